@@ -1,0 +1,1 @@
+"""remit: hand work to a background agent inside limits that hold."""
