@@ -1,0 +1,1 @@
+"""What is kept: tasks and everything that belongs to them, in SQLite."""

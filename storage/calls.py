@@ -1,0 +1,233 @@
+"""Tool calls of an agent: announcing, executing, and deciding them."""
+
+import json
+import sqlite3
+from collections.abc import Sequence
+
+from server.errors import Code, RemitError
+from storage import rows
+from storage.moves import held, log, move, move_call, owned
+from storage.records import Call, CallResult, Decided, Decision, Grant, NewCall, Principal, Run
+from storage.runs import LOST
+from storage.states import CallStatus, Status
+
+EXPIRED = "expired"
+
+
+def announce(db: sqlite3.Connection, run: Run, new: Sequence[NewCall], at: int) -> list[Call]:
+    """Make the turn's calls known, or find them again after a restart; returns all of them in order.
+
+    A call is bound to its arguments: the same key with others is a CONFLICT.
+    """
+    held(db, run)
+    known = {row["key"]: row for row in _of_turn(db, run)}
+    for call in new:
+        earlier = known.get(call.key)
+        if earlier is None:
+            _insert(db, run, call, len(known), at)
+            known[call.key] = db.execute("SELECT * FROM calls WHERE id = ?", (call.id,)).fetchone()
+        elif earlier["digest"] != call.digest:
+            raise RemitError(Code.CONFLICT, f"the call {earlier['id']} was announced with other arguments")
+    return [rows.call(row) for row in _of_turn(db, run)]
+
+
+def begin(db: sqlite3.Connection, run: Run, call_id: str, expires_at: int | None, at: int) -> Call:
+    """Let a call proceed if it may, else have it wait for approval: the one gate every call passes."""
+    task = held(db, run)
+    row = _find(db, run.seq, call_id)
+    if row["status"] == CallStatus.PENDING:
+        if _may_proceed(db, task, row, at):
+            move_call(db, row, CallStatus.EXECUTING, at)
+        else:
+            move_call(db, row, CallStatus.AWAITING_APPROVAL, at, requested_at=at, expires_at=expires_at)
+    return _read(db, call_id)
+
+
+def end(db: sqlite3.Connection, run: Run, call_id: str, result: CallResult, at: int) -> None:
+    """Note how an executed call ended."""
+    held(db, run)
+    move_call(
+        db,
+        _find(db, run.seq, call_id),
+        result.status,
+        at,
+        output=result.output,
+        dropped=result.dropped,
+        exit_status=result.exit_status,
+        ran_us=result.ran_us,
+    )
+
+
+def decide(
+    db: sqlite3.Connection,
+    principal: Principal,
+    task_id: str,
+    call_id: str,
+    decision: Decision,
+    *,
+    secrets_at_hand: bool,
+    at: int,
+) -> Decided:
+    """Answer a waiting call, once: the same answer again is repeated, a different one is a CONFLICT.
+
+    The decision, its event and what it means for the task are one transaction.
+    """
+    task = owned(db, principal, task_id)
+    row = _find(db, task["seq"], call_id)
+    if row["outcome"] is not None:
+        _same_again(row, decision)
+        return Decided(_read(db, call_id), Status(task["status"]), repeated=True)
+    if row["status"] != CallStatus.AWAITING_APPROVAL:
+        raise RemitError(
+            Code.CONFLICT, f"the call is {row['status']}, it does not wait for approval", status=row["status"]
+        )
+    if row["expires_at"] is not None and row["expires_at"] <= at:
+        raise RemitError(Code.APPROVAL_EXPIRED, "the time to decide this call has passed; it counts as cancelled")
+    _decide(db, task, row, decision, at)
+    status = _resume(db, task, decision.outcome != "cancel", secrets_at_hand, at)
+    return Decided(_read(db, call_id), status, repeated=False)
+
+
+def expire(db: sqlite3.Connection, at: int) -> list[str]:
+    """Turn approvals whose time has passed into a no; returns the tasks concerned."""
+    expired = db.execute(
+        "SELECT * FROM calls INDEXED BY calls_expiring WHERE status = 'awaiting_approval' AND expires_at <= ?",
+        (at,),
+    ).fetchall()
+    tasks = []
+    for row in expired:
+        changes = {"outcome": EXPIRED, "decided_at": at, "reason": "nobody decided in time"}
+        move_call(db, row, CallStatus.CANCELLED, at, **changes)
+        task = db.execute("SELECT * FROM tasks WHERE seq = ?", (row["task"],)).fetchone()
+        _resume(db, task, False, True, at)
+        tasks.append(task["id"])
+    return tasks
+
+
+def next_expiry(db: sqlite3.Connection) -> int | None:
+    """When the next waiting approval expires."""
+    (at,) = db.execute(
+        "SELECT min(expires_at) FROM calls INDEXED BY calls_expiring WHERE status = 'awaiting_approval' AND expires_at IS NOT NULL"
+    ).fetchone()
+    return at  # type: ignore[no-any-return]
+
+
+def grants(db: sqlite3.Connection, principal: Principal, at: int) -> list[Grant]:
+    """The grants in force, newest first."""
+    found = db.execute(
+        """SELECT g.id, g.session, (SELECT t.id FROM tasks t WHERE t.session = g.session ORDER BY seq DESC LIMIT 1)
+               AS task_id, g.tool_name, g.description, g.granted_by, g.created_at, s.expires_at
+           FROM grants g JOIN sessions s ON s.id = g.session JOIN conversations c ON c.id = s.conversation
+           WHERE c.principal = ? AND g.revoked_at IS NULL AND s.expires_at > ? ORDER BY g.created_at DESC""",
+        (principal.id, at),
+    )
+    return [Grant(**dict(row)) for row in found]
+
+
+def revoke(db: sqlite3.Connection, principal: Principal, grant_id: str, at: int) -> None:
+    """Take a grant back; what it has let pass stays done. NOT_FOUND for an unknown one."""
+    changed = db.execute(
+        """UPDATE grants SET revoked_at = coalesce(revoked_at, ?) WHERE id = ? AND session IN (SELECT s.id
+               FROM sessions s JOIN conversations c ON c.id = s.conversation WHERE c.principal = ?)""",
+        (at, grant_id, principal.id),
+    ).rowcount
+    if not changed:
+        raise RemitError(Code.NOT_FOUND, f"there is no grant {grant_id!r}", id=grant_id)
+
+
+def _insert(db: sqlite3.Connection, run: Run, call: NewCall, position: int, at: int) -> None:
+    values = {
+        "id": call.id,
+        "task": run.seq,
+        "turn": run.turn,
+        "key": call.key,
+        "position": position,
+        "tool_name": call.tool_name,
+        "args": rows.dumps(call.args),
+        "digest": call.digest,
+        "similar": rows.dumps(list(call.similar)),
+        "description": call.description,
+        "status": CallStatus.PENDING,
+    }
+    marks = ", ".join(f":{name}" for name in values)
+    db.execute(f"INSERT INTO calls ({', '.join(values)}) VALUES ({marks})", values)
+    data = {"callId": call.id, "toolName": call.tool_name, "status": CallStatus.PENDING, "args": call.args}
+    log(db, run.seq, "tool_call", data, at)
+
+
+def _of_turn(db: sqlite3.Connection, run: Run) -> list[sqlite3.Row]:
+    return db.execute(
+        f"SELECT {rows.CALL_COLUMNS} FROM calls WHERE task = ? AND turn = ? ORDER BY position",
+        (run.seq, run.turn),
+    ).fetchall()
+
+
+def _find(db: sqlite3.Connection, seq: int, call_id: str) -> sqlite3.Row:
+    row = db.execute("SELECT * FROM calls WHERE id = ? AND task = ?", (call_id, seq)).fetchone()
+    if row is None:
+        raise RemitError(Code.NOT_FOUND, f"the task has no call {call_id!r}", callId=call_id)
+    return row  # type: ignore[no-any-return]
+
+
+def _read(db: sqlite3.Connection, call_id: str) -> Call:
+    row = db.execute(f"SELECT {rows.CALL_COLUMNS} FROM calls WHERE id = ?", (call_id,)).fetchone()
+    return rows.call(row)
+
+
+def _may_proceed(db: sqlite3.Connection, task: sqlite3.Row, call: sqlite3.Row, at: int) -> bool:
+    if task["auto_execute"] or call["outcome"] is not None:
+        return True
+    similar = set(json.loads(call["similar"]))
+    in_force = db.execute(
+        """SELECT g.keys FROM grants g JOIN sessions s ON s.id = g.session
+           WHERE g.session = ? AND g.tool_name = ? AND g.revoked_at IS NULL AND s.expires_at > ?""",
+        (task["session"], call["tool_name"], at),
+    )
+    return any(similar.intersection(json.loads(row["keys"])) for row in in_force)
+
+
+def _same_again(call: sqlite3.Row, decision: Decision) -> None:
+    if call["outcome"] == EXPIRED:
+        raise RemitError(Code.APPROVAL_EXPIRED, "the time to decide this call has passed; it counts as cancelled")
+    if call["outcome"] != decision.outcome:
+        raise RemitError(Code.CONFLICT, f"the call was decided before: {call['outcome']}", outcome=call["outcome"])
+
+
+def _decide(db: sqlite3.Connection, task: sqlite3.Row, call: sqlite3.Row, decision: Decision, at: int) -> None:
+    refused = decision.outcome == "cancel"
+    move_call(
+        db,
+        call,
+        CallStatus.CANCELLED if refused else CallStatus.PENDING,
+        at,
+        outcome=decision.outcome,
+        decided_by=decision.by,
+        decided_at=at,
+        reason=decision.reason,
+    )
+    if decision.outcome == "proceed_always":
+        db.execute(
+            "INSERT INTO grants (id, session, tool_name, description, keys, granted_by, created_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                decision.grant,
+                task["session"],
+                call["tool_name"],
+                call["description"],
+                call["similar"],
+                decision.by,
+                at,
+            ),
+        )
+
+
+def _resume(db: sqlite3.Connection, task: sqlite3.Row, approved: bool, secrets_at_hand: bool, at: int) -> Status:
+    """Queue the task once no call of it waits any more; a running one goes on by itself."""
+    status = Status(task["status"])
+    waits = db.execute("SELECT 1 FROM calls WHERE task = ? AND status = 'awaiting_approval'", (task["seq"],)).fetchone()
+    if status is not Status.AWAITING_APPROVAL or waits:
+        return status
+    if approved and not secrets_at_hand:
+        move(db, task, Status.BLOCKED, at, blocked_reason=LOST)
+        return Status.BLOCKED
+    move(db, task, Status.PENDING, at)
+    return Status.PENDING

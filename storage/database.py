@@ -1,0 +1,146 @@
+"""One SQLite file: a writer and a reader connection, whole-function transactions, migrations.
+
+A transaction is one synchronous function run in its connection's thread. Awaiting between BEGIN and
+COMMIT would leave the transaction open when a request is cancelled, and lock out the next one.
+"""
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Concatenate, Literal, ParamSpec, TypeVar
+
+import aiosqlite
+import anyio
+
+from server.errors import Code, RemitError
+from storage.migrations import MIGRATIONS
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+Durability = Literal["FULL", "NORMAL"]
+
+
+class Database:
+    """The two connections of one file. Open it with `Database.open`, close it with `aclose`."""
+
+    def __init__(self, writer: aiosqlite.Connection, reader: aiosqlite.Connection) -> None:
+        self._writer = writer
+        self._reader = reader
+
+    @classmethod
+    async def open(cls, path: Path) -> "Database":
+        """Open or create the file at `path` and bring its schema up to date.
+
+        Raises RemitError (CONFLICT) when a newer remit has written it: it is left as it is.
+        """
+        writer = await aiosqlite.connect(path, isolation_level=None)
+        try:
+            await _run(writer, _prepare, "FULL")
+            await _run(writer, migrate)
+            reader = await aiosqlite.connect(path, isolation_level=None)
+        except BaseException:
+            await writer.close()
+            raise
+        await _run(reader, _prepare_reader)
+        return cls(writer, reader)
+
+    async def write(
+        self, operation: Callable[Concatenate[sqlite3.Connection, P], R], *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Run `operation(connection, …)` as one durable transaction: fsynced before this returns."""
+        return await _run(self._writer, _transact, lambda db: operation(db, *args, **kwargs), "FULL")
+
+    async def write_soon(
+        self, operation: Callable[Concatenate[sqlite3.Connection, P], R], *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Like `write`, but a power failure (not a crash of the server) may lose it: for progress only."""
+        return await _run(self._writer, _transact, lambda db: operation(db, *args, **kwargs), "NORMAL")
+
+    async def read(
+        self, operation: Callable[Concatenate[sqlite3.Connection, P], R], *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Run `operation(connection, …)` on one consistent snapshot."""
+        return await _run(self._reader, _snapshot, lambda db: operation(db, *args, **kwargs))
+
+    async def aclose(self) -> None:
+        """Close both connections, the writer last so that it checkpoints the WAL."""
+        with anyio.CancelScope(shield=True):
+            await self._reader.close()
+            with suppress(sqlite3.Error):
+                await self._writer.execute_fetchall("PRAGMA optimize")
+            await self._writer.close()
+
+
+async def _run(
+    connection: aiosqlite.Connection,
+    function: Callable[Concatenate[sqlite3.Connection, P], R],
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> R:
+    # aiosqlite has no public way to run a whole function in its thread: its private one is used here alone.
+    return await connection._execute(function, connection._conn, *args, **kwargs)  # type: ignore[no-any-return,no-untyped-call]
+
+
+def _prepare(db: sqlite3.Connection, durability: Durability) -> None:
+    db.row_factory = sqlite3.Row
+    db.execute("PRAGMA busy_timeout = 5000")
+    if not db.execute("PRAGMA user_version").fetchone()[0]:
+        db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # only a new file takes it
+    if db.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        db.execute("PRAGMA journal_mode = WAL")
+    db.execute(f"PRAGMA synchronous = {durability}")
+    db.execute("PRAGMA foreign_keys = ON")
+    db.execute("PRAGMA temp_store = MEMORY")
+    db.execute("PRAGMA cache_size = -16000")
+    db.execute("PRAGMA journal_size_limit = 33554432")
+
+
+def _prepare_reader(db: sqlite3.Connection) -> None:
+    _prepare(db, "FULL")
+    db.execute("PRAGMA query_only = ON")
+
+
+def _transact(db: sqlite3.Connection, operation: Callable[[sqlite3.Connection], R], durability: Durability) -> R:
+    if durability != "FULL":
+        db.execute(f"PRAGMA synchronous = {durability}")
+    try:
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            result = operation(db)
+        except BaseException:
+            db.execute("ROLLBACK")
+            raise
+        db.execute("COMMIT")
+        return result
+    finally:
+        if durability != "FULL":
+            db.execute("PRAGMA synchronous = FULL")
+
+
+def _snapshot(db: sqlite3.Connection, operation: Callable[[sqlite3.Connection], R]) -> R:
+    db.execute("BEGIN")
+    try:
+        return operation(db)
+    finally:
+        db.execute("COMMIT")
+
+
+def migrate(db: sqlite3.Connection) -> None:
+    """Apply every migration the file has not seen, each in a transaction of its own."""
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    if version > len(MIGRATIONS):
+        raise RemitError(
+            Code.CONFLICT,
+            f"the database was written by a newer remit (schema {version}, this one knows {len(MIGRATIONS)}); "
+            "upgrade remit, or point REMIT_HOME to another folder",
+        )
+    for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
+        # executescript commits what is open, so the transaction stands in the script itself.
+        try:
+            db.executescript(f"BEGIN IMMEDIATE;{script};PRAGMA user_version = {number};COMMIT")
+        except BaseException:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            raise

@@ -1,0 +1,106 @@
+"""Moves of one task: its status, the times a move implies, and the event that tells of it."""
+
+import sqlite3
+from collections.abc import Mapping
+from typing import Any
+
+from server.errors import Code, RemitError
+from storage.records import Principal, Run
+from storage.rows import dumps
+from storage.states import CALL_ENDED, ENDED, CallStatus, Status, may_move, may_move_call
+
+
+def owned(db: sqlite3.Connection, principal: Principal, task_id: str) -> sqlite3.Row:
+    """The row of a task of this principal; NOT_FOUND for an unknown one and for somebody else's alike."""
+    row = db.execute("SELECT * FROM tasks WHERE id = ? AND principal = ?", (task_id, principal.id)).fetchone()
+    if row is None:
+        raise RemitError(Code.NOT_FOUND, f"there is no task {task_id!r}", id=task_id)
+    return row  # type: ignore[no-any-return]
+
+
+def held(db: sqlite3.Connection, run: Run) -> sqlite3.Row:
+    """The row of the task this run works on; CONFLICT when the run no longer holds it."""
+    row = db.execute(
+        "SELECT * FROM tasks WHERE seq = ? AND fence = ? AND status = 'running'", (run.seq, run.fence)
+    ).fetchone()
+    if row is None:
+        raise RemitError(Code.CONFLICT, "this run no longer holds its task", id=run.task_id)
+    return row  # type: ignore[no-any-return]
+
+
+def log(db: sqlite3.Connection, seq: int, kind: str, data: Mapping[str, Any], at: int) -> int:
+    """Append one event to the task's log; returns its number."""
+    (number,) = db.execute(
+        "UPDATE tasks SET last_event = last_event + 1 WHERE seq = ? RETURNING last_event", (seq,)
+    ).fetchone()
+    db.execute("INSERT INTO events VALUES (?, ?, ?, ?, ?)", (seq, number, at, kind, dumps(data)))
+    return int(number)
+
+
+def move(
+    db: sqlite3.Connection,
+    task: sqlite3.Row,
+    target: Status,
+    at: int,
+    *,
+    error: tuple[str, str] | None = None,
+    blocked_reason: str | None = None,
+) -> None:
+    """Move a task to `target`, with the times and the event that follow from it.
+
+    Raises RemitError (CONFLICT) where the table of states forbids the move.
+    """
+    current = Status(task["status"])
+    if not may_move(current, target):
+        raise RemitError(Code.CONFLICT, f"a task that is {current} cannot become {target}", status=str(current))
+    code, message = error or (None, None)
+    db.execute(
+        """UPDATE tasks SET status = ?1, error_code = ?2, error = ?3, blocked_reason = ?4, updated_at = ?5,
+               queued_at = CASE WHEN ?1 = 'pending' THEN ?5 ELSE queued_at END,
+               completed_at = CASE WHEN ?6 THEN ?5 END,
+               cancel_requested = CASE WHEN ?6 THEN 0 ELSE cancel_requested END,
+               last_activity_at = CASE WHEN ?6 THEN max(?5, last_activity_at) ELSE last_activity_at END
+           WHERE seq = ?7""",
+        (target, code, message, blocked_reason, at, target in ENDED, task["seq"]),
+    )
+    data: dict[str, Any] = {"status": target}
+    if blocked_reason:
+        data["blockedReason"] = blocked_reason
+    log(db, task["seq"], "status", data, at)
+
+
+def move_call(db: sqlite3.Connection, call: sqlite3.Row, target: CallStatus, at: int, **changes: Any) -> None:
+    """Move a call to `target`, set `changes` (columns of `calls`), and log it.
+
+    Raises RemitError (CONFLICT) where the table of states forbids the move.
+    """
+    current = CallStatus(call["status"])
+    if not may_move_call(current, target):
+        raise RemitError(Code.CONFLICT, f"a call that is {current} cannot become {target}", status=str(current))
+    columns = {"status": target, **changes}
+    assignments = ", ".join(f"{name} = :{name}" for name in columns)
+    db.execute(f"UPDATE calls SET {assignments} WHERE id = :id", {**columns, "id": call["id"]})
+    log(db, call["task"], *_call_event({**dict(call), **columns}), at)
+
+
+def close_calls(db: sqlite3.Connection, seq: int, turn: int, at: int, reason: str) -> None:
+    """Cancel every call of the turn that has not ended."""
+    marks = ", ".join("?" * len(CALL_ENDED))
+    calls = db.execute(
+        f"SELECT * FROM calls WHERE task = ? AND turn = ? AND status NOT IN ({marks}) ORDER BY position",
+        (seq, turn, *CALL_ENDED),
+    ).fetchall()
+    for call in calls:
+        move_call(db, call, CallStatus.CANCELLED, at, reason=reason)
+
+
+def _call_event(call: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    data = {"callId": call["id"], "toolName": call["tool_name"], "status": call["status"]}
+    ended = call["status"] in (CallStatus.SUCCESS, CallStatus.ERROR)
+    extra = (
+        {"exitStatus": call["exit_status"]}
+        if ended
+        else {"outcome": call["outcome"], "by": call["decided_by"], "reason": call["reason"]}
+    )
+    kind = "tool_result" if ended else "tool_call"
+    return kind, data | {name: value for name, value in extra.items() if value is not None}

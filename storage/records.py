@@ -1,0 +1,291 @@
+"""What goes into the store and what comes out of it, as frozen records.
+
+Times are integers: microseconds since the epoch, UTC.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from storage.states import CallStatus, Status
+
+SecretSource = Literal["literal", "named"]
+Outcome = Literal["proceed_once", "proceed_always", "cancel"]
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who is asking. Every operation takes one, and sees nothing but what is theirs."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewTask:
+    """A task as it was asked for, checked, with everything decided but its place in the queue."""
+
+    id: str
+    agent: str
+    message: str
+    title: str | None
+    system_prompt: str | None
+    show_in_history: bool
+    auto_execute: bool
+    env: Mapping[str, str] | None
+    secrets: Mapping[str, SecretSource]
+    metadata: Mapping[str, Any] | None
+    timeout_seconds: int
+    idempotency_key: str | None
+    request_digest: str
+    conversation: str
+    session: str
+    session_expires_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewTurn:
+    """A follow-up message: what it adds to the task."""
+
+    message: str
+    env: Mapping[str, str] | None
+    secrets: Mapping[str, SecretSource]
+    session: str
+    session_expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """The answer to a creation; `repeated` when the idempotency key had created it before."""
+
+    id: str
+    status: Status
+    repeated: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """One row of `tasks`."""
+
+    seq: int
+    id: str
+    principal: str
+    username: str
+    conversation: str
+    session: str
+    agent: str
+    status: Status
+    title: str | None
+    message: str
+    system_prompt: str | None
+    show_in_history: bool
+    auto_execute: bool
+    env: dict[str, str] | None
+    metadata: dict[str, Any] | None
+    timeout_seconds: int
+    cancel_requested: bool
+    blocked_reason: str | None
+    error_code: str | None
+    error: str | None
+    turn: int
+    message_count: int
+    last_event: int
+    queued_at: int
+    created_at: int
+    started_at: int | None
+    completed_at: int | None
+    updated_at: int
+    last_activity_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewCall:
+    """A tool call as an agent announces it. `key` is the agent's own name for it, unique in its turn."""
+
+    key: str
+    id: str
+    tool_name: str
+    args: Mapping[str, Any]
+    digest: str
+    similar: Sequence[str]
+    description: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One tool call of an agent."""
+
+    id: str
+    turn: int
+    key: str
+    tool_name: str
+    args: dict[str, Any]
+    digest: str
+    description: str
+    status: CallStatus
+    output: str | None
+    dropped: int
+    exit_status: int | None
+    ran_us: int | None
+    requested_at: int | None
+    expires_at: int | None
+    outcome: str | None
+    decided_by: str | None
+    decided_at: int | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CallResult:
+    """How an executed call ended. `dropped` counts the characters of output that were not kept."""
+
+    status: CallStatus
+    output: str
+    dropped: int = 0
+    exit_status: int | None = None
+    ran_us: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """A yes or no to one call."""
+
+    outcome: Outcome
+    by: str
+    reason: str | None
+    grant: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What a decision came to."""
+
+    call: Call
+    status: Status
+    repeated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of a task's log."""
+
+    number: int
+    at: int
+    kind: str
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """A line to be appended to a task's log."""
+
+    kind: str
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a conversation; the agent's answer to a turn, or what the turn asked."""
+
+    turn: int
+    role: Literal["user", "assistant"]
+    content: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One message and what came of it."""
+
+    number: int
+    message: str
+    content: str | None
+    content_at: int | None
+    status: Status | None
+    ran_us: int
+    created_at: int
+    ended_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A claimed stretch of work. Every write made for it carries the fence, and fails once it is stale."""
+
+    seq: int
+    task_id: str
+    turn: int
+    fence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A run with everything its agent needs to know."""
+
+    run: Run
+    task: Task
+    turn: Turn
+    secrets: dict[str, SecretSource]
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnd:
+    """How a turn ended: one of the ended states, with the error of a failed one."""
+
+    status: Status
+    error_code: str | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A `proceed_always` that is in force for one session."""
+
+    id: str
+    session: str
+    task_id: str | None
+    tool_name: str
+    description: str
+    granted_by: str
+    created_at: int
+    expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class TaskPage:
+    """One page of a list, with the number of all tasks that match."""
+
+    tasks: list[Task]
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A task with all that belongs to it, read at one instant."""
+
+    task: Task
+    turn: Turn
+    content: str
+    content_at: int | None
+    thoughts: list[str]
+    calls: list[Call]
+    waiting: int
+    secrets: dict[str, SecretSource]
+    events: list[Event] = field(default_factory=list)
+    messages: list[Message] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """A run that a dead server left open, with the process it had started, if any."""
+
+    run: Run
+    process: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What the start of a server did about the work of a dead one."""
+
+    interrupted: list[str]
+    resumed: list[str]
+    blocked: list[str]

@@ -1,0 +1,215 @@
+"""Runs: claiming a task for a stretch of work, and how that work ends."""
+
+import sqlite3
+
+from storage import rows
+from storage.moves import close_calls, held, log, move, move_call, owned
+from storage.records import Claim, Leftover, NewEvent, Principal, Run, RunEnd, Settled
+from storage.states import ENDED, CallStatus, Status
+from storage.tasks import secrets_of
+
+LOST = "SECRETS_LOST"
+
+
+def claim(db: sqlite3.Connection, owner: str, at: int) -> Claim | None:
+    """Take the task that has waited longest and start a run of it; None when nothing waits."""
+    row = db.execute(
+        "SELECT * FROM tasks INDEXED BY tasks_queue WHERE status = 'pending' ORDER BY queued_at, seq LIMIT 1"
+    ).fetchone()
+    if row is None:
+        return None
+    move(db, row, Status.RUNNING, at)
+    db.execute(
+        """UPDATE tasks SET fence = fence + 1, started_at = CASE WHEN ?1 THEN ?2 ELSE started_at END,
+               last_activity_at = CASE WHEN ?1 THEN max(?2, last_activity_at) ELSE last_activity_at END
+           WHERE seq = ?3""",
+        (_is_first_run(db, row), at, row["seq"]),
+    )
+    run = Run(row["seq"], row["id"], row["turn"], row["fence"] + 1)
+    db.execute(
+        "INSERT INTO runs (task, turn, fence, owner, started_at) VALUES (?, ?, ?, ?, ?)",
+        (run.seq, run.turn, run.fence, owner, at),
+    )
+    return _claim(db, run)
+
+
+def record_process(db: sqlite3.Connection, run: Run, process: dict[str, object] | None) -> None:
+    """Note which process does the run's work, so that it can be found if this server dies."""
+    held(db, run)
+    db.execute("UPDATE runs SET process = ? WHERE task = ? AND fence = ?", (rows.dumps(process), run.seq, run.fence))
+
+
+def append_events(db: sqlite3.Connection, run: Run, events: list[NewEvent], at: int) -> int:
+    """Append lines to the log of the run's task; returns the number of the last one."""
+    task = held(db, run)
+    number = int(task["last_event"])
+    for event in events:
+        number = log(db, run.seq, event.kind, event.data, at)
+    return number
+
+
+def suspend(db: sqlite3.Connection, run: Run, at: int) -> Status:
+    """End a run that waits for a decision; the task is queued at once if the decision has come meanwhile."""
+    task = held(db, run)
+    _end(db, run, "suspended", at)
+    if task["cancel_requested"]:
+        return _cancelled(db, task, at)
+    waits = db.execute("SELECT 1 FROM calls WHERE task = ? AND status = 'awaiting_approval'", (run.seq,)).fetchone()
+    target = Status.AWAITING_APPROVAL if waits else Status.PENDING
+    move(db, task, target, at)
+    return target
+
+
+def block(db: sqlite3.Connection, run: Run, at: int) -> Status:
+    """End a run that cannot go on because the values of its secrets are gone."""
+    task = held(db, run)
+    _end(db, run, "blocked", at)
+    if task["cancel_requested"]:
+        return _cancelled(db, task, at)
+    move(db, task, Status.BLOCKED, at, blocked_reason=LOST)
+    return Status.BLOCKED
+
+
+def finish(db: sqlite3.Connection, run: Run, end: RunEnd, at: int) -> Status:
+    """End a run and with it the task's turn; a cancellation asked for meanwhile wins."""
+    task = held(db, run)
+    _end(db, run, end.status, at)
+    if task["cancel_requested"]:
+        return _cancelled(db, task, at)
+    _close_turn(db, task, end, at)
+    return end.status
+
+
+def cancel(db: sqlite3.Connection, principal: Principal, task_id: str, by: str, at: int) -> Status:
+    """Ask for the end of a task. One that runs stays `running` until its processes are gone."""
+    task = owned(db, principal, task_id)
+    status = Status(task["status"])
+    if status in ENDED:
+        return status
+    if status is not Status.RUNNING:
+        return _cancelled(db, task, at)
+    if not task["cancel_requested"]:
+        db.execute("UPDATE tasks SET cancel_requested = 1, updated_at = ? WHERE seq = ?", (at, task["seq"]))
+        _close_waiting(db, task, at, f"cancelled by {by}")
+        log(db, task["seq"], "status", {"status": status, "cancelRequested": True}, at)
+    return status
+
+
+def add_running_time(db: sqlite3.Connection, run: Run, us: int) -> None:
+    """Count `us` microseconds of work towards the turn's time limit."""
+    db.execute("UPDATE turns SET ran_us = ran_us + ? WHERE task = ? AND number = ?", (us, run.seq, run.turn))
+
+
+def leftovers(db: sqlite3.Connection) -> list[Leftover]:
+    """The runs that no living server works on: at the start of a server, all that are open."""
+    found = db.execute(
+        """SELECT r.task, t.id, r.turn, r.fence, r.process FROM runs r JOIN tasks t ON t.seq = r.task
+           WHERE r.ended_at IS NULL"""
+    ).fetchall()
+    return [Leftover(Run(*tuple(row)[:4]), rows.loads(row["process"])) for row in found]
+
+
+def settle(db: sqlite3.Connection, at: int) -> Settled:
+    """Settle what a dead server left, once its processes are gone.
+
+    A run in the middle of a call failed; one between two calls goes on; what needs literal secrets,
+    which were in the dead server's memory alone, is blocked until they are sent again.
+    """
+    settled = Settled([], [], [])
+    for leftover in leftovers(db):
+        _settle_run(db, leftover.run, settled, at)
+    for row in db.execute(
+        """SELECT t.* FROM tasks t WHERE t.status = 'pending' AND EXISTS (SELECT 1 FROM secret_names s
+               WHERE s.task = t.seq AND s.turn = t.turn AND s.source = 'literal')"""
+    ).fetchall():
+        move(db, row, Status.BLOCKED, at, blocked_reason=LOST)
+        settled.blocked.append(row["id"])
+    return settled
+
+
+def _settle_run(db: sqlite3.Connection, run: Run, settled: Settled, at: int) -> None:
+    executing = db.execute(
+        "SELECT * FROM calls WHERE task = ? AND turn = ? AND status = 'executing'", (run.seq, run.turn)
+    ).fetchall()
+    if not executing:
+        suspend(db, run, at)
+        settled.resumed.append(run.task_id)
+        return
+    for call in executing:
+        spoken = db.execute(
+            "SELECT data FROM events WHERE task = ? AND kind = 'content' AND data ->> 'callId' = ? ORDER BY number",
+            (run.seq, call["id"]),
+        )
+        output = "".join(rows.loads(row["data"])["text"] for row in spoken)
+        move_call(db, call, CallStatus.ERROR, at, output=output, reason="cut off when the server ended")
+    message = "the server ended while this task was at work; what it had done so far is kept, nothing was repeated"
+    finish(db, run, RunEnd(Status.FAILED, "INTERRUPTED", message), at)
+    settled.interrupted.append(run.task_id)
+
+
+def _is_first_run(db: sqlite3.Connection, task: sqlite3.Row) -> bool:
+    earlier = db.execute("SELECT 1 FROM runs WHERE task = ? AND turn = ?", (task["seq"], task["turn"])).fetchone()
+    return earlier is None
+
+
+def _claim(db: sqlite3.Connection, run: Run) -> Claim:
+    task = db.execute(
+        f"SELECT {rows.TASK_COLUMNS} FROM tasks t JOIN principals p ON p.id = t.principal WHERE t.seq = ?",
+        (run.seq,),
+    ).fetchone()
+    turn = db.execute(
+        f"SELECT {rows.TURN_COLUMNS} FROM turns WHERE task = ? AND number = ?",
+        (run.seq, run.turn),
+    ).fetchone()
+    return Claim(run, rows.task(task), rows.turn(turn), secrets_of(db, run.seq, run.turn))
+
+
+def _end(db: sqlite3.Connection, run: Run, outcome: str, at: int) -> None:
+    db.execute(
+        "UPDATE runs SET ended_at = ?, outcome = ?, process = NULL WHERE task = ? AND fence = ?",
+        (at, outcome, run.seq, run.fence),
+    )
+
+
+def _cancelled(db: sqlite3.Connection, task: sqlite3.Row, at: int) -> Status:
+    _close_turn(db, task, RunEnd(Status.CANCELLED), at)
+    return Status.CANCELLED
+
+
+def _close_waiting(db: sqlite3.Connection, task: sqlite3.Row, at: int, reason: str) -> None:
+    for call in db.execute(
+        "SELECT * FROM calls WHERE task = ? AND status = 'awaiting_approval'", (task["seq"],)
+    ).fetchall():
+        move_call(db, call, CallStatus.CANCELLED, at, reason=reason)
+
+
+def _close_turn(db: sqlite3.Connection, task: sqlite3.Row, end: RunEnd, at: int) -> None:
+    """Close the turn's open calls, keep what was said, and tell how it ended."""
+    seq, turn = task["seq"], task["turn"]
+    close_calls(db, seq, turn, at, f"the task was {end.status}" if end.status is Status.CANCELLED else "not reached")
+    content, said_at = _said(db, seq, turn)
+    db.execute(
+        "UPDATE turns SET content = ?, content_at = ?, status = ?, ended_at = ? WHERE task = ? AND number = ?",
+        (content, said_at, end.status, at, seq, turn),
+    )
+    db.execute("UPDATE tasks SET message_count = message_count + 1 WHERE seq = ?", (seq,))
+    if end.error_code:
+        log(db, seq, "error", {"code": end.error_code, "message": end.error}, at)
+    error = (end.error_code, end.error or "") if end.error_code else None
+    move(db, task, end.status, at, error=error)
+    log(
+        db,
+        seq,
+        "done",
+        {"finalResponse": content} if len(content) <= 4096 else {"characters": len(content)},
+        at,
+    )
+
+
+def _said(db: sqlite3.Connection, seq: int, turn: int) -> tuple[str, int | None]:
+    found = db.execute(
+        """SELECT at, data FROM events WHERE task = ?1 AND kind = 'content'
+               AND number >= (SELECT first_event FROM turns WHERE task = ?1 AND number = ?2) ORDER BY number""",
+        (seq, turn),
+    ).fetchall()
+    return "".join(rows.loads(row["data"])["text"] for row in found), found[-1]["at"] if found else None

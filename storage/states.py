@@ -1,0 +1,83 @@
+"""Which moves are allowed: the one place that knows, for tasks and for calls."""
+
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    """Where a task stands."""
+
+    PENDING = "pending"
+    BLOCKED = "blocked"
+    RUNNING = "running"
+    AWAITING_APPROVAL = "awaiting_approval"
+    PAUSED = "paused"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class CallStatus(StrEnum):
+    """Where one tool call of an agent stands."""
+
+    PENDING = "pending"
+    AWAITING_APPROVAL = "awaiting_approval"
+    EXECUTING = "executing"
+    SUCCESS = "success"
+    ERROR = "error"
+    CANCELLED = "cancelled"
+
+
+_S = Status
+_C = CallStatus
+
+TASK_MOVES: dict[Status, frozenset[Status]] = {
+    _S.PENDING: frozenset({_S.RUNNING, _S.BLOCKED, _S.FAILED, _S.CANCELLED}),
+    _S.BLOCKED: frozenset({_S.PENDING, _S.AWAITING_APPROVAL, _S.FAILED, _S.CANCELLED}),
+    _S.RUNNING: frozenset(
+        {_S.AWAITING_APPROVAL, _S.PAUSED, _S.PENDING, _S.BLOCKED, _S.COMPLETED, _S.FAILED, _S.CANCELLED}
+    ),
+    _S.AWAITING_APPROVAL: frozenset({_S.RUNNING, _S.PENDING, _S.BLOCKED, _S.CANCELLED, _S.FAILED}),
+    _S.PAUSED: frozenset({_S.PENDING, _S.CANCELLED}),
+    # An ended task goes on only with its next turn.
+    _S.COMPLETED: frozenset({_S.PENDING, _S.BLOCKED}),
+    _S.FAILED: frozenset({_S.PENDING, _S.BLOCKED}),
+    _S.CANCELLED: frozenset({_S.PENDING, _S.BLOCKED}),
+}
+
+CALL_MOVES: dict[CallStatus, frozenset[CallStatus]] = {
+    _C.PENDING: frozenset({_C.AWAITING_APPROVAL, _C.EXECUTING, _C.CANCELLED}),
+    # An approved call waits as `pending` for the run that executes it.
+    _C.AWAITING_APPROVAL: frozenset({_C.PENDING, _C.CANCELLED}),
+    _C.EXECUTING: frozenset({_C.SUCCESS, _C.ERROR, _C.CANCELLED}),
+    _C.SUCCESS: frozenset(),
+    _C.ERROR: frozenset(),
+    _C.CANCELLED: frozenset(),
+}
+
+ENDED = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})
+OPEN = frozenset(Status) - ENDED
+CALL_ENDED = frozenset({CallStatus.SUCCESS, CallStatus.ERROR, CallStatus.CANCELLED})
+
+# The three source APIs name some states differently; a filter understands all of them.
+SYNONYMS: dict[str, frozenset[Status]] = {
+    "in_progress": frozenset({Status.RUNNING, Status.AWAITING_APPROVAL}),
+    "executing": frozenset({Status.RUNNING, Status.AWAITING_APPROVAL}),
+    "queued": frozenset({Status.PENDING}),
+    "stopped": frozenset({Status.CANCELLED}),
+    "error": frozenset({Status.FAILED}),
+}
+
+
+def statuses(name: str) -> frozenset[Status]:
+    """The states a filter word stands for, synonyms included; raises ValueError for an unknown word."""
+    return SYNONYMS.get(name) or frozenset({Status(name)})
+
+
+def may_move(current: Status, target: Status) -> bool:
+    """Whether a task may go from `current` to `target`."""
+    return target in TASK_MOVES[current]
+
+
+def may_move_call(current: CallStatus, target: CallStatus) -> bool:
+    """Whether a call may go from `current` to `target`."""
+    return target in CALL_MOVES[current]

@@ -1,0 +1,47 @@
+"""Fixtures every test shares; first of all, nothing may be left behind."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_behind(tmp_path: Path) -> Iterator[None]:
+    """Fail a test that leaves a process, a file descriptor or a temporary folder behind."""
+    before = _descriptors()
+    yield
+    left = _processes_of(tmp_path)
+    assert not left, f"processes left behind: {left}"
+    new = {fd: target for fd, target in _descriptors().items() if before.get(fd) != target}
+    assert not new, f"file descriptors left open: {new}"
+
+
+def _descriptors() -> dict[str, str]:
+    found: dict[str, str] = {}
+    for entry in Path("/proc/self/fd").iterdir():
+        try:
+            target = os.readlink(entry)
+        except OSError:
+            continue  # the descriptor of this very listing
+        if not target.startswith(("anon_inode:[eventpoll]", "/proc/")):
+            found[entry.name] = target
+    return found
+
+
+def _processes_of(folder: Path) -> dict[int, str]:
+    """Processes started by this one or that name or work in `folder`, by pid."""
+    found: dict[int, str] = {}
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        try:
+            command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+            parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            cwd = os.readlink(entry / "cwd")
+        except OSError:
+            continue  # it ended meanwhile
+        if parent == os.getpid() or str(folder) in command or cwd.startswith(str(folder)):
+            found[int(entry.name)] = command or "(a zombie)"
+    return found
