@@ -107,7 +107,8 @@ def expire(db: sqlite3.Connection, at: int) -> list[str]:
 def next_expiry(db: sqlite3.Connection) -> int | None:
     """When the next waiting approval expires."""
     (at,) = db.execute(
-        "SELECT min(expires_at) FROM calls INDEXED BY calls_expiring WHERE status = 'awaiting_approval' AND expires_at IS NOT NULL"
+        """SELECT min(expires_at) FROM calls INDEXED BY calls_expiring
+           WHERE status = 'awaiting_approval' AND expires_at IS NOT NULL"""
     ).fetchone()
     return at  # type: ignore[no-any-return]
 
@@ -207,7 +208,7 @@ def _decide(db: sqlite3.Connection, task: sqlite3.Row, call: sqlite3.Row, decisi
     )
     if decision.outcome == "proceed_always":
         db.execute(
-            "INSERT INTO grants (id, session, tool_name, description, keys, granted_by, created_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO grants VALUES (?, ?, ?, ?, ?, ?, ?, NULL)",
             (
                 decision.grant,
                 task["session"],

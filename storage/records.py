@@ -266,7 +266,6 @@ class Snapshot:
     turn: Turn
     content: str
     content_at: int | None
-    thoughts: list[str]
     calls: list[Call]
     waiting: int
     secrets: dict[str, SecretSource]

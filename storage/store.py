@@ -11,6 +11,7 @@ from pathlib import Path
 import anyio
 
 from storage import calls, runs, tasks
+from storage.changes import Changes
 from storage.database import Database
 from storage.events import EventLog
 from storage.records import (
@@ -48,6 +49,7 @@ class Store:
     def __init__(self, database: Database, events: EventLog) -> None:
         self._db = database
         self._events = events
+        self.changes = Changes()
 
     # What a principal does.
 
@@ -61,11 +63,15 @@ class Store:
 
     async def open_turn(self, principal: Principal, task_id: str, new: NewTurn) -> Task:
         """Add a message to an ended task; CONFLICT for one that has not ended."""
-        return await self._db.write(tasks.open_turn, principal, task_id, new, now())
+        result = await self._db.write(tasks.open_turn, principal, task_id, new, now())
+        self.changes.tell(task_id)
+        return result
 
     async def secrets_are_back(self, principal: Principal, task_id: str) -> Task:
         """Let a task that was blocked for its lost secrets go on."""
-        return await self._db.write(tasks.secrets_are_back, principal, task_id, now())
+        result = await self._db.write(tasks.secrets_are_back, principal, task_id, now())
+        self.changes.tell(task_id)
+        return result
 
     async def task(self, principal: Principal, task_id: str) -> Task:
         """One task."""
@@ -100,19 +106,24 @@ class Store:
 
     async def cancel(self, principal: Principal, task_id: str) -> Status:
         """Ask for the end of a task; returns its status, `running` while its processes are ended."""
-        return await self._db.write(runs.cancel, principal, task_id, principal.name, now())
+        result = await self._db.write(runs.cancel, principal, task_id, principal.name, now())
+        self.changes.tell(task_id)
+        return result
 
     async def delete(self, principal: Principal, task_id: str) -> None:
         """Remove a task and all that belongs to it; CONFLICT while it runs."""
         await self._db.write(tasks.delete, principal, task_id)
+        self.changes.tell(task_id)
 
     async def decide_call(
         self, principal: Principal, task_id: str, call_id: str, decision: Decision, *, secrets_at_hand: bool
     ) -> Decided:
         """Answer a waiting call, once."""
-        return await self._db.write(
+        result = await self._db.write(
             calls.decide, principal, task_id, call_id, decision, secrets_at_hand=secrets_at_hand, at=now()
         )
+        self.changes.tell(task_id)
+        return result
 
     async def grants(self, principal: Principal) -> list[Grant]:
         """The grants in force, newest first."""
@@ -126,7 +137,10 @@ class Store:
 
     async def claim_run(self, owner: str) -> Claim | None:
         """Start a run of the task that has waited longest; None when nothing waits."""
-        return await self._db.write(runs.claim, owner, now())
+        claim = await self._db.write(runs.claim, owner, now())
+        if claim:
+            self.changes.tell(claim.task.id)
+        return claim
 
     async def record_process(self, run: Run, process: dict[str, object] | None) -> None:
         """Note which process does the run's work; None when it is gone."""
@@ -134,19 +148,26 @@ class Store:
 
     async def append_events(self, run: Run, events: list[NewEvent]) -> int:
         """Append to the task's log; returns the number of the last event."""
-        return await self._events.append(run, events, now())
+        result = await self._events.append(run, events, now())
+        self.changes.tell(run.task_id)
+        return result
 
     async def announce_calls(self, run: Run, new: Sequence[NewCall]) -> list[Call]:
         """Make the turn's calls known; returns all of them in order."""
-        return await self._db.write(calls.announce, run, new, now())
+        result = await self._db.write(calls.announce, run, new, now())
+        self.changes.tell(run.task_id)
+        return result
 
     async def begin_call(self, run: Run, call_id: str, expires_at: int | None) -> Call:
         """Let a call proceed if it may, else have it wait for approval."""
-        return await self._db.write(calls.begin, run, call_id, expires_at, now())
+        result = await self._db.write(calls.begin, run, call_id, expires_at, now())
+        self.changes.tell(run.task_id)
+        return result
 
     async def end_call(self, run: Run, call_id: str, result: CallResult) -> None:
         """Note how an executed call ended."""
         await self._db.write(calls.end, run, call_id, result, now())
+        self.changes.tell(run.task_id)
 
     async def add_running_time(self, run: Run, us: int) -> None:
         """Count work, in microseconds, towards the turn's time limit."""
@@ -154,15 +175,21 @@ class Store:
 
     async def suspend_run(self, run: Run) -> Status:
         """End a run that waits for a decision."""
-        return await self._db.write(runs.suspend, run, now())
+        result = await self._db.write(runs.suspend, run, now())
+        self.changes.tell(run.task_id)
+        return result
 
     async def block_run(self, run: Run) -> Status:
         """End a run whose secrets are gone."""
-        return await self._db.write(runs.block, run, now())
+        result = await self._db.write(runs.block, run, now())
+        self.changes.tell(run.task_id)
+        return result
 
     async def finish_run(self, run: Run, end: RunEnd) -> Status:
         """End a run and its turn."""
-        return await self._db.write(runs.finish, run, end, now())
+        result = await self._db.write(runs.finish, run, end, now())
+        self.changes.tell(run.task_id)
+        return result
 
     # What the server does for itself, across principals.
 
@@ -176,7 +203,10 @@ class Store:
 
     async def expire_calls(self) -> list[str]:
         """Turn approvals whose time has passed into a no; returns the ids of their tasks."""
-        return await self._db.write(calls.expire, now())
+        expired = await self._db.write(calls.expire, now())
+        for task_id in expired:
+            self.changes.tell(task_id)
+        return expired
 
     async def next_expiry(self) -> int | None:
         """When the next waiting approval expires."""

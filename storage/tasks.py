@@ -120,7 +120,6 @@ def snapshot(
         turn=turn,
         content=content,
         content_at=content_at,
-        thoughts=[event.data["text"] for event in spoken if event.kind == "thought"],
         calls=calls,
         waiting=sum(call.status is CallStatus.AWAITING_APPROVAL for call in calls),
         secrets=secrets_of(db, task.seq, task.turn),
@@ -252,11 +251,11 @@ def _turn(db: sqlite3.Connection, task: Task) -> Turn:
 
 
 def _spoken(db: sqlite3.Connection, task: Task, turn: Turn) -> list[Event]:
-    """What the agent has said in this turn so far, as events of kind content and thought."""
+    """What has come out of this turn so far."""
     found = db.execute(
         """SELECT number, at, kind, data FROM events
            WHERE task = ? AND number >= (SELECT first_event FROM turns WHERE task = ?1 AND number = ?)
-               AND kind IN ('content', 'thought') ORDER BY number""",
+               AND kind = 'content' ORDER BY number""",
         (task.seq, turn.number),
     )
     return [rows.event(row) for row in found]
@@ -265,8 +264,7 @@ def _spoken(db: sqlite3.Connection, task: Task, turn: Turn) -> list[Event]:
 def _content(turn: Turn, spoken: list[Event]) -> tuple[str, int | None]:
     if turn.content is not None:
         return turn.content, turn.content_at
-    said = [event for event in spoken if event.kind == "content"]
-    return "".join(event.data["text"] for event in said), said[-1].at if said else None
+    return "".join(event.data["text"] for event in spoken), spoken[-1].at if spoken else None
 
 
 def _calls(db: sqlite3.Connection, task: Task, spoken: list[Event]) -> list[Call]:

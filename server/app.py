@@ -1,0 +1,134 @@
+"""The one place that makes the parts and joins them."""
+
+import logging
+import os
+import pwd
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import anyio
+from anyio import to_thread
+from mcp.server.stdio import stdio_server
+
+import remit
+from server import daemon, logs
+from server.agents.interface import Agent
+from server.agents.shell import ShellAgent
+from server.config import Settings, load
+from server.daemon import Connection, Load, Ownership
+from server.places import Places, find_places, settings_digest
+from server.protocol.face import Face
+from server.runner.process import ProcessMark, end_leftover
+from server.runner.workspace import Workspaces
+from server.tasks.expiry import serve_expiry
+from server.tasks.scheduler import Scheduler
+from server.tasks.secrets import Secrets
+from server.tasks.service import Caller, Tasks
+from server.tasks.shelter import Shelter
+from storage.records import Principal
+from storage.states import Status
+from storage.store import Store, open_store
+
+_log = logging.getLogger(__name__)
+
+INLINE_NOTICE = "this server lives in the window that started it (REMIT_SERVER=inline): tasks end when it closes"
+
+
+class App:
+    """What the daemon serves: the parts, joined."""
+
+    def __init__(self, store: Store, secrets: Secrets, scheduler: Scheduler, face: Face) -> None:
+        self._store = store
+        self._secrets = secrets
+        self._scheduler = scheduler
+        self._face = face
+
+    async def serve(self, connection: Connection) -> None:
+        """Talk MCP on one connection."""
+        await self._face.serve(connection, caller(connection.peer.role == "terminal", connection.peer.cwd))
+
+    async def serve_stdio(self) -> None:
+        """Talk MCP on this process's own stdin and stdout."""
+        async with stdio_server() as (incoming, outgoing):
+            await self._face.serve_streams(incoming, outgoing, caller(False, Path.cwd()))
+
+    async def load(self) -> Load:
+        """What there is to do."""
+        counts = await self._store.open_counts()
+        waiting = sum(count for status, count in counts.items() if status is not Status.RUNNING)
+        return Load(running=self._scheduler.running, waiting=waiting, secrets_held=self._secrets.held)
+
+
+def main(*, ready: Callable[[], None], inline: bool = False) -> None:
+    """Run the server in this process until it is asked to stop; `ready` is called once it listens.
+
+    With `inline`, this process's stdin and stdout are its first connection, and their end is its own.
+    """
+    places = find_places()
+    places.prepare()
+    with Ownership(places):
+        logs.configure(places)
+        settings = load(Path(places.config))
+        daemon.harden()
+        anyio.run(_serve, places, settings, ready, inline)
+
+
+async def _serve(places: Places, settings: Settings, ready: Callable[[], None], inline: bool) -> None:
+    async with build(Path(places.state), settings, [INLINE_NOTICE] if inline else []) as app:
+        await daemon.serve(
+            app,
+            places=places,
+            version=remit.VERSION,
+            settings_digest=settings_digest(),
+            idle_exit=settings.idle_exit,
+            ready=ready,
+            extra=app.serve_stdio if inline else None,
+        )
+
+
+@asynccontextmanager
+async def build(state: Path, settings: Settings, notices: list[str]) -> AsyncIterator[App]:
+    """The whole server but its socket, at work; everything it runs has ended when the block is left."""
+    async with open_store(state / "remit.db") as store:
+        workspaces = Workspaces(state / "workspaces")
+        await _settle(store, workspaces)
+        secrets = Secrets(settings.secrets)
+        shelter = Shelter(settings.sandbox)
+        agents: dict[str, Agent] = {agent.id: agent for agent in (ShellAgent(),)}
+        owner = str(uuid4())
+        scheduler = Scheduler(store, agents, secrets, shelter.sandbox, workspaces, settings, owner)
+        tasks = Tasks(store, agents, secrets, shelter.sandbox, workspaces, scheduler, settings, notices)
+        async with anyio.create_task_group() as group:
+            group.start_soon(scheduler.serve)
+            group.start_soon(serve_expiry, store, scheduler, settings.approval_expires)
+            yield App(store, secrets, scheduler, Face(tasks, remit.VERSION))
+            group.cancel_scope.cancel()
+
+
+def caller(person: bool, folder: Path | None) -> Caller:
+    """The user of this machine whose server this is: nobody else can connect."""
+    uid = os.geteuid()
+    try:
+        name = pwd.getpwuid(uid).pw_name
+    except KeyError:  # a container may run as a user it has no name for
+        name = str(uid)
+    return Caller(Principal("local", name), person=person, folder=folder)
+
+
+async def _settle(store: Store, workspaces: Workspaces) -> None:
+    """End what a dead server left running, and only then decide what becomes of its tasks."""
+    for leftover in await store.leftovers():
+        if leftover.process:
+            await to_thread.run_sync(end_leftover, ProcessMark(**leftover.process))
+    settled = await store.settle()
+    swept = await to_thread.run_sync(workspaces.sweep, await store.task_ids())
+    if settled.interrupted or settled.resumed or settled.blocked or swept:
+        _log.info(
+            "after a server that died: %d tasks interrupted, %d go on, %d wait for their secrets, %d folders removed",
+            len(settled.interrupted),
+            len(settled.resumed),
+            len(settled.blocked),
+            len(swept),
+        )

@@ -1,0 +1,93 @@
+"""The operator's settings: a TOML file, with `REMIT_*` variables over it."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from server.errors import Code, RemitError
+
+# Read by the launcher before there are settings: see server/places.py.
+_LAUNCHER_VARIABLES = frozenset({"REMIT_HOME", "REMIT_CONFIG", "REMIT_SERVER"})
+
+
+class SecretSource(BaseModel):
+    """Where the value of one secret by name comes from: exactly one of the three."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    file: Path | None = Field(None, description="a file that holds the value; one line break at its end is dropped")
+    command: tuple[str, ...] | None = Field(None, description="a command that prints the value", min_length=1)
+    keyring: str | None = Field(None, description="SERVICE/USER in the system's keyring", pattern=r"^[^/]+/.+$")
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if sum(source is not None for source in (self.file, self.command, self.keyring)) != 1:
+            raise ValueError("give exactly one of file, command and keyring")
+        return self
+
+
+SecretName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+
+
+class Settings(BaseSettings):
+    """Every setting with its default. Times are in seconds."""
+
+    model_config = SettingsConfigDict(env_prefix="REMIT_", env_nested_delimiter="__", extra="forbid", frozen=True)
+
+    max_running: int = Field(2 * (os.cpu_count() or 1), ge=1, le=1000, description="tasks at work at the same time")
+    approvals: Literal["caller", "person"] = Field(
+        "caller", description="who may approve: whoever may call the tool, or only a person at a terminal"
+    )
+    approval_expires: int | None = Field(None, ge=1, description="seconds until an unanswered approval means no")
+    session_expires: int = Field(24 * 3600, ge=1, description="seconds a session, and its grants, outlive a message")
+    timeout: int = Field(3600, ge=1, le=7 * 24 * 3600, description="seconds of work a turn may take by default")
+    output_limit: int = Field(256 * 1024, ge=4096, le=16 * 1024**2, description="characters kept of a call's output")
+    idle_exit: float = Field(900, ge=0, description="seconds without work or connection after which the server ends")
+    sandbox: Literal["auto", "namespaces", "landlock", "off"] = Field("auto", description="the tier of the sandbox")
+    secrets: dict[SecretName, SecretSource] = Field(default_factory=dict, description="secrets by name")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Variables win over the file; nothing else is read."""
+        return (init_settings, env_settings, TomlConfigSettingsSource(settings_cls))
+
+
+def load(config: Path) -> Settings:
+    """The settings of the file at `config`, if it is there, and of the environment.
+
+    Raises RemitError (VALIDATION_ERROR) that names the setting, the file and what is wrong.
+    """
+    _refuse_unknown_variables()
+
+    class FromFile(Settings):
+        model_config = SettingsConfigDict(toml_file=config)
+
+    try:
+        return FromFile()
+    except ValidationError as error:
+        problems = "; ".join(_problem(problem) for problem in error.errors(include_input=False, include_url=False))
+        raise RemitError(Code.VALIDATION_ERROR, f"settings ({config} and REMIT_* variables): {problems}") from None
+    except (OSError, ValueError) as error:
+        raise RemitError(Code.VALIDATION_ERROR, f"settings ({config}): {error}") from None
+
+
+def _problem(problem: Any) -> str:
+    return f"{'.'.join(map(str, problem['loc'])) or 'settings'}: {problem['msg']}"
+
+
+def _refuse_unknown_variables() -> None:
+    """A misspelt variable must not be a setting that silently does nothing."""
+    known = {f"REMIT_{name.upper()}" for name in Settings.model_fields} | _LAUNCHER_VARIABLES
+    for name in os.environ:
+        if name.startswith("REMIT_") and name.split("__")[0] not in known:
+            raise RemitError(Code.VALIDATION_ERROR, f"there is no setting {name}; known are {', '.join(sorted(known))}")

@@ -1,0 +1,75 @@
+"""One MCP server per connection: the same heart, the caller bound in."""
+
+import logging
+import traceback
+from typing import Any
+
+import mcp_types as types
+from mcp.server.lowlevel import Server
+
+from server.daemon import Connection
+from server.errors import Code, RemitError
+from server.protocol import tools
+from server.protocol.transport import Incoming, Outgoing
+from server.tasks.service import Caller, Tasks
+
+_log = logging.getLogger(__name__)
+
+INSTRUCTIONS = (
+    "remit runs tasks in the background, each in a sandbox with no network and a folder of its own. create_task, then "
+    "get_task with waitSeconds until it has ended. pendingApprovals are for the user to decide."
+)
+
+
+class Face:
+    """Serves the tools to connections."""
+
+    def __init__(self, tasks: Tasks, version: str) -> None:
+        self._tasks = tasks
+        self._version = version
+
+    def server(self, caller: Caller) -> Server[dict[str, Any]]:
+        """An MCP server that acts for `caller`."""
+
+        offered = tools.offered(person=caller.person)
+
+        async def list_tools(_: Any, __: types.PaginatedRequestParams | None) -> types.ListToolsResult:
+            return tools.listed(person=caller.person)
+
+        async def call_tool(_: Any, params: types.CallToolRequestParams) -> types.CallToolResult:
+            return await self._call(caller, offered.get(params.name), params)
+
+        server: Server[dict[str, Any]] = Server(
+            "remit",
+            version=self._version,
+            title="remit",
+            instructions=INSTRUCTIONS,
+            on_list_tools=list_tools,
+            on_call_tool=call_tool,
+        )
+        return server
+
+    async def serve(self, connection: Connection, caller: Caller) -> None:
+        """Talk MCP on one connection until it ends, in the era the client opens with."""
+        await self.serve_streams(Incoming(connection), Outgoing(connection), caller)
+
+    async def serve_streams(self, incoming: Any, outgoing: Any, caller: Caller) -> None:
+        """Talk MCP on two streams as the SDK has them, whose types it keeps to itself, until the peer is done."""
+        server = self.server(caller)
+        await server.run(incoming, outgoing, server.create_initialization_options())
+
+    async def _call(
+        self, caller: Caller, tool: tools.Tool[Any] | None, params: types.CallToolRequestParams
+    ) -> types.CallToolResult:
+        if tool is None:
+            return tools.failed(RemitError(Code.NOT_FOUND, f"there is no tool {params.name!r}; see tools/list"))
+        try:
+            return tools.succeeded(await tool.call(self._tasks, caller, params.arguments or {}))
+        except RemitError as error:
+            return tools.failed(error)
+        except Exception as error:
+            # The message might hold a secret; where it happened does not.
+            where = "".join(traceback.format_tb(error.__traceback__))
+            _log.error("%s failed: %s\n%s", params.name, type(error).__name__, where)
+            message = f"internal error ({type(error).__name__}); see server.log in the state folder"
+            return tools.failed(RemitError(Code.EXECUTION_ERROR, message))

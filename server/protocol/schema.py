@@ -1,0 +1,39 @@
+"""JSON schemas as models read them: short, and without what says nothing."""
+
+from typing import Any
+
+from pydantic import BaseModel, TypeAdapter
+
+
+def request_schema(model: type[BaseModel]) -> dict[str, Any]:
+    """The input schema of a tool. Null is accepted for every optional field, but not advertised."""
+    schema: dict[str, Any] = _slim(model.model_json_schema(by_alias=True))
+    schema.pop("description", None)  # the tool's own says it
+    return schema
+
+
+def answer_schema(view: Any) -> dict[str, Any]:
+    """The output schema of a tool."""
+    schema: dict[str, Any] = _slim(TypeAdapter(view).json_schema(mode="serialization"), drop_descriptions=True)
+    return schema
+
+
+def _slim(node: Any, *, drop_descriptions: bool = False) -> Any:
+    if isinstance(node, list):
+        return [_slim(item, drop_descriptions=drop_descriptions) for item in node]
+    if not isinstance(node, dict):
+        return node
+    slim = {
+        name: _slim(value, drop_descriptions=drop_descriptions) for name, value in node.items() if _says(name, value)
+    }
+    if drop_descriptions and isinstance(slim.get("description"), str):
+        del slim["description"]
+    if "properties" in node:
+        slim["properties"] = {
+            name: _slim(value, drop_descriptions=drop_descriptions) for name, value in node["properties"].items()
+        }
+    return slim
+
+
+def _says(name: str, value: Any) -> bool:
+    return not (name == "title" and isinstance(value, str)) and not (name == "default" and value in (None, [], {}))

@@ -1,0 +1,210 @@
+"""The MCP tools: what each is called, what a model reads of it, and which method of the heart it is."""
+
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Generic, TypeVar
+
+import mcp_types as types
+from pydantic import BaseModel, ValidationError
+
+from server.errors import Code, RemitError
+from server.protocol.schema import answer_schema, request_schema
+from server.tasks import requests, views
+from server.tasks.service import Caller, Tasks
+
+R = TypeVar("R", bound=BaseModel)
+
+Handler = Callable[[Tasks, Caller, R], Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Tool(Generic[R]):
+    """One tool."""
+
+    name: str
+    description: str
+    request: type[R]
+    answer: Any
+    handle: Handler[R]
+    hints: types.ToolAnnotations
+
+    def definition(self) -> types.Tool:
+        """The tool as `tools/list` shows it."""
+        return types.Tool(
+            name=self.name,
+            description=self.description,
+            input_schema=request_schema(self.request),
+            output_schema=answer_schema(self.answer),
+            annotations=self.hints,
+        )
+
+    async def call(self, tasks: Tasks, caller: Caller, arguments: dict[str, Any]) -> Any:
+        """Check the arguments and do it. Raises RemitError, VALIDATION_ERROR with the field for a bad argument."""
+        try:
+            request = self.request.model_validate(arguments)
+        except ValidationError as error:
+            raise _bad_argument(error) from None
+        return await self.handle(tasks, caller, request)
+
+
+_READS = types.ToolAnnotations(read_only_hint=True, open_world_hint=False)
+_ADDS = types.ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=False)
+_CHANGES = types.ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True)
+
+TOOLS: dict[str, Tool[Any]] = {
+    tool.name: tool
+    for tool in (
+        Tool(
+            "create_task",
+            "Hand work to a background agent, in a sandbox without network. Answers at once with the task's id; "
+            "the task goes on when this session ends. Follow it with get_task.",
+            requests.CreateTask,
+            views.CreatedView,
+            Tasks.create,
+            _ADDS,
+        ),
+        Tool(
+            "list_tasks",
+            "Your tasks, most recently active first, as summaries.",
+            requests.ListTasks,
+            views.PageView,
+            Tasks.page,
+            _READS,
+        ),
+        Tool(
+            "get_task",
+            "One task with its output, calls and pendingApprovals. With waitSeconds it answers as soon as the status "
+            "changes or the task needs someone. Long text is cut in the middle and says so.",
+            requests.GetTask,
+            views.TaskView,
+            Tasks.get,
+            _READS,
+        ),
+        Tool(
+            "approve_tool_call",
+            "Decide a call from pendingApprovals: proceed_once; proceed_always, for similar calls of this session too; "
+            "or cancel. Decided once. Ask the user first.",
+            requests.ApproveToolCall,
+            views.ApprovedView,
+            Tasks.approve,
+            _CHANGES,
+        ),
+        Tool(
+            "send_message",
+            "Go on with a task that has ended (literal secrets must be sent again), or bring a blocked task its "
+            "lost secrets, without a message.",
+            requests.SendMessage,
+            views.StatusView,
+            Tasks.send,
+            _ADDS,
+        ),
+        Tool(
+            "cancel_task",
+            "Stop a task and every process it has started.",
+            requests.CancelTask,
+            views.StatusView,
+            Tasks.cancel,
+            _CHANGES,
+        ),
+        Tool(
+            "delete_task",
+            "Remove a task for good, with its output and files; a running one is cancelled first.",
+            requests.DeleteTask,
+            views.DeletedView,
+            Tasks.delete,
+            _CHANGES,
+        ),
+        Tool(
+            "list_agents",
+            "Who can do tasks, what each needs, whether it is ready, and what the sandbox holds.",
+            requests.ListAgents,
+            views.AgentsView,
+            Tasks.agents,
+            _READS,
+        ),
+    )
+}
+
+
+# What a person at a terminal can do besides; a model has no business with it, and need not read of it.
+TERMINAL_TOOLS: dict[str, Tool[Any]] = {
+    tool.name: tool
+    for tool in (
+        Tool(
+            "list_grants",
+            "What was approved for always and is still in force.",
+            requests.ListGrants,
+            views.GrantsView,
+            Tasks.grants,
+            _READS,
+        ),
+        Tool(
+            "revoke_grant",
+            "Take back a proceed_always.",
+            requests.RevokeGrant,
+            views.RevokedView,
+            Tasks.revoke,
+            _CHANGES,
+        ),
+    )
+}
+
+
+def offered(*, person: bool) -> dict[str, Tool[Any]]:
+    """The tools a caller has, by name."""
+    return TOOLS | TERMINAL_TOOLS if person else TOOLS
+
+
+@cache
+def listed(*, person: bool) -> types.ListToolsResult:
+    """The answer to `tools/list`."""
+    return types.ListToolsResult(tools=[tool.definition() for tool in offered(person=person).values()])
+
+
+def succeeded(answer: Any) -> types.CallToolResult:
+    """A tool's answer, as text for models and as structure for programs."""
+    return types.CallToolResult(content=[_text(answer)], structured_content=answer)
+
+
+def failed(error: RemitError) -> types.CallToolResult:
+    """A tool's failure, as text for models and as structure for programs."""
+    told = {"error": {"code": error.code, "message": error.message, **error.details}}
+    return types.CallToolResult(content=[_text(told)], structured_content=told, is_error=True)
+
+
+def _text(answer: Any) -> types.TextContent:
+    return types.TextContent(text=json.dumps(answer, ensure_ascii=False, separators=(",", ":")))
+
+
+def _bad_argument(error: ValidationError) -> RemitError:
+    problems = [
+        {"field": _field(problem["loc"]), "message": _message(problem)}
+        for problem in error.errors(include_url=False, include_input=False, include_context=False)
+    ]
+    first = problems[0]
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    field = first["field"] or "arguments"
+    return RemitError(Code.VALIDATION_ERROR, f"{field}: {first['message']}{more}", field=field, problems=problems)
+
+
+def _field(location: tuple[str | int, ...]) -> str:
+    """`env.NAME` and `files[3].path` rather than pydantic's own spelling."""
+    path = ""
+    for part in location:
+        if isinstance(part, int):
+            path += f"[{part}]"
+        elif part != "[key]":
+            path += f".{part}" if path else part
+    return path
+
+
+def _message(problem: Any) -> str:
+    match problem["type"]:
+        case "missing":
+            return "is required"
+        case "extra_forbidden":
+            return "there is no such field"
+        case _:
+            return str(problem["msg"]).removeprefix("Value error, ")

@@ -1,0 +1,97 @@
+"""What a request must not contain, and what it is known by."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from server.errors import Code, RemitError
+from server.runner.upload import Upload
+from server.tasks.requests import CreateTask, File, SendMessage
+from storage.records import SecretSource as Origin
+from templates.redaction import Redactor
+
+
+def no_secrets(redactor: Redactor, texts: Iterable[tuple[str, str]]) -> None:
+    """Refuse a request whose texts, which are stored and shown, contain the value of one of its secrets.
+
+    Raises RemitError (VALIDATION_ERROR) that names the field and the secret.
+    """
+    for field, text in texts:
+        if name := redactor.contains(text):
+            raise RemitError(
+                Code.VALIDATION_ERROR,
+                f"{field} contains the value of the secret {name}; it would be stored; "
+                f"commands get secrets as variables, so write ${name} instead",
+                field=field,
+            )
+
+
+def task_texts(request: CreateTask) -> Iterator[tuple[str, str]]:
+    """Every text of a new task that is stored, with the name of its field."""
+    yield "message", request.message
+    yield "title", request.title or ""
+    yield "systemPrompt", request.system_prompt or ""
+    yield "metadata", json.dumps(request.metadata, ensure_ascii=False)
+    yield "idempotencyKey", request.idempotency_key or ""
+    yield from _variables(request.env)
+    yield from _paths(request.files)
+
+
+def message_texts(request: SendMessage) -> Iterator[tuple[str, str]]:
+    """Every text of a follow-up that is stored, with the name of its field."""
+    yield "message", request.message or ""
+    yield from _variables(request.env)
+    yield from _paths(request.files)
+
+
+def digest(request: CreateTask) -> str:
+    """What a request is known by when it is repeated: SHA-256, hex, over all but the values of secrets."""
+    fields = request.model_dump(mode="json", exclude={"secrets", "idempotency_key"})
+    known = fields | {"secrets": sorted(request.secrets)}
+    return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
+
+
+def origins(literals: Iterable[str], names: Iterable[str]) -> dict[str, Origin]:
+    """How the value of each secret comes."""
+    origins: dict[str, Origin] = dict.fromkeys(names, "named")
+    return origins | dict.fromkeys(literals, "literal")
+
+
+def uploads(files: Sequence[File]) -> list[Upload]:
+    """The files of a request as the workspace takes them."""
+    return [
+        Upload(file.path, content=file.inline(), source=Path(file.source) if file.source is not None else None)
+        for file in files
+    ]
+
+
+def literals_are_sent(had: Mapping[str, Origin], request: SendMessage) -> None:
+    """Refuse a follow-up that leaves out a literal secret the task had: its value was dropped with the last turn.
+
+    Raises RemitError (SECRETS_LOST) that names what is missing.
+    """
+    given = {*request.secrets, *request.secret_names}
+    if missing := [name for name, origin in had.items() if origin == "literal" and name not in given]:
+        raise lost(missing)
+
+
+def lost(missing: Sequence[str]) -> RemitError:
+    """The error for literal secrets whose values are gone."""
+    return RemitError(
+        Code.SECRETS_LOST,
+        f"the values of {', '.join(missing)} are gone (they are kept in memory, and for one turn): send them again in "
+        "secrets, or null for one that is no longer needed",
+        field="secrets",
+        missing=list(missing),
+    )
+
+
+def _variables(env: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for name, value in env.items():
+        yield f"env.{name}", value
+
+
+def _paths(files: Sequence[File]) -> Iterator[tuple[str, str]]:
+    for number, file in enumerate(files):
+        yield f"files[{number}].path", file.path

@@ -1,0 +1,64 @@
+"""The output of one command: shown as it comes, masked, with both ends kept when it grows too long."""
+
+import codecs
+from collections import deque
+
+from templates.redaction import Redactor
+
+
+class Output:
+    """Keeps the first and the last half of `limit` characters; what lies between is counted and dropped."""
+
+    def __init__(self, redactor: Redactor, limit: int) -> None:
+        self._redactor = redactor
+        self._stream = redactor.stream()
+        self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+        self._half = limit // 2
+        self._head_left = self._half
+        self._rest: deque[str] = deque()
+        self._rest_length = 0
+        self._taken = 0
+        self._cut = False
+        self._shown: list[str] = []
+        self.dropped = 0
+        """Characters that were not kept; known when the output has ended."""
+
+    @property
+    def text(self) -> str:
+        """Everything that was shown."""
+        return "".join(self._shown)
+
+    def feed(self, data: bytes) -> str:
+        """Take what the command has written; returns what of it can be shown now."""
+        text = self._decode(data)
+        self._taken += len(text)
+        head, rest = text[: self._head_left], text[self._head_left :]
+        self._head_left -= len(head)
+        self._keep(rest)
+        return self._show(self._stream.feed(head))
+
+    def finish(self) -> str:
+        """Returns what is left to show. The output ends here."""
+        self._keep(self._decode(b"", True))
+        rest = "".join(self._rest)
+        if not self._cut:
+            return self._show(self._stream.feed(rest) + self._stream.finish())
+        # What the stream still holds back is left out: it begins what nobody sees, and maybe a secret.
+        tail = self._redactor.redact_tail(rest)[-self._half :]
+        self.dropped = self._taken - len(self.text) - len(tail)
+        return self._show(f"\n[… {self.dropped} characters of output were not kept …]\n{tail}")
+
+    def _keep(self, text: str) -> None:
+        """Remember the end of what comes after the head, with a margin for a secret cut in two."""
+        if not text:
+            return
+        self._rest.append(text)
+        self._rest_length += len(text)
+        while self._rest_length - len(self._rest[0]) >= self._half + self._redactor.longest:
+            self._cut = True
+            self._rest_length -= len(self._rest.popleft())
+
+    def _show(self, text: str) -> str:
+        if text:
+            self._shown.append(text)
+        return text

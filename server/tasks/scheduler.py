@@ -1,0 +1,161 @@
+"""Who works when: claims what waits, first come first served, and settles how each run ends."""
+
+import logging
+import time
+import traceback
+from collections.abc import Awaitable, Callable, Mapping
+from enum import Enum
+
+import anyio
+from anyio.abc import TaskGroup
+
+from server.agents.interface import Agent, Stopped, Suspended
+from server.config import Settings
+from server.errors import Code, RemitError
+from server.runner.sandbox import Sandbox
+from server.runner.workspace import Workspaces
+from server.tasks.secrets import Secrets, SecretsLost
+from server.tasks.work import Work
+from storage.records import Claim, RunEnd
+from storage.states import Status
+from storage.store import Store
+
+_log = logging.getLogger(__name__)
+
+
+class Pause(Enum):
+    """A run that ended without ending its turn."""
+
+    SUSPENDED = "suspended"
+    BLOCKED = "blocked"
+
+
+_INTERRUPTED = RunEnd(
+    Status.FAILED, Code.INTERRUPTED, "the server was stopped while this task was at work; what it had done is kept"
+)
+
+
+class Scheduler:
+    """Runs the tasks that are pending, at most `settings.max_running` at once."""
+
+    def __init__(
+        self,
+        store: Store,
+        agents: Mapping[str, Agent],
+        secrets: Secrets,
+        sandbox: Callable[[], Awaitable[Sandbox]],
+        workspaces: Workspaces,
+        settings: Settings,
+        owner: str,
+    ) -> None:
+        self._store = store
+        self._agents = agents
+        self._secrets = secrets
+        self._sandbox = sandbox
+        self._workspaces = workspaces
+        self._settings = settings
+        self._owner = owner
+        self._running: dict[str, anyio.CancelScope] = {}
+        self._cancelled: set[str] = set()
+        self._wake = anyio.Event()
+
+    @property
+    def running(self) -> int:
+        """How many runs are under way."""
+        return len(self._running)
+
+    def poke(self) -> None:
+        """Look for work: something may have become pending."""
+        self._wake.set()
+
+    def stop(self, task_id: str) -> None:
+        """End the run of a task; its status changes once its processes are gone."""
+        self._cancelled.add(task_id)
+        if scope := self._running.get(task_id):
+            scope.cancel()
+
+    async def serve(self) -> None:
+        """Start runs until cancelled; then end them all, and wait until they have ended."""
+        async with anyio.create_task_group() as group:
+            while True:
+                self._wake = anyio.Event()
+                await self._start_what_fits(group)
+                await self._wake.wait()
+
+    async def _start_what_fits(self, group: TaskGroup) -> None:
+        while len(self._running) < self._settings.max_running:
+            claim = await self._store.claim_run(self._owner)
+            if claim is None:
+                return
+            # Known as running before anything else can happen, so that a cancellation finds it.
+            self._running[claim.task.id] = anyio.CancelScope()
+            group.start_soon(self._work, claim)
+
+    async def _work(self, claim: Claim) -> None:
+        scope = self._running[claim.task.id]
+        if claim.task.id in self._cancelled:
+            scope.cancel()
+        started = time.monotonic()
+        end: RunEnd | Pause = _INTERRUPTED
+        try:
+            with scope:
+                end = await self._attempt(claim)
+            if scope.cancelled_caught:
+                end = RunEnd(Status.CANCELLED)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._settle(claim, end, int((time.monotonic() - started) * 1_000_000))
+
+    async def _attempt(self, claim: Claim) -> RunEnd | Pause:
+        """Have the agent work; every way that can end is an answer, save the end of the server."""
+        left = claim.task.timeout_seconds - claim.turn.ran_us / 1_000_000
+        try:
+            with anyio.fail_after(max(left, 0)):
+                await self._agent(claim).work(await self._prepare(claim))
+        except Suspended:
+            return Pause.SUSPENDED
+        except SecretsLost:
+            return Pause.BLOCKED
+        except Stopped:
+            return RunEnd(Status.CANCELLED)
+        except RemitError as error:
+            return RunEnd(Status.FAILED, error.code, error.message)
+        except TimeoutError:
+            limit = f"the task reached its limit of {claim.task.timeout_seconds} s of work (timeoutSeconds)"
+            return RunEnd(Status.FAILED, Code.TIMEOUT, limit)
+        except Exception as error:
+            where = "".join(traceback.format_tb(error.__traceback__))  # the message might hold a secret
+            _log.error("run of task %s failed: %s\n%s", claim.task.id, type(error).__name__, where)
+            return RunEnd(
+                Status.FAILED, Code.EXECUTION_ERROR, f"internal error ({type(error).__name__}); see server.log"
+            )
+        return RunEnd(Status.COMPLETED)
+
+    def _agent(self, claim: Claim) -> Agent:
+        agent = self._agents.get(claim.task.agent)
+        if agent is None:
+            raise RemitError(Code.AGENT_UNAVAILABLE, f"this server has no agent {claim.task.agent!r} any more")
+        return agent
+
+    async def _prepare(self, claim: Claim) -> Work:
+        secrets = await self._secrets.of_turn(claim.task.id, claim.secrets)
+        workspace = self._workspaces.path(claim.task.id)
+        return Work(self._store, claim, await self._sandbox(), workspace, secrets, self._settings)
+
+    async def _settle(self, claim: Claim, end: RunEnd | Pause, ran_us: int) -> None:
+        try:
+            await self._store.add_running_time(claim.run, ran_us)
+            if end is Pause.SUSPENDED:
+                status = await self._store.suspend_run(claim.run)
+            elif end is Pause.BLOCKED:
+                status = await self._store.block_run(claim.run)
+            else:
+                status = await self._store.finish_run(claim.run, end)
+            if status in (Status.COMPLETED, Status.FAILED, Status.CANCELLED):
+                self._secrets.drop(claim.task.id)
+        except RemitError as error:
+            _log.warning("run of task %s: %s", claim.task.id, error.message)
+        finally:
+            del self._running[claim.task.id]
+            self._cancelled.discard(claim.task.id)
+            self.poke()

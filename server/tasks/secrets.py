@@ -1,0 +1,138 @@
+"""The values of secrets: in this process's memory, and nowhere else."""
+
+import subprocess
+from collections.abc import Iterable, Mapping
+
+import anyio
+from anyio import to_thread
+
+from server.config import SecretSource
+from server.errors import Code, RemitError
+from storage.records import SecretSource as Origin
+
+COMMAND_SECONDS = 10
+"""How long a secret's command may take: a tool call has to answer well before its host gives up (60 s)."""
+
+MAX_BYTES = 64 * 1024
+"""The longest value, as env and secrets together are limited by the API."""
+
+
+class SecretsLost(Exception):
+    """Literal secrets a turn needs are not in memory any more."""
+
+    def __init__(self, names: list[str]) -> None:
+        super().__init__(", ".join(names))
+        self.names = names
+
+
+class Secrets:
+    """Keeps the values of each open turn, and reads those the operator's settings name."""
+
+    def __init__(self, sources: Mapping[str, SecretSource]) -> None:
+        self._sources = sources
+        self._literals: dict[str, dict[str, str]] = {}
+        self._named: dict[str, dict[str, str]] = {}
+
+    @property
+    def held(self) -> int:
+        """How many tasks have values here that would be lost with this process."""
+        return len(self._literals)
+
+    def keep(self, task_id: str, values: Mapping[str, str], origins: Mapping[str, Origin]) -> None:
+        """Remember values for a task's open turn, beside those that are known."""
+        for name, value in values.items():
+            kept = self._literals if origins[name] == "literal" else self._named
+            kept.setdefault(task_id, {})[name] = value
+
+    def drop(self, task_id: str) -> None:
+        """Forget a task's values."""
+        self._literals.pop(task_id, None)
+        self._named.pop(task_id, None)
+
+    def missing(self, task_id: str, wanted: Mapping[str, Origin]) -> list[str]:
+        """The names of literal secrets that are wanted and not known any more."""
+        known = self._literals.get(task_id, {})
+        return [name for name, origin in wanted.items() if origin == "literal" and name not in known]
+
+    async def of_turn(self, task_id: str, wanted: Mapping[str, Origin]) -> dict[str, str]:
+        """All values of a turn, those by name read again where they are not known.
+
+        Raises SecretsLost for missing literals, RemitError for a name that cannot be read.
+        """
+        missing = self.missing(task_id, wanted)
+        if missing:
+            raise SecretsLost(missing)
+        known = self._literals.get(task_id, {}) | self._named.get(task_id, {})
+        return {name: known[name] for name in wanted if name in known} | await self.read(
+            name for name in wanted if name not in known
+        )
+
+    async def read(self, names: Iterable[str]) -> dict[str, str]:
+        """The values of secrets by name, from where the settings say.
+
+        Raises RemitError: VALIDATION_ERROR for a name without a setting, EXECUTION_ERROR for one that cannot be read.
+        """
+        return {name: await self._read(name) for name in names}
+
+    async def _read(self, name: str) -> str:
+        source = self._sources.get(name)
+        if source is None:
+            known = ", ".join(sorted(self._sources)) or "none"
+            raise RemitError(
+                Code.VALIDATION_ERROR,
+                f"secretNames: the settings have no secret {name!r} (known: {known}); add [secrets.{name}] to it",
+                field="secretNames",
+            )
+        try:
+            value = await _value(source)
+        except (OSError, ValueError, LookupError, ImportError, TimeoutError, subprocess.SubprocessError) as error:
+            raise RemitError(
+                Code.EXECUTION_ERROR, f"the secret {name} could not be read: {_cause(error)}", secret=name
+            ) from None
+        if not value or "\0" in value or len(value.encode()) > MAX_BYTES:
+            raise RemitError(
+                Code.EXECUTION_ERROR,
+                f"the secret {name} is empty, too long or not text; check its setting",
+                secret=name,
+            )
+        return value
+
+
+async def _value(source: SecretSource) -> str:
+    if source.file:
+        return (await anyio.Path(source.file.expanduser()).read_text("utf-8")).removesuffix("\n")
+    if source.command:
+        with anyio.fail_after(COMMAND_SECONDS):
+            done = await anyio.run_process(source.command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        return done.stdout.decode("utf-8").removesuffix("\n")
+    assert source.keyring
+    service, _, user = source.keyring.partition("/")
+    return await to_thread.run_sync(_from_keyring, service, user)
+
+
+def _from_keyring(service: str, user: str) -> str:
+    import keyring  # an optional dependency, and slow to import
+
+    value: str | None = keyring.get_password(service, user)
+    if value is None:
+        raise LookupError("the keyring has no such entry")
+    return value
+
+
+def _cause(error: BaseException) -> str:
+    """What went wrong, without anything the source itself printed."""
+    match error:
+        case subprocess.CalledProcessError():
+            return f"its command exited with status {error.returncode}"
+        case TimeoutError():
+            return f"its command took longer than {COMMAND_SECONDS} s"
+        case UnicodeDecodeError():
+            return "it is not UTF-8 text"
+        case ImportError():
+            return "keyring is not installed; install remit[keyring]"
+        case OSError():
+            return error.strerror or type(error).__name__
+        case LookupError():
+            return str(error)
+        case _:
+            return type(error).__name__

@@ -1,0 +1,23 @@
+"""The sandbox of this server: looked for until one is found, and then kept."""
+
+from typing import Literal
+
+import anyio
+
+from server.runner.sandbox import Sandbox, find_sandbox
+
+
+class Shelter:
+    """Finds the sandbox once. While there is none every request looks again, so that installing one is enough."""
+
+    def __init__(self, wanted: Literal["auto", "namespaces", "landlock", "off"]) -> None:
+        self._wanted = wanted
+        self._found: Sandbox | None = None
+        self._looking = anyio.Lock()
+
+    async def sandbox(self) -> Sandbox:
+        """The sandbox. Raises RemitError (SANDBOX_UNAVAILABLE) that says what is missing and what to do."""
+        if self._found is None:
+            async with self._looking:
+                self._found = self._found or await find_sandbox(self._wanted)
+        return self._found

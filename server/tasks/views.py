@@ -1,0 +1,376 @@
+"""What a user is shown: camelCase, ISO times, long text cut at both ends with a word on how to read the rest."""
+
+from datetime import UTC, datetime
+from typing import Any, Literal, NotRequired
+
+from typing_extensions import TypedDict  # pydantic reads the one in typing only from Python 3.12 on
+
+from storage.records import Call, Event, Grant, Message, Snapshot, Task
+from storage.states import ENDED, CallStatus, Status
+
+ROW_TEXT = 80
+"""Characters of a message in a list: fifty rows stay under 25 KB, which hosts take without cutting."""
+
+SHARE = 10
+"""What stands in `output.content` anyway, a call's output and the result, gets a tenth of its characters."""
+
+
+class CreatedView(TypedDict):
+    """The answer to create_task."""
+
+    id: str
+    status: str
+    warnings: list[str]
+
+
+class RowView(TypedDict):
+    """A task in a list."""
+
+    id: str
+    title: str | None
+    status: str
+    message: str
+    agentId: str
+    username: str
+    conversationId: str
+    createdAt: str
+    startedAt: str | None
+    completedAt: str | None
+    lastActivityAt: str
+    messageCount: int
+    error: NotRequired[str]
+    blockedReason: NotRequired[str]
+    pendingApprovalCount: NotRequired[int]
+
+
+class PageView(TypedDict):
+    """The answer to list_tasks."""
+
+    tasks: list[RowView]
+    count: int
+    total: int
+    limit: int
+    offset: int
+    hasMore: bool
+
+
+class ToolCallView(TypedDict):
+    """A tool call of the agent."""
+
+    callId: str
+    toolName: str
+    status: str
+    args: dict[str, Any]
+    description: str
+    output: NotRequired[str]
+    exitStatus: NotRequired[int]
+    seconds: NotRequired[float]
+    outcome: NotRequired[str]
+    decidedBy: NotRequired[str]
+    decidedAt: NotRequired[str]
+    reason: NotRequired[str]
+
+
+class OutputView(TypedDict):
+    """What has come out of the current turn."""
+
+    content: str
+    updatedAt: str | None
+    toolCalls: list[ToolCallView]
+
+
+class PendingApprovalView(TypedDict):
+    """A call that waits for a yes or no."""
+
+    callId: str
+    toolName: str
+    args: dict[str, Any]
+    description: str
+    expiresAt: NotRequired[str]
+
+
+class MessageView(TypedDict):
+    """One message of the conversation."""
+
+    role: Literal["user", "assistant"]
+    content: str
+    createdAt: str
+
+
+class EventView(TypedDict):
+    """One line of the log."""
+
+    number: int
+    at: str
+    type: str
+    data: dict[str, Any]
+
+
+class TaskView(TypedDict):
+    """The answer to get_task."""
+
+    id: str
+    apiKeyId: str
+    username: str
+    sessionId: str
+    conversationId: str
+    status: str
+    agentId: str
+    title: str | None
+    message: str
+    systemPrompt: str | None
+    showInHistory: bool
+    autoExecute: bool
+    env: dict[str, str] | None
+    secretNames: list[str]
+    metadata: dict[str, Any] | None
+    timeoutSeconds: int
+    error: str | None
+    errorCode: NotRequired[str]
+    blockedReason: NotRequired[str]
+    cancelRequested: NotRequired[bool]
+    createdAt: str
+    startedAt: str | None
+    completedAt: str | None
+    updatedAt: str
+    lastActivityAt: str
+    messageCount: int
+    lastEvent: int
+    result: str | None
+    output: NotRequired[OutputView]
+    pendingApprovals: NotRequired[list[PendingApprovalView]]
+    messages: NotRequired[list[MessageView]]
+    events: NotRequired[list[EventView]]
+
+
+class ApprovedView(TypedDict):
+    """The answer to approve_tool_call: false when the outcome was cancel."""
+
+    approved: bool
+    status: str
+
+
+class StatusView(TypedDict):
+    """The answer to send_message and cancel_task."""
+
+    id: str
+    status: str
+    cancelRequested: NotRequired[bool]
+    warnings: NotRequired[list[str]]
+
+
+class DeletedView(TypedDict):
+    """The answer to delete_task."""
+
+    deletedTaskIds: list[str]
+    deletedCount: int
+
+
+class AgentView(TypedDict):
+    """One who can be asked."""
+
+    id: str
+    description: str
+    ready: bool
+    needs: NotRequired[str]
+
+
+class AgentsView(TypedDict):
+    """The answer to list_agents."""
+
+    agents: list[AgentView]
+    default: str
+    approvals: str
+    sandbox: str
+    notHeld: list[str]
+    secretNames: list[str]
+
+
+class GrantView(TypedDict):
+    """A `proceed_always` in force."""
+
+    id: str
+    taskId: str | None
+    toolName: str
+    description: str
+    grantedBy: str
+    createdAt: str
+    expiresAt: str
+
+
+class GrantsView(TypedDict):
+    """The answer to list_grants."""
+
+    grants: list[GrantView]
+
+
+class RevokedView(TypedDict):
+    """The answer to revoke_grant."""
+
+    id: str
+
+
+def row(task: Task, waiting: int) -> RowView:
+    """A task as one line of a list."""
+    view = RowView(
+        id=task.id,
+        title=task.title and _start(task.title),
+        status=task.status,
+        message=_start(task.message),
+        agentId=task.agent,
+        username=task.username,
+        conversationId=task.conversation,
+        createdAt=_time(task.created_at),
+        startedAt=_time_or_none(task.started_at),
+        completedAt=_time_or_none(task.completed_at),
+        lastActivityAt=_time(task.last_activity_at),
+        messageCount=task.message_count,
+    )
+    if task.error:
+        view["error"] = _start(task.error)
+    if task.blocked_reason:
+        view["blockedReason"] = task.blocked_reason
+    if waiting:
+        view["pendingApprovalCount"] = waiting
+    return view
+
+
+def task(snapshot: Snapshot, max_chars: int, include: list[str]) -> TaskView:
+    """A task with everything that belongs to it."""
+    task = snapshot.task
+    content = cut(snapshot.content, max_chars)
+    view = TaskView(
+        id=task.id,
+        apiKeyId=task.principal,
+        username=task.username,
+        sessionId=task.session,
+        conversationId=task.conversation,
+        status=task.status,
+        agentId=task.agent,
+        title=task.title,
+        message=cut(task.message, max_chars),
+        systemPrompt=task.system_prompt and cut(task.system_prompt, max_chars),
+        showInHistory=task.show_in_history,
+        autoExecute=task.auto_execute,
+        env=task.env,
+        secretNames=list(snapshot.secrets),
+        metadata=task.metadata,
+        timeoutSeconds=task.timeout_seconds,
+        error=task.error,
+        createdAt=_time(task.created_at),
+        startedAt=_time_or_none(task.started_at),
+        completedAt=_time_or_none(task.completed_at),
+        updatedAt=_time(task.updated_at),
+        lastActivityAt=_time(task.last_activity_at),
+        messageCount=task.message_count,
+        lastEvent=task.last_event,
+        result=cut(snapshot.content, _share(max_chars)) if task.status is Status.COMPLETED else None,
+    )
+    _add_state(view, task)
+    if snapshot.calls or snapshot.content or task.status in ENDED:
+        view["output"] = _output(snapshot, content, max_chars)
+    if waiting := [_pending(call) for call in snapshot.calls if call.status is CallStatus.AWAITING_APPROVAL]:
+        view["pendingApprovals"] = waiting
+    if "messages" in include:
+        view["messages"] = [_message(message, max_chars) for message in snapshot.messages]
+    if "events" in include:
+        view["events"] = _events(snapshot.events, max_chars)
+    return view
+
+
+def grant(grant: Grant) -> GrantView:
+    """A grant as the person who gave it wants to see it."""
+    return GrantView(
+        id=grant.id,
+        taskId=grant.task_id,
+        toolName=grant.tool_name,
+        description=grant.description,
+        grantedBy=grant.granted_by,
+        createdAt=_time(grant.created_at),
+        expiresAt=_time(grant.expires_at),
+    )
+
+
+def cut(text: str, limit: int) -> str:
+    """Text of at most about `limit` characters: its start and its end, with what is missing said between."""
+    if len(text) <= limit:
+        return text
+    head = limit * 2 // 3
+    tail = limit - head
+    missing = len(text) - limit
+    hint = 'raise maxChars, or page through include=["events"] with afterEvent'
+    return f"{text[:head]}\n[… {missing} characters left out here; to read them: {hint} …]\n{text[-tail:]}"
+
+
+def _add_state(view: TaskView, task: Task) -> None:
+    if task.error_code:
+        view["errorCode"] = task.error_code
+    if task.blocked_reason:
+        view["blockedReason"] = task.blocked_reason
+    if task.cancel_requested:
+        view["cancelRequested"] = True
+
+
+def _output(snapshot: Snapshot, content: str, max_chars: int) -> OutputView:
+    calls = [_call(call, _share(max_chars)) for call in snapshot.calls]
+    return OutputView(content=content, updatedAt=_time_or_none(snapshot.content_at), toolCalls=calls)
+
+
+def _call(call: Call, max_chars: int) -> ToolCallView:
+    view = ToolCallView(
+        callId=call.id, toolName=call.tool_name, status=call.status, args=call.args, description=call.description
+    )
+    if call.output is not None:
+        view["output"] = cut(call.output, max_chars)
+    if call.exit_status is not None:
+        view["exitStatus"] = call.exit_status
+    if call.ran_us is not None:
+        view["seconds"] = round(call.ran_us / 1_000_000, 3)
+    if call.outcome:
+        view["outcome"] = call.outcome
+    if call.decided_by:
+        view["decidedBy"] = call.decided_by
+    if call.decided_at:
+        view["decidedAt"] = _time(call.decided_at)
+    if call.reason:
+        view["reason"] = call.reason
+    return view
+
+
+def _pending(call: Call) -> PendingApprovalView:
+    view = PendingApprovalView(callId=call.id, toolName=call.tool_name, args=call.args, description=call.description)
+    if call.expires_at:
+        view["expiresAt"] = _time(call.expires_at)
+    return view
+
+
+def _message(message: Message, max_chars: int) -> MessageView:
+    return MessageView(role=message.role, content=cut(message.content, max_chars), createdAt=_time(message.at))
+
+
+def _events(events: list[Event], max_chars: int) -> list[EventView]:
+    """As many events as the characters allow, and at least one, so that a reader always gets on."""
+    shown: list[EventView] = []
+    for event in events:
+        max_chars -= len(event.data.get("text", "")) + 100
+        if shown and max_chars < 0:
+            break
+        shown.append(EventView(number=event.number, at=_time(event.at), type=event.kind, data=event.data))
+    return shown
+
+
+def _share(max_chars: int) -> int:
+    return max(200, max_chars // SHARE)
+
+
+def _start(text: str) -> str:
+    line = " ".join(text[: 2 * ROW_TEXT].split())
+    return line if len(line) <= ROW_TEXT and len(text) <= 2 * ROW_TEXT else line[: ROW_TEXT - 1] + "…"
+
+
+def _time(at: int) -> str:
+    return datetime.fromtimestamp(at / 1_000_000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _time_or_none(at: int | None) -> str | None:
+    return None if at is None else _time(at)

@@ -1,0 +1,139 @@
+"""What an agent may do in a run of its turn: the server's side of the interface."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from secrets import token_hex
+
+import anyio
+
+from server.agents.interface import Finished, Permission, Proposal, Suspended
+from server.config import Settings
+from server.errors import RemitError
+from server.runner.policy import Command, Exit, SandboxPolicy
+from server.runner.process import ProcessMark
+from server.runner.sandbox import Sandbox
+from server.tasks import similarity
+from server.tasks.output import Output
+from server.tasks.publisher import Publisher
+from storage.records import Call, CallResult, Claim, NewCall
+from storage.states import CallStatus
+from storage.store import Store, now
+from templates.redaction import Redactor
+from templates.resolver import resolve
+
+TAIL = 2000
+"""Characters of a failed command's output that its error repeats."""
+
+
+class Work:
+    """One run as its agent sees it. Implements `server.agents.interface.Turn`."""
+
+    def __init__(
+        self,
+        store: Store,
+        claim: Claim,
+        sandbox: Sandbox,
+        workspace: Path,
+        secrets: Mapping[str, str],
+        settings: Settings,
+    ) -> None:
+        self._store = store
+        self._run = claim.run
+        self._claim = claim
+        self._sandbox = sandbox
+        self._workspace = workspace
+        self._settings = settings
+        self._secrets = secrets
+        self._redactor = Redactor(secrets)
+        self._calls: dict[str, Call] = {}
+
+    @property
+    def message(self) -> str:
+        """What was asked for."""
+        return self._claim.turn.message
+
+    async def propose(self, proposals: Sequence[Proposal]) -> None:
+        """Announce calls, in order, before any of them is made."""
+        new = [_new_call(proposal) for proposal in proposals]
+        self._calls = {call.key: call for call in await self._store.announce_calls(self._run, new)}
+
+    async def call(self, key: str) -> Permission:
+        """The gate: whether the call may proceed. Raises Suspended while it waits for approval."""
+        known = self._calls[key]
+        expires = self._settings.approval_expires
+        call = await self._store.begin_call(self._run, known.id, now() + expires * 1_000_000 if expires else None)
+        match call.status:
+            case CallStatus.EXECUTING:
+                return Permission.PROCEED
+            case CallStatus.AWAITING_APPROVAL:
+                raise Suspended
+            case CallStatus.CANCELLED:
+                return Permission.REFUSED
+            case _:
+                return Permission.DONE
+
+    async def run(self, key: str, argv: tuple[str, ...]) -> Finished:
+        """Execute a call that may proceed, in the sandbox, and note how it ended."""
+        call = self._calls[key]
+        output = Output(self._redactor, self._settings.output_limit)
+        try:
+            ended = await self._execute(call, Command(argv=argv, env=self._environment()), output)
+        except RemitError as error:
+            await self._store.end_call(self._run, call.id, CallResult(CallStatus.ERROR, error.message))
+            raise
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                result = CallResult(CallStatus.CANCELLED, output.text, output.dropped)
+                await self._store.end_call(self._run, call.id, result)
+            raise
+        status = CallStatus.ERROR if ended.status or ended.limit else CallStatus.SUCCESS
+        ran_us = int(ended.seconds * 1_000_000)
+        result = CallResult(status, output.text, output.dropped, ended.status, ran_us)
+        await self._store.end_call(self._run, call.id, result)
+        return Finished(ended.status, output.text[-TAIL:].strip(), ended.limit)
+
+    def redact(self, text: str) -> str:
+        """Text from the run as it may be shown."""
+        return self._redactor.redact(text)
+
+    async def _execute(self, call: Call, command: Command, output: Output) -> Exit:
+        publisher = Publisher(self._store, self._run, call.id)
+
+        async def show(data: bytes) -> None:
+            publisher.publish(output.feed(data))
+
+        async with publisher.serving():
+            policy = SandboxPolicy(workspace=self._workspace)
+            try:
+                return await self._sandbox.run(command, policy, started=self._started, output=show)
+            finally:
+                publisher.publish(output.finish())
+
+    async def _started(self, mark: ProcessMark) -> None:
+        await self._store.record_process(self._run, asdict(mark))
+
+    def _environment(self) -> dict[str, str]:
+        """The task's variables with their templates filled in; on a clash the secret wins."""
+        return environment(self._claim.task.env or {}, self._secrets)
+
+
+def environment(env: Mapping[str, str], secrets: Mapping[str, str]) -> dict[str, str]:
+    """All variables of a turn, with the templates in `env` filled in.
+
+    Raises RemitError (TEMPLATE_ERROR) that names the missing key.
+    """
+    known = {**env, **secrets}
+    return {name: resolve(value, known) for name, value in env.items()} | dict(secrets)
+
+
+def _new_call(proposal: Proposal) -> NewCall:
+    return NewCall(
+        key=proposal.key,
+        id=f"call_{token_hex(8)}",
+        tool_name=proposal.tool_name,
+        args=proposal.args,
+        digest=similarity.digest(proposal.args),
+        similar=similarity.keys(proposal.tool_name, proposal.args),
+        description=proposal.description,
+    )
