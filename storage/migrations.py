@@ -158,7 +158,8 @@ CREATE TABLE calls (
     decided_by TEXT,
     decided_at INTEGER,
     reason TEXT,
-    UNIQUE (task, turn, key)
+    UNIQUE (task, turn, key),
+    UNIQUE (task, turn, position)
 ) STRICT;
 CREATE INDEX calls_awaiting ON calls (task) WHERE status = 'awaiting_approval';
 CREATE INDEX calls_expiring ON calls (expires_at) WHERE status = 'awaiting_approval' AND expires_at IS NOT NULL;

@@ -251,7 +251,9 @@ def _turn(db: sqlite3.Connection, task: Task) -> Turn:
 
 
 def _spoken(db: sqlite3.Connection, task: Task, turn: Turn) -> list[Event]:
-    """What has come out of this turn so far."""
+    """What has come out of an open turn so far; a closed one has it in one piece."""
+    if turn.ended_at is not None:
+        return []
     found = db.execute(
         """SELECT number, at, kind, data FROM events
            WHERE task = ? AND number >= (SELECT first_event FROM turns WHERE task = ?1 AND number = ?)
@@ -262,8 +264,8 @@ def _spoken(db: sqlite3.Connection, task: Task, turn: Turn) -> list[Event]:
 
 
 def _content(turn: Turn, spoken: list[Event]) -> tuple[str, int | None]:
-    if turn.content is not None:
-        return turn.content, turn.content_at
+    if turn.ended_at is not None:
+        return turn.content or "", turn.content_at
     return "".join(event.data["text"] for event in spoken), spoken[-1].at if spoken else None
 
 

@@ -45,3 +45,9 @@ def _processes_of(folder: Path) -> dict[int, str]:
         if parent == os.getpid() or str(folder) in command or cwd.startswith(str(folder)):
             found[int(entry.name)] = command or "(a zombie)"
     return found
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """The store speaks to SQLite through a library that knows asyncio alone."""
+    return "asyncio"

@@ -1,0 +1,84 @@
+"""Records as tests want them: everything has a default."""
+
+from itertools import count
+from typing import Any
+from uuid import uuid4
+
+from storage.records import CallResult, Claim, Decision, NewCall, NewTask, NewTurn, Outcome, Principal
+from storage.states import CallStatus
+from storage.store import Store, now
+
+ANN = Principal("ann", "Ann")
+BOB = Principal("bob", "Bob")
+HOUR = 3600 * 1_000_000
+
+_numbers = count(1)
+
+
+def new_task(**changes: Any) -> NewTask:
+    values: dict[str, Any] = {
+        "id": str(uuid4()),
+        "agent": "shell",
+        "message": "echo hello",
+        "title": None,
+        "system_prompt": None,
+        "show_in_history": True,
+        "auto_execute": True,
+        "env": None,
+        "secrets": {},
+        "metadata": None,
+        "timeout_seconds": 60,
+        "idempotency_key": None,
+        "request_digest": "digest",
+        "conversation": str(uuid4()),
+        "session": str(uuid4()),
+        "session_expires_at": now() + HOUR,
+    }
+    return NewTask(**values | changes)
+
+
+def new_turn(**changes: Any) -> NewTurn:
+    values: dict[str, Any] = {
+        "message": "and again",
+        "env": None,
+        "secrets": {},
+        "session": str(uuid4()),
+        "session_expires_at": now() + HOUR,
+    }
+    return NewTurn(**values | changes)
+
+
+def new_call(key: str = "1", *, similar: tuple[str, ...] = ("exact:1",), digest: str = "1") -> NewCall:
+    return NewCall(
+        key=key,
+        id=f"call_{next(_numbers)}",
+        tool_name="shell",
+        args={"command": key},
+        digest=digest,
+        similar=similar,
+        description=f"Run: {key}",
+    )
+
+
+def decision(outcome: Outcome = "proceed_once") -> Decision:
+    return Decision(outcome=outcome, by="Ann", reason=None, grant=f"grant_{next(_numbers)}")
+
+
+DONE = CallResult(CallStatus.SUCCESS, "done", exit_status=0)
+
+
+async def claimed(store: Store, principal: Principal = ANN, **changes: Any) -> Claim:
+    """A task that was just claimed."""
+    await store.create_task(principal, new_task(**changes))
+    claim = await store.claim_run("owner")
+    assert claim
+    return claim
+
+
+async def waiting(store: Store, *calls: NewCall, **changes: Any) -> Claim:
+    """A task whose first call waits for approval."""
+    claim = await claimed(store, auto_execute=False, **changes)
+    first, *_ = await store.announce_calls(claim.run, calls or [new_call()])
+    await store.begin_call(claim.run, first.id, None)
+    await store.suspend_run(claim.run)
+    return claim
