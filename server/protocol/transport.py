@@ -3,36 +3,36 @@
 The SDK names its stream types privately; having their methods is enough to be one, so no private name is used.
 """
 
+import json
 from typing import Self
 
 import anyio
 from mcp.shared.message import SessionMessage
-from mcp_types import jsonrpc_message_adapter
+from mcp_types import INVALID_REQUEST, PARSE_ERROR, jsonrpc_message_adapter
 from pydantic import ValidationError
 
 from server.daemon import Connection
 
 
 class Incoming:
-    """The messages a peer sends; a line that is no message comes as the exception that says so."""
+    """The messages a peer sends. A line that is none is answered here, since the SDK would pass over it in silence."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def receive(self) -> SessionMessage | Exception:
+    async def receive(self) -> SessionMessage:
         """The next message. Raises anyio.EndOfStream when the peer is done."""
-        line = await self._connection.receive_line()
-        if line is None:
-            raise anyio.EndOfStream
-        try:
-            return SessionMessage(jsonrpc_message_adapter.validate_json(line, by_name=False))
-        except ValidationError as error:
-            return error
+        while (line := await self._connection.receive_line()) is not None:
+            try:
+                return SessionMessage(jsonrpc_message_adapter.validate_json(line, by_name=False))
+            except ValidationError:
+                await self._connection.send_line(_refusal(line))
+        raise anyio.EndOfStream
 
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> SessionMessage | Exception:
+    async def __anext__(self) -> SessionMessage:
         try:
             return await self.receive()
         except anyio.EndOfStream:
@@ -66,3 +66,17 @@ class Outgoing:
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
+
+
+def _refusal(line: bytes) -> bytes:
+    """The JSON-RPC error for a line that is no message; it repeats nothing of the line but its id."""
+    answer: dict[str, object] = {"jsonrpc": "2.0", "id": None}
+    try:
+        message = json.loads(line)
+    except ValueError:
+        answer["error"] = {"code": PARSE_ERROR, "message": "this line is not JSON"}
+    else:
+        if isinstance(message, dict) and isinstance(message.get("id"), str | int):
+            answer["id"] = message["id"]
+        answer["error"] = {"code": INVALID_REQUEST, "message": "this is not a JSON-RPC 2.0 message"}
+    return json.dumps(answer).encode()

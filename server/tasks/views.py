@@ -8,7 +8,7 @@ from typing_extensions import TypedDict  # pydantic reads the one in typing only
 from storage.records import Call, Event, Grant, Message, Snapshot, Task
 from storage.states import ENDED, CallStatus, Status
 
-ROW_TEXT = 80
+ROW_TEXT = 64
 """Characters of a message in a list: fifty rows stay under 25 KB, which hosts take without cutting."""
 
 SHARE = 10

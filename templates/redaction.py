@@ -1,0 +1,141 @@
+"""Masking the secrets of a task in every text that comes out of it.
+
+Only what programs do to a value in passing is undone (see `forms`); a deliberate transformation is not.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from templates.forms import forms, unbroken
+from templates.search import Unbroken, line_breaks, occurrences, overlap
+
+MIN_MASKED = 6
+"""Values of fewer characters, line breaks not counted, are not masked: they would be found everywhere."""
+
+_MIN_BREAKS = 4
+"""Line breaks that may interrupt a form anywhere, in characters: an empty line, of either kind."""
+
+
+class _Match(NamedTuple):
+    """Where a form stands in a text without line breaks. In order: by start, there the longest form first."""
+
+    start: int
+    rank: int
+    end: int
+    name: str
+
+
+class Redactor:
+    """Replaces the values of `secrets` (name -> value), in all their forms, by `[secret NAME]`.
+
+    Line breaks inside a form do not hide it. Occurrences that overlap become one mask, named for the one that starts
+    first, the longest of those; a form that two secrets share goes by the name that was given first.
+    """
+
+    def __init__(self, secrets: Mapping[str, str]) -> None:
+        self.too_short = tuple(name for name, value in secrets.items() if len(unbroken(value)) < MIN_MASKED)
+        """Names of the secrets that are not masked, because their values are shorter than `MIN_MASKED`."""
+        masked = {name: value for name, value in secrets.items() if name not in self.too_short}
+        names: dict[str, str] = {}
+        for name, value in masked.items():
+            for form in forms(value):
+                names.setdefault(form, name)
+        self._forms = sorted(names.items(), key=lambda item: len(item[0]), reverse=True)
+        most = max([_MIN_BREAKS, *map(_breaks_in, masked.values())])
+        self._breaks = line_breaks(most)
+        size = max(map(len, names), default=0)
+        self.longest = size + most * max(size - 1, 0)
+        """Characters that one occurrence can take up in a text, with all the line breaks that are looked through."""
+
+    def redact(self, text: str) -> str:
+        """Return `text` with every occurrence of a secret replaced by its mask."""
+        return self._mask(self._unbroken(text), 0, len(text))[0]
+
+    def redact_tail(self, text: str) -> str:
+        """Redact the end of a longer text that was cut anywhere, without what may be the rest of a secret.
+
+        So it may begin up to `longest` characters later than `text`, and needs no margin before it.
+        """
+        tail = self._unbroken(text)
+        rest = max((overlap(form, tail.text, len(form) - 1) for form, _ in self._forms), default=0)
+        return self._mask(tail, tail.origin(rest), len(text))[0]
+
+    def contains(self, text: str) -> str | None:
+        """Return the name of the first secret that stands in `text` in any form, or None."""
+        return next((match.name for match in self._matches(self._unbroken(text).text)), None)
+
+    def stream(self) -> "RedactionStream":
+        """Return a redactor for one text that comes in pieces."""
+        return RedactionStream(self)
+
+    def _unbroken(self, text: str) -> Unbroken:
+        return Unbroken(text, self._breaks)
+
+    def _matches(self, text: str) -> list[_Match]:
+        return sorted(
+            _Match(start, rank, end, name)
+            for rank, (form, name) in enumerate(self._forms)
+            for start, end in occurrences(text, form)
+        )
+
+    def _undecided(self, text: Unbroken) -> int:
+        """Return where the longest end of `text` begins that can still become a form."""
+        size = max((overlap(text.text, form, len(form) - 1) for form, _ in self._forms), default=0)
+        return text.origin(len(text.text) - size)
+
+    def _mask(self, text: Unbroken, covered: int, stop: int) -> tuple[str, int]:
+        """Return the original from `covered` to `stop`, masked, and where the last mask or else `covered` ends.
+
+        What begins before `covered` belongs to a mask that was shown already.
+        """
+        shown: list[str] = []
+        for match in self._matches(text.text):
+            start = text.origin(match.start)
+            if start >= stop:
+                break
+            if start >= covered:
+                shown += text.original[covered:start], f"[secret {match.name}]"
+            covered = max(covered, text.origin(match.end - 1) + 1)
+        shown.append(text.original[covered:stop])
+        return "".join(shown), covered
+
+
+class RedactionStream:
+    """Redacts one text in pieces: what it returns, put together, is what `Redactor.redact` makes of the whole.
+
+    Where the text goes on but nobody will see it, leave `finish` out: the piece held back may begin a secret.
+    """
+
+    def __init__(self, redactor: Redactor) -> None:
+        self._redactor = redactor
+        self._held = ""
+        self._covered = 0  # so much of what is held belongs to a mask that was shown
+
+    @property
+    def held(self) -> int:
+        """Characters taken in and not decided on yet: less than `Redactor.longest`."""
+        return len(self._held)
+
+    def feed(self, text: str) -> str:
+        """Take the next piece and return what can be shown: all but an end that can still become a secret."""
+        self._held += text
+        unbroken_text = self._redactor._unbroken(self._held)
+        return self._show(unbroken_text, self._redactor._undecided(unbroken_text))
+
+    def finish(self) -> str:
+        """Return the rest, masked. The text ends here."""
+        return self._show(self._redactor._unbroken(self._held), len(self._held))
+
+    def _show(self, text: Unbroken, stop: int) -> str:
+        if stop == 0:  # spares the search, over and over, while a long secret comes in small pieces
+            return ""
+        shown, covered = self._redactor._mask(text, self._covered, stop)
+        self._held = self._held[stop:]
+        self._covered = max(covered - stop, 0)
+        return shown
+
+
+def _breaks_in(value: str) -> int:
+    """Return the longest run of line breaks in `value`, in characters, twice: a terminal makes two of each."""
+    return 2 * max(map(len, re.findall(r"[\r\n]+", value.strip("\r\n"))), default=0)

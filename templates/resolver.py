@@ -1,0 +1,120 @@
+"""`<<mcp.KEY>>` and `{{mcp.KEY}}`: the one thing that is filled into a text, and nothing else in it."""
+
+import re
+from base64 import b64encode
+from collections.abc import Mapping
+from functools import lru_cache
+
+from jinja2 import StrictUndefined, TemplateSyntaxError, UndefinedError
+from jinja2.environment import TemplateExpression
+from jinja2.filters import FILTERS
+from jinja2.sandbox import SandboxedEnvironment
+
+from server.errors import Code, RemitError
+
+_SPAN = re.compile(
+    r"""
+    (?: (?P<angle> << ) | \{\{ ) [ \t]*+ mcp\.
+    (?:
+        (?P<key> [A-Za-z_][A-Za-z0-9_]*+ )
+        (?P<filters> (?:
+            [ \t]*+ \| [ \t]*+
+            (?: b64encode | urlencode | trim
+              | default \( [ \t]*+ (?: '(?:[^'\\\r\n]|\\[^\r\n])*+' | "(?:[^"\\\r\n]|\\[^\r\n])*+" ) [ \t]*+ \)
+            )
+        )*+ )
+        [ \t]*+ (?(angle) >> | \}\} )
+      |
+        # Closed by its own mark, but not what may stand there: told to the caller rather than passed on.
+        (?: (?! << | >> | \{\{ | \}\} ) [^\r\n] )*+ (?(angle) >> | \}\} )
+    )
+    """,
+    re.VERBOSE,
+)
+
+
+def resolve(text: str, values: Mapping[str, str]) -> str:
+    """Return `text` with every `<<mcp.KEY>>` and `{{mcp.KEY}}` replaced by the value of KEY.
+
+    KEY may be followed by the Jinja2 filters `default('x')` (for a missing key only), `b64encode`, `urlencode`
+    and `trim`. All else is left as it is, and what was filled in is not looked at again.
+
+    Raises:
+        RemitError: `TEMPLATE_ERROR`, for a missing key (`details["key"]`) or a span that is not understood
+            (`details["span"]`). It never shows a value.
+    """
+    if "mcp." not in text:
+        return text
+    return _SPAN.sub(lambda span: _evaluate(span, values), text)
+
+
+def keys(text: str) -> frozenset[str]:
+    """Return the keys that `text` refers to, those with a default included.
+
+    Raises:
+        RemitError: `TEMPLATE_ERROR`, for a span that is not understood.
+    """
+    return frozenset(map(_key, _SPAN.finditer(text)))
+
+
+def _key(span: re.Match[str]) -> str:
+    key: str | None = span["key"]
+    if key is None:
+        raise _not_understood(span)
+    return key
+
+
+def _evaluate(span: re.Match[str], values: Mapping[str, str]) -> str:
+    key = _key(span)
+    known = {"value": values[key]} if key in values else {}
+    try:
+        return str(_compile(span["filters"])(known))
+    except TemplateSyntaxError:  # a broken escape in a literal
+        error = _not_understood(span)
+    except UndefinedError:
+        error = _missing(key)
+    except UnicodeEncodeError:  # half a surrogate pair
+        error = RemitError(Code.TEMPLATE_ERROR, f"The value of {key} is not valid Unicode.", key=key)
+    raise error  # out here, so that no exception with the value inside hangs on to it
+
+
+def _not_understood(span: re.Match[str]) -> RemitError:
+    return RemitError(
+        Code.TEMPLATE_ERROR,
+        f"{span[0]} is not understood: write mcp.KEY between the marks, and after it no filter "
+        "but default('x'), b64encode, urlencode and trim.",
+        span=span[0],
+    )
+
+
+def _missing(key: str) -> RemitError:
+    return RemitError(
+        Code.TEMPLATE_ERROR,
+        f"{key} is neither among the task's secrets nor in its env: add it, or write a default.",
+        key=key,
+    )
+
+
+def _encode(value: str) -> str:
+    return b64encode(value.encode()).decode()
+
+
+def _environment() -> SandboxedEnvironment:
+    environment = SandboxedEnvironment(undefined=StrictUndefined)
+    environment.globals.clear()
+    environment.tests.clear()
+    environment.filters = {name: FILTERS[name] for name in ("default", "urlencode", "trim")}
+    environment.filters["b64encode"] = _encode
+    return environment
+
+
+_ENVIRONMENT = _environment()
+
+
+@lru_cache(maxsize=256)
+def _compile(filters: str) -> TemplateExpression:
+    """Compile what is done with a value.
+
+    The key is looked up by us: as a name or an attribute in Jinja2, `not` would be an operator and `items` a method.
+    """
+    return _ENVIRONMENT.compile_expression(f"value{filters}", undefined_to_none=False)

@@ -1,0 +1,110 @@
+"""Approvals, over real stdio and at the terminal."""
+
+from pathlib import Path
+
+from tests import servers
+from tests.servers import Host
+
+
+async def test_a_task_that_asks_runs_nothing_before_a_yes(host: Host, shared_home: Path) -> None:
+    task_id, call_id = await host.waiting("touch made")
+    assert not (shared_home / "workspaces" / task_id / "made").exists()
+    assert await host.decide(task_id, call_id, "proceed_once") == {"approved": True, "status": "pending"}
+    await host.until(task_id, "completed")
+    assert (shared_home / "workspaces" / task_id / "made").exists()
+
+
+async def test_a_waiting_call_shows_exactly_what_it_would_do(host: Host) -> None:
+    task_id, call_id = await host.waiting("rm -rf   'a b'")
+    (pending,) = (await host.call("get_task", id=task_id))["pendingApprovals"]
+    assert (pending["callId"], pending["toolName"], pending["args"]) == (
+        call_id,
+        "shell",
+        {"command": "rm -rf   'a b'"},
+    )
+    (row,) = [t for t in (await host.call("list_tasks"))["tasks"] if t["id"] == task_id]
+    assert row["pendingApprovalCount"] == 1
+
+
+async def test_a_no_cancels_the_task_and_is_kept_with_its_reason(host: Host) -> None:
+    task_id, call_id = await host.waiting("$ one\n$ two")
+    answer = await host.call("approve_tool_call", id=task_id, callId=call_id, outcome="cancel", message="too risky")
+    assert answer["approved"] is False
+    task = await host.until(task_id, "cancelled")
+    first, second = task["output"]["toolCalls"]
+    assert (first["status"], first["outcome"], first["reason"]) == ("cancelled", "cancel", "too risky")
+    assert first["decidedBy"].endswith("(tool call)")
+    assert second["status"] == "cancelled"
+
+
+async def test_the_same_decision_twice_repeats_and_a_different_one_is_a_conflict(host: Host) -> None:
+    task_id, call_id = await host.waiting("true")
+    first = await host.decide(task_id, call_id, "proceed_once")
+    assert (await host.decide(task_id, call_id, "proceed_once"))["approved"] == first["approved"]
+    error = await host.fail("approve_tool_call", id=task_id, callId=call_id, outcome="cancel")
+    assert error["code"] == "CONFLICT"
+
+
+async def test_each_call_asks_for_itself_after_a_yes_for_once(host: Host) -> None:
+    task_id, first = await host.waiting("$ echo a\n$ echo a")
+    await host.decide(task_id, first, "proceed_once")
+    second = await host.waiting_call(task_id)
+    assert second != first
+    await host.decide(task_id, second, "proceed_once")
+    assert (await host.until(task_id, "completed"))["output"]["content"] == "a\na\n"
+
+
+async def test_always_covers_similar_calls_of_the_session(host: Host) -> None:
+    task_id, call_id = await host.waiting("$ git --version\n$ ls -a uploads\n$ ls -a uploads\n$ git --version")
+    await host.decide(task_id, call_id, "proceed_always")
+    await host.decide(task_id, await host.waiting_call(task_id), "proceed_always")
+    await host.until(task_id, "completed", "failed")
+    await host.call("send_message", id=task_id, message="ls -a /usr")
+    assert (await host.until(task_id, "completed"))["status"] == "completed"
+
+
+async def test_always_for_one_script_does_not_let_another_pass(host: Host) -> None:
+    task_id, call_id = await host.waiting("$ python3 a.py; true\n$ python3 a.py; true\n$ python3 b.py; true")
+    await host.decide(task_id, call_id, "proceed_always")
+    third = await host.waiting_call(task_id)
+    task = await host.call("get_task", id=task_id)
+    assert [call["status"] for call in task["output"]["toolCalls"]] == ["success", "success", "awaiting_approval"]
+    assert task["output"]["toolCalls"][2]["callId"] == third
+
+
+async def test_a_waiting_task_holds_no_process(own_home: Path) -> None:
+    async with servers.host(own_home) as host:
+        await host.waiting("true")
+        (server,) = servers.servers(own_home)
+        assert _children(server) == ""
+
+
+async def test_time_spent_waiting_for_approval_does_not_count(own_home: Path) -> None:
+    async with servers.host(own_home, REMIT_APPROVAL_EXPIRES="60") as host:
+        task_id, call_id = await host.waiting("true", timeoutSeconds=1)
+        await host.call("get_task", id=await host.create("sleep 1.2"), waitSeconds=20)
+        await host.until((await host.call("list_tasks"))["tasks"][0]["id"], "completed", "awaiting_approval")
+        await host.decide(task_id, call_id, "proceed_once")
+        assert (await host.until(task_id, "completed", "failed"))["status"] == "completed"
+
+
+async def test_an_approval_nobody_gives_in_time_means_no(own_home: Path) -> None:
+    async with servers.host(own_home, REMIT_APPROVAL_EXPIRES="1") as host:
+        task_id, call_id = await host.waiting("true")
+        task = await host.until(task_id, "cancelled")
+        assert task["output"]["toolCalls"][0]["outcome"] == "expired"
+        error = await host.fail("approve_tool_call", id=task_id, callId=call_id, outcome="proceed_once")
+        assert error["code"] == "APPROVAL_EXPIRED"
+
+
+async def test_where_a_person_approves_a_tool_call_is_refused_and_names_the_command(own_home: Path) -> None:
+    async with servers.host(own_home, REMIT_APPROVALS="person") as host:
+        task_id, call_id = await host.waiting("true")
+        error = await host.fail("approve_tool_call", id=task_id, callId=call_id, outcome="proceed_once")
+        assert error["code"] == "FORBIDDEN"
+        assert f"remit approve {task_id} {call_id}" in error["message"]
+        await host.waiting_call(task_id)
+
+
+def _children(pid: int) -> str:
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text()

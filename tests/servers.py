@@ -1,0 +1,138 @@
+"""Real servers in state folders of the tests' own, and real MCP clients that talk to them over stdio."""
+
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import anyio
+from mcp import Client, StdioServerParameters
+from mcp.client.stdio import stdio_client
+
+LAUNCHER = Path(__file__).parents[1] / "remit.py"
+PATIENCE = 30
+"""Seconds: far above what anything here takes."""
+
+
+class Host:
+    """What an assistant is to remit: an MCP client at the other end of a `remit` it has started."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+
+    async def call(self, tool: str, **arguments: Any) -> dict[str, Any]:
+        """A tool's answer."""
+        result = await self.client.call_tool(tool, arguments)
+        assert not result.is_error, result.structured_content
+        assert isinstance(result.structured_content, dict)
+        return result.structured_content
+
+    async def fail(self, tool: str, **arguments: Any) -> dict[str, Any]:
+        """A tool's error."""
+        result = await self.client.call_tool(tool, arguments)
+        assert result.is_error, result.structured_content
+        assert isinstance(result.structured_content, dict)
+        error: dict[str, Any] = result.structured_content["error"]
+        return error
+
+    async def create(self, message: str, **arguments: Any) -> str:
+        """The id of a new task."""
+        created = await self.call("create_task", message=message, **arguments)
+        return str(created["id"])
+
+    async def until(self, task_id: str, *statuses: str, **arguments: Any) -> dict[str, Any]:
+        """The task, once it has one of these states."""
+        with anyio.fail_after(PATIENCE):
+            while True:
+                task = await self.call("get_task", id=task_id, waitSeconds=20, **arguments)
+                if task["status"] in statuses:
+                    return task
+
+    async def done(self, message: str, **arguments: Any) -> dict[str, Any]:
+        """A new task, once it has ended."""
+        return await self.until(await self.create(message, **arguments), "completed", "failed", "cancelled")
+
+    async def waiting(self, message: str, **arguments: Any) -> tuple[str, str]:
+        """The ids of a new task and of its call that waits for approval."""
+        task_id = await self.create(message, autoExecute=False, **arguments)
+        return task_id, await self.waiting_call(task_id)
+
+    async def waiting_call(self, task_id: str) -> str:
+        """The id of the task's call that waits for approval, once there is one."""
+        task = await self.until(task_id, "awaiting_approval")
+        (call,) = task["pendingApprovals"]
+        return str(call["callId"])
+
+    async def decide(self, task_id: str, call_id: str, outcome: str) -> dict[str, Any]:
+        """A yes or no."""
+        return await self.call("approve_tool_call", id=task_id, callId=call_id, outcome=outcome)
+
+
+@asynccontextmanager
+async def host(home: Path, *, cwd: Path | None = None, mode: Any = "auto", **variables: str) -> AsyncIterator[Host]:
+    """A window on the server of `home`, which is started if need be."""
+    parameters = StdioServerParameters(
+        command=sys.executable, args=[str(LAUNCHER)], env=environment(home, **variables), cwd=cwd or home.parent
+    )
+    async with Client(stdio_client(parameters), mode=mode) as client:
+        yield Host(client)
+
+
+def environment(home: Path, **variables: str) -> dict[str, str]:
+    """The variables of a `remit` with a state folder of its own."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("REMIT_")}
+    return inherited | {"REMIT_HOME": str(home), "REMIT_CONFIG": str(home.parent / "remit.toml")} | variables
+
+
+@contextmanager
+def home(folder: Path) -> Iterator[Path]:
+    """A state folder; its server is stopped at the end, and must heed it."""
+    state = folder / "state"
+    yield state
+    for pid in servers(state):
+        end(pid, signal.SIGTERM)
+    assert servers(state) == []
+
+
+def servers(state: Path) -> list[int]:
+    """The pids of the server processes of a state folder."""
+    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit() and _serves(entry, state)]
+
+
+def end(pid: int, number: signal.Signals) -> None:
+    """Send a signal, and wait until the process is gone."""
+    with suppress(ProcessLookupError):
+        process = os.pidfd_open(pid)
+        try:
+            os.kill(pid, number)
+            ended, _, _ = select.select([process], [], [], PATIENCE)
+        finally:
+            os.close(process)
+        assert ended, f"process {pid} did not heed {number.name}"
+
+
+def command(home: Path, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+    """Run `remit` with arguments, to its end."""
+    return subprocess.run(
+        [sys.executable, str(LAUNCHER), *arguments],
+        env=environment(home, **variables),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+
+def _serves(process: Path, state: Path) -> bool:
+    try:
+        variables = (process / "environ").read_bytes().split(b"\0")
+        command = (process / "cmdline").read_bytes()
+    except OSError:
+        return False  # it ended meanwhile
+    return f"REMIT_HOME={state}".encode() in variables and command.endswith(b"\0serve\0")

@@ -1,0 +1,146 @@
+"""What is masked, and what is shown as it is."""
+
+import subprocess
+from base64 import b64encode
+
+import pytest
+
+from templates.redaction import MIN_MASKED, Redactor
+from tests.templates.encodings import ENCODINGS, Encoding
+
+TOKEN = """sk-/Pä+5w~r<d>&"x*?#(';$ @!)="""
+ASCII_TOKEN = "sk-51Hx9aQbZ7ddEk2"
+KEY_FILE = "-----BEGIN KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC\n\nBKcwggSjAgEAAoIBAQC7\n-----END KEY-----\n"
+
+
+@pytest.mark.parametrize("encode", ENCODINGS.values(), ids=ENCODINGS)
+@pytest.mark.parametrize("value", [TOKEN, ASCII_TOKEN, "pass word/1", KEY_FILE.strip()], ids=range(4))
+def test_every_form_is_masked_whole(encode: Encoding, value: str) -> None:
+    assert Redactor({"KEY": value}).redact(f"<{encode(value)}>") == "<[secret KEY]>"
+
+
+@pytest.mark.parametrize("before", ["", "u", "us", "user:", "user: "])
+def test_base64_of_something_larger_is_masked_at_every_alignment(before: str) -> None:
+    encoded = b64encode(f"{before}{ASCII_TOKEN} and more".encode()).decode()
+    first, last = -(-len(before) * 8 // 6), (len(before) + len(ASCII_TOKEN)) * 8 // 6
+    masked = Redactor({"KEY": ASCII_TOKEN}).redact(encoded)
+    assert masked == f"{encoded[:first]}[secret KEY]{encoded[last:]}"
+
+
+def test_the_output_of_base64_and_od_is_masked() -> None:
+    script = 'printf "%s" "user:$KEY" | base64 -w 20; printf "%s" "$KEY" | od -An -v -tx1 -w8 | tr -d " "'
+    done = subprocess.run(["sh", "-c", script], env={"KEY": ASCII_TOKEN}, stdout=subprocess.PIPE, text=True, check=True)
+    assert Redactor({"KEY": ASCII_TOKEN}).redact(done.stdout) == "dXNlcjp[secret KEY]I=\n[secret KEY]\n"
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
+def test_a_value_of_many_lines_is_masked_with_any_line_ends(line_end: str) -> None:
+    shown = KEY_FILE.replace("\n", line_end)
+    assert (
+        Redactor({"KEY": KEY_FILE}).redact(f"cat key{line_end}{shown}$") == f"cat key{line_end}[secret KEY]{line_end}$"
+    )
+
+
+def test_a_value_with_many_empty_lines_is_masked() -> None:
+    value = "first" + "\n" * 9 + "second"
+    assert Redactor({"KEY": value}).redact(value.replace("\n", "\r\n")) == "[secret KEY]"
+
+
+def test_a_value_that_is_not_valid_unicode_is_masked() -> None:
+    assert Redactor({"KEY": "hunter\ud800"}).redact("hunter\ud800") == "[secret KEY]"
+
+
+def test_a_terminal_that_wraps_a_value_does_not_hide_it() -> None:
+    assert Redactor({"KEY": "hunter22"}).redact("hun\r\nter\n\n22\n") == "[secret KEY]\n"
+
+
+def test_more_line_breaks_than_an_empty_line_part_a_text() -> None:
+    assert Redactor({"KEY": "hunter22"}).redact("hunter\n\n\n\n\n22") == "hunter\n\n\n\n\n22"
+
+
+def test_short_values_are_not_masked_but_listed() -> None:
+    short = "a" * (MIN_MASKED - 1)
+    redactor = Redactor({"PIN": short, "KEY": "hunter22", "BROKEN": "12\n\n\n34", "EMPTY": ""})
+    assert redactor.too_short == ("PIN", "BROKEN", "EMPTY")
+    assert redactor.redact(f"{short} 1234 hunter22") == f"{short} 1234 [secret KEY]"
+
+
+def test_of_a_secret_in_a_secret_the_longer_is_named() -> None:
+    redactor = Redactor({"SHORT": "hunter", "LONG": "hunter22"})
+    assert redactor.redact("hunter hunter22 hunter2") == "[secret SHORT] [secret LONG] [secret SHORT]2"
+
+
+def test_secrets_that_overlap_are_one_mask_named_for_the_first() -> None:
+    assert Redactor({"A": "defghi", "B": "abcdef"}).redact("-abcdefghi-") == "-[secret B]-"
+
+
+def test_a_value_that_overlaps_itself_leaves_nothing_behind() -> None:
+    assert Redactor({"A": "abcabcab"}).redact("abcabcabcabcab cab") == "[secret A] cab"
+
+
+def test_values_side_by_side_have_a_mask_each() -> None:
+    assert Redactor({"A": "hunter22"}).redact("hunter22hunter22") == "[secret A][secret A]"
+
+
+def test_equal_values_go_by_the_first_name() -> None:
+    assert Redactor({"B": "hunter22", "A": "hunter22"}).redact("hunter22") == "[secret B]"
+
+
+def test_a_mask_is_not_masked_again() -> None:
+    redactor = Redactor({"A": "secret", "B": "[secret A]", "C": "hunter22"})
+    assert redactor.redact("secret, hunter22") == "[secret A], [secret C]"
+
+
+def test_contains_names_the_first_secret_in_any_form() -> None:
+    redactor = Redactor({"A": "hunter22", "B": "letmein!"})
+    assert redactor.contains("bGV0bWVpbiE=, hunter22") == "B"
+    assert redactor.contains("hunter 22 letmein") is None
+
+
+def test_without_secrets_nothing_is_masked_or_held_back() -> None:
+    redactor = Redactor({})
+    assert redactor.redact("text\n") == redactor.redact_tail("text\n") == redactor.stream().feed("text\n") == "text\n"
+    assert redactor.contains("text") is None
+    assert redactor.longest == 0
+
+
+@pytest.mark.parametrize("cut", range(1, len(ASCII_TOKEN)))
+def test_a_stream_masks_a_value_cut_anywhere(cut: int) -> None:
+    stream = Redactor({"KEY": ASCII_TOKEN}).stream()
+    assert stream.feed(f"key: {ASCII_TOKEN[:cut]}") == "key: "
+    assert stream.held == cut
+    assert stream.feed(f"{ASCII_TOKEN[cut:]}!") == "[secret KEY]!"
+    assert stream.finish() == ""
+
+
+def test_a_stream_shows_at_once_what_turns_out_to_be_harmless() -> None:
+    stream = Redactor({"KEY": "hunter22"}).stream()
+    assert [stream.feed(piece) for piece in ["the hunt", "er", " sleeps\n"]] == ["the ", "", "hunter sleeps\n"]
+
+
+def test_a_stream_waits_for_the_longer_of_two_secrets() -> None:
+    stream = Redactor({"SHORT": "hunter", "LONG": "hunter22"}).stream()
+    assert [stream.feed("a hunter"), stream.feed("2"), stream.feed("3")] == ["a ", "", "[secret SHORT]23"]
+    assert [stream.feed(" hunter"), stream.feed("22")] == [" ", "[secret LONG]"]
+
+
+def test_a_stream_goes_on_masking_what_overlaps_a_mask_it_has_shown() -> None:
+    stream = Redactor({"A": "abcdef", "B": "defghi"}).stream()
+    assert [stream.feed("abcdef"), stream.feed("ghi"), stream.feed("-"), stream.finish()] == ["[secret A]", "", "-", ""]
+
+
+def test_a_stream_shows_the_beginning_of_a_secret_only_when_the_text_ends_there() -> None:
+    stream = Redactor({"KEY": "hunter22"}).stream()
+    assert stream.feed("a hunter2") == "a "
+    assert stream.finish() == "hunter2"
+
+
+@pytest.mark.parametrize("cut", range(len(ASCII_TOKEN)))
+def test_a_tail_never_begins_inside_a_secret(cut: int) -> None:
+    tail = f"{ASCII_TOKEN[cut:]}, then {ASCII_TOKEN}"
+    mask = "" if cut else "[secret KEY]"
+    assert Redactor({"KEY": ASCII_TOKEN}).redact_tail(tail) == f"{mask}, then [secret KEY]"
+
+
+def test_a_tail_that_begins_with_nothing_secret_is_kept_whole() -> None:
+    assert Redactor({"KEY": "hunter22"}).redact_tail("words and hunter22") == "words and [secret KEY]"

@@ -1,0 +1,119 @@
+"""What holds for every value, encoding, surrounding and way of cutting."""
+
+from base64 import b64encode, urlsafe_b64encode
+from collections.abc import Callable
+from itertools import pairwise
+from string import printable
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from templates.forms import forms, unbroken
+from templates.redaction import MIN_MASKED, Redactor
+from tests.templates.encodings import ENCODINGS, Encoding
+
+MASK = "[secret KEY]"
+
+
+def is_masked(value: str) -> bool:
+    return len(unbroken(value)) >= MIN_MASKED
+
+
+values = (st.text(min_size=6, max_size=60) | st.text(printable, min_size=6, max_size=60)).filter(is_masked)
+encodings = st.sampled_from(list(ENCODINGS.values()))
+surroundings = st.text(max_size=20) | st.text("\r\n ab%\\=A", max_size=20)
+cuts = st.lists(st.integers(0, 400), max_size=12)
+
+# Few letters, so that secrets begin, contain and overlap each other, and near misses are common.
+repetitive = st.text("ab\n", min_size=6, max_size=12).filter(is_masked)
+nested = st.sampled_from(["abaaba", "abaabaab", "baabaa", "aabaabb", "aaaaaa", "aaaaaaaa", "ab\nab\nab"])
+secrets = st.dictionaries(st.sampled_from("ABC"), repetitive | nested, min_size=1)
+texts = st.lists(nested | st.text("ab\r\n", max_size=8) | st.just("\n" * 7) | st.just("x"), max_size=20).map("".join)
+
+
+def pieces(text: str, cuts: list[int]) -> list[str]:
+    places = sorted({0, len(text), *(cut for cut in cuts if cut < len(text))})
+    return [text[start:end] for start, end in pairwise(places)]
+
+
+def streamed(redactor: Redactor, text: str, cuts: list[int]) -> str:
+    stream = redactor.stream()
+    return "".join([*map(stream.feed, pieces(text, cuts)), stream.finish()])
+
+
+@settings(deadline=None, max_examples=400)
+@given(values, encodings, surroundings, surroundings, cuts)
+def test_no_form_survives(value: str, encode: Encoding, before: str, after: str, cuts: list[int]) -> None:
+    redactor, core = Redactor({"KEY": value}), value.strip("\r\n")
+    masked = streamed(redactor, before + encode(core) + after, cuts)
+    assert MASK in masked
+    for shown in masked.split(MASK):
+        assert unbroken(encode(core)) not in unbroken(shown)
+        assert redactor.contains(shown) is None
+
+
+@settings(deadline=None, max_examples=200)
+@given(values, st.binary(max_size=7), st.binary(max_size=7), st.sampled_from([b64encode, urlsafe_b64encode]), cuts)
+def test_base64_keeps_only_what_its_surroundings_share(
+    value: str, before: bytes, after: bytes, encode: Callable[[bytes], bytes], cuts: list[int]
+) -> None:
+    core = value.strip("\r\n").encode()
+    encoded = encode(before + core + after).decode()
+    shown = streamed(Redactor({"KEY": value}), encoded, cuts).split(MASK)
+    assert len(shown) > 1
+    determined = (len(before) + len(core)) * 8 // 6 - -(-len(before) * 8 // 6)
+    assert len("".join(shown)) <= len(encoded) - determined
+
+
+@settings(deadline=None, max_examples=400)
+@given(secrets, texts, cuts)
+def test_a_stream_shows_what_the_whole_would_show(secrets: dict[str, str], text: str, cuts: list[int]) -> None:
+    redactor = Redactor(secrets)
+    assert streamed(redactor, text, cuts) == redactor.redact(text)
+    assert streamed(redactor, text, list(range(len(text)))) == redactor.redact(text)
+
+
+@settings(deadline=None, max_examples=200)
+@given(values, encodings, surroundings, cuts)
+def test_a_stream_of_any_value_shows_what_the_whole_would_show(
+    value: str, encode: Encoding, surrounding: str, cuts: list[int]
+) -> None:
+    redactor = Redactor({"KEY": value})
+    text = surrounding.join([encode(value)[:-1], encode(value), value[1:], value])
+    assert streamed(redactor, text, cuts) == redactor.redact(text)
+
+
+@settings(deadline=None, max_examples=300)
+@given(secrets, texts, cuts)
+def test_only_a_beginning_of_a_secret_is_held_back(secrets: dict[str, str], text: str, cuts: list[int]) -> None:
+    redactor = Redactor(secrets)
+    stream, taken = redactor.stream(), ""
+    for piece in pieces(text, cuts):
+        stream.feed(piece)
+        taken += piece
+        held = unbroken(taken[len(taken) - stream.held :])
+        assert stream.held < redactor.longest
+        assert any(form.startswith(held) and form != held for value in secrets.values() for form in forms(value))
+
+
+@settings(deadline=None, max_examples=200)
+@given(secrets, texts, st.integers(0, 160))
+def test_a_tail_shows_an_end_of_what_the_whole_would_show(secrets: dict[str, str], text: str, cut: int) -> None:
+    redactor = Redactor(secrets)
+    assert redactor.redact(text).endswith(redactor.redact_tail(text[cut:]))
+
+
+@settings(deadline=None)
+@given(st.text("АБВ", min_size=6), st.text("где \r\n%=\\", max_size=200), cuts)
+def test_a_text_without_secrets_stays_the_same(value: str, text: str, cuts: list[int]) -> None:
+    redactor = Redactor({"KEY": value})
+    assert streamed(redactor, text, cuts) == text
+
+
+@settings(deadline=None)
+@given(values, encodings, surroundings, surroundings)
+def test_an_occurrence_takes_up_no_more_than_the_longest(value: str, encode: Encoding, before: str, after: str) -> None:
+    redactor, core = Redactor({"KEY": value}), value.strip("\r\n")
+    text = "\r\n\r\n".join(unbroken(encode(core)))
+    assert redactor.redact(f"{before}{text}{after}") != f"{before}{text}{after}"
+    assert len(text) <= redactor.longest
