@@ -139,7 +139,7 @@ class Scheduler:
 
     async def _prepare(self, claim: Claim) -> Work:
         secrets = await self._secrets.of_turn(claim.task.id, claim.secrets)
-        workspace = self._workspaces.path(claim.task.id)
+        workspace = self._workspaces.ensure(claim.task.id)
         return Work(self._store, claim, await self._sandbox(), workspace, secrets, self._settings)
 
     async def _settle(self, claim: Claim, end: RunEnd | Pause, ran_us: int) -> None:

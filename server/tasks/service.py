@@ -240,7 +240,8 @@ class Tasks:
     async def _create(self, caller: Caller, request: CreateTask, new: NewTask, values: Mapping[str, str]) -> Created:
         uploads = checks.uploads(request.files)
         with anyio.CancelScope(shield=True):  # a caller that gives up must not leave half a task behind
-            await to_thread.run_sync(partial(self._workspaces.create, new.id, uploads, source_root=caller.folder))
+            if uploads:
+                await to_thread.run_sync(partial(self._workspaces.create, new.id, uploads, source_root=caller.folder))
             self._secrets.keep(new.id, values, new.secrets)
             try:
                 created = await self._store.create_task(caller.principal, new)
@@ -306,6 +307,7 @@ class Tasks:
     async def _upload(self, caller: Caller, request: SendMessage) -> None:
         uploads = checks.uploads(request.files)
         if uploads:
+            self._workspaces.ensure(request.id)
             add = partial(self._workspaces.add, request.id, uploads, source_root=caller.folder)
             await to_thread.run_sync(add)
 

@@ -19,5 +19,10 @@ class Shelter:
         """The sandbox. Raises RemitError (SANDBOX_UNAVAILABLE) that says what is missing and what to do."""
         if self._found is None:
             async with self._looking:
-                self._found = self._found or await find_sandbox(self._wanted)
+                return await self._look()
+        return self._found
+
+    async def _look(self) -> Sandbox:
+        if self._found is None:
+            self._found = await find_sandbox(self._wanted)
         return self._found

@@ -206,7 +206,7 @@ async def test_cancelling_ends_every_process_of_a_task(host: Host, tmp_path: Pat
 
 
 async def test_a_deleted_task_is_gone_with_its_workspace(host: Host, shared_home: Path) -> None:
-    task_id = await host.create("sleep 60")
+    task_id = await host.create("sleep 60", files=[{"path": "a", "content": ""}])
     workspace = shared_home / "workspaces" / task_id
     assert workspace.is_dir()
     assert await host.call("delete_task", id=task_id) == {"deletedTaskIds": [task_id], "deletedCount": 1}

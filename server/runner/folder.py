@@ -1,0 +1,140 @@
+"""Files in a folder that an adversary writes, reached without being led out of it.
+
+A path is walked one component at a time, each opened relative to the one before and none of them through a
+symlink. Whatever is swapped or renamed meanwhile, the walk stays beneath the folder it started in.
+"""
+
+import errno
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from server.errors import Code, RemitError
+
+CHUNK_BYTES = 1024**2
+
+
+def open_beneath(folder: Path, name: str) -> int:
+    """Open a file that an agent made, for reading; the caller closes the descriptor.
+
+    `name` is relative to `folder`. Only a regular file with one name is opened: a hard link could be the second
+    name of a file outside. Never blocks, and never opens a device or a FIFO even to look at it.
+
+    Raises RemitError: NOT_FOUND where there is no such file, else VALIDATION_ERROR; both name the path.
+    """
+    fd = open_regular(folder, name)
+    if os.fstat(fd).st_nlink > 1:
+        os.close(fd)
+        raise _refused(name, "has several hard links; make a copy and read that")
+    return fd
+
+
+def open_regular(folder: Path, name: str) -> int:
+    """Do what `open_beneath` does, in a folder of the person's own, where hard links are no threat."""
+    *parents, last = _components(name)
+    try:
+        with deepest(folder, parents) as (parent, depth):
+            if depth < len(parents):
+                raise FileNotFoundError
+            return _open_last(last, parent, name)
+    except FileNotFoundError:
+        raise RemitError(Code.NOT_FOUND, f"{name!r} does not exist") from None
+    except NotADirectoryError:
+        raise _refused(name, "leads through something that is not a folder; symlinks are not followed") from None
+    except PermissionError:
+        raise _refused(name, "may not be read; change its mode first") from None
+    except BlockingIOError:
+        raise _refused(name, "is held by another program; try again later") from None
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        raise _refused(name, "is longer than a name can be") from None
+
+
+def read_beneath(folder: Path, name: str, *, offset: int = 0, limit: int) -> bytes:
+    """Return at most `limit` bytes of a file that an agent made, from byte `offset` on; fewer at its end.
+
+    Raises what `open_beneath` raises.
+    """
+    fd = open_beneath(folder, name)
+    found = bytearray()
+    try:
+        while chunk := os.pread(fd, min(CHUNK_BYTES, limit - len(found)), offset + len(found)):
+            found += chunk
+    finally:
+        os.close(fd)
+    return bytes(found)
+
+
+@contextmanager
+def deepest(folder: Path, parts: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """Descend from `folder` along `parts` as far as they exist; yield the descriptor there and how many it took.
+
+    Raises NotADirectoryError at anything but a folder, a symlink to one included.
+    """
+    fd, depth = open_folder(folder), 0
+    try:
+        for part in parts:
+            try:
+                below = open_folder(part, dir_fd=fd)
+            except FileNotFoundError:
+                break
+            os.close(fd)
+            fd, depth = below, depth + 1
+        yield fd, depth
+    finally:
+        os.close(fd)
+
+
+def open_folder(path: str | Path, dir_fd: int | None = None) -> int:
+    """Open a folder, not a symlink to one; the caller closes the descriptor."""
+    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=dir_fd)
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring the names in `folder` to disk."""
+    fd = open_folder(folder)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def pinned(name: str, dir_fd: int) -> Iterator[tuple[str, os.stat_result]]:
+    """Hold what `name` is now without opening it; yield a path to exactly that, and its status.
+
+    A symlink is held itself, not what it points to.
+    """
+    fd = os.open(name, os.O_PATH | os.O_NOFOLLOW, dir_fd=dir_fd)
+    try:
+        yield f"/proc/self/fd/{fd}", os.fstat(fd)
+    finally:
+        os.close(fd)
+
+
+def _open_last(last: str, parent: int, name: str) -> int:
+    # Opening a device can act on it and opening a FIFO can wake its writer, so look before opening.
+    with pinned(last, parent) as (path, status):
+        if not stat.S_ISREG(status.st_mode):
+            raise _refused(name, "is not a regular file; symlinks are not followed")
+        return os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # waits for no lease
+
+
+def _components(name: str) -> list[str]:
+    parts = name.split("/")
+    if {"", ".", ".."}.intersection(parts):
+        raise _refused(name, "must be a relative path without '.', '..' or empty parts")
+    try:
+        encoded = os.fsencode(name)
+    except UnicodeEncodeError:
+        raise _refused(name, "cannot be the name of a file") from None
+    if b"\0" in encoded:
+        raise _refused(name, "must not contain a NUL character")
+    return parts
+
+
+def _refused(name: str, why: str) -> RemitError:
+    return RemitError(Code.VALIDATION_ERROR, f"{name!r} {why}")

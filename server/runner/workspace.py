@@ -1,0 +1,127 @@
+"""The folders that tasks work in: made whole, added to from outside, removed whole."""
+
+import logging
+import os
+import re
+import tempfile
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from server.errors import Code, RemitError
+from server.runner.delivery import UPLOADS, deliver
+from server.runner.folder import sync_folder
+from server.runner.removal import delete_tree
+from server.runner.upload import SourceFolder, Upload, check_uploads
+
+_log = logging.getLogger(__name__)
+
+
+class Workspaces:
+    """The folder that holds every task's workspace, and a hidden one beside them while something is prepared.
+
+    What is in a workspace was put there by an adversary: it is neither believed nor followed. Every method blocks.
+    """
+
+    def __init__(self, root: Path) -> None:
+        """Make `root` where it is missing, for us alone; its parent, the state folder, must exist."""
+        self._root = root
+        root.mkdir(mode=0o700, exist_ok=True)
+        root.chmod(0o700)
+
+    def path(self, task_id: str) -> Path:
+        """Return where the task's workspace is, or would be.
+
+        Raises RemitError: NOT_FOUND for what cannot be the id of a task.
+        """
+        if not re.fullmatch(r"[0-9A-Za-z][0-9A-Za-z_-]{0,127}", task_id):
+            raise RemitError(Code.NOT_FOUND, "there is no such task")
+        return self._root / task_id
+
+    def create(self, task_id: str, uploads: Sequence[Upload] = (), *, source_root: Path | None = None) -> Path:
+        """Make the task's workspace with its uploads in `uploads/`; it appears complete, and returns durable.
+
+        Sources are read beneath `source_root`, the folder that the client was started in.
+
+        Raises RemitError: VALIDATION_ERROR or LIMIT_EXCEEDED with the `field` at fault in its details, or CONFLICT
+        where there is a workspace already; OSError where the disk is full or fails. Nothing is left behind then.
+        """
+        check_uploads(uploads)
+        target = self.path(task_id)
+        if os.path.lexists(target):
+            raise RemitError(Code.CONFLICT, "the task has a workspace already")
+        with self._hidden() as hidden:
+            workspace = hidden / "workspace"
+            workspace.mkdir(mode=0o700)
+            (workspace / UPLOADS).mkdir(mode=0o700)
+            deliver(uploads, workspace, hidden, self._sources(source_root))
+            self._publish(workspace, target)
+        return target
+
+    def ensure(self, task_id: str) -> Path:
+        """Return the task's workspace, made empty where there is none yet: a task without uploads needs none sooner."""
+        target = self.path(task_id)
+        with suppress(FileExistsError):
+            target.mkdir(mode=0o700)
+            (target / UPLOADS).mkdir(mode=0o700)
+        return target
+
+    def add(self, task_id: str, uploads: Sequence[Upload], *, source_root: Path | None = None) -> list[str]:
+        """Add uploads to the task's workspace, all or none; return their names, relative to the workspace.
+
+        A file, symlink or device that has the name of an upload is replaced; it is never written through.
+
+        Raises what `create` raises, but CONFLICT where a folder is in the way of a file or the reverse, and
+        NOT_FOUND where there is no workspace.
+        """
+        check_uploads(uploads)
+        workspace = self.path(task_id)
+        if not workspace.is_dir():
+            raise RemitError(Code.NOT_FOUND, "the task has no workspace")
+        with self._hidden() as hidden:
+            deliver(uploads, workspace, hidden, self._sources(source_root))
+        return [f"{UPLOADS}/{upload.path}" for upload in uploads]
+
+    def remove(self, task_id: str) -> None:
+        """Delete the task's workspace; nothing happens where there is none.
+
+        Raises OSError where something in it is not ours to delete.
+        """
+        delete_tree(self.path(task_id))
+
+    def sweep(self, known: Collection[str]) -> list[str]:
+        """Delete what belongs to no known task, half-made folders included; return the names of what is gone.
+
+        Only for the start of the server: what another thread is preparing would be deleted with the rest.
+        """
+        swept = []
+        for name in sorted(set(os.listdir(self._root)).difference(known)):
+            try:
+                delete_tree(self._root / name)
+            except OSError as error:  # one bad folder must not keep the server from starting
+                _log.warning("cannot delete %s: %s", self._root / name, error.strerror)
+            else:
+                swept.append(name)
+        return swept
+
+    def _sources(self, folder: Path | None) -> SourceFolder:
+        return SourceFolder(folder, private=self._root.parent)
+
+    @contextmanager
+    def _hidden(self) -> Iterator[Path]:
+        folder = Path(tempfile.mkdtemp(prefix=".", dir=self._root))
+        try:
+            yield folder
+        finally:
+            delete_tree(folder)
+
+    def _publish(self, workspace: Path, target: Path) -> None:
+        # Synced after the move, so that one commit of the file system's journal holds it all. A crash in between
+        # does no harm: the task is not on record yet, so its workspace will be swept.
+        workspace.rename(target)
+        try:
+            for folder in (target / UPLOADS, target, self._root):
+                sync_folder(folder)
+        except OSError:
+            delete_tree(target)
+            raise

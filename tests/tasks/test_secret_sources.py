@@ -1,0 +1,97 @@
+"""Where the values of secrets by name come from."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import keyring
+import keyring.backend
+import pytest
+
+from server.config import SecretSource
+from server.errors import Code, RemitError
+from server.tasks.secrets import Secrets, SecretsLost
+
+
+async def read(source: SecretSource) -> str:
+    return (await Secrets({"S": source}).read(["S"]))["S"]
+
+
+async def test_a_file_is_read_without_its_last_line_break(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("two\nlines\n")
+    assert await read(SecretSource(file=file)) == "two\nlines"
+
+
+async def test_a_command_prints_the_value() -> None:
+    assert await read(SecretSource(command=("printf", "%s", "value"))) == "value"
+
+
+class Keyring(keyring.backend.KeyringBackend):
+    """The system's keyring, as far as this test needs one."""
+
+    priority = 1
+
+    def get_password(self, service: str, username: str) -> str | None:
+        return "from-the-ring" if (service, username) == ("remit", "me/too") else None
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        raise NotImplementedError
+
+
+@pytest.fixture
+def ring() -> Iterator[None]:
+    before = keyring.get_keyring()
+    keyring.set_keyring(Keyring())  # type: ignore[no-untyped-call]
+    yield
+    keyring.set_keyring(before)
+
+
+@pytest.mark.usefixtures("ring")
+async def test_a_keyring_gives_the_value_of_a_service_and_user() -> None:
+    assert await read(SecretSource(keyring="remit/me/too")) == "from-the-ring"
+
+
+@pytest.mark.usefixtures("ring")
+async def test_a_missing_entry_of_the_keyring_says_so() -> None:
+    with pytest.raises(RemitError, match="no such entry"):
+        await read(SecretSource(keyring="remit/nobody"))
+
+
+@pytest.mark.parametrize(
+    ("source", "cause"),
+    [
+        pytest.param(SecretSource(file=Path("/no/such/file")), "No such file", id="a missing file"),
+        pytest.param(
+            SecretSource(command=("sh", "-c", "echo leak; echo leak >&2; exit 3")), "status 3", id="a failure"
+        ),
+        pytest.param(SecretSource(command=("/no/such/command",)), "No such file", id="a missing command"),
+        pytest.param(SecretSource(command=("printf", r"\377")), "not UTF-8", id="bytes that are no text"),
+        pytest.param(SecretSource(command=("true",)), "empty", id="no value at all"),
+    ],
+)
+async def test_a_secret_that_cannot_be_read_says_why_and_nothing_of_what_was_printed(
+    source: SecretSource, cause: str
+) -> None:
+    with pytest.raises(RemitError) as caught:
+        await read(source)
+    assert caught.value.code is Code.EXECUTION_ERROR
+    assert cause in caught.value.message
+    assert "leak" not in caught.value.message
+
+
+async def test_a_name_without_a_setting_lists_what_there_is() -> None:
+    with pytest.raises(RemitError) as caught:
+        await Secrets({"KNOWN": SecretSource(command=("true",))}).read(["OTHER"])
+    assert caught.value.code is Code.VALIDATION_ERROR
+    assert "KNOWN" in caught.value.message
+
+
+async def test_dropped_literals_are_lost() -> None:
+    secrets = Secrets({})
+    secrets.keep("task", {"A": "value"}, {"A": "literal"})
+    assert await secrets.of_turn("task", {"A": "literal"}) == {"A": "value"}
+    assert secrets.held == 1
+    secrets.drop("task")
+    assert secrets.held == 0
+    with pytest.raises(SecretsLost):
+        await secrets.of_turn("task", {"A": "literal"})

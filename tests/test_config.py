@@ -1,0 +1,51 @@
+"""The operator's settings."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from server.config import load
+from server.errors import Code, RemitError
+
+
+@pytest.fixture(autouse=True)
+def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("REMIT_")]:
+        monkeypatch.delenv(name)
+
+
+def test_without_a_file_the_defaults_hold(tmp_path: Path) -> None:
+    assert load(tmp_path / "none.toml").approvals == "caller"
+
+
+def test_a_variable_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "remit.toml").write_text("max_running = 3\ntimeout = 5\n")
+    monkeypatch.setenv("REMIT_MAX_RUNNING", "7")
+    settings = load(tmp_path / "remit.toml")
+    assert (settings.max_running, settings.timeout) == (7, 5)
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        pytest.param("max_runing = 3", "max_runing", id="a misspelt setting"),
+        pytest.param("max_running = 0", "max_running", id="a value out of bounds"),
+        pytest.param('approvals = "nobody"', "approvals", id="an unknown choice"),
+        pytest.param('[secrets.A]\nfile = "x"\nkeyring = "a/b"', "secrets.A", id="a secret with two sources"),
+        pytest.param("[secrets.A]", "secrets.A", id="a secret without a source"),
+        pytest.param("max_running = ", "remit.toml", id="a file that is no TOML"),
+    ],
+)
+def test_a_bad_setting_is_named(tmp_path: Path, text: str, named: str) -> None:
+    (tmp_path / "remit.toml").write_text(text)
+    with pytest.raises(RemitError) as caught:
+        load(tmp_path / "remit.toml")
+    assert caught.value.code is Code.VALIDATION_ERROR
+    assert named in caught.value.message
+
+
+def test_a_misspelt_variable_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REMIT_APROVALS", "person")
+    with pytest.raises(RemitError, match="REMIT_APROVALS"):
+        load(tmp_path / "none.toml")

@@ -1,0 +1,77 @@
+"""Putting the workspaces in order when the server starts."""
+
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+from signal import SIGKILL
+
+import pytest
+
+from server.runner.upload import Upload
+from server.runner.workspace import Workspaces
+
+from .adversary import tree
+
+
+def test_workspaces_of_no_known_task_are_removed(workspaces: Workspaces, state: Path) -> None:
+    for task_id in ("kept", "lost", "gone"):
+        workspaces.create(task_id, [Upload("a", b"x")])
+    assert workspaces.sweep({"kept"}) == ["gone", "lost"]
+    assert os.listdir(state / "workspaces") == ["kept"]
+
+
+def test_workspaces_of_known_tasks_stay_as_they_are(workspaces: Workspaces) -> None:
+    folder = workspaces.create("kept", [Upload("a", b"x")])
+    workspaces.sweep(["kept"])
+    assert tree(folder) == {"uploads": None, "uploads/a": b"x"}
+
+
+def test_a_known_task_without_a_workspace_is_no_obstacle(workspaces: Workspaces) -> None:
+    assert workspaces.sweep(["without"]) == []
+
+
+@pytest.mark.parametrize("sync", [1, 2, 3])  # the file, and the folders that it lies in
+def test_what_a_killed_server_left_half_made_is_hidden_and_is_removed(
+    workspaces: Workspaces, state: Path, sync: int
+) -> None:
+    assert killed_at(sync, state / "workspaces") == -SIGKILL
+    [left] = os.listdir(state / "workspaces")
+    assert left.startswith(".")
+    assert b"x" in tree(state).values()
+
+    assert workspaces.sweep([]) == [left]
+    assert tree(state) == {"workspaces": None}
+
+
+def killed_at(sync: int, root: Path) -> int:
+    """The exit status of a server that is killed when it brings something to disk for the `sync`-th time."""
+    script = (
+        "import os, pathlib, sys, itertools; from server.runner import upload, workspace; count = itertools.count(1);"
+        "os.fsync = lambda fd: next(count) < int(sys.argv[1]) or os.kill(os.getpid(), 9);"
+        "workspace.Workspaces(pathlib.Path(sys.argv[2])).create('task', [upload.Upload('a', b'x')])"
+    )
+    return subprocess.run([sys.executable, "-c", script, str(sync), str(root)], check=False).returncode
+
+
+def test_a_stray_file_is_removed(workspaces: Workspaces, state: Path) -> None:
+    (state / "workspaces" / "stray").touch()
+    assert workspaces.sweep([]) == ["stray"]
+    assert os.listdir(state / "workspaces") == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make what somebody else cannot delete")
+def test_what_cannot_be_deleted_is_said_and_does_not_keep_the_rest(
+    unprivileged: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    workspaces = Workspaces(unprivileged / "workspaces")
+    workspaces.create("bad")
+    workspaces.create("worse")
+    os.seteuid(0)
+    (workspaces.path("bad") / "uploads").chmod(0o755)
+    os.chown(workspaces.path("bad") / "uploads", 0, 0)
+    os.seteuid(unprivileged.stat().st_uid)
+    with caplog.at_level(logging.WARNING):
+        assert workspaces.sweep([]) == ["worse"]
+    assert "bad" in caplog.text
