@@ -18,6 +18,7 @@ from server.agents.interface import Agent
 from server.agents.shell import ShellAgent
 from server.config import Settings, load
 from server.daemon import Connection, Load, Ownership
+from server.errors import Code, RemitError
 from server.places import Places, find_places, settings_digest
 from server.protocol.face import Face
 from server.runner.process import ProcessMark, end_leftover
@@ -96,7 +97,7 @@ async def build(state: Path, settings: Settings, notices: list[str]) -> AsyncIte
         await _settle(store, workspaces)
         secrets = Secrets(settings.secrets)
         shelter = Shelter(settings.sandbox)
-        agents: dict[str, Agent] = {agent.id: agent for agent in (ShellAgent(),)}
+        agents = _agents(settings)
         owner = str(uuid4())
         scheduler = Scheduler(store, agents, secrets, shelter.sandbox, workspaces, settings, owner)
         tasks = Tasks(store, agents, secrets, shelter.sandbox, workspaces, scheduler, settings, notices)
@@ -115,6 +116,15 @@ def caller(person: bool, folder: Path | None) -> Caller:
     except KeyError:  # a container may run as a user it has no name for
         name = str(uid)
     return Caller(Principal("local", name), person=person, folder=folder)
+
+
+def _agents(settings: Settings) -> dict[str, Agent]:
+    agents: dict[str, Agent] = {agent.id: agent for agent in (ShellAgent(),)}
+    if unknown := sorted(set(settings.agents) - set(agents)):
+        raise RemitError(
+            Code.VALIDATION_ERROR, f"settings: agents.{unknown[0]}: there is no such agent (known: {', '.join(agents)})"
+        )
+    return agents
 
 
 async def _settle(store: Store, workspaces: Workspaces) -> None:

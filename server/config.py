@@ -4,10 +4,13 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from server.errors import Code, RemitError
+
+MIB = 1024**2
+GIB = 1024**3
 
 # Read by the launcher before there are settings: see server/places.py.
 _LAUNCHER_VARIABLES = frozenset({"REMIT_HOME", "REMIT_CONFIG", "REMIT_SERVER"})
@@ -29,6 +32,32 @@ class SecretSource(BaseModel):
         return self
 
 
+class LimitSettings(BaseModel):
+    """What one command, with every process it starts, may use. Sizes are bytes, or text like "4GiB"."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    memory: ByteSize = Field(ByteSize(4 * GIB), ge=16 * MIB, description="memory of the whole tree")
+    processes: int = Field(512, ge=1, description="processes and threads of the whole tree")
+    open_files: int = Field(4096, ge=16, description="descriptors of each process")
+    file_size: ByteSize = Field(ByteSize(2 * GIB), ge=MIB, description="each file it writes")
+    tmp_size: ByteSize = Field(ByteSize(512 * MIB), ge=MIB, description="each of /tmp, HOME and /dev/shm")
+    workspace_size: ByteSize = Field(ByteSize(10 * GIB), ge=MIB, description="all of the task's workspace")
+    cpu_seconds: int = Field(3600, ge=1, description="processor time of the whole tree")
+
+
+class AgentSettings(BaseModel):
+    """What an agent's commands may reach and use."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    network: Literal["none", "full"] | tuple[str, ...] = Field(
+        "none", description='"none", "full", or the hosts it may reach, like "api.example.com" or "*.example.com:8443"'
+    )
+    readable: tuple[Path, ...] = Field((), description="further files and folders its commands may read")
+    limits: LimitSettings | None = Field(None, description="its own limits, in place of those for all")
+
+
 SecretName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
 
@@ -47,6 +76,8 @@ class Settings(BaseSettings):
     output_limit: int = Field(256 * 1024, ge=4096, le=16 * 1024**2, description="characters kept of a call's output")
     idle_exit: float = Field(900, ge=0, description="seconds without work or connection after which the server ends")
     sandbox: Literal["auto", "namespaces", "landlock", "off"] = Field("auto", description="the tier of the sandbox")
+    limits: LimitSettings = Field(default_factory=LimitSettings, description="what each command may use")
+    agents: dict[str, AgentSettings] = Field(default_factory=dict, description="per agent")
     secrets: dict[SecretName, SecretSource] = Field(default_factory=dict, description="secrets by name")
 
     @classmethod

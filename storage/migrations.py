@@ -53,6 +53,8 @@ CREATE TABLE tasks (
     auto_execute INTEGER NOT NULL,
     env TEXT CHECK (env IS NULL OR json_valid(env)),
     metadata TEXT CHECK (metadata IS NULL OR json_valid(metadata)),
+    demands TEXT CHECK (demands IS NULL OR json_valid(demands)),
+    sandbox TEXT,
     timeout_seconds INTEGER NOT NULL,
     cancel_requested INTEGER NOT NULL DEFAULT 0,
     blocked_reason TEXT,

@@ -35,6 +35,7 @@ class NewTask:
     env: Mapping[str, str] | None
     secrets: Mapping[str, SecretSource]
     metadata: Mapping[str, Any] | None
+    demands: Mapping[str, Any] | None
     timeout_seconds: int
     idempotency_key: str | None
     request_digest: str
@@ -82,6 +83,8 @@ class Task:
     auto_execute: bool
     env: dict[str, str] | None
     metadata: dict[str, Any] | None
+    demands: dict[str, Any] | None
+    sandbox: str | None
     timeout_seconds: int
     cancel_requested: bool
     blocked_reason: str | None

@@ -10,9 +10,9 @@ from storage.states import CallStatus, Status
 
 TASK_COLUMNS = """
     t.seq, t.id, t.principal, p.name AS username, t.conversation, t.session, t.agent, t.status, t.title, t.message,
-    t.system_prompt, t.show_in_history, t.auto_execute, t.env, t.metadata, t.timeout_seconds, t.cancel_requested,
-    t.blocked_reason, t.error_code, t.error, t.turn, t.message_count, t.last_event, t.queued_at, t.created_at,
-    t.started_at, t.completed_at, t.updated_at, t.last_activity_at
+    t.system_prompt, t.show_in_history, t.auto_execute, t.env, t.metadata, t.demands, t.sandbox, t.timeout_seconds,
+    t.cancel_requested, t.blocked_reason, t.error_code, t.error, t.turn, t.message_count, t.last_event, t.queued_at,
+    t.created_at, t.started_at, t.completed_at, t.updated_at, t.last_activity_at
 """
 CALL_COLUMNS = ", ".join(field.name for field in fields(Call))
 TURN_COLUMNS = ", ".join(field.name for field in fields(Turn))
@@ -23,7 +23,7 @@ def task(row: sqlite3.Row) -> Task:
     values = dict(row)
     for name in ("show_in_history", "auto_execute", "cancel_requested"):
         values[name] = bool(values[name])
-    for name in ("env", "metadata"):
+    for name in ("env", "metadata", "demands"):
         values[name] = loads(values[name])
     return Task(**values | {"status": Status(values["status"])})
 

@@ -33,9 +33,10 @@ def claim(db: sqlite3.Connection, owner: str, at: int) -> Claim | None:
     return _claim(db, run)
 
 
-def record_process(db: sqlite3.Connection, run: Run, process: dict[str, object] | None) -> None:
-    """Note which process does the run's work, so that it can be found if this server dies."""
+def record_process(db: sqlite3.Connection, run: Run, process: dict[str, object], sandbox: str) -> None:
+    """Note which process does the run's work, so that it can be found if this server dies, and what holds it."""
     held(db, run)
+    db.execute("UPDATE tasks SET sandbox = ? WHERE seq = ?", (sandbox, run.seq))
     db.execute("UPDATE runs SET process = ? WHERE task = ? AND fence = ?", (rows.dumps(process), run.seq, run.fence))
 
 

@@ -142,9 +142,9 @@ class Store:
             self.changes.tell(claim.task.id)
         return claim
 
-    async def record_process(self, run: Run, process: dict[str, object] | None) -> None:
-        """Note which process does the run's work; None when it is gone."""
-        await self._db.write_soon(runs.record_process, run, process)
+    async def record_process(self, run: Run, process: dict[str, object], sandbox: str) -> None:
+        """Note which process does the run's work, and in which tier of the sandbox."""
+        await self._db.write_soon(runs.record_process, run, process, sandbox)
 
     async def append_events(self, run: Run, events: list[NewEvent]) -> int:
         """Append to the task's log; returns the number of the last event."""

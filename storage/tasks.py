@@ -197,6 +197,7 @@ def _insert(db: sqlite3.Connection, principal: Principal, new: NewTask, at: int)
         "auto_execute": new.auto_execute,
         "env": rows.dumps(new.env),
         "metadata": rows.dumps(new.metadata),
+        "demands": rows.dumps(new.demands),
         "timeout_seconds": new.timeout_seconds,
         "idempotency_key": new.idempotency_key,
         "request_digest": new.request_digest,

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from server.errors import Code, RemitError
 from server.runner.upload import Upload
@@ -50,6 +51,12 @@ def digest(request: CreateTask) -> str:
     fields = request.model_dump(mode="json", exclude={"secrets", "idempotency_key"})
     known = fields | {"secrets": sorted(request.secrets)}
     return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
+
+
+def demands(request: CreateTask) -> dict[str, Any] | None:
+    """The limits and guarantees a task asks for, as they are stored and shown."""
+    asked = request.model_dump(mode="json", by_alias=True, exclude_none=True, include={"limits", "require"})
+    return asked or None
 
 
 def origins(literals: Iterable[str], names: Iterable[str]) -> dict[str, Origin]:

@@ -90,6 +90,25 @@ class File(Request):
         return None if self.content is None else self.content.encode()
 
 
+class LowerLimits(Request):
+    """Limits for one task, lower than the operator's."""
+
+    memory_mb: int | None = Field(None, ge=16)
+    processes: int | None = Field(None, ge=1)
+    open_files: int | None = Field(None, ge=16)
+    file_mb: int | None = Field(None, ge=1)
+    tmp_mb: int | None = Field(None, ge=1)
+    workspace_mb: int | None = Field(None, ge=1)
+    cpu_seconds: int | None = Field(None, ge=1)
+
+
+class Guarantees(Request):
+    """What the sandbox must hold, or the task is refused."""
+
+    tier: Literal["namespaces"] | None = None
+    network: Literal["none"] | None = None
+
+
 class CreateTask(Request):
     """A new task."""
 
@@ -104,6 +123,8 @@ class CreateTask(Request):
     secret_names: list[Name] = Field(default_factory=list, description="secrets the operator configured")
     files: list[File] = Field(default_factory=list, max_length=20, description="for the uploads/ folder")
     timeout_seconds: int | None = Field(None, ge=1, le=7 * 24 * 3600, description="work time, without waits")
+    limits: LowerLimits | None = Field(None, description="lower than the operator's")
+    require: Guarantees | None = Field(None, description="refuse the task unless its sandbox holds this")
     metadata: dict[str, Any] | None = None
     idempotency_key: str | None = Field(None, min_length=1, max_length=255, description="the same key creates once")
 

@@ -15,7 +15,7 @@ from server.config import Settings
 from server.errors import Code, RemitError
 from server.runner.sandbox import Sandbox
 from server.runner.workspace import Workspaces
-from server.tasks import checks, views
+from server.tasks import checks, limits, views
 from server.tasks.requests import (
     ApproveToolCall,
     CancelTask,
@@ -81,7 +81,8 @@ class Tasks:
     async def create(self, caller: Caller, request: CreateTask) -> views.CreatedView:
         """Make a task; it is durable when this returns, and starts as soon as there is a place."""
         self._agent(request.agent_id).check(request.message)
-        await self._sandbox()
+        sandbox = await self._sandbox()
+        limits.check(self._settings, request.agent_id, sandbox, checks.demands(request))
         values = await self._values(request.secrets, request.secret_names)
         redactor = Redactor(values)
         checks.no_secrets(redactor, checks.task_texts(request))
@@ -229,6 +230,7 @@ class Tasks:
             env=request.env or None,
             secrets=checks.origins(request.secrets, request.secret_names),
             metadata=request.metadata,
+            demands=checks.demands(request),
             timeout_seconds=request.timeout_seconds or self._settings.timeout,
             idempotency_key=request.idempotency_key,
             request_digest=digest,
@@ -279,8 +281,8 @@ class Tasks:
         with anyio.CancelScope(shield=True):
             await self._upload(caller, request)
             self._secrets.keep(task.id, values, new.secrets)
-            opened = await self._store.open_turn(caller.principal, task.id, new)
-        return opened
+            task = await self._store.open_turn(caller.principal, task.id, new)
+        return task
 
     async def _bring_secrets(
         self, caller: Caller, request: SendMessage, task: Task, wanted: Mapping[str, Origin]

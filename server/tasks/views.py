@@ -125,6 +125,9 @@ class TaskView(TypedDict):
     secretNames: list[str]
     metadata: dict[str, Any] | None
     timeoutSeconds: int
+    limits: NotRequired[dict[str, Any]]
+    require: NotRequired[dict[str, Any]]
+    sandbox: NotRequired[str]
     error: str | None
     errorCode: NotRequired[str]
     blockedReason: NotRequired[str]
@@ -303,6 +306,13 @@ def cut(text: str, limit: int) -> str:
 
 
 def _add_state(view: TaskView, task: Task) -> None:
+    demands = task.demands or {}
+    if "limits" in demands:
+        view["limits"] = demands["limits"]
+    if "require" in demands:
+        view["require"] = demands["require"]
+    if task.sandbox:
+        view["sandbox"] = task.sandbox
     if task.error_code:
         view["errorCode"] = task.error_code
     if task.blocked_reason:

@@ -10,10 +10,10 @@ import anyio
 from server.agents.interface import Finished, Permission, Proposal, Suspended
 from server.config import Settings
 from server.errors import RemitError
-from server.runner.policy import Command, Exit, SandboxPolicy
+from server.runner.policy import Command, Exit
 from server.runner.process import ProcessMark
 from server.runner.sandbox import Sandbox
-from server.tasks import similarity
+from server.tasks import limits, similarity
 from server.tasks.output import Output
 from server.tasks.publisher import Publisher
 from storage.records import Call, CallResult, Claim, NewCall
@@ -104,14 +104,15 @@ class Work:
             publisher.publish(output.feed(data))
 
         async with publisher.serving():
-            policy = SandboxPolicy(workspace=self._workspace)
+            task = self._claim.task
+            policy = limits.policy(self._settings, task.agent, task.demands, self._workspace)
             try:
                 return await self._sandbox.run(command, policy, started=self._started, output=show)
             finally:
                 publisher.publish(output.finish())
 
     async def _started(self, mark: ProcessMark) -> None:
-        await self._store.record_process(self._run, asdict(mark))
+        await self._store.record_process(self._run, asdict(mark), self._sandbox.tier)
 
     def _environment(self) -> dict[str, str]:
         """The task's variables with their templates filled in; on a clash the secret wins."""

@@ -27,6 +27,7 @@ def new_task(**changes: Any) -> NewTask:
         "env": None,
         "secrets": {},
         "metadata": None,
+        "demands": None,
         "timeout_seconds": 60,
         "idempotency_key": None,
         "request_digest": "digest",

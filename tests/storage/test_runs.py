@@ -41,7 +41,7 @@ async def test_a_run_with_a_stale_fence_can_write_nothing(store: Store) -> None:
         store.finish_run(stale, RunEnd(Status.COMPLETED)),
         store.append_events(stale, [NewEvent("content", {"text": "x"})]),
         store.announce_calls(stale, [new_call()]),
-        store.record_process(stale, {"pid": 1}),
+        store.record_process(stale, {"pid": 1}, "namespaces"),
     ):
         with pytest.raises(RemitError) as caught:
             await write
@@ -161,6 +161,6 @@ async def test_a_cancellation_asked_for_before_a_crash_is_kept(store: Store) -> 
 
 async def test_a_dead_servers_process_is_found_with_its_run(store: Store) -> None:
     claim = await claimed(store)
-    await store.record_process(claim.run, {"pid": 7, "start_ticks": 8, "boot_id": "b"})
+    await store.record_process(claim.run, {"pid": 7, "start_ticks": 8, "boot_id": "b"}, "namespaces")
     (leftover,) = await store.leftovers()
     assert (leftover.run, leftover.process) == (claim.run, {"pid": 7, "start_ticks": 8, "boot_id": "b"})
