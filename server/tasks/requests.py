@@ -5,9 +5,10 @@ Optional fields take null as if they were left out, because models that call too
 
 import base64
 import binascii
+import json
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic.alias_generators import to_camel
 
 from storage.states import Status, statuses
@@ -17,6 +18,9 @@ MAX_MESSAGE = 100_000
 
 MAX_ENVIRONMENT_BYTES = 64 * 1024
 """Names and values of env and secrets together, in UTF-8."""
+
+MAX_METADATA = 16_384
+"""Characters of metadata as JSON: it comes back with every look at the task."""
 
 MAX_WAIT_SECONDS = 45
 """Hosts cut a tool call off after 60 s."""
@@ -127,6 +131,13 @@ class CreateTask(Request):
     require: Guarantees | None = Field(None, description="refuse the task unless its sandbox holds this")
     metadata: dict[str, Any] | None = None
     idempotency_key: str | None = Field(None, min_length=1, max_length=255, description="the same key creates once")
+
+    @field_validator("metadata")
+    @classmethod
+    def _metadata_fits(cls, metadata: dict[str, Any] | None) -> dict[str, Any] | None:
+        if len(json.dumps(metadata)) > MAX_METADATA:
+            raise ValueError(f"is longer than {MAX_METADATA} characters of JSON")
+        return metadata
 
     @model_validator(mode="after")
     def _environment_fits(self) -> Self:

@@ -11,6 +11,9 @@ from storage.states import ENDED, CallStatus, Status
 ROW_TEXT = 64
 """Characters of a message in a list: fifty rows stay under 25 KB, which hosts take without cutting."""
 
+MIN_TEXT = 200
+"""Characters below which no text is cut."""
+
 SHARE = 10
 """What stands in `output.content` anyway, a call's output and the result, gets a tenth of its characters."""
 
@@ -272,7 +275,7 @@ def task(snapshot: Snapshot, max_chars: int, include: list[str]) -> TaskView:
     _add_state(view, task)
     if snapshot.calls or snapshot.content or task.status in ENDED:
         view["output"] = _output(snapshot, content, max_chars)
-    if waiting := [_pending(call) for call in snapshot.calls if call.status is CallStatus.AWAITING_APPROVAL]:
+    if waiting := [_pending(call, max_chars) for call in snapshot.calls if call.status is CallStatus.AWAITING_APPROVAL]:
         view["pendingApprovals"] = waiting
     if "messages" in include:
         view["messages"] = [_message(message, max_chars) for message in snapshot.messages]
@@ -328,7 +331,11 @@ def _output(snapshot: Snapshot, content: str, max_chars: int) -> OutputView:
 
 def _call(call: Call, max_chars: int) -> ToolCallView:
     view = ToolCallView(
-        callId=call.id, toolName=call.tool_name, status=call.status, args=call.args, description=call.description
+        callId=call.id,
+        toolName=call.tool_name,
+        status=call.status,
+        args=_cut_values(call.args, max_chars),
+        description=call.description,
     )
     if call.output is not None:
         view["output"] = cut(call.output, max_chars)
@@ -347,8 +354,13 @@ def _call(call: Call, max_chars: int) -> ToolCallView:
     return view
 
 
-def _pending(call: Call) -> PendingApprovalView:
-    view = PendingApprovalView(callId=call.id, toolName=call.tool_name, args=call.args, description=call.description)
+def _pending(call: Call, max_chars: int) -> PendingApprovalView:
+    view = PendingApprovalView(
+        callId=call.id,
+        toolName=call.tool_name,
+        args=_cut_values(call.args, max_chars),
+        description=call.description,
+    )
     if call.expires_at:
         view["expiresAt"] = _time(call.expires_at)
     return view
@@ -362,15 +374,28 @@ def _events(events: list[Event], max_chars: int) -> list[EventView]:
     """As many events as the characters allow, and at least one, so that a reader always gets on."""
     shown: list[EventView] = []
     for event in events:
-        max_chars -= len(event.data.get("text", "")) + 100
+        data = _cut_values(event.data, max(max_chars, MIN_TEXT)) if event.kind != "content" else event.data
+        max_chars -= len(str(data)) + 100
         if shown and max_chars < 0:
             break
-        shown.append(EventView(number=event.number, at=_time(event.at), type=event.kind, data=event.data))
+        shown.append(EventView(number=event.number, at=_time(event.at), type=event.kind, data=data))
     return shown
 
 
+def _cut_values(values: dict[str, Any], limit: int) -> dict[str, Any]:
+    """The same with every text in it, at any depth of dictionaries, cut like all long text."""
+    return {
+        name: cut(value, limit)
+        if isinstance(value, str)
+        else _cut_values(value, limit)
+        if isinstance(value, dict)
+        else value
+        for name, value in values.items()
+    }
+
+
 def _share(max_chars: int) -> int:
-    return max(200, max_chars // SHARE)
+    return max(MIN_TEXT, max_chars // SHARE)
 
 
 def _start(text: str) -> str:

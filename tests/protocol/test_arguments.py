@@ -21,6 +21,12 @@ CASES: dict[str, tuple[str, dict[str, Any], str]] = {
     "secret and secret name": ("create_task", {"message": "true", "secrets": {"A": "x"}, "secretNames": ["A"]}, ""),
     "unknown secret name": ("create_task", {"message": "true", "secretNames": ["NOPE"]}, "secretNames"),
     "timeout of zero": ("create_task", {"message": "true", "timeoutSeconds": 0}, "timeoutSeconds"),
+    "metadata too long": ("create_task", {"message": "true", "metadata": {"k": "x" * 20_000}}, "metadata"),
+    "limit above the operator's": (
+        "create_task",
+        {"message": "true", "limits": {"memoryMb": 10**6}},
+        "limits.memoryMb",
+    ),
     "too many files": (
         "create_task",
         {"message": "true", "files": [{"path": str(n), "content": ""} for n in range(21)]},

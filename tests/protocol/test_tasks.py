@@ -244,3 +244,19 @@ def _processes(marker: str) -> list[int]:
             if marker.encode() in words:
                 found.append(int(entry.name))
     return found
+
+
+async def test_an_answer_is_bounded_whatever_the_message(host: Host) -> None:
+    message = "$ true " + "x" * 90_000
+    task_id, _ = await host.waiting(message)
+    result = await host.client.call_tool(
+        "get_task", {"id": task_id, "maxChars": 1000, "include": ["events", "messages"]}
+    )
+    (text,) = result.content
+    assert len(text.model_dump()["text"]) < 12_000
+
+
+async def test_a_task_may_lower_its_limits_and_shows_them(host: Host) -> None:
+    task = await host.done("ulimit -n", limits={"openFiles": 99})
+    assert (task["output"]["content"], task["limits"]) == ("99\n", {"openFiles": 99})
+    assert task["sandbox"] in ("namespaces", "landlock")
