@@ -1,7 +1,51 @@
-"""The launcher."""
+"""The launcher: bare `remit` is the pipe that an MCP host starts, everything else is the command line.
+
+Our rooms have general names, and the folder remit is started in, or one that PYTHONPATH names, may hold a `server` too.
+So the launcher puts ours first on `sys.path` before it imports any of them.
+"""
+
+import os
+import sys
+from collections.abc import Callable
 
 VERSION = "0.1.0"
 
 
 def main() -> None:
-    """Start."""
+    """Run what the command line asks for and leave with its exit status."""
+    _put_our_rooms_first()
+    sys.modules.setdefault("remit", sys.modules[__name__])  # run as a script, it is named __main__
+    match sys.argv[1:]:
+        case []:
+            from server import pipe
+
+            status = pipe.main(_run_server)
+        case ["serve"]:
+            from server import start
+
+            status = start.serve(_run_server)
+        case _:
+            from server.cli import main as cli
+
+            status = cli.main()
+    sys.exit(status)
+
+
+def _run_server(ready: Callable[[], None], inline: bool) -> None:
+    from server.app import main  # a second's work, which only the process that becomes the server does
+
+    main(ready=ready, inline=inline)
+
+
+def _put_our_rooms_first() -> None:
+    here = os.path.dirname(os.path.abspath(__file__))
+    wheel = os.path.join(here, "remit_app")
+    if not sys.flags.safe_path:
+        del sys.path[0]  # the folder of the script or, with -m, the current one
+    named = {os.path.abspath(folder) for folder in os.environ.get("PYTHONPATH", "").split(os.pathsep)}
+    sys.path.sort(key=named.__contains__)  # last, so that a user's `mcp` folder hides nobody's package
+    sys.path.insert(0, wheel if os.path.isdir(wheel) else here)
+
+
+if __name__ == "__main__":
+    main()

@@ -4,7 +4,6 @@ The lowest word of the project: every room may raise it, and it imports none of 
 """
 
 from enum import StrEnum
-from typing import Any
 
 
 class Code(StrEnum):
@@ -36,7 +35,7 @@ class RemitError(Exception):
     The message must never contain the value of a secret.
     """
 
-    def __init__(self, code: Code, message: str, **details: Any) -> None:
+    def __init__(self, code: Code, message: str, **details: object) -> None:
         super().__init__(message)
         self.code = code
         self.message = message

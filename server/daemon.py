@@ -1,0 +1,359 @@
+"""The owner of a state folder: one process at a time listens on its socket, and leaves when nobody needs it."""
+
+import ctypes
+import fcntl
+import json
+import logging
+import os
+import resource
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+import anyio
+from anyio.abc import ByteStream, SocketStream, TaskGroup
+
+from server.errors import Code, RemitError
+from server.hello import PROTOCOL, Address, credentials, encode
+from server.places import Places
+
+CHUNK = 65536  # bytes read at once
+MAX_LINE = 32 * 1024**2  # bytes: 8 MiB of files inline, in the longest form that hosts write text as JSON, and the rest
+HELLO_SECONDS = 10.0  # a client says hello at once; one that does not is not ours
+FIRST_VISIT = 5.0  # seconds for whoever started the server to connect, however short `idle_exit` is
+RECHECK = 0.1  # seconds at least between two looks at whether there is work left
+BACKLOG = 1024  # windows that may start at the same instant; the kernel caps it at net.core.somaxconn
+PR_SET_DUMPABLE = 4  # linux/prctl.h
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Who is at the other end: uid and pid as the kernel knows them, role and folder as the peer says."""
+
+    uid: int
+    pid: int
+    role: str
+    cwd: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What the server has to do, and would lose if it ended: tasks running and waiting, secrets in memory."""
+
+    running: int
+    waiting: int
+    secrets_held: int
+
+    @property
+    def busy(self) -> bool:
+        """Whether ending the server would cost somebody work or secrets; tasks that wait are safe on disk."""
+        return bool(self.running or self.secrets_held)
+
+
+class Application(Protocol):
+    """What the daemon serves to those who connect."""
+
+    async def serve(self, connection: "Connection") -> None:
+        """Talk on one connection until it ends."""
+
+    async def load(self) -> Load:
+        """What there is to do at this moment."""
+
+
+class Connection:
+    """A peer's socket, cut into lines."""
+
+    def __init__(self, stream: ByteStream, peer: Peer) -> None:
+        self.peer = peer
+        self._stream = stream
+        self._received = bytearray()
+        self._sending = anyio.Lock()
+
+    async def receive_line(self) -> bytes | None:
+        """The next line, without its newline; None when the peer is done or sent more than 32 MiB without one."""
+        searched = 0
+        while (end := self._received.find(b"\n", searched)) < 0:
+            searched = len(self._received)
+            if searched > MAX_LINE:
+                await self._refuse_long_line()
+                return None
+            try:
+                self._received += await self._stream.receive(CHUNK)
+            except (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError):
+                return None
+        line = bytes(self._received[:end])
+        del self._received[: end + 1]
+        return line
+
+    async def send_line(self, line: bytes) -> None:
+        """Send a line, and the newline after it; whole, even if the caller is cancelled meanwhile.
+
+        Raises:
+            anyio.BrokenResourceError: the peer is gone.
+            anyio.ClosedResourceError: the connection was closed on this side.
+        """
+        async with self._sending:
+            with anyio.CancelScope(shield=True):
+                await self._stream.send(line + b"\n")
+
+    async def aclose(self) -> None:
+        """Close the connection; a line being sent is given up."""
+        await self._stream.aclose()
+
+    async def _refuse_long_line(self) -> None:
+        error = {"code": -32600, "message": f"a message may be at most {MAX_LINE // 1024**2} MiB long"}
+        with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+            await self.send_line(json.dumps({"jsonrpc": "2.0", "id": None, "error": error}).encode())
+        await self.aclose()
+
+
+class Ownership:
+    """The state folder is ours inside the `with`: an flock, so that the kernel takes it back from a killed server."""
+
+    def __init__(self, places: Places) -> None:
+        self._places = places
+
+    def __enter__(self) -> Self:
+        self._descriptor = os.open(self._places.server_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._descriptor)
+            raise RemitError(Code.CONFLICT, f"another server owns the state folder {self._places.state}") from None
+        os.truncate(self._descriptor, 0)
+        os.write(self._descriptor, f"{os.getpid()}\n".encode())  # for people; the lock itself is the flock
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.truncate(self._descriptor, 0)
+        os.close(self._descriptor)
+
+
+def harden() -> None:
+    """Keep secrets in memory out of core dumps and from other processes of the user, and new files from others."""
+    os.umask(0o077)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_DUMPABLE) failed")
+
+
+async def serve(
+    application: Application,
+    *,
+    places: Places,
+    version: str,
+    settings_digest: str,
+    idle_exit: float,
+    ready: Callable[[], None],
+    extra: Callable[[], Awaitable[None]] | None = None,
+) -> None:
+    """Serve `application` on the socket of the state folder, which the caller owns, until asked to stop.
+
+    Args:
+        application: what to serve.
+        places: the state folder, prepared, inside its `Ownership`.
+        version: of this server, told to clients.
+        settings_digest: of this server's environment, told to clients.
+        idle_exit: seconds without a connection and without work after which the server ends.
+        ready: called once, when the socket listens.
+        extra: run beside the socket and counted as a connection; when it returns the server ends.
+    """
+    greeting = {
+        "protocol": PROTOCOL,
+        "version": version,
+        "pid": os.getpid(),
+        "settings": settings_digest,
+        "startedAt": _now(),
+        "state": places.state,
+    }
+    await _Daemon(application, greeting, idle_exit).run(places, ready, extra)
+
+
+class _Daemon:
+    def __init__(self, application: Application, greeting: dict[str, Any], idle_exit: float) -> None:
+        self._application = application
+        self._greeting = greeting
+        self._idle_exit = idle_exit
+        self._open: set[Connection] = set()
+        self._connected = 0
+        self._visited = anyio.Event()
+        self._deserted = anyio.Event()
+        self._deserted.set()
+        self._stop = anyio.Event()
+
+    async def run(self, places: Places, ready: Callable[[], None], extra: Callable[[], Awaitable[None]] | None) -> None:
+        with _listening(places) as listener:
+            async with anyio.create_task_group() as group:
+                try:
+                    group.start_soon(self._stop_on_signal)
+                    group.start_soon(self._stop_when_idle)
+                    group.start_soon(self._accept, listener, group)
+                    if extra:
+                        group.start_soon(self._stop_after, extra)
+                    ready()
+                    logger.info("listening, pid %d", os.getpid())
+                    await self._stop.wait()
+                finally:
+                    _unlink(places.socket)
+                    group.cancel_scope.cancel()
+                    await self._close_connections()
+
+    async def _stop_on_signal(self) -> None:
+        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            async for number in signals:
+                logger.info("stopping: %s", number.name)
+                self._stop.set()
+
+    async def _stop_when_idle(self) -> None:
+        with anyio.move_on_after(FIRST_VISIT):
+            await self._visited.wait()
+        quiet = False
+        while not quiet or (await self._application.load()).busy:
+            await self._deserted.wait()
+            with anyio.move_on_after(max(self._idle_exit, RECHECK)) as scope:
+                await self._visited.wait()
+            quiet = scope.cancelled_caught
+        logger.info("stopping: nothing to do for %g s", self._idle_exit)
+        self._stop.set()
+
+    @contextmanager
+    def _visit(self) -> Iterator[None]:
+        """Count a connection."""
+        self._connected += 1
+        if self._connected == 1:
+            self._deserted = anyio.Event()
+            self._visited.set()
+        try:
+            yield
+        finally:
+            self._connected -= 1
+            if self._connected == 0:
+                self._visited = anyio.Event()
+                self._deserted.set()
+
+    async def _stop_after(self, extra: Callable[[], Awaitable[None]]) -> None:
+        with self._visit():
+            await extra()
+        self._stop.set()
+
+    async def _accept(self, listener: socket.socket, group: TaskGroup) -> None:
+        while True:
+            await anyio.wait_readable(listener)
+            try:
+                accepted, _ = listener.accept()
+            except (BlockingIOError, ConnectionAbortedError):
+                continue  # whoever knocked is gone
+            except OSError as error:
+                logger.error("no connection can be accepted: %s; those who wait keep their place", error.strerror)
+                await anyio.sleep(1)
+            else:
+                group.start_soon(self._receive, accepted)
+
+    async def _receive(self, accepted: socket.socket) -> None:
+        pid, uid = credentials(accepted)
+        stream = await SocketStream.from_socket(accepted)
+        connection = Connection(stream, Peer(uid=uid, pid=pid, role="", cwd=None))
+        self._open.add(connection)
+        try:
+            await self._converse(connection)
+        except* (anyio.BrokenResourceError, anyio.ClosedResourceError):
+            pass  # the peer left while it was being answered
+        except* Exception:
+            logger.exception("the connection of process %d ended by an error", pid)
+        finally:
+            self._open.discard(connection)
+            with anyio.CancelScope(shield=True):
+                await connection.aclose()
+
+    async def _converse(self, connection: Connection) -> None:
+        try:
+            with anyio.fail_after(HELLO_SECONDS):
+                hello = await self._hello(connection)
+        except TimeoutError:
+            return
+        except RemitError as error:
+            await connection.send_line(encode({"error": {"code": error.code, "message": error.message}}))
+            return
+        await connection.send_line(encode(await self._greet()))
+        match hello:
+            case {"op": "stop"}:
+                logger.info("stopping: asked by process %d", connection.peer.pid)
+                self._stop.set()
+            case {"op": "connect", "protocol": protocol} if protocol == PROTOCOL:
+                with self._visit():
+                    await self._application.serve(connection)
+
+    async def _hello(self, connection: Connection) -> dict[str, Any]:
+        """The hello of a peer that may talk to us."""
+        peer = connection.peer
+        if peer.uid != os.geteuid():
+            raise RemitError(Code.FORBIDDEN, "this server belongs to another user")
+        hello = _understood(await connection.receive_line() or b"")
+        load = await self._application.load()
+        if hello["op"] == "stop" and load.busy and not hello.get("force"):
+            raise RemitError(
+                Code.CONFLICT,
+                f"the server is busy: {load.running} running tasks, {load.secrets_held} secrets in memory",
+            )
+        connection.peer = replace(peer, role=hello["role"], cwd=_folder(hello.get("cwd")))
+        return hello
+
+    async def _greet(self) -> dict[str, Any]:
+        load = await self._application.load()
+        return {
+            **self._greeting,
+            "connections": self._connected,
+            "running": load.running,
+            "waiting": load.waiting,
+            "secretsHeld": load.secrets_held,
+        }
+
+    async def _close_connections(self) -> None:
+        """Give up lines that are being sent to peers that do not read, or the server would wait for them."""
+        with anyio.CancelScope(shield=True):
+            for connection in list(self._open):
+                await connection.aclose()
+
+
+def _listening(places: Places) -> socket.socket:
+    _unlink(places.socket)  # a killed server's: the state folder is ours now
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        with Address(places) as address:
+            listener.bind(address)
+        os.chmod(places.socket, 0o600)
+        listener.listen(BACKLOG)
+        listener.setblocking(False)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+def _unlink(path: str) -> None:
+    with suppress(FileNotFoundError):
+        os.unlink(path)
+
+
+def _understood(line: bytes) -> dict[str, Any]:
+    with suppress(ValueError):
+        message: dict[str, dict[str, Any]] = json.loads(line)
+        match message:
+            case {"remit": {"op": "connect" | "status" | "stop", "role": "pipe" | "terminal"} as hello}:
+                return hello
+    raise RemitError(Code.VALIDATION_ERROR, "the first line must be the hello of a remit client")
+
+
+def _folder(told: object) -> Path | None:
+    return Path(told) if isinstance(told, str) and os.path.isabs(told) else None
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

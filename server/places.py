@@ -1,0 +1,81 @@
+"""Where a server keeps its things, and what tells one environment's settings from another's.
+
+Standard library only, and without pathlib: the pipe imports this, and it must start at once.
+"""
+
+import binascii
+import os
+import stat
+
+from server.errors import Code, RemitError
+
+
+class Places:
+    """The state folder of one server, and the files in it; every path is absolute."""
+
+    def __init__(self, state: str, config: str) -> None:
+        self.state = state
+        self.config = config
+        self.socket = os.path.join(state, "remit.sock")
+        self.server_lock = os.path.join(state, "server.lock")
+        self.start_lock = os.path.join(state, "start.lock")
+        self.log = os.path.join(state, "server.log")
+
+    def prepare(self) -> None:
+        """Create the state folder if need be.
+
+        Raises:
+            RemitError: `FORBIDDEN`, if it is no folder or anyone but its owner, who must be us, could look into it.
+        """
+        try:
+            os.makedirs(self.state, mode=0o700, exist_ok=True)
+            found = os.stat(self.state)
+        except OSError as error:
+            raise RemitError(
+                Code.FORBIDDEN, f"the state folder {self.state} cannot be made: {error.strerror}"
+            ) from error
+        if found.st_uid != os.geteuid():
+            raise RemitError(
+                Code.FORBIDDEN,
+                f"the state folder {self.state} belongs to another user; set REMIT_HOME to one of your own",
+            )
+        if stat.S_IMODE(found.st_mode) & 0o077:
+            raise RemitError(
+                Code.FORBIDDEN,
+                f"the state folder {self.state} is open to other users; close it with: chmod 700 '{self.state}'",
+            )
+
+
+def find_places() -> Places:
+    """The places that the environment names; nothing is created.
+
+    The state folder is `$REMIT_HOME`, else `$XDG_STATE_HOME/remit`, else `~/.local/state/remit`. The settings are in
+    `$REMIT_CONFIG`, else `$XDG_CONFIG_HOME/remit/remit.toml`, else `~/.config/remit/remit.toml`.
+    """
+    state = os.environ.get("REMIT_HOME") or os.path.join(_base("XDG_STATE_HOME", "~/.local/state"), "remit")
+    config = os.environ.get("REMIT_CONFIG") or os.path.join(
+        _base("XDG_CONFIG_HOME", "~/.config"), "remit", "remit.toml"
+    )
+    return Places(_absolute(state), _absolute(config))
+
+
+def settings_digest() -> str:
+    """Eight hex digits over the `REMIT_*` variables that a server takes its settings from.
+
+    A checksum is enough to notice a difference, and does not load OpenSSL into every pipe (4 MB, measured).
+    """
+    told = sorted(
+        f"{name}={_absolute(value) if name == 'REMIT_CONFIG' else value}"
+        for name, value in os.environ.items()
+        if name.startswith("REMIT_") and name not in {"REMIT_HOME", "REMIT_SERVER"}
+    )
+    return f"{binascii.crc32(os.fsencode(chr(0).join(told))):08x}"
+
+
+def _base(variable: str, default: str) -> str:
+    folder = os.environ.get(variable, "")
+    return folder if os.path.isabs(folder) else default  # a relative one is to be ignored, the XDG specification says
+
+
+def _absolute(path: str) -> str:
+    return os.path.abspath(os.path.expanduser(path))

@@ -1,0 +1,82 @@
+"""A tiny application behind the real daemon: it answers lines, and does as told.
+
+Tests serve it in their own process, and put it where a checkout has `server/app.py`.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+
+import remit
+from server import logs
+from server.daemon import Connection, Load, Ownership, harden, serve
+from server.errors import Code, RemitError
+from server.places import find_places, settings_digest
+
+
+class Obedient:
+    """Answers every request with its parameters, except the few it obeys."""
+
+    def __init__(self) -> None:
+        self.work = Load(running=0, waiting=0, secrets_held=0)
+        self.served: list[Connection] = []
+
+    async def load(self) -> Load:
+        return self.work
+
+    async def serve(self, connection: Connection) -> None:
+        self.served.append(connection)
+        while (line := await connection.receive_line()) is not None:
+            if answer := self.obey(json.loads(line)):
+                await connection.send_line(json.dumps(answer).encode())
+
+    def obey(self, message: dict[str, Any]) -> dict[str, Any] | None:
+        match message:
+            case {"method": "work", "params": {"running": running, "secretsHeld": secrets_held}}:
+                self.work = Load(running=running, waiting=0, secrets_held=secrets_held)
+            case {"method": "ask back"}:
+                return {"jsonrpc": "2.0", "id": message["id"], "method": "a question of the server's own"}
+            case {"method": "crash"}:
+                raise ZeroDivisionError("told to")
+            case {"method": "vanish"}:
+                os.abort()
+            case {"method": "hang"} | {"method": "notifications/cancelled"}:
+                return None
+        return {"jsonrpc": "2.0", "id": message["id"], "result": message.get("params")}
+
+
+def main(*, ready: Callable[[], None], inline: bool = False) -> None:
+    if not os.environ.get("REMIT_SOFT"):  # what looks into its process may not be root
+        harden()
+    places = find_places()
+    logs.configure(places)
+    if trouble := os.environ.get("REMIT_TROUBLE"):
+        raise RemitError(Code.VALIDATION_ERROR, trouble)
+    if os.environ.get("REMIT_ABORT"):
+        os.abort()
+    if not inline:
+        print("a library that prints", flush=True)
+    application = Obedient()
+
+    async def standard_streams() -> None:
+        async for line in anyio.wrap_file(sys.stdin.buffer):
+            if answer := application.obey(json.loads(line)):
+                os.write(1, json.dumps(answer).encode() + b"\n")
+
+    async def run() -> None:
+        await serve(
+            application,
+            places=places,
+            version=remit.VERSION,
+            settings_digest=settings_digest(),
+            idle_exit=float(os.environ.get("REMIT_IDLE_EXIT", "900")),
+            ready=ready,
+            extra=standard_streams if inline else None,
+        )
+
+    with Ownership(places):
+        anyio.run(run)

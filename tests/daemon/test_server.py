@@ -1,0 +1,122 @@
+"""The real server behind the real pipe."""
+
+import os
+import select
+import signal
+from pathlib import Path
+from typing import Any
+
+import anyio
+from anyio import to_thread
+
+from server.pipe import GONE
+from tests.daemon.conftest import PATIENCE, Launcher, Window, servers
+
+
+async def test_twenty_windows_opened_at_once_share_one_server(ours: Launcher, home: Path) -> None:
+    names = []
+
+    async def open_window() -> None:
+        window = await ours.window()
+        names.append((await _initialize(window))["serverInfo"]["name"])
+
+    async with anyio.create_task_group() as group:
+        for _ in range(20):
+            group.start_soon(open_window)
+    assert names == ["remit"] * 20
+    assert len(servers(home)) == 1
+
+
+async def test_a_task_goes_on_when_its_window_is_closed(ours: Launcher) -> None:
+    window = await ours.window()
+    await _initialize(window)
+    task = await _tool(window, "create_task", message="$ sleep 0.5; echo the end")
+    assert await window.close() == 0
+    other = await ours.window()
+    await _initialize(other)
+    assert (await _finished(other, task["id"]))["status"] == "completed"
+
+
+async def test_a_killed_server_is_reported_on_the_open_request_and_the_next_one_starts(
+    ours: Launcher, home: Path
+) -> None:
+    window = await ours.window()
+    await _initialize(window)
+    task = await _tool(window, "create_task", message="echo at work; sleep 60")
+    await _started(window, task["id"])
+    arguments = {"id": task["id"], "waitSeconds": 40}
+    await window.ask("open", "tools/call", name="get_task", arguments=arguments)
+    await window.call("passed on", "ping")
+    os.kill(servers(home)[0], signal.SIGKILL)
+    error = {"code": -32000, "message": GONE}
+    assert await window.answer() == {"jsonrpc": "2.0", "id": "open", "error": error}
+    assert await window.last_words() == f"remit: {GONE}\n"
+    assert await window.end() == 1
+    other = await ours.window()
+    await _initialize(other)
+    assert (await _tool(other, "get_task", id=task["id"]))["status"] == "failed"
+
+
+async def test_inline_windows_share_the_first_ones_server(ours: Launcher, home: Path) -> None:
+    first = await ours.window(REMIT_SERVER="inline")
+    await _initialize(first)
+    task = await _tool(first, "create_task", message="echo hello", autoExecute=False)
+    second = await ours.window(REMIT_SERVER="inline")
+    await _initialize(second)
+    assert (await _tool(second, "get_task", id=task["id"]))["id"] == task["id"]
+    assert servers(home) == []
+    await second.close()
+    assert await first.close() == 0
+
+
+async def test_a_setting_that_is_wrong_is_reported_to_the_host(ours: Launcher) -> None:
+    window = await ours.window(REMIT_MAX_RUNNING="many")
+    answer = await window.call(1, "initialize")
+    assert "max_running" in answer["error"]["message"]
+    assert await window.end() == 1
+
+
+async def test_it_ends_when_there_is_nothing_left_to_do(ours: Launcher, home: Path) -> None:
+    window = await ours.window(REMIT_IDLE_EXIT="0")
+    await _initialize(window)
+    process = os.pidfd_open(servers(home)[0])
+    try:
+        await window.close()
+        ended, _, _ = await to_thread.run_sync(select.select, [process], [], [], PATIENCE)
+    finally:
+        os.close(process)
+    assert ended
+
+
+async def test_it_is_hardened(ours: Launcher, home: Path) -> None:
+    window = await ours.window()
+    await _initialize(window)
+    limits = await anyio.Path(f"/proc/{servers(home)[0]}/limits").read_text()
+    assert [line.split()[4:6] for line in limits.splitlines() if "core file" in line] == [["0", "0"]]
+
+
+async def _initialize(window: Window) -> dict[str, Any]:
+    client = {"name": "test", "version": "1"}
+    answer = await window.call(0, "initialize", protocolVersion="2025-11-25", capabilities={}, clientInfo=client)
+    await window.send({"jsonrpc": "2.0", "method": "notifications/initialized"})
+    result: dict[str, Any] = answer["result"]
+    return result
+
+
+async def _tool(window: Window, name: str, **arguments: Any) -> dict[str, Any]:
+    answer = await window.call(name, "tools/call", name=name, arguments=arguments)
+    content: dict[str, Any] = answer["result"]["structuredContent"]
+    return content
+
+
+async def _started(window: Window, task: str) -> None:
+    with anyio.fail_after(PATIENCE):
+        while "at work" not in (await _tool(window, "get_task", id=task)).get("output", {}).get("content", ""):
+            pass
+
+
+async def _finished(window: Window, task: str) -> dict[str, Any]:
+    with anyio.fail_after(PATIENCE):
+        while (found := await _tool(window, "get_task", id=task, waitSeconds=5))["status"] in {"pending", "running"}:
+            pass
+    return found
