@@ -1,0 +1,67 @@
+"""SQLite without a server: remit's own schema and operations on one plain connection, as durable as remit's."""
+
+import os
+import pwd
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+from secrets import token_urlsafe
+from uuid import uuid4
+
+from storage import tasks
+from storage.database import migrate
+from storage.records import NewTask, Principal, SecretSource
+
+LOCAL = Principal("local", pwd.getpwuid(os.geteuid()).pw_name)
+_DAY = 24 * 3600
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection to the database at `path`, made if it is not there, with synchronous = FULL."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.row_factory = sqlite3.Row
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+        db.execute("PRAGMA foreign_keys = ON")
+        migrate(db)
+        yield db
+
+
+def commit_task(db: sqlite3.Connection, message: str) -> None:
+    """The rows of one `create_task`, in a transaction of their own."""
+    db.execute("BEGIN IMMEDIATE")
+    insert_task(db, message)
+    db.execute("COMMIT")
+
+
+def insert_task(db: sqlite3.Connection, message: str, secrets: Mapping[str, SecretSource] | None = None) -> str:
+    """A task that was just created and waits for each of its calls to be approved; its id."""
+    at = now()
+    new = NewTask(
+        id=str(uuid4()),
+        agent="shell",
+        message=message,
+        title=None,
+        system_prompt=None,
+        show_in_history=True,
+        auto_execute=False,
+        env=None,
+        secrets=secrets or {},
+        metadata=None,
+        demands=None,
+        timeout_seconds=3600,
+        idempotency_key=None,
+        request_digest="0" * 64,
+        conversation=token_urlsafe(16),
+        session=token_urlsafe(16),
+        session_expires_at=at + _DAY * 1_000_000,
+    )
+    return tasks.create(db, LOCAL, new, at).id
+
+
+def now() -> int:
+    """Microseconds since the epoch."""
+    return time.time_ns() // 1000

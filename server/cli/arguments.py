@@ -1,0 +1,199 @@
+"""The command line: its commands, their options, and the function behind each."""
+
+import re
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Callable
+from typing import Self
+
+import remit
+from server.cli import decisions, delegation, overview, server
+from storage.states import SYNONYMS, Status
+
+Handle = Callable[[Namespace], int]
+
+_ID = "a task's id, or its first characters (at least 4)"
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")  # as the server has it
+
+
+class _Commands:
+    """The commands of a parser."""
+
+    def __init__(self, parent: ArgumentParser) -> None:
+        self._commands = parent.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def add(self, name: str, handle: Handle, summary: str, more: str = "") -> ArgumentParser:
+        """Add a command, which prints its answer as JSON where it is asked to."""
+        command = self._parser(name, summary, more)
+        command.add_argument("--json", action="store_true", help="print the answer as JSON")
+        command.set_defaults(handle=handle)
+        return command
+
+    def add_group(self, name: str, summary: str) -> Self:
+        """Add a command that has commands of its own."""
+        return type(self)(self._parser(name, summary))
+
+    def add_show(self, name: str, handle: Handle, summary: str, more: str = "") -> None:
+        """Add a command that has no answer but what it shows."""
+        self._parser(name, summary, more).set_defaults(handle=handle, json=False)
+
+    def _parser(self, name: str, summary: str, more: str = "") -> ArgumentParser:
+        description = f"{summary[0].upper()}{summary[1:]}. {more}"
+        return self._commands.add_parser(name, help=summary, description=description)
+
+
+def parse() -> Namespace:
+    """What the command line says: with `handle`, the function to call with it, and `json`. Leaves if it is wrong."""
+    parser = _parser()
+    arguments, rest = parser.parse_known_args()
+    last = arguments.last
+    if rest and last and getattr(arguments, last) is None and not rest[0].startswith("-"):
+        # Before Python 3.13, argparse takes an optional last argument only where no option stands before it.
+        setattr(arguments, last, rest.pop(0))
+    if rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    return arguments
+
+
+def _parser() -> ArgumentParser:
+    top = ArgumentParser(
+        prog="remit",
+        description="Hand work to background agents, inside limits that hold.",
+        epilog="Without a command, remit is the MCP server that a host starts. `remit COMMAND --help` tells more.",
+    )
+    top.add_argument("--version", action="version", version=f"remit {remit.VERSION}")
+    top.set_defaults(last=None)
+    commands = _Commands(top)
+    _add_delegation(commands)
+    _add_overview(commands)
+    _add_decisions(commands)
+    _add_upkeep(commands)
+    return top
+
+
+def _add_delegation(commands: _Commands) -> None:
+    run = commands.add(
+        "run",
+        delegation.run,
+        "hand over a task and follow it",
+        "Its output goes to standard output, and its outcome is the exit status: 0 completed, 130 cancelled, else that "
+        "of the command that failed. Calls that need approval are asked for at the terminal. Ctrl-C cancels the task.",
+    )
+    run.add_argument("message", help="what to do; for the shell agent, commands")
+    run.add_argument("--title", help="a name for lists")
+    run.add_argument("--agent", metavar="ID", help="who does it; see `remit agents`")
+    run.add_argument("--ask", action="store_true", help="each call of the agent waits for your approval")
+    run.add_argument("--timeout", type=int, metavar="SECONDS", help="of work, waits for approval left out")
+    _add_inputs(run)
+    send = commands.add(
+        "send",
+        delegation.send,
+        "go on with a task that has ended, or bring it lost secrets",
+        "Followed as by `remit run`.",
+    )
+    send.add_argument("id", metavar="ID", help=_ID)
+    send.add_argument("message", nargs="?", help="what to do next; left out where only secrets are missing")
+    send.set_defaults(last="message")
+    _add_inputs(send)
+    watch = commands.add(
+        "watch", delegation.watch, "follow a task's output, from its start", "Ctrl-C leaves the task alone."
+    )
+    watch.add_argument("id", metavar="ID", help=_ID)
+
+
+def _add_inputs(command: ArgumentParser) -> None:
+    command.add_argument(
+        "--env", action="append", default=[], type=_variable, metavar="NAME=VALUE", help="a plain variable, kept"
+    )
+    command.add_argument(
+        "--secret",
+        action="append",
+        default=[],
+        type=_secret,
+        metavar="NAME",
+        help="a secret variable: its value is that of the variable NAME here, or else asked for",
+    )
+    command.add_argument(
+        "--secret-name", action="append", default=[], metavar="NAME", help="a secret from the server's settings"
+    )
+    command.add_argument(
+        "--file", action="append", default=[], metavar="PATH[:NAME]", help="a file for the task's uploads/ folder"
+    )
+    command.add_argument("--detach", action="store_true", help="print the task's id and leave it to itself")
+
+
+def _add_overview(commands: _Commands) -> None:
+    listing = commands.add(
+        "list",
+        overview.tasks,
+        "list tasks, the latest first",
+        "!N marks N calls that wait for approval.",
+    )
+    listing.add_argument(
+        "--status",
+        action="append",
+        default=[],
+        choices=sorted({*Status, *SYNONYMS}),
+        metavar="STATUS",
+        help=f"only these: {', '.join(Status)}",
+    )
+    listing.add_argument("--limit", type=int, default=50, help="how many, up to 100 (50)")
+    listing.add_argument("--offset", type=int, default=0, help="how many to skip")
+    show = commands.add("show", overview.show, "show a task in full")
+    show.add_argument("id", metavar="ID", help=_ID)
+    show.add_argument("--events", action="store_true", help="with its log")
+    commands.add("agents", overview.agents, "show who can be asked, and what the sandbox holds")
+    for name, handle, summary in (
+        ("cancel", overview.cancel, "stop a task and every process it has started"),
+        ("delete", overview.delete, "remove a task for good, with its output and files"),
+    ):
+        commands.add(name, handle, summary).add_argument("id", metavar="ID", help=_ID)
+
+
+def _add_decisions(commands: _Commands) -> None:
+    approve = commands.add("approve", decisions.approve, "let a waiting call of a task proceed")
+    approve.add_argument("--always", action="store_true", help="similar calls of this session too")
+    reject = commands.add("reject", decisions.reject, "refuse a waiting call of a task")
+    for command in (approve, reject):
+        command.add_argument("id", metavar="ID", help=_ID)
+        command.add_argument("call", nargs="?", metavar="CALL", help="left out where exactly one waits")
+        command.set_defaults(last="call")
+        command.add_argument("--reason", help="for the agent, and kept")
+    commands.add("grants", decisions.grants, "list what was approved for always")
+    revoke = commands.add("revoke", decisions.revoke, "take back what was approved for always")
+    revoke.add_argument("grant", metavar="GRANT", help="see `remit grants`")
+
+
+def _add_upkeep(commands: _Commands) -> None:
+    commands.add_show(
+        "demo", _demo, "show in ten seconds what remit does", "In a temporary folder; nothing of yours is touched."
+    )
+    commands.add("doctor", _doctor, "check what tasks need, and say what the sandbox does not hold")
+    background = commands.add_group("server", "look after the server in the background")
+    background.add("status", lambda arguments: server.status(arguments.json), "tell whether it runs, and what it does")
+    stop = background.add("stop", lambda arguments: server.stop(arguments.force, arguments.json), "end it")
+    stop.add_argument("--force", action="store_true", help="even while tasks are at work, or it keeps secrets for them")
+
+
+def _variable(text: str) -> tuple[str, str]:
+    name, separator, value = text.partition("=")
+    if not separator:
+        raise ArgumentTypeError("write it as NAME=VALUE")
+    return name, value
+
+
+def _secret(text: str) -> str:
+    if not _NAME.fullmatch(text):  # maybe NAME=VALUE: not repeated, it would be shown
+        raise ArgumentTypeError("give its name alone, a value on the command line can be seen by others")
+    return text
+
+
+def _demo(_: Namespace) -> int:
+    from server.cli import demo  # imports the MCP SDK
+
+    return demo.main()
+
+
+def _doctor(arguments: Namespace) -> int:
+    from server.cli import doctor  # imports the sandbox
+
+    return doctor.examine(arguments)

@@ -1,0 +1,115 @@
+"""The server as the terminal reaches it: MCP on its socket, spoken with the standard library alone.
+
+Importing the SDK takes most of a second, and `remit list` has to answer at once.
+"""
+
+import json
+from itertools import count
+from typing import Any, Self
+
+import remit
+from server.cli.answers import note
+from server.errors import Code, RemitError
+from server.hello import Link
+from server.places import find_places
+from server.start import connect, notices
+
+_ENVELOPE = {
+    "io.modelcontextprotocol/protocolVersion": "2026-07-28",  # the first version without a handshake
+    "io.modelcontextprotocol/clientInfo": {"name": "remit-cli", "version": remit.VERSION},
+    "io.modelcontextprotocol/clientCapabilities": {},
+}
+
+ID_LENGTH = 36  # characters of a whole id, a UUID
+SHORTEST_ID = 4  # fewer name a single task too seldom
+LATEST = 100  # tasks, the most that one list holds
+
+
+class Client:
+    """A connection to the server, closed by its `with`."""
+
+    def __init__(self, link: Link) -> None:
+        self._socket = link.socket
+        self._lines = link.socket.makefile("rb")
+        self._ids = count(1)
+
+    def call(self, tool: str, **arguments: Any) -> Any:
+        """Call a tool; returns its answer.
+
+        Raises RemitError: the tool's own, or INTERRUPTED when the server is gone.
+        """
+        result = self._request("tools/call", {"name": tool, "arguments": arguments})
+        answer = result["structuredContent"]
+        if result.get("isError"):
+            raise _failure(**answer["error"])
+        return answer
+
+    def find(self, beginning: str) -> str:
+        """The whole id of the task whose id begins so.
+
+        Raises RemitError: VALIDATION_ERROR if that is too short or names several, NOT_FOUND if none.
+        """
+        if len(beginning) >= ID_LENGTH:
+            return beginning
+        latest = self.call("list_tasks", limit=LATEST)["tasks"]
+        return the_one([task["id"] for task in latest], beginning)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._lines.close()
+        self._socket.close()
+
+    def _request(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
+        key = next(self._ids)
+        request = {"jsonrpc": "2.0", "id": key, "method": method, "params": {**params, "_meta": _ENVELOPE}}
+        try:
+            self._socket.sendall(json.dumps(request).encode() + b"\n")
+            answer = self._answer(key)
+        except ConnectionError:
+            raise _gone() from None
+        if error := answer.get("error"):
+            raise RemitError(Code.EXECUTION_ERROR, error["message"])
+        result: dict[str, Any] = answer["result"]
+        return result
+
+    def _answer(self, key: int) -> dict[str, Any]:
+        """The answer to one request; notifications that come before it are nothing to us."""
+        for line in self._lines:
+            message: dict[str, Any] = json.loads(line)
+            if message.get("id") == key:
+                return message
+        raise _gone()
+
+
+def open_client() -> Client:
+    """Connect to the server of the state folder, started if there is none; what is odd about it is said.
+
+    Raises:
+        RemitError: why there is no server to talk to.
+    """
+    link = connect("terminal", find_places())
+    for notice in notices(link.greeting):
+        note(notice)
+    return Client(link)
+
+
+def the_one(ids: list[str], beginning: str) -> str:
+    """The only one of the ids of the latest tasks that begins so. Raises RemitError as `Client.find` does."""
+    if len(beginning) < SHORTEST_ID:
+        raise RemitError(Code.VALIDATION_ERROR, f"give at least {SHORTEST_ID} characters of the task's id")
+    found = [each for each in ids if each.startswith(beginning)]
+    if not found:
+        raise RemitError(Code.NOT_FOUND, f"none of your latest {LATEST} tasks has an id that begins with {beginning!r}")
+    if len(found) > 1:
+        raise RemitError(Code.VALIDATION_ERROR, f"{beginning!r} is the beginning of {', '.join(found)}")
+    return found[0]
+
+
+def _failure(code: str, message: str, **details: Any) -> RemitError:
+    return RemitError(Code.__members__.get(code, Code.EXECUTION_ERROR), message, **details)
+
+
+def _gone() -> RemitError:
+    return RemitError(Code.INTERRUPTED, "the server went away; tasks it acknowledged are safe, try again")

@@ -1,0 +1,128 @@
+"""`remit doctor`: whether tasks can run here, what they need for it, and what holds them."""
+
+import os
+import platform
+import sqlite3
+import sys
+from argparse import Namespace
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+import anyio
+
+import remit
+from server.cli.answers import print_answer
+from server.cli.text import Screen, one_line
+from server.config import Settings, load
+from server.errors import RemitError
+from server.hello import reach
+from server.places import Places, find_places
+from server.runner.sandbox import Wanted, find_sandbox
+from server.start import PATIENCE, Deadline
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that was looked at. A `problem` keeps tasks from running, `advice` does not."""
+
+    name: str
+    told: str
+    problem: str | None = None
+    advice: tuple[str, ...] = ()
+
+
+def examine(arguments: Namespace) -> int:
+    """Look at everything, without a server and without making anything; 1 if tasks could not run."""
+    findings = list(_findings(find_places()))
+    ready = not any(finding.problem for finding in findings)
+    answer = {"ready": ready, "findings": [asdict(finding) for finding in findings]}
+    print_answer(arguments, answer, _lines(findings, ready))
+    return 0 if ready else 1
+
+
+def _findings(places: Places) -> Iterator[Finding]:
+    yield Finding(name="remit", told=f"{remit.VERSION}, Python {platform.python_version()}, {platform.platform()}")
+    yield _state_folder(places)
+    settings, finding = _settings(places)
+    yield finding
+    yield _sandbox(settings.sandbox if settings else "auto")
+    yield _sqlite()
+    yield _server(places)
+
+
+def _state_folder(places: Places) -> Finding:
+    if not os.path.lexists(places.state):
+        return Finding(name="state folder", told=f"{places.state}, to be made by the first start")
+    try:
+        places.prepare()
+    except RemitError as error:
+        return Finding(name="state folder", told=places.state, problem=error.message)
+    return Finding(name="state folder", told=places.state)
+
+
+def _settings(places: Places) -> tuple[Settings | None, Finding]:
+    there = os.path.exists(places.config)
+    told = places.config if there else f"defaults; {places.config} is not there"
+    try:
+        return load(Path(places.config)), Finding(name="settings", told=told)
+    except RemitError as error:
+        return None, Finding(name="settings", told=told, problem=error.message)
+
+
+def _sandbox(wanted: Wanted) -> Finding:
+    try:
+        sandbox = anyio.run(find_sandbox, wanted)
+    except RemitError as error:
+        return Finding(name="sandbox", told="unavailable: tasks are refused", problem=error.message)
+    gaps = tuple(f"does not hold: {gap}" for gap in sandbox.gaps)
+    missing = _stronger_tier() if wanted == "auto" and sandbox.tier != "namespaces" else ()
+    return Finding(name="sandbox", told=sandbox.tier, advice=(*missing, *gaps))
+
+
+def _stronger_tier() -> tuple[str, ...]:
+    """Why the strongest tier is not the one that was found."""
+    try:
+        anyio.run(partial(find_sandbox, "namespaces"))
+    except RemitError as error:
+        return (f"for the stronger tier, namespaces: {error.message}",)
+    return ()
+
+
+def _sqlite() -> Finding:
+    version = sqlite3.sqlite_version_info
+    if wal_reset_is_fixed(version):
+        return Finding(name="SQLite", told=sqlite3.sqlite_version)
+    warning = (
+        "this version can, very rarely, damage a database when two connections checkpoint at the same instant; "
+        "fixed in SQLite 3.51.3, 3.50.7 and 3.44.6: use a Python that brings one of them"
+    )
+    return Finding(name="SQLite", told=sqlite3.sqlite_version, advice=(warning,))
+
+
+def wal_reset_is_fixed(version: tuple[int, int, int]) -> bool:
+    """Whether a version of SQLite has the fix of its "WAL-reset bug" (3.51.3 of March 2026, and two backports)."""
+    return version >= (3, 51, 3) or (3, 50, 7) <= version < (3, 51) or (3, 44, 6) <= version < (3, 45)
+
+
+def _server(places: Places) -> Finding:
+    try:
+        with Deadline(PATIENCE, f"it has not answered for {PATIENCE:.0f} s; its log is {places.log}"):
+            link = reach(places, "status", "terminal")
+    except RemitError as error:
+        return Finding(name="server", told="not usable", problem=error.message)
+    if link is None:
+        return Finding(name="server", told="does not run; it starts when it is needed")
+    link.close()
+    return Finding(name="server", told=f"runs, version {link.greeting.version}, pid {link.greeting.pid}")
+
+
+def _lines(findings: list[Finding], ready: bool) -> Iterator[str]:
+    screen = Screen(sys.stdout)
+    for finding in findings:
+        yield f"{finding.name:<13}{one_line(finding.told)}"
+        if finding.problem:
+            yield f"  {screen.paint('problem:', 'red')} {one_line(finding.problem)}"
+        yield from (f"  {one_line(advice)}" for advice in finding.advice)
+    yield screen.paint("tasks can run here", "green") if ready else screen.paint("tasks cannot run here", "red")

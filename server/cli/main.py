@@ -1,0 +1,35 @@
+"""The command line: whatever `remit` is given but nothing at all."""
+
+import os
+import signal
+import sys
+from io import TextIOWrapper
+
+from server.cli.answers import print_failure
+from server.cli.arguments import parse
+from server.errors import RemitError
+
+
+def main() -> int:
+    """Do what the command line asks for; its exit status."""
+    _accept_every_character()
+    arguments = parse()
+    try:
+        status: int = arguments.handle(arguments)
+        sys.stdout.flush()
+    except RemitError as error:
+        print_failure(arguments, error)
+        return 1
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at its end
+        return 128 + signal.SIGPIPE
+    return status
+
+
+def _accept_every_character() -> None:
+    """Whatever a task prints can be shown, in whatever locale."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")

@@ -1,0 +1,174 @@
+"""What there is, and what there should not be any more: tasks and agents, listed, shown, cancelled and deleted."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import Namespace
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from server.cli.answers import print_answer
+from server.cli.client import Client, open_client
+from server.cli.text import Screen, Style, age, clipped, framed, harmless, one_line, width
+from storage.states import ENDED
+
+if TYPE_CHECKING:
+    from server.tasks.views import AgentsView, EventView, PageView, RowView, TaskView, ToolCallView
+
+WHOLE = 1_000_000  # characters: the most that get_task shows
+SHORT_ID = 8  # characters; the chance that two of a hundred tasks share them is one in a million
+LONGEST_STATUS = len("awaiting_approval")
+
+_STYLES: dict[str, Style] = {
+    "completed": "green",
+    "failed": "red",
+    "cancelled": "dim",
+    "awaiting_approval": "yellow",
+    "blocked": "yellow",
+    "paused": "yellow",
+}
+
+
+def tasks(arguments: Namespace) -> int:
+    """`remit list`: a page of tasks, most recently active first."""
+    with open_client() as client:
+        page: PageView = client.call(
+            "list_tasks", limit=arguments.limit, offset=arguments.offset, status=arguments.status or None
+        )
+    print_answer(arguments, page, _table(page))
+    return 0
+
+
+def show(arguments: Namespace) -> int:
+    """`remit show`: one task with everything that belongs to it."""
+    with open_client() as client:
+        task_id = client.find(arguments.id)
+        include = ["messages", "events"] if arguments.events else ["messages"]
+        task: TaskView = client.call("get_task", id=task_id, maxChars=WHOLE, include=include)
+        if arguments.events:
+            _add_events(client, task)
+    print_answer(arguments, task, _details(task))
+    return 0
+
+
+def agents(arguments: Namespace) -> int:
+    """`remit agents`: who can be asked, and what holds them."""
+    with open_client() as client:
+        answer: AgentsView = client.call("list_agents")
+    print_answer(arguments, answer, _agent_lines(answer))
+    return 0
+
+
+def cancel(arguments: Namespace) -> int:
+    """`remit cancel`: end a task and every process of it."""
+    with open_client() as client:
+        answer = client.call("cancel_task", id=client.find(arguments.id))
+    print_answer(arguments, answer, [f"the task is {answer['status']}"])
+    return 0
+
+
+def delete(arguments: Namespace) -> int:
+    """`remit delete`: remove a task for good."""
+    with open_client() as client:
+        answer = client.call("delete_task", id=client.find(arguments.id))
+    print_answer(arguments, answer, [f"deleted {task_id}" for task_id in answer["deletedTaskIds"]])
+    return 0
+
+
+def _add_events(client: Client, task: TaskView) -> None:
+    """The events that did not fit into the first answer."""
+    events = task["events"]
+    while events and events[-1]["number"] < task["lastEvent"]:
+        more = client.call("get_task", id=task["id"], include=["events"], afterEvent=events[-1]["number"])
+        events += more["events"]
+
+
+def _table(page: PageView) -> Iterator[str]:
+    screen = Screen(sys.stdout)
+    if not page["tasks"]:
+        yield "no tasks" if not page["total"] else f"no tasks from number {page['offset'] + 1} on"
+    for row in page["tasks"]:
+        yield _row(screen, row)
+    if page["hasMore"]:
+        yield f"… {page['total']} in all; more with --offset {page['offset'] + page['count']}"
+
+
+def _row(screen: Screen, row: RowView) -> str:
+    waiting = f"!{row['pendingApprovalCount']}" if "pendingApprovalCount" in row else ""
+    before, status, after = (
+        f"{row['id'][:SHORT_ID]}  ",
+        f"{row['status']:<{LONGEST_STATUS}}",
+        f"  {age(row['lastActivityAt']):>4}  {waiting:<3} ",
+    )
+    text = one_line(row["title"] or row["message"])
+    if screen.is_terminal:
+        text = clipped(text, max(width() - len(before + status + after), 20))
+    return before + screen.paint(status, _STYLES.get(row["status"], "bold")) + after + text
+
+
+def _details(task: TaskView) -> Iterator[str]:
+    screen = Screen(sys.stdout)
+    yield screen.paint(f"task {task['id']}", "bold")
+    for name, value in _facts(task):
+        yield f"  {name:<12}{one_line(value)}"
+    for message in task["messages"]:
+        yield screen.paint(f"{'asked' if message['role'] == 'user' else 'answered'}, {message['createdAt']}", "bold")
+        yield from framed(message["content"].removesuffix("\n"))
+    if "output" in task:
+        yield screen.paint("calls of the latest turn", "bold")
+        yield from map(_call_line, task["output"]["toolCalls"])
+        if task["status"] not in ENDED:  # of an ended one it is the answer above
+            yield screen.paint("output so far", "bold")
+            yield from framed(task["output"]["content"].removesuffix("\n"))
+    if "events" in task:
+        yield screen.paint("events", "bold")
+        yield from map(_event_line, task["events"])
+
+
+def _facts(task: TaskView) -> Iterator[tuple[str, str]]:
+    yield "status", task["status"] + (f" ({task['blockedReason']})" if "blockedReason" in task else "")
+    if task["error"]:
+        yield "error", f"{task.get('errorCode')}: {task['error']}"
+    if task["title"]:
+        yield "title", task["title"]
+    yield "agent", task["agentId"] + ("" if task["autoExecute"] else ", asks before each call")
+    if "sandbox" in task:
+        yield "sandbox", task["sandbox"]
+    for name, value in (*task.get("limits", {}).items(), *task.get("require", {}).items()):
+        yield "demands", f"{name}={value}"
+    yield "created", f"{task['createdAt']} by {task['username']}"
+    if task["startedAt"]:
+        yield "started", task["startedAt"]
+    if task["completedAt"]:
+        yield "ended", task["completedAt"]
+    for name, value in (task["env"] or {}).items():
+        yield "env", f"{name}={value}"
+    if task["secretNames"]:
+        yield "secrets", ", ".join(task["secretNames"])
+    for call in task.get("pendingApprovals", []):
+        yield "waits", f"remit approve {task['id']} {call['callId']}"
+
+
+def _call_line(call: ToolCallView) -> str:
+    ended = f", status {call['exitStatus']}" if "exitStatus" in call else ""
+    decided = f", {call.get('outcome')} by {call['decidedBy']}" if "decidedBy" in call else ""
+    return f"  {one_line(call['callId'] + ': ' + call['status'] + ended + decided)}  {one_line(call['description'])}"
+
+
+def _event_line(event: EventView) -> str:
+    data = json.dumps(event["data"], ensure_ascii=False)
+    return f"  {event['number']:>5}  {event['at']}  {event['type']:<12}{harmless(data)}"
+
+
+def _agent_lines(answer: AgentsView) -> Iterator[str]:
+    for agent in answer["agents"]:
+        ready = "ready" if agent["ready"] else f"not ready: {one_line(agent.get('needs', ''))}"
+        yield f"{one_line(agent['id'])} ({ready})"
+        yield f"  {one_line(agent['description'])}"
+    who = "a person at a terminal" if answer["approvals"] == "person" else "whoever may call the tool"
+    yield f"sandbox: {answer['sandbox']}; approvals: {who}"
+    for gap in answer["notHeld"]:
+        yield f"  does not hold: {gap}"
+    if answer["secretNames"]:
+        yield f"secrets by name: {', '.join(answer['secretNames'])}"

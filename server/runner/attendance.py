@@ -1,0 +1,50 @@
+"""Staying with a command until its end."""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import anyio
+
+from server.runner.limits import exceeded, explained, too_many_processes
+from server.runner.policy import Exit, Limits
+from server.runner.process import Subprocess
+
+LOOK_SECONDS = 1.0  # between two looks at what a tree uses
+GLANCE_SECONDS = 0.1  # between two glances at how many they are: a fork bomb fills a machine within a second
+
+T = TypeVar("T")
+
+
+class Attendance:
+    """Stays with a command until its end: takes its output, and sees to its limits."""
+
+    def __init__(self, process: Subprocess, limits: Limits) -> None:
+        self._process, self._limits = process, limits
+        self._start = anyio.current_time()
+        self._next_glance = self._start + GLANCE_SECONDS
+        self._next_look = self._start + LOOK_SECONDS
+        self._exceeded: str | None = None
+
+    async def until_end(self, output: Callable[[bytes], Awaitable[None]]) -> Exit:
+        while chunk := await self._looking(self._process.receive):
+            await output(chunk)
+        status = await self._looking(self._process.wait)
+        limit = self._exceeded or explained(status, self._limits)
+        return Exit(status=status, seconds=anyio.current_time() - self._start, limit=limit)
+
+    async def _looking(self, step: Callable[[], Awaitable[T]]) -> T:
+        """Await `step`, which may be cancelled and called again, and look at the limits in between."""
+        while True:
+            with anyio.CancelScope(deadline=self._next_glance):
+                return await step()
+            self._next_glance = anyio.current_time() + GLANCE_SECONDS
+            if self._process.outnumbers(self._limits.processes):
+                await self._judge(too_many_processes(self._limits))
+            if anyio.current_time() >= self._next_look:
+                await self._judge(await anyio.to_thread.run_sync(exceeded, self._process.pid, self._limits))
+                self._next_look = anyio.current_time() + LOOK_SECONDS
+
+    async def _judge(self, limit: str | None) -> None:
+        if limit and not self._exceeded:
+            self._exceeded = limit
+            await self._process.end()

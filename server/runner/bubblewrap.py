@@ -1,0 +1,170 @@
+"""The namespaces tier: a command line for bubblewrap, and what its failures mean."""
+
+import os
+import re
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import anyio
+
+from server.errors import Code, RemitError
+from server.runner import landlock, seccomp, system
+from server.runner.interpreter import Interpreter
+from server.runner.plan import LAUNCHER, Confinement
+from server.runner.policy import SandboxPolicy
+
+HOME = Path("/home/task")
+TEMPORARY = Path("/tmp")  # noqa: S108 - the command's own
+
+_LAUNCHER_INSIDE = Path("/run/launcher.py")
+_SKELETON = Path(__file__).parent / "skeleton"  # accounts and names as they look from inside
+
+_ISOLATION = (
+    # --unshare-all does it for users, but not for root, whose command would then be root outside as well
+    *("--unshare-all", "--unshare-user", "--uid", "1000", "--gid", "1000", "--hostname", "task"),
+    *("--die-with-parent", "--new-session", "--cap-drop", "ALL"),
+)
+
+_GAPS = (
+    "The kernel is shared: a bug in it can be a way out.",
+    "Memory, processes and processor time of the whole tree are looked at once a second; a burst in between can "
+    "exceed them.",
+    "With network = full the command reaches everything this machine can, its own local services included.",
+)
+_ROOT_GAPS = (
+    "As root the number of processes is held by looking alone, since the kernel does not count root's.",
+    "As root a command can change the mode of /dev/null and its like, which are this machine's own.",
+)
+_ABSTRACT_GAP = (
+    "With network = full the command reaches abstract unix sockets; keeping them apart takes Linux 6.12 or newer."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Namespaces:
+    """Everything unshared; what is not mounted is not there."""
+
+    bwrap: Path
+    disables_userns: bool
+    """Whether this bubblewrap can (0.8 and newer); for an older one the system call filter does it alone."""
+
+    interpreter: Interpreter
+    landlock_abi: int
+
+    name: ClassVar[Literal["namespaces"]] = "namespaces"
+    supervised: ClassVar = False
+
+    @property
+    def gaps(self) -> tuple[str, ...]:
+        """What this tier does not hold, a sentence each."""
+        root = _ROOT_GAPS if os.geteuid() == 0 else ()
+        abstract = (_ABSTRACT_GAP,) if self.landlock_abi < landlock.SCOPES_ABI else ()
+        return (*_GAPS, *root, *abstract)
+
+    def argv(self, policy: SandboxPolicy) -> tuple[str, ...]:
+        """The command line that starts the launcher inside."""
+        options = (*_ISOLATION, *self._sharing(policy), *self._mounts(policy))
+        return (str(self.bwrap), *options, "--", *self.interpreter.command(_LAUNCHER_INSIDE))
+
+    def explain(self, output: str) -> str:
+        """What the last words of bubblewrap, or of the launcher, mean, and what to do about it."""
+        advice = next((f" ({advice})" for pattern, advice in _ADVICE if re.search(pattern, output)), "")
+        return f"no command can be sandboxed: {output or 'bubblewrap ended without a word'}{advice}"
+
+    @asynccontextmanager
+    async def confined(self, policy: SandboxPolicy) -> AsyncIterator[Confinement]:
+        """Landlock once more over the mounts, a second wall that does not fail with the first.
+
+        Where the network is shared it alone keeps abstract sockets apart.
+        """
+        writable = (policy.workspace, HOME, TEMPORARY, Path("/dev"))
+        granted = landlock.grants(read=(Path("/"),), write=writable, use=(Path("/dev"),))
+        yield Confinement(
+            home=HOME,
+            temporary=TEMPORARY,
+            neighbours=0,
+            ruleset=landlock.ruleset(self.landlock_abi, granted, tcp=True),
+            program=seccomp.program(seccomp.EVERY_FAMILY, shares_host=False),
+        )
+
+    def _sharing(self, policy: SandboxPolicy) -> Iterator[str]:
+        if self.disables_userns:
+            yield "--disable-userns"
+        if policy.network == "full":
+            yield "--share-net"
+
+    def _mounts(self, policy: SandboxPolicy) -> Iterator[str]:
+        yield from _system(policy)
+        for folder in self.interpreter.folders:
+            yield from ("--ro-bind", str(folder), str(folder))
+        yield from ("--proc", "/proc", "--dev", "/dev")
+        for folder in (TEMPORARY, HOME, Path("/dev/shm")):  # noqa: S108
+            yield from ("--size", str(policy.limits.tmp_bytes), "--tmpfs", str(folder))
+        yield from _given(policy)
+        yield from ("--ro-bind", str(LAUNCHER), str(_LAUNCHER_INSIDE))
+        # These two lie in memory without a limit of their own.
+        yield from ("--remount-ro", "/dev", "--remount-ro", "/")
+        if os.geteuid() == 0:  # the kernel's settings are root's to change, whoever root is inside
+            yield from ("--remount-ro", "/proc")
+
+
+def _system(policy: SandboxPolicy) -> Iterator[str]:
+    yield from ("--ro-bind", str(system.PROGRAMS), str(system.PROGRAMS))
+    for root in system.ROOTS:
+        if root.is_symlink():
+            yield from ("--symlink", os.readlink(root), str(root))
+        else:
+            yield from ("--ro-bind-try", str(root), str(root))
+    connected = policy.network == "full"
+    for path in (*system.SETTINGS, *(system.NETWORK_SETTINGS if connected else ())):
+        yield from ("--ro-bind-try", str(path), str(path))
+    for name in ("passwd", "group", *(() if connected else ("hosts",))):
+        yield from ("--ro-bind", str(_SKELETON / name), f"/etc/{name}")
+
+
+def _given(policy: SandboxPolicy) -> Iterator[str]:
+    """The policy's own paths, the outer ones first, so that what lies in another is mounted upon it."""
+    paths = [(path, "--ro-bind") for path in policy.readable] + [(policy.workspace, "--bind")]
+    for path, option in sorted(paths, key=lambda pair: len(pair[0].parts)):
+        yield from (option, str(path), str(path))
+
+
+_ADVICE = (
+    (
+        r"setting up uid map: Permission denied|loopback: Failed RTM_NEWADDR",
+        "AppArmor forbids user namespaces here; install an AppArmor profile for bubblewrap: on Ubuntu 24.04 copy "
+        "/usr/share/apparmor/extra-profiles/bwrap-userns-restrict to /etc/apparmor.d (package apparmor-profiles) "
+        "and reload AppArmor",
+    ),
+    (
+        r"No permissions to creat\w+ (a )?new namespace|Creating new namespace failed|nesting depth",
+        "user namespaces are turned off here; allow them (sysctl kernel.unprivileged_userns_clone=1 and "
+        "user.max_user_namespaces above 0), or in a container start it with --security-opt seccomp=unconfined",
+    ),
+    (
+        r"Can't mount proc on",
+        "this container hides parts of /proc; start it with --security-opt systempaths=unconfined",
+    ),
+    (r"Unknown option", "this bubblewrap is too old; install version 0.6 or newer"),
+)
+
+
+async def find_namespaces(interpreter: Interpreter) -> Namespaces:
+    """The tier as this machine has it, not yet tried. Raises SANDBOX_UNAVAILABLE where bubblewrap is missing."""
+    bwrap = shutil.which("bwrap")
+    if bwrap is None:
+        raise RemitError(
+            Code.SANDBOX_UNAVAILABLE,
+            "bubblewrap is not installed; install the package bubblewrap (Debian, Ubuntu: apt-get install bubblewrap)",
+        )
+    usage = await anyio.run_process((bwrap, "--help"), check=False)
+    return Namespaces(
+        bwrap=Path(bwrap),
+        disables_userns=b"--disable-userns" in usage.stdout,
+        interpreter=interpreter,
+        landlock_abi=landlock.abi(),
+    )

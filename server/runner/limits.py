@@ -1,0 +1,63 @@
+"""The limits on a command's tree as a whole, which no rlimit holds: somebody has to look."""
+
+import os
+from signal import SIGXFSZ
+
+from server.runner import tree
+from server.runner.policy import MIB, Limits
+
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+_TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+
+
+def exceeded(root: int, limits: Limits) -> str | None:
+    """Which limit the processes beneath `root` exceed, in words for a person."""
+    processes = tree.descendants(root)
+    collector = {root: tree.stat(root)}  # the times of what was adopted and has ended are kept there
+    if _threads(processes) > limits.processes:
+        return too_many_processes(limits)
+    if _cpu_seconds(processes | collector) > limits.cpu_seconds:
+        return f"the processor time limit of {limits.cpu_seconds} s"
+    if _resident_bytes(processes) > limits.memory_bytes and _memory_bytes(processes) > limits.memory_bytes:
+        return f"the memory limit of {limits.memory_bytes // MIB} MiB"
+    return None
+
+
+def explained(status: int, limits: Limits) -> str | None:
+    """Which limit of the kernel's own a status speaks of."""
+    return f"the file size limit of {limits.file_bytes // MIB} MiB" if status == 128 + SIGXFSZ else None
+
+
+def too_many_processes(limits: Limits) -> str:
+    """That limit, in words for a person."""
+    return f"the limit of {limits.processes} processes"
+
+
+# Fields of /proc/PID/stat, counted from the third.
+def _threads(processes: tree.Processes) -> int:
+    return sum(int(fields[17]) for fields in processes.values())
+
+
+def _cpu_seconds(processes: tree.Processes) -> float:
+    """User and system time, their own and that of the children they have collected."""
+    return sum(sum(map(int, fields[11:15])) for fields in processes.values()) / _TICKS_PER_SECOND
+
+
+def _resident_bytes(processes: tree.Processes) -> int:
+    """Quick to tell, and too much: what several share is counted for each."""
+    return sum(int(fields[21]) for fields in processes.values()) * _PAGE_BYTES
+
+
+def _memory_bytes(processes: tree.Processes) -> int:
+    return sum(_proportional_bytes(pid, fields) for pid, fields in processes.items())
+
+
+def _proportional_bytes(pid: int, fields: list[bytes]) -> int:
+    """Its proportional set size, what is swapped out included; all that is resident, if it hides the rest."""
+    try:
+        with open(f"/proc/{pid}/smaps_rollup") as lines:
+            return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(("Pss:", "SwapPss:")))
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    except PermissionError:
+        return _resident_bytes({pid: fields})

@@ -1,0 +1,94 @@
+"""Connections to the hosts that are allowed: looked up once, checked, and made to what was checked."""
+
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from errno import EINPROGRESS
+from ipaddress import ip_address
+from socket import AF_INET, AF_INET6, IPPROTO_TCP, SO_ERROR, SOCK_STREAM, SOL_SOCKET, TCP_NODELAY, socket
+
+import anyio
+
+from server.runner.network.addresses import is_own, is_public
+from server.runner.network.hosts import Address, Endpoint, HostRule, rule_for, unmapped
+
+LOOKUP_SECONDS = 10.0  # two rounds of the C library's resolver, which waits 5 s for each server
+CONNECT_SECONDS = 10.0  # for each address: three SYNs, sent after 0, 1 and 3 s
+
+Resolve = Callable[[Endpoint], Awaitable[Sequence[Address]]]
+
+
+class Refused(Exception):
+    """A host that may not be reached: its text says why, `rule` is the setting that would allow it."""
+
+    def __init__(self, reason: str, rule: str) -> None:
+        super().__init__(reason)
+        self.rule = rule
+
+
+async def resolve(endpoint: Endpoint) -> Sequence[Address]:
+    """Every address of a host, in the order of preference. Raises OSError if there is none."""
+    found = await anyio.getaddrinfo(str(endpoint.host), endpoint.port, type=SOCK_STREAM)
+    return [ip_address(address[0]) for *_, address in found]
+
+
+class Dialer:
+    """Connects to what its rules admit."""
+
+    def __init__(self, rules: Sequence[HostRule], resolve: Resolve = resolve) -> None:
+        self._rules = rules
+        self._resolve = resolve
+
+    async def dial(self, endpoint: Endpoint) -> socket:
+        """Connect to it, without blocking. Raises Refused, or OSError if it cannot be reached."""
+        if not self._admits(endpoint):
+            raise Refused("is not among the hosts this task may reach", rule_for(endpoint))
+        addresses = await self._addresses(endpoint)
+        for address in addresses:
+            self._check(address, endpoint)
+        return await _connect_to_any([Endpoint(address, endpoint.port) for address in addresses])
+
+    def _admits(self, endpoint: Endpoint) -> bool:
+        return any(rule.admits(endpoint) for rule in self._rules)
+
+    async def _addresses(self, endpoint: Endpoint) -> Sequence[Address]:
+        if not isinstance(endpoint.host, str):
+            return [endpoint.host]
+        with anyio.fail_after(LOOKUP_SECONDS):
+            return [unmapped(address) for address in await self._resolve(endpoint)]
+
+    def _check(self, address: Address, endpoint: Endpoint) -> None:
+        """Refuse an address that is not the public network's, unless it was named or is what localhost means."""
+        named = self._admits(Endpoint(address, endpoint.port))
+        if named or (endpoint.host == "localhost" and address.is_loopback):
+            return
+        if not is_public(address) or is_own(address):
+            reason = f"leads to {address}, which is not a public address"
+            raise Refused(reason, rule_for(Endpoint(address, endpoint.port)))
+
+
+async def _connect_to_any(endpoints: Sequence[Endpoint]) -> socket:
+    failure = OSError("it has no address")
+    for endpoint in endpoints:
+        try:
+            with anyio.fail_after(CONNECT_SECONDS):
+                return await _connect(endpoint)
+        except OSError as error:
+            failure = error
+    raise failure
+
+
+async def _connect(endpoint: Endpoint) -> socket:
+    connection = socket(AF_INET6 if ":" in str(endpoint.host) else AF_INET, SOCK_STREAM)
+    try:
+        connection.setblocking(False)
+        connection.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
+        failure = connection.connect_ex((str(endpoint.host), endpoint.port))
+        if failure == EINPROGRESS:
+            await anyio.wait_writable(connection)
+            failure = connection.getsockopt(SOL_SOCKET, SO_ERROR)
+        if failure:
+            raise OSError(failure, os.strerror(failure))
+    except BaseException:
+        connection.close()
+        raise
+    return connection

@@ -1,0 +1,138 @@
+"""The proxy through which a command reaches the hosts it may, and nothing else.
+
+It runs in the server, on a port that the command alone can use. A connection carries one request: what is allowed is
+then decided for each, and no answer can be taken for another's.
+"""
+
+from base64 import b64encode
+from collections.abc import Awaitable, Callable
+from contextlib import closing
+from hmac import compare_digest
+from http import HTTPStatus
+from socket import IPPROTO_TCP, TCP_NODELAY, socket
+
+import anyio
+import h11
+
+from server.runner.network.dialer import Dialer, Refused
+from server.runner.network.exchange import Gone, Line, Peer, forward, receive_head, tunnel
+from server.runner.network.hosts import Endpoint
+from server.runner.network.request import Rejected, check_head, destination, forwarded, malformed
+
+USER = "remit"
+CONNECTIONS = 64  # at the same time; more wait. A package manager opens some fifteen, each of which is two descriptors
+REPORTS = 100  # refused hosts that are told of, each once: a command could ask for ever
+BREATHER_SECONDS = 0.1  # when this process has no descriptor left
+
+_ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
+
+Report = Callable[[str, int, str], Awaitable[None]]
+"""Told of a refused host: its name or address, the port, and why."""
+
+
+class Proxy:
+    """Serves one command; with a token, only those who show it."""
+
+    def __init__(self, dialer: Dialer, refused: Report, token: str | None = None) -> None:
+        self._dialer = dialer
+        self._refused = refused
+        self._credentials = b64encode(f"{USER}:{token}".encode()) if token else None
+        self._reported: set[Endpoint] = set()
+
+    async def serve(self, listener: socket) -> None:
+        """Serve whoever connects to `listener`, until this is cancelled."""
+        listener.setblocking(False)
+        places = anyio.Semaphore(CONNECTIONS)
+        async with anyio.create_task_group() as group:
+            while True:
+                await places.acquire()
+                group.start_soon(self._attend, await _accept(listener), places)
+
+    async def _attend(self, connection: socket, places: anyio.Semaphore) -> None:
+        try:
+            with closing(connection), anyio.CancelScope() as scope:
+                await self._answer(connection, scope)
+        except* Gone:
+            pass  # nobody is left to hear of it
+        finally:
+            places.release()
+
+    async def _answer(self, connection: socket, scope: anyio.CancelScope) -> None:
+        client = Peer(Line(connection, scope), h11.SERVER, malformed("the request is malformed"))
+        rejected: Rejected | None = None
+        try:
+            await self._exchange(client, scope)
+        except* Rejected as group:
+            rejected = _first(group)
+        if rejected and not client.has_been_answered:
+            await client.line.send(rejected.encode())
+        await client.line.part()
+
+    async def _exchange(self, client: Peer, scope: anyio.CancelScope) -> None:
+        head, ahead = await receive_head(client.line)
+        check_head(head)
+        client.hear(head)
+        request = await client.receive()
+        assert isinstance(request, h11.Request)
+        self._authenticate(request)
+        endpoint = destination(request)
+        with closing(await self._dial(endpoint)) as connection:
+            host = Peer(
+                Line(connection, scope),
+                h11.CLIENT,
+                Rejected(HTTPStatus.BAD_GATEWAY, f"the answer of {endpoint} is malformed"),
+            )
+            if request.method == b"CONNECT":
+                await client.line.send(_ESTABLISHED)
+                await host.line.send(ahead)
+                await tunnel(client.line, host.line)
+            else:
+                if ahead:
+                    client.hear(ahead)
+                await forward(forwarded(request, endpoint), client, host)
+
+    def _authenticate(self, request: h11.Request) -> None:
+        if self._credentials is None:
+            return
+        shown = [value.partition(b" ")[2] for name, value in request.headers if name == b"proxy-authorization"]
+        if not any(compare_digest(each, self._credentials) for each in shown):
+            challenge = 'Proxy-Authenticate: Basic realm="remit"'
+            text = "this proxy serves one task, which finds the way to it in HTTPS_PROXY"
+            raise Rejected(HTTPStatus.PROXY_AUTHENTICATION_REQUIRED, text, challenge)
+
+    async def _dial(self, endpoint: Endpoint) -> socket:
+        try:
+            return await self._dialer.dial(endpoint)
+        except Refused as refusal:
+            await self._report(endpoint, str(refusal))
+            text = f'{endpoint} {refusal}; to allow it, add "{refusal.rule}" to the setting "network" of the agent'
+            raise Rejected(HTTPStatus.FORBIDDEN, text) from None
+        except TimeoutError:
+            raise Rejected(HTTPStatus.GATEWAY_TIMEOUT, f"{endpoint} does not answer") from None
+        except OSError as error:
+            raise Rejected(HTTPStatus.BAD_GATEWAY, f"{endpoint} cannot be reached: {error.strerror or error}") from None
+
+    async def _report(self, endpoint: Endpoint, reason: str) -> None:
+        if endpoint not in self._reported and len(self._reported) < REPORTS:
+            self._reported.add(endpoint)
+            await self._refused(str(endpoint.host), endpoint.port, reason)
+
+
+async def _accept(listener: socket) -> socket:
+    while True:
+        try:
+            connection, _ = listener.accept()
+        except BlockingIOError:
+            await anyio.wait_readable(listener)
+        except OSError:
+            await anyio.sleep(BREATHER_SECONDS)
+        else:
+            connection.setblocking(False)
+            connection.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
+            return connection
+
+
+def _first(group: ExceptionGroup[Rejected]) -> Rejected:
+    first = group.exceptions[0]
+    assert isinstance(first, Rejected)
+    return first

@@ -1,0 +1,67 @@
+"""What the launcher is told: the command, its limits and its confinement, as the records it reads."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from server.runner.landlock import Ruleset
+from server.runner.policy import Command, Limits, SandboxPolicy
+from server.runner.system import SEARCH_PATH
+
+LAUNCHER = Path(__file__).with_name("launcher.py")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confinement:
+    """What a tier puts around a command, once it runs in its place."""
+
+    home: Path
+    temporary: Path
+    neighbours: int
+    """Threads that the kernel counts along with the command's, where no user namespace tells them apart."""
+
+    ruleset: Ruleset | None
+    program: bytes | None
+    """A system call filter, as BPF."""
+
+
+def encode(command: Command, policy: SandboxPolicy, confinement: Confinement) -> bytes:
+    """Write the plan: records `kind value`, each closed by a NUL, then `end`."""
+    records = [
+        ("folder", str(policy.workspace)),
+        *_environment(command, confinement),
+        *(("arg", argument) for argument in command.argv),
+        *_limits(policy.limits, confinement.neighbours),
+        *_confinement(confinement),
+    ]
+    return b"".join(f"{kind} {value}\0".encode(errors="surrogateescape") for kind, value in records) + b"end\0"
+
+
+def _environment(command: Command, confinement: Confinement) -> Iterator[tuple[str, str]]:
+    defaults = {
+        "HOME": str(confinement.home),
+        "LANG": "C.UTF-8",
+        "PATH": SEARCH_PATH,
+        "TMPDIR": str(confinement.temporary),
+    }
+    for name, value in {**defaults, **command.env}.items():
+        yield "env", f"{name}={value}"
+
+
+def _limits(limits: Limits, neighbours: int) -> Iterator[tuple[str, str]]:
+    values = {
+        "RLIMIT_CORE": 0,
+        "RLIMIT_DATA": limits.memory_bytes,  # not AS: programs that compile as they run reserve far more than they use
+        "RLIMIT_FSIZE": limits.file_bytes,
+        "RLIMIT_NOFILE": limits.open_files,
+        "RLIMIT_NPROC": limits.processes + neighbours,
+    }
+    for name, value in values.items():
+        yield "limit", f"{name} {value}"
+
+
+def _confinement(confinement: Confinement) -> Iterator[tuple[str, str]]:
+    if confinement.ruleset:
+        yield from confinement.ruleset.records()
+    if confinement.program:
+        yield "seccomp", confinement.program.hex()

@@ -1,0 +1,118 @@
+"""What a command may do, and what came of it: the words between the runner and those who use it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from server.errors import Code, RemitError
+
+MIB = 1024**2
+GIB = 1024**3
+
+# Mounting something on or above one of these would bury what the sandbox itself is made of.
+_SYSTEM_FOLDERS = tuple(map(Path, ("/usr", "/etc", "/proc", "/dev", "/tmp", "/run", "/home")))  # noqa: S108
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one command, with every process it starts, may use."""
+
+    memory_bytes: int = 4 * GIB
+    """Memory of the whole tree, and private memory of each process. Agents that compile as they run (Bun, V8)
+    fail to start below 2 GiB; this is twice that."""
+
+    processes: int = 512
+    """Processes and threads of the whole tree: a headless browser or a parallel build takes about half of it."""
+
+    open_files: int = 4096
+    """Descriptors of each process: four times the customary soft limit, for bundlers that open whole projects."""
+
+    file_bytes: int = 2 * GIB
+    """Size of each file it writes: above any package archive, below what fills a disk at once."""
+
+    tmp_bytes: int = 512 * MIB
+    """Size of each private folder that lies in memory: /tmp, HOME and /dev/shm."""
+
+    workspace_bytes: int = 10 * GIB
+    """Size of everything in the workspace: a large project with its packages."""
+
+    cpu_seconds: int = 3600
+    """Processor time of the whole tree: an hour on one core."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxPolicy:
+    """Where a command works and what it may reach."""
+
+    workspace: Path
+    """The working folder, and the only one outside that it may write to. Its path inside is the same."""
+
+    readable: tuple[Path, ...] = ()
+    """Further files and folders it may read, at the same path. One that lies in the workspace is read-only there."""
+
+    network: Literal["none", "full"] = "none"
+    limits: Limits = field(default_factory=Limits)
+
+    def check(self) -> None:
+        """Raise VALIDATION_ERROR unless every path exists and may be given to a command."""
+        if not self.workspace.is_dir():
+            raise _refused("workspace", self.workspace, "must be an existing folder")
+        for name, path in (("workspace", self.workspace), *(("readable", path) for path in self.readable)):
+            if not path.is_absolute() or not path.exists():
+                raise _refused(name, path, "must exist, and be named by its absolute path")
+            if any(folder.is_relative_to(path.resolve()) for folder in _SYSTEM_FOLDERS):
+                raise _refused(name, path, "holds parts of the system; choose a folder of its own")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """A program with its arguments, and the whole environment it was given, secrets included."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str] = field(repr=False)
+
+    def check(self) -> None:
+        """Raise EXECUTION_ERROR if the kernel could not start this."""
+        if not self.argv:
+            raise RemitError(Code.EXECUTION_ERROR, "there is no command to run")
+        for text in (*self.argv, *(f"{name}={value}" for name, value in self.env.items())):
+            _check_string(text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exit:
+    """How a command ended."""
+
+    status: int
+    """0 to 255; 128 + N when signal N ended it."""
+
+    seconds: float
+    """From its start until nothing of it was left."""
+
+    limit: str | None
+    """The limit that ended it, in words for a person; None if it ended by itself."""
+
+
+# MAX_ARG_STRLEN in linux/binfmts.h: 32 pages, the closing NUL included.
+_LONGEST_STRING = 128 * 1024 - 1
+
+
+def _check_string(text: str) -> None:
+    if "\0" in text:
+        raise RemitError(Code.EXECUTION_ERROR, "an argument or environment value contains a NUL character; remove it")
+    try:
+        length = len(text.encode(errors="surrogateescape"))
+    except UnicodeEncodeError:
+        raise RemitError(
+            Code.EXECUTION_ERROR, "an argument or environment value holds half of a character; remove it"
+        ) from None
+    if length > _LONGEST_STRING:
+        raise RemitError(
+            Code.EXECUTION_ERROR,
+            "an argument or environment value is longer than 128 KiB, the kernel's limit; put it into a file instead",
+        )
+
+
+def _refused(name: str, path: Path, reason: str) -> RemitError:
+    return RemitError(Code.VALIDATION_ERROR, f"{name} {path} {reason}", field=name)

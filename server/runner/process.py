@@ -1,0 +1,220 @@
+"""A process of ours and its two pipes, from the first line it says to the last process beneath it."""
+
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from select import POLLIN, poll
+from signal import SIGKILL, pidfd_send_signal
+from subprocess import PIPE, STDOUT, Popen
+from typing import Self
+
+import anyio
+from anyio.lowlevel import checkpoint
+
+from server.runner import tree
+
+CHUNK_BYTES = 65536  # what a pipe holds
+LONGEST_LINE_BYTES = 4096  # of the launcher's answers, or of what fails in its place
+FIRST_WORD_SECONDS = 1.0  # to say it; it takes some 15 ms
+SUPERVISOR_SECONDS = 2.0  # to end its tree, before we do it ourselves
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessMark:
+    """Enough to know a process again after this server has died: numbers are used again, these three are not."""
+
+    pid: int
+    start_ticks: int
+    """Its start, in clock ticks since boot: field 22 of /proc/PID/stat."""
+
+    boot_id: str
+
+    @classmethod
+    def of(cls, pid: int) -> "ProcessMark":
+        """Read the mark of a living process. Raises ProcessLookupError if there is none."""
+        fields = tree.stat(pid)
+        if not fields:
+            raise ProcessLookupError(pid)
+        return cls(pid=pid, start_ticks=int(fields[19]), boot_id=_boot_id())
+
+    def is_alive(self) -> bool:
+        """Whether that very process still runs."""
+        fields = tree.stat(self.pid)
+        return tree.is_alive(fields) and int(fields[19]) == self.start_ticks and self.boot_id == _boot_id()
+
+
+def _boot_id() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+class Subprocess:
+    """A process with two pipes, and whatever it starts.
+
+    Popen and waits on descriptors, not asyncio's transport: that one stops reading when nobody takes the output, and
+    then does not learn of the end. To be made in a thread that lives on, such as the event loop's: what is to die
+    with its parent dies with the thread that started it.
+
+    A `supervised` process is not bubblewrap; it ends its own tree when its stdin ends. Raises OSError if it cannot be
+    started.
+    """
+
+    def __init__(self, argv: Sequence[str], *, supervised: bool) -> None:
+        self._popen = _start(argv)
+        assert self._popen.stdin
+        assert self._popen.stdout
+        self._stdin, self._stdout = self._popen.stdin, self._popen.stdout
+        for pipe in (self._stdin, self._stdout):
+            os.set_blocking(pipe.fileno(), False)
+        self._supervised = supervised
+        self._ended = os.pidfd_open(self._popen.pid)
+        self._init: int | None = None
+        self._init_pid = 0
+        self._ahead = b""
+        self._has_spoken = False
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Whatever the way out, nothing of it is left."""
+        try:
+            with anyio.CancelScope(shield=True):
+                await self.end()
+        finally:
+            self._close()
+
+    @property
+    def pid(self) -> int:
+        """Its process number out here, whatever it is inside."""
+        return self._popen.pid
+
+    async def receive(self) -> bytes:
+        """The next output, at most CHUNK_BYTES; nothing at its end."""
+        await checkpoint()
+        if self._ahead:
+            ahead, self._ahead = self._ahead, b""
+            return ahead
+        while True:
+            try:
+                return os.read(self._stdout.fileno(), CHUNK_BYTES)
+            except BlockingIOError:
+                await anyio.wait_readable(self._stdout)
+
+    async def receive_line(self) -> str:
+        """The next line without its end; what there is, if the output ends or the line does not."""
+        line = b""
+        while b"\n" not in line and len(line) < LONGEST_LINE_BYTES and (chunk := await self.receive()):
+            line += chunk
+        self._has_spoken = True
+        line, _, self._ahead = line.partition(b"\n")
+        return line.decode(errors="replace")
+
+    async def send(self, data: bytes) -> None:
+        """Write all of it, or as much as it reads before it ends."""
+        rest = memoryview(data)
+        with suppress(BrokenPipeError):
+            while rest:
+                try:
+                    rest = rest[os.write(self._stdin.fileno(), rest) :]
+                except BlockingIOError:
+                    await anyio.wait_writable(self._stdin)
+
+    def hold(self) -> ProcessMark:
+        """Take hold of its namespace's init, whose end is the end of all in it. To be called once it speaks.
+
+        Not bubblewrap's own report of it: that writes to a pipe of ours, and if we are killed before it does, it dies
+        of that while its child waits for it, for ever.
+        """
+        if not self._supervised and (init := tree.child_of(self.pid)) is not None:
+            with suppress(ProcessLookupError):
+                self._init, self._init_pid = os.pidfd_open(init), init
+        return ProcessMark.of(self.pid)
+
+    def outnumbers(self, limit: int) -> bool:
+        """Whether its namespace has more processes than that, by a glance at the namespace's own /proc.
+
+        It counts no further than it must, since a fork bomb would outrun it; False where it cannot tell.
+        """
+        with suppress(OSError), os.scandir(f"/proc/{self._init_pid}/root/proc") as entries:
+            processes = (entry for entry in entries if entry.name.isdigit())
+            return next(islice(processes, limit, None), None) is not None
+        return False
+
+    async def wait(self) -> int:
+        """Wait for its end and its namespace's; its status, or 128 + N if signal N ended it."""
+        await anyio.wait_readable(self._ended)
+        if self._init is not None:
+            await anyio.wait_readable(self._init)
+        code = self._popen.wait()
+        return 128 - code if code < 0 else code
+
+    async def end(self) -> None:
+        """Kill it and everything beneath it, and wait until that is so."""
+        if self._supervised:
+            self._stdin.close()  # which tells the supervisor to end everything
+            with anyio.move_on_after(SUPERVISOR_SECONDS):
+                await self.wait()
+                return
+            await anyio.to_thread.run_sync(tree.end_descendants, self.pid)
+        else:
+            await self._hear_out()
+        self._popen.kill()  # bubblewrap's init dies with it, and the namespace with its init
+        await self.wait()
+
+    async def _hear_out(self) -> None:
+        """Let what was just started say its first word: killed in its first steps, bubblewrap leaves its child."""
+        with anyio.move_on_after(FIRST_WORD_SECONDS):
+            if not self._has_spoken and await self.receive_line() == "ready":
+                self.hold()
+
+    def _close(self) -> None:
+        self._stdin.close()
+        self._stdout.close()
+        for descriptor in (self._ended, self._init):
+            if descriptor is not None:
+                os.close(descriptor)
+
+
+def end_leftover(mark: ProcessMark) -> bool:
+    """Kill what a dead server left behind, the whole tree, and wait until it is gone; True if there was any.
+
+    Raises TimeoutError if some of it is still there after five seconds.
+    """
+    try:
+        ended = os.pidfd_open(mark.pid)
+    except ProcessLookupError:
+        return False
+    try:
+        if not mark.is_alive():
+            return False
+        tree.end_descendants(mark.pid)
+        with suppress(ProcessLookupError):
+            pidfd_send_signal(ended, SIGKILL)
+        _await_end(ended)
+        return True
+    finally:
+        os.close(ended)
+
+
+def _await_end(process: int) -> None:
+    events = poll()
+    events.register(process, POLLIN)
+    if not events.poll(tree.END_SECONDS * 1000):
+        raise TimeoutError("a process left by a dead server cannot be killed")
+
+
+def _start(argv: Sequence[str]) -> Popen[bytes]:
+    """Start it with nothing of ours: not our environment, not our folder, not our session."""
+    return Popen(
+        argv,
+        bufsize=0,
+        stdin=PIPE,
+        stdout=PIPE,
+        stderr=STDOUT,
+        env={},
+        cwd="/",
+        start_new_session=True,
+    )

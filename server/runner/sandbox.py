@@ -1,0 +1,138 @@
+"""Commands in a sandbox: the one door to this room."""
+
+import platform
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Literal, Protocol
+
+from server.errors import Code, RemitError
+from server.runner import canary, plan
+from server.runner.attendance import Attendance
+from server.runner.bubblewrap import find_namespaces
+from server.runner.interpreter import Interpreter, find_interpreter
+from server.runner.plan import Confinement
+from server.runner.policy import Command, Exit, SandboxPolicy
+from server.runner.process import ProcessMark, Subprocess
+from server.runner.supervised import Off, find_landlock
+
+Name = Literal["namespaces", "landlock", "off"]
+Wanted = Literal["auto", "namespaces", "landlock", "off"]
+
+
+class Tier(Protocol):
+    """One way to confine a command."""
+
+    @property
+    def name(self) -> Name: ...
+
+    @property
+    def gaps(self) -> tuple[str, ...]: ...
+
+    @property
+    def supervised(self) -> bool: ...
+
+    def argv(self, policy: SandboxPolicy) -> tuple[str, ...]: ...
+
+    def confined(self, policy: SandboxPolicy) -> AbstractAsyncContextManager[Confinement]: ...
+
+    def explain(self, output: str) -> str: ...
+
+
+class Sandbox:
+    """Runs commands within the limits of a policy; made by `find_sandbox`."""
+
+    def __init__(self, tier: Tier) -> None:
+        self._tier = tier
+
+    @property
+    def tier(self) -> Name:
+        """How commands are confined."""
+        return self._tier.name
+
+    @property
+    def gaps(self) -> tuple[str, ...]:
+        """What this tier does not hold, a sentence each."""
+        return self._tier.gaps
+
+    async def run(
+        self,
+        command: Command,
+        policy: SandboxPolicy,
+        *,
+        started: Callable[[ProcessMark], Awaitable[None]],
+        output: Callable[[bytes], Awaitable[None]],
+    ) -> Exit:
+        """Run `command` to its end, which is the end of everything it started.
+
+        `started` is awaited before the command, or anything secret, is handed over: a process it recorded can be
+        ended later by its mark. `output` is awaited for each piece of the merged output, as it comes, 64 KiB at most.
+        When this is cancelled, or `output` raises, nothing of the command is left by the time it returns.
+
+        Raises RemitError: VALIDATION_ERROR for a path that cannot be given, EXECUTION_ERROR for a command that the
+        kernel could not take, SANDBOX_UNAVAILABLE where the sandbox itself fails. A program that does not exist is
+        no error here: it ends with 127, as in a shell.
+        """
+        command.check()
+        policy.check()
+        async with self._tier.confined(policy) as confinement, self._spawned(policy) as process:
+            await self._expect("ready", process)
+            await started(process.hold())
+            await process.send(plan.encode(command, policy, confinement))
+            await self._expect("go", process)
+            return await Attendance(process, policy.limits).until_end(output)
+
+    @asynccontextmanager
+    async def _spawned(self, policy: SandboxPolicy) -> AsyncIterator[Subprocess]:
+        """As `process.spawned`, for this tier."""
+        try:
+            process = Subprocess(self._tier.argv(policy), supervised=self._tier.supervised)
+        except OSError as error:
+            raise _unavailable(f"{error.filename} cannot be started: {error.strerror}") from error
+        async with process:
+            yield process
+
+    async def _expect(self, word: str, process: Subprocess) -> None:
+        """Wait for the launcher's next word; what comes in its place is why there is no sandbox."""
+        line = await process.receive_line()
+        if line != word:
+            raise _unavailable(self._tier.explain(line))
+
+
+async def find_sandbox(wanted: Wanted = "auto") -> Sandbox:
+    """Find a tier that this machine can hold, by running a canary in it; `auto` takes the strongest.
+
+    `off` confines nothing, and is never chosen by itself. Raises SANDBOX_UNAVAILABLE, with a reason for each tier
+    that was tried and what to do about it.
+    """
+    if platform.system() != "Linux":
+        raise _unavailable(f"tasks can be sandboxed on Linux only so far, not on {platform.system()}")
+    reasons: dict[str, str] = {}
+    names: tuple[Name, ...] = ("namespaces", "landlock") if wanted == "auto" else (wanted,)
+    for name in names:
+        try:
+            return await _try(name)
+        except RemitError as error:
+            reasons[name] = error.message
+    raise _unavailable("; ".join(f"{name}: {reason}" for name, reason in reasons.items()), reasons=reasons)
+
+
+async def _try(name: Name) -> Sandbox:
+    interpreter = await find_interpreter()
+    sandbox = Sandbox(await _tier(name, interpreter))
+    if name != "off":
+        await canary.examine(sandbox, interpreter)
+    return sandbox
+
+
+async def _tier(name: Name, interpreter: Interpreter) -> Tier:
+    match name:
+        case "namespaces":
+            return await find_namespaces(interpreter)
+        case "landlock":
+            return find_landlock(interpreter)
+        case "off":
+            return Off(interpreter=interpreter)
+
+
+def _unavailable(reason: str, **details: Any) -> RemitError:
+    return RemitError(Code.SANDBOX_UNAVAILABLE, reason, **details)

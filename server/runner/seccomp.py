@@ -1,0 +1,222 @@
+"""The system calls a sandboxed program may not make, as a classic BPF program.
+
+Everything else is allowed: a list of what is needed would break with each new libc. What is listed is either a way
+out (namespaces, mounts, foreign processes), or kernel surface that sandboxed programs have no use for.
+"""
+
+import os
+import platform
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from errno import EAFNOSUPPORT, ENOSYS, EPERM
+from socket import AF_INET, AF_INET6, AF_UNIX
+from stat import S_ISGID, S_ISUID
+
+# linux/bpf_common.h and linux/seccomp.h
+_LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+_ALLOW, _ERRNO, _KILL_PROCESS = 0x7FFF0000, 0x00050000, 0x80000000
+_NUMBER, _MACHINE, _ARGUMENTS = 0, 4, 16  # offsets in struct seccomp_data
+
+_NEW_NAMESPACES = 0x7E020000  # CLONE_NEW{CGROUP,UTS,IPC,USER,PID,NET} and CLONE_NEWNS, linux/sched.h
+_NEW_TIME_NAMESPACE = 0x80  # for unshare alone: in clone these bits are the exit signal
+_TIOCSTI, _TIOCLINUX = 0x5412, 0x541C  # typing into, and steering, somebody's terminal
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """How a machine numbers its system calls."""
+
+    audit: int
+    """AUDIT_ARCH_*, linux/audit.h"""
+
+    column: int
+    """Its place in the table below."""
+
+    foreign_bit: int | None = None
+    """Set in the numbers of a second ABI that would slip past the list (x32)."""
+
+
+_ARCHITECTURES = {
+    "x86_64": Architecture(0xC000003E, 0, 0x40000000),
+    "aarch64": Architecture(0xC00000B7, 1),
+}
+
+# asm/unistd_64.h and asm-generic/unistd.h
+_NUMBERS: dict[str, tuple[int | None, int | None]] = {
+    "add_key": (248, 217),
+    "bpf": (321, 280),
+    "chmod": (90, None),
+    "chroot": (161, 51),
+    "clone": (56, 220),
+    "clone3": (435, 435),
+    "creat": (85, None),
+    "delete_module": (176, 106),
+    "fchmod": (91, 52),
+    "fchmodat": (268, 53),
+    "fchmodat2": (452, 452),
+    "finit_module": (313, 273),
+    "fsconfig": (431, 431),
+    "fsmount": (432, 432),
+    "fsopen": (430, 430),
+    "fspick": (433, 433),
+    "init_module": (175, 105),
+    "io_uring_enter": (426, 426),
+    "io_uring_register": (427, 427),
+    "io_uring_setup": (425, 425),
+    "ioctl": (16, 29),
+    "kcmp": (312, 272),
+    "kexec_file_load": (320, 294),
+    "kexec_load": (246, 104),
+    "keyctl": (250, 219),
+    "memfd_create": (319, 279),
+    "memfd_secret": (447, 447),
+    "mknod": (133, None),
+    "mknodat": (259, 33),
+    "mount": (165, 40),
+    "mount_setattr": (442, 442),
+    "move_mount": (429, 429),
+    "mq_open": (240, 180),
+    "mq_unlink": (241, 181),
+    "msgctl": (71, 187),
+    "msgget": (68, 186),
+    "msgrcv": (70, 188),
+    "msgsnd": (69, 189),
+    "open": (2, None),
+    "open_by_handle_at": (304, 265),
+    "open_tree": (428, 428),
+    "open_tree_attr": (467, 467),
+    "openat": (257, 56),
+    "openat2": (437, 437),
+    "perf_event_open": (298, 241),
+    "personality": (135, 92),
+    "pidfd_getfd": (438, 438),
+    "pivot_root": (155, 41),
+    "prlimit64": (302, 261),
+    "process_madvise": (440, 440),
+    "process_vm_readv": (310, 270),
+    "process_vm_writev": (311, 271),
+    "ptrace": (101, 117),
+    "request_key": (249, 218),
+    "semctl": (66, 191),
+    "semget": (64, 190),
+    "semop": (65, 193),
+    "semtimedop": (220, 192),
+    "setns": (308, 268),
+    "shmat": (30, 196),
+    "shmctl": (31, 195),
+    "shmget": (29, 194),
+    "socket": (41, 198),
+    "umount2": (166, 39),
+    "unshare": (272, 97),
+    "userfaultfd": (323, 282),
+}
+
+_FORBIDDEN = """
+    add_key bpf chroot delete_module finit_module fsconfig fsmount fsopen fspick init_module io_uring_enter
+    io_uring_register io_uring_setup kcmp kexec_file_load kexec_load keyctl mount mount_setattr move_mount
+    open_by_handle_at open_tree open_tree_attr perf_event_open personality pidfd_getfd pivot_root process_madvise
+    process_vm_readv process_vm_writev ptrace request_key setns umount2 userfaultfd
+""".split()
+
+# A filter cannot look into the structs of clone3 and openat2, and memory in a memfd would count against nobody.
+# Programs take their absence for an old kernel, and do without.
+_ABSENT = ("clone3", "memfd_create", "memfd_secret", "openat2")
+
+# Where each takes a file's mode; `open` and `openat` do so only when they create, by the flags before it.
+_MODES = {"chmod": 1, "creat": 1, "fchmod": 1, "fchmodat": 2, "fchmodat2": 2, "mknod": 1, "mknodat": 2}
+_CREATING_MODES = {"open": 2, "openat": 3}
+_LENDS_IDENTITY = S_ISUID | S_ISGID
+
+# System V and POSIX queues of the same user, which a namespace hides and Landlock does not.
+_SHARED_IPC = """
+    mq_open mq_unlink msgctl msgget msgrcv msgsnd semctl semget semop semtimedop shmat shmctl shmget
+""".split()
+
+EVERY_FAMILY = (AF_UNIX, AF_INET, AF_INET6)
+"""Socket families that a network namespace bounds; netlink and vsock are never open, since none bounds them."""
+
+
+def is_supported() -> bool:
+    """Whether there is a table for this machine."""
+    return platform.machine() in _ARCHITECTURES
+
+
+def program(families: tuple[int, ...], *, shares_host: bool, machine: str | None = None) -> bytes:
+    """Assemble the filter, an array of struct sock_filter, for `machine` (this one unless named).
+
+    `families` are the socket families that stay open. `shares_host` adds what is needed where no namespace hides
+    the user's other processes and their queues. Raises KeyError for a machine without a table.
+    """
+    architecture = _ARCHITECTURES[machine or platform.machine()]
+    code = _machine(architecture)
+    for name, block in _rules(families, shares_host):
+        if (number := _NUMBERS[name][architecture.column]) is not None:
+            code += [_jump(_EQUAL, number, otherwise=len(block)), *block]
+    return b"".join([*code, _return(_ALLOW)])
+
+
+def _machine(architecture: Architecture) -> list[bytes]:
+    """Kill what calls by another machine's numbers, which would mean other calls."""
+    killed = _return(_KILL_PROCESS)
+    code = [_load(_MACHINE), _jump(_EQUAL, architecture.audit, then=1), killed, _load(_NUMBER)]
+    if architecture.foreign_bit is not None:
+        code += [_jump(_AT_LEAST, architecture.foreign_bit, otherwise=1), killed]
+    return code
+
+
+def _rules(families: tuple[int, ...], shares_host: bool) -> Iterator[tuple[str, list[bytes]]]:
+    """A call's name and what is done with it: instructions that end in a return on every path."""
+    forbidden, allowed = _error(EPERM), _return(_ALLOW)
+    for name in (*_FORBIDDEN, *(_SHARED_IPC if shares_host else ())):
+        yield name, [forbidden]
+    for name in _ABSENT:
+        yield name, [_error(ENOSYS)]
+    yield "clone", [_load_argument(0), _jump(_ANY_BIT, _NEW_NAMESPACES, otherwise=1), forbidden, allowed]
+    new = _NEW_NAMESPACES | _NEW_TIME_NAMESPACE
+    yield "unshare", [_load_argument(0), _jump(_ANY_BIT, new, otherwise=1), forbidden, allowed]
+    yield "ioctl", [_load_argument(1), *_each((_TIOCSTI, _TIOCLINUX), forbidden), allowed]
+    yield "socket", [_load_argument(0), *_each(families, allowed), _error(EAFNOSUPPORT)]
+    for name, index in _MODES.items():
+        yield name, _unless_it_lends_identity(index)
+    for name, index in _CREATING_MODES.items():
+        creates = _jump(_ANY_BIT, os.O_CREAT | os.O_TMPFILE, then=1)
+        yield name, [_load_argument(index - 1), creates, allowed, *_unless_it_lends_identity(index)]
+    if shares_host:  # the limits of another process, such as the server, could be lowered until it dies
+        yield "prlimit64", [_load_argument(0), *_each((0,), allowed), forbidden]
+
+
+def _unless_it_lends_identity(index: int) -> list[bytes]:
+    """Whoever ran such a file, outside, would run it with our user's rights."""
+    return [_load_argument(index), _jump(_ANY_BIT, _LENDS_IDENTITY, otherwise=1), _error(EPERM), _return(_ALLOW)]
+
+
+def _each(values: tuple[int, ...], outcome: bytes) -> Iterator[bytes]:
+    for value in values:
+        yield from (_jump(_EQUAL, value, otherwise=1), outcome)
+
+
+def _load(offset: int) -> bytes:
+    return _instruction(_LOAD, offset)
+
+
+def _load_argument(index: int) -> bytes:
+    """The low half, on a little-endian machine: all the kernel looks at in the arguments we compare."""
+    return _load(_ARGUMENTS + 8 * index)
+
+
+def _jump(test: int, value: int, *, then: int = 0, otherwise: int = 0) -> bytes:
+    """Skip `then` instructions if the loaded word passes the test, else `otherwise`."""
+    return _instruction(test, value, then, otherwise)
+
+
+def _return(outcome: int) -> bytes:
+    return _instruction(_RETURN, outcome)
+
+
+def _error(number: int) -> bytes:
+    return _return(_ERRNO | number)
+
+
+def _instruction(code: int, value: int, then: int = 0, otherwise: int = 0) -> bytes:
+    return struct.pack("<HBBI", code, then, otherwise, value)

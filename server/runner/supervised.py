@@ -1,0 +1,150 @@
+"""The tiers without namespaces: the launcher beneath a supervisor, with Landlock or with nothing."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from socket import AF_INET, AF_INET6
+from tempfile import TemporaryDirectory
+from typing import ClassVar, Literal
+
+import anyio
+
+from server.errors import Code, RemitError
+from server.runner import landlock, seccomp, system, tree
+from server.runner.interpreter import Interpreter
+from server.runner.landlock import Ruleset
+from server.runner.plan import Confinement
+from server.runner.policy import SandboxPolicy
+
+_SUPERVISOR = Path(__file__).with_name("supervisor.py")
+
+_UNCOUNTED = (
+    "Memory, processes and processor time of the whole tree are looked at once a second; a burst in between can "
+    "exceed them.",
+    "The size of temporary folders is not limited, only that of each file.",
+)
+_LANDLOCK_GAPS = (
+    "The kernel is shared: a bug in it can be a way out.",
+    "The command sees the processes of this machine and their command lines, and can change the priority of yours.",
+    "It can look up files outside by name, and change the mode, times and attributes (not the content) of yours.",
+    "A readable path inside the workspace is not protected from being written.",
+    "With network = full the command reaches everything this machine can, its own local services included.",
+    *_UNCOUNTED,
+)
+_SIGNAL_GAP = (
+    "It can send signals to your other processes, its supervisor and this server included; keeping them apart takes "
+    "Linux 6.12 or newer."
+)
+_OFF_GAPS = (
+    "Nothing confines the command: it can read, write and reach all that you can.",
+    "It can end its supervisor, and then outlive its task.",
+    *_UNCOUNTED,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Supervised:
+    interpreter: Interpreter
+
+    supervised: ClassVar = True
+
+    def argv(self, _policy: SandboxPolicy) -> tuple[str, ...]:
+        """The command line that starts the launcher beneath its supervisor."""
+        return self.interpreter.command(_SUPERVISOR)
+
+    def explain(self, output: str) -> str:
+        """What the launcher's last words mean."""
+        return f"no command can be sandboxed: {output or 'the launcher ended without a word'}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Landlock(_Supervised):
+    """Paths by Landlock, all else by the system call filter; other processes stay in sight."""
+
+    abi: int
+
+    name: ClassVar[Literal["landlock"]] = "landlock"
+
+    @property
+    def gaps(self) -> tuple[str, ...]:
+        """What this tier does not hold, a sentence each."""
+        return _LANDLOCK_GAPS if self.abi >= landlock.SCOPES_ABI else (*_LANDLOCK_GAPS, _SIGNAL_GAP)
+
+    @asynccontextmanager
+    async def confined(self, policy: SandboxPolicy) -> AsyncIterator[Confinement]:
+        """Grant what the namespaces tier mounts, and a private folder that goes when the command does."""
+        families = (AF_INET, AF_INET6) if policy.network == "full" else ()
+        async with _private_folders() as (home, temporary):
+            yield Confinement(
+                home=home,
+                temporary=temporary,
+                neighbours=tree.threads_of_machine(),
+                ruleset=self._ruleset(policy, (home, temporary)),
+                program=seccomp.program(families, shares_host=True),
+            )
+
+    def _ruleset(self, policy: SandboxPolicy, private: tuple[Path, ...]) -> Ruleset | None:
+        connected = policy.network == "full"
+        settings = (*system.SETTINGS, *(system.NETWORK_SETTINGS if connected else ()))
+        readable = (
+            system.PROGRAMS,
+            *system.ROOTS,
+            *settings,
+            Path("/proc"),
+            *self.interpreter.folders,
+            *policy.readable,
+        )
+        granted = landlock.grants(read=readable, write=(policy.workspace, *private), use=system.DEVICES)
+        return landlock.ruleset(self.abi, granted, tcp=connected)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Off(_Supervised):
+    """No confinement; only limits, and an end that is the end of all."""
+
+    name: ClassVar[Literal["off"]] = "off"
+    gaps: ClassVar = _OFF_GAPS
+
+    @asynccontextmanager
+    async def confined(self, policy: SandboxPolicy) -> AsyncIterator[Confinement]:
+        """Nothing but a private folder that goes when the command does."""
+        async with _private_folders() as (home, temporary):
+            yield Confinement(
+                home=home,
+                temporary=temporary,
+                neighbours=tree.threads_of_machine(),
+                ruleset=None,
+                program=None,
+            )
+
+
+def find_landlock(interpreter: Interpreter) -> Landlock:
+    """The tier as this machine has it, not yet tried. Raises SANDBOX_UNAVAILABLE where it cannot be relied upon."""
+    if os.geteuid() == 0:
+        raise _unavailable(
+            "Landlock alone does not hold root, who may read the secrets of every process; run as an ordinary user"
+        )
+    abi = landlock.abi()
+    if abi < landlock.OLDEST_ABI:
+        raise _unavailable("this kernel has no Landlock, or one that does not hold; it takes Linux 6.2 or newer")
+    return Landlock(interpreter=interpreter, abi=abi)
+
+
+@asynccontextmanager
+async def _private_folders() -> AsyncIterator[tuple[Path, Path]]:
+    """A home and a temporary folder, as long as the command lives."""
+    folder = TemporaryDirectory(prefix="remit-", ignore_cleanup_errors=True)
+    home, temporary = (Path(folder.name, name) for name in ("home", "tmp"))
+    try:
+        os.mkdir(home)
+        os.mkdir(temporary)
+        yield home, temporary
+    finally:
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(folder.cleanup)
+
+
+def _unavailable(reason: str) -> RemitError:
+    return RemitError(Code.SANDBOX_UNAVAILABLE, reason)

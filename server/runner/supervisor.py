@@ -1,0 +1,61 @@
+"""Stands above a command where no process namespace does, and ends with the last process it left behind.
+
+Started as `python -I -S supervisor.py`. It forks; the child goes on as the launcher, the parent adopts whatever the
+command leaves behind (as its subreaper), kills all of it when the command, or the server, has ended, and exits with
+the command's status. It learns that the server is gone by its stdin, which the server keeps open.
+"""
+
+import os
+import select
+import sys
+from signal import SIGKILL
+
+sys.path.append(__file__.removesuffix("/server/runner/supervisor.py"))
+
+from server.runner import launcher, tree
+
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
+
+
+def main() -> None:
+    launcher.prctl(PR_SET_CHILD_SUBREAPER, 1)
+    try:
+        child = os.fork()
+    except OSError as error:  # too many processes
+        os._exit(launcher.failed(error))
+    if child == 0:
+        os.setsid()
+        launcher.prctl(PR_SET_PDEATHSIG, SIGKILL)
+        launcher.main()
+    code = watch(child)
+    tree.end_descendants(os.getpid())
+    if code is None:
+        code = reap(child, 0) or 0
+    os._exit(128 - code if code < 0 else code)
+
+
+def watch(child: int) -> int | None:
+    """Wait until `child` ends, and return its exit code; or None once the server has ended."""
+    events = select.poll()
+    events.register(0, 0)
+    events.register(os.pidfd_open(child), select.POLLIN)
+    while not any(descriptor == 0 for descriptor, _ in events.poll(1000)):
+        if (code := reap(child, os.WNOHANG)) is not None:
+            return code
+    return None
+
+
+def reap(child: int, options: int) -> int | None:
+    """Collect every ended process; return the exit code of `child` if it is among them."""
+    code = None
+    try:
+        while (ended := os.waitpid(-1, options)) != (0, 0):
+            if ended[0] == child:
+                code = os.waitstatus_to_exitcode(ended[1])
+    except ChildProcessError:
+        pass
+    return code
+
+
+if __name__ == "__main__":
+    main()

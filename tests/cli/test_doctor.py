@@ -1,0 +1,74 @@
+"""`remit doctor` finds what is missing, and changes nothing."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from server.cli.doctor import wal_reset_is_fixed
+from tests.cli.command_line import CommandLine
+from tests.servers import servers
+
+
+def test_it_needs_no_server_and_makes_nothing(own_remit: CommandLine) -> None:
+    own_remit("doctor")
+    assert (servers(own_remit.home), own_remit.home.exists()) == ([], False)
+
+
+def test_it_tells_the_tier_and_what_it_does_not_hold(own_remit: CommandLine) -> None:
+    shown = own_remit("doctor").stdout
+    assert "\nsandbox      " in shown
+    assert "\n  does not hold: " in shown
+
+
+def test_it_exits_with_zero_where_tasks_can_run(own_remit: CommandLine) -> None:
+    done = own_remit("doctor")
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "tasks can run here")
+
+
+def test_without_a_sandbox_it_tells_what_to_install(own_remit: CommandLine, tmp_path: Path) -> None:
+    done = own_remit("doctor", REMIT_SANDBOX="namespaces", PATH=str(tmp_path))
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (1, "tasks cannot run here")
+    assert "apt-get install bubblewrap" in done.stdout
+
+
+def test_a_wrong_setting_is_a_problem(own_remit: CommandLine) -> None:
+    done = own_remit("doctor", REMIT_MAX_RUNNING="none")
+    assert done.returncode == 1
+    assert "problem: settings" in done.stdout
+
+
+def test_an_open_state_folder_is_a_problem(own_remit: CommandLine) -> None:
+    own_remit.home.mkdir(mode=0o755)
+    done = own_remit("doctor")
+    assert (done.returncode, "is open to other users" in done.stdout) == (1, True)
+
+
+def test_it_finds_the_server_that_runs(own_remit: CommandLine) -> None:
+    own_remit("list")
+    assert f"pid {servers(own_remit.home)[0]}\n" in own_remit("doctor").stdout
+
+
+def test_programs_read_each_finding(own_remit: CommandLine) -> None:
+    answer = json.loads(own_remit("doctor", "--json").stdout)
+    assert answer["ready"] is True
+    names = [finding["name"] for finding in answer["findings"]]
+    assert names == ["remit", "state folder", "settings", "sandbox", "SQLite", "server"]
+
+
+@pytest.mark.parametrize(
+    ("version", "fixed"),
+    [
+        ((3, 40, 1), False),
+        ((3, 44, 5), False),
+        ((3, 44, 6), True),
+        ((3, 45, 0), False),
+        ((3, 50, 6), False),
+        ((3, 50, 7), True),
+        ((3, 51, 2), False),
+        ((3, 51, 3), True),
+        ((3, 52, 0), True),
+    ],
+)
+def test_the_versions_of_sqlite_with_the_fix_are_known(version: tuple[int, int, int], fixed: bool) -> None:
+    assert wal_reset_is_fixed(version) is fixed

@@ -1,0 +1,79 @@
+"""The command line as a whole: how it starts, what it helps with, and how an id is completed."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+import remit as launcher
+from server.cli.client import the_one
+from server.errors import Code, RemitError
+from tests.cli.command_line import CommandLine
+from tests.servers import LAUNCHER, environment
+
+IDS = ["aaaa1111-0000", "aaaa2222-0000", "bbbb1111-0000"]
+
+
+def test_a_list_imports_none_of_the_slow_packages(remit: CommandLine) -> None:
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", str(LAUNCHER), "list"],
+        env=environment(remit.home),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
+    assert "argparse" in imported
+    assert imported.isdisjoint({"mcp", "mcp_types", "pydantic", "pydantic_settings", "anyio", "asyncio", "jinja2"})
+
+
+def test_the_version_is_told(remit: CommandLine) -> None:
+    assert remit("--version").stdout == f"remit {launcher.VERSION}\n"
+
+
+def test_the_help_names_every_command(remit: CommandLine) -> None:
+    commands = set(re.findall(r"^    (\w+)  ", remit("--help").stdout, re.MULTILINE))
+    tasks = "run send watch list show agents cancel delete approve reject grants revoke"
+    assert commands == {*tasks.split(), "demo", "doctor", "server"}
+
+
+def test_an_unknown_command_is_refused(remit: CommandLine) -> None:
+    done = remit("dance")
+    assert (done.returncode, "invalid choice: 'dance'" in done.stderr) == (2, True)
+
+
+def test_a_word_too_many_is_refused(remit: CommandLine) -> None:
+    done = remit("run", "echo", "hello")
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (2, "remit: error: unrecognized arguments: hello")
+
+
+def test_ctrl_c_ends_a_command_without_a_traceback(remit: CommandLine) -> None:
+    with remit.at_terminal("run", "--secret", "TOKEN", "true") as run:
+        run.expect("value of the secret TOKEN: ")
+        run.type("\x03")
+        assert run.end() == 130
+        assert "Traceback" not in run.shown
+
+
+def test_the_beginning_of_one_id_names_it() -> None:
+    assert the_one(IDS, "bbbb") == "bbbb1111-0000"
+
+
+@pytest.mark.parametrize(
+    ("beginning", "code", "message"),
+    [
+        ("bbb", Code.VALIDATION_ERROR, "give at least 4 characters of the task's id"),
+        ("aaaa", Code.VALIDATION_ERROR, "'aaaa' is the beginning of aaaa1111-0000, aaaa2222-0000"),
+        ("cccc", Code.NOT_FOUND, "none of your latest 100 tasks has an id that begins with 'cccc'"),
+    ],
+)
+def test_a_beginning_that_names_no_single_task_is_refused(beginning: str, code: Code, message: str) -> None:
+    with pytest.raises(RemitError) as raised:
+        the_one(IDS, beginning)
+    assert (raised.value.code, raised.value.message) == (code, message)
+
+
+def test_other_settings_than_the_servers_are_pointed_out(remit: CommandLine) -> None:
+    remit("list")
+    assert "the running server was started with other REMIT_* settings" in remit("list", REMIT_TIMEOUT="7").stderr

@@ -1,0 +1,116 @@
+"""What there is, in lists and in full."""
+
+import json
+import re
+
+from tests.cli.command_line import COLUMNS, CommandLine
+
+
+def test_a_list_shows_id_status_age_and_message(remit: CommandLine) -> None:
+    task_id = remit.json("run", "echo hello")["id"]
+    assert re.match(rf"{task_id[:8]}  completed +\d+s +echo hello\n", remit("list").stdout)
+
+
+def test_a_title_stands_in_lists_in_place_of_the_message(remit: CommandLine) -> None:
+    remit("run", "--title", "greeting", "echo hello")
+    assert remit("list").stdout.partition("\n")[0].endswith(" greeting")
+
+
+def test_a_list_marks_what_waits_for_approval(remit: CommandLine) -> None:
+    remit.waiting("echo hello")
+    assert re.search(r"awaiting_approval +\d+s  !1 +echo hello\n", remit("list").stdout)
+
+
+def test_a_list_can_be_of_one_status(own_remit: CommandLine) -> None:
+    own_remit("run", "--title", "good", "true")
+    own_remit("run", "--title", "bad", "false")
+    assert [task["title"] for task in own_remit.json("list", "--status", "error")["tasks"]] == ["bad"]
+
+
+def test_a_list_tells_how_to_see_more(own_remit: CommandLine) -> None:
+    for _ in range(2):
+        own_remit("run", "true")
+    assert own_remit("list", "--limit", "1").stdout.endswith("… 2 in all; more with --offset 1\n")
+
+
+def test_an_empty_list_says_so(own_remit: CommandLine) -> None:
+    assert own_remit("list").stdout == "no tasks\n"
+
+
+def test_a_list_on_a_terminal_fits_its_width(remit: CommandLine) -> None:
+    remit("run", "--title", "long " * 90, "true")
+    with remit.at_terminal("list", NO_COLOR="1") as listing:
+        listing.end()
+        assert max(len(line) for line in listing.shown.splitlines()) == COLUMNS
+
+
+def test_no_title_is_obeyed_by_a_terminal(remit: CommandLine) -> None:
+    remit("run", "--title", "\x1b[2Jcleared", "true")
+    assert r"\x1b[2Jcleared" in remit("list").stdout
+
+
+def test_no_color_is_heeded(remit: CommandLine) -> None:
+    remit("run", "true")
+    with remit.at_terminal("list", NO_COLOR="1") as plain, remit.at_terminal("list") as coloured:
+        plain.end()
+        coloured.end()
+        assert ("\x1b" in plain.shown, "\x1b" in coloured.shown) == (False, True)
+
+
+def test_a_task_is_found_by_the_beginning_of_its_id(remit: CommandLine) -> None:
+    task_id = remit.json("run", "true")["id"]
+    assert remit.json("show", task_id[:8])["id"] == task_id
+
+
+def test_an_error_is_one_line_and_exits_with_one(remit: CommandLine) -> None:
+    done = remit("show", "nothing-begins-so")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.fullmatch(r"remit: NOT_FOUND: none of your .*\n", done.stderr)
+
+
+def test_with_json_an_error_is_told_to_programs_too(remit: CommandLine) -> None:
+    done = remit("show", "x" * 36, "--json")
+    assert json.loads(done.stdout)["error"]["code"] == "NOT_FOUND"
+
+
+def test_a_task_is_shown_in_full(remit: CommandLine) -> None:
+    task_id = remit.json("run", "--title", "greeting", "--env", "WHO=you", "echo hello $WHO")["id"]
+    shown = remit("show", task_id).stdout
+    facts = ("status      completed", "title       greeting", "env         WHO=you", "| echo hello $WHO", "| hello you")
+    assert [fact for fact in facts if fact not in shown] == []
+
+
+def test_a_task_is_shown_with_its_whole_log_where_it_is_asked_for(remit: CommandLine) -> None:
+    many = "$ true\n" * 200
+    task_id, _ = remit.waiting(many)
+    remit("reject", task_id)
+    remit("send", task_id, many, "--detach")
+    remit.waiting_call(task_id)
+    task = remit.json("show", task_id, "--events")
+    assert task["lastEvent"] > 500  # more than one answer holds
+    assert [event["number"] for event in task["events"]] == list(range(1, task["lastEvent"] + 1))
+    remit("cancel", task_id)
+
+
+def test_an_open_task_is_cancelled(remit: CommandLine) -> None:
+    task_id = remit.detached("sleep 60")
+    assert remit("cancel", task_id).stdout == "the task is cancelled\n"
+
+
+def test_a_deleted_task_is_gone(remit: CommandLine) -> None:
+    task_id = remit.json("run", "true")["id"]
+    assert remit("delete", task_id).stdout == f"deleted {task_id}\n"
+    assert "NOT_FOUND" in remit("show", task_id).stderr
+
+
+def test_agents_are_shown_with_what_the_sandbox_does_not_hold(remit: CommandLine) -> None:
+    shown = remit("agents").stdout
+    assert shown.startswith("shell (ready)\n")
+    assert "  does not hold: " in shown
+
+
+def test_the_server_tells_its_status_and_stops(own_remit: CommandLine) -> None:
+    assert own_remit("server", "status").returncode == 1
+    own_remit("list")
+    assert own_remit.json("server", "status")["server"]["running"] == 0
+    assert own_remit("server", "stop").stdout.startswith("stopped (pid ")

@@ -1,0 +1,203 @@
+"""`remit run`, `send` and `watch`, as processes."""
+
+import os
+import re
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command_line import CommandLine
+from tests.servers import end, servers
+
+CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]")
+SECRET = "a value that nobody sees"
+
+
+def test_the_output_of_a_task_is_all_that_goes_to_standard_output(remit: CommandLine) -> None:
+    assert remit("run", "$ echo one\n$ echo two").stdout == "one\ntwo\n"
+
+
+def test_a_completed_task_exits_with_zero(remit: CommandLine) -> None:
+    assert remit("run", "true").returncode == 0
+
+
+def test_a_failed_command_hands_on_its_exit_status(remit: CommandLine) -> None:
+    assert remit("run", "$ true\n$ exit 7").returncode == 7
+
+
+def test_a_failed_task_is_explained_on_one_line(remit: CommandLine) -> None:
+    said = remit("run", "echo last words; exit 7").stderr.splitlines()
+    assert said[-1] == "remit: failed, EXECUTION_ERROR: `echo last words; exit 7` exited with status 7"
+
+
+def test_a_task_that_ran_out_of_time_exits_with_one(remit: CommandLine) -> None:
+    done = remit("run", "--timeout", "1", "sleep 60")
+    assert (done.returncode, "TIMEOUT" in done.stderr) == (1, True)
+
+
+def test_output_is_shown_while_the_task_goes_on(remit: CommandLine) -> None:
+    with remit.start("run", "echo first; until [ -e go ]; do sleep 0.05; done; echo last") as run:
+        task_id = run.expect(r"task (\S+)")[1]
+        run.expect(r"\nfirst\n")
+        Path(remit.home, "workspaces", task_id, "go").touch()
+        run.expect(r"last\n")
+        assert run.end() == 0
+
+
+def test_variables_reach_the_task(remit: CommandLine) -> None:
+    assert remit("run", "--env", "A=1", "--env", "B=x=y", "echo $A $B").stdout == "1 x=y\n"
+
+
+def test_a_file_from_anywhere_is_uploaded_under_its_name(remit: CommandLine, tmp_path: Path) -> None:
+    (tmp_path / "note.txt").write_text("hello")
+    assert remit("run", "--file", f"{tmp_path}/note.txt", "cat uploads/note.txt").stdout == "hello"
+
+
+def test_a_file_can_be_given_another_name(remit: CommandLine, project: Path) -> None:
+    (project / "note.txt").write_text("hello")
+    assert remit("run", "--file", "note.txt:other/name.txt", "cat uploads/other/name.txt").stdout == "hello"
+
+
+def test_a_colon_in_the_name_of_a_file_that_exists_is_a_part_of_it(remit: CommandLine, project: Path) -> None:
+    (project / "a:b").write_text("hello")
+    assert remit("run", "--file", "a:b", "cat uploads/a:b").stdout == "hello"
+
+
+def test_a_file_too_large_to_be_sent_is_read_where_it_lies(remit: CommandLine, project: Path) -> None:
+    (project / "large").write_bytes(bytes(9 * 1024**2))
+    assert remit("run", "--file", "large", "wc -c < uploads/large").stdout == f"{9 * 1024**2}\n"
+
+
+def test_a_file_that_is_not_there_is_named(remit: CommandLine) -> None:
+    done = remit("run", "--file", "nowhere.txt", "true")
+    assert (done.returncode, done.stderr) == (
+        1,
+        "remit: VALIDATION_ERROR: file nowhere.txt: No such file or directory\n",
+    )
+
+
+def test_a_secret_is_taken_from_the_variable_of_its_name(remit: CommandLine) -> None:
+    done = remit(
+        "run", "--secret", "TOKEN", 'test "$TOKEN" = "$EXPECTED$REST" && echo $TOKEN', *_halves(), TOKEN=SECRET
+    )
+    assert (done.returncode, done.stdout) == (0, "[secret TOKEN]\n")
+
+
+def _halves() -> list[str]:
+    """The secret as two variables, since a variable that contains all of it is refused."""
+    return ["--env", f"EXPECTED={SECRET[:9]}", "--env", f"REST={SECRET[9:]}"]
+
+
+def test_a_secret_without_a_variable_is_asked_for_and_not_shown(remit: CommandLine) -> None:
+    message = 'test "$TOKEN" = "$EXPECTED$REST" && echo it is right'
+    with remit.at_terminal("run", "--secret", "TOKEN", message, *_halves()) as run:
+        run.expect("value of the secret TOKEN: ")
+        run.type(f"{SECRET}\n")
+        assert SECRET not in run.expect(r"(?s).*it is right\r\n")[0]
+
+
+def test_a_secret_without_a_variable_or_a_terminal_is_refused(remit: CommandLine) -> None:
+    done = remit("run", "--secret", "TOKEN", "true")
+    assert done.returncode == 1
+    assert "put its value into the environment variable TOKEN" in done.stderr
+
+
+def test_a_secret_value_on_the_command_line_is_refused_without_repeating_it(remit: CommandLine) -> None:
+    done = remit("run", "--secret", f"TOKEN={SECRET}", "true")
+    assert (done.returncode, SECRET in done.stderr) == (2, False)
+
+
+def test_a_detached_task_prints_its_id_alone(remit: CommandLine) -> None:
+    assert re.fullmatch(r"[0-9a-f-]{36}\n", remit("run", "--detach", "true").stdout)
+
+
+def test_a_detached_task_can_be_watched_from_its_start(remit: CommandLine) -> None:
+    task_id = remit.detached("echo one; sleep 0.2; echo two")
+    assert remit("watch", task_id).stdout == "one\ntwo\n"
+
+
+def test_with_json_the_task_is_the_only_output(remit: CommandLine) -> None:
+    task = remit.json("run", "echo hello")
+    assert (task["status"], task["output"]["content"]) == ("completed", "hello\n")
+
+
+def test_a_follow_up_shows_only_what_is_new(remit: CommandLine) -> None:
+    task_id = remit.json("run", "echo old")["id"]
+    assert remit("send", task_id, "echo new").stdout == "new\n"
+
+
+def test_a_follow_up_brings_a_secret_again(remit: CommandLine) -> None:
+    task_id = remit("run", "--detach", "--secret", "TOKEN", "true", TOKEN=SECRET).stdout.strip()
+    remit("watch", task_id)
+    assert "SECRETS_LOST" in remit("send", task_id, "true").stderr
+    assert remit("send", task_id, "--secret", "TOKEN", "echo $TOKEN", TOKEN=SECRET).stdout == "[secret TOKEN]\n"
+
+
+def test_secrets_that_a_killed_server_lost_are_asked_for_and_brought(own_remit: CommandLine) -> None:
+    message = "echo $TOKEN"
+    task_id = own_remit("run", "--detach", "--ask", "--secret", "TOKEN", message, TOKEN=SECRET).stdout.strip()
+    own_remit.waiting_call(task_id)
+    end(servers(own_remit.home)[0], signal.SIGKILL)
+    own_remit("approve", task_id)
+    with own_remit.start("watch", task_id) as watch:
+        watch.expect(f"remit: the server has lost the task's secrets: remit send {task_id} --secret TOKEN\n")
+        assert own_remit("send", task_id, "--secret", "TOKEN", TOKEN=SECRET).stdout == "[secret TOKEN]\n"
+        assert watch.end() == 0
+
+
+def test_ctrl_c_cancels_the_task_of_a_run(remit: CommandLine) -> None:
+    with remit.at_terminal("run", "echo working; sleep 60") as run:
+        task_id = run.expect(r"task (\S+)\r")[1]
+        run.expect(r"\nworking\r\n")
+        run.type("\x03")
+        assert run.end() == 130
+    assert remit.json("show", task_id)["status"] == "cancelled"
+
+
+def test_ctrl_c_leaves_the_task_of_a_watch_alone(remit: CommandLine) -> None:
+    task_id = remit.detached("echo working; sleep 60")
+    with remit.at_terminal("watch", task_id) as watch:
+        watch.expect(r"\nworking\r\n")
+        watch.type("\x03")
+        assert watch.end() == 130
+    assert remit.json("show", task_id)["status"] == "running"
+    remit("cancel", task_id)
+
+
+def test_a_reader_that_leaves_ends_the_command_quietly(remit: CommandLine) -> None:
+    nobody_reads, output = os.pipe()
+    os.close(nobody_reads)
+    with open(output, "wb") as stdout:
+        done = remit.run(["list", "--json"], {}, stdout=stdout)
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
+
+
+@pytest.mark.parametrize(
+    ("printed", "shown"),
+    [
+        (r"\033[2J", r"\x1b[2J"),
+        (r"\033]0;title\007", r"\x1b]0;title\x07"),
+        (r"\302\23331m", r"\x9b31m"),
+        (r"\b\b\b", r"\x08\x08\x08"),
+        (r"one\rtwo", r"one\rtwo"),
+        (r"\342\200\256", r"\u202e"),
+    ],
+)
+def test_nothing_in_the_output_is_obeyed_by_a_terminal(remit: CommandLine, printed: str, shown: str) -> None:
+    with remit.at_terminal("run", f"printf '<{printed}>'", NO_COLOR="1") as run:
+        run.end()
+        assert f"\n<{shown}>\r\n" in run.shown
+        assert not CONTROL.search(run.shown.replace("\r\n", "\n"))
+
+
+def test_output_into_a_pipe_is_passed_on_as_it_is(remit: CommandLine) -> None:
+    assert remit("run", r"printf '\033[2J'").stdout == "\x1b[2J"
+
+
+def test_a_killed_server_is_reported_as_gone(own_remit: CommandLine) -> None:
+    with own_remit.start("run", "echo working; sleep 60") as run:
+        run.expect("\nworking\n")
+        end(servers(own_remit.home)[0], signal.SIGKILL)
+        run.expect("INTERRUPTED: the server went away")
+        assert run.end() == 1

@@ -1,0 +1,172 @@
+"""Running commands in a tier: here where this process may, else in a process of an ordinary user.
+
+As a program it is that process: it takes a request as JSON, and tells what happens as lines of JSON.
+"""
+
+import json
+import os
+import site
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import anyio
+import pytest
+
+from server.errors import RemitError
+from server.runner.policy import Command, Exit, Limits, SandboxPolicy
+from server.runner.process import ProcessMark
+from server.runner.sandbox import Sandbox, Wanted, find_sandbox
+
+NOBODY = 65534
+REPOSITORY = Path(__file__).parents[2]
+
+_found: dict[Wanted, Sandbox] = {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """A command, its tier and its policy, as JSON can carry them."""
+
+    tier: Wanted
+    argv: tuple[str, ...]
+    workspace: str
+    env: dict[str, str] = field(default_factory=dict)
+    readable: tuple[str, ...] = ()
+    network: Literal["none", "full"] = "none"
+    limits: dict[str, int] = field(default_factory=dict)
+
+    def command(self) -> Command:
+        return Command(argv=tuple(self.argv), env=self.env)
+
+    def policy(self) -> SandboxPolicy:
+        return SandboxPolicy(
+            workspace=Path(self.workspace),
+            readable=tuple(map(Path, self.readable)),
+            network=self.network,
+            limits=Limits(**self.limits),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ran:
+    """How a command ended, and all it said."""
+
+    status: int
+    seconds: float
+    limit: str | None
+    output: str
+
+
+async def sandbox_of(tier: Wanted) -> Sandbox:
+    if tier not in _found:
+        _found[tier] = await find_sandbox(tier)
+    return _found[tier]
+
+
+async def perform(request: Request, output: Callable[[bytes], Awaitable[None]]) -> Exit:
+    """Run it in this process."""
+
+    async def started(mark: ProcessMark) -> None:
+        assert mark.is_alive()
+
+    sandbox = await sandbox_of(request.tier)
+    return await sandbox.run(request.command(), request.policy(), started=started, output=output)
+
+
+async def run(request: Request, *, unprivileged: bool = False) -> Ran:
+    """Run it to its end: here, or as an ordinary user where the tier, or the caller, asks for one."""
+    said = bytearray()
+
+    async def output(chunk: bytes) -> None:
+        said.extend(chunk)
+
+    if (unprivileged or request.tier == "landlock") and os.geteuid() == 0:
+        return await _run_elsewhere(request)
+    ended = await perform(request, output)
+    return Ran(**asdict(ended), output=said.decode(errors="replace"))
+
+
+async def _run_elsewhere(request: Request) -> Ran:
+    done = await anyio.run_process(
+        elsewhere(request, unprivileged=True), env=surroundings(), cwd=REPOSITORY, check=False
+    )
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert lines, done.stderr.decode()
+    *said, last = lines
+    assert "exit" in last, last
+    return Ran(**last["exit"], output="".join(line.get("output", "") for line in said))
+
+
+def elsewhere(request: Request, *, unprivileged: bool) -> list[str]:
+    """The command line of this program, as this user or as an ordinary one."""
+    python = unprivileged_python() if unprivileged else (sys.executable,)
+    return [*python, "-m", "tests.runner.commands", json.dumps(asdict(request))]
+
+
+@cache
+def unprivileged_python() -> tuple[str, ...]:
+    """A Python that runs as an ordinary user and can import us; the test is skipped where there is none."""
+    if os.geteuid() != 0:
+        return (sys.executable,)
+    prefix = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
+    for python in (sys.executable, "/usr/bin/python3"):
+        tried = subprocess.run(
+            (*prefix, python, "-c", "import anyio, server.runner.sandbox"),
+            env=surroundings(),
+            cwd=REPOSITORY,
+            capture_output=True,
+            check=False,
+        )
+        if tried.returncode == 0:
+            return (*prefix, python)
+    pytest.skip("no Python here can be run by an ordinary user")
+
+
+def surroundings() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": os.pathsep.join((str(REPOSITORY), *site.getsitepackages()))}
+
+
+def processes_with(token: str) -> list[int]:
+    """The processes whose command line has that text in it, this one apart."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and entry.name != str(os.getpid()):
+            try:
+                command = (entry / "cmdline").read_bytes()
+            except OSError:
+                continue  # it ended meanwhile
+            if token.encode() in command:
+                found.append(int(entry.name))
+    return found
+
+
+async def until(condition: Callable[[], object], seconds: float = 10) -> None:
+    """Wait until it is so; fail if it is not by then."""
+    with anyio.fail_after(seconds):
+        while not condition():  # noqa: ASYNC110 - other processes set no event
+            await anyio.sleep(0.01)
+
+
+def _tell(**event: Any) -> None:
+    print(json.dumps(event), flush=True)
+
+
+async def _main(request: Request) -> None:
+    async def output(chunk: bytes) -> None:
+        _tell(output=chunk.decode(errors="replace"))
+
+    await sandbox_of(request.tier)
+    _tell(event="found")
+    try:
+        _tell(exit=asdict(await perform(request, output)))
+    except RemitError as error:
+        _tell(error={"code": error.code, "message": error.message, "details": error.details})
+
+
+if __name__ == "__main__":
+    anyio.run(_main, Request(**json.loads(sys.argv[1])))

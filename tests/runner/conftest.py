@@ -1,0 +1,49 @@
+"""A workspace that an ordinary user may write to, and the tiers this machine has."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from server.runner import landlock
+from server.runner.sandbox import Name
+from tests.runner.commands import processes_with, unprivileged_python
+
+
+@pytest.fixture
+def workspace() -> Iterator[Path]:
+    """A folder that an ordinary user may enter, unlike pytest's own; nothing that names it may be left running."""
+    with TemporaryDirectory(prefix="remit-test-") as name:
+        folder = Path(name, "workspace")
+        folder.mkdir()
+        Path(name).chmod(0o755)
+        folder.chmod(0o777)
+        yield folder
+        assert not processes_with(name)
+
+
+def _needs(tier: Name) -> None:
+    if tier == "namespaces" and shutil.which("bwrap") is None:
+        pytest.skip("bubblewrap is not installed")
+    if tier == "landlock" and landlock.abi() < landlock.OLDEST_ABI:
+        pytest.skip("this kernel has no Landlock that holds")
+    if tier == "landlock":
+        unprivileged_python()
+
+
+@pytest.fixture(params=["namespaces", "landlock", "off"])
+def tier(request: pytest.FixtureRequest) -> Name:
+    """Each tier, the one that confines nothing included."""
+    name: Name = request.param
+    _needs(name)
+    return name
+
+
+@pytest.fixture(params=["namespaces", "landlock"])
+def confining(request: pytest.FixtureRequest) -> Name:
+    """Each tier that confines."""
+    name: Name = request.param
+    _needs(name)
+    return name

@@ -1,0 +1,73 @@
+"""No way out: each is shown to be open without a sandbox, and closed within one."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from server.runner.interpreter import find_interpreter
+from server.runner.sandbox import Name
+from tests.runner.commands import REPOSITORY, Request, run, surroundings, unprivileged_python
+from tests.runner.escapes import WAYS
+
+SOURCE = Path(__file__).with_name("escapes.py").read_text()
+
+# What the landlock tier publishes as its gaps.
+OPEN_IN_LANDLOCK = {"change_a_mode", "look_up_a_file", "see_a_process"}
+
+_open: dict[tuple[Name, Name], set[str]] = {}
+
+
+@contextmanager
+def outside(folder: Path, tier: Name) -> Iterator[list[str]]:
+    """A program to be left alone, of the same user as the commands of that tier; its numbers."""
+    python = unprivileged_python() if tier == "landlock" else (sys.executable,)
+    with subprocess.Popen(
+        (*python, "-m", "tests.runner.outside", folder, *WAYS),
+        cwd=REPOSITORY,
+        env=surroundings(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout
+        yield process.stdout.readline().split()
+
+
+async def open_ways(tier: Name, within: Name) -> set[str]:
+    """Which ways are open to the user of `tier`, in that tier or in another."""
+    if (tier, within) not in _open:
+        _open[tier, within] = await _try(tier, within)
+    return _open[tier, within]
+
+
+async def _try(tier: Name, within: Name) -> set[str]:
+    interpreter = await find_interpreter()
+    with TemporaryDirectory(prefix="remit-test-") as name:
+        os.chmod(name, 0o777)
+        folder, workspace = Path(name, "outside"), Path(name, "workspace")
+        os.mkdir(workspace)
+        os.chmod(workspace, 0o777)
+        with outside(folder, tier) as numbers:
+            request = Request(
+                tier=within,
+                argv=(*interpreter.command("-c"), SOURCE, str(folder), *numbers),
+                workspace=str(workspace),
+                readable=tuple(map(str, interpreter.folders)),
+            )
+            ran = await run(request, unprivileged=tier == "landlock")
+    assert ran.status == 0, ran.output
+    return set(ran.output.split())
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_there_is_no_way_to(way: str, confining: Name) -> None:
+    if way not in await open_ways(confining, "off"):
+        pytest.skip("this machine closes it without a sandbox as well")
+    published = OPEN_IN_LANDLOCK if confining == "landlock" else set()
+    assert (way in await open_ways(confining, confining)) == (way in published)
