@@ -1,9 +1,7 @@
 """`remit demo`: what remit does, shown once through, by a real MCP client in a folder that is removed at the end."""
 
 import os
-import select
 import sys
-from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -12,11 +10,10 @@ import anyio
 from mcp import Client, StdioServerParameters
 
 import remit
+from server.cli.server import end
 from server.cli.text import Screen, age, harmless
 from server.errors import Code, RemitError
-from server.hello import reach
 from server.places import Places
-from server.start import PATIENCE, Deadline
 
 UNAVAILABLE = 2  # exit status where no task can be sandboxed
 IDLE_EXIT = 20  # seconds: should this process be killed, its server does not stay for long
@@ -47,7 +44,7 @@ def main() -> int:
         except BaseExceptionGroup as group:  # the SDK's client wraps what ends it, once for each of its layers
             raise _innermost(group) from None
         finally:
-            _stop(places)
+            end(places, force=True)
     screen.print(screen.paint("The private server is stopped, and its folder removed.", "bold"))
     return status
 
@@ -148,16 +145,3 @@ async def _call(window: Client, tool: str, **arguments: Any) -> dict[str, Any]:
 
 def _innermost(error: BaseException) -> BaseException:
     return _innermost(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
-
-
-def _stop(places: Places) -> None:
-    """End the private server, if it runs, and wait until its process is gone."""
-    with Deadline(PATIENCE, f"the demo's server does not end; it does by itself when it is idle for {IDLE_EXIT} s"):
-        link = reach(places, "stop", "terminal", force=True)
-        if link is None:
-            return
-        link.close()
-        with suppress(ProcessLookupError):
-            process = os.pidfd_open(link.greeting.pid)
-            select.select([process], [], [])
-            os.close(process)

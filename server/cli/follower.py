@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from typing import TYPE_CHECKING, Any
 
 from server.cli.answers import note
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from server.tasks.views import EventView, PendingApprovalView, TaskView
 
 WAIT = 45  # seconds: the longest that get_task waits
-RECHECK = 0.5  # seconds; get_task does not wait where a task waits for someone
 
 
 class Follower:
@@ -68,16 +66,15 @@ class Follower:
 
     def _attend(self, task: TaskView) -> None:
         """Have decided what waits; nothing may be left to do but to wait for others."""
-        calls = [call for call in task.get("pendingApprovals", []) if call["callId"] not in self._settled]
-        for call in calls:
+        for call in task.get("pendingApprovals", []):
+            if call["callId"] in self._settled:
+                continue
             self._out.end_line()
             self._settled.add(call["callId"])
             self._decide(call)
         if task["status"] == "blocked" and "blocked" not in self._settled:
             self._settled.add("blocked")
             note(_blocked(task))
-        if not calls and task["status"] not in {"pending", "running"}:
-            time.sleep(RECHECK)
 
     def _decide(self, call: PendingApprovalView) -> None:
         with open_terminal() as terminal:

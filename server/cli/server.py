@@ -34,7 +34,7 @@ def stop(force: bool, json: bool) -> int:
     """End the server and wait until it is gone; 1 if it refused, because it is busy and `force` was not given."""
     places = find_places()
     try:
-        greeting = _end(places, force)
+        greeting = end(places, force=force)
     except RemitError as error:
         if json:
             print(jsonlib.dumps({"error": {"code": error.code, "message": error.message}}))
@@ -49,7 +49,12 @@ def stop(force: bool, json: bool) -> int:
     return 0
 
 
-def _end(places: Places, force: bool) -> Greeting | None:
+def end(places: Places, *, force: bool) -> Greeting | None:
+    """End the server and wait until its process is gone; return what it said of itself, None if there was none.
+
+    Raises:
+        RemitError: `CONFLICT`, if it is busy and `force` was not given; `TIMEOUT`, if it does not end.
+    """
     with Deadline(PATIENCE, f"the server was asked to end {PATIENCE:.0f} s ago and is still there"):
         link = reach(places, "stop", "terminal", force=force)
         if link is None:

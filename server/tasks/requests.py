@@ -166,7 +166,7 @@ class GetTask(Request):
     wait_seconds: float = Field(0, ge=0, le=MAX_WAIT_SECONDS, description="wait for a change")
     max_chars: int = Field(20_000, ge=200, le=1_000_000, description="bounds long text")
     include: list[Literal["messages", "events"]] = Field(default_factory=list)
-    after_event: int | None = Field(None, ge=0, description="only later events; ends a wait at the first")
+    after_event: int | None = Field(None, ge=0, description="only later events; a wait is for the first of them")
 
 
 class ApproveToolCall(Request):

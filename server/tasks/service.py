@@ -314,15 +314,21 @@ class Tasks:
             await to_thread.run_sync(add)
 
     async def _wait(self, caller: Caller, request: GetTask) -> None:
-        """Until the task changes its status, needs someone, or has an event the reader does not know."""
+        """Until something has happened, at most as long as was asked for.
+
+        For a reader of events that is the first it does not know; for others a change of the status, or a task that
+        needs someone. A task that has ended is not waited for.
+        """
         first = await self._store.task(caller.principal, request.id)
         with anyio.move_on_after(request.wait_seconds):
             while True:
                 change = self._store.changes.expect(request.id)
                 task = await self._store.task(caller.principal, request.id)
-                if task.status not in _GOES_ON or task.status is not first.status:
-                    return
-                if request.after_event is not None and task.last_event > request.after_event:
+                if request.after_event is None:
+                    happened = task.status not in _GOES_ON or task.status is not first.status
+                else:
+                    happened = task.status in ENDED or task.last_event > request.after_event
+                if happened:
                     return
                 await change.wait()
 

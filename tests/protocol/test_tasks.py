@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import anyio
 import pytest
 
 from tests.servers import Host
@@ -137,6 +138,15 @@ async def test_a_wait_ends_at_the_first_event_the_reader_does_not_know(host: Hos
         texts += "".join(event["data"].get("text", "") for event in task["events"])
         seen = task["lastEvent"]
     assert (await host.call("cancel_task", id=task_id))["status"] == "cancelled"
+
+
+async def test_a_reader_of_events_waits_for_the_next_while_a_task_waits_for_approval(host: Host) -> None:
+    task_id, call_id = await host.waiting("true")
+    seen = (await host.call("get_task", id=task_id))["lastEvent"]
+    async with anyio.create_task_group() as group:
+        group.start_soon(host.decide, task_id, call_id, "proceed_once")
+        task = await host.call("get_task", id=task_id, waitSeconds=20, include=["events"], afterEvent=seen)
+    assert task["events"][0]["data"]["outcome"] == "proceed_once"
 
 
 async def test_every_later_event_comes_once_and_in_order(host: Host) -> None:

@@ -1,0 +1,90 @@
+"""What a task's commands may reach and use: the operator's settings, lowered by what the task itself asks for."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from server.config import MIB, AgentSettings, LimitSettings, Settings
+from server.errors import Code, RemitError
+from server.runner.policy import Limits, SandboxPolicy
+from server.runner.sandbox import Sandbox
+
+# The task's names for limits, and the operator's, with what one of the task's units is of the operator's.
+_LIMITS = {
+    "memoryMb": ("memory", MIB),
+    "processes": ("processes", 1),
+    "openFiles": ("open_files", 1),
+    "fileMb": ("file_size", MIB),
+    "tmpMb": ("tmp_size", MIB),
+    "workspaceMb": ("workspace_size", MIB),
+    "cpuSeconds": ("cpu_seconds", 1),
+}
+
+
+def policy(settings: Settings, agent_id: str, demands: Mapping[str, Any] | None, workspace: Path) -> SandboxPolicy:
+    """The policy of a task's commands."""
+    agent = _agent(settings, agent_id)
+    asked = demands or {}
+    limits = _lowered(_granted(settings, agent), asked.get("limits", {}))
+    return SandboxPolicy(
+        workspace=workspace,
+        readable=agent.readable,
+        network="none" if asked.get("require", {}).get("network") == "none" else agent.network,
+        limits=Limits(
+            memory_bytes=limits.memory,
+            processes=limits.processes,
+            open_files=limits.open_files,
+            file_bytes=limits.file_size,
+            tmp_bytes=limits.tmp_size,
+            workspace_bytes=limits.workspace_size,
+            cpu_seconds=limits.cpu_seconds,
+        ),
+    )
+
+
+def check(settings: Settings, agent_id: str, sandbox: Sandbox, demands: Mapping[str, Any] | None) -> None:
+    """Refuse what the operator does not grant, and what this machine's sandbox does not hold.
+
+    Raises RemitError: LIMIT_EXCEEDED naming the field, or SANDBOX_UNAVAILABLE with `missing` in its details.
+    """
+    asked = demands or {}
+    _lowered(_granted(settings, _agent(settings, agent_id)), asked.get("limits", {}))
+    require = asked.get("require", {})
+    missing = []
+    if require.get("tier") == "namespaces" and sandbox.tier != "namespaces":
+        missing.append("tier: namespaces")
+    if require.get("network") == "none" and sandbox.tier == "off":
+        missing.append("network: none")
+    if missing:
+        raise RemitError(
+            Code.SANDBOX_UNAVAILABLE,
+            f"this server's sandbox ({sandbox.tier}) does not hold what the task requires: {', '.join(missing)}",
+            missing=missing,
+            tier=sandbox.tier,
+        )
+
+
+def _agent(settings: Settings, agent_id: str) -> AgentSettings:
+    return settings.agents.get(agent_id) or AgentSettings()
+
+
+def _granted(settings: Settings, agent: AgentSettings) -> LimitSettings:
+    """The limits for all, with those the agent has of its own."""
+    own = agent.limits.model_dump(exclude_unset=True) if agent.limits else {}
+    return settings.limits.model_copy(update=own)
+
+
+def _lowered(granted: LimitSettings, asked: Mapping[str, int]) -> LimitSettings:
+    lower = {}
+    for name, number in asked.items():
+        setting, unit = _LIMITS[name]
+        most = getattr(granted, setting)
+        if number * unit > most:
+            raise RemitError(
+                Code.LIMIT_EXCEEDED,
+                f"limits.{name}: the operator grants at most {most // unit}",
+                field=f"limits.{name}",
+                most=most // unit,
+            )
+        lower[setting] = number * unit
+    return granted.model_copy(update=lower)
