@@ -14,11 +14,14 @@ import anyio
 from server.errors import Code, RemitError
 from server.runner import landlock, seccomp, system
 from server.runner.interpreter import Interpreter
+from server.runner.network.gateway import NAMES_GAP, Gateway
 from server.runner.plan import LAUNCHER, Confinement
 from server.runner.policy import SandboxPolicy
 
 HOME = Path("/home/task")
 TEMPORARY = Path("/tmp")  # noqa: S108 - the command's own
+
+_PROXY_PORT = 3128  # where most proxies listen; in a network of the command's own it is always free
 
 _LAUNCHER_INSIDE = Path("/run/launcher.py")
 _SKELETON = Path(__file__).parent / "skeleton"  # accounts and names as they look from inside
@@ -34,6 +37,7 @@ _GAPS = (
     "Memory, processes and processor time of the whole tree are looked at once a second; a burst in between can "
     "exceed them.",
     "With network = full the command reaches everything this machine can, its own local services included.",
+    NAMES_GAP,
 )
 _ROOT_GAPS = (
     "As root the number of processes is held by looking alone, since the kernel does not count root's.",
@@ -87,8 +91,9 @@ class Namespaces:
             home=HOME,
             temporary=TEMPORARY,
             neighbours=0,
-            ruleset=landlock.ruleset(self.landlock_abi, granted, tcp=True),
-            program=seccomp.program(seccomp.EVERY_FAMILY, shares_host=False),
+            ruleset=landlock.ruleset(self.landlock_abi, granted, ports=None),
+            program=seccomp.program(seccomp.families(*seccomp.EVERY_FAMILY), shares_host=False),
+            gateway=None if policy.hosts is None else Gateway(port=_PROXY_PORT),
         )
 
     def _sharing(self, policy: SandboxPolicy) -> Iterator[str]:
@@ -127,10 +132,17 @@ def _system(policy: SandboxPolicy) -> Iterator[str]:
 
 
 def _given(policy: SandboxPolicy) -> Iterator[str]:
-    """The policy's own paths, the outer ones first, so that what lies in another is mounted upon it."""
-    paths = [(path, "--ro-bind") for path in policy.readable] + [(policy.workspace, "--bind")]
-    for path, option in sorted(paths, key=lambda pair: len(pair[0].parts)):
-        yield from (option, str(path), str(path))
+    """The policy's own paths, the outer ones first, so that what lies in another is mounted upon it.
+
+    A folder of the workspace with something read-only in it is mounted upon itself: then it cannot be moved away to
+    make room for another.
+    """
+    options = {policy.workspace: "--bind"}
+    for path in policy.readable:
+        options |= {folder: "--bind" for folder in path.parents if folder.is_relative_to(policy.workspace)}
+    options |= dict.fromkeys(policy.readable, "--ro-bind")
+    for path in sorted(options, key=lambda path: len(path.parts)):
+        yield from (options[path], str(path), str(path))
 
 
 _ADVICE = (

@@ -12,6 +12,9 @@ from pathlib import Path
 OLDEST_ABI = 3
 """Linux 6.2. Before it, files outside could be emptied: truncating was not among the rights."""
 
+NETWORK_ABI = 4
+"""Linux 6.7, the first that knows the ports of TCP."""
+
 SCOPES_ABI = 6
 """Linux 6.12, the first that keeps signals and abstract sockets within the domain."""
 
@@ -44,32 +47,35 @@ _USE = Right.READ_FILE | Right.WRITE_FILE | Right.IOCTL_DEV
 _READ = Right.EXECUTE | Right.READ_FILE | Right.READ_DIR
 _WRITE = _EVERY & ~(Right.MAKE_CHAR | Right.MAKE_BLOCK | Right.IOCTL_DEV)
 
+_CONNECT_TCP = 1 << 1
 _EVERY_NETWORK_RIGHT = 0b11  # bind and connect over TCP
 _EVERY_SCOPE = 0b11  # abstract sockets and signals
 
 
 @dataclass(frozen=True, slots=True)
 class Ruleset:
-    """What a domain handles, all of which is denied, and what it grants beneath each path."""
+    """What a domain handles, all of which is denied, and what it grants beneath each path and on each port."""
 
     abi: int
     grants: tuple[tuple[Path, Right], ...]
-    tcp: bool
-    """Whether TCP stays open."""
+    ports: tuple[int, ...] | None
+    """The ports it may connect to over TCP; None where that stays open."""
 
     def records(self) -> Iterator[tuple[str, str]]:
         """The launcher's records: what is handled, then the grants."""
         handled = _handled(self.abi)
-        network = _EVERY_NETWORK_RIGHT if self.abi >= 4 and not self.tcp else 0
+        network = _EVERY_NETWORK_RIGHT if self.abi >= NETWORK_ABI and self.ports is not None else 0
         scopes = _EVERY_SCOPE if self.abi >= SCOPES_ABI else 0
         yield "ruleset", f"{int(handled)} {network} {scopes}"
         for path, rights in self.grants:
             yield "rule", f"{int(rights & handled)} {path}"
+        for port in self.ports or ():
+            yield "port", f"{_CONNECT_TCP} {port}"
 
 
-def ruleset(abi: int, granted: tuple[tuple[Path, Right], ...], *, tcp: bool) -> Ruleset | None:
+def ruleset(abi: int, granted: tuple[tuple[Path, Right], ...], *, ports: tuple[int, ...] | None) -> Ruleset | None:
     """A ruleset for this kernel; None where its Landlock is too old to be relied upon."""
-    return Ruleset(abi, granted, tcp) if abi >= OLDEST_ABI else None
+    return Ruleset(abi, granted, ports) if abi >= OLDEST_ABI else None
 
 
 def grants(*, read: Iterable[Path], write: Iterable[Path], use: Iterable[Path]) -> tuple[tuple[Path, Right], ...]:

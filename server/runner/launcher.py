@@ -8,7 +8,8 @@ pays for it. It speaks with the server over stdin and stdout and no other descri
     launcher  "go\\n"             everything after it is the command's own output
          or   "error: why\\n"     and it exits
 
-The server keeps stdin open. If it ends before the plan is whole, the server is gone, and nothing is started.
+If the plan says `listen`, the launcher hands out the socket over stdin before it says go. The server keeps stdin open;
+if it ends before the plan is whole, the server is gone, and nothing is started.
 """
 
 import ctypes
@@ -19,7 +20,7 @@ import struct
 PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS = 22, 38
 SECCOMP_MODE_FILTER = 2
 LANDLOCK_CREATE_RULESET, LANDLOCK_ADD_RULE, LANDLOCK_RESTRICT_SELF = 444, 445, 446
-LANDLOCK_RULE_PATH_BENEATH = 1
+LANDLOCK_RULE_PATH_BENEATH, LANDLOCK_RULE_NET_PORT = 1, 2
 LANDLOCK_FILE_RIGHTS = 1 << 0 | 1 << 1 | 1 << 2 | 1 << 14 | 1 << 15  # execute, write, read, truncate, ioctl
 
 # Python ignores them, and what it executes would go on doing so: pipelines would not end, and limits not be told.
@@ -34,9 +35,11 @@ libc = ctypes.CDLL(None, use_errno=True)
 
 def main() -> None:
     os.write(1, b"ready\n")
-    plan = read_plan()
+    data = receive()
     try:
+        plan = parse(data)
         os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+        hand_out_listener(plan)
         os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
         os.closerange(3, 4)
         for step in (restore_signals, be_modest, limit, confine, filter_calls):
@@ -54,19 +57,39 @@ def failed(error: Exception) -> int:
     return 1
 
 
-def read_plan() -> dict[str, list[bytes]]:
-    """Read the records from stdin until the last; exit quietly if the server ended before."""
+def receive() -> bytes:
+    """Read the plan from stdin; exit quietly if the server ended before it was whole."""
     data = b""
     while not data.endswith(b"\0end\0"):
         chunk = os.read(0, 65536)
         if not chunk:
             os._exit(1)
         data += chunk
+    return data
+
+
+def parse(data: bytes) -> dict[str, list[bytes]]:
+    """The values of each kind of record, in order."""
     plan: dict[str, list[bytes]] = {}
     for record in data.split(b"\0")[:-2]:
         kind, _, value = record.partition(b" ")
         plan.setdefault(kind.decode(), []).append(value)
     return plan
+
+
+def hand_out_listener(plan: dict[str, list[bytes]]) -> None:
+    """Listen where the command will look for its proxy; whoever has the socket serves the network it was made in."""
+    for record in plan.get("listen", ()):
+        import _socket  # half of the module socket, whose other half takes 5 ms to import
+
+        port, backlog = map(int, record.split())
+        listener, server = _socket.socket(), _socket.socket(fileno=0)
+        listener.bind(("127.0.0.1", port))
+        listener.listen(backlog)
+        descriptor = struct.pack("@i", listener.fileno())
+        server.sendmsg([b"\0"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, descriptor)])
+        server.detach()
+        listener.close()
 
 
 def be_modest(_: dict[str, list[bytes]]) -> None:
@@ -93,7 +116,7 @@ def limit(plan: dict[str, list[bytes]]) -> None:
 
 
 def confine(plan: dict[str, list[bytes]]) -> None:
-    """Enter a Landlock domain: `ruleset` names the rights it handles, `rule` what is granted beneath a path."""
+    """Enter a Landlock domain: `ruleset` is the rights it handles, `rule` grants some beneath a path, `port` on one."""
     prctl(PR_SET_NO_NEW_PRIVS, 1)
     for record in plan.get("ruleset", ()):
         attributes = struct.pack("=QQQ", *map(int, record.split()))
@@ -101,6 +124,9 @@ def confine(plan: dict[str, list[bytes]]) -> None:
         for rule in plan.get("rule", ()):
             rights, _, path = rule.partition(b" ")
             grant(ruleset, int(rights), path)
+        for rule in plan.get("port", ()):
+            attributes = struct.pack("=QQ", *map(int, rule.split()))
+            syscall(LANDLOCK_ADD_RULE, ruleset, LANDLOCK_RULE_NET_PORT, attributes, 0)
         syscall(LANDLOCK_RESTRICT_SELF, ruleset, 0)
         os.close(ruleset)
 

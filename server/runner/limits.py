@@ -33,6 +33,11 @@ def too_many_processes(limits: Limits) -> str:
     return f"the limit of {limits.processes} processes"
 
 
+def too_large_a_workspace(limits: Limits) -> str:
+    """That limit, in words for a person."""
+    return f"the workspace size limit of {limits.workspace_bytes // MIB} MiB"
+
+
 # Fields of /proc/PID/stat, counted from the third.
 def _threads(processes: tree.Processes) -> int:
     return sum(int(fields[17]) for fields in processes.values())

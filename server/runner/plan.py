@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from server.runner.landlock import Ruleset
+from server.runner.network.gateway import BACKLOG, Gateway
 from server.runner.policy import Command, Limits, SandboxPolicy
 from server.runner.system import SEARCH_PATH
 
@@ -23,6 +24,9 @@ class Confinement:
     ruleset: Ruleset | None
     program: bytes | None
     """A system call filter, as BPF."""
+
+    gateway: Gateway | None = None
+    """Where the command finds its proxy, if it may reach hosts by name."""
 
 
 def encode(command: Command, policy: SandboxPolicy, confinement: Confinement) -> bytes:
@@ -43,6 +47,7 @@ def _environment(command: Command, confinement: Confinement) -> Iterator[tuple[s
         "LANG": "C.UTF-8",
         "PATH": SEARCH_PATH,
         "TMPDIR": str(confinement.temporary),
+        **(confinement.gateway.environment() if confinement.gateway else {}),
     }
     for name, value in {**defaults, **command.env}.items():
         yield "env", f"{name}={value}"
@@ -65,3 +70,5 @@ def _confinement(confinement: Confinement) -> Iterator[tuple[str, str]]:
         yield from confinement.ruleset.records()
     if confinement.program:
         yield "seccomp", confinement.program.hex()
+    if confinement.gateway and confinement.gateway.listener is None:
+        yield "listen", f"{confinement.gateway.port} {BACKLOG}"

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from server.errors import Code, RemitError
+from server.runner.network.hosts import HostRule
 
 MIB = 1024**2
 GIB = 1024**3
@@ -51,11 +52,19 @@ class SandboxPolicy:
     readable: tuple[Path, ...] = ()
     """Further files and folders it may read, at the same path. One that lies in the workspace is read-only there."""
 
-    network: Literal["none", "full"] = "none"
+    network: Literal["none", "full"] | tuple[str, ...] = "none"
+    """Nothing, everything this machine can reach, or these hosts, in the words of `HostRule.parse`."""
+
     limits: Limits = field(default_factory=Limits)
 
+    @property
+    def hosts(self) -> tuple[HostRule, ...] | None:
+        """The hosts it may reach, where these are given by name. Raises VALIDATION_ERROR."""
+        return None if isinstance(self.network, str) else tuple(map(HostRule.parse, self.network))
+
     def check(self) -> None:
-        """Raise VALIDATION_ERROR unless every path exists and may be given to a command."""
+        """Raise VALIDATION_ERROR unless every path exists and may be given to a command, and every host is one."""
+        _ = self.hosts
         if not self.workspace.is_dir():
             raise _refused("workspace", self.workspace, "must be an existing folder")
         for name, path in (("workspace", self.workspace), *(("readable", path) for path in self.readable)):

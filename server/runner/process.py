@@ -1,4 +1,4 @@
-"""A process of ours and its two pipes, from the first line it says to the last process beneath it."""
+"""A process of ours, from the first line it says to the last process beneath it."""
 
 import os
 from collections.abc import Sequence
@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 from select import POLLIN, poll
 from signal import SIGKILL, pidfd_send_signal
+from socket import MSG_CMSG_CLOEXEC, recv_fds, socket, socketpair
 from subprocess import PIPE, STDOUT, Popen
 from typing import Self
 
@@ -51,7 +52,7 @@ def _boot_id() -> str:
 
 
 class Subprocess:
-    """A process with two pipes, and whatever it starts.
+    """A process, and whatever it starts; its stdin is a socket, over which it can hand out others, its stdout a pipe.
 
     Popen and waits on descriptors, not asyncio's transport: that one stops reading when nobody takes the output, and
     then does not learn of the end. To be made in a thread that lives on, such as the event loop's: what is to die
@@ -62,12 +63,18 @@ class Subprocess:
     """
 
     def __init__(self, argv: Sequence[str], *, supervised: bool) -> None:
-        self._popen = _start(argv)
-        assert self._popen.stdin
+        self._stdin, its_stdin = socketpair()
+        try:
+            self._popen = _start(argv, its_stdin.fileno())
+        except OSError:
+            self._stdin.close()
+            raise
+        finally:
+            its_stdin.close()
         assert self._popen.stdout
-        self._stdin, self._stdout = self._popen.stdin, self._popen.stdout
-        for pipe in (self._stdin, self._stdout):
-            os.set_blocking(pipe.fileno(), False)
+        self._stdout = self._popen.stdout
+        for end in (self._stdin, self._stdout):
+            os.set_blocking(end.fileno(), False)
         self._supervised = supervised
         self._ended = os.pidfd_open(self._popen.pid)
         self._init: int | None = None
@@ -115,12 +122,17 @@ class Subprocess:
     async def send(self, data: bytes) -> None:
         """Write all of it, or as much as it reads before it ends."""
         rest = memoryview(data)
-        with suppress(BrokenPipeError):
+        with suppress(ConnectionError):
             while rest:
                 try:
-                    rest = rest[os.write(self._stdin.fileno(), rest) :]
+                    rest = rest[self._stdin.send(rest) :]
                 except BlockingIOError:
                     await anyio.wait_writable(self._stdin)
+
+    def receive_socket(self) -> socket:
+        """The socket that it handed out before it said its last word."""
+        _, descriptors, _, _ = recv_fds(self._stdin, 1, 1, MSG_CMSG_CLOEXEC)
+        return socket(fileno=descriptors[0])
 
     def hold(self) -> ProcessMark:
         """Take hold of its namespace's init, whose end is the end of all in it. To be called once it speaks.
@@ -206,12 +218,12 @@ def _await_end(process: int) -> None:
         raise TimeoutError("a process left by a dead server cannot be killed")
 
 
-def _start(argv: Sequence[str]) -> Popen[bytes]:
+def _start(argv: Sequence[str], stdin: int) -> Popen[bytes]:
     """Start it with nothing of ours: not our environment, not our folder, not our session."""
     return Popen(
         argv,
         bufsize=0,
-        stdin=PIPE,
+        stdin=stdin,
         stdout=PIPE,
         stderr=STDOUT,
         env={},

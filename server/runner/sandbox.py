@@ -2,14 +2,14 @@
 
 import platform
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from typing import Any, Literal, Protocol
 
 from server.errors import Code, RemitError
-from server.runner import canary, plan
+from server.runner import canary, plan, seccomp
 from server.runner.attendance import Attendance
 from server.runner.bubblewrap import find_namespaces
-from server.runner.interpreter import Interpreter, find_interpreter
+from server.runner.interpreter import find_interpreter
 from server.runner.plan import Confinement
 from server.runner.policy import Command, Exit, SandboxPolicy
 from server.runner.process import ProcessMark, Subprocess
@@ -17,6 +17,14 @@ from server.runner.supervised import Off, find_landlock
 
 Name = Literal["namespaces", "landlock", "off"]
 Wanted = Literal["auto", "namespaces", "landlock", "off"]
+
+
+Report = Callable[[str, int, str], Awaitable[None]]
+"""Told of a refused host: its name or address, the port, and why."""
+
+
+async def _tell_nobody(host: str, port: int, reason: str) -> None:
+    """For commands without a network by name."""
 
 
 class Tier(Protocol):
@@ -61,16 +69,18 @@ class Sandbox:
         *,
         started: Callable[[ProcessMark], Awaitable[None]],
         output: Callable[[bytes], Awaitable[None]],
+        refused: Report = _tell_nobody,
     ) -> Exit:
         """Run `command` to its end, which is the end of everything it started.
 
         `started` is awaited before the command, or anything secret, is handed over: a process it recorded can be
         ended later by its mark. `output` is awaited for each piece of the merged output, as it comes, 64 KiB at most.
-        When this is cancelled, or `output` raises, nothing of the command is left by the time it returns.
+        `refused` is awaited for each host that the policy does not let it reach, with the port and the reason.
+        When this is cancelled, or one of these raises, nothing of the command is left by the time it returns.
 
-        Raises RemitError: VALIDATION_ERROR for a path that cannot be given, EXECUTION_ERROR for a command that the
-        kernel could not take, SANDBOX_UNAVAILABLE where the sandbox itself fails. A program that does not exist is
-        no error here: it ends with 127, as in a shell.
+        Raises RemitError: VALIDATION_ERROR for a path that cannot be given or a host that is none, EXECUTION_ERROR for
+        a command that the kernel could not take, SANDBOX_UNAVAILABLE where the sandbox itself fails. A program that
+        does not exist is no error here: it ends with 127, as in a shell.
         """
         command.check()
         policy.check()
@@ -79,11 +89,12 @@ class Sandbox:
             await started(process.hold())
             await process.send(plan.encode(command, policy, confinement))
             await self._expect("go", process)
-            return await Attendance(process, policy.limits).until_end(output)
+            async with _network(policy, confinement, process, refused):
+                return await Attendance(process, policy).until_end(output)
 
     @asynccontextmanager
     async def _spawned(self, policy: SandboxPolicy) -> AsyncIterator[Subprocess]:
-        """As `process.spawned`, for this tier."""
+        """The launcher on its way; nothing of it is left afterwards."""
         try:
             process = Subprocess(self._tier.argv(policy), supervised=self._tier.supervised)
         except OSError as error:
@@ -96,6 +107,21 @@ class Sandbox:
         line = await process.receive_line()
         if line != word:
             raise _unavailable(self._tier.explain(line))
+
+
+@asynccontextmanager
+async def _network(
+    policy: SandboxPolicy, confinement: Confinement, process: Subprocess, refused: Report
+) -> AsyncIterator[None]:
+    """The proxy of a command that may reach hosts by name, as long as the command lives."""
+    if confinement.gateway is None or policy.hosts is None:
+        yield
+        return
+    from server.runner.network.proxy import serving  # with an HTTP library that most servers never need
+
+    with closing(confinement.gateway.listener or process.receive_socket()) as listener:
+        async with serving(listener, policy.hosts, confinement.gateway.token, refused):
+            yield
 
 
 async def find_sandbox(wanted: Wanted = "auto") -> Sandbox:
@@ -118,20 +144,13 @@ async def find_sandbox(wanted: Wanted = "auto") -> Sandbox:
 
 async def _try(name: Name) -> Sandbox:
     interpreter = await find_interpreter()
-    sandbox = Sandbox(await _tier(name, interpreter))
-    if name != "off":
-        await canary.examine(sandbox, interpreter)
+    if name == "off":
+        return Sandbox(Off(interpreter=interpreter))
+    if not seccomp.is_supported():
+        raise _unavailable(f"the system calls of this machine, {platform.machine()}, are not known to remit")
+    sandbox = Sandbox(await find_namespaces(interpreter) if name == "namespaces" else find_landlock(interpreter))
+    await canary.examine(sandbox, interpreter)
     return sandbox
-
-
-async def _tier(name: Name, interpreter: Interpreter) -> Tier:
-    match name:
-        case "namespaces":
-            return await find_namespaces(interpreter)
-        case "landlock":
-            return find_landlock(interpreter)
-        case "off":
-            return Off(interpreter=interpreter)
 
 
 def _unavailable(reason: str, **details: Any) -> RemitError:

@@ -7,14 +7,14 @@ out (namespaces, mounts, foreign processes), or kernel surface that sandboxed pr
 import os
 import platform
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from errno import EAFNOSUPPORT, ENOSYS, EPERM
-from socket import AF_INET, AF_INET6, AF_UNIX
+from errno import EAFNOSUPPORT, ENOSYS, EOPNOTSUPP, EPERM, EPROTONOSUPPORT
+from socket import AF_INET, AF_INET6, AF_UNIX, IPPROTO_TCP, MSG_FASTOPEN, SOCK_STREAM
 from stat import S_ISGID, S_ISUID
 
 # linux/bpf_common.h and linux/seccomp.h
-_LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+_LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _AND, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x54, 0x06
 _ALLOW, _ERRNO, _KILL_PROCESS = 0x7FFF0000, 0x00050000, 0x80000000
 _NUMBER, _MACHINE, _ARGUMENTS = 0, 4, 16  # offsets in struct seccomp_data
 
@@ -69,6 +69,7 @@ _NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "kexec_file_load": (320, 294),
     "kexec_load": (246, 104),
     "keyctl": (250, 219),
+    "listen": (50, 201),
     "memfd_create": (319, 279),
     "memfd_secret": (447, 447),
     "mknod": (133, None),
@@ -102,6 +103,9 @@ _NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "semget": (64, 190),
     "semop": (65, 193),
     "semtimedop": (220, 192),
+    "sendmmsg": (307, 269),
+    "sendmsg": (46, 211),
+    "sendto": (44, 206),
     "setns": (308, 268),
     "shmat": (30, 196),
     "shmctl": (31, 195),
@@ -136,21 +140,49 @@ _SHARED_IPC = """
 EVERY_FAMILY = (AF_UNIX, AF_INET, AF_INET6)
 """Socket families that a network namespace bounds; netlink and vsock are never open, since none bounds them."""
 
+_KIND = 0xF  # SOCK_TYPE_MASK of linux/net.h: the rest of a socket's type are flags
+_SENDING_FLAGS = {"sendto": 3, "sendmsg": 2, "sendmmsg": 3}  # where each takes them
+
+Rules = Sequence[tuple[str, list[bytes]]]
+"""A call's name and what is done with it: instructions that end in a return on every path."""
+
 
 def is_supported() -> bool:
     """Whether there is a table for this machine."""
     return platform.machine() in _ARCHITECTURES
 
 
-def program(families: tuple[int, ...], *, shares_host: bool, machine: str | None = None) -> bytes:
+def families(*numbers: int) -> Rules:
+    """Leave these socket families open, and no other."""
+    return [("socket", [_load_argument(0), *_each(numbers, _return(_ALLOW)), _error(EAFNOSUPPORT)])]
+
+
+def tcp_clients() -> Rules:
+    """Leave open what Landlock can hold to ports, and no other: connections over TCP itself, begun by `connect`.
+
+    MPTCP is not TCP to it, sending with MSG_FASTOPEN connects past it, and it lets a socket without a port listen.
+    """
+    allowed = _return(_ALLOW)
+    family = [_load_argument(0), _jump(_EQUAL, AF_INET, then=1), _error(EAFNOSUPPORT)]
+    kind = [_load_argument(1), _instruction(_AND, _KIND), _jump(_EQUAL, SOCK_STREAM, then=1), _error(EPROTONOSUPPORT)]
+    protocol = [_load_argument(2), *_each((0, IPPROTO_TCP), allowed), _error(EPROTONOSUPPORT)]
+    connects = [_jump(_ANY_BIT, MSG_FASTOPEN, otherwise=1), _error(EOPNOTSUPP), allowed]
+    return [
+        ("socket", [*family, *kind, *protocol]),
+        ("listen", [_error(EPERM)]),
+        *((name, [_load_argument(index), *connects]) for name, index in _SENDING_FLAGS.items()),
+    ]
+
+
+def program(sockets: Rules, *, shares_host: bool, machine: str | None = None) -> bytes:
     """Assemble the filter, an array of struct sock_filter, for `machine` (this one unless named).
 
-    `families` are the socket families that stay open. `shares_host` adds what is needed where no namespace hides
+    `sockets` are the rules for those. `shares_host` adds what is needed where no namespace hides
     the user's other processes and their queues. Raises KeyError for a machine without a table.
     """
     architecture = _ARCHITECTURES[machine or platform.machine()]
     code = _machine(architecture)
-    for name, block in _rules(families, shares_host):
+    for name, block in (*sockets, *_rules(shares_host)):
         if (number := _NUMBERS[name][architecture.column]) is not None:
             code += [_jump(_EQUAL, number, otherwise=len(block)), *block]
     return b"".join([*code, _return(_ALLOW)])
@@ -165,8 +197,7 @@ def _machine(architecture: Architecture) -> list[bytes]:
     return code
 
 
-def _rules(families: tuple[int, ...], shares_host: bool) -> Iterator[tuple[str, list[bytes]]]:
-    """A call's name and what is done with it: instructions that end in a return on every path."""
+def _rules(shares_host: bool) -> Iterator[tuple[str, list[bytes]]]:
     forbidden, allowed = _error(EPERM), _return(_ALLOW)
     for name in (*_FORBIDDEN, *(_SHARED_IPC if shares_host else ())):
         yield name, [forbidden]
@@ -176,7 +207,6 @@ def _rules(families: tuple[int, ...], shares_host: bool) -> Iterator[tuple[str, 
     new = _NEW_NAMESPACES | _NEW_TIME_NAMESPACE
     yield "unshare", [_load_argument(0), _jump(_ANY_BIT, new, otherwise=1), forbidden, allowed]
     yield "ioctl", [_load_argument(1), *_each((_TIOCSTI, _TIOCLINUX), forbidden), allowed]
-    yield "socket", [_load_argument(0), *_each(families, allowed), _error(EAFNOSUPPORT)]
     for name, index in _MODES.items():
         yield name, _unless_it_lends_identity(index)
     for name, index in _CREATING_MODES.items():

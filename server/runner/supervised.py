@@ -1,8 +1,8 @@
 """The tiers without namespaces: the launcher beneath a supervisor, with Landlock or with nothing."""
 
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from socket import AF_INET, AF_INET6
@@ -15,6 +15,7 @@ from server.errors import Code, RemitError
 from server.runner import landlock, seccomp, system, tree
 from server.runner.interpreter import Interpreter
 from server.runner.landlock import Ruleset
+from server.runner.network.gateway import NAMES_GAP, Gateway
 from server.runner.plan import Confinement
 from server.runner.policy import SandboxPolicy
 
@@ -31,6 +32,8 @@ _LANDLOCK_GAPS = (
     "It can look up files outside by name, and change the mode, times and attributes (not the content) of yours.",
     "A readable path inside the workspace is not protected from being written.",
     "With network = full the command reaches everything this machine can, its own local services included.",
+    NAMES_GAP,
+    "With a network by name it also reaches, on any other host, the port number of its proxy, a random one.",
     *_UNCOUNTED,
 )
 _SIGNAL_GAP = (
@@ -75,17 +78,18 @@ class Landlock(_Supervised):
     @asynccontextmanager
     async def confined(self, policy: SandboxPolicy) -> AsyncIterator[Confinement]:
         """Grant what the namespaces tier mounts, and a private folder that goes when the command does."""
-        families = (AF_INET, AF_INET6) if policy.network == "full" else ()
-        async with _private_folders() as (home, temporary):
-            yield Confinement(
-                home=home,
-                temporary=temporary,
-                neighbours=tree.threads_of_machine(),
-                ruleset=self._ruleset(policy, (home, temporary)),
-                program=seccomp.program(families, shares_host=True),
-            )
+        with _gateway(policy, self.abi) as gateway:
+            async with _private_folders() as (home, temporary):
+                yield Confinement(
+                    home=home,
+                    temporary=temporary,
+                    neighbours=tree.threads_of_machine(),
+                    ruleset=self._ruleset(policy, (home, temporary), gateway),
+                    program=seccomp.program(_sockets(policy), shares_host=True),
+                    gateway=gateway,
+                )
 
-    def _ruleset(self, policy: SandboxPolicy, private: tuple[Path, ...]) -> Ruleset | None:
+    def _ruleset(self, policy: SandboxPolicy, private: tuple[Path, ...], gateway: Gateway | None) -> Ruleset | None:
         connected = policy.network == "full"
         settings = (*system.SETTINGS, *(system.NETWORK_SETTINGS if connected else ()))
         readable = (
@@ -97,7 +101,8 @@ class Landlock(_Supervised):
             *policy.readable,
         )
         granted = landlock.grants(read=readable, write=(policy.workspace, *private), use=system.DEVICES)
-        return landlock.ruleset(self.abi, granted, tcp=connected)
+        ports = (gateway.port,) if gateway else ()
+        return landlock.ruleset(self.abi, granted, ports=None if connected else ports)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +149,26 @@ async def _private_folders() -> AsyncIterator[tuple[Path, Path]]:
     finally:
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(folder.cleanup)
+
+
+@contextmanager
+def _gateway(policy: SandboxPolicy, abi: int) -> Iterator[Gateway | None]:
+    """A way to the proxy on this machine's loopback, where Landlock can hold a command to it."""
+    if policy.hosts is None:
+        yield None
+        return
+    if abi < landlock.NETWORK_ABI:
+        raise _unavailable("in this tier a network by name takes Linux 6.7 or newer")
+    gateway = Gateway.open()
+    assert gateway.listener
+    with gateway.listener:
+        yield gateway
+
+
+def _sockets(policy: SandboxPolicy) -> seccomp.Rules:
+    if policy.hosts is not None:
+        return seccomp.tcp_clients()
+    return seccomp.families(*((AF_INET, AF_INET6) if policy.network == "full" else ()))
 
 
 def _unavailable(reason: str) -> RemitError:

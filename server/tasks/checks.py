@@ -54,8 +54,9 @@ def digest(request: CreateTask) -> str:
 
 
 def demands(request: CreateTask) -> dict[str, Any] | None:
-    """The limits and guarantees a task asks for, as they are stored and shown."""
-    asked = request.model_dump(mode="json", by_alias=True, exclude_none=True, include={"limits", "require"})
+    """What a task asks of its sandbox, as it is stored and shown."""
+    fields = {"limits", "require", "allow_hooks"}
+    asked = request.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude_none=True, include=fields)
     return asked or None
 
 

@@ -129,6 +129,7 @@ class CreateTask(Request):
     timeout_seconds: int | None = Field(None, ge=1, le=7 * 24 * 3600, description="work time, without waits")
     limits: LowerLimits | None = Field(None, description="lower than the operator's")
     require: Guarantees | None = Field(None, description="refuse the task unless its sandbox holds this")
+    allow_hooks: bool = Field(False, description="may write what other tools execute: .git/hooks, .envrc, .vscode …")
     metadata: dict[str, Any] | None = None
     idempotency_key: str | None = Field(None, min_length=1, max_length=255, description="the same key creates once")
 

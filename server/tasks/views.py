@@ -130,6 +130,7 @@ class TaskView(TypedDict):
     timeoutSeconds: int
     limits: NotRequired[dict[str, Any]]
     require: NotRequired[dict[str, Any]]
+    allowHooks: NotRequired[bool]
     sandbox: NotRequired[str]
     error: str | None
     errorCode: NotRequired[str]
@@ -314,6 +315,8 @@ def _add_state(view: TaskView, task: Task) -> None:
         view["limits"] = demands["limits"]
     if "require" in demands:
         view["require"] = demands["require"]
+    if demands.get("allowHooks"):
+        view["allowHooks"] = True
     if task.sandbox:
         view["sandbox"] = task.sandbox
     if task.error_code:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from secrets import token_hex
 
@@ -9,14 +10,14 @@ import anyio
 
 from server.agents.interface import Finished, Permission, Proposal, Suspended
 from server.config import Settings
-from server.errors import RemitError
+from server.errors import Code, RemitError
 from server.runner.policy import Command, Exit
 from server.runner.process import ProcessMark
 from server.runner.sandbox import Sandbox
 from server.tasks import limits, similarity
 from server.tasks.output import Output
 from server.tasks.publisher import Publisher
-from storage.records import Call, CallResult, Claim, NewCall
+from storage.records import Call, CallResult, Claim, NewCall, NewEvent
 from storage.states import CallStatus
 from storage.store import Store, now
 from templates.redaction import Redactor
@@ -107,12 +108,20 @@ class Work:
             task = self._claim.task
             policy = limits.policy(self._settings, task.agent, task.demands, self._workspace)
             try:
-                return await self._sandbox.run(command, policy, started=self._started, output=show)
+                return await self._sandbox.run(
+                    command, policy, started=self._started, output=show, refused=partial(self._refused, call)
+                )
             finally:
                 publisher.publish(output.finish())
 
     async def _started(self, mark: ProcessMark) -> None:
         await self._store.record_process(self._run, asdict(mark), self._sandbox.tier)
+
+    async def _refused(self, call: Call, host: str, port: int, reason: str) -> None:
+        """Tell of a host the command was not let through to."""
+        message = self._redactor.redact(f"network: {host}:{port} {reason}")
+        event = NewEvent("error", {"code": Code.FORBIDDEN, "message": message, "callId": call.id})
+        await self._store.append_events(self._run, [event])
 
     def _environment(self) -> dict[str, str]:
         """The task's variables with their templates filled in; on a clash the secret wins."""

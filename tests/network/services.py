@@ -23,6 +23,8 @@ class Service:
 
     port: int
     heard: list[bytes] = field(default_factory=list)
+    connected: anyio.Event = field(default_factory=anyio.Event)
+    parted: anyio.Event = field(default_factory=anyio.Event)
 
     @property
     def here(self) -> str:
@@ -45,7 +47,9 @@ async def service(answer: bytes = ANSWER, *, until: bytes = b"\r\n\r\n") -> Asyn
         this = Service(listener.getsockname()[1])
 
         async def attend(connection: socket.socket) -> None:
+            this.connected.set()
             this.heard.append(await receive_until(connection, until))
+            this.parted.set()
             await send(connection, answer)
 
         async with anyio.create_task_group() as group:

@@ -5,7 +5,6 @@ As a program it is that process: it takes a request as JSON, and tells what happ
 
 import json
 import os
-import site
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
@@ -23,6 +22,7 @@ from server.runner.process import ProcessMark
 from server.runner.sandbox import Sandbox, Wanted, find_sandbox
 
 NOBODY = 65534
+ORDINARY_USER = () if os.geteuid() else ("/usr/bin/setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
 REPOSITORY = Path(__file__).parents[2]
 
 _found: dict[Wanted, Sandbox] = {}
@@ -37,7 +37,7 @@ class Request:
     workspace: str
     env: dict[str, str] = field(default_factory=dict)
     readable: tuple[str, ...] = ()
-    network: Literal["none", "full"] = "none"
+    network: Literal["none", "full"] | tuple[str, ...] = "none"
     limits: dict[str, int] = field(default_factory=dict)
 
     def command(self) -> Command:
@@ -47,19 +47,20 @@ class Request:
         return SandboxPolicy(
             workspace=Path(self.workspace),
             readable=tuple(map(Path, self.readable)),
-            network=self.network,
+            network=self.network if isinstance(self.network, str) else tuple(self.network),
             limits=Limits(**self.limits),
         )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ran:
-    """How a command ended, and all it said."""
+    """How a command ended, all it said, and the hosts it was refused."""
 
     status: int
     seconds: float
     limit: str | None
     output: str
+    refused: list[list[object]]
 
 
 async def sandbox_of(tier: Wanted) -> Sandbox:
@@ -68,14 +69,19 @@ async def sandbox_of(tier: Wanted) -> Sandbox:
     return _found[tier]
 
 
-async def perform(request: Request, output: Callable[[bytes], Awaitable[None]]) -> Exit:
+async def perform(
+    request: Request, output: Callable[[bytes], Awaitable[None]], refusals: Callable[[list[object]], None] = print
+) -> Exit:
     """Run it in this process."""
 
     async def started(mark: ProcessMark) -> None:
         assert mark.is_alive()
 
+    async def refused(*refusal: object) -> None:
+        refusals(list(refusal))
+
     sandbox = await sandbox_of(request.tier)
-    return await sandbox.run(request.command(), request.policy(), started=started, output=output)
+    return await sandbox.run(request.command(), request.policy(), started=started, output=output, refused=refused)
 
 
 async def run(request: Request, *, unprivileged: bool = False) -> Ran:
@@ -87,8 +93,9 @@ async def run(request: Request, *, unprivileged: bool = False) -> Ran:
 
     if (unprivileged or request.tier == "landlock") and os.geteuid() == 0:
         return await _run_elsewhere(request)
-    ended = await perform(request, output)
-    return Ran(**asdict(ended), output=said.decode(errors="replace"))
+    refused: list[list[object]] = []
+    ended = await perform(request, output, refused.append)
+    return Ran(**asdict(ended), output=said.decode(errors="replace"), refused=refused)
 
 
 async def _run_elsewhere(request: Request) -> Ran:
@@ -99,36 +106,35 @@ async def _run_elsewhere(request: Request) -> Ran:
     assert lines, done.stderr.decode()
     *said, last = lines
     assert "exit" in last, last
-    return Ran(**last["exit"], output="".join(line.get("output", "") for line in said))
+    refused = [line["refused"] for line in said if "refused" in line]
+    return Ran(**last["exit"], output="".join(line.get("output", "") for line in said), refused=refused)
 
 
-def elsewhere(request: Request, *, unprivileged: bool) -> list[str]:
-    """The command line of this program, as this user or as an ordinary one."""
-    python = unprivileged_python() if unprivileged else (sys.executable,)
-    return [*python, "-m", "tests.runner.commands", json.dumps(asdict(request))]
+def elsewhere(request: Request, *, unprivileged: bool, through: tuple[str, ...] = ()) -> list[str]:
+    """The command line of this program, as this user or as an ordinary one, started by `through`."""
+    user, python = (ORDINARY_USER, readable_python()) if unprivileged else ((), sys.executable)
+    return [*user, *through, python, "-m", "tests.runner.commands", json.dumps(asdict(request))]
 
 
 @cache
-def unprivileged_python() -> tuple[str, ...]:
-    """A Python that runs as an ordinary user and can import us; the test is skipped where there is none."""
-    if os.geteuid() != 0:
-        return (sys.executable,)
-    prefix = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
+def readable_python() -> str:
+    """A Python that an ordinary user can run, and import us with; the test is skipped where there is none."""
     for python in (sys.executable, "/usr/bin/python3"):
         tried = subprocess.run(
-            (*prefix, python, "-c", "import anyio, server.runner.sandbox"),
+            (*ORDINARY_USER, "/usr/bin/env", python, "-c", "import anyio, server.runner.sandbox"),
             env=surroundings(),
             cwd=REPOSITORY,
             capture_output=True,
             check=False,
         )
         if tried.returncode == 0:
-            return (*prefix, python)
+            return python
     pytest.skip("no Python here can be run by an ordinary user")
 
 
 def surroundings() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": os.pathsep.join((str(REPOSITORY), *site.getsitepackages()))}
+    packages = (path for path in sys.path if path.endswith("-packages"))
+    return {**os.environ, "PYTHONPATH": os.pathsep.join((str(REPOSITORY), *packages))}
 
 
 def processes_with(token: str) -> list[int]:
@@ -160,10 +166,9 @@ async def _main(request: Request) -> None:
     async def output(chunk: bytes) -> None:
         _tell(output=chunk.decode(errors="replace"))
 
-    await sandbox_of(request.tier)
-    _tell(event="found")
     try:
-        _tell(exit=asdict(await perform(request, output)))
+        _tell(tier=(await sandbox_of(request.tier)).tier)
+        _tell(exit=asdict(await perform(request, output, lambda refusal: _tell(refused=refusal))))
     except RemitError as error:
         _tell(error={"code": error.code, "message": error.message, "details": error.details})
 

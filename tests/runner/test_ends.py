@@ -11,6 +11,7 @@ import pytest
 
 from server.runner.process import ProcessMark, end_leftover
 from server.runner.sandbox import Name
+from server.runner.tree import END_SECONDS
 from tests.runner.commands import (
     REPOSITORY,
     Request,
@@ -22,8 +23,6 @@ from tests.runner.commands import (
     surroundings,
     until,
 )
-
-PROMISED_SECONDS = 5.0
 
 # Two daemons that nothing but SIGKILL ends and that hold no pipe of ours, one of them forked twice; `sleep` cannot be
 # told by its number alone, so its name is TOKEN.
@@ -65,7 +64,7 @@ async def test_cancelling_ends_the_whole_tree_before_it_returns(tier: Name, work
         cancelled = anyio.current_time()
         group.cancel_scope.cancel()
     assert not running(token)
-    assert anyio.current_time() - cancelled < PROMISED_SECONDS
+    assert anyio.current_time() - cancelled < END_SECONDS
 
 
 @pytest.mark.parametrize("seconds", [0, 0.002, 0.01, 0.02])
@@ -83,7 +82,7 @@ async def test_nothing_survives_the_servers_kill(tier: Name, workspace: Path) ->
         assert process.stdout
         await until(lambda: len(running(token)) == 2)
         process.kill()
-        await until(lambda: not running(token) and not processes_with(str(workspace)), PROMISED_SECONDS)
+        await until(lambda: not running(token) and not processes_with(str(workspace)), END_SECONDS)
 
 
 @pytest.mark.parametrize("milliseconds", [0, 1, 2, 3, 4, 6, 8, 12, 16])
@@ -96,7 +95,7 @@ async def test_nothing_is_left_of_a_command_whose_server_was_killed_in_its_start
         await anyio.to_thread.run_sync(process.stdout.readline)  # it is about to begin
         await anyio.sleep(milliseconds / 1000)
         process.kill()
-    await until(lambda: not running(token) and not processes_with(str(workspace)), PROMISED_SECONDS)
+    await until(lambda: not running(token) and not processes_with(str(workspace)), END_SECONDS)
 
 
 def server(request: Request) -> subprocess.Popen[bytes]:
@@ -110,7 +109,7 @@ async def test_an_output_that_nobody_takes_does_not_delay_the_end(workspace: Pat
         await anyio.sleep_forever()
 
     request = Request(tier="namespaces", argv=("/usr/bin/yes",), workspace=str(workspace))
-    with anyio.fail_after(PROMISED_SECONDS), anyio.move_on_after(0.5):
+    with anyio.fail_after(END_SECONDS), anyio.move_on_after(0.5):
         await perform(request, never)
 
 

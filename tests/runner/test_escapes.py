@@ -12,7 +12,7 @@ import pytest
 
 from server.runner.interpreter import find_interpreter
 from server.runner.sandbox import Name
-from tests.runner.commands import REPOSITORY, Request, run, surroundings, unprivileged_python
+from tests.runner.commands import ORDINARY_USER, REPOSITORY, Request, readable_python, run, surroundings
 from tests.runner.escapes import WAYS
 
 SOURCE = Path(__file__).with_name("escapes.py").read_text()
@@ -26,7 +26,7 @@ _open: dict[tuple[Name, Name], set[str]] = {}
 @contextmanager
 def outside(folder: Path, tier: Name) -> Iterator[list[str]]:
     """A program to be left alone, of the same user as the commands of that tier; its numbers."""
-    python = unprivileged_python() if tier == "landlock" else (sys.executable,)
+    python = (*ORDINARY_USER, readable_python()) if tier == "landlock" else (sys.executable,)
     with subprocess.Popen(
         (*python, "-m", "tests.runner.outside", folder, *WAYS),
         cwd=REPOSITORY,

@@ -3,22 +3,28 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from server.errors import Code, RemitError
-from server.runner import canary, landlock, sandbox
+from server.runner import canary, landlock
 from server.runner.bubblewrap import Namespaces
-from server.runner.interpreter import find_interpreter
-from server.runner.sandbox import Name, Sandbox, find_sandbox
+from server.runner.interpreter import Interpreter, find_interpreter
+from server.runner.sandbox import Name, Sandbox, Wanted, find_sandbox
 from server.runner.supervised import Off
-from tests.runner.commands import REPOSITORY, Request, elsewhere, surroundings, unprivileged_python
+from tests.runner.commands import REPOSITORY, Request, elsewhere, surroundings
+
+# In a user namespace of its own, where no further one may be made; started without the rights it has there.
+NO_USER_NAMESPACES = (
+    *("unshare", "--user", "--map-current-user", "--keep-caps", "sh", "-c"),
+    'echo 0 > /proc/sys/user/max_user_namespaces && exec setpriv --ambient-caps=-all --inh-caps=-all "$@"',
+    "sh",
+)
 
 
-async def reason(wanted: sandbox.Wanted) -> str:
+async def reason(wanted: Wanted) -> str:
     with pytest.raises(RemitError) as caught:
         await find_sandbox(wanted)
     assert caught.value.code == Code.SANDBOX_UNAVAILABLE
@@ -37,13 +43,11 @@ async def test_no_sandbox_says_plainly_that_nothing_is_confined() -> None:
     assert "Nothing confines the command" in (await find_sandbox("off")).gaps[0]
 
 
-async def test_the_strongest_tier_is_taken_of_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_strongest_tier_is_taken_of_itself() -> None:
     assert (await find_sandbox()).tier == "namespaces"
 
 
-async def test_a_missing_bubblewrap_is_named_with_its_package(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+async def test_a_missing_bubblewrap_is_named_with_its_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert "apt-get install bubblewrap" in await reason("namespaces")
 
@@ -96,6 +100,35 @@ async def test_a_bubblewrap_that_vanished_is_named(tmp_path: Path) -> None:
         await canary.examine(Sandbox(gone), await find_interpreter())
 
 
+async def test_without_bubblewrap_commands_run_in_the_landlock_tier(workspace: Path, tmp_path: Path) -> None:
+    ran = tell(workspace, through=("/usr/bin/env", f"PATH={tmp_path}"))
+    assert ran == [{"tier": "landlock"}, {"output": "ran\n"}]
+
+
+async def test_without_user_namespaces_commands_run_in_the_landlock_tier(workspace: Path) -> None:
+    ran = tell(workspace, through=NO_USER_NAMESPACES)
+    assert ran == [{"tier": "landlock"}, {"output": "ran\n"}]
+
+
+async def test_without_user_namespaces_the_advice_is_to_allow_them(workspace: Path) -> None:
+    (told,) = tell(workspace, "namespaces", through=NO_USER_NAMESPACES)
+    assert "max_user_namespaces" in told["error"]["message"]
+
+
+def tell(workspace: Path, tier: Wanted = "auto", *, through: tuple[str, ...]) -> list[dict[str, Any]]:
+    """What an ordinary user's program tells that runs `echo ran`, its end apart."""
+    request = Request(tier=tier, argv=("/bin/echo", "ran"), workspace=str(workspace))
+    done = subprocess.run(
+        elsewhere(request, unprivileged=True, through=through),
+        cwd=REPOSITORY,
+        env=surroundings(),
+        capture_output=True,
+        check=True,
+    )
+    events: list[dict[str, Any]] = [json.loads(line) for line in done.stdout.splitlines()]
+    return [event for event in events if "exit" not in event]
+
+
 @pytest.mark.parametrize(
     ("words", "advice"),
     [
@@ -108,9 +141,7 @@ async def test_a_bubblewrap_that_vanished_is_named(tmp_path: Path) -> None:
     ],
 )
 def test_what_bubblewrap_says_is_answered_with_what_to_do(words: str, advice: str, tmp_path: Path) -> None:
-    tier = Namespaces(
-        bwrap=tmp_path / "bwrap", disables_userns=True, interpreter=INTERPRETER, landlock_abi=landlock.abi()
-    )
+    tier = Namespaces(bwrap=tmp_path / "bwrap", disables_userns=True, interpreter=Interpreter(tmp_path), landlock_abi=0)
     told = tier.explain(words)
     assert words in told
     assert advice in told

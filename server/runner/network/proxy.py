@@ -5,8 +5,8 @@ then decided for each, and no answer can be taken for another's.
 """
 
 from base64 import b64encode
-from collections.abc import Awaitable, Callable
-from contextlib import closing
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, closing
 from hmac import compare_digest
 from http import HTTPStatus
 from socket import IPPROTO_TCP, TCP_NODELAY, socket
@@ -16,10 +16,10 @@ import h11
 
 from server.runner.network.dialer import Dialer, Refused
 from server.runner.network.exchange import Gone, Line, Peer, forward, receive_head, tunnel
-from server.runner.network.hosts import Endpoint
+from server.runner.network.gateway import USER
+from server.runner.network.hosts import Endpoint, HostRule
 from server.runner.network.request import Rejected, check_head, destination, forwarded, malformed
 
-USER = "remit"
 CONNECTIONS = 64  # at the same time; more wait. A package manager opens some fifteen, each of which is two descriptors
 REPORTS = 100  # refused hosts that are told of, each once: a command could ask for ever
 BREATHER_SECONDS = 0.1  # when this process has no descriptor left
@@ -28,6 +28,26 @@ _ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
 Report = Callable[[str, int, str], Awaitable[None]]
 """Told of a refused host: its name or address, the port, and why."""
+
+
+@asynccontextmanager
+async def serving(
+    listener: socket, rules: Sequence[HostRule], token: str | None, refused: Report
+) -> AsyncIterator[None]:
+    """Let whoever connects to `listener` reach what `rules` admit, as long as the body lasts.
+
+    What the body raises is raised as it is, outside any group; what `refused` raises ends the body.
+    """
+    failure: Exception | None = None
+    async with anyio.create_task_group() as group:
+        group.start_soon(Proxy(Dialer(rules), refused, token).serve, listener)
+        try:
+            yield
+        except Exception as error:
+            failure = error
+        group.cancel_scope.cancel()
+    if failure:
+        raise failure
 
 
 class Proxy:
