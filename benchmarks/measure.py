@@ -110,7 +110,7 @@ def line(row: Row) -> str:
         len(row.measured),
         row.against,
         *baseline,
-        "" if row.ratio is None else _short(row.ratio),
+        "" if row.ratio is None else f"{row.ratio:.3f}",
         "" if row.difference is None else f"{row.difference:+.1f}",
         str(row.target or ""),
         met,
@@ -122,4 +122,4 @@ def _summary(series: Sequence[float]) -> dict[str, float]:
 
 
 def _short(value: float) -> str:
-    return f"{value:.0f}" if value >= 1000 else f"{value:.3g}"
+    return f"{value:.2f}" if value < 100 else f"{value:.0f}"

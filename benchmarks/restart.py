@@ -75,5 +75,5 @@ def _wait_for_approval(db: sqlite3.Connection) -> str:
     )
     [announced] = calls.announce(db, claim.run, [call], database.now())
     calls.begin(db, claim.run, announced.id, None, database.now())
-    runs.suspend(db, claim.run, database.now())
+    runs.suspend(db, claim.run, 0, database.now())
     return task

@@ -56,12 +56,13 @@ class OpenRequests:
 
     def answered(self, lines: bytes) -> None:
         """Note what the server sends."""
-        for message in _messages(lines):
-            match message:
-                case {"method": _}:
-                    pass  # a request or notification of its own
-                case {"id": str() | int() as key}:
-                    self._forget(key)
+        for line in lines.splitlines():
+            for message in _messages(_beginning(line)):
+                match message:
+                    case {"method": _}:
+                        pass  # a request or notification of its own
+                    case {"id": str() | int() as key}:
+                        self._forget(key)
 
     def wait(self, seconds: float) -> None:
         """Return when every request is answered, or after `seconds`."""
@@ -178,6 +179,12 @@ def _whole_lines(read: Callable[[], bytes]) -> Iterator[bytes]:
         if end := pending.rfind(b"\n", len(pending) - len(chunk)) + 1:
             yield bytes(pending[:end])
             del pending[:end]
+
+
+def _beginning(line: bytes) -> bytes:
+    """An answer as the SDK writes it, without its result: that may be long, and says nothing about whose it is."""
+    beginning, result, _ = line.partition(b',"result":')
+    return beginning + b"}" if result and beginning.startswith(b'{"jsonrpc":"2.0","id":') else line
 
 
 def _messages(lines: bytes) -> Iterator[dict[str, object]]:

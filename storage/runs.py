@@ -49,10 +49,10 @@ def append_events(db: sqlite3.Connection, run: Run, events: list[NewEvent], at: 
     return number
 
 
-def suspend(db: sqlite3.Connection, run: Run, at: int) -> Status:
+def suspend(db: sqlite3.Connection, run: Run, ran_us: int, at: int) -> Status:
     """End a run that waits for a decision; the task is queued at once if the decision has come meanwhile."""
     task = held(db, run)
-    _end(db, run, "suspended", at)
+    _end(db, run, "suspended", ran_us, at)
     if task["cancel_requested"]:
         return _cancelled(db, task, at)
     waits = db.execute("SELECT 1 FROM calls WHERE task = ? AND status = 'awaiting_approval'", (run.seq,)).fetchone()
@@ -61,20 +61,20 @@ def suspend(db: sqlite3.Connection, run: Run, at: int) -> Status:
     return target
 
 
-def block(db: sqlite3.Connection, run: Run, at: int) -> Status:
+def block(db: sqlite3.Connection, run: Run, ran_us: int, at: int) -> Status:
     """End a run that cannot go on because the values of its secrets are gone."""
     task = held(db, run)
-    _end(db, run, "blocked", at)
+    _end(db, run, "blocked", ran_us, at)
     if task["cancel_requested"]:
         return _cancelled(db, task, at)
     move(db, task, Status.BLOCKED, at, blocked_reason=LOST)
     return Status.BLOCKED
 
 
-def finish(db: sqlite3.Connection, run: Run, end: RunEnd, at: int) -> Status:
+def finish(db: sqlite3.Connection, run: Run, end: RunEnd, ran_us: int, at: int) -> Status:
     """End a run and with it the task's turn; a cancellation asked for meanwhile wins."""
     task = held(db, run)
-    _end(db, run, end.status, at)
+    _end(db, run, end.status, ran_us, at)
     if task["cancel_requested"]:
         return _cancelled(db, task, at)
     _close_turn(db, task, end, at)
@@ -94,11 +94,6 @@ def cancel(db: sqlite3.Connection, principal: Principal, task_id: str, by: str, 
         _close_waiting(db, task, at, f"cancelled by {by}")
         log(db, task["seq"], "status", {"status": status, "cancelRequested": True}, at)
     return status
-
-
-def add_running_time(db: sqlite3.Connection, run: Run, us: int) -> None:
-    """Count `us` microseconds of work towards the turn's time limit."""
-    db.execute("UPDATE turns SET ran_us = ran_us + ? WHERE task = ? AND number = ?", (us, run.seq, run.turn))
 
 
 def leftovers(db: sqlite3.Connection) -> list[Leftover]:
@@ -133,7 +128,7 @@ def _settle_run(db: sqlite3.Connection, run: Run, settled: Settled, at: int) -> 
         "SELECT * FROM calls WHERE task = ? AND turn = ? AND status = 'executing'", (run.seq, run.turn)
     ).fetchall()
     if not executing:
-        suspend(db, run, at)
+        suspend(db, run, 0, at)
         settled.resumed.append(run.task_id)
         return
     for call in executing:
@@ -144,7 +139,7 @@ def _settle_run(db: sqlite3.Connection, run: Run, settled: Settled, at: int) -> 
         output = "".join(rows.loads(row["data"])["text"] for row in spoken)
         move_call(db, call, CallStatus.ERROR, at, output=output, reason="cut off when the server ended")
     message = "the server ended while this task was at work; what it had done so far is kept, nothing was repeated"
-    finish(db, run, RunEnd(Status.FAILED, "INTERRUPTED", message), at)
+    finish(db, run, RunEnd(Status.FAILED, "INTERRUPTED", message), 0, at)
     settled.interrupted.append(run.task_id)
 
 
@@ -165,11 +160,13 @@ def _claim(db: sqlite3.Connection, run: Run) -> Claim:
     return Claim(run, rows.task(task), rows.turn(turn), secrets_of(db, run.seq, run.turn))
 
 
-def _end(db: sqlite3.Connection, run: Run, outcome: str, at: int) -> None:
+def _end(db: sqlite3.Connection, run: Run, outcome: str, ran_us: int, at: int) -> None:
+    """Close the run, and count its microseconds of work towards the turn's time limit."""
     db.execute(
         "UPDATE runs SET ended_at = ?, outcome = ?, process = NULL WHERE task = ? AND fence = ?",
         (at, outcome, run.seq, run.fence),
     )
+    db.execute("UPDATE turns SET ran_us = ran_us + ? WHERE task = ? AND number = ?", (ran_us, run.seq, run.turn))
 
 
 def _cancelled(db: sqlite3.Connection, task: sqlite3.Row, at: int) -> Status:

@@ -133,11 +133,12 @@ class Store:
         """Take a grant back."""
         await self._db.write(calls.revoke, principal, grant_id, now())
 
-    # What a run does; each of these raises CONFLICT once the run's fence is stale.
+    # What a run does; each of these raises CONFLICT once the run's fence is stale. What nobody was told of need not
+    # be synced by itself: the beginning of a call and the end of a run are, and what came before them with them.
 
     async def claim_run(self, owner: str) -> Claim | None:
         """Start a run of the task that has waited longest; None when nothing waits."""
-        claim = await self._db.write(runs.claim, owner, now())
+        claim = await self._db.write_soon(runs.claim, owner, now())
         if claim:
             self.changes.tell(claim.task.id)
         return claim
@@ -154,7 +155,7 @@ class Store:
 
     async def announce_calls(self, run: Run, new: Sequence[NewCall]) -> list[Call]:
         """Make the turn's calls known; returns all of them in order."""
-        result = await self._db.write(calls.announce, run, new, now())
+        result = await self._db.write_soon(calls.announce, run, new, now())
         self.changes.tell(run.task_id)
         return result
 
@@ -166,28 +167,24 @@ class Store:
 
     async def end_call(self, run: Run, call_id: str, result: CallResult) -> None:
         """Note how an executed call ended."""
-        await self._db.write(calls.end, run, call_id, result, now())
+        await self._db.write_soon(calls.end, run, call_id, result, now())
         self.changes.tell(run.task_id)
 
-    async def add_running_time(self, run: Run, us: int) -> None:
-        """Count work, in microseconds, towards the turn's time limit."""
-        await self._db.write_soon(runs.add_running_time, run, us)
-
-    async def suspend_run(self, run: Run) -> Status:
-        """End a run that waits for a decision."""
-        result = await self._db.write(runs.suspend, run, now())
+    async def suspend_run(self, run: Run, ran_us: int = 0) -> Status:
+        """End a run that waits for a decision, after so many microseconds of work."""
+        result = await self._db.write(runs.suspend, run, ran_us, now())
         self.changes.tell(run.task_id)
         return result
 
-    async def block_run(self, run: Run) -> Status:
+    async def block_run(self, run: Run, ran_us: int = 0) -> Status:
         """End a run whose secrets are gone."""
-        result = await self._db.write(runs.block, run, now())
+        result = await self._db.write(runs.block, run, ran_us, now())
         self.changes.tell(run.task_id)
         return result
 
-    async def finish_run(self, run: Run, end: RunEnd) -> Status:
+    async def finish_run(self, run: Run, end: RunEnd, ran_us: int = 0) -> Status:
         """End a run and its turn."""
-        result = await self._db.write(runs.finish, run, end, now())
+        result = await self._db.write(runs.finish, run, end, ran_us, now())
         self.changes.tell(run.task_id)
         return result
 

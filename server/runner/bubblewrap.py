@@ -69,7 +69,7 @@ class Namespaces:
         abstract = (_ABSTRACT_GAP,) if self.landlock_abi < landlock.SCOPES_ABI else ()
         return (*_GAPS, *root, *abstract)
 
-    def argv(self, policy: SandboxPolicy) -> tuple[str, ...]:
+    def argv(self, policy: SandboxPolicy, _confinement: Confinement) -> tuple[str, ...]:
         """The command line that starts the launcher inside."""
         options = (*_ISOLATION, *self._sharing(policy), *self._mounts(policy))
         return (str(self.bwrap), *options, "--", *self.interpreter.command(_LAUNCHER_INSIDE))

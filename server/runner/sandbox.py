@@ -10,6 +10,7 @@ from server.runner import canary, plan, seccomp
 from server.runner.attendance import Attendance
 from server.runner.bubblewrap import find_namespaces
 from server.runner.interpreter import find_interpreter
+from server.runner.network.gateway import Report
 from server.runner.plan import Confinement
 from server.runner.policy import Command, Exit, SandboxPolicy
 from server.runner.process import ProcessMark, Subprocess
@@ -17,10 +18,6 @@ from server.runner.supervised import Off, find_landlock
 
 Name = Literal["namespaces", "landlock", "off"]
 Wanted = Literal["auto", "namespaces", "landlock", "off"]
-
-
-Report = Callable[[str, int, str], Awaitable[None]]
-"""Told of a refused host: its name or address, the port, and why."""
 
 
 async def _tell_nobody(host: str, port: int, reason: str) -> None:
@@ -39,7 +36,7 @@ class Tier(Protocol):
     @property
     def supervised(self) -> bool: ...
 
-    def argv(self, policy: SandboxPolicy) -> tuple[str, ...]: ...
+    def argv(self, policy: SandboxPolicy, confinement: Confinement) -> tuple[str, ...]: ...
 
     def confined(self, policy: SandboxPolicy) -> AbstractAsyncContextManager[Confinement]: ...
 
@@ -84,7 +81,7 @@ class Sandbox:
         """
         command.check()
         policy.check()
-        async with self._tier.confined(policy) as confinement, self._spawned(policy) as process:
+        async with self._tier.confined(policy) as confinement, self._spawned(policy, confinement) as process:
             await self._expect("ready", process)
             await started(process.hold())
             await process.send(plan.encode(command, policy, confinement))
@@ -93,10 +90,10 @@ class Sandbox:
                 return await Attendance(process, policy).until_end(output)
 
     @asynccontextmanager
-    async def _spawned(self, policy: SandboxPolicy) -> AsyncIterator[Subprocess]:
+    async def _spawned(self, policy: SandboxPolicy, confinement: Confinement) -> AsyncIterator[Subprocess]:
         """The launcher on its way; nothing of it is left afterwards."""
         try:
-            process = Subprocess(self._tier.argv(policy), supervised=self._tier.supervised)
+            process = Subprocess(self._tier.argv(policy, confinement), supervised=self._tier.supervised)
         except OSError as error:
             raise _unavailable(f"{error.filename} cannot be started: {error.strerror}") from error
         async with process:

@@ -53,9 +53,9 @@ class _Supervised:
 
     supervised: ClassVar = True
 
-    def argv(self, _policy: SandboxPolicy) -> tuple[str, ...]:
+    def argv(self, _policy: SandboxPolicy, confinement: Confinement) -> tuple[str, ...]:
         """The command line that starts the launcher beneath its supervisor."""
-        return self.interpreter.command(_SUPERVISOR)
+        return (*self.interpreter.command(_SUPERVISOR), str(confinement.home.parent))
 
     def explain(self, output: str) -> str:
         """What the launcher's last words mean."""

@@ -1,8 +1,9 @@
 """Stands above a command where no process namespace does, and ends with the last process it left behind.
 
-Started as `python -I -S supervisor.py`. It forks; the child goes on as the launcher, the parent adopts whatever the
-command leaves behind (as its subreaper), kills all of it when the command, or the server, has ended, and exits with
-the command's status. It learns that the server is gone by its stdin, which the server keeps open.
+Started as `python -I -S supervisor.py FOLDER`. It forks; the child goes on as the launcher, the parent adopts whatever
+the command leaves behind (as its subreaper), kills all of it when the command, or the server, has ended, and exits with
+the command's status. It learns that the server is gone by its stdin, which the server keeps open; then it also clears
+away the folder that the command had to itself.
 """
 
 import os
@@ -31,7 +32,14 @@ def main() -> None:
     tree.end_descendants(os.getpid())
     if code is None:
         code = reap(child, 0) or 0
+        clear_away(sys.argv[1])
     os._exit(128 - code if code < 0 else code)
+
+
+def clear_away(folder: str) -> None:
+    import shutil  # which takes longer to import than all the rest, and is rarely needed
+
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def watch(child: int) -> int | None:

@@ -144,13 +144,12 @@ class Scheduler:
 
     async def _settle(self, claim: Claim, end: RunEnd | Pause, ran_us: int) -> None:
         try:
-            await self._store.add_running_time(claim.run, ran_us)
             if end is Pause.SUSPENDED:
-                status = await self._store.suspend_run(claim.run)
+                status = await self._store.suspend_run(claim.run, ran_us)
             elif end is Pause.BLOCKED:
-                status = await self._store.block_run(claim.run)
+                status = await self._store.block_run(claim.run, ran_us)
             else:
-                status = await self._store.finish_run(claim.run, end)
+                status = await self._store.finish_run(claim.run, end, ran_us)
             if status in (Status.COMPLETED, Status.FAILED, Status.CANCELLED):
                 self._secrets.drop(claim.task.id)
         except RemitError as error:

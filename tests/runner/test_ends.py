@@ -1,5 +1,6 @@
 """The end is the end: whatever ends a command, nothing of it is left."""
 
+import json
 import os
 import signal
 import subprocess
@@ -83,6 +84,21 @@ async def test_nothing_survives_the_servers_kill(tier: Name, workspace: Path) ->
         await until(lambda: len(running(token)) == 2)
         process.kill()
         await until(lambda: not running(token) and not processes_with(str(workspace)), END_SECONDS)
+
+
+@pytest.mark.parametrize("tier", ["landlock", "off"], indirect=True)
+async def test_what_a_command_had_to_itself_does_not_survive_the_servers_kill(tier: Name, workspace: Path) -> None:
+    token, request = daemons(tier, workspace, 'touch "$HOME/kept"; echo "$HOME"; sleep 1000')
+    with server(request) as process:
+        assert process.stdout
+        home = Path()
+        while not home.name:
+            line = await anyio.to_thread.run_sync(process.stdout.readline)
+            home = Path(json.loads(line).get("output", "").strip())
+        assert (home / "kept").exists()
+        process.kill()
+        await until(lambda: not home.parent.exists(), END_SECONDS)
+    await until(lambda: not running(token))
 
 
 @pytest.mark.parametrize("milliseconds", [0, 1, 2, 3, 4, 6, 8, 12, 16])

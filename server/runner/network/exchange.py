@@ -7,7 +7,7 @@ import anyio
 import h11
 from anyio.lowlevel import checkpoint
 
-from server.runner.network.request import HEAD_BYTES, Rejected, answered
+from server.runner.network.request import HEAD_BYTES, Answer, Rejected, answered
 
 CHUNK_BYTES = 65536
 FAREWELL_SECONDS = 2.0  # to read an answer, while what still comes is thrown away
@@ -172,7 +172,7 @@ async def _pass_response(host: Peer, client: Peer) -> None:
     event = None
     while not isinstance(event, h11.EndOfMessage):
         event = _without_trailers(await host.receive())
-        if isinstance(event, h11.Response):
+        if isinstance(event, Answer):
             event = answered(event)
         if client.is_modern or not isinstance(event, h11.InformationalResponse):
             await client.send(event)

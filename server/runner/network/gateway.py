@@ -1,5 +1,6 @@
 """The way from a command to its proxy."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from secrets import token_urlsafe
 from socket import create_server, socket
@@ -12,6 +13,9 @@ NAMES_GAP = (
     "With a network by name a command is held to the names it asks for, and what passes is not looked into: a host "
     "that also serves other names can be made to serve those."
 )
+
+Report = Callable[[str, int, str], Awaitable[None]]
+"""Told of a refused host: its name or address, the port, and why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ then decided for each, and no answer can be taken for another's.
 """
 
 from base64 import b64encode
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, closing
 from hmac import compare_digest
 from http import HTTPStatus
@@ -16,7 +16,7 @@ import h11
 
 from server.runner.network.dialer import Dialer, Refused
 from server.runner.network.exchange import Gone, Line, Peer, forward, receive_head, tunnel
-from server.runner.network.gateway import USER
+from server.runner.network.gateway import USER, Report
 from server.runner.network.hosts import Endpoint, HostRule
 from server.runner.network.request import Rejected, check_head, destination, forwarded, malformed
 
@@ -25,9 +25,6 @@ REPORTS = 100  # refused hosts that are told of, each once: a command could ask 
 BREATHER_SECONDS = 0.1  # when this process has no descriptor left
 
 _ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
-
-Report = Callable[[str, int, str], Awaitable[None]]
-"""Told of a refused host: its name or address, the port, and why."""
 
 
 @asynccontextmanager

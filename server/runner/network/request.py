@@ -29,6 +29,10 @@ _HOP_BY_HOP = frozenset(
 _NEVER_DROPPED = frozenset((*_FRAMING, b"host"))
 
 
+Answer = h11.Response | h11.InformationalResponse
+"""What a host answers: in the end, or before that."""
+
+
 class Rejected(Exception):
     """An exchange that ends here: the status to answer with, and the text, which says what to do."""
 
@@ -85,13 +89,13 @@ def forwarded(request: h11.Request, endpoint: Endpoint) -> h11.Request:
     )
 
 
-def answered(response: h11.Response) -> h11.Response:
+def answered(answer: Answer) -> Answer:
     """What the host answered, as the command is told."""
-    headers = [*_end_to_end(response), (b"Connection", b"close")]
-    return h11.Response(status_code=response.status_code, headers=headers, reason=response.reason)
+    headers = [*_end_to_end(answer), (b"Connection", b"close")]
+    return type(answer)(status_code=answer.status_code, headers=headers, reason=answer.reason)
 
 
-def _end_to_end(message: h11.Request | h11.Response) -> list[tuple[bytes, bytes]]:
+def _end_to_end(message: h11.Request | Answer) -> list[tuple[bytes, bytes]]:
     """The headers that are not between two neighbours only."""
     named = {
         option.strip()
