@@ -21,6 +21,7 @@ from server.daemon import Connection, Load, Ownership
 from server.errors import Code, RemitError
 from server.places import Places, find_places, settings_digest
 from server.protocol.face import Face
+from server.runner.network.hosts import HostRule
 from server.runner.process import ProcessMark, end_leftover
 from server.runner.workspace import Workspaces
 from server.tasks.expiry import serve_expiry
@@ -124,6 +125,9 @@ def _agents(settings: Settings) -> dict[str, Agent]:
         raise RemitError(
             Code.VALIDATION_ERROR, f"settings: agents.{unknown[0]}: there is no such agent (known: {', '.join(agents)})"
         )
+    for agent in settings.agents.values():
+        for host in () if isinstance(agent.network, str) else agent.network:
+            HostRule.parse(host)
     return agents
 
 

@@ -100,8 +100,13 @@ def home(folder: Path) -> Iterator[Path]:
 
 
 def servers(state: Path) -> list[int]:
-    """The pids of the server processes of a state folder."""
-    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit() and _serves(entry, state)]
+    """The pid of the server of a state folder, by its lock; none if none runs."""
+    try:
+        pid = int((state / "server.lock").read_text() or 0)
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return []
+    return [pid] if command.endswith(b"\0serve\0") else []
 
 
 def end(pid: int, number: signal.Signals) -> None:
@@ -127,12 +132,3 @@ def command(home: Path, *arguments: str, **variables: str) -> "subprocess.Comple
         timeout=PATIENCE,
         check=False,
     )
-
-
-def _serves(process: Path, state: Path) -> bool:
-    try:
-        variables = (process / "environ").read_bytes().split(b"\0")
-        command = (process / "cmdline").read_bytes()
-    except OSError:
-        return False  # it ended meanwhile
-    return f"REMIT_HOME={state}".encode() in variables and command.endswith(b"\0serve\0")

@@ -115,6 +115,7 @@ async def test_an_answer_arrives_although_the_request_was_not_heard_to_its_end()
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", b"5\r\nhello\r\n0\r\n\r\n"),
         (b"HTTP/1.0 200 OK\r\n\r\nhello", b"5\r\nhello\r\n0\r\n\r\n"),
         (b"HTTP/1.1 204 None\r\n\r\n", b""),
+        (b"HTTP/1.0 103 Hints\r\n\r\n" + ANSWER, b"ok"),
         (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n.", b"."),
     ],
 )

@@ -13,14 +13,13 @@ LIMITS = {
         {"memoryMb": 64},
         "memory",
     ),
-    "processes": ("for i in $(seq 40); do sleep 60 & done; wait", {"processes": 16}, "processes"),
+    "processor time": ("while :; do :; done", {"cpuSeconds": 1}, "processor time"),
     "file size": ("head -c 10000000 /dev/zero > big", {"fileMb": 1}, "file size"),
     "workspace": (
         "for i in $(seq 9); do head -c 900000 /dev/zero > $i; done; sleep 60",
         {"workspaceMb": 2},
         "workspace",
     ),
-    "processor time": ("while :; do :; done", {"cpuSeconds": 1}, "processor time"),
 }
 
 
@@ -30,6 +29,13 @@ async def test_a_limit_ends_the_task_and_is_named(host: Host, limit: str) -> Non
     task = await host.done(message, limits=limits)
     assert (task["status"], task["errorCode"]) == ("failed", "LIMIT_EXCEEDED")
     assert words in task["error"]
+
+
+async def test_too_many_processes_are_refused_by_the_kernel_or_end_the_task(host: Host) -> None:
+    """Which of the two comes first is the kernel's to say: it does not count the processes of root."""
+    task = await host.done("for i in $(seq 40); do sleep 60 & done; wait", limits={"processes": 16})
+    assert task["status"] == "failed"
+    assert "the limit of 16 processes" in task["error"] or "fork" in task["error"]
 
 
 async def test_a_private_folder_does_not_grow_beyond_its_limit(host: Host) -> None:
