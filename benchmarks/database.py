@@ -52,6 +52,7 @@ def insert_task(db: sqlite3.Connection, message: str, secrets: Mapping[str, Secr
         secrets=secrets or {},
         metadata=None,
         demands=None,
+        sandbox="namespaces",
         timeout_seconds=3600,
         idempotency_key=None,
         request_digest="0" * 64,

@@ -59,8 +59,9 @@ class App:
     async def load(self) -> Load:
         """What there is to do."""
         counts = await self._store.open_counts()
-        waiting = sum(count for status, count in counts.items() if status is not Status.RUNNING)
-        return Load(running=self._scheduler.running, waiting=waiting, secrets_held=self._secrets.held)
+        pending = counts.get(Status.PENDING, 0)
+        waiting = sum(counts.values()) - counts.get(Status.RUNNING, 0) - pending
+        return Load(running=self._scheduler.running + pending, waiting=waiting, secrets_held=self._secrets.held)
 
 
 def main(*, ready: Callable[[], None], inline: bool = False) -> None:
@@ -131,11 +132,21 @@ def _agents(settings: Settings) -> dict[str, Agent]:
     return agents
 
 
+async def _end(process: ProcessMark) -> None:
+    try:
+        await to_thread.run_sync(end_leftover, process)
+    except TimeoutError as error:
+        message = (
+            f"process {process.pid}, left by a server that died, cannot be ended: {error}; end it, then start again"
+        )
+        raise RemitError(Code.INTERRUPTED, message) from None
+
+
 async def _settle(store: Store, workspaces: Workspaces) -> None:
     """End what a dead server left running, and only then decide what becomes of its tasks."""
     for leftover in await store.leftovers():
         if leftover.process:
-            await to_thread.run_sync(end_leftover, ProcessMark(**leftover.process))
+            await _end(ProcessMark(**leftover.process))
     settled = await store.settle()
     swept = await to_thread.run_sync(workspaces.sweep, await store.task_ids())
     if settled.interrupted or settled.resumed or settled.blocked or swept:

@@ -99,6 +99,8 @@ def load(config: Path) -> Settings:
     Raises RemitError (VALIDATION_ERROR) that names the setting, the file and what is wrong.
     """
     _refuse_unknown_variables()
+    if os.environ.get("REMIT_CONFIG") and not config.is_file():
+        raise RemitError(Code.VALIDATION_ERROR, f"REMIT_CONFIG names {config}, and there is no such file")
 
     class FromFile(Settings):
         model_config = SettingsConfigDict(toml_file=config)

@@ -58,6 +58,14 @@ def end(db: sqlite3.Connection, run: Run, call_id: str, result: CallResult, at: 
     )
 
 
+def keep_output(db: sqlite3.Connection, run: Run, call_id: str, output: str, dropped: int) -> None:
+    """Note what a call that is being cut off has written; how it ends is for whoever ends its run to say."""
+    held(db, run)
+    db.execute(
+        "UPDATE calls SET output = ?, dropped = ? WHERE id = ? AND task = ?", (output, dropped, call_id, run.seq)
+    )
+
+
 def decide(
     db: sqlite3.Connection,
     principal: Principal,
@@ -207,6 +215,10 @@ def _decide(db: sqlite3.Connection, task: sqlite3.Row, call: sqlite3.Row, decisi
         reason=decision.reason,
     )
     if decision.outcome == "proceed_always":
+        db.execute(
+            "UPDATE sessions SET expires_at = max(expires_at, ?) WHERE id = ?",
+            (decision.session_expires_at, task["session"]),
+        )
         db.execute(
             "INSERT INTO grants VALUES (?, ?, ?, ?, ?, ?, ?, NULL)",
             (

@@ -79,8 +79,11 @@ async def _run(
     *args: P.args,
     **kwargs: P.kwargs,
 ) -> R:
-    # aiosqlite has no public way to run a whole function in its thread: its private one is used here alone.
-    return await connection._execute(function, connection._conn, *args, **kwargs)  # type: ignore[no-any-return,no-untyped-call]
+    try:
+        # aiosqlite has no public way to run a whole function in its thread: its private one is used here alone.
+        return await connection._execute(function, connection._conn, *args, **kwargs)  # type: ignore[no-any-return,no-untyped-call]
+    except sqlite3.Error as error:
+        raise RemitError(Code.EXECUTION_ERROR, f"the database failed: {error}; nothing was changed") from error
 
 
 def _prepare(db: sqlite3.Connection, durability: Durability) -> None:
@@ -109,10 +112,11 @@ def _transact(db: sqlite3.Connection, operation: Callable[[sqlite3.Connection], 
         db.execute("BEGIN IMMEDIATE")
         try:
             result = operation(db)
+            db.execute("COMMIT")
         except BaseException:
-            db.execute("ROLLBACK")
+            if db.in_transaction:  # a full disk has rolled back already
+                db.execute("ROLLBACK")
             raise
-        db.execute("COMMIT")
         return result
     finally:
         if durability != "FULL":

@@ -36,6 +36,7 @@ class NewTask:
     secrets: Mapping[str, SecretSource]
     metadata: Mapping[str, Any] | None
     demands: Mapping[str, Any] | None
+    sandbox: str
     timeout_seconds: int
     idempotency_key: str | None
     request_digest: str
@@ -46,7 +47,7 @@ class NewTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewTurn:
-    """A follow-up message: what it adds to the task."""
+    """A follow-up message, with all of the variables the task has from now on."""
 
     message: str
     env: Mapping[str, str] | None
@@ -98,6 +99,27 @@ class Task:
     started_at: int | None
     completed_at: int | None
     updated_at: int
+    last_activity_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A task as a list shows it: long texts are there with their beginnings alone."""
+
+    seq: int
+    id: str
+    username: str
+    conversation: str
+    agent: str
+    status: Status
+    title: str | None
+    message: str
+    blocked_reason: str | None
+    error: str | None
+    message_count: int
+    created_at: int
+    started_at: int | None
+    completed_at: int | None
     last_activity_at: int
 
 
@@ -157,6 +179,7 @@ class Decision:
     by: str
     reason: str | None
     grant: str
+    session_expires_at: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +280,7 @@ class Grant:
 class TaskPage:
     """One page of a list, with the number of all tasks that match."""
 
-    tasks: list[Task]
+    tasks: list[Row]
     total: int
 
 

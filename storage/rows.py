@@ -5,7 +5,7 @@ import sqlite3
 from dataclasses import fields
 from typing import Any
 
-from storage.records import Call, Event, Task, Turn
+from storage.records import Call, Event, Row, Task, Turn
 from storage.states import CallStatus, Status
 
 TASK_COLUMNS = """
@@ -13,6 +13,11 @@ TASK_COLUMNS = """
     t.system_prompt, t.show_in_history, t.auto_execute, t.env, t.metadata, t.demands, t.sandbox, t.timeout_seconds,
     t.cancel_requested, t.blocked_reason, t.error_code, t.error, t.turn, t.message_count, t.last_event, t.queued_at,
     t.created_at, t.started_at, t.completed_at, t.updated_at, t.last_activity_at
+"""
+ROW_COLUMNS = """
+    t.seq, t.id, p.name AS username, t.conversation, t.agent, t.status, substr(t.title, 1, 200) AS title,
+    substr(t.message, 1, 200) AS message, t.blocked_reason, substr(t.error, 1, 200) AS error, t.message_count,
+    t.created_at, t.started_at, t.completed_at, t.last_activity_at
 """
 CALL_COLUMNS = ", ".join(field.name for field in fields(Call))
 TURN_COLUMNS = ", ".join(field.name for field in fields(Turn))
@@ -26,6 +31,12 @@ def task(row: sqlite3.Row) -> Task:
     for name in ("env", "metadata", "demands"):
         values[name] = loads(values[name])
     return Task(**values | {"status": Status(values["status"])})
+
+
+def summary(row: sqlite3.Row) -> Row:
+    """A task in a list from a row of ROW_COLUMNS."""
+    values = dict(row)
+    return Row(**values | {"status": Status(values["status"])})
 
 
 def call(row: sqlite3.Row, **changes: Any) -> Call:

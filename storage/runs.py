@@ -81,6 +81,24 @@ def finish(db: sqlite3.Connection, run: Run, end: RunEnd, ran_us: int, at: int) 
     return end.status
 
 
+def interrupt(db: sqlite3.Connection, run: Run, ran_us: int, at: int) -> Status:
+    """End a run whose server ends: in the middle of a call it has failed, between two it goes on with the next server.
+
+    A call that was cut off is reported as such and never silently redone.
+    """
+    held(db, run)
+    executing = db.execute(
+        "SELECT * FROM calls WHERE task = ? AND turn = ? AND status = 'executing'", (run.seq, run.turn)
+    ).fetchall()
+    if not executing:
+        return suspend(db, run, ran_us, at)
+    for call in executing:
+        output = _said(db, run.seq, run.turn, call["id"])[0] if call["output"] is None else call["output"]
+        move_call(db, call, CallStatus.ERROR, at, output=output, reason="cut off when the server ended")
+    message = "the server ended while this task was at work; what it had done so far is kept, nothing was repeated"
+    return finish(db, run, RunEnd(Status.FAILED, "INTERRUPTED", message), ran_us, at)
+
+
 def cancel(db: sqlite3.Connection, principal: Principal, task_id: str, by: str, at: int) -> Status:
     """Ask for the end of a task. One that runs stays `running` until its processes are gone."""
     task = owned(db, principal, task_id)
@@ -113,7 +131,8 @@ def settle(db: sqlite3.Connection, at: int) -> Settled:
     """
     settled = Settled([], [], [])
     for leftover in leftovers(db):
-        _settle_run(db, leftover.run, settled, at)
+        ended = interrupt(db, leftover.run, 0, at) in ENDED
+        (settled.interrupted if ended else settled.resumed).append(leftover.run.task_id)
     for row in db.execute(
         """SELECT t.* FROM tasks t WHERE t.status = 'pending' AND EXISTS (SELECT 1 FROM secret_names s
                WHERE s.task = t.seq AND s.turn = t.turn AND s.source = 'literal')"""
@@ -121,26 +140,6 @@ def settle(db: sqlite3.Connection, at: int) -> Settled:
         move(db, row, Status.BLOCKED, at, blocked_reason=LOST)
         settled.blocked.append(row["id"])
     return settled
-
-
-def _settle_run(db: sqlite3.Connection, run: Run, settled: Settled, at: int) -> None:
-    executing = db.execute(
-        "SELECT * FROM calls WHERE task = ? AND turn = ? AND status = 'executing'", (run.seq, run.turn)
-    ).fetchall()
-    if not executing:
-        suspend(db, run, 0, at)
-        settled.resumed.append(run.task_id)
-        return
-    for call in executing:
-        spoken = db.execute(
-            "SELECT data FROM events WHERE task = ? AND kind = 'content' AND data ->> 'callId' = ? ORDER BY number",
-            (run.seq, call["id"]),
-        )
-        output = "".join(rows.loads(row["data"])["text"] for row in spoken)
-        move_call(db, call, CallStatus.ERROR, at, output=output, reason="cut off when the server ended")
-    message = "the server ended while this task was at work; what it had done so far is kept, nothing was repeated"
-    finish(db, run, RunEnd(Status.FAILED, "INTERRUPTED", message), 0, at)
-    settled.interrupted.append(run.task_id)
 
 
 def _is_first_run(db: sqlite3.Connection, task: sqlite3.Row) -> bool:
@@ -204,10 +203,11 @@ def _close_turn(db: sqlite3.Connection, task: sqlite3.Row, end: RunEnd, at: int)
     )
 
 
-def _said(db: sqlite3.Connection, seq: int, turn: int) -> tuple[str, int | None]:
+def _said(db: sqlite3.Connection, seq: int, turn: int, call_id: str | None = None) -> tuple[str, int | None]:
+    """What came out of a turn, or of one call of it, and when the last of it came."""
     found = db.execute(
-        """SELECT at, data FROM events WHERE task = ?1 AND kind = 'content'
+        """SELECT at, data FROM events WHERE task = ?1 AND kind = 'content' AND (?3 IS NULL OR data ->> 'callId' = ?3)
                AND number >= (SELECT first_event FROM turns WHERE task = ?1 AND number = ?2) ORDER BY number""",
-        (seq, turn),
+        (seq, turn, call_id),
     ).fetchall()
     return "".join(rows.loads(row["data"])["text"] for row in found), found[-1]["at"] if found else None

@@ -30,6 +30,7 @@ from storage.records import (
     Principal,
     Run,
     RunEnd,
+    SecretSource,
     Settled,
     Snapshot,
     Task,
@@ -67,15 +68,19 @@ class Store:
         self.changes.tell(task_id)
         return result
 
-    async def secrets_are_back(self, principal: Principal, task_id: str) -> Task:
-        """Let a task that was blocked for its lost secrets go on."""
-        result = await self._db.write(tasks.secrets_are_back, principal, task_id, now())
+    async def secrets_are_back(self, principal: Principal, task_id: str, unneeded: Collection[str] = ()) -> Task:
+        """Let a task that was blocked for its lost secrets go on, without those it does not need any more."""
+        result = await self._db.write(tasks.secrets_are_back, principal, task_id, unneeded, now())
         self.changes.tell(task_id)
         return result
 
     async def task(self, principal: Principal, task_id: str) -> Task:
         """One task."""
         return await self._db.read(tasks.get, principal, task_id)
+
+    async def secret_names(self, principal: Principal, task_id: str) -> dict[str, SecretSource]:
+        """The names of the secrets of a task's turn and how each value comes."""
+        return await self._db.read(tasks.secret_names, principal, task_id)
 
     async def snapshot(
         self,
@@ -165,6 +170,10 @@ class Store:
         self.changes.tell(run.task_id)
         return result
 
+    async def keep_output(self, run: Run, call_id: str, output: str, dropped: int) -> None:
+        """Note what a call that is being cut off has written."""
+        await self._db.write_soon(calls.keep_output, run, call_id, output, dropped)
+
     async def end_call(self, run: Run, call_id: str, result: CallResult) -> None:
         """Note how an executed call ended."""
         await self._db.write_soon(calls.end, run, call_id, result, now())
@@ -181,6 +190,10 @@ class Store:
         result = await self._db.write(runs.block, run, ran_us, now())
         self.changes.tell(run.task_id)
         return result
+
+    async def interrupt_run(self, run: Run, ran_us: int = 0) -> Status:
+        """End a run whose server ends."""
+        return await self._db.write(runs.interrupt, run, ran_us, now())
 
     async def finish_run(self, run: Run, end: RunEnd, ran_us: int = 0) -> Status:
         """End a run and its turn."""

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Collection, Mapping
+from itertools import chain
 
 from server.errors import Code, RemitError
 from storage import rows
@@ -71,19 +72,24 @@ def open_turn(db: sqlite3.Connection, principal: Principal, task_id: str, new: N
             f"the task is {row['status']}; a message can be sent once it has completed, failed or been cancelled",
             status=row["status"],
         )
-    env = {**(rows.loads(row["env"]) or {}), **(new.env or {})} or None
     db.execute(
         "UPDATE tasks SET env = ?, turn = turn + 1, message_count = message_count + 1, session = ? WHERE seq = ?",
-        (rows.dumps(env), _session(db, row, new, at), row["seq"]),
+        (rows.dumps(new.env), _session(db, row, new, at), row["seq"]),
     )
     _insert_turn(db, row["seq"], row["turn"] + 1, new.message, new.secrets, at)
     move(db, row, Status.PENDING, at)
     return get(db, principal, task_id)
 
 
-def secrets_are_back(db: sqlite3.Connection, principal: Principal, task_id: str, at: int) -> Task:
-    """Let a task that was blocked for its lost secrets go on."""
+def secrets_are_back(
+    db: sqlite3.Connection, principal: Principal, task_id: str, unneeded: Collection[str], at: int
+) -> Task:
+    """Let a task that was blocked for its lost secrets go on, without those it does not need any more."""
     row = owned(db, principal, task_id)
+    db.executemany(
+        "DELETE FROM secret_names WHERE task = ? AND turn = ? AND name = ?",
+        [(row["seq"], row["turn"], name) for name in unneeded],
+    )
     if Status(row["status"]) is Status.BLOCKED:
         move(db, row, Status.PENDING, at)
     return get(db, principal, task_id)
@@ -132,12 +138,17 @@ def page(
     db: sqlite3.Connection, principal: Principal, statuses: Collection[Status], limit: int, offset: int
 ) -> TaskPage:
     """Tasks in order of activity, newest first; no statuses means all of them."""
-    columns = f"SELECT {rows.TASK_COLUMNS} {_JOIN}"
-    order = "ORDER BY t.last_activity_at DESC, t.seq DESC LIMIT ? OFFSET ?"
-    marks = ", ".join("?" * len(statuses))
-    where = f"t.principal = ? AND t.status IN ({marks})" if statuses else "t.principal = ?"
-    found = db.execute(f"{columns} WHERE {where} {order}", (principal.id, *statuses, limit, offset)).fetchall()
-    return TaskPage([rows.task(row) for row in found], _total(db, principal, statuses))
+    order = "ORDER BY last_activity_at DESC, seq DESC LIMIT ?"
+    where = "t.principal = ? AND t.status = ?" if statuses else "t.principal = ?"
+    walk = f"SELECT {rows.ROW_COLUMNS} {_JOIN} WHERE {where} {order}"
+    if len(statuses) <= 1:
+        found = db.execute(f"{walk} OFFSET ?", (principal.id, *statuses, limit, offset)).fetchall()
+    else:
+        # One walk along the index for each state, merged: for several at once SQLite would look at every task.
+        walks = " UNION ALL ".join(f"SELECT * FROM ({walk})" for _ in statuses)
+        ends = chain.from_iterable((principal.id, status, offset + limit) for status in statuses)
+        found = db.execute(f"{walks} {order} OFFSET ?", (*ends, limit, offset)).fetchall()
+    return TaskPage([rows.summary(row) for row in found], _total(db, principal, statuses))
 
 
 def waiting_calls(db: sqlite3.Connection, seqs: Collection[int]) -> dict[int, int]:
@@ -154,7 +165,9 @@ def delete(db: sqlite3.Connection, principal: Principal, task_id: str) -> None:
     """Remove a task and all that belongs to it; CONFLICT while it runs."""
     row = owned(db, principal, task_id)
     if Status(row["status"]) is Status.RUNNING:
-        raise RemitError(Code.CONFLICT, "the task is running; cancel it first", status=row["status"])
+        raise RemitError(
+            Code.CONFLICT, "the task is still running; try again when it has stopped", status=row["status"]
+        )
     db.execute("DELETE FROM tasks WHERE seq = ?", (row["seq"],))
     shared = db.execute("SELECT 1 FROM tasks WHERE conversation = ?", (row["conversation"],)).fetchone()
     if shared is None:
@@ -174,6 +187,12 @@ def open_counts(db: sqlite3.Connection) -> dict[Status, int]:
         tuple(OPEN),
     )
     return {Status(row["status"]): row["n"] for row in found}
+
+
+def secret_names(db: sqlite3.Connection, principal: Principal, task_id: str) -> dict[str, SecretSource]:
+    """The names of the secrets of a task's turn and how each value comes."""
+    row = owned(db, principal, task_id)
+    return secrets_of(db, row["seq"], row["turn"])
 
 
 def secrets_of(db: sqlite3.Connection, seq: int, turn: int) -> dict[str, SecretSource]:
@@ -198,6 +217,7 @@ def _insert(db: sqlite3.Connection, principal: Principal, new: NewTask, at: int)
         "env": rows.dumps(new.env),
         "metadata": rows.dumps(new.metadata),
         "demands": rows.dumps(new.demands),
+        "sandbox": new.sandbox,
         "timeout_seconds": new.timeout_seconds,
         "idempotency_key": new.idempotency_key,
         "request_digest": new.request_digest,

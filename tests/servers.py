@@ -85,6 +85,7 @@ async def host(home: Path, *, cwd: Path | None = None, mode: Any = "auto", **var
 
 def environment(home: Path, **variables: str) -> dict[str, str]:
     """The variables of a `remit` with a state folder of its own."""
+    (home.parent / "remit.toml").touch()
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("REMIT_")}
     return inherited | {"REMIT_HOME": str(home), "REMIT_CONFIG": str(home.parent / "remit.toml")} | variables
 

@@ -16,7 +16,7 @@ from server.tasks.service import Caller, Tasks
 _log = logging.getLogger(__name__)
 
 INSTRUCTIONS = (
-    "remit runs tasks in the background, each in a sandbox with no network and a folder of its own. create_task, then "
+    "remit runs tasks in the background, each in its own folder and within this server's limits. create_task, then "
     "get_task with waitSeconds until it has ended. pendingApprovals are for the user to decide."
 )
 

@@ -58,7 +58,7 @@ TOOLS: dict[str, Tool[Any]] = {
     for tool in (
         Tool(
             "create_task",
-            "Hand work to a background agent, in a sandbox without network. Answers at once with the task's id; "
+            "Hand work to a background agent, within the limits of this server. Answers at once with the task's id; "
             "the task goes on when this session ends. Follow it with get_task.",
             requests.CreateTask,
             views.CreatedView,

@@ -84,6 +84,28 @@ def literals_are_sent(had: Mapping[str, Origin], request: SendMessage) -> None:
         raise lost(missing)
 
 
+def merged(request: SendMessage, env: Mapping[str, str]) -> dict[str, str]:
+    """The task's variables after a message. Raises RemitError (VALIDATION_ERROR) when they become too many."""
+    try:
+        return request.merged(dict(env))
+    except ValueError as error:
+        raise RemitError(Code.VALIDATION_ERROR, f"env: {error}", field="env") from None
+
+
+def only_missing(missing: Sequence[str], request: SendMessage) -> None:
+    """Refuse secrets for a blocked task that are not exactly those it has lost.
+
+    Raises RemitError: SECRETS_LOST naming what is still missing, VALIDATION_ERROR naming what was not asked for.
+    """
+    if absent := [name for name in missing if name not in request.secrets]:
+        raise lost(absent)
+    if surplus := sorted(set(request.secrets) - set(missing)):
+        field = f"secrets.{surplus[0]}"
+        raise RemitError(
+            Code.VALIDATION_ERROR, f"{field}: the task waits for {', '.join(missing)} and no other", field=field
+        )
+
+
 def lost(missing: Sequence[str]) -> RemitError:
     """The error for literal secrets whose values are gone."""
     return RemitError(
@@ -95,9 +117,10 @@ def lost(missing: Sequence[str]) -> RemitError:
     )
 
 
-def _variables(env: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def _variables(env: Mapping[str, str | None]) -> Iterator[tuple[str, str]]:
     for name, value in env.items():
-        yield f"env.{name}", value
+        yield "env", name
+        yield f"env.{name}", value or ""
 
 
 def _paths(files: Sequence[File]) -> Iterator[tuple[str, str]]:

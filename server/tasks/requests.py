@@ -8,7 +8,16 @@ import binascii
 import json
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    field_validator,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
 from storage.states import Status, statuses
@@ -34,6 +43,10 @@ def _no_nul(value: str) -> str:
     return value
 
 
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
 Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=255)]
 Value = Annotated[str, AfterValidator(_no_nul)]
 Id = Annotated[str, Field(min_length=1, max_length=64)]
@@ -57,9 +70,7 @@ StatusWord = Literal[
 class Request(BaseModel):
     """The base of all requests: camelCase on the wire, unknown fields refused."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, alias_generator=to_camel, populate_by_name=True, hide_input_in_errors=True
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel, hide_input_in_errors=True)
 
     @model_validator(mode="before")
     @classmethod
@@ -120,8 +131,8 @@ class CreateTask(Request):
     title: str | None = Field(None, max_length=500)
     system_prompt: str | None = Field(None, max_length=MAX_MESSAGE)
     agent_id: str = Field("shell", min_length=1, max_length=64, description="see list_agents")
-    auto_execute: bool = Field(True, description="false: each tool call waits for approve_tool_call")
-    show_in_history: bool = True
+    auto_execute: StrictBool = Field(True, description="false: each tool call waits for approve_tool_call")
+    show_in_history: StrictBool = True
     env: dict[Name, Value] = Field(default_factory=dict, description="plain variables, stored and shown")
     secrets: dict[Name, Value] = Field(default_factory=dict, description="secret variables, never stored or shown")
     secret_names: list[Name] = Field(default_factory=list, description="secrets the operator configured")
@@ -129,20 +140,22 @@ class CreateTask(Request):
     timeout_seconds: int | None = Field(None, ge=1, le=7 * 24 * 3600, description="work time, without waits")
     limits: LowerLimits | None = Field(None, description="lower than the operator's")
     require: Guarantees | None = Field(None, description="refuse the task unless its sandbox holds this")
-    allow_hooks: bool = Field(False, description="may write what other tools execute: .git/hooks, .envrc, .vscode …")
+    allow_hooks: StrictBool = Field(
+        False, description="may write what other tools execute: .git/hooks, .envrc, .vscode …"
+    )
     metadata: dict[str, Any] | None = None
     idempotency_key: str | None = Field(None, min_length=1, max_length=255, description="the same key creates once")
 
     @field_validator("metadata")
     @classmethod
     def _metadata_fits(cls, metadata: dict[str, Any] | None) -> dict[str, Any] | None:
-        if len(json.dumps(metadata)) > MAX_METADATA:
+        if len(json.dumps(metadata, allow_nan=False)) > MAX_METADATA:
             raise ValueError(f"is longer than {MAX_METADATA} characters of JSON")
         return metadata
 
     @model_validator(mode="after")
     def _environment_fits(self) -> Self:
-        _check_size(self.env, self.secrets)
+        check_size(self.env, self.secrets)
         return self
 
 
@@ -151,13 +164,12 @@ class ListTasks(Request):
 
     limit: int = Field(50, ge=1, le=100)
     offset: int = Field(0, ge=0, le=2**53)
-    status: list[StatusWord] | StatusWord | None = Field(None, description="one or several")
+    status: Annotated[list[StatusWord], BeforeValidator(_as_list)] = Field([], description="one or several")
 
     @property
     def statuses(self) -> frozenset[Status]:
         """The states asked for, synonyms resolved; none means all."""
-        words = [self.status] if isinstance(self.status, str) else self.status or []
-        return frozenset().union(*map(statuses, words))
+        return frozenset().union(*map(statuses, self.status))
 
 
 class GetTask(Request):
@@ -167,7 +179,9 @@ class GetTask(Request):
     wait_seconds: float = Field(0, ge=0, le=MAX_WAIT_SECONDS, description="wait for a change")
     max_chars: int = Field(20_000, ge=200, le=1_000_000, description="bounds long text")
     include: list[Literal["messages", "events"]] = Field(default_factory=list)
-    after_event: int | None = Field(None, ge=0, description="only later events; a wait is for the first of them")
+    after_event: int | None = Field(
+        None, ge=0, le=2**53, description="only later events; a wait is for the first of them"
+    )
 
 
 class ApproveToolCall(Request):
@@ -184,15 +198,22 @@ class SendMessage(Request):
 
     id: Id
     message: str | None = Field(None, min_length=1, max_length=MAX_MESSAGE, description="left out: only secrets")
-    env: dict[Name, Value] = Field(default_factory=dict, description="merged by key")
+    env: dict[Name, Value | None] = Field(default_factory=dict, description="merged by key; null removes one")
     secrets: dict[Name, Value | None] = Field(default_factory=dict, description="null: no longer needed")
     secret_names: list[Name] = Field(default_factory=list)
     files: list[File] = Field(default_factory=list, max_length=20)
 
-    @model_validator(mode="after")
-    def _environment_fits(self) -> Self:
-        _check_size(self.env, {name: value for name, value in self.secrets.items() if value is not None})
-        return self
+    @property
+    def literals(self) -> dict[str, str]:
+        """The secrets that were sent with a value."""
+        return {name: value for name, value in self.secrets.items() if value is not None}
+
+    def merged(self, env: dict[str, str]) -> dict[str, str]:
+        """The task's variables after this message. Raises ValueError when they and the secrets do not fit."""
+        both = env | self.env
+        kept = {name: value for name, value in both.items() if value is not None}
+        check_size(kept, self.literals)
+        return kept
 
 
 class CancelTask(Request):
@@ -205,7 +226,6 @@ class DeleteTask(Request):
     """The removal of a task and all that belongs to it."""
 
     id: Id
-    cascade: bool = Field(False, description="its dependants too")
 
 
 class ListAgents(Request):
@@ -222,7 +242,8 @@ class RevokeGrant(Request):
     id: Id
 
 
-def _check_size(*variables: dict[str, str]) -> None:
+def check_size(*variables: dict[str, str]) -> None:
+    """Raise ValueError unless env and secrets together are small enough."""
     size = sum(len(name.encode()) + len(value.encode()) for each in variables for name, value in each.items())
     if size > MAX_ENVIRONMENT_BYTES:
         raise ValueError(f"env and secrets hold {size} bytes together, at most {MAX_ENVIRONMENT_BYTES} are allowed")

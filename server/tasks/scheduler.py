@@ -16,8 +16,8 @@ from server.runner.sandbox import Sandbox
 from server.runner.workspace import Workspaces
 from server.tasks.secrets import Secrets, SecretsLost
 from server.tasks.work import Work
-from storage.records import Claim, RunEnd
-from storage.states import Status
+from storage.records import Claim, Run, RunEnd
+from storage.states import ENDED, Status
 from storage.store import Store
 
 _log = logging.getLogger(__name__)
@@ -28,11 +28,14 @@ class Pause(Enum):
 
     SUSPENDED = "suspended"
     BLOCKED = "blocked"
+    INTERRUPTED = "interrupted"
 
 
-_INTERRUPTED = RunEnd(
-    Status.FAILED, Code.INTERRUPTED, "the server was stopped while this task was at work; what it had done is kept"
-)
+SETTLE_TRIES = 10
+"""How often the end of a run is written before it is left to the next start of the server."""
+
+PATIENCE = 1.0
+"""Seconds before the database is tried again."""
 
 
 class Scheduler:
@@ -84,7 +87,12 @@ class Scheduler:
 
     async def _start_what_fits(self, group: TaskGroup) -> None:
         while len(self._running) < self._settings.max_running:
-            claim = await self._store.claim_run(self._owner)
+            try:
+                claim = await self._store.claim_run(self._owner)
+            except RemitError as error:
+                _log.error("no task can be started: %s", error.message)
+                await anyio.sleep(PATIENCE)
+                continue
             if claim is None:
                 return
             # Known as running before anything else can happen, so that a cancellation finds it.
@@ -96,7 +104,7 @@ class Scheduler:
         if claim.task.id in self._cancelled:
             scope.cancel()
         started = time.monotonic()
-        end: RunEnd | Pause = _INTERRUPTED
+        end: RunEnd | Pause = Pause.INTERRUPTED  # what stands if the server ends
         try:
             with scope:
                 end = await self._attempt(claim)
@@ -109,9 +117,11 @@ class Scheduler:
     async def _attempt(self, claim: Claim) -> RunEnd | Pause:
         """Have the agent work; every way that can end is an answer, save the end of the server."""
         left = claim.task.timeout_seconds - claim.turn.ran_us / 1_000_000
+        work = None
         try:
+            work = await self._prepare(claim)
             with anyio.fail_after(max(left, 0)):
-                await self._agent(claim).work(await self._prepare(claim))
+                await self._agent(claim).work(work)
         except Suspended:
             return Pause.SUSPENDED
         except SecretsLost:
@@ -119,7 +129,7 @@ class Scheduler:
         except Stopped:
             return RunEnd(Status.CANCELLED)
         except RemitError as error:
-            return RunEnd(Status.FAILED, error.code, error.message)
+            return RunEnd(Status.FAILED, error.code, work.redact(error.message) if work else error.message)
         except TimeoutError:
             limit = f"the task reached its limit of {claim.task.timeout_seconds} s of work (timeoutSeconds)"
             return RunEnd(Status.FAILED, Code.TIMEOUT, limit)
@@ -138,23 +148,35 @@ class Scheduler:
         return agent
 
     async def _prepare(self, claim: Claim) -> Work:
-        secrets = await self._secrets.of_turn(claim.task.id, claim.secrets)
         workspace = self._workspaces.ensure(claim.task.id)
-        return Work(self._store, claim, await self._sandbox(), workspace, secrets, self._settings)
+        return Work(self._store, claim, await self._sandbox(), workspace, self._secrets, self._settings)
 
     async def _settle(self, claim: Claim, end: RunEnd | Pause, ran_us: int) -> None:
         try:
-            if end is Pause.SUSPENDED:
-                status = await self._store.suspend_run(claim.run, ran_us)
-            elif end is Pause.BLOCKED:
-                status = await self._store.block_run(claim.run, ran_us)
-            else:
-                status = await self._store.finish_run(claim.run, end, ran_us)
-            if status in (Status.COMPLETED, Status.FAILED, Status.CANCELLED):
-                self._secrets.drop(claim.task.id)
-        except RemitError as error:
-            _log.warning("run of task %s: %s", claim.task.id, error.message)
+            for _ in range(SETTLE_TRIES):
+                try:
+                    status = await self._written(claim.run, end, ran_us)
+                except RemitError as error:
+                    _log.warning("run of task %s: %s", claim.task.id, error.message)
+                    if error.code is Code.CONFLICT:
+                        return
+                    await anyio.sleep(PATIENCE)
+                else:
+                    if status in ENDED:
+                        self._secrets.drop(claim.task.id)
+                    return
         finally:
             del self._running[claim.task.id]
             self._cancelled.discard(claim.task.id)
             self.poke()
+
+    async def _written(self, run: Run, end: RunEnd | Pause, ran_us: int) -> Status:
+        match end:
+            case Pause.SUSPENDED:
+                return await self._store.suspend_run(run, ran_us)
+            case Pause.BLOCKED:
+                return await self._store.block_run(run, ran_us)
+            case Pause.INTERRUPTED:
+                return await self._store.interrupt_run(run, ran_us)
+            case RunEnd():
+                return await self._store.finish_run(run, end, ran_us)

@@ -11,7 +11,7 @@ from server.errors import Code, RemitError
 from storage.records import SecretSource as Origin
 
 COMMAND_SECONDS = 10
-"""How long a secret's command may take: a tool call has to answer well before its host gives up (60 s)."""
+"""How long a secret's source may take: a tool call has to answer well before its host gives up (60 s)."""
 
 MAX_BYTES = 64 * 1024
 """The longest value, as env and secrets together are limited by the API."""
@@ -49,6 +49,10 @@ class Secrets:
         self._literals.pop(task_id, None)
         self._named.pop(task_id, None)
 
+    def known(self, task_id: str) -> dict[str, str]:
+        """The values that are in memory for a task."""
+        return self._literals.get(task_id, {}) | self._named.get(task_id, {})
+
     def missing(self, task_id: str, wanted: Mapping[str, Origin]) -> list[str]:
         """The names of literal secrets that are wanted and not known any more."""
         known = self._literals.get(task_id, {})
@@ -62,7 +66,7 @@ class Secrets:
         missing = self.missing(task_id, wanted)
         if missing:
             raise SecretsLost(missing)
-        known = self._literals.get(task_id, {}) | self._named.get(task_id, {})
+        known = self.known(task_id)
         return {name: known[name] for name in wanted if name in known} | await self.read(
             name for name in wanted if name not in known
         )
@@ -107,7 +111,9 @@ async def _value(source: SecretSource) -> str:
         return done.stdout.decode("utf-8").removesuffix("\n")
     assert source.keyring
     service, _, user = source.keyring.partition("/")
-    return await to_thread.run_sync(_from_keyring, service, user)
+    with anyio.fail_after(COMMAND_SECONDS):  # it may ask the person for its password
+        return await to_thread.run_sync(_from_keyring, service, user, abandon_on_cancel=True)
+    raise TimeoutError
 
 
 def _from_keyring(service: str, user: str) -> str:
@@ -125,7 +131,7 @@ def _cause(error: BaseException) -> str:
         case subprocess.CalledProcessError():
             return f"its command exited with status {error.returncode}"
         case TimeoutError():
-            return f"its command took longer than {COMMAND_SECONDS} s"
+            return f"its source took longer than {COMMAND_SECONDS} s"
         case UnicodeDecodeError():
             return "it is not UTF-8 text"
         case ImportError():

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from secrets import token_hex, token_urlsafe
 from uuid import uuid4
+from weakref import WeakValueDictionary
 
 import anyio
 from anyio import to_thread
@@ -43,6 +44,8 @@ CANCEL_SECONDS = 5
 MAX_EVENTS = 500
 """Events in one answer."""
 
+UNCONFINED = 'this server runs commands without a sandbox (sandbox = "off"): they can do all that its user can'
+
 _GOES_ON = frozenset({Status.PENDING, Status.RUNNING})
 
 
@@ -77,9 +80,14 @@ class Tasks:
         self._scheduler = scheduler
         self._settings = settings
         self._notices = notices
+        self._following: WeakValueDictionary[str, anyio.Lock] = WeakValueDictionary()
 
     async def create(self, caller: Caller, request: CreateTask) -> views.CreatedView:
         """Make a task; it is durable when this returns, and starts as soon as there is a place."""
+        digest = checks.digest(request)
+        created = await self._store.repeated(caller.principal, request.idempotency_key, digest)
+        if created:
+            return views.CreatedView(id=created.id, status=created.status, warnings=[])
         self._agent(request.agent_id).check(request.message)
         sandbox = await self._sandbox()
         limits.check(self._settings, request.agent_id, sandbox, checks.demands(request))
@@ -87,11 +95,10 @@ class Tasks:
         redactor = Redactor(values)
         checks.no_secrets(redactor, checks.task_texts(request))
         environment(request.env, values)
-        digest = checks.digest(request)
-        created = await self._store.repeated(caller.principal, request.idempotency_key, digest)
-        if created is None:
-            created = await self._create(caller, request, self._new_task(request, digest), values)
-        return views.CreatedView(id=created.id, status=created.status, warnings=self._warnings(redactor))
+        created = await self._create(caller, request, self._new_task(request, digest, sandbox.tier), values)
+        unconfined = [UNCONFINED] if sandbox.tier == "off" else []
+        warnings = [*unconfined, *self._warnings(redactor)]
+        return views.CreatedView(id=created.id, status=created.status, warnings=warnings)
 
     async def page(self, caller: Caller, request: ListTasks) -> views.PageView:
         """A page of tasks, most recently active first."""
@@ -128,38 +135,47 @@ class Tasks:
                 'approvals are given by a person here (approvals = "person"): ask them to run '
                 f"`remit approve {request.id} {request.call_id}` in a terminal",
             )
-        snapshot = await self._store.snapshot(caller.principal, request.id)
+        wanted = await self._store.secret_names(caller.principal, request.id)
+        checks.no_secrets(Redactor(self._secrets.known(request.id)), [("message", request.message or "")])
         decision = Decision(
             outcome=request.outcome,
             by=f"{caller.principal.name} ({'terminal' if caller.person else 'tool call'})",
             reason=request.message,
             grant=f"grant_{token_hex(8)}",
+            session_expires_at=self._session_end(),
         )
-        at_hand = not self._secrets.missing(request.id, snapshot.secrets)
-        decided = await self._store.decide_call(
-            caller.principal, request.id, request.call_id, decision, secrets_at_hand=at_hand
-        )
-        self._scheduler.poke()
+        with anyio.CancelScope(shield=True):  # a caller that gives up must not leave a decision without effect
+            decided = await self._store.decide_call(
+                caller.principal,
+                request.id,
+                request.call_id,
+                decision,
+                secrets_at_hand=not self._secrets.missing(request.id, wanted),
+            )
+            self._scheduler.poke()
         return views.ApprovedView(approved=request.outcome != "cancel", status=decided.status)
 
     async def send(self, caller: Caller, request: SendMessage) -> views.StatusView:
         """Open the next turn of an ended task, or bring a blocked one the secrets it waits for."""
         await self._until_stopped(caller, request.id, only_cancelled=True)
-        snapshot = await self._store.snapshot(caller.principal, request.id)
-        follow = self._open_turn if snapshot.task.status in ENDED else self._bring_secrets
-        task = await follow(caller, request, snapshot.task, snapshot.secrets)
+        # One at a time for each task: a message that is refused must not have brought its files and secrets.
+        async with self._following.setdefault(request.id, anyio.Lock()):
+            task = await self._store.task(caller.principal, request.id)
+            wanted = await self._store.secret_names(caller.principal, request.id)
+            follow = self._open_turn if task.status in ENDED else self._bring_secrets
+            task = await follow(caller, request, task, wanted)
         self._scheduler.poke()
-        given = {name: value for name, value in request.secrets.items() if value is not None}
-        return views.StatusView(id=task.id, status=task.status, warnings=self._warnings(Redactor(given)))
+        return views.StatusView(id=task.id, status=task.status, warnings=self._warnings(Redactor(request.literals)))
 
     async def cancel(self, caller: Caller, request: CancelTask) -> views.StatusView:
         """End a task and everything it has started; asking again changes nothing."""
-        status = await self._store.cancel(caller.principal, request.id)
-        if status is Status.RUNNING:
-            self._scheduler.stop(request.id)
-            await self._until_stopped(caller, request.id)
-        elif status is Status.CANCELLED:
-            self._secrets.drop(request.id)
+        with anyio.CancelScope(shield=True):  # a caller that gives up must not leave a cancelled task running
+            status = await self._store.cancel(caller.principal, request.id)
+            if status is Status.RUNNING:
+                self._scheduler.stop(request.id)
+            elif status is Status.CANCELLED:
+                self._secrets.drop(request.id)
+        await self._until_stopped(caller, request.id)
         task = await self._store.task(caller.principal, request.id)
         view = views.StatusView(id=task.id, status=task.status)
         if task.cancel_requested:
@@ -218,7 +234,7 @@ class Tasks:
             )
         return {**await self._secrets.read(names), **literals}
 
-    def _new_task(self, request: CreateTask, digest: str) -> NewTask:
+    def _new_task(self, request: CreateTask, digest: str, sandbox: str) -> NewTask:
         return NewTask(
             id=str(uuid4()),
             agent=request.agent_id,
@@ -231,6 +247,7 @@ class Tasks:
             secrets=checks.origins(request.secrets, request.secret_names),
             metadata=request.metadata,
             demands=checks.demands(request),
+            sandbox=sandbox,
             timeout_seconds=request.timeout_seconds or self._settings.timeout,
             idempotency_key=request.idempotency_key,
             request_digest=digest,
@@ -264,25 +281,30 @@ class Tasks:
         if request.message is None:
             raise RemitError(Code.VALIDATION_ERROR, "message: an ended task needs one to go on", field="message")
         self._agent(task.agent).check(request.message)
-        literals = {name: value for name, value in request.secrets.items() if value is not None}
         checks.literals_are_sent(had, request)
         names = [name for name, origin in had.items() if origin == "named" and name not in request.secrets]
         names += [name for name in request.secret_names if name not in names]
-        values = await self._values(literals, names)
+        values = await self._values(request.literals, names)
         checks.no_secrets(Redactor(values), checks.message_texts(request))
-        environment({**(task.env or {}), **request.env}, values)
+        env = checks.merged(request, task.env or {})
+        environment(env, values)
         new = NewTurn(
             message=request.message,
-            env=request.env or None,
-            secrets=checks.origins(literals, names),
+            env=env or None,
+            secrets=checks.origins(request.literals, names),
             session=token_urlsafe(16),
             session_expires_at=self._session_end(),
         )
-        with anyio.CancelScope(shield=True):
+        with anyio.CancelScope(shield=True):  # a caller that gives up must not leave half a turn behind
             await self._upload(caller, request)
             self._secrets.keep(task.id, values, new.secrets)
-            task = await self._store.open_turn(caller.principal, task.id, new)
-        return task
+            try:
+                opened = await self._store.open_turn(caller.principal, task.id, new)
+            except RemitError:
+                self._secrets.drop(task.id)
+                raise
+            self._scheduler.poke()
+        return opened
 
     async def _bring_secrets(
         self, caller: Caller, request: SendMessage, task: Task, wanted: Mapping[str, Origin]
@@ -300,11 +322,15 @@ class Tasks:
                 f"the task is {task.status} and waits for its secrets {', '.join(missing)}: send secrets alone",
                 status=task.status,
             )
-        if absent := [name for name in missing if request.secrets.get(name) is None]:
-            raise checks.lost(absent)
-        given = {name: value for name in missing if (value := request.secrets[name]) is not None}
-        self._secrets.keep(task.id, given, wanted)
-        return await self._store.secrets_are_back(caller.principal, task.id)
+        checks.only_missing(missing, request)
+        values = {**self._secrets.known(task.id), **request.literals}
+        environment(task.env or {}, values)
+        unneeded = [name for name, value in request.secrets.items() if value is None]
+        with anyio.CancelScope(shield=True):
+            self._secrets.keep(task.id, request.literals, wanted)
+            back = await self._store.secrets_are_back(caller.principal, task.id, unneeded)
+            self._scheduler.poke()
+        return back
 
     async def _upload(self, caller: Caller, request: SendMessage) -> None:
         uploads = checks.uploads(request.files)
@@ -322,25 +348,25 @@ class Tasks:
         first = await self._store.task(caller.principal, request.id)
         with anyio.move_on_after(request.wait_seconds):
             while True:
-                change = self._store.changes.expect(request.id)
-                task = await self._store.task(caller.principal, request.id)
-                if request.after_event is None:
-                    happened = task.status not in _GOES_ON or task.status is not first.status
-                else:
-                    happened = task.status in ENDED or task.last_event > request.after_event
-                if happened:
-                    return
-                await change.wait()
+                with self._store.changes.expected(request.id) as change:
+                    task = await self._store.task(caller.principal, request.id)
+                    if request.after_event is None:
+                        happened = task.status not in _GOES_ON or task.status is not first.status
+                    else:
+                        happened = task.status in ENDED or task.last_event > request.after_event
+                    if happened:
+                        return
+                    await change.wait()
 
     async def _until_stopped(self, caller: Caller, task_id: str, *, only_cancelled: bool = False) -> None:
         """Until the task does not run any more, at most CANCEL_SECONDS; at once if it was not cancelled."""
         with anyio.move_on_after(CANCEL_SECONDS):
             while True:
-                change = self._store.changes.expect(task_id)
-                task = await self._store.task(caller.principal, task_id)
-                if task.status is not Status.RUNNING or (only_cancelled and not task.cancel_requested):
-                    return
-                await change.wait()
+                with self._store.changes.expected(task_id) as change:
+                    task = await self._store.task(caller.principal, task_id)
+                    if task.status is not Status.RUNNING or (only_cancelled and not task.cancel_requested):
+                        return
+                    await change.wait()
 
     def _warnings(self, redactor: Redactor) -> list[str]:
         short = [

@@ -1,15 +1,19 @@
 """What a user is shown: camelCase, ISO times, long text cut at both ends with a word on how to read the rest."""
 
 from datetime import UTC, datetime
-from typing import Any, Literal, NotRequired
+from typing import Any, Literal, NotRequired, TypeVar
 
 from typing_extensions import TypedDict  # pydantic reads the one in typing only from Python 3.12 on
 
-from storage.records import Call, Event, Grant, Message, Snapshot, Task
+from storage.records import Call, Event, Grant, Message, Row, Snapshot, Task
 from storage.states import ENDED, CallStatus, Status
 
 ROW_TEXT = 64
-"""Characters of a message in a list: fifty rows stay under 25 KB, which hosts take without cutting."""
+"""Bytes of a text in a list: fifty rows stay under 25 KB, which hosts take without cutting."""
+
+T = TypeVar("T")
+
+READ_ON = 'raise maxChars, or page through include=["events"] with afterEvent'
 
 MIN_TEXT = 200
 """Characters below which no text is cut."""
@@ -80,6 +84,7 @@ class OutputView(TypedDict):
     content: str
     updatedAt: str | None
     toolCalls: list[ToolCallView]
+    omittedToolCalls: NotRequired[int]
 
 
 class PendingApprovalView(TypedDict):
@@ -147,6 +152,7 @@ class TaskView(TypedDict):
     output: NotRequired[OutputView]
     pendingApprovals: NotRequired[list[PendingApprovalView]]
     messages: NotRequired[list[MessageView]]
+    omittedMessages: NotRequired[int]
     events: NotRequired[list[EventView]]
 
 
@@ -217,7 +223,7 @@ class RevokedView(TypedDict):
     id: str
 
 
-def row(task: Task, waiting: int) -> RowView:
+def row(task: Row, waiting: int) -> RowView:
     """A task as one line of a list."""
     view = RowView(
         id=task.id,
@@ -245,7 +251,7 @@ def row(task: Task, waiting: int) -> RowView:
 def task(snapshot: Snapshot, max_chars: int, include: list[str]) -> TaskView:
     """A task with everything that belongs to it."""
     task = snapshot.task
-    content = cut(snapshot.content, max_chars)
+    content = cut(snapshot.content, max_chars, READ_ON)
     view = TaskView(
         id=task.id,
         apiKeyId=task.principal,
@@ -259,11 +265,11 @@ def task(snapshot: Snapshot, max_chars: int, include: list[str]) -> TaskView:
         systemPrompt=task.system_prompt and cut(task.system_prompt, max_chars),
         showInHistory=task.show_in_history,
         autoExecute=task.auto_execute,
-        env=task.env,
+        env=task.env and _cut_values(task.env, _share(max_chars)),
         secretNames=list(snapshot.secrets),
-        metadata=task.metadata,
+        metadata=task.metadata and _cut_values(task.metadata, _share(max_chars)),
         timeoutSeconds=task.timeout_seconds,
-        error=task.error,
+        error=task.error and cut(task.error, max_chars),
         createdAt=_time(task.created_at),
         startedAt=_time_or_none(task.started_at),
         completedAt=_time_or_none(task.completed_at),
@@ -277,9 +283,12 @@ def task(snapshot: Snapshot, max_chars: int, include: list[str]) -> TaskView:
     if snapshot.calls or snapshot.content or task.status in ENDED:
         view["output"] = _output(snapshot, content, max_chars)
     if waiting := [_pending(call, max_chars) for call in snapshot.calls if call.status is CallStatus.AWAITING_APPROVAL]:
-        view["pendingApprovals"] = waiting
+        view["pendingApprovals"] = _latest(waiting, max_chars)
     if "messages" in include:
-        view["messages"] = [_message(message, max_chars) for message in snapshot.messages]
+        messages = [_message(message, max_chars) for message in snapshot.messages]
+        view["messages"] = _latest(messages, max_chars)
+        if omitted := len(messages) - len(view["messages"]):
+            view["omittedMessages"] = omitted
     if "events" in include:
         view["events"] = _events(snapshot.events, max_chars)
     return view
@@ -298,15 +307,14 @@ def grant(grant: Grant) -> GrantView:
     )
 
 
-def cut(text: str, limit: int) -> str:
+def cut(text: str, limit: int, hint: str = "raise maxChars") -> str:
     """Text of at most about `limit` characters: its start and its end, with what is missing said between."""
     if len(text) <= limit:
         return text
     head = limit * 2 // 3
     tail = limit - head
     missing = len(text) - limit
-    hint = 'raise maxChars, or page through include=["events"] with afterEvent'
-    return f"{text[:head]}\n[… {missing} characters left out here; to read them: {hint} …]\n{text[-tail:]}"
+    return f"{text[:head]}\n[… {missing} characters left out here; {hint} …]\n{text[-tail:]}"
 
 
 def _add_state(view: TaskView, task: Task) -> None:
@@ -329,7 +337,22 @@ def _add_state(view: TaskView, task: Task) -> None:
 
 def _output(snapshot: Snapshot, content: str, max_chars: int) -> OutputView:
     calls = [_call(call, _share(max_chars)) for call in snapshot.calls]
-    return OutputView(content=content, updatedAt=_time_or_none(snapshot.content_at), toolCalls=calls)
+    shown = _latest(calls, max_chars)
+    view = OutputView(content=content, updatedAt=_time_or_none(snapshot.content_at), toolCalls=shown)
+    if omitted := len(calls) - len(shown):
+        view["omittedToolCalls"] = omitted
+    return view
+
+
+def _latest(views: list[T], max_chars: int) -> list[T]:
+    """As many from the end as the characters allow, and at least one."""
+    shown: list[T] = []
+    for view in reversed(views):
+        max_chars -= len(str(view))
+        if shown and max_chars < 0:
+            break
+        shown.append(view)
+    return shown[::-1]
 
 
 def _call(call: Call, max_chars: int) -> ToolCallView:
@@ -353,7 +376,7 @@ def _call(call: Call, max_chars: int) -> ToolCallView:
     if call.decided_at:
         view["decidedAt"] = _time(call.decided_at)
     if call.reason:
-        view["reason"] = call.reason
+        view["reason"] = cut(call.reason, max_chars)
     return view
 
 
@@ -385,16 +408,21 @@ def _events(events: list[Event], max_chars: int) -> list[EventView]:
     return shown
 
 
-def _cut_values(values: dict[str, Any], limit: int) -> dict[str, Any]:
-    """The same with every text in it, at any depth of dictionaries, cut like all long text."""
-    return {
-        name: cut(value, limit)
-        if isinstance(value, str)
-        else _cut_values(value, limit)
-        if isinstance(value, dict)
-        else value
-        for name, value in values.items()
-    }
+def _cut_values(values: dict[str, T], limit: int) -> dict[str, T]:
+    """The same with every text in it, at any depth, cut like all long text."""
+    return {name: _cut_value(value, limit) for name, value in values.items()}
+
+
+def _cut_value(value: Any, limit: int) -> Any:
+    match value:
+        case str():
+            return cut(value, limit)
+        case dict():
+            return _cut_values(value, limit)
+        case list():
+            return [_cut_value(item, limit) for item in value]
+        case _:
+            return value
 
 
 def _share(max_chars: int) -> int:
@@ -402,8 +430,9 @@ def _share(max_chars: int) -> int:
 
 
 def _start(text: str) -> str:
-    line = " ".join(text[: 2 * ROW_TEXT].split())
-    return line if len(line) <= ROW_TEXT and len(text) <= 2 * ROW_TEXT else line[: ROW_TEXT - 1] + "…"
+    line = " ".join(text.split())
+    kept = line.encode()[: ROW_TEXT - 3].decode(errors="ignore")
+    return line if len(line.encode()) <= ROW_TEXT else f"{kept}…"
 
 
 def _time(at: int) -> str:

@@ -17,11 +17,18 @@ from server.runner.sandbox import Sandbox
 from server.tasks import limits, similarity
 from server.tasks.output import Output
 from server.tasks.publisher import Publisher
+from server.tasks.secrets import Secrets
 from storage.records import Call, CallResult, Claim, NewCall, NewEvent
 from storage.states import CallStatus
 from storage.store import Store, now
 from templates.redaction import Redactor
 from templates.resolver import resolve
+
+TURN_OUTPUTS = 4
+"""A turn keeps as much output as so many calls may; what comes after that is kept by its ends."""
+
+LEAST_OUTPUT = 4096
+"""Characters that are kept of any call's output."""
 
 TAIL = 2000
 """Characters of a failed command's output that its error repeats."""
@@ -31,13 +38,7 @@ class Work:
     """One run as its agent sees it. Implements `server.agents.interface.Turn`."""
 
     def __init__(
-        self,
-        store: Store,
-        claim: Claim,
-        sandbox: Sandbox,
-        workspace: Path,
-        secrets: Mapping[str, str],
-        settings: Settings,
+        self, store: Store, claim: Claim, sandbox: Sandbox, workspace: Path, secrets: Secrets, settings: Settings
     ) -> None:
         self._store = store
         self._run = claim.run
@@ -46,8 +47,10 @@ class Work:
         self._workspace = workspace
         self._settings = settings
         self._secrets = secrets
-        self._redactor = Redactor(secrets)
+        self._values: dict[str, str] = {}
+        self._redactor = Redactor({})
         self._calls: dict[str, Call] = {}
+        self._output_left = TURN_OUTPUTS * settings.output_limit
 
     @property
     def message(self) -> str:
@@ -62,6 +65,9 @@ class Work:
     async def call(self, key: str) -> Permission:
         """The gate: whether the call may proceed. Raises Suspended while it waits for approval."""
         known = self._calls[key]
+        if known.status is CallStatus.CANCELLED:
+            return Permission.REFUSED  # which takes no secrets to learn
+        await self._open_secrets()
         expires = self._settings.approval_expires
         call = await self._store.begin_call(self._run, known.id, now() + expires * 1_000_000 if expires else None)
         match call.status:
@@ -77,17 +83,19 @@ class Work:
     async def run(self, key: str, argv: tuple[str, ...]) -> Finished:
         """Execute a call that may proceed, in the sandbox, and note how it ended."""
         call = self._calls[key]
-        output = Output(self._redactor, self._settings.output_limit)
+        output = Output(self._redactor, max(LEAST_OUTPUT, min(self._settings.output_limit, self._output_left)))
         try:
             ended = await self._execute(call, Command(argv=argv, env=self._environment()), output)
         except RemitError as error:
-            await self._store.end_call(self._run, call.id, CallResult(CallStatus.ERROR, error.message))
+            message = self._redactor.redact(error.message)
+            result = CallResult(CallStatus.ERROR, f"{output.text}\n{message}".strip(), output.dropped)
+            await self._store.end_call(self._run, call.id, result)
             raise
         except BaseException:
             with anyio.CancelScope(shield=True):
-                result = CallResult(CallStatus.CANCELLED, output.text, output.dropped)
-                await self._store.end_call(self._run, call.id, result)
+                await self._store.keep_output(self._run, call.id, output.text, output.dropped)
             raise
+        self._output_left -= len(output.text)
         status = CallStatus.ERROR if ended.status or ended.limit else CallStatus.SUCCESS
         ran_us = int(ended.seconds * 1_000_000)
         result = CallResult(status, output.text, output.dropped, ended.status, ran_us)
@@ -95,8 +103,14 @@ class Work:
         return Finished(ended.status, output.text[-TAIL:].strip(), ended.limit)
 
     def redact(self, text: str) -> str:
-        """Text from the run as it may be shown."""
+        """Text about the run as it may be shown."""
         return self._redactor.redact(text)
+
+    async def _open_secrets(self) -> None:
+        """Have the values of the turn's secrets. Raises SecretsLost, or RemitError for one that cannot be read."""
+        if self._claim.secrets and not self._values:
+            self._values = await self._secrets.of_turn(self._claim.task.id, self._claim.secrets)
+            self._redactor = Redactor(self._values)
 
     async def _execute(self, call: Call, command: Command, output: Output) -> Exit:
         publisher = Publisher(self._store, self._run, call.id)
@@ -125,7 +139,7 @@ class Work:
 
     def _environment(self) -> dict[str, str]:
         """The task's variables with their templates filled in; on a clash the secret wins."""
-        return environment(self._claim.task.env or {}, self._secrets)
+        return environment(self._claim.task.env or {}, self._values)
 
 
 def environment(env: Mapping[str, str], secrets: Mapping[str, str]) -> dict[str, str]:

@@ -28,6 +28,7 @@ def new_task(**changes: Any) -> NewTask:
         "secrets": {},
         "metadata": None,
         "demands": None,
+        "sandbox": "namespaces",
         "timeout_seconds": 60,
         "idempotency_key": None,
         "request_digest": "digest",
@@ -62,7 +63,9 @@ def new_call(key: str = "1", *, similar: tuple[str, ...] = ("exact:1",), digest:
 
 
 def decision(outcome: Outcome = "proceed_once") -> Decision:
-    return Decision(outcome=outcome, by="Ann", reason=None, grant=f"grant_{next(_numbers)}")
+    return Decision(
+        outcome=outcome, by="Ann", reason=None, grant=f"grant_{next(_numbers)}", session_expires_at=now() + HOUR
+    )
 
 
 DONE = CallResult(CallStatus.SUCCESS, "done", exit_status=0)

@@ -139,6 +139,13 @@ async def test_a_grant_holds_for_the_next_turn_of_its_session(store: Store) -> N
     assert await _first_call(store) is CallStatus.EXECUTING
 
 
+async def test_a_grant_given_after_its_session_has_expired_prolongs_it(store: Store) -> None:
+    claim = await waiting(store, session_expires_at=1)
+    call_id = await _waiting_call(store, claim)
+    await store.decide_call(ANN, claim.task.id, call_id, decision("proceed_always"), secrets_at_hand=True)
+    assert len(await store.grants(ANN)) == 1
+
+
 async def test_a_revoked_grant_lets_nothing_proceed(store: Store) -> None:
     claim = await _granted(store)
     (grant,) = await store.grants(ANN)

@@ -48,10 +48,21 @@ async def test_a_failed_operation_is_rolled_back_whole(tmp_path: Path) -> None:
         await database.aclose()
 
 
+async def test_a_full_disk_is_an_error_that_says_so_and_not_the_end(tmp_path: Path) -> None:
+    async with open_store(tmp_path / "remit.db") as store:
+        pages = await store._db.write(lambda db: db.execute("PRAGMA page_count").fetchone()[0])
+        await store._db._writer.execute_fetchall(f"PRAGMA max_page_count = {pages}")
+        with pytest.raises(RemitError, match="full") as caught:
+            await store.create_task(ANN, new_task(message="x" * 100_000))
+        assert caught.value.code is Code.EXECUTION_ERROR
+        await store._db._writer.execute_fetchall(f"PRAGMA max_page_count = {pages + 1000}")
+        assert not (await store.create_task(ANN, new_task())).repeated
+
+
 async def test_a_reader_cannot_write(tmp_path: Path) -> None:
     database = await Database.open(tmp_path / "remit.db")
     try:
-        with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        with pytest.raises(RemitError, match="readonly"):
             await database.read(lambda db: db.execute("DELETE FROM tasks"))
     finally:
         await database.aclose()

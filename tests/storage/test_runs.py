@@ -159,6 +159,22 @@ async def test_a_cancellation_asked_for_before_a_crash_is_kept(store: Store) -> 
     assert (await store.task(ANN, claim.task.id)).status is Status.CANCELLED
 
 
+async def test_a_run_whose_server_is_stopped_between_two_calls_goes_on(store: Store) -> None:
+    claim = await claimed(store)
+    await store.announce_calls(claim.run, [new_call()])
+    assert await store.interrupt_run(claim.run) is Status.PENDING
+
+
+async def test_a_run_whose_server_is_stopped_in_a_call_failed_with_its_output_kept(store: Store) -> None:
+    claim = await claimed(store)
+    (call,) = await store.announce_calls(claim.run, [new_call()])
+    await store.begin_call(claim.run, call.id, None)
+    await store.keep_output(claim.run, call.id, "so far", 3)
+    assert await store.interrupt_run(claim.run) is Status.FAILED
+    (call,) = (await store.snapshot(ANN, claim.task.id)).calls
+    assert (call.status, call.output, call.dropped) == (CallStatus.ERROR, "so far", 3)
+
+
 async def test_a_dead_servers_process_is_found_with_its_run(store: Store) -> None:
     claim = await claimed(store)
     await store.record_process(claim.run, {"pid": 7, "start_ticks": 8, "boot_id": "b"}, "namespaces")

@@ -75,6 +75,16 @@ async def test_a_page_by_status_counts_that_status_alone(store: Store) -> None:
     assert (len(page.tasks), page.total) == (1, 1)
 
 
+async def test_a_page_of_several_states_is_in_one_order(store: Store) -> None:
+    ids = []
+    for number in range(6):
+        claim = await claimed(store)
+        ids.append(claim.task.id)
+        await store.finish_run(claim.run, RunEnd([Status.COMPLETED, Status.FAILED, Status.CANCELLED][number % 3]))
+    page, _ = await store.page(ANN, [Status.COMPLETED, Status.FAILED, Status.CANCELLED], 3, 1)
+    assert ([row.id for row in page.tasks], page.total) == (ids[::-1][1:4], 6)
+
+
 async def test_a_deleted_task_leaves_nothing_behind(store: Store, tmp_path: Path) -> None:
     claim = await claimed(store, secrets={"A": "literal"})
     await store.finish_run(claim.run, RunEnd(Status.COMPLETED))
@@ -98,7 +108,7 @@ async def test_a_running_task_cannot_be_deleted(store: Store) -> None:
 async def test_an_ended_task_goes_on_with_its_next_turn(store: Store) -> None:
     claim = await claimed(store, env={"A": "1", "B": "1"})
     await store.finish_run(claim.run, RunEnd(Status.COMPLETED))
-    task = await store.open_turn(ANN, claim.task.id, new_turn(message="more", env={"B": "2"}))
+    task = await store.open_turn(ANN, claim.task.id, new_turn(message="more", env={"A": "1", "B": "2"}))
     snapshot = await store.snapshot(ANN, task.id, messages=True)
     assert (task.status, task.turn, task.env) == (Status.PENDING, 2, {"A": "1", "B": "2"})
     assert [message.content for message in snapshot.messages if message.role == "user"] == ["echo hello", "more"]
