@@ -4,7 +4,19 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import anyio
 import pytest
+
+from server.errors import RemitError
+from server.runner.sandbox import find_sandbox
+
+
+def pytest_report_header() -> str:
+    """Say in which tier of the sandbox the tests run their tasks."""
+    try:
+        return f"sandbox: {anyio.run(find_sandbox).tier}"
+    except RemitError as error:
+        return f"sandbox: none ({error.message})"
 
 
 @pytest.fixture(autouse=True)

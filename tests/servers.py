@@ -122,6 +122,12 @@ def end(pid: int, number: signal.Signals) -> None:
         assert ended, f"process {pid} did not heed {number.name}"
 
 
+def kill(home: Path) -> None:
+    """End the server without a warning."""
+    (server,) = servers(home)
+    end(server, signal.SIGKILL)
+
+
 def command(home: Path, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
     """Run `remit` with arguments, to its end."""
     return subprocess.run(

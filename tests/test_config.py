@@ -49,3 +49,9 @@ def test_a_misspelt_variable_is_refused(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("REMIT_APROVALS", "person")
     with pytest.raises(RemitError, match="REMIT_APROVALS"):
         load(tmp_path / "none.toml")
+
+
+def test_a_settings_file_that_is_named_must_be_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REMIT_CONFIG", str(tmp_path / "none.toml"))
+    with pytest.raises(RemitError, match=r"none\.toml"):
+        load(tmp_path / "none.toml")

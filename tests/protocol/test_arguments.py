@@ -21,6 +21,10 @@ CASES: dict[str, tuple[str, dict[str, Any], str]] = {
     "secret and secret name": ("create_task", {"message": "true", "secrets": {"A": "x"}, "secretNames": ["A"]}, ""),
     "unknown secret name": ("create_task", {"message": "true", "secretNames": ["NOPE"]}, "secretNames"),
     "timeout of zero": ("create_task", {"message": "true", "timeoutSeconds": 0}, "timeoutSeconds"),
+    "a text for a yes or no": ("create_task", {"message": "true", "autoExecute": "off"}, "autoExecute"),
+    "a field by another spelling": ("create_task", {"message": "true", "auto_execute": False}, "auto_execute"),
+    "an event beyond all numbers": ("get_task", {"id": "x", "afterEvent": 10**20}, "afterEvent"),
+    "one unknown status of two": ("list_tasks", {"status": ["failed", "done"]}, "status[1]"),
     "metadata too long": ("create_task", {"message": "true", "metadata": {"k": "x" * 20_000}}, "metadata"),
     "limit above the operator's": (
         "create_task",

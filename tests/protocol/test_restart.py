@@ -18,7 +18,7 @@ async def test_a_task_outlives_the_window_that_asked_for_it(own_home: Path) -> N
 async def test_every_acknowledged_task_is_there_after_a_kill(own_home: Path) -> None:
     async with servers.host(own_home) as host:
         ids = {await host.create(f"echo {number}", autoExecute=number % 2 == 0) for number in range(20)}
-        _kill(own_home)
+        servers.kill(own_home)
     async with servers.host(own_home) as host:
         assert {task["id"] for task in (await host.call("list_tasks"))["tasks"]} == ids
 
@@ -26,7 +26,7 @@ async def test_every_acknowledged_task_is_there_after_a_kill(own_home: Path) -> 
 async def test_a_call_that_waited_can_be_approved_after_a_kill_and_runs_once(own_home: Path) -> None:
     async with servers.host(own_home) as host:
         task_id, call_id = await host.waiting("$ echo x >> log\n$ cat log")
-        _kill(own_home)
+        servers.kill(own_home)
     async with servers.host(own_home) as host:
         assert (await host.waiting_call(task_id)) == call_id
         await host.decide(task_id, call_id, "proceed_always")
@@ -40,7 +40,7 @@ async def test_a_command_cut_off_by_a_kill_is_reported_and_not_repeated(own_home
         with anyio.fail_after(servers.PATIENCE):
             while "half" not in (await host.call("get_task", id=task_id)).get("output", {}).get("content", ""):
                 await host.call("get_task", id=task_id, waitSeconds=1, afterEvent=10_000)
-        _kill(own_home)
+        servers.kill(own_home)
     async with servers.host(own_home) as host:
         task = await host.call("get_task", id=task_id)
         assert (task["status"], task["errorCode"]) == ("failed", "INTERRUPTED")
@@ -64,12 +64,7 @@ async def test_a_stopped_server_ends_its_tasks_and_says_so(own_home: Path) -> No
 async def test_folders_of_no_task_are_removed_at_the_start(own_home: Path) -> None:
     orphan = own_home / "workspaces" / "left-behind"
     async with servers.host(own_home):
-        _kill(own_home)
+        servers.kill(own_home)
     orphan.mkdir()
     async with servers.host(own_home):
         assert not orphan.exists()
-
-
-def _kill(home: Path) -> None:
-    (server,) = servers.servers(home)
-    servers.end(server, signal.SIGKILL)

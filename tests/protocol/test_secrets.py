@@ -4,7 +4,6 @@ import base64
 import hashlib
 import json
 import os
-import signal
 from pathlib import Path
 from urllib.parse import quote
 
@@ -109,7 +108,7 @@ async def test_a_secret_is_in_no_command_line_and_no_environment_outside_its_san
 async def test_a_blocked_task_goes_on_when_its_secrets_are_sent_again(own_home: Path) -> None:
     async with servers.host(own_home) as host:
         task_id, call_id = await host.waiting('echo "${#S}"', secrets={"S": SECRET})
-    _kill(own_home)
+    servers.kill(own_home)
     async with servers.host(own_home) as host:
         assert (await host.decide(task_id, call_id, "proceed_once"))["status"] == "blocked"
         task = await host.call("get_task", id=task_id)
@@ -157,8 +156,3 @@ async def _until_begun(host: Host, task_id: str) -> None:
     with anyio.fail_after(servers.PATIENCE):
         while "begun" not in (await host.call("get_task", id=task_id)).get("output", {}).get("content", ""):
             await host.call("get_task", id=task_id, waitSeconds=1, afterEvent=10_000)
-
-
-def _kill(home: Path) -> None:
-    (server,) = servers.servers(home)
-    servers.end(server, signal.SIGKILL)
