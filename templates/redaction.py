@@ -4,7 +4,7 @@ Only what programs do to a value in passing is undone (see `forms`); a deliberat
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from templates.forms import forms, unbroken
@@ -29,20 +29,23 @@ class _Match(NamedTuple):
 class Redactor:
     """Replaces the values of `secrets` (name -> value), in all their forms, by `[secret NAME]`.
 
+    So are the texts `derived` from secrets, given as (name, text), and all of these without the blanks at their ends:
+    an unquoted variable loses them in a shell.
+
     Line breaks inside a form do not hide it. Occurrences that overlap become one mask, named for the one that starts
     first, the longest of those; a form that two secrets share goes by the name that was given first.
     """
 
-    def __init__(self, secrets: Mapping[str, str]) -> None:
-        self.too_short = tuple(name for name, value in secrets.items() if len(unbroken(value)) < MIN_MASKED)
+    def __init__(self, secrets: Mapping[str, str], derived: Iterable[tuple[str, str]] = ()) -> None:
+        self.too_short = tuple(name for name, value in secrets.items() if _is_short(value))
         """Names of the secrets that are not masked, because their values are shorter than `MIN_MASKED`."""
-        masked = {name: value for name, value in secrets.items() if name not in self.too_short}
         names: dict[str, str] = {}
-        for name, value in masked.items():
-            for form in forms(value):
+        most = _MIN_BREAKS
+        for name, text in _masked([*secrets.items(), *derived]):
+            most = max(most, _breaks_in(text))
+            for form in forms(text):
                 names.setdefault(form, name)
         self._forms = sorted(names.items(), key=lambda item: len(item[0]), reverse=True)
-        most = max([_MIN_BREAKS, *map(_breaks_in, masked.values())])
         self._breaks = line_breaks(most)
         size = max(map(len, names), default=0)
         self.longest = size + most * max(size - 1, 0)
@@ -134,6 +137,16 @@ class RedactionStream:
         self._held = self._held[stop:]
         self._covered = max(covered - stop, 0)
         return shown
+
+
+def _masked(named: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Yield every text that is long enough, as it is and as `echo $NAME` leaves its blanks, each once for a name."""
+    texts = dict.fromkeys((name, form) for name, text in named for form in (text, text.strip(), " ".join(text.split())))
+    return ((name, text) for name, text in texts if not _is_short(text))
+
+
+def _is_short(text: str) -> bool:
+    return len(unbroken(text)) < MIN_MASKED
 
 
 def _breaks_in(value: str) -> int:

@@ -48,24 +48,20 @@ def resolve(text: str, values: Mapping[str, str]) -> str:
     return _SPAN.sub(lambda span: _evaluate(span, values), text)
 
 
-def keys(text: str) -> frozenset[str]:
-    """Return the keys that `text` refers to, those with a default included.
+def derived(text: str, secrets: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return what becomes of each span of `text` that refers to one of `secrets`, after the key of that secret.
 
     Raises:
-        RemitError: `TEMPLATE_ERROR`, for a span that is not understood.
+        RemitError: `TEMPLATE_ERROR`, as `resolve` does for such a span.
     """
-    return frozenset(map(_key, _SPAN.finditer(text)))
-
-
-def _key(span: re.Match[str]) -> str:
-    key: str | None = span["key"]
-    if key is None:
-        raise _not_understood(span)
-    return key
+    spans = (span for span in _SPAN.finditer(text) if span["key"] in secrets)
+    return [(span["key"], _evaluate(span, secrets)) for span in spans]
 
 
 def _evaluate(span: re.Match[str], values: Mapping[str, str]) -> str:
-    key = _key(span)
+    key: str | None = span["key"]
+    if key is None:
+        raise _not_understood(span)
     known = {"value": values[key]} if key in values else {}
     try:
         return str(_compile(span["filters"])(known))

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import anyio
@@ -11,12 +12,25 @@ from server.errors import RemitError
 from server.runner.sandbox import find_sandbox
 
 
+@cache
+def _tier() -> str:
+    try:
+        return anyio.run(find_sandbox).tier
+    except RemitError as error:
+        return f"none ({error.message})"
+
+
 def pytest_report_header() -> str:
     """Say in which tier of the sandbox the tests run their tasks."""
-    try:
-        return f"sandbox: {anyio.run(find_sandbox).tier}"
-    except RemitError as error:
-        return f"sandbox: none ({error.message})"
+    return f"sandbox: {_tier()}"
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what only the strongest tier promises where this machine does not have it."""
+    parameters = getattr(item, "callspec", None)
+    named = parameters is not None and parameters.params.get("tier") == "namespaces"
+    if (named or item.get_closest_marker("namespaces")) and _tier() != "namespaces":
+        pytest.skip(f"this is for the namespaces tier; here is {_tier()}")
 
 
 @pytest.fixture(autouse=True)

@@ -43,6 +43,7 @@ def encode(command: Command, policy: SandboxPolicy, confinement: Confinement) ->
 
 def _environment(command: Command, confinement: Confinement) -> Iterator[tuple[str, str]]:
     defaults = {
+        "GIT_CONFIG_NOSYSTEM": "1",  # git gives up where it sees the system's settings and may not read them
         "HOME": str(confinement.home),
         "LANG": "C.UTF-8",
         "PATH": SEARCH_PATH,

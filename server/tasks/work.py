@@ -22,7 +22,7 @@ from storage.records import Call, CallResult, Claim, NewCall, NewEvent
 from storage.states import CallStatus
 from storage.store import Store, now
 from templates.redaction import Redactor
-from templates.resolver import resolve
+from templates.resolver import derived, resolve
 
 TURN_OUTPUTS = 4
 """A turn keeps as much output as so many calls may; what comes after that is kept by its ends."""
@@ -110,7 +110,9 @@ class Work:
         """Have the values of the turn's secrets. Raises SecretsLost, or RemitError for one that cannot be read."""
         if self._claim.secrets and not self._values:
             self._values = await self._secrets.of_turn(self._claim.task.id, self._claim.secrets)
-            self._redactor = Redactor(self._values)
+            env = self._claim.task.env or {}
+            filled_in = [pair for text in env.values() for pair in derived(text, self._values)]
+            self._redactor = Redactor(self._values, filled_in)
 
     async def _execute(self, call: Call, command: Command, output: Output) -> Exit:
         publisher = Publisher(self._store, self._run, call.id)

@@ -104,6 +104,7 @@ async def test_a_command_without_hosts_is_told_of_no_proxy(confining: Name, work
     assert "proxy" not in ran.output.lower()
 
 
+@pytest.mark.namespaces
 async def test_two_commands_at_once_have_each_their_own_hosts(workspace: Path) -> None:
     said: dict[str, str] = {}
 
@@ -116,6 +117,7 @@ async def test_two_commands_at_once_have_each_their_own_hosts(workspace: Path) -
     assert said == {"one": "200", "other": "403"}
 
 
+@pytest.mark.namespaces
 async def test_a_command_that_is_cancelled_leaves_no_connection(workspace: Path) -> None:
     async with service(until=b"never") as upstream:
         request = await visitor("namespaces", workspace, "ask", upstream.port, upstream.here)
@@ -128,6 +130,7 @@ async def test_a_command_that_is_cancelled_leaves_no_connection(workspace: Path)
             await upstream.parted.wait()
 
 
+@pytest.mark.namespaces
 async def test_what_goes_wrong_in_telling_of_a_refusal_ends_the_command(workspace: Path) -> None:
     def fail(_: list[object]) -> None:
         raise ConnectionError("nobody can be told")
@@ -138,6 +141,7 @@ async def test_what_goes_wrong_in_telling_of_a_refusal_ends_the_command(workspac
     assert caught.group_contains(ConnectionError, match="nobody can be told")
 
 
+@pytest.mark.namespaces
 async def test_what_goes_wrong_beside_the_proxy_is_raised_as_it_is(workspace: Path) -> None:
     async def fail(_: bytes) -> None:
         raise ConnectionError("nobody takes the output")

@@ -55,11 +55,11 @@ async def test_each_call_asks_for_itself_after_a_yes_for_once(host: Host) -> Non
 
 
 async def test_always_covers_similar_calls_of_the_session(host: Host) -> None:
-    task_id, call_id = await host.waiting("$ git --version\n$ ls -a uploads\n$ ls -a uploads\n$ git --version")
+    task_id, call_id = await host.waiting("$ wc --version\n$ ls uploads -a\n$ ls uploads -l\n$ wc --version")
     await host.decide(task_id, call_id, "proceed_always")
     await host.decide(task_id, await host.waiting_call(task_id), "proceed_always")
     await host.until(task_id, "completed", "failed")
-    await host.call("send_message", id=task_id, message="ls -a /usr")
+    await host.call("send_message", id=task_id, message="ls uploads /usr")
     assert (await host.until(task_id, "completed"))["status"] == "completed"
 
 

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.servers import Host
 
 INIT = "git init -q . && git config user.email a@b && git config user.name a && touch .envrc"
@@ -17,12 +19,14 @@ true
 """
 
 
+@pytest.mark.namespaces
 async def test_hooks_and_settings_of_a_repository_are_read_only(host: Host) -> None:
     task = await host.done(INIT)
     await host.call("send_message", id=task["id"], message=f"exec 2>/dev/null; {WRITE}")
     assert (await host.until(task["id"], "completed"))["output"]["content"] == "committed\n"
 
 
+@pytest.mark.namespaces
 async def test_protected_folders_cannot_be_moved_out_of_the_way(host: Host, shared_home: Path) -> None:
     task = await host.done(INIT)
     git = shared_home / "workspaces" / task["id"] / ".git"

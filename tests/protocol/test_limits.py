@@ -38,6 +38,7 @@ async def test_too_many_processes_are_refused_by_the_kernel_or_end_the_task(host
     assert "the limit of 16 processes" in task["error"] or "fork" in task["error"]
 
 
+@pytest.mark.namespaces
 async def test_a_private_folder_does_not_grow_beyond_its_limit(host: Host) -> None:
     task = await host.done("head -c 10000000 /dev/zero > /tmp/big; stat -c %s /tmp/big", limits={"tmpMb": 1})
     assert 0 < int(task["output"]["content"].splitlines()[-1]) <= 2**20

@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import anyio
+import pytest
 
 from tests import servers
 from tests.servers import Host
@@ -26,6 +27,12 @@ async def test_templates_in_env_are_filled_in_at_the_last_moment(host: Host) -> 
     task = await host.done('printf %s "$URL" | md5sum', env=env, secrets={"TOKEN": "a&b&c&"})
     assert task["output"]["content"] == f"{_md5('https://me:a%26b%26c%26@host')}  -\n"
     assert task["env"] == env
+
+
+async def test_what_a_template_makes_of_a_secret_is_masked_too(host: Host) -> None:
+    env = {"A": "{{mcp.S|urlencode|b64encode}}", "B": "<<mcp.S|trim>>"}
+    task = await host.done('echo "$A"; echo "$B"; echo $S', env=env, secrets={"S": " a secret & more "})
+    assert task["output"]["content"] == "[secret S]\n" * 3
 
 
 async def test_a_request_that_contains_a_secrets_value_is_refused_and_names_the_field(host: Host) -> None:
@@ -95,6 +102,7 @@ for form in forms:
     assert not _files_that_hold(own_home, forms)
 
 
+@pytest.mark.namespaces
 async def test_a_secret_is_in_no_command_line_and_no_environment_outside_its_sandbox(own_home: Path) -> None:
     async with servers.host(own_home) as host:
         task_id = await host.create("echo begun; sleep 60", secrets={"S": SECRET})

@@ -65,11 +65,11 @@ async def test_no_piece_of_output_exceeds_64_kib(tier: Name, workspace: Path) ->
     assert max(sizes) <= 65536
 
 
-async def test_the_environment_is_four_defaults_and_what_was_given(tier: Name, workspace: Path) -> None:
+async def test_the_environment_is_five_defaults_and_what_was_given(tier: Name, workspace: Path) -> None:
     request = Request(tier=tier, argv=("/usr/bin/env",), workspace=str(workspace), env={"A": "1 = one", "LANG": "C"})
     lines = (await run(request)).output.splitlines()
     environment = dict(line.split("=", 1) for line in lines)
-    assert set(environment) == {"A", "HOME", "LANG", "PATH", "TMPDIR"}
+    assert set(environment) == {"A", "GIT_CONFIG_NOSYSTEM", "HOME", "LANG", "PATH", "TMPDIR"}
     assert (environment["A"], environment["LANG"]) == ("1 = one", "C")
 
 
@@ -119,6 +119,7 @@ async def test_a_readable_folder_can_be_read_and_not_written(confining: Name, wo
     assert not (given / "new").exists()
 
 
+@pytest.mark.namespaces
 async def test_a_readable_path_in_the_workspace_is_read_only_there(workspace: Path) -> None:
     protected = workspace / "hooks"
     protected.mkdir(mode=0o777)
@@ -127,6 +128,7 @@ async def test_a_readable_path_in_the_workspace_is_read_only_there(workspace: Pa
     assert not (protected / "new").exists()
 
 
+@pytest.mark.namespaces
 async def test_nothing_runs_before_its_start_was_recorded(workspace: Path) -> None:
     async def refuse(_: object) -> None:
         raise RuntimeError("cannot be recorded")
@@ -156,6 +158,7 @@ def test_a_command_the_kernel_could_not_take_is_refused(argv: tuple[str, ...], s
     assert caught.value.code == Code.EXECUTION_ERROR
 
 
+@pytest.mark.namespaces
 async def test_an_argument_of_128_kib_less_its_end_is_taken(workspace: Path) -> None:
     request = Request(tier="namespaces", argv=("/bin/echo", "x" * 131071), workspace=str(workspace))
     assert len((await run(request)).output) == 131072

@@ -68,6 +68,7 @@ async def test_cancelling_ends_the_whole_tree_before_it_returns(tier: Name, work
     assert anyio.current_time() - cancelled < END_SECONDS
 
 
+@pytest.mark.namespaces
 @pytest.mark.parametrize("seconds", [0, 0.002, 0.01, 0.02])
 async def test_cancelling_before_it_has_begun_leaves_nothing(seconds: float, workspace: Path) -> None:
     token, request = daemons("namespaces", workspace, "sleep 1000")
@@ -120,6 +121,7 @@ def server(request: Request) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, cwd=REPOSITORY, env=surroundings(), stdout=subprocess.PIPE)
 
 
+@pytest.mark.namespaces
 async def test_an_output_that_nobody_takes_does_not_delay_the_end(workspace: Path) -> None:
     async def never(_: bytes) -> None:
         await anyio.sleep_forever()
@@ -129,6 +131,7 @@ async def test_an_output_that_nobody_takes_does_not_delay_the_end(workspace: Pat
         await perform(request, never)
 
 
+@pytest.mark.namespaces
 async def test_a_failing_reader_ends_the_command(workspace: Path) -> None:
     async def fail(_: bytes) -> None:
         raise ValueError("no room")
@@ -149,6 +152,7 @@ async def test_a_command_that_closes_its_output_is_waited_for(tier: Name, worksp
     assert (workspace / "done").exists()
 
 
+@pytest.mark.namespaces
 async def test_the_namespaces_of_a_killed_bwrap_end_too(workspace: Path) -> None:
     token, request = daemons("namespaces", workspace, "sleep 1000")
     async with anyio.create_task_group() as group:

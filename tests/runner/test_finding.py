@@ -43,6 +43,7 @@ async def test_no_sandbox_says_plainly_that_nothing_is_confined() -> None:
     assert "Nothing confines the command" in (await find_sandbox("off")).gaps[0]
 
 
+@pytest.mark.namespaces
 async def test_the_strongest_tier_is_taken_of_itself() -> None:
     assert (await find_sandbox()).tier == "namespaces"
 
@@ -110,6 +111,7 @@ async def test_without_user_namespaces_commands_run_in_the_landlock_tier(workspa
     assert ran == [{"tier": "landlock"}, {"output": "ran\n"}]
 
 
+@pytest.mark.namespaces
 async def test_without_user_namespaces_the_advice_is_to_allow_them(workspace: Path) -> None:
     (told,) = tell(workspace, "namespaces", through=NO_USER_NAMESPACES)
     assert "max_user_namespaces" in told["error"]["message"]

@@ -138,6 +138,7 @@ async def test_open_files_are_limited(tier: Name, workspace: Path) -> None:
     assert (await shell(tier, workspace, "ulimit -n", open_files=100)).output == "100\n"
 
 
+@pytest.mark.namespaces
 @pytest.mark.parametrize("folder", ["/tmp", "$HOME", "/dev/shm"])
 async def test_a_folder_in_memory_has_a_size(folder: str, workspace: Path) -> None:
     script = f"head -c 10000000 /dev/zero > {folder}/file; stat -c %s {folder}/file"
@@ -145,6 +146,7 @@ async def test_a_folder_in_memory_has_a_size(folder: str, workspace: Path) -> No
     assert ran.output.splitlines()[-1] == str(MIB)
 
 
+@pytest.mark.namespaces
 @pytest.mark.parametrize("folder", ["/", "/dev", "/etc", "/run", "/home"])
 async def test_no_other_folder_in_memory_can_be_written(folder: str, workspace: Path) -> None:
     assert (await shell("namespaces", workspace, f"touch {folder}/file")).status != 0

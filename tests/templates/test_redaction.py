@@ -65,6 +65,38 @@ def test_short_values_are_not_masked_but_listed() -> None:
     assert redactor.redact(f"{short} 1234 hunter22") == f"{short} 1234 [secret KEY]"
 
 
+@pytest.mark.parametrize("value", [" hunter 22", "hunter 22\t ", "\n  hunter 22 \n"])
+def test_a_value_is_masked_without_the_blanks_at_its_ends(value: str) -> None:
+    redactor = Redactor({"KEY": value})
+    assert redactor.redact("<hunter 22> <aHVudGVyIDIy>") == "<[secret KEY]> <[secret KEY]>"
+    assert redactor.redact(f"<{value.strip(chr(10))}>") == "<[secret KEY]>"
+
+
+def test_an_unquoted_variable_is_masked() -> None:
+    done = subprocess.run(
+        ["sh", "-c", "echo $KEY"], env={"KEY": " hunter22 "}, stdout=subprocess.PIPE, text=True, check=True
+    )
+    assert Redactor({"KEY": " hunter22 "}).redact(done.stdout) == "[secret KEY]\n"
+
+
+def test_what_is_short_without_its_blanks_is_masked_with_them_only() -> None:
+    redactor = Redactor({"PIN": " 1234 "})
+    assert redactor.too_short == ()
+    assert redactor.redact("1234, 1234 ,") == "1234,[secret PIN],"
+
+
+def test_a_derived_text_is_masked_in_all_forms_under_the_name_of_its_secret() -> None:
+    redactor = Redactor({"KEY": "hunter/2 2"}, [("KEY", "aHVudGVyJTJGMiUyMDI=")])
+    assert redactor.redact("hunter/2 2 aHVudGVyJTJGMiUyMDI=") == "[secret KEY] [secret KEY]"
+    assert redactor.redact(b64encode(b"aHVudGVyJTJGMiUyMDI=").decode()) == "[secret KEY]"
+
+
+def test_a_text_derived_from_a_short_secret_is_masked_if_it_is_long_enough() -> None:
+    redactor = Redactor({"PIN": "12345"}, [("PIN", "MTIzNDU="), ("PIN", "1234")])
+    assert redactor.too_short == ("PIN",)
+    assert redactor.redact("1234, 12345, MTIzNDU=") == "1234, 12345, [secret PIN]"
+
+
 def test_of_a_secret_in_a_secret_the_longer_is_named() -> None:
     redactor = Redactor({"SHORT": "hunter", "LONG": "hunter22"})
     assert redactor.redact("hunter hunter22 hunter2") == "[secret SHORT] [secret LONG] [secret SHORT]2"

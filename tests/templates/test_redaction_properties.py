@@ -26,7 +26,7 @@ cuts = st.lists(st.integers(0, 400), max_size=12)
 
 # Few letters, so that secrets begin, contain and overlap each other, and near misses are common.
 repetitive = st.text("ab\n", min_size=6, max_size=12).filter(is_masked)
-nested = st.sampled_from(["abaaba", "abaabaab", "baabaa", "aabaabb", "aaaaaa", "aaaaaaaa", "ab\nab\nab"])
+nested = st.sampled_from(["abaaba", "abaabaab", "baabaa", "aabaabb", "aaaaaa", "aaaaaaaa", "ab\nab\nab", " abaaba "])
 secrets = st.dictionaries(st.sampled_from("ABC"), repetitive | nested, min_size=1)
 texts = st.lists(nested | st.text("ab\r\n", max_size=8) | st.just("\n" * 7) | st.just("x"), max_size=20).map("".join)
 
@@ -87,13 +87,14 @@ def test_a_stream_of_any_value_shows_what_the_whole_would_show(
 @given(secrets, texts, cuts)
 def test_only_a_beginning_of_a_secret_is_held_back(secrets: dict[str, str], text: str, cuts: list[int]) -> None:
     redactor = Redactor(secrets)
+    known = [form for value in secrets.values() for text in (value, value.strip()) for form in forms(text)]
     stream, taken = redactor.stream(), ""
     for piece in pieces(text, cuts):
         stream.feed(piece)
         taken += piece
         held = unbroken(taken[len(taken) - stream.held :])
         assert stream.held < redactor.longest
-        assert any(form.startswith(held) and form != held for value in secrets.values() for form in forms(value))
+        assert any(form.startswith(held) and form != held for form in known)
 
 
 @settings(deadline=None, max_examples=200)

@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from server.errors import Code, RemitError
-from templates.resolver import keys, resolve
+from templates.resolver import derived, resolve
 
 VALUES = {"TOKEN": "t0k3n", "items": "a list", "_x1": "low", "EMPTY": "", "PADDED": " a b/c ", "not": "a word"}
 
@@ -123,14 +123,19 @@ def test_no_value_hangs_on_to_an_error(text: str) -> None:
     assert raised.value.__cause__ is None
 
 
-def test_keys_are_those_of_every_span() -> None:
-    assert keys("<<mcp.A>> {{ mcp.B|default('<<mcp.C>>') }} <<mcp.D}} mcp.E {{ F }} <<mcp.A|trim>>") == {"A", "B"}
+def test_derived_gives_what_becomes_of_each_span_of_a_secret() -> None:
+    text = "<<mcp.PADDED|trim>>:{{mcp.TOKEN}} <<mcp.PADDED|urlencode|b64encode>> {{mcp.OTHER|default('x')}} <<mcp.}} F"
+    assert derived(text, VALUES) == [
+        ("PADDED", "a b/c"),
+        ("TOKEN", "t0k3n"),
+        ("PADDED", "JTIwYSUyMGIvYyUyMA=="),
+    ]
 
 
-def test_keys_refuses_a_span_that_is_not_understood() -> None:
-    with pytest.raises(RemitError) as raised:
-        keys("<<mcp.A|upper>>")
-    assert raised.value.details == {"span": "<<mcp.A|upper>>"}
+def test_derived_raises_no_value() -> None:
+    with pytest.raises(RemitError, match="HALF is not valid Unicode") as raised:
+        derived("{{mcp.HALF|b64encode}}", {"HALF": "hunter2\ud800"})
+    assert raised.value.__context__ is None
 
 
 @settings(deadline=None)
@@ -148,7 +153,6 @@ def test_nothing_but_spans_changes_and_values_are_not_looked_at_again(
 @given(surroundings)
 def test_a_text_without_spans_stays_the_same(text: str) -> None:
     assert resolve(f"{text} mcp.KEY", {}) == f"{text} mcp.KEY"
-    assert keys(text) == frozenset()
 
 
 @settings(deadline=None)
@@ -162,3 +166,11 @@ def test_any_literal_can_be_a_default(literal: str) -> None:
 @given(st.text())
 def test_any_value_can_be_filtered(value: str) -> None:
     assert resolve("<<mcp.KEY|trim|urlencode>>", {"KEY": value}) == quote(value.strip())
+
+
+@settings(deadline=None)
+@given(surroundings, st.lists(st.sampled_from(["trim", "urlencode", "b64encode", "default('x')"])), surroundings)
+def test_derived_gives_the_very_text_that_is_filled_in(before: str, filters: list[str], after: str) -> None:
+    text = f"{before}<<{'|'.join(['mcp.PADDED', *filters])}>>{after}"
+    ((key, filled),) = derived(text, VALUES)
+    assert (key, resolve(text, VALUES)) == ("PADDED", f"{before}{filled}{after}")
