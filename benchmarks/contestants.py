@@ -38,7 +38,7 @@ class Home:
     def window(self, era: Era = "2026-07-28") -> Window:
         """A window on remit, that is a pipe to the server of this folder."""
         command = Path(sys.executable).with_name("remit")
-        private = {"REMIT_HOME": str(self.path), "REMIT_CONFIG": str(self.path / "none.toml")}
+        private = {"REMIT_HOME": str(self.path), "XDG_CONFIG_HOME": str(self.path)}
         # Should this process be killed, the server it leaves behind must not stay long.
         return Window([str(command)], _environment() | private | {"REMIT_IDLE_EXIT": "30"}, era)
 
