@@ -87,7 +87,9 @@ def test_a_stream_of_any_value_shows_what_the_whole_would_show(
 @given(secrets, texts, cuts)
 def test_only_a_beginning_of_a_secret_is_held_back(secrets: dict[str, str], text: str, cuts: list[int]) -> None:
     redactor = Redactor(secrets)
-    known = [form for value in secrets.values() for text in (value, value.strip()) for form in forms(text)]
+    echoed = [" ".join(value.split()) for value in secrets.values()]
+    stripped = [value.strip() for value in secrets.values()]
+    known = [form for value in (*secrets.values(), *stripped, *echoed) for form in forms(value)]
     stream, taken = redactor.stream(), ""
     for piece in pieces(text, cuts):
         stream.feed(piece)
@@ -118,3 +120,9 @@ def test_an_occurrence_takes_up_no_more_than_the_longest(value: str, encode: Enc
     text = "\r\n\r\n".join(unbroken(encode(core)))
     assert redactor.redact(f"{before}{text}{after}") != f"{before}{text}{after}"
     assert len(text) <= redactor.longest
+
+
+@given(st.lists(st.text("abcXYZ", min_size=3), min_size=2, max_size=4), st.sampled_from([" ", "  ", "\n", " \t\n "]))
+def test_a_secret_whose_blanks_a_shell_has_joined_is_masked(words: list[str], blank: str) -> None:
+    secret = f" {blank.join(words)} "
+    assert Redactor({"KEY": secret}).redact(f"<{' '.join(words)}>") == "<[secret KEY]>"
