@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from benchmarks import calls, commands, memory, redaction, restart, windows
+from benchmarks import calls, commands, memory, redaction, restart, tiers, windows
 from benchmarks.effort import DEFAULT, FULL, QUICK, Effort
 from benchmarks.measure import HEADING, NotMeasured, Row, line
 
@@ -20,6 +20,7 @@ GROUPS: dict[str, Callable[[Effort], Iterator[Row]]] = {
     "windows": windows.rows,
     "calls": calls.rows,
     "commands": commands.rows,
+    "tiers": tiers.rows,
     "memory": memory.rows,
     "redaction": redaction.rows,
     "restart": restart.rows,
