@@ -16,7 +16,7 @@ from server.config import Settings
 from server.errors import Code, RemitError
 from server.runner.sandbox import Sandbox
 from server.runner.workspace import Workspaces
-from server.tasks import checks, limits, views
+from server.tasks import checks, limits, rendering, views
 from server.tasks.requests import (
     ApproveToolCall,
     CancelTask,
@@ -103,7 +103,7 @@ class Tasks:
     async def page(self, caller: Caller, request: ListTasks) -> views.PageView:
         """A page of tasks, most recently active first."""
         page, waiting = await self._store.page(caller.principal, request.statuses, request.limit, request.offset)
-        shown = [views.row(task, waiting.get(task.seq, 0)) for task in page.tasks]
+        shown = [rendering.row(task, waiting.get(task.seq, 0)) for task in page.tasks]
         return views.PageView(
             tasks=shown,
             count=len(shown),
@@ -125,7 +125,7 @@ class Tasks:
             events_after=request.after_event or 0 if wants_events else None,
             max_events=MAX_EVENTS,
         )
-        return views.task(snapshot, request.max_chars, list(request.include))
+        return rendering.task(snapshot, request.max_chars, list(request.include))
 
     async def approve(self, caller: Caller, request: ApproveToolCall) -> views.ApprovedView:
         """Answer a waiting call, once."""
@@ -211,7 +211,7 @@ class Tasks:
 
     async def grants(self, caller: Caller, request: ListGrants) -> views.GrantsView:
         """What was approved for always and is still in force."""
-        return views.GrantsView(grants=[views.grant(grant) for grant in await self._store.grants(caller.principal)])
+        return views.GrantsView(grants=[rendering.grant(grant) for grant in await self._store.grants(caller.principal)])
 
     async def revoke(self, caller: Caller, request: RevokeGrant) -> views.RevokedView:
         """Take a grant back."""
