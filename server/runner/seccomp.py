@@ -94,6 +94,14 @@ _NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "pidfd_getfd": (438, 438),
     "pivot_root": (155, 41),
     "prlimit64": (302, 261),
+    "fanotify_init": (300, 262),
+    "fcntl": (72, 25),
+    "inotify_init": (253, None),
+    "inotify_init1": (294, 26),
+    "sched_setaffinity": (203, 122),
+    "sched_setattr": (314, 274),
+    "sched_setscheduler": (144, 119),
+    "socketpair": (53, 199),
     "process_madvise": (440, 440),
     "process_vm_readv": (310, 270),
     "process_vm_writev": (311, 271),
@@ -120,8 +128,8 @@ _FORBIDDEN = """
     add_key bpf chroot delete_module finit_module fsconfig fsmount fsopen fspick init_module io_uring_enter
     io_uring_register io_uring_setup kcmp kexec_file_load kexec_load keyctl mount mount_setattr move_mount
     open_by_handle_at open_tree open_tree_attr perf_event_open personality pidfd_getfd pivot_root process_madvise
-    process_vm_readv process_vm_writev ptrace request_key setns umount2 userfaultfd
-""".split()
+    process_vm_readv process_vm_writev ptrace request_key setns shmget umount2 userfaultfd
+""".split()  # shmget: a segment that nobody has attached counts against nobody's memory
 
 # A filter cannot look into the structs of clone3 and openat2, and memory in a memfd would count against nobody.
 # Programs take their absence for an old kernel, and do without.
@@ -134,11 +142,13 @@ _LENDS_IDENTITY = S_ISUID | S_ISGID
 
 # System V and POSIX queues of the same user, which a namespace hides and Landlock does not.
 _SHARED_IPC = """
-    mq_open mq_unlink msgctl msgget msgrcv msgsnd semctl semget semop semtimedop shmat shmctl shmget
+    mq_open mq_unlink msgctl msgget msgrcv msgsnd semctl semget semop semtimedop shmat shmctl
 """.split()
 
 EVERY_FAMILY = (AF_UNIX, AF_INET, AF_INET6)
 """Socket families that a network namespace bounds; netlink and vsock are never open, since none bounds them."""
+
+_F_SETLEASE, _F_NOTIFY = 1024, 1026  # linux/fcntl.h
 
 _KIND = 0xF  # SOCK_TYPE_MASK of linux/net.h: the rest of a socket's type are flags
 _SENDING_FLAGS = {"sendto": 3, "sendmsg": 2, "sendmmsg": 3}  # where each takes them
@@ -212,8 +222,21 @@ def _rules(shares_host: bool) -> Iterator[tuple[str, list[bytes]]]:
     for name, index in _CREATING_MODES.items():
         creates = _jump(_ANY_BIT, os.O_CREAT | os.O_TMPFILE, then=1)
         yield name, [_load_argument(index - 1), creates, allowed, *_unless_it_lends_identity(index)]
-    if shares_host:  # the limits of another process, such as the server, could be lowered until it dies
-        yield "prlimit64", [_load_argument(0), *_each((0,), allowed), forbidden]
+    # A lease makes everyone who opens that file wait for its holder: the server, and other tasks.
+    yield "fcntl", [_load_argument(1), *_each((_F_SETLEASE, _F_NOTIFY), forbidden), allowed]
+    if shares_host:
+        yield from _neighbourly(forbidden, allowed)
+
+
+def _neighbourly(forbidden: bytes, allowed: bytes) -> Iterator[tuple[str, list[bytes]]]:
+    """What could be done to the user's other processes and files, where no namespace hides them."""
+    for name in ("prlimit64", "sched_setaffinity", "sched_setattr", "sched_setscheduler"):
+        yield name, [_load_argument(0), *_each((0,), allowed), forbidden]
+    for name in ("fanotify_init", "inotify_init", "inotify_init1"):  # they tell the names in folders that are closed
+        yield name, [_error(ENOSYS)]
+    # One that is not a stream can send to the path of any socket outside.
+    kind = [_load_argument(1), _instruction(_AND, _KIND), _jump(_EQUAL, SOCK_STREAM, then=1)]
+    yield "socketpair", [*kind, _error(EPROTONOSUPPORT), allowed]
 
 
 def _unless_it_lends_identity(index: int) -> list[bytes]:

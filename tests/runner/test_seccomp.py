@@ -29,7 +29,7 @@ I386, X32 = 0x40000003, 0x40000000
 ALLOW, ERRNO, KILL = 0x7FFF0000, 0x00050000, 0x80000000
 
 # On x86_64 and on aarch64, from the kernel's headers and not from our table.
-READ, CLONE, CLONE3, IOCTL, MOUNT, OPENAT, PRLIMIT64, PTRACE, SHMGET, SOCKET, UNSHARE, *NETWORK = (
+READ, CLONE, CLONE3, IOCTL, MOUNT, OPENAT, PRLIMIT64, PTRACE, SEMGET, SOCKET, UNSHARE, *NETWORK = (
     {"x86_64": x86_64, "aarch64": aarch64}
     for x86_64, aarch64 in (
         (0, 63),
@@ -179,7 +179,7 @@ def test_a_client_over_tcp_does_not_listen(machine: str) -> None:
 
 
 def test_foreign_processes_and_queues_are_closed_only_where_they_are_in_sight(machine: str) -> None:
-    for call, argument in ((SHMGET, 0), (PRLIMIT64, 4711)):
+    for call, argument in ((SEMGET, 0), (PRLIMIT64, 4711)):
         assert outcome(machine, call[machine], argument) == (ALLOW, 0)
         assert outcome(machine, call[machine], argument, shares_host=True) == (ERRNO, errno.EPERM)
 
