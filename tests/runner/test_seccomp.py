@@ -40,7 +40,7 @@ READ, CLONE, CLONE3, IOCTL, MOUNT, OPENAT, PRLIMIT64, PTRACE, SEMGET, SOCKET, UN
         (257, 56),
         (302, 261),
         (101, 117),
-        (29, 194),
+        (64, 190),
         (41, 198),
         (272, 97),
         (50, 201),
