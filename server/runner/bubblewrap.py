@@ -14,6 +14,7 @@ import anyio
 from server.errors import Code, RemitError
 from server.runner import landlock, seccomp, system
 from server.runner.interpreter import Interpreter
+from server.runner.limits import UNCOUNTED
 from server.runner.network.gateway import NAMES_GAP, Gateway
 from server.runner.plan import LAUNCHER, Confinement
 from server.runner.policy import SandboxPolicy
@@ -38,6 +39,7 @@ _GAPS = (
     "exceed them.",
     "With network = full the command reaches everything this machine can, its own local services included.",
     NAMES_GAP,
+    *UNCOUNTED,
 )
 _ROOT_GAPS = (
     "As root the number of processes is held by looking alone, since the kernel does not count root's.",

@@ -10,6 +10,17 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
+UNCOUNTED = (
+    "What the kernel holds for a command (socket buffers, the entries of folders in memory), and the processor time of "
+    "children that nobody waited for, are not counted.",
+    "The workspace is measured every few seconds: what is written in between, files that are deleted but open, and "
+    "folders a command has closed to its own user escape that.",
+    "In a repository, what git's commondir names, nested repositories, and files that do not exist yet are not "
+    "protected.",
+)
+"""What no tier holds, a sentence each."""
+
+
 def exceeded(root: int, limits: Limits) -> str | None:
     """Which limit the processes beneath `root` exceed, in words for a person."""
     processes = tree.descendants(root)

@@ -15,6 +15,7 @@ from server.errors import Code, RemitError
 from server.runner import landlock, seccomp, system, tree
 from server.runner.interpreter import Interpreter
 from server.runner.landlock import Ruleset
+from server.runner.limits import UNCOUNTED
 from server.runner.network.gateway import NAMES_GAP, Gateway
 from server.runner.plan import Confinement
 from server.runner.policy import SandboxPolicy
@@ -25,6 +26,7 @@ _UNCOUNTED = (
     "Memory, processes and processor time of the whole tree are looked at once a second; a burst in between can "
     "exceed them.",
     "The size of temporary folders is not limited, only that of each file.",
+    *UNCOUNTED,
 )
 _LANDLOCK_GAPS = (
     "The kernel is shared: a bug in it can be a way out.",
