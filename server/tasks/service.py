@@ -164,7 +164,6 @@ class Tasks:
             wanted = await self._store.secret_names(caller.principal, request.id)
             follow = self._open_turn if task.status in ENDED else self._bring_secrets
             task = await follow(caller, request, task, wanted)
-        self._scheduler.poke()
         return views.StatusView(id=task.id, status=task.status, warnings=self._warnings(Redactor(request.literals)))
 
     async def cancel(self, caller: Caller, request: CancelTask) -> views.StatusView:
