@@ -11,6 +11,7 @@ from secrets import token_urlsafe
 from uuid import uuid4
 
 from storage import tasks
+from storage.connection import Connection
 from storage.database import migrate
 from storage.records import NewTask, Principal, SecretSource
 
@@ -21,7 +22,7 @@ _DAY = 24 * 3600
 @contextmanager
 def opened(path: Path) -> Iterator[sqlite3.Connection]:
     """A connection to the database at `path`, made if it is not there, with synchronous = FULL."""
-    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+    with closing(sqlite3.connect(path, isolation_level=None, factory=Connection)) as db:
         db.row_factory = sqlite3.Row
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")

@@ -24,10 +24,12 @@ from server.protocol.face import Face
 from server.runner.network.hosts import HostRule
 from server.runner.process import ProcessMark, end_leftover
 from server.runner.workspace import Workspaces
+from server.tasks.callers import Caller
 from server.tasks.expiry import serve_expiry
+from server.tasks.propagation import serve_propagation
 from server.tasks.scheduler import Scheduler
 from server.tasks.secrets import Secrets
-from server.tasks.service import Caller, Tasks
+from server.tasks.service import Tasks
 from server.tasks.shelter import Shelter
 from storage.records import Principal
 from storage.states import Status
@@ -103,8 +105,10 @@ async def build(state: Path, settings: Settings, notices: list[str]) -> AsyncIte
         owner = str(uuid4())
         scheduler = Scheduler(store, agents, secrets, shelter.sandbox, workspaces, settings, owner)
         tasks = Tasks(store, agents, secrets, shelter.sandbox, workspaces, scheduler, settings, notices)
+        store.changes.on_end(secrets.drop)
         async with anyio.create_task_group() as group:
             group.start_soon(scheduler.serve)
+            group.start_soon(serve_propagation, store, scheduler)
             group.start_soon(serve_expiry, store, scheduler, settings.approval_expires)
             yield App(store, secrets, scheduler, Face(tasks, remit.VERSION))
             group.cancel_scope.cancel()

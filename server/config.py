@@ -46,6 +46,15 @@ class LimitSettings(BaseModel):
     cpu_seconds: int = Field(3600, ge=1, description="processor time of the whole tree")
 
 
+class SubtaskSettings(BaseModel):
+    """How far tasks may be handed on."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    depth: int = Field(3, ge=0, le=20, description="levels beneath the first task")
+    count: int = Field(1000, ge=0, le=100_000, description="tasks beneath the first task, on all levels together")
+
+
 class AgentSettings(BaseModel):
     """What an agent's commands may reach and use."""
 
@@ -77,6 +86,7 @@ class Settings(BaseSettings):
     idle_exit: float = Field(900, ge=0, description="seconds without work or connection after which the server ends")
     sandbox: Literal["auto", "namespaces", "landlock", "off"] = Field("auto", description="the tier of the sandbox")
     limits: LimitSettings = Field(default_factory=LimitSettings, description="what each command may use")
+    subtasks: SubtaskSettings = Field(default_factory=SubtaskSettings, description="how far tasks may be handed on")
     agents: dict[str, AgentSettings] = Field(default_factory=dict, description="per agent")
     secrets: dict[SecretName, SecretSource] = Field(default_factory=dict, description="secrets by name")
 

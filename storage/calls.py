@@ -8,8 +8,7 @@ from server.errors import Code, RemitError
 from storage import rows
 from storage.moves import held, log, move, move_call, owned
 from storage.records import Call, CallResult, Decided, Decision, Grant, NewCall, Principal, Run
-from storage.runs import LOST
-from storage.states import CallStatus, Status
+from storage.states import LOST, CallStatus, Status
 
 EXPIRED = "expired"
 
@@ -32,12 +31,16 @@ def announce(db: sqlite3.Connection, run: Run, new: Sequence[NewCall], at: int) 
 
 
 def begin(db: sqlite3.Connection, run: Run, call_id: str, expires_at: int | None, at: int) -> Call:
-    """Let a call proceed if it may, else have it wait for approval: the one gate every call passes."""
+    """Let a call proceed if it may, else have it wait for approval: the one gate every call passes.
+
+    It stays `pending` where the task's budget of calls is used up.
+    """
     task = held(db, run)
     row = _find(db, run.seq, call_id)
-    if row["status"] == CallStatus.PENDING:
+    if row["status"] == CallStatus.PENDING and task["calls_left"] != 0:
         if _may_proceed(db, task, row, at):
             move_call(db, row, CallStatus.EXECUTING, at)
+            db.execute("UPDATE tasks SET calls_left = calls_left - 1 WHERE seq = ?", (run.seq,))
         else:
             move_call(db, row, CallStatus.AWAITING_APPROVAL, at, requested_at=at, expires_at=expires_at)
     return _read(db, call_id)

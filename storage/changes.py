@@ -1,9 +1,11 @@
-"""Tells waiting readers that a task has changed."""
+"""Tells those who wait that a task has changed."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import anyio
+
+from storage.connection import News
 
 
 class Changes:
@@ -11,6 +13,8 @@ class Changes:
 
     def __init__(self) -> None:
         self._expected: dict[str, set[anyio.Event]] = {}
+        self._on_end: list[Callable[[str], None]] = []
+        self._unfinished = anyio.Event()
 
     @contextmanager
     def expected(self, task_id: str) -> Iterator[anyio.Event]:
@@ -25,7 +29,22 @@ class Changes:
             if not waiting:
                 del self._expected[task_id]
 
-    def tell(self, task_id: str) -> None:
-        """Wake everyone who waits for this task."""
-        for change in self._expected.get(task_id, ()):
-            change.set()
+    def on_end(self, listener: Callable[[str], None]) -> None:
+        """Call `listener` with the id of every task that ends or is removed from now on."""
+        self._on_end.append(listener)
+
+    async def unfinished(self) -> None:
+        """Until the end of some task has still to be told to its dependants."""
+        await self._unfinished.wait()
+        self._unfinished = anyio.Event()
+
+    def publish(self, news: News) -> None:
+        """Wake everyone concerned by a transaction. To be called in the event loop, after the commit."""
+        for task_id in news.changed:
+            for change in self._expected.get(task_id, ()):
+                change.set()
+        for task_id in news.ended:
+            for listener in self._on_end:
+                listener(task_id)
+        if news.unfinished:
+            self._unfinished.set()

@@ -4,6 +4,7 @@ A transaction is one synchronous function run in its connection's thread. Awaiti
 COMMIT would leave the transaction open when a request is cancelled, and lock out the next one.
 """
 
+import asyncio
 import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,6 +15,8 @@ import aiosqlite
 import anyio
 
 from server.errors import Code, RemitError
+from storage.changes import Changes
+from storage.connection import Connection, take_news
 from storage.migrations import MIGRATIONS
 
 P = ParamSpec("P")
@@ -23,11 +26,16 @@ Durability = Literal["FULL", "NORMAL"]
 
 
 class Database:
-    """The two connections of one file. Open it with `Database.open`, close it with `aclose`."""
+    """The two connections of one file. Open it with `Database.open`, close it with `aclose`.
+
+    `changes` hears of every transaction once it is committed, also where the caller has given up meanwhile.
+    """
 
     def __init__(self, writer: aiosqlite.Connection, reader: aiosqlite.Connection) -> None:
         self._writer = writer
         self._reader = reader
+        self._loop = asyncio.get_running_loop()
+        self.changes = Changes()
 
     @classmethod
     async def open(cls, path: Path) -> "Database":
@@ -35,7 +43,7 @@ class Database:
 
         Raises RemitError (CONFLICT) when a newer remit has written it: it is left as it is.
         """
-        writer = await aiosqlite.connect(path, isolation_level=None)
+        writer = await aiosqlite.connect(path, isolation_level=None, factory=Connection)
         try:
             await _run(writer, _prepare, "FULL")
             await _run(writer, migrate)
@@ -50,13 +58,13 @@ class Database:
         self, operation: Callable[Concatenate[sqlite3.Connection, P], R], *args: P.args, **kwargs: P.kwargs
     ) -> R:
         """Run `operation(connection, …)` as one durable transaction: fsynced before this returns."""
-        return await _run(self._writer, _transact, lambda db: operation(db, *args, **kwargs), "FULL")
+        return await _run(self._writer, self._transact, lambda db: operation(db, *args, **kwargs), "FULL")
 
     async def write_soon(
         self, operation: Callable[Concatenate[sqlite3.Connection, P], R], *args: P.args, **kwargs: P.kwargs
     ) -> R:
         """Like `write`, but a power failure (not a crash of the server) may lose it: for progress only."""
-        return await _run(self._writer, _transact, lambda db: operation(db, *args, **kwargs), "NORMAL")
+        return await _run(self._writer, self._transact, lambda db: operation(db, *args, **kwargs), "NORMAL")
 
     async def read(
         self, operation: Callable[Concatenate[sqlite3.Connection, P], R], *args: P.args, **kwargs: P.kwargs
@@ -71,6 +79,14 @@ class Database:
             with suppress(sqlite3.Error):
                 await self._writer.execute_fetchall("PRAGMA optimize")
             await self._writer.close()
+
+    def _transact(
+        self, db: sqlite3.Connection, operation: Callable[[sqlite3.Connection], R], durability: Durability
+    ) -> R:
+        take_news(db)  # of a transaction that was rolled back
+        result = _transact(db, operation, durability)
+        self._loop.call_soon_threadsafe(self.changes.publish, take_news(db))
+        return result
 
 
 async def _run(

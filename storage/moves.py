@@ -5,17 +5,25 @@ from collections.abc import Mapping
 from typing import Any
 
 from server.errors import Code, RemitError
-from storage.records import Principal, Run
+from storage.connection import news
+from storage.records import Origin, Principal, Run
 from storage.rows import dumps
 from storage.states import CALL_ENDED, ENDED, CallStatus, Status, may_move, may_move_call
 
 
-def owned(db: sqlite3.Connection, principal: Principal, task_id: str) -> sqlite3.Row:
+def owned(db: sqlite3.Connection, principal: Principal, task_id: str, *, field: str | None = None) -> sqlite3.Row:
     """The row of a task of this principal; NOT_FOUND for an unknown one and for somebody else's alike."""
     row = db.execute("SELECT * FROM tasks WHERE id = ? AND principal = ?", (task_id, principal.id)).fetchone()
     if row is None:
-        raise RemitError(Code.NOT_FOUND, f"there is no task {task_id!r}", id=task_id)
+        raise not_found(task_id, field)
     return row  # type: ignore[no-any-return]
+
+
+def not_found(task_id: str, field: str | None = None) -> RemitError:
+    """The error for a task that is not there, with the field that named it, if it was not `id`."""
+    if field is None:
+        return RemitError(Code.NOT_FOUND, f"there is no task {task_id!r}", id=task_id)
+    return RemitError(Code.NOT_FOUND, f"{field}: there is no task {task_id!r}", field=field, id=task_id)
 
 
 def held(db: sqlite3.Connection, run: Run) -> sqlite3.Row:
@@ -30,10 +38,11 @@ def held(db: sqlite3.Connection, run: Run) -> sqlite3.Row:
 
 def log(db: sqlite3.Connection, seq: int, kind: str, data: Mapping[str, Any], at: int) -> int:
     """Append one event to the task's log; returns its number."""
-    (number,) = db.execute(
-        "UPDATE tasks SET last_event = last_event + 1 WHERE seq = ? RETURNING last_event", (seq,)
+    number, task_id = db.execute(
+        "UPDATE tasks SET last_event = last_event + 1 WHERE seq = ? RETURNING last_event, id", (seq,)
     ).fetchone()
     db.execute("INSERT INTO events VALUES (?, ?, ?, ?, ?)", (seq, number, at, kind, dumps(data)))
+    news(db).changed.add(task_id)
     return int(number)
 
 
@@ -45,10 +54,12 @@ def move(
     *,
     error: tuple[str, str] | None = None,
     blocked_reason: str | None = None,
+    origin: Origin | None = None,
 ) -> None:
-    """Move a task to `target`, with the times and the event that follow from it.
+    """Move a task to `target`, with the times, the events and, for its end, the news to its dependants.
 
-    Raises RemitError (CONFLICT) where the table of states forbids the move.
+    `origin` is the task whose end has brought this one about, if not itself. Raises RemitError (CONFLICT) where the
+    table of states forbids the move.
     """
     current = Status(task["status"])
     if not may_move(current, target):
@@ -56,6 +67,7 @@ def move(
     code, message = error or (None, None)
     db.execute(
         """UPDATE tasks SET status = ?1, error_code = ?2, error = ?3, blocked_reason = ?4, updated_at = ?5,
+               blocked_at = CASE WHEN ?1 = 'blocked' THEN ?5 END,
                queued_at = CASE WHEN ?1 = 'pending' THEN ?5 ELSE queued_at END,
                completed_at = CASE WHEN ?6 THEN ?5 END,
                cancel_requested = CASE WHEN ?6 THEN 0 ELSE cancel_requested END,
@@ -67,6 +79,20 @@ def move(
     if blocked_reason:
         data["blockedReason"] = blocked_reason
     log(db, task["seq"], "status", data, at)
+    if task["parent"] is not None:
+        log(db, task["parent"], "subtask", {"taskId": task["id"], **data}, at)
+    if target in ENDED:
+        _announce_end(db, task, target, origin or Origin(task["id"], target))
+
+
+def start(db: sqlite3.Connection, task: sqlite3.Row, at: int, *, anew: bool) -> None:
+    """Move a task to `running`; `anew` at the beginning of a turn, whose time that is."""
+    move(db, task, Status.RUNNING, at)
+    if anew:
+        db.execute(
+            "UPDATE tasks SET started_at = ?1, last_activity_at = max(?1, last_activity_at) WHERE seq = ?2",
+            (at, task["seq"]),
+        )
 
 
 def move_call(db: sqlite3.Connection, call: sqlite3.Row, target: CallStatus, at: int, **changes: Any) -> None:
@@ -92,6 +118,26 @@ def close_calls(db: sqlite3.Connection, seq: int, turn: int, at: int, reason: st
     ).fetchall()
     for call in calls:
         move_call(db, call, CallStatus.CANCELLED, at, reason=reason)
+
+
+def count_message(db: sqlite3.Connection, seq: int) -> None:
+    """One message more, in the task and, where it shows there, in its conversation."""
+    db.execute("UPDATE tasks SET message_count = message_count + 1 WHERE seq = ?", (seq,))
+    db.execute(
+        """UPDATE conversations SET message_count = message_count + 1
+           WHERE id = (SELECT conversation FROM tasks WHERE seq = ? AND show_in_history)""",
+        (seq,),
+    )
+
+
+def _announce_end(db: sqlite3.Connection, task: sqlite3.Row, ended: Status, origin: Origin) -> None:
+    news(db).ended.add(task["id"])
+    announced = db.execute(
+        """INSERT OR REPLACE INTO propagations SELECT ?1, ?2, ?3, ?4, 0
+           WHERE EXISTS (SELECT 1 FROM dependencies WHERE needs = ?1 AND satisfied = 0)""",
+        (task["seq"], ended, origin.id, origin.ended),
+    ).rowcount
+    news(db).unfinished |= announced > 0
 
 
 def _call_event(call: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:

@@ -11,6 +11,10 @@ from storage.states import CallStatus, Status
 
 SecretSource = Literal["literal", "named"]
 Outcome = Literal["proceed_once", "proceed_always", "cancel"]
+OnFailure = Literal["fail", "continue"]
+
+NOBODY = "none"
+"""The agent of a task that no agent of ours executes: a record that others claim and report on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +23,14 @@ class Principal:
 
     id: str
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Nesting:
+    """How far tasks may be handed on: levels beneath the first task, and tasks beneath it in all."""
+
+    depth: int
+    count: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,13 +48,26 @@ class NewTask:
     secrets: Mapping[str, SecretSource]
     metadata: Mapping[str, Any] | None
     demands: Mapping[str, Any] | None
-    sandbox: str
+    sandbox: str | None
     timeout_seconds: int
     idempotency_key: str | None
     request_digest: str
     conversation: str
     session: str
     session_expires_at: int
+    joins: bool = False
+    """Whether the conversation is there already."""
+
+    description: str | None = None
+    task_list: str | None = None
+    depends_on: Sequence[str] = ()
+    on_dependency_failure: OnFailure = "fail"
+    parent: str | None = None
+    triggering_agent: str | None = None
+    assigned_agent: str | None = None
+    max_calls: int | None = None
+    source: str | None = None
+    nesting: Nesting = Nesting(depth=0, count=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +79,19 @@ class NewTurn:
     secrets: Mapping[str, SecretSource]
     session: str
     session_expires_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Update:
+    """What is to be changed about a task: columns by name, and all that follows rules of its own. None: as it is."""
+
+    columns: Mapping[str, Any]
+    depends_on: Sequence[str] | None = None
+    max_calls: int | None = None
+    status: Status | None = None
+    blocked_reason: str | None = None
+    result: str | None = None
+    error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +127,25 @@ class Task:
     timeout_seconds: int
     cancel_requested: bool
     blocked_reason: str | None
+    blocked_at: int | None
     error_code: str | None
     error: str | None
     turn: int
     message_count: int
     last_event: int
+    description: str | None
+    task_list: str | None
+    assigned_agent: str | None
+    triggering_agent: str | None
+    internal_status: str | None
+    source: str | None
+    parent: str | None
+    depth: int
+    progress: float | None
+    progress_message: str | None
+    on_dependency_failure: OnFailure
+    open_dependencies: int
+    max_calls: int | None
     queued_at: int
     created_at: int
     started_at: int | None
@@ -114,12 +166,24 @@ class Row:
     status: Status
     title: str | None
     message: str
+    description: str | None
+    show_in_history: bool
+    auto_execute: bool
+    task_list: str | None
+    assigned_agent: str | None
+    triggering_agent: str | None
+    internal_status: str | None
+    source: str | None
+    parent: str | None
+    progress: float | None
     blocked_reason: str | None
     error: str | None
+    result: str | None
     message_count: int
     created_at: int
     started_at: int | None
     completed_at: int | None
+    updated_at: int
     last_activity_at: int
 
 
@@ -213,6 +277,7 @@ class NewEvent:
 class Message:
     """One message of a conversation; the agent's answer to a turn, or what the turn asked."""
 
+    task_id: str
     turn: int
     role: Literal["user", "assistant"]
     content: str
@@ -227,6 +292,7 @@ class Turn:
     message: str
     content: str | None
     content_at: int | None
+    thoughts: list[dict[str, str]]
     status: Status | None
     ran_us: int
     created_at: int
@@ -254,6 +320,22 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class Cancelled:
+    """The status of a task that was asked to end, and the tasks that have to be stopped before they have ended."""
+
+    status: Status
+    stopping: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The task whose end made others end."""
+
+    id: str
+    ended: Status
+
+
+@dataclass(frozen=True, slots=True)
 class RunEnd:
     """How a turn ended: one of the ended states, with the error of a failed one."""
 
@@ -277,11 +359,43 @@ class Grant:
 
 
 @dataclass(frozen=True, slots=True)
-class TaskPage:
-    """One page of a list, with the number of all tasks that match."""
+class Neighbour:
+    """A task as another one's surroundings show it."""
 
-    tasks: list[Row]
-    total: int
+    id: str
+    status: Status
+    title: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Neighbours:
+    """What a task depends on, what depends on it, and its sub-tasks."""
+
+    depends_on: list[Neighbour]
+    dependents: list[Neighbour]
+    subtasks: list[Neighbour]
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One task of a list's graph, with the ids of both sides."""
+
+    task: Neighbour
+    depends_on: list[str]
+    dependents: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Graph:
+    """How the tasks of a list depend on each other: a page of nodes, and as many roots and leaves."""
+
+    task_count: int
+    capped: bool
+    root_count: int
+    leaf_count: int
+    roots: list[str]
+    leaves: list[str]
+    nodes: list[Node]
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,11 +406,15 @@ class Snapshot:
     turn: Turn
     content: str
     content_at: int | None
+    thoughts: list[dict[str, str]]
     calls: list[Call]
     waiting: int
     secrets: dict[str, SecretSource]
     events: list[Event] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
+    depends_on: list[str] = field(default_factory=list)
+    blocked_by: list[str] = field(default_factory=list)
+    neighbours: Neighbours | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,16 +8,25 @@ from typing import Any
 from storage.records import Call, Event, Row, Task, Turn
 from storage.states import CallStatus, Status
 
-TASK_COLUMNS = """
+TASKS = "tasks t JOIN principals p ON p.id = t.principal JOIN conversations c ON c.id = t.conversation"
+_PARENT = "(SELECT id FROM tasks WHERE seq = t.parent) AS parent"
+_MESSAGES = "iif(t.show_in_history, c.message_count, t.message_count) AS message_count"
+_RESULT = """iif(t.status = 'completed', (SELECT substr(content, 1, 200) FROM turns
+    WHERE task = t.seq AND number = t.turn), NULL) AS result"""
+TASK_COLUMNS = f"""
     t.seq, t.id, t.principal, p.name AS username, t.conversation, t.session, t.agent, t.status, t.title, t.message,
     t.system_prompt, t.show_in_history, t.auto_execute, t.env, t.metadata, t.demands, t.sandbox, t.timeout_seconds,
-    t.cancel_requested, t.blocked_reason, t.error_code, t.error, t.turn, t.message_count, t.last_event, t.queued_at,
+    t.cancel_requested, t.blocked_reason, t.blocked_at, t.error_code, t.error, t.turn, {_MESSAGES}, t.last_event,
+    t.description, t.task_list, t.assigned_agent, t.triggering_agent, t.internal_status, t.source, {_PARENT}, t.depth,
+    t.progress, t.progress_message, t.on_dependency_failure, t.open_dependencies, t.max_calls, t.queued_at,
     t.created_at, t.started_at, t.completed_at, t.updated_at, t.last_activity_at
 """
-ROW_COLUMNS = """
+ROW_COLUMNS = f"""
     t.seq, t.id, p.name AS username, t.conversation, t.agent, t.status, substr(t.title, 1, 200) AS title,
-    substr(t.message, 1, 200) AS message, t.blocked_reason, substr(t.error, 1, 200) AS error, t.message_count,
-    t.created_at, t.started_at, t.completed_at, t.last_activity_at
+    substr(t.message, 1, 200) AS message, substr(t.description, 1, 200) AS description, t.show_in_history,
+    t.auto_execute, t.task_list, t.assigned_agent, t.triggering_agent, t.internal_status, t.source, {_PARENT},
+    t.progress, t.blocked_reason, substr(t.error, 1, 200) AS error, {_RESULT}, {_MESSAGES}, t.created_at, t.started_at,
+    t.completed_at, t.updated_at, t.last_activity_at
 """
 CALL_COLUMNS = ", ".join(field.name for field in fields(Call))
 TURN_COLUMNS = ", ".join(field.name for field in fields(Turn))
@@ -36,6 +45,8 @@ def task(row: sqlite3.Row) -> Task:
 def summary(row: sqlite3.Row) -> Row:
     """A task in a list from a row of ROW_COLUMNS."""
     values = dict(row)
+    for name in ("show_in_history", "auto_execute"):
+        values[name] = bool(values[name])
     return Row(**values | {"status": Status(values["status"])})
 
 
@@ -48,7 +59,8 @@ def call(row: sqlite3.Row, **changes: Any) -> Call:
 def turn(row: sqlite3.Row) -> Turn:
     """A turn from a row of TURN_COLUMNS."""
     values = dict(row)
-    return Turn(**values | {"status": Status(values["status"]) if values["status"] else None})
+    status = Status(values["status"]) if values["status"] else None
+    return Turn(**values | {"status": status, "thoughts": loads(values["thoughts"]) or []})
 
 
 def event(row: sqlite3.Row) -> Event:

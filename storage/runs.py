@@ -3,28 +3,23 @@
 import sqlite3
 
 from storage import rows
-from storage.moves import close_calls, held, log, move, move_call, owned
-from storage.records import Claim, Leftover, NewEvent, Principal, Run, RunEnd, Settled
-from storage.states import ENDED, CallStatus, Status
-from storage.tasks import secrets_of
-
-LOST = "SECRETS_LOST"
+from storage.moves import held, log, move, move_call, owned, start
+from storage.records import NOBODY, Cancelled, Claim, Leftover, NewEvent, Principal, Run, RunEnd, Settled
+from storage.relations import family
+from storage.states import ENDED, LOST, CallStatus, Status
+from storage.turns import close_turn, said, secrets_of
 
 
 def claim(db: sqlite3.Connection, owner: str, at: int) -> Claim | None:
     """Take the task that has waited longest and start a run of it; None when nothing waits."""
     row = db.execute(
-        "SELECT * FROM tasks INDEXED BY tasks_queue WHERE status = 'pending' ORDER BY queued_at, seq LIMIT 1"
+        """SELECT * FROM tasks INDEXED BY tasks_queue WHERE status = 'pending' AND agent <> 'none'
+           ORDER BY queued_at, seq LIMIT 1"""
     ).fetchone()
     if row is None:
         return None
-    move(db, row, Status.RUNNING, at)
-    db.execute(
-        """UPDATE tasks SET fence = fence + 1, started_at = CASE WHEN ?1 THEN ?2 ELSE started_at END,
-               last_activity_at = CASE WHEN ?1 THEN max(?2, last_activity_at) ELSE last_activity_at END
-           WHERE seq = ?3""",
-        (_is_first_run(db, row), at, row["seq"]),
-    )
+    start(db, row, at, anew=row["started_at"] is None)
+    db.execute("UPDATE tasks SET fence = fence + 1 WHERE seq = ?", (row["seq"],))
     run = Run(row["seq"], row["id"], row["turn"], row["fence"] + 1)
     db.execute(
         "INSERT INTO runs (task, turn, fence, owner, started_at) VALUES (?, ?, ?, ?, ?)",
@@ -61,6 +56,17 @@ def suspend(db: sqlite3.Connection, run: Run, ran_us: int, at: int) -> Status:
     return target
 
 
+def pause(db: sqlite3.Connection, run: Run, ran_us: int, at: int) -> Status:
+    """End a run whose budget of calls is used up; the task is queued at once if it has been raised meanwhile."""
+    task = held(db, run)
+    _end(db, run, "paused", ran_us, at)
+    if task["cancel_requested"]:
+        return _cancelled(db, task, at)
+    target = Status.PENDING if task["calls_left"] else Status.PAUSED
+    move(db, task, target, at)
+    return target
+
+
 def block(db: sqlite3.Connection, run: Run, ran_us: int, at: int) -> Status:
     """End a run that cannot go on because the values of its secrets are gone."""
     task = held(db, run)
@@ -77,7 +83,7 @@ def finish(db: sqlite3.Connection, run: Run, end: RunEnd, ran_us: int, at: int) 
     _end(db, run, end.status, ran_us, at)
     if task["cancel_requested"]:
         return _cancelled(db, task, at)
-    _close_turn(db, task, end, at)
+    close_turn(db, task, end, at)
     return end.status
 
 
@@ -93,25 +99,20 @@ def interrupt(db: sqlite3.Connection, run: Run, ran_us: int, at: int) -> Status:
     if not executing:
         return suspend(db, run, ran_us, at)
     for call in executing:
-        output = _said(db, run.seq, run.turn, call["id"])[0] if call["output"] is None else call["output"]
+        output = said(db, run.seq, run.turn, call["id"])[0] if call["output"] is None else call["output"]
         move_call(db, call, CallStatus.ERROR, at, output=output, reason="cut off when the server ended")
     message = "the server ended while this task was at work; what it had done so far is kept, nothing was repeated"
     return finish(db, run, RunEnd(Status.FAILED, "INTERRUPTED", message), ran_us, at)
 
 
-def cancel(db: sqlite3.Connection, principal: Principal, task_id: str, by: str, at: int) -> Status:
-    """Ask for the end of a task. One that runs stays `running` until its processes are gone."""
-    task = owned(db, principal, task_id)
-    status = Status(task["status"])
-    if status in ENDED:
-        return status
-    if status is not Status.RUNNING:
-        return _cancelled(db, task, at)
-    if not task["cancel_requested"]:
-        db.execute("UPDATE tasks SET cancel_requested = 1, updated_at = ? WHERE seq = ?", (at, task["seq"]))
-        _close_waiting(db, task, at, f"cancelled by {by}")
-        log(db, task["seq"], "status", {"status": status, "cancelRequested": True}, at)
-    return status
+def cancel(db: sqlite3.Connection, principal: Principal, task_id: str, by: str, at: int) -> Cancelled:
+    """Ask for the end of a task and of everything beneath it, the task itself first.
+
+    One that runs stays `running` until its processes are gone.
+    """
+    tasks = family(db, owned(db, principal, task_id)["seq"])
+    stopping = [task["id"] for task in tasks if _cancel(db, task, by, at) is Status.RUNNING]
+    return Cancelled(Status(owned(db, principal, task_id)["status"]), stopping)
 
 
 def leftovers(db: sqlite3.Connection) -> list[Leftover]:
@@ -142,14 +143,22 @@ def settle(db: sqlite3.Connection, at: int) -> Settled:
     return settled
 
 
-def _is_first_run(db: sqlite3.Connection, task: sqlite3.Row) -> bool:
-    earlier = db.execute("SELECT 1 FROM runs WHERE task = ? AND turn = ?", (task["seq"], task["turn"])).fetchone()
-    return earlier is None
+def _cancel(db: sqlite3.Connection, task: sqlite3.Row, by: str, at: int) -> Status:
+    status = Status(task["status"])
+    if status in ENDED:
+        return status
+    if status is not Status.RUNNING or task["agent"] == NOBODY:
+        return _cancelled(db, task, at)
+    if not task["cancel_requested"]:
+        db.execute("UPDATE tasks SET cancel_requested = 1, updated_at = ? WHERE seq = ?", (at, task["seq"]))
+        _close_waiting(db, task, at, f"cancelled by {by}")
+        log(db, task["seq"], "status", {"status": status, "cancelRequested": True}, at)
+    return status
 
 
 def _claim(db: sqlite3.Connection, run: Run) -> Claim:
     task = db.execute(
-        f"SELECT {rows.TASK_COLUMNS} FROM tasks t JOIN principals p ON p.id = t.principal WHERE t.seq = ?",
+        f"SELECT {rows.TASK_COLUMNS} FROM {rows.TASKS} WHERE t.seq = ?",
         (run.seq,),
     ).fetchone()
     turn = db.execute(
@@ -169,7 +178,7 @@ def _end(db: sqlite3.Connection, run: Run, outcome: str, ran_us: int, at: int) -
 
 
 def _cancelled(db: sqlite3.Connection, task: sqlite3.Row, at: int) -> Status:
-    _close_turn(db, task, RunEnd(Status.CANCELLED), at)
+    close_turn(db, task, RunEnd(Status.CANCELLED), at)
     return Status.CANCELLED
 
 
@@ -178,36 +187,3 @@ def _close_waiting(db: sqlite3.Connection, task: sqlite3.Row, at: int, reason: s
         "SELECT * FROM calls WHERE task = ? AND status = 'awaiting_approval'", (task["seq"],)
     ).fetchall():
         move_call(db, call, CallStatus.CANCELLED, at, reason=reason)
-
-
-def _close_turn(db: sqlite3.Connection, task: sqlite3.Row, end: RunEnd, at: int) -> None:
-    """Close the turn's open calls, keep what was said, and tell how it ended."""
-    seq, turn = task["seq"], task["turn"]
-    close_calls(db, seq, turn, at, f"the task was {end.status}" if end.status is Status.CANCELLED else "not reached")
-    content, said_at = _said(db, seq, turn)
-    db.execute(
-        "UPDATE turns SET content = ?, content_at = ?, status = ?, ended_at = ? WHERE task = ? AND number = ?",
-        (content, said_at, end.status, at, seq, turn),
-    )
-    db.execute("UPDATE tasks SET message_count = message_count + 1 WHERE seq = ?", (seq,))
-    if end.error_code:
-        log(db, seq, "error", {"code": end.error_code, "message": end.error}, at)
-    error = (end.error_code, end.error or "") if end.error_code else None
-    move(db, task, end.status, at, error=error)
-    log(
-        db,
-        seq,
-        "done",
-        {"finalResponse": content} if len(content) <= 4096 else {"characters": len(content)},
-        at,
-    )
-
-
-def _said(db: sqlite3.Connection, seq: int, turn: int, call_id: str | None = None) -> tuple[str, int | None]:
-    """What came out of a turn, or of one call of it, and when the last of it came."""
-    found = db.execute(
-        """SELECT at, data FROM events WHERE task = ?1 AND kind = 'content' AND (?3 IS NULL OR data ->> 'callId' = ?3)
-               AND number >= (SELECT first_event FROM turns WHERE task = ?1 AND number = ?2) ORDER BY number""",
-        (seq, turn, call_id),
-    ).fetchall()
-    return "".join(rows.loads(row["data"])["text"] for row in found), found[-1]["at"] if found else None

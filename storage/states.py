@@ -58,6 +58,11 @@ ENDED = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})
 OPEN = frozenset(Status) - ENDED
 CALL_ENDED = frozenset({CallStatus.SUCCESS, CallStatus.ERROR, CallStatus.CANCELLED})
 
+# Why a task is blocked, as far as the store says it; of a record it is what was reported.
+DEPENDENCIES = "DEPENDENCIES"
+LOST = "SECRETS_LOST"
+REPORTED = "REPORTED"
+
 # The three source APIs name some states differently; a filter understands all of them.
 SYNONYMS: dict[str, frozenset[Status]] = {
     "in_progress": frozenset({Status.RUNNING, Status.AWAITING_APPROVAL}),

@@ -3,25 +3,30 @@
 Nothing of SQLite leaks out of it, so that another store can stand beside it.
 """
 
+import sqlite3
 import time
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
 
 import anyio
 
-from storage import calls, runs, tasks
-from storage.changes import Changes
+from storage import calls, deletion, listing, propagation, runs, tasks, updates
+from storage import graph as graphs
 from storage.database import Database
 from storage.events import EventLog
+from storage.filters import Filter, Page, Position
 from storage.records import (
     Call,
     CallResult,
+    Cancelled,
     Claim,
     Created,
     Decided,
     Decision,
     Grant,
+    Graph,
     Leftover,
     NewCall,
     NewEvent,
@@ -34,9 +39,12 @@ from storage.records import (
     Settled,
     Snapshot,
     Task,
-    TaskPage,
+    Update,
 )
 from storage.states import Status
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def now() -> int:
@@ -50,7 +58,7 @@ class Store:
     def __init__(self, database: Database, events: EventLog) -> None:
         self._db = database
         self._events = events
-        self.changes = Changes()
+        self.changes = database.changes
 
     # What a principal does.
 
@@ -64,15 +72,11 @@ class Store:
 
     async def open_turn(self, principal: Principal, task_id: str, new: NewTurn) -> Task:
         """Add a message to an ended task; CONFLICT for one that has not ended."""
-        result = await self._db.write(tasks.open_turn, principal, task_id, new, now())
-        self.changes.tell(task_id)
-        return result
+        return await self._db.write(tasks.open_turn, principal, task_id, new, now())
 
     async def secrets_are_back(self, principal: Principal, task_id: str, unneeded: Collection[str] = ()) -> Task:
         """Let a task that was blocked for its lost secrets go on, without those it does not need any more."""
-        result = await self._db.write(tasks.secrets_are_back, principal, task_id, unneeded, now())
-        self.changes.tell(task_id)
-        return result
+        return await self._db.write(tasks.secrets_are_back, principal, task_id, unneeded, now())
 
     async def task(self, principal: Principal, task_id: str) -> Task:
         """One task."""
@@ -88,6 +92,7 @@ class Store:
         task_id: str,
         *,
         messages: bool = False,
+        graph: bool = False,
         events_after: int | None = None,
         max_events: int = 0,
     ) -> Snapshot:
@@ -97,38 +102,54 @@ class Store:
             principal,
             task_id,
             messages=messages,
+            graph=graph,
             events_after=events_after,
             max_events=max_events,
         )
 
-    async def page(
-        self, principal: Principal, statuses: Collection[Status], limit: int, offset: int
-    ) -> tuple[TaskPage, dict[int, int]]:
-        """A page of tasks, most recently active first, with the number of waiting calls by `seq`."""
-        page = await self._db.read(tasks.page, principal, statuses, limit, offset)
-        waiting = [task.seq for task in page.tasks if task.status in (Status.RUNNING, Status.AWAITING_APPROVAL)]
-        return page, await self._db.read(tasks.waiting_calls, waiting) if waiting else {}
+    async def find(
+        self, principal: Principal, wanted: Filter, limit: int, offset: int = 0, after: Position | None = None
+    ) -> Page:
+        """A page of tasks, most recently active first; those of a search by creation."""
+        return await self._db.read(listing.find, principal, wanted, limit, offset, after)
 
-    async def cancel(self, principal: Principal, task_id: str) -> Status:
-        """Ask for the end of a task; returns its status, `running` while its processes are ended."""
-        result = await self._db.write(runs.cancel, principal, task_id, principal.name, now())
-        self.changes.tell(task_id)
-        return result
+    async def graph(self, principal: Principal, task_list: str, limit: int, offset: int) -> Graph:
+        """How the tasks of a list depend on each other."""
+        return await self._db.read(graphs.graph, principal, task_list, limit, offset)
 
-    async def delete(self, principal: Principal, task_id: str) -> None:
-        """Remove a task and all that belongs to it; CONFLICT while it runs."""
-        await self._db.write(tasks.delete, principal, task_id)
-        self.changes.tell(task_id)
+    async def update(self, principal: Principal, task_id: str, update: Update) -> Task:
+        """Change what `update` names, all of it or nothing."""
+        await self._ending(updates.update, principal, task_id, update, now())
+        return await self.task(principal, task_id)
+
+    async def go_on(self, principal: Principal, task_id: str) -> Task:
+        """Give a paused task its budget of calls once more; CONFLICT for one that is not paused."""
+        return await self._db.write(tasks.go_on, principal, task_id, now())
+
+    async def cancel(self, principal: Principal, task_id: str) -> Cancelled:
+        """Ask for the end of a task and of everything beneath it; `running` ones are still to be stopped."""
+        return await self._ending(runs.cancel, principal, task_id, principal.name, now())
+
+    async def open_doomed(self, principal: Principal, task_id: str, *, cascade: bool) -> list[str]:
+        """The tasks to be cancelled before a deletion of this one; TASK_HAS_DEPENDENTS where it would be refused."""
+        return await self._db.read(deletion.open_doomed, principal, task_id, cascade=cascade)
+
+    async def delete(self, principal: Principal, task_id: str, *, cascade: bool = False) -> list[str]:
+        """Remove a task and all that goes with it; CONFLICT while one of them runs. Returns their ids."""
+        deleted: list[str] = []
+        more = True
+        while more:
+            some, more = await self._db.write(deletion.delete_some, principal, task_id, cascade=cascade)
+            deleted += some
+        return deleted
 
     async def decide_call(
         self, principal: Principal, task_id: str, call_id: str, decision: Decision, *, secrets_at_hand: bool
     ) -> Decided:
         """Answer a waiting call, once."""
-        result = await self._db.write(
+        return await self._db.write(
             calls.decide, principal, task_id, call_id, decision, secrets_at_hand=secrets_at_hand, at=now()
         )
-        self.changes.tell(task_id)
-        return result
 
     async def grants(self, principal: Principal) -> list[Grant]:
         """The grants in force, newest first."""
@@ -143,10 +164,7 @@ class Store:
 
     async def claim_run(self, owner: str) -> Claim | None:
         """Start a run of the task that has waited longest; None when nothing waits."""
-        claim = await self._db.write_soon(runs.claim, owner, now())
-        if claim:
-            self.changes.tell(claim.task.id)
-        return claim
+        return await self._db.write_soon(runs.claim, owner, now())
 
     async def record_process(self, run: Run, process: dict[str, object], sandbox: str) -> None:
         """Note which process does the run's work, and in which tier of the sandbox."""
@@ -154,21 +172,15 @@ class Store:
 
     async def append_events(self, run: Run, events: list[NewEvent]) -> int:
         """Append to the task's log; returns the number of the last event."""
-        result = await self._events.append(run, events, now())
-        self.changes.tell(run.task_id)
-        return result
+        return await self._events.append(run, events, now())
 
     async def announce_calls(self, run: Run, new: Sequence[NewCall]) -> list[Call]:
         """Make the turn's calls known; returns all of them in order."""
-        result = await self._db.write_soon(calls.announce, run, new, now())
-        self.changes.tell(run.task_id)
-        return result
+        return await self._db.write_soon(calls.announce, run, new, now())
 
     async def begin_call(self, run: Run, call_id: str, expires_at: int | None) -> Call:
         """Let a call proceed if it may, else have it wait for approval."""
-        result = await self._db.write(calls.begin, run, call_id, expires_at, now())
-        self.changes.tell(run.task_id)
-        return result
+        return await self._db.write(calls.begin, run, call_id, expires_at, now())
 
     async def keep_output(self, run: Run, call_id: str, output: str, dropped: int) -> None:
         """Note what a call that is being cut off has written."""
@@ -177,29 +189,26 @@ class Store:
     async def end_call(self, run: Run, call_id: str, result: CallResult) -> None:
         """Note how an executed call ended."""
         await self._db.write_soon(calls.end, run, call_id, result, now())
-        self.changes.tell(run.task_id)
 
     async def suspend_run(self, run: Run, ran_us: int = 0) -> Status:
         """End a run that waits for a decision, after so many microseconds of work."""
-        result = await self._db.write(runs.suspend, run, ran_us, now())
-        self.changes.tell(run.task_id)
-        return result
+        return await self._ending(runs.suspend, run, ran_us, now())
+
+    async def pause_run(self, run: Run, ran_us: int = 0) -> Status:
+        """End a run whose budget of calls is used up."""
+        return await self._ending(runs.pause, run, ran_us, now())
 
     async def block_run(self, run: Run, ran_us: int = 0) -> Status:
         """End a run whose secrets are gone."""
-        result = await self._db.write(runs.block, run, ran_us, now())
-        self.changes.tell(run.task_id)
-        return result
+        return await self._ending(runs.block, run, ran_us, now())
 
     async def interrupt_run(self, run: Run, ran_us: int = 0) -> Status:
         """End a run whose server ends."""
-        return await self._db.write(runs.interrupt, run, ran_us, now())
+        return await self._ending(runs.interrupt, run, ran_us, now())
 
     async def finish_run(self, run: Run, end: RunEnd, ran_us: int = 0) -> Status:
         """End a run and its turn."""
-        result = await self._db.write(runs.finish, run, end, ran_us, now())
-        self.changes.tell(run.task_id)
-        return result
+        return await self._ending(runs.finish, run, end, ran_us, now())
 
     # What the server does for itself, across principals.
 
@@ -209,14 +218,15 @@ class Store:
 
     async def settle(self) -> Settled:
         """Settle what a dead server left, once its processes are gone."""
-        return await self._db.write(runs.settle, now())
+        return await self._ending(runs.settle, now())
+
+    async def propagate(self) -> bool:
+        """Tell the next of those that waited for tasks which have ended; whether some are left."""
+        return await self._db.write(propagation.propagate, now())
 
     async def expire_calls(self) -> list[str]:
         """Turn approvals whose time has passed into a no; returns the ids of their tasks."""
-        expired = await self._db.write(calls.expire, now())
-        for task_id in expired:
-            self.changes.tell(task_id)
-        return expired
+        return await self._db.write(calls.expire, now())
 
     async def next_expiry(self) -> int | None:
         """When the next waiting approval expires."""
@@ -229,6 +239,12 @@ class Store:
     async def open_counts(self) -> dict[Status, int]:
         """How many tasks are in each state that is not an end."""
         return await self._db.read(tasks.open_counts)
+
+    async def _ending(
+        self, operation: Callable[Concatenate[sqlite3.Connection, P], R], *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Write what may end tasks, and tell those that waited for them."""
+        return await self._db.write(propagation.with_consequences, lambda db: operation(db, *args, **kwargs), now())
 
 
 @asynccontextmanager

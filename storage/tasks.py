@@ -1,29 +1,32 @@
-"""Creating, reading, listing and deleting tasks."""
+"""Creating and reading tasks, and opening their next turns."""
 
 import sqlite3
-from collections.abc import Collection, Mapping
-from itertools import chain
+from collections.abc import Collection
+from typing import Any
 
 from server.errors import Code, RemitError
-from storage import rows
-from storage.moves import log, move, owned
+from storage import relations, rows
+from storage.conversations import join, messages_of, session_of
+from storage.graph import neighbours
+from storage.moves import log, move, not_found, owned
 from storage.records import (
     Call,
     Created,
     Event,
-    Message,
     NewTask,
     NewTurn,
     Principal,
     SecretSource,
     Snapshot,
     Task,
-    TaskPage,
     Turn,
 )
-from storage.states import ENDED, OPEN, CallStatus, Status
+from storage.relations import Dependency, Place
+from storage.states import DEPENDENCIES, ENDED, LOST, OPEN, CallStatus, Status
+from storage.turns import insert_turn, secrets_of, spoken
 
-_JOIN = "FROM tasks t JOIN principals p ON p.id = t.principal"
+_MOST_IDS = 200
+"""Ids of related tasks that are shown with a task."""
 
 
 def create(db: sqlite3.Connection, principal: Principal, new: NewTask, at: int) -> Created:
@@ -32,15 +35,16 @@ def create(db: sqlite3.Connection, principal: Principal, new: NewTask, at: int) 
     if earlier:
         return earlier
     db.execute("INSERT OR IGNORE INTO principals VALUES (?, ?, ?)", (principal.id, principal.name, at))
-    db.execute("INSERT INTO conversations VALUES (?, ?, ?)", (new.conversation, principal.id, at))
-    db.execute(
-        "INSERT INTO sessions VALUES (?, ?, ?, ?)",
-        (new.session, new.conversation, at, new.session_expires_at),
-    )
-    seq = _insert(db, principal, new, at)
-    _insert_turn(db, seq, 1, new.message, new.secrets, at)
-    log(db, seq, "status", {"status": Status.PENDING}, at)
-    return Created(new.id, Status.PENDING, repeated=False)
+    place = relations.find_place(db, principal, new.parent, new.nesting) if new.parent else None
+    needs = relations.find_dependencies(db, principal, new.depends_on, new.on_dependency_failure)
+    join(db, principal, new, at)
+    seq, status = _insert(db, principal, new, place, needs, at)
+    relations.insert_dependencies(db, seq, needs)
+    insert_turn(db, seq, 1, new.message, new.secrets, at)
+    log(db, seq, "status", {"status": status}, at)
+    if place:
+        relations.tell_parent(db, place.parent, new.id, status, at)
+    return Created(new.id, status, repeated=False)
 
 
 def repeated(
@@ -64,7 +68,7 @@ def repeated(
 
 
 def open_turn(db: sqlite3.Connection, principal: Principal, task_id: str, new: NewTurn, at: int) -> Task:
-    """Add a message to an ended task and queue it again."""
+    """Add a message to an ended task and queue it again, or have it wait for what it depends on."""
     row = owned(db, principal, task_id)
     if Status(row["status"]) not in ENDED:
         raise RemitError(
@@ -72,11 +76,24 @@ def open_turn(db: sqlite3.Connection, principal: Principal, task_id: str, new: N
             f"the task is {row['status']}; a message can be sent once it has completed, failed or been cancelled",
             status=row["status"],
         )
+    _refuse_failed_dependency(db, row)
     db.execute(
-        "UPDATE tasks SET env = ?, turn = turn + 1, message_count = message_count + 1, session = ? WHERE seq = ?",
-        (rows.dumps(new.env), _session(db, row, new, at), row["seq"]),
+        """UPDATE tasks SET env = ?, turn = turn + 1, session = ?, calls_left = max_calls, started_at = NULL,
+               progress = NULL, progress_message = NULL WHERE seq = ?""",
+        (rows.dumps(new.env), session_of(db, row, new, at), row["seq"]),
     )
-    _insert_turn(db, row["seq"], row["turn"] + 1, new.message, new.secrets, at)
+    insert_turn(db, row["seq"], row["turn"] + 1, new.message, new.secrets, at)
+    if row["open_dependencies"]:
+        move(db, row, Status.BLOCKED, at, blocked_reason=DEPENDENCIES)
+    else:
+        move(db, row, Status.PENDING, at)
+    return get(db, principal, task_id)
+
+
+def go_on(db: sqlite3.Connection, principal: Principal, task_id: str, at: int) -> Task:
+    """Give a paused task its budget of calls once more; CONFLICT for one that is not paused."""
+    row = owned(db, principal, task_id)
+    db.execute("UPDATE tasks SET calls_left = max_calls WHERE seq = ?", (row["seq"],))
     move(db, row, Status.PENDING, at)
     return get(db, principal, task_id)
 
@@ -90,7 +107,7 @@ def secrets_are_back(
         "DELETE FROM secret_names WHERE task = ? AND turn = ? AND name = ?",
         [(row["seq"], row["turn"], name) for name in unneeded],
     )
-    if Status(row["status"]) is Status.BLOCKED:
+    if Status(row["status"]) is Status.BLOCKED and row["blocked_reason"] == LOST:
         move(db, row, Status.PENDING, at)
     return get(db, principal, task_id)
 
@@ -98,11 +115,11 @@ def secrets_are_back(
 def get(db: sqlite3.Connection, principal: Principal, task_id: str) -> Task:
     """One task; NOT_FOUND for an unknown one and for somebody else's alike."""
     row = db.execute(
-        f"SELECT {rows.TASK_COLUMNS} {_JOIN} WHERE t.id = ? AND t.principal = ?",
+        f"SELECT {rows.TASK_COLUMNS} FROM {rows.TASKS} WHERE t.id = ? AND t.principal = ?",
         (task_id, principal.id),
     ).fetchone()
     if row is None:
-        raise RemitError(Code.NOT_FOUND, f"there is no task {task_id!r}", id=task_id)
+        raise not_found(task_id)
     return rows.task(row)
 
 
@@ -112,66 +129,33 @@ def snapshot(
     task_id: str,
     *,
     messages: bool = False,
+    graph: bool = False,
     events_after: int | None = None,
     max_events: int = 0,
 ) -> Snapshot:
-    """A task with its current turn, calls and output, and with messages and later events where asked."""
+    """A task with its current turn, calls and output, and with messages, relations and later events where asked."""
     task = get(db, principal, task_id)
     turn = _turn(db, task)
-    spoken = _spoken(db, task, turn)
-    content, content_at = _content(turn, spoken)
-    calls = _calls(db, task, spoken)
+    # What has come out of an open turn lies in its events; a closed one has it in one piece.
+    heard = [] if turn.ended_at is not None else spoken(db, task.seq, turn.number, "content", "thought")
+    said = [event for event in heard if event.kind == "content"]
+    content, content_at = _content(turn, said)
+    calls = _calls(db, task, said)
     return Snapshot(
         task=task,
         turn=turn,
         content=content,
         content_at=content_at,
+        thoughts=turn.thoughts or [event.data for event in heard if event.kind == "thought"],
         calls=calls,
         waiting=sum(call.status is CallStatus.AWAITING_APPROVAL for call in calls),
         secrets=secrets_of(db, task.seq, task.turn),
         events=_events(db, task, events_after, max_events) if events_after is not None else [],
-        messages=_messages(db, task) if messages else [],
+        messages=messages_of(db, task) if messages else [],
+        depends_on=relations.needed(db, task.seq, _MOST_IDS),
+        blocked_by=relations.blocking(db, task.seq, _MOST_IDS) if task.open_dependencies else [],
+        neighbours=neighbours(db, task.seq) if graph else None,
     )
-
-
-def page(
-    db: sqlite3.Connection, principal: Principal, statuses: Collection[Status], limit: int, offset: int
-) -> TaskPage:
-    """Tasks in order of activity, newest first; no statuses means all of them."""
-    order = "ORDER BY last_activity_at DESC, seq DESC LIMIT ?"
-    where = "t.principal = ? AND t.status = ?" if statuses else "t.principal = ?"
-    walk = f"SELECT {rows.ROW_COLUMNS} {_JOIN} WHERE {where} {order}"
-    if len(statuses) <= 1:
-        found = db.execute(f"{walk} OFFSET ?", (principal.id, *statuses, limit, offset)).fetchall()
-    else:
-        # One walk along the index for each state, merged: for several at once SQLite would look at every task.
-        walks = " UNION ALL ".join(f"SELECT * FROM ({walk})" for _ in statuses)
-        ends = chain.from_iterable((principal.id, status, offset + limit) for status in statuses)
-        found = db.execute(f"{walks} {order} OFFSET ?", (*ends, limit, offset)).fetchall()
-    return TaskPage([rows.summary(row) for row in found], _total(db, principal, statuses))
-
-
-def waiting_calls(db: sqlite3.Connection, seqs: Collection[int]) -> dict[int, int]:
-    """How many calls of each of these tasks wait for approval."""
-    marks = ", ".join("?" * len(seqs))
-    found = db.execute(
-        f"SELECT task, count(*) AS n FROM calls WHERE status = 'awaiting_approval' AND task IN ({marks}) GROUP BY task",
-        tuple(seqs),
-    ).fetchall()
-    return {row["task"]: row["n"] for row in found}
-
-
-def delete(db: sqlite3.Connection, principal: Principal, task_id: str) -> None:
-    """Remove a task and all that belongs to it; CONFLICT while it runs."""
-    row = owned(db, principal, task_id)
-    if Status(row["status"]) is Status.RUNNING:
-        raise RemitError(
-            Code.CONFLICT, "the task is still running; try again when it has stopped", status=row["status"]
-        )
-    db.execute("DELETE FROM tasks WHERE seq = ?", (row["seq"],))
-    shared = db.execute("SELECT 1 FROM tasks WHERE conversation = ?", (row["conversation"],)).fetchone()
-    if shared is None:
-        db.execute("DELETE FROM conversations WHERE id = ?", (row["conversation"],))
 
 
 def ids(db: sqlite3.Connection) -> list[str]:
@@ -180,13 +164,14 @@ def ids(db: sqlite3.Connection) -> list[str]:
 
 
 def open_counts(db: sqlite3.Connection) -> dict[Status, int]:
-    """How many tasks of all principals are in each open state: for the server's own state."""
+    """How many tasks of all principals and agents are in each open state: for the server's own state."""
     marks = ", ".join("?" * len(OPEN))
     found = db.execute(
-        f"SELECT status, sum(n) AS n FROM task_counts WHERE status IN ({marks}) GROUP BY status",
+        f"""SELECT first, sum(n) AS n FROM tallies
+            WHERE filter = 'status agent' AND first IN ({marks}) AND second <> 'none' GROUP BY first""",
         tuple(OPEN),
     )
-    return {Status(row["status"]): row["n"] for row in found}
+    return {Status(row["first"]): row["n"] for row in found}
 
 
 def secret_names(db: sqlite3.Connection, principal: Principal, task_id: str) -> dict[str, SecretSource]:
@@ -195,20 +180,23 @@ def secret_names(db: sqlite3.Connection, principal: Principal, task_id: str) -> 
     return secrets_of(db, row["seq"], row["turn"])
 
 
-def secrets_of(db: sqlite3.Connection, seq: int, turn: int) -> dict[str, SecretSource]:
-    """The names of a turn's secrets and how each value comes."""
-    found = db.execute("SELECT name, source FROM secret_names WHERE task = ? AND turn = ? ORDER BY name", (seq, turn))
-    return {row["name"]: row["source"] for row in found}
-
-
-def _insert(db: sqlite3.Connection, principal: Principal, new: NewTask, at: int) -> int:
-    values = {
+def _insert(
+    db: sqlite3.Connection,
+    principal: Principal,
+    new: NewTask,
+    place: Place | None,
+    needs: list[Dependency],
+    at: int,
+) -> tuple[int, Status]:
+    still_open = sum(not each.satisfied for each in needs)
+    status = Status.BLOCKED if still_open else Status.PENDING
+    values: dict[str, Any] = {
         "id": new.id,
         "principal": principal.id,
         "conversation": new.conversation,
         "session": new.session,
         "agent": new.agent,
-        "status": Status.PENDING,
+        "status": status,
         "title": new.title,
         "message": new.message,
         "system_prompt": new.system_prompt,
@@ -221,46 +209,37 @@ def _insert(db: sqlite3.Connection, principal: Principal, new: NewTask, at: int)
         "timeout_seconds": new.timeout_seconds,
         "idempotency_key": new.idempotency_key,
         "request_digest": new.request_digest,
+        "description": new.description,
+        "task_list": new.task_list,
+        "assigned_agent": new.assigned_agent,
+        "triggering_agent": new.triggering_agent,
+        "source": new.source,
+        "on_dependency_failure": new.on_dependency_failure,
+        "open_dependencies": still_open,
+        "max_calls": new.max_calls,
+        "calls_left": new.max_calls,
+        "message_count": 0,
     } | dict.fromkeys(("queued_at", "created_at", "updated_at", "last_activity_at"), at)
+    if place:
+        values |= {"parent": place.parent, "root": place.root, "depth": place.depth}
+    if still_open:
+        values |= {"blocked_reason": DEPENDENCIES, "blocked_at": at}
     names = ", ".join(values)
     marks = ", ".join(f":{name}" for name in values)
     seq = db.execute(f"INSERT INTO tasks ({names}) VALUES ({marks})", values).lastrowid
     assert seq is not None
-    return seq
+    return seq, status
 
 
-def _insert_turn(
-    db: sqlite3.Connection, seq: int, number: int, message: str, secrets: Mapping[str, SecretSource], at: int
-) -> None:
-    (last_event,) = db.execute("SELECT last_event FROM tasks WHERE seq = ?", (seq,)).fetchone()
-    db.execute(
-        "INSERT INTO turns (task, number, message, first_event, created_at) VALUES (?, ?, ?, ?, ?)",
-        (seq, number, message, last_event + 1, at),
-    )
-    db.executemany(
-        "INSERT INTO secret_names VALUES (?, ?, ?, ?)",
-        [(seq, number, name, source) for name, source in secrets.items()],
-    )
-
-
-def _session(db: sqlite3.Connection, task: sqlite3.Row, new: NewTurn, at: int) -> str:
-    """The task's session while it lasts, prolonged; else a new one, without its grants."""
-    prolonged = db.execute(
-        "UPDATE sessions SET expires_at = ? WHERE id = ? AND expires_at > ?",
-        (new.session_expires_at, task["session"], at),
-    ).rowcount
-    if prolonged:
-        return str(task["session"])
-    db.execute(
-        "INSERT INTO sessions VALUES (?, ?, ?, ?)",
-        (new.session, task["conversation"], at, new.session_expires_at),
-    )
-    return new.session
-
-
-def _total(db: sqlite3.Connection, principal: Principal, statuses: Collection[Status]) -> int:
-    found = db.execute("SELECT status, n FROM task_counts WHERE principal = ?", (principal.id,)).fetchall()
-    return sum(row["n"] for row in found if not statuses or row["status"] in statuses)
+def _refuse_failed_dependency(db: sqlite3.Connection, task: sqlite3.Row) -> None:
+    """An ended task can wait once more for what is still to come, but not for what has failed."""
+    failed = db.execute(
+        """SELECT t.id, t.status FROM dependencies d JOIN tasks t ON t.seq = d.needs
+           WHERE d.task = ? AND d.satisfied = 0 AND t.status IN ('failed', 'cancelled') LIMIT 1""",
+        (task["seq"],),
+    ).fetchone()
+    if failed:
+        raise relations.failed_already(failed["id"], failed["status"])
 
 
 def _turn(db: sqlite3.Connection, task: Task) -> Turn:
@@ -271,26 +250,13 @@ def _turn(db: sqlite3.Connection, task: Task) -> Turn:
     return rows.turn(row)
 
 
-def _spoken(db: sqlite3.Connection, task: Task, turn: Turn) -> list[Event]:
-    """What has come out of an open turn so far; a closed one has it in one piece."""
-    if turn.ended_at is not None:
-        return []
-    found = db.execute(
-        """SELECT number, at, kind, data FROM events
-           WHERE task = ? AND number >= (SELECT first_event FROM turns WHERE task = ?1 AND number = ?)
-               AND kind = 'content' ORDER BY number""",
-        (task.seq, turn.number),
-    )
-    return [rows.event(row) for row in found]
-
-
-def _content(turn: Turn, spoken: list[Event]) -> tuple[str, int | None]:
+def _content(turn: Turn, said: list[Event]) -> tuple[str, int | None]:
     if turn.ended_at is not None:
         return turn.content or "", turn.content_at
-    return "".join(event.data["text"] for event in spoken), spoken[-1].at if spoken else None
+    return "".join(event.data["text"] for event in said), said[-1].at if said else None
 
 
-def _calls(db: sqlite3.Connection, task: Task, spoken: list[Event]) -> list[Call]:
+def _calls(db: sqlite3.Connection, task: Task, said: list[Event]) -> list[Call]:
     """The turn's calls in order; one that is executing shows its output so far."""
     found = db.execute(
         f"SELECT {rows.CALL_COLUMNS} FROM calls WHERE task = ? AND turn = ? ORDER BY position",
@@ -299,13 +265,13 @@ def _calls(db: sqlite3.Connection, task: Task, spoken: list[Event]) -> list[Call
     return [
         rows.call(row)
         if row["status"] != CallStatus.EXECUTING
-        else rows.call(row, output=_output_so_far(row["id"], spoken))
+        else rows.call(row, output=_output_so_far(row["id"], said))
         for row in found
     ]
 
 
-def _output_so_far(call_id: str, spoken: list[Event]) -> str:
-    return "".join(event.data["text"] for event in spoken if event.data.get("callId") == call_id)
+def _output_so_far(call_id: str, said: list[Event]) -> str:
+    return "".join(event.data["text"] for event in said if event.data.get("callId") == call_id)
 
 
 def _events(db: sqlite3.Connection, task: Task, after: int, most: int) -> list[Event]:
@@ -314,16 +280,3 @@ def _events(db: sqlite3.Connection, task: Task, after: int, most: int) -> list[E
         (task.seq, after, most),
     )
     return [rows.event(row) for row in found]
-
-
-def _messages(db: sqlite3.Connection, task: Task) -> list[Message]:
-    found = db.execute(
-        f"SELECT {rows.TURN_COLUMNS} FROM turns WHERE task = ? ORDER BY number",
-        (task.seq,),
-    )
-    messages: list[Message] = []
-    for turn in map(rows.turn, found):
-        messages.append(Message(turn.number, "user", turn.message, turn.created_at))
-        if turn.content is not None and turn.ended_at is not None:
-            messages.append(Message(turn.number, "assistant", turn.content, turn.ended_at))
-    return messages

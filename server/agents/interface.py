@@ -13,6 +13,10 @@ class Suspended(Exception):
     """The run ends here without holding a process; the decision about a waiting call starts the next."""
 
 
+class OutOfCalls(Exception):
+    """The run ends here because the task has made as many calls as it may; more of them start the next."""
+
+
 class Stopped(Exception):
     """The agent will not go on because a call was refused; the task ends as cancelled."""
 
@@ -59,7 +63,7 @@ class Turn(Protocol):
     async def call(self, key: str) -> Permission:
         """Return once the proposed call may proceed, is refused, or was done by an earlier run.
 
-        Raises Suspended when it has to wait for approval.
+        Raises Suspended when it has to wait for approval, OutOfCalls when the task may make no more.
         """
         ...
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Self
 
 import remit
-from server.cli import decisions, delegation, overview, server
+from server.cli import decisions, delegation, overview, records, server
 from storage.states import SYNONYMS, Status
 
 Handle = Callable[[Namespace], int]
@@ -82,6 +82,10 @@ def _add_delegation(commands: _Commands) -> None:
     run.add_argument("--title", help="a name for lists")
     run.add_argument("--agent", metavar="ID", help="who does it; see `remit agents`")
     run.add_argument("--ask", action="store_true", help="each call of the agent waits for your approval")
+    run.add_argument("--list", metavar="NAME", help="the list it belongs to")
+    run.add_argument("--after", action="append", default=[], metavar="ID", help="a task it waits for; may be repeated")
+    run.add_argument("--parent", metavar="ID", help="the task it is a part of")
+    run.add_argument("--max-calls", type=int, metavar="N", help="pause after so many calls")
     run.add_argument("--timeout", type=int, metavar="SECONDS", help="of work, waits for approval left out")
     _add_inputs(run)
     send = commands.add(
@@ -142,11 +146,38 @@ def _add_overview(commands: _Commands) -> None:
     show.add_argument("id", metavar="ID", help=_ID)
     show.add_argument("--events", action="store_true", help="with its log")
     commands.add("agents", overview.agents, "show who can be asked, and what the sandbox holds")
-    for name, handle, summary in (
-        ("cancel", overview.cancel, "stop a task and every process it has started"),
-        ("delete", overview.delete, "remove a task for good, with its output and files"),
+    cancel = commands.add("cancel", overview.cancel, "stop a task, its sub-tasks and every process of them")
+    delete = commands.add("delete", overview.delete, "remove a task for good, with its output, files and sub-tasks")
+    delete.add_argument("--cascade", action="store_true", help="and all that depend on it")
+    for command in (cancel, delete):
+        command.add_argument("id", metavar="ID", help=_ID)
+    _add_records(commands)
+
+
+def _add_records(commands: _Commands) -> None:
+    update = commands.add(
+        "update", records.update, "change a task, or report on one that others do", "An empty text takes a value away."
+    )
+    update.add_argument("id", metavar="ID", help=_ID)
+    for option, metavar, summary in (
+        ("--title", "TEXT", "a name for lists"),
+        ("--description", "TEXT", "what it is about"),
+        ("--list", "NAME", "the list it belongs to"),
+        ("--assigned", "AGENT", "who works on it"),
+        ("--status", "STATUS", "of a task that this server does not execute (--agent none)"),
+        ("--result", "TEXT", "what a completed one has brought"),
+        ("--error", "TEXT", "why a failed one has failed"),
+        ("--reason", "TEXT", "why a blocked one is blocked"),
+        ("--message", "TEXT", "how far it is, in words"),
     ):
-        commands.add(name, handle, summary).add_argument("id", metavar="ID", help=_ID)
+        update.add_argument(option, metavar=metavar, help=summary)
+    update.add_argument("--progress", type=float, metavar="SHARE", help="how far it is, from 0 to 1")
+    update.add_argument("--max-calls", type=int, metavar="N", help="how many calls it may make")
+    update.add_argument("--after", action="append", metavar="ID", help="all it waits for; may be repeated")
+    graph = commands.add("graph", records.graph, "show how the tasks of a list depend on each other")
+    graph.add_argument("list", metavar="NAME", help="the list")
+    graph.add_argument("--limit", type=int, default=100, help="how many, up to 500 (100)")
+    graph.add_argument("--offset", type=int, default=0, help="how many to skip")
 
 
 def _add_decisions(commands: _Commands) -> None:

@@ -29,6 +29,10 @@ def run(arguments: Namespace) -> int:
             agentId=arguments.agent,
             autoExecute=not arguments.ask,
             timeoutSeconds=arguments.timeout,
+            taskListId=arguments.list,
+            dependsOn=[client.find(task_id) for task_id in arguments.after],
+            parentTaskId=client.find(arguments.parent) if arguments.parent else None,
+            maxCalls=arguments.max_calls,
         )
         for warning in created["warnings"]:
             note(warning)

@@ -72,9 +72,9 @@ class Follower:
             self._out.end_line()
             self._settled.add(call["callId"])
             self._decide(call)
-        if task["status"] == "blocked" and "blocked" not in self._settled:
-            self._settled.add("blocked")
-            note(_blocked(task))
+        if task["status"] in ("blocked", "paused") and task["status"] not in self._settled:
+            self._settled.add(task["status"])
+            note(_blocked(task) if task["status"] == "blocked" else _paused(task))
 
     def _decide(self, call: PendingApprovalView) -> None:
         with open_terminal() as terminal:
@@ -93,7 +93,13 @@ def _headline(args: dict[str, Any]) -> str:
 
 
 def _blocked(task: TaskView) -> str:
+    if task.get("blockedReason") == "DEPENDENCIES":
+        return f"the task waits for {', '.join(task['blockedByTaskIds'])}"
     if task.get("blockedReason") != "SECRETS_LOST":
         return f"the task is blocked: {task.get('blockedReason')}"
     names = " ".join(f"--secret {name}" for name in task["secretNames"])
     return f"the server has lost the task's secrets: remit send {task['id']} {names}"
+
+
+def _paused(task: TaskView) -> str:
+    return f"the task has made its {task['maxCalls']} calls; to let it make as many again: remit send {task['id']}"

@@ -61,7 +61,7 @@ def agents(arguments: Namespace) -> int:
 
 
 def cancel(arguments: Namespace) -> int:
-    """`remit cancel`: end a task and every process of it."""
+    """`remit cancel`: end a task, its sub-tasks and every process of them."""
     with open_client() as client:
         answer = client.call("cancel_task", id=client.find(arguments.id))
     print_answer(arguments, answer, [f"the task is {answer['status']}"])
@@ -71,7 +71,7 @@ def cancel(arguments: Namespace) -> int:
 def delete(arguments: Namespace) -> int:
     """`remit delete`: remove a task for good."""
     with open_client() as client:
-        answer = client.call("delete_task", id=client.find(arguments.id))
+        answer = client.call("delete_task", id=client.find(arguments.id), cascade=arguments.cascade)
     print_answer(arguments, answer, [f"deleted {task_id}" for task_id in answer["deletedTaskIds"]])
     return 0
 
@@ -132,6 +132,7 @@ def _facts(task: TaskView) -> Iterator[tuple[str, str]]:
         yield "error", f"{task.get('errorCode')}: {task['error']}"
     if task["title"]:
         yield "title", task["title"]
+    yield from _relations(task)
     yield "agent", task["agentId"] + ("" if task["autoExecute"] else ", asks before each call")
     if "sandbox" in task:
         yield "sandbox", task["sandbox"]
@@ -148,6 +149,23 @@ def _facts(task: TaskView) -> Iterator[tuple[str, str]]:
         yield "secrets", ", ".join(task["secretNames"])
     for call in task.get("pendingApprovals", []):
         yield "waits", f"remit approve {task['id']} {call['callId']}"
+
+
+def _relations(task: TaskView) -> Iterator[tuple[str, str]]:
+    """What many tasks do not have."""
+    if "description" in task:
+        yield "about", task["description"]
+    if "taskListId" in task:
+        yield "list", task["taskListId"]
+    if "parentTaskId" in task:
+        yield "part of", task["parentTaskId"]
+    if "assignedAgentId" in task:
+        yield "assigned to", task["assignedAgentId"]
+    if "progress" in task or "progressMessage" in task:
+        yield "progress", f"{task.get('progress', 0):.0%} {task.get('progressMessage', '')}".strip()
+    waits_for = task.get("blockedByTaskIds", [])
+    for task_id in task.get("dependsOn", []):
+        yield "depends on", task_id + (" (waits for it)" if task_id in waits_for else "")
 
 
 def _call_line(call: ToolCallView) -> str:

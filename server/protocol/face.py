@@ -11,7 +11,8 @@ from server.daemon import Connection
 from server.errors import Code, RemitError
 from server.protocol import tools
 from server.protocol.transport import Incoming, Outgoing
-from server.tasks.service import Caller, Tasks
+from server.tasks.callers import Caller
+from server.tasks.service import Tasks
 
 _log = logging.getLogger(__name__)
 

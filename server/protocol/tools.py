@@ -12,7 +12,8 @@ from pydantic import BaseModel, ValidationError
 from server.errors import Code, RemitError
 from server.protocol.schema import answer_schema, request_schema
 from server.tasks import requests, views
-from server.tasks.service import Caller, Tasks
+from server.tasks.callers import Caller
+from server.tasks.service import Tasks
 
 R = TypeVar("R", bound=BaseModel)
 
@@ -93,8 +94,8 @@ TOOLS: dict[str, Tool[Any]] = {
         ),
         Tool(
             "send_message",
-            "Go on with a task that has ended (literal secrets must be sent again), or bring a blocked task its "
-            "lost secrets, without a message.",
+            "Go on with a task that has ended (literal secrets must be sent again). Without a message: bring a blocked "
+            "task its lost secrets, or let a paused one make maxCalls more.",
             requests.SendMessage,
             views.StatusView,
             Tasks.send,
@@ -102,15 +103,31 @@ TOOLS: dict[str, Tool[Any]] = {
         ),
         Tool(
             "cancel_task",
-            "Stop a task and every process it has started.",
+            "Stop a task, its sub-tasks and every process they have started.",
             requests.CancelTask,
             views.StatusView,
             Tasks.cancel,
             _CHANGES,
         ),
         Tool(
+            "update_task",
+            "Change a task; report on one that others do. An empty text takes a value away.",
+            requests.UpdateTask,
+            views.StatusView,
+            Tasks.update,
+            _CHANGES,
+        ),
+        Tool(
+            "get_task_graph",
+            "How the tasks of a list depend on each other, oldest first.",
+            requests.GetTaskGraph,
+            views.GraphView,
+            Tasks.graph,
+            _READS,
+        ),
+        Tool(
             "delete_task",
-            "Remove a task for good, with its output and files; a running one is cancelled first.",
+            "Remove a task for good, with its output, files and sub-tasks; a running one is cancelled first.",
             requests.DeleteTask,
             views.DeletedView,
             Tasks.delete,

@@ -6,9 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic.alias_generators import to_camel
+
 from server.errors import Code, RemitError
 from server.runner.upload import Upload
-from server.tasks.requests import CreateTask, File, SendMessage
+from server.tasks.requests import CreateTask, File, SendMessage, UpdateTask
 from storage.records import SecretSource as Origin
 from templates.redaction import Redactor
 
@@ -32,7 +34,11 @@ def task_texts(request: CreateTask) -> Iterator[tuple[str, str]]:
     """Every text of a new task that is stored, with the name of its field."""
     yield "message", request.message
     yield "title", request.title or ""
+    yield "description", request.description or ""
     yield "systemPrompt", request.system_prompt or ""
+    yield "taskListId", request.task_list_id or ""
+    yield "triggeringAgentId", request.triggering_agent_id or ""
+    yield "assignedAgentId", request.assigned_agent_id or ""
     yield "metadata", json.dumps(request.metadata, ensure_ascii=False)
     yield "idempotencyKey", request.idempotency_key or ""
     yield from _variables(request.env)
@@ -44,6 +50,32 @@ def message_texts(request: SendMessage) -> Iterator[tuple[str, str]]:
     yield "message", request.message or ""
     yield from _variables(request.env)
     yield from _paths(request.files)
+
+
+def update_texts(request: UpdateTask) -> Iterator[tuple[str, str]]:
+    """Every text of a change that is stored, with the name of its field."""
+    for field, value in request.model_dump(by_alias=True, exclude={"id", "status"}, exclude_unset=True).items():
+        yield field, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def brings_anything(request: SendMessage) -> bool:
+    """Whether a follow-up holds more than the task's id."""
+    return request.model_dump(exclude={"id"}, exclude_defaults=True, exclude_none=True) != {}
+
+
+def nothing_to_execute_with(request: SendMessage) -> None:
+    """Refuse secrets and files for a task that this server does not execute.
+
+    Raises RemitError (VALIDATION_ERROR) that names the field.
+    """
+    for field in ("secrets", "secret_names", "files"):
+        if getattr(request, field):
+            name = to_camel(field)
+            raise RemitError(
+                Code.VALIDATION_ERROR,
+                f'{name}: is for tasks this server executes, not for agentId "none"',
+                field=name,
+            )
 
 
 def digest(request: CreateTask) -> str:

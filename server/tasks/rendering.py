@@ -1,23 +1,21 @@
 """From records to what a user is shown: long text cut at both ends, with a word on how to read the rest."""
 
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+from server.tasks import graphs
+from server.tasks.finding import ORGANIZATION
+from server.tasks.text import cut, time, time_or_none
 from server.tasks.views import (
     EventView,
     GrantView,
     MessageView,
     OutputView,
     PendingApprovalView,
-    RowView,
     TaskView,
     ToolCallView,
 )
-from storage.records import Call, Event, Grant, Message, Row, Snapshot, Task
+from storage.records import Call, Event, Grant, Message, Snapshot, Task
 from storage.states import ENDED, CallStatus, Status
-
-ROW_TEXT = 64
-"""Bytes of a text in a list: fifty rows stay under 25 KB, which hosts take without cutting."""
 
 T = TypeVar("T")
 
@@ -30,31 +28,6 @@ SHARE = 10
 """What stands in `output.content` anyway, a call's output and the result, gets a tenth of its characters."""
 
 
-def row(task: Row, waiting: int) -> RowView:
-    """A task as one line of a list."""
-    view = RowView(
-        id=task.id,
-        title=task.title and _start(task.title),
-        status=task.status,
-        message=_start(task.message),
-        agentId=task.agent,
-        username=task.username,
-        conversationId=task.conversation,
-        createdAt=_time(task.created_at),
-        startedAt=_time_or_none(task.started_at),
-        completedAt=_time_or_none(task.completed_at),
-        lastActivityAt=_time(task.last_activity_at),
-        messageCount=task.message_count,
-    )
-    if task.error:
-        view["error"] = _start(task.error)
-    if task.blocked_reason:
-        view["blockedReason"] = task.blocked_reason
-    if waiting:
-        view["pendingApprovalCount"] = waiting
-    return view
-
-
 def task(snapshot: Snapshot, max_chars: int, include: list[str]) -> TaskView:
     """A task with everything that belongs to it."""
     task = snapshot.task
@@ -62,7 +35,9 @@ def task(snapshot: Snapshot, max_chars: int, include: list[str]) -> TaskView:
     view = TaskView(
         id=task.id,
         apiKeyId=task.principal,
+        userId=task.principal,
         username=task.username,
+        organizationId=ORGANIZATION,
         sessionId=task.session,
         conversationId=task.conversation,
         status=task.status,
@@ -77,22 +52,24 @@ def task(snapshot: Snapshot, max_chars: int, include: list[str]) -> TaskView:
         metadata=task.metadata and _cut_values(task.metadata, _share(max_chars)),
         timeoutSeconds=task.timeout_seconds,
         error=task.error and cut(task.error, max_chars),
-        createdAt=_time(task.created_at),
-        startedAt=_time_or_none(task.started_at),
-        completedAt=_time_or_none(task.completed_at),
-        updatedAt=_time(task.updated_at),
-        lastActivityAt=_time(task.last_activity_at),
+        createdAt=time(task.created_at),
+        startedAt=time_or_none(task.started_at),
+        completedAt=time_or_none(task.completed_at),
+        updatedAt=time(task.updated_at),
+        lastActivityAt=time(task.last_activity_at),
         messageCount=task.message_count,
         lastEvent=task.last_event,
         result=cut(snapshot.content, _share(max_chars)) if task.status is Status.COMPLETED else None,
     )
     _add_state(view, task)
-    if snapshot.calls or snapshot.content or task.status in ENDED:
+    _add_labels(view, task)
+    _add_relations(view, snapshot)
+    if snapshot.calls or snapshot.content or snapshot.thoughts or task.status in ENDED:
         view["output"] = _output(snapshot, content, max_chars)
     if waiting := [_pending(call, max_chars) for call in snapshot.calls if call.status is CallStatus.AWAITING_APPROVAL]:
         view["pendingApprovals"] = _latest(waiting, max_chars)
     if "messages" in include:
-        messages = [_message(message, max_chars) for message in snapshot.messages]
+        messages = [_message(message, task, max_chars) for message in snapshot.messages]
         view["messages"] = _latest(messages, max_chars)
         if omitted := len(messages) - len(view["messages"]):
             view["omittedMessages"] = omitted
@@ -109,19 +86,9 @@ def grant(grant: Grant) -> GrantView:
         toolName=grant.tool_name,
         description=grant.description,
         grantedBy=grant.granted_by,
-        createdAt=_time(grant.created_at),
-        expiresAt=_time(grant.expires_at),
+        createdAt=time(grant.created_at),
+        expiresAt=time(grant.expires_at),
     )
-
-
-def cut(text: str, limit: int, hint: str = "raise maxChars") -> str:
-    """Text of at most about `limit` characters: its start and its end, with what is missing said between."""
-    if len(text) <= limit:
-        return text
-    head = limit * 2 // 3
-    tail = limit - head
-    missing = len(text) - limit
-    return f"{text[:head]}\n[… {missing} characters left out here; {hint} …]\n{text[-tail:]}"
 
 
 def _add_state(view: TaskView, task: Task) -> None:
@@ -138,14 +105,53 @@ def _add_state(view: TaskView, task: Task) -> None:
         view["errorCode"] = task.error_code
     if task.blocked_reason:
         view["blockedReason"] = task.blocked_reason
+        view["blockedAt"] = time(task.blocked_at or task.updated_at)
     if task.cancel_requested:
         view["cancelRequested"] = True
+
+
+def _add_relations(view: TaskView, snapshot: Snapshot) -> None:
+    if snapshot.depends_on:
+        view["dependsOn"] = snapshot.depends_on
+        view["onDependencyFailure"] = snapshot.task.on_dependency_failure
+    if snapshot.blocked_by:
+        view["blockedByTaskIds"] = snapshot.blocked_by
+    if snapshot.neighbours:
+        view["graph"] = graphs.neighbours(snapshot.neighbours)
+
+
+def _add_labels(view: TaskView, task: Task) -> None:
+    """What many tasks do not have is shown where it is there."""
+    if task.description is not None:
+        view["description"] = task.description
+    if task.task_list is not None:
+        view["taskListId"] = task.task_list
+    if task.parent is not None:
+        view["parentTaskId"] = task.parent
+    if task.triggering_agent is not None:
+        view["triggeringAgentId"] = task.triggering_agent
+    if task.assigned_agent is not None:
+        view["assignedAgentId"] = task.assigned_agent
+    if task.internal_status is not None:
+        view["internalStatus"] = task.internal_status
+    if task.progress is not None:
+        view["progress"] = task.progress
+    if task.progress_message is not None:
+        view["progressMessage"] = task.progress_message
+    if task.max_calls is not None:
+        view["maxCalls"] = task.max_calls
+    if task.source is not None:
+        view["sourceNodeType"] = task.source
 
 
 def _output(snapshot: Snapshot, content: str, max_chars: int) -> OutputView:
     calls = [_call(call, _share(max_chars)) for call in snapshot.calls]
     shown = _latest(calls, max_chars)
-    view = OutputView(content=content, updatedAt=_time_or_none(snapshot.content_at), toolCalls=shown)
+    view = OutputView(content=content, updatedAt=time_or_none(snapshot.content_at), toolCalls=shown)
+    if snapshot.thoughts:
+        view["thoughts"] = _latest(
+            [_cut_values(thought, _share(max_chars)) for thought in snapshot.thoughts], max_chars
+        )
     if omitted := len(calls) - len(shown):
         view["omittedToolCalls"] = omitted
     return view
@@ -181,7 +187,7 @@ def _call(call: Call, max_chars: int) -> ToolCallView:
     if call.decided_by:
         view["decidedBy"] = call.decided_by
     if call.decided_at:
-        view["decidedAt"] = _time(call.decided_at)
+        view["decidedAt"] = time(call.decided_at)
     if call.reason:
         view["reason"] = cut(call.reason, max_chars)
     return view
@@ -195,12 +201,15 @@ def _pending(call: Call, max_chars: int) -> PendingApprovalView:
         description=call.description,
     )
     if call.expires_at:
-        view["expiresAt"] = _time(call.expires_at)
+        view["expiresAt"] = time(call.expires_at)
     return view
 
 
-def _message(message: Message, max_chars: int) -> MessageView:
-    return MessageView(role=message.role, content=cut(message.content, max_chars), createdAt=_time(message.at))
+def _message(message: Message, task: Task, max_chars: int) -> MessageView:
+    view = MessageView(role=message.role, content=cut(message.content, max_chars), createdAt=time(message.at))
+    if message.task_id != task.id:
+        view["taskId"] = message.task_id
+    return view
 
 
 def _events(events: list[Event], max_chars: int) -> list[EventView]:
@@ -211,7 +220,7 @@ def _events(events: list[Event], max_chars: int) -> list[EventView]:
         max_chars -= len(str(data)) + 100
         if shown and max_chars < 0:
             break
-        shown.append(EventView(number=event.number, at=_time(event.at), type=event.kind, data=data))
+        shown.append(EventView(number=event.number, at=time(event.at), type=event.kind, data=data))
     return shown
 
 
@@ -234,17 +243,3 @@ def _cut_value(value: Any, limit: int) -> Any:
 
 def _share(max_chars: int) -> int:
     return max(MIN_TEXT, max_chars // SHARE)
-
-
-def _start(text: str) -> str:
-    line = " ".join(text.split())
-    kept = line.encode()[: ROW_TEXT - 3].decode(errors="ignore")
-    return line if len(line.encode()) <= ROW_TEXT else f"{kept}…"
-
-
-def _time(at: int) -> str:
-    return datetime.fromtimestamp(at / 1_000_000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _time_or_none(at: int | None) -> str | None:
-    return None if at is None else _time(at)

@@ -5,79 +5,49 @@ Optional fields take null as if they were left out, because models that call too
 
 import base64
 import binascii
-import json
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    StrictBool,
-    field_validator,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, StrictBool, model_validator
 from pydantic.alias_generators import to_camel
 
+from server.tasks.fields import (
+    MAX_DEPENDENCIES,
+    MAX_DESCRIPTION,
+    MAX_MESSAGE,
+    MAX_OFFSET,
+    MAX_TITLE,
+    MAX_WAIT_SECONDS,
+    Cleared,
+    FromDate,
+    Id,
+    Label,
+    Metadata,
+    Name,
+    ReportedWord,
+    Request,
+    StatusWord,
+    ToDate,
+    Value,
+    as_list,
+    check_size,
+)
+from storage.records import NOBODY
 from storage.states import Status, statuses
 
-MAX_MESSAGE = 100_000
-"""Characters in one message."""
+_FOR_EXECUTION = ("secrets", "secret_names", "files", "limits", "require", "allow_hooks", "max_calls")
 
-MAX_ENVIRONMENT_BYTES = 64 * 1024
-"""Names and values of env and secrets together, in UTF-8."""
-
-MAX_METADATA = 16_384
-"""Characters of metadata as JSON: it comes back with every look at the task."""
-
-MAX_WAIT_SECONDS = 45
-"""Hosts cut a tool call off after 60 s."""
-
-NAME_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*$"
-
-
-def _no_nul(value: str) -> str:
-    if "\0" in value:
-        raise ValueError("must not contain NUL")
-    return value
-
-
-def _as_list(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
-
-
-Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=255)]
-Value = Annotated[str, AfterValidator(_no_nul)]
-Id = Annotated[str, Field(min_length=1, max_length=64)]
-StatusWord = Literal[
-    "pending",
-    "blocked",
-    "running",
-    "awaiting_approval",
-    "paused",
-    "completed",
-    "failed",
-    "cancelled",
-    "in_progress",
-    "executing",
-    "queued",
-    "stopped",
-    "error",
-]
-
-
-class Request(BaseModel):
-    """The base of all requests: camelCase on the wire, unknown fields refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel, hide_input_in_errors=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _null_is_left_out(cls, data: Any) -> Any:
-        if isinstance(data, dict):
-            return {name: value for name, value in data.items() if value is not None}
-        return data
+_TAKEN_AWAY = frozenset({"taskListId", "assignedAgentId"})
+_OF_STATUS = {"result": Status.COMPLETED, "error": Status.FAILED, "blocked_reason": Status.BLOCKED}
+_COLUMNS = {
+    "title": "title",
+    "description": "description",
+    "task_list_id": "task_list",
+    "assigned_agent_id": "assigned_agent",
+    "progress": "progress",
+    "progress_message": "progress_message",
+    "internal_status": "internal_status",
+    "metadata": "metadata",
+}
 
 
 class File(Request):
@@ -128,9 +98,19 @@ class CreateTask(Request):
     """A new task."""
 
     message: str = Field(min_length=1, max_length=MAX_MESSAGE, description="what to do")
-    title: str | None = Field(None, max_length=500)
+    title: str | None = Field(None, max_length=MAX_TITLE)
+    description: str | None = Field(None, max_length=MAX_DESCRIPTION)
     system_prompt: str | None = Field(None, max_length=MAX_MESSAGE)
-    agent_id: str = Field("shell", min_length=1, max_length=64, description="see list_agents")
+    agent_id: str = Field(
+        "shell", min_length=1, max_length=64, description='see list_agents; "none": others do it, by update_task'
+    )
+    task_list_id: Label | None = Field(None, description="any name")
+    depends_on: list[Id] = Field(default_factory=list, max_length=MAX_DEPENDENCIES, description="ids to wait for")
+    on_dependency_failure: Literal["fail", "continue"] = "fail"
+    parent_task_id: Id | None = None
+    triggering_agent_id: Label | None = None
+    assigned_agent_id: Label | None = None
+    conversation_id: Id | None = Field(None, description="one to join")
     auto_execute: StrictBool = Field(True, description="false: each tool call waits for approve_tool_call")
     show_in_history: StrictBool = True
     env: dict[Name, Value] = Field(default_factory=dict, description="plain variables, stored and shown")
@@ -138,24 +118,26 @@ class CreateTask(Request):
     secret_names: list[Name] = Field(default_factory=list, description="secrets the operator configured")
     files: list[File] = Field(default_factory=list, max_length=20, description="for the uploads/ folder")
     timeout_seconds: int | None = Field(None, ge=1, le=7 * 24 * 3600, description="work time, without waits")
+    max_calls: int | None = Field(None, ge=1, le=2**31, description="pauses after so many tool calls")
     limits: LowerLimits | None = Field(None, description="lower than the operator's")
     require: Guarantees | None = Field(None, description="refuse the task unless its sandbox holds this")
     allow_hooks: StrictBool = Field(
         False, description="may write what other tools execute: .git/hooks, .envrc, .vscode …"
     )
-    metadata: dict[str, Any] | None = None
+    metadata: Metadata | None = None
     idempotency_key: str | None = Field(None, min_length=1, max_length=255, description="the same key creates once")
-
-    @field_validator("metadata")
-    @classmethod
-    def _metadata_fits(cls, metadata: dict[str, Any] | None) -> dict[str, Any] | None:
-        if len(json.dumps(metadata, allow_nan=False)) > MAX_METADATA:
-            raise ValueError(f"is longer than {MAX_METADATA} characters of JSON")
-        return metadata
 
     @model_validator(mode="after")
     def _environment_fits(self) -> Self:
         check_size(self.env, self.secrets)
+        return self
+
+    @model_validator(mode="after")
+    def _nobody_takes_no_work(self) -> Self:
+        if self.agent_id == NOBODY:
+            for field in _FOR_EXECUTION:
+                if getattr(self, field):
+                    raise ValueError(f'{to_camel(field)} is for tasks this server executes, not for agentId "none"')
         return self
 
 
@@ -163,13 +145,58 @@ class ListTasks(Request):
     """A page of tasks, most recently active first."""
 
     limit: int = Field(50, ge=1, le=100)
-    offset: int = Field(0, ge=0, le=2**53)
-    status: Annotated[list[StatusWord], BeforeValidator(_as_list)] = Field([], description="one or several")
+    offset: int = Field(0, ge=0, le=MAX_OFFSET)
+    cursor: str | None = Field(None, max_length=500, description="nextCursor of the page before")
+    page: int | None = Field(None, ge=1)
+    per_page: int = Field(20, ge=1, le=50)
+    status: Annotated[list[StatusWord], BeforeValidator(as_list)] = Field([], description="one or several")
+    task_list_id: Label | None = None
+    assigned_agent_id: Label | None = None
+    agent_id: Label | None = None
+    user_id: Label | None = None
+    parent_task_id: Id | None = None
+    triggering_agent_id: Label | None = None
+    internal_status: Label | None = None
+    from_date: FromDate | None = Field(None, description="created then or later")
+    to_date: ToDate | None = Field(None, description="created then or before")
+    query: str | None = Field(None, max_length=1000, description="words in title and message")
+    depends_on: Id | None = Field(None, description="who waits for this task")
+    include_details: StrictBool = Field(False, description="with dependsOn")
+
+    @model_validator(mode="after")
+    def _one_style(self) -> Self:
+        given = self.model_fields_set
+        for one, others in (("page", "limit offset cursor"), ("per_page", "limit offset cursor"), ("cursor", "offset")):
+            if one in given and (other := given.intersection(others.split())):
+                raise ValueError(f"{to_camel(one)}: does not go with {min(other)}; page through in one way")
+        return self
+
+    @model_validator(mode="after")
+    def _pages_are_near(self) -> Self:
+        if self.page is not None and self.page * self.per_page > MAX_OFFSET:
+            raise ValueError(f"page: only the first {MAX_OFFSET} tasks have pages; go on with nextCursor")
+        return self
+
+    @model_validator(mode="after")
+    def _query_has_words(self) -> Self:
+        if self.query is not None and not self.words:
+            raise ValueError("query: holds no word to look for")
+        return self
 
     @property
     def statuses(self) -> frozenset[Status]:
         """The states asked for, synonyms resolved; none means all."""
         return frozenset().union(*map(statuses, self.status))
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What is looked for; what holds no letter and no digit is no word."""
+        return tuple(word for word in (self.query or "").split() if any(map(str.isalnum, word)))
+
+    @property
+    def in_pages(self) -> bool:
+        """Whether pages were asked for by number."""
+        return bool({"page", "per_page"} & self.model_fields_set)
 
 
 class GetTask(Request):
@@ -178,7 +205,7 @@ class GetTask(Request):
     id: Id
     wait_seconds: float = Field(0, ge=0, le=MAX_WAIT_SECONDS, description="wait for a change")
     max_chars: int = Field(20_000, ge=200, le=1_000_000, description="bounds long text")
-    include: list[Literal["messages", "events"]] = Field(default_factory=list)
+    include: list[Literal["messages", "events", "graph"]] = Field(default_factory=list)
     after_event: int | None = Field(
         None, ge=0, le=2**53, description="only later events; a wait is for the first of them"
     )
@@ -226,6 +253,66 @@ class DeleteTask(Request):
     """The removal of a task and all that belongs to it."""
 
     id: Id
+    cascade: StrictBool = Field(False, description="and all that depend on it")
+
+
+class UpdateTask(Request):
+    """Changes to a task, and what others report of one that this server does not execute."""
+
+    id: Id
+    title: str | None = Field(None, max_length=MAX_TITLE)
+    description: str | None = Field(None, max_length=MAX_DESCRIPTION)
+    task_list_id: Cleared | None = None
+    assigned_agent_id: Cleared | None = None
+    depends_on: list[Id] | None = Field(None, max_length=MAX_DEPENDENCIES, description="all of them")
+    progress: float | None = Field(None, ge=0, le=1)
+    progress_message: str | None = Field(None, max_length=1000)
+    internal_status: Cleared | None = None
+    metadata: Metadata | None = Field(None, description="replaces the whole")
+    max_calls: int | None = Field(None, ge=1, le=2**31)
+    status: ReportedWord | None = Field(None, description='only agentId "none"')
+    result: str | None = Field(None, max_length=MAX_MESSAGE, description="of a completed one")
+    error: str | None = Field(None, max_length=MAX_DESCRIPTION, description="of a failed one")
+    blocked_reason: str | None = Field(None, max_length=MAX_TITLE)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_takes_away(cls, data: Any) -> Any:
+        """Out of a list, or unassigned: for these two, null says so, as an empty text does."""
+        if isinstance(data, dict):
+            return {name: "" if value is None and name in _TAKEN_AWAY else value for name, value in data.items()}
+        return data
+
+    @model_validator(mode="after")
+    def _says_something_fitting(self) -> Self:
+        if self.model_fields_set == {"id"}:
+            raise ValueError("there is nothing to change: give at least one field besides id")
+        for field, status in _OF_STATUS.items():
+            if getattr(self, field) is not None and self.target is not status:
+                raise ValueError(f'{to_camel(field)} goes with status "{status}"')
+        return self
+
+    @property
+    def target(self) -> Status | None:
+        """The state that is reported, synonyms resolved."""
+        if self.status is None:
+            return None
+        meant = statuses(self.status)
+        return Status.RUNNING if Status.RUNNING in meant else next(iter(meant))
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """What is simply replaced, by its name in the store; an empty text takes it away."""
+        given = self.model_fields_set & _COLUMNS.keys()
+        return {_COLUMNS[field]: None if (value := getattr(self, field)) == "" else value for field in given}
+
+
+class GetTaskGraph(Request):
+    """How the tasks of a list depend on each other."""
+
+    task_list_id: Label
+    limit: int = Field(100, ge=1, le=500)
+    offset: int = Field(0, ge=0, le=2**53)
 
 
 class ListAgents(Request):
@@ -240,10 +327,3 @@ class RevokeGrant(Request):
     """The end of a grant."""
 
     id: Id
-
-
-def check_size(*variables: dict[str, str]) -> None:
-    """Raise ValueError unless env and secrets together are small enough."""
-    size = sum(len(name.encode()) + len(value.encode()) for each in variables for name, value in each.items())
-    if size > MAX_ENVIRONMENT_BYTES:
-        raise ValueError(f"env and secrets hold {size} bytes together, at most {MAX_ENVIRONMENT_BYTES} are allowed")

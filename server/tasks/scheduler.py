@@ -9,7 +9,7 @@ from enum import Enum
 import anyio
 from anyio.abc import TaskGroup
 
-from server.agents.interface import Agent, Stopped, Suspended
+from server.agents.interface import Agent, OutOfCalls, Stopped, Suspended
 from server.config import Settings
 from server.errors import Code, RemitError
 from server.runner.sandbox import Sandbox
@@ -17,7 +17,7 @@ from server.runner.workspace import Workspaces
 from server.tasks.secrets import Secrets, SecretsLost
 from server.tasks.work import Work
 from storage.records import Claim, Run, RunEnd
-from storage.states import ENDED, Status
+from storage.states import Status
 from storage.store import Store
 
 _log = logging.getLogger(__name__)
@@ -27,6 +27,7 @@ class Pause(Enum):
     """A run that ended without ending its turn."""
 
     SUSPENDED = "suspended"
+    PAUSED = "paused"
     BLOCKED = "blocked"
     INTERRUPTED = "interrupted"
 
@@ -124,6 +125,8 @@ class Scheduler:
                 await self._agent(claim).work(work)
         except Suspended:
             return Pause.SUSPENDED
+        except OutOfCalls:
+            return Pause.PAUSED
         except SecretsLost:
             return Pause.BLOCKED
         except Stopped:
@@ -155,15 +158,13 @@ class Scheduler:
         try:
             for _ in range(SETTLE_TRIES):
                 try:
-                    status = await self._written(claim.run, end, ran_us)
+                    await self._written(claim.run, end, ran_us)
                 except RemitError as error:
                     _log.warning("run of task %s: %s", claim.task.id, error.message)
                     if error.code is Code.CONFLICT:
                         return
                     await anyio.sleep(PATIENCE)
                 else:
-                    if status in ENDED:
-                        self._secrets.drop(claim.task.id)
                     return
         finally:
             del self._running[claim.task.id]
@@ -174,6 +175,8 @@ class Scheduler:
         match end:
             case Pause.SUSPENDED:
                 return await self._store.suspend_run(run, ran_us)
+            case Pause.PAUSED:
+                return await self._store.pause_run(run, ran_us)
             case Pause.BLOCKED:
                 return await self._store.block_run(run, ran_us)
             case Pause.INTERRUPTED:

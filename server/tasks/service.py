@@ -1,39 +1,38 @@
 """The heart: one method for each thing a user can do, the same for every face."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
-from secrets import token_hex, token_urlsafe
-from uuid import uuid4
+from secrets import token_hex
 from weakref import WeakValueDictionary
 
 import anyio
-from anyio import to_thread
 
 from server.agents.interface import Agent
 from server.config import Settings
 from server.errors import Code, RemitError
 from server.runner.sandbox import Sandbox
 from server.runner.workspace import Workspaces
-from server.tasks import checks, limits, rendering, views
+from server.tasks import checks, finding, graphs, limits, rendering, views
+from server.tasks.callers import Caller
+from server.tasks.intake import Intake
 from server.tasks.requests import (
     ApproveToolCall,
     CancelTask,
     CreateTask,
     DeleteTask,
     GetTask,
+    GetTaskGraph,
     ListAgents,
     ListGrants,
     ListTasks,
     RevokeGrant,
     SendMessage,
+    UpdateTask,
 )
 from server.tasks.scheduler import Scheduler
 from server.tasks.secrets import Secrets
 from server.tasks.work import environment
-from storage.records import Created, Decision, NewTask, NewTurn, Principal, Task
-from storage.records import SecretSource as Origin
+from storage.filters import NOTHING
+from storage.records import NOBODY, Decision, Update
 from storage.states import ENDED, Status
 from storage.store import Store, now
 from templates.redaction import MIN_MASKED, Redactor
@@ -41,21 +40,15 @@ from templates.redaction import MIN_MASKED, Redactor
 CANCEL_SECONDS = 5
 """How long an answer waits for a cancelled task to be gone; more than that breaks a promise."""
 
+MAX_DELETED = 500
+"""Ids in one answer."""
+
 MAX_EVENTS = 500
 """Events in one answer."""
 
 UNCONFINED = 'this server runs commands without a sandbox (sandbox = "off"): they can do all that its user can'
 
 _GOES_ON = frozenset({Status.PENDING, Status.RUNNING})
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who asks: `person` where the face is a terminal, and the folder on this machine it was started in."""
-
-    principal: Principal
-    person: bool
-    folder: Path | None
 
 
 class Tasks:
@@ -76,10 +69,10 @@ class Tasks:
         self._agents = agents
         self._secrets = secrets
         self._sandbox = sandbox
-        self._workspaces = workspaces
         self._scheduler = scheduler
         self._settings = settings
         self._notices = notices
+        self._intake = Intake(store, agents, secrets, workspaces, settings, scheduler.poke)
         self._following: WeakValueDictionary[str, anyio.Lock] = WeakValueDictionary()
 
     async def create(self, caller: Caller, request: CreateTask) -> views.CreatedView:
@@ -88,30 +81,24 @@ class Tasks:
         created = await self._store.repeated(caller.principal, request.idempotency_key, digest)
         if created:
             return views.CreatedView(id=created.id, status=created.status, warnings=[])
-        self._agent(request.agent_id).check(request.message)
-        sandbox = await self._sandbox()
-        limits.check(self._settings, request.agent_id, sandbox, checks.demands(request))
-        values = await self._values(request.secrets, request.secret_names)
+        self._intake.check(request.agent_id, request.message)
+        tier = await self._tier(request)
+        values = await self._intake.values(request)
         redactor = Redactor(values)
         checks.no_secrets(redactor, checks.task_texts(request))
         environment(request.env, values)
-        created = await self._create(caller, request, self._new_task(request, digest, sandbox.tier), values)
-        unconfined = [UNCONFINED] if sandbox.tier == "off" else []
-        warnings = [*unconfined, *self._warnings(redactor)]
+        created = await self._intake.create(caller, request, digest, tier, values)
+        warnings = [*([UNCONFINED] if tier == "off" else []), *self._warnings(redactor)]
         return views.CreatedView(id=created.id, status=created.status, warnings=warnings)
 
     async def page(self, caller: Caller, request: ListTasks) -> views.PageView:
         """A page of tasks, most recently active first."""
-        page, waiting = await self._store.page(caller.principal, request.statuses, request.limit, request.offset)
-        shown = [rendering.row(task, waiting.get(task.seq, 0)) for task in page.tasks]
-        return views.PageView(
-            tasks=shown,
-            count=len(shown),
-            total=page.total,
-            limit=request.limit,
-            offset=request.offset,
-            hasMore=request.offset + len(shown) < page.total,
-        )
+        limit, offset = finding.stretch(request)
+        after = finding.position(request)
+        if not finding.concerns(caller.principal, request):
+            return finding.page(request, caller.principal, NOTHING)
+        page = await self._store.find(caller.principal, finding.wanted(request), limit, offset, after)
+        return finding.page(request, caller.principal, page)
 
     async def get(self, caller: Caller, request: GetTask) -> views.TaskView:
         """A task with its output; with `wait_seconds` once something has happened to it, or the time is over."""
@@ -122,6 +109,7 @@ class Tasks:
             caller.principal,
             request.id,
             messages="messages" in request.include,
+            graph="graph" in request.include,
             events_after=request.after_event or 0 if wants_events else None,
             max_events=MAX_EVENTS,
         )
@@ -156,25 +144,45 @@ class Tasks:
         return views.ApprovedView(approved=request.outcome != "cancel", status=decided.status)
 
     async def send(self, caller: Caller, request: SendMessage) -> views.StatusView:
-        """Open the next turn of an ended task, or bring a blocked one the secrets it waits for."""
+        """Open the next turn of an ended task, or bring one that waits its secrets or its budget."""
         await self._until_stopped(caller, request.id, only_cancelled=True)
         # One at a time for each task: a message that is refused must not have brought its files and secrets.
         async with self._following.setdefault(request.id, anyio.Lock()):
-            task = await self._store.task(caller.principal, request.id)
-            wanted = await self._store.secret_names(caller.principal, request.id)
-            follow = self._open_turn if task.status in ENDED else self._bring_secrets
-            task = await follow(caller, request, task, wanted)
+            task = await self._intake.follow_up(caller, request)
         return views.StatusView(id=task.id, status=task.status, warnings=self._warnings(Redactor(request.literals)))
 
+    async def update(self, caller: Caller, request: UpdateTask) -> views.StatusView:
+        """Change what the request names, all of it or nothing."""
+        texts = checks.update_texts(request)
+        checks.no_secrets(Redactor(self._secrets.known(request.id)), texts)
+        wanted = Update(
+            columns=request.columns,
+            depends_on=request.depends_on,
+            max_calls=request.max_calls,
+            status=request.target,
+            blocked_reason=request.blocked_reason,
+            result=request.result,
+            error=request.error,
+        )
+        with anyio.CancelScope(shield=True):  # what it has freed must be started
+            task = await self._store.update(caller.principal, request.id, wanted)
+            self._scheduler.poke()
+        return views.StatusView(id=task.id, status=task.status)
+
+    async def graph(self, caller: Caller, request: GetTaskGraph) -> views.GraphView:
+        """How the tasks of a list depend on each other."""
+        graph = await self._store.graph(caller.principal, request.task_list_id, request.limit, request.offset)
+        return graphs.graph(graph, request)
+
     async def cancel(self, caller: Caller, request: CancelTask) -> views.StatusView:
-        """End a task and everything it has started; asking again changes nothing."""
+        """End a task, its sub-tasks, and everything they have started; asking again changes nothing."""
         with anyio.CancelScope(shield=True):  # a caller that gives up must not leave a cancelled task running
-            status = await self._store.cancel(caller.principal, request.id)
-            if status is Status.RUNNING:
-                self._scheduler.stop(request.id)
-            elif status is Status.CANCELLED:
-                self._secrets.drop(request.id)
-        await self._until_stopped(caller, request.id)
+            cancelled = await self._store.cancel(caller.principal, request.id)
+            for task_id in cancelled.stopping:
+                self._scheduler.stop(task_id)
+            self._scheduler.poke()
+        for task_id in {request.id, *cancelled.stopping}:
+            await self._until_stopped(caller, task_id)
         task = await self._store.task(caller.principal, request.id)
         view = views.StatusView(id=task.id, status=task.status)
         if task.cancel_requested:
@@ -182,12 +190,14 @@ class Tasks:
         return view
 
     async def delete(self, caller: Caller, request: DeleteTask) -> views.DeletedView:
-        """Remove a task and its workspace; one that runs is cancelled first."""
-        await self.cancel(caller, CancelTask(id=request.id))
+        """Remove a task with its sub-tasks, and with `cascade` its dependants; what runs is cancelled first."""
+        for task_id in await self._store.open_doomed(caller.principal, request.id, cascade=request.cascade):
+            await self.cancel(caller, CancelTask(id=task_id))
         with anyio.CancelScope(shield=True):
-            await self._store.delete(caller.principal, request.id)
-            await self._forget(request.id)
-        return views.DeletedView(deletedTaskIds=[request.id], deletedCount=1)
+            deleted = await self._store.delete(caller.principal, request.id, cascade=request.cascade)
+            for task_id in deleted:
+                await self._intake.forget(task_id)
+        return views.DeletedView(deletedTaskIds=deleted[-MAX_DELETED:], deletedCount=len(deleted))
 
     async def agents(self, caller: Caller, request: ListAgents) -> views.AgentsView:
         """Who can be asked, and what holds them."""
@@ -217,126 +227,13 @@ class Tasks:
         await self._store.revoke_grant(caller.principal, request.id)
         return views.RevokedView(id=request.id)
 
-    def _agent(self, agent_id: str) -> Agent:
-        agent = self._agents.get(agent_id)
-        if agent is None:
-            known = ", ".join(self._agents)
-            raise RemitError(Code.AGENT_UNAVAILABLE, f"agentId: there is no agent {agent_id!r} (known: {known})")
-        return agent
-
-    async def _values(self, literals: Mapping[str, str], names: list[str]) -> dict[str, str]:
-        if both := sorted(set(literals).intersection(names)):
-            raise RemitError(
-                Code.VALIDATION_ERROR,
-                f"{both[0]} stands in secrets and in secretNames; give it once",
-                field="secretNames",
-            )
-        return {**await self._secrets.read(names), **literals}
-
-    def _new_task(self, request: CreateTask, digest: str, sandbox: str) -> NewTask:
-        return NewTask(
-            id=str(uuid4()),
-            agent=request.agent_id,
-            message=request.message,
-            title=request.title,
-            system_prompt=request.system_prompt,
-            show_in_history=request.show_in_history,
-            auto_execute=request.auto_execute,
-            env=request.env or None,
-            secrets=checks.origins(request.secrets, request.secret_names),
-            metadata=request.metadata,
-            demands=checks.demands(request),
-            sandbox=sandbox,
-            timeout_seconds=request.timeout_seconds or self._settings.timeout,
-            idempotency_key=request.idempotency_key,
-            request_digest=digest,
-            conversation=token_urlsafe(16),
-            session=token_urlsafe(16),
-            session_expires_at=self._session_end(),
-        )
-
-    async def _create(self, caller: Caller, request: CreateTask, new: NewTask, values: Mapping[str, str]) -> Created:
-        uploads = checks.uploads(request.files)
-        with anyio.CancelScope(shield=True):  # a caller that gives up must not leave half a task behind
-            if uploads:
-                await to_thread.run_sync(partial(self._workspaces.create, new.id, uploads, source_root=caller.folder))
-            self._secrets.keep(new.id, values, new.secrets)
-            try:
-                created = await self._store.create_task(caller.principal, new)
-            except BaseException:
-                await self._forget(new.id)
-                raise
-            if created.repeated:
-                await self._forget(new.id)
-        self._scheduler.poke()
-        return created
-
-    async def _forget(self, task_id: str) -> None:
-        """Drop what belongs to a task outside the store."""
-        self._secrets.drop(task_id)
-        await to_thread.run_sync(self._workspaces.remove, task_id)
-
-    async def _open_turn(self, caller: Caller, request: SendMessage, task: Task, had: Mapping[str, Origin]) -> Task:
-        if request.message is None:
-            raise RemitError(Code.VALIDATION_ERROR, "message: an ended task needs one to go on", field="message")
-        self._agent(task.agent).check(request.message)
-        checks.literals_are_sent(had, request)
-        names = [name for name, origin in had.items() if origin == "named" and name not in request.secrets]
-        names += [name for name in request.secret_names if name not in names]
-        values = await self._values(request.literals, names)
-        checks.no_secrets(Redactor(values), checks.message_texts(request))
-        env = checks.merged(request, task.env or {})
-        environment(env, values)
-        new = NewTurn(
-            message=request.message,
-            env=env or None,
-            secrets=checks.origins(request.literals, names),
-            session=token_urlsafe(16),
-            session_expires_at=self._session_end(),
-        )
-        with anyio.CancelScope(shield=True):  # a caller that gives up must not leave half a turn behind
-            await self._upload(caller, request)
-            self._secrets.keep(task.id, values, new.secrets)
-            try:
-                opened = await self._store.open_turn(caller.principal, task.id, new)
-            except RemitError:
-                self._secrets.drop(task.id)
-                raise
-            self._scheduler.poke()
-        return opened
-
-    async def _bring_secrets(
-        self, caller: Caller, request: SendMessage, task: Task, wanted: Mapping[str, Origin]
-    ) -> Task:
-        missing = self._secrets.missing(task.id, wanted)
-        if not missing:
-            raise RemitError(
-                Code.CONFLICT,
-                f"the task is {task.status}; a message can be sent once it has completed, failed or been cancelled",
-                status=task.status,
-            )
-        if request.message is not None or request.env or request.files or request.secret_names:
-            raise RemitError(
-                Code.CONFLICT,
-                f"the task is {task.status} and waits for its secrets {', '.join(missing)}: send secrets alone",
-                status=task.status,
-            )
-        checks.only_missing(missing, request)
-        values = {**self._secrets.known(task.id), **request.literals}
-        environment(task.env or {}, values)
-        unneeded = [name for name, value in request.secrets.items() if value is None]
-        with anyio.CancelScope(shield=True):
-            self._secrets.keep(task.id, request.literals, wanted)
-            back = await self._store.secrets_are_back(caller.principal, task.id, unneeded)
-            self._scheduler.poke()
-        return back
-
-    async def _upload(self, caller: Caller, request: SendMessage) -> None:
-        uploads = checks.uploads(request.files)
-        if uploads:
-            self._workspaces.ensure(request.id)
-            add = partial(self._workspaces.add, request.id, uploads, source_root=caller.folder)
-            await to_thread.run_sync(add)
+    async def _tier(self, request: CreateTask) -> str | None:
+        """What holds the task's commands; None where it has none."""
+        if request.agent_id == NOBODY:
+            return None
+        sandbox = await self._sandbox()
+        limits.check(self._settings, request.agent_id, sandbox, checks.demands(request))
+        return sandbox.tier
 
     async def _wait(self, caller: Caller, request: GetTask) -> None:
         """Until something has happened, at most as long as was asked for.

@@ -14,7 +14,7 @@ class CreatedView(TypedDict):
 
 
 class RowView(TypedDict):
-    """A task in a list."""
+    """A task in a list: a summary. `trimmed` where get_task has more fields."""
 
     id: str
     title: str | None
@@ -26,22 +26,46 @@ class RowView(TypedDict):
     createdAt: str
     startedAt: str | None
     completedAt: str | None
+    updatedAt: str
     lastActivityAt: str
     messageCount: int
-    error: NotRequired[str]
+    description: NotRequired[str]
+    taskListId: NotRequired[str]
+    assignedAgentId: NotRequired[str]
+    parentTaskId: NotRequired[str]
+    triggeringAgentId: NotRequired[str]
+    internalStatus: NotRequired[str]
+    sourceNodeType: NotRequired[str]
+    progress: NotRequired[float]
+    showInHistory: NotRequired[bool]
+    autoExecute: NotRequired[bool]
     blockedReason: NotRequired[str]
+    blockedByTaskIds: NotRequired[list[str]]
+    error: NotRequired[str]
+    result: NotRequired[str]
     pendingApprovalCount: NotRequired[int]
+    trimmed: NotRequired[bool]
 
 
 class PageView(TypedDict):
     """The answer to list_tasks."""
 
-    tasks: list[RowView]
+    tasks: NotRequired[list[RowView]]
+    taskIds: NotRequired[list[str]]
+    dependsOn: NotRequired[str]
     count: int
     total: int
+    totalIsCapped: NotRequired[bool]
+    partial: NotRequired[bool]
     limit: int
     offset: int
+    page: NotRequired[int]
+    perPage: NotRequired[int]
+    totalPages: NotRequired[int]
     hasMore: bool
+    nextCursor: NotRequired[str]
+    userId: str
+    organizationId: str
 
 
 class ToolCallView(TypedDict):
@@ -66,6 +90,7 @@ class OutputView(TypedDict):
 
     content: str
     updatedAt: str | None
+    thoughts: NotRequired[list[dict[str, str]]]
     toolCalls: list[ToolCallView]
     omittedToolCalls: NotRequired[int]
 
@@ -81,8 +106,9 @@ class PendingApprovalView(TypedDict):
 
 
 class MessageView(TypedDict):
-    """One message of the conversation."""
+    """One message of the conversation; with the task it belongs to, if that is another."""
 
+    taskId: NotRequired[str]
     role: Literal["user", "assistant"]
     content: str
     createdAt: str
@@ -97,17 +123,70 @@ class EventView(TypedDict):
     data: dict[str, Any]
 
 
+class NeighbourView(TypedDict):
+    """A task in the surroundings of another."""
+
+    id: str
+    status: str
+    title: str
+
+
+class NeighboursView(TypedDict):
+    """What surrounds a task; the first fifty of each."""
+
+    dependsOn: list[NeighbourView]
+    dependents: list[NeighbourView]
+    subtasks: list[NeighbourView]
+
+
+class NodeView(TypedDict):
+    """A task in the graph of its list."""
+
+    summary: dict[str, str]
+    dependsOn: list[str]
+    dependents: list[str]
+
+
+class GraphView(TypedDict):
+    """The answer to get_task_graph."""
+
+    taskListId: str
+    taskCount: int
+    taskCountIsCapped: NotRequired[bool]
+    roots: list[str]
+    omittedRoots: NotRequired[int]
+    leaves: list[str]
+    omittedLeaves: NotRequired[int]
+    graph: dict[str, NodeView]
+    hasMore: bool
+
+
 class TaskView(TypedDict):
     """The answer to get_task."""
 
     id: str
     apiKeyId: str
+    userId: str
     username: str
+    organizationId: str
     sessionId: str
     conversationId: str
     status: str
     agentId: str
     title: str | None
+    description: NotRequired[str]
+    taskListId: NotRequired[str]
+    parentTaskId: NotRequired[str]
+    triggeringAgentId: NotRequired[str]
+    assignedAgentId: NotRequired[str]
+    internalStatus: NotRequired[str]
+    progress: NotRequired[float]
+    progressMessage: NotRequired[str]
+    dependsOn: NotRequired[list[str]]
+    onDependencyFailure: NotRequired[str]
+    blockedByTaskIds: NotRequired[list[str]]
+    maxCalls: NotRequired[int]
+    sourceNodeType: NotRequired[str]
     message: str
     systemPrompt: str | None
     showInHistory: bool
@@ -123,6 +202,7 @@ class TaskView(TypedDict):
     error: str | None
     errorCode: NotRequired[str]
     blockedReason: NotRequired[str]
+    blockedAt: NotRequired[str]
     cancelRequested: NotRequired[bool]
     createdAt: str
     startedAt: str | None
@@ -137,6 +217,7 @@ class TaskView(TypedDict):
     messages: NotRequired[list[MessageView]]
     omittedMessages: NotRequired[int]
     events: NotRequired[list[EventView]]
+    graph: NotRequired[NeighboursView]
 
 
 class ApprovedView(TypedDict):

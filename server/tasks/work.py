@@ -8,7 +8,7 @@ from secrets import token_hex
 
 import anyio
 
-from server.agents.interface import Finished, Permission, Proposal, Suspended
+from server.agents.interface import Finished, OutOfCalls, Permission, Proposal, Suspended
 from server.config import Settings
 from server.errors import Code, RemitError
 from server.runner.policy import Command, Exit
@@ -63,7 +63,7 @@ class Work:
         self._calls = {call.key: call for call in await self._store.announce_calls(self._run, new)}
 
     async def call(self, key: str) -> Permission:
-        """The gate: whether the call may proceed. Raises Suspended while it waits for approval."""
+        """The gate: whether the call may proceed. Raises Suspended while it waits for approval, or OutOfCalls."""
         known = self._calls[key]
         if known.status is CallStatus.CANCELLED:
             return Permission.REFUSED  # which takes no secrets to learn
@@ -75,6 +75,8 @@ class Work:
                 return Permission.PROCEED
             case CallStatus.AWAITING_APPROVAL:
                 raise Suspended
+            case CallStatus.PENDING:
+                raise OutOfCalls
             case CallStatus.CANCELLED:
                 return Permission.REFUSED
             case _:

@@ -103,9 +103,6 @@ async def test_no_list_or_queue_query_scans_or_sorts(store: Store) -> None:
     statements: list[str] = []
     for run in (store._db._reader, store._db._writer):
         await run.set_trace_callback(statements.append)
-    await store.page(ANN, [], 10, 5)
-    await store.page(ANN, [call.status], 10, 0)  # type: ignore[list-item]
-    await store.page(ANN, [claim.task.status], 10, 0)
     await store.next_expiry()
     await store.expire_calls()
     await store.snapshot(ANN, claim.task.id, messages=True, events_after=0, max_events=10)

@@ -79,12 +79,12 @@ async def test_what_was_said_is_the_content_while_the_task_runs_and_after(store:
 
 async def test_a_pending_task_is_cancelled_at_once(store: Store) -> None:
     created = await store.create_task(ANN, new_task())
-    assert await store.cancel(ANN, created.id) is Status.CANCELLED
+    assert (await store.cancel(ANN, created.id)).status is Status.CANCELLED
 
 
 async def test_a_running_task_is_cancelled_when_its_run_ends(store: Store) -> None:
     claim = await claimed(store)
-    assert await store.cancel(ANN, claim.task.id) is Status.RUNNING
+    assert (await store.cancel(ANN, claim.task.id)).status is Status.RUNNING
     assert (await store.task(ANN, claim.task.id)).cancel_requested
     assert await store.finish_run(claim.run, RunEnd(Status.COMPLETED)) is Status.CANCELLED
     assert not (await store.task(ANN, claim.task.id)).cancel_requested
@@ -94,7 +94,7 @@ async def test_cancelling_twice_changes_nothing(store: Store) -> None:
     created = await store.create_task(ANN, new_task())
     await store.cancel(ANN, created.id)
     before = await store.task(ANN, created.id)
-    assert await store.cancel(ANN, created.id) is Status.CANCELLED
+    assert (await store.cancel(ANN, created.id)).status is Status.CANCELLED
     assert await store.task(ANN, created.id) == before
 
 

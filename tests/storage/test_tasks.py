@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from server.errors import Code, RemitError
+from storage.filters import Filter
 from storage.records import RunEnd
 from storage.states import ENDED, Status
 from storage.store import Store, open_store
@@ -24,7 +25,7 @@ async def test_the_same_idempotency_key_creates_one_task(store: Store) -> None:
     first = await store.create_task(ANN, new_task(idempotency_key="k"))
     second = await store.create_task(ANN, new_task(idempotency_key="k"))
     assert (second.id, second.repeated) == (first.id, True)
-    assert (await store.page(ANN, [], 10, 0))[0].total == 1
+    assert (await store.find(ANN, Filter(), 10)).total == 1
 
 
 async def test_an_idempotency_key_of_another_request_is_a_conflict(store: Store) -> None:
@@ -53,7 +54,7 @@ async def test_somebody_elses_task_looks_like_no_task(store: Store, operation: s
 
 async def test_somebody_elses_tasks_are_neither_listed_nor_counted(store: Store) -> None:
     await store.create_task(ANN, new_task())
-    page, _ = await store.page(BOB, [], 10, 0)
+    page = await store.find(BOB, Filter(), 10)
     assert (page.tasks, page.total) == ([], 0)
 
 
@@ -64,14 +65,14 @@ async def test_the_most_recently_active_task_is_listed_first(store: Store) -> No
     claim = await store.claim_run("owner")  # the first in the queue, which makes it the most recently active
     assert claim
     await store.finish_run(claim.run, RunEnd(Status.COMPLETED))
-    page, _ = await store.page(ANN, [], 10, 0)
+    page = await store.find(ANN, Filter(), 10)
     assert [task.id for task in page.tasks] == [first.id, second.id]
 
 
 async def test_a_page_by_status_counts_that_status_alone(store: Store) -> None:
     await claimed(store)
     await store.create_task(ANN, new_task())
-    page, _ = await store.page(ANN, [Status.RUNNING], 10, 0)
+    page = await store.find(ANN, Filter(statuses=frozenset({Status.RUNNING})), 10)
     assert (len(page.tasks), page.total) == (1, 1)
 
 
@@ -81,7 +82,7 @@ async def test_a_page_of_several_states_is_in_one_order(store: Store) -> None:
         claim = await claimed(store)
         ids.append(claim.task.id)
         await store.finish_run(claim.run, RunEnd([Status.COMPLETED, Status.FAILED, Status.CANCELLED][number % 3]))
-    page, _ = await store.page(ANN, [Status.COMPLETED, Status.FAILED, Status.CANCELLED], 3, 1)
+    page = await store.find(ANN, Filter(statuses=ENDED), 3, 1)
     assert ([row.id for row in page.tasks], page.total) == (ids[::-1][1:4], 6)
 
 
@@ -95,7 +96,7 @@ async def test_a_deleted_task_leaves_nothing_behind(store: Store, tmp_path: Path
         return {name: db.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in names}  # type: ignore[attr-defined]
 
     assert set((await store._db.read(rows)).values()) == {0}
-    assert (await store.page(ANN, [], 10, 0))[0].total == 0
+    assert (await store.find(ANN, Filter(), 10)).total == 0
 
 
 async def test_a_running_task_cannot_be_deleted(store: Store) -> None:

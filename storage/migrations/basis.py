@@ -1,10 +1,6 @@
-"""The schema, as forward-only steps; `user_version` counts the steps a file has seen.
+"""Step 1: tasks with their turns, runs, calls and events."""
 
-Times are integers, microseconds since the epoch, UTC. JSON columns hold what is never searched.
-"""
-
-MIGRATIONS = (
-    """
+SCRIPT = """
 CREATE TABLE principals (
     id TEXT PRIMARY KEY,
     name TEXT NOT NULL,
@@ -174,5 +170,4 @@ CREATE TABLE events (
     data TEXT NOT NULL CHECK (json_valid(data)),
     PRIMARY KEY (task, number)
 ) STRICT, WITHOUT ROWID;
-""",
-)
+"""

@@ -1,0 +1,139 @@
+"""What the fields of requests have in common: their types, their limits, and how null is taken."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic.alias_generators import to_camel
+
+MAX_MESSAGE = 100_000
+"""Characters in one message."""
+
+MAX_ENVIRONMENT_BYTES = 64 * 1024
+"""Names and values of env and secrets together, in UTF-8."""
+
+MAX_METADATA = 16_384
+"""Characters of metadata as JSON: it comes back with every look at the task."""
+
+MAX_WAIT_SECONDS = 45
+"""Hosts cut a tool call off after 60 s."""
+
+MAX_OFFSET = 20_000
+"""Tasks that can be skipped by number: so many take 20 ms to count off. A cursor goes on for ever."""
+
+MAX_TITLE = 500
+"""Characters."""
+
+MAX_DESCRIPTION = 10_000
+"""Characters."""
+
+MAX_DEPENDENCIES = 10_000
+"""Ids in one request."""
+
+NAME_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*$"
+
+
+def _no_nul(value: str) -> str:
+    if "\0" in value:
+        raise ValueError("must not contain NUL")
+    return value
+
+
+def as_list(value: Any) -> Any:
+    """A single word as a list of one."""
+    return [value] if isinstance(value, str) else value
+
+
+def _metadata_fits(metadata: dict[str, Any]) -> dict[str, Any]:
+    if len(json.dumps(metadata, allow_nan=False)) > MAX_METADATA:
+        raise ValueError(f"is longer than {MAX_METADATA} characters of JSON")
+    return metadata
+
+
+def _first_moment(text: Any) -> int:
+    return _moment(text)
+
+
+def _last_moment(text: Any) -> int:
+    """The end of the day, or of the millisecond: times are shown no finer than that."""
+    return _moment(text) + (_DAY_US if len(str(text)) == _DATE_LENGTH else 1000) - 1
+
+
+def _moment(text: Any) -> int:
+    """Microseconds since the epoch; without an offset it is UTC."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        raise ValueError("must be a date or a time as in ISO 8601, like 2026-02-01T00:00:00Z") from None
+    moment = moment.replace(tzinfo=moment.tzinfo or UTC, microsecond=moment.microsecond // 1000 * 1000)
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+_DAY_US = 24 * 3600 * 1_000_000
+_DATE_LENGTH = len("2026-02-01")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_DATE_SCHEMA = WithJsonSchema({"type": "string", "format": "date-time"})
+FromDate = Annotated[int, BeforeValidator(_first_moment), _DATE_SCHEMA]
+ToDate = Annotated[int, BeforeValidator(_last_moment), _DATE_SCHEMA]
+
+Metadata = Annotated[dict[str, Any], AfterValidator(_metadata_fits)]
+Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=255)]
+Value = Annotated[str, AfterValidator(_no_nul)]
+Id = Annotated[str, Field(min_length=1, max_length=64)]
+Label = Annotated[str, AfterValidator(_no_nul), Field(min_length=1, max_length=255)]
+"""A name somebody else chose: of a list, or of an agent that is none of this server's."""
+
+Cleared = Annotated[str, AfterValidator(_no_nul), Field(max_length=255)]
+"""A label that an empty text takes away."""
+
+StatusWord = Literal[
+    "pending",
+    "blocked",
+    "running",
+    "awaiting_approval",
+    "paused",
+    "completed",
+    "failed",
+    "cancelled",
+    "in_progress",
+    "executing",
+    "queued",
+    "stopped",
+    "error",
+]
+
+
+ReportedWord = Literal[
+    "pending",
+    "blocked",
+    "running",
+    "completed",
+    "failed",
+    "cancelled",
+    "in_progress",
+    "executing",
+    "queued",
+    "stopped",
+    "error",
+]
+
+
+class Request(BaseModel):
+    """The base of all requests: camelCase on the wire, unknown fields refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel, hide_input_in_errors=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_left_out(cls, data: Any) -> Any:
+        if isinstance(data, dict):
+            return {name: value for name, value in data.items() if value is not None}
+        return data
+
+
+def check_size(*variables: dict[str, str]) -> None:
+    """Raise ValueError unless env and secrets together are small enough."""
+    size = sum(len(name.encode()) + len(value.encode()) for each in variables for name, value in each.items())
+    if size > MAX_ENVIRONMENT_BYTES:
+        raise ValueError(f"env and secrets hold {size} bytes together, at most {MAX_ENVIRONMENT_BYTES} are allowed")

@@ -1,0 +1,204 @@
+"""Lists as they are asked for and shown: which tasks, where to go on, and how much of each."""
+
+import base64
+import binascii
+import hashlib
+import json
+from typing import cast
+
+from server.errors import Code, RemitError
+from server.tasks.requests import ListTasks
+from server.tasks.text import start, time, time_or_none
+from server.tasks.views import PageView, RowView
+from storage.filters import Filter, Page, Position
+from storage.records import Principal, Row
+
+ORGANIZATION = "local"
+"""A server has one: the user of this machine."""
+
+ROW_BYTES = 500
+"""What a row may take on average, in UTF-8: fifty of them are 25 KB, which hosts take without cutting."""
+
+_WIDTHS = (64, 40, 24)
+"""Bytes of each text in a row, tried one after the other."""
+
+# What rows give up, in this order, where even short texts are too much; get_task has it.
+_DISPENSABLE = (
+    "result",
+    "description",
+    "sourceNodeType",
+    "triggeringAgentId",
+    "internalStatus",
+    "blockedByTaskIds",
+    "assignedAgentId",
+    "parentTaskId",
+    "taskListId",
+    "error",
+)
+
+_PAGING = frozenset({"limit", "offset", "cursor", "page", "per_page", "include_details"})
+
+
+def concerns(principal: Principal, request: ListTasks) -> bool:
+    """Whether the request is for tasks of this principal: nobody sees another's."""
+    return request.user_id in (None, principal.id, principal.name)
+
+
+def wanted(request: ListTasks) -> Filter:
+    """What tasks have to be."""
+    return Filter(
+        statuses=request.statuses,
+        agent=request.agent_id,
+        task_list=request.task_list_id,
+        assigned_agent=request.assigned_agent_id,
+        triggering_agent=request.triggering_agent_id,
+        internal_status=request.internal_status,
+        parent=request.parent_task_id,
+        created_from=request.from_date,
+        created_to=request.to_date,
+        words=request.words,
+        depends_on=request.depends_on,
+    )
+
+
+def stretch(request: ListTasks) -> tuple[int, int]:
+    """How many tasks are asked for, and how many others come before them."""
+    if request.in_pages:
+        return request.per_page, ((request.page or 1) - 1) * request.per_page
+    return request.limit, request.offset
+
+
+def position(request: ListTasks) -> Position | None:
+    """Where the page before ended. Raises RemitError (VALIDATION_ERROR) for a cursor that is not of this list."""
+    if request.cursor is None:
+        return None
+    try:
+        at, seq, digest = json.loads(base64.urlsafe_b64decode(request.cursor.encode()))
+        position = Position(int(at), int(seq))
+        if digest == _digest(request, position):
+            return position
+    except (binascii.Error, ValueError, TypeError):
+        pass
+    raise RemitError(
+        Code.VALIDATION_ERROR,
+        "cursor: it is not one of this list; use nextCursor of its last page, with the same filters",
+        field="cursor",
+    )
+
+
+def page(request: ListTasks, principal: Principal, page: Page) -> PageView:
+    """The answer to list_tasks."""
+    limit, offset = stretch(request)
+    view = PageView(
+        tasks=_rows(page),
+        count=len(page.tasks),
+        total=page.total,
+        limit=limit,
+        offset=offset,
+        hasMore=page.next is not None,
+        userId=principal.id,
+        organizationId=ORGANIZATION,
+    )
+    if page.next is not None:
+        view["nextCursor"] = _cursor(request, page.next)
+    if page.total_is_capped:
+        view["totalIsCapped"] = True
+    if page.partial:
+        view["partial"] = True
+    if request.in_pages:
+        view |= {"page": request.page or 1, "perPage": limit, "totalPages": -(-page.total // limit)}
+    if request.depends_on is not None:
+        view |= {"taskIds": [task.id for task in page.tasks], "dependsOn": request.depends_on}
+        if not request.include_details:
+            del view["tasks"]
+    return view
+
+
+def _cursor(request: ListTasks, position: Position) -> str:
+    text = json.dumps([position.at, position.seq, _digest(request, position)], separators=(",", ":"))
+    return base64.urlsafe_b64encode(text.encode()).decode()
+
+
+def _digest(request: ListTasks, position: Position) -> str:
+    """What binds a cursor to its list, so that a wrong one is an error and not a wrong page."""
+    asked = request.model_dump(mode="json", exclude=set(_PAGING), exclude_defaults=True)
+    known = json.dumps([asked, position.at, position.seq], sort_keys=True)
+    return hashlib.sha256(known.encode()).hexdigest()[:16]
+
+
+def _rows(page: Page) -> list[RowView]:
+    """As much of each task as the page holds."""
+    views: list[RowView] = []
+    for width in _WIDTHS:
+        views = [_row(page, task, width) for task in page.tasks]
+        if _fits(views):
+            return views
+    for name in _DISPENSABLE:
+        views = [_without(view, name) for view in views]
+        if _fits(views):
+            break
+    return views
+
+
+def _without(view: RowView, name: str) -> RowView:
+    kept = {key: value for key, value in view.items() if key != name}
+    return cast("RowView", kept | {"trimmed": True} if name in view else kept)
+
+
+def _fits(views: list[RowView]) -> bool:
+    size = len(json.dumps(views, ensure_ascii=False, separators=(",", ":")).encode())
+    return size <= ROW_BYTES * len(views)
+
+
+def _row(page: Page, task: Row, width: int) -> RowView:
+    view = RowView(
+        id=task.id,
+        title=task.title and start(task.title, width),
+        status=task.status,
+        message=start(task.message, width),
+        agentId=task.agent,
+        username=task.username,
+        conversationId=task.conversation,
+        createdAt=time(task.created_at),
+        startedAt=time_or_none(task.started_at),
+        completedAt=time_or_none(task.completed_at),
+        updatedAt=time(task.updated_at),
+        lastActivityAt=time(task.last_activity_at),
+        messageCount=task.message_count,
+    )
+    _add_texts(view, task, width)
+    if task.parent is not None:
+        view["parentTaskId"] = task.parent
+    if task.progress is not None:
+        view["progress"] = task.progress
+    if not task.show_in_history:
+        view["showInHistory"] = False
+    if not task.auto_execute:
+        view["autoExecute"] = False
+    if blockers := page.blocked_by.get(task.seq):
+        view["blockedByTaskIds"] = blockers
+    if waiting := page.waiting.get(task.seq):
+        view["pendingApprovalCount"] = waiting
+    return view
+
+
+def _add_texts(view: RowView, task: Row, width: int) -> None:
+    """What many tasks do not have."""
+    if task.description:
+        view["description"] = start(task.description, width)
+    if task.task_list:
+        view["taskListId"] = start(task.task_list, width)
+    if task.assigned_agent:
+        view["assignedAgentId"] = start(task.assigned_agent, width)
+    if task.triggering_agent:
+        view["triggeringAgentId"] = start(task.triggering_agent, width)
+    if task.internal_status:
+        view["internalStatus"] = start(task.internal_status, width)
+    if task.source:
+        view["sourceNodeType"] = task.source
+    if task.blocked_reason:
+        view["blockedReason"] = start(task.blocked_reason, width)
+    if task.error:
+        view["error"] = start(task.error, width)
+    if task.result:
+        view["result"] = start(task.result, width)

@@ -1,0 +1,216 @@
+"""What comes in: new tasks and further messages, with the files and the secrets that go with them."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from secrets import token_urlsafe
+from uuid import uuid4
+
+import anyio
+from anyio import to_thread
+
+from server.agents.interface import Agent
+from server.config import Settings
+from server.errors import Code, RemitError
+from server.runner.workspace import Workspaces
+from server.tasks import checks
+from server.tasks.callers import Caller
+from server.tasks.requests import CreateTask, SendMessage
+from server.tasks.secrets import Secrets
+from server.tasks.work import environment
+from storage.records import NOBODY, Created, Nesting, NewTask, NewTurn, Task
+from storage.records import SecretSource as Origin
+from storage.states import ENDED, Status
+from storage.store import Store, now
+from templates.redaction import Redactor
+
+
+class Intake:
+    """Takes in requests that bring work: all of one, or nothing of it."""
+
+    def __init__(
+        self,
+        store: Store,
+        agents: Mapping[str, Agent],
+        secrets: Secrets,
+        workspaces: Workspaces,
+        settings: Settings,
+        poke: Callable[[], None],
+    ) -> None:
+        self._store = store
+        self._agents = agents
+        self._secrets = secrets
+        self._workspaces = workspaces
+        self._settings = settings
+        self._poke = poke
+
+    def check(self, agent_id: str, message: str) -> None:
+        """Refuse an agent that is not there, and a message it can do nothing with."""
+        if agent_id == NOBODY:
+            return
+        agent = self._agents.get(agent_id)
+        if agent is None:
+            known = ", ".join((*self._agents, NOBODY))
+            raise RemitError(Code.AGENT_UNAVAILABLE, f"agentId: there is no agent {agent_id!r} (known: {known})")
+        agent.check(message)
+
+    async def values(self, request: CreateTask) -> dict[str, str]:
+        """The values of the secrets of a new task, by whichever way they come."""
+        return await self._values(request.secrets, request.secret_names)
+
+    async def create(
+        self, caller: Caller, request: CreateTask, digest: str, tier: str | None, values: Mapping[str, str]
+    ) -> Created:
+        """Make a task, with its files in place; durable when this returns."""
+        new = self._new_task(caller, request, digest, tier)
+        uploads = checks.uploads(request.files)
+        with anyio.CancelScope(shield=True):  # a caller that gives up must not leave half a task behind
+            if uploads:
+                await to_thread.run_sync(partial(self._workspaces.create, new.id, uploads, source_root=caller.folder))
+            self._secrets.keep(new.id, values, new.secrets)
+            try:
+                created = await self._store.create_task(caller.principal, new)
+            except BaseException:
+                await self.forget(new.id)
+                raise
+            if created.repeated:
+                await self.forget(new.id)
+        self._poke()
+        return created
+
+    async def forget(self, task_id: str) -> None:
+        """Drop what belongs to a task outside the store."""
+        self._secrets.drop(task_id)
+        await to_thread.run_sync(self._workspaces.remove, task_id)
+
+    async def follow_up(self, caller: Caller, request: SendMessage) -> Task:
+        """Open the next turn of an ended task, or bring one that waits its secrets or its budget."""
+        task = await self._store.task(caller.principal, request.id)
+        wanted = await self._store.secret_names(caller.principal, request.id)
+        if task.status in ENDED:
+            return await self._open_turn(caller, request, task, wanted)
+        if task.status is Status.PAUSED:
+            return await self._go_on(caller, request, task)
+        return await self._bring_secrets(caller, request, task, wanted)
+
+    async def _values(self, literals: Mapping[str, str], names: list[str]) -> dict[str, str]:
+        if both := sorted(set(literals).intersection(names)):
+            raise RemitError(
+                Code.VALIDATION_ERROR,
+                f"{both[0]} stands in secrets and in secretNames; give it once",
+                field="secretNames",
+            )
+        return {**await self._secrets.read(names), **literals}
+
+    def _new_task(self, caller: Caller, request: CreateTask, digest: str, tier: str | None) -> NewTask:
+        subtasks = self._settings.subtasks
+        return NewTask(
+            id=str(uuid4()),
+            agent=request.agent_id,
+            message=request.message,
+            title=request.title,
+            description=request.description,
+            system_prompt=request.system_prompt,
+            show_in_history=request.show_in_history,
+            auto_execute=request.auto_execute,
+            env=request.env or None,
+            secrets=checks.origins(request.secrets, request.secret_names),
+            metadata=request.metadata,
+            demands=checks.demands(request),
+            sandbox=tier,
+            timeout_seconds=request.timeout_seconds or self._settings.timeout,
+            max_calls=request.max_calls,
+            idempotency_key=request.idempotency_key,
+            request_digest=digest,
+            conversation=request.conversation_id or token_urlsafe(16),
+            joins=request.conversation_id is not None,
+            session=token_urlsafe(16),
+            session_expires_at=self._session_end(),
+            task_list=request.task_list_id,
+            depends_on=request.depends_on,
+            on_dependency_failure=request.on_dependency_failure,
+            parent=request.parent_task_id,
+            triggering_agent=request.triggering_agent_id,
+            assigned_agent=request.assigned_agent_id,
+            source="terminal" if caller.person else "mcp",
+            nesting=Nesting(subtasks.depth, subtasks.count),
+        )
+
+    async def _open_turn(self, caller: Caller, request: SendMessage, task: Task, had: Mapping[str, Origin]) -> Task:
+        if request.message is None:
+            raise RemitError(Code.VALIDATION_ERROR, "message: an ended task needs one to go on", field="message")
+        self.check(task.agent, request.message)
+        if task.agent == NOBODY:
+            checks.nothing_to_execute_with(request)
+        checks.literals_are_sent(had, request)
+        names = [name for name, origin in had.items() if origin == "named" and name not in request.secrets]
+        names += [name for name in request.secret_names if name not in names]
+        values = await self._values(request.literals, names)
+        checks.no_secrets(Redactor(values), checks.message_texts(request))
+        env = checks.merged(request, task.env or {})
+        environment(env, values)
+        new = NewTurn(
+            message=request.message,
+            env=env or None,
+            secrets=checks.origins(request.literals, names),
+            session=token_urlsafe(16),
+            session_expires_at=self._session_end(),
+        )
+        with anyio.CancelScope(shield=True):  # a caller that gives up must not leave half a turn behind
+            await self._upload(caller, request)
+            self._secrets.keep(task.id, values, new.secrets)
+            try:
+                opened = await self._store.open_turn(caller.principal, task.id, new)
+            except RemitError:
+                self._secrets.drop(task.id)
+                raise
+            self._poke()
+        return opened
+
+    async def _go_on(self, caller: Caller, request: SendMessage, task: Task) -> Task:
+        if checks.brings_anything(request):
+            raise RemitError(
+                Code.CONFLICT,
+                f"the task has made its {task.max_calls} tool calls (maxCalls): to let it make as many again, send "
+                "nothing but its id; to say something else, cancel_task first",
+                status=task.status,
+            )
+        with anyio.CancelScope(shield=True):
+            gone_on = await self._store.go_on(caller.principal, task.id)
+            self._poke()
+        return gone_on
+
+    async def _bring_secrets(
+        self, caller: Caller, request: SendMessage, task: Task, wanted: Mapping[str, Origin]
+    ) -> Task:
+        missing = self._secrets.missing(task.id, wanted)
+        if not missing:
+            raise RemitError(
+                Code.CONFLICT,
+                f"the task is {task.status}; a message can be sent once it has completed, failed or been cancelled",
+                status=task.status,
+            )
+        if request.message is not None or request.env or request.files or request.secret_names:
+            raise RemitError(
+                Code.CONFLICT,
+                f"the task is {task.status} and waits for its secrets {', '.join(missing)}: send secrets alone",
+                status=task.status,
+            )
+        checks.only_missing(missing, request)
+        values = {**self._secrets.known(task.id), **request.literals}
+        environment(task.env or {}, values)
+        unneeded = [name for name, value in request.secrets.items() if value is None]
+        with anyio.CancelScope(shield=True):
+            self._secrets.keep(task.id, request.literals, wanted)
+            back = await self._store.secrets_are_back(caller.principal, task.id, unneeded)
+            self._poke()
+        return back
+
+    async def _upload(self, caller: Caller, request: SendMessage) -> None:
+        uploads = checks.uploads(request.files)
+        if uploads:
+            self._workspaces.ensure(request.id)
+            add = partial(self._workspaces.add, request.id, uploads, source_root=caller.folder)
+            await to_thread.run_sync(add)
+
+    def _session_end(self) -> int:
+        return now() + self._settings.session_expires * 1_000_000

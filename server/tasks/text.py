@@ -1,0 +1,30 @@
+"""Texts and times as a user is shown them."""
+
+from datetime import UTC, datetime
+
+
+def cut(text: str, limit: int, hint: str = "raise maxChars") -> str:
+    """Text of at most about `limit` characters: its start and its end, with what is missing said between."""
+    if len(text) <= limit:
+        return text
+    head = limit * 2 // 3
+    tail = limit - head
+    missing = len(text) - limit
+    return f"{text[:head]}\n[… {missing} characters left out here; {hint} …]\n{text[-tail:]}"
+
+
+def start(text: str, width: int = 64) -> str:
+    """The beginning of a text, on one line, in at most `width` bytes of UTF-8."""
+    line = " ".join(text.split())
+    kept = line.encode()[: width - 3].decode(errors="ignore")
+    return line if len(line.encode()) <= width else f"{kept}…"
+
+
+def time(at: int) -> str:
+    """ISO 8601, UTC, in milliseconds, from microseconds since the epoch."""
+    return datetime.fromtimestamp(at / 1_000_000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def time_or_none(at: int | None) -> str | None:
+    """The same, where there is a time."""
+    return None if at is None else time(at)

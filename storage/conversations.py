@@ -1,0 +1,76 @@
+"""Conversations: the messages of a task, of its follow-ups, and of other tasks that joined it; and their sessions."""
+
+import sqlite3
+
+from server.errors import Code, RemitError
+from storage.records import Message, NewTask, NewTurn, Principal, Task
+
+MOST_TURNS = 500
+"""Turns of a conversation that are read back, the latest ones."""
+
+
+def join(db: sqlite3.Connection, principal: Principal, new: NewTask, at: int) -> None:
+    """Make the conversation and the session of a new task, or find the conversation it joins.
+
+    Raises RemitError (NOT_FOUND) for a conversation that is not there, or is somebody else's.
+    """
+    if not new.joins:
+        db.execute(
+            "INSERT INTO conversations (id, principal, created_at) VALUES (?, ?, ?)",
+            (new.conversation, principal.id, at),
+        )
+    elif not db.execute(
+        "SELECT 1 FROM conversations WHERE id = ? AND principal = ?", (new.conversation, principal.id)
+    ).fetchone():
+        raise RemitError(
+            Code.NOT_FOUND,
+            f"conversationId: there is no conversation {new.conversation!r}; leave it out to begin one",
+            field="conversationId",
+        )
+    _insert_session(db, new.session, new.conversation, at, new.session_expires_at)
+
+
+def session_of(db: sqlite3.Connection, task: sqlite3.Row, new: NewTurn, at: int) -> str:
+    """The task's session while it lasts, prolonged; else a new one, without its grants."""
+    prolonged = db.execute(
+        "UPDATE sessions SET expires_at = ? WHERE id = ? AND expires_at > ?",
+        (new.session_expires_at, task["session"], at),
+    ).rowcount
+    if prolonged:
+        return str(task["session"])
+    _insert_session(db, new.session, task["conversation"], at, new.session_expires_at)
+    return new.session
+
+
+def messages_of(db: sqlite3.Connection, task: Task) -> list[Message]:
+    """The messages of the task's conversation, oldest first: its own, and those of tasks that show in the history."""
+    found = db.execute(
+        """SELECT t.id, r.number, r.message, r.content, r.created_at, r.ended_at
+           FROM tasks t INDEXED BY tasks_conversation JOIN turns r ON r.task = t.seq
+           WHERE t.conversation = ? AND (t.show_in_history OR t.seq = ?)
+           ORDER BY t.seq DESC, r.number DESC LIMIT ?""",
+        (task.conversation, task.seq, MOST_TURNS),
+    )
+    messages: list[Message] = []
+    for row in found:
+        messages.append(Message(row["id"], row["number"], "user", row["message"], row["created_at"]))
+        if row["content"] is not None and row["ended_at"] is not None:
+            messages.append(Message(row["id"], row["number"], "assistant", row["content"], row["ended_at"]))
+    return sorted(messages, key=lambda message: (message.at, message.role == "assistant"))
+
+
+def leave(db: sqlite3.Connection, task: sqlite3.Row) -> None:
+    """Take the messages of a task that is being removed out of its conversation; the last one ends it."""
+    if task["show_in_history"]:
+        db.execute(
+            "UPDATE conversations SET message_count = message_count - ? WHERE id = ?",
+            (task["message_count"], task["conversation"]),
+        )
+    db.execute(
+        "DELETE FROM conversations WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM tasks WHERE conversation = ?1)",
+        (task["conversation"],),
+    )
+
+
+def _insert_session(db: sqlite3.Connection, session: str, conversation: str, at: int, expires_at: int) -> None:
+    db.execute("INSERT INTO sessions VALUES (?, ?, ?, ?)", (session, conversation, at, expires_at))

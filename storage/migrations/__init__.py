@@ -1,0 +1,8 @@
+"""The schema, as forward-only steps; `user_version` counts the steps a file has seen.
+
+Times are integers, microseconds since the epoch, UTC. JSON columns hold what is never searched.
+"""
+
+from storage.migrations import basis, relations
+
+MIGRATIONS = (basis.SCRIPT, relations.SCRIPT)

@@ -1,0 +1,76 @@
+"""What the end of a task means for those that wait for it.
+
+The end itself and the note that its dependants have to be told are one transaction; they are told in chunks, and what a
+crash leaves is told later.
+"""
+
+import sqlite3
+from collections.abc import Callable
+from typing import TypeVar
+
+from storage.connection import news
+from storage.moves import move
+from storage.records import Origin, RunEnd
+from storage.states import DEPENDENCIES, ENDED, Status
+from storage.turns import close_turn
+
+R = TypeVar("R")
+
+CHUNK = 200
+"""Dependants told in one transaction: about 30 ms, measured, for which other writers wait."""
+
+
+def with_consequences(db: sqlite3.Connection, operation: Callable[[sqlite3.Connection], R], at: int) -> R:
+    """Do something that may end tasks, and tell as many of their dependants as one chunk holds."""
+    result = operation(db)
+    if news(db).unfinished:
+        propagate(db, at)
+    return result
+
+
+def propagate(db: sqlite3.Connection, at: int) -> bool:
+    """Tell the next chunk of dependants; whether there are more to be told is in the news, and returned."""
+    left = CHUNK
+    while left and (cause := db.execute("SELECT * FROM propagations ORDER BY task LIMIT 1").fetchone()):
+        left -= _tell_some(db, cause, left, at)
+    unfinished = left == 0 and db.execute("SELECT 1 FROM propagations").fetchone() is not None
+    news(db).unfinished = unfinished
+    return unfinished
+
+
+def _tell_some(db: sqlite3.Connection, cause: sqlite3.Row, most: int, at: int) -> int:
+    """Tell the next dependants of one ended task; forget it once all of them know."""
+    dependants = db.execute(
+        """SELECT t.* FROM dependencies d INDEXED BY dependants JOIN tasks t ON t.seq = d.task
+           WHERE d.needs = ? AND d.satisfied = 0 AND d.task > ? ORDER BY d.task LIMIT ?""",
+        (cause["task"], cause["reached"], most),
+    ).fetchall()
+    if len(dependants) < most:
+        db.execute("DELETE FROM propagations WHERE task = ?", (cause["task"],))
+    else:
+        db.execute("UPDATE propagations SET reached = ? WHERE task = ?", (dependants[-1]["seq"], cause["task"]))
+    for dependant in dependants:
+        if cause["ended"] == Status.COMPLETED or dependant["on_dependency_failure"] == "continue":
+            _satisfy(db, dependant, cause["task"], at)
+        elif Status(dependant["status"]) not in ENDED:
+            _fail(db, dependant, cause, at)
+    return len(dependants)
+
+
+def _satisfy(db: sqlite3.Connection, dependant: sqlite3.Row, cause: int, at: int) -> None:
+    db.execute("UPDATE dependencies SET satisfied = 1 WHERE task = ? AND needs = ?", (dependant["seq"], cause))
+    (still_open,) = db.execute(
+        "UPDATE tasks SET open_dependencies = open_dependencies - 1 WHERE seq = ? RETURNING open_dependencies",
+        (dependant["seq"],),
+    ).fetchone()
+    if not still_open and dependant["blocked_reason"] == DEPENDENCIES:
+        move(db, dependant, Status.PENDING, at)
+
+
+def _fail(db: sqlite3.Connection, dependant: sqlite3.Row, cause: sqlite3.Row, at: int) -> None:
+    origin = Origin(cause["origin"], Status(cause["origin_ended"]))
+    (nearest,) = db.execute("SELECT id FROM tasks WHERE seq = ?", (cause["task"],)).fetchone()
+    way = "" if nearest == origin.id else f"{nearest}, and by way of it on "
+    how = "was cancelled" if origin.ended is Status.CANCELLED else "failed"
+    message = f"the task depends on {way}{origin.id}, which {how}"
+    close_turn(db, dependant, RunEnd(Status.FAILED, "DEPENDENCY_FAILED", message), at, origin=origin)

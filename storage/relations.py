@@ -1,0 +1,188 @@
+"""What tasks are to each other: what they wait for, and whose part they are."""
+
+import sqlite3
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from server.errors import Code, RemitError
+from storage.moves import log, move, owned
+from storage.records import Nesting, OnFailure, Principal
+from storage.states import DEPENDENCIES, ENDED, Status
+
+
+@dataclass(frozen=True, slots=True)
+class Dependency:
+    """What a task waits for, or has waited for."""
+
+    seq: int
+    satisfied: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a task stands beneath others."""
+
+    parent: int
+    root: int
+    depth: int
+
+
+def find_dependencies(
+    db: sqlite3.Connection, principal: Principal, ids: Iterable[str], on_failure: OnFailure
+) -> list[Dependency]:
+    """The tasks of these ids, as dependencies of a task that is about to wait for them.
+
+    Raises RemitError: NOT_FOUND for an unknown one, DEPENDENCY_FAILED for one that has failed or was cancelled, both
+    naming it.
+    """
+    found = []
+    for task_id in dict.fromkeys(ids):
+        task = owned(db, principal, task_id, field="dependsOn")
+        status = Status(task["status"])
+        if status in ENDED and status is not Status.COMPLETED and on_failure == "fail":
+            raise failed_already(task_id, status)
+        found.append(Dependency(task["seq"], status in ENDED))
+    return found
+
+
+def failed_already(task_id: str, status: str) -> RemitError:
+    """The error for a dependency that can no longer be satisfied."""
+    how = "was cancelled" if status == Status.CANCELLED else "has failed"
+    return RemitError(
+        Code.DEPENDENCY_FAILED,
+        f"dependsOn: the task {task_id} {how}; leave it out, send it a message to try again, or say "
+        'onDependencyFailure "continue"',
+        field="dependsOn",
+        id=task_id,
+    )
+
+
+def insert_dependencies(db: sqlite3.Connection, seq: int, dependencies: Sequence[Dependency]) -> None:
+    """Make a task wait for others."""
+    db.executemany(
+        "INSERT INTO dependencies VALUES (?, ?, ?)", [(seq, each.seq, each.satisfied) for each in dependencies]
+    )
+
+
+def replace_dependencies(
+    db: sqlite3.Connection, principal: Principal, task: sqlite3.Row, ids: Sequence[str], at: int
+) -> None:
+    """Have a task that has not begun wait for these others and no more. What was satisfied once stays so.
+
+    Raises RemitError: CONFLICT for a task that has begun, DEPENDENCY_CYCLE that shows the cycle, and what
+    `find_dependencies` raises.
+    """
+    status = Status(task["status"])
+    if status is not Status.PENDING and task["blocked_reason"] != DEPENDENCIES:
+        raise RemitError(
+            Code.CONFLICT,
+            f"dependsOn: the task is {status}; what it waits for can be changed only before it starts",
+            field="dependsOn",
+            status=status,
+        )
+    earlier = dict(db.execute("SELECT needs, satisfied FROM dependencies WHERE task = ?", (task["seq"],)).fetchall())
+    wanted = [
+        Dependency(each.seq, each.satisfied or bool(earlier.get(each.seq)))
+        for each in find_dependencies(db, principal, ids, task["on_dependency_failure"])
+    ]
+    _refuse_cycle(db, task, wanted)
+    db.execute("DELETE FROM dependencies WHERE task = ?", (task["seq"],))
+    insert_dependencies(db, task["seq"], wanted)
+    still_open = sum(not each.satisfied for each in wanted)
+    db.execute("UPDATE tasks SET open_dependencies = ? WHERE seq = ?", (still_open, task["seq"]))
+    if still_open and status is Status.PENDING:
+        move(db, task, Status.BLOCKED, at, blocked_reason=DEPENDENCIES)
+    elif not still_open and status is Status.BLOCKED:
+        move(db, task, Status.PENDING, at)
+
+
+def blocking(db: sqlite3.Connection, seq: int, most: int) -> list[str]:
+    """The ids of the tasks this one still waits for."""
+    found = db.execute(
+        """SELECT t.id FROM dependencies d JOIN tasks t ON t.seq = d.needs
+           WHERE d.task = ? AND d.satisfied = 0 LIMIT ?""",
+        (seq, most),
+    )
+    return [row["id"] for row in found]
+
+
+def needed(db: sqlite3.Connection, seq: int, most: int) -> list[str]:
+    """The ids of the tasks this one depends on."""
+    found = db.execute(
+        "SELECT t.id FROM dependencies d JOIN tasks t ON t.seq = d.needs WHERE d.task = ? LIMIT ?", (seq, most)
+    )
+    return [row["id"] for row in found]
+
+
+def find_place(db: sqlite3.Connection, principal: Principal, parent_id: str, nesting: Nesting) -> Place:
+    """Where a new sub-task of this parent stands.
+
+    Raises RemitError: NOT_FOUND for an unknown parent, CONFLICT for a cancelled one, LIMIT_EXCEEDED for too many.
+    """
+    parent = owned(db, principal, parent_id, field="parentTaskId")
+    if parent["cancel_requested"] or parent["status"] == Status.CANCELLED:
+        raise RemitError(
+            Code.CONFLICT, "parentTaskId: the task was cancelled; it takes no sub-tasks", field="parentTaskId"
+        )
+    place = Place(parent["seq"], parent["root"] or parent["seq"], parent["depth"] + 1)
+    if place.depth > nesting.depth:
+        raise _too_many(f"sub-tasks go {nesting.depth} levels deep at most (setting subtasks.depth)", nesting.depth)
+    row = db.execute(
+        "SELECT n FROM tallies WHERE filter = 'root' AND first = ? AND second = '' AND principal = ?",
+        (str(place.root), principal.id),
+    ).fetchone()
+    if row and row["n"] >= nesting.count:
+        raise _too_many(
+            f"there are {row['n']} tasks beneath the first one already; at most {nesting.count} are allowed "
+            "(setting subtasks.count)",
+            nesting.count,
+        )
+    return place
+
+
+def tell_parent(db: sqlite3.Connection, parent: int, task_id: str, status: Status, at: int) -> None:
+    """An event in the parent's log: it has a new sub-task."""
+    log(db, parent, "subtask", {"taskId": task_id, "status": status}, at)
+
+
+def family(db: sqlite3.Connection, seq: int) -> list[sqlite3.Row]:
+    """A task and everything beneath it, the upper ones first."""
+    return db.execute(
+        """WITH RECURSIVE family (member) AS (
+               VALUES (?) UNION ALL SELECT t.seq FROM tasks t JOIN family ON t.parent = family.member)
+           SELECT t.* FROM family JOIN tasks t ON t.seq = family.member""",
+        (seq,),
+    ).fetchall()
+
+
+def _too_many(message: str, most: int) -> RemitError:
+    return RemitError(Code.LIMIT_EXCEEDED, f"parentTaskId: {message}", field="parentTaskId", most=most)
+
+
+def _refuse_cycle(db: sqlite3.Connection, task: sqlite3.Row, wanted: Sequence[Dependency]) -> None:
+    """Follow what the wanted ones depend on; the way back to the task itself is the cycle."""
+    goal = task["seq"]
+    came_from = {each.seq: goal for each in wanted}
+    waiting = deque(came_from)
+    while waiting:
+        seq = waiting.popleft()
+        if seq == goal:
+            raise _cycle(db, came_from, goal)
+        for row in db.execute("SELECT needs FROM dependencies WHERE task = ?", (seq,)):
+            if row["needs"] not in came_from:
+                came_from[row["needs"]] = seq
+                waiting.append(row["needs"])
+
+
+def _cycle(db: sqlite3.Connection, came_from: dict[int, int], goal: int) -> RemitError:
+    way = [goal, came_from[goal]]
+    while way[-1] != goal:
+        way.append(came_from[way[-1]])
+    ids = [db.execute("SELECT id FROM tasks WHERE seq = ?", (seq,)).fetchone()["id"] for seq in reversed(way)]
+    return RemitError(
+        Code.DEPENDENCY_CYCLE,
+        f"dependsOn: the task would wait for itself: {' → '.join(ids)}",
+        field="dependsOn",
+        cycle=ids,
+    )

@@ -1,0 +1,86 @@
+"""Turns: one message and what comes of it, from its opening to its end."""
+
+import sqlite3
+from collections.abc import Mapping
+
+from storage import rows
+from storage.moves import close_calls, count_message, log, move
+from storage.records import Event, Origin, RunEnd, SecretSource
+from storage.states import Status
+
+
+def insert_turn(
+    db: sqlite3.Connection, seq: int, number: int, message: str, secrets: Mapping[str, SecretSource], at: int
+) -> None:
+    """Add a message, and the names of the secrets that go with it."""
+    (last_event,) = db.execute("SELECT last_event FROM tasks WHERE seq = ?", (seq,)).fetchone()
+    db.execute(
+        "INSERT INTO turns (task, number, message, first_event, created_at) VALUES (?, ?, ?, ?, ?)",
+        (seq, number, message, last_event + 1, at),
+    )
+    db.executemany(
+        "INSERT INTO secret_names VALUES (?, ?, ?, ?)",
+        [(seq, number, name, source) for name, source in secrets.items()],
+    )
+    count_message(db, seq)
+
+
+def close_turn(
+    db: sqlite3.Connection,
+    task: sqlite3.Row,
+    end: RunEnd,
+    at: int,
+    *,
+    result: str | None = None,
+    origin: Origin | None = None,
+) -> None:
+    """Close the turn's open calls, keep `result` or else what was said, and tell how it ended."""
+    seq, turn = task["seq"], task["turn"]
+    close_calls(db, seq, turn, at, f"the task was {end.status}" if end.status is Status.CANCELLED else "not reached")
+    content, said_at = said(db, seq, turn) if result is None else (result, at)
+    db.execute(
+        """UPDATE turns SET content = ?, content_at = ?, thoughts = ?, status = ?, ended_at = ?
+           WHERE task = ? AND number = ?""",
+        (content, said_at, _thoughts(db, seq, turn), end.status, at, seq, turn),
+    )
+    count_message(db, seq)
+    if end.error_code:
+        log(db, seq, "error", {"code": end.error_code, "message": end.error}, at)
+    error = (end.error_code, end.error or "") if end.error_code else None
+    move(db, task, end.status, at, error=error, origin=origin)
+    log(
+        db,
+        seq,
+        "done",
+        {"finalResponse": content} if len(content) <= 4096 else {"characters": len(content)},
+        at,
+    )
+
+
+def spoken(db: sqlite3.Connection, seq: int, turn: int, *kinds: str) -> list[Event]:
+    """The events of these kinds that a turn has brought so far."""
+    found = db.execute(
+        f"""SELECT number, at, kind, data FROM events WHERE task = ?1 AND kind IN ({", ".join("?" * len(kinds))})
+               AND number >= (SELECT first_event FROM turns WHERE task = ?1 AND number = ?) ORDER BY number""",
+        (seq, *kinds, turn),
+    )
+    return [rows.event(row) for row in found]
+
+
+def said(db: sqlite3.Connection, seq: int, turn: int, call_id: str | None = None) -> tuple[str, int | None]:
+    """What came out of a turn, or of one call of it, and when the last of it came."""
+    events = spoken(db, seq, turn, "content")
+    if call_id is not None:
+        events = [event for event in events if event.data.get("callId") == call_id]
+    return "".join(event.data["text"] for event in events), events[-1].at if events else None
+
+
+def _thoughts(db: sqlite3.Connection, seq: int, turn: int) -> str | None:
+    thoughts = [event.data for event in spoken(db, seq, turn, "thought")]
+    return rows.dumps(thoughts) if thoughts else None
+
+
+def secrets_of(db: sqlite3.Connection, seq: int, turn: int) -> dict[str, SecretSource]:
+    """The names of a turn's secrets and how each value comes."""
+    found = db.execute("SELECT name, source FROM secret_names WHERE task = ? AND turn = ? ORDER BY name", (seq, turn))
+    return {row["name"]: row["source"] for row in found}

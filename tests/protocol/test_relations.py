@@ -1,0 +1,172 @@
+"""What tasks are to each other: dependencies, sub-tasks, lists and their graphs."""
+
+from pathlib import Path
+
+from tests import servers
+from tests.servers import Host
+
+
+async def test_a_task_starts_when_what_it_depends_on_has_completed(host: Host) -> None:
+    first, call = await host.waiting("echo first")
+    second = await host.create("echo second", dependsOn=[first])
+    blocked = await host.call("get_task", id=second)
+    await host.decide(first, call, "proceed_once")
+    task = await host.until(second, "completed")
+    assert (blocked["status"], blocked["blockedReason"]) == ("blocked", "DEPENDENCIES")
+    assert blocked["blockedByTaskIds"] == blocked["dependsOn"] == [first]
+    assert task["startedAt"] >= (await host.call("get_task", id=first))["completedAt"]
+
+
+async def test_a_failure_ends_all_that_depends_on_it_and_names_it(host: Host) -> None:
+    first, call = await host.waiting("exit 3")
+    second = await host.create("true", dependsOn=[first])
+    third = await host.create("true", dependsOn=[second])
+    await host.decide(first, call, "proceed_once")
+    task = await host.until(third, "failed")
+    assert (task["errorCode"], first in task["error"]) == ("DEPENDENCY_FAILED", True)
+
+
+async def test_a_task_may_go_on_without_what_has_failed(host: Host) -> None:
+    first, call = await host.waiting("exit 3")
+    second = await host.create("echo anyway", dependsOn=[first], onDependencyFailure="continue")
+    await host.decide(first, call, "proceed_once")
+    assert (await host.until(second, "completed", "failed"))["result"] == "anyway\n"
+
+
+async def test_waiting_for_something_that_has_failed_is_refused(host: Host) -> None:
+    failed = await host.done("exit 1")
+    error = await host.fail("create_task", message="true", dependsOn=[failed["id"]])
+    assert (error["code"], error["field"], error["id"]) == ("DEPENDENCY_FAILED", "dependsOn", failed["id"])
+
+
+async def test_a_cycle_is_refused_and_shown(host: Host) -> None:
+    first = await host.create("one", agentId="none")
+    second = await host.create("two", agentId="none", dependsOn=[first])
+    error = await host.fail("update_task", id=first, dependsOn=[second])
+    assert (error["code"], error["cycle"]) == ("DEPENDENCY_CYCLE", [first, second, first])
+
+
+async def test_dependencies_can_be_changed_before_the_start(host: Host) -> None:
+    first = await host.create("one", agentId="none")
+    second = await host.create("echo two", dependsOn=[first])
+    await host.call("update_task", id=second, dependsOn=[])
+    assert (await host.until(second, "completed"))["result"] == "two\n"
+
+
+async def test_a_record_cannot_be_reported_done_before_what_it_waits_for(host: Host) -> None:
+    first = await host.create("one", agentId="none")
+    second = await host.create("two", agentId="none", dependsOn=[first])
+    error = await host.fail("update_task", id=second, status="completed")
+    assert (error["code"], error["blockedByTaskIds"]) == ("CONFLICT", [first])
+
+
+async def test_a_task_that_others_depend_on_is_deleted_only_with_them(host: Host) -> None:
+    first = await host.create("one", agentId="none")
+    second = await host.create("two", agentId="none", dependsOn=[first])
+    error = await host.fail("delete_task", id=first)
+    deleted = await host.call("delete_task", id=first, cascade=True)
+    assert (error["code"], error["dependents"]) == ("TASK_HAS_DEPENDENTS", [second])
+    assert (set(deleted["deletedTaskIds"]), deleted["deletedCount"]) == ({first, second}, 2)
+    assert (await host.fail("get_task", id=second))["code"] == "NOT_FOUND"
+
+
+async def test_a_sub_task_names_its_parent_and_its_moves_are_events_there(host: Host) -> None:
+    parent = await host.create("all of it", agentId="none")
+    child = await host.done("true", parentTaskId=parent, triggeringAgentId="a-1")
+    shown = await host.call("get_task", id=parent, include=["events", "graph"])
+    told = [event["data"] for event in shown["events"] if event["type"] == "subtask"]
+    assert (child["parentTaskId"], child["triggeringAgentId"]) == (parent, "a-1")
+    assert [event["status"] for event in told] == ["pending", "running", "completed"]
+    assert {event["taskId"] for event in told} == {child["id"]}
+    assert [task["id"] for task in shown["graph"]["subtasks"]] == [child["id"]]
+
+
+async def test_a_cancelled_task_takes_its_sub_tasks_with_it(host: Host) -> None:
+    parent = await host.create("all of it", agentId="none")
+    child = await host.create("sleep 1000", parentTaskId=parent)
+    await host.until(child, "running")
+    await host.call("cancel_task", id=parent)
+    assert (await host.call("get_task", id=child))["status"] == "cancelled"
+    error = await host.fail("create_task", message="true", parentTaskId=parent)
+    assert (error["code"], error["field"]) == ("CONFLICT", "parentTaskId")
+
+
+async def test_a_deleted_task_takes_its_sub_tasks_with_it(host: Host) -> None:
+    parent = await host.create("all of it", agentId="none")
+    child = await host.create("sleep 1000", parentTaskId=parent)
+    await host.until(child, "running")
+    deleted = await host.call("delete_task", id=parent)
+    assert set(deleted["deletedTaskIds"]) == {parent, child}
+
+
+async def test_sub_tasks_go_only_as_deep_and_are_only_as_many_as_the_operator_allows(own_home: Path) -> None:
+    async with servers.host(own_home, REMIT_SUBTASKS__DEPTH="2", REMIT_SUBTASKS__COUNT="3") as host:
+        root = await host.create("root", agentId="none")
+        child = await host.create("child", agentId="none", parentTaskId=root)
+        grandchild = await host.create("grandchild", agentId="none", parentTaskId=child)
+        too_deep = await host.fail("create_task", message="x", agentId="none", parentTaskId=grandchild)
+        await host.create("another", agentId="none", parentTaskId=child)
+        too_many = await host.fail("create_task", message="x", agentId="none", parentTaskId=root)
+    assert [(error["code"], error["field"], error["most"]) for error in (too_deep, too_many)] == [
+        ("LIMIT_EXCEEDED", "parentTaskId", 2),
+        ("LIMIT_EXCEEDED", "parentTaskId", 3),
+    ]
+
+
+async def test_the_graph_of_a_list_has_roots_leaves_and_both_directions(host: Host) -> None:
+    first = await host.create("one", agentId="none", taskListId="graph-1", title="One")
+    second = await host.create("two", agentId="none", taskListId="graph-1", dependsOn=[first])
+    alone = await host.create("three", agentId="none", taskListId="graph-1")
+    graph = await host.call("get_task_graph", taskListId="graph-1")
+    assert (graph["taskListId"], graph["taskCount"], graph["hasMore"]) == ("graph-1", 3, False)
+    assert (graph["roots"], graph["leaves"]) == ([first, alone], [second, alone])
+    assert graph["graph"][first] == {
+        "summary": {"title": "One", "status": "pending"},
+        "dependsOn": [],
+        "dependents": [second],
+    }
+
+
+async def test_a_list_nobody_has_named_has_an_empty_graph(host: Host) -> None:
+    graph = await host.call("get_task_graph", taskListId="graph-none")
+    assert (graph["taskCount"], graph["roots"], graph["graph"]) == (0, [], {})
+
+
+async def test_a_task_pauses_after_its_calls_and_goes_on_when_asked(host: Host) -> None:
+    task_id = await host.create("$ echo 1\n$ echo 2\n$ echo 3", maxCalls=1)
+    paused = await host.until(task_id, "paused")
+    refused = await host.fail("send_message", id=task_id, message="and more")
+    await host.call("send_message", id=task_id)
+    again = await host.until(task_id, "paused")
+    await host.call("update_task", id=task_id, maxCalls=9)
+    task = await host.until(task_id, "completed")
+    assert (paused["output"]["content"], again["output"]["content"]) == ("1\n", "1\n2\n")
+    assert (refused["code"], task["result"], task["maxCalls"]) == ("CONFLICT", "1\n2\n3\n", 9)
+
+
+async def test_tasks_of_one_conversation_share_its_messages(host: Host) -> None:
+    first = await host.done("echo one")
+    hidden = await host.done("echo hidden", conversationId=first["conversationId"], showInHistory=False)
+    second = await host.done("echo two", conversationId=first["conversationId"])
+    shown = await host.call("get_task", id=second["id"], include=["messages"])
+    assert [message["content"] for message in shown["messages"]] == ["echo one", "one\n", "echo two", "two\n"]
+    assert [message.get("taskId") for message in shown["messages"]] == [first["id"], first["id"], None, None]
+    assert (shown["messageCount"], hidden["messageCount"]) == (4, 2)
+    assert shown["conversationId"] == first["conversationId"]
+    assert shown["sessionId"] != first["sessionId"]
+
+
+async def test_a_conversation_that_is_not_there_cannot_be_joined(host: Host) -> None:
+    error = await host.fail("create_task", message="true", conversationId="nowhere")
+    assert (error["code"], error["field"]) == ("NOT_FOUND", "conversationId")
+
+
+async def test_dependants_are_freed_after_a_restart_too(own_home: Path) -> None:
+    async with servers.host(own_home) as host:
+        first = await host.create("one", agentId="none")
+        second = await host.create("echo two", dependsOn=[first])
+        await host.call("get_task", id=second)
+    servers.kill(own_home)
+    async with servers.host(own_home) as host:
+        await host.call("update_task", id=first, status="completed")
+        assert (await host.until(second, "completed"))["result"] == "two\n"
