@@ -195,6 +195,8 @@ def _tallied(db: sqlite3.Connection, principal: Principal, wanted: Filter, equal
 
 def _rows(db: sqlite3.Connection, seqs: Sequence[int]) -> list[Row]:
     """The tasks themselves, in the order of `seqs`."""
+    if not seqs:
+        return []
     marks = ", ".join("?" * len(seqs))
     found = db.execute(f"SELECT {rows.ROW_COLUMNS} FROM {rows.TASKS} WHERE t.seq IN ({marks})", tuple(seqs))
     known = {row["seq"]: rows.summary(row) for row in found}

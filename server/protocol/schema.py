@@ -7,7 +7,7 @@ from pydantic import BaseModel, TypeAdapter
 
 def request_schema(model: type[BaseModel]) -> dict[str, Any]:
     """The input schema of a tool. Null is accepted for every optional field, but not advertised."""
-    schema: dict[str, Any] = _slim(model.model_json_schema(by_alias=True))
+    schema: dict[str, Any] = _slim(_without_null(model.model_json_schema(by_alias=True)))
     schema.pop("description", None)  # the tool's own says it
     return schema
 
@@ -16,6 +16,20 @@ def answer_schema(view: Any) -> dict[str, Any]:
     """The output schema of a tool."""
     schema: dict[str, Any] = _slim(TypeAdapter(view).json_schema(mode="serialization"), drop_descriptions=True)
     return schema
+
+
+def _without_null(node: Any) -> Any:
+    """The schema of what is worth sending: a field that may be null may as well be left out."""
+    if isinstance(node, list):
+        return [_without_null(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    plain = {name: _without_null(value) for name, value in node.items()}
+    kinds = [kind for kind in plain.get("anyOf", []) if kind != {"type": "null"}]
+    if len(kinds) != 1:
+        return plain
+    del plain["anyOf"]
+    return kinds[0] | plain
 
 
 def _slim(node: Any, *, drop_descriptions: bool = False) -> Any:

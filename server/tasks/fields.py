@@ -80,11 +80,12 @@ ToDate = Annotated[int, BeforeValidator(_last_moment), _DATE_SCHEMA]
 Metadata = Annotated[dict[str, Any], AfterValidator(_metadata_fits)]
 Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=255)]
 Value = Annotated[str, AfterValidator(_no_nul)]
-Id = Annotated[str, Field(min_length=1, max_length=64)]
-Label = Annotated[str, AfterValidator(_no_nul), Field(min_length=1, max_length=255)]
+_PLAIN = WithJsonSchema({"type": "string"})  # how long an id may be is nothing a model need read
+Id = Annotated[str, Field(min_length=1, max_length=64), _PLAIN]
+Label = Annotated[str, AfterValidator(_no_nul), Field(min_length=1, max_length=255), _PLAIN]
 """A name somebody else chose: of a list, or of an agent that is none of this server's."""
 
-Cleared = Annotated[str, AfterValidator(_no_nul), Field(max_length=255)]
+Cleared = Annotated[str, AfterValidator(_no_nul), Field(max_length=255), _PLAIN]
 """A label that an empty text takes away."""
 
 StatusWord = Literal[

@@ -16,8 +16,11 @@ from storage.records import Principal, Row
 ORGANIZATION = "local"
 """A server has one: the user of this machine."""
 
+PAGE_BYTES = 25_000
+"""What the rows of a page of up to fifty may take, in UTF-8: hosts take that without cutting."""
+
 ROW_BYTES = 500
-"""What a row may take on average, in UTF-8: fifty of them are 25 KB, which hosts take without cutting."""
+"""What a row of a longer page may take on average."""
 
 _WIDTHS = (64, 40, 24)
 """Bytes of each text in a row, tried one after the other."""
@@ -147,7 +150,7 @@ def _without(view: RowView, name: str) -> RowView:
 
 def _fits(views: list[RowView]) -> bool:
     size = len(json.dumps(views, ensure_ascii=False, separators=(",", ":")).encode())
-    return size <= ROW_BYTES * len(views)
+    return size <= max(PAGE_BYTES, ROW_BYTES * len(views))
 
 
 def _row(page: Page, task: Row, width: int) -> RowView:

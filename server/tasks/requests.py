@@ -51,7 +51,7 @@ _COLUMNS = {
 
 
 class File(Request):
-    """A file for the task's uploads/ folder, by its content or by where it lies."""
+    """A file, by its content or by where it lies."""
 
     path: str = Field(description="name beneath uploads/")
     content: str | None = None
@@ -88,7 +88,7 @@ class LowerLimits(Request):
 
 
 class Guarantees(Request):
-    """What the sandbox must hold, or the task is refused."""
+    """What the sandbox must hold."""
 
     tier: Literal["namespaces"] | None = None
     network: Literal["none"] | None = None
@@ -118,7 +118,7 @@ class CreateTask(Request):
     secret_names: list[Name] = Field(default_factory=list, description="secrets the operator configured")
     files: list[File] = Field(default_factory=list, max_length=20, description="for the uploads/ folder")
     timeout_seconds: int | None = Field(None, ge=1, le=7 * 24 * 3600, description="work time, without waits")
-    max_calls: int | None = Field(None, ge=1, le=2**31, description="pauses after so many tool calls")
+    max_calls: int | None = Field(None, ge=1, le=1_000_000, description="pauses after so many tool calls")
     limits: LowerLimits | None = Field(None, description="lower than the operator's")
     require: Guarantees | None = Field(None, description="refuse the task unless its sandbox holds this")
     allow_hooks: StrictBool = Field(
@@ -269,7 +269,7 @@ class UpdateTask(Request):
     progress_message: str | None = Field(None, max_length=1000)
     internal_status: Cleared | None = None
     metadata: Metadata | None = Field(None, description="replaces the whole")
-    max_calls: int | None = Field(None, ge=1, le=2**31)
+    max_calls: int | None = Field(None, ge=1, le=1_000_000)
     status: ReportedWord | None = Field(None, description='only agentId "none"')
     result: str | None = Field(None, max_length=MAX_MESSAGE, description="of a completed one")
     error: str | None = Field(None, max_length=MAX_DESCRIPTION, description="of a failed one")

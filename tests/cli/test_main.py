@@ -34,7 +34,7 @@ def test_the_version_is_told(remit: CommandLine) -> None:
 
 def test_the_help_names_every_command(remit: CommandLine) -> None:
     commands = set(re.findall(r"^    (\w+)  ", remit("--help").stdout, re.MULTILINE))
-    tasks = "run send watch list show agents cancel delete approve reject grants revoke"
+    tasks = "run send watch list show agents update graph cancel delete approve reject grants revoke"
     assert commands == {*tasks.split(), "demo", "doctor", "server"}
 
 
