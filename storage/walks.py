@@ -148,9 +148,15 @@ def merged(
 
     Behind the place where one walk has given up, the others' tasks are not in order any more: they are left out.
     """
-    found = sorted((position for walk in walks for position in walk.found(db, most, after)), reverse=True)[:most]
-    given_up = [stop for walk in walks if (stop := walk.stopped(db, after))]
-    frontier = max(given_up, default=None)
+    found: list[Position] = []
+    frontier = None
+    for walk in walks:
+        ahead = walk.found(db, most, after)
+        found += ahead
+        # One that has brought as many as are asked for has not given up before them.
+        if len(ahead) < most and (stop := walk.stopped(db, after)):
+            frontier = max(frontier, stop) if frontier else stop
+    found = sorted(found, reverse=True)[:most]
     if frontier is None or (len(found) == most and found[-1] >= frontier):
         return found, None
     return [position for position in found if position >= frontier], frontier

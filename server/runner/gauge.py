@@ -1,7 +1,10 @@
 """How much a workspace holds."""
 
+import logging
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, Popen
+
+_log = logging.getLogger(__name__)
 
 FIRST_SECONDS = 2.0  # most commands have ended by then, and are never measured
 PAUSE_SECONDS = 5.0  # at least, between two measurements
@@ -42,7 +45,11 @@ class Gauge:
     def _begin(self, now: float) -> None:
         self._begun = now
         argv = ("nice", "du", "-s", "--block-size=1", "--", str(self._folder))
-        self._du = Popen(argv, stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL, env={"PATH": "/usr/bin:/bin"}, cwd="/")
+        try:
+            self._du = Popen(argv, stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL, env={"PATH": "/usr/bin:/bin"}, cwd="/")
+        except OSError as error:  # too many processes, or a machine without these programs: the other limits go on
+            _log.warning("the size of a workspace cannot be measured: %s", error)
+            self._due = now + PAUSE_SECONDS
 
 
 def _bytes(du: Popen[bytes]) -> int:

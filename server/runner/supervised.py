@@ -1,12 +1,13 @@
 """The tiers without namespaces: the launcher beneath a supervisor, with Landlock or with nothing."""
 
+import logging
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from socket import AF_INET, AF_INET6
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 from typing import ClassVar, Literal
 
 import anyio
@@ -19,6 +20,9 @@ from server.runner.limits import UNCOUNTED
 from server.runner.network.gateway import NAMES_GAP, Gateway
 from server.runner.plan import Confinement
 from server.runner.policy import SandboxPolicy
+from server.runner.removal import delete_tree
+
+_log = logging.getLogger(__name__)
 
 _SUPERVISOR = Path(__file__).with_name("supervisor.py")
 
@@ -142,15 +146,23 @@ def find_landlock(interpreter: Interpreter) -> Landlock:
 @asynccontextmanager
 async def _private_folders() -> AsyncIterator[tuple[Path, Path]]:
     """A home and a temporary folder, as long as the command lives."""
-    folder = TemporaryDirectory(prefix="remit-", ignore_cleanup_errors=True)
-    home, temporary = (Path(folder.name, name) for name in ("home", "tmp"))
+    folder = Path(mkdtemp(prefix="remit-"))
+    home, temporary = (folder / name for name in ("home", "tmp"))
     try:
-        os.mkdir(home)
-        os.mkdir(temporary)
+        home.mkdir()
+        temporary.mkdir()
         yield home, temporary
     finally:
         with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(folder.cleanup)
+            await anyio.to_thread.run_sync(_clear_away, folder)
+
+
+def _clear_away(folder: Path) -> None:
+    """What cannot be deleted is left and told of: how the command ended is not changed by it."""
+    try:
+        delete_tree(folder)
+    except OSError as error:
+        _log.warning("the private folder %s of a command is left: %s", folder, error)
 
 
 @contextmanager

@@ -37,9 +37,14 @@ def main() -> None:
 
 
 def clear_away(folder: str) -> None:
-    import shutil  # which takes longer to import than all the rest, and is rarely needed
+    from pathlib import Path  # which takes longer to import than all the rest, and is rarely needed
 
-    shutil.rmtree(folder, ignore_errors=True)
+    from server.runner.removal import delete_tree
+
+    try:
+        delete_tree(Path(folder))
+    except OSError as error:
+        print(f"the private folder of a command is left: {error}", file=sys.stderr)
 
 
 def watch(child: int) -> int | None:
