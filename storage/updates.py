@@ -40,8 +40,9 @@ def _set_columns(db: sqlite3.Connection, task: sqlite3.Row, wanted: Update, at: 
     db.execute(
         f"UPDATE tasks SET updated_at = :at{assignments} WHERE seq = :seq", {**values, "at": at, "seq": task["seq"]}
     )
-    told = {_TOLD[name]: value for name, value in values.items() if name in _TOLD}
-    log(db, task["seq"], "status", {"status": task["status"], **told}, at)
+    if values:
+        told = {_TOLD[name]: value for name, value in values.items() if name in _TOLD}
+        log(db, task["seq"], "status", {"status": task["status"], **told}, at)
 
 
 def _set_budget(db: sqlite3.Connection, task: sqlite3.Row, max_calls: int, at: int) -> None:

@@ -1,0 +1,35 @@
+"""A file of an earlier schema is brought up to date with all that is in it."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from storage.filters import Filter
+from storage.migrations import MIGRATIONS
+from storage.states import Status
+from storage.store import open_store
+from tests.storage.samples import ANN, new_task
+
+TASK = """
+INSERT INTO principals VALUES ('ann', 'Ann', 1);
+INSERT INTO conversations VALUES ('c', 'ann', 1);
+INSERT INTO sessions VALUES ('s', 'c', 1, 2);
+INSERT INTO tasks (id, principal, conversation, session, agent, status, title, message, show_in_history, auto_execute,
+    timeout_seconds, message_count, request_digest, queued_at, created_at, updated_at, last_activity_at)
+    VALUES ('old', 'ann', 'c', 's', 'shell', 'completed', 'of old', 'echo earlier', 1, 1, 60, 2, 'd', 1, 1, 1, 1);
+INSERT INTO turns (task, number, message, first_event, content, status, created_at, ended_at)
+    VALUES (1, 1, 'echo earlier', 1, 'earlier', 'completed', 1, 1);
+"""
+
+
+async def test_tasks_of_the_first_schema_are_counted_found_and_shown(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "remit.db", isolation_level=None)) as db:
+        db.executescript(f"BEGIN;{MIGRATIONS[0]};{TASK};PRAGMA user_version = 1;COMMIT")
+    async with open_store(tmp_path / "remit.db") as store:
+        done = Filter(statuses=frozenset({Status.COMPLETED}), agent="shell")
+        assert (await store.find(ANN, done, 10)).total == 1
+        (row,) = (await store.find(ANN, Filter(words=("earlier",)), 10)).tasks
+        assert (row.id, row.result, row.message_count) == ("old", "earlier", 2)
+        await store.create_task(ANN, new_task(depends_on=["old"]))
+        assert (await store.find(ANN, Filter(), 10)).total == 2
+        assert await store.claim_run("owner")

@@ -1,0 +1,79 @@
+"""The end of a task, told to those that wait for it."""
+
+from pathlib import Path
+
+import pytest
+
+from storage import propagation
+from storage.records import Update
+from storage.states import Status
+from storage.store import Store, open_store
+from tests.storage.samples import ANN, new_task
+
+
+async def record(store: Store, *depends_on: str, **changes: object) -> str:
+    new = new_task(agent="none", depends_on=list(depends_on), **changes)
+    await store.create_task(ANN, new)
+    return new.id
+
+
+async def report(store: Store, task_id: str, status: Status) -> None:
+    await store.update(ANN, task_id, Update(columns={}, status=status))
+
+
+async def statuses(store: Store, ids: list[str]) -> set[Status]:
+    return {(await store.task(ANN, task_id)).status for task_id in ids}
+
+
+@pytest.mark.parametrize(("ended", "told"), [(Status.COMPLETED, Status.PENDING), (Status.FAILED, Status.FAILED)])
+async def test_a_crash_in_the_middle_forgets_no_dependant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ended: Status, told: Status
+) -> None:
+    monkeypatch.setattr(propagation, "CHUNK", 3)
+    async with open_store(tmp_path / "remit.db") as store:
+        first = await record(store)
+        waiting = [await record(store, first) for _ in range(8)]
+        await report(store, first, ended)
+        assert await statuses(store, waiting) == {told, Status.BLOCKED}
+    async with open_store(tmp_path / "remit.db") as store:
+        while await store.propagate():
+            pass
+        assert await statuses(store, waiting) == {told}
+
+
+async def test_every_task_of_a_chain_names_the_first_that_failed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(propagation, "CHUNK", 2)
+    first = await record(store)
+    chain = [first]
+    for _ in range(6):
+        chain.append(await record(store, chain[-1]))
+    await report(store, first, Status.FAILED)
+    while await store.propagate():
+        pass
+    ends = [await store.task(ANN, task_id) for task_id in chain[1:]]
+    assert {(task.status, task.error_code) for task in ends} == {(Status.FAILED, "DEPENDENCY_FAILED")}
+    assert all(first in (task.error or "") for task in ends)
+
+
+async def test_what_was_satisfied_once_stays_so(store: Store) -> None:
+    first, other = await record(store), await record(store)
+    second = await record(store, first, other)
+    await report(store, first, Status.COMPLETED)
+    snapshot = await store.snapshot(ANN, second)
+    assert (snapshot.task.status, snapshot.blocked_by) == (Status.BLOCKED, [other])
+    await report(store, other, Status.COMPLETED)
+    assert (await store.task(ANN, second)).status is Status.PENDING
+
+
+async def test_one_of_several_failures_ends_a_task_once(store: Store) -> None:
+    first, other = await record(store), await record(store)
+    second = await record(store, first, other)
+    await report(store, first, Status.CANCELLED)
+    await report(store, other, Status.FAILED)
+    task = await store.task(ANN, second)
+    assert (task.status, task.error) == (Status.FAILED, f"the task depends on {first}, which was cancelled")
+
+
+async def test_nobody_is_told_by_a_task_that_nobody_waits_for(store: Store) -> None:
+    await report(store, await record(store), Status.COMPLETED)
+    assert not await store.propagate()
