@@ -51,8 +51,8 @@ def failed_already(task_id: str, status: str) -> RemitError:
     how = "was cancelled" if status == Status.CANCELLED else "has failed"
     return RemitError(
         Code.DEPENDENCY_FAILED,
-        f"dependsOn: the task {task_id} {how}; leave it out, send it a message to try again, or say "
-        'onDependencyFailure "continue"',
+        f"dependsOn: the task {task_id} {how}; send it a message to try again, or leave it out (update_task changes "
+        "dependsOn)",
         field="dependsOn",
         id=task_id,
     )
@@ -68,16 +68,16 @@ def insert_dependencies(db: sqlite3.Connection, seq: int, dependencies: Sequence
 def replace_dependencies(
     db: sqlite3.Connection, principal: Principal, task: sqlite3.Row, ids: Sequence[str], at: int
 ) -> None:
-    """Have a task that has not begun wait for these others and no more. What was satisfied once stays so.
+    """Have a task that is not at work wait for these others and no more. What was satisfied once stays so.
 
-    Raises RemitError: CONFLICT for a task that has begun, DEPENDENCY_CYCLE that shows the cycle, and what
+    Raises RemitError: CONFLICT for a task that is at work, DEPENDENCY_CYCLE that shows the cycle, and what
     `find_dependencies` raises.
     """
     status = Status(task["status"])
-    if status is not Status.PENDING and task["blocked_reason"] != DEPENDENCIES:
+    if status not in {Status.PENDING, *ENDED} and task["blocked_reason"] != DEPENDENCIES:
         raise RemitError(
             Code.CONFLICT,
-            f"dependsOn: the task is {status}; what it waits for can be changed only before it starts",
+            f"dependsOn: the task is {status}; what it waits for can be changed before it starts and after its end",
             field="dependsOn",
             status=status,
         )

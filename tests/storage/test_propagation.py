@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from server.errors import Code, RemitError
 from storage import propagation
 from storage.records import Update
 from storage.states import Status
 from storage.store import Store, open_store
-from tests.storage.samples import ANN, new_task
+from tests.storage.samples import ANN, new_task, new_turn
 
 
 async def record(store: Store, *depends_on: str, **changes: object) -> str:
@@ -77,3 +78,14 @@ async def test_one_of_several_failures_ends_a_task_once(store: Store) -> None:
 async def test_nobody_is_told_by_a_task_that_nobody_waits_for(store: Store) -> None:
     await report(store, await record(store), Status.COMPLETED)
     assert not await store.propagate()
+
+
+async def test_a_task_that_has_failed_goes_on_once_it_does_not_wait_for_the_failure_any_more(store: Store) -> None:
+    first = await record(store)
+    second = await record(store, first)
+    await report(store, first, Status.FAILED)
+    with pytest.raises(RemitError) as caught:
+        await store.open_turn(ANN, second, new_turn())
+    await store.update(ANN, second, Update(columns={}, depends_on=[]))
+    task = await store.open_turn(ANN, second, new_turn())
+    assert (caught.value.code, task.status) == (Code.DEPENDENCY_FAILED, Status.PENDING)
