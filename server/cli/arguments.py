@@ -140,6 +140,9 @@ def _add_overview(commands: _Commands) -> None:
         metavar="STATUS",
         help=f"only these: {', '.join(Status)}",
     )
+    listing.add_argument("--list", metavar="NAME", help="only those of this list")
+    listing.add_argument("--assigned", metavar="AGENT", help="only those that this one works on")
+    listing.add_argument("--query", metavar="WORDS", help="only those with these words in title or message")
     listing.add_argument("--limit", type=int, default=50, help="how many, up to 100 (50)")
     listing.add_argument("--offset", type=int, default=0, help="how many to skip")
     show = commands.add("show", overview.show, "show a task in full")

@@ -34,7 +34,13 @@ def tasks(arguments: Namespace) -> int:
     """`remit list`: a page of tasks, most recently active first."""
     with open_client() as client:
         page: PageView = client.call(
-            "list_tasks", limit=arguments.limit, offset=arguments.offset, status=arguments.status or None
+            "list_tasks",
+            limit=arguments.limit,
+            offset=arguments.offset,
+            status=arguments.status or None,
+            taskListId=arguments.list,
+            assignedAgentId=arguments.assigned,
+            query=arguments.query,
         )
     print_answer(arguments, page, _table(page))
     return 0
@@ -91,7 +97,8 @@ def _table(page: PageView) -> Iterator[str]:
     for row in page["tasks"]:
         yield _row(screen, row)
     if page["hasMore"]:
-        yield f"… {page['total']} in all; more with --offset {page['offset'] + page['count']}"
+        total = f"{page['total']}{' or more' if page.get('totalIsCapped') else ''}"
+        yield f"… {total} in all; more with --offset {page['offset'] + page['count']}"
 
 
 def _row(screen: Screen, row: RowView) -> str:

@@ -55,3 +55,15 @@ def test_a_task_that_others_wait_for_is_deleted_with_cascade(remit: CommandLine)
     refused = remit("delete", first)
     assert (refused.returncode, "cascade" in refused.stderr) == (1, True)
     assert remit("delete", "--cascade", first).stdout == f"deleted {second}\ndeleted {first}\n"
+
+
+def test_a_list_can_be_narrowed_to_one_list_one_worker_and_to_words(remit: CommandLine) -> None:
+    first = remit.detached("--agent", "none", "--list", "w4", "paint the fence")
+    second = remit.detached("--agent", "none", "--list", "w4", "mow the lawn")
+    remit("update", second, "--assigned", "gardener")
+    for options, expected in (
+        (("--list", "w4"), [second, first]),
+        (("--list", "w4", "--assigned", "gardener"), [second]),
+        (("--list", "w4", "--query", "FENCE"), [first]),
+    ):
+        assert [task["id"] for task in remit.json("list", *options)["tasks"]] == expected
