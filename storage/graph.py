@@ -4,7 +4,8 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Sequence
 
-from storage.records import Graph, Neighbour, Neighbours, Node, Principal
+from storage.kinship import Graph, Neighbour, Neighbours, Node
+from storage.records import Principal
 from storage.states import Status
 
 MOST_TASKS = 20_000

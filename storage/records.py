@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from storage.kinship import Neighbours
 from storage.states import CallStatus, Status
 
 SecretSource = Literal["literal", "named"]
@@ -356,46 +357,6 @@ class Grant:
     granted_by: str
     created_at: int
     expires_at: int
-
-
-@dataclass(frozen=True, slots=True)
-class Neighbour:
-    """A task as another one's surroundings show it."""
-
-    id: str
-    status: Status
-    title: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Neighbours:
-    """What a task depends on, what depends on it, and its sub-tasks."""
-
-    depends_on: list[Neighbour]
-    dependents: list[Neighbour]
-    subtasks: list[Neighbour]
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """One task of a list's graph, with the ids of both sides."""
-
-    task: Neighbour
-    depends_on: list[str]
-    dependents: list[str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Graph:
-    """How the tasks of a list depend on each other: a page of nodes, and as many roots and leaves."""
-
-    task_count: int
-    capped: bool
-    root_count: int
-    leaf_count: int
-    roots: list[str]
-    leaves: list[str]
-    nodes: list[Node]
 
 
 @dataclass(frozen=True, slots=True)

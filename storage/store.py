@@ -17,6 +17,7 @@ from storage import graph as graphs
 from storage.database import Database
 from storage.events import EventLog
 from storage.filters import Filter, Page, Position
+from storage.kinship import Graph
 from storage.records import (
     Call,
     CallResult,
@@ -26,7 +27,6 @@ from storage.records import (
     Decided,
     Decision,
     Grant,
-    Graph,
     Leftover,
     NewCall,
     NewEvent,

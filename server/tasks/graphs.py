@@ -3,7 +3,7 @@
 from server.tasks.requests import GetTaskGraph
 from server.tasks.text import start
 from server.tasks.views import GraphView, NeighboursView, NeighbourView, NodeView
-from storage.records import Graph, Neighbour, Neighbours, Node
+from storage.kinship import Graph, Neighbour, Neighbours, Node
 
 
 def graph(graph: Graph, request: GetTaskGraph) -> GraphView:
