@@ -29,10 +29,19 @@ class Attendance:
         self._exceeded: str | None = None
 
     async def until_end(self, output: Callable[[bytes], Awaitable[None]]) -> Exit:
+        """Take the command's output, until its end."""
         with closing(self._gauge):
             while chunk := await self._looking(self._process.receive):
                 await output(chunk)
-            status = await self._looking(self._process.wait)
+            return self.exit(await self._looking(self._process.wait))
+
+    async def watch(self) -> None:
+        """See to the limits alone, until cancelled; the output is for somebody else to take."""
+        with closing(self._gauge):
+            await self._looking(anyio.sleep_forever)
+
+    def exit(self, status: int) -> Exit:
+        """What the end with this status means."""
         limit = self._exceeded or explained(status, self._limits)
         return Exit(status=status, seconds=anyio.current_time() - self._start, limit=limit)
 

@@ -1,6 +1,6 @@
 """What the launcher is told: the command, its limits and its confinement, as the records it reads."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,14 +29,20 @@ class Confinement:
     """Where the command finds its proxy, if it may reach hosts by name."""
 
 
-def encode(command: Command, policy: SandboxPolicy, confinement: Confinement) -> bytes:
-    """Write the plan: records `kind value`, each closed by a NUL, then `end`."""
+def encode(
+    command: Command, policy: SandboxPolicy, confinement: Confinement, descriptors: Mapping[int, int] | None = None
+) -> bytes:
+    """Write the plan: records `kind value`, each closed by a NUL, then `end`.
+
+    `descriptors` are those that the launcher inherits, each with its place in the command.
+    """
     records = [
         ("folder", str(policy.workspace)),
         *_environment(command, confinement),
         *(("arg", argument) for argument in command.argv),
         *_limits(policy.limits, confinement.neighbours),
         *_confinement(confinement),
+        *(("descriptor", f"{given} {place}") for given, place in (descriptors or {}).items()),
     ]
     return b"".join(f"{kind} {value}\0".encode(errors="surrogateescape") for kind, value in records) + b"end\0"
 

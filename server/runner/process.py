@@ -1,7 +1,7 @@
 """A process of ours, from the first line it says to the last process beneath it."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -58,14 +58,14 @@ class Subprocess:
     then does not learn of the end. To be made in a thread that lives on, such as the event loop's: what is to die
     with its parent dies with the thread that started it.
 
-    A `supervised` process is not bubblewrap; it ends its own tree when its stdin ends. Raises OSError if it cannot be
-    started.
+    A `supervised` process is not bubblewrap; it ends its own tree when its stdin ends. `inherited` are descriptors that
+    it finds under the same numbers. Raises OSError if it cannot be started.
     """
 
-    def __init__(self, argv: Sequence[str], *, supervised: bool) -> None:
+    def __init__(self, argv: Sequence[str], *, supervised: bool, inherited: Collection[int] = ()) -> None:
         self._stdin, its_stdin = socketpair()
         try:
-            self._popen = _start(argv, its_stdin.fileno())
+            self._popen = _start(argv, its_stdin.fileno(), inherited)
         except OSError:
             self._stdin.close()
             raise
@@ -81,6 +81,7 @@ class Subprocess:
         self._init_pid = 0
         self._ahead = b""
         self._has_spoken = False
+        self._waiting = anyio.Lock()
 
     async def __aenter__(self) -> Self:
         return self
@@ -157,9 +158,10 @@ class Subprocess:
 
     async def wait(self) -> int:
         """Wait for its end and its namespace's; its status, or 128 + N if signal N ended it."""
-        await anyio.wait_readable(self._ended)
-        if self._init is not None:
-            await anyio.wait_readable(self._init)
+        async with self._waiting:  # several may wait, but only one for each descriptor
+            await anyio.wait_readable(self._ended)
+            if self._init is not None:
+                await anyio.wait_readable(self._init)
         code = self._popen.wait()
         return 128 - code if code < 0 else code
 
@@ -218,8 +220,8 @@ def _await_end(process: int) -> None:
         raise TimeoutError("a process left by a dead server cannot be killed")
 
 
-def _start(argv: Sequence[str], stdin: int) -> Popen[bytes]:
-    """Start it with nothing of ours: not our environment, not our folder, not our session."""
+def _start(argv: Sequence[str], stdin: int, inherited: Collection[int]) -> Popen[bytes]:
+    """Start it with nothing else of ours: not our environment, not our folder, not our session."""
     return Popen(
         argv,
         bufsize=0,
@@ -229,4 +231,5 @@ def _start(argv: Sequence[str], stdin: int) -> Popen[bytes]:
         env={},
         cwd="/",
         start_new_session=True,
+        pass_fds=tuple(inherited),
     )

@@ -1,16 +1,19 @@
 """Commands in a sandbox: the one door to this room."""
 
 import platform
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from typing import Any, Literal, Protocol
 
+from server.beside import beside
 from server.errors import Code, RemitError
 from server.runner import canary, plan, seccomp
 from server.runner.attendance import Attendance
 from server.runner.bubblewrap import find_namespaces
+from server.runner.dialogue import Dialogue
 from server.runner.interpreter import find_interpreter
 from server.runner.network.gateway import Report
+from server.runner.piped import Piped, Pipes
 from server.runner.plan import Confinement
 from server.runner.policy import Command, Exit, SandboxPolicy
 from server.runner.process import ProcessMark, Subprocess
@@ -79,21 +82,57 @@ class Sandbox:
         a command that the kernel could not take, SANDBOX_UNAVAILABLE where the sandbox itself fails. A program that
         does not exist is no error here: it ends with 127, as in a shell.
         """
-        command.check()
-        policy.check()
-        async with self._tier.confined(policy) as confinement, self._spawned(policy, confinement) as process:
-            await self._expect("ready", process)
-            await started(process.hold())
-            await process.send(plan.encode(command, policy, confinement))
-            await self._expect("go", process)
-            async with _network(policy, confinement, process, refused):
-                return await Attendance(process, policy).until_end(output)
+        async with self._running(command, policy, started, refused) as process:
+            return await Attendance(process, policy).until_end(output)
 
     @asynccontextmanager
-    async def _spawned(self, policy: SandboxPolicy, confinement: Confinement) -> AsyncIterator[Subprocess]:
+    async def talk(
+        self,
+        command: Command,
+        policy: SandboxPolicy,
+        *,
+        started: Callable[[ProcessMark], Awaitable[None]],
+        refused: Report = _tell_nobody,
+    ) -> AsyncIterator[Dialogue]:
+        """A command to talk to, over its stdin and stdout; all else is as for `run`, which see."""
+        with Pipes.opened() as pipes:
+            async with self._running(command, policy, started, refused, pipes.descriptors) as process:
+                pipes.hand_over()
+                piped = Piped(process, pipes, Attendance(process, policy))
+                async with beside(piped.attend):
+                    yield piped
+
+    @asynccontextmanager
+    async def _running(
+        self,
+        command: Command,
+        policy: SandboxPolicy,
+        started: Callable[[ProcessMark], Awaitable[None]],
+        refused: Report,
+        descriptors: Mapping[int, int] | None = None,
+    ) -> AsyncIterator[Subprocess]:
+        """The command at work, with its network; nothing of it is left afterwards."""
+        command.check()
+        policy.check()
+        async with (
+            self._tier.confined(policy) as confinement,
+            self._spawned(policy, confinement, descriptors or {}) as process,
+        ):
+            await self._expect("ready", process)
+            await started(process.hold())
+            await process.send(plan.encode(command, policy, confinement, descriptors))
+            await self._expect("go", process)
+            async with _network(policy, confinement, process, refused):
+                yield process
+
+    @asynccontextmanager
+    async def _spawned(
+        self, policy: SandboxPolicy, confinement: Confinement, inherited: Collection[int]
+    ) -> AsyncIterator[Subprocess]:
         """The launcher on its way; nothing of it is left afterwards."""
+        argv = self._tier.argv(policy, confinement)
         try:
-            process = Subprocess(self._tier.argv(policy, confinement), supervised=self._tier.supervised)
+            process = Subprocess(argv, supervised=self._tier.supervised, inherited=inherited)
         except OSError as error:
             raise _unavailable(f"{error.filename} cannot be started: {error.strerror}") from error
         async with process:

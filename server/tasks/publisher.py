@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager, suppress
 
 import anyio
 
+from server.beside import beside
 from server.errors import RemitError
 from storage.records import NewEvent, Run
 from storage.store import Store
@@ -32,20 +33,12 @@ class Publisher:
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
         """Write while the block runs; however it ends, everything published has been written."""
-        error: Exception | None = None
         try:
-            async with anyio.create_task_group() as group:
-                group.start_soon(self._serve)
-                try:
-                    yield
-                except Exception as raised:  # carried around the group, which would wrap it
-                    error = raised
-                group.cancel_scope.cancel()
+            async with beside(self._serve):
+                yield
         finally:
             with anyio.CancelScope(shield=True):
                 await self._write()
-        if error:
-            raise error
 
     async def _serve(self) -> None:
         while True:
