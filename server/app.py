@@ -125,15 +125,10 @@ def caller(person: bool, folder: Path | None) -> Caller:
 
 
 def _agents(settings: Settings) -> dict[str, Agent]:
-    agents: dict[str, Agent] = {agent.id: agent for agent in (ShellAgent(),)}
-    if unknown := sorted(set(settings.agents) - set(agents)):
-        raise RemitError(
-            Code.VALIDATION_ERROR, f"settings: agents.{unknown[0]}: there is no such agent (known: {', '.join(agents)})"
-        )
-    for agent in settings.agents.values():
+    for agent in settings.agents.all.values():
         for host in () if isinstance(agent.network, str) else agent.network:
             HostRule.parse(host)
-    return agents
+    return {agent.id: agent for agent in (ShellAgent(),)}
 
 
 async def _end(process: ProcessMark) -> None:
@@ -149,8 +144,8 @@ async def _end(process: ProcessMark) -> None:
 async def _settle(store: Store, workspaces: Workspaces) -> None:
     """End what a dead server left running, and only then decide what becomes of its tasks."""
     for leftover in await store.leftovers():
-        if leftover.process:
-            await _end(ProcessMark(**leftover.process))
+        for process in leftover.processes:
+            await _end(ProcessMark(**process))
     settled = await store.settle()
     swept = await to_thread.run_sync(workspaces.sweep, await store.task_ids())
     if settled.interrupted or settled.resumed or settled.blocked or swept:

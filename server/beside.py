@@ -1,13 +1,14 @@
 """Work that goes on beside a block, and ends with it."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from typing import Any
 
 import anyio
 
 
 @asynccontextmanager
-async def beside(*functions: Callable[[], Awaitable[object]]) -> AsyncIterator[None]:
+async def beside(*functions: Callable[[], Coroutine[Any, Any, object]]) -> AsyncIterator[None]:
     """Run `functions` while the block runs, and cancel them at its end.
 
     What the block raises comes out as it is: a task group alone would wrap it.

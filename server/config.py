@@ -70,6 +70,7 @@ class AgentSettings(BaseModel):
     )
     readable: tuple[Path, ...] = Field((), description="further files and folders its commands may read")
     limits: LimitSettings | None = Field(None, description="its own limits, in place of those for all")
+    secrets: tuple[SecretName, ...] = Field((), description="the secrets by name that each of its tasks has")
     mcp_servers: tuple[McpName, ...] = Field((), description="the MCP servers that each of its tasks has at hand")
 
 
@@ -92,7 +93,6 @@ class AcpSettings(AgentSettings):
     env: dict[SecretName, str] = Field(
         default_factory=dict, description="variables, in which <<mcp.KEY>> stands for the task's KEY"
     )
-    secrets: tuple[SecretName, ...] = Field((), description="secrets by name that each of its tasks has, like its key")
     resume: bool | None = Field(None, description="whether it can load a session again, if it says it can")
 
 
@@ -112,10 +112,14 @@ class AgentTable(BaseModel):
         """The operator's own programs by name."""
         return dict(self.__pydantic_extra__)
 
+    @property
+    def all(self) -> dict[str, AgentSettings]:
+        """The settings of every agent by name."""
+        return {**{name: getattr(self, name) for name in type(self).model_fields}, **self.custom}
+
     def of(self, agent_id: str) -> AgentSettings:
-        """The settings of one agent; the defaults for one that has none."""
-        built_in = {name: getattr(self, name) for name in type(self).model_fields}
-        return (built_in | self.custom).get(agent_id) or AgentSettings()
+        """The settings of one agent; the defaults for one that is not there any more."""
+        return self.all.get(agent_id) or AgentSettings()
 
     @model_validator(mode="after")
     def _custom_ones_are_programs(self) -> Self:

@@ -3,7 +3,8 @@
 import sqlite3
 
 from server.errors import Code, RemitError
-from storage.records import Message, NewTask, NewTurn, Principal, Task
+from storage import rows
+from storage.records import Message, NewTask, NewTurn, Principal, Run, Task
 
 MOST_TURNS = 500
 """Turns of a conversation that are read back, the latest ones."""
@@ -40,6 +41,13 @@ def session_of(db: sqlite3.Connection, task: sqlite3.Row, new: NewTurn, at: int)
         return str(task["session"])
     _insert_session(db, new.session, task["conversation"], at, new.session_expires_at)
     return new.session
+
+
+def before(db: sqlite3.Connection, run: Run) -> list[Message]:
+    """The messages of the conversation before the run's turn, oldest first."""
+    task = db.execute(f"SELECT {rows.TASK_COLUMNS} FROM {rows.TASKS} WHERE t.seq = ?", (run.seq,)).fetchone()
+    messages = messages_of(db, rows.task(task))
+    return [message for message in messages if (message.task_id, message.turn) != (run.task_id, run.turn)]
 
 
 def messages_of(db: sqlite3.Connection, task: Task) -> list[Message]:

@@ -296,8 +296,20 @@ class Turn:
     thoughts: list[dict[str, str]]
     status: Status | None
     ran_us: int
+    requests: int
+    input_tokens: int
+    output_tokens: int
     created_at: int
     ended_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What the model of a turn's agent has used."""
+
+    requests: int
+    input_tokens: int
+    output_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -380,10 +392,10 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
-    """A run that a dead server left open, with the process it had started, if any."""
+    """A run that a dead server left open, with the processes it had started."""
 
     run: Run
-    process: dict[str, Any] | None
+    processes: list[dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,10 +137,9 @@ def snapshot(
     task = get(db, principal, task_id)
     turn = _turn(db, task)
     # What has come out of an open turn lies in its events; a closed one has it in one piece.
-    heard = [] if turn.ended_at is not None else spoken(db, task.seq, turn.number, "content", "thought")
-    said = [event for event in heard if event.kind == "content"]
-    content, content_at = _content(turn, said)
-    calls = _calls(db, task, said)
+    heard = [] if turn.ended_at is not None else spoken(db, task.seq, turn.number, "content", "output", "thought")
+    content, content_at = _content(turn, [event for event in heard if event.kind == "content"])
+    calls = _calls(db, task, heard)
     return Snapshot(
         task=task,
         turn=turn,
@@ -256,7 +255,7 @@ def _content(turn: Turn, said: list[Event]) -> tuple[str, int | None]:
     return "".join(event.data["text"] for event in said), said[-1].at if said else None
 
 
-def _calls(db: sqlite3.Connection, task: Task, said: list[Event]) -> list[Call]:
+def _calls(db: sqlite3.Connection, task: Task, heard: list[Event]) -> list[Call]:
     """The turn's calls in order; one that is executing shows its output so far."""
     found = db.execute(
         f"SELECT {rows.CALL_COLUMNS} FROM calls WHERE task = ? AND turn = ? ORDER BY position",
@@ -265,13 +264,13 @@ def _calls(db: sqlite3.Connection, task: Task, said: list[Event]) -> list[Call]:
     return [
         rows.call(row)
         if row["status"] != CallStatus.EXECUTING
-        else rows.call(row, output=_output_so_far(row["id"], said))
+        else rows.call(row, output=_output_so_far(row["id"], heard))
         for row in found
     ]
 
 
-def _output_so_far(call_id: str, said: list[Event]) -> str:
-    return "".join(event.data["text"] for event in said if event.data.get("callId") == call_id)
+def _output_so_far(call_id: str, heard: list[Event]) -> str:
+    return "".join(event.data["text"] for event in heard if event.data.get("callId") == call_id)
 
 
 def _events(db: sqlite3.Connection, task: Task, after: int, most: int) -> list[Event]:

@@ -231,8 +231,8 @@ class Turn(Protocol):
         """
         ...
 
-    async def end(self, key: str, answer: Answer) -> None:
-        """Note how a call ended that the agent has executed itself."""
+    async def end(self, key: str, answer: Answer) -> Answer:
+        """Note how a call ended that the agent has executed itself; its answer as it is kept, masked and bounded."""
         ...
 
     def talk(self, program: Program) -> AbstractAsyncContextManager[Dialogue]:
@@ -270,7 +270,10 @@ class Agent(Protocol):
 
     @property
     def speaks(self) -> bool:
-        """Whether its answer is what it says; else it is the output of its commands."""
+        """Whether it has a model: its answer is what it says, and it can use MCP servers.
+
+        Else its answer is the output of its commands.
+        """
         ...
 
     async def readiness(self) -> Readiness:

@@ -87,10 +87,11 @@ class Namespaces:
 
         Where the network is shared it alone keeps abstract sockets apart.
         """
-        writable = (policy.workspace, HOME, TEMPORARY, Path("/dev"))
+        home = policy.home or HOME
+        writable = (policy.workspace, home, TEMPORARY, Path("/dev"))
         granted = landlock.grants(read=(Path("/"),), write=writable, use=(Path("/dev"),))
         yield Confinement(
-            home=HOME,
+            home=home,
             temporary=TEMPORARY,
             neighbours=0,
             ruleset=landlock.ruleset(self.landlock_abi, granted, ports=None),
@@ -136,12 +137,13 @@ def _system(policy: SandboxPolicy) -> Iterator[str]:
 def _given(policy: SandboxPolicy) -> Iterator[str]:
     """The policy's own paths, the outer ones first, so that what lies in another is mounted upon it.
 
-    A folder of the workspace with something read-only in it is mounted upon itself: then it cannot be moved away to
-    make room for another.
+    A folder that may be written to, with something read-only in it, is mounted upon itself: then it cannot be moved
+    away to make room for another.
     """
-    options = {policy.workspace: "--bind"}
+    writable = (policy.workspace, *((policy.home,) if policy.home else ()))
+    options = dict.fromkeys(writable, "--bind")
     for path in policy.readable:
-        options |= {folder: "--bind" for folder in path.parents if folder.is_relative_to(policy.workspace)}
+        options |= {folder: "--bind" for folder in path.parents if any(map(folder.is_relative_to, writable))}
     options |= dict.fromkeys(policy.readable, "--ro-bind")
     for path in sorted(options, key=lambda path: len(path.parts)):
         yield from (options[path], str(path), str(path))

@@ -94,7 +94,8 @@ def take_descriptors(plan: dict[str, list[bytes]]) -> None:
     """Give the command nothing to read but what the plan names, by the number it has and the one it is to have."""
     os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
     for record in plan.get("descriptor", ()):
-        os.dup2(*map(int, record.split()))
+        given, place = map(int, record.split())
+        os.dup2(given, place)
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
 
 

@@ -61,7 +61,7 @@ class _Supervised:
 
     def argv(self, _policy: SandboxPolicy, confinement: Confinement) -> tuple[str, ...]:
         """The command line that starts the launcher beneath its supervisor."""
-        return (*self.interpreter.command(_SUPERVISOR), str(confinement.home.parent))
+        return (*self.interpreter.command(_SUPERVISOR), str(confinement.temporary.parent))
 
     def explain(self, output: str) -> str:
         """What the launcher's last words mean."""
@@ -87,10 +87,10 @@ class Landlock(_Supervised):
         with _gateway(policy, self.abi) as gateway:
             async with _private_folders() as (home, temporary):
                 yield Confinement(
-                    home=home,
+                    home=policy.home or home,
                     temporary=temporary,
                     neighbours=tree.threads_of_machine(),
-                    ruleset=self._ruleset(policy, (home, temporary), gateway),
+                    ruleset=self._ruleset(policy, (policy.home or home, temporary), gateway),
                     program=seccomp.program(_sockets(policy), shares_host=True),
                     gateway=gateway,
                 )
@@ -123,7 +123,7 @@ class Off(_Supervised):
         """Nothing but a private folder that goes when the command does."""
         async with _private_folders() as (home, temporary):
             yield Confinement(
-                home=home,
+                home=policy.home or home,
                 temporary=temporary,
                 neighbours=tree.threads_of_machine(),
                 ruleset=None,

@@ -86,8 +86,8 @@ def digest(request: CreateTask) -> str:
 
 
 def demands(request: CreateTask) -> dict[str, Any] | None:
-    """What a task asks of its sandbox, as it is stored and shown."""
-    fields = {"limits", "require", "allow_hooks"}
+    """What a task asks for around it, its sandbox first of all, as it is stored and shown."""
+    fields = {"limits", "require", "allow_hooks", "mcp_servers"}
     asked = request.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude_none=True, include=fields)
     return asked or None
 

@@ -1,12 +1,14 @@
 """What a task's commands may reach and use: the operator's settings, lowered by what the task itself asks for."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from server.agents.interface import Program
 from server.config import MIB, AgentSettings, LimitSettings, Settings
 from server.errors import Code, RemitError
-from server.runner.policy import Limits, SandboxPolicy
+from server.runner.policy import Limits, Network, SandboxPolicy
 from server.runner.protected import protected
 from server.runner.sandbox import Sandbox
 
@@ -24,13 +26,13 @@ _LIMITS = {
 
 def policy(settings: Settings, agent_id: str, demands: Mapping[str, Any] | None, workspace: Path) -> SandboxPolicy:
     """The policy of a task's commands."""
-    agent = _agent(settings, agent_id)
+    agent = settings.agents.of(agent_id)
     asked = demands or {}
     limits = _lowered(_granted(settings, agent), asked.get("limits", {}))
     return SandboxPolicy(
         workspace=workspace,
         readable=(*agent.readable, *(() if asked.get("allowHooks") else protected(workspace))),
-        network="none" if asked.get("require", {}).get("network") == "none" else agent.network,
+        network="none" if _may_reach_nothing(asked) else agent.network,
         limits=Limits(
             memory_bytes=limits.memory,
             processes=limits.processes,
@@ -43,13 +45,25 @@ def policy(settings: Settings, agent_id: str, demands: Mapping[str, Any] | None,
     )
 
 
+def widened(
+    policy: SandboxPolicy, demands: Mapping[str, Any] | None, program: Program, home: Path | None
+) -> SandboxPolicy:
+    """The policy of a program that an agent talks to: the task's, and what the program needs besides."""
+    return replace(
+        policy,
+        home=home,
+        readable=(*policy.readable, *program.readable, *(home / name for name in program.home or () if home)),
+        network="none" if _may_reach_nothing(demands or {}) else _more(policy.network, program.hosts),
+    )
+
+
 def check(settings: Settings, agent_id: str, sandbox: Sandbox, demands: Mapping[str, Any] | None) -> None:
     """Refuse what the operator does not grant, and what this machine's sandbox does not hold.
 
     Raises RemitError: LIMIT_EXCEEDED naming the field, or SANDBOX_UNAVAILABLE with `missing` in its details.
     """
     asked = demands or {}
-    _lowered(_granted(settings, _agent(settings, agent_id)), asked.get("limits", {}))
+    _lowered(_granted(settings, settings.agents.of(agent_id)), asked.get("limits", {}))
     require = asked.get("require", {})
     missing = []
     if require.get("tier") == "namespaces" and sandbox.tier != "namespaces":
@@ -65,8 +79,18 @@ def check(settings: Settings, agent_id: str, sandbox: Sandbox, demands: Mapping[
         )
 
 
-def _agent(settings: Settings, agent_id: str) -> AgentSettings:
-    return settings.agents.get(agent_id) or AgentSettings()
+def _more(network: Network, hosts: tuple[str, ...]) -> Network:
+    match network:
+        case "full":
+            return network
+        case "none":
+            return hosts or network
+        case _:
+            return (*network, *hosts)
+
+
+def _may_reach_nothing(demands: Mapping[str, Any]) -> bool:
+    return bool(demands.get("require", {}).get("network") == "none")
 
 
 def _granted(settings: Settings, agent: AgentSettings) -> LimitSettings:

@@ -15,12 +15,13 @@ MAX_EVENT = 8000
 
 
 class Publisher:
-    """Appends the text of one call to the log of its run."""
+    """Appends text to the log of a run: what its agent says, or what comes out of one of its calls."""
 
-    def __init__(self, store: Store, run: Run, call_id: str) -> None:
+    def __init__(self, store: Store, run: Run, kind: str = "content", call_id: str | None = None) -> None:
         self._store = store
         self._run = run
-        self._call_id = call_id
+        self._kind = kind
+        self._extra = {} if call_id is None else {"callId": call_id}
         self._text: list[str] = []
         self._arrived = anyio.Event()
 
@@ -55,4 +56,4 @@ class Publisher:
 
     def _events(self, text: str) -> list[NewEvent]:
         pieces = (text[start : start + MAX_EVENT] for start in range(0, len(text), MAX_EVENT))
-        return [NewEvent("content", {"text": piece, "callId": self._call_id}) for piece in pieces]
+        return [NewEvent(self._kind, {"text": piece, **self._extra}) for piece in pieces]

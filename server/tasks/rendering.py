@@ -13,6 +13,7 @@ from server.tasks.views import (
     PendingApprovalView,
     TaskView,
     ToolCallView,
+    UsageView,
 )
 from storage.records import Call, Event, Grant, Message, Snapshot, Task
 from storage.states import ENDED, CallStatus, Status
@@ -99,6 +100,8 @@ def _add_state(view: TaskView, task: Task) -> None:
         view["require"] = demands["require"]
     if demands.get("allowHooks"):
         view["allowHooks"] = True
+    if "mcpServers" in demands:
+        view["mcpServers"] = demands["mcpServers"]
     if task.sandbox:
         view["sandbox"] = task.sandbox
     if task.error_code:
@@ -154,6 +157,11 @@ def _output(snapshot: Snapshot, content: str, max_chars: int) -> OutputView:
         )
     if omitted := len(calls) - len(shown):
         view["omittedToolCalls"] = omitted
+    if snapshot.turn.requests:
+        turn = snapshot.turn
+        view["usage"] = UsageView(
+            requests=turn.requests, inputTokens=turn.input_tokens, outputTokens=turn.output_tokens
+        )
     return view
 
 
@@ -216,7 +224,8 @@ def _events(events: list[Event], max_chars: int) -> list[EventView]:
     """As many events as the characters allow, and at least one, so that a reader always gets on."""
     shown: list[EventView] = []
     for event in events:
-        data = _cut_values(event.data, max(max_chars, MIN_TEXT)) if event.kind != "content" else event.data
+        whole = event.kind in ("content", "output")
+        data = event.data if whole else _cut_values(event.data, max(max_chars, MIN_TEXT))
         max_chars -= len(str(data)) + 100
         if shown and max_chars < 0:
             break

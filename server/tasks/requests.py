@@ -34,7 +34,7 @@ from server.tasks.fields import (
 from storage.records import NOBODY
 from storage.states import Status, statuses
 
-_FOR_EXECUTION = ("secrets", "secret_names", "files", "limits", "require", "allow_hooks", "max_calls")
+_FOR_EXECUTION = ("secrets", "secret_names", "files", "limits", "require", "allow_hooks", "max_calls", "mcp_servers")
 
 _TAKEN_AWAY = frozenset({"taskListId", "assignedAgentId"})
 _OF_STATUS = {"result": Status.COMPLETED, "error": Status.FAILED, "blocked_reason": Status.BLOCKED}
@@ -124,6 +124,7 @@ class CreateTask(Request):
     allow_hooks: StrictBool = Field(
         False, description="may write what other tools execute: .git/hooks, .envrc, .vscode …"
     )
+    mcp_servers: list[Label] = Field(default_factory=list, max_length=20)
     metadata: Metadata | None = None
     idempotency_key: str | None = Field(None, min_length=1, max_length=255, description="the same key creates once")
 

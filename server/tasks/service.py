@@ -6,7 +6,7 @@ from weakref import WeakValueDictionary
 
 import anyio
 
-from server.agents.interface import Agent
+from server.agents.interface import Agent, Readiness
 from server.config import Settings
 from server.errors import Code, RemitError
 from server.runner.sandbox import Sandbox
@@ -30,7 +30,7 @@ from server.tasks.requests import (
 )
 from server.tasks.scheduler import Scheduler
 from server.tasks.secrets import Secrets
-from server.tasks.work import environment
+from server.tasks.variables import environment
 from storage.filters import NOTHING
 from storage.records import NOBODY, Decision, Update
 from storage.states import ENDED, Status
@@ -81,7 +81,7 @@ class Tasks:
         created = await self._store.repeated(caller.principal, request.idempotency_key, digest)
         if created:
             return views.CreatedView(id=created.id, status=created.status, warnings=[])
-        self._intake.check(request.agent_id, request.message)
+        self._intake.check(request.agent_id, request.message, request.mcp_servers)
         tier = await self._tier(request)
         values = await self._intake.values(request)
         redactor = Redactor(values)
@@ -210,12 +210,13 @@ class Tasks:
         except RemitError as error:
             needs = error.message
         return views.AgentsView(
-            agents=[_agent(agent, needs) for agent in self._agents.values()],
+            agents=[_agent(agent, await agent.readiness(), needs) for agent in self._agents.values()],
             default="shell",
             approvals=self._settings.approvals,
             sandbox=tier,
             notHeld=list(gaps),
             secretNames=sorted(self._settings.secrets),
+            mcpServers=sorted(self._settings.mcp_servers),
         )
 
     async def grants(self, caller: Caller, request: ListGrants) -> views.GrantsView:
@@ -275,8 +276,13 @@ class Tasks:
         return now() + self._settings.session_expires * 1_000_000
 
 
-def _agent(agent: Agent, needs: str | None) -> views.AgentView:
+def _agent(agent: Agent, readiness: Readiness, sandbox_needs: str | None) -> views.AgentView:
+    needs = sandbox_needs or readiness.needs
     view = views.AgentView(id=agent.id, description=agent.description, ready=needs is None)
     if needs:
         view["needs"] = needs
+    if readiness.version:
+        view["version"] = readiness.version
+    if readiness.notes:
+        view["notes"] = list(readiness.notes)
     return view

@@ -41,7 +41,7 @@ async def test_a_run_with_a_stale_fence_can_write_nothing(store: Store) -> None:
         store.finish_run(stale, RunEnd(Status.COMPLETED)),
         store.append_events(stale, [NewEvent("content", {"text": "x"})]),
         store.announce_calls(stale, [new_call()]),
-        store.record_process(stale, {"pid": 1}, "namespaces"),
+        store.record_processes(stale, [{"pid": 1}], "namespaces"),
     ):
         with pytest.raises(RemitError) as caught:
             await write
@@ -177,6 +177,6 @@ async def test_a_run_whose_server_is_stopped_in_a_call_failed_with_its_output_ke
 
 async def test_a_dead_servers_process_is_found_with_its_run(store: Store) -> None:
     claim = await claimed(store)
-    await store.record_process(claim.run, {"pid": 7, "start_ticks": 8, "boot_id": "b"}, "namespaces")
+    await store.record_processes(claim.run, [{"pid": 7, "start_ticks": 8, "boot_id": "b"}], "namespaces")
     (leftover,) = await store.leftovers()
-    assert (leftover.run, leftover.process) == (claim.run, {"pid": 7, "start_ticks": 8, "boot_id": "b"})
+    assert (leftover.run, leftover.processes) == (claim.run, [{"pid": 7, "start_ticks": 8, "boot_id": "b"}])
