@@ -12,6 +12,7 @@ from storage.states import LOST, CallStatus, Status
 
 EXPIRED = "expired"
 UNASKED = "the agent did not ask"
+TAKEN_BACK = "the agent took it back"
 
 
 def announce(db: sqlite3.Connection, run: Run, new: Sequence[NewCall], at: int) -> list[Call]:
@@ -59,11 +60,16 @@ def begin(
 
 
 def end(db: sqlite3.Connection, run: Run, call_id: str, result: CallResult, at: int) -> None:
-    """Note how an executed call ended."""
-    held(db, run)
+    """Note how an executed call ended; one that was never executed has been taken back by its agent."""
+    task = held(db, run)
+    call = _find(db, run.seq, call_id)
+    if call["status"] in (CallStatus.PENDING, CallStatus.AWAITING_APPROVAL):
+        move_call(db, call, CallStatus.CANCELLED, at, output=result.output, reason=TAKEN_BACK)
+        _resume(db, task, False, True, at)
+        return
     move_call(
         db,
-        _find(db, run.seq, call_id),
+        call,
         result.status,
         at,
         output=result.output,

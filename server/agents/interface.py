@@ -202,6 +202,10 @@ class Turn(Protocol):
         """All calls of the turn by their keys, in order, as of the latest `propose`, `call` or end of one."""
         ...
 
+    def is_same(self, key: str, args: Mapping[str, Any]) -> bool:
+        """Whether these are the arguments of a known call, whose own are masked."""
+        ...
+
     async def call(self, key: str) -> Permission:
         """Return once the proposed call may proceed, is refused, or was done by an earlier run.
 
@@ -232,7 +236,10 @@ class Turn(Protocol):
         ...
 
     async def end(self, key: str, answer: Answer) -> Answer:
-        """Note how a call ended that the agent has executed itself; its answer as it is kept, masked and bounded."""
+        """Note how a call ended that the agent has executed itself; its answer as it is kept, masked and bounded.
+
+        One that was not to proceed yet counts as taken back: it is cancelled, whoever waits for it is let go.
+        """
         ...
 
     def talk(self, program: Program) -> AbstractAsyncContextManager[Dialogue]:

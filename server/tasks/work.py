@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
@@ -165,6 +165,10 @@ class Work:
         """All calls of the turn by their keys, in order."""
         return {key: _known_call(call) for key, call in self._calls.items()}
 
+    def is_same(self, key: str, args: Mapping[str, Any]) -> bool:
+        """Whether these are the arguments of a known call."""
+        return self._calls[key].digest == similarity.digest(self._variables.masked(args))
+
     async def call(self, key: str) -> Permission:
         """The gate: whether the call may proceed. Raises Suspended while it waits for approval, or OutOfCalls."""
         if self._calls[key].status is CallStatus.CANCELLED:
@@ -225,9 +229,12 @@ class Work:
         )
         return Answer(output.text, answer.failed)
 
-    def talk(self, program: Program) -> AbstractAsyncContextManager[Dialogue]:
+    @asynccontextmanager
+    async def talk(self, program: Program) -> AsyncIterator[Dialogue]:
         """A program in the sandbox to talk to."""
-        return self._execution.talk(program)
+        await self.unlock()
+        async with self._execution.talk(program) as dialogue:
+            yield dialogue
 
     def redact(self, text: str) -> str:
         """Text about the run as it may be shown."""
