@@ -5,6 +5,7 @@ import os
 import pwd
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -13,8 +14,9 @@ from anyio import to_thread
 from mcp.server.stdio import stdio_server
 
 import remit
-from server import daemon, logs
+from server import daemon, logs, sources
 from server.agents.interface import Agent
+from server.agents.llm.agent import LlmAgent
 from server.agents.shell import ShellAgent
 from server.config import Settings, load
 from server.daemon import Connection, Load, Ownership
@@ -128,7 +130,13 @@ def _agents(settings: Settings) -> dict[str, Agent]:
     for agent in settings.agents.all.values():
         for host in () if isinstance(agent.network, str) else agent.network:
             HostRule.parse(host)
-    return {agent.id: agent for agent in (ShellAgent(),)}
+    llm = LlmAgent(settings.agents.llm, settings.mcp_servers, partial(_model_key, settings))
+    return {agent.id: agent for agent in (ShellAgent(), llm)}
+
+
+async def _model_key(settings: Settings) -> str | None:
+    source = settings.agents.llm.api_key
+    return None if source is None else await sources.read("agents.llm.api_key", source)
 
 
 async def _end(process: ProcessMark) -> None:

@@ -58,6 +58,9 @@ class KnownCall:
     output: str
     """What came out of it, masked and bounded; empty before its end."""
 
+    exit_status: int | None
+    """Of a command that has ended."""
+
     reason: str | None
     """Why it was refused or cut off, in the words of whoever decided."""
 
@@ -99,13 +102,17 @@ class Message:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """A program in the sandbox that is talked to. It has the task's workspace, and its variables with `env` over them.
+    """A program in the sandbox that is talked to. It has the task's workspace, and variables with `env` over them.
 
     `env` is given as it is to be: templates are filled in by whoever makes this.
     """
 
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    inherits: bool = True
+    """Whether it has the task's variables, secrets included, and the network of the agent's settings: what acts for
+    the agent does, what merely serves it has its own alone."""
+
     readable: tuple[Path, ...] = ()
     """Further files and folders it may read, beside those of the agent's settings."""
 

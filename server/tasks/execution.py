@@ -68,7 +68,7 @@ class Execution:
     async def talk(self, program: Program) -> AsyncIterator[Dialogue]:
         """A program to talk to."""
         home = None if program.home is None else await self._home(program.home)
-        env = {**self._variables.environment(), **program.env}
+        env = {**(self._variables.environment() if program.inherits else {}), **program.env}
         async with self._sandbox.talk(
             Command(argv=program.argv, env=env),
             limits.widened(self._policy(), self._claim.task.demands, program, home),

@@ -49,11 +49,12 @@ def widened(
     policy: SandboxPolicy, demands: Mapping[str, Any] | None, program: Program, home: Path | None
 ) -> SandboxPolicy:
     """The policy of a program that an agent talks to: the task's, and what the program needs besides."""
+    reached = policy.network if program.inherits else "none"
     return replace(
         policy,
         home=home,
         readable=(*policy.readable, *program.readable, *(home / name for name in program.home or () if home)),
-        network="none" if _may_reach_nothing(demands or {}) else _more(policy.network, program.hosts),
+        network="none" if _may_reach_nothing(demands or {}) else _more(reached, program.hosts),
     )
 
 

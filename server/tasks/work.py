@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
@@ -267,7 +268,9 @@ class Work:
 
     async def _end(self, key: str, status: CallStatus, text: str, **about: int) -> None:
         self._output_left -= len(text)
-        await self._store.end_call(self._run, self._calls[key].id, CallResult(status, text, **about))
+        result = CallResult(status, text, **about)
+        await self._store.end_call(self._run, self._calls[key].id, result)
+        self._calls[key] = replace(self._calls[key], status=status, output=text, exit_status=result.exit_status)
 
     def _new_call(self, proposal: Proposal) -> NewCall:
         args = self._variables.masked(proposal.args)
@@ -297,6 +300,7 @@ def _known_call(call: Call) -> KnownCall:
         status=call.status.value,
         approved=call.outcome in ("proceed_once", "proceed_always"),
         output=call.output or "",
+        exit_status=call.exit_status,
         reason=call.reason,
     )
 
