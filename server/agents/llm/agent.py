@@ -74,7 +74,10 @@ class LlmAgent:
                 elif conversation.messages[-1].kind == "response":
                     return
                 conversation.check_budget()
-                await conversation.answered(await mind.answer(turn, conversation.messages, tools.values()))
+                response = await mind.answer(
+                    turn, conversation.messages, tools.values(), has_spoken=conversation.has_spoken
+                )
+                await conversation.answered(response)
 
     async def _mind(self) -> "Mind":
         try:

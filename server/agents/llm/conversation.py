@@ -56,6 +56,16 @@ class Conversation:
             [part for part in last.parts if isinstance(part, ToolCallPart)] if isinstance(last, ModelResponse) else []
         )
 
+    @property
+    def has_spoken(self) -> bool:
+        """Whether the model has said anything in this turn."""
+        for message in reversed(self.messages):
+            if any(isinstance(part, TextPart) for part in message.parts):
+                return True
+            if any(isinstance(part, UserPromptPart) for part in message.parts):
+                return False
+        return False
+
     async def ask(self, parts: Sequence[UserPromptPart | ToolReturnPart]) -> None:
         """Add what the model is to answer next."""
         self.messages.append(ModelRequest(parts=list(parts), instructions=self._instructions))

@@ -59,8 +59,10 @@ class Mind:
             reason = str(error)
         raise RemitError(Code.AGENT_UNAVAILABLE, redactor.redact(f"agents.llm.model {settings.model!r}: {reason}"))
 
-    async def answer(self, turn: Turn, messages: Sequence[ModelMessage], tools: Iterable[Tool]) -> ModelResponse:
-        """Ask for the next response; what it says and thinks is shown as it comes.
+    async def answer(
+        self, turn: Turn, messages: Sequence[ModelMessage], tools: Iterable[Tool], *, has_spoken: bool
+    ) -> ModelResponse:
+        """Ask for the next response; what it says and thinks is shown as it comes, apart from what it has said before.
 
         Raises RemitError (EXECUTION_ERROR or LIMIT_EXCEEDED) that says what the provider said.
         """
@@ -72,7 +74,7 @@ class Mind:
         try:
             async with model_request_stream(self._model, messages, model_request_parameters=parameters) as stream:
                 async for event in stream:
-                    await _show(turn, event)
+                    has_spoken = await _show(turn, event, has_spoken)
                 response = stream.get()
         except ModelHTTPError as error:
             raise self._failed(f"the model's provider answered {error.status_code}: {error.body}") from None
@@ -101,11 +103,14 @@ def _compatible(settings: LlmSettings) -> str:
     return f"openai-chat:{name}" if provider == "openai" and settings.base_url else settings.model
 
 
-async def _show(turn: Turn, event: object) -> None:
+async def _show(turn: Turn, event: object, has_spoken: bool) -> bool:
+    """Show what an event brings; whether the model has spoken by then."""
     match event:
-        case PartStartEvent(index=index, part=TextPart(content=text)):
-            await turn.say(f"\n\n{text}" if index and text else text)
+        case PartStartEvent(part=TextPart(content=text)):
+            await turn.say(f"\n\n{text}" if has_spoken else text)
+            return True
         case PartDeltaEvent(delta=TextPartDelta(content_delta=text)):
             await turn.say(text)
         case PartEndEvent(part=ThinkingPart(content=thought)) if thought:
             await turn.think(thought)
+    return has_spoken
