@@ -23,6 +23,7 @@ from server.places import Places, find_places, settings_digest
 from server.protocol.face import Face
 from server.runner.network.hosts import HostRule
 from server.runner.process import ProcessMark, end_leftover
+from server.runner.scratch import Scratch
 from server.runner.workspace import Workspaces
 from server.tasks.callers import Caller
 from server.tasks.expiry import serve_expiry
@@ -98,9 +99,10 @@ async def build(state: Path, settings: Settings, notices: list[str]) -> AsyncIte
     """The whole server but its socket, at work; everything it runs has ended when the block is left."""
     async with open_store(state / "remit.db") as store:
         workspaces = Workspaces(state / "workspaces")
-        await _settle(store, workspaces)
+        scratch = Scratch(state / "scratch")
+        await _settle(store, workspaces, scratch)
         secrets = Secrets(settings.secrets)
-        shelter = Shelter(settings.sandbox)
+        shelter = Shelter(settings.sandbox, scratch)
         agents = _agents(settings)
         owner = str(uuid4())
         scheduler = Scheduler(store, agents, secrets, shelter.sandbox, workspaces, settings, owner)
@@ -146,11 +148,12 @@ async def _end(process: ProcessMark) -> None:
         raise RemitError(Code.INTERRUPTED, message) from None
 
 
-async def _settle(store: Store, workspaces: Workspaces) -> None:
+async def _settle(store: Store, workspaces: Workspaces, scratch: Scratch) -> None:
     """End what a dead server left running, and only then decide what becomes of its tasks."""
     for leftover in await store.leftovers():
         if leftover.process:
             await _end(ProcessMark(**leftover.process))
+    await to_thread.run_sync(scratch.sweep)
     settled = await store.settle()
     swept = await to_thread.run_sync(workspaces.sweep, await store.task_ids())
     if settled.interrupted or settled.resumed or settled.blocked or swept:

@@ -15,8 +15,6 @@ UNCOUNTED = (
     "children that nobody waited for, are not counted.",
     "The workspace is measured every few seconds: what is written in between, files that are deleted but open, and "
     "folders a command has closed to its own user escape that.",
-    "In a repository, what git's commondir names, nested repositories, and files that do not exist yet are not "
-    "protected.",
 )
 """What no tier holds, a sentence each."""
 

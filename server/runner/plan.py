@@ -28,6 +28,9 @@ class Confinement:
     gateway: Gateway | None = None
     """Where the command finds its proxy, if it may reach hosts by name."""
 
+    read_only: tuple[Path, ...] = ()
+    """What of the workspace is not to be written."""
+
 
 def encode(command: Command, policy: SandboxPolicy, confinement: Confinement) -> bytes:
     """Write the plan: records `kind value`, each closed by a NUL, then `end`."""

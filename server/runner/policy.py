@@ -55,6 +55,9 @@ class SandboxPolicy:
     network: Literal["none", "full"] | tuple[str, ...] = "none"
     """Nothing, everything this machine can reach, or these hosts, in the words of `HostRule.parse`."""
 
+    hooks: Literal["read-only", "writable"] = "read-only"
+    """What other tools would execute in the workspace's repositories; read-only where the tier can hold that."""
+
     limits: Limits = field(default_factory=Limits)
 
     @property

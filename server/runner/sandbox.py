@@ -14,6 +14,7 @@ from server.runner.network.gateway import Report
 from server.runner.plan import Confinement
 from server.runner.policy import Command, Exit, SandboxPolicy
 from server.runner.process import ProcessMark, Subprocess
+from server.runner.scratch import Scratch
 from server.runner.supervised import Off, find_landlock
 
 Name = Literal["namespaces", "landlock", "off"]
@@ -121,8 +122,10 @@ async def _network(
             yield
 
 
-async def find_sandbox(wanted: Wanted = "auto") -> Sandbox:
+async def find_sandbox(wanted: Wanted = "auto", scratch: Scratch | None = None) -> Sandbox:
     """Find a tier that this machine can hold, by running a canary in it; `auto` takes the strongest.
+
+    A server gives the `scratch` that it sweeps at its start.
 
     `off` confines nothing, and is never chosen by itself. Raises SANDBOX_UNAVAILABLE, with a reason for each tier
     that was tried and what to do about it.
@@ -133,19 +136,20 @@ async def find_sandbox(wanted: Wanted = "auto") -> Sandbox:
     names: tuple[Name, ...] = ("namespaces", "landlock") if wanted == "auto" else (wanted,)
     for name in names:
         try:
-            return await _try(name)
+            return await _try(name, scratch or Scratch())
         except RemitError as error:
             reasons[name] = error.message
     raise _unavailable("; ".join(f"{name}: {reason}" for name, reason in reasons.items()), reasons=reasons)
 
 
-async def _try(name: Name) -> Sandbox:
+async def _try(name: Name, scratch: Scratch) -> Sandbox:
     interpreter = await find_interpreter()
     if name == "off":
-        return Sandbox(Off(interpreter=interpreter))
+        return Sandbox(Off(interpreter=interpreter, scratch=scratch))
     if not seccomp.is_supported():
         raise _unavailable(f"the system calls of this machine, {platform.machine()}, are not known to remit")
-    sandbox = Sandbox(await find_namespaces(interpreter) if name == "namespaces" else find_landlock(interpreter))
+    tier = await find_namespaces(interpreter, scratch) if name == "namespaces" else find_landlock(interpreter, scratch)
+    sandbox = Sandbox(tier)
     await canary.examine(sandbox, interpreter)
     return sandbox
 

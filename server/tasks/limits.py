@@ -7,7 +7,6 @@ from typing import Any
 from server.config import MIB, AgentSettings, LimitSettings, Settings
 from server.errors import Code, RemitError
 from server.runner.policy import Limits, SandboxPolicy
-from server.runner.protected import protected
 from server.runner.sandbox import Sandbox
 
 # The task's names for limits, and the operator's, with what one of the task's units is of the operator's.
@@ -29,7 +28,8 @@ def policy(settings: Settings, agent_id: str, demands: Mapping[str, Any] | None,
     limits = _lowered(_granted(settings, agent), asked.get("limits", {}))
     return SandboxPolicy(
         workspace=workspace,
-        readable=(*agent.readable, *(() if asked.get("allowHooks") else protected(workspace))),
+        readable=agent.readable,
+        hooks="writable" if asked.get("allowHooks") else "read-only",
         network="none" if asked.get("require", {}).get("network") == "none" else agent.network,
         limits=Limits(
             memory_bytes=limits.memory,

@@ -13,7 +13,7 @@ import pytest
 from server.runner.process import ProcessMark, end_leftover
 from server.runner.sandbox import Name
 from server.runner.tree import END_SECONDS
-from tests.runner.commands import (
+from tests.sandbox.commands import (
     REPOSITORY,
     Request,
     elsewhere,

@@ -12,8 +12,8 @@ import pytest
 
 from server.runner.interpreter import find_interpreter
 from server.runner.sandbox import Name
-from tests.runner.commands import ORDINARY_USER, REPOSITORY, Request, readable_python, run, surroundings
-from tests.runner.escapes import WAYS
+from tests.sandbox.commands import ORDINARY_USER, REPOSITORY, Request, readable_python, run, surroundings
+from tests.sandbox.escapes import WAYS
 
 SOURCE = Path(__file__).with_name("escapes.py").read_text()
 
@@ -28,7 +28,7 @@ def outside(folder: Path, tier: Name) -> Iterator[list[str]]:
     """A program to be left alone, of the same user as the commands of that tier; its numbers."""
     python = (*ORDINARY_USER, readable_python()) if tier == "landlock" else (sys.executable,)
     with subprocess.Popen(
-        (*python, "-m", "tests.runner.outside", folder, *WAYS),
+        (*python, "-m", "tests.sandbox.outside", folder, *WAYS),
         cwd=REPOSITORY,
         env=surroundings(),
         stdin=subprocess.PIPE,

@@ -11,7 +11,7 @@ import pytest
 from server.runner import landlock
 from server.runner.sandbox import Name
 from server.runner.tree import END_SECONDS
-from tests.runner.commands import processes_with, readable_python
+from tests.sandbox.commands import processes_with, readable_python
 
 
 @pytest.fixture
