@@ -7,7 +7,7 @@ from typing import TypeVar
 import anyio
 
 from server.runner.gauge import Gauge
-from server.runner.limits import exceeded, explained, too_large_a_workspace, too_many_processes
+from server.runner.limits import exceeded, explained, too_many_processes
 from server.runner.policy import Exit, SandboxPolicy
 from server.runner.process import Subprocess
 
@@ -23,18 +23,21 @@ class Attendance:
     def __init__(self, process: Subprocess, policy: SandboxPolicy) -> None:
         self._process, self._limits = process, policy.limits
         self._start = anyio.current_time()
-        self._gauge = Gauge(policy.workspace, policy.limits.workspace_bytes, self._start)
+        self._gauge = Gauge(policy, process.pid, self._start)
         self._next_glance = self._start + GLANCE_SECONDS
         self._next_look = self._start + LOOK_SECONDS
         self._exceeded: str | None = None
 
     async def until_end(self, output: Callable[[bytes], Awaitable[None]]) -> Exit:
         with closing(self._gauge):
+            await self._judge(self._gauge.crowded())
             while chunk := await self._looking(self._process.receive):
                 await output(chunk)
             status = await self._looking(self._process.wait)
-        limit = self._exceeded or explained(status, self._limits)
-        return Exit(status=status, seconds=anyio.current_time() - self._start, limit=limit)
+            seconds = anyio.current_time() - self._start
+            limit = self._exceeded or explained(status, self._limits)
+            limit = limit or await self._gauge.exceeded_at_end(anyio.current_time())
+        return Exit(status=status, seconds=seconds, limit=limit)
 
     async def _looking(self, step: Callable[[], Awaitable[T]]) -> T:
         """Await `step`, which may be cancelled and called again, and look at the limits in between."""
@@ -44,8 +47,7 @@ class Attendance:
             self._next_glance = anyio.current_time() + GLANCE_SECONDS
             if self._process.outnumbers(self._limits.processes):
                 await self._judge(too_many_processes(self._limits))
-            if self._gauge.exceeded(anyio.current_time()):
-                await self._judge(too_large_a_workspace(self._limits))
+            await self._judge(await self._gauge.exceeded(anyio.current_time()))
             if anyio.current_time() >= self._next_look:
                 await self._judge(await anyio.to_thread.run_sync(exceeded, self._process.pid, self._limits))
                 self._next_look = anyio.current_time() + LOOK_SECONDS

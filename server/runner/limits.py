@@ -1,7 +1,9 @@
 """The limits on a command's tree as a whole, which no rlimit holds: somebody has to look."""
 
 import os
+from contextlib import suppress
 from signal import SIGXFSZ
+from stat import S_ISREG
 
 from server.runner import tree
 from server.runner.policy import MIB, Limits
@@ -13,8 +15,9 @@ _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 UNCOUNTED = (
     "What the kernel holds for a command (socket buffers, the entries of folders in memory), and the processor time of "
     "children that nobody waited for, are not counted.",
-    "The workspace is measured every few seconds: what is written in between, files that are deleted but open, and "
-    "folders a command has closed to its own user escape that.",
+    "The workspace is measured every few seconds and when a command ends: what is written in between can exceed its "
+    "limit, and folders that a command has closed to its own user, or deleted files that it keeps open and hides, are "
+    "not counted in it; the floor of free disk space holds all the same.",
 )
 """What no tier holds, a sentence each."""
 
@@ -42,9 +45,30 @@ def too_many_processes(limits: Limits) -> str:
     return f"the limit of {limits.processes} processes"
 
 
+def too_full_a_disk(limits: Limits) -> str:
+    """That limit, in words for a person."""
+    return f"the disk of its workspace must keep {limits.free_bytes // MIB} MiB, and some files, free"
+
+
 def too_large_a_workspace(limits: Limits) -> str:
     """That limit, in words for a person."""
     return f"the workspace size limit of {limits.workspace_bytes // MIB} MiB"
+
+
+def deleted_bytes(root: int, device: int) -> int:
+    """What files on a device take up that were deleted and are still open beneath `root`. Blocks.
+
+    Nothing for processes whose descriptors are not ours to see.
+    """
+    deleted: dict[int, int] = {}
+    for pid in (root, *tree.descendants(root)):
+        with suppress(OSError), os.scandir(f"/proc/{pid}/fd") as descriptors:
+            for descriptor in descriptors:
+                with suppress(OSError):
+                    status = descriptor.stat()
+                    if S_ISREG(status.st_mode) and (status.st_nlink, status.st_dev) == (0, device):
+                        deleted[status.st_ino] = status.st_blocks * 512
+    return sum(deleted.values())
 
 
 # Fields of /proc/PID/stat, counted from the third.

@@ -38,6 +38,9 @@ class Limits:
     workspace_bytes: int = 10 * GIB
     """Size of everything in the workspace: a large project with its packages."""
 
+    free_bytes: int = 256 * MIB
+    """What the disk of the workspace must keep free: room for the server's own records, and for whoever tidies up."""
+
     cpu_seconds: int = 3600
     """Processor time of the whole tree: an hour on one core."""
 

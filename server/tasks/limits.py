@@ -38,6 +38,7 @@ def policy(settings: Settings, agent_id: str, demands: Mapping[str, Any] | None,
             file_bytes=limits.file_size,
             tmp_bytes=limits.tmp_size,
             workspace_bytes=limits.workspace_size,
+            free_bytes=limits.free_space,
             cpu_seconds=limits.cpu_seconds,
         ),
     )
