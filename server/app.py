@@ -21,6 +21,7 @@ from server.daemon import Connection, Load, Ownership
 from server.errors import Code, RemitError
 from server.places import Places, find_places, settings_digest
 from server.protocol.face import Face
+from server.runner.delegation import end_leftover_groups
 from server.runner.network.hosts import HostRule
 from server.runner.process import ProcessMark, end_leftover
 from server.runner.scratch import Scratch
@@ -100,7 +101,9 @@ async def build(state: Path, settings: Settings, notices: list[str]) -> AsyncIte
     async with open_store(state / "remit.db") as store:
         workspaces = Workspaces(state / "workspaces")
         scratch = Scratch(state / "scratch")
-        await _settle(store, workspaces, scratch)
+        await _end_leftovers(store, state / "scratch")
+        await to_thread.run_sync(scratch.sweep)
+        await _settle(store, workspaces)
         secrets = Secrets(settings.secrets)
         shelter = Shelter(settings.sandbox, scratch)
         agents = _agents(settings)
@@ -148,12 +151,16 @@ async def _end(process: ProcessMark) -> None:
         raise RemitError(Code.INTERRUPTED, message) from None
 
 
-async def _settle(store: Store, workspaces: Workspaces, scratch: Scratch) -> None:
-    """End what a dead server left running, and only then decide what becomes of its tasks."""
+async def _end_leftovers(store: Store, owner: Path) -> None:
+    """End what a dead server left running: known by its mark, or by the control group it is in."""
     for leftover in await store.leftovers():
         if leftover.process:
             await _end(ProcessMark(**leftover.process))
-    await to_thread.run_sync(scratch.sweep)
+    await to_thread.run_sync(end_leftover_groups, owner)
+
+
+async def _settle(store: Store, workspaces: Workspaces) -> None:
+    """Decide what becomes of the tasks of a dead server, of which nothing runs any more."""
     settled = await store.settle()
     swept = await to_thread.run_sync(workspaces.sweep, await store.task_ids())
     if settled.interrupted or settled.resumed or settled.blocked or swept:

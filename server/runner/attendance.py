@@ -6,8 +6,9 @@ from typing import TypeVar
 
 import anyio
 
+from server.runner.cgroup import ControlGroup
 from server.runner.gauge import Gauge
-from server.runner.limits import exceeded, explained, too_many_processes
+from server.runner.limits import exceeded, exceeded_in, explained, too_many_processes
 from server.runner.policy import Exit, SandboxPolicy
 from server.runner.process import Subprocess
 
@@ -20,12 +21,13 @@ T = TypeVar("T")
 class Attendance:
     """Stays with a command until its end: takes its output, and sees to its limits."""
 
-    def __init__(self, process: Subprocess, policy: SandboxPolicy) -> None:
-        self._process, self._limits = process, policy.limits
+    def __init__(self, process: Subprocess, policy: SandboxPolicy, group: ControlGroup | None) -> None:
+        self._process, self._limits, self._group = process, policy.limits, group
         self._start = anyio.current_time()
         self._gauge = Gauge(policy, process.pid, self._start)
         self._next_glance = self._start + GLANCE_SECONDS
         self._next_look = self._start + LOOK_SECONDS
+        self._is_grouped = group is not None and {"processes", "memory", "processor time"} <= group.features
         self._exceeded: str | None = None
 
     async def until_end(self, output: Callable[[bytes], Awaitable[None]]) -> Exit:
@@ -35,7 +37,7 @@ class Attendance:
                 await output(chunk)
             status = await self._looking(self._process.wait)
             seconds = anyio.current_time() - self._start
-            limit = self._exceeded or explained(status, self._limits)
+            limit = self._exceeded or explained(status, self._limits) or self._told_by_group()
             limit = limit or await self._gauge.exceeded_at_end(anyio.current_time())
         return Exit(status=status, seconds=seconds, limit=limit)
 
@@ -45,12 +47,18 @@ class Attendance:
             with anyio.CancelScope(deadline=self._next_glance):
                 return await step()
             self._next_glance = anyio.current_time() + GLANCE_SECONDS
-            if self._process.outnumbers(self._limits.processes):
-                await self._judge(too_many_processes(self._limits))
+            await self._judge(self._told_by_group() or self._counted())
             await self._judge(await self._gauge.exceeded(anyio.current_time()))
-            if anyio.current_time() >= self._next_look:
+            if anyio.current_time() >= self._next_look and not self._is_grouped:
                 await self._judge(await anyio.to_thread.run_sync(exceeded, self._process.pid, self._limits))
                 self._next_look = anyio.current_time() + LOOK_SECONDS
+
+    def _told_by_group(self) -> str | None:
+        return exceeded_in(self._group, self._limits) if self._group else None
+
+    def _counted(self) -> str | None:
+        outnumbers = not self._is_grouped and self._process.outnumbers(self._limits.processes)
+        return too_many_processes(self._limits) if outnumbers else None
 
     async def _judge(self, limit: str | None) -> None:
         if limit and not self._exceeded:

@@ -14,7 +14,6 @@ import anyio
 from server.errors import Code, RemitError
 from server.runner import landlock, seccomp, system
 from server.runner.interpreter import Interpreter
-from server.runner.limits import UNCOUNTED
 from server.runner.network.gateway import NAMES_GAP, Gateway
 from server.runner.plan import LAUNCHER, Confinement
 from server.runner.policy import SandboxPolicy
@@ -36,18 +35,12 @@ _ISOLATION = (
 
 _GAPS = (
     "The kernel is shared: a bug in it can be a way out.",
-    "Memory, processes and processor time of the whole tree are looked at once a second; a burst in between can "
-    "exceed them.",
     "With network = full the command reaches everything this machine can, its own local services included.",
     NAMES_GAP,
     "In a repository, names that are symlinks, what git's settings name (core.hooksPath), what a command makes anew in "
     "folders of its own, and repositories after the first 16 or in more than 2,000 folders are not protected.",
-    *UNCOUNTED,
 )
-_ROOT_GAPS = (
-    "As root the number of processes is held by looking alone, since the kernel does not count root's.",
-    "As root a command can change the mode of /dev/null and its like, which are this machine's own.",
-)
+_ROOT_GAP = "As root a command can change the mode of /dev/null and its like, which are this machine's own."
 _ABSTRACT_GAP = (
     "With network = full the command reaches abstract unix sockets; keeping them apart takes Linux 6.12 or newer."
 )
@@ -71,7 +64,7 @@ class Namespaces:
     @property
     def gaps(self) -> tuple[str, ...]:
         """What this tier does not hold, a sentence each."""
-        root = _ROOT_GAPS if os.geteuid() == 0 else ()
+        root = (_ROOT_GAP,) if os.geteuid() == 0 else ()
         abstract = (_ABSTRACT_GAP,) if self.landlock_abi < landlock.SCOPES_ABI else ()
         return (*_GAPS, *root, *abstract)
 

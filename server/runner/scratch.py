@@ -27,7 +27,7 @@ class Scratch:
 
         There nobody looks for what is left, so a server has a root of its own.
         """
-        self._root = root
+        self.root = root
         if root:
             root.mkdir(mode=0o700, exist_ok=True)
 
@@ -64,7 +64,7 @@ class Scratch:
 
         Only for the start of a server: what a command is using would be removed as well.
         """
-        left = list(self._root.iterdir()) if self._root else []
+        left = list(self.root.iterdir()) if self.root else []
         for folder in left:
             if (record := folder / _RECORD).is_file():
                 workspace, *paths = (Path(os.fsdecode(path)) for path in record.read_bytes().split(b"\0")[:-1])
@@ -74,7 +74,7 @@ class Scratch:
 
     @asynccontextmanager
     async def _folder(self) -> AsyncIterator[Path]:
-        folder = Path(mkdtemp(prefix="remit-", dir=self._root))
+        folder = Path(mkdtemp(prefix="remit-", dir=self.root))
         try:
             yield folder
         finally:

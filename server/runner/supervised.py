@@ -12,7 +12,6 @@ from server.errors import Code, RemitError
 from server.runner import landlock, seccomp, system, tree
 from server.runner.interpreter import Interpreter
 from server.runner.landlock import Ruleset
-from server.runner.limits import UNCOUNTED
 from server.runner.network.gateway import NAMES_GAP, Gateway
 from server.runner.plan import Confinement
 from server.runner.policy import SandboxPolicy
@@ -20,12 +19,7 @@ from server.runner.scratch import Scratch
 
 _SUPERVISOR = Path(__file__).with_name("supervisor.py")
 
-_UNCOUNTED = (
-    "Memory, processes and processor time of the whole tree are looked at once a second; a burst in between can "
-    "exceed them.",
-    "The size of temporary folders is not limited, only that of each file.",
-    *UNCOUNTED,
-)
+_TEMPORARY_GAP = "The size of temporary folders is not limited, only that of each file."
 _LANDLOCK_GAPS = (
     "The kernel is shared: a bug in it can be a way out.",
     "The command sees the processes of this machine and their command lines, and can change the priority of yours.",
@@ -35,7 +29,7 @@ _LANDLOCK_GAPS = (
     "With network = full the command reaches everything this machine can, its own local services included.",
     NAMES_GAP,
     "With a network by name it also reaches, on any other host, the port number of its proxy, a random one.",
-    *_UNCOUNTED,
+    _TEMPORARY_GAP,
 )
 _SIGNAL_GAP = (
     "It can send signals to your other processes, its supervisor and this server included; keeping them apart takes "
@@ -44,7 +38,7 @@ _SIGNAL_GAP = (
 _OFF_GAPS = (
     "Nothing confines the command: it can read, write and reach all that you can.",
     "It can end its supervisor, and then outlive its task.",
-    *_UNCOUNTED,
+    _TEMPORARY_GAP,
 )
 
 

@@ -33,21 +33,13 @@ async def test_a_deep_tree_is_cleared_away_like_any_other(
     assert (ran.status, ran.output, os.listdir(tmp_path)) == (0, "", [])
 
 
-@pytest.fixture
-def scratch(workspace: Path) -> Path:
-    """A folder for such things that an ordinary user may write to as well."""
-    folder = workspace.with_name("scratch")
-    folder.mkdir()
-    folder.chmod(0o777)
-    return folder
-
-
 @pytest.mark.parametrize("tier", ["landlock", "off"], indirect=True)
 async def test_private_folders_are_removed_at_the_next_start_where_their_supervisor_died_too(
-    tier: Name, workspace: Path, scratch: Path
+    tier: Name, workspace: Path
 ) -> None:
+    scratch = workspace.with_name("scratch")
     script = 'mkdir -p "$HOME/a/b"; chmod 0 "$HOME/a"; touch up; exec sleep 1000'
-    request = Request(tier=tier, argv=("/bin/sh", "-c", script), workspace=str(workspace), scratch=str(scratch))
+    request = Request(tier=tier, argv=("/bin/sh", "-c", script), workspace=str(workspace))
     with server(request) as process:
         await until(lambda: (workspace / "up").exists())
         (supervisor,) = processes_with(f"supervisor.py\0{scratch}")
@@ -61,13 +53,13 @@ async def test_private_folders_are_removed_at_the_next_start_where_their_supervi
 
 
 @pytest.mark.namespaces
-async def test_what_stood_in_for_missing_files_is_removed_at_the_next_start(workspace: Path, scratch: Path) -> None:
+async def test_what_stood_in_for_missing_files_is_removed_at_the_next_start(workspace: Path) -> None:
     await anyio.run_process(["git", "init", "--quiet", str(workspace)])
     before = files(workspace)
-    request = Request(tier="namespaces", argv=("/bin/sleep", "1000"), workspace=str(workspace), scratch=str(scratch))
+    request = Request(tier="namespaces", argv=("/bin/sleep", "1000"), workspace=str(workspace))
     with server(request) as process:
         await until(lambda: (workspace / ".envrc").exists())
         process.kill()
     await until(lambda: not processes_with(str(workspace)))
-    Scratch(scratch).sweep()
+    Scratch(workspace.with_name("scratch")).sweep()
     assert files(workspace) == before
