@@ -155,7 +155,7 @@ def processes_with(token: str) -> list[int]:
     return found
 
 
-async def until(condition: Callable[[], object], seconds: float = 10) -> None:
+async def until(condition: Callable[[], object], seconds: float = 30) -> None:
     """Wait until it is so; fail if it is not by then."""
     with anyio.fail_after(seconds):
         while not condition():  # noqa: ASYNC110 - other processes set no event

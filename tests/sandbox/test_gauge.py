@@ -29,7 +29,7 @@ def tier(request: pytest.FixtureRequest) -> Name:
 
 
 async def test_a_short_command_that_takes_much_of_the_disk_is_measured_at_its_end(tier: Name, workspace: Path) -> None:
-    ran = await shell(tier, workspace, f"fallocate -l {2 * gauge.MUCH_BYTES} big", workspace_bytes=MIB)
+    ran = await shell(tier, workspace, f"fallocate -l {8 * gauge.MUCH_BYTES} big", workspace_bytes=MIB)
     assert ran.limit == TOO_LARGE
 
 

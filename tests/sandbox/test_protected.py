@@ -14,6 +14,7 @@ from server.errors import RemitError
 from server.runner import protected
 from server.runner.protected import BESIDE_GIT, OF_GIT, find_protected
 from server.runner.removal import delete_tree
+from server.runner.sandbox import Name
 from server.runner.scratch import Scratch
 from server.runner.standin import make_stand_ins
 from tests.sandbox.commands import NOBODY, files, perform, run
@@ -47,6 +48,13 @@ def planting(*names: str) -> str:
         "ln -sfT /tmp {0}",
     )
     return "exec 2>/dev/null; " + "; ".join(f"{each.format(name)} && echo {name}" for name in names for each in tries)
+
+
+def give_away(folder: Path) -> None:
+    """To the ordinary user, where that is another."""
+    if os.geteuid() == 0:
+        for path in (folder, *folder.rglob("*")):
+            os.chown(path, NOBODY, NOBODY)
 
 
 def settings(folder: Path) -> dict[Path, bytes]:
@@ -97,11 +105,17 @@ async def test_what_is_there_cannot_be_written(repository: Path) -> None:
     assert (repository / ".envrc").read_text() == ""
 
 
-async def test_it_can_be_written_where_that_was_asked_for(repository: Path) -> None:
-    request = replace(shell("off", repository, planting(".envrc", ".git/commondir")), hooks="writable")
-    assert set((await run(request)).output.split()) == {".envrc", ".git/commondir"}
-    request = replace(shell("namespaces", repository, planting(".envrc", ".git/hooks")), hooks="writable")
-    assert set((await run(request)).output.split()) == {".envrc", ".git/hooks"}
+async def test_without_a_sandbox_it_can_be_written(repository: Path) -> None:
+    names = (".envrc", ".git/commondir", ".git/hooks")
+    assert set((await run(shell("off", repository, planting(*names)))).output.split()) == set(names)
+
+
+async def test_it_can_be_written_where_that_was_asked_for(confining: Name, repository: Path) -> None:
+    if confining == "landlock":
+        give_away(repository)
+    names = (".envrc", ".git/commondir", ".git/hooks")
+    request = replace(shell(confining, repository, planting(*names)), hooks="writable")
+    assert set((await run(request)).output.split()) == set(names)
 
 
 @pytest.mark.namespaces
@@ -176,13 +190,6 @@ async def test_a_worktree_cannot_be_led_to_another_repository(workspace: Path) -
     names = (workspace / ".git").read_bytes()
     ran = await run(shell("namespaces", workspace, planting(".git", ".envrc")))
     assert (ran.output, (workspace / ".git").read_bytes()) == ("", names)
-
-
-def give_away(folder: Path) -> None:
-    """To the ordinary user, where that is another."""
-    if os.geteuid() == 0:
-        for path in (folder, *folder.rglob("*")):
-            os.chown(path, NOBODY, NOBODY)
 
 
 @pytest.mark.namespaces
