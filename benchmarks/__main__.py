@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from benchmarks import calls, commands, memory, redaction, restart, tiers, windows
+from benchmarks import calls, commands, memory, neighbours, redaction, restart, tiers, windows
 from benchmarks.effort import DEFAULT, FULL, QUICK, Effort
 from benchmarks.measure import HEADING, NotMeasured, Row, line
 
@@ -21,6 +21,7 @@ GROUPS: dict[str, Callable[[Effort], Iterator[Row]]] = {
     "calls": calls.rows,
     "commands": commands.rows,
     "tiers": tiers.rows,
+    "neighbours": neighbours.rows,
     "memory": memory.rows,
     "redaction": redaction.rows,
     "restart": restart.rows,

@@ -23,8 +23,10 @@ from server.daemon import Connection, Load, Ownership
 from server.errors import Code, RemitError
 from server.places import Places, find_places, settings_digest
 from server.protocol.face import Face
+from server.runner.delegation import end_leftover_groups
 from server.runner.network.hosts import HostRule
 from server.runner.process import ProcessMark, end_leftover
+from server.runner.scratch import Scratch
 from server.runner.workspace import Workspaces
 from server.tasks.callers import Caller
 from server.tasks.expiry import serve_expiry
@@ -100,9 +102,12 @@ async def build(state: Path, settings: Settings, notices: list[str]) -> AsyncIte
     """The whole server but its socket, at work; everything it runs has ended when the block is left."""
     async with open_store(state / "remit.db") as store:
         workspaces = Workspaces(state / "workspaces")
+        scratch = Scratch(state / "scratch")
+        await _end_leftovers(store, state / "scratch")
+        await to_thread.run_sync(scratch.sweep)
         await _settle(store, workspaces)
         secrets = Secrets(settings.secrets)
-        shelter = Shelter(settings.sandbox)
+        shelter = Shelter(settings.sandbox, scratch)
         agents = _agents(settings)
         owner = str(uuid4())
         scheduler = Scheduler(store, agents, secrets, shelter.sandbox, workspaces, settings, owner)
@@ -149,11 +154,16 @@ async def _end(process: ProcessMark) -> None:
         raise RemitError(Code.INTERRUPTED, message) from None
 
 
-async def _settle(store: Store, workspaces: Workspaces) -> None:
-    """End what a dead server left running, and only then decide what becomes of its tasks."""
+async def _end_leftovers(store: Store, owner: Path) -> None:
+    """End what a dead server left running: known by its mark, or by the control group it is in."""
     for leftover in await store.leftovers():
         for process in leftover.processes:
             await _end(ProcessMark(**process))
+    await to_thread.run_sync(end_leftover_groups, owner)
+
+
+async def _settle(store: Store, workspaces: Workspaces) -> None:
+    """Decide what becomes of the tasks of a dead server, of which nothing runs any more."""
     settled = await store.settle()
     swept = await to_thread.run_sync(workspaces.sweep, await store.task_ids())
     if settled.interrupted or settled.resumed or settled.blocked or swept:

@@ -6,6 +6,7 @@ from contextlib import contextmanager, suppress
 
 import anyio
 
+from server.beside import beside
 from server.runner.attendance import Attendance
 from server.runner.policy import Exit
 from server.runner.process import CHUNK_BYTES, Subprocess
@@ -102,16 +103,15 @@ class Piped:
     async def attend(self) -> None:
         """Take what the command writes and see to its limits, until its end."""
         with self._output, self._received:
-            async with anyio.create_task_group() as group:
-                group.start_soon(self._attendance.watch)
-                group.start_soon(self._drain)
-                while chunk := await self._process.receive():
-                    await self._output.send(chunk)
-                self._output.close()
-                self._exit = self._attendance.exit(await self._process.wait())
-                group.cancel_scope.cancel()
+            async with beside(self._drain):
+                self._exit = await self._attendance.until_end(self._take)
             self._ended.set()
             await anyio.sleep_forever()  # what was read ahead can still be received
+
+    async def _take(self) -> None:
+        while chunk := await self._process.receive():
+            await self._output.send(chunk)
+        self._output.close()
 
     async def _drain(self) -> None:
         """Read stderr, whoever cares: a full pipe would stop the command."""

@@ -18,8 +18,9 @@ class Confinement:
 
     home: Path
     temporary: Path
-    neighbours: int
-    """Threads that the kernel counts along with the command's, where no user namespace tells them apart."""
+    neighbours: int | None
+    """Threads that the kernel counts along with the command's, where no user namespace tells them apart; None where
+    a control group holds their number."""
 
     ruleset: Ruleset | None
     program: bytes | None
@@ -27,6 +28,9 @@ class Confinement:
 
     gateway: Gateway | None = None
     """Where the command finds its proxy, if it may reach hosts by name."""
+
+    read_only: tuple[Path, ...] = ()
+    """What of the workspace is not to be written."""
 
 
 def encode(
@@ -60,14 +64,15 @@ def _environment(command: Command, confinement: Confinement) -> Iterator[tuple[s
         yield "env", f"{name}={value}"
 
 
-def _limits(limits: Limits, neighbours: int) -> Iterator[tuple[str, str]]:
+def _limits(limits: Limits, neighbours: int | None) -> Iterator[tuple[str, str]]:
     values = {
         "RLIMIT_CORE": 0,
         "RLIMIT_DATA": limits.memory_bytes,  # not AS: programs that compile as they run reserve far more than they use
         "RLIMIT_FSIZE": limits.file_bytes,
         "RLIMIT_NOFILE": limits.open_files,
-        "RLIMIT_NPROC": limits.processes + neighbours,
     }
+    if neighbours is not None:
+        values["RLIMIT_NPROC"] = limits.processes + neighbours
     for name, value in values.items():
         yield "limit", f"{name} {value}"
 

@@ -41,6 +41,9 @@ class Limits:
     workspace_bytes: int = 10 * GIB
     """Size of everything in the workspace: a large project with its packages."""
 
+    free_bytes: int = 256 * MIB
+    """What the disk of the workspace must keep free: room for the server's own records, and for whoever tidies up."""
+
     cpu_seconds: int = 3600
     """Processor time of the whole tree: an hour on one core."""
 
@@ -61,6 +64,9 @@ class SandboxPolicy:
 
     network: Network = "none"
     """Nothing, everything this machine can reach, or these hosts, in the words of `HostRule.parse`."""
+
+    hooks: Literal["read-only", "writable"] = "read-only"
+    """What other tools would execute in the workspace's repositories; read-only where the tier can hold that."""
 
     limits: Limits = field(default_factory=Limits)
 

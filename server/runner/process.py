@@ -1,5 +1,6 @@
 """A process of ours, from the first line it says to the last process beneath it."""
 
+import errno
 import os
 from collections.abc import Collection, Sequence
 from contextlib import suppress
@@ -16,6 +17,7 @@ import anyio
 from anyio.lowlevel import checkpoint
 
 from server.runner import tree
+from server.runner.cgroup import ControlGroup
 
 CHUNK_BYTES = 65536  # what a pipe holds
 LONGEST_LINE_BYTES = 4096  # of the launcher's answers, or of what fails in its place
@@ -79,6 +81,7 @@ class Subprocess:
         self._ended = os.pidfd_open(self._popen.pid)
         self._init: int | None = None
         self._init_pid = 0
+        self._group: ControlGroup | None = None
         self._ahead = b""
         self._has_spoken = False
         self._waiting = anyio.Lock()
@@ -135,8 +138,10 @@ class Subprocess:
         _, descriptors, _, _ = recv_fds(self._stdin, 1, 1, MSG_CMSG_CLOEXEC)
         return socket(fileno=descriptors[0])
 
-    def hold(self) -> ProcessMark:
+    def hold(self, group: ControlGroup | None = None) -> ProcessMark:
         """Take hold of its namespace's init, whose end is the end of all in it. To be called once it speaks.
+
+        What speaks goes into the `group`, with all between it and the process. Raises OSError if it cannot.
 
         Not bubblewrap's own report of it: that writes to a pipe of ours, and if we are killed before it does, it dies
         of that while its child waits for it, for ever.
@@ -144,7 +149,17 @@ class Subprocess:
         if not self._supervised and (init := tree.child_of(self.pid)) is not None:
             with suppress(ProcessLookupError):
                 self._init, self._init_pid = os.pidfd_open(init), init
+        if group:
+            self._group = group
+            self._join(group)
         return ProcessMark.of(self.pid)
+
+    def _join(self, group: ControlGroup) -> None:
+        above = self._init_pid or self.pid
+        for pid in (self.pid, above, tree.child_of(above)):
+            if pid is None:
+                raise ProcessLookupError(errno.ESRCH, "the launcher has ended")
+            group.add(pid)
 
     def outnumbers(self, limit: int) -> bool:
         """Whether its namespace has more processes than that, by a glance at the namespace's own /proc.
@@ -167,6 +182,8 @@ class Subprocess:
 
     async def end(self) -> None:
         """Kill it and everything beneath it, and wait until that is so."""
+        if self._group:
+            self._group.kill()
         if self._supervised:
             self._stdin.close()  # which tells the supervisor to end everything
             with anyio.move_on_after(SUPERVISOR_SECONDS):

@@ -9,7 +9,6 @@ from server.agents.interface import Program
 from server.config import MIB, AgentSettings, LimitSettings, Settings
 from server.errors import Code, RemitError
 from server.runner.policy import Limits, Network, SandboxPolicy
-from server.runner.protected import protected
 from server.runner.sandbox import Sandbox
 
 # The task's names for limits, and the operator's, with what one of the task's units is of the operator's.
@@ -31,7 +30,8 @@ def policy(settings: Settings, agent_id: str, demands: Mapping[str, Any] | None,
     limits = _lowered(_granted(settings, agent), asked.get("limits", {}))
     return SandboxPolicy(
         workspace=workspace,
-        readable=(*agent.readable, *(() if asked.get("allowHooks") else protected(workspace))),
+        readable=agent.readable,
+        hooks="writable" if asked.get("allowHooks") else "read-only",
         network="none" if _may_reach_nothing(asked) else agent.network,
         limits=Limits(
             memory_bytes=limits.memory,
@@ -40,6 +40,7 @@ def policy(settings: Settings, agent_id: str, demands: Mapping[str, Any] | None,
             file_bytes=limits.file_size,
             tmp_bytes=limits.tmp_size,
             workspace_bytes=limits.workspace_size,
+            free_bytes=limits.free_space,
             cpu_seconds=limits.cpu_seconds,
         ),
     )

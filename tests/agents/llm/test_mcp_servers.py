@@ -58,7 +58,11 @@ async def test_a_missing_key_ends_the_task_before_anything_starts(window: Opened
 async def test_a_local_one_runs_in_the_sandbox_with_its_own_variables_alone(window: Opened) -> None:
     here = Path(local.__file__)
     script = steps(
-        [Use("notes_variable", {"name": "TOKEN"}), Use("notes_variable", {"name": "OTHER"}), Use("notes_arguments", {})],
+        [
+            Use("notes_variable", {"name": "TOKEN"}),
+            Use("notes_variable", {"name": "OTHER"}),
+            Use("notes_arguments", {}),
+        ],
         Say("done"),
     )
     settings = setting(
@@ -123,5 +127,3 @@ async def test_a_tool_that_fails_is_told_to_the_model(window: Opened) -> None:
             task = await host.done("echo", agentId="llm", mcpServers=["notes"])
     (call,) = task["output"]["toolCalls"]
     assert (task["status"], call["status"]) == ("completed", "error")
-
-

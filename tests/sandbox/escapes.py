@@ -36,8 +36,8 @@ def call(name: str, *arguments: object) -> None:
         raise OSError(ctypes.get_errno(), name)
 
 
-class Ways:
-    """Each method returns if that way is open, and raises OSError if it is not."""
+class Reach:
+    """What is outside. Each way to it returns if it is open, and raises OSError if it is not."""
 
     def __init__(self, folder: str, pid: str, tcp: str, udp: str, segment: str) -> None:
         self.folder = folder
@@ -49,17 +49,84 @@ class Ways:
         self.file = f"{self.folder}/{way}"
         getattr(self, way)()
 
-    def attach_to_a_process(self) -> None:
-        call("ptrace", PTRACE_SEIZE, self.pid, 0, 0)
+
+class Files(Reach):
+    """Ways to what lies outside."""
 
     def change_a_mode(self) -> None:
         os.chmod(self.file, 0o600)
 
+    def delete_a_file(self) -> None:
+        os.unlink(self.file)
+
+    def empty_a_file(self) -> None:
+        os.truncate(self.file, 0)
+
+    def empty_a_file_by_reading(self) -> None:
+        os.close(os.open(self.file, os.O_RDONLY | os.O_TRUNC))
+
+    def link_a_file(self) -> None:
+        os.link(self.file, "linked")
+
+    def list_a_folder(self) -> None:
+        os.listdir(self.folder)
+
+    def look_up_a_file(self) -> None:
+        os.stat(self.file)
+
+    def make_a_file(self) -> None:
+        with open(f"{self.folder}/new", "w"):
+            pass
+
+    def make_a_folder(self) -> None:
+        os.mkdir(f"{self.folder}/folder")
+
+    def move_a_file(self) -> None:
+        os.rename(self.file, f"{self.folder}/moved")
+
+    def read_a_file(self) -> None:
+        with open(self.file):
+            pass
+
+    def read_through_a_symlink(self) -> None:
+        os.symlink(self.file, "symlink")
+        with open("symlink"):
+            pass
+
+    def write_to_a_file(self) -> None:
+        with open(self.file, "a"):
+            pass
+
+
+class Processes(Reach):
+    """Ways to other processes, and what is theirs."""
+
+    def attach_to_a_process(self) -> None:
+        call("ptrace", PTRACE_SEIZE, self.pid, 0, 0)
+
     def change_limits_of_a_process(self) -> None:
         resource.prlimit(self.pid, resource.RLIMIT_CORE, (0, 0))
 
-    def change_personality(self) -> None:
-        call("personality", ADDR_NO_RANDOMIZE)
+    def read_an_environment(self) -> None:
+        with open(f"/proc/{self.pid}/environ") as environment:
+            environment.read()
+
+    def read_by_way_of_a_process(self) -> None:
+        with open(f"/proc/{self.pid}/root{self.file}"):
+            pass
+
+    def see_a_process(self) -> None:
+        os.stat(f"/proc/{self.pid}")
+
+    def signal_a_process(self) -> None:
+        os.kill(self.pid, 0)
+
+    def use_shared_memory(self) -> None:
+        call("shmctl", self.segment, IPC_STAT, ctypes.create_string_buffer(1024))
+
+
+class Network(Reach):
+    """Ways to this machine's services."""
 
     def connect_over_tcp(self) -> None:
         socket.create_connection(("127.0.0.1", self.tcp), timeout=1).close()
@@ -78,14 +145,18 @@ class Ways:
         with socket.socket(socket.AF_UNIX) as unix:
             unix.connect(f"\0{self.folder}")
 
-    def delete_a_file(self) -> None:
-        os.unlink(self.file)
+    def speak_netlink(self) -> None:
+        socket.socket(socket.AF_NETLINK, socket.SOCK_RAW).close()
 
-    def empty_a_file(self) -> None:
-        os.truncate(self.file, 0)
+    def speak_vsock(self) -> None:
+        socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM).close()
 
-    def empty_a_file_by_reading(self) -> None:
-        os.close(os.open(self.file, os.O_RDONLY | os.O_TRUNC))
+
+class Kernel(Reach):
+    """Ways to more rights, or parts of the kernel that no command needs."""
+
+    def change_personality(self) -> None:
+        call("personality", ADDR_NO_RANDOMIZE)
 
     def hide_memory(self) -> None:
         call("memfd_create", b"hidden", 0)
@@ -100,77 +171,27 @@ class Ways:
     def lend_identity_from_the_start(self) -> None:
         os.close(os.open("another", os.O_CREAT | os.O_WRONLY, 0o4755))
 
-    def link_a_file(self) -> None:
-        os.link(self.file, "linked")
-
-    def list_a_folder(self) -> None:
-        os.listdir(self.folder)
-
-    def look_up_a_file(self) -> None:
-        os.stat(self.file)
-
-    def make_a_file(self) -> None:
-        with open(f"{self.folder}/new", "w"):
-            pass
-
-    def make_a_folder(self) -> None:
-        os.mkdir(f"{self.folder}/folder")
-
     def make_a_user_namespace(self) -> None:
         call("unshare", CLONE_NEWUSER)
-
-    def move_a_file(self) -> None:
-        os.rename(self.file, f"{self.folder}/moved")
-
-    def read_a_file(self) -> None:
-        with open(self.file):
-            pass
-
-    def read_an_environment(self) -> None:
-        with open(f"/proc/{self.pid}/environ") as environment:
-            environment.read()
-
-    def read_by_way_of_a_process(self) -> None:
-        with open(f"/proc/{self.pid}/root{self.file}"):
-            pass
-
-    def read_through_a_symlink(self) -> None:
-        os.symlink(self.file, "symlink")
-        with open("symlink"):
-            pass
-
-    def see_a_process(self) -> None:
-        os.stat(f"/proc/{self.pid}")
-
-    def signal_a_process(self) -> None:
-        os.kill(self.pid, 0)
-
-    def speak_netlink(self) -> None:
-        socket.socket(socket.AF_NETLINK, socket.SOCK_RAW).close()
-
-    def speak_vsock(self) -> None:
-        socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM).close()
 
     def use_io_uring(self) -> None:
         call("io_uring_setup", 1, ctypes.create_string_buffer(1024))
 
-    def use_shared_memory(self) -> None:
-        call("shmctl", self.segment, IPC_STAT, ctypes.create_string_buffer(1024))
 
-    def write_to_a_file(self) -> None:
-        with open(self.file, "a"):
-            pass
+KINDS: tuple[type[Reach], ...] = (Files, Processes, Network, Kernel)
 
 
-WAYS = sorted(name for name in vars(Ways) if not name.startswith("_") and name != "attempt")
+def ways_of(kind: type[Reach]) -> list[str]:
+    """The names of its ways."""
+    return sorted(name for name in vars(kind) if not name.startswith("_"))
 
 
-def is_open(ways: Ways, way: str) -> bool:
+def is_open(reach: Reach, way: str) -> bool:
     """Try it in a process of its own, which may well be killed for it."""
     child = os.fork()
     if child == 0:
         try:
-            ways.attempt(way)
+            reach.attempt(way)
         except OSError:
             os._exit(1)
         os._exit(0)
@@ -178,6 +199,7 @@ def is_open(ways: Ways, way: str) -> bool:
 
 
 if __name__ == "__main__":
-    for way in WAYS:
-        if is_open(Ways(*sys.argv[1:]), way):
-            print(way)
+    for kind in KINDS:
+        for way in ways_of(kind):
+            if is_open(kind(*sys.argv[1:]), way):
+                print(way)

@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from server.runner.sandbox import Name
-from tests.runner.commands import Request, perform
+from tests.sandbox.commands import Request, perform
 
 SECRET = "correct horse battery staple"
 SCRIPT = "echo up; until [ -e searched ]; do :; done"

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from server.runner.sandbox import Name
-from tests.runner.commands import run
-from tests.runner.test_commands import shell
+from tests.sandbox.commands import run
+from tests.sandbox.test_commands import shell
 
 LEASE = "import fcntl, signal; fcntl.fcntl(open('f', 'w'), 1024, 1)"
 SEGMENT = "import ctypes, sys; sys.exit(ctypes.CDLL(None).shmget(0, 4096, 0o1600) < 0)"

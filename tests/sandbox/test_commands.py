@@ -12,7 +12,7 @@ from server.errors import Code, RemitError
 from server.runner.launcher import NICE
 from server.runner.policy import Command, SandboxPolicy
 from server.runner.sandbox import Name
-from tests.runner.commands import Request, perform, run, sandbox_of
+from tests.sandbox.commands import Request, perform, run, sandbox_of
 
 
 def shell(tier: Name, workspace: Path, script: str) -> Request:

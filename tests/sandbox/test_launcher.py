@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from server.runner.plan import LAUNCHER, Confinement, encode
 from server.runner.policy import Command, SandboxPolicy
-from tests.runner.commands import readable_python
+from tests.sandbox.commands import readable_python
 
 COMMAND = Command(argv=("/bin/echo", "ran"), env={"A": "b"})
 

@@ -20,12 +20,13 @@ from server.errors import RemitError
 from server.runner.policy import Command, Exit, Limits, SandboxPolicy
 from server.runner.process import ProcessMark
 from server.runner.sandbox import Sandbox, Wanted, find_sandbox
+from server.runner.scratch import Scratch
 
 NOBODY = 65534
 ORDINARY_USER = () if os.geteuid() else ("/usr/bin/setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
 REPOSITORY = Path(__file__).parents[2]
 
-_found: dict[Wanted, Sandbox] = {}
+_found: dict[tuple[Wanted, str | None], Sandbox] = {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +39,9 @@ class Request:
     env: dict[str, str] = field(default_factory=dict)
     readable: tuple[str, ...] = ()
     network: Literal["none", "full"] | tuple[str, ...] = "none"
+    hooks: Literal["read-only", "writable"] = "read-only"
     limits: dict[str, int] = field(default_factory=dict)
+    scratch: str | None = None
 
     def command(self) -> Command:
         return Command(argv=tuple(self.argv), env=self.env)
@@ -48,6 +51,7 @@ class Request:
             workspace=Path(self.workspace),
             readable=tuple(map(Path, self.readable)),
             network=self.network if isinstance(self.network, str) else tuple(self.network),
+            hooks=self.hooks,
             limits=Limits(**self.limits),
         )
 
@@ -63,10 +67,10 @@ class Ran:
     refused: list[list[object]]
 
 
-async def sandbox_of(tier: Wanted) -> Sandbox:
-    if tier not in _found:
-        _found[tier] = await find_sandbox(tier)
-    return _found[tier]
+async def sandbox_of(tier: Wanted, scratch: str | None = None) -> Sandbox:
+    if (tier, scratch) not in _found:
+        _found[tier, scratch] = await find_sandbox(tier, Scratch(Path(scratch) if scratch else None))
+    return _found[tier, scratch]
 
 
 async def perform(
@@ -80,7 +84,7 @@ async def perform(
     async def refused(*refusal: object) -> None:
         refusals(list(refusal))
 
-    sandbox = await sandbox_of(request.tier)
+    sandbox = await sandbox_of(request.tier, request.scratch)
     return await sandbox.run(request.command(), request.policy(), started=started, output=output, refused=refused)
 
 
@@ -113,7 +117,7 @@ async def _run_elsewhere(request: Request) -> Ran:
 def elsewhere(request: Request, *, unprivileged: bool, through: tuple[str, ...] = ()) -> list[str]:
     """The command line of this program, as this user or as an ordinary one, started by `through`."""
     user, python = (ORDINARY_USER, readable_python()) if unprivileged else ((), sys.executable)
-    return [*user, *through, python, "-m", "tests.runner.commands", json.dumps(asdict(request))]
+    return [*user, *through, python, "-m", "tests.sandbox.commands", json.dumps(asdict(request))]
 
 
 @cache
@@ -151,11 +155,16 @@ def processes_with(token: str) -> list[int]:
     return found
 
 
-async def until(condition: Callable[[], object], seconds: float = 10) -> None:
+async def until(condition: Callable[[], object], seconds: float = 30) -> None:
     """Wait until it is so; fail if it is not by then."""
     with anyio.fail_after(seconds):
         while not condition():  # noqa: ASYNC110 - other processes set no event
             await anyio.sleep(0.01)
+
+
+def files(folder: Path) -> set[str]:
+    """All that is in a folder, what a repository stores apart."""
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if "objects" not in path.parts}
 
 
 def _tell(**event: Any) -> None:
@@ -167,7 +176,7 @@ async def _main(request: Request) -> None:
         _tell(output=chunk.decode(errors="replace"))
 
     try:
-        _tell(tier=(await sandbox_of(request.tier)).tier)
+        _tell(tier=(await sandbox_of(request.tier, request.scratch)).tier)
         _tell(exit=asdict(await perform(request, output, lambda refusal: _tell(refused=refusal))))
     except RemitError as error:
         _tell(error={"code": error.code, "message": error.message, "details": error.details})

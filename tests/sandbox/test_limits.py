@@ -10,7 +10,7 @@ from server.runner import attendance
 from server.runner.interpreter import find_interpreter
 from server.runner.policy import MIB
 from server.runner.sandbox import Name
-from tests.runner.commands import Ran, Request, run
+from tests.sandbox.commands import Ran, Request, run
 
 DEADLINE_SECONDS = 20
 

@@ -9,20 +9,26 @@ from time import monotonic, sleep
 import pytest
 
 from server.runner import landlock
+from server.runner.delegation import end_leftover_groups
 from server.runner.sandbox import Name
 from server.runner.tree import END_SECONDS
-from tests.runner.commands import processes_with, readable_python
+from tests.sandbox.commands import processes_with, readable_python
 
 
 @pytest.fixture
 def workspace() -> Iterator[Path]:
-    """A folder that an ordinary user may enter, unlike pytest's own; nothing that names it may be left running."""
+    """A folder that an ordinary user may enter, unlike pytest's own; nothing that names it may be left running.
+
+    Beside it is the `scratch` of servers that are killed.
+    """
     with TemporaryDirectory(prefix="remit-test-") as name:
-        folder = Path(name, "workspace")
-        folder.mkdir()
+        folder, scratch = Path(name, "workspace"), Path(name, "scratch")
         Path(name).chmod(0o755)
-        folder.chmod(0o777)
+        for each in (folder, scratch):
+            each.mkdir()
+            each.chmod(0o777)
         yield folder
+        end_leftover_groups(scratch)
         deadline = monotonic() + END_SECONDS  # a server killed in mid-start leaves what has yet to notice
         while (left := processes_with(name)) and monotonic() < deadline:
             sleep(0.01)

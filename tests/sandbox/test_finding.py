@@ -13,8 +13,9 @@ from server.runner import canary, landlock
 from server.runner.bubblewrap import Namespaces
 from server.runner.interpreter import Interpreter, find_interpreter
 from server.runner.sandbox import Name, Sandbox, Wanted, find_sandbox
+from server.runner.scratch import Scratch
 from server.runner.supervised import Off
-from tests.runner.commands import REPOSITORY, Request, elsewhere, surroundings
+from tests.sandbox.commands import REPOSITORY, Request, elsewhere, surroundings
 
 # In a user namespace of its own, where no further one may be made; started without the rights it has there.
 NO_USER_NAMESPACES = (
@@ -88,14 +89,18 @@ async def test_a_machine_without_a_table_of_calls_is_refused_by_its_name(monkeyp
 async def test_a_sandbox_that_holds_nothing_is_not_believed() -> None:
     interpreter = await find_interpreter()
     with pytest.raises(RemitError) as caught:
-        await canary.examine(Sandbox(Off(interpreter=interpreter)), interpreter)
+        await canary.examine(Sandbox(Off(interpreter=interpreter, scratch=Scratch())), interpreter)
     for claim in ("a file outside can be read", "a service of this machine can be reached", "calls are not filtered"):
         assert claim in caught.value.message
 
 
 async def test_a_bubblewrap_that_vanished_is_named(tmp_path: Path) -> None:
     gone = Namespaces(
-        bwrap=tmp_path / "bwrap", disables_userns=True, interpreter=await find_interpreter(), landlock_abi=0
+        bwrap=tmp_path / "bwrap",
+        disables_userns=True,
+        interpreter=await find_interpreter(),
+        scratch=Scratch(),
+        landlock_abi=0,
     )
     with pytest.raises(RemitError, match="bwrap cannot be started"):
         await canary.examine(Sandbox(gone), await find_interpreter())
@@ -143,7 +148,13 @@ def tell(workspace: Path, tier: Wanted = "auto", *, through: tuple[str, ...]) ->
     ],
 )
 def test_what_bubblewrap_says_is_answered_with_what_to_do(words: str, advice: str, tmp_path: Path) -> None:
-    tier = Namespaces(bwrap=tmp_path / "bwrap", disables_userns=True, interpreter=Interpreter(tmp_path), landlock_abi=0)
+    tier = Namespaces(
+        bwrap=tmp_path / "bwrap",
+        disables_userns=True,
+        interpreter=Interpreter(tmp_path),
+        scratch=Scratch(),
+        landlock_abi=0,
+    )
     told = tier.explain(words)
     assert words in told
     assert advice in told

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import uuid
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -13,7 +14,7 @@ import pytest
 from server.runner.process import ProcessMark, end_leftover
 from server.runner.sandbox import Name
 from server.runner.tree import END_SECONDS
-from tests.runner.commands import (
+from tests.sandbox.commands import (
     REPOSITORY,
     Request,
     elsewhere,
@@ -116,8 +117,9 @@ async def test_nothing_is_left_of_a_command_whose_server_was_killed_in_its_start
 
 
 def server(request: Request) -> subprocess.Popen[bytes]:
-    """A process that runs the command, with the user its tier asks for."""
-    command = elsewhere(request, unprivileged=request.tier == "landlock")
+    """A process that runs the command, with the user its tier asks for, and leaves its traces beside the workspace."""
+    traced = replace(request, scratch=str(Path(request.workspace).with_name("scratch")))
+    command = elsewhere(traced, unprivileged=request.tier == "landlock")
     return subprocess.Popen(command, cwd=REPOSITORY, env=surroundings(), stdout=subprocess.PIPE)
 
 
