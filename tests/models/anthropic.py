@@ -25,13 +25,16 @@ def key(headers: dict[str, str]) -> str:
 
 def system(body: Json) -> str:
     """The instructions."""
-    return _text(body.get("system", ""))
+    later = (_text(message["content"]) for message in body["messages"] if message["role"] == "system")
+    return "\n".join((_text(body.get("system", "")), *later))
 
 
 def messages(body: Json) -> Iterator[Message]:
     """The conversation. Raises Malformed."""
     calls = Calls()
     for message in body["messages"]:
+        if message["role"] == "system":
+            continue
         blocks = _blocks(message["content"])
         results = (block for block in blocks if block["type"] == "tool_result")
         answered = tuple(calls.answered(block["tool_use_id"], _text(block.get("content", ""))) for block in results)

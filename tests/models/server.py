@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from tests.models import anthropic, openai
 from tests.models.conversation import Json, Malformed, Message, Request, merged
 from tests.models.reply import Part, Reply
-from tests.models.script import MODEL, SMALL_MODEL, Answer, Fail, Hold, Say, Script
+from tests.models.script import SMALL_MODEL, Answer, Fail, Hold, Say, Script
 
 PATIENCE = 30
 """Seconds to wait for a request: far above what anything here takes."""
@@ -44,7 +44,7 @@ class Model:
         """What was asked of the model itself, in order."""
 
         self.asides: list[Request] = []
-        """What was asked of the small model, or of this one without a tool on offer."""
+        """What was asked of the small model."""
 
         self.strays: list[str] = []
         """Requests that are no part of the wire formats: method and path."""
@@ -104,6 +104,10 @@ def model(script: Script) -> Iterator[Model]:
         thread.start()
         try:
             yield server.model
+        except BaseException as error:
+            for fault in server.model.faults:
+                error.add_note(f"before that, in the model: {fault!r}")
+            raise
         finally:
             server.ending = True
             server.shutdown()
@@ -134,34 +138,19 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, *_: Any) -> None:
         """Say nothing."""
 
-    def do_HEAD(self) -> None:
-        """Clients look whether anyone is there."""
-        self._hear(b"")
-        self._send(200, b"")
-
     def do_GET(self) -> None:
-        """List the models, and nothing else."""
+        """Answer that there is nothing: no agent needs it."""
         self._hear(b"")
-        if self._route != "/v1/models":
-            self._stray()
-            return
-        models = [{"id": name, "object": "model", "type": "model"} for name in (MODEL, SMALL_MODEL)]
-        self._send(200, json.dumps({"object": "list", "data": models}).encode())
+        self._stray()
 
     def do_POST(self) -> None:
         """Answer what a model is asked."""
         raw = self.rfile.read(int(self.headers["Content-Length"]))
         self._hear(raw)
-        if self._route == "/v1/messages/count_tokens":
-            self._send(200, json.dumps({"input_tokens": len(raw) // 4}).encode())
-        elif format := _FORMATS.get(self._route):
-            self._answer(format, raw)
+        if wire := _FORMATS.get(self.path.partition("?")[0]):
+            self._answer(wire, raw)
         else:
             self._stray()
-
-    @property
-    def _route(self) -> str:
-        return self.path.partition("?")[0]
 
     def _hear(self, raw: bytes) -> None:
         self.server.model.hear(f"{self.path}\n{self.headers}".encode() + raw)
@@ -170,24 +159,24 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.model.strays.append(f"{self.command} {self.path}")
         self._send(404, b'{"error": {"message": "there is no such path"}}')
 
-    def _answer(self, format: Format, raw: bytes) -> None:
+    def _answer(self, wire: Format, raw: bytes) -> None:
         try:
-            request = self._read(format, raw)
+            request = self._read(wire, raw)
             answer = self.server.model.answer(request)
         except Exception as fault:
             self.server.model.faults.append(fault)
             status = 400 if isinstance(fault, Malformed) else 422
-            self._send(status, json.dumps(format.error(status, f"{type(fault).__name__}: {fault}")).encode())
+            self._send(status, json.dumps(wire.error(status, f"{type(fault).__name__}: {fault}")).encode())
             return
         if isinstance(answer, Fail):
-            self._send(answer.status, json.dumps(format.error(answer.status, answer.message)).encode())
+            self._send(answer.status, json.dumps(wire.error(answer.status, answer.message)).encode())
             return
         reply = Reply.to(request, answer)
-        parts = format.streamed(reply, request.body) if request.streams else format.whole(reply)
+        parts = wire.streamed(reply, request.body) if request.streams else wire.whole(reply)
         self._begin(200, "text/event-stream" if request.streams else "application/json")
         self._send_parts(parts)
 
-    def _read(self, format: Format, raw: bytes) -> Request:
+    def _read(self, wire: Format, raw: bytes) -> Request:
         body = json.loads(raw)
         headers = {name.lower(): value for name, value in self.headers.items()}
         return Request(
@@ -195,10 +184,10 @@ class _Handler(BaseHTTPRequestHandler):
             headers=headers,
             raw=raw,
             body=body,
-            key=format.key(headers),
-            system=format.system(body),
-            messages=merged(format.messages(body)),
-            tools=tuple(format.tools(body)),
+            key=wire.key(headers),
+            system=wire.system(body),
+            messages=merged(wire.messages(body)),
+            tools=tuple(wire.tools(body)),
         )
 
     def _send(self, status: int, body: bytes) -> None:

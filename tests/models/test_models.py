@@ -40,9 +40,13 @@ class Client:
         """What comes, as it comes."""
         body = json.dumps({"model": MODEL, "messages": messages, "tools": [self.tool("shell")], **fields}).encode()
         headers = {"Authorization": "Bearer the-key"} if self.api == "openai" else {"x-api-key": "the-key"}
-        with urlopen(Request(self.model.url + PATHS[self.api], body, headers)) as answer:
-            data: bytes = answer.read()
-            return data
+        try:
+            with urlopen(Request(self.model.url + PATHS[self.api], body, headers)) as answer:
+                data: bytes = answer.read()
+                return data
+        except HTTPError as error:
+            error.close()
+            raise
 
     def tool(self, name: str) -> Json:
         """A tool on offer."""
@@ -145,6 +149,13 @@ def test_what_it_was_asked_is_kept(client: Client) -> None:
     assert client.model.keys == {"the-key"}
 
 
+def test_instructions_in_the_middle_of_a_conversation_are_no_prompt(client: Client) -> None:
+    client.model.script = steps(Say("hello"))
+    client.ask(asked("greet"), {"role": "system", "content": "be kind"})
+    (request,) = client.model.requests
+    assert (request.prompt, request.system.strip()) == ("greet", "be kind")
+
+
 def test_all_that_reached_it_can_be_searched(client: Client) -> None:
     client.model.script = steps(Say("hello"))
     client.ask(asked('a "secret"\n'))
@@ -197,3 +208,9 @@ def test_a_conversation_that_no_provider_takes_fails_the_test(api: str) -> None:
 def test_being_asked_more_often_than_foreseen_fails_the_test(api: str) -> None:
     with pytest.raises(ExceptionGroup, match="does not foresee"), model(steps()) as this:
         refuse(422, Client(this, api), asked("do"))
+
+
+def test_what_fails_beside_a_fault_of_the_model_tells_of_it() -> None:
+    with pytest.raises(HTTPError, match="422") as caught, model(steps()) as this:
+        Client(this, "openai").ask(asked("do"))
+    assert "asked once more than foreseen" in caught.value.__notes__[0]
