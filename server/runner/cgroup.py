@@ -140,6 +140,13 @@ class ControlGroup:
             with suppress(OSError):
                 (folder / KILL).write_text("1")
 
+    def vanishes(self) -> bool:
+        """Remove it at once, as far as that can be done without waiting for anything; whether that was all of it."""
+        for folder in self._parts:
+            with suppress(OSError):
+                folder.rmdir()
+        return not any(folder.exists() for folder in self._parts)
+
     def remove(self) -> None:
         """Remove it, once nothing runs in it. Blocks. What stays is told of, and removed at the next start."""
         for folder in self._parts:

@@ -141,7 +141,7 @@ class Subprocess:
     def hold(self, group: ControlGroup | None = None) -> ProcessMark:
         """Take hold of its namespace's init, whose end is the end of all in it. To be called once it speaks.
 
-        What speaks goes into the `group`, with all between it and the process. Raises OSError if it cannot.
+        What speaks goes into the `group`, and so will all that it starts. Raises OSError if it cannot.
 
         Not bubblewrap's own report of it: that writes to a pipe of ours, and if we are killed before it does, it dies
         of that while its child waits for it, for ever.
@@ -155,11 +155,10 @@ class Subprocess:
         return ProcessMark.of(self.pid)
 
     def _join(self, group: ControlGroup) -> None:
-        above = self._init_pid or self.pid
-        for pid in (self.pid, above, tree.child_of(above)):
-            if pid is None:
-                raise ProcessLookupError(errno.ESRCH, "the launcher has ended")
-            group.add(pid)
+        launcher = tree.child_of(self._init_pid or self.pid)
+        if launcher is None:
+            raise ProcessLookupError(errno.ESRCH, "the launcher has ended")
+        group.add(launcher)
 
     def outnumbers(self, limit: int) -> bool:
         """Whether its namespace has more processes than that, by a glance at the namespace's own /proc.

@@ -151,7 +151,7 @@ class Sandbox:
         try:
             yield group
         finally:
-            if group:
+            if group and not group.vanishes():
                 with anyio.CancelScope(shield=True):
                     await anyio.to_thread.run_sync(group.remove)
 
