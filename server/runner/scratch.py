@@ -2,7 +2,8 @@
 
 import logging
 import os
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import mkdtemp
@@ -28,6 +29,7 @@ class Scratch:
         There nobody looks for what is left, so a server has a root of its own.
         """
         self.root = root
+        self._standing: Counter[Path] = Counter()
         if root:
             root.mkdir(mode=0o700, exist_ok=True)
 
@@ -47,17 +49,27 @@ class Scratch:
         Raises RemitError (SANDBOX_UNAVAILABLE) where something cannot be protected.
         """
         found = await anyio.to_thread.run_sync(find_protected, workspace)
-        if not found.missing:
+        standing = (*found.missing, *(path for path in found.present if path in self._standing))
+        if not standing:
             yield found.present
             return
         async with self._folder() as folder:
-            (folder / _RECORD).write_bytes(b"".join(os.fsencode(path) + b"\0" for path in (workspace, *found.missing)))
+            (folder / _RECORD).write_bytes(b"".join(os.fsencode(path) + b"\0" for path in (workspace, *standing)))
+            self._standing.update(standing)
             try:
-                await anyio.to_thread.run_sync(_stand_in, workspace, found.missing)
+                await anyio.to_thread.run_sync(_stand_in, workspace, standing)
                 yield (*found.present, *found.missing)
             finally:
                 with anyio.CancelScope(shield=True):
-                    await anyio.to_thread.run_sync(remove_stand_ins, workspace, found.missing)
+                    await anyio.to_thread.run_sync(remove_stand_ins, workspace, self._left_by_all(standing))
+
+    def _left_by_all(self, standing: Sequence[Path]) -> list[Path]:
+        """Which of these stand-ins no other command in the same workspace needs: without them it could be written."""
+        self._standing.subtract(standing)
+        left = [path for path in standing if not self._standing[path]]
+        for path in left:
+            del self._standing[path]
+        return left
 
     def sweep(self) -> int:
         """Remove what dead servers left, once their commands have ended; how many folders there were. Blocks.
@@ -82,7 +94,7 @@ class Scratch:
                 await anyio.to_thread.run_sync(_clear_away, folder)
 
 
-def _stand_in(workspace: Path, paths: tuple[Path, ...]) -> None:
+def _stand_in(workspace: Path, paths: Sequence[Path]) -> None:
     try:
         make_stand_ins(workspace, paths)
     except OSError as error:

@@ -245,3 +245,28 @@ async def test_what_a_killed_server_left_is_removed_at_the_next_start(repository
     assert files(repository) > before
     assert scratch.sweep() == 1
     assert (files(repository), os.listdir(tmp_path / "scratch")) == (before, [])
+
+
+def is_there(path: Path) -> bool:
+    return os.path.lexists(path)
+
+
+async def test_a_stand_in_stays_until_the_last_command_has_ended(repository: Path, tmp_path: Path) -> None:
+    scratch = Scratch(tmp_path / "scratch")
+    envrc = repository / ".envrc"
+    async with scratch.protected(repository):
+        second = scratch.protected(repository)
+        assert envrc in await second.__aenter__()
+    assert is_there(envrc)
+    await second.__aexit__(None, None, None)
+    assert not is_there(envrc)
+
+
+async def test_every_command_has_its_stand_ins_on_record(repository: Path, tmp_path: Path) -> None:
+    scratch = Scratch(tmp_path / "scratch")
+    async with scratch.protected(repository):
+        second = scratch.protected(repository)
+        await second.__aenter__()
+    Scratch(tmp_path / "scratch").sweep()  # as the next server does where this one was killed
+    assert not is_there(repository / ".envrc")
+    await second.__aexit__(None, None, None)
