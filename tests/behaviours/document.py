@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tests.behaviours.marks import ROOT, Mark, marks
+from tests.behaviours.pages import PAGES
 from tests.behaviours.record import Api, Behaviour, Kind, Page, Until
 from tests.behaviours.table import BEHAVIOURS
 
@@ -51,8 +52,7 @@ def _by_page(behaviours: Sequence[Behaviour]) -> Mapping[Page, list[Behaviour]]:
     for behaviour in behaviours:
         for page in behaviour.pages:
             found[page].append(behaviour)
-    order = list(Api)
-    return {page: found[page] for page in sorted(found, key=lambda page: order.index(page.api))}
+    return {page: found[page] for page in PAGES if page in found}
 
 
 def _line(behaviour: Behaviour, tests: Sequence[Mark]) -> str:

@@ -119,6 +119,12 @@ LISTING = (
     same("list_tasks:row:lastActivityAt:created", "`lastActivityAt` is `createdAt` before the start", LIST),
     same("list_tasks:row:lastActivityAt:started", "`lastActivityAt` is `startedAt` until the end", LIST),
     same("list_tasks:row:lastActivityAt:completed", "`lastActivityAt` is `completedAt` after the end", LIST),
+    departs(
+        "list_tasks:row:lastActivityAt:follow_up",
+        "`lastActivityAt` is the latest of the times that are not null",
+        "it never goes back: a follow-up takes the times of the last turn away, and its activity stays",
+        LIST,
+    ),
     same("list_tasks:row:messageCount", "`messageCount`: messages in the conversation", LIST),
     departs(
         "list_tasks:row:messageCount:zero",

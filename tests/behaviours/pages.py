@@ -30,3 +30,6 @@ AGENT_STOP = Page(Api.AGENT, "Stop a task")
 AGENT_DELETE = Page(Api.AGENT, "Delete a task")
 AGENT_THREAD = Page(Api.AGENT, "Get the thread")
 AGENT_EVENTS = Page(Api.AGENT, "Events and approvals")
+
+PAGES = tuple(page for page in vars().values() if isinstance(page, Page))
+"""All of them, in the order in which they are shown."""

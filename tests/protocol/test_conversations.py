@@ -28,6 +28,7 @@ async def test_a_conversation_is_what_was_asked_and_answered_in_order(host: Host
         ("user", "echo three"),
         ("assistant", "three\n"),
     ]
+    assert (task["status"], bool(task["conversationId"])) == ("completed", True)
     assert {name for message in messages for name in message} == {"role", "content", "createdAt"}
     times = [message["createdAt"] for message in messages]
     assert times == sorted(times)

@@ -118,8 +118,10 @@ async def test_a_new_task_comes_first_until_another_is_active(host: Host) -> Non
     before = await host.call("list_tasks", taskListId="order")
     await host.call("update_task", id=first, status="in_progress")
     after = await host.call("list_tasks", taskListId="order")
+    searched = await host.call("list_tasks", taskListId="order", query="record")
     assert [task["id"] for task in before["tasks"]] == [second, first]
     assert [task["id"] for task in after["tasks"]] == [first, second]
+    assert [task["id"] for task in searched["tasks"]] == [second, first]
 
 
 @pytest.mark.parametrize(
@@ -200,6 +202,8 @@ async def test_a_total_counts_all_that_match_and_not_the_page_alone(host: Host) 
 
 
 @pytest.mark.behaviour(
+    "list_tasks:answer:tasks",
+    "list_tasks:answer:items",
     "list_tasks:row:null",
     "list_tasks:row:showInHistory",
     "list_tasks:row:autoExecute",
@@ -218,12 +222,19 @@ async def test_a_row_says_what_there_is_and_the_page_whose_it_is(host: Host) -> 
     always = """id title status message agentId username conversationId createdAt startedAt completedAt updatedAt
         lastActivityAt messageCount"""
     assert set(page["tasks"][0]) == {*always.split(), "taskListId", "sourceNodeType"}
-    assert (page["userId"], page["organizationId"]) == ("local", "local")
+    assert page | {"tasks": []} == {
+        "tasks": [],
+        "count": 1,
+        "total": 1,
+        "limit": 50,
+        "offset": 0,
+        "hasMore": False,
+        "userId": "local",
+        "organizationId": "local",
+    }
 
 
 @pytest.mark.behaviour(
-    "list_tasks:answer:tasks",
-    "list_tasks:answer:items",
     "list_tasks:row:id",
     "list_tasks:row:username",
     "list_tasks:row:conversationId",
@@ -244,6 +255,7 @@ async def test_a_row_says_the_same_as_the_task_itself(host: Host) -> None:
         task = await host.call("get_task", id=task_id)
         found = await row(host, taskListId="same")
         assert found == {name: task[name] for name in found}
+        assert {"title", "description", "triggeringAgentId", "assignedAgentId"} <= set(found)
         assert ("progress" in found) == (changes != {})
 
 
@@ -286,6 +298,17 @@ async def test_the_last_activity_is_the_latest_of_creation_start_and_end(host: H
         await host.call("update_task", id=task_id, title=status)  # which is no activity
         found = await row(host, taskListId="activity")
         assert found["lastActivityAt"] == found[time]
+
+
+@pytest.mark.behaviour("list_tasks:row:lastActivityAt:follow_up")
+async def test_the_last_activity_never_goes_back(host: Host) -> None:
+    task_id = await record(host, taskListId="again")
+    await host.call("update_task", id=task_id, status="completed")
+    ended = await row(host, taskListId="again")
+    await host.call("send_message", id=task_id, message="once more")
+    again = await row(host, taskListId="again")
+    assert (again["startedAt"], again["completedAt"]) == (None, None)
+    assert again["lastActivityAt"] == ended["completedAt"]
 
 
 @pytest.mark.behaviour("list_tasks:row:messageCount", "list_tasks:row:messageCount:zero")

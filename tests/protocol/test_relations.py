@@ -95,7 +95,7 @@ async def test_a_sub_task_names_its_parent_and_its_moves_are_events_there(host: 
     assert (child["parentTaskId"], child["triggeringAgentId"]) == (parent, "a-1")
     assert [event["status"] for event in told] == ["pending", "running", "completed"]
     assert {event["taskId"] for event in told} == {child["id"]}
-    assert [task["id"] for task in shown["graph"]["subtasks"]] == [child["id"]]
+    assert [(task["id"], task["status"]) for task in shown["graph"]["subtasks"]] == [(child["id"], "completed")]
 
 
 async def test_a_cancelled_task_takes_its_sub_tasks_with_it(host: Host) -> None:

@@ -133,6 +133,15 @@ async def test_a_deletion_with_cascade_takes_the_dependants_of_dependants_too(ho
     )
 
 
+@pytest.mark.behaviour("cancel_task:idempotent")
+@pytest.mark.parametrize("status", ["completed", "failed", "cancelled"])
+async def test_cancelling_what_has_ended_changes_nothing(host: Host, status: str) -> None:
+    task_id = await record(host)
+    ended = await reported(host, task_id, status=status)
+    assert await host.call("cancel_task", id=task_id) == {"id": task_id, "status": status}
+    assert await host.call("get_task", id=task_id) == ended
+
+
 @pytest.mark.behaviour("cancel_task:answer", "cancel_task:delete")
 async def test_a_cancelled_task_is_still_there(host: Host) -> None:
     task_id = await record(host)
