@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 BIN := .venv/bin
 AGENTS := tests/npm/node_modules/.installed
 
-.PHONY: demo test agents bench check format clean
+.PHONY: demo test agents bench check format compatibility clean
 
 demo: .venv/installed
 	@$(BIN)/remit demo
@@ -28,6 +28,9 @@ check: .venv/installed
 format: .venv/installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+compatibility: .venv/installed
+	$(BIN)/python -m tests.behaviours
 
 .venv/installed: pyproject.toml
 	@test -n "$(PYTHON)" || { echo "remit needs Python 3.11 or newer; name one with: make PYTHON=/path/to/python3" >&2; exit 2; }
