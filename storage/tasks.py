@@ -93,6 +93,10 @@ def open_turn(db: sqlite3.Connection, principal: Principal, task_id: str, new: N
 def go_on(db: sqlite3.Connection, principal: Principal, task_id: str, at: int) -> Task:
     """Give a paused task its budget of calls once more; CONFLICT for one that is not paused."""
     row = owned(db, principal, task_id)
+    if row["status"] != Status.PAUSED:
+        raise RemitError(
+            Code.CONFLICT, f"the task is {row['status']}; only a paused one can be let go on", status=row["status"]
+        )
     db.execute("UPDATE tasks SET calls_left = max_calls WHERE seq = ?", (row["seq"],))
     move(db, row, Status.PENDING, at)
     return get(db, principal, task_id)
