@@ -9,6 +9,7 @@ from storage import relations, rows
 from storage.conversations import join, messages_of, session_of
 from storage.graph import neighbours
 from storage.moves import log, move, not_found, owned
+from storage.propagation import tell_of
 from storage.records import (
     Call,
     Created,
@@ -67,8 +68,11 @@ def repeated(
     return Created(row["id"], Status(row["status"]), repeated=True)
 
 
-def open_turn(db: sqlite3.Connection, principal: Principal, task_id: str, new: NewTurn, at: int) -> Task:
-    """Add a message to an ended task and queue it again, or have it wait for what it depends on."""
+def open_turn(db: sqlite3.Connection, principal: Principal, task_id: str, new: NewTurn, at: int) -> Task | None:
+    """Add a message to an ended task and queue it again, or have it wait for what it depends on.
+
+    None while some that waited for its end did not know of it; the next of them have been told.
+    """
     row = owned(db, principal, task_id)
     if Status(row["status"]) not in ENDED:
         raise RemitError(
@@ -77,6 +81,8 @@ def open_turn(db: sqlite3.Connection, principal: Principal, task_id: str, new: N
             status=row["status"],
         )
     _refuse_failed_dependency(db, row)
+    if tell_of(db, row["seq"], at):
+        return None
     db.execute(
         """UPDATE tasks SET env = ?, turn = turn + 1, session = ?, calls_left = max_calls, started_at = NULL,
                progress = NULL, progress_message = NULL WHERE seq = ?""",
