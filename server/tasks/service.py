@@ -32,8 +32,8 @@ from server.tasks.scheduler import Scheduler
 from server.tasks.secrets import Secrets
 from server.tasks.work import environment
 from storage.filters import NOTHING
-from storage.records import NOBODY, Decision, Update
-from storage.states import ENDED, Status
+from storage.records import NOBODY, Decision, Task, Update
+from storage.states import DEPENDENCIES, ENDED, Status
 from storage.store import Store, now
 from templates.redaction import MIN_MASKED, Redactor
 
@@ -47,8 +47,6 @@ MAX_EVENTS = 500
 """Events in one answer."""
 
 UNCONFINED = 'this server runs commands without a sandbox (sandbox = "off"): they can do all that its user can'
-
-_GOES_ON = frozenset({Status.PENDING, Status.RUNNING})
 
 
 class Tasks:
@@ -247,7 +245,7 @@ class Tasks:
                 with self._store.changes.expected(request.id) as change:
                     task = await self._store.task(caller.principal, request.id)
                     if request.after_event is None:
-                        happened = task.status not in _GOES_ON or task.status is not first.status
+                        happened = not _goes_on(task) or task.status is not first.status
                     else:
                         happened = task.status in ENDED or task.last_event > request.after_event
                     if happened:
@@ -273,6 +271,12 @@ class Tasks:
 
     def _session_end(self) -> int:
         return now() + self._settings.session_expires * 1_000_000
+
+
+def _goes_on(task: Task) -> bool:
+    """Whether a task will change without anybody's doing."""
+    waits_for_others = task.blocked_reason == DEPENDENCIES and task.open_dependencies > 0
+    return task.status in (Status.PENDING, Status.RUNNING) or waits_for_others
 
 
 def _agent(agent: Agent, needs: str | None) -> views.AgentView:

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import anyio
+
 from tests import servers
 from tests.servers import Host
 
@@ -15,6 +17,24 @@ async def test_a_task_starts_when_what_it_depends_on_has_completed(host: Host) -
     assert (blocked["status"], blocked["blockedReason"]) == ("blocked", "DEPENDENCIES")
     assert blocked["blockedByTaskIds"] == blocked["dependsOn"] == [first]
     assert task["startedAt"] >= (await host.call("get_task", id=first))["completedAt"]
+
+
+async def test_a_wait_goes_on_while_others_are_waited_for(host: Host) -> None:
+    first = await host.create("one", agentId="none")
+    second = await host.create("echo second", dependsOn=[first])
+    async with anyio.create_task_group() as group:
+        group.start_soon(lambda: host.call("update_task", id=first, status="completed"))
+        task = await host.call("get_task", id=second, waitSeconds=20)
+    assert task["status"] != "blocked"
+    assert (await host.until(second, "completed"))["result"] == "second\n"
+
+
+async def test_a_wait_is_over_where_somebody_has_to_unblock_a_task(host: Host) -> None:
+    task_id = await host.create("one", agentId="none")
+    await host.call("update_task", id=task_id, status="blocked", blockedReason="waits for the customer")
+    with anyio.fail_after(20):
+        task = await host.call("get_task", id=task_id, waitSeconds=45)
+    assert task["status"] == "blocked"
 
 
 async def test_a_failure_ends_all_that_depends_on_it_and_names_it(host: Host) -> None:
