@@ -9,9 +9,10 @@ from storage.moves import log, move, owned, start
 from storage.records import NOBODY, Principal, RunEnd, Update
 from storage.relations import blocking, replace_dependencies
 from storage.states import ENDED, REPORTED, Status
-from storage.turns import close_turn
+from storage.turns import close_turn, correct_turn
 
 _TOLD = {"progress": "progress", "progress_message": "progressMessage", "internal_status": "internalStatus"}
+_FAILED = "EXECUTION_ERROR"
 _NAMED = 20  # open dependencies that an error names
 
 
@@ -75,17 +76,31 @@ def _refuse_second_claim(task: sqlite3.Row, wanted: Update) -> None:
 
 def _report(db: sqlite3.Connection, task: sqlite3.Row, wanted: Update, target: Status, at: int) -> None:
     _refuse_report(db, task, target)
+    if task["status"] == target:
+        _correct(db, task, wanted, at)
     for step in _steps(Status(task["status"]), target):
         if step is Status.RUNNING:
             start(db, task, at, anew=task["started_at"] is None)
         elif step in ENDED:
-            error_code = "EXECUTION_ERROR" if step is Status.FAILED else None
+            error_code = _FAILED if step is Status.FAILED else None
             error = wanted.error or "reported as failed"
             close_turn(db, task, RunEnd(step, error_code, error), at, result=wanted.result or "")
         else:
             reason = (wanted.blocked_reason or REPORTED) if step is Status.BLOCKED else None
             move(db, task, step, at, blocked_reason=reason)
         task = db.execute("SELECT * FROM tasks WHERE seq = ?", (task["seq"],)).fetchone()
+
+
+def _correct(db: sqlite3.Connection, task: sqlite3.Row, wanted: Update, at: int) -> None:
+    """What is reported of a state the task has already replaces what was; when it came to be so stays."""
+    if wanted.result is not None:
+        correct_turn(db, task, wanted.result, at)
+    if wanted.error is not None:
+        db.execute("UPDATE tasks SET error_code = ?, error = ? WHERE seq = ?", (_FAILED, wanted.error, task["seq"]))
+        log(db, task["seq"], "error", {"code": _FAILED, "message": wanted.error}, at)
+    if wanted.blocked_reason is not None:
+        db.execute("UPDATE tasks SET blocked_reason = ? WHERE seq = ?", (wanted.blocked_reason, task["seq"]))
+        log(db, task["seq"], "status", {"status": task["status"], "blockedReason": wanted.blocked_reason}, at)
 
 
 def _refuse_report(db: sqlite3.Connection, task: sqlite3.Row, target: Status) -> None:

@@ -62,6 +62,28 @@ async def test_a_failed_record_carries_its_error(host: Host) -> None:
     assert (task["status"], task["error"], task["errorCode"]) == ("failed", "no such report", "EXECUTION_ERROR")
 
 
+@pytest.mark.parametrize(
+    ("status", "field"), [("completed", "result"), ("failed", "error"), ("blocked", "blockedReason")]
+)
+async def test_what_was_reported_can_be_corrected(host: Host, status: str, field: str) -> None:
+    task_id = await record(host)
+    await host.call("update_task", id=task_id, status=status, **{field: "the first"})
+    before = await host.call("get_task", id=task_id)
+    await host.call("update_task", id=task_id, status=status, **{field: "the second"})
+    task = await host.call("get_task", id=task_id, include=["events"], afterEvent=before["lastEvent"])
+    assert (before[field], task[field], task["status"]) == ("the first", "the second", status)
+    assert any("the second" in event["data"].values() for event in task["events"])
+    assert (task["completedAt"], task["messageCount"]) == (before["completedAt"], before["messageCount"])
+    assert task["updatedAt"] > before["updatedAt"]
+
+
+async def test_the_same_report_without_more_leaves_what_was_reported(host: Host) -> None:
+    task_id = await record(host)
+    await host.call("update_task", id=task_id, status="completed", result="it is done")
+    await host.call("update_task", id=task_id, status="completed")
+    assert (await host.call("get_task", id=task_id))["result"] == "it is done"
+
+
 async def test_a_record_can_be_blocked_by_hand_and_goes_on(host: Host) -> None:
     task_id = await record(host)
     await host.call("update_task", id=task_id, status="blocked", blockedReason="waits for the customer")

@@ -37,6 +37,17 @@ async def test_a_wait_is_over_where_somebody_has_to_unblock_a_task(host: Host) -
     assert task["status"] == "blocked"
 
 
+async def test_dependencies_that_are_not_shown_are_counted(host: Host) -> None:
+    needed = [await host.create("one of many", agentId="none") for _ in range(203)]
+    second = await host.create("all of them", agentId="none", dependsOn=needed)
+    await host.call("update_task", id=needed[0], status="completed")
+    task = await host.call("get_task", id=second)
+    assert len(task["dependsOn"]) + task["omittedDependencies"] == 203
+    assert len(task["blockedByTaskIds"]) + task["omittedBlockers"] == 202
+    few = await host.call("get_task", id=await host.create("few", agentId="none", dependsOn=needed[:5]))
+    assert (len(few["dependsOn"]), "omittedDependencies" in few, "omittedBlockers" in few) == (5, False, False)
+
+
 async def test_a_failure_ends_all_that_depends_on_it_and_names_it(host: Host) -> None:
     first, call = await host.waiting("exit 3")
     second = await host.create("true", dependsOn=[first])
