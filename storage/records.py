@@ -374,7 +374,12 @@ class Snapshot:
     events: list[Event] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
     depends_on: list[str] = field(default_factory=list)
+    """The first of the tasks it depends on, `dependency_count` in all."""
+
+    dependency_count: int = 0
     blocked_by: list[str] = field(default_factory=list)
+    """The first of those it still waits for, `task.open_dependencies` in all."""
+
     neighbours: Neighbours | None = None
 
 

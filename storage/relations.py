@@ -115,6 +115,11 @@ def needed(db: sqlite3.Connection, seq: int, most: int) -> list[str]:
     return [row["id"] for row in found]
 
 
+def count_needed(db: sqlite3.Connection, seq: int) -> int:
+    """How many tasks this one depends on."""
+    return int(db.execute("SELECT count(*) FROM dependencies WHERE task = ?", (seq,)).fetchone()[0])
+
+
 def find_place(db: sqlite3.Connection, principal: Principal, parent_id: str, nesting: Nesting) -> Place:
     """Where a new sub-task of this parent stands.
 

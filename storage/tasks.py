@@ -163,6 +163,7 @@ def snapshot(
         events=_events(db, task, events_after, max_events) if events_after is not None else [],
         messages=messages_of(db, task) if messages else [],
         depends_on=relations.needed(db, task.seq, _MOST_IDS),
+        dependency_count=relations.count_needed(db, task.seq),
         blocked_by=relations.blocking(db, task.seq, _MOST_IDS) if task.open_dependencies else [],
         neighbours=neighbours(db, task.seq) if graph else None,
     )

@@ -114,8 +114,12 @@ def _add_relations(view: TaskView, snapshot: Snapshot) -> None:
     if snapshot.depends_on:
         view["dependsOn"] = snapshot.depends_on
         view["onDependencyFailure"] = snapshot.task.on_dependency_failure
+    if omitted := snapshot.dependency_count - len(snapshot.depends_on):
+        view["omittedDependencies"] = omitted
     if snapshot.blocked_by:
         view["blockedByTaskIds"] = snapshot.blocked_by
+    if omitted := snapshot.task.open_dependencies - len(snapshot.blocked_by):
+        view["omittedBlockers"] = omitted
     if snapshot.neighbours:
         view["graph"] = graphs.neighbours(snapshot.neighbours)
 

@@ -183,8 +183,10 @@ class TaskView(TypedDict):
     progress: NotRequired[float]
     progressMessage: NotRequired[str]
     dependsOn: NotRequired[list[str]]
+    omittedDependencies: NotRequired[int]
     onDependencyFailure: NotRequired[str]
     blockedByTaskIds: NotRequired[list[str]]
+    omittedBlockers: NotRequired[int]
     maxCalls: NotRequired[int]
     sourceNodeType: NotRequired[str]
     message: str
