@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from server.errors import Code, RemitError
@@ -29,9 +29,13 @@ class Place:
 
 
 def find_dependencies(
-    db: sqlite3.Connection, principal: Principal, ids: Iterable[str], on_failure: OnFailure
+    db: sqlite3.Connection,
+    principal: Principal,
+    ids: Iterable[str],
+    on_failure: OnFailure,
+    satisfied: Collection[int] = (),
 ) -> list[Dependency]:
-    """The tasks of these ids, as dependencies of a task that is about to wait for them.
+    """The tasks of these ids, as dependencies of a task that is about to wait for them; `satisfied` are done with.
 
     Raises RemitError: NOT_FOUND for an unknown one, DEPENDENCY_FAILED for one that has failed or was cancelled, both
     naming it.
@@ -40,9 +44,10 @@ def find_dependencies(
     for task_id in dict.fromkeys(ids):
         task = owned(db, principal, task_id, field="dependsOn")
         status = Status(task["status"])
-        if status in ENDED and status is not Status.COMPLETED and on_failure == "fail":
+        satisfied_once = task["seq"] in satisfied
+        if status in ENDED and status is not Status.COMPLETED and on_failure == "fail" and not satisfied_once:
             raise failed_already(task_id, status)
-        found.append(Dependency(task["seq"], status in ENDED))
+        found.append(Dependency(task["seq"], satisfied_once or status in ENDED))
     return found
 
 
@@ -81,11 +86,9 @@ def replace_dependencies(
             field="dependsOn",
             status=status,
         )
-    earlier = dict(db.execute("SELECT needs, satisfied FROM dependencies WHERE task = ?", (task["seq"],)).fetchall())
-    wanted = [
-        Dependency(each.seq, each.satisfied or bool(earlier.get(each.seq)))
-        for each in find_dependencies(db, principal, ids, task["on_dependency_failure"])
-    ]
+    met = db.execute("SELECT needs FROM dependencies WHERE task = ? AND satisfied = 1", (task["seq"],))
+    satisfied = {row["needs"] for row in met}
+    wanted = find_dependencies(db, principal, ids, task["on_dependency_failure"], satisfied)
     _refuse_cycle(db, task, wanted)
     db.execute("DELETE FROM dependencies WHERE task = ?", (task["seq"],))
     insert_dependencies(db, task["seq"], wanted)
