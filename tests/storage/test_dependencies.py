@@ -1,6 +1,5 @@
 """What a task waits for, and how that can be changed."""
 
-
 from storage.records import Update
 from storage.states import Status
 from storage.store import Store
