@@ -373,6 +373,9 @@ class Snapshot:
     secrets: dict[str, SecretSource]
     events: list[Event] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
+    omitted_messages: int = 0
+    """Messages of the conversation that are not among them."""
+
     depends_on: list[str] = field(default_factory=list)
     """The first of the tasks it depends on, `dependency_count` in all."""
 

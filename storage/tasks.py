@@ -151,6 +151,7 @@ def snapshot(
     said = [event for event in heard if event.kind == "content"]
     content, content_at = _content(turn, said)
     calls = _calls(db, task, said)
+    told = messages_of(db, task) if messages else []
     return Snapshot(
         task=task,
         turn=turn,
@@ -161,7 +162,8 @@ def snapshot(
         waiting=sum(call.status is CallStatus.AWAITING_APPROVAL for call in calls),
         secrets=secrets_of(db, task.seq, task.turn),
         events=_events(db, task, events_after, max_events) if events_after is not None else [],
-        messages=messages_of(db, task) if messages else [],
+        messages=told,
+        omitted_messages=task.message_count - len(told),
         depends_on=relations.needed(db, task.seq, _MOST_IDS),
         dependency_count=relations.count_needed(db, task.seq),
         blocked_by=relations.blocking(db, task.seq, _MOST_IDS) if task.open_dependencies else [],

@@ -71,7 +71,7 @@ def task(snapshot: Snapshot, max_chars: int, include: list[str]) -> TaskView:
     if "messages" in include:
         messages = [_message(message, task, max_chars) for message in snapshot.messages]
         view["messages"] = _latest(messages, max_chars)
-        if omitted := len(messages) - len(view["messages"]):
+        if omitted := snapshot.omitted_messages + len(messages) - len(view["messages"]):
             view["omittedMessages"] = omitted
     if "events" in include:
         view["events"] = _events(snapshot.events, max_chars)
