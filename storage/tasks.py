@@ -239,7 +239,11 @@ def _insert(
         values |= {"blocked_reason": DEPENDENCIES, "blocked_at": at}
     names = ", ".join(values)
     marks = ", ".join(f":{name}" for name in values)
-    seq = db.execute(f"INSERT INTO tasks ({names}) VALUES ({marks})", values).lastrowid
+    seq = db.execute(
+        f"""INSERT INTO tasks (seq, {names}) SELECT 1 + max(highest, (SELECT coalesce(max(seq), 0) FROM tasks)), {marks}
+            FROM retired_numbers""",
+        values,
+    ).lastrowid
     assert seq is not None
     return seq, status
 

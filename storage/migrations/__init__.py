@@ -3,6 +3,6 @@
 Times are integers, microseconds since the epoch, UTC. JSON columns hold what is never searched.
 """
 
-from storage.migrations import basis, history, relations
+from storage.migrations import basis, history, numbers, relations
 
-MIGRATIONS = (basis.SCRIPT, relations.SCRIPT, history.SCRIPT)
+MIGRATIONS = (basis.SCRIPT, relations.SCRIPT, history.SCRIPT, numbers.SCRIPT)
