@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from server.errors import Code, RemitError
 from storage.moves import log, move, owned
-from storage.records import Nesting, OnFailure, Principal
+from storage.records import NOBODY, Nesting, OnFailure, Principal
 from storage.states import DEPENDENCIES, ENDED, Status
 
 
@@ -75,11 +75,15 @@ def replace_dependencies(
 ) -> None:
     """Have a task that is not at work wait for these others and no more. What was satisfied once stays so.
 
+    A record that was blocked by hand stays so, whatever it waits for.
+
     Raises RemitError: CONFLICT for a task that is at work, DEPENDENCY_CYCLE that shows the cycle, and what
     `find_dependencies` raises.
     """
     status = Status(task["status"])
-    if status not in {Status.PENDING, *ENDED} and task["blocked_reason"] != DEPENDENCIES:
+    waits = task["blocked_reason"] == DEPENDENCIES and task["open_dependencies"] > 0
+    by_hand = task["agent"] == NOBODY and status is Status.BLOCKED
+    if not (waits or by_hand or status in {Status.PENDING, *ENDED}):
         raise RemitError(
             Code.CONFLICT,
             f"dependsOn: the task is {status}; what it waits for can be changed before it starts and after its end",
@@ -96,7 +100,7 @@ def replace_dependencies(
     db.execute("UPDATE tasks SET open_dependencies = ? WHERE seq = ?", (still_open, task["seq"]))
     if still_open and status is Status.PENDING:
         move(db, task, Status.BLOCKED, at, blocked_reason=DEPENDENCIES)
-    elif not still_open and status is Status.BLOCKED:
+    elif not still_open and waits:
         move(db, task, Status.PENDING, at)
 
 

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 from pydantic.alias_generators import to_camel
 
+from storage.states import DEPENDENCIES, LOST
+
 MAX_MESSAGE = 100_000
 """Characters in one message."""
 
@@ -38,6 +40,12 @@ def _no_nul(value: str) -> str:
     if "\0" in value:
         raise ValueError("must not contain NUL")
     return value
+
+
+def _not_the_servers_own(reason: str) -> str:
+    if reason in (DEPENDENCIES, LOST):
+        raise ValueError(f"{reason} is what this server itself says; use other words")
+    return reason
 
 
 def as_list(value: Any) -> Any:
@@ -87,6 +95,8 @@ Label = Annotated[str, AfterValidator(_no_nul), Field(min_length=1, max_length=2
 
 Cleared = Annotated[str, AfterValidator(_no_nul), Field(max_length=255), _PLAIN]
 """A label that an empty text takes away."""
+
+Reason = Annotated[str, AfterValidator(_no_nul), AfterValidator(_not_the_servers_own), Field(max_length=MAX_TITLE)]
 
 StatusWord = Literal[
     "pending",

@@ -23,6 +23,7 @@ from server.tasks.fields import (
     Label,
     Metadata,
     Name,
+    Reason,
     ReportedWord,
     Request,
     StatusWord,
@@ -273,7 +274,7 @@ class UpdateTask(Request):
     status: ReportedWord | None = Field(None, description='only agentId "none"')
     result: str | None = Field(None, max_length=MAX_MESSAGE, description="of a completed one")
     error: str | None = Field(None, max_length=MAX_DESCRIPTION, description="of a failed one")
-    blocked_reason: str | None = Field(None, max_length=MAX_TITLE)
+    blocked_reason: Reason | None = None
 
     @model_validator(mode="before")
     @classmethod

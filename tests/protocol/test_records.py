@@ -151,6 +151,8 @@ async def test_null_leaves_all_else_as_it_is(host: Host) -> None:
         pytest.param({"status": "awaiting_approval"}, "status", id="a status nobody can report"),
         pytest.param({"result": "done"}, "arguments", id="a result without its status"),
         pytest.param({}, "arguments", id="nothing"),
+        pytest.param({"status": "blocked", "blockedReason": "DEPENDENCIES"}, "blockedReason", id="the server's word"),
+        pytest.param({"status": "blocked", "blockedReason": "SECRETS_LOST"}, "blockedReason", id="another of them"),
         pytest.param({"dependsOn": ["unknown"]}, "dependsOn", id="a dependency that is not there"),
     ],
 )

@@ -1,5 +1,8 @@
 """What a task waits for, and how that can be changed."""
 
+import pytest
+
+from server.errors import Code, RemitError
 from storage.records import Update
 from storage.states import Status
 from storage.store import Store
@@ -19,3 +22,31 @@ async def test_what_was_satisfied_once_can_be_named_again_after_it_has_failed(st
     await report(store, first, Status.FAILED)
     await depend(store, second, first)
     assert (await store.task(ANN, second)).status is Status.PENDING
+
+
+async def test_a_record_blocked_by_hand_is_not_freed_by_what_it_waits_for(store: Store) -> None:
+    first = await record(store)
+    second = await record(store)
+    await store.update(ANN, second, Update(columns={}, status=Status.BLOCKED, blocked_reason="the customer"))
+    await depend(store, second, first)
+    task = await store.task(ANN, second)
+    assert (task.status, task.blocked_reason, task.open_dependencies) == (Status.BLOCKED, "the customer", 1)
+    await report(store, first, Status.COMPLETED)
+    assert (await store.task(ANN, second)).status is Status.BLOCKED
+    await report(store, second, Status.PENDING)
+    assert (await store.task(ANN, second)).status is Status.PENDING
+
+
+async def test_a_task_that_was_blocked_in_the_words_of_the_store_is_not_freed_by_a_change(store: Store) -> None:
+    task_id = await record(store)
+    await store.update(ANN, task_id, Update(columns={}, status=Status.BLOCKED, blocked_reason="DEPENDENCIES"))
+    await depend(store, task_id)
+    assert (await store.task(ANN, task_id)).status is Status.BLOCKED
+
+
+async def test_what_a_running_record_waits_for_cannot_be_changed(store: Store) -> None:
+    first, second = await record(store), await record(store)
+    await report(store, second, Status.RUNNING)
+    with pytest.raises(RemitError) as caught:
+        await depend(store, second, first)
+    assert (caught.value.code, caught.value.details["field"]) == (Code.CONFLICT, "dependsOn")
