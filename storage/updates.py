@@ -56,18 +56,14 @@ def _set_budget(db: sqlite3.Connection, task: sqlite3.Row, max_calls: int, at: i
 
 
 def _refuse_second_claim(task: sqlite3.Row, wanted: Update) -> None:
-    """Two that claim the same record at once: the second learns who was first."""
-    claimant = wanted.columns.get("assigned_agent")
+    """Of several that claim the same record, all but the first learn who that was; it may say so again."""
+    if not (wanted.status is Status.RUNNING and task["status"] == Status.RUNNING and task["agent"] == NOBODY):
+        return
     holder = task["assigned_agent"]
-    if (
-        wanted.status is Status.RUNNING
-        and task["status"] == Status.RUNNING
-        and claimant is not None
-        and holder not in (None, claimant)
-    ):
+    if holder is None or wanted.columns.get("assigned_agent") != holder:
         raise RemitError(
             Code.CONFLICT,
-            f"the task is being worked on by {holder!r}",
+            f"the task is being worked on{f' by {holder!r}' if holder else ''} already",
             field="assignedAgentId",
             status=task["status"],
             assignedAgentId=holder,
