@@ -1,5 +1,6 @@
 """What tasks are to each other: what they wait for, and whose part they are."""
 
+import json
 import sqlite3
 from collections import deque
 from collections.abc import Collection, Iterable, Sequence
@@ -9,6 +10,11 @@ from server.errors import Code, RemitError
 from storage.moves import log, move, owned
 from storage.records import NOBODY, Nesting, OnFailure, Principal
 from storage.states import DEPENDENCIES, ENDED, Status
+
+MOST_NEEDED = 50_000
+"""Tasks that are looked through for a cycle, while other writers wait."""
+
+_SHOWN = 5  # tasks at either end of a long cycle
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,28 +179,52 @@ def _too_many(message: str, most: int) -> RemitError:
 
 
 def _refuse_cycle(db: sqlite3.Connection, task: sqlite3.Row, wanted: Sequence[Dependency]) -> None:
-    """Follow what the wanted ones depend on; the way back to the task itself is the cycle."""
-    goal = task["seq"]
-    came_from = {each.seq: goal for each in wanted}
+    """Look for the task among all that the wanted ones depend on; what nothing depends on is in no cycle."""
+    goal, first = task["seq"], [each.seq for each in wanted]
+    if goal not in first and not db.execute("SELECT 1 FROM dependencies WHERE needs = ?", (goal,)).fetchone():
+        return
+    found, looked_at = db.execute(
+        """WITH RECURSIVE needed (seq) AS (
+               SELECT value FROM json_each(?) UNION
+               SELECT d.needs FROM needed JOIN dependencies d ON d.task = needed.seq LIMIT ?)
+           SELECT max(seq = ?), count(*) FROM needed""",
+        (json.dumps(first), MOST_NEEDED + 1, goal),
+    ).fetchone()
+    if found:
+        raise _cycle(db, _way(db, goal, first))
+    if looked_at > MOST_NEEDED:
+        raise RemitError(
+            Code.LIMIT_EXCEEDED,
+            f"dependsOn: these depend on more than {MOST_NEEDED} others; whether one of those waits for this task "
+            "is too much to look through; make a new task that depends on them instead",
+            field="dependsOn",
+            most=MOST_NEEDED,
+        )
+
+
+def _way(db: sqlite3.Connection, goal: int, first: Sequence[int]) -> list[int]:
+    """The shortest way by which a task would wait for itself: it is the first on it, and the last."""
+    came_from = dict.fromkeys(first, goal)
     waiting = deque(came_from)
-    while waiting:
-        seq = waiting.popleft()
-        if seq == goal:
-            raise _cycle(db, came_from, goal)
+    while (seq := waiting.popleft()) != goal:
         for row in db.execute("SELECT needs FROM dependencies WHERE task = ?", (seq,)):
             if row["needs"] not in came_from:
                 came_from[row["needs"]] = seq
                 waiting.append(row["needs"])
-
-
-def _cycle(db: sqlite3.Connection, came_from: dict[int, int], goal: int) -> RemitError:
     way = [goal, came_from[goal]]
     while way[-1] != goal:
         way.append(came_from[way[-1]])
-    ids = [db.execute("SELECT id FROM tasks WHERE seq = ?", (seq,)).fetchone()["id"] for seq in reversed(way)]
+    return way[::-1]
+
+
+def _cycle(db: sqlite3.Connection, way: Sequence[int]) -> RemitError:
+    shown = way if len(way) <= 2 * _SHOWN else [*way[:_SHOWN], *way[-_SHOWN:]]
+    ids = [db.execute("SELECT id FROM tasks WHERE seq = ?", (seq,)).fetchone()["id"] for seq in shown]
+    left_out = ", the middle left out" if len(shown) < len(way) else ""
     return RemitError(
         Code.DEPENDENCY_CYCLE,
-        f"dependsOn: the task would wait for itself: {' → '.join(ids)}",
+        f"dependsOn: the task would wait for itself; cycle shows the way{left_out}",
         field="dependsOn",
         cycle=ids,
+        length=len(way) - 1,
     )

@@ -3,6 +3,7 @@
 import pytest
 
 from server.errors import Code, RemitError
+from storage import relations
 from storage.records import Update
 from storage.states import Status
 from storage.store import Store
@@ -50,3 +51,45 @@ async def test_what_a_running_record_waits_for_cannot_be_changed(store: Store) -
     with pytest.raises(RemitError) as caught:
         await depend(store, second, first)
     assert (caught.value.code, caught.value.details["field"]) == (Code.CONFLICT, "dependsOn")
+
+
+async def chain(store: Store, length: int) -> list[str]:
+    ids = [await record(store)]
+    for _ in range(length - 1):
+        ids.append(await record(store, ids[-1]))
+    return ids
+
+
+async def test_a_long_cycle_is_shown_by_its_ends(store: Store) -> None:
+    ids = await chain(store, 40)
+    with pytest.raises(RemitError) as caught:
+        await depend(store, ids[0], ids[-1])
+    details = caught.value.details
+    assert (caught.value.code, details["length"]) == (Code.DEPENDENCY_CYCLE, 40)
+    assert details["cycle"] == [ids[0], *ids[:-5:-1], *ids[4::-1]]
+    assert len(caught.value.message) < 200
+
+
+async def test_a_short_cycle_is_shown_as_a_whole(store: Store) -> None:
+    ids = await chain(store, 3)
+    with pytest.raises(RemitError) as caught:
+        await depend(store, ids[0], ids[-1])
+    assert (caught.value.details["cycle"], caught.value.details["length"]) == ([ids[0], *ids[::-1]], 3)
+
+
+async def test_a_task_cannot_wait_for_itself(store: Store) -> None:
+    task_id = await record(store)
+    with pytest.raises(RemitError) as caught:
+        await depend(store, task_id, task_id)
+    assert (caught.value.details["cycle"], caught.value.details["length"]) == ([task_id, task_id], 1)
+
+
+async def test_the_search_for_a_cycle_is_bounded(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relations, "MOST_NEEDED", 10)
+    ids, needed, last = await chain(store, 15), await record(store), await record(store)
+    await depend(store, last, ids[-1])  # nothing depends on it: no cycle is possible
+    await record(store, needed)
+    with pytest.raises(RemitError) as caught:
+        await depend(store, needed, ids[-1])
+    assert (caught.value.code, caught.value.details["field"]) == (Code.LIMIT_EXCEEDED, "dependsOn")
+    await depend(store, needed, ids[8])
