@@ -48,11 +48,26 @@ def _set_columns(db: sqlite3.Connection, task: sqlite3.Row, wanted: Update, at: 
 
 def _set_budget(db: sqlite3.Connection, task: sqlite3.Row, max_calls: int, at: int) -> None:
     """Raise or lower the number of calls; what was used of it stays used."""
-    used = 0 if task["max_calls"] is None else task["max_calls"] - task["calls_left"]
+    if task["agent"] == NOBODY:
+        raise RemitError(
+            Code.VALIDATION_ERROR,
+            'maxCalls: is for tasks this server executes, not for agentId "none"',
+            field="maxCalls",
+        )
+    used = _made(db, task) if task["max_calls"] is None else task["max_calls"] - task["calls_left"]
     left = max(0, max_calls - used)
     db.execute("UPDATE tasks SET max_calls = ?, calls_left = ? WHERE seq = ?", (max_calls, left, task["seq"]))
     if left and task["status"] == Status.PAUSED:
         move(db, task, Status.PENDING, at)
+
+
+def _made(db: sqlite3.Connection, task: sqlite3.Row) -> int:
+    """The calls that have been begun in the task's turn."""
+    row = db.execute(
+        "SELECT count(*) FROM calls WHERE task = ? AND turn = ? AND status IN ('executing', 'success', 'error')",
+        (task["seq"], task["turn"]),
+    ).fetchone()
+    return int(row[0])
 
 
 def _refuse_second_claim(task: sqlite3.Row, wanted: Update) -> None:

@@ -1,7 +1,7 @@
 """What the fields of requests have in common: their types, their limits, and how null is taken."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
@@ -65,7 +65,15 @@ def _first_moment(text: Any) -> int:
 
 def _last_moment(text: Any) -> int:
     """The end of the day, or of the millisecond: times are shown no finer than that."""
-    return _moment(text) + (_DAY_US if len(str(text)) == _DATE_LENGTH else 1000) - 1
+    return _moment(text) + (_DAY_US if _is_date(text) else 1000) - 1
+
+
+def _is_date(text: Any) -> bool:
+    try:
+        date.fromisoformat(text)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _moment(text: Any) -> int:
@@ -79,7 +87,6 @@ def _moment(text: Any) -> int:
 
 
 _DAY_US = 24 * 3600 * 1_000_000
-_DATE_LENGTH = len("2026-02-01")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DATE_SCHEMA = WithJsonSchema({"type": "string", "format": "date-time"})
 FromDate = Annotated[int, BeforeValidator(_first_moment), _DATE_SCHEMA]

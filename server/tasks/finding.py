@@ -80,7 +80,7 @@ def position(request: ListTasks) -> Position | None:
         position = Position(int(at), int(seq))
         if digest == _digest(request, position):
             return position
-    except (binascii.Error, ValueError, TypeError):
+    except (binascii.Error, ValueError, TypeError, OverflowError):
         pass
     raise RemitError(
         Code.VALIDATION_ERROR,

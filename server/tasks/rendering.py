@@ -62,7 +62,7 @@ def task(snapshot: Snapshot, max_chars: int, include: list[str]) -> TaskView:
         result=cut(snapshot.content, _share(max_chars)) if task.status is Status.COMPLETED else None,
     )
     _add_state(view, task)
-    _add_labels(view, task)
+    _add_labels(view, task, max_chars)
     _add_relations(view, snapshot)
     if snapshot.calls or snapshot.content or snapshot.thoughts or task.status in ENDED:
         view["output"] = _output(snapshot, content, max_chars)
@@ -124,10 +124,10 @@ def _add_relations(view: TaskView, snapshot: Snapshot) -> None:
         view["graph"] = graphs.neighbours(snapshot.neighbours)
 
 
-def _add_labels(view: TaskView, task: Task) -> None:
+def _add_labels(view: TaskView, task: Task, max_chars: int) -> None:
     """What many tasks do not have is shown where it is there."""
     if task.description is not None:
-        view["description"] = task.description
+        view["description"] = cut(task.description, max_chars)
     if task.task_list is not None:
         view["taskListId"] = task.task_list
     if task.parent is not None:

@@ -150,6 +150,7 @@ async def test_null_leaves_all_else_as_it_is(host: Host) -> None:
         pytest.param({"internalStatus": "x" * 256}, "internalStatus", id="an internal status too long"),
         pytest.param({"status": "awaiting_approval"}, "status", id="a status nobody can report"),
         pytest.param({"result": "done"}, "arguments", id="a result without its status"),
+        pytest.param({"maxCalls": 3}, "maxCalls", id="a budget for nothing"),
         pytest.param({}, "arguments", id="nothing"),
         pytest.param({"status": "blocked", "blockedReason": "DEPENDENCIES"}, "blockedReason", id="the server's word"),
         pytest.param({"status": "blocked", "blockedReason": "SECRETS_LOST"}, "blockedReason", id="another of them"),
@@ -167,7 +168,7 @@ async def test_a_bad_change_names_its_field_and_changes_nothing(
 
 @pytest.mark.parametrize(
     ("argument", "value"),
-    [("secrets", {"A": "value-1"}), ("files", [{"path": "a", "content": "b"}]), ("maxCalls", 3)],
+    [("secrets", {"A": "value-1"}), ("files", [{"path": "a", "content": "b"}]), ("maxCalls", 3), ("timeoutSeconds", 9)],
 )
 async def test_a_record_takes_nothing_that_is_for_executing(host: Host, argument: str, value: Any) -> None:
     error = await host.fail("create_task", message="by others", agentId="none", **{argument: value})

@@ -3,9 +3,10 @@
 import pytest
 
 from server.errors import Code, RemitError
-from storage.states import Status
+from storage.records import Update
+from storage.states import CallStatus, Status
 from storage.store import Store
-from tests.storage.samples import ANN, claimed, waiting
+from tests.storage.samples import ANN, DONE, claimed, new_call, waiting
 
 
 async def paused(store: Store) -> str:
@@ -28,3 +29,14 @@ async def test_a_task_that_is_not_paused_cannot_be_let_go_on(store: Store, statu
         await store.go_on(ANN, task_id)
     assert (caught.value.code, caught.value.details["status"]) == (Code.CONFLICT, status)
     assert await store.task(ANN, task_id) == before
+
+
+async def test_a_budget_set_in_the_middle_of_a_turn_counts_the_calls_it_has_made(store: Store) -> None:
+    claim = await claimed(store)
+    calls = await store.announce_calls(claim.run, [new_call(key) for key in "1234"])
+    for call in calls[:2]:
+        await store.begin_call(claim.run, call.id, None)
+        await store.end_call(claim.run, call.id, DONE)
+    await store.update(ANN, claim.task.id, Update(columns={}, max_calls=3))
+    begun = [(await store.begin_call(claim.run, call.id, None)).status for call in calls[2:]]
+    assert begun == [CallStatus.EXECUTING, CallStatus.PENDING]
