@@ -143,7 +143,8 @@ class Tasks:
 
     async def send(self, caller: Caller, request: SendMessage) -> views.StatusView:
         """Open the next turn of an ended task, or bring one that waits its secrets or its budget."""
-        await self._until_stopped(caller, request.id, only_cancelled=True)
+        with anyio.move_on_after(CANCEL_SECONDS):
+            await self._until_stopped(caller, request.id, only_cancelled=True)
         # One at a time for each task: a message that is refused must not have brought its files and secrets.
         async with self._following.setdefault(request.id, anyio.Lock()):
             task = await self._intake.follow_up(caller, request)
@@ -174,13 +175,7 @@ class Tasks:
 
     async def cancel(self, caller: Caller, request: CancelTask) -> views.StatusView:
         """End a task, its sub-tasks, and everything they have started; asking again changes nothing."""
-        with anyio.CancelScope(shield=True):  # a caller that gives up must not leave a cancelled task running
-            cancelled = await self._store.cancel(caller.principal, request.id)
-            for task_id in cancelled.stopping:
-                self._scheduler.stop(task_id)
-            self._scheduler.poke()
-        for task_id in {request.id, *cancelled.stopping}:
-            await self._until_stopped(caller, task_id)
+        await self._end(caller, [request.id])
         task = await self._store.task(caller.principal, request.id)
         view = views.StatusView(id=task.id, status=task.status)
         if task.cancel_requested:
@@ -189,8 +184,8 @@ class Tasks:
 
     async def delete(self, caller: Caller, request: DeleteTask) -> views.DeletedView:
         """Remove a task with its sub-tasks, and with `cascade` its dependants; what runs is cancelled first."""
-        for task_id in await self._store.open_doomed(caller.principal, request.id, cascade=request.cascade):
-            await self.cancel(caller, CancelTask(id=task_id))
+        doomed = await self._store.open_doomed(caller.principal, request.id, cascade=request.cascade)
+        await self._end(caller, doomed)
         with anyio.CancelScope(shield=True):
             deleted = await self._store.delete(caller.principal, request.id, cascade=request.cascade)
             for task_id in deleted:
@@ -252,15 +247,28 @@ class Tasks:
                         return
                     await change.wait()
 
-    async def _until_stopped(self, caller: Caller, task_id: str, *, only_cancelled: bool = False) -> None:
-        """Until the task does not run any more, at most CANCEL_SECONDS; at once if it was not cancelled."""
+    async def _end(self, caller: Caller, ids: Sequence[str]) -> None:
+        """Cancel tasks and all beneath them, and wait until they have stopped, at most CANCEL_SECONDS for all."""
+        stopping = set(ids)
+        for task_id in ids:
+            with anyio.CancelScope(shield=True):  # a caller that gives up must not leave a cancelled task running
+                cancelled = await self._store.cancel(caller.principal, task_id)
+                for each in cancelled.stopping:
+                    self._scheduler.stop(each)
+                self._scheduler.poke()
+            stopping.update(cancelled.stopping)
         with anyio.move_on_after(CANCEL_SECONDS):
-            while True:
-                with self._store.changes.expected(task_id) as change:
-                    task = await self._store.task(caller.principal, task_id)
-                    if task.status is not Status.RUNNING or (only_cancelled and not task.cancel_requested):
-                        return
-                    await change.wait()
+            for task_id in stopping:
+                await self._until_stopped(caller, task_id)
+
+    async def _until_stopped(self, caller: Caller, task_id: str, *, only_cancelled: bool = False) -> None:
+        """Until the task does not run any more; at once if it was not cancelled."""
+        while True:
+            with self._store.changes.expected(task_id) as change:
+                task = await self._store.task(caller.principal, task_id)
+                if task.status is not Status.RUNNING or (only_cancelled and not task.cancel_requested):
+                    return
+                await change.wait()
 
     def _warnings(self, redactor: Redactor) -> list[str]:
         short = [
