@@ -56,6 +56,7 @@ class NewTask:
     conversation: str
     session: str
     session_expires_at: int
+    nesting: Nesting
     joins: bool = False
     """Whether the conversation is there already."""
 
@@ -68,7 +69,6 @@ class NewTask:
     assigned_agent: str | None = None
     max_calls: int | None = None
     source: str | None = None
-    nesting: Nesting = Nesting(depth=0, count=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
