@@ -144,7 +144,9 @@ class NodeView(TypedDict):
 
     summary: dict[str, str]
     dependsOn: list[str]
+    omittedDependencies: NotRequired[int]
     dependents: list[str]
+    omittedDependents: NotRequired[int]
 
 
 class GraphView(TypedDict):

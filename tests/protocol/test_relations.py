@@ -1,5 +1,6 @@
 """What tasks are to each other: dependencies, sub-tasks, lists and their graphs."""
 
+import json
 from pathlib import Path
 
 import anyio
@@ -201,3 +202,14 @@ async def test_dependants_are_freed_after_a_restart_too(own_home: Path) -> None:
     async with servers.host(own_home) as host:
         await host.call("update_task", id=first, status="completed")
         assert (await host.until(second, "completed"))["result"] == "two\n"
+
+
+async def test_the_graph_of_a_task_that_many_wait_for_stays_small(host: Host) -> None:
+    first = await host.create("one", agentId="none", taskListId="graph-2")
+    for _ in range(120):
+        await host.create("another" * 20, agentId="none", taskListId="graph-2", dependsOn=[first])
+    page = await host.call("get_task_graph", taskListId="graph-2", limit=1)
+    node = page["graph"][first]
+    assert len(node["dependents"]) + node["omittedDependents"] == 120
+    assert "omittedDependencies" not in node
+    assert len(json.dumps(page, separators=(",", ":"))) < 3000
