@@ -361,7 +361,7 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A task with all that belongs to it, read at one instant."""
+    """A task with all that belongs to it, read at one instant; of long lists a part, and how many there are."""
 
     task: Task
     turn: Turn
@@ -374,15 +374,9 @@ class Snapshot:
     events: list[Event] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
     omitted_messages: int = 0
-    """Messages of the conversation that are not among them."""
-
     depends_on: list[str] = field(default_factory=list)
-    """The first of the tasks it depends on, `dependency_count` in all."""
-
     dependency_count: int = 0
     blocked_by: list[str] = field(default_factory=list)
-    """The first of those it still waits for, `task.open_dependencies` in all."""
-
     neighbours: Neighbours | None = None
 
 
