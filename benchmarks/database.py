@@ -13,7 +13,7 @@ from uuid import uuid4
 from storage import tasks
 from storage.connection import Connection
 from storage.database import migrate
-from storage.records import NewTask, Principal, SecretSource
+from storage.records import Nesting, NewTask, Principal, SecretSource
 
 LOCAL = Principal("local", pwd.getpwuid(os.geteuid()).pw_name)
 _DAY = 24 * 3600
@@ -60,6 +60,7 @@ def insert_task(db: sqlite3.Connection, message: str, secrets: Mapping[str, Secr
         conversation=token_urlsafe(16),
         session=token_urlsafe(16),
         session_expires_at=at + _DAY * 1_000_000,
+        nesting=Nesting(depth=0, count=0),
     )
     return tasks.create(db, LOCAL, new, at).id
 

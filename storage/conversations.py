@@ -7,7 +7,7 @@ from storage import rows
 from storage.records import Message, NewTask, NewTurn, Principal, Run, Task
 
 MOST_TURNS = 500
-"""Turns of a conversation that are read back, the latest ones."""
+"""Turns of a conversation that are read back, the latest ones, and as many of the task that is looked at."""
 
 
 def join(db: sqlite3.Connection, principal: Principal, new: NewTask, at: int) -> None:
@@ -51,12 +51,20 @@ def before(db: sqlite3.Connection, run: Run) -> list[Message]:
 
 
 def messages_of(db: sqlite3.Connection, task: Task) -> list[Message]:
-    """The messages of the task's conversation, oldest first: its own, and those of tasks that show in the history."""
+    """The messages of the latest turns of the task's conversation, and of its own, oldest first.
+
+    Of the others' turns there are those of tasks that show in the history.
+    """
     found = db.execute(
-        """SELECT t.id, r.number, r.message, r.content, r.created_at, r.ended_at
-           FROM tasks t INDEXED BY tasks_conversation JOIN turns r ON r.task = t.seq
-           WHERE t.conversation = ? AND (t.show_in_history OR t.seq = ?)
-           ORDER BY t.seq DESC, r.number DESC LIMIT ?""",
+        """WITH latest AS (SELECT r.task, r.number FROM tasks t INDEXED BY tasks_conversation
+                   CROSS JOIN turns r INDEXED BY turns_by_time ON r.task = t.seq
+                   WHERE t.conversation = ?1 AND t.show_in_history
+                   ORDER BY r.created_at DESC, r.task DESC, r.number DESC LIMIT ?3),
+               own AS (SELECT task, number FROM turns WHERE task = ?2 ORDER BY number DESC LIMIT ?3)
+           SELECT t.id, r.number, r.message, r.content, r.created_at, r.ended_at
+           FROM (SELECT * FROM latest UNION SELECT * FROM own) found
+           CROSS JOIN turns r ON r.task = found.task AND r.number = found.number
+           JOIN tasks t ON t.seq = r.task""",
         (task.conversation, task.seq, MOST_TURNS),
     )
     messages: list[Message] = []

@@ -56,6 +56,7 @@ class NewTask:
     conversation: str
     session: str
     session_expires_at: int
+    nesting: Nesting
     joins: bool = False
     """Whether the conversation is there already."""
 
@@ -68,7 +69,6 @@ class NewTask:
     assigned_agent: str | None = None
     max_calls: int | None = None
     source: str | None = None
-    nesting: Nesting = Nesting(depth=0, count=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -373,7 +373,7 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A task with all that belongs to it, read at one instant."""
+    """A task with all that belongs to it, read at one instant; of long lists a part, and how many there are."""
 
     task: Task
     turn: Turn
@@ -385,7 +385,9 @@ class Snapshot:
     secrets: dict[str, SecretSource]
     events: list[Event] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
+    omitted_messages: int = 0
     depends_on: list[str] = field(default_factory=list)
+    dependency_count: int = 0
     blocked_by: list[str] = field(default_factory=list)
     neighbours: Neighbours | None = None
 

@@ -162,7 +162,8 @@ def settle(db: sqlite3.Connection, at: int) -> Settled:
         ended = interrupt(db, leftover.run, 0, at) in ENDED
         (settled.interrupted if ended else settled.resumed).append(leftover.run.task_id)
     for row in db.execute(
-        """SELECT t.* FROM tasks t WHERE t.status = 'pending' AND EXISTS (SELECT 1 FROM secret_names s
+        """SELECT t.* FROM tasks t INDEXED BY tasks_queue WHERE t.status = 'pending' AND t.agent <> 'none'
+           AND EXISTS (SELECT 1 FROM secret_names s
                WHERE s.task = t.seq AND s.turn = t.turn AND s.source = 'literal')"""
     ).fetchall():
         move(db, row, Status.BLOCKED, at, blocked_reason=LOST)

@@ -74,7 +74,9 @@ class Store:
 
     async def open_turn(self, principal: Principal, task_id: str, new: NewTurn) -> Task:
         """Add a message to an ended task; CONFLICT for one that has not ended."""
-        return await self._db.write(tasks.open_turn, principal, task_id, new, now())
+        while (task := await self._db.write(tasks.open_turn, principal, task_id, new, now())) is None:
+            pass  # others wait their turn between the chunks in which its dependants are told of its end
+        return task
 
     async def secrets_are_back(self, principal: Principal, task_id: str, unneeded: Collection[str] = ()) -> Task:
         """Let a task that was blocked for its lost secrets go on, without those it does not need any more."""

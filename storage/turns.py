@@ -48,13 +48,16 @@ def close_turn(
         log(db, seq, "error", {"code": end.error_code, "message": end.error}, at)
     error = (end.error_code, end.error or "") if end.error_code else None
     move(db, task, end.status, at, error=error, origin=origin)
-    log(
-        db,
-        seq,
-        "done",
-        {"finalResponse": content} if len(content) <= 4096 else {"characters": len(content)},
-        at,
+    _tell_content(db, seq, content, at)
+
+
+def correct_turn(db: sqlite3.Connection, task: sqlite3.Row, result: str, at: int) -> None:
+    """Keep another result of a turn that has ended, and tell it."""
+    db.execute(
+        "UPDATE turns SET content = ?, content_at = ? WHERE task = ? AND number = ?",
+        (result, at, task["seq"], task["turn"]),
     )
+    _tell_content(db, task["seq"], result, at)
 
 
 def spoken(db: sqlite3.Connection, seq: int, turn: int, *kinds: str) -> list[Event]:
@@ -77,6 +80,11 @@ def said(db: sqlite3.Connection, seq: int, turn: int, call_id: str | None = None
     else:
         events = [e for e in spoken(db, seq, turn, "content", "output") if e.data.get("callId") == call_id]
     return "".join(event.data["text"] for event in events), events[-1].at if events else None
+
+
+def _tell_content(db: sqlite3.Connection, seq: int, content: str, at: int) -> None:
+    data = {"finalResponse": content} if len(content) <= 4096 else {"characters": len(content)}
+    log(db, seq, "done", data, at)
 
 
 def _thoughts(db: sqlite3.Connection, seq: int, turn: int) -> str | None:

@@ -79,8 +79,11 @@ def nothing_to_execute_with(request: SendMessage) -> None:
 
 
 def digest(request: CreateTask) -> str:
-    """What a request is known by when it is repeated: SHA-256, hex, over all but the values of secrets."""
-    fields = request.model_dump(mode="json", exclude={"secrets", "idempotency_key"})
+    """What a request is known by when it is repeated: SHA-256, hex, over all but the values of secrets.
+
+    What has its default is left out, so that a field of a later version does not make an old request another one.
+    """
+    fields = request.model_dump(mode="json", exclude={"secrets", "idempotency_key"}, exclude_defaults=True)
     known = fields | {"secrets": sorted(request.secrets)}
     return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
 

@@ -4,6 +4,7 @@ import base64
 import binascii
 import hashlib
 import json
+from collections.abc import Sized
 from typing import cast
 
 from server.errors import Code, RemitError
@@ -80,7 +81,7 @@ def position(request: ListTasks) -> Position | None:
         position = Position(int(at), int(seq))
         if digest == _digest(request, position):
             return position
-    except (binascii.Error, ValueError, TypeError):
+    except (binascii.Error, ValueError, TypeError, OverflowError):
         pass
     raise RemitError(
         Code.VALIDATION_ERROR,
@@ -134,11 +135,11 @@ def _rows(page: Page) -> list[RowView]:
     views: list[RowView] = []
     for width in _WIDTHS:
         views = [_row(page, task, width) for task in page.tasks]
-        if _fits(views):
+        if fits(views):
             return views
     for name in _DISPENSABLE:
         views = [_without(view, name) for view in views]
-        if _fits(views):
+        if fits(views):
             break
     return views
 
@@ -148,7 +149,8 @@ def _without(view: RowView, name: str) -> RowView:
     return cast("RowView", kept | {"trimmed": True} if name in view else kept)
 
 
-def _fits(views: list[RowView]) -> bool:
+def fits(views: Sized) -> bool:
+    """Whether the rows of a page, or the nodes of one, are as small as answers have to be."""
     size = len(json.dumps(views, ensure_ascii=False, separators=(",", ":")).encode())
     return size <= max(PAGE_BYTES, ROW_BYTES * len(views))
 

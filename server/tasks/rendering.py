@@ -63,7 +63,7 @@ def task(snapshot: Snapshot, max_chars: int, include: list[str]) -> TaskView:
         result=cut(snapshot.content, _share(max_chars)) if task.status is Status.COMPLETED else None,
     )
     _add_state(view, task)
-    _add_labels(view, task)
+    _add_labels(view, task, max_chars)
     _add_relations(view, snapshot)
     if snapshot.calls or snapshot.content or snapshot.thoughts or task.status in ENDED:
         view["output"] = _output(snapshot, content, max_chars)
@@ -72,7 +72,7 @@ def task(snapshot: Snapshot, max_chars: int, include: list[str]) -> TaskView:
     if "messages" in include:
         messages = [_message(message, task, max_chars) for message in snapshot.messages]
         view["messages"] = _latest(messages, max_chars)
-        if omitted := len(messages) - len(view["messages"]):
+        if omitted := snapshot.omitted_messages + len(messages) - len(view["messages"]):
             view["omittedMessages"] = omitted
     if "events" in include:
         view["events"] = _events(snapshot.events, max_chars)
@@ -117,16 +117,20 @@ def _add_relations(view: TaskView, snapshot: Snapshot) -> None:
     if snapshot.depends_on:
         view["dependsOn"] = snapshot.depends_on
         view["onDependencyFailure"] = snapshot.task.on_dependency_failure
+    if omitted := snapshot.dependency_count - len(snapshot.depends_on):
+        view["omittedDependencies"] = omitted
     if snapshot.blocked_by:
         view["blockedByTaskIds"] = snapshot.blocked_by
+    if omitted := snapshot.task.open_dependencies - len(snapshot.blocked_by):
+        view["omittedBlockers"] = omitted
     if snapshot.neighbours:
         view["graph"] = graphs.neighbours(snapshot.neighbours)
 
 
-def _add_labels(view: TaskView, task: Task) -> None:
+def _add_labels(view: TaskView, task: Task, max_chars: int) -> None:
     """What many tasks do not have is shown where it is there."""
     if task.description is not None:
-        view["description"] = task.description
+        view["description"] = cut(task.description, max_chars)
     if task.task_list is not None:
         view["taskListId"] = task.task_list
     if task.parent is not None:

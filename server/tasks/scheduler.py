@@ -115,6 +115,10 @@ class Scheduler:
         finally:
             with anyio.CancelScope(shield=True):
                 await self._settle(claim, end, place.ran_us)
+            if self._running.get(claim.task.id) is place:
+                del self._running[claim.task.id]
+                self._cancelled.discard(claim.task.id)
+            self.poke()
 
     async def _attempt(self, claim: Claim, place: Place) -> RunEnd | Pause:
         """Have the agent work; every way that can end is an answer, save the end of the server."""
@@ -140,8 +144,7 @@ class Scheduler:
             limit = f"the task reached its limit of {claim.task.timeout_seconds} s of work (timeoutSeconds)"
             return RunEnd(Status.FAILED, Code.TIMEOUT, limit)
         except Exception as error:
-            where = "".join(traceback.format_tb(error.__traceback__))  # the message might hold a secret
-            _log.error("run of task %s failed: %s\n%s", claim.task.id, type(error).__name__, where)
+            _log.error("run of task %s failed: %s\n%s", claim.task.id, type(error).__name__, _where(error))
             return RunEnd(
                 Status.FAILED, Code.EXECUTION_ERROR, f"internal error ({type(error).__name__}); see server.log"
             )
@@ -160,21 +163,22 @@ class Scheduler:
         return Work(self._store, claim, place, execution, variables, self._settings, speaks=agent.speaks)
 
     async def _settle(self, claim: Claim, end: RunEnd | Pause, ran_us: int) -> None:
-        try:
-            for _ in range(SETTLE_TRIES):
-                try:
-                    await self._written(claim.run, end, ran_us)
-                except RemitError as error:
-                    _log.warning("run of task %s: %s", claim.task.id, error.message)
-                    if error.code is Code.CONFLICT:
-                        return
-                    await anyio.sleep(PATIENCE)
-                else:
+        """Write how a run ended. What cannot be written is left to the next start of the server: others go on."""
+        for _ in range(SETTLE_TRIES):
+            try:
+                await self._written(claim.run, end, ran_us)
+            except RemitError as error:
+                _log.warning("run of task %s: %s", claim.task.id, error.message)
+                if error.code is Code.CONFLICT:
                     return
-        finally:
-            del self._running[claim.task.id]
-            self._cancelled.discard(claim.task.id)
-            self.poke()
+                await anyio.sleep(PATIENCE)
+            except Exception as error:
+                _log.error(
+                    "run of task %s cannot be settled: %s\n%s", claim.task.id, type(error).__name__, _where(error)
+                )
+                return
+            else:
+                return
 
     async def _written(self, run: Run, end: RunEnd | Pause, ran_us: int) -> Status:
         match end:
@@ -188,3 +192,8 @@ class Scheduler:
                 return await self._store.interrupt_run(run, ran_us)
             case RunEnd():
                 return await self._store.finish_run(run, end, ran_us)
+
+
+def _where(error: BaseException) -> str:
+    """Where an error of our own arose; its message might hold a secret."""
+    return "".join(traceback.format_tb(error.__traceback__))

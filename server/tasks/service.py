@@ -32,8 +32,8 @@ from server.tasks.scheduler import Scheduler
 from server.tasks.secrets import Secrets
 from server.tasks.variables import environment
 from storage.filters import NOTHING
-from storage.records import NOBODY, Decision, Update
-from storage.states import ENDED, Status
+from storage.records import NOBODY, Decision, Task, Update
+from storage.states import DEPENDENCIES, ENDED, Status
 from storage.store import Store, now
 from templates.redaction import MIN_MASKED, Redactor
 
@@ -47,8 +47,6 @@ MAX_EVENTS = 500
 """Events in one answer."""
 
 UNCONFINED = 'this server runs commands without a sandbox (sandbox = "off"): they can do all that its user can'
-
-_GOES_ON = frozenset({Status.PENDING, Status.RUNNING})
 
 
 class Tasks:
@@ -145,7 +143,8 @@ class Tasks:
 
     async def send(self, caller: Caller, request: SendMessage) -> views.StatusView:
         """Open the next turn of an ended task, or bring one that waits its secrets or its budget."""
-        await self._until_stopped(caller, request.id, only_cancelled=True)
+        with anyio.move_on_after(CANCEL_SECONDS):
+            await self._until_stopped(caller, request.id, only_cancelled=True)
         # One at a time for each task: a message that is refused must not have brought its files and secrets.
         async with self._following.setdefault(request.id, anyio.Lock()):
             task = await self._intake.follow_up(caller, request)
@@ -176,13 +175,7 @@ class Tasks:
 
     async def cancel(self, caller: Caller, request: CancelTask) -> views.StatusView:
         """End a task, its sub-tasks, and everything they have started; asking again changes nothing."""
-        with anyio.CancelScope(shield=True):  # a caller that gives up must not leave a cancelled task running
-            cancelled = await self._store.cancel(caller.principal, request.id)
-            for task_id in cancelled.stopping:
-                self._scheduler.stop(task_id)
-            self._scheduler.poke()
-        for task_id in {request.id, *cancelled.stopping}:
-            await self._until_stopped(caller, task_id)
+        await self._end(caller, [request.id])
         task = await self._store.task(caller.principal, request.id)
         view = views.StatusView(id=task.id, status=task.status)
         if task.cancel_requested:
@@ -191,8 +184,8 @@ class Tasks:
 
     async def delete(self, caller: Caller, request: DeleteTask) -> views.DeletedView:
         """Remove a task with its sub-tasks, and with `cascade` its dependants; what runs is cancelled first."""
-        for task_id in await self._store.open_doomed(caller.principal, request.id, cascade=request.cascade):
-            await self.cancel(caller, CancelTask(id=task_id))
+        doomed = await self._store.open_doomed(caller.principal, request.id, cascade=request.cascade)
+        await self._end(caller, doomed)
         with anyio.CancelScope(shield=True):
             deleted = await self._store.delete(caller.principal, request.id, cascade=request.cascade)
             for task_id in deleted:
@@ -248,22 +241,35 @@ class Tasks:
                 with self._store.changes.expected(request.id) as change:
                     task = await self._store.task(caller.principal, request.id)
                     if request.after_event is None:
-                        happened = task.status not in _GOES_ON or task.status is not first.status
+                        happened = not _goes_on(task) or task.status is not first.status
                     else:
                         happened = task.status in ENDED or task.last_event > request.after_event
                     if happened:
                         return
                     await change.wait()
 
-    async def _until_stopped(self, caller: Caller, task_id: str, *, only_cancelled: bool = False) -> None:
-        """Until the task does not run any more, at most CANCEL_SECONDS; at once if it was not cancelled."""
+    async def _end(self, caller: Caller, ids: Sequence[str]) -> None:
+        """Cancel tasks and all beneath them, and wait until they have stopped, at most CANCEL_SECONDS for all."""
+        stopping = set(ids)
+        for task_id in ids:
+            with anyio.CancelScope(shield=True):  # a caller that gives up must not leave a cancelled task running
+                cancelled = await self._store.cancel(caller.principal, task_id)
+                for each in cancelled.stopping:
+                    self._scheduler.stop(each)
+                self._scheduler.poke()
+            stopping.update(cancelled.stopping)
         with anyio.move_on_after(CANCEL_SECONDS):
-            while True:
-                with self._store.changes.expected(task_id) as change:
-                    task = await self._store.task(caller.principal, task_id)
-                    if task.status is not Status.RUNNING or (only_cancelled and not task.cancel_requested):
-                        return
-                    await change.wait()
+            for task_id in stopping:
+                await self._until_stopped(caller, task_id)
+
+    async def _until_stopped(self, caller: Caller, task_id: str, *, only_cancelled: bool = False) -> None:
+        """Until the task does not run any more; at once if it was not cancelled."""
+        while True:
+            with self._store.changes.expected(task_id) as change:
+                task = await self._store.task(caller.principal, task_id)
+                if task.status is not Status.RUNNING or (only_cancelled and not task.cancel_requested):
+                    return
+                await change.wait()
 
     def _warnings(self, redactor: Redactor) -> list[str]:
         short = [
@@ -274,6 +280,12 @@ class Tasks:
 
     def _session_end(self) -> int:
         return now() + self._settings.session_expires * 1_000_000
+
+
+def _goes_on(task: Task) -> bool:
+    """Whether a task will change without anybody's doing."""
+    waits_for_others = task.blocked_reason == DEPENDENCIES and task.open_dependencies > 0
+    return task.status in (Status.PENDING, Status.RUNNING) or waits_for_others
 
 
 def _agent(agent: Agent, readiness: Readiness, sandbox_needs: str | None) -> views.AgentView:

@@ -153,7 +153,9 @@ class NodeView(TypedDict):
 
     summary: dict[str, str]
     dependsOn: list[str]
+    omittedDependencies: NotRequired[int]
     dependents: list[str]
+    omittedDependents: NotRequired[int]
 
 
 class GraphView(TypedDict):
@@ -192,8 +194,10 @@ class TaskView(TypedDict):
     progress: NotRequired[float]
     progressMessage: NotRequired[str]
     dependsOn: NotRequired[list[str]]
+    omittedDependencies: NotRequired[int]
     onDependencyFailure: NotRequired[str]
     blockedByTaskIds: NotRequired[list[str]]
+    omittedBlockers: NotRequired[int]
     maxCalls: NotRequired[int]
     sourceNodeType: NotRequired[str]
     message: str

@@ -3,6 +3,6 @@
 Times are integers, microseconds since the epoch, UTC. JSON columns hold what is never searched.
 """
 
-from storage.migrations import agents, basis, relations
+from storage.migrations import agents, basis, history, numbers, relations
 
-MIGRATIONS = (basis.SCRIPT, relations.SCRIPT, agents.SCRIPT)
+MIGRATIONS = (basis.SCRIPT, relations.SCRIPT, history.SCRIPT, numbers.SCRIPT, agents.SCRIPT)
