@@ -26,6 +26,7 @@ from server.runner.process import ProcessMark, end_leftover
 from server.runner.workspace import Workspaces
 from server.tasks.callers import Caller
 from server.tasks.expiry import serve_expiry
+from server.tasks.maintenance import Maintenance, periods
 from server.tasks.propagation import serve_propagation
 from server.tasks.scheduler import Scheduler
 from server.tasks.secrets import Secrets
@@ -110,6 +111,7 @@ async def build(state: Path, settings: Settings, notices: list[str]) -> AsyncIte
             group.start_soon(scheduler.serve)
             group.start_soon(serve_propagation, store, scheduler)
             group.start_soon(serve_expiry, store, scheduler, settings.approval_expires)
+            group.start_soon(Maintenance(store, workspaces, tasks.following, periods(settings.retention)).serve)
             yield App(store, secrets, scheduler, Face(tasks, remit.VERSION))
             group.cancel_scope.cancel()
 
@@ -152,7 +154,8 @@ async def _settle(store: Store, workspaces: Workspaces) -> None:
         if leftover.process:
             await _end(ProcessMark(**leftover.process))
     settled = await store.settle()
-    swept = await to_thread.run_sync(workspaces.sweep, await store.task_ids())
+    known = await store.having_workspaces(await to_thread.run_sync(workspaces.names))
+    swept = await to_thread.run_sync(workspaces.sweep, known)
     if settled.interrupted or settled.resumed or settled.blocked or swept:
         _log.info(
             "after a server that died: %d tasks interrupted, %d go on, %d wait for their secrets, %d folders removed",

@@ -24,6 +24,18 @@ R = TypeVar("R")
 
 Durability = Literal["FULL", "NORMAL"]
 
+BUSY_TIMEOUT = 5000
+"""Milliseconds to wait for a lock that a tool beside the server holds."""
+
+INCREMENTAL = 2
+"""`PRAGMA auto_vacuum` of a file that can give room back."""
+
+SPARE_PAGES = 256
+"""Free pages (1 MiB) that stay in the file for what comes next."""
+
+VACUUM_PAGES = 500
+"""Pages given back at once: about 10 ms."""
+
 
 class Database:
     """The two connections of one file. Open it with `Database.open`, close it with `aclose`.
@@ -72,6 +84,14 @@ class Database:
         """Run `operation(connection, …)` on one consistent snapshot."""
         return await _run(self._reader, _snapshot, lambda db: operation(db, *args, **kwargs))
 
+    async def give_back(self) -> bool:
+        """Give some of the room that is free in the file back to the disk; whether there is more."""
+        return await _run(self._writer, _give_back)
+
+    async def tidy(self) -> None:
+        """Bring the WAL into the file and empty it, as far as nobody reads it, and refresh the indexes' statistics."""
+        await _run(self._writer, _tidy)
+
     async def aclose(self) -> None:
         """Close both connections, the writer last so that it checkpoints the WAL."""
         with anyio.CancelScope(shield=True):
@@ -104,7 +124,7 @@ async def _run(
 
 def _prepare(db: sqlite3.Connection, durability: Durability) -> None:
     db.row_factory = sqlite3.Row
-    db.execute("PRAGMA busy_timeout = 5000")
+    db.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT}")
     if not db.execute("PRAGMA user_version").fetchone()[0]:
         db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # only a new file takes it
     if db.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
@@ -114,6 +134,7 @@ def _prepare(db: sqlite3.Connection, durability: Durability) -> None:
     db.execute("PRAGMA temp_store = MEMORY")
     db.execute("PRAGMA cache_size = -16000")
     db.execute("PRAGMA journal_size_limit = 33554432")
+    db.execute("PRAGMA analysis_limit = 400")  # rows that `optimize` looks at in each index
 
 
 def _prepare_reader(db: sqlite3.Connection) -> None:
@@ -145,6 +166,23 @@ def _snapshot(db: sqlite3.Connection, operation: Callable[[sqlite3.Connection], 
         return operation(db)
     finally:
         db.execute("COMMIT")
+
+
+def _give_back(db: sqlite3.Connection) -> bool:
+    surplus = db.execute("PRAGMA freelist_count").fetchone()[0] - SPARE_PAGES
+    if surplus <= 0 or db.execute("PRAGMA auto_vacuum").fetchone()[0] != INCREMENTAL:
+        return False
+    db.execute(f"PRAGMA incremental_vacuum({min(surplus, VACUUM_PAGES)})").fetchall()  # each row is a page
+    return bool(surplus > VACUUM_PAGES)
+
+
+def _tidy(db: sqlite3.Connection) -> None:
+    db.execute("PRAGMA busy_timeout = 0")  # a reader from outside must not hold everybody up: next time, then
+    try:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    finally:
+        db.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT}")
+    db.execute("PRAGMA optimize").fetchall()
 
 
 def migrate(db: sqlite3.Connection) -> None:

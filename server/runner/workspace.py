@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from secrets import token_hex
 
 from server.errors import Code, RemitError
 from server.runner.delivery import UPLOADS, deliver
@@ -85,9 +86,21 @@ class Workspaces:
     def remove(self, task_id: str) -> None:
         """Delete the task's workspace; nothing happens where there is none.
 
+        It is out of its place at once, so that a new one can be made there; what cannot be deleted is deleted by the
+        next `sweep`.
+
         Raises OSError where something in it is not ours to delete.
         """
-        delete_tree(self.path(task_id))
+        aside = self._root / f".{task_id}.{token_hex(4)}"
+        try:
+            self.path(task_id).rename(aside)
+        except FileNotFoundError:
+            return
+        delete_tree(aside)
+
+    def names(self) -> list[str]:
+        """Return the names of all workspaces, and of what else lies beside them."""
+        return os.listdir(self._root)
 
     def sweep(self, known: Collection[str]) -> list[str]:
         """Delete what belongs to no known task, half-made folders included; return the names of what is gone.
@@ -95,7 +108,7 @@ class Workspaces:
         Only for the start of the server: what another thread is preparing would be deleted with the rest.
         """
         swept = []
-        for name in sorted(set(os.listdir(self._root)).difference(known)):
+        for name in sorted(set(self.names()).difference(known)):
             try:
                 delete_tree(self._root / name)
             except OSError as error:  # one bad folder must not keep the server from starting

@@ -24,11 +24,8 @@ from storage.store import Store, now
 from templates.redaction import Redactor
 from templates.resolver import derived, resolve
 
-TURN_OUTPUTS = 4
-"""A turn keeps as much output as so many calls may; what comes after that is kept by its ends."""
-
 LEAST_OUTPUT = 4096
-"""Characters that are kept of any call's output."""
+"""Characters that are kept of any call's output, also where the task has used up what it may keep."""
 
 TAIL = 2000
 """Characters of a failed command's output that its error repeats."""
@@ -50,7 +47,7 @@ class Work:
         self._values: dict[str, str] = {}
         self._redactor = Redactor({})
         self._calls: dict[str, Call] = {}
-        self._output_left = TURN_OUTPUTS * settings.output_limit
+        self._output_left = settings.task_output_limit - claim.task.kept_output
 
     @property
     def message(self) -> str:
@@ -117,7 +114,7 @@ class Work:
             self._redactor = Redactor(self._values, filled_in)
 
     async def _execute(self, call: Call, command: Command, output: Output) -> Exit:
-        publisher = Publisher(self._store, self._run, call.id)
+        publisher = Publisher(self._store, self._run, call.id, self._settings.event_limit)
 
         async def show(data: bytes) -> None:
             publisher.publish(output.feed(data))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from server.config import AgentSettings, LimitSettings, SecretSource, Settings, load
+from server.config import AgentSettings, LimitSettings, RetentionSettings, SecretSource, Settings, load
 from tests.examples.test_hosts import EXAMPLES
 
 EXAMPLE = EXAMPLES / "remit.toml"
@@ -30,7 +30,7 @@ def test_what_is_commented_out_is_valid_too(tmp_path: Path) -> None:
     assert (settings.approval_expires, list(settings.agents), len(settings.secrets)) == (86400, ["shell"], 3)
 
 
-@pytest.mark.parametrize("model", [Settings, LimitSettings, AgentSettings, SecretSource])
+@pytest.mark.parametrize("model", [Settings, LimitSettings, RetentionSettings, AgentSettings, SecretSource])
 def test_every_setting_stands_in_it(model: type[BaseModel]) -> None:
     text = EXAMPLE.read_text()
     named = set(re.findall(r"^#?(\w+) = ", text, re.MULTILINE))
