@@ -19,7 +19,7 @@ from server.agents.shell import ShellAgent
 from server.config import Settings, load
 from server.daemon import Connection, Load, Ownership
 from server.errors import Code, RemitError
-from server.places import Places, find_places, settings_digest
+from server.places import DATABASE, Places, find_places, settings_digest
 from server.protocol.face import Face
 from server.runner.network.hosts import HostRule
 from server.runner.process import ProcessMark, end_leftover
@@ -97,7 +97,7 @@ async def _serve(places: Places, settings: Settings, ready: Callable[[], None], 
 @asynccontextmanager
 async def build(state: Path, settings: Settings, notices: list[str]) -> AsyncIterator[App]:
     """The whole server but its socket, at work; everything it runs has ended when the block is left."""
-    async with open_store(state / "remit.db") as store:
+    async with open_store(state / DATABASE) as store:
         workspaces = Workspaces(state / "workspaces")
         await _settle(store, workspaces)
         secrets = Secrets(settings.secrets)

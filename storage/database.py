@@ -33,8 +33,8 @@ INCREMENTAL = 2
 SPARE_PAGES = 256
 """Free pages (1 MiB) that stay in the file for what comes next."""
 
-VACUUM_PAGES = 500
-"""Pages given back at once: about 10 ms."""
+VACUUM_PAGES = 250
+"""Pages given back at once: 4 ms of work."""
 
 
 class Database:
@@ -89,15 +89,16 @@ class Database:
         return await _run(self._writer, _give_back)
 
     async def tidy(self) -> None:
-        """Bring the WAL into the file and empty it, as far as nobody reads it, and refresh the indexes' statistics."""
-        await _run(self._writer, _tidy)
+        """Refresh the indexes' statistics, then empty the WAL into the file, unless somebody reads it just now."""
+        await _run(self._writer, _optimize)
+        await _run(self._writer, _checkpoint)
 
     async def aclose(self) -> None:
         """Close both connections, the writer last so that it checkpoints the WAL."""
         with anyio.CancelScope(shield=True):
             await self._reader.close()
-            with suppress(sqlite3.Error):
-                await self._writer.execute_fetchall("PRAGMA optimize")
+            with suppress(RemitError):
+                await _run(self._writer, _optimize)
             await self._writer.close()
 
     def _transact(
@@ -172,16 +173,20 @@ def _give_back(db: sqlite3.Connection) -> bool:
     surplus = db.execute("PRAGMA freelist_count").fetchone()[0] - SPARE_PAGES
     if surplus <= 0 or db.execute("PRAGMA auto_vacuum").fetchone()[0] != INCREMENTAL:
         return False
-    db.execute(f"PRAGMA incremental_vacuum({min(surplus, VACUUM_PAGES)})").fetchall()  # each row is a page
+    # Only executescript goes through all the steps of this one: each is a page.
+    db.executescript(f"PRAGMA incremental_vacuum({min(surplus, VACUUM_PAGES)})")
     return bool(surplus > VACUUM_PAGES)
 
 
-def _tidy(db: sqlite3.Connection) -> None:
+def _checkpoint(db: sqlite3.Connection) -> None:
     db.execute("PRAGMA busy_timeout = 0")  # a reader from outside must not hold everybody up: next time, then
     try:
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     finally:
         db.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT}")
+
+
+def _optimize(db: sqlite3.Connection) -> None:
     db.execute("PRAGMA optimize").fetchall()
 
 

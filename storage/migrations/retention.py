@@ -10,4 +10,8 @@ UPDATE tasks SET kept_output = (SELECT coalesce(sum(length(output)), 0) FROM cal
 CREATE INDEX tasks_with_log ON tasks (completed_at) WHERE completed_at > coalesce(log_removed_at, 0);
 CREATE INDEX tasks_with_workspace ON tasks (completed_at)
     WHERE completed_at > coalesce(workspace_removed_at, 0) AND agent <> 'none';
+
+-- What is revoked goes with its session, too: without the whole index, each removal would look through all grants.
+DROP INDEX grants_of_session;
+CREATE INDEX grants_of_session ON grants (session, tool_name);
 """
