@@ -18,7 +18,6 @@ class Output:
         self._rest: deque[str] = deque()
         self._rest_length = 0
         self._taken = 0
-        self._cut = False
         self._shown: list[str] = []
         self.dropped = 0
         """Characters that were not kept; known when the output has ended."""
@@ -39,9 +38,11 @@ class Output:
 
     def finish(self) -> str:
         """Returns what is left to show. The output ends here."""
-        self._keep(self._decode(b"", True))
+        last = self._decode(b"", True)
+        self._taken += len(last)
+        self._keep(last)
         rest = "".join(self._rest)
-        if not self._cut:
+        if self._taken <= 2 * self._half:
             return self._show(self._stream.feed(rest) + self._stream.finish())
         # What the stream still holds back is left out: it begins what nobody sees, and maybe a secret.
         tail = self._redactor.redact_tail(rest)[-self._half :]
@@ -52,10 +53,10 @@ class Output:
         """Remember the end of what comes after the head, with a margin for a secret cut in two."""
         if not text:
             return
-        self._rest.append(text)
-        self._rest_length += len(text)
-        while self._rest_length - len(self._rest[0]) >= self._half + self._redactor.longest:
-            self._cut = True
+        enough = self._half + self._redactor.longest
+        self._rest.append(text[-enough:])
+        self._rest_length += len(self._rest[-1])
+        while self._rest_length - len(self._rest[0]) >= enough:
             self._rest_length -= len(self._rest.popleft())
 
     def _show(self, text: str) -> str:

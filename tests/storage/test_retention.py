@@ -326,7 +326,9 @@ async def test_looking_for_what_can_go_follows_indexes(store: Store) -> None:
         for row in await store._db.read(plan, statement)
     ]
     assert len(plans) > 20
-    assert not [each for each in plans if re.search("TEMP B-TREE|^SCAN (?!above|CONSTANT ROW|main.task_words_config)", each[1])]
+    assert not [
+        each for each in plans if re.search("TEMP B-TREE|^SCAN (?!above|CONSTANT ROW|main.task_words_config)", each[1])
+    ]
 
 
 async def test_output_is_counted_over_all_calls_and_turns(store: Store) -> None:
