@@ -99,6 +99,17 @@ async def test_a_task_that_goes_on_without_its_old_folder_says_so(own_home: Path
         assert (await host.until(task["id"], "completed"))["output"]["content"] == "new\n"
 
 
+async def test_a_folder_that_was_given_up_before_a_crash_is_deleted_by_the_next_start(own_home: Path) -> None:
+    async with servers.host(own_home) as host:
+        task = await host.done("echo x > file")
+        servers.kill(own_home)
+    with closing(sqlite3.connect(own_home / "remit.db", isolation_level=None)) as db:
+        db.execute("UPDATE tasks SET workspace_removed_at = completed_at + 1")
+    async with servers.host(own_home) as host:
+        assert list((own_home / "workspaces").iterdir()) == []
+        assert "workspaceRemovedAt" in await host.call("get_task", id=task["id"])
+
+
 async def test_a_removed_log_is_said_to_be_gone_and_the_output_is_still_there(own_home: Path) -> None:
     async with servers.host(own_home) as host:
         task = await host.done("echo kept")
