@@ -138,19 +138,21 @@ def having_workspaces(db: sqlite3.Connection, names: Iterable[str]) -> set[str]:
 
 
 def _is_free(db: sqlite3.Connection, seq: int, ended_by: int) -> bool:
-    (free,) = db.execute(
-        """WITH RECURSIVE above (member) AS (
-               VALUES (:seq) UNION ALL
-               SELECT t.parent FROM above JOIN tasks t ON t.seq = member WHERE t.parent IS NOT NULL)
-           SELECT NOT EXISTS (SELECT 1 FROM tasks INDEXED BY tasks_by_parent WHERE parent = :seq)
-              AND NOT EXISTS (
-                  SELECT 1 FROM dependencies INDEXED BY dependants WHERE needs = :seq AND satisfied = 0)
-              AND NOT EXISTS (
-                  SELECT 1 FROM above JOIN tasks t ON t.seq = member
-                  WHERE t.completed_at IS NULL OR t.completed_at > :ended_by)""",
-        {"seq": seq, "ended_by": ended_by},
+    (kept,) = db.execute(
+        """SELECT EXISTS (SELECT 1 FROM tasks INDEXED BY tasks_by_parent WHERE parent = ?1)
+               OR EXISTS (SELECT 1 FROM dependencies INDEXED BY dependants WHERE needs = ?1 AND satisfied = 0)""",
+        (seq,),
     ).fetchone()
-    return bool(free)
+    return not kept and _is_over(db, seq, ended_by)
+
+
+def _is_over(db: sqlite3.Connection, seq: int | None, ended_by: int) -> bool:
+    """Whether a task and everything above it had ended by then."""
+    while seq is not None:  # one join for all levels would be planned as a scan of all tasks, for a filter
+        seq, at = db.execute("SELECT parent, completed_at FROM tasks WHERE seq = ?", (seq,)).fetchone()
+        if at is None or at > ended_by:
+            return False
+    return True
 
 
 def _kept_for(db: sqlite3.Connection, task: sqlite3.Row) -> list[int]:
