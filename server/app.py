@@ -21,7 +21,7 @@ from server.agents.shell import ShellAgent
 from server.config import Settings, load
 from server.daemon import Connection, Load, Ownership
 from server.errors import Code, RemitError
-from server.places import Places, find_places, settings_digest
+from server.places import DATABASE, Places, find_places, settings_digest
 from server.protocol.face import Face
 from server.runner.delegation import end_leftover_groups
 from server.runner.network.hosts import HostRule
@@ -30,6 +30,7 @@ from server.runner.scratch import Scratch
 from server.runner.workspace import Workspaces
 from server.tasks.callers import Caller
 from server.tasks.expiry import serve_expiry
+from server.tasks.maintenance import Maintenance, periods
 from server.tasks.propagation import serve_propagation
 from server.tasks.scheduler import Scheduler
 from server.tasks.secrets import Secrets
@@ -100,7 +101,7 @@ async def _serve(places: Places, settings: Settings, ready: Callable[[], None], 
 @asynccontextmanager
 async def build(state: Path, settings: Settings, notices: list[str]) -> AsyncIterator[App]:
     """The whole server but its socket, at work; everything it runs has ended when the block is left."""
-    async with open_store(state / "remit.db") as store:
+    async with open_store(state / DATABASE) as store:
         workspaces = Workspaces(state / "workspaces")
         scratch = Scratch(state / "scratch")
         await _end_leftovers(store, state / "scratch")
@@ -117,6 +118,7 @@ async def build(state: Path, settings: Settings, notices: list[str]) -> AsyncIte
             group.start_soon(scheduler.serve)
             group.start_soon(serve_propagation, store, scheduler)
             group.start_soon(serve_expiry, store, scheduler, settings.approval_expires)
+            group.start_soon(Maintenance(store, workspaces, tasks.following, periods(settings.retention)).serve)
             yield App(store, secrets, scheduler, Face(tasks, remit.VERSION))
             group.cancel_scope.cancel()
 
@@ -165,7 +167,8 @@ async def _end_leftovers(store: Store, owner: Path) -> None:
 async def _settle(store: Store, workspaces: Workspaces) -> None:
     """Decide what becomes of the tasks of a dead server, of which nothing runs any more."""
     settled = await store.settle()
-    swept = await to_thread.run_sync(workspaces.sweep, await store.task_ids())
+    known = await store.having_workspaces(await to_thread.run_sync(workspaces.names))
+    swept = await to_thread.run_sync(workspaces.sweep, known)
     if settled.interrupted or settled.resumed or settled.blocked or swept:
         _log.info(
             "after a server that died: %d tasks interrupted, %d go on, %d wait for their secrets, %d folders removed",

@@ -12,6 +12,9 @@ from server.errors import Code, RemitError
 
 MIB = 1024**2
 GIB = 1024**3
+DAY = 24 * 3600
+
+Kept = Annotated[int, Field(ge=3600, le=36525 * DAY)] | Literal["forever"]
 
 # Read by the launcher before there are settings: see server/places.py.
 _LAUNCHER_VARIABLES = frozenset({"REMIT_HOME", "REMIT_CONFIG", "REMIT_SERVER"})
@@ -59,6 +62,19 @@ class SubtaskSettings(BaseModel):
 
 SecretName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 McpName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,31}$")]
+
+
+class RetentionSettings(BaseModel):
+    """How long what belongs to a task is kept after its end: seconds, or "forever".
+
+    An hour at least: whoever waits for a task, or pages through its log, is done with it by then.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    tasks: Kept = Field(30 * DAY, description="the task itself, with its messages, calls and output")
+    events: Kept = Field(7 * DAY, description="its event log; the output stays")
+    workspaces: Kept = Field(7 * DAY, description="its folder, with all files")
 
 
 class AgentSettings(BaseModel):
@@ -174,10 +190,17 @@ class Settings(BaseSettings):
     session_expires: int = Field(24 * 3600, ge=1, description="seconds a session, and its grants, outlive a message")
     timeout: int = Field(3600, ge=1, le=7 * 24 * 3600, description="seconds of work a turn may take by default")
     output_limit: int = Field(256 * 1024, ge=4096, le=16 * 1024**2, description="characters kept of a call's output")
+    task_output_limit: int = Field(
+        4 * 1024**2, ge=4096, le=1024**3, description="characters kept of the output of all calls of a task"
+    )
+    event_limit: int = Field(
+        10_000, ge=100, le=10_000_000, description="events of a task after which output is logged call by call"
+    )
     idle_exit: float = Field(900, ge=0, description="seconds without work or connection after which the server ends")
     sandbox: Literal["auto", "namespaces", "landlock", "off"] = Field("auto", description="the tier of the sandbox")
     limits: LimitSettings = Field(default_factory=LimitSettings, description="what each command may use")
     subtasks: SubtaskSettings = Field(default_factory=SubtaskSettings, description="how far tasks may be handed on")
+    retention: RetentionSettings = Field(default_factory=RetentionSettings, description="how long ended tasks are kept")
     agents: AgentTable = Field(default_factory=AgentTable, description="per agent")
     mcp_servers: dict[McpName, McpServerSettings] = Field(
         default_factory=dict, description="MCP servers that agents may use, by name"

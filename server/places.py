@@ -9,6 +9,9 @@ import stat
 
 from server.errors import Code, RemitError
 
+DATABASE = "remit.db"
+"""Its name in the state folder."""
+
 
 class Places:
     """The state folder of one server, and the files in it; every path is absolute."""

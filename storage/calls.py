@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from server.errors import Code, RemitError
 from storage import rows
-from storage.moves import at_work, held, log, move, move_call, owned
+from storage.moves import at_work, count_output, held, log, move, move_call, owned
 from storage.records import Call, CallResult, Decided, Decision, Grant, NewCall, Principal, Run
 from storage.states import LOST, CallStatus, Status
 
@@ -85,6 +85,7 @@ def keep_output(db: sqlite3.Connection, run: Run, call_id: str, output: str, dro
     db.execute(
         "UPDATE calls SET output = ?, dropped = ? WHERE id = ? AND task = ?", (output, dropped, call_id, run.seq)
     )
+    count_output(db, run.seq, output)
 
 
 def decide(

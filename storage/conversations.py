@@ -76,7 +76,10 @@ def messages_of(db: sqlite3.Connection, task: Task) -> list[Message]:
 
 
 def leave(db: sqlite3.Connection, task: sqlite3.Row) -> None:
-    """Take the messages of a task that is being removed out of its conversation; the last one ends it."""
+    """Take the messages of a task that is being removed out of its conversation; the last one ends it.
+
+    Its session goes with it, and what was approved for always in that.
+    """
     if task["show_in_history"]:
         db.execute(
             "UPDATE conversations SET message_count = message_count - ? WHERE id = ?",
@@ -85,6 +88,9 @@ def leave(db: sqlite3.Connection, task: sqlite3.Row) -> None:
     db.execute(
         "DELETE FROM conversations WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM tasks WHERE conversation = ?1)",
         (task["conversation"],),
+    )
+    db.execute(
+        "DELETE FROM sessions WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM tasks WHERE session = ?1)", (task["session"],)
     )
 
 

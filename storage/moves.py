@@ -116,6 +116,8 @@ def move_call(db: sqlite3.Connection, call: sqlite3.Row, target: CallStatus, at:
     columns = {"status": target, **changes}
     assignments = ", ".join(f"{name} = :{name}" for name in columns)
     db.execute(f"UPDATE calls SET {assignments} WHERE id = :id", {**columns, "id": call["id"]})
+    if call["output"] is None:
+        count_output(db, call["task"], columns.get("output") or "")
     log(db, call["task"], *_call_event({**dict(call), **columns}), at)
 
 
@@ -138,6 +140,12 @@ def count_message(db: sqlite3.Connection, seq: int) -> None:
            WHERE id = (SELECT conversation FROM tasks WHERE seq = ? AND show_in_history)""",
         (seq,),
     )
+
+
+def count_output(db: sqlite3.Connection, seq: int, output: str) -> None:
+    """So much more output of its calls is kept of the task."""
+    if output:
+        db.execute("UPDATE tasks SET kept_output = kept_output + ? WHERE seq = ?", (len(output), seq))
 
 
 def _announce_end(db: sqlite3.Connection, task: sqlite3.Row, ended: Status, origin: Origin) -> None:

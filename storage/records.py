@@ -153,6 +153,9 @@ class Task:
     completed_at: int | None
     updated_at: int
     last_activity_at: int
+    workspace_removed_at: int | None
+    kept_output: int
+    """Characters of its calls' output, over all turns."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,7 @@ TASK_COLUMNS = f"""
     t.cancel_requested, t.blocked_reason, t.blocked_at, t.error_code, t.error, t.turn, {_MESSAGES}, t.last_event,
     t.description, t.task_list, t.assigned_agent, t.triggering_agent, t.internal_status, t.source, {_PARENT}, t.depth,
     t.progress, t.progress_message, t.on_dependency_failure, t.open_dependencies, t.max_calls, t.queued_at,
-    t.created_at, t.started_at, t.completed_at, t.updated_at, t.last_activity_at
+    t.created_at, t.started_at, t.completed_at, t.updated_at, t.last_activity_at, t.workspace_removed_at, t.kept_output
 """
 ROW_COLUMNS = f"""
     t.seq, t.id, p.name AS username, t.conversation, t.agent, t.status, substr(t.title, 1, 200) AS title,

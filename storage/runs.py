@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 
 from storage import rows
-from storage.moves import at_work, held, log, move, move_call, owned, start
+from storage.moves import at_work, count_output, held, log, move, move_call, owned, start
 from storage.records import Cancelled, Claim, Leftover, NewEvent, Principal, Run, RunEnd, Settled
 from storage.relations import family
 from storage.states import ENDED, LOST, CallStatus, Status
@@ -65,6 +65,8 @@ def append_events(db: sqlite3.Connection, run: Run, events: list[NewEvent], at: 
     number = int(task["last_event"])
     for event in events:
         number = log(db, run.seq, event.kind, event.data, at)
+        if "callId" not in event.data:  # what comes out of a call is counted with it
+            count_output(db, run.seq, event.data.get("text") or event.data.get("description") or "")
     return number
 
 

@@ -5,14 +5,14 @@ Nothing of SQLite leaks out of it, so that another store can stand beside it.
 
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
 import anyio
 
-from storage import calls, conversations, deletion, listing, propagation, runs, tasks, turns, updates
+from storage import calls, conversations, deletion, listing, propagation, retention, runs, tasks, turns, updates
 from storage import graph as graphs
 from storage.database import Database
 from storage.events import EventLog
@@ -43,6 +43,7 @@ from storage.records import (
     Update,
     Usage,
 )
+from storage.retention import Chunk, Ended
 from storage.states import Status
 
 P = ParamSpec("P")
@@ -260,9 +261,41 @@ class Store:
         """When the next waiting approval expires."""
         return await self._db.read(calls.next_expiry)
 
-    async def task_ids(self) -> list[str]:
-        """The ids of all tasks."""
-        return await self._db.read(tasks.ids)
+    async def expired(self, ended_by: int, after: Ended) -> tuple[list[int], Ended | None]:
+        """Tasks that can go, among the next that ended by then; and where to look on, None at the end."""
+        return await self._db.read(retention.expired, ended_by, after)
+
+    async def remove_expired(self, seqs: Sequence[int], ended_by: int) -> Chunk:
+        """Remove as many of these tasks as one transaction should."""
+        return await self._db.write(retention.remove_expired, seqs, ended_by)
+
+    async def with_log(self, ended_by: int) -> list[int]:
+        """The next tasks that ended by then and still have their log."""
+        return await self._db.read(retention.with_log, ended_by)
+
+    async def remove_logs(self, seqs: Sequence[int], ended_by: int, at: int) -> list[int]:
+        """Remove as much of the logs of these tasks as one transaction should; returns those that are left."""
+        return await self._db.write(retention.remove_logs, seqs, ended_by, at)
+
+    async def with_workspace(self, ended_by: int) -> list[str]:
+        """The ids of the next tasks that ended by then and still have their folder."""
+        return await self._db.read(retention.with_workspace, ended_by)
+
+    async def give_up_workspace(self, task_id: str, ended_by: int, at: int) -> bool:
+        """Note that a task has no folder any more, before it is removed; not if the task goes on again."""
+        return await self._db.write(retention.give_up_workspace, task_id, ended_by, at)
+
+    async def having_workspaces(self, names: Iterable[str]) -> set[str]:
+        """Those of these names that are tasks whose folder was not given up."""
+        return await self._db.read(retention.having_workspaces, names)
+
+    async def give_back(self) -> bool:
+        """Give some of the room that is free in the file back to the disk; whether there is more."""
+        return await self._db.give_back()
+
+    async def tidy(self) -> None:
+        """Empty the log of changes (WAL), and look after the statistics of the indexes."""
+        await self._db.tidy()
 
     async def open_counts(self) -> dict[Status, int]:
         """How many tasks are in each state that is not an end."""

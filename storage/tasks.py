@@ -170,11 +170,6 @@ def snapshot(
     )
 
 
-def ids(db: sqlite3.Connection) -> list[str]:
-    """The ids of all tasks of all principals: for the server's own housekeeping."""
-    return [row["id"] for row in db.execute("SELECT id FROM tasks")]
-
-
 def open_counts(db: sqlite3.Connection) -> dict[Status, int]:
     """How many tasks of all principals and agents are in each open state: for the server's own state."""
     marks = ", ".join("?" * len(OPEN))

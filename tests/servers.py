@@ -113,13 +113,19 @@ def servers(state: Path) -> list[int]:
 def end(pid: int, number: signal.Signals) -> None:
     """Send a signal, and wait until the process is gone."""
     with suppress(ProcessLookupError):
+        os.kill(pid, number)
+    wait(pid)
+
+
+def wait(pid: int) -> None:
+    """Wait until a process is gone."""
+    with suppress(ProcessLookupError):
         process = os.pidfd_open(pid)
         try:
-            os.kill(pid, number)
             ended, _, _ = select.select([process], [], [], PATIENCE)
         finally:
             os.close(process)
-        assert ended, f"process {pid} did not heed {number.name}"
+        assert ended, f"process {pid} did not end"
 
 
 def kill(home: Path) -> None:

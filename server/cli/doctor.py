@@ -15,12 +15,13 @@ import anyio
 import remit
 from server.cli.answers import print_answer
 from server.cli.text import Screen, one_line
-from server.config import Settings, load
+from server.config import DAY, MIB, RetentionSettings, Settings, load
 from server.errors import RemitError
 from server.hello import reach
-from server.places import Places, find_places
+from server.places import DATABASE, Places, find_places
 from server.runner.sandbox import Wanted, find_sandbox
 from server.start import PATIENCE, Deadline
+from storage.header import read_header
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +50,9 @@ def _findings(places: Places) -> Iterator[Finding]:
     yield finding
     yield _sandbox(settings.sandbox if settings else "auto")
     yield _sqlite()
+    yield _database(Path(places.state) / DATABASE)
+    if settings:
+        yield _retention(settings.retention)
     yield _server(places)
 
 
@@ -105,6 +109,34 @@ def _sqlite() -> Finding:
 def wal_reset_is_fixed(version: tuple[int, int, int]) -> bool:
     """Whether a version of SQLite has the fix of its "WAL-reset bug" (3.51.3 of March 2026, and two backports)."""
     return version >= (3, 51, 3) or (3, 50, 7) <= version < (3, 51) or (3, 44, 6) <= version < (3, 45)
+
+
+def _database(path: Path) -> Finding:
+    try:
+        header = read_header(path)
+    except FileNotFoundError:
+        return Finding(name="database", told="none yet")
+    except OSError as error:
+        return Finding(name="database", told=str(path), problem=f"it cannot be read: {error.strerror}")
+    if header is None:
+        return Finding(name="database", told=f"{path}, nothing in it yet")
+    told = f"{header.size / MIB:.1f} MiB, {header.free / MIB:.1f} of it free"
+    if header.gives_back:
+        return Finding(name="database", told=told)
+    advice = (
+        "what becomes free in it is used again, but not given back to the disk; to change that: remit server stop; "
+        f"sqlite3 {path} 'PRAGMA journal_mode=DELETE; PRAGMA auto_vacuum=INCREMENTAL; VACUUM'"
+    )
+    return Finding(name="database", told=told, advice=(advice,))
+
+
+def _retention(settings: RetentionSettings) -> Finding:
+    kept = ", ".join(f"{name} {_period(value)}" for name, value in settings)
+    return Finding(name="kept", told=f"after a task's end: {kept}")
+
+
+def _period(kept: int | str) -> str:
+    return f"{kept / DAY:g} days" if isinstance(kept, int) else kept
 
 
 def _server(places: Places) -> Finding:

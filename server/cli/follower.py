@@ -53,6 +53,8 @@ class Follower:
             self._seen = event["number"]
             if self._show:
                 self._pass_on(event)
+        if not task["events"]:
+            self._seen = task["lastEvent"]  # an old task's log is not kept
         return task
 
     def _pass_on(self, event: EventView) -> None:

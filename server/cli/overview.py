@@ -87,6 +87,8 @@ def _add_events(client: Client, task: TaskView) -> None:
     events = task["events"]
     while events and events[-1]["number"] < task["lastEvent"]:
         more = client.call("get_task", id=task["id"], include=["events"], afterEvent=events[-1]["number"])
+        if not more["events"]:  # the log was removed meanwhile
+            break
         events += more["events"]
 
 
@@ -130,6 +132,8 @@ def _details(task: TaskView) -> Iterator[str]:
             yield from framed(task["output"]["content"].removesuffix("\n"))
     if "events" in task:
         yield screen.paint("events", "bold")
+        if "omittedEvents" in task:
+            yield f"  the first {task['omittedEvents']} are not kept any more"
         yield from map(_event_line, task["events"])
 
 
@@ -150,6 +154,10 @@ def _facts(task: TaskView) -> Iterator[tuple[str, str]]:
         yield "started", task["startedAt"]
     if task["completedAt"]:
         yield "ended", task["completedAt"]
+    if "expiresAt" in task:
+        yield "kept", f"until {task['expiresAt']} at least"
+    if "workspaceRemovedAt" in task:
+        yield "folder", f"removed {task['workspaceRemovedAt']}"
     for name, value in (task["env"] or {}).items():
         yield "env", f"{name}={value}"
     if task["secretNames"]:

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from secrets import token_hex
 
 from server.errors import Code, RemitError
 from server.runner.delivery import UPLOADS, deliver
@@ -101,11 +102,21 @@ class Workspaces:
     def remove(self, task_id: str) -> None:
         """Delete the task's workspace and its HOME; nothing happens where there is none.
 
+        It is out of its place at once, so that a new one can be made there; what cannot be deleted is deleted by the
+        next `sweep`.
+
         Raises OSError where something in it is not ours to delete.
         """
         workspace = self.path(task_id)
-        delete_tree(workspace)
-        delete_tree(self._homes / workspace.name)
+        for folder in (workspace, self._homes / workspace.name):
+            aside = self._root / f".{task_id}.{token_hex(4)}"
+            with suppress(FileNotFoundError):
+                folder.rename(aside)
+                delete_tree(aside)
+
+    def names(self) -> list[str]:
+        """Return the names of all workspaces and homes, and of what else lies beside them."""
+        return [*os.listdir(self._root), *os.listdir(self._homes)]
 
     def sweep(self, known: Collection[str]) -> list[str]:
         """Delete what belongs to no known task, half-made folders included; return the names of what is gone.

@@ -87,9 +87,8 @@ class Intake:
         self._secrets.drop(task_id)
         await to_thread.run_sync(self._workspaces.remove, task_id)
 
-    async def follow_up(self, caller: Caller, request: SendMessage) -> Task:
+    async def follow_up(self, caller: Caller, request: SendMessage, task: Task) -> Task:
         """Open the next turn of an ended task, or bring one that waits its secrets or its budget."""
-        task = await self._store.task(caller.principal, request.id)
         wanted = await self._store.secret_names(caller.principal, request.id)
         if task.status in ENDED:
             return await self._open_turn(caller, request, task, wanted)
@@ -170,8 +169,10 @@ class Intake:
             self._secrets.keep(task.id, values, new.secrets)
             try:
                 opened = await self._store.open_turn(caller.principal, task.id, new)
-            except RemitError:
+            except RemitError as error:
                 self._secrets.drop(task.id)
+                if error.code is Code.NOT_FOUND:  # it was removed while its files were delivered
+                    await self.forget(task.id)
                 raise
             self._poke()
         return opened

@@ -5,6 +5,29 @@ from collections import deque
 
 from templates.redaction import Redactor
 
+LEAST_OUTPUT = 4096
+"""Characters that are kept of any output, also where the task has used up what it may keep."""
+
+
+class Allowance:
+    """Characters of output that a task may still keep."""
+
+    def __init__(self, left: int) -> None:
+        self._left = left
+
+    @property
+    def is_used_up(self) -> bool:
+        """Whether nothing more need be kept."""
+        return self._left <= 0
+
+    def limit(self, most: int) -> int:
+        """How much the next output may keep, `most` at the most."""
+        return max(LEAST_OUTPUT, min(most, self._left))
+
+    def take(self, text: str) -> None:
+        """So much is kept."""
+        self._left -= len(text)
+
 
 class Output:
     """Keeps the first and the last half of `limit` characters; what lies between is counted and dropped."""
@@ -18,7 +41,6 @@ class Output:
         self._rest: deque[str] = deque()
         self._rest_length = 0
         self._taken = 0
-        self._cut = False
         self._shown: list[str] = []
         self.dropped = 0
         """Characters that were not kept; known when the output has ended."""
@@ -39,9 +61,11 @@ class Output:
 
     def finish(self) -> str:
         """Returns what is left to show. The output ends here."""
-        self._keep(self._decode(b"", True))
+        last = self._decode(b"", True)
+        self._taken += len(last)
+        self._keep(last)
         rest = "".join(self._rest)
-        if not self._cut:
+        if self._taken <= 2 * self._half:
             return self._show(self._stream.feed(rest) + self._stream.finish())
         # What the stream still holds back is left out: it begins what nobody sees, and maybe a secret.
         tail = self._redactor.redact_tail(rest)[-self._half :]
@@ -52,10 +76,10 @@ class Output:
         """Remember the end of what comes after the head, with a margin for a secret cut in two."""
         if not text:
             return
-        self._rest.append(text)
-        self._rest_length += len(text)
-        while self._rest_length - len(self._rest[0]) >= self._half + self._redactor.longest:
-            self._cut = True
+        enough = self._half + self._redactor.longest
+        self._rest.append(text[-enough:])
+        self._rest_length += len(self._rest[-1])
+        while self._rest_length - len(self._rest[0]) >= enough:
             self._rest_length -= len(self._rest.popleft())
 
     def _show(self, text: str) -> str:

@@ -1,5 +1,10 @@
-"""Output on its way into a task's log: what comes while one write is under way goes into the next."""
+"""Output on its way into a task's log: what comes while one write is under way goes into the next.
 
+The longer a call goes on, the longer its output is gathered before it is written, and once a task has many events,
+until the call ends: however it is dribbled, it makes few events, and nothing of it is lost.
+"""
+
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
@@ -13,15 +18,29 @@ from storage.store import Store
 MAX_EVENT = 8000
 """Characters of text in one event, so that a page of events can be kept small."""
 
+PACE = 0.01
+"""Output is gathered for so much of the time that its call has taken: a reader sees it all but at once."""
+
+LONGEST_PAUSE = 1.0
+"""Seconds; a call that goes on for an hour makes some 4,000 events at most."""
+
 
 class Publisher:
-    """Appends text to the log of a run: what its agent says, or what comes out of one of its calls."""
+    """Appends text to the log of a run: what its agent says, or what comes out of one of its calls.
 
-    def __init__(self, store: Store, run: Run, kind: str = "content", call_id: str | None = None) -> None:
+    Live, until the log has `event_limit` events; what comes then is written at the end.
+    """
+
+    def __init__(
+        self, store: Store, run: Run, event_limit: int, *, kind: str = "content", call_id: str | None = None
+    ) -> None:
         self._store = store
         self._run = run
         self._kind = kind
         self._extra = {} if call_id is None else {"callId": call_id}
+        self._event_limit = event_limit
+        self._events_so_far = 0
+        self._started = time.monotonic()
         self._text: list[str] = []
         self._arrived = anyio.Event()
 
@@ -42,17 +61,18 @@ class Publisher:
                 await self._write()
 
     async def _serve(self) -> None:
-        while True:
+        while self._events_so_far < self._event_limit:
             await self._arrived.wait()
             self._arrived = anyio.Event()
             await self._write()
+            await anyio.sleep(min(PACE * (time.monotonic() - self._started), LONGEST_PAUSE))
 
     async def _write(self) -> None:
         text, self._text = "".join(self._text), []
         if text:
             # A run that has lost its task is told so by its next step.
             with suppress(RemitError):
-                await self._store.append_events(self._run, self._events(text))
+                self._events_so_far = await self._store.append_events(self._run, self._events(text))
 
     def _events(self, text: str) -> list[NewEvent]:
         pieces = (text[start : start + MAX_EVENT] for start in range(0, len(text), MAX_EVENT))

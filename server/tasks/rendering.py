@@ -4,6 +4,7 @@ from typing import Any, TypeVar
 
 from server.tasks import graphs
 from server.tasks.finding import ORGANIZATION
+from server.tasks.requests import GetTask
 from server.tasks.text import cut, time, time_or_none
 from server.tasks.views import (
     EventView,
@@ -16,6 +17,7 @@ from server.tasks.views import (
     UsageView,
 )
 from storage.records import Call, Event, Grant, Message, Snapshot, Task
+from storage.retention import Retention
 from storage.states import ENDED, CallStatus, Status
 
 T = TypeVar("T")
@@ -29,9 +31,9 @@ SHARE = 10
 """What stands in `output.content` anyway, a call's output and the result, gets a tenth of its characters."""
 
 
-def task(snapshot: Snapshot, max_chars: int, include: list[str]) -> TaskView:
+def task(snapshot: Snapshot, retention: Retention, request: GetTask) -> TaskView:
     """A task with everything that belongs to it."""
-    task = snapshot.task
+    task, max_chars, include = snapshot.task, request.max_chars, request.include
     content = cut(snapshot.content, max_chars, READ_ON)
     view = TaskView(
         id=task.id,
@@ -63,6 +65,7 @@ def task(snapshot: Snapshot, max_chars: int, include: list[str]) -> TaskView:
         result=cut(snapshot.content, _share(max_chars)) if task.status is Status.COMPLETED else None,
     )
     _add_state(view, task)
+    _add_ends(view, task, retention)
     _add_labels(view, task, max_chars)
     _add_relations(view, snapshot)
     if snapshot.calls or snapshot.content or snapshot.thoughts or task.status in ENDED:
@@ -76,6 +79,10 @@ def task(snapshot: Snapshot, max_chars: int, include: list[str]) -> TaskView:
             view["omittedMessages"] = omitted
     if "events" in include:
         view["events"] = _events(snapshot.events, max_chars)
+        # Lines are removed from the first on: what comes later than the one asked for, and is not there, was.
+        first = view["events"][0]["number"] if view["events"] else task.last_event + 1
+        if (removed := first - 1 - (request.after_event or 0)) > 0:
+            view["omittedEvents"] = removed
     return view
 
 
@@ -111,6 +118,14 @@ def _add_state(view: TaskView, task: Task) -> None:
         view["blockedAt"] = time(task.blocked_at or task.updated_at)
     if task.cancel_requested:
         view["cancelRequested"] = True
+
+
+def _add_ends(view: TaskView, task: Task, retention: Retention) -> None:
+    """How long it is kept at least, and what of it is gone already."""
+    if expires_at := retention.expires_at(task.completed_at):
+        view["expiresAt"] = time(expires_at)
+    if task.workspace_removed_at is not None:
+        view["workspaceRemovedAt"] = time(task.workspace_removed_at)
 
 
 def _add_relations(view: TaskView, snapshot: Snapshot) -> None:

@@ -14,6 +14,7 @@ from server.runner.workspace import Workspaces
 from server.tasks import checks, finding, graphs, limits, rendering, views
 from server.tasks.callers import Caller
 from server.tasks.intake import Intake
+from server.tasks.maintenance import periods
 from server.tasks.requests import (
     ApproveToolCall,
     CancelTask,
@@ -30,6 +31,7 @@ from server.tasks.requests import (
 )
 from server.tasks.scheduler import Scheduler
 from server.tasks.secrets import Secrets
+from server.tasks.text import time
 from server.tasks.variables import environment
 from storage.filters import NOTHING
 from storage.records import NOBODY, Decision, Task, Update
@@ -69,6 +71,7 @@ class Tasks:
         self._sandbox = sandbox
         self._scheduler = scheduler
         self._settings = settings
+        self._retention = periods(settings.retention)
         self._notices = notices
         self._intake = Intake(store, agents, secrets, workspaces, settings, scheduler.poke)
         self._following: WeakValueDictionary[str, anyio.Lock] = WeakValueDictionary()
@@ -111,7 +114,7 @@ class Tasks:
             events_after=request.after_event or 0 if wants_events else None,
             max_events=MAX_EVENTS,
         )
-        return rendering.task(snapshot, request.max_chars, list(request.include))
+        return rendering.task(snapshot, self._retention, request)
 
     async def approve(self, caller: Caller, request: ApproveToolCall) -> views.ApprovedView:
         """Answer a waiting call, once."""
@@ -146,9 +149,15 @@ class Tasks:
         with anyio.move_on_after(CANCEL_SECONDS):
             await self._until_stopped(caller, request.id, only_cancelled=True)
         # One at a time for each task: a message that is refused must not have brought its files and secrets.
-        async with self._following.setdefault(request.id, anyio.Lock()):
-            task = await self._intake.follow_up(caller, request)
-        return views.StatusView(id=task.id, status=task.status, warnings=self._warnings(Redactor(request.literals)))
+        async with self.following(request.id):
+            before = await self._store.task(caller.principal, request.id)
+            task = await self._intake.follow_up(caller, request, before)
+        warnings = [*_losses(before), *self._warnings(Redactor(request.literals))]
+        return views.StatusView(id=task.id, status=task.status, warnings=warnings)
+
+    def following(self, task_id: str) -> anyio.Lock:
+        """The lock that whoever opens a task's next turn holds, and whoever must not have it opened meanwhile."""
+        return self._following.setdefault(task_id, anyio.Lock())
 
     async def update(self, caller: Caller, request: UpdateTask) -> views.StatusView:
         """Change what the request names, all of it or nothing."""
@@ -286,6 +295,16 @@ def _goes_on(task: Task) -> bool:
     """Whether a task will change without anybody's doing."""
     waits_for_others = task.blocked_reason == DEPENDENCIES and task.open_dependencies > 0
     return task.status in (Status.PENDING, Status.RUNNING) or waits_for_others
+
+
+def _losses(task: Task) -> list[str]:
+    """What the next turn of a task will not find any more."""
+    if task.completed_at is None or (task.workspace_removed_at or 0) < task.completed_at:
+        return []
+    return [
+        f"the task's folder was removed {time(task.workspace_removed_at or 0)} (setting retention.workspaces): "
+        "it goes on in an empty one, without the files of its earlier turns"
+    ]
 
 
 def _agent(agent: Agent, readiness: Readiness, sandbox_needs: str | None) -> views.AgentView:

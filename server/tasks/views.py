@@ -221,6 +221,8 @@ class TaskView(TypedDict):
     createdAt: str
     startedAt: str | None
     completedAt: str | None
+    expiresAt: NotRequired[str]
+    workspaceRemovedAt: NotRequired[str]
     updatedAt: str
     lastActivityAt: str
     messageCount: int
@@ -231,6 +233,7 @@ class TaskView(TypedDict):
     messages: NotRequired[list[MessageView]]
     omittedMessages: NotRequired[int]
     events: NotRequired[list[EventView]]
+    omittedEvents: NotRequired[int]
     graph: NotRequired[NeighboursView]
 
 

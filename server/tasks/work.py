@@ -27,7 +27,7 @@ from server.errors import Code, RemitError
 from server.runner.dialogue import Dialogue
 from server.tasks import similarity
 from server.tasks.execution import Execution
-from server.tasks.output import Output
+from server.tasks.output import Allowance, Output
 from server.tasks.place import Place
 from server.tasks.publisher import Publisher
 from server.tasks.speech import Speech
@@ -36,12 +36,6 @@ from storage import records
 from storage.records import Call, CallResult, Claim, NewCall
 from storage.states import CallStatus
 from storage.store import Store, now
-
-TURN_OUTPUTS = 4
-"""A turn keeps as much output as so many calls may; what comes after that is kept by its ends."""
-
-LEAST_OUTPUT = 4096
-"""Characters that are kept of any call's output."""
 
 MAX_STATE = 8 * 1024**2
 """Characters of JSON that an agent may remember: a long conversation with a model."""
@@ -77,8 +71,8 @@ class Work:
         self._settings = settings
         self._speaks = speaks
         self._calls: dict[str, Call] = {}
-        self._output_left = TURN_OUTPUTS * settings.output_limit
-        self._speech = Speech(store, claim.run, variables, settings.output_limit)
+        self._allowance = Allowance(settings.task_output_limit - claim.task.kept_output)
+        self._speech = Speech(store, claim.run, variables, self._allowance, settings)
 
     @asynccontextmanager
     async def speaking(self) -> AsyncIterator[None]:
@@ -90,7 +84,8 @@ class Work:
             try:
                 yield
             finally:
-                self._speech.pause()
+                with anyio.CancelScope(shield=True):
+                    await self._speech.end()
 
     @property
     def message(self) -> str:
@@ -196,7 +191,8 @@ class Work:
         """Execute a call that may proceed, as a command in the sandbox, and note how it ended."""
         call = self._calls[key]
         output = self._output()
-        publisher = Publisher(self._store, self._run, "output" if self._speaks else "content", call.id)
+        kind = "output" if self._speaks else "content"
+        publisher = Publisher(self._store, self._run, self._settings.event_limit, kind=kind, call_id=call.id)
         try:
             ended = await self._execution.run(argv, output, publisher, call.id)
         except RemitError as error:
@@ -263,11 +259,10 @@ class Work:
         self._calls = {call.key: call for call in calls}
 
     def _output(self) -> Output:
-        kept = max(LEAST_OUTPUT, min(self._settings.output_limit, self._output_left))
-        return Output(self._variables.redactor, kept)
+        return Output(self._variables.redactor, self._allowance.limit(self._settings.output_limit))
 
     async def _end(self, key: str, status: CallStatus, text: str, **about: int) -> None:
-        self._output_left -= len(text)
+        self._allowance.take(text)
         result = CallResult(status, text, **about)
         await self._store.end_call(self._run, self._calls[key].id, result)
         self._calls[key] = replace(self._calls[key], status=status, output=text, exit_status=result.exit_status)

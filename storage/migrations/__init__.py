@@ -3,6 +3,13 @@
 Times are integers, microseconds since the epoch, UTC. JSON columns hold what is never searched.
 """
 
-from storage.migrations import agents, basis, history, numbers, relations
+from storage.migrations import agents, basis, history, numbers, relations, retention
 
-MIGRATIONS = (basis.SCRIPT, relations.SCRIPT, history.SCRIPT, numbers.SCRIPT, agents.SCRIPT)
+MIGRATIONS = (
+    basis.SCRIPT,
+    relations.SCRIPT,
+    history.SCRIPT,
+    numbers.SCRIPT,
+    retention.SCRIPT,
+    agents.SCRIPT,
+)

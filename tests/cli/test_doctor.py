@@ -1,6 +1,9 @@
 """`remit doctor` finds what is missing, and changes nothing."""
 
 import json
+import re
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -49,11 +52,26 @@ def test_it_finds_the_server_that_runs(own_remit: CommandLine) -> None:
     assert f"pid {servers(own_remit.home)[0]}\n" in own_remit("doctor").stdout
 
 
+def test_it_tells_the_size_of_the_database_and_how_long_tasks_are_kept(own_remit: CommandLine) -> None:
+    assert "\ndatabase     none yet\n" in own_remit("doctor").stdout
+    own_remit("list")
+    shown = own_remit("doctor", REMIT_RETENTION__WORKSPACES="forever").stdout
+    assert re.search(r"\ndatabase     0\.\d MiB, 0\.0 of it free\n", shown)
+    assert "tasks 30 days, events 7 days, workspaces forever" in shown
+
+
+def test_a_database_that_cannot_shrink_is_told(own_remit: CommandLine) -> None:
+    own_remit.home.mkdir(mode=0o700)
+    with closing(sqlite3.connect(own_remit.home / "remit.db")) as db:
+        db.executescript("PRAGMA auto_vacuum = NONE; CREATE TABLE t (a)")
+    assert "PRAGMA auto_vacuum=INCREMENTAL; VACUUM" in own_remit("doctor").stdout
+
+
 def test_programs_read_each_finding(own_remit: CommandLine) -> None:
     answer = json.loads(own_remit("doctor", "--json").stdout)
     assert answer["ready"] is True
     names = [finding["name"] for finding in answer["findings"]]
-    assert names == ["remit", "state folder", "settings", "sandbox", "SQLite", "server"]
+    assert names == ["remit", "state folder", "settings", "sandbox", "SQLite", "database", "kept", "server"]
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from server.config import (
     LimitSettings,
     LlmSettings,
     McpServerSettings,
+    RetentionSettings,
     SecretSource,
     Settings,
     load,
@@ -38,7 +39,10 @@ def test_what_is_commented_out_is_valid_too(tmp_path: Path) -> None:
     assert (settings.approval_expires, list(settings.agents.custom), len(settings.secrets)) == (86400, ["mine"], 3)
 
 
-@pytest.mark.parametrize("model", [Settings, LimitSettings, LlmSettings, AcpSettings, McpServerSettings, SecretSource])
+@pytest.mark.parametrize(
+    "model",
+    [Settings, LimitSettings, RetentionSettings, LlmSettings, AcpSettings, McpServerSettings, SecretSource],
+)
 def test_every_setting_stands_in_it(model: type[BaseModel]) -> None:
     text = EXAMPLE.read_text()
     named = set(re.findall(r"^#?(\w+) = ", text, re.MULTILINE))

@@ -111,7 +111,7 @@ async def test_no_list_or_queue_query_scans_or_sorts(store: Store) -> None:
         (statement, row["detail"])
         for statement in statements
         if statement.lstrip().upper().startswith(("SELECT", "UPDATE", "DELETE"))
-        for row in await store._db.read(_plan, statement)
+        for row in await store._db.read(plan, statement)
     ]
     assert len(plans) > 20
     assert not [plan for plan in plans if re.search("TEMP B-TREE|^SCAN (?!.*USING (COVERING )?INDEX)", plan[1])]
@@ -121,5 +121,5 @@ def _insert_principal(db: sqlite3.Connection) -> None:
     db.execute("INSERT INTO principals VALUES ('x', 'x', 1)")
 
 
-def _plan(db: sqlite3.Connection, statement: str) -> list[sqlite3.Row]:
+def plan(db: sqlite3.Connection, statement: str) -> list[sqlite3.Row]:
     return db.execute(f"EXPLAIN QUERY PLAN {statement}").fetchall()

@@ -50,6 +50,16 @@ def test_one_endless_line_is_bounded() -> None:
     assert len(output.text) < 4200
 
 
+def test_output_that_comes_in_one_piece_is_bounded_like_any_other() -> None:
+    output = run([b"x" * 9000], limit=4096)
+    assert (output.text.count("x"), output.dropped) == (4096, 4904)
+
+
+def test_output_as_long_as_the_limit_is_whole() -> None:
+    output = run([b"x" * 4096], limit=4096, secrets={"S": SECRET})
+    assert (output.text, output.dropped) == ("x" * 4096, 0)
+
+
 def test_bytes_that_are_no_text_are_shown_as_replacements() -> None:
     assert run([b"a\xff", b"b\xc3"]).text == "a\ufffdb\ufffd"
 

@@ -5,11 +5,14 @@ from pathlib import Path
 import pytest
 
 from server.tasks import rendering
+from server.tasks.requests import GetTask
 from storage.records import NewEvent, RunEnd
+from storage.retention import Retention
 from storage.states import Status
 from storage.store import open_store
 from tests.storage.samples import ANN, claimed
 
+FOREVER = Retention(tasks=None, logs=None, workspaces=None)
 THOUGHT = {"subject": "the plan", "description": "first this, then that"}
 
 
@@ -22,6 +25,6 @@ async def test_what_an_agent_thinks_is_kept_and_shown(tmp_path: Path, ended: boo
         if ended:
             await store.finish_run(claim.run, RunEnd(Status.COMPLETED))
         snapshot = await store.snapshot(ANN, claim.task.id, events_after=0, max_events=10)
-    view = rendering.task(snapshot, 20_000, ["events"])
+    view = rendering.task(snapshot, FOREVER, GetTask(id=claim.task.id, include=["events"]))
     assert view["output"]["thoughts"] == [THOUGHT]
     assert [event["data"] for event in view["events"] if event["type"] == "thought"] == [THOUGHT]

@@ -1,0 +1,109 @@
+"""Removes what has been kept for long enough, in chunks between which others are served, and gives the room back."""
+
+import logging
+from collections.abc import Callable, Iterable
+
+import anyio
+from anyio import to_thread
+
+from server.config import RetentionSettings
+from server.errors import RemitError
+from server.runner.workspace import Workspaces
+from storage.retention import Ended, Retention
+from storage.store import Store, now
+
+_log = logging.getLogger(__name__)
+
+FIRST_LOOK = 2.0
+"""Seconds after its start: whoever started the server is served first."""
+
+INTERVAL = 600.0
+"""Seconds between two looks; one that finds nothing takes less than a millisecond."""
+
+PAUSE = 0.02
+"""Seconds for others between two transactions: about as long as one takes."""
+
+
+def periods(settings: RetentionSettings) -> Retention:
+    """The settings as the store takes them: what is shown and what is done both follow from it."""
+    tasks, logs, workspaces = (
+        None if kept == "forever" else kept * 1_000_000
+        for kept in (settings.tasks, settings.events, settings.workspaces)
+    )
+    return Retention(tasks, logs, workspaces)
+
+
+class Maintenance:
+    """Keeps the state folder from growing for ever."""
+
+    def __init__(
+        self, store: Store, workspaces: Workspaces, following: Callable[[str], anyio.Lock], retention: Retention
+    ) -> None:
+        """`following` is the lock of a task without which its next turn is not opened."""
+        self._store = store
+        self._workspaces = workspaces
+        self._following = following
+        self._retention = retention
+
+    async def serve(self) -> None:
+        """Sweep now and then, until cancelled."""
+        await anyio.sleep(FIRST_LOOK)
+        while True:
+            try:
+                await self.sweep(now())
+            except RemitError as error:
+                _log.error("what is not kept any more cannot be removed now: %s", error.message)
+            await anyio.sleep(INTERVAL)
+
+    async def sweep(self, at: int) -> None:
+        """Remove everything whose time is over at `at`; microseconds since the epoch."""
+        kept = self._retention
+        if kept.tasks is not None:
+            await self._remove_tasks(at - kept.tasks)
+        if kept.workspaces is not None:
+            await self._remove_workspaces(at - kept.workspaces, at)
+        if kept.logs is not None:
+            await self._remove_logs(at - kept.logs, at)
+        await self._give_back()
+        await self._store.tidy()
+
+    async def _remove_tasks(self, ended_by: int) -> None:
+        after: Ended | None = Ended()
+        count = 0
+        while after:
+            left, after = await self._store.expired(ended_by, after)
+            while left:
+                chunk = await self._store.remove_expired(left, ended_by)
+                left = chunk.left
+                count += len(chunk.removed)
+                await self._delete_folders(chunk.removed)
+                await anyio.sleep(PAUSE)
+        if count:
+            _log.info("%d tasks removed: they ended more than %d s ago", count, (self._retention.tasks or 0) // 10**6)
+
+    async def _remove_workspaces(self, ended_by: int, at: int) -> None:
+        while ids := await self._store.with_workspace(ended_by):
+            for task_id in ids:
+                # A message that comes meanwhile brings its files into the folder that follows.
+                async with self._following(task_id):
+                    if await self._store.give_up_workspace(task_id, ended_by, at):
+                        await self._delete_folders([task_id])
+
+    async def _remove_logs(self, ended_by: int, at: int) -> None:
+        while left := await self._store.with_log(ended_by):
+            while left:
+                left = await self._store.remove_logs(left, ended_by, at)
+                await anyio.sleep(PAUSE)
+
+    async def _give_back(self) -> None:
+        more = True
+        while more:
+            more = await self._store.give_back()
+            await anyio.sleep(PAUSE)
+
+    async def _delete_folders(self, ids: Iterable[str]) -> None:
+        for task_id in ids:
+            try:
+                await to_thread.run_sync(self._workspaces.remove, task_id)
+            except OSError as error:
+                _log.warning("the folder of task %s cannot be deleted: %s", task_id, error.strerror)

@@ -1,0 +1,104 @@
+"""Sweeps beside everything else the server does."""
+
+import logging
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from server.config import RetentionSettings
+from server.runner.workspace import Workspaces
+from server.tasks import maintenance
+from server.tasks.maintenance import Maintenance, periods
+from storage import retention
+from storage.filters import Filter
+from storage.records import RunEnd
+from storage.states import Status
+from storage.store import Store, now, open_store
+from tests.storage.samples import ANN, HOUR, claimed, new_task, new_turn
+
+AT_ONCE = periods(RetentionSettings(tasks="forever", events="forever", workspaces=3600))
+GONE = periods(RetentionSettings(tasks=3600, events="forever", workspaces="forever"))
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    async with open_store(tmp_path / "remit.db") as store:
+        yield store
+
+
+@pytest.fixture
+def workspaces(tmp_path: Path) -> Workspaces:
+    return Workspaces(tmp_path / "workspaces")
+
+
+async def ended(store: Store, workspaces: Workspaces) -> str:
+    claim = await claimed(store)
+    workspaces.ensure(claim.task.id)
+    await store.finish_run(claim.run, RunEnd(Status.COMPLETED))
+    return claim.task.id
+
+
+def test_the_settings_are_what_is_shown_and_done() -> None:
+    assert (AT_ONCE.tasks, AT_ONCE.logs, AT_ONCE.workspaces) == (None, None, HOUR)
+
+
+async def test_the_folder_of_a_task_that_goes_on_meanwhile_stays(store: Store, workspaces: Workspaces) -> None:
+    task_id = await ended(store, workspaces)
+    lock = anyio.Lock()
+    asked = anyio.Event()
+
+    def following(_: str) -> anyio.Lock:
+        asked.set()
+        return lock
+
+    sweeper = Maintenance(store, workspaces, following, AT_ONCE)
+    async with anyio.create_task_group() as group:
+        await lock.acquire()  # as whoever opens the next turn does
+        group.start_soon(sweeper.sweep, now() + HOUR)
+        await asked.wait()
+        await store.open_turn(ANN, task_id, new_turn())
+        lock.release()
+    assert workspaces.names() == [task_id]
+    assert (await store.task(ANN, task_id)).workspace_removed_at is None
+
+
+async def test_others_are_served_while_many_tasks_are_removed(
+    store: Store, workspaces: Workspaces, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "CHUNK_SECONDS", 0)
+    for _ in range(10):
+        await ended(store, workspaces)
+    begun = anyio.Event()
+    store.changes.on_end(lambda _: begun.set())
+    async with anyio.create_task_group() as group:
+        group.start_soon(Maintenance(store, workspaces, lambda _: anyio.Lock(), GONE).sweep, now() + HOUR)
+        await begun.wait()
+        await store.create_task(ANN, new_task())
+        done = Filter(statuses=frozenset({Status.COMPLETED}))
+        assert (await store.find(ANN, done, 1)).total > 0
+    assert (await store.find(ANN, done, 1)).total == 0
+    assert workspaces.names() == []
+
+
+async def test_a_sweep_that_fails_is_told_of_and_the_next_one_does_its_work(
+    store: Store, workspaces: Workspaces, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(maintenance, "FIRST_LOOK", 0)
+    monkeypatch.setattr(maintenance, "INTERVAL", 0)
+    monkeypatch.setattr(maintenance, "now", lambda: now() + HOUR)
+    task_id = await ended(store, workspaces)
+    await store._db.write(lambda db: db.execute("ALTER TABLE tasks RENAME COLUMN completed_at TO elsewhere"))
+    with anyio.fail_after(30), caplog.at_level(logging.ERROR):
+        async with anyio.create_task_group() as group:
+            group.start_soon(Maintenance(store, workspaces, lambda _: anyio.Lock(), GONE).serve)
+            while not caplog.records:
+                await anyio.lowlevel.checkpoint()
+            await store._db.write(lambda db: db.execute("ALTER TABLE tasks RENAME COLUMN elsewhere TO completed_at"))
+            with store.changes.expected(task_id) as gone:
+                if (await store.find(ANN, Filter(), 1)).total:
+                    await gone.wait()
+            group.cancel_scope.cancel()
+    assert "cannot be removed now: the database failed" in caplog.text
