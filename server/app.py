@@ -152,7 +152,8 @@ async def _settle(store: Store, workspaces: Workspaces) -> None:
         if leftover.process:
             await _end(ProcessMark(**leftover.process))
     settled = await store.settle()
-    swept = await to_thread.run_sync(workspaces.sweep, await store.task_ids())
+    names = await to_thread.run_sync(workspaces.names)
+    swept = await to_thread.run_sync(workspaces.sweep, await store.known_ids(names))
     if settled.interrupted or settled.resumed or settled.blocked or swept:
         _log.info(
             "after a server that died: %d tasks interrupted, %d go on, %d wait for their secrets, %d folders removed",

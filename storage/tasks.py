@@ -1,5 +1,6 @@
 """Creating and reading tasks, and opening their next turns."""
 
+import json
 import sqlite3
 from collections.abc import Collection
 from typing import Any
@@ -158,9 +159,10 @@ def snapshot(
     )
 
 
-def ids(db: sqlite3.Connection) -> list[str]:
-    """The ids of all tasks of all principals: for the server's own housekeeping."""
-    return [row["id"] for row in db.execute("SELECT id FROM tasks")]
+def known_ids(db: sqlite3.Connection, ids: Collection[str]) -> set[str]:
+    """Those of the ids that are a task's, of all principals: for the server's own housekeeping."""
+    found = db.execute("SELECT id FROM tasks WHERE id IN (SELECT value FROM json_each(?))", (json.dumps([*ids]),))
+    return {row["id"] for row in found}
 
 
 def open_counts(db: sqlite3.Connection) -> dict[Status, int]:

@@ -89,6 +89,10 @@ class Workspaces:
         """
         delete_tree(self.path(task_id))
 
+    def names(self) -> list[str]:
+        """What is in the folder: the ids of tasks that have a workspace, and what does not belong there."""
+        return os.listdir(self._root)
+
     def sweep(self, known: Collection[str]) -> list[str]:
         """Delete what belongs to no known task, half-made folders included; return the names of what is gone.
 

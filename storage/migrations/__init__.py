@@ -3,6 +3,6 @@
 Times are integers, microseconds since the epoch, UTC. JSON columns hold what is never searched.
 """
 
-from storage.migrations import basis, relations
+from storage.migrations import basis, relations, spans
 
-MIGRATIONS = (basis.SCRIPT, relations.SCRIPT)
+MIGRATIONS = (basis.SCRIPT, relations.SCRIPT, spans.SCRIPT)
