@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from storage.kinship import Graph, Neighbour, Neighbours, Node
 from storage.records import Principal
 from storage.states import Status
+from storage.walks import ActivityWalk, Wanted, spans
 
 MOST_TASKS = 20_000
 """Tasks of a list that are looked at; what a larger one holds is not shown whole."""
@@ -22,14 +23,10 @@ _SUMMARY = "t.seq, t.id, t.status, substr(coalesce(t.title, t.message), 1, 200) 
 
 def graph(db: sqlite3.Connection, principal: Principal, task_list: str, limit: int, offset: int) -> Graph:
     """The tasks of a list with what they depend on; the page of nodes goes by creation, oldest first."""
-    members = sorted(
-        row["seq"]
-        for row in db.execute(
-            """SELECT seq FROM tasks INDEXED BY tasks_by_task_list WHERE principal = ? AND task_list = ?
-               ORDER BY last_activity_at DESC, seq DESC LIMIT ?""",
-            (principal.id, task_list, MOST_TASKS),
-        )
-    )
+    along = ["principal = :principal", "task_list = :task_list"]
+    values = {"principal": principal.id, "task_list": task_list}
+    walk = ActivityWalk(list(spans("task_list", along)), Wanted(), values)
+    members = sorted(position.seq for position in walk.look(db, MOST_TASKS, None).found)
     page = members[offset : offset + limit]
     needs, needed_by = _relatives(db, page, "task", "needs"), _relatives(db, page, "needs", "task")
     roots, leaves = _ends(db, members, "task", "needs"), _ends(db, members, "needs", "task")

@@ -16,7 +16,7 @@ from storage import calls, conversations, deletion, listing, propagation, retent
 from storage import graph as graphs
 from storage.database import Database
 from storage.events import EventLog
-from storage.filters import Filter, Page, Position
+from storage.filters import Filter, Page, Position, Total
 from storage.kinship import Graph
 from storage.records import (
     Call,
@@ -113,10 +113,19 @@ class Store:
         )
 
     async def find(
-        self, principal: Principal, wanted: Filter, limit: int, offset: int = 0, after: Position | None = None
+        self,
+        principal: Principal,
+        wanted: Filter,
+        limit: int,
+        offset: int = 0,
+        after: Position | None = None,
+        known: Total | None = None,
     ) -> Page:
-        """A page of tasks, most recently active first; those of a search by creation."""
-        return await self._db.read(listing.find, principal, wanted, limit, offset, after)
+        """A page of tasks, most recently active first; those of a search by creation.
+
+        `known` is the total of the page that ended at `after`: what has no tally is not counted again then.
+        """
+        return await self._db.read(listing.find, principal, wanted, limit, offset, after, known)
 
     async def graph(self, principal: Principal, task_list: str, limit: int, offset: int) -> Graph:
         """How the tasks of a list depend on each other."""
@@ -142,9 +151,9 @@ class Store:
     async def delete(self, principal: Principal, task_id: str, *, cascade: bool = False) -> list[str]:
         """Remove a task and all that goes with it; CONFLICT while one of them runs. Returns their ids."""
         deleted: list[str] = []
-        more = True
-        while more:
-            some, more = await self._db.write(deletion.delete_some, principal, task_id, cascade=cascade)
+        going = await self._db.read(deletion.doomed, principal, task_id, cascade=cascade)
+        while going:
+            some, going = await self._db.write(deletion.delete_some, principal, task_id, going, cascade=cascade)
             deleted += some
         return deleted
 

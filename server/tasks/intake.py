@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from secrets import token_urlsafe
 from uuid import uuid4
 
 import anyio
@@ -12,7 +11,7 @@ from server.agents.interface import Agent
 from server.config import Settings
 from server.errors import Code, RemitError
 from server.runner.workspace import Workspaces
-from server.tasks import checks
+from server.tasks import checks, identity
 from server.tasks.callers import Caller
 from server.tasks.requests import CreateTask, SendMessage
 from server.tasks.secrets import Secrets
@@ -111,6 +110,7 @@ class Intake:
         return [*request.secret_names, *(name for name in own if name not in {*request.secret_names, *request.secrets})]
 
     def _new_task(self, caller: Caller, request: CreateTask, digest: str, tier: str | None) -> NewTask:
+        at = now()
         subtasks = self._settings.subtasks
         return NewTask(
             id=str(uuid4()),
@@ -130,9 +130,9 @@ class Intake:
             max_calls=request.max_calls,
             idempotency_key=request.idempotency_key,
             request_digest=digest,
-            conversation=request.conversation_id or token_urlsafe(16),
+            conversation=request.conversation_id or identity.token(at),
             joins=request.conversation_id is not None,
-            session=token_urlsafe(16),
+            session=identity.token(at),
             session_expires_at=self._session_end(),
             task_list=request.task_list_id,
             depends_on=request.depends_on,
@@ -161,7 +161,7 @@ class Intake:
             message=request.message,
             env=env or None,
             secrets=checks.origins(request.literals, names),
-            session=token_urlsafe(16),
+            session=identity.token(now()),
             session_expires_at=self._session_end(),
         )
         with anyio.CancelScope(shield=True):  # a caller that gives up must not leave half a turn behind

@@ -95,10 +95,10 @@ class Tasks:
     async def page(self, caller: Caller, request: ListTasks) -> views.PageView:
         """A page of tasks, most recently active first."""
         limit, offset = finding.stretch(request)
-        after = finding.position(request)
+        after, known = finding.before(request)
         if not finding.concerns(caller.principal, request):
             return finding.page(request, caller.principal, NOTHING)
-        page = await self._store.find(caller.principal, finding.wanted(request), limit, offset, after)
+        page = await self._store.find(caller.principal, finding.wanted(request), limit, offset, after, known)
         return finding.page(request, caller.principal, page)
 
     async def get(self, caller: Caller, request: GetTask) -> views.TaskView:

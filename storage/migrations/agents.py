@@ -1,4 +1,4 @@
-"""Step 6: agents that remember, count what they use, and keep several processes."""
+"""Step 7: agents that remember, count what they use, and keep several processes."""
 
 SCRIPT = """
 -- What the turn's agent goes on from after a suspension, masked; and what its model has used.

@@ -145,3 +145,8 @@ async def test_times_follow_the_moves(store: Store) -> None:
     assert task.completed_at is not None
     assert task.created_at <= task.started_at <= task.completed_at == task.last_activity_at
     assert (task.error_code, task.error) == ("EXECUTION_ERROR", "it broke")
+
+
+async def test_the_ids_of_tasks_are_told_from_others(store: Store) -> None:
+    ids = [(await store.create_task(principal, new_task())).id for principal in (ANN, BOB)]
+    assert await store.having_workspaces([ids[0], "lost", "\udcff", ids[1]]) == set(ids)
