@@ -15,6 +15,7 @@ from mcp.server.stdio import stdio_server
 
 import remit
 from server import daemon, logs, sources
+from server.agents.acp.profiles import acp_agents
 from server.agents.interface import Agent
 from server.agents.llm.agent import LlmAgent
 from server.agents.shell import ShellAgent
@@ -138,7 +139,9 @@ def _agents(settings: Settings) -> dict[str, Agent]:
         for host in () if isinstance(agent.network, str) else agent.network:
             HostRule.parse(host)
     llm = LlmAgent(settings.agents.llm, settings.mcp_servers, partial(_model_key, settings))
-    return {agent.id: agent for agent in (ShellAgent(), llm)}
+    programs = acp_agents(settings, remit.VERSION)
+    agents: list[Agent] = [ShellAgent(), llm, *programs]
+    return {agent.id: agent for agent in agents}
 
 
 async def _model_key(settings: Settings) -> str | None:
