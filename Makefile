@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 
-.PHONY: demo test bench check format clean
+.PHONY: demo test bench check format compatibility clean
 
 demo: .venv/installed
 	@$(BIN)/remit demo
@@ -24,6 +24,9 @@ check: .venv/installed
 format: .venv/installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+compatibility: .venv/installed
+	$(BIN)/python -m tests.behaviours
 
 .venv/installed: pyproject.toml
 	@test -n "$(PYTHON)" || { echo "remit needs Python 3.11 or newer; name one with: make PYTHON=/path/to/python3" >&2; exit 2; }

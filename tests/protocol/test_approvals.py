@@ -2,10 +2,20 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests import servers
 from tests.servers import Host
 
 
+@pytest.mark.behaviour(
+    "create_task:autoExecute:false",
+    "create_task:autoExecute:approve",
+    "approve_tool_call:proceed_once",
+    "approve_tool_call:approved:true",
+    "get_task:status:awaiting_approval",
+    "artifacts:kept",
+)
 async def test_a_task_that_asks_runs_nothing_before_a_yes(host: Host, shared_home: Path) -> None:
     task_id, call_id = await host.waiting("touch made")
     assert not (shared_home / "workspaces" / task_id / "made").exists()
@@ -14,6 +24,14 @@ async def test_a_task_that_asks_runs_nothing_before_a_yes(host: Host, shared_hom
     assert (shared_home / "workspaces" / task_id / "made").exists()
 
 
+@pytest.mark.behaviour(
+    "create_task:autoExecute:pendingApprovals",
+    "get_task:pendingApprovals",
+    "get_task:pendingApprovals:callId",
+    "get_task:pendingApprovals:toolName",
+    "get_task:pendingApprovals:args",
+    "get_task:hitl_request",
+)
 async def test_a_waiting_call_shows_exactly_what_it_would_do(host: Host) -> None:
     task_id, call_id = await host.waiting("rm -rf   'a b'")
     (pending,) = (await host.call("get_task", id=task_id))["pendingApprovals"]
@@ -26,6 +44,7 @@ async def test_a_waiting_call_shows_exactly_what_it_would_do(host: Host) -> None
     assert row["pendingApprovalCount"] == 1
 
 
+@pytest.mark.behaviour("approve_tool_call:cancel", "approve_tool_call:approved:false", "get_task:call:status:cancelled")
 async def test_a_no_cancels_the_task_and_is_kept_with_its_reason(host: Host) -> None:
     task_id, call_id = await host.waiting("$ one\n$ two")
     answer = await host.call("approve_tool_call", id=task_id, callId=call_id, outcome="cancel", message="too risky")
@@ -54,6 +73,7 @@ async def test_each_call_asks_for_itself_after_a_yes_for_once(host: Host) -> Non
     assert (await host.until(task_id, "completed"))["output"]["content"] == "a\na\n"
 
 
+@pytest.mark.behaviour("approve_tool_call:proceed_always")
 async def test_always_covers_similar_calls_of_the_session(host: Host) -> None:
     task_id, call_id = await host.waiting("$ wc --version\n$ ls uploads -a\n$ ls uploads -l\n$ wc --version")
     await host.decide(task_id, call_id, "proceed_always")
@@ -63,6 +83,7 @@ async def test_always_covers_similar_calls_of_the_session(host: Host) -> None:
     assert (await host.until(task_id, "completed"))["status"] == "completed"
 
 
+@pytest.mark.behaviour("approve_tool_call:proceed_always:unlike", "get_task:call:status:awaiting_approval")
 async def test_always_for_one_script_does_not_let_another_pass(host: Host) -> None:
     task_id, call_id = await host.waiting("$ python3 a.py; true\n$ python3 a.py; true\n$ python3 b.py; true")
     await host.decide(task_id, call_id, "proceed_always")

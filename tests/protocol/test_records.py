@@ -16,6 +16,7 @@ async def test_a_task_of_nobody_waits_until_somebody_reports_on_it(host: Host) -
     assert (task["status"], task["agentId"], "sandbox" in task) == ("pending", "none", False)
 
 
+@pytest.mark.behaviour("update_task:sets:startedAt")
 async def test_claiming_a_record_starts_it_and_sets_its_time(host: Host) -> None:
     task_id = await record(host)
     await host.call("update_task", id=task_id, status="in_progress", assignedAgentId="a-1")
@@ -31,6 +32,14 @@ async def test_a_second_claim_learns_who_was_first(host: Host) -> None:
     assert (error["code"], error["assignedAgentId"]) == ("CONFLICT", "a-1")
 
 
+@pytest.mark.behaviour(
+    "update_task:progress",
+    "update_task:progressMessage",
+    "update_task:internalStatus",
+    "get_task:progress",
+    "get_task:progressMessage",
+    "get_task:internalStatus",
+)
 async def test_progress_and_internal_status_are_shown(host: Host) -> None:
     task_id = await record(host)
     changes = {"progress": 0.5, "progressMessage": "half of it", "internalStatus": "reviewing"}
@@ -47,6 +56,7 @@ async def test_a_change_is_an_event_that_wakes_a_reader(host: Host) -> None:
     assert [event["data"] for event in task["events"]] == [{"status": "pending", "progress": 0.25}]
 
 
+@pytest.mark.behaviour("update_task:result", "get_task:result")
 async def test_a_completed_record_carries_what_was_reported(host: Host) -> None:
     task_id = await record(host)
     answer = await host.call("update_task", id=task_id, status="completed", result="it is done")
@@ -55,6 +65,7 @@ async def test_a_completed_record_carries_what_was_reported(host: Host) -> None:
     assert task["startedAt"] <= task["completedAt"] == task["lastActivityAt"]
 
 
+@pytest.mark.behaviour("update_task:error")
 async def test_a_failed_record_carries_its_error(host: Host) -> None:
     task_id = await record(host)
     await host.call("update_task", id=task_id, status="failed", error="no such report")
@@ -62,6 +73,7 @@ async def test_a_failed_record_carries_its_error(host: Host) -> None:
     assert (task["status"], task["error"], task["errorCode"]) == ("failed", "no such report", "EXECUTION_ERROR")
 
 
+@pytest.mark.behaviour("get_task:blockedAt")
 async def test_a_record_can_be_blocked_by_hand_and_goes_on(host: Host) -> None:
     task_id = await record(host)
     await host.call("update_task", id=task_id, status="blocked", blockedReason="waits for the customer")
@@ -79,6 +91,7 @@ async def test_a_cancelled_record_has_ended_at_once(host: Host) -> None:
     assert (await host.call("cancel_task", id=task_id))["status"] == "cancelled"
 
 
+@pytest.mark.behaviour("update_task:status:reopened")
 async def test_an_ended_record_goes_on_with_a_message_and_not_with_a_report(host: Host) -> None:
     task_id = await record(host)
     await host.call("update_task", id=task_id, status="completed")
@@ -88,6 +101,7 @@ async def test_an_ended_record_goes_on_with_a_message_and_not_with_a_report(host
     assert answer["status"] == "pending"
 
 
+@pytest.mark.behaviour("update_task:status:executed_here")
 async def test_the_status_of_a_task_that_is_executed_here_cannot_be_reported(host: Host) -> None:
     task_id, _ = await host.waiting("true")
     error = await host.fail("update_task", id=task_id, status="completed")
@@ -95,6 +109,7 @@ async def test_the_status_of_a_task_that_is_executed_here_cannot_be_reported(hos
     await host.call("cancel_task", id=task_id)
 
 
+@pytest.mark.behaviour("update_task:title", "update_task:description", "update_task:metadata:replaced")
 async def test_the_description_of_any_task_can_be_changed(host: Host) -> None:
     task = await host.done("true", title="old", taskListId="list-1", assignedAgentId="a-1", metadata={"k": 1, "l": 2})
     changes = {"title": "new", "description": "what it is about", "metadata": {"k": 3}}
@@ -105,6 +120,7 @@ async def test_the_description_of_any_task_can_be_changed(host: Host) -> None:
     assert changed["lastActivityAt"] == task["lastActivityAt"]
 
 
+@pytest.mark.behaviour("update_task:taskListId:null")
 @pytest.mark.parametrize("nothing", [None, ""], ids=["null", "an empty text"])
 async def test_a_task_is_taken_out_of_its_list_and_unassigned(host: Host, nothing: str | None) -> None:
     task_id = await record(host, taskListId="list-1", assignedAgentId="a-1")

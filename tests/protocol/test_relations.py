@@ -2,10 +2,19 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests import servers
 from tests.servers import Host
 
 
+@pytest.mark.behaviour(
+    "create_task:dependsOn",
+    "get_task:status:blocked",
+    "get_task:blockedReason",
+    "get_task:blockedByTaskIds",
+    "update_task:dependencies:free",
+)
 async def test_a_task_starts_when_what_it_depends_on_has_completed(host: Host) -> None:
     first, call = await host.waiting("echo first")
     second = await host.create("echo second", dependsOn=[first])
@@ -17,6 +26,7 @@ async def test_a_task_starts_when_what_it_depends_on_has_completed(host: Host) -
     assert task["startedAt"] >= (await host.call("get_task", id=first))["completedAt"]
 
 
+@pytest.mark.behaviour("update_task:dependencies:free")
 async def test_a_failure_ends_all_that_depends_on_it_and_names_it(host: Host) -> None:
     first, call = await host.waiting("exit 3")
     second = await host.create("true", dependsOn=[first])
@@ -39,6 +49,7 @@ async def test_waiting_for_something_that_has_failed_is_refused(host: Host) -> N
     assert (error["code"], error["field"], error["id"]) == ("DEPENDENCY_FAILED", "dependsOn", failed["id"])
 
 
+@pytest.mark.behaviour("update_task:dependencies:cycle")
 async def test_a_cycle_is_refused_and_shown(host: Host) -> None:
     first = await host.create("one", agentId="none")
     second = await host.create("two", agentId="none", dependsOn=[first])
@@ -46,6 +57,7 @@ async def test_a_cycle_is_refused_and_shown(host: Host) -> None:
     assert (error["code"], error["cycle"]) == ("DEPENDENCY_CYCLE", [first, second, first])
 
 
+@pytest.mark.behaviour("update_task:dependsOn")
 async def test_dependencies_can_be_changed_before_the_start(host: Host) -> None:
     first = await host.create("one", agentId="none")
     second = await host.create("echo two", dependsOn=[first])
@@ -53,6 +65,7 @@ async def test_dependencies_can_be_changed_before_the_start(host: Host) -> None:
     assert (await host.until(second, "completed"))["result"] == "two\n"
 
 
+@pytest.mark.behaviour("update_task:dependencies:held")
 async def test_a_record_cannot_be_reported_done_before_what_it_waits_for(host: Host) -> None:
     first = await host.create("one", agentId="none")
     second = await host.create("two", agentId="none", dependsOn=[first])
@@ -60,6 +73,9 @@ async def test_a_record_cannot_be_reported_done_before_what_it_waits_for(host: H
     assert (error["code"], error["blockedByTaskIds"]) == ("CONFLICT", [first])
 
 
+@pytest.mark.behaviour(
+    "delete_task:cascade:default_false", "delete_task:answer:deletedCount", "delete_task:answer:deletedTaskIds"
+)
 async def test_a_task_that_others_depend_on_is_deleted_only_with_them(host: Host) -> None:
     first = await host.create("one", agentId="none")
     second = await host.create("two", agentId="none", dependsOn=[first])
@@ -70,6 +86,7 @@ async def test_a_task_that_others_depend_on_is_deleted_only_with_them(host: Host
     assert (await host.fail("get_task", id=second))["code"] == "NOT_FOUND"
 
 
+@pytest.mark.behaviour("get_task:sub_executions", "events:subagent")
 async def test_a_sub_task_names_its_parent_and_its_moves_are_events_there(host: Host) -> None:
     parent = await host.create("all of it", agentId="none")
     child = await host.done("true", parentTaskId=parent, triggeringAgentId="a-1")
@@ -78,7 +95,7 @@ async def test_a_sub_task_names_its_parent_and_its_moves_are_events_there(host: 
     assert (child["parentTaskId"], child["triggeringAgentId"]) == (parent, "a-1")
     assert [event["status"] for event in told] == ["pending", "running", "completed"]
     assert {event["taskId"] for event in told} == {child["id"]}
-    assert [task["id"] for task in shown["graph"]["subtasks"]] == [child["id"]]
+    assert [(task["id"], task["status"]) for task in shown["graph"]["subtasks"]] == [(child["id"], "completed")]
 
 
 async def test_a_cancelled_task_takes_its_sub_tasks_with_it(host: Host) -> None:
@@ -91,6 +108,7 @@ async def test_a_cancelled_task_takes_its_sub_tasks_with_it(host: Host) -> None:
     assert (error["code"], error["field"]) == ("CONFLICT", "parentTaskId")
 
 
+@pytest.mark.behaviour("delete_task:subtasks")
 async def test_a_deleted_task_takes_its_sub_tasks_with_it(host: Host) -> None:
     parent = await host.create("all of it", agentId="none")
     child = await host.create("sleep 1000", parentTaskId=parent)
@@ -113,6 +131,15 @@ async def test_sub_tasks_go_only_as_deep_and_are_only_as_many_as_the_operator_al
     ]
 
 
+@pytest.mark.behaviour(
+    "get_task_graph:taskListId",
+    "get_task_graph:taskCount",
+    "get_task_graph:roots",
+    "get_task_graph:leaves",
+    "get_task_graph:summary",
+    "get_task_graph:dependsOn",
+    "get_task_graph:dependents",
+)
 async def test_the_graph_of_a_list_has_roots_leaves_and_both_directions(host: Host) -> None:
     first = await host.create("one", agentId="none", taskListId="graph-1", title="One")
     second = await host.create("two", agentId="none", taskListId="graph-1", dependsOn=[first])
@@ -132,6 +159,7 @@ async def test_a_list_nobody_has_named_has_an_empty_graph(host: Host) -> None:
     assert (graph["taskCount"], graph["roots"], graph["graph"]) == (0, [], {})
 
 
+@pytest.mark.behaviour("get_task:status:paused")
 async def test_a_task_pauses_after_its_calls_and_goes_on_when_asked(host: Host) -> None:
     task_id = await host.create("$ echo 1\n$ echo 2\n$ echo 3", maxCalls=1)
     paused = await host.until(task_id, "paused")
@@ -144,6 +172,7 @@ async def test_a_task_pauses_after_its_calls_and_goes_on_when_asked(host: Host) 
     assert (refused["code"], task["result"], task["maxCalls"]) == ("CONFLICT", "1\n2\n3\n", 9)
 
 
+@pytest.mark.behaviour("create_task:showInHistory", "get_task:messageCount")
 async def test_tasks_of_one_conversation_share_its_messages(host: Host) -> None:
     first = await host.done("echo one")
     hidden = await host.done("echo hidden", conversationId=first["conversationId"], showInHistory=False)

@@ -4,10 +4,12 @@ import signal
 from pathlib import Path
 
 import anyio
+import pytest
 
 from tests import servers
 
 
+@pytest.mark.behaviour("events:disconnect")
 async def test_a_task_outlives_the_window_that_asked_for_it(own_home: Path) -> None:
     async with servers.host(own_home) as host:
         task_id = await host.create("sleep 1; echo finished")

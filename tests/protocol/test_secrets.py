@@ -16,12 +16,14 @@ from tests.servers import Host
 SECRET = "s3cr3t/Value+with=odd&signs"
 
 
+@pytest.mark.behaviour("create_task:env:variables", "create_task:secrets:win")
 async def test_secrets_are_variables_of_the_commands_and_win_over_env(host: Host) -> None:
     task = await host.done('printf %s "$A" | wc -c', env={"A": "x"}, secrets={"A": "hidden-value"})
     assert task["output"]["content"] == "12\n"
     assert (task["env"], task["secretNames"]) == ({"A": "x"}, ["A"])
 
 
+@pytest.mark.behaviour("create_task:templates:env")
 async def test_templates_in_env_are_filled_in_at_the_last_moment(host: Host) -> None:
     env = {"URL": "https://<<mcp.USER>>:{{ mcp.TOKEN | urlencode }}@host", "USER": "me"}
     task = await host.done('printf %s "$URL" | md5sum', env=env, secrets={"TOKEN": "a&b&c&"})
@@ -49,6 +51,7 @@ async def test_a_value_too_short_to_mask_is_warned_of(host: Host) -> None:
     assert ["PIN" in warning for warning in created["warnings"]] == [True]
 
 
+@pytest.mark.behaviour("send_message:secrets")
 async def test_literal_secrets_must_be_sent_again_with_the_next_message(host: Host) -> None:
     task = await host.done("true", secrets={"S": SECRET})
     error = await host.fail("send_message", id=task["id"], message="true")
@@ -73,6 +76,9 @@ async def test_secrets_by_name_come_from_the_operators_settings(own_home: Path) 
         assert (error["code"], error["secret"]) == ("EXECUTION_ERROR", "A")
 
 
+@pytest.mark.behaviour(
+    "create_task:secrets:never_stored", "create_task:secrets:never_logged", "create_task:secrets:never_returned"
+)
 async def test_a_secret_that_is_printed_is_in_no_answer_and_no_file(own_home: Path) -> None:
     """In every form a program gives it in passing, at each alignment, cut at every place."""
     script = """

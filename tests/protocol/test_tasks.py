@@ -12,6 +12,9 @@ UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 
+@pytest.mark.behaviour(
+    "get_task:status:completed", "get_task:output:completed", "get_task:output:content:final", "get_task:error:null"
+)
 async def test_a_task_runs_its_command_and_keeps_its_output(host: Host) -> None:
     task = await host.done("echo one; echo two >&2")
     assert (task["status"], task["error"]) == ("completed", None)
@@ -19,6 +22,21 @@ async def test_a_task_runs_its_command_and_keeps_its_output(host: Host) -> None:
     assert [call["exitStatus"] for call in task["output"]["toolCalls"]] == [0]
 
 
+@pytest.mark.behaviour(
+    "create_task:title",
+    "create_task:metadata",
+    "create_task:systemPrompt",
+    "create_task:env",
+    "get_task:by_id",
+    "get_task:apiKeyId",
+    "get_task:message",
+    "get_task:title",
+    "get_task:systemPrompt",
+    "get_task:showInHistory",
+    "get_task:autoExecute",
+    "get_task:env",
+    "get_task:metadata",
+)
 async def test_a_task_shows_every_field_it_was_created_with(host: Host) -> None:
     asked = {
         "title": "a title",
@@ -35,6 +53,17 @@ async def test_a_task_shows_every_field_it_was_created_with(host: Host) -> None:
     assert (task["message"], task["agentId"], task["apiKeyId"]) == ("echo hi", "shell", "local")
 
 
+@pytest.mark.behaviour(
+    "wire:ids:uuid",
+    "wire:times:milliseconds_since_1970",
+    "wire:times:microseconds",
+    "get_task:id",
+    "get_task:createdAt",
+    "get_task:startedAt",
+    "get_task:completedAt",
+    "get_task:updatedAt",
+    "get_task:lastActivityAt",
+)
 async def test_ids_and_times_have_the_promised_form(host: Host) -> None:
     task = await host.done("true")
     assert UUID.fullmatch(task["id"])
@@ -43,12 +72,16 @@ async def test_ids_and_times_have_the_promised_form(host: Host) -> None:
     assert task["createdAt"] <= task["startedAt"] <= task["completedAt"] == task["lastActivityAt"]
 
 
+@pytest.mark.behaviour("wire:null")
 async def test_optional_arguments_may_be_null(host: Host) -> None:
     names = ["title", "systemPrompt", "agentId", "autoExecute", "env", "secrets", "files", "metadata", "timeoutSeconds"]
     task = await host.done("true", **dict.fromkeys(names))
     assert (task["status"], task["agentId"], task["autoExecute"]) == ("completed", "shell", True)
 
 
+@pytest.mark.behaviour(
+    "create_task:execution_error", "get_task:status:failed", "get_task:error", "get_task:call:status:error"
+)
 async def test_a_failing_command_fails_the_task_and_stops_it_there(host: Host) -> None:
     task = await host.done("$ echo before\n$ echo broken >&2; exit 3\n$ echo never")
     assert (task["status"], task["errorCode"]) == ("failed", "EXECUTION_ERROR")
@@ -69,6 +102,7 @@ async def test_commands_share_the_workspace_and_nothing_else(host: Host) -> None
     assert re.fullmatch(r"\[\]\n/.*/workspaces/[0-9a-f-]+\nkept\n", task["output"]["content"])
 
 
+@pytest.mark.behaviour("create_task:files:uploads")
 async def test_uploads_lie_in_their_folder(host: Host) -> None:
     files = [{"path": "a/b.txt", "content": "text ü\n"}, {"path": "c.bin", "contentBase64": "AAEC"}]
     task = await host.done("cd uploads; cat a/b.txt; od -An -tx1 c.bin", files=files)
@@ -96,6 +130,7 @@ async def test_the_same_idempotency_key_creates_one_task(host: Host) -> None:
     assert (error["code"], error["field"]) == ("CONFLICT", "idempotencyKey")
 
 
+@pytest.mark.behaviour("list_tasks:offset")
 async def test_a_list_is_newest_first_and_pages_by_offset(host: Host) -> None:
     ids = [(await host.done("true"))["id"] for _ in range(3)]
     page = await host.call("list_tasks", limit=2)
@@ -124,6 +159,7 @@ async def test_a_page_of_fifty_stays_under_25_kb(host: Host) -> None:
     assert result.structured_content["count"] == 50
 
 
+@pytest.mark.behaviour("create_task:invoke:sync")
 async def test_a_wait_ends_when_the_status_changes(host: Host) -> None:
     task_id = await host.create("sleep 0.3")
     task = await host.until(task_id, "completed")
@@ -149,6 +185,7 @@ async def test_a_reader_of_events_waits_for_the_next_while_a_task_waits_for_appr
     assert task["events"][0]["data"]["outcome"] == "proceed_once"
 
 
+@pytest.mark.behaviour("events:replay")
 async def test_every_later_event_comes_once_and_in_order(host: Host) -> None:
     task = await host.done("for i in 1 2 3; do echo $i; done")
     numbers: list[int] = []
@@ -171,6 +208,9 @@ async def test_long_output_is_cut_and_says_how_to_read_the_rest(host: Host) -> N
     assert whole["output"]["content"] == "".join(f"{number}\n" for number in range(1, 5001))
 
 
+@pytest.mark.behaviour(
+    "send_message:message", "send_message:workspace", "send_message:conversation", "get_task:messageCount"
+)
 async def test_a_follow_up_goes_on_in_the_same_workspace(host: Host) -> None:
     first = await host.done("echo $A > note", env={"A": "1", "B": "1"})
     await host.call("send_message", id=first["id"], message="cat note; echo $A$B", env={"B": "2"})
@@ -186,12 +226,14 @@ async def test_a_follow_up_goes_on_in_the_same_workspace(host: Host) -> None:
     assert task["conversationId"] == first["conversationId"]
 
 
+@pytest.mark.behaviour("send_message:files")
 async def test_a_follow_up_brings_files(host: Host) -> None:
     first = await host.done("true")
     await host.call("send_message", id=first["id"], message="cat uploads/n", files=[{"path": "n", "content": "new"}])
     assert (await host.until(first["id"], "completed"))["output"]["content"] == "new"
 
 
+@pytest.mark.behaviour("send_message:running")
 async def test_a_message_to_a_running_task_is_a_conflict(host: Host) -> None:
     task_id = await host.create("sleep 60")
     error = await host.fail("send_message", id=task_id, message="true")
@@ -205,6 +247,7 @@ async def test_a_message_to_an_ended_task_cannot_be_left_out(host: Host) -> None
     assert (error["code"], error["field"]) == ("VALIDATION_ERROR", "message")
 
 
+@pytest.mark.behaviour("cancel_task:running", "cancel_task:idempotent", "get_task:status:cancelled")
 async def test_cancelling_ends_every_process_of_a_task(host: Host, tmp_path: Path) -> None:
     marker = f"987654{id(host) % 10_000}"
     task_id = await host.create(f"(setsid sleep {marker} &) ; trap '' TERM; sleep {marker}")
@@ -215,6 +258,7 @@ async def test_cancelling_ends_every_process_of_a_task(host: Host, tmp_path: Pat
     assert (await host.call("cancel_task", id=task_id))["status"] == "cancelled"
 
 
+@pytest.mark.behaviour("delete_task:running", "delete_task:data", "delete_task:answer:deleted")
 async def test_a_deleted_task_is_gone_with_its_workspace(host: Host, shared_home: Path) -> None:
     task_id = await host.create("sleep 60", files=[{"path": "a", "content": ""}])
     workspace = shared_home / "workspaces" / task_id

@@ -99,6 +99,7 @@ def by_hand(db: sqlite3.Connection, wanted: Filter) -> list[str]:
     return [row["id"] for row in db.execute(f"SELECT * FROM tasks ORDER BY {order}") if holds(row)]
 
 
+@pytest.mark.behaviour("list_tasks:filters:combine")
 @pytest.mark.parametrize(
     "names", [names for size in (0, 1, 2, 3) for names in combinations(FIELDS, size)], ids="-".join
 )

@@ -52,6 +52,7 @@ async def test_somebody_elses_task_looks_like_no_task(store: Store, operation: s
     assert messages[0] == messages[1]
 
 
+@pytest.mark.behaviour("list_tasks:own")
 async def test_somebody_elses_tasks_are_neither_listed_nor_counted(store: Store) -> None:
     await store.create_task(ANN, new_task())
     page = await store.find(BOB, Filter(), 10)
@@ -128,6 +129,7 @@ async def test_a_follow_up_keeps_the_session_while_it_lasts(store: Store) -> Non
     assert (await store.open_turn(ANN, claim.task.id, new_turn())).session == claim.task.session
 
 
+@pytest.mark.behaviour("send_message:session")
 async def test_a_follow_up_after_its_session_has_expired_gets_a_new_one(store: Store) -> None:
     claim = await claimed(store, session_expires_at=1)
     await store.finish_run(claim.run, RunEnd(Status.COMPLETED))

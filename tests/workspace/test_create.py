@@ -100,6 +100,7 @@ def test_as_much_inline_content_as_allowed_is_taken(workspaces: Workspaces) -> N
     assert tree(folder / "uploads") == {"a": half, "b": half}
 
 
+@pytest.mark.behaviour("create_task:files:inline")
 def test_too_much_inline_content_in_all_is_refused(workspaces: Workspaces) -> None:
     half = bytes(MAX_INLINE_BYTES // 2)
     with pytest.raises(RemitError, match="inline") as refusal:

@@ -138,6 +138,7 @@ def test_a_fifo_is_no_source_and_is_not_waited_for(workspaces: Workspaces, proje
     assert "regular file" in refusal_of(lambda: workspaces.create("task", uploads, source_root=project)).message
 
 
+@pytest.mark.behaviour("create_task:files:50_mb")
 def test_a_source_of_the_greatest_size_is_copied_without_being_held_in_memory(
     workspaces: Workspaces, project: Path
 ) -> None:
@@ -153,6 +154,7 @@ def test_a_source_of_the_greatest_size_is_copied_without_being_held_in_memory(
     assert peak < MAX_FILE_BYTES / 10
 
 
+@pytest.mark.behaviour("create_task:files:over_50_mb")
 def test_a_source_that_is_too_large_is_refused(workspaces: Workspaces, project: Path, state: Path) -> None:
     (project / "big").touch()
     os.truncate(project / "big", MAX_FILE_BYTES + 1)

@@ -1,0 +1,64 @@
+"""What one line of the table of behaviours is."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Api(StrEnum):
+    """The APIs whose behaviour remit has, by their routes."""
+
+    TASKS = "/api/v1/tasks"
+    ORGANIZATION = "/api/v3/organizations/{organisation}/ai/tasks"
+    AGENT = "/v1/tasks"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of an API's documentation."""
+
+    api: Api
+    name: str
+
+
+class Kind(StrEnum):
+    """How remit does what a page says."""
+
+    SAME = "the same"
+    DEPARTS = "differently"
+    DEFERRED = "deferred"
+
+
+class Until(StrEnum):
+    """What has to be there before a deferred behaviour can be."""
+
+    HTTP = "HTTP"
+    MODEL = "agents with a model"
+    WORKFLOWS = "workflows"
+    SCHEDULES = "schedules"
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """One thing that pages say a user can do or see. Tests that show it are marked with its id."""
+
+    id: str
+    says: str
+    pages: tuple[Page, ...]
+    kind: Kind
+    why: str = ""
+    """What remit does instead and for what reason; of a deferred one, what it waits for."""
+
+
+def same(id: str, says: str, *pages: Page) -> Behaviour:
+    """What remit does as the pages say; names in camelCase throughout."""
+    return Behaviour(id, says, pages, Kind.SAME)
+
+
+def departs(id: str, says: str, why: str, *pages: Page) -> Behaviour:
+    """What remit does differently on purpose; a test shows what it does."""
+    return Behaviour(id, says, pages, Kind.DEPARTS, why)
+
+
+def deferred(id: str, says: str, until: Until, *pages: Page) -> Behaviour:
+    """What remit does not do yet."""
+    return Behaviour(id, says, pages, Kind.DEFERRED, until)

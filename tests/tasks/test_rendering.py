@@ -1,0 +1,29 @@
+"""From what the store keeps to what a user is shown."""
+
+from pathlib import Path
+
+import pytest
+
+from server.tasks import rendering
+from server.tasks.requests import GetTask
+from storage.records import NewEvent, RunEnd
+from storage.retention import Retention
+from storage.states import Status
+from storage.store import open_store
+from tests.storage.samples import ANN, claimed
+
+THOUGHT = {"subject": "the plan", "description": "first this, then that"}
+
+
+@pytest.mark.behaviour("get_task:output:thoughts", "events:thought")
+@pytest.mark.parametrize("ended", [False, True], ids=["while it runs", "after its end"])
+async def test_what_an_agent_thinks_is_kept_and_shown(tmp_path: Path, ended: bool) -> None:
+    async with open_store(tmp_path / "remit.db") as store:
+        claim = await claimed(store)
+        await store.append_events(claim.run, [NewEvent("thought", THOUGHT)])
+        if ended:
+            await store.finish_run(claim.run, RunEnd(Status.COMPLETED))
+        snapshot = await store.snapshot(ANN, claim.task.id, events_after=0, max_events=10)
+    view = rendering.task(snapshot, Retention(None, None, None), GetTask(id=claim.task.id, include=["events"]))
+    assert view["output"]["thoughts"] == [THOUGHT]
+    assert [event["data"] for event in view["events"] if event["type"] == "thought"] == [THOUGHT]
