@@ -68,7 +68,10 @@ def messages_of(db: sqlite3.Connection, task: Task) -> list[Message]:
 
 
 def leave(db: sqlite3.Connection, task: sqlite3.Row) -> None:
-    """Take the messages of a task that is being removed out of its conversation; the last one ends it."""
+    """Take the messages of a task that is being removed out of its conversation; the last one ends it.
+
+    Its session goes with it, and what was approved for always in that.
+    """
     if task["show_in_history"]:
         db.execute(
             "UPDATE conversations SET message_count = message_count - ? WHERE id = ?",
@@ -78,6 +81,12 @@ def leave(db: sqlite3.Connection, task: sqlite3.Row) -> None:
         "DELETE FROM conversations WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM tasks WHERE conversation = ?1)",
         (task["conversation"],),
     )
+    end_session(db, task["session"])
+
+
+def end_session(db: sqlite3.Connection, session: str) -> None:
+    """Remove a session that no task is in any more, with its grants."""
+    db.execute("DELETE FROM sessions WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM tasks WHERE session = ?1)", (session,))
 
 
 def _insert_session(db: sqlite3.Connection, session: str, conversation: str, at: int, expires_at: int) -> None:

@@ -6,6 +6,7 @@ from server.errors import Code, RemitError
 from storage.connection import news
 from storage.conversations import leave
 from storage.moves import owned
+from storage.propagation import ended_and_told
 from storage.records import Principal
 from storage.states import ENDED, Status
 
@@ -38,20 +39,22 @@ def open_doomed(db: sqlite3.Connection, principal: Principal, task_id: str, *, c
     return [task["id"] for task in doomed(db, principal, task_id, cascade=cascade) if task["status"] not in ENDED]
 
 
-def delete_some(db: sqlite3.Connection, principal: Principal, task_id: str, *, cascade: bool) -> tuple[list[str], bool]:
+def delete_some(
+    db: sqlite3.Connection, principal: Principal, task_id: str, at: int, *, cascade: bool
+) -> tuple[list[str], bool]:
     """Remove the next of the tasks that go with this one, itself last; their ids, and whether some are left.
 
     Raises what `doomed` raises, and CONFLICT for one that is still running.
     """
     going = doomed(db, principal, task_id, cascade=cascade)[::-1]
     chunk = going[:CHUNK]
-    for task in chunk:
+    for task in going:  # all of them, so that nothing is gone before it is refused
         if task["status"] == Status.RUNNING:
             raise RemitError(
                 Code.CONFLICT, "the task is still running; try again when it has stopped", status=task["status"]
             )
     for task in chunk:
-        remove(db, task)
+        remove(db, ended_and_told(db, task["seq"], at))
     return [task["id"] for task in chunk], len(going) > len(chunk)
 
 

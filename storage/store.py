@@ -141,7 +141,7 @@ class Store:
         deleted: list[str] = []
         more = True
         while more:
-            some, more = await self._db.write(deletion.delete_some, principal, task_id, cascade=cascade)
+            some, more = await self._db.write(deletion.delete_some, principal, task_id, now(), cascade=cascade)
             deleted += some
         return deleted
 
