@@ -60,9 +60,13 @@ class Machine(Working):
             max_size=10,
         ),
         chunk=some.integers(1, 3),
+        whole=some.booleans(),
     )
-    def begin_with_some(self, shapes: list[dict[str, Any]], chunk: int) -> None:
-        """Tasks that hang together, each with some before it; and how many are told or removed at a time."""
+    def begin_with_some(self, shapes: list[dict[str, Any]], chunk: int, whole: bool) -> None:
+        """Tasks that hang together, each with some before it; and how many are told or removed at a time.
+
+        Where they are a whole, each waits for its parts.
+        """
         self.model.chunk = propagation.CHUNK = deletion.CHUNK = chunk
         for number, shape in enumerate(shapes):
             parent = shape.pop("parent")
@@ -75,6 +79,9 @@ class Machine(Working):
                 **shape,
             )
             self.insert(ANN.id, new)
+        for task in list(self.model.tasks.values()) if whole else ():
+            parts = [part.id for part in self.model.tasks.values() if part.parent == task.id]
+            self.update(task.owner, task.id, Update(columns={}, depends_on=[*task.needs, *parts]))
 
     @rule(
         owner=OWNERS,
