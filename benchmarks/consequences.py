@@ -74,10 +74,10 @@ def _fail_first(window: Window, chain: Sequence[str]) -> None:
 
 def _end(window: Window, ids: Sequence[str], status: str, told: str) -> None:
     """End the first of the tasks, and return once the last of them, which is told last, has heard of it."""
+    known = window.call("get_task", id=ids[-1])["lastEvent"]
     window.call("update_task", id=ids[0], status=status)
-    while (last := window.call("get_task", id=ids[-1], waitSeconds=_PATIENCE_S)["status"]) == "blocked":
-        pass
-    assert last == told
+    last = window.call("get_task", id=ids[-1], waitSeconds=_PATIENCE_S, afterEvent=known)
+    assert last["status"] == told
 
 
 def _beside(other: Window, action: Callable[[], object]) -> tuple[float, list[float]]:
