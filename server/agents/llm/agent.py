@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # a second's work to import, for those who use this agent alo
 MAX_SHOWN = 50_000
 """Characters of a call's output that the model is shown: its two ends."""
 
-_INSTALL = 'the extra is not installed: pip install "remit[llm]"'
+_INSTALL = "remit was installed without its extra llm; install it again with that: pipx install --force '.[llm]'"
 
 
 class LlmAgent:

@@ -30,6 +30,7 @@ async def test_it_thinks_aloud(window: Opened, provider: str) -> None:
     assert [thought["description"] for thought in task["output"]["thoughts"]] == ["what would they want?"]
 
 
+@pytest.mark.behaviour("create_task:invoke:metrics")
 async def test_what_it_used_is_counted(window: Opened, provider: str) -> None:
     with model(relay("shell", command="true")) as scripted:
         async with window(scripted, provider) as host:
@@ -40,6 +41,7 @@ async def test_what_it_used_is_counted(window: Opened, provider: str) -> None:
     assert usage["outputTokens"] > 0
 
 
+@pytest.mark.behaviour("create_task:systemPrompt:prepended")
 async def test_it_goes_by_the_system_prompt(window: Opened, provider: str) -> None:
     with model(steps(Say("Aye."))) as scripted:
         async with window(scripted, provider) as host:

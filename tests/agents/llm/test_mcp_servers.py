@@ -20,6 +20,7 @@ def setting(**settings: Any) -> dict[str, str]:
     return {"REMIT_MCP_SERVERS": json.dumps({"notes": settings})}
 
 
+@pytest.mark.behaviour("create_task:templates:mcp_servers", "create_task:invoke:mcp_servers")
 async def test_a_templated_header_arrives_and_the_model_never_sees_it(window: Opened) -> None:
     header = {"Authorization": "Bearer <<mcp.TOKEN>>"}
     with downstream() as notes, model(relay("echo", text="hello")) as scripted:
@@ -55,6 +56,7 @@ async def test_a_missing_key_ends_the_task_before_anything_starts(window: Opened
     assert (scripted.requests, notes.headers) == ([], [])
 
 
+@pytest.mark.behaviour("create_task:templates:mcp_servers", "wire:mcp_servers")
 async def test_a_local_one_runs_in_the_sandbox_with_its_own_variables_alone(window: Opened) -> None:
     here = Path(local.__file__)
     script = steps(
@@ -77,6 +79,7 @@ async def test_a_local_one_runs_in_the_sandbox_with_its_own_variables_alone(wind
     assert outputs == ["[secret KEY]", "(unset)", "--for=ann"]
 
 
+@pytest.mark.behaviour("wire:mcp_servers")
 @pytest.mark.parametrize(
     ("tools", "there", "not_there"), [({"allow": ["echo"]}, "echo", "erase"), ({"deny": ["erase"]}, "echo", "erase")]
 )
