@@ -1,6 +1,5 @@
 """What the end of a task, or its removal, brings about among those that wait for it, and who has to wait meanwhile."""
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import cycle
@@ -15,7 +14,7 @@ from storage.records import NOBODY
 _MESSAGE = "to be done by others"
 _MOST_CHAIN_MS = 1_000.0
 _MOST_WAIT_MS = 150.0
-_DEADLINE_S = 300.0
+_PATIENCE_S = 45
 
 
 def rows(effort: Effort) -> Iterator[Row]:
@@ -34,18 +33,17 @@ def rows(effort: Effort) -> Iterator[Row]:
 
 def _ended(status: str, told: str, dependants: int) -> tuple[float, list[float]]:
     with temporary_home() as home:
-        first, *_ = _fill(home, _fanned, dependants)
+        ids = _fill(home, _fanned, dependants)
         with home.window() as window, home.window() as other:
-            return _beside(other, lambda: _end(window, first, status, told, dependants))
+            return _beside(other, lambda: _end(window, ids, status, told))
 
 
 def _deleted(dependants: int) -> tuple[float, list[float]]:
     with temporary_home() as home:
-        first, *_ = _fill(home, _fanned, dependants)
+        ids = _fill(home, _fanned, dependants)
         with home.window() as window, home.window() as other:
-            window.call("update_task", id=first, status="failed")
-            _wait(lambda: _count(window, "failed") == dependants + 1)
-            return _beside(other, lambda: window.call("delete_task", id=first, cascade=True))
+            _end(window, ids, "failed", "failed")
+            return _beside(other, lambda: window.call("delete_task", id=ids[0], cascade=True))
 
 
 def _fill(home: Home, needs: Callable[[Sequence[str]], Sequence[str]], count: int) -> list[str]:
@@ -68,27 +66,18 @@ def _fanned(ids: Sequence[str]) -> Sequence[str]:
 
 
 def _fail_first(window: Window, chain: Sequence[str]) -> None:
-    window.call("update_task", id=chain[0], status="failed")
-    _wait(lambda: _count(window, "failed") == len(chain))
+    _end(window, chain, "failed", "failed")
     last = window.call("get_task", id=chain[-1])
     assert last["errorCode"] == "DEPENDENCY_FAILED"
     assert chain[0] in last["error"]
 
 
-def _end(window: Window, first: str, status: str, told: str, dependants: int) -> None:
-    before = _count(window, told)
-    window.call("update_task", id=first, status=status)
-    _wait(lambda: _count(window, told) - before >= dependants)
-
-
-def _count(window: Window, status: str) -> int:
-    return int(window.call("list_tasks", limit=1, status=status)["total"])
-
-
-def _wait(done: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + _DEADLINE_S
-    while not done():
-        assert time.monotonic() < deadline
+def _end(window: Window, ids: Sequence[str], status: str, told: str) -> None:
+    """End the first of the tasks, and return once the last of them, which is told last, has heard of it."""
+    known = window.call("get_task", id=ids[-1])["lastEvent"]
+    window.call("update_task", id=ids[0], status=status)
+    last = window.call("get_task", id=ids[-1], waitSeconds=_PATIENCE_S, afterEvent=known)
+    assert last["status"] == told
 
 
 def _beside(other: Window, action: Callable[[], object]) -> tuple[float, list[float]]:

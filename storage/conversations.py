@@ -89,9 +89,12 @@ def leave(db: sqlite3.Connection, task: sqlite3.Row) -> None:
         "DELETE FROM conversations WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM tasks WHERE conversation = ?1)",
         (task["conversation"],),
     )
-    db.execute(
-        "DELETE FROM sessions WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM tasks WHERE session = ?1)", (task["session"],)
-    )
+    end_session(db, task["session"])
+
+
+def end_session(db: sqlite3.Connection, session: str) -> None:
+    """Remove a session that no task is in any more, with its grants."""
+    db.execute("DELETE FROM sessions WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM tasks WHERE session = ?1)", (session,))
 
 
 def _insert_session(db: sqlite3.Connection, session: str, conversation: str, at: int, expires_at: int) -> None:

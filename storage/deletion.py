@@ -1,11 +1,13 @@
 """Removing tasks, with what goes with them."""
 
 import sqlite3
+from collections.abc import Iterable
 
 from server.errors import Code, RemitError
 from storage.connection import news
 from storage.conversations import leave
 from storage.moves import owned
+from storage.propagation import ended_and_told
 from storage.records import Principal
 from storage.states import ENDED, Status
 
@@ -42,8 +44,15 @@ def open_doomed(db: sqlite3.Connection, principal: Principal, task_id: str, *, c
     return [each for each, task in zip(going, found, strict=True) if task["status"] not in ENDED]
 
 
+def removable(db: sqlite3.Connection, principal: Principal, task_id: str, *, cascade: bool) -> list[str]:
+    """What `doomed` finds, where nothing of it is running: CONFLICT before anything is gone, if something is."""
+    going = doomed(db, principal, task_id, cascade=cascade)
+    _refuse_running([db.execute("SELECT status FROM tasks WHERE id = ?", (each,)).fetchone() for each in going])
+    return going
+
+
 def delete_some(
-    db: sqlite3.Connection, principal: Principal, task_id: str, going: list[str], *, cascade: bool
+    db: sqlite3.Connection, principal: Principal, task_id: str, going: list[str], at: int, *, cascade: bool
 ) -> tuple[list[str], list[str]]:
     """Remove the last of the tasks that go with this one, itself in the end; their ids, and who is left.
 
@@ -55,14 +64,10 @@ def delete_some(
     found = [db.execute("SELECT * FROM tasks WHERE id = ?", (each,)).fetchone() for each in chunk]
     tasks = [row for row in found if row is not None]
     if _newcomers(db, tasks, going):
-        return [], doomed(db, principal, task_id, cascade=cascade)
+        return [], removable(db, principal, task_id, cascade=cascade)
+    _refuse_running(tasks)
     for task in tasks:
-        if task["status"] == Status.RUNNING:
-            raise RemitError(
-                Code.CONFLICT, "the task is still running; try again when it has stopped", status=task["status"]
-            )
-    for task in tasks:
-        remove(db, task)
+        remove(db, ended_and_told(db, task["seq"], at))
     return [task["id"] for task in tasks], left
 
 
@@ -97,6 +102,13 @@ def _newcomers(db: sqlite3.Connection, chunk: list[sqlite3.Row], going: list[str
     # The last go first: what is left beside the chunk is seldom a relative, and only then is all of it looked through.
     others = relatives.difference(task["id"] for task in chunk)
     return bool(others and others.difference(going))
+
+
+def _refuse_running(tasks: Iterable[sqlite3.Row]) -> None:
+    if any(task["status"] == Status.RUNNING for task in tasks):
+        raise RemitError(
+            Code.CONFLICT, "the task is still running; try again when it has stopped", status=Status.RUNNING
+        )
 
 
 def _refuse_dependants(db: sqlite3.Connection, going: set[int]) -> None:

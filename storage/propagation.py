@@ -49,6 +49,19 @@ def tell_of(db: sqlite3.Connection, seq: int, at: int) -> bool:
     return True
 
 
+def ended_and_told(db: sqlite3.Connection, seq: int, at: int) -> sqlite3.Row:
+    """A task that is about to be removed, cancelled if it was open; whoever still waited for it has heard of that.
+
+    What waits for it mostly goes before it; only what waits for a part of itself cannot.
+    """
+    task = db.execute("SELECT * FROM tasks WHERE seq = ?", (seq,)).fetchone()
+    if Status(task["status"]) not in ENDED:
+        close_turn(db, task, RunEnd(Status.CANCELLED), at)
+    while tell_of(db, seq, at):
+        pass
+    return db.execute("SELECT * FROM tasks WHERE seq = ?", (seq,)).fetchone()  # type: ignore[no-any-return]
+
+
 def _note_unfinished(db: sqlite3.Connection) -> bool:
     news(db).unfinished = db.execute("SELECT 1 FROM propagations").fetchone() is not None
     return news(db).unfinished

@@ -31,7 +31,7 @@ class Retention:
     workspaces: int | None
 
     def expires_at(self, ended_at: int | None) -> int | None:
-        """Until when a task is kept at least: what ended by `ended_by` of the tasks' time has expired."""
+        """Until when a task that ended then is kept at least; None for one that is open, or kept for ever."""
         return None if ended_at is None or self.tasks is None else ended_at + self.tasks
 
 

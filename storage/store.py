@@ -151,9 +151,9 @@ class Store:
     async def delete(self, principal: Principal, task_id: str, *, cascade: bool = False) -> list[str]:
         """Remove a task and all that goes with it; CONFLICT while one of them runs. Returns their ids."""
         deleted: list[str] = []
-        going = await self._db.read(deletion.doomed, principal, task_id, cascade=cascade)
+        going = await self._db.read(deletion.removable, principal, task_id, cascade=cascade)
         while going:
-            some, going = await self._db.write(deletion.delete_some, principal, task_id, going, cascade=cascade)
+            some, going = await self._db.write(deletion.delete_some, principal, task_id, going, now(), cascade=cascade)
             deleted += some
         return deleted
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from server.errors import Code, RemitError
 from storage import relations, rows
-from storage.conversations import join, messages_of, session_of
+from storage.conversations import end_session, join, messages_of, session_of
 from storage.graph import neighbours
 from storage.moves import log, move, not_found, owned
 from storage.propagation import tell_of
@@ -83,11 +83,13 @@ def open_turn(db: sqlite3.Connection, principal: Principal, task_id: str, new: N
     _refuse_failed_dependency(db, row)
     if tell_of(db, row["seq"], at):
         return None
+    session = session_of(db, row, new, at)
     db.execute(
         """UPDATE tasks SET env = ?, turn = turn + 1, session = ?, calls_left = max_calls, started_at = NULL,
                progress = NULL, progress_message = NULL WHERE seq = ?""",
-        (rows.dumps(new.env), session_of(db, row, new, at), row["seq"]),
+        (rows.dumps(new.env), session, row["seq"]),
     )
+    end_session(db, row["session"])
     insert_turn(db, row["seq"], row["turn"] + 1, new.message, new.secrets, at)
     if row["open_dependencies"]:
         move(db, row, Status.BLOCKED, at, blocked_reason=DEPENDENCIES)

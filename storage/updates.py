@@ -131,7 +131,7 @@ def _refuse_report(db: sqlite3.Connection, task: sqlite3.Row, target: Status) ->
             field="status",
             status=status,
         )
-    if task["open_dependencies"] and target in (Status.PENDING, Status.RUNNING, Status.COMPLETED):
+    if task["open_dependencies"] and target != status and target in (Status.PENDING, Status.RUNNING, Status.COMPLETED):
         waits_for = blocking(db, task["seq"], _NAMED)
         raise RemitError(
             Code.CONFLICT,

@@ -113,10 +113,11 @@ class ActivityWalk:
 
     def look(self, db: sqlite3.Connection, most: int, after: Position | None) -> Look:
         """The first of the wanted tasks, or the first after a position."""
-        bound = f" LIMIT {MOST_ENTRIES}" if self.wanted.conditions else ""
+        bound = " LIMIT :entries" if self.wanted.conditions else ""
         entries = f"({self._merged(self.wanted.columns, after)}{bound})"
-        statement = f"SELECT last_activity_at, seq FROM {entries}{self.wanted.sql()} LIMIT {most}"
-        found = [Position(*row) for row in db.execute(statement, _placed(self.values, after))]
+        statement = f"SELECT last_activity_at, seq FROM {entries}{self.wanted.sql()} LIMIT :most"
+        values = _placed(self.values, after, most=most, entries=MOST_ENTRIES)
+        found = [Position(*row) for row in db.execute(statement, values)]
         # Where everything on the way is wanted there is no need to give up.
         gives_up = len(found) < most and self.wanted.conditions
         return Look(found, self._entry(db, after, MOST_ENTRIES) if gives_up else None)
@@ -126,9 +127,9 @@ class ActivityWalk:
         left = MOST_ENTRIES - self._entries_up_to(db, last) if self.wanted.conditions else most
         # One branch after the other: what is only counted need not be merged.
         entries = " UNION ALL ".join(branch.behind(self.wanted.columns) for branch in self.branches)
-        wanted = f"({entries} LIMIT {left}){self.wanted.sql()}"
-        statement = f"SELECT count(*) FROM (SELECT 1 FROM {wanted} LIMIT {most})"
-        (count,) = db.execute(statement, _placed(self.values, last)).fetchone()
+        wanted = f"({entries} LIMIT :entries){self.wanted.sql()}"
+        statement = f"SELECT count(*) FROM (SELECT 1 FROM {wanted} LIMIT :most)"
+        (count,) = db.execute(statement, _placed(self.values, last, most=most, entries=left)).fetchone()
         return count, count < most and self._entry(db, last, left + 1) is not None
 
     def _entries_up_to(self, db: sqlite3.Connection, last: Position) -> int:
@@ -138,8 +139,8 @@ class ActivityWalk:
 
     def _entry(self, db: sqlite3.Connection, after: Position | None, number: int) -> Position | None:
         """The place of the entry of this number, from 1, after a position."""
-        statement = f"{self._merged((), after)} LIMIT 1 OFFSET {number - 1}"
-        row = db.execute(statement, _placed(self.values, after)).fetchone()
+        statement = f"{self._merged((), after)} LIMIT 1 OFFSET :others"
+        row = db.execute(statement, _placed(self.values, after, others=number - 1)).fetchone()
         return Position(*row) if row else None
 
     def _merged(self, columns: Sequence[str], after: Position | None) -> str:
@@ -156,25 +157,27 @@ class WordsWalk:
 
     def look(self, db: sqlite3.Connection, most: int, after: Position | None) -> Look:
         """The first of the wanted tasks, or the first after a position."""
-        statement = f"SELECT t.seq {self._tasks(after, MOST_ENTRIES)} LIMIT {most}"
-        found = [Position(0, row["seq"]) for row in db.execute(statement, _placed(self.values, after))]
+        values = _placed(self.values, after, most=most, entries=MOST_ENTRIES)
+        found = [
+            Position(0, row["seq"]) for row in db.execute(f"SELECT t.seq {self._tasks(after)} LIMIT :most", values)
+        ]
         return Look(found, self._entry(db, after, MOST_ENTRIES) if len(found) < most else None)
 
     def count_on(self, db: sqlite3.Connection, most: int, last: Position) -> tuple[int, bool]:
         """How many tasks come behind `last`, up to `most`, and whether the walk gives up before it knows."""
         up_to = "SELECT count(*) FROM task_words WHERE task_words MATCH :words AND rowid >= :seq"
         left = MOST_ENTRIES - db.execute(up_to, _placed(self.values, last)).fetchone()[0]
-        statement = f"SELECT count(*) FROM (SELECT 1 {self._tasks(last, left)} LIMIT {most})"
-        (count,) = db.execute(statement, _placed(self.values, last)).fetchone()
+        statement = f"SELECT count(*) FROM (SELECT 1 {self._tasks(last)} LIMIT :most)"
+        (count,) = db.execute(statement, _placed(self.values, last, most=most, entries=left)).fetchone()
         return count, count < most and self._entry(db, last, left + 1) is not None
 
     def _entry(self, db: sqlite3.Connection, after: Position | None, number: int) -> Position | None:
-        statement = f"{self._entries(after)} LIMIT 1 OFFSET {number - 1}"
-        row = db.execute(statement, _placed(self.values, after)).fetchone()
+        statement = f"{self._entries(after)} LIMIT 1 OFFSET :others"
+        row = db.execute(statement, _placed(self.values, after, others=number - 1)).fetchone()
         return Position(0, row["found"]) if row else None
 
-    def _tasks(self, after: Position | None, most: int) -> str:
-        entries = f"({self._entries(after)} LIMIT {most})"
+    def _tasks(self, after: Position | None) -> str:
+        entries = f"({self._entries(after)} LIMIT :entries)"
         return f"FROM {entries} CROSS JOIN tasks t ON t.seq = found{self.wanted.sql()}"
 
     def _entries(self, after: Position | None) -> str:
@@ -186,7 +189,7 @@ class WordsWalk:
 class SmallWalk:
     """Through some tasks that no index has in the order of lists: all are looked at and put in order here.
 
-    `source` is what they come from, as `t`; `cut` says that it leaves some out.
+    `source` is what they come from; `cut` says that it leaves some out.
     """
 
     source: str
@@ -198,21 +201,22 @@ class SmallWalk:
         """The first of the wanted tasks, or the first after a position."""
         cursor = db.cursor()
         cursor.row_factory = None  # plain tuples are put in order twice as fast
-        cursor.execute(f"SELECT t.last_activity_at, t.seq {self._tasks(after)}", _placed(self.values, after))
+        cursor.execute(f"SELECT last_activity_at, seq {self._tasks(after)}", _placed(self.values, after))
         found = [Position(*place) for place in heapq.nlargest(most, cursor)]
         return Look(found, Position(0, 0) if self.cut and len(found) < most else None)
 
     def count_on(self, db: sqlite3.Connection, most: int, last: Position) -> tuple[int, bool]:
         """How many tasks come behind `last`, up to `most`, and whether the walk gives up before it knows."""
-        statement = f"SELECT count(*) FROM (SELECT 1 {self._tasks(last)} LIMIT {most})"
-        (count,) = db.execute(statement, _placed(self.values, last)).fetchone()
+        statement = f"SELECT count(*) FROM (SELECT 1 {self._tasks(last)} LIMIT :most)"
+        (count,) = db.execute(statement, _placed(self.values, last, most=most)).fetchone()
         return count, count < most and self.cut
 
     def _tasks(self, after: Position | None) -> str:
-        behind = ("(t.last_activity_at, t.seq) < (:at, :seq)",) if after else ()
+        behind = ("(last_activity_at, seq) < (:at, :seq)",) if after else ()
         conditions = " AND ".join((*self.conditions, *behind))
         return f"FROM {self.source}{' WHERE ' if conditions else ''}{conditions}"
 
 
-def _placed(values: Mapping[str, Any], place: Position | None) -> dict[str, Any]:
-    return {**values, **({"at": place.at, "seq": place.seq} if place else {})}
+def _placed(values: Mapping[str, Any], place: Position | None, **limits: int) -> dict[str, Any]:
+    """What is bound: limits as well, since SQLite would not know a statement again by another number in it."""
+    return {**values, **({"at": place.at, "seq": place.seq} if place else {}), **limits}

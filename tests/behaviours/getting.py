@@ -88,12 +88,7 @@ GETTING = (
     same("get_task:blockedAt", "`blockedAt`", ORGANIZATION_GET),
     same("get_task:updatedAt", "`updatedAt`", ORGANIZATION_GET, AGENT_GET),
     departs("get_task:retryCount", "`retryCount`", "nothing is repeated by itself", ORGANIZATION_GET),
-    departs(
-        "get_task:expiresAt",
-        "`expiresAt`: 30 days after completion",
-        "how long ended tasks stay is the operator's to say, for all of them; none carries a date",
-        ORGANIZATION_GET,
-    ),
+    same("get_task:expiresAt", "`expiresAt`: 30 days after completion", ORGANIZATION_GET),
     same("get_task:agentId", "`agent_id`", AGENT_GET),
     same("get_task:userId", "`user_id`", AGENT_GET),
     same("get_task:organizationId", "`organization_id`", AGENT_GET),

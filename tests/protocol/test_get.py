@@ -128,7 +128,6 @@ async def test_a_field_has_one_name(host: Host, theirs: str, ours: str) -> None:
     "field",
     [
         pytest.param("retryCount", marks=pytest.mark.behaviour("get_task:retryCount")),
-        pytest.param("expiresAt", marks=pytest.mark.behaviour("get_task:expiresAt")),
         pytest.param("isManuallyStopped", marks=pytest.mark.behaviour("get_task:is_manually_stopped")),
     ],
 )

@@ -44,6 +44,7 @@ async def until_it_says(host: Host, task_id: str, field: str) -> dict[str, Any]:
     return task
 
 
+@pytest.mark.behaviour("get_task:expiresAt")
 async def test_an_ended_task_says_until_when_it_is_kept(host: Host) -> None:
     task = await host.done("true")
     expires, completed = (datetime.fromisoformat(task[name]) for name in ("expiresAt", "completedAt"))

@@ -8,7 +8,7 @@ from server.errors import Code, RemitError
 from storage import deletion
 from storage.filters import Filter
 from storage.records import Nesting, Update
-from storage.store import Store, open_store
+from storage.store import Store, now, open_store
 from tests.storage.samples import ANN, new_task
 
 NESTING = Nesting(depth=5, count=100)
@@ -55,7 +55,7 @@ async def test_what_a_crash_leaves_of_a_deletion_can_be_deleted_again(
         first = await record(store)
         waiting = [await record(store, first) for _ in range(4)]
         going = await store._db.read(deletion.doomed, ANN, first, cascade=True)
-        await store._db.write(deletion.delete_some, ANN, first, going, cascade=True)
+        await store._db.write(deletion.delete_some, ANN, first, going, now(), cascade=True)
     async with open_store(tmp_path / "remit.db") as store:
         assert set(await left(store)) == {first, *waiting[:2]}
         assert set(await store.delete(ANN, first, cascade=True)) == {first, *waiting[:2]}
@@ -72,10 +72,10 @@ async def test_what_comes_to_a_deletion_meanwhile_is_not_stranded(
     going = await store._db.read(deletion.doomed, ANN, first, cascade=cascade)
     late = await record(store, part)
     if cascade:
-        some, going = await store._db.write(deletion.delete_some, ANN, first, going, cascade=True)
+        some, going = await store._db.write(deletion.delete_some, ANN, first, going, now(), cascade=True)
         assert (some, going) == ([], [first, part, late])
     else:
         with pytest.raises(RemitError) as caught:
-            await store._db.write(deletion.delete_some, ANN, first, going, cascade=False)
+            await store._db.write(deletion.delete_some, ANN, first, going, now(), cascade=False)
         assert (caught.value.code, caught.value.details["dependents"]) == (Code.TASK_HAS_DEPENDENTS, [late])
     assert set(await left(store)) == {first, part, late}

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 from server.errors import Code, RemitError
-from storage import listing, tasks, walks
+from storage import listing, routes, tasks, walks
 from storage.connection import Connection
 from storage.database import migrate
 from storage.filters import Filter, Page, Position, Total
@@ -27,7 +27,7 @@ NESTING = Nesting(depth=5, count=10_000)
 ACTIVE = (0, 30, 90, 5_000, 20_000, 300_000, 5_000_000, 70_000_000)
 
 # Above how many tasks of the wanted time a list is walked by activity, and not looked through as a whole.
-SHORT_OR_NOT = pytest.mark.parametrize("short", [0, listing.SHORT], ids=["by activity", "by creation"])
+SHORT_OR_NOT = pytest.mark.parametrize("short", [0, routes.SHORT], ids=["by activity", "by creation"])
 
 
 def opened(path: Path) -> sqlite3.Connection:
@@ -113,7 +113,7 @@ def by_hand(db: sqlite3.Connection, wanted: Filter) -> list[str]:
 def test_filters_combine(
     db: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...], short: int
 ) -> None:
-    monkeypatch.setattr(listing, "SHORT", short)
+    monkeypatch.setattr(routes, "SHORT", short)
     population(db)
     wanted = Filter(**{name: FIELDS[name] for name in names})
     expected = by_hand(db, wanted)
@@ -130,7 +130,7 @@ def test_filters_combine(
 def test_offsets_and_positions_lead_to_the_same_rows(
     db: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...], short: int
 ) -> None:
-    monkeypatch.setattr(listing, "SHORT", short)
+    monkeypatch.setattr(routes, "SHORT", short)
     population(db)
     wanted = Filter(**{name: FIELDS[name] for name in names})
     by_offset: list[str] = []
@@ -219,7 +219,7 @@ def test_a_long_search_says_that_it_is_partial_and_goes_on(
 def test_what_comes_after_a_full_page_is_counted_too(
     db: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...], short: int
 ) -> None:
-    monkeypatch.setattr(listing, "SHORT", short)
+    monkeypatch.setattr(routes, "SHORT", short)
     population(db)
     wanted = Filter(**{name: FIELDS[name] for name in names})
     expected = len(by_hand(db, wanted))
@@ -296,7 +296,7 @@ def test_what_does_not_change_is_seen_exactly_once_in_a_walk(touched: list[int],
 def test_no_list_is_scanned_or_sorted(
     db: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...], short: int
 ) -> None:
-    monkeypatch.setattr(listing, "SHORT", short)
+    monkeypatch.setattr(routes, "SHORT", short)
     first = insert(db, 1)
     insert(db, 2, depends_on=[first], parent=first, nesting=NESTING)
     statements: list[str] = []

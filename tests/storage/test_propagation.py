@@ -131,3 +131,11 @@ async def test_a_later_failure_takes_nothing_from_those_whom_a_completion_frees(
     while await store.propagate():
         pass
     assert await statuses(store, waiting) == {Status.PENDING}
+
+
+async def test_what_has_ended_may_be_reported_again_while_it_waits_for_others_once_more(store: Store) -> None:
+    first, second = await record(store), await record(store)
+    await report(store, second, Status.COMPLETED)
+    await store.update(ANN, second, Update(columns={}, depends_on=[first]))
+    await report(store, second, Status.COMPLETED)
+    assert (await store.task(ANN, second)).status is Status.COMPLETED

@@ -136,6 +136,14 @@ async def test_a_follow_up_after_its_session_has_expired_gets_a_new_one(store: S
     assert (await store.open_turn(ANN, claim.task.id, new_turn(session="fresh"))).session == "fresh"
 
 
+async def test_a_session_that_no_task_is_in_any_more_is_gone(store: Store) -> None:
+    claim = await claimed(store, session_expires_at=1)
+    await store.finish_run(claim.run, RunEnd(Status.COMPLETED))
+    await store.open_turn(ANN, claim.task.id, new_turn(session="fresh"))
+    sessions = await store._db.read(lambda db: [row["id"] for row in db.execute("SELECT id FROM sessions")])
+    assert sessions == ["fresh"]
+
+
 async def test_times_follow_the_moves(store: Store) -> None:
     claim = await claimed(store)
     await store.finish_run(claim.run, RunEnd(Status.FAILED, "EXECUTION_ERROR", "it broke"))

@@ -50,12 +50,10 @@ async def connected(servers: Sequence[Remote | Local], turn: Turn) -> AsyncItera
 
 async def _tools(server: Remote | Local, turn: Turn, stack: AsyncExitStack) -> list[Tool]:
     try:
-        with anyio.fail_after(CONNECT_SECONDS):
-            transport = await _transport(server, turn, stack)
-            client = await stack.enter_async_context(Client(transport))
-            found = await _listed(client)
-    except TimeoutError:
-        raise _unreachable(server, f"it has not answered within {CONNECT_SECONDS} s") from None
+        transport = await _transport(server, turn, stack)
+        # Its own timeout: no scope of ours may end while what was entered within it goes on.
+        client = await stack.enter_async_context(Client(transport, read_timeout_seconds=CONNECT_SECONDS))
+        found = await _listed(client)
     except RemitError:
         raise
     except Exception as error:
@@ -104,7 +102,7 @@ async def _call(server: Remote | Local, client: Client, name: str, args: Mapping
     seconds = server.settings.timeout
     try:
         with anyio.fail_after(seconds):
-            result = await client.call_tool(name, dict(args))
+            result = await client.call_tool(name, dict(args), read_timeout_seconds=seconds)
     except TimeoutError:
         return Answer(f"the MCP server {server.name} has not answered within {seconds:g} s", failed=True)
     except Exception as error:
@@ -142,6 +140,8 @@ def _reason(error: BaseException) -> str:
     """What went wrong, without the address, which may hold a secret."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
+    if isinstance(error, TimeoutError):
+        return f"it has not answered within {CONNECT_SECONDS} s"
     if isinstance(error, MCPError):
         return f"it answered {error.error.code}: {error.error.message[:500]}"
     return type(error).__name__

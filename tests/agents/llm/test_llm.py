@@ -67,14 +67,14 @@ def holding(folder: Path, text: str) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file() and text.encode() in path.read_bytes()]
 
 
-@pytest.mark.parametrize("path", ["/etc/remit-was-here", "../outside", "/proc/self/mem"])
-async def test_a_file_outside_cannot_be_written(window: Opened, path: str) -> None:
-    with model(steps(Use("write_file", {"path": path, "content": "x"}), Say("no"))) as scripted:
+@pytest.mark.parametrize("path", ["/etc/remit-was-here", "../remit-was-here", "/proc/self/mem"])
+async def test_no_file_outside_is_written(window: Opened, state: Path, path: str) -> None:
+    with model(steps(Use("write_file", {"path": path, "content": "x"}), Say("done"))) as scripted:
         async with window(scripted) as host:
             task = await host.done("write", agentId="llm")
-    (call,) = task["output"]["toolCalls"]
-    assert call["status"] == "error"
-    assert not await anyio.Path("/etc/remit-was-here").exists()
+    assert task["status"] == "completed"
+    for folder in (Path("/etc"), state / "workspaces"):
+        assert not await anyio.Path(folder / "remit-was-here").exists()
 
 
 async def test_arguments_that_cannot_be_are_told_to_the_model_and_are_no_call(window: Opened) -> None:
