@@ -90,11 +90,15 @@ def called(call_id: str, **fields: Any) -> None:
     update("tool_call_update", toolCallId=call_id, **fields)
 
 
-def ask(call_id: str, number: Any = 0, session: str = SESSION, options: Any = OPTIONS, **fields: Any) -> None:
+def asking(call_id: str, number: Any = 0, session: str = SESSION, options: Any = OPTIONS, **fields: Any) -> bytes:
+    """A permission request, as it is written."""
+    params = {"sessionId": session, "toolCall": {"toolCallId": call_id, **fields}, "options": options}
+    return json.dumps({"id": number, "method": "session/request_permission", "params": params}).encode() + b"\n"
+
+
+def ask(call_id: str, number: Any = 0, **fields: Any) -> None:
     """Ask for permission, without waiting for the answer."""
-    tool_call = {"toolCallId": call_id, **fields}
-    params = {"sessionId": session, "toolCall": tool_call, "options": options}
-    send(id=number, method="session/request_permission", params=params)
+    write(asking(call_id, number, **fields))
 
 
 def chosen() -> str:
@@ -586,8 +590,7 @@ def asks_after_the_end() -> None:
 @behaviour
 def uses_an_id_twice() -> None:
     prompt = opened()
-    ask("1", 7, rawInput={"command": "one"})
-    ask("2", 7, rawInput={"command": "two"})
+    write(asking("1", 7, rawInput={"command": "one"}) + asking("2", 7, rawInput={"command": "two"}))
     say(chosen())
     done(prompt)
 
