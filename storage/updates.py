@@ -71,11 +71,14 @@ def _made(db: sqlite3.Connection, task: sqlite3.Row) -> int:
 
 
 def _refuse_second_claim(task: sqlite3.Row, wanted: Update) -> None:
-    """Of several that claim the same record, all but the first learn who that was; it may say so again."""
+    """Of several that claim the same record, all but the first learn who that was; it may say so again.
+
+    Who names nobody claims nothing, and where nobody is named may report again that it is at work.
+    """
     if not (wanted.status is Status.RUNNING and task["status"] == Status.RUNNING and task["agent"] == NOBODY):
         return
     holder = task["assigned_agent"]
-    if holder is None or wanted.columns.get("assigned_agent") != holder:
+    if wanted.columns.get("assigned_agent") != holder:
         raise RemitError(
             Code.CONFLICT,
             f"the task is being worked on{f' by {holder!r}' if holder else ''} already",

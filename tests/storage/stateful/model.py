@@ -178,7 +178,7 @@ class Tasks:
     def update(self, owner: str, task_id: str, wanted: Update, at: int) -> None:
         task = self.owned(owner, task_id)
         record, holder = task.asked.agent == NOBODY, task.columns["assigned_agent"]
-        holds = holder is not None and wanted.columns.get("assigned_agent") == holder
+        holds = wanted.columns.get("assigned_agent") == holder
         if record and wanted.status is task.status is Status.RUNNING and not holds:
             raise Refused(Code.CONFLICT)
         if record and wanted.max_calls is not None:
