@@ -12,6 +12,10 @@ FILE_BYTES = 1024**2
 FILES = 3  # server.log, and the two before it as .1 and .2
 
 
+# They log addresses and answers of others, which may hold a secret; our own errors say what matters of it.
+_SPEAKING_OUT = ("mcp.client", "httpx2", "httpcore2", "openai", "anthropic", "pydantic_ai")
+
+
 def configure(places: Places) -> None:
     """Send what our rooms log from INFO, and what libraries log from WARNING, to the log file of the state folder."""
     handler = _PrivateFile(places.log, maxBytes=FILE_BYTES, backupCount=FILES - 1, encoding="utf-8")
@@ -19,6 +23,8 @@ def configure(places: Places) -> None:
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     for room in ("server", "storage", "templates"):
         logging.getLogger(room).setLevel(logging.INFO)
+    for library in _SPEAKING_OUT:
+        logging.getLogger(library).setLevel(logging.CRITICAL + 1)
 
 
 class _PrivateFile(RotatingFileHandler):

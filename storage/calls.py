@@ -56,6 +56,8 @@ def begin(
             move_call(db, row, CallStatus.AWAITING_APPROVAL, at, requested_at=at, expires_at=expires_at)
             return _read(db, call_id)
         db.execute("UPDATE tasks SET calls_left = calls_left - 1 WHERE seq = ?", (run.seq,))
+        if task["status"] == Status.AWAITING_APPROVAL:  # while another call waits, this one is made
+            move(db, task, Status.RUNNING, at)
     return _read(db, call_id)
 
 

@@ -4,8 +4,9 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 
 from storage import rows
+from storage.calls import of_turn
 from storage.moves import at_work, count_output, held, log, move, move_call, owned, start
-from storage.records import Cancelled, Claim, Leftover, NewEvent, Principal, Run, RunEnd, Settled
+from storage.records import Call, Cancelled, Claim, Leftover, NewEvent, Principal, Run, RunEnd, Settled
 from storage.relations import family
 from storage.states import ENDED, LOST, CallStatus, Status
 from storage.turns import close_turn, said, secrets_of
@@ -44,19 +45,22 @@ def bind(db: sqlite3.Connection, run: Run, bound: bool) -> None:
     db.execute("UPDATE runs SET bound = ? WHERE task = ? AND fence = ?", (bound, run.seq, run.fence))
 
 
-def stay(db: sqlite3.Connection, run: Run, at: int) -> None:
-    """Have a run whose process must stay wait for a decision, unless there is still something it can go on with."""
+def stay(db: sqlite3.Connection, run: Run, at: int) -> tuple[bool, list[Call]]:
+    """Have a run whose process must stay wait for a decision, unless there is still something it can go on with.
+
+    Returns whether it waits, and the calls of its turn.
+    """
     task = held(db, run)
-    if task["status"] != Status.RUNNING or task["cancel_requested"]:
-        return
-    waits, goes_on = db.execute(
-        """SELECT total(status = 'awaiting_approval'),
-               total(status = 'executing' OR (status = 'pending' AND outcome IS NOT NULL))
-           FROM calls WHERE task = ? AND turn = ?""",
-        (run.seq, run.turn),
-    ).fetchone()
-    if waits and not goes_on:
+    calls = of_turn(db, run)
+    waits = any(call.status is CallStatus.AWAITING_APPROVAL for call in calls)
+    goes_on = any(
+        call.status is CallStatus.EXECUTING or (call.status is CallStatus.PENDING and call.outcome is not None)
+        for call in calls
+    )
+    waits = waits and not goes_on and not task["cancel_requested"]
+    if waits and task["status"] == Status.RUNNING:
         move(db, task, Status.AWAITING_APPROVAL, at)
+    return waits, calls
 
 
 def append_events(db: sqlite3.Connection, run: Run, events: list[NewEvent], at: int) -> int:
@@ -85,7 +89,7 @@ def suspend(db: sqlite3.Connection, run: Run, ran_us: int, at: int) -> Status:
 
 def pause(db: sqlite3.Connection, run: Run, ran_us: int, at: int) -> Status:
     """End a run whose budget of calls is used up; the task is queued at once if it has been raised meanwhile."""
-    task = held(db, run)
+    task = _back_at_work(db, run, at)
     _end(db, run, "paused", ran_us, at)
     if task["cancel_requested"]:
         return _cancelled(db, task, at)
@@ -96,7 +100,7 @@ def pause(db: sqlite3.Connection, run: Run, ran_us: int, at: int) -> Status:
 
 def block(db: sqlite3.Connection, run: Run, ran_us: int, at: int) -> Status:
     """End a run that cannot go on because the values of its secrets are gone."""
-    task = held(db, run)
+    task = _back_at_work(db, run, at)
     _end(db, run, "blocked", ran_us, at)
     if task["cancel_requested"]:
         return _cancelled(db, task, at)
@@ -106,7 +110,7 @@ def block(db: sqlite3.Connection, run: Run, ran_us: int, at: int) -> Status:
 
 def finish(db: sqlite3.Connection, run: Run, end: RunEnd, ran_us: int, at: int) -> Status:
     """End a run and with it the task's turn; a cancellation asked for meanwhile wins."""
-    task = held(db, run)
+    task = _back_at_work(db, run, at)
     _end(db, run, end.status, ran_us, at)
     if task["cancel_requested"]:
         return _cancelled(db, task, at)
@@ -186,6 +190,14 @@ def _cancel(db: sqlite3.Connection, task: sqlite3.Row, by: str, at: int) -> Stat
             move(db, task, Status.RUNNING, at)
         log(db, task["seq"], "status", {"status": Status.RUNNING, "cancelRequested": True}, at)
     return Status.RUNNING
+
+
+def _back_at_work(db: sqlite3.Connection, run: Run, at: int) -> sqlite3.Row:
+    """The task of a run that is about to end, as it stands while its agent works: it may have stayed for a decision."""
+    task = held(db, run)
+    if task["status"] == Status.AWAITING_APPROVAL:
+        move(db, task, Status.RUNNING, at)
+    return held(db, run)
 
 
 def _claim(db: sqlite3.Connection, run: Run) -> Claim:

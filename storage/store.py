@@ -212,13 +212,12 @@ class Store:
         """Let a call proceed if it may, else have it wait for approval; note one that was not `asked` for."""
         return await self._db.write(calls.begin, run, call_id, expires_at, now(), asked=asked)
 
-    async def known_calls(self, run: Run) -> list[Call]:
-        """The calls of the run's turn, in order."""
-        return await self._db.read(calls.of_turn, run)
+    async def stay(self, run: Run) -> tuple[bool, list[Call]]:
+        """Have a run whose process must stay wait for a decision; whether it waits, and the calls of its turn.
 
-    async def stay(self, run: Run) -> None:
-        """Have a run whose process must stay wait for a decision; it goes on by itself once that is there."""
-        await self._db.write(runs.stay, run, now())
+        It goes on by itself once the decision is there.
+        """
+        return await self._db.write(runs.stay, run, now())
 
     async def keep_output(self, run: Run, call_id: str, output: str, dropped: int) -> None:
         """Note what a call that is being cut off has written."""

@@ -96,6 +96,7 @@ def remember(db: sqlite3.Connection, run: Run, state: str, usage: Usage | None) 
     """Keep what the turn's agent will go on from, as JSON, and count what its model has used."""
     held(db, run)
     used = usage or Usage(0, 0, 0)
+    db.execute("UPDATE turns SET state = NULL WHERE task = ? AND number < ?", (run.seq, run.turn))
     db.execute(
         """UPDATE turns SET state = ?, requests = requests + ?, input_tokens = input_tokens + ?,
                output_tokens = output_tokens + ? WHERE task = ? AND number = ?""",

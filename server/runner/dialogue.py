@@ -26,5 +26,5 @@ class Dialogue(Protocol):
 
     @property
     def last_words(self) -> str:
-        """The end of what the command wrote to stderr, 4,000 characters at most, not masked."""
+        """The end of what the command wrote to stderr, whole lines, 4,000 characters at most, not masked."""
         ...

@@ -49,8 +49,9 @@ class Pipes:
     def close_stdin(self) -> None:
         """Let the command read the end of its input."""
         if self.stdin >= 0:
-            os.close(self.stdin)
-            self.stdin = -1
+            stdin, self.stdin = self.stdin, -1
+            anyio.notify_closing(stdin)  # whoever waits to write must not wait for what gets this number next
+            os.close(stdin)
 
 
 class Piped:
@@ -72,10 +73,11 @@ class Piped:
             if self._pipes.stdin < 0:
                 raise anyio.BrokenResourceError
             try:
-                rest = rest[os.write(self._pipes.stdin, rest) :]
-            except BlockingIOError:
+                with suppress(BlockingIOError):
+                    rest = rest[os.write(self._pipes.stdin, rest) :]
+                    continue
                 await anyio.wait_writable(self._pipes.stdin)
-            except BrokenPipeError:
+            except (BrokenPipeError, anyio.ClosedResourceError):
                 raise anyio.BrokenResourceError from None
 
     async def receive(self) -> bytes:
@@ -97,8 +99,9 @@ class Piped:
 
     @property
     def last_words(self) -> str:
-        """The end of what the command wrote to stderr, not masked."""
-        return self._words.decode(errors="replace")[-_LAST_WORDS:]
+        """The end of what the command wrote to stderr, not masked: whole lines, so that no secret is cut in two."""
+        words = self._words.decode(errors="replace")
+        return words if len(words) <= _LAST_WORDS else words[-_LAST_WORDS:].partition("\n")[2]
 
     async def attend(self) -> None:
         """Take what the command writes and see to its limits, until its end."""

@@ -69,6 +69,8 @@ class Execution:
         """A program to talk to."""
         home = None if program.home is None else await self._home(program.home)
         env = {**(self._variables.environment() if program.inherits else {}), **program.env}
+        if home is not None:
+            env["HOME"] = str(home)  # whatever the task's variables say: how it asks is settled there
         async with self._sandbox.talk(
             Command(argv=program.argv, env=env),
             limits.widened(self._policy(), self._claim.task.demands, program, home),

@@ -67,6 +67,12 @@ def check(settings: Settings, agent_id: str, sandbox: Sandbox, demands: Mapping[
     asked = demands or {}
     _lowered(_granted(settings, settings.agents.of(agent_id)), asked.get("limits", {}))
     require = asked.get("require", {})
+    if _may_reach_nothing(asked) and (remote := _remote_servers(settings, agent_id, asked)):
+        raise RemitError(
+            Code.VALIDATION_ERROR,
+            f"require.network: the MCP server {remote[0]} is reached over the network; leave one of them out",
+            field="require.network",
+        )
     missing = []
     if require.get("tier") == "namespaces" and sandbox.tier != "namespaces":
         missing.append("tier: namespaces")
@@ -93,6 +99,11 @@ def _more(network: Network, hosts: tuple[str, ...]) -> Network:
 
 def _may_reach_nothing(demands: Mapping[str, Any]) -> bool:
     return bool(demands.get("require", {}).get("network") == "none")
+
+
+def _remote_servers(settings: Settings, agent_id: str, asked: Mapping[str, Any]) -> list[str]:
+    names = (*settings.agents.of(agent_id).mcp_servers, *asked.get("mcpServers", ()))
+    return [name for name in names if name in settings.mcp_servers and settings.mcp_servers[name].url]
 
 
 def _granted(settings: Settings, agent: AgentSettings) -> LimitSettings:

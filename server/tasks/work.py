@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from secrets import token_hex
@@ -39,6 +39,9 @@ from storage.store import Store, now
 
 MAX_STATE = 8 * 1024**2
 """Characters of JSON that an agent may remember: a long conversation with a model."""
+
+MAX_DESCRIPTION = 200
+"""Characters of what a call does; cut once it is masked."""
 
 _PERMISSIONS = {
     CallStatus.EXECUTING: Permission.PROCEED,
@@ -178,8 +181,7 @@ class Work:
         """The same gate, for an agent whose process must stay: it returns once the call is decided."""
         call = await self._begin(key)
         if call.status is CallStatus.AWAITING_APPROVAL:
-            with self._place.left():
-                await self._decided(key)
+            await self._decided(key)
             call = await self._begin(key)
         return _permission(call)
 
@@ -249,11 +251,12 @@ class Work:
         """Until the call does not wait any more; meanwhile the task says what it waits for."""
         while True:
             with self._store.changes.expected(self._run.task_id) as change:
-                await self._store.stay(self._run)
-                self._know(await self._store.known_calls(self._run))
+                waits, calls = await self._store.stay(self._run)
+                self._know(calls)
                 if self._calls[key].status is not CallStatus.AWAITING_APPROVAL:
                     return
-                await change.wait()
+                with self._place.left() if waits else nullcontext():  # an agent that works beside it has its place
+                    await change.wait()
 
     def _know(self, calls: Sequence[Call]) -> None:
         self._calls = {call.key: call for call in calls}
@@ -276,7 +279,7 @@ class Work:
             args=args,
             digest=similarity.digest(args),
             similar=similarity.keys(proposal.tool_name, args),
-            description=self._variables.redactor.redact(proposal.description),
+            description=self._variables.redactor.redact(proposal.description)[:MAX_DESCRIPTION],
         )
 
 

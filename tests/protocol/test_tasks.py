@@ -277,7 +277,9 @@ async def test_a_task_that_takes_too_long_fails(host: Host) -> None:
 
 async def test_agents_say_what_they_need_and_what_holds_them(host: Host) -> None:
     answer = await host.call("list_agents")
-    assert [(agent["id"], agent["ready"]) for agent in answer["agents"]] == [("shell", True)]
+    ready = {agent["id"]: agent["ready"] for agent in answer["agents"]}
+    assert (list(ready), ready["shell"], ready["llm"]) == (["shell", "llm", "claude", "opencode"], True, False)
+    assert all(agent["needs"] for agent in answer["agents"] if not agent["ready"])
     assert answer["sandbox"] in ("namespaces", "landlock")
     assert answer["notHeld"]
 

@@ -58,6 +58,30 @@ async def test_it_runs_while_one_call_is_made_and_another_waits(store: Store) ->
     assert await status(store, claim) is Status.RUNNING
 
 
+async def test_it_runs_again_as_soon_as_it_makes_another_call(store: Store) -> None:
+    claim, _ = await staying(store)
+    *_, other = await store.announce_calls(claim.run, [new_call("other")])
+    await store.begin_call(claim.run, other.id, None, asked=False)
+    assert await status(store, claim) is Status.RUNNING
+    assert (await store.stay(claim.run))[0] is False
+    await store.end_call(claim.run, other.id, DONE)
+    assert (await store.stay(claim.run))[0] is True
+    assert await status(store, claim) is Status.AWAITING_APPROVAL
+
+
+async def test_it_can_be_paused_while_a_call_waits(store: Store) -> None:
+    claim, _ = await staying(store)
+    assert await store.pause_run(claim.run) is Status.PAUSED
+    assert (await store.cancel(ANN, claim.task.id)).status is Status.CANCELLED
+
+
+async def test_it_can_end_while_a_call_waits(store: Store) -> None:
+    claim, (call,) = await staying(store)
+    assert await store.finish_run(claim.run, RunEnd(Status.COMPLETED)) is Status.COMPLETED
+    (known,) = (await store.snapshot(ANN, claim.task.id)).calls
+    assert (known.id, known.status) == (call.id, CallStatus.CANCELLED)
+
+
 async def test_cancelling_it_waits_for_its_process(store: Store) -> None:
     claim, _ = await staying(store)
     cancelled = await store.cancel(ANN, claim.task.id)
@@ -69,7 +93,7 @@ async def test_a_call_taken_back_lets_it_go_on(store: Store) -> None:
     claim, (call,) = await staying(store)
     await store.end_call(claim.run, call.id, CallResult(CallStatus.ERROR, "the turn was over"))
     assert await status(store, claim) is Status.RUNNING
-    (known,) = await store.known_calls(claim.run)
+    (known,) = (await store.snapshot(ANN, claim.task.id)).calls
     assert (known.status, known.reason) == (CallStatus.CANCELLED, "the agent took it back")
 
 

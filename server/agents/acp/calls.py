@@ -74,6 +74,9 @@ class ToolCall:
         self.questions = 0
         """How many of the agent's questions about it are open."""
 
+        self.is_timed = False
+        """Whether it is known to be under way, and waited for whether it is asked for after all."""
+
         self.informed = anyio.Event()
         """The agent has told its arguments."""
 
@@ -108,7 +111,7 @@ class ToolCall:
     @property
     def title(self) -> str:
         """What it does, in a line."""
-        return " ".join(self._title.split())[:200] or self.tool_name
+        return " ".join(self._title.split()) or self.tool_name
 
     @property
     def output(self) -> str:

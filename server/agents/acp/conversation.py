@@ -177,7 +177,8 @@ class Conversation:
     async def _told(self, update: ToolCallUpdate, *, is_new: bool) -> None:
         self._speech.pause()
         call = await self._known_calls.take(update, is_new=is_new)
-        if call and update.status == "in_progress" and not call.acts:
+        if call and update.status == "in_progress" and not call.acts and not call.is_timed:
+            call.is_timed = True
             self._beside(self._unasked, call)
 
     async def _unasked(self, call: ToolCall) -> None:

@@ -66,7 +66,7 @@ class LlmAgent:
 
         await turn.unlock()
         async with connected(resolve(turn.mcp_servers, self._servers, turn.fill_in), turn) as theirs:
-            tools = {tool.name: tool for tool in (*HANDS, *theirs)}
+            tools = by_name((*HANDS, *theirs))
             conversation = await Conversation.of(turn, self._settings)
             while True:
                 if calls := conversation.open_calls:
@@ -85,6 +85,18 @@ class LlmAgent:
         except ImportError:
             raise RemitError(Code.AGENT_UNAVAILABLE, f"the agent llm cannot work: {_INSTALL}") from None
         return Mind.of(self._settings, await self._key())
+
+
+def by_name(tools: Sequence[Tool]) -> dict[str, Tool]:
+    """The tools by their names. Raises RemitError (AGENT_UNAVAILABLE) where two have one: the model would mean either."""
+    known: dict[str, Tool] = {}
+    for tool in tools:
+        if known.setdefault(tool.name, tool) is not tool:
+            raise RemitError(
+                Code.AGENT_UNAVAILABLE,
+                f"two tools are called {tool.name}; deny one of them in the settings of its MCP server, or rename that",
+            )
+    return known
 
 
 async def _made(

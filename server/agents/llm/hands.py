@@ -87,7 +87,7 @@ async def _quietly(turn: Turn, script: tuple[str, ...], given: bytes = b"") -> A
             said += chunk
         ended = await dialogue.ended()
         failure = ended.limit or dialogue.last_words.strip()
-    if ended.status or ended.limit:
+    if ended.status or ended.limit or (failure and not said):  # of a pipeline, the status is its last part's
         return Answer(failure or f"exit status {ended.status}", failed=True)
     return Answer(said.decode(errors="replace"))
 
@@ -136,7 +136,7 @@ HANDS = (
         "Run a command with sh in the task's folder. Commands share nothing but that folder; output is bounded.",
         Shell,
         _shell,
-        lambda args: f"Run: {args['command'].splitlines()[0][:100]}",
+        lambda args: f"Run: {' '.join(args['command'].split())}",
     ),
     _tool("read_file", "Read a text file.", ReadFile, _read_file, lambda args: f"Read {args['path']}"),
     _tool(

@@ -1,7 +1,7 @@
 """The way to an MCP server that is a program in the sandbox: a line of JSON for each message."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import anyio
 import mcp_types as types
@@ -39,7 +39,7 @@ async def transport(turn: Turn, server: Local) -> AsyncIterator[TransportStreams
 
 async def _receive(dialogue: Dialogue, arriving: MemoryObjectSendStream[SessionMessage | Exception]) -> None:
     """Pass on each line as a message, until the program ends or sends one that is too long."""
-    with arriving:
+    with arriving, suppress(anyio.BrokenResourceError):  # whoever listened has left
         buffer = b""
         while len(buffer) <= MAX_LINE and (chunk := await dialogue.receive()):
             *lines, buffer = (buffer + chunk).split(b"\n")

@@ -1,6 +1,7 @@
 """The tools of MCP servers, as a model is offered them."""
 
 import json
+import logging
 import re
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -21,6 +22,8 @@ from server.agents.mcp.servers import Local, Remote
 from server.agents.tool import Tool
 from server.errors import Code, RemitError
 
+_log = logging.getLogger(__name__)
+
 CONNECT_SECONDS = 30
 """How long a server may take to answer at all."""
 
@@ -38,12 +41,14 @@ async def connected(servers: Sequence[Remote | Local], turn: Turn) -> AsyncItera
     Raises RemitError (AGENT_UNAVAILABLE) that names the server which cannot be reached.
     """
     error: Exception | None = None
-    async with AsyncExitStack() as stack:
-        tools = [tool for server in servers for tool in await _tools(server, turn, stack)]
-        try:
-            yield tools
-        except Exception as raised:  # carried out, since the clients' task groups would wrap it
-            error = raised
+    try:
+        async with AsyncExitStack() as stack:
+            try:
+                yield [tool for server in servers for tool in await _tools(server, turn, stack)]
+            except Exception as raised:  # carried out, since the clients' task groups would wrap it
+                error = raised
+    except Exception as closing:  # what came of the turn stands, however its servers take their leave
+        _log.info("an MCP server was not closed well: %s", type(closing).__name__)
     if error:
         raise error
 
@@ -65,7 +70,7 @@ async def _transport(server: Remote | Local, turn: Turn, stack: AsyncExitStack) 
     if isinstance(server, Local):
         return local.transport(turn, server)
     http = await stack.enter_async_context(create_mcp_http_client(headers=dict(server.headers)))
-    return streamable_http_client(server.url, http_client=http)
+    return streamable_http_client(server.url, http_client=http, terminate_on_close=False)
 
 
 async def _listed(client: Client) -> list[types.Tool]:
@@ -75,7 +80,7 @@ async def _listed(client: Client) -> list[types.Tool]:
         page = await client.list_tools(cursor=cursor)
         found += page.tools
         cursor = page.next_cursor
-        if cursor is None:
+        if cursor is None or not page.tools:  # pages without tools could go on for ever
             break
     return found[:MAX_TOOLS]
 

@@ -69,6 +69,15 @@ def holding(folder: Path, text: str) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file() and text.encode() in path.read_bytes()]
 
 
+@pytest.mark.parametrize("tool", ["read_file", "list_files"])
+async def test_what_is_not_there_is_an_error_and_not_an_empty_answer(window: Opened, tool: str) -> None:
+    with model(steps(Use(tool, {"path": "nowhere"}), Say("I see"))) as scripted:
+        async with window(scripted) as host:
+            task = await host.done("look", agentId="llm")
+    (call,) = task["output"]["toolCalls"]
+    assert (call["status"], "No such file" in call["output"]) == ("error", True)
+
+
 @pytest.mark.parametrize("path", ["/etc/remit-was-here", "../remit-was-here", "/proc/self/mem"])
 async def test_no_file_outside_is_written(window: Opened, state: Path, path: str) -> None:
     with model(steps(Use("write_file", {"path": path, "content": "x"}), Say("done"))) as scripted:

@@ -1,11 +1,17 @@
 """MCP servers that the llm agent uses: what they are shown, and what decides about their calls."""
 
 import json
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from server.agents.interface import Answer, Turn
+from server.agents.llm.agent import by_name
+from server.agents.tool import Tool
+from server.errors import RemitError
 from tests.agents.llm.conftest import Opened
 from tests.downstream import local
 from tests.downstream.server import downstream
@@ -100,6 +106,33 @@ async def test_one_that_cannot_be_reached_is_named(window: Opened) -> None:
             task = await host.done("echo", agentId="llm", mcpServers=["notes"])
     assert (task["status"], task["errorCode"]) == ("failed", "AGENT_UNAVAILABLE")
     assert "notes" in task["error"]
+
+
+async def test_one_that_cannot_be_reached_is_named_beside_one_that_can(window: Opened) -> None:
+    with downstream() as notes, model(relay("echo", text="hello")) as scripted:
+        servers = {"notes": {"url": notes.url}, "gone": {"url": "http://127.0.0.1:9/mcp"}}
+        async with window(scripted, REMIT_MCP_SERVERS=json.dumps(servers)) as host:
+            task = await host.done("echo", agentId="llm", mcpServers=["notes", "gone"])
+    assert (task["status"], task["errorCode"]) == ("failed", "AGENT_UNAVAILABLE")
+    assert "gone" in task["error"]
+
+
+async def test_a_remote_one_and_no_network_do_not_go_together(window: Opened) -> None:
+    with downstream() as notes, model(steps()) as scripted:
+        async with window(scripted, **setting(url=notes.url)) as host:
+            asked = {"mcpServers": ["notes"], "require": {"network": "none"}}
+            error = await host.fail("create_task", message="echo", agentId="llm", **asked)
+    assert (error["code"], error["field"]) == ("VALIDATION_ERROR", "require.network")
+
+
+async def _nothing(_turn: Turn, _key: str, _args: Mapping[str, Any]) -> Answer:
+    return Answer("")
+
+
+def test_two_tools_of_one_name_are_refused() -> None:
+    tool = Tool(name="notes_echo", description="", schema={}, execute=_nothing)
+    with pytest.raises(RemitError, match="notes_echo"):
+        by_name([tool, replace(tool, description="another")])
 
 
 async def test_one_that_the_settings_do_not_have_is_refused(window: Opened) -> None:
