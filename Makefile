@@ -3,14 +3,18 @@
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
+AGENTS := tests/npm/node_modules/.installed
 
-.PHONY: demo test bench check format compatibility clean
+.PHONY: demo test agents bench check format compatibility clean
 
 demo: .venv/installed
 	@$(BIN)/remit demo
 
-test: .venv/installed
+# Without npm, the tests of real agents say that they are skipped; REAL_AGENTS=required makes them fail instead.
+test: .venv/installed $(if $(shell command -v npm),agents)
 	$(BIN)/python -m pytest
+
+agents: $(AGENTS)
 
 bench: .venv/installed
 	$(BIN)/python -m benchmarks
@@ -35,5 +39,10 @@ compatibility: .venv/installed
 	@$(BIN)/python -m pip install --quiet --editable . --group dev
 	@touch $@
 
+# 760 MB, from npm, into a folder that is ignored; nothing of it is run while it is installed.
+$(AGENTS): tests/npm/package-lock.json tests/npm/.npmrc
+	cd tests/npm && npm ci --no-progress
+	@touch $@
+
 clean:
-	rm -rf .venv
+	rm -rf .venv tests/npm/node_modules

@@ -12,7 +12,18 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from benchmarks import calls, commands, memory, redaction, restart, tiers, windows
+from benchmarks import (
+    calls,
+    commands,
+    consequences,
+    growth,
+    memory,
+    neighbours,
+    redaction,
+    restart,
+    tiers,
+    windows,
+)
 from benchmarks.effort import DEFAULT, FULL, QUICK, Effort
 from benchmarks.measure import HEADING, NotMeasured, Row, line
 
@@ -21,9 +32,12 @@ GROUPS: dict[str, Callable[[Effort], Iterator[Row]]] = {
     "calls": calls.rows,
     "commands": commands.rows,
     "tiers": tiers.rows,
+    "neighbours": neighbours.rows,
     "memory": memory.rows,
     "redaction": redaction.rows,
     "restart": restart.rows,
+    "growth": growth.rows,
+    "consequences": consequences.rows,
 }
 
 

@@ -40,7 +40,9 @@ class Home:
         command = Path(sys.executable).with_name("remit")
         private = {"REMIT_HOME": str(self.path), "XDG_CONFIG_HOME": str(self.path)}
         # Should this process be killed, the server it leaves behind must not stay long.
-        return Window([str(command)], _environment() | private | {"REMIT_IDLE_EXIT": "30"}, era)
+        # What lies in a population is old: nothing of it is to be removed while it is looked at.
+        kept = {f"REMIT_RETENTION__{name}": "forever" for name in ("TASKS", "EVENTS", "WORKSPACES")}
+        return Window([str(command)], _environment() | private | kept | {"REMIT_IDLE_EXIT": "30"}, era)
 
     def server_pid(self) -> int | None:
         """The process that owns the folder, as its lock says."""

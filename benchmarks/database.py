@@ -4,16 +4,16 @@ import os
 import pwd
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from secrets import token_urlsafe
 from uuid import uuid4
 
+from server.tasks import identity
 from storage import tasks
 from storage.connection import Connection
 from storage.database import migrate
-from storage.records import NewTask, Principal, SecretSource
+from storage.records import Nesting, NewTask, Principal, SecretSource
 
 LOCAL = Principal("local", pwd.getpwuid(os.geteuid()).pw_name)
 _DAY = 24 * 3600
@@ -38,12 +38,31 @@ def commit_task(db: sqlite3.Connection, message: str) -> None:
     db.execute("COMMIT")
 
 
-def insert_task(db: sqlite3.Connection, message: str, secrets: Mapping[str, SecretSource] | None = None) -> str:
+def insert_task(
+    db: sqlite3.Connection,
+    message: str,
+    secrets: Mapping[str, SecretSource] | None = None,
+    *,
+    agent: str = "shell",
+    depends_on: Sequence[str] = (),
+) -> str:
     """A task that was just created and waits for each of its calls to be approved; its id."""
     at = now()
-    new = NewTask(
+    return tasks.create(db, LOCAL, new_task(message, at, agent=agent, secrets=secrets, depends_on=depends_on), at).id
+
+
+def new_task(
+    message: str,
+    at: int,
+    *,
+    agent: str = "shell",
+    secrets: Mapping[str, SecretSource] | None = None,
+    depends_on: Sequence[str] = (),
+) -> NewTask:
+    """What is to be stored of a task that is created at this time."""
+    return NewTask(
         id=str(uuid4()),
-        agent="shell",
+        agent=agent,
         message=message,
         title=None,
         system_prompt=None,
@@ -57,11 +76,12 @@ def insert_task(db: sqlite3.Connection, message: str, secrets: Mapping[str, Secr
         timeout_seconds=3600,
         idempotency_key=None,
         request_digest="0" * 64,
-        conversation=token_urlsafe(16),
-        session=token_urlsafe(16),
+        conversation=identity.token(at),
+        session=identity.token(at),
         session_expires_at=at + _DAY * 1_000_000,
+        nesting=Nesting(depth=0, count=0),
+        depends_on=depends_on,
     )
-    return tasks.create(db, LOCAL, new, at).id
 
 
 def now() -> int:

@@ -93,7 +93,7 @@ def p95(series: Sequence[float]) -> float:
     return sorted(series)[math.ceil(0.95 * len(series)) - 1]
 
 
-_LAYOUT = "{:<43} {:>4} {:>6} {:>6} {:>4}  {:<27} {:>6} {:>6} {:>6} {:>8}  {:<12} {}"
+_LAYOUT = "{:<64} {:>4} {:>6} {:>6} {:>4}  {:<27} {:>6} {:>6} {:>6} {:>8}  {:<12} {}"
 
 HEADING = _LAYOUT.format("what", "unit", "remit", "p95", "n", "against", "p50", "p95", "ratio", "diff", "target", "met")
 

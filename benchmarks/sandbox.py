@@ -12,6 +12,7 @@ from server.runner.bubblewrap import find_namespaces
 from server.runner.interpreter import find_interpreter
 from server.runner.plan import Confinement
 from server.runner.policy import Command, SandboxPolicy
+from server.runner.scratch import Scratch
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ class BareSandbox:
 async def bare_sandbox(workspace: Path) -> BareSandbox:
     """The sandbox of a task that works in `workspace`. Raises RemitError where bubblewrap is missing."""
     policy = SandboxPolicy(workspace=workspace)
-    tier = await find_namespaces(await find_interpreter())
+    tier = await find_namespaces(await find_interpreter(), Scratch())
     async with tier.confined(policy) as confinement:
         argv = tier.argv(policy, confinement)
         program = argv.index("--") + 1

@@ -5,6 +5,7 @@ import os
 import pwd
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -13,16 +14,20 @@ from anyio import to_thread
 from mcp.server.stdio import stdio_server
 
 import remit
-from server import daemon, logs
+from server import daemon, logs, sources
+from server.agents.acp.profiles import acp_agents
 from server.agents.interface import Agent
+from server.agents.llm.agent import LlmAgent
 from server.agents.shell import ShellAgent
 from server.config import Settings, load
 from server.daemon import Connection, Load, Ownership
 from server.errors import Code, RemitError
 from server.places import DATABASE, Places, find_places, settings_digest
 from server.protocol.face import Face
+from server.runner.delegation import end_leftover_groups
 from server.runner.network.hosts import HostRule
 from server.runner.process import ProcessMark, end_leftover
+from server.runner.scratch import Scratch
 from server.runner.workspace import Workspaces
 from server.tasks.callers import Caller
 from server.tasks.expiry import serve_expiry
@@ -99,9 +104,12 @@ async def build(state: Path, settings: Settings, notices: list[str]) -> AsyncIte
     """The whole server but its socket, at work; everything it runs has ended when the block is left."""
     async with open_store(state / DATABASE) as store:
         workspaces = Workspaces(state / "workspaces")
+        scratch = Scratch(state / "scratch")
+        await _end_leftovers(store, state / "scratch")
+        await to_thread.run_sync(scratch.sweep)
         await _settle(store, workspaces)
         secrets = Secrets(settings.secrets)
-        shelter = Shelter(settings.sandbox)
+        shelter = Shelter(settings.sandbox, scratch)
         agents = _agents(settings)
         owner = str(uuid4())
         scheduler = Scheduler(store, agents, secrets, shelter.sandbox, workspaces, settings, owner)
@@ -127,15 +135,18 @@ def caller(person: bool, folder: Path | None) -> Caller:
 
 
 def _agents(settings: Settings) -> dict[str, Agent]:
-    agents: dict[str, Agent] = {agent.id: agent for agent in (ShellAgent(),)}
-    if unknown := sorted(set(settings.agents) - set(agents)):
-        raise RemitError(
-            Code.VALIDATION_ERROR, f"settings: agents.{unknown[0]}: there is no such agent (known: {', '.join(agents)})"
-        )
-    for agent in settings.agents.values():
+    for agent in settings.agents.all.values():
         for host in () if isinstance(agent.network, str) else agent.network:
             HostRule.parse(host)
-    return agents
+    llm = LlmAgent(settings.agents.llm, settings.mcp_servers, partial(_model_key, settings))
+    programs = acp_agents(settings, remit.VERSION)
+    agents: list[Agent] = [ShellAgent(), llm, *programs]
+    return {agent.id: agent for agent in agents}
+
+
+async def _model_key(settings: Settings) -> str | None:
+    source = settings.agents.llm.api_key
+    return None if source is None else await sources.read("agents.llm.api_key", source)
 
 
 async def _end(process: ProcessMark) -> None:
@@ -148,11 +159,16 @@ async def _end(process: ProcessMark) -> None:
         raise RemitError(Code.INTERRUPTED, message) from None
 
 
-async def _settle(store: Store, workspaces: Workspaces) -> None:
-    """End what a dead server left running, and only then decide what becomes of its tasks."""
+async def _end_leftovers(store: Store, owner: Path) -> None:
+    """End what a dead server left running: known by its mark, or by the control group it is in."""
     for leftover in await store.leftovers():
-        if leftover.process:
-            await _end(ProcessMark(**leftover.process))
+        for process in leftover.processes:
+            await _end(ProcessMark(**process))
+    await to_thread.run_sync(end_leftover_groups, owner)
+
+
+async def _settle(store: Store, workspaces: Workspaces) -> None:
+    """Decide what becomes of the tasks of a dead server, of which nothing runs any more."""
     settled = await store.settle()
     known = await store.having_workspaces(await to_thread.run_sync(workspaces.names))
     swept = await to_thread.run_sync(workspaces.sweep, known)

@@ -1,6 +1,7 @@
 """The operator's settings: a TOML file, with `REMIT_*` variables over it."""
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -46,6 +47,7 @@ class LimitSettings(BaseModel):
     file_size: ByteSize = Field(ByteSize(2 * GIB), ge=MIB, description="each file it writes")
     tmp_size: ByteSize = Field(ByteSize(512 * MIB), ge=MIB, description="each of /tmp, HOME and /dev/shm")
     workspace_size: ByteSize = Field(ByteSize(10 * GIB), ge=MIB, description="all of the task's workspace")
+    free_space: ByteSize = Field(ByteSize(256 * MIB), ge=0, description="left on the workspace's disk, by anyone")
     cpu_seconds: int = Field(3600, ge=1, description="processor time of the whole tree")
 
 
@@ -56,6 +58,10 @@ class SubtaskSettings(BaseModel):
 
     depth: int = Field(3, ge=0, le=20, description="levels beneath the first task")
     count: int = Field(1000, ge=0, le=100_000, description="tasks beneath the first task, on all levels together")
+
+
+SecretName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+McpName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,31}$")]
 
 
 class RetentionSettings(BaseModel):
@@ -81,9 +87,94 @@ class AgentSettings(BaseModel):
     )
     readable: tuple[Path, ...] = Field((), description="further files and folders its commands may read")
     limits: LimitSettings | None = Field(None, description="its own limits, in place of those for all")
+    secrets: tuple[SecretName, ...] = Field((), description="the secrets by name that each of its tasks has")
+    mcp_servers: tuple[McpName, ...] = Field((), description="the MCP servers that each of its tasks has at hand")
 
 
-SecretName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+class LlmSettings(AgentSettings):
+    """The built-in agent with a model."""
+
+    model: str | None = Field(
+        None, description='"PROVIDER:NAME" as pydantic-ai knows them, like "openai:gpt-5"', pattern=r"^[a-z0-9_-]+:.+$"
+    )
+    base_url: str | None = Field(None, description="where the provider's API is, if not at its usual place")
+    api_key: SecretSource | None = Field(None, description="the model's key; it stays in the server")
+    max_requests: int = Field(50, ge=1, le=10_000, description="requests to the model in one turn")
+    max_tokens: int | None = Field(None, ge=1, description="tokens of a turn, those of its requests included")
+
+
+class AcpSettings(AgentSettings):
+    """A program that speaks the Agent Client Protocol."""
+
+    command: tuple[str, ...] | None = Field(None, description="the program and its arguments", min_length=1)
+    env: dict[SecretName, str] = Field(
+        default_factory=dict, description="variables, in which <<mcp.KEY>> stands for the task's KEY"
+    )
+    resume: bool | None = Field(None, description="whether it can load a session again, if it says it can")
+
+
+class AgentTable(BaseModel):
+    """The agents by name: the built-in ones, the shipped profiles, and programs of the operator's own."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    __pydantic_extra__: dict[str, AcpSettings]
+
+    shell: AgentSettings = Field(default_factory=AgentSettings, description="runs commands, no model")
+    llm: LlmSettings = Field(default_factory=LlmSettings, description="a model")
+    claude: AcpSettings = Field(default_factory=AcpSettings, description="Claude Code")
+    opencode: AcpSettings = Field(default_factory=AcpSettings, description="OpenCode")
+
+    @property
+    def custom(self) -> dict[str, AcpSettings]:
+        """The operator's own programs by name."""
+        return dict(self.__pydantic_extra__)
+
+    @property
+    def all(self) -> dict[str, AgentSettings]:
+        """The settings of every agent by name."""
+        return {**{name: getattr(self, name) for name in type(self).model_fields}, **self.custom}
+
+    def of(self, agent_id: str) -> AgentSettings:
+        """The settings of one agent; the defaults for one that is not there any more."""
+        return self.all.get(agent_id) or AgentSettings()
+
+    @model_validator(mode="after")
+    def _custom_ones_are_programs(self) -> Self:
+        for name, agent in self.custom.items():
+            if not re.fullmatch(r"[a-z][a-z0-9_-]{0,31}", name) or name == "none":
+                raise ValueError(f"{name!r} is no name for an agent: lower-case letters, digits, - and _, not 'none'")
+            if agent.command is None:
+                known = ", ".join(type(self).model_fields)
+                raise ValueError(f"{name}: give its command, or name one that is known ({known})")
+        return self
+
+
+class McpServerSettings(BaseModel):
+    """An MCP server that agents may use: remote by `url`, or local by `command`, which runs in the sandbox.
+
+    `<<mcp.KEY>>` in url, headers, args and env stands for the task's KEY.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    url: str | None = Field(None, description="of a remote one, spoken to over streamable HTTP")
+    headers: dict[str, str] = Field(default_factory=dict, description="for the remote one")
+    command: str | None = Field(None, description="the program of a local one")
+    args: tuple[str, ...] = Field((), description="its arguments")
+    env: dict[SecretName, str] = Field(default_factory=dict, description="its variables")
+    network: Literal["none"] | tuple[str, ...] = Field("none", description="the hosts a local one may reach")
+    allow: tuple[str, ...] | None = Field(None, description="the only tools of it to be used, by name")
+    deny: tuple[str, ...] = Field((), description="tools of it not to be used, by name")
+    timeout: float = Field(60, gt=0, le=3600, description="seconds that one call of it may take")
+
+    @model_validator(mode="after")
+    def _exactly_one_place(self) -> Self:
+        if (self.url is None) == (self.command is None):
+            raise ValueError("give exactly one of url and command")
+        local, remote = bool(self.args or self.env or self.network != "none"), bool(self.headers)
+        if (self.url and local) or (self.command and remote):
+            raise ValueError("headers go with url; args, env and network go with command")
+        return self
 
 
 class Settings(BaseSettings):
@@ -110,7 +201,10 @@ class Settings(BaseSettings):
     limits: LimitSettings = Field(default_factory=LimitSettings, description="what each command may use")
     subtasks: SubtaskSettings = Field(default_factory=SubtaskSettings, description="how far tasks may be handed on")
     retention: RetentionSettings = Field(default_factory=RetentionSettings, description="how long ended tasks are kept")
-    agents: dict[str, AgentSettings] = Field(default_factory=dict, description="per agent")
+    agents: AgentTable = Field(default_factory=AgentTable, description="per agent")
+    mcp_servers: dict[McpName, McpServerSettings] = Field(
+        default_factory=dict, description="MCP servers that agents may use, by name"
+    )
     secrets: dict[SecretName, SecretSource] = Field(default_factory=dict, description="secrets by name")
 
     @classmethod

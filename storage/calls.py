@@ -6,11 +6,13 @@ from collections.abc import Sequence
 
 from server.errors import Code, RemitError
 from storage import rows
-from storage.moves import count_output, held, log, move, move_call, owned
+from storage.moves import at_work, count_output, held, log, move, move_call, owned
 from storage.records import Call, CallResult, Decided, Decision, Grant, NewCall, Principal, Run
 from storage.states import LOST, CallStatus, Status
 
 EXPIRED = "expired"
+UNASKED = "the agent did not ask"
+TAKEN_BACK = "the agent took it back"
 
 
 def announce(db: sqlite3.Connection, run: Run, new: Sequence[NewCall], at: int) -> list[Call]:
@@ -27,31 +29,47 @@ def announce(db: sqlite3.Connection, run: Run, new: Sequence[NewCall], at: int) 
             known[call.key] = db.execute("SELECT * FROM calls WHERE id = ?", (call.id,)).fetchone()
         elif earlier["digest"] != call.digest:
             raise RemitError(Code.CONFLICT, f"the call {earlier['id']} was announced with other arguments")
+    return of_turn(db, run)
+
+
+def of_turn(db: sqlite3.Connection, run: Run) -> list[Call]:
+    """The calls of the run's turn, in order."""
     return [rows.call(row) for row in _of_turn(db, run)]
 
 
-def begin(db: sqlite3.Connection, run: Run, call_id: str, expires_at: int | None, at: int) -> Call:
+def begin(
+    db: sqlite3.Connection, run: Run, call_id: str, expires_at: int | None, at: int, *, asked: bool = True
+) -> Call:
     """Let a call proceed if it may, else have it wait for approval: the one gate every call passes.
 
-    It stays `pending` where the task's budget of calls is used up.
+    It stays `pending` where the task's budget of calls is used up. One that an agent program makes without having
+    `asked` is noted, not decided.
     """
     task = held(db, run)
     row = _find(db, run.seq, call_id)
     if row["status"] == CallStatus.PENDING and task["calls_left"] != 0:
-        if _may_proceed(db, task, row, at):
+        if not asked:
+            move_call(db, row, CallStatus.EXECUTING, at, reason=UNASKED)
+        elif _may_proceed(db, task, row, at):
             move_call(db, row, CallStatus.EXECUTING, at)
-            db.execute("UPDATE tasks SET calls_left = calls_left - 1 WHERE seq = ?", (run.seq,))
         else:
             move_call(db, row, CallStatus.AWAITING_APPROVAL, at, requested_at=at, expires_at=expires_at)
+            return _read(db, call_id)
+        db.execute("UPDATE tasks SET calls_left = calls_left - 1 WHERE seq = ?", (run.seq,))
     return _read(db, call_id)
 
 
 def end(db: sqlite3.Connection, run: Run, call_id: str, result: CallResult, at: int) -> None:
-    """Note how an executed call ended."""
-    held(db, run)
+    """Note how an executed call ended; one that was never executed has been taken back by its agent."""
+    task = held(db, run)
+    call = _find(db, run.seq, call_id)
+    if call["status"] in (CallStatus.PENDING, CallStatus.AWAITING_APPROVAL):
+        move_call(db, call, CallStatus.CANCELLED, at, output=result.output, reason=TAKEN_BACK)
+        _resume(db, task, False, True, at)
+        return
     move_call(
         db,
-        _find(db, run.seq, call_id),
+        call,
         result.status,
         at,
         output=result.output,
@@ -238,8 +256,11 @@ def _decide(db: sqlite3.Connection, task: sqlite3.Row, call: sqlite3.Row, decisi
 
 
 def _resume(db: sqlite3.Connection, task: sqlite3.Row, approved: bool, secrets_at_hand: bool, at: int) -> Status:
-    """Queue the task once no call of it waits any more; a running one goes on by itself."""
+    """Queue the task once no call of it waits any more; one whose run is under way goes on by itself."""
     status = Status(task["status"])
+    if status is Status.AWAITING_APPROVAL and at_work(db, task):
+        move(db, task, Status.RUNNING, at)
+        return Status.RUNNING
     waits = db.execute("SELECT 1 FROM calls WHERE task = ? AND status = 'awaiting_approval'", (task["seq"],)).fetchone()
     if status is not Status.AWAITING_APPROVAL or waits:
         return status

@@ -3,10 +3,11 @@
 import sqlite3
 
 from server.errors import Code, RemitError
-from storage.records import Message, NewTask, NewTurn, Principal, Task
+from storage import rows
+from storage.records import Message, NewTask, NewTurn, Principal, Run, Task
 
 MOST_TURNS = 500
-"""Turns of a conversation that are read back, the latest ones."""
+"""Turns of a conversation that are read back, the latest ones, and as many of the task that is looked at."""
 
 
 def join(db: sqlite3.Connection, principal: Principal, new: NewTask, at: int) -> None:
@@ -42,13 +43,28 @@ def session_of(db: sqlite3.Connection, task: sqlite3.Row, new: NewTurn, at: int)
     return new.session
 
 
+def before(db: sqlite3.Connection, run: Run) -> list[Message]:
+    """The messages of the conversation before the run's turn, oldest first."""
+    task = db.execute(f"SELECT {rows.TASK_COLUMNS} FROM {rows.TASKS} WHERE t.seq = ?", (run.seq,)).fetchone()
+    messages = messages_of(db, rows.task(task))
+    return [message for message in messages if (message.task_id, message.turn) != (run.task_id, run.turn)]
+
+
 def messages_of(db: sqlite3.Connection, task: Task) -> list[Message]:
-    """The messages of the task's conversation, oldest first: its own, and those of tasks that show in the history."""
+    """The messages of the latest turns of the task's conversation, and of its own, oldest first.
+
+    Of the others' turns there are those of tasks that show in the history.
+    """
     found = db.execute(
-        """SELECT t.id, r.number, r.message, r.content, r.created_at, r.ended_at
-           FROM tasks t INDEXED BY tasks_conversation JOIN turns r ON r.task = t.seq
-           WHERE t.conversation = ? AND (t.show_in_history OR t.seq = ?)
-           ORDER BY t.seq DESC, r.number DESC LIMIT ?""",
+        """WITH latest AS (SELECT r.task, r.number FROM tasks t INDEXED BY tasks_conversation
+                   CROSS JOIN turns r INDEXED BY turns_by_time ON r.task = t.seq
+                   WHERE t.conversation = ?1 AND t.show_in_history
+                   ORDER BY r.created_at DESC, r.task DESC, r.number DESC LIMIT ?3),
+               own AS (SELECT task, number FROM turns WHERE task = ?2 ORDER BY number DESC LIMIT ?3)
+           SELECT t.id, r.number, r.message, r.content, r.created_at, r.ended_at
+           FROM (SELECT * FROM latest UNION SELECT * FROM own) found
+           CROSS JOIN turns r ON r.task = found.task AND r.number = found.number
+           JOIN tasks t ON t.seq = r.task""",
         (task.conversation, task.seq, MOST_TURNS),
     )
     messages: list[Message] = []
@@ -73,9 +89,12 @@ def leave(db: sqlite3.Connection, task: sqlite3.Row) -> None:
         "DELETE FROM conversations WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM tasks WHERE conversation = ?1)",
         (task["conversation"],),
     )
-    db.execute(
-        "DELETE FROM sessions WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM tasks WHERE session = ?1)", (task["session"],)
-    )
+    end_session(db, task["session"])
+
+
+def end_session(db: sqlite3.Connection, session: str) -> None:
+    """Remove a session that no task is in any more, with its grants."""
+    db.execute("DELETE FROM sessions WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM tasks WHERE session = ?1)", (session,))
 
 
 def _insert_session(db: sqlite3.Connection, session: str, conversation: str, at: int, expires_at: int) -> None:

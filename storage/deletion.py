@@ -1,11 +1,13 @@
 """Removing tasks, with what goes with them."""
 
 import sqlite3
+from collections.abc import Iterable
 
 from server.errors import Code, RemitError
 from storage.connection import news
 from storage.conversations import leave
 from storage.moves import owned
+from storage.propagation import ended_and_told
 from storage.records import Principal
 from storage.states import ENDED, Status
 
@@ -15,44 +17,58 @@ CHUNK = 200
 _NAMED = 20  # dependants that an error names
 
 
-def doomed(db: sqlite3.Connection, principal: Principal, task_id: str, *, cascade: bool) -> list[sqlite3.Row]:
-    """What goes with a task: everything beneath it and, with `cascade`, what depends on any of it; nearest first.
+def doomed(db: sqlite3.Connection, principal: Principal, task_id: str, *, cascade: bool) -> list[str]:
+    """The ids of what goes with a task: all beneath it and, with `cascade`, what depends on any; nearest first.
 
     Raises RemitError: NOT_FOUND, or without `cascade` TASK_HAS_DEPENDENTS that names them.
     """
-    first = owned(db, principal, task_id)
-    found: dict[int, sqlite3.Row] = {first["seq"]: first}
-    waiting = [first["seq"]]
-    for seq in waiting:
-        for row in _with(db, seq, cascade):
-            if row["seq"] not in found:
-                found[row["seq"]] = row
-                waiting.append(row["seq"])
+    dependants = "UNION SELECT d.task FROM going JOIN dependencies d INDEXED BY dependants ON d.needs = going.seq"
+    found = db.execute(
+        f"""WITH RECURSIVE going (seq) AS (
+                VALUES (?)
+                UNION SELECT t.seq FROM going JOIN tasks t INDEXED BY tasks_by_parent ON t.parent = going.seq
+                {dependants if cascade else ""})
+            SELECT going.seq, t.id FROM going CROSS JOIN tasks t ON t.seq = going.seq""",
+        (owned(db, principal, task_id)["seq"],),
+    )
+    going = {row["seq"]: row["id"] for row in found}
     if not cascade:
-        _refuse_dependants(db, set(found))
-    return list(found.values())
+        _refuse_dependants(db, set(going))
+    return list(going.values())
 
 
 def open_doomed(db: sqlite3.Connection, principal: Principal, task_id: str, *, cascade: bool) -> list[str]:
     """The ids of those that `doomed` finds and that have not ended."""
-    return [task["id"] for task in doomed(db, principal, task_id, cascade=cascade) if task["status"] not in ENDED]
+    going = doomed(db, principal, task_id, cascade=cascade)
+    found = [db.execute("SELECT status FROM tasks WHERE id = ?", (each,)).fetchone() for each in going]
+    return [each for each, task in zip(going, found, strict=True) if task["status"] not in ENDED]
 
 
-def delete_some(db: sqlite3.Connection, principal: Principal, task_id: str, *, cascade: bool) -> tuple[list[str], bool]:
-    """Remove the next of the tasks that go with this one, itself last; their ids, and whether some are left.
+def removable(db: sqlite3.Connection, principal: Principal, task_id: str, *, cascade: bool) -> list[str]:
+    """What `doomed` finds, where nothing of it is running: CONFLICT before anything is gone, if something is."""
+    going = doomed(db, principal, task_id, cascade=cascade)
+    _refuse_running([db.execute("SELECT status FROM tasks WHERE id = ?", (each,)).fetchone() for each in going])
+    return going
 
+
+def delete_some(
+    db: sqlite3.Connection, principal: Principal, task_id: str, going: list[str], at: int, *, cascade: bool
+) -> tuple[list[str], list[str]]:
+    """Remove the last of the tasks that go with this one, itself in the end; their ids, and who is left.
+
+    Should others have come to them since they were found, all are found anew instead.
     Raises what `doomed` raises, and CONFLICT for one that is still running.
     """
-    going = doomed(db, principal, task_id, cascade=cascade)[::-1]
-    chunk = going[:CHUNK]
-    for task in chunk:
-        if task["status"] == Status.RUNNING:
-            raise RemitError(
-                Code.CONFLICT, "the task is still running; try again when it has stopped", status=task["status"]
-            )
-    for task in chunk:
-        remove(db, task)
-    return [task["id"] for task in chunk], len(going) > len(chunk)
+    owned(db, principal, task_id)
+    left, chunk = going[:-CHUNK], going[-CHUNK:][::-1]
+    found = [db.execute("SELECT * FROM tasks WHERE id = ?", (each,)).fetchone() for each in chunk]
+    tasks = [row for row in found if row is not None]
+    if _newcomers(db, tasks, going):
+        return [], removable(db, principal, task_id, cascade=cascade)
+    _refuse_running(tasks)
+    for task in tasks:
+        remove(db, ended_and_told(db, task["seq"], at))
+    return [task["id"] for task in tasks], left
 
 
 def remove(db: sqlite3.Connection, task: sqlite3.Row) -> None:
@@ -71,13 +87,28 @@ def remove(db: sqlite3.Connection, task: sqlite3.Row) -> None:
     news(db).ended.add(task["id"])
 
 
-def _with(db: sqlite3.Connection, seq: int, cascade: bool) -> list[sqlite3.Row]:
-    found = db.execute("SELECT * FROM tasks WHERE parent = ?", (seq,)).fetchall()
-    if cascade:
-        found += db.execute(
-            "SELECT t.* FROM dependencies d JOIN tasks t ON t.seq = d.task WHERE d.needs = ?", (seq,)
-        ).fetchall()
-    return found
+def _newcomers(db: sqlite3.Connection, chunk: list[sqlite3.Row], going: list[str]) -> bool:
+    """Whether something belongs to one of the chunk, or depends on it, that is not going as well."""
+    relatives = {
+        row["id"]
+        for task in chunk
+        for row in db.execute(
+            """SELECT id FROM tasks INDEXED BY tasks_by_parent WHERE parent = ?1
+               UNION ALL SELECT t.id FROM dependencies d INDEXED BY dependants JOIN tasks t ON t.seq = d.task
+               WHERE d.needs = ?1""",
+            (task["seq"],),
+        )
+    }
+    # The last go first: what is left beside the chunk is seldom a relative, and only then is all of it looked through.
+    others = relatives.difference(task["id"] for task in chunk)
+    return bool(others and others.difference(going))
+
+
+def _refuse_running(tasks: Iterable[sqlite3.Row]) -> None:
+    if any(task["status"] == Status.RUNNING for task in tasks):
+        raise RemitError(
+            Code.CONFLICT, "the task is still running; try again when it has stopped", status=Status.RUNNING
+        )
 
 
 def _refuse_dependants(db: sqlite3.Connection, going: set[int]) -> None:

@@ -34,6 +34,15 @@ class Position:
     seq: int
 
 
+@dataclass(frozen=True, slots=True)
+class Total:
+    """How many tasks there are in a list."""
+
+    count: int
+    is_capped: bool
+    """Whether there may be more than `count`."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
     """Some tasks of a list, in its order."""

@@ -1,39 +1,36 @@
 """How tasks hang together: the graph of a list, and the surroundings of one task."""
 
+import json
 import sqlite3
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 
 from storage.kinship import Graph, Neighbour, Neighbours, Node
 from storage.records import Principal
 from storage.states import Status
+from storage.walks import ActivityWalk, Wanted, spans
 
 MOST_TASKS = 20_000
 """Tasks of a list that are looked at; what a larger one holds is not shown whole."""
 
 MOST_NEIGHBOURS = 50
 
+MOST_RELATIVES = 50
+"""Ids on each side of a node; what there are more of is counted."""
+
 _SUMMARY = "t.seq, t.id, t.status, substr(coalesce(t.title, t.message), 1, 200) AS title"
 
 
 def graph(db: sqlite3.Connection, principal: Principal, task_list: str, limit: int, offset: int) -> Graph:
     """The tasks of a list with what they depend on; the page of nodes goes by creation, oldest first."""
-    members = sorted(
-        row["seq"]
-        for row in db.execute(
-            """SELECT seq FROM tasks INDEXED BY tasks_by_task_list WHERE principal = ? AND task_list = ?
-               ORDER BY last_activity_at DESC, seq DESC LIMIT ?""",
-            (principal.id, task_list, MOST_TASKS),
-        )
-    )
-    needs, needed_by = _edges(db, members)
-    inside = set(members)
+    along = ["principal = :principal", "task_list = :task_list"]
+    values = {"principal": principal.id, "task_list": task_list}
+    walk = ActivityWalk(list(spans("task_list", along)), Wanted(), values)
+    members = sorted(position.seq for position in walk.look(db, MOST_TASKS, None).found)
     page = members[offset : offset + limit]
-    shown = {*page, *(other for seq in page for other in (*needs[seq], *needed_by[seq]))}
-    roots = [seq for seq in members if not inside.intersection(needs[seq])]
-    leaves = [seq for seq in members if not inside.intersection(needed_by[seq])]
-    ends = {*roots[:limit], *leaves[:limit]}
-    known = _summaries(db, shown | ends)
+    needs, needed_by = _relatives(db, page, "task", "needs"), _relatives(db, page, "needs", "task")
+    roots, leaves = _ends(db, members, "task", "needs"), _ends(db, members, "needs", "task")
+    known = _summaries(db, {*page, *roots[:limit], *leaves[:limit]})
     return Graph(
         task_count=len(members),
         capped=len(members) == MOST_TASKS,
@@ -42,8 +39,7 @@ def graph(db: sqlite3.Connection, principal: Principal, task_list: str, limit: i
         roots=[known[seq].id for seq in roots[:limit]],
         leaves=[known[seq].id for seq in leaves[:limit]],
         nodes=[
-            Node(known[seq], [known[other].id for other in needs[seq]], [known[other].id for other in needed_by[seq]])
-            for seq in page
+            Node(known[seq], needs[seq].ids, needed_by[seq].ids, needs[seq].count, needed_by[seq].count) for seq in page
         ],
     )
 
@@ -66,18 +62,50 @@ def neighbours(db: sqlite3.Connection, seq: int) -> Neighbours:
     )
 
 
-def _edges(db: sqlite3.Connection, members: Sequence[int]) -> tuple[dict[int, list[int]], dict[int, list[int]]]:
-    needs: dict[int, list[int]] = defaultdict(list)
-    needed_by: dict[int, list[int]] = defaultdict(list)
-    for seq in members:
-        needs[seq] = [row["needs"] for row in db.execute("SELECT needs FROM dependencies WHERE task = ?", (seq,))]
-        needed_by[seq] = [row["task"] for row in db.execute("SELECT task FROM dependencies WHERE needs = ?", (seq,))]
-    return needs, needed_by
+@dataclass(slots=True)
+class _Relatives:
+    """The first of the tasks on one side of another, and how many there are."""
+
+    ids: list[str] = field(default_factory=list)
+    count: int = 0
 
 
-def _summaries(db: sqlite3.Connection, seqs: set[int]) -> dict[int, Neighbour]:
-    statement = f"SELECT {_SUMMARY} FROM tasks t WHERE t.seq = ?"
-    return {seq: _neighbour(db.execute(statement, (seq,)).fetchone()) for seq in seqs}
+def _relatives(db: sqlite3.Connection, page: Sequence[int], of: str, to: str) -> dict[int, _Relatives]:
+    """For each task of the page those that dependencies lead to, from the column `of` to the column `to`."""
+    found = db.execute(
+        f"""WITH related AS (
+                SELECT d.{of} AS seq, d.{to} AS other, count(*) OVER (PARTITION BY d.{of}) AS n,
+                    row_number() OVER (PARTITION BY d.{of} ORDER BY d.{to}) AS place
+                FROM json_each(?) CROSS JOIN dependencies d ON d.{of} = value)
+            SELECT r.seq, t.id, r.n FROM related r CROSS JOIN tasks t ON t.seq = r.other
+            WHERE r.place <= ? ORDER BY r.seq, r.place""",
+        (json.dumps(page), MOST_RELATIVES),
+    )
+    relatives = {seq: _Relatives() for seq in page}
+    for row in found:
+        relatives[row["seq"]].ids.append(row["id"])
+        relatives[row["seq"]].count = row["n"]
+    return relatives
+
+
+def _ends(db: sqlite3.Connection, members: Sequence[int], of: str, to: str) -> list[int]:
+    """The tasks of a list from which no dependency leads to another of it.
+
+    The plus keeps SQLite from looking for each pair of them in an index, instead of for each dependency in their set.
+    """
+    found = db.execute(
+        f"""SELECT value AS seq FROM json_each(?1) WHERE NOT EXISTS (SELECT 1 FROM dependencies d
+                WHERE d.{of} = value AND +d.{to} IN (SELECT value FROM json_each(?1)))""",
+        (json.dumps(members),),
+    )
+    return [row["seq"] for row in found]
+
+
+def _summaries(db: sqlite3.Connection, seqs: Collection[int]) -> dict[int, Neighbour]:
+    found = db.execute(
+        f"SELECT {_SUMMARY} FROM json_each(?) CROSS JOIN tasks t ON t.seq = value", (json.dumps(list(seqs)),)
+    )
+    return {row["seq"]: _neighbour(row) for row in found}
 
 
 def _some(db: sqlite3.Connection, statement: str, seq: int) -> list[Neighbour]:

@@ -25,11 +25,13 @@ class Neighbours:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One task of a list's graph, with the ids of both sides."""
+    """One task of a list's graph, with the ids of the first on both sides, and how many there are."""
 
     task: Neighbour
     depends_on: list[str]
     dependents: list[str]
+    dependency_count: int
+    dependent_count: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

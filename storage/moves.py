@@ -29,11 +29,21 @@ def not_found(task_id: str, field: str | None = None) -> RemitError:
 def held(db: sqlite3.Connection, run: Run) -> sqlite3.Row:
     """The row of the task this run works on; CONFLICT when the run no longer holds it."""
     row = db.execute(
-        "SELECT * FROM tasks WHERE seq = ? AND fence = ? AND status = 'running'", (run.seq, run.fence)
+        """SELECT t.* FROM runs r JOIN tasks t ON t.seq = r.task AND t.fence = r.fence
+           WHERE r.task = ? AND r.fence = ? AND r.ended_at IS NULL""",
+        (run.seq, run.fence),
     ).fetchone()
     if row is None:
         raise RemitError(Code.CONFLICT, "this run no longer holds its task", id=run.task_id)
     return row  # type: ignore[no-any-return]
+
+
+def at_work(db: sqlite3.Connection, task: sqlite3.Row) -> bool:
+    """Whether a run of the task is under way: while it is `running`, and where its process stays for a decision."""
+    found = db.execute(
+        "SELECT 1 FROM runs WHERE task = ? AND fence = ? AND ended_at IS NULL", (task["seq"], task["fence"])
+    )
+    return found.fetchone() is not None
 
 
 def log(db: sqlite3.Connection, seq: int, kind: str, data: Mapping[str, Any], at: int) -> int:

@@ -33,9 +33,38 @@ def propagate(db: sqlite3.Connection, at: int) -> bool:
     left = CHUNK
     while left and (cause := db.execute("SELECT * FROM propagations ORDER BY task LIMIT 1").fetchone()):
         left -= _tell_some(db, cause, left, at)
-    unfinished = left == 0 and db.execute("SELECT 1 FROM propagations").fetchone() is not None
-    news(db).unfinished = unfinished
-    return unfinished
+    return _note_unfinished(db)
+
+
+def tell_of(db: sqlite3.Connection, seq: int, at: int) -> bool:
+    """Tell the next of those that do not know yet that this task has ended; whether there were any.
+
+    What goes on must leave no news of an earlier end behind.
+    """
+    cause = db.execute("SELECT * FROM propagations WHERE task = ?", (seq,)).fetchone()
+    if cause is None:
+        return False
+    _tell_some(db, cause, CHUNK, at)
+    _note_unfinished(db)
+    return True
+
+
+def ended_and_told(db: sqlite3.Connection, seq: int, at: int) -> sqlite3.Row:
+    """A task that is about to be removed, cancelled if it was open; whoever still waited for it has heard of that.
+
+    What waits for it mostly goes before it; only what waits for a part of itself cannot.
+    """
+    task = db.execute("SELECT * FROM tasks WHERE seq = ?", (seq,)).fetchone()
+    if Status(task["status"]) not in ENDED:
+        close_turn(db, task, RunEnd(Status.CANCELLED), at)
+    while tell_of(db, seq, at):
+        pass
+    return db.execute("SELECT * FROM tasks WHERE seq = ?", (seq,)).fetchone()  # type: ignore[no-any-return]
+
+
+def _note_unfinished(db: sqlite3.Connection) -> bool:
+    news(db).unfinished = db.execute("SELECT 1 FROM propagations").fetchone() is not None
+    return news(db).unfinished
 
 
 def _tell_some(db: sqlite3.Connection, cause: sqlite3.Row, most: int, at: int) -> int:

@@ -56,6 +56,7 @@ class NewTask:
     conversation: str
     session: str
     session_expires_at: int
+    nesting: Nesting
     joins: bool = False
     """Whether the conversation is there already."""
 
@@ -68,7 +69,6 @@ class NewTask:
     assigned_agent: str | None = None
     max_calls: int | None = None
     source: str | None = None
-    nesting: Nesting = Nesting(depth=0, count=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -299,8 +299,20 @@ class Turn:
     thoughts: list[dict[str, str]]
     status: Status | None
     ran_us: int
+    requests: int
+    input_tokens: int
+    output_tokens: int
     created_at: int
     ended_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What the model of a turn's agent has used."""
+
+    requests: int
+    input_tokens: int
+    output_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,7 +376,7 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A task with all that belongs to it, read at one instant."""
+    """A task with all that belongs to it, read at one instant; of long lists a part, and how many there are."""
 
     task: Task
     turn: Turn
@@ -376,17 +388,19 @@ class Snapshot:
     secrets: dict[str, SecretSource]
     events: list[Event] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
+    omitted_messages: int = 0
     depends_on: list[str] = field(default_factory=list)
+    dependency_count: int = 0
     blocked_by: list[str] = field(default_factory=list)
     neighbours: Neighbours | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
-    """A run that a dead server left open, with the process it had started, if any."""
+    """A run that a dead server left open, with the processes it had started."""
 
     run: Run
-    process: dict[str, Any] | None
+    processes: list[dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)

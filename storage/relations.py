@@ -1,14 +1,20 @@
 """What tasks are to each other: what they wait for, and whose part they are."""
 
+import json
 import sqlite3
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from server.errors import Code, RemitError
 from storage.moves import log, move, owned
-from storage.records import Nesting, OnFailure, Principal
+from storage.records import NOBODY, Nesting, OnFailure, Principal
 from storage.states import DEPENDENCIES, ENDED, Status
+
+MOST_NEEDED = 50_000
+"""Tasks that are looked through for a cycle, while other writers wait."""
+
+_SHOWN = 5  # tasks at either end of a long cycle
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +35,13 @@ class Place:
 
 
 def find_dependencies(
-    db: sqlite3.Connection, principal: Principal, ids: Iterable[str], on_failure: OnFailure
+    db: sqlite3.Connection,
+    principal: Principal,
+    ids: Iterable[str],
+    on_failure: OnFailure,
+    satisfied: Collection[int] = (),
 ) -> list[Dependency]:
-    """The tasks of these ids, as dependencies of a task that is about to wait for them.
+    """The tasks of these ids, as dependencies of a task that is about to wait for them; `satisfied` are done with.
 
     Raises RemitError: NOT_FOUND for an unknown one, DEPENDENCY_FAILED for one that has failed or was cancelled, both
     naming it.
@@ -40,9 +50,10 @@ def find_dependencies(
     for task_id in dict.fromkeys(ids):
         task = owned(db, principal, task_id, field="dependsOn")
         status = Status(task["status"])
-        if status in ENDED and status is not Status.COMPLETED and on_failure == "fail":
+        satisfied_once = task["seq"] in satisfied
+        if status in ENDED and status is not Status.COMPLETED and on_failure == "fail" and not satisfied_once:
             raise failed_already(task_id, status)
-        found.append(Dependency(task["seq"], status in ENDED))
+        found.append(Dependency(task["seq"], satisfied_once or status in ENDED))
     return found
 
 
@@ -70,22 +81,24 @@ def replace_dependencies(
 ) -> None:
     """Have a task that is not at work wait for these others and no more. What was satisfied once stays so.
 
+    A record that was blocked by hand stays so, whatever it waits for.
+
     Raises RemitError: CONFLICT for a task that is at work, DEPENDENCY_CYCLE that shows the cycle, and what
     `find_dependencies` raises.
     """
     status = Status(task["status"])
-    if status not in {Status.PENDING, *ENDED} and task["blocked_reason"] != DEPENDENCIES:
+    waits = task["blocked_reason"] == DEPENDENCIES and task["open_dependencies"] > 0
+    by_hand = task["agent"] == NOBODY and status is Status.BLOCKED
+    if not (waits or by_hand or status in {Status.PENDING, *ENDED}):
         raise RemitError(
             Code.CONFLICT,
             f"dependsOn: the task is {status}; what it waits for can be changed before it starts and after its end",
             field="dependsOn",
             status=status,
         )
-    earlier = dict(db.execute("SELECT needs, satisfied FROM dependencies WHERE task = ?", (task["seq"],)).fetchall())
-    wanted = [
-        Dependency(each.seq, each.satisfied or bool(earlier.get(each.seq)))
-        for each in find_dependencies(db, principal, ids, task["on_dependency_failure"])
-    ]
+    met = db.execute("SELECT needs FROM dependencies WHERE task = ? AND satisfied = 1", (task["seq"],))
+    satisfied = {row["needs"] for row in met}
+    wanted = find_dependencies(db, principal, ids, task["on_dependency_failure"], satisfied)
     _refuse_cycle(db, task, wanted)
     db.execute("DELETE FROM dependencies WHERE task = ?", (task["seq"],))
     insert_dependencies(db, task["seq"], wanted)
@@ -93,7 +106,7 @@ def replace_dependencies(
     db.execute("UPDATE tasks SET open_dependencies = ? WHERE seq = ?", (still_open, task["seq"]))
     if still_open and status is Status.PENDING:
         move(db, task, Status.BLOCKED, at, blocked_reason=DEPENDENCIES)
-    elif not still_open and status is Status.BLOCKED:
+    elif not still_open and waits:
         move(db, task, Status.PENDING, at)
 
 
@@ -113,6 +126,11 @@ def needed(db: sqlite3.Connection, seq: int, most: int) -> list[str]:
         "SELECT t.id FROM dependencies d JOIN tasks t ON t.seq = d.needs WHERE d.task = ? LIMIT ?", (seq, most)
     )
     return [row["id"] for row in found]
+
+
+def count_needed(db: sqlite3.Connection, seq: int) -> int:
+    """How many tasks this one depends on."""
+    return int(db.execute("SELECT count(*) FROM dependencies WHERE task = ?", (seq,)).fetchone()[0])
 
 
 def find_place(db: sqlite3.Connection, principal: Principal, parent_id: str, nesting: Nesting) -> Place:
@@ -161,28 +179,52 @@ def _too_many(message: str, most: int) -> RemitError:
 
 
 def _refuse_cycle(db: sqlite3.Connection, task: sqlite3.Row, wanted: Sequence[Dependency]) -> None:
-    """Follow what the wanted ones depend on; the way back to the task itself is the cycle."""
-    goal = task["seq"]
-    came_from = {each.seq: goal for each in wanted}
+    """Look for the task among all that the wanted ones depend on; what nothing depends on is in no cycle."""
+    goal, first = task["seq"], [each.seq for each in wanted]
+    if goal not in first and not db.execute("SELECT 1 FROM dependencies WHERE needs = ?", (goal,)).fetchone():
+        return
+    found, looked_at = db.execute(
+        """WITH RECURSIVE needed (seq) AS (
+               SELECT value FROM json_each(?) UNION
+               SELECT d.needs FROM needed JOIN dependencies d ON d.task = needed.seq LIMIT ?)
+           SELECT max(seq = ?), count(*) FROM needed""",
+        (json.dumps(first), MOST_NEEDED + 1, goal),
+    ).fetchone()
+    if found:
+        raise _cycle(db, _way(db, goal, first))
+    if looked_at > MOST_NEEDED:
+        raise RemitError(
+            Code.LIMIT_EXCEEDED,
+            f"dependsOn: these depend on more than {MOST_NEEDED} others; whether one of those waits for this task "
+            "is too much to look through; make a new task that depends on them instead",
+            field="dependsOn",
+            most=MOST_NEEDED,
+        )
+
+
+def _way(db: sqlite3.Connection, goal: int, first: Sequence[int]) -> list[int]:
+    """The shortest way by which a task would wait for itself: it is the first on it, and the last."""
+    came_from = dict.fromkeys(first, goal)
     waiting = deque(came_from)
-    while waiting:
-        seq = waiting.popleft()
-        if seq == goal:
-            raise _cycle(db, came_from, goal)
+    while (seq := waiting.popleft()) != goal:
         for row in db.execute("SELECT needs FROM dependencies WHERE task = ?", (seq,)):
             if row["needs"] not in came_from:
                 came_from[row["needs"]] = seq
                 waiting.append(row["needs"])
-
-
-def _cycle(db: sqlite3.Connection, came_from: dict[int, int], goal: int) -> RemitError:
     way = [goal, came_from[goal]]
     while way[-1] != goal:
         way.append(came_from[way[-1]])
-    ids = [db.execute("SELECT id FROM tasks WHERE seq = ?", (seq,)).fetchone()["id"] for seq in reversed(way)]
+    return way[::-1]
+
+
+def _cycle(db: sqlite3.Connection, way: Sequence[int]) -> RemitError:
+    shown = way if len(way) <= 2 * _SHOWN else [*way[:_SHOWN], *way[-_SHOWN:]]
+    ids = [db.execute("SELECT id FROM tasks WHERE seq = ?", (seq,)).fetchone()["id"] for seq in shown]
+    left_out = ", the middle left out" if len(shown) < len(way) else ""
     return RemitError(
         Code.DEPENDENCY_CYCLE,
-        f"dependsOn: the task would wait for itself: {' → '.join(ids)}",
+        f"dependsOn: the task would wait for itself; cycle shows the way{left_out}",
         field="dependsOn",
         cycle=ids,
+        length=len(way) - 1,
     )

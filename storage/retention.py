@@ -135,7 +135,7 @@ def having_workspaces(db: sqlite3.Connection, names: Iterable[str]) -> set[str]:
     """Those of these names that are tasks whose folder was not given up."""
     statement = """SELECT 1 FROM tasks WHERE id = ?
         AND (completed_at IS NULL OR completed_at > coalesce(workspace_removed_at, 0))"""
-    return {name for name in names if db.execute(statement, (name,)).fetchone()}
+    return {name for name in names if name.isascii() and db.execute(statement, (name,)).fetchone()}
 
 
 def _is_free(db: sqlite3.Connection, seq: int, ended_by: int) -> bool:

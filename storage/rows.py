@@ -10,7 +10,8 @@ from storage.states import CallStatus, Status
 
 TASKS = "tasks t JOIN principals p ON p.id = t.principal JOIN conversations c ON c.id = t.conversation"
 _PARENT = "(SELECT id FROM tasks WHERE seq = t.parent) AS parent"
-_MESSAGES = "iif(t.show_in_history, c.message_count, t.message_count) AS message_count"
+# What does not show in the history of its conversation shows there with what does, for itself alone.
+_MESSAGES = "c.message_count + iif(t.show_in_history, 0, t.message_count) AS message_count"
 _RESULT = """iif(t.status = 'completed', (SELECT substr(content, 1, 200) FROM turns
     WHERE task = t.seq AND number = t.turn), NULL) AS result"""
 TASK_COLUMNS = f"""

@@ -1,10 +1,11 @@
 """Runs: claiming a task for a stretch of work, and how that work ends."""
 
 import sqlite3
+from collections.abc import Mapping, Sequence
 
 from storage import rows
-from storage.moves import held, log, move, move_call, owned, start
-from storage.records import NOBODY, Cancelled, Claim, Leftover, NewEvent, Principal, Run, RunEnd, Settled
+from storage.moves import at_work, count_output, held, log, move, move_call, owned, start
+from storage.records import Cancelled, Claim, Leftover, NewEvent, Principal, Run, RunEnd, Settled
 from storage.relations import family
 from storage.states import ENDED, LOST, CallStatus, Status
 from storage.turns import close_turn, said, secrets_of
@@ -28,11 +29,34 @@ def claim(db: sqlite3.Connection, owner: str, at: int) -> Claim | None:
     return _claim(db, run)
 
 
-def record_process(db: sqlite3.Connection, run: Run, process: dict[str, object], sandbox: str) -> None:
-    """Note which process does the run's work, so that it can be found if this server dies, and what holds it."""
+def record_processes(db: sqlite3.Connection, run: Run, processes: Sequence[Mapping[str, object]], sandbox: str) -> None:
+    """Note which processes do the run's work, so that they can be found if this server dies, and what holds them."""
     held(db, run)
     db.execute("UPDATE tasks SET sandbox = ? WHERE seq = ?", (sandbox, run.seq))
-    db.execute("UPDATE runs SET process = ? WHERE task = ? AND fence = ?", (rows.dumps(process), run.seq, run.fence))
+    db.execute(
+        "UPDATE runs SET processes = ? WHERE task = ? AND fence = ?", (rows.dumps(processes), run.seq, run.fence)
+    )
+
+
+def bind(db: sqlite3.Connection, run: Run, bound: bool) -> None:
+    """Note whether the work of the run would be lost with its process."""
+    held(db, run)
+    db.execute("UPDATE runs SET bound = ? WHERE task = ? AND fence = ?", (bound, run.seq, run.fence))
+
+
+def stay(db: sqlite3.Connection, run: Run, at: int) -> None:
+    """Have a run whose process must stay wait for a decision, unless there is still something it can go on with."""
+    task = held(db, run)
+    if task["status"] != Status.RUNNING or task["cancel_requested"]:
+        return
+    waits, goes_on = db.execute(
+        """SELECT total(status = 'awaiting_approval'),
+               total(status = 'executing' OR (status = 'pending' AND outcome IS NOT NULL))
+           FROM calls WHERE task = ? AND turn = ?""",
+        (run.seq, run.turn),
+    ).fetchone()
+    if waits and not goes_on:
+        move(db, task, Status.AWAITING_APPROVAL, at)
 
 
 def append_events(db: sqlite3.Connection, run: Run, events: list[NewEvent], at: int) -> int:
@@ -41,6 +65,8 @@ def append_events(db: sqlite3.Connection, run: Run, events: list[NewEvent], at: 
     number = int(task["last_event"])
     for event in events:
         number = log(db, run.seq, event.kind, event.data, at)
+        if "callId" not in event.data:  # what comes out of a call is counted with it
+            count_output(db, run.seq, event.data.get("text") or event.data.get("description") or "")
     return number
 
 
@@ -52,7 +78,8 @@ def suspend(db: sqlite3.Connection, run: Run, ran_us: int, at: int) -> Status:
         return _cancelled(db, task, at)
     waits = db.execute("SELECT 1 FROM calls WHERE task = ? AND status = 'awaiting_approval'", (run.seq,)).fetchone()
     target = Status.AWAITING_APPROVAL if waits else Status.PENDING
-    move(db, task, target, at)
+    if task["status"] != target:  # one whose process has stayed waits already
+        move(db, task, target, at)
     return target
 
 
@@ -90,13 +117,15 @@ def finish(db: sqlite3.Connection, run: Run, end: RunEnd, ran_us: int, at: int) 
 def interrupt(db: sqlite3.Connection, run: Run, ran_us: int, at: int) -> Status:
     """End a run whose server ends: in the middle of a call it has failed, between two it goes on with the next server.
 
-    A call that was cut off is reported as such and never silently redone.
+    A call that was cut off is reported as such and never silently redone. Where the work was bound to a process, it is
+    lost with it.
     """
     held(db, run)
+    (bound,) = db.execute("SELECT bound FROM runs WHERE task = ? AND fence = ?", (run.seq, run.fence)).fetchone()
     executing = db.execute(
         "SELECT * FROM calls WHERE task = ? AND turn = ? AND status = 'executing'", (run.seq, run.turn)
     ).fetchall()
-    if not executing:
+    if not executing and not bound:
         return suspend(db, run, ran_us, at)
     for call in executing:
         output = said(db, run.seq, run.turn, call["id"])[0] if call["output"] is None else call["output"]
@@ -118,10 +147,10 @@ def cancel(db: sqlite3.Connection, principal: Principal, task_id: str, by: str, 
 def leftovers(db: sqlite3.Connection) -> list[Leftover]:
     """The runs that no living server works on: at the start of a server, all that are open."""
     found = db.execute(
-        """SELECT r.task, t.id, r.turn, r.fence, r.process FROM runs r JOIN tasks t ON t.seq = r.task
+        """SELECT r.task, t.id, r.turn, r.fence, r.processes FROM runs r JOIN tasks t ON t.seq = r.task
            WHERE r.ended_at IS NULL"""
     ).fetchall()
-    return [Leftover(Run(*tuple(row)[:4]), rows.loads(row["process"])) for row in found]
+    return [Leftover(Run(*tuple(row)[:4]), rows.loads(row["processes"]) or []) for row in found]
 
 
 def settle(db: sqlite3.Connection, at: int) -> Settled:
@@ -135,7 +164,8 @@ def settle(db: sqlite3.Connection, at: int) -> Settled:
         ended = interrupt(db, leftover.run, 0, at) in ENDED
         (settled.interrupted if ended else settled.resumed).append(leftover.run.task_id)
     for row in db.execute(
-        """SELECT t.* FROM tasks t WHERE t.status = 'pending' AND EXISTS (SELECT 1 FROM secret_names s
+        """SELECT t.* FROM tasks t INDEXED BY tasks_queue WHERE t.status = 'pending' AND t.agent <> 'none'
+           AND EXISTS (SELECT 1 FROM secret_names s
                WHERE s.task = t.seq AND s.turn = t.turn AND s.source = 'literal')"""
     ).fetchall():
         move(db, row, Status.BLOCKED, at, blocked_reason=LOST)
@@ -147,13 +177,15 @@ def _cancel(db: sqlite3.Connection, task: sqlite3.Row, by: str, at: int) -> Stat
     status = Status(task["status"])
     if status in ENDED:
         return status
-    if status is not Status.RUNNING or task["agent"] == NOBODY:
+    if not at_work(db, task):
         return _cancelled(db, task, at)
     if not task["cancel_requested"]:
         db.execute("UPDATE tasks SET cancel_requested = 1, updated_at = ? WHERE seq = ?", (at, task["seq"]))
         _close_waiting(db, task, at, f"cancelled by {by}")
-        log(db, task["seq"], "status", {"status": status, "cancelRequested": True}, at)
-    return status
+        if status is not Status.RUNNING:  # its process has stayed for a decision
+            move(db, task, Status.RUNNING, at)
+        log(db, task["seq"], "status", {"status": Status.RUNNING, "cancelRequested": True}, at)
+    return Status.RUNNING
 
 
 def _claim(db: sqlite3.Connection, run: Run) -> Claim:
@@ -171,7 +203,7 @@ def _claim(db: sqlite3.Connection, run: Run) -> Claim:
 def _end(db: sqlite3.Connection, run: Run, outcome: str, ran_us: int, at: int) -> None:
     """Close the run, and count its microseconds of work towards the turn's time limit."""
     db.execute(
-        "UPDATE runs SET ended_at = ?, outcome = ?, process = NULL WHERE task = ? AND fence = ?",
+        "UPDATE runs SET ended_at = ?, outcome = ?, processes = NULL WHERE task = ? AND fence = ?",
         (at, outcome, run.seq, run.fence),
     )
     db.execute("UPDATE turns SET ran_us = ran_us + ? WHERE task = ? AND number = ?", (ran_us, run.seq, run.turn))

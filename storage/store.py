@@ -5,18 +5,18 @@ Nothing of SQLite leaks out of it, so that another store can stand beside it.
 
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
 import anyio
 
-from storage import calls, deletion, listing, propagation, retention, runs, tasks, updates
+from storage import calls, conversations, deletion, listing, propagation, retention, runs, tasks, turns, updates
 from storage import graph as graphs
 from storage.database import Database
 from storage.events import EventLog
-from storage.filters import Filter, Page, Position
+from storage.filters import Filter, Page, Position, Total
 from storage.kinship import Graph
 from storage.records import (
     Call,
@@ -28,6 +28,7 @@ from storage.records import (
     Decision,
     Grant,
     Leftover,
+    Message,
     NewCall,
     NewEvent,
     NewTask,
@@ -40,6 +41,7 @@ from storage.records import (
     Snapshot,
     Task,
     Update,
+    Usage,
 )
 from storage.retention import Chunk, Ended
 from storage.states import Status
@@ -73,7 +75,9 @@ class Store:
 
     async def open_turn(self, principal: Principal, task_id: str, new: NewTurn) -> Task:
         """Add a message to an ended task; CONFLICT for one that has not ended."""
-        return await self._db.write(tasks.open_turn, principal, task_id, new, now())
+        while (task := await self._db.write(tasks.open_turn, principal, task_id, new, now())) is None:
+            pass  # others wait their turn between the chunks in which its dependants are told of its end
+        return task
 
     async def secrets_are_back(self, principal: Principal, task_id: str, unneeded: Collection[str] = ()) -> Task:
         """Let a task that was blocked for its lost secrets go on, without those it does not need any more."""
@@ -109,10 +113,19 @@ class Store:
         )
 
     async def find(
-        self, principal: Principal, wanted: Filter, limit: int, offset: int = 0, after: Position | None = None
+        self,
+        principal: Principal,
+        wanted: Filter,
+        limit: int,
+        offset: int = 0,
+        after: Position | None = None,
+        known: Total | None = None,
     ) -> Page:
-        """A page of tasks, most recently active first; those of a search by creation."""
-        return await self._db.read(listing.find, principal, wanted, limit, offset, after)
+        """A page of tasks, most recently active first; those of a search by creation.
+
+        `known` is the total of the page that ended at `after`: what has no tally is not counted again then.
+        """
+        return await self._db.read(listing.find, principal, wanted, limit, offset, after, known)
 
     async def graph(self, principal: Principal, task_list: str, limit: int, offset: int) -> Graph:
         """How the tasks of a list depend on each other."""
@@ -138,9 +151,9 @@ class Store:
     async def delete(self, principal: Principal, task_id: str, *, cascade: bool = False) -> list[str]:
         """Remove a task and all that goes with it; CONFLICT while one of them runs. Returns their ids."""
         deleted: list[str] = []
-        more = True
-        while more:
-            some, more = await self._db.write(deletion.delete_some, principal, task_id, cascade=cascade)
+        going = await self._db.read(deletion.removable, principal, task_id, cascade=cascade)
+        while going:
+            some, going = await self._db.write(deletion.delete_some, principal, task_id, going, now(), cascade=cascade)
             deleted += some
         return deleted
 
@@ -167,9 +180,25 @@ class Store:
         """Start a run of the task that has waited longest; None when nothing waits."""
         return await self._db.write_soon(runs.claim, owner, now())
 
-    async def record_process(self, run: Run, process: dict[str, object], sandbox: str) -> None:
-        """Note which process does the run's work, and in which tier of the sandbox."""
-        await self._db.write_soon(runs.record_process, run, process, sandbox)
+    async def record_processes(self, run: Run, processes: Sequence[Mapping[str, object]], sandbox: str) -> None:
+        """Note which processes do the run's work, and in which tier of the sandbox."""
+        await self._db.write_soon(runs.record_processes, run, processes, sandbox)
+
+    async def bind_run(self, run: Run, bound: bool) -> None:
+        """Note whether the work of a run would be lost with its process."""
+        await self._db.write_soon(runs.bind, run, bound)
+
+    async def remember(self, run: Run, state: str, usage: Usage | None) -> None:
+        """Keep what the turn's agent will go on from, as JSON, and count what its model has used."""
+        await self._db.write(turns.remember, run, state, usage)
+
+    async def recall(self, run: Run, *, back: int = 0) -> str | None:
+        """What was remembered last in the run's turn, or so many turns before it."""
+        return await self._db.read(turns.recall, run, back=back)
+
+    async def history(self, run: Run) -> list[Message]:
+        """The messages of the conversation before the run's turn, oldest first."""
+        return await self._db.read(conversations.before, run)
 
     async def append_events(self, run: Run, events: list[NewEvent]) -> int:
         """Append to the task's log; returns the number of the last event."""
@@ -179,9 +208,17 @@ class Store:
         """Make the turn's calls known; returns all of them in order."""
         return await self._db.write_soon(calls.announce, run, new, now())
 
-    async def begin_call(self, run: Run, call_id: str, expires_at: int | None) -> Call:
-        """Let a call proceed if it may, else have it wait for approval."""
-        return await self._db.write(calls.begin, run, call_id, expires_at, now())
+    async def begin_call(self, run: Run, call_id: str, expires_at: int | None, *, asked: bool = True) -> Call:
+        """Let a call proceed if it may, else have it wait for approval; note one that was not `asked` for."""
+        return await self._db.write(calls.begin, run, call_id, expires_at, now(), asked=asked)
+
+    async def known_calls(self, run: Run) -> list[Call]:
+        """The calls of the run's turn, in order."""
+        return await self._db.read(calls.of_turn, run)
+
+    async def stay(self, run: Run) -> None:
+        """Have a run whose process must stay wait for a decision; it goes on by itself once that is there."""
+        await self._db.write(runs.stay, run, now())
 
     async def keep_output(self, run: Run, call_id: str, output: str, dropped: int) -> None:
         """Note what a call that is being cut off has written."""

@@ -6,9 +6,10 @@ from typing import Any
 
 from server.errors import Code, RemitError
 from storage import relations, rows
-from storage.conversations import join, messages_of, session_of
+from storage.conversations import end_session, join, messages_of, session_of
 from storage.graph import neighbours
 from storage.moves import log, move, not_found, owned
+from storage.propagation import tell_of
 from storage.records import (
     Call,
     Created,
@@ -67,8 +68,11 @@ def repeated(
     return Created(row["id"], Status(row["status"]), repeated=True)
 
 
-def open_turn(db: sqlite3.Connection, principal: Principal, task_id: str, new: NewTurn, at: int) -> Task:
-    """Add a message to an ended task and queue it again, or have it wait for what it depends on."""
+def open_turn(db: sqlite3.Connection, principal: Principal, task_id: str, new: NewTurn, at: int) -> Task | None:
+    """Add a message to an ended task and queue it again, or have it wait for what it depends on.
+
+    None while some that waited for its end did not know of it; the next of them have been told.
+    """
     row = owned(db, principal, task_id)
     if Status(row["status"]) not in ENDED:
         raise RemitError(
@@ -77,11 +81,15 @@ def open_turn(db: sqlite3.Connection, principal: Principal, task_id: str, new: N
             status=row["status"],
         )
     _refuse_failed_dependency(db, row)
+    if tell_of(db, row["seq"], at):
+        return None
+    session = session_of(db, row, new, at)
     db.execute(
         """UPDATE tasks SET env = ?, turn = turn + 1, session = ?, calls_left = max_calls, started_at = NULL,
                progress = NULL, progress_message = NULL WHERE seq = ?""",
-        (rows.dumps(new.env), session_of(db, row, new, at), row["seq"]),
+        (rows.dumps(new.env), session, row["seq"]),
     )
+    end_session(db, row["session"])
     insert_turn(db, row["seq"], row["turn"] + 1, new.message, new.secrets, at)
     if row["open_dependencies"]:
         move(db, row, Status.BLOCKED, at, blocked_reason=DEPENDENCIES)
@@ -93,6 +101,10 @@ def open_turn(db: sqlite3.Connection, principal: Principal, task_id: str, new: N
 def go_on(db: sqlite3.Connection, principal: Principal, task_id: str, at: int) -> Task:
     """Give a paused task its budget of calls once more; CONFLICT for one that is not paused."""
     row = owned(db, principal, task_id)
+    if row["status"] != Status.PAUSED:
+        raise RemitError(
+            Code.CONFLICT, f"the task is {row['status']}; only a paused one can be let go on", status=row["status"]
+        )
     db.execute("UPDATE tasks SET calls_left = max_calls WHERE seq = ?", (row["seq"],))
     move(db, row, Status.PENDING, at)
     return get(db, principal, task_id)
@@ -137,10 +149,10 @@ def snapshot(
     task = get(db, principal, task_id)
     turn = _turn(db, task)
     # What has come out of an open turn lies in its events; a closed one has it in one piece.
-    heard = [] if turn.ended_at is not None else spoken(db, task.seq, turn.number, "content", "thought")
-    said = [event for event in heard if event.kind == "content"]
-    content, content_at = _content(turn, said)
-    calls = _calls(db, task, said)
+    heard = [] if turn.ended_at is not None else spoken(db, task.seq, turn.number, "content", "output", "thought")
+    content, content_at = _content(turn, [event for event in heard if event.kind == "content"])
+    calls = _calls(db, task, heard)
+    told = messages_of(db, task) if messages else []
     return Snapshot(
         task=task,
         turn=turn,
@@ -151,8 +163,10 @@ def snapshot(
         waiting=sum(call.status is CallStatus.AWAITING_APPROVAL for call in calls),
         secrets=secrets_of(db, task.seq, task.turn),
         events=_events(db, task, events_after, max_events) if events_after is not None else [],
-        messages=messages_of(db, task) if messages else [],
+        messages=told,
+        omitted_messages=task.message_count - len(told),
         depends_on=relations.needed(db, task.seq, _MOST_IDS),
+        dependency_count=relations.count_needed(db, task.seq),
         blocked_by=relations.blocking(db, task.seq, _MOST_IDS) if task.open_dependencies else [],
         neighbours=neighbours(db, task.seq) if graph else None,
     )
@@ -221,7 +235,11 @@ def _insert(
         values |= {"blocked_reason": DEPENDENCIES, "blocked_at": at}
     names = ", ".join(values)
     marks = ", ".join(f":{name}" for name in values)
-    seq = db.execute(f"INSERT INTO tasks ({names}) VALUES ({marks})", values).lastrowid
+    seq = db.execute(
+        f"""INSERT INTO tasks (seq, {names}) SELECT 1 + max(highest, (SELECT coalesce(max(seq), 0) FROM tasks)), {marks}
+            FROM retired_numbers""",
+        values,
+    ).lastrowid
     assert seq is not None
     return seq, status
 
@@ -251,7 +269,7 @@ def _content(turn: Turn, said: list[Event]) -> tuple[str, int | None]:
     return "".join(event.data["text"] for event in said), said[-1].at if said else None
 
 
-def _calls(db: sqlite3.Connection, task: Task, said: list[Event]) -> list[Call]:
+def _calls(db: sqlite3.Connection, task: Task, heard: list[Event]) -> list[Call]:
     """The turn's calls in order; one that is executing shows its output so far."""
     found = db.execute(
         f"SELECT {rows.CALL_COLUMNS} FROM calls WHERE task = ? AND turn = ? ORDER BY position",
@@ -260,13 +278,13 @@ def _calls(db: sqlite3.Connection, task: Task, said: list[Event]) -> list[Call]:
     return [
         rows.call(row)
         if row["status"] != CallStatus.EXECUTING
-        else rows.call(row, output=_output_so_far(row["id"], said))
+        else rows.call(row, output=_output_so_far(row["id"], heard))
         for row in found
     ]
 
 
-def _output_so_far(call_id: str, said: list[Event]) -> str:
-    return "".join(event.data["text"] for event in said if event.data.get("callId") == call_id)
+def _output_so_far(call_id: str, heard: list[Event]) -> str:
+    return "".join(event.data["text"] for event in heard if event.data.get("callId") == call_id)
 
 
 def _events(db: sqlite3.Connection, task: Task, after: int, most: int) -> list[Event]:

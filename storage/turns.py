@@ -4,8 +4,8 @@ import sqlite3
 from collections.abc import Mapping
 
 from storage import rows
-from storage.moves import close_calls, count_message, log, move
-from storage.records import Event, Origin, RunEnd, SecretSource
+from storage.moves import close_calls, count_message, held, log, move
+from storage.records import Event, Origin, Run, RunEnd, SecretSource, Usage
 from storage.states import Status
 
 
@@ -48,13 +48,16 @@ def close_turn(
         log(db, seq, "error", {"code": end.error_code, "message": end.error}, at)
     error = (end.error_code, end.error or "") if end.error_code else None
     move(db, task, end.status, at, error=error, origin=origin)
-    log(
-        db,
-        seq,
-        "done",
-        {"finalResponse": content} if len(content) <= 4096 else {"characters": len(content)},
-        at,
+    _tell_content(db, seq, content, at)
+
+
+def correct_turn(db: sqlite3.Connection, task: sqlite3.Row, result: str, at: int) -> None:
+    """Keep another result of a turn that has ended, and tell it."""
+    db.execute(
+        "UPDATE turns SET content = ?, content_at = ? WHERE task = ? AND number = ?",
+        (result, at, task["seq"], task["turn"]),
     )
+    _tell_content(db, task["seq"], result, at)
 
 
 def spoken(db: sqlite3.Connection, seq: int, turn: int, *kinds: str) -> list[Event]:
@@ -68,16 +71,42 @@ def spoken(db: sqlite3.Connection, seq: int, turn: int, *kinds: str) -> list[Eve
 
 
 def said(db: sqlite3.Connection, seq: int, turn: int, call_id: str | None = None) -> tuple[str, int | None]:
-    """What came out of a turn, or of one call of it, and when the last of it came."""
-    events = spoken(db, seq, turn, "content")
-    if call_id is not None:
-        events = [event for event in events if event.data.get("callId") == call_id]
+    """What came out of a turn, or of one call of it, and when the last of it came.
+
+    The output of a call is `content` where it is the turn's answer, and `output` where the agent speaks for itself.
+    """
+    if call_id is None:
+        events = spoken(db, seq, turn, "content")
+    else:
+        events = [e for e in spoken(db, seq, turn, "content", "output") if e.data.get("callId") == call_id]
     return "".join(event.data["text"] for event in events), events[-1].at if events else None
+
+
+def _tell_content(db: sqlite3.Connection, seq: int, content: str, at: int) -> None:
+    data = {"finalResponse": content} if len(content) <= 4096 else {"characters": len(content)}
+    log(db, seq, "done", data, at)
 
 
 def _thoughts(db: sqlite3.Connection, seq: int, turn: int) -> str | None:
     thoughts = [event.data for event in spoken(db, seq, turn, "thought")]
     return rows.dumps(thoughts) if thoughts else None
+
+
+def remember(db: sqlite3.Connection, run: Run, state: str, usage: Usage | None) -> None:
+    """Keep what the turn's agent will go on from, as JSON, and count what its model has used."""
+    held(db, run)
+    used = usage or Usage(0, 0, 0)
+    db.execute(
+        """UPDATE turns SET state = ?, requests = requests + ?, input_tokens = input_tokens + ?,
+               output_tokens = output_tokens + ? WHERE task = ? AND number = ?""",
+        (state, used.requests, used.input_tokens, used.output_tokens, run.seq, run.turn),
+    )
+
+
+def recall(db: sqlite3.Connection, run: Run, *, back: int = 0) -> str | None:
+    """What was remembered last in the run's turn, or so many turns before it."""
+    row = db.execute("SELECT state FROM turns WHERE task = ? AND number = ?", (run.seq, run.turn - back)).fetchone()
+    return row["state"] if row else None
 
 
 def secrets_of(db: sqlite3.Connection, seq: int, turn: int) -> dict[str, SecretSource]:

@@ -9,9 +9,10 @@ from storage.moves import log, move, owned, start
 from storage.records import NOBODY, Principal, RunEnd, Update
 from storage.relations import blocking, replace_dependencies
 from storage.states import ENDED, REPORTED, Status
-from storage.turns import close_turn
+from storage.turns import close_turn, correct_turn
 
 _TOLD = {"progress": "progress", "progress_message": "progressMessage", "internal_status": "internalStatus"}
+_FAILED = "EXECUTION_ERROR"
 _NAMED = 20  # open dependencies that an error names
 
 
@@ -47,26 +48,37 @@ def _set_columns(db: sqlite3.Connection, task: sqlite3.Row, wanted: Update, at: 
 
 def _set_budget(db: sqlite3.Connection, task: sqlite3.Row, max_calls: int, at: int) -> None:
     """Raise or lower the number of calls; what was used of it stays used."""
-    used = 0 if task["max_calls"] is None else task["max_calls"] - task["calls_left"]
+    if task["agent"] == NOBODY:
+        raise RemitError(
+            Code.VALIDATION_ERROR,
+            'maxCalls: is for tasks this server executes, not for agentId "none"',
+            field="maxCalls",
+        )
+    used = _made(db, task) if task["max_calls"] is None else task["max_calls"] - task["calls_left"]
     left = max(0, max_calls - used)
     db.execute("UPDATE tasks SET max_calls = ?, calls_left = ? WHERE seq = ?", (max_calls, left, task["seq"]))
     if left and task["status"] == Status.PAUSED:
         move(db, task, Status.PENDING, at)
 
 
+def _made(db: sqlite3.Connection, task: sqlite3.Row) -> int:
+    """The calls that have been begun in the task's turn."""
+    row = db.execute(
+        "SELECT count(*) FROM calls WHERE task = ? AND turn = ? AND status IN ('executing', 'success', 'error')",
+        (task["seq"], task["turn"]),
+    ).fetchone()
+    return int(row[0])
+
+
 def _refuse_second_claim(task: sqlite3.Row, wanted: Update) -> None:
-    """Two that claim the same record at once: the second learns who was first."""
-    claimant = wanted.columns.get("assigned_agent")
+    """Of several that claim the same record, all but the first learn who that was; it may say so again."""
+    if not (wanted.status is Status.RUNNING and task["status"] == Status.RUNNING and task["agent"] == NOBODY):
+        return
     holder = task["assigned_agent"]
-    if (
-        wanted.status is Status.RUNNING
-        and task["status"] == Status.RUNNING
-        and claimant is not None
-        and holder not in (None, claimant)
-    ):
+    if holder is None or wanted.columns.get("assigned_agent") != holder:
         raise RemitError(
             Code.CONFLICT,
-            f"the task is being worked on by {holder!r}",
+            f"the task is being worked on{f' by {holder!r}' if holder else ''} already",
             field="assignedAgentId",
             status=task["status"],
             assignedAgentId=holder,
@@ -75,17 +87,31 @@ def _refuse_second_claim(task: sqlite3.Row, wanted: Update) -> None:
 
 def _report(db: sqlite3.Connection, task: sqlite3.Row, wanted: Update, target: Status, at: int) -> None:
     _refuse_report(db, task, target)
+    if task["status"] == target:
+        _correct(db, task, wanted, at)
     for step in _steps(Status(task["status"]), target):
         if step is Status.RUNNING:
             start(db, task, at, anew=task["started_at"] is None)
         elif step in ENDED:
-            error_code = "EXECUTION_ERROR" if step is Status.FAILED else None
+            error_code = _FAILED if step is Status.FAILED else None
             error = wanted.error or "reported as failed"
             close_turn(db, task, RunEnd(step, error_code, error), at, result=wanted.result or "")
         else:
             reason = (wanted.blocked_reason or REPORTED) if step is Status.BLOCKED else None
             move(db, task, step, at, blocked_reason=reason)
         task = db.execute("SELECT * FROM tasks WHERE seq = ?", (task["seq"],)).fetchone()
+
+
+def _correct(db: sqlite3.Connection, task: sqlite3.Row, wanted: Update, at: int) -> None:
+    """What is reported of a state the task has already replaces what was; when it came to be so stays."""
+    if wanted.result is not None:
+        correct_turn(db, task, wanted.result, at)
+    if wanted.error is not None:
+        db.execute("UPDATE tasks SET error_code = ?, error = ? WHERE seq = ?", (_FAILED, wanted.error, task["seq"]))
+        log(db, task["seq"], "error", {"code": _FAILED, "message": wanted.error}, at)
+    if wanted.blocked_reason is not None:
+        db.execute("UPDATE tasks SET blocked_reason = ? WHERE seq = ?", (wanted.blocked_reason, task["seq"]))
+        log(db, task["seq"], "status", {"status": task["status"], "blockedReason": wanted.blocked_reason}, at)
 
 
 def _refuse_report(db: sqlite3.Connection, task: sqlite3.Row, target: Status) -> None:
@@ -105,7 +131,7 @@ def _refuse_report(db: sqlite3.Connection, task: sqlite3.Row, target: Status) ->
             field="status",
             status=status,
         )
-    if task["open_dependencies"] and target in (Status.PENDING, Status.RUNNING, Status.COMPLETED):
+    if task["open_dependencies"] and target != status and target in (Status.PENDING, Status.RUNNING, Status.COMPLETED):
         waits_for = blocking(db, task["seq"], _NAMED)
         raise RemitError(
             Code.CONFLICT,

@@ -10,6 +10,7 @@ import pytest
 
 from server.errors import RemitError
 from server.runner.sandbox import find_sandbox
+from tests.npm.agents import summary
 
 
 @cache
@@ -20,9 +21,9 @@ def _tier() -> str:
         return f"none ({error.message})"
 
 
-def pytest_report_header() -> str:
-    """Say in which tier of the sandbox the tests run their tasks."""
-    return f"sandbox: {_tier()}"
+def pytest_report_header() -> list[str]:
+    """Say in which tier of the sandbox the tests run their tasks, and by which real agents."""
+    return [f"sandbox: {_tier()}", f"real agents: {summary()}"]
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -94,9 +94,11 @@ def environment(home: Path, **variables: str) -> dict[str, str]:
 def home(folder: Path) -> Iterator[Path]:
     """A state folder; its server is stopped at the end, and must heed it."""
     state = folder / "state"
-    yield state
-    for pid in servers(state):
-        end(pid, signal.SIGTERM)
+    try:
+        yield state
+    finally:
+        for pid in servers(state):
+            end(pid, signal.SIGTERM)
     assert servers(state) == []
 
 

@@ -1,12 +1,17 @@
 """What an agent is, and the one way it acts: through its turn.
 
-The gate before every call is the server's, so it does not rest on an agent's good manners.
+The gate before every call is the server's, so it does not rest on an agent's good manners; what an agent program does
+by itself, in its sandbox, can only be told of.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from server.runner.dialogue import Dialogue
 
 
 class Suspended(Exception):
@@ -39,13 +44,84 @@ class Permission(Enum):
     DONE = "done"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownCall:
+    """A call of the turn as it stands, those of earlier runs included."""
+
+    key: str
+    tool_name: str
+    args: Mapping[str, Any]
+    status: Literal["pending", "awaiting_approval", "executing", "success", "error", "cancelled"]
+    approved: bool
+    """Whether somebody has said yes to this very call; it may not have been made yet."""
+
+    output: str
+    """What came out of it, masked and bounded; empty before its end."""
+
+    exit_status: int | None
+    """Of a command that has ended."""
+
+    reason: str | None
+    """Why it was refused or cut off, in the words of whoever decided."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """How a command ended: its exit status (128 + N for signal N), and the end of its output, masked."""
+    """How a command ended: its exit status (128 + N for signal N), its output, masked and bounded, and the limit that
+    ended it, in words for a person."""
 
     status: int
-    tail: str
+    output: str
     limit: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of a call that is no command."""
+
+    text: str
+    failed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a model has used, in requests and tokens."""
+
+    requests: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of the conversation before this turn."""
+
+    role: Literal["user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """A program in the sandbox that is talked to. It has the task's workspace, and variables with `env` over them.
+
+    `env` is given as it is to be: templates are filled in by whoever makes this.
+    """
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    inherits: bool = True
+    """Whether it has the task's variables, secrets included, and the network of the agent's settings: what acts for
+    the agent does, what merely serves it has its own alone."""
+
+    readable: tuple[Path, ...] = ()
+    """Further files and folders it may read, beside those of the agent's settings."""
+
+    hosts: tuple[str, ...] = ()
+    """Hosts it may reach, in the words of `HostRule.parse`, beside those of the agent's settings."""
+
+    home: Mapping[str, str] | None = field(default=None, repr=False)
+    """A HOME that lasts as long as the task, with these files in it (path beneath HOME -> text), which the program
+    can read and not write; None for one that ends with the program."""
 
 
 class Turn(Protocol):
@@ -56,8 +132,85 @@ class Turn(Protocol):
         """What was asked for."""
         ...
 
+    @property
+    def system_prompt(self) -> str | None:
+        """What the one who asks wants the agent to go by."""
+        ...
+
+    @property
+    def mcp_servers(self) -> Sequence[str]:
+        """The names of the MCP servers that are at hand: the settings' for this agent, and the task's own."""
+        ...
+
+    @property
+    def workspace(self) -> Path:
+        """The folder to work in. An adversary writes there: reach into it by `server.runner.folder` alone."""
+        ...
+
+    # What was, and what is to be remembered.
+
+    async def history(self) -> list[Message]:
+        """The conversation before this turn, oldest first."""
+        ...
+
+    async def recall(self) -> Mapping[str, Any] | None:
+        """What `remember` was given last in this turn, by whichever run."""
+        ...
+
+    async def recall_earlier(self) -> Mapping[str, Any] | None:
+        """What `remember` was given last in the task's turn before this one."""
+        ...
+
+    async def remember(self, state: Mapping[str, Any], usage: Usage | None = None) -> None:
+        """Keep `state` (JSON; masked, 8 MiB at most) for a later run, and count `usage`; durable when this returns.
+
+        Raises RemitError (LIMIT_EXCEEDED) where it is too long.
+        """
+        ...
+
+    async def is_bound(self, bound: bool) -> None:
+        """Say whether the work of this run would be lost with its process: then a cut ends the task as INTERRUPTED."""
+        ...
+
+    # What is said and thought.
+
+    async def say(self, text: str) -> None:
+        """Show a piece of the answer as it comes; masked, and bounded in all."""
+        ...
+
+    async def think(self, description: str, subject: str = "") -> None:
+        """Show one thought, whole."""
+        ...
+
+    # What is done.
+
+    async def unlock(self) -> None:
+        """Have the values of the secrets at hand: before anything is filled in or masked.
+
+        Raises whatever ends a run whose secrets are gone, or RemitError for one that cannot be read.
+        """
+        ...
+
+    def fill_in(self, text: str) -> str:
+        """`text` with its templates (`<<mcp.KEY>>`) filled in: secret, to be stored and shown nowhere.
+
+        Raises RemitError (TEMPLATE_ERROR) that names the missing key.
+        """
+        ...
+
     async def propose(self, proposals: Sequence[Proposal]) -> None:
-        """Announce calls, in order, before any of them is made."""
+        """Announce calls, in order, before any of them is made. One that is known already stays as it is.
+
+        Raises RemitError (CONFLICT) for a known key with other arguments.
+        """
+        ...
+
+    def calls(self) -> Mapping[str, KnownCall]:
+        """All calls of the turn by their keys, in order, as of the latest `propose`, `call` or end of one."""
+        ...
+
+    def is_same(self, key: str, args: Mapping[str, Any]) -> bool:
+        """Whether these are the arguments of a known call, whose own are masked."""
         ...
 
     async def call(self, key: str) -> Permission:
@@ -67,9 +220,53 @@ class Turn(Protocol):
         """
         ...
 
+    async def wait(self, key: str) -> Permission:
+        """Like `call`, for an agent whose process must stay: where the call waits for approval, so does this.
+
+        Meanwhile the task is `awaiting_approval`, its clock stands still, and its place is free for others.
+        """
+        ...
+
+    async def told(self, key: str) -> Permission:
+        """Note that the agent makes this call without having asked. Raises OutOfCalls when it may make no more."""
+        ...
+
     async def run(self, key: str, argv: tuple[str, ...]) -> Finished:
         """Execute a call that may proceed, as a command in the sandbox, and note how it ended."""
         ...
+
+    async def perform(self, key: str, action: Callable[[], Awaitable[Answer]]) -> Answer:
+        """Execute a call that may proceed by `action`, note how it ended, and return that, masked and bounded.
+
+        A RemitError out of `action` is an answer that failed, too.
+        """
+        ...
+
+    async def end(self, key: str, answer: Answer) -> Answer:
+        """Note how a call ended that the agent has executed itself; its answer as it is kept, masked and bounded.
+
+        One that was not to proceed yet counts as taken back: it is cancelled, whoever waits for it is let go.
+        """
+        ...
+
+    def talk(self, program: Program) -> AbstractAsyncContextManager[Dialogue]:
+        """A program in the sandbox to talk to; nothing of it is left when the block is.
+
+        Raises RemitError: SANDBOX_UNAVAILABLE, or VALIDATION_ERROR for a path or host that cannot be given.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readiness:
+    """Whether an agent can be asked here and now."""
+
+    needs: str | None = None
+    """What is missing and what to do about it; None if it is ready."""
+
+    version: str | None = None
+    notes: Sequence[str] = ()
+    """What its asking for approval is worth, and what else there is to know, a sentence each."""
 
 
 class Agent(Protocol):
@@ -83,6 +280,18 @@ class Agent(Protocol):
     @property
     def description(self) -> str:
         """What it does and needs, for whoever chooses."""
+        ...
+
+    @property
+    def speaks(self) -> bool:
+        """Whether it has a model: its answer is what it says, and it can use MCP servers.
+
+        Else its answer is the output of its commands.
+        """
+        ...
+
+    async def readiness(self) -> Readiness:
+        """Whether it can be asked here and now; quick, and without a word over the network."""
         ...
 
     def check(self, message: str) -> None:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from server.agents.interface import Permission, Proposal, Stopped, Turn
+from server.agents.interface import Permission, Proposal, Readiness, Stopped, Turn
 from server.errors import Code, RemitError
 
 MAX_COMMANDS = 200
@@ -11,6 +11,9 @@ MAX_COMMANDS = 200
 
 MAX_COMMAND_BYTES = 128 * 1024 - 1
 """What Linux takes as one argument (MAX_ARG_STRLEN is 32 pages, with the final NUL)."""
+
+TAIL = 2000
+"""Characters of a failed command's output that its error repeats."""
 
 _FENCE = re.compile(r"^```(?:sh|bash|shell)[ \t]*\n(.*?)^```[ \t]*$", re.DOTALL | re.MULTILINE)
 _PROMPT = "$ "
@@ -31,6 +34,12 @@ class ShellAgent:
         "Runs commands, no model: lines that start with '$ ' are its commands and the rest is prose; or else "
         "fenced sh blocks; or else the whole message is one script for sh. Stops at the first that fails."
     )
+
+    speaks = False
+
+    async def readiness(self) -> Readiness:
+        """It is there wherever the server is."""
+        return Readiness()
 
     def check(self, message: str) -> None:
         """Refuse a message with no, too many or too long commands."""
@@ -103,7 +112,8 @@ async def _run(turn: Turn, proposal: Proposal) -> None:
         raise RemitError(Code.LIMIT_EXCEEDED, f"`{_headline(command)}` was ended: {finished.limit}")
     if finished.status:
         hint = f" — {_NO_MODEL}" if finished.status == _NOT_FOUND else ""
-        last = f"; last lines:\n{finished.tail}" if finished.tail else ""
+        tail = finished.output[-TAIL:].strip()
+        last = f"; last lines:\n{tail}" if tail else ""
         raise RemitError(
             Code.EXECUTION_ERROR,
             f"`{_headline(command)}` exited with status {finished.status}{hint}{last}",

@@ -82,7 +82,8 @@ def _sandbox(wanted: Wanted) -> Finding:
         return Finding(name="sandbox", told="unavailable: tasks are refused", problem=error.message)
     gaps = tuple(f"does not hold: {gap}" for gap in sandbox.gaps)
     missing = _stronger_tier() if wanted == "auto" and sandbox.tier != "namespaces" else ()
-    return Finding(name="sandbox", told=sandbox.tier, advice=(*missing, *gaps))
+    groups = f"; control groups hold: {', '.join(sorted(sandbox.grouped))}" if sandbox.grouped else ""
+    return Finding(name="sandbox", told=f"{sandbox.tier}{groups}", advice=(*missing, *gaps))
 
 
 def _stronger_tier() -> tuple[str, ...]:

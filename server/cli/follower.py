@@ -11,12 +11,13 @@ from server.cli.decisions import ask
 from server.cli.terminal import open_terminal
 from server.cli.text import Screen, one_line
 from server.errors import RemitError
-from storage.states import ENDED
+from storage.states import DEPENDENCIES, ENDED, LOST
 
 if TYPE_CHECKING:
     from server.tasks.views import EventView, PendingApprovalView, TaskView
 
 WAIT = 45  # seconds: the longest that get_task waits
+_NAMED = 5  # tasks it waits for
 
 
 class Follower:
@@ -76,7 +77,7 @@ class Follower:
             self._decide(call)
         if task["status"] in ("blocked", "paused") and task["status"] not in self._settled:
             self._settled.add(task["status"])
-            note(_blocked(task) if task["status"] == "blocked" else _paused(task))
+            note(blocked(task) if task["status"] == "blocked" else _paused(task))
 
     def _decide(self, call: PendingApprovalView) -> None:
         with open_terminal() as terminal:
@@ -94,13 +95,16 @@ def _headline(args: dict[str, Any]) -> str:
     return one_line(str(args.get("command", args)))
 
 
-def _blocked(task: TaskView) -> str:
-    if task.get("blockedReason") == "DEPENDENCIES":
-        return f"the task waits for {', '.join(task['blockedByTaskIds'])}"
-    if task.get("blockedReason") != "SECRETS_LOST":
-        return f"the task is blocked: {task.get('blockedReason')}"
-    names = " ".join(f"--secret {name}" for name in task["secretNames"])
-    return f"the server has lost the task's secrets: remit send {task['id']} {names}"
+def blocked(task: TaskView) -> str:
+    """What a person can do about a task that is blocked."""
+    reason = task.get("blockedReason")
+    if reason == DEPENDENCIES and (blockers := task.get("blockedByTaskIds")):
+        others = len(blockers) - _NAMED + task.get("omittedBlockers", 0)
+        return f"the task waits for {', '.join(blockers[:_NAMED])}{f' and {others} more' if others > 0 else ''}"
+    if reason == LOST and task["secretNames"]:
+        names = " ".join(f"--secret {name}" for name in task["secretNames"])
+        return f"the server has lost the task's secrets: remit send {task['id']} {names}"
+    return f"the task is blocked: {reason}"
 
 
 def _paused(task: TaskView) -> str:

@@ -75,6 +75,8 @@ def _refusal(line: bytes) -> bytes:
         message = json.loads(line)
     except ValueError:
         answer["error"] = {"code": PARSE_ERROR, "message": "this line is not JSON"}
+    except RecursionError:
+        answer["error"] = {"code": INVALID_REQUEST, "message": "this message is nested too deeply"}
     else:
         if isinstance(message, dict) and isinstance(message.get("id"), str | int):
             answer["id"] = message["id"]

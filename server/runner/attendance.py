@@ -2,53 +2,59 @@
 
 from collections.abc import Awaitable, Callable
 from contextlib import closing
-from typing import TypeVar
 
 import anyio
 
+from server.beside import beside
+from server.runner.cgroup import ControlGroup
 from server.runner.gauge import Gauge
-from server.runner.limits import exceeded, explained, too_large_a_workspace, too_many_processes
+from server.runner.limits import exceeded, exceeded_in, explained, too_many_processes
 from server.runner.policy import Exit, SandboxPolicy
 from server.runner.process import Subprocess
 
 LOOK_SECONDS = 1.0  # between two looks at what a tree uses
 GLANCE_SECONDS = 0.1  # between two glances at how many they are: a fork bomb fills a machine within a second
 
-T = TypeVar("T")
-
 
 class Attendance:
-    """Stays with a command until its end: takes its output, and sees to its limits."""
+    """Stays with a command until its end, and sees to its limits."""
 
-    def __init__(self, process: Subprocess, policy: SandboxPolicy) -> None:
-        self._process, self._limits = process, policy.limits
+    def __init__(self, process: Subprocess, policy: SandboxPolicy, group: ControlGroup | None) -> None:
+        self._process, self._limits, self._group = process, policy.limits, group
         self._start = anyio.current_time()
-        self._gauge = Gauge(policy.workspace, policy.limits.workspace_bytes, self._start)
-        self._next_glance = self._start + GLANCE_SECONDS
+        self._gauge = Gauge(policy, process.pid, self._start)
         self._next_look = self._start + LOOK_SECONDS
+        self._is_grouped = group is not None and {"processes", "memory", "processor time"} <= group.features
         self._exceeded: str | None = None
 
-    async def until_end(self, output: Callable[[bytes], Awaitable[None]]) -> Exit:
+    async def until_end(self, take: Callable[[], Awaitable[None]]) -> Exit:
+        """See to the limits while `take` takes the command's output to its end, and until the command's own."""
         with closing(self._gauge):
-            while chunk := await self._looking(self._process.receive):
-                await output(chunk)
-            status = await self._looking(self._process.wait)
-        limit = self._exceeded or explained(status, self._limits)
-        return Exit(status=status, seconds=anyio.current_time() - self._start, limit=limit)
+            await self._judge(self._gauge.crowded())
+            async with beside(self._watch):
+                await take()
+                status = await self._process.wait()
+            seconds = anyio.current_time() - self._start
+            limit = self._exceeded or explained(status, self._limits) or self._told_by_group()
+            limit = limit or await self._gauge.exceeded_at_end(anyio.current_time())
+        return Exit(status=status, seconds=seconds, limit=limit)
 
-    async def _looking(self, step: Callable[[], Awaitable[T]]) -> T:
-        """Await `step`, which may be cancelled and called again, and look at the limits in between."""
+    async def _watch(self) -> None:
+        """Look at the limits now and again."""
         while True:
-            with anyio.CancelScope(deadline=self._next_glance):
-                return await step()
-            self._next_glance = anyio.current_time() + GLANCE_SECONDS
-            if self._process.outnumbers(self._limits.processes):
-                await self._judge(too_many_processes(self._limits))
-            if self._gauge.exceeded(anyio.current_time()):
-                await self._judge(too_large_a_workspace(self._limits))
-            if anyio.current_time() >= self._next_look:
+            await anyio.sleep(GLANCE_SECONDS)
+            await self._judge(self._told_by_group() or self._counted())
+            await self._judge(await self._gauge.exceeded(anyio.current_time()))
+            if anyio.current_time() >= self._next_look and not self._is_grouped:
                 await self._judge(await anyio.to_thread.run_sync(exceeded, self._process.pid, self._limits))
                 self._next_look = anyio.current_time() + LOOK_SECONDS
+
+    def _told_by_group(self) -> str | None:
+        return exceeded_in(self._group, self._limits) if self._group else None
+
+    def _counted(self) -> str | None:
+        outnumbers = not self._is_grouped and self._process.outnumbers(self._limits.processes)
+        return too_many_processes(self._limits) if outnumbers else None
 
     async def _judge(self, limit: str | None) -> None:
         if limit and not self._exceeded:

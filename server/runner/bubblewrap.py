@@ -4,7 +4,7 @@ import os
 import re
 import shutil
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -14,10 +14,10 @@ import anyio
 from server.errors import Code, RemitError
 from server.runner import landlock, seccomp, system
 from server.runner.interpreter import Interpreter
-from server.runner.limits import UNCOUNTED
 from server.runner.network.gateway import NAMES_GAP, Gateway
 from server.runner.plan import LAUNCHER, Confinement
 from server.runner.policy import SandboxPolicy
+from server.runner.scratch import Scratch
 
 HOME = Path("/home/task")
 TEMPORARY = Path("/tmp")  # noqa: S108 - the command's own
@@ -35,16 +35,12 @@ _ISOLATION = (
 
 _GAPS = (
     "The kernel is shared: a bug in it can be a way out.",
-    "Memory, processes and processor time of the whole tree are looked at once a second; a burst in between can "
-    "exceed them.",
     "With network = full the command reaches everything this machine can, its own local services included.",
     NAMES_GAP,
-    *UNCOUNTED,
+    "In a repository, names that are symlinks, what git's settings name (core.hooksPath), what a command makes anew in "
+    "folders of its own, and repositories after the first 16 or in more than 2,000 folders are not protected.",
 )
-_ROOT_GAPS = (
-    "As root the number of processes is held by looking alone, since the kernel does not count root's.",
-    "As root a command can change the mode of /dev/null and its like, which are this machine's own.",
-)
+_ROOT_GAP = "As root a command can change the mode of /dev/null and its like, which are this machine's own."
 _ABSTRACT_GAP = (
     "With network = full the command reaches abstract unix sockets; keeping them apart takes Linux 6.12 or newer."
 )
@@ -59,6 +55,7 @@ class Namespaces:
     """Whether this bubblewrap can (0.8 and newer); for an older one the system call filter does it alone."""
 
     interpreter: Interpreter
+    scratch: Scratch
     landlock_abi: int
 
     name: ClassVar[Literal["namespaces"]] = "namespaces"
@@ -67,13 +64,13 @@ class Namespaces:
     @property
     def gaps(self) -> tuple[str, ...]:
         """What this tier does not hold, a sentence each."""
-        root = _ROOT_GAPS if os.geteuid() == 0 else ()
+        root = (_ROOT_GAP,) if os.geteuid() == 0 else ()
         abstract = (_ABSTRACT_GAP,) if self.landlock_abi < landlock.SCOPES_ABI else ()
         return (*_GAPS, *root, *abstract)
 
-    def argv(self, policy: SandboxPolicy, _confinement: Confinement) -> tuple[str, ...]:
+    def argv(self, policy: SandboxPolicy, confinement: Confinement) -> tuple[str, ...]:
         """The command line that starts the launcher inside."""
-        options = (*_ISOLATION, *self._sharing(policy), *self._mounts(policy))
+        options = (*_ISOLATION, *self._sharing(policy), *self._mounts(policy, confinement.read_only))
         return (str(self.bwrap), *options, "--", *self.interpreter.command(_LAUNCHER_INSIDE))
 
     def explain(self, output: str) -> str:
@@ -87,16 +84,22 @@ class Namespaces:
 
         Where the network is shared it alone keeps abstract sockets apart.
         """
-        writable = (policy.workspace, HOME, TEMPORARY, Path("/dev"))
+        home = policy.home or HOME
+        writable = (policy.workspace, home, TEMPORARY, Path("/dev"))
         granted = landlock.grants(read=(Path("/"),), write=writable, use=(Path("/dev"),))
-        yield Confinement(
-            home=HOME,
-            temporary=TEMPORARY,
-            neighbours=0,
-            ruleset=landlock.ruleset(self.landlock_abi, granted, ports=None),
-            program=seccomp.program(seccomp.families(*seccomp.EVERY_FAMILY), shares_host=False),
-            gateway=None if policy.hosts is None else Gateway(port=_PROXY_PORT),
-        )
+        async with self._protected(policy) as read_only:
+            yield Confinement(
+                home=home,
+                temporary=TEMPORARY,
+                neighbours=0,
+                read_only=read_only,
+                ruleset=landlock.ruleset(self.landlock_abi, granted, ports=None),
+                program=seccomp.program(seccomp.families(*seccomp.EVERY_FAMILY), shares_host=False),
+                gateway=None if policy.hosts is None else Gateway(port=_PROXY_PORT),
+            )
+
+    def _protected(self, policy: SandboxPolicy) -> AbstractAsyncContextManager[tuple[Path, ...]]:
+        return nullcontext(()) if policy.hooks == "writable" else self.scratch.protected(policy.workspace)
 
     def _sharing(self, policy: SandboxPolicy) -> Iterator[str]:
         if self.disables_userns:
@@ -104,14 +107,14 @@ class Namespaces:
         if policy.network == "full":
             yield "--share-net"
 
-    def _mounts(self, policy: SandboxPolicy) -> Iterator[str]:
+    def _mounts(self, policy: SandboxPolicy, read_only: tuple[Path, ...]) -> Iterator[str]:
         yield from _system(policy)
         for folder in self.interpreter.folders:
             yield from ("--ro-bind", str(folder), str(folder))
         yield from ("--proc", "/proc", "--dev", "/dev")
         for folder in (TEMPORARY, HOME, Path("/dev/shm")):  # noqa: S108
             yield from ("--size", str(policy.limits.tmp_bytes), "--tmpfs", str(folder))
-        yield from _given(policy)
+        yield from _given(policy, read_only)
         yield from ("--ro-bind", str(LAUNCHER), str(_LAUNCHER_INSIDE))
         # These two lie in memory without a limit of their own.
         yield from ("--remount-ro", "/dev", "--remount-ro", "/")
@@ -133,16 +136,18 @@ def _system(policy: SandboxPolicy) -> Iterator[str]:
         yield from ("--ro-bind", str(_SKELETON / name), f"/etc/{name}")
 
 
-def _given(policy: SandboxPolicy) -> Iterator[str]:
-    """The policy's own paths, the outer ones first, so that what lies in another is mounted upon it.
+def _given(policy: SandboxPolicy, read_only: tuple[Path, ...]) -> Iterator[str]:
+    """The policy's own paths and what of its workspace is read-only: the outer ones first, to be mounted upon.
 
-    A folder of the workspace with something read-only in it is mounted upon itself: then it cannot be moved away to
-    make room for another.
+    A folder that may be written to, with something read-only in it, is mounted upon itself: then it cannot be moved
+    away to make room for another.
     """
-    options = {policy.workspace: "--bind"}
-    for path in policy.readable:
-        options |= {folder: "--bind" for folder in path.parents if folder.is_relative_to(policy.workspace)}
-    options |= dict.fromkeys(policy.readable, "--ro-bind")
+    writable = (policy.workspace, *((policy.home,) if policy.home else ()))
+    options = dict.fromkeys(writable, "--bind")
+    paths = (*policy.readable, *read_only)
+    for path in paths:
+        options |= {folder: "--bind" for folder in path.parents if any(map(folder.is_relative_to, writable))}
+    options |= dict.fromkeys(paths, "--ro-bind")
     for path in sorted(options, key=lambda path: len(path.parts)):
         yield from (options[path], str(path), str(path))
 
@@ -167,7 +172,7 @@ _ADVICE = (
 )
 
 
-async def find_namespaces(interpreter: Interpreter) -> Namespaces:
+async def find_namespaces(interpreter: Interpreter, scratch: Scratch) -> Namespaces:
     """The tier as this machine has it, not yet tried. Raises SANDBOX_UNAVAILABLE where bubblewrap is missing."""
     bwrap = shutil.which("bwrap")
     if bwrap is None:
@@ -180,5 +185,6 @@ async def find_namespaces(interpreter: Interpreter) -> Namespaces:
         bwrap=Path(bwrap),
         disables_userns=b"--disable-userns" in usage.stdout,
         interpreter=interpreter,
+        scratch=scratch,
         landlock_abi=landlock.abi(),
     )

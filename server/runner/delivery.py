@@ -14,8 +14,15 @@ from server.runner.upload import SourceFolder, Upload, path_field, write_upload
 UPLOADS = "uploads"
 
 
-def deliver(uploads: Sequence[Upload], workspace: Path, stage: Path, sources: SourceFolder) -> None:
-    """Put every upload into the `uploads/` of `workspace`, durably, or none of them.
+def deliver(
+    uploads: Sequence[Upload],
+    folder: Path,
+    stage: Path,
+    sources: SourceFolder,
+    *,
+    beneath: tuple[str, ...] = (UPLOADS,),
+) -> None:
+    """Put every upload beneath a place in `folder`, which an adversary may have written to, durably; or none of them.
 
     They are written to `stage` first, an empty folder of ours on the same file system; what remains there is the
     caller's to delete.
@@ -23,23 +30,23 @@ def deliver(uploads: Sequence[Upload], workspace: Path, stage: Path, sources: So
     Raises RemitError: what `write_upload` raises, or CONFLICT where something in the workspace is in the way.
     """
     for number, upload in enumerate(uploads):
-        _write(upload, number, stage / str(number), sources)
-    folders = []
+        _write(upload, number, stage / str(number), beneath, sources)
+    targets = []
     with ExitStack() as held, ExitStack() as undo:
         for number, upload in enumerate(uploads):
-            *parents, _ = parts = (UPLOADS, *upload.path.split("/"))
+            *parents, _ = parts = (*beneath, *upload.path.split("/"))
             with _conflict_at(path_field(number)):
-                folder, depth = held.enter_context(deepest(workspace, parents))
-                _move(stage / str(number), parts[: depth + 1], folder, undo)
-            folders.append(folder)
-        for folder in folders:  # all at the end: one commit of the file system's journal serves them all
-            os.fsync(folder)
+                target, depth = held.enter_context(deepest(folder, parents))
+                _move(stage / str(number), parts[: depth + 1], target, undo)
+            targets.append(target)
+        for target in targets:  # all at the end: one commit of the file system's journal serves them all
+            os.fsync(target)
         undo.pop_all()
 
 
-def _write(upload: Upload, number: int, stage: Path, sources: SourceFolder) -> None:
-    """Write an upload beneath the new folder `stage`, under the path that it shall have in the workspace."""
-    target = stage / UPLOADS / upload.path
+def _write(upload: Upload, number: int, stage: Path, beneath: tuple[str, ...], sources: SourceFolder) -> None:
+    """Write an upload beneath the new folder `stage`, under the path that it shall have in the end."""
+    target = stage.joinpath(*beneath, upload.path)
     folders = [folder for folder in target.parents if folder.is_relative_to(stage)]
     for folder in reversed(folders):
         folder.mkdir(mode=0o700)

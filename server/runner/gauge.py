@@ -1,57 +1,150 @@
-"""How much a workspace holds."""
+"""How much a workspace holds, and how much its disk has left."""
 
 import logging
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, Popen
 
+import anyio
+
+from server.runner.limits import deleted_bytes, too_full_a_disk, too_large_a_workspace
+from server.runner.policy import MIB, SandboxPolicy
+
 _log = logging.getLogger(__name__)
 
-FIRST_SECONDS = 2.0  # most commands have ended by then, and are never measured
+FIRST_SECONDS = 2.0  # most commands have ended by then
 PAUSE_SECONDS = 5.0  # at least, between two measurements
 IDLE_SHARE = 20  # a pause is so many times what the measurement took: it costs 5 % of one core at most
+LAST_SECONDS = 5.0  # that the end of a command waits for the last measurement
+MUCH_BYTES = 64 * MIB  # a disk that has lost so much has a short command measured as well
+
+INODE_BYTES = 512  # what an empty file takes, of which du says nothing: 256 for ext4's inode, and its name
+FREE_INODES = 10_000  # a floor: what the server and its machine need for a while
 
 
 class Gauge:
-    """Measures a folder now and then, by `du`: a process of its own, since a large tree takes it seconds.
+    """Measures a command's workspace, and its HOME where that lasts, now and then.
 
-    What the command has closed to its own user is not counted, unless that user is root.
+    By `du`: a process of its own, since a large tree takes it seconds.
+
+    What the command has closed to its own user is not counted, unless that user is root; nor what it has deleted and
+    keeps open, where it hides its descriptors. The disk is glanced at each time, and hides nothing.
     """
 
-    def __init__(self, folder: Path, limit_bytes: int, now: float) -> None:
-        self._folder = folder
-        self._limit_bytes = limit_bytes
+    def __init__(self, policy: SandboxPolicy, root: int, now: float) -> None:
+        """For the tree of processes beneath `root`."""
+        self._folders = (policy.workspace, *((policy.home,) if policy.home else ()))
+        self._limits, self._root = policy.limits, root
+        self._began = now
+        self._pinned = os.open(policy.workspace, os.O_PATH | os.O_CLOEXEC)  # whatever becomes of its name
+        self._free = self._disk().f_bavail
         self._due = now + FIRST_SECONDS
-        self._begun = now
-        self._du: Popen[bytes] | None = None
+        self._measurement: _Measurement | None = None
 
-    def exceeded(self, now: float) -> bool:
-        """Whether the latest measurement, where one has just ended, was above the limit. Never waits."""
-        if self._du is None:
+    def crowded(self) -> str | None:
+        """Whether the disk has less left than it must, in words for a person."""
+        disk = self._disk()
+        few = disk.f_files > 0 and disk.f_favail < FREE_INODES  # some file systems make inodes as they need them
+        scarce = disk.f_bavail * disk.f_frsize < self._limits.free_bytes
+        return too_full_a_disk(self._limits) if scarce or (few and self._limits.free_bytes) else None
+
+    async def exceeded(self, now: float) -> str | None:
+        """Which limit is exceeded, by a glance at the disk or by a measurement that has just ended."""
+        if crowded := self.crowded():
+            return crowded
+        if self._measurement is None:
             if now >= self._due:
                 self._begin(now)
-            return False
-        if self._du.poll() is None:
-            return False
-        taken, self._du = self._du, None
-        self._due = now + max(PAUSE_SECONDS, IDLE_SHARE * (now - self._begun))
-        return _bytes(taken) > self._limit_bytes
+            return None
+        if not self._measurement.has_ended():
+            return None
+        self._due = now + max(PAUSE_SECONDS, IDLE_SHARE * (now - self._measurement.began))
+        return await self._verdict()
+
+    async def exceeded_at_end(self, now: float) -> str | None:
+        """The same when the command has ended, measured anew if it took its time, or much of the disk."""
+        lost = (self._free - self._disk().f_bavail) * self._disk().f_frsize
+        if (crowded := self.crowded()) or (now - self._began < FIRST_SECONDS and lost < MUCH_BYTES):
+            return crowded
+        self._break_off()
+        self._begin(now)
+        with anyio.move_on_after(LAST_SECONDS):
+            if self._measurement:
+                await self._measurement.end()
+                return await self._verdict()
+        return None
 
     def close(self) -> None:
-        """End a measurement that is under way."""
-        if self._du is not None:
-            self._du.kill()
-            _bytes(self._du)
+        """End a measurement that is under way; nothing can be measured afterwards."""
+        self._break_off()
+        os.close(self._pinned)
+
+    def _break_off(self) -> None:
+        if self._measurement:
+            self._measurement.kill()
+            self._measurement = None
+
+    def _disk(self) -> os.statvfs_result:
+        return os.statvfs(self._pinned)
 
     def _begin(self, now: float) -> None:
-        self._begun = now
-        argv = ("nice", "du", "-s", "--block-size=1", "--", str(self._folder))
         try:
-            self._du = Popen(argv, stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL, env={"PATH": "/usr/bin:/bin"}, cwd="/")
+            self._measurement = _Measurement(self._folders, now)
         except OSError as error:  # too many processes, or a machine without these programs: the other limits go on
             _log.warning("the size of a workspace cannot be measured: %s", error)
             self._due = now + PAUSE_SECONDS
 
+    async def _verdict(self) -> str | None:
+        assert self._measurement
+        taken, self._measurement = self._measurement.bytes(), None
+        if taken <= self._limits.workspace_bytes:
+            taken += await anyio.to_thread.run_sync(deleted_bytes, self._root, os.fstat(self._pinned).st_dev)
+        return too_large_a_workspace(self._limits) if taken > self._limits.workspace_bytes else None
 
-def _bytes(du: Popen[bytes]) -> int:
-    size, _, _ = du.communicate()[0].partition(b"\t")
-    return int(size or 0)
+
+class _Measurement:
+    """Of what some folders take up: one process sums up the sizes, and one counts the files."""
+
+    def __init__(self, folders: Sequence[Path], now: float) -> None:
+        self.began = now
+        self._sizes = _du("--block-size=1", folders)
+        try:
+            self._inodes = _du("--inodes", folders)
+        except OSError:
+            _killed(self._sizes)
+            raise
+
+    def has_ended(self) -> bool:
+        return self._sizes.poll() is not None and self._inodes.poll() is not None
+
+    async def end(self) -> None:
+        for process in (self._sizes, self._inodes):
+            ended = os.pidfd_open(process.pid)
+            try:
+                await anyio.wait_readable(ended)
+            finally:
+                os.close(ended)
+
+    def bytes(self) -> int:
+        """Once it has ended; 0 for what could not be told."""
+        return _said(self._sizes) + _said(self._inodes) * INODE_BYTES
+
+    def kill(self) -> None:
+        _killed(self._sizes)
+        _killed(self._inodes)
+
+
+def _du(unit: str, folders: Sequence[Path]) -> Popen[bytes]:
+    argv = ("nice", "du", "-sc", unit, "--", *map(str, folders))
+    return Popen(argv, stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL, env={"PATH": "/usr/bin:/bin"}, cwd="/")
+
+
+def _said(du: Popen[bytes]) -> int:
+    *_, total = du.communicate()[0].splitlines() or [b""]
+    return int(total.partition(b"\t")[0] or 0)
+
+
+def _killed(du: Popen[bytes]) -> None:
+    du.kill()
+    du.communicate()

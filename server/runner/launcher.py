@@ -38,10 +38,8 @@ def main() -> None:
     data = receive()
     try:
         plan = parse(data)
-        os.closerange(3, os.sysconf("SC_OPEN_MAX"))
         hand_out_listener(plan)
-        os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
-        os.closerange(3, 4)
+        take_descriptors(plan)
         for step in (restore_signals, be_modest, limit, confine, filter_calls):
             step(plan)
         os.chdir(plan["folder"][0])
@@ -90,6 +88,15 @@ def hand_out_listener(plan: dict[str, list[bytes]]) -> None:
         server.sendmsg([b"\0"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, descriptor)])
         server.detach()
         listener.close()
+
+
+def take_descriptors(plan: dict[str, list[bytes]]) -> None:
+    """Give the command nothing to read but what the plan names, by the number it has and the one it is to have."""
+    os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
+    for record in plan.get("descriptor", ()):
+        given, place = map(int, record.split())
+        os.dup2(given, place)
+    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
 
 
 def be_modest(_: dict[str, list[bytes]]) -> None:

@@ -1,37 +1,64 @@
 """The limits on a command's tree as a whole, which no rlimit holds: somebody has to look."""
 
 import os
+from collections.abc import Iterator, Set
+from contextlib import suppress
 from signal import SIGXFSZ
+from stat import S_ISREG
 
 from server.runner import tree
+from server.runner.cgroup import ControlGroup, Feature
 from server.runner.policy import MIB, Limits
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
-UNCOUNTED = (
-    "What the kernel holds for a command (socket buffers, the entries of folders in memory), and the processor time of "
-    "children that nobody waited for, are not counted.",
-    "The workspace is measured every few seconds: what is written in between, files that are deleted but open, and "
-    "folders a command has closed to its own user escape that.",
-    "In a repository, what git's commondir names, nested repositories, and files that do not exist yet are not "
-    "protected.",
+_ON_DISK = (
+    "The workspace is measured every few seconds and when a command ends: what is written in between can exceed its "
+    "limit, and folders that a command has closed to its own user, or deleted files that it keeps open and hides, are "
+    "not counted in it; the floor of free disk space holds all the same."
 )
-"""What no tier holds, a sentence each."""
+_GAPS: dict[Feature, str] = {
+    "processes": "Processes are counted by looking, ten times a second; a burst in between can exceed the limit.",
+    "memory": "Memory of the whole tree is summed up once a second; a burst in between can exceed the limit.",
+    "kernel memory": "What the kernel holds for a command (socket buffers, folders in memory) is not counted.",
+    "processor time": "Processor time is summed up once a second, that of children that nobody waited for left out.",
+}
+_NO_GROUPS = "No control group was delegated to this server: limits on a whole tree are held by looking alone."
+_ROOT_GAP = "As root the number of processes is held by looking alone, since the kernel does not count root's."
+
+
+def gaps(held: Set[Feature]) -> Iterator[str]:
+    """What of the limits no tier holds, a sentence each, where control groups hold these."""
+    if not held:
+        yield _NO_GROUPS
+    yield from (gap for feature, gap in _GAPS.items() if feature not in held)
+    if os.geteuid() == 0 and "processes" not in held:
+        yield _ROOT_GAP
+    yield _ON_DISK
 
 
 def exceeded(root: int, limits: Limits) -> str | None:
-    """Which limit the processes beneath `root` exceed, in words for a person."""
+    """Which limit the processes beneath `root` exceed, in words for a person. Blocks."""
     processes = tree.descendants(root)
     collector = {root: tree.stat(root)}  # the times of what was adopted and has ended are kept there
     if _threads(processes) > limits.processes:
         return too_many_processes(limits)
     if _cpu_seconds(processes | collector) > limits.cpu_seconds:
-        return f"the processor time limit of {limits.cpu_seconds} s"
+        return _too_much_time(limits)
     if _resident_bytes(processes) > limits.memory_bytes and _memory_bytes(processes) > limits.memory_bytes:
-        return f"the memory limit of {limits.memory_bytes // MIB} MiB"
+        return _too_much_memory(limits)
     return None
+
+
+def exceeded_in(group: ControlGroup, limits: Limits) -> str | None:
+    """Which limit the processes of a group were kept from exceeding, or exceed, in words for a person."""
+    if group.was_hit("processes"):
+        return too_many_processes(limits)
+    if group.was_hit("memory"):
+        return _too_much_memory(limits)
+    return _too_much_time(limits) if group.usage("processor time") > limits.cpu_seconds else None
 
 
 def explained(status: int, limits: Limits) -> str | None:
@@ -44,9 +71,38 @@ def too_many_processes(limits: Limits) -> str:
     return f"the limit of {limits.processes} processes"
 
 
+def _too_much_memory(limits: Limits) -> str:
+    return f"the memory limit of {limits.memory_bytes // MIB} MiB"
+
+
+def _too_much_time(limits: Limits) -> str:
+    return f"the processor time limit of {limits.cpu_seconds} s"
+
+
+def too_full_a_disk(limits: Limits) -> str:
+    """That limit, in words for a person."""
+    return f"the disk of its workspace must keep {limits.free_bytes // MIB} MiB, and some files, free"
+
+
 def too_large_a_workspace(limits: Limits) -> str:
     """That limit, in words for a person."""
     return f"the workspace size limit of {limits.workspace_bytes // MIB} MiB"
+
+
+def deleted_bytes(root: int, device: int) -> int:
+    """What files on a device take up that were deleted and are still open beneath `root`. Blocks.
+
+    Nothing for processes whose descriptors are not ours to see.
+    """
+    deleted: dict[int, int] = {}
+    for pid in (root, *tree.descendants(root)):
+        with suppress(OSError), os.scandir(f"/proc/{pid}/fd") as descriptors:
+            for descriptor in descriptors:
+                with suppress(OSError):
+                    status = descriptor.stat()
+                    if S_ISREG(status.st_mode) and (status.st_nlink, status.st_dev) == (0, device):
+                        deleted[status.st_ino] = status.st_blocks * 512
+    return sum(deleted.values())
 
 
 # Fields of /proc/PID/stat, counted from the third.

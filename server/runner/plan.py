@@ -1,6 +1,6 @@
 """What the launcher is told: the command, its limits and its confinement, as the records it reads."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,8 +18,9 @@ class Confinement:
 
     home: Path
     temporary: Path
-    neighbours: int
-    """Threads that the kernel counts along with the command's, where no user namespace tells them apart."""
+    neighbours: int | None
+    """Threads that the kernel counts along with the command's, where no user namespace tells them apart; None where
+    a control group holds their number."""
 
     ruleset: Ruleset | None
     program: bytes | None
@@ -28,15 +29,24 @@ class Confinement:
     gateway: Gateway | None = None
     """Where the command finds its proxy, if it may reach hosts by name."""
 
+    read_only: tuple[Path, ...] = ()
+    """What of the workspace is not to be written."""
 
-def encode(command: Command, policy: SandboxPolicy, confinement: Confinement) -> bytes:
-    """Write the plan: records `kind value`, each closed by a NUL, then `end`."""
+
+def encode(
+    command: Command, policy: SandboxPolicy, confinement: Confinement, descriptors: Mapping[int, int] | None = None
+) -> bytes:
+    """Write the plan: records `kind value`, each closed by a NUL, then `end`.
+
+    `descriptors` are those that the launcher inherits, each with its place in the command.
+    """
     records = [
         ("folder", str(policy.workspace)),
         *_environment(command, confinement),
         *(("arg", argument) for argument in command.argv),
         *_limits(policy.limits, confinement.neighbours),
         *_confinement(confinement),
+        *(("descriptor", f"{given} {place}") for given, place in (descriptors or {}).items()),
     ]
     return b"".join(f"{kind} {value}\0".encode(errors="surrogateescape") for kind, value in records) + b"end\0"
 
@@ -54,14 +64,15 @@ def _environment(command: Command, confinement: Confinement) -> Iterator[tuple[s
         yield "env", f"{name}={value}"
 
 
-def _limits(limits: Limits, neighbours: int) -> Iterator[tuple[str, str]]:
+def _limits(limits: Limits, neighbours: int | None) -> Iterator[tuple[str, str]]:
     values = {
         "RLIMIT_CORE": 0,
         "RLIMIT_DATA": limits.memory_bytes,  # not AS: programs that compile as they run reserve far more than they use
         "RLIMIT_FSIZE": limits.file_bytes,
         "RLIMIT_NOFILE": limits.open_files,
-        "RLIMIT_NPROC": limits.processes + neighbours,
     }
+    if neighbours is not None:
+        values["RLIMIT_NPROC"] = limits.processes + neighbours
     for name, value in values.items():
         yield "limit", f"{name} {value}"
 

@@ -15,6 +15,9 @@ GIB = 1024**3
 _SYSTEM_FOLDERS = tuple(map(Path, ("/usr", "/etc", "/proc", "/dev", "/tmp", "/run", "/home")))  # noqa: S108
 
 
+Network = Literal["none", "full"] | tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """What one command, with every process it starts, may use."""
@@ -38,6 +41,9 @@ class Limits:
     workspace_bytes: int = 10 * GIB
     """Size of everything in the workspace: a large project with its packages."""
 
+    free_bytes: int = 256 * MIB
+    """What the disk of the workspace must keep free: room for the server's own records, and for whoever tidies up."""
+
     cpu_seconds: int = 3600
     """Processor time of the whole tree: an hour on one core."""
 
@@ -49,11 +55,18 @@ class SandboxPolicy:
     workspace: Path
     """The working folder, and the only one outside that it may write to. Its path inside is the same."""
 
-    readable: tuple[Path, ...] = ()
-    """Further files and folders it may read, at the same path. One that lies in the workspace is read-only there."""
+    home: Path | None = None
+    """A HOME that outlives the command, at the same path inside; None for one that ends with it."""
 
-    network: Literal["none", "full"] | tuple[str, ...] = "none"
+    readable: tuple[Path, ...] = ()
+    """Further files and folders it may read, at the same path. One that lies in the workspace, or in a HOME that
+    outlives the command, is read-only there."""
+
+    network: Network = "none"
     """Nothing, everything this machine can reach, or these hosts, in the words of `HostRule.parse`."""
+
+    hooks: Literal["read-only", "writable"] = "read-only"
+    """What other tools would execute in the workspace's repositories; read-only where the tier can hold that."""
 
     limits: Limits = field(default_factory=Limits)
 
@@ -67,7 +80,8 @@ class SandboxPolicy:
         _ = self.hosts
         if not self.workspace.is_dir():
             raise _refused("workspace", self.workspace, "must be an existing folder")
-        for name, path in (("workspace", self.workspace), *(("readable", path) for path in self.readable)):
+        given = [("workspace", self.workspace), *(("readable", path) for path in self.readable)]
+        for name, path in (*given, *([("home", self.home)] if self.home else [])):
             if not path.is_absolute() or not path.exists():
                 raise _refused(name, path, "must exist, and be named by its absolute path")
             if any(folder.is_relative_to(path.resolve()) for folder in _SYSTEM_FOLDERS):

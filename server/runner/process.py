@@ -1,7 +1,8 @@
 """A process of ours, from the first line it says to the last process beneath it."""
 
+import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -16,6 +17,7 @@ import anyio
 from anyio.lowlevel import checkpoint
 
 from server.runner import tree
+from server.runner.cgroup import ControlGroup
 
 CHUNK_BYTES = 65536  # what a pipe holds
 LONGEST_LINE_BYTES = 4096  # of the launcher's answers, or of what fails in its place
@@ -58,14 +60,14 @@ class Subprocess:
     then does not learn of the end. To be made in a thread that lives on, such as the event loop's: what is to die
     with its parent dies with the thread that started it.
 
-    A `supervised` process is not bubblewrap; it ends its own tree when its stdin ends. Raises OSError if it cannot be
-    started.
+    A `supervised` process is not bubblewrap; it ends its own tree when its stdin ends. `inherited` are descriptors that
+    it finds under the same numbers. Raises OSError if it cannot be started.
     """
 
-    def __init__(self, argv: Sequence[str], *, supervised: bool) -> None:
+    def __init__(self, argv: Sequence[str], *, supervised: bool, inherited: Collection[int] = ()) -> None:
         self._stdin, its_stdin = socketpair()
         try:
-            self._popen = _start(argv, its_stdin.fileno())
+            self._popen = _start(argv, its_stdin.fileno(), inherited)
         except OSError:
             self._stdin.close()
             raise
@@ -79,8 +81,10 @@ class Subprocess:
         self._ended = os.pidfd_open(self._popen.pid)
         self._init: int | None = None
         self._init_pid = 0
+        self._group: ControlGroup | None = None
         self._ahead = b""
         self._has_spoken = False
+        self._waiting = anyio.Lock()
 
     async def __aenter__(self) -> Self:
         return self
@@ -134,8 +138,10 @@ class Subprocess:
         _, descriptors, _, _ = recv_fds(self._stdin, 1, 1, MSG_CMSG_CLOEXEC)
         return socket(fileno=descriptors[0])
 
-    def hold(self) -> ProcessMark:
+    def hold(self, group: ControlGroup | None = None) -> ProcessMark:
         """Take hold of its namespace's init, whose end is the end of all in it. To be called once it speaks.
+
+        What speaks goes into the `group`, and so will all that it starts. Raises OSError if it cannot.
 
         Not bubblewrap's own report of it: that writes to a pipe of ours, and if we are killed before it does, it dies
         of that while its child waits for it, for ever.
@@ -143,7 +149,16 @@ class Subprocess:
         if not self._supervised and (init := tree.child_of(self.pid)) is not None:
             with suppress(ProcessLookupError):
                 self._init, self._init_pid = os.pidfd_open(init), init
+        if group:
+            self._group = group
+            self._join(group)
         return ProcessMark.of(self.pid)
+
+    def _join(self, group: ControlGroup) -> None:
+        launcher = tree.child_of(self._init_pid or self.pid)
+        if launcher is None:
+            raise ProcessLookupError(errno.ESRCH, "the launcher has ended")
+        group.add(launcher)
 
     def outnumbers(self, limit: int) -> bool:
         """Whether its namespace has more processes than that, by a glance at the namespace's own /proc.
@@ -157,14 +172,17 @@ class Subprocess:
 
     async def wait(self) -> int:
         """Wait for its end and its namespace's; its status, or 128 + N if signal N ended it."""
-        await anyio.wait_readable(self._ended)
-        if self._init is not None:
-            await anyio.wait_readable(self._init)
+        async with self._waiting:  # several may wait, but only one for each descriptor
+            await anyio.wait_readable(self._ended)
+            if self._init is not None:
+                await anyio.wait_readable(self._init)
         code = self._popen.wait()
         return 128 - code if code < 0 else code
 
     async def end(self) -> None:
         """Kill it and everything beneath it, and wait until that is so."""
+        if self._group:
+            self._group.kill()
         if self._supervised:
             self._stdin.close()  # which tells the supervisor to end everything
             with anyio.move_on_after(SUPERVISOR_SECONDS):
@@ -218,8 +236,8 @@ def _await_end(process: int) -> None:
         raise TimeoutError("a process left by a dead server cannot be killed")
 
 
-def _start(argv: Sequence[str], stdin: int) -> Popen[bytes]:
-    """Start it with nothing of ours: not our environment, not our folder, not our session."""
+def _start(argv: Sequence[str], stdin: int, inherited: Collection[int]) -> Popen[bytes]:
+    """Start it with nothing else of ours: not our environment, not our folder, not our session."""
     return Popen(
         argv,
         bufsize=0,
@@ -229,4 +247,5 @@ def _start(argv: Sequence[str], stdin: int) -> Popen[bytes]:
         env={},
         cwd="/",
         start_new_session=True,
+        pass_fds=tuple(inherited),
     )

@@ -1,14 +1,26 @@
-"""What other tools would execute or obey: files in a repository that a command must not write."""
+"""What other tools would execute or obey: files of a repository that a command must not write.
 
+Git runs hooks and what its settings name; direnv, editors, assistants and shells read the rest when a person next works
+in the folder.
+"""
+
+import os
+import re
 import stat
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
-# Git runs hooks and what its settings name; shells, direnv, editors and assistants read the rest when a person next
-# works in the folder.
-_NAMES = (
-    ".git/hooks",
-    ".git/config",
-    ".gitmodules",
+from server.errors import RemitError
+from server.runner.folder import read_beneath
+
+MOST_FOLDERS = 2000  # that are looked into for repositories, the outer ones first: some 30 ms
+MOST_REPOSITORIES = 16  # each takes about 16 mounts, which is some 2 ms at the start of every command
+
+OF_GIT = ("hooks", "config", "config.worktree", "commondir")
+BESIDE_GIT = (
     ".envrc",
     ".mcp.json",
     ".vscode",
@@ -20,21 +32,101 @@ _NAMES = (
     ".zshrc",
     ".zprofile",
 )
+_KEPT_IF_THERE = ".gitmodules"  # git itself executes nothing it finds there
+
+_GITDIR_BYTES = 8192  # of a file `.git`: twice the longest path
 
 
-def protected(workspace: Path) -> tuple[Path, ...]:
-    """The paths in a git workspace that are to be read-only; none where it is not a repository.
+@dataclass(frozen=True, slots=True)
+class Protected:
+    """The paths that are to be read-only: those that are there, and those that are not, which must not appear."""
+
+    present: tuple[Path, ...]
+    missing: tuple[Path, ...]
+
+
+def find_protected(workspace: Path) -> Protected:
+    """Look for repositories in the workspace, itself included, and for what is to be protected in each.
 
     A symlink is passed over, with what lies beyond it: mounting its target would let a command choose what it sees.
+    A folder that its own user may not list or add to is protected as a whole, since a command could open it again.
     """
-    if not _is_plain(workspace / ".git"):
-        return ()
-    return tuple(path for name in _NAMES if _all_plain(workspace, path := workspace / name))
+    found = islice(_closed_and_repositories(workspace), MOST_REPOSITORIES)
+    paths = dict.fromkeys(path for folder in found for path in folder)
+    present = tuple(path for path in paths if os.path.lexists(path) and not path.is_symlink())
+    return Protected(present, tuple(path for path in paths if not os.path.lexists(path)))
 
 
-def _all_plain(workspace: Path, path: Path) -> bool:
-    between = [parent for parent in path.parents if parent.is_relative_to(workspace) and parent != workspace]
-    return all(map(_is_plain, (*between, path)))
+def _closed_and_repositories(workspace: Path) -> Iterator[tuple[Path, ...]]:
+    for folder, names in _folders(workspace, lambda _, names: names - {".git"}):
+        if names is None:
+            yield (folder,)
+        elif _is_plain(git := folder / ".git"):
+            yield tuple(_beside(git)) if _is_open(folder) else (folder,)
+            for repository in _git_folders(git, workspace):
+                yield tuple(repository / name for name in OF_GIT) if _is_open(repository) else (repository,)
+
+
+def _beside(git: Path) -> Iterator[Path]:
+    if not git.is_dir():
+        yield git  # a file that names the repository, and could name another
+    if (modules := git.with_name(_KEPT_IF_THERE)).exists():
+        yield modules
+    yield from map(git.with_name, BESIDE_GIT)
+
+
+def _git_folders(git: Path, workspace: Path) -> Iterator[Path]:
+    """The repository of a worktree, with those of its submodules and of its other worktrees."""
+    top = git if git.is_dir() else _named_by(git, workspace)
+    if top is None:
+        return
+    yield top
+    # What tells a repository of a submodule is its `config`: that one is protected, so no command can take it away.
+    for folder, names in _folders(top / "modules", lambda _, names: {"modules"} if "config" in names else names):
+        if names is None or "config" in names:
+            yield folder
+    worktrees = top / "worktrees"
+    for folder, names in _folders(worktrees, lambda folder, names: names if folder == worktrees else set()):
+        if names is None or folder != worktrees:
+            yield folder
+
+
+def _folders(top: Path, below: Callable[[Path, set[str]], set[str]]) -> Iterator[tuple[Path, set[str] | None]]:
+    """Folders from `top` down, the outer ones first, with the names in each; None for one that is closed.
+
+    `below` tells, by a folder and the names in it, which of them to go on with.
+    """
+    ahead = deque([top] if _is_folder(top) else [])
+    for _ in range(MOST_FOLDERS):
+        if not ahead:
+            return
+        folder = ahead.popleft()
+        try:
+            with os.scandir(folder) as listing:
+                is_folder = {entry.name: entry.is_dir(follow_symlinks=False) for entry in listing}
+        except PermissionError:
+            yield folder, None
+        except OSError:
+            pass  # nothing there, or a path longer than any tool could use
+        else:
+            yield folder, set(is_folder)
+            ahead += (folder / name for name in sorted(below(folder, set(is_folder))) if is_folder.get(name))
+
+
+def _named_by(git: Path, workspace: Path) -> Path | None:
+    """The repository that a file `.git` names, if it lies in the workspace, where a command could write to it."""
+    try:
+        content = read_beneath(workspace, str(git.relative_to(workspace)), limit=_GITDIR_BYTES)
+    except (RemitError, OSError):
+        return None
+    named = re.match(rb"gitdir: (.+?)\n*\Z", content)
+    folder = Path(os.path.normpath(git.parent / os.fsdecode(named[1]))) if named else workspace
+    between = [path for path in (folder, *folder.parents) if path.is_relative_to(workspace) and path != workspace]
+    return folder if between and all(map(_is_folder, between)) else None
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
 
 
 def _is_plain(path: Path) -> bool:
@@ -44,3 +136,7 @@ def _is_plain(path: Path) -> bool:
     except OSError:
         return False
     return stat.S_ISDIR(mode) or stat.S_ISREG(mode)
+
+
+def _is_open(folder: Path) -> bool:
+    return os.access(folder, os.R_OK | os.W_OK | os.X_OK)

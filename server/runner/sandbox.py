@@ -1,19 +1,28 @@
 """Commands in a sandbox: the one door to this room."""
 
 import platform
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, suppress
+from dataclasses import replace
 from typing import Any, Literal, Protocol
 
+import anyio
+
+from server.beside import beside
 from server.errors import Code, RemitError
-from server.runner import canary, plan, seccomp
+from server.runner import canary, limits, plan, seccomp
 from server.runner.attendance import Attendance
 from server.runner.bubblewrap import find_namespaces
+from server.runner.cgroup import NO_GROUPS, ControlGroup, ControlGroups, Feature
+from server.runner.dialogue import Dialogue
+from server.runner.grouping import find_groups
 from server.runner.interpreter import find_interpreter
 from server.runner.network.gateway import Report
+from server.runner.piped import Piped, Pipes
 from server.runner.plan import Confinement
 from server.runner.policy import Command, Exit, SandboxPolicy
 from server.runner.process import ProcessMark, Subprocess
+from server.runner.scratch import Scratch
 from server.runner.supervised import Off, find_landlock
 
 Name = Literal["namespaces", "landlock", "off"]
@@ -46,8 +55,8 @@ class Tier(Protocol):
 class Sandbox:
     """Runs commands within the limits of a policy; made by `find_sandbox`."""
 
-    def __init__(self, tier: Tier) -> None:
-        self._tier = tier
+    def __init__(self, tier: Tier, groups: ControlGroups = NO_GROUPS) -> None:
+        self._tier, self._groups = tier, groups
 
     @property
     def tier(self) -> Name:
@@ -56,8 +65,13 @@ class Sandbox:
 
     @property
     def gaps(self) -> tuple[str, ...]:
-        """What this tier does not hold, a sentence each."""
-        return self._tier.gaps
+        """What it does not hold, a sentence each."""
+        return (*self._tier.gaps, *limits.gaps(self._groups.features))
+
+    @property
+    def grouped(self) -> frozenset[Feature]:
+        """What the kernel holds over a whole tree, by control groups."""
+        return self._groups.features
 
     async def run(
         self,
@@ -79,31 +93,111 @@ class Sandbox:
         a command that the kernel could not take, SANDBOX_UNAVAILABLE where the sandbox itself fails. A program that
         does not exist is no error here: it ends with 127, as in a shell.
         """
-        command.check()
-        policy.check()
-        async with self._tier.confined(policy) as confinement, self._spawned(policy, confinement) as process:
-            await self._expect("ready", process)
-            await started(process.hold())
-            await process.send(plan.encode(command, policy, confinement))
-            await self._expect("go", process)
-            async with _network(policy, confinement, process, refused):
-                return await Attendance(process, policy).until_end(output)
+        async with self._running(command, policy, started, refused) as (process, group):
+
+            async def take() -> None:
+                while chunk := await process.receive():
+                    await output(chunk)
+
+            return await Attendance(process, policy, group).until_end(take)
 
     @asynccontextmanager
-    async def _spawned(self, policy: SandboxPolicy, confinement: Confinement) -> AsyncIterator[Subprocess]:
-        """The launcher on its way; nothing of it is left afterwards."""
-        try:
-            process = Subprocess(self._tier.argv(policy, confinement), supervised=self._tier.supervised)
-        except OSError as error:
-            raise _unavailable(f"{error.filename} cannot be started: {error.strerror}") from error
-        async with process:
-            yield process
+    async def talk(
+        self,
+        command: Command,
+        policy: SandboxPolicy,
+        *,
+        started: Callable[[ProcessMark], Awaitable[None]],
+        refused: Report = _tell_nobody,
+    ) -> AsyncIterator[Dialogue]:
+        """A command to talk to, over its stdin and stdout; all else is as for `run`, which see."""
+        with Pipes.opened() as pipes:
+            async with self._running(command, policy, started, refused, pipes.descriptors) as (process, group):
+                pipes.hand_over()
+                piped = Piped(process, pipes, Attendance(process, policy, group))
+                async with beside(piped.attend):
+                    yield piped
 
-    async def _expect(self, word: str, process: Subprocess) -> None:
-        """Wait for the launcher's next word; what comes in its place is why there is no sandbox."""
-        line = await process.receive_line()
+    @asynccontextmanager
+    async def _running(
+        self,
+        command: Command,
+        policy: SandboxPolicy,
+        started: Callable[[ProcessMark], Awaitable[None]],
+        refused: Report,
+        descriptors: Mapping[int, int] | None = None,
+    ) -> AsyncIterator[tuple[Subprocess, ControlGroup | None]]:
+        """The command at work, with its network and its group; nothing of it is left afterwards."""
+        command.check()
+        policy.check()
+        async with (
+            self._tier.confined(policy) as confinement,
+            self._spawned(policy, confinement, descriptors or {}) as (process, group),
+        ):
+            self._expect("ready", await _first_word(process, group))
+            await started(_held(process, group))
+            await process.send(plan.encode(command, policy, self._counted(confinement), descriptors))
+            self._expect("go", await process.receive_line())
+            async with _network(policy, confinement, process, refused):
+                yield process, group
+
+    @asynccontextmanager
+    async def _grouped(self, policy: SandboxPolicy) -> AsyncIterator[ControlGroup | None]:
+        """A control group for the command, where some were delegated; nothing of it is left afterwards."""
+        try:
+            group = self._groups.make(policy.limits)
+        except OSError as error:
+            raise _unavailable(f"the control group {error.filename} cannot be made: {error.strerror}") from error
+        try:
+            yield group
+        finally:
+            if group and not group.vanishes():
+                with anyio.CancelScope(shield=True):
+                    await anyio.to_thread.run_sync(group.remove)
+
+    def _counted(self, confinement: Confinement) -> Confinement:
+        """Not by the kernel's other way to count processes, where their control group is exact."""
+        return replace(confinement, neighbours=None) if "processes" in self.grouped else confinement
+
+    @asynccontextmanager
+    async def _spawned(
+        self, policy: SandboxPolicy, confinement: Confinement, inherited: Collection[int]
+    ) -> AsyncIterator[tuple[Subprocess, ControlGroup | None]]:
+        """The launcher on its way, and the group it is to be in; nothing of either is left afterwards."""
+        async with self._grouped(policy) as group:
+            argv = self._tier.argv(policy, confinement)
+            try:
+                process = Subprocess(argv, supervised=self._tier.supervised, inherited=inherited)
+            except OSError as error:
+                raise _unavailable(f"{error.filename} cannot be started: {error.strerror}") from error
+            async with process:
+                yield process, group
+
+    def _expect(self, word: str, line: str) -> None:
+        """Check the launcher's next word; what comes in its place is why there is no sandbox."""
         if line != word:
             raise _unavailable(self._tier.explain(line))
+
+
+async def _first_word(process: Subprocess, group: ControlGroup | None) -> str:
+    """The launcher's; its group is entered meanwhile, which the kernel may take 20 ms for the first time."""
+    async with anyio.create_task_group() as both:
+        if group:
+            both.start_soon(anyio.to_thread.run_sync, _enter, process.pid, group)
+        word = await process.receive_line()
+    return word
+
+
+def _enter(pid: int, group: ControlGroup) -> None:
+    with suppress(OSError):  # it may have ended, which is told elsewhere
+        group.add(pid)
+
+
+def _held(process: Subprocess, group: ControlGroup | None) -> ProcessMark:
+    try:
+        return process.hold(group)
+    except OSError as error:
+        raise _unavailable(f"the command cannot be held: {error.strerror}") from error
 
 
 @asynccontextmanager
@@ -121,31 +215,35 @@ async def _network(
             yield
 
 
-async def find_sandbox(wanted: Wanted = "auto") -> Sandbox:
+async def find_sandbox(wanted: Wanted = "auto", scratch: Scratch | None = None) -> Sandbox:
     """Find a tier that this machine can hold, by running a canary in it; `auto` takes the strongest.
+
+    A server gives the `scratch` that it sweeps at its start.
 
     `off` confines nothing, and is never chosen by itself. Raises SANDBOX_UNAVAILABLE, with a reason for each tier
     that was tried and what to do about it.
     """
     if platform.system() != "Linux":
         raise _unavailable(f"tasks can be sandboxed on Linux only so far, not on {platform.system()}")
+    groups = await anyio.to_thread.run_sync(find_groups, scratch.root if scratch else None)
     reasons: dict[str, str] = {}
     names: tuple[Name, ...] = ("namespaces", "landlock") if wanted == "auto" else (wanted,)
     for name in names:
         try:
-            return await _try(name)
+            return await _try(name, scratch or Scratch(), groups)
         except RemitError as error:
             reasons[name] = error.message
     raise _unavailable("; ".join(f"{name}: {reason}" for name, reason in reasons.items()), reasons=reasons)
 
 
-async def _try(name: Name) -> Sandbox:
+async def _try(name: Name, scratch: Scratch, groups: ControlGroups) -> Sandbox:
     interpreter = await find_interpreter()
     if name == "off":
-        return Sandbox(Off(interpreter=interpreter))
+        return Sandbox(Off(interpreter=interpreter, scratch=scratch), groups)
     if not seccomp.is_supported():
         raise _unavailable(f"the system calls of this machine, {platform.machine()}, are not known to remit")
-    sandbox = Sandbox(await find_namespaces(interpreter) if name == "namespaces" else find_landlock(interpreter))
+    tier = await find_namespaces(interpreter, scratch) if name == "namespaces" else find_landlock(interpreter, scratch)
+    sandbox = Sandbox(tier, groups)
     await canary.examine(sandbox, interpreter)
     return sandbox
 

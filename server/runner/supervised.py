@@ -1,46 +1,35 @@
 """The tiers without namespaces: the launcher beneath a supervisor, with Landlock or with nothing."""
 
-import logging
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from socket import AF_INET, AF_INET6
-from tempfile import mkdtemp
 from typing import ClassVar, Literal
-
-import anyio
 
 from server.errors import Code, RemitError
 from server.runner import landlock, seccomp, system, tree
 from server.runner.interpreter import Interpreter
 from server.runner.landlock import Ruleset
-from server.runner.limits import UNCOUNTED
 from server.runner.network.gateway import NAMES_GAP, Gateway
 from server.runner.plan import Confinement
 from server.runner.policy import SandboxPolicy
-from server.runner.removal import delete_tree
-
-_log = logging.getLogger(__name__)
+from server.runner.scratch import Scratch
 
 _SUPERVISOR = Path(__file__).with_name("supervisor.py")
 
-_UNCOUNTED = (
-    "Memory, processes and processor time of the whole tree are looked at once a second; a burst in between can "
-    "exceed them.",
-    "The size of temporary folders is not limited, only that of each file.",
-    *UNCOUNTED,
-)
+_TEMPORARY_GAP = "The size of temporary folders is not limited, only that of each file."
 _LANDLOCK_GAPS = (
     "The kernel is shared: a bug in it can be a way out.",
     "The command sees the processes of this machine and their command lines, and can change the priority of yours.",
     "It can look up files outside by name, and change the mode, times and attributes (not the content) of yours.",
-    "A readable path inside the workspace is not protected from being written.",
+    "A readable path inside the workspace is not protected from being written; neither is what other tools execute in "
+    "a repository: git's hooks and settings, .envrc, .vscode and their like.",
     "With network = full the command reaches everything this machine can, its own local services included.",
     NAMES_GAP,
     "With a network by name it also reaches, on any other host, the port number of its proxy, a random one.",
-    *_UNCOUNTED,
+    _TEMPORARY_GAP,
 )
 _SIGNAL_GAP = (
     "It can send signals to your other processes, its supervisor and this server included; keeping them apart takes "
@@ -49,19 +38,20 @@ _SIGNAL_GAP = (
 _OFF_GAPS = (
     "Nothing confines the command: it can read, write and reach all that you can.",
     "It can end its supervisor, and then outlive its task.",
-    *_UNCOUNTED,
+    _TEMPORARY_GAP,
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Supervised:
     interpreter: Interpreter
+    scratch: Scratch
 
     supervised: ClassVar = True
 
     def argv(self, _policy: SandboxPolicy, confinement: Confinement) -> tuple[str, ...]:
         """The command line that starts the launcher beneath its supervisor."""
-        return (*self.interpreter.command(_SUPERVISOR), str(confinement.home.parent))
+        return (*self.interpreter.command(_SUPERVISOR), str(confinement.temporary.parent))
 
     def explain(self, output: str) -> str:
         """What the launcher's last words mean."""
@@ -85,12 +75,12 @@ class Landlock(_Supervised):
     async def confined(self, policy: SandboxPolicy) -> AsyncIterator[Confinement]:
         """Grant what the namespaces tier mounts, and a private folder that goes when the command does."""
         with _gateway(policy, self.abi) as gateway:
-            async with _private_folders() as (home, temporary):
+            async with self.scratch.private_folders() as (home, temporary):
                 yield Confinement(
-                    home=home,
+                    home=policy.home or home,
                     temporary=temporary,
                     neighbours=tree.threads_of_machine(),
-                    ruleset=self._ruleset(policy, (home, temporary), gateway),
+                    ruleset=self._ruleset(policy, (policy.home or home, temporary), gateway),
                     program=seccomp.program(_sockets(policy), shares_host=True),
                     gateway=gateway,
                 )
@@ -121,9 +111,9 @@ class Off(_Supervised):
     @asynccontextmanager
     async def confined(self, policy: SandboxPolicy) -> AsyncIterator[Confinement]:
         """Nothing but a private folder that goes when the command does."""
-        async with _private_folders() as (home, temporary):
+        async with self.scratch.private_folders() as (home, temporary):
             yield Confinement(
-                home=home,
+                home=policy.home or home,
                 temporary=temporary,
                 neighbours=tree.threads_of_machine(),
                 ruleset=None,
@@ -131,7 +121,7 @@ class Off(_Supervised):
             )
 
 
-def find_landlock(interpreter: Interpreter) -> Landlock:
+def find_landlock(interpreter: Interpreter, scratch: Scratch) -> Landlock:
     """The tier as this machine has it, not yet tried. Raises SANDBOX_UNAVAILABLE where it cannot be relied upon."""
     if os.geteuid() == 0:
         raise _unavailable(
@@ -140,29 +130,7 @@ def find_landlock(interpreter: Interpreter) -> Landlock:
     abi = landlock.abi()
     if abi < landlock.OLDEST_ABI:
         raise _unavailable("this kernel has no Landlock, or one that does not hold; it takes Linux 6.2 or newer")
-    return Landlock(interpreter=interpreter, abi=abi)
-
-
-@asynccontextmanager
-async def _private_folders() -> AsyncIterator[tuple[Path, Path]]:
-    """A home and a temporary folder, as long as the command lives."""
-    folder = Path(mkdtemp(prefix="remit-"))
-    home, temporary = (folder / name for name in ("home", "tmp"))
-    try:
-        home.mkdir()
-        temporary.mkdir()
-        yield home, temporary
-    finally:
-        with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(_clear_away, folder)
-
-
-def _clear_away(folder: Path) -> None:
-    """What cannot be deleted is left and told of: how the command ended is not changed by it."""
-    try:
-        delete_tree(folder)
-    except OSError as error:
-        _log.warning("the private folder %s of a command is left: %s", folder, error)
+    return Landlock(interpreter=interpreter, scratch=scratch, abi=abi)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import logging
 import os
 import re
 import tempfile
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
@@ -25,10 +25,12 @@ class Workspaces:
     """
 
     def __init__(self, root: Path) -> None:
-        """Make `root` where it is missing, for us alone; its parent, the state folder, must exist."""
+        """Make `root` and a folder of homes beside it, for us alone; their parent, the state folder, must exist."""
         self._root = root
-        root.mkdir(mode=0o700, exist_ok=True)
-        root.chmod(0o700)
+        self._homes = root.with_name("homes")
+        for folder in (root, self._homes):
+            folder.mkdir(mode=0o700, exist_ok=True)
+            folder.chmod(0o700)
 
     def path(self, task_id: str) -> Path:
         """Return where the task's workspace is, or would be.
@@ -83,39 +85,56 @@ class Workspaces:
             deliver(uploads, workspace, hidden, self._sources(source_root))
         return [f"{UPLOADS}/{upload.path}" for upload in uploads]
 
+    def furnish(self, task_id: str, files: Mapping[str, str]) -> Path:
+        """Return the task's HOME that outlives its programs, with these files in it (path -> text) as they are here.
+
+        What an earlier program has put in their places is replaced, never written through. Raises CONFLICT where a
+        folder is in the way of a file, or the reverse.
+        """
+        home = self._homes / self.path(task_id).name
+        home.mkdir(mode=0o700, exist_ok=True)
+        uploads = [Upload(path, content=text.encode()) for path, text in files.items()]
+        check_uploads(uploads)
+        with self._hidden() as hidden:
+            deliver(uploads, home, hidden, self._sources(None), beneath=())
+        return home
+
     def remove(self, task_id: str) -> None:
-        """Delete the task's workspace; nothing happens where there is none.
+        """Delete the task's workspace and its HOME; nothing happens where there is none.
 
         It is out of its place at once, so that a new one can be made there; what cannot be deleted is deleted by the
         next `sweep`.
 
         Raises OSError where something in it is not ours to delete.
         """
-        aside = self._root / f".{task_id}.{token_hex(4)}"
-        try:
-            self.path(task_id).rename(aside)
-        except FileNotFoundError:
-            return
-        delete_tree(aside)
+        workspace = self.path(task_id)
+        for folder in (workspace, self._homes / workspace.name):
+            aside = self._root / f".{task_id}.{token_hex(4)}"
+            with suppress(FileNotFoundError):
+                folder.rename(aside)
+                delete_tree(aside)
 
     def names(self) -> list[str]:
-        """Return the names of all workspaces, and of what else lies beside them."""
-        return os.listdir(self._root)
+        """Return the names of all workspaces and homes, and of what else lies beside them."""
+        return [*os.listdir(self._root), *os.listdir(self._homes)]
 
     def sweep(self, known: Collection[str]) -> list[str]:
         """Delete what belongs to no known task, half-made folders included; return the names of what is gone.
 
         Only for the start of the server: what another thread is preparing would be deleted with the rest.
         """
-        swept = []
-        for name in sorted(set(self.names()).difference(known)):
+        swept = set()
+        folders = [folder / name for folder in (self._root, self._homes) for name in os.listdir(folder)]
+        for folder in sorted(folders):
+            if folder.name in known:
+                continue
             try:
-                delete_tree(self._root / name)
+                delete_tree(folder)
             except OSError as error:  # one bad folder must not keep the server from starting
-                _log.warning("cannot delete %s: %s", self._root / name, error.strerror)
+                _log.warning("cannot delete %s: %s", folder, error.strerror)
             else:
-                swept.append(name)
-        return swept
+                swept.add(folder.name)
+        return sorted(swept)
 
     def _sources(self, folder: Path | None) -> SourceFolder:
         return SourceFolder(folder, private=self._root.parent)

@@ -79,15 +79,18 @@ def nothing_to_execute_with(request: SendMessage) -> None:
 
 
 def digest(request: CreateTask) -> str:
-    """What a request is known by when it is repeated: SHA-256, hex, over all but the values of secrets."""
-    fields = request.model_dump(mode="json", exclude={"secrets", "idempotency_key"})
+    """What a request is known by when it is repeated: SHA-256, hex, over all but the values of secrets.
+
+    What has its default is left out, so that a field of a later version does not make an old request another one.
+    """
+    fields = request.model_dump(mode="json", exclude={"secrets", "idempotency_key"}, exclude_defaults=True)
     known = fields | {"secrets": sorted(request.secrets)}
     return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
 
 
 def demands(request: CreateTask) -> dict[str, Any] | None:
-    """What a task asks of its sandbox, as it is stored and shown."""
-    fields = {"limits", "require", "allow_hooks"}
+    """What a task asks for around it, its sandbox first of all, as it is stored and shown."""
+    fields = {"limits", "require", "allow_hooks", "mcp_servers"}
     asked = request.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude_none=True, include=fields)
     return asked or None
 

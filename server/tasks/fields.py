@@ -1,11 +1,13 @@
 """What the fields of requests have in common: their types, their limits, and how null is taken."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 from pydantic.alias_generators import to_camel
+
+from storage.states import DEPENDENCIES, LOST
 
 MAX_MESSAGE = 100_000
 """Characters in one message."""
@@ -40,6 +42,12 @@ def _no_nul(value: str) -> str:
     return value
 
 
+def _not_the_servers_own(reason: str) -> str:
+    if reason in (DEPENDENCIES, LOST):
+        raise ValueError(f"{reason} is what this server itself says; use other words")
+    return reason
+
+
 def as_list(value: Any) -> Any:
     """A single word as a list of one."""
     return [value] if isinstance(value, str) else value
@@ -57,7 +65,15 @@ def _first_moment(text: Any) -> int:
 
 def _last_moment(text: Any) -> int:
     """The end of the day, or of the millisecond: times are shown no finer than that."""
-    return _moment(text) + (_DAY_US if len(str(text)) == _DATE_LENGTH else 1000) - 1
+    return _moment(text) + (_DAY_US if _is_date(text) else 1000) - 1
+
+
+def _is_date(text: Any) -> bool:
+    try:
+        date.fromisoformat(text)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _moment(text: Any) -> int:
@@ -71,7 +87,6 @@ def _moment(text: Any) -> int:
 
 
 _DAY_US = 24 * 3600 * 1_000_000
-_DATE_LENGTH = len("2026-02-01")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DATE_SCHEMA = WithJsonSchema({"type": "string", "format": "date-time"})
 FromDate = Annotated[int, BeforeValidator(_first_moment), _DATE_SCHEMA]
@@ -87,6 +102,8 @@ Label = Annotated[str, AfterValidator(_no_nul), Field(min_length=1, max_length=2
 
 Cleared = Annotated[str, AfterValidator(_no_nul), Field(max_length=255), _PLAIN]
 """A label that an empty text takes away."""
+
+Reason = Annotated[str, AfterValidator(_no_nul), AfterValidator(_not_the_servers_own), Field(max_length=MAX_TITLE)]
 
 StatusWord = Literal[
     "pending",

@@ -4,13 +4,14 @@ import base64
 import binascii
 import hashlib
 import json
+from collections.abc import Sized
 from typing import cast
 
 from server.errors import Code, RemitError
 from server.tasks.requests import ListTasks
 from server.tasks.text import start, time, time_or_none
 from server.tasks.views import PageView, RowView
-from storage.filters import Filter, Page, Position
+from storage.filters import Filter, Page, Position, Total
 from storage.records import Principal, Row
 
 ORGANIZATION = "local"
@@ -71,16 +72,19 @@ def stretch(request: ListTasks) -> tuple[int, int]:
     return request.limit, request.offset
 
 
-def position(request: ListTasks) -> Position | None:
-    """Where the page before ended. Raises RemitError (VALIDATION_ERROR) for a cursor that is not of this list."""
+def before(request: ListTasks) -> tuple[Position | None, Total | None]:
+    """Where the page before ended, and the total it knew.
+
+    Raises RemitError (VALIDATION_ERROR) for a cursor that is not of this list.
+    """
     if request.cursor is None:
-        return None
+        return None, None
     try:
-        at, seq, digest = json.loads(base64.urlsafe_b64decode(request.cursor.encode()))
-        position = Position(int(at), int(seq))
-        if digest == _digest(request, position):
-            return position
-    except (binascii.Error, ValueError, TypeError):
+        at, seq, count, is_capped, digest = json.loads(base64.urlsafe_b64decode(request.cursor.encode()))
+        position, total = Position(int(at), int(seq)), Total(int(count), bool(is_capped))
+        if digest == _digest(request, position, total):
+            return position, total
+    except (binascii.Error, ValueError, TypeError, OverflowError):
         pass
     raise RemitError(
         Code.VALIDATION_ERROR,
@@ -103,7 +107,7 @@ def page(request: ListTasks, principal: Principal, page: Page) -> PageView:
         organizationId=ORGANIZATION,
     )
     if page.next is not None:
-        view["nextCursor"] = _cursor(request, page.next)
+        view["nextCursor"] = _cursor(request, page.next, Total(page.total, page.total_is_capped))
     if page.total_is_capped:
         view["totalIsCapped"] = True
     if page.partial:
@@ -117,15 +121,16 @@ def page(request: ListTasks, principal: Principal, page: Page) -> PageView:
     return view
 
 
-def _cursor(request: ListTasks, position: Position) -> str:
-    text = json.dumps([position.at, position.seq, _digest(request, position)], separators=(",", ":"))
+def _cursor(request: ListTasks, position: Position, total: Total) -> str:
+    known = [position.at, position.seq, total.count, total.is_capped, _digest(request, position, total)]
+    text = json.dumps(known, separators=(",", ":"))
     return base64.urlsafe_b64encode(text.encode()).decode()
 
 
-def _digest(request: ListTasks, position: Position) -> str:
+def _digest(request: ListTasks, position: Position, total: Total) -> str:
     """What binds a cursor to its list, so that a wrong one is an error and not a wrong page."""
     asked = request.model_dump(mode="json", exclude=set(_PAGING), exclude_defaults=True)
-    known = json.dumps([asked, position.at, position.seq], sort_keys=True)
+    known = json.dumps([asked, position.at, position.seq, total.count, total.is_capped], sort_keys=True)
     return hashlib.sha256(known.encode()).hexdigest()[:16]
 
 
@@ -134,11 +139,11 @@ def _rows(page: Page) -> list[RowView]:
     views: list[RowView] = []
     for width in _WIDTHS:
         views = [_row(page, task, width) for task in page.tasks]
-        if _fits(views):
+        if fits(views):
             return views
     for name in _DISPENSABLE:
         views = [_without(view, name) for view in views]
-        if _fits(views):
+        if fits(views):
             break
     return views
 
@@ -148,7 +153,8 @@ def _without(view: RowView, name: str) -> RowView:
     return cast("RowView", kept | {"trimmed": True} if name in view else kept)
 
 
-def _fits(views: list[RowView]) -> bool:
+def fits(views: Sized) -> bool:
+    """Whether the rows of a page, or the nodes of one, are as small as answers have to be."""
     size = len(json.dumps(views, ensure_ascii=False, separators=(",", ":")).encode())
     return size <= max(PAGE_BYTES, ROW_BYTES * len(views))
 

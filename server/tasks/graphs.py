@@ -1,9 +1,15 @@
 """Graphs as a user is shown them."""
 
+from collections.abc import Sequence
+
+from server.tasks.finding import fits
 from server.tasks.requests import GetTaskGraph
 from server.tasks.text import start
 from server.tasks.views import GraphView, NeighboursView, NeighbourView, NodeView
 from storage.kinship import Graph, Neighbour, Neighbours, Node
+
+_RELATIVES = (50, 20, 10, 5, 2)
+"""Ids on each side of a node, tried one after the other."""
 
 
 def graph(graph: Graph, request: GetTaskGraph) -> GraphView:
@@ -13,7 +19,7 @@ def graph(graph: Graph, request: GetTaskGraph) -> GraphView:
         taskCount=graph.task_count,
         roots=graph.roots,
         leaves=graph.leaves,
-        graph={node.task.id: _node(node) for node in graph.nodes},
+        graph=_nodes(graph.nodes),
         hasMore=request.offset + len(graph.nodes) < graph.task_count,
     )
     if graph.root_count > len(graph.roots):
@@ -34,9 +40,27 @@ def neighbours(neighbours: Neighbours) -> NeighboursView:
     )
 
 
-def _node(node: Node) -> NodeView:
-    summary = {"title": start(node.task.title), "status": str(node.task.status)}
-    return NodeView(summary=summary, dependsOn=node.depends_on, dependents=node.dependents)
+def _nodes(nodes: Sequence[Node]) -> dict[str, NodeView]:
+    """As much of each node as the page holds."""
+    views: dict[str, NodeView] = {}
+    for most in _RELATIVES:
+        views = {node.task.id: _node(node, most) for node in nodes}
+        if fits(views):
+            break
+    return views
+
+
+def _node(node: Node, most: int) -> NodeView:
+    view = NodeView(
+        summary={"title": start(node.task.title), "status": str(node.task.status)},
+        dependsOn=node.depends_on[:most],
+        dependents=node.dependents[:most],
+    )
+    if omitted := node.dependency_count - len(view["dependsOn"]):
+        view["omittedDependencies"] = omitted
+    if omitted := node.dependent_count - len(view["dependents"]):
+        view["omittedDependents"] = omitted
+    return view
 
 
 def _neighbour(task: Neighbour) -> NeighbourView:

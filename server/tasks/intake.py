@@ -1,8 +1,7 @@
 """What comes in: new tasks and further messages, with the files and the secrets that go with them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from secrets import token_urlsafe
 from uuid import uuid4
 
 import anyio
@@ -12,11 +11,11 @@ from server.agents.interface import Agent
 from server.config import Settings
 from server.errors import Code, RemitError
 from server.runner.workspace import Workspaces
-from server.tasks import checks
+from server.tasks import checks, identity
 from server.tasks.callers import Caller
 from server.tasks.requests import CreateTask, SendMessage
 from server.tasks.secrets import Secrets
-from server.tasks.work import environment
+from server.tasks.variables import environment
 from storage.records import NOBODY, Created, Nesting, NewTask, NewTurn, Task
 from storage.records import SecretSource as Origin
 from storage.states import ENDED, Status
@@ -43,8 +42,8 @@ class Intake:
         self._settings = settings
         self._poke = poke
 
-    def check(self, agent_id: str, message: str) -> None:
-        """Refuse an agent that is not there, and a message it can do nothing with."""
+    def check(self, agent_id: str, message: str, mcp_servers: Sequence[str] = ()) -> None:
+        """Refuse an agent that is not there, and a message or an MCP server it can do nothing with."""
         if agent_id == NOBODY:
             return
         agent = self._agents.get(agent_id)
@@ -52,10 +51,15 @@ class Intake:
             known = ", ".join((*self._agents, NOBODY))
             raise RemitError(Code.AGENT_UNAVAILABLE, f"agentId: there is no agent {agent_id!r} (known: {known})")
         agent.check(message)
+        if mcp_servers and not agent.speaks:
+            raise _bad_server(f"the agent {agent_id!r} runs commands and uses no MCP servers")
+        if unknown := [name for name in mcp_servers if name not in self._settings.mcp_servers]:
+            known = ", ".join(sorted(self._settings.mcp_servers)) or "none"
+            raise _bad_server(f"the settings have no MCP server {unknown[0]!r} (known: {known})")
 
     async def values(self, request: CreateTask) -> dict[str, str]:
         """The values of the secrets of a new task, by whichever way they come."""
-        return await self._values(request.secrets, request.secret_names)
+        return await self._values(request.secrets, self._names(request))
 
     async def create(
         self, caller: Caller, request: CreateTask, digest: str, tier: str | None, values: Mapping[str, str]
@@ -100,7 +104,13 @@ class Intake:
             )
         return {**await self._secrets.read(names), **literals}
 
+    def _names(self, request: CreateTask) -> list[str]:
+        """The secrets by name: those asked for, and those that each task of the agent has."""
+        own = self._settings.agents.of(request.agent_id).secrets
+        return [*request.secret_names, *(name for name in own if name not in {*request.secret_names, *request.secrets})]
+
     def _new_task(self, caller: Caller, request: CreateTask, digest: str, tier: str | None) -> NewTask:
+        at = now()
         subtasks = self._settings.subtasks
         return NewTask(
             id=str(uuid4()),
@@ -112,7 +122,7 @@ class Intake:
             show_in_history=request.show_in_history,
             auto_execute=request.auto_execute,
             env=request.env or None,
-            secrets=checks.origins(request.secrets, request.secret_names),
+            secrets=checks.origins(request.secrets, self._names(request)),
             metadata=request.metadata,
             demands=checks.demands(request),
             sandbox=tier,
@@ -120,9 +130,9 @@ class Intake:
             max_calls=request.max_calls,
             idempotency_key=request.idempotency_key,
             request_digest=digest,
-            conversation=request.conversation_id or token_urlsafe(16),
+            conversation=request.conversation_id or identity.token(at),
             joins=request.conversation_id is not None,
-            session=token_urlsafe(16),
+            session=identity.token(at),
             session_expires_at=self._session_end(),
             task_list=request.task_list_id,
             depends_on=request.depends_on,
@@ -151,7 +161,7 @@ class Intake:
             message=request.message,
             env=env or None,
             secrets=checks.origins(request.literals, names),
-            session=token_urlsafe(16),
+            session=identity.token(now()),
             session_expires_at=self._session_end(),
         )
         with anyio.CancelScope(shield=True):  # a caller that gives up must not leave half a turn behind
@@ -215,3 +225,7 @@ class Intake:
 
     def _session_end(self) -> int:
         return now() + self._settings.session_expires * 1_000_000
+
+
+def _bad_server(reason: str) -> RemitError:
+    return RemitError(Code.VALIDATION_ERROR, f"mcpServers: {reason}", field="mcpServers")

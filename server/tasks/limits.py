@@ -1,13 +1,14 @@
 """What a task's commands may reach and use: the operator's settings, lowered by what the task itself asks for."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from server.agents.interface import Program
 from server.config import MIB, AgentSettings, LimitSettings, Settings
 from server.errors import Code, RemitError
-from server.runner.policy import Limits, SandboxPolicy
-from server.runner.protected import protected
+from server.runner.policy import Limits, Network, SandboxPolicy
 from server.runner.sandbox import Sandbox
 
 # The task's names for limits, and the operator's, with what one of the task's units is of the operator's.
@@ -24,13 +25,14 @@ _LIMITS = {
 
 def policy(settings: Settings, agent_id: str, demands: Mapping[str, Any] | None, workspace: Path) -> SandboxPolicy:
     """The policy of a task's commands."""
-    agent = _agent(settings, agent_id)
+    agent = settings.agents.of(agent_id)
     asked = demands or {}
     limits = _lowered(_granted(settings, agent), asked.get("limits", {}))
     return SandboxPolicy(
         workspace=workspace,
-        readable=(*agent.readable, *(() if asked.get("allowHooks") else protected(workspace))),
-        network="none" if asked.get("require", {}).get("network") == "none" else agent.network,
+        readable=agent.readable,
+        hooks="writable" if asked.get("allowHooks") else "read-only",
+        network="none" if _may_reach_nothing(asked) else agent.network,
         limits=Limits(
             memory_bytes=limits.memory,
             processes=limits.processes,
@@ -38,8 +40,22 @@ def policy(settings: Settings, agent_id: str, demands: Mapping[str, Any] | None,
             file_bytes=limits.file_size,
             tmp_bytes=limits.tmp_size,
             workspace_bytes=limits.workspace_size,
+            free_bytes=limits.free_space,
             cpu_seconds=limits.cpu_seconds,
         ),
+    )
+
+
+def widened(
+    policy: SandboxPolicy, demands: Mapping[str, Any] | None, program: Program, home: Path | None
+) -> SandboxPolicy:
+    """The policy of a program that an agent talks to: the task's, and what the program needs besides."""
+    reached = policy.network if program.inherits else "none"
+    return replace(
+        policy,
+        home=home,
+        readable=(*policy.readable, *program.readable, *(home / name for name in program.home or () if home)),
+        network="none" if _may_reach_nothing(demands or {}) else _more(reached, program.hosts),
     )
 
 
@@ -49,7 +65,7 @@ def check(settings: Settings, agent_id: str, sandbox: Sandbox, demands: Mapping[
     Raises RemitError: LIMIT_EXCEEDED naming the field, or SANDBOX_UNAVAILABLE with `missing` in its details.
     """
     asked = demands or {}
-    _lowered(_granted(settings, _agent(settings, agent_id)), asked.get("limits", {}))
+    _lowered(_granted(settings, settings.agents.of(agent_id)), asked.get("limits", {}))
     require = asked.get("require", {})
     missing = []
     if require.get("tier") == "namespaces" and sandbox.tier != "namespaces":
@@ -65,8 +81,18 @@ def check(settings: Settings, agent_id: str, sandbox: Sandbox, demands: Mapping[
         )
 
 
-def _agent(settings: Settings, agent_id: str) -> AgentSettings:
-    return settings.agents.get(agent_id) or AgentSettings()
+def _more(network: Network, hosts: tuple[str, ...]) -> Network:
+    match network:
+        case "full":
+            return network
+        case "none":
+            return hosts or network
+        case _:
+            return (*network, *hosts)
+
+
+def _may_reach_nothing(demands: Mapping[str, Any]) -> bool:
+    return bool(demands.get("require", {}).get("network") == "none")
 
 
 def _granted(settings: Settings, agent: AgentSettings) -> LimitSettings:

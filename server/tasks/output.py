@@ -5,6 +5,29 @@ from collections import deque
 
 from templates.redaction import Redactor
 
+LEAST_OUTPUT = 4096
+"""Characters that are kept of any output, also where the task has used up what it may keep."""
+
+
+class Allowance:
+    """Characters of output that a task may still keep."""
+
+    def __init__(self, left: int) -> None:
+        self._left = left
+
+    @property
+    def is_used_up(self) -> bool:
+        """Whether nothing more need be kept."""
+        return self._left <= 0
+
+    def limit(self, most: int) -> int:
+        """How much the next output may keep, `most` at the most."""
+        return max(LEAST_OUTPUT, min(most, self._left))
+
+    def take(self, text: str) -> None:
+        """So much is kept."""
+        self._left -= len(text)
+
 
 class Output:
     """Keeps the first and the last half of `limit` characters; what lies between is counted and dropped."""

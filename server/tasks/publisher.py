@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, suppress
 
 import anyio
 
+from server.beside import beside
 from server.errors import RemitError
 from storage.records import NewEvent, Run
 from storage.store import Store
@@ -25,12 +26,18 @@ LONGEST_PAUSE = 1.0
 
 
 class Publisher:
-    """Appends the text of one call to the log of its run; live, until the log has `event_limit` events."""
+    """Appends text to the log of a run: what its agent says, or what comes out of one of its calls.
 
-    def __init__(self, store: Store, run: Run, call_id: str, event_limit: int) -> None:
+    Live, until the log has `event_limit` events; what comes then is written at the end.
+    """
+
+    def __init__(
+        self, store: Store, run: Run, event_limit: int, *, kind: str = "content", call_id: str | None = None
+    ) -> None:
         self._store = store
         self._run = run
-        self._call_id = call_id
+        self._kind = kind
+        self._extra = {} if call_id is None else {"callId": call_id}
         self._event_limit = event_limit
         self._events_so_far = 0
         self._started = time.monotonic()
@@ -46,20 +53,12 @@ class Publisher:
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
         """Write while the block runs; however it ends, everything published has been written."""
-        error: Exception | None = None
         try:
-            async with anyio.create_task_group() as group:
-                group.start_soon(self._serve)
-                try:
-                    yield
-                except Exception as raised:  # carried around the group, which would wrap it
-                    error = raised
-                group.cancel_scope.cancel()
+            async with beside(self._serve):
+                yield
         finally:
             with anyio.CancelScope(shield=True):
                 await self._write()
-        if error:
-            raise error
 
     async def _serve(self) -> None:
         while self._events_so_far < self._event_limit:
@@ -77,4 +76,4 @@ class Publisher:
 
     def _events(self, text: str) -> list[NewEvent]:
         pieces = (text[start : start + MAX_EVENT] for start in range(0, len(text), MAX_EVENT))
-        return [NewEvent("content", {"text": piece, "callId": self._call_id}) for piece in pieces]
+        return [NewEvent(self._kind, {"text": piece, **self._extra}) for piece in pieces]

@@ -14,6 +14,7 @@ from server.tasks.views import (
     PendingApprovalView,
     TaskView,
     ToolCallView,
+    UsageView,
 )
 from storage.records import Call, Event, Grant, Message, Snapshot, Task
 from storage.retention import Retention
@@ -65,7 +66,7 @@ def task(snapshot: Snapshot, retention: Retention, request: GetTask) -> TaskView
     )
     _add_state(view, task)
     _add_ends(view, task, retention)
-    _add_labels(view, task)
+    _add_labels(view, task, max_chars)
     _add_relations(view, snapshot)
     if snapshot.calls or snapshot.content or snapshot.thoughts or task.status in ENDED:
         view["output"] = _output(snapshot, content, max_chars)
@@ -74,7 +75,7 @@ def task(snapshot: Snapshot, retention: Retention, request: GetTask) -> TaskView
     if "messages" in include:
         messages = [_message(message, task, max_chars) for message in snapshot.messages]
         view["messages"] = _latest(messages, max_chars)
-        if omitted := len(messages) - len(view["messages"]):
+        if omitted := snapshot.omitted_messages + len(messages) - len(view["messages"]):
             view["omittedMessages"] = omitted
     if "events" in include:
         view["events"] = _events(snapshot.events, max_chars)
@@ -106,6 +107,8 @@ def _add_state(view: TaskView, task: Task) -> None:
         view["require"] = demands["require"]
     if demands.get("allowHooks"):
         view["allowHooks"] = True
+    if "mcpServers" in demands:
+        view["mcpServers"] = demands["mcpServers"]
     if task.sandbox:
         view["sandbox"] = task.sandbox
     if task.error_code:
@@ -129,16 +132,20 @@ def _add_relations(view: TaskView, snapshot: Snapshot) -> None:
     if snapshot.depends_on:
         view["dependsOn"] = snapshot.depends_on
         view["onDependencyFailure"] = snapshot.task.on_dependency_failure
+    if omitted := snapshot.dependency_count - len(snapshot.depends_on):
+        view["omittedDependencies"] = omitted
     if snapshot.blocked_by:
         view["blockedByTaskIds"] = snapshot.blocked_by
+    if omitted := snapshot.task.open_dependencies - len(snapshot.blocked_by):
+        view["omittedBlockers"] = omitted
     if snapshot.neighbours:
         view["graph"] = graphs.neighbours(snapshot.neighbours)
 
 
-def _add_labels(view: TaskView, task: Task) -> None:
+def _add_labels(view: TaskView, task: Task, max_chars: int) -> None:
     """What many tasks do not have is shown where it is there."""
     if task.description is not None:
-        view["description"] = task.description
+        view["description"] = cut(task.description, max_chars)
     if task.task_list is not None:
         view["taskListId"] = task.task_list
     if task.parent is not None:
@@ -169,6 +176,11 @@ def _output(snapshot: Snapshot, content: str, max_chars: int) -> OutputView:
         )
     if omitted := len(calls) - len(shown):
         view["omittedToolCalls"] = omitted
+    if snapshot.turn.requests:
+        turn = snapshot.turn
+        view["usage"] = UsageView(
+            requests=turn.requests, inputTokens=turn.input_tokens, outputTokens=turn.output_tokens
+        )
     return view
 
 
@@ -231,7 +243,8 @@ def _events(events: list[Event], max_chars: int) -> list[EventView]:
     """As many events as the characters allow, and at least one, so that a reader always gets on."""
     shown: list[EventView] = []
     for event in events:
-        data = _cut_values(event.data, max(max_chars, MIN_TEXT)) if event.kind != "content" else event.data
+        whole = event.kind in ("content", "output")
+        data = event.data if whole else _cut_values(event.data, max(max_chars, MIN_TEXT))
         max_chars -= len(str(data)) + 100
         if shown and max_chars < 0:
             break

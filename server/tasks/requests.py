@@ -23,6 +23,7 @@ from server.tasks.fields import (
     Label,
     Metadata,
     Name,
+    Reason,
     ReportedWord,
     Request,
     StatusWord,
@@ -34,7 +35,17 @@ from server.tasks.fields import (
 from storage.records import NOBODY
 from storage.states import Status, statuses
 
-_FOR_EXECUTION = ("secrets", "secret_names", "files", "limits", "require", "allow_hooks", "max_calls")
+_FOR_EXECUTION = (
+    "secrets",
+    "secret_names",
+    "files",
+    "limits",
+    "require",
+    "allow_hooks",
+    "max_calls",
+    "timeout_seconds",
+    "mcp_servers",
+)
 
 _TAKEN_AWAY = frozenset({"taskListId", "assignedAgentId"})
 _OF_STATUS = {"result": Status.COMPLETED, "error": Status.FAILED, "blocked_reason": Status.BLOCKED}
@@ -124,6 +135,7 @@ class CreateTask(Request):
     allow_hooks: StrictBool = Field(
         False, description="may write what other tools execute: .git/hooks, .envrc, .vscode …"
     )
+    mcp_servers: list[Label] = Field(default_factory=list, max_length=20)
     metadata: Metadata | None = None
     idempotency_key: str | None = Field(None, min_length=1, max_length=255, description="the same key creates once")
 
@@ -159,7 +171,7 @@ class ListTasks(Request):
     internal_status: Label | None = None
     from_date: FromDate | None = Field(None, description="created then or later")
     to_date: ToDate | None = Field(None, description="created then or before")
-    query: str | None = Field(None, max_length=1000, description="words in title and message")
+    query: Value | None = Field(None, max_length=1000, description="words in title and message")
     depends_on: Id | None = Field(None, description="who waits for this task")
     include_details: StrictBool = Field(False, description="with dependsOn")
 
@@ -273,7 +285,7 @@ class UpdateTask(Request):
     status: ReportedWord | None = Field(None, description='only agentId "none"')
     result: str | None = Field(None, max_length=MAX_MESSAGE, description="of a completed one")
     error: str | None = Field(None, max_length=MAX_DESCRIPTION, description="of a failed one")
-    blocked_reason: str | None = Field(None, max_length=MAX_TITLE)
+    blocked_reason: Reason | None = None
 
     @model_validator(mode="before")
     @classmethod

@@ -1,7 +1,6 @@
 """Who works when: claims what waits, first come first served, and settles how each run ends."""
 
 import logging
-import time
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from enum import Enum
@@ -14,7 +13,10 @@ from server.config import Settings
 from server.errors import Code, RemitError
 from server.runner.sandbox import Sandbox
 from server.runner.workspace import Workspaces
+from server.tasks.execution import Execution
+from server.tasks.place import Place
 from server.tasks.secrets import Secrets, SecretsLost
+from server.tasks.variables import Variables
 from server.tasks.work import Work
 from storage.records import Claim, Run, RunEnd
 from storage.states import Status
@@ -59,13 +61,13 @@ class Scheduler:
         self._workspaces = workspaces
         self._settings = settings
         self._owner = owner
-        self._running: dict[str, anyio.CancelScope] = {}
+        self._running: dict[str, Place] = {}
         self._cancelled: set[str] = set()
         self._wake = anyio.Event()
 
     @property
     def running(self) -> int:
-        """How many runs are under way."""
+        """How many runs are under way, those included whose process waits for a decision."""
         return len(self._running)
 
     def poke(self) -> None:
@@ -75,8 +77,8 @@ class Scheduler:
     def stop(self, task_id: str) -> None:
         """End the run of a task; its status changes once its processes are gone."""
         self._cancelled.add(task_id)
-        if scope := self._running.get(task_id):
-            scope.cancel()
+        if place := self._running.get(task_id):
+            place.scope.cancel()
 
     async def serve(self) -> None:
         """Start runs until cancelled; then end them all, and wait until they have ended."""
@@ -87,7 +89,7 @@ class Scheduler:
                 await self._wake.wait()
 
     async def _start_what_fits(self, group: TaskGroup) -> None:
-        while len(self._running) < self._settings.max_running:
+        while sum(not place.is_free for place in self._running.values()) < self._settings.max_running:
             try:
                 claim = await self._store.claim_run(self._owner)
             except RemitError as error:
@@ -97,32 +99,37 @@ class Scheduler:
             if claim is None:
                 return
             # Known as running before anything else can happen, so that a cancellation finds it.
-            self._running[claim.task.id] = anyio.CancelScope()
+            self._running[claim.task.id] = Place(self.poke)
             group.start_soon(self._work, claim)
 
     async def _work(self, claim: Claim) -> None:
-        scope = self._running[claim.task.id]
+        place = self._running[claim.task.id]
         if claim.task.id in self._cancelled:
-            scope.cancel()
-        started = time.monotonic()
+            place.scope.cancel()
         end: RunEnd | Pause = Pause.INTERRUPTED  # what stands if the server ends
         try:
-            with scope:
-                end = await self._attempt(claim)
-            if scope.cancelled_caught:
+            with place.scope:
+                end = await self._attempt(claim, place)
+            if place.scope.cancelled_caught:
                 end = RunEnd(Status.CANCELLED)
         finally:
             with anyio.CancelScope(shield=True):
-                await self._settle(claim, end, int((time.monotonic() - started) * 1_000_000))
+                await self._settle(claim, end, place.ran_us)
+            if self._running.get(claim.task.id) is place:
+                del self._running[claim.task.id]
+                self._cancelled.discard(claim.task.id)
+            self.poke()
 
-    async def _attempt(self, claim: Claim) -> RunEnd | Pause:
+    async def _attempt(self, claim: Claim, place: Place) -> RunEnd | Pause:
         """Have the agent work; every way that can end is an answer, save the end of the server."""
         left = claim.task.timeout_seconds - claim.turn.ran_us / 1_000_000
         work = None
         try:
-            work = await self._prepare(claim)
-            with anyio.fail_after(max(left, 0)):
-                await self._agent(claim).work(work)
+            agent = self._agent(claim)
+            work = await self._prepare(claim, place, agent)
+            with place.limited(left):
+                async with work.speaking():
+                    await agent.work(work)
         except Suspended:
             return Pause.SUSPENDED
         except OutOfCalls:
@@ -137,8 +144,7 @@ class Scheduler:
             limit = f"the task reached its limit of {claim.task.timeout_seconds} s of work (timeoutSeconds)"
             return RunEnd(Status.FAILED, Code.TIMEOUT, limit)
         except Exception as error:
-            where = "".join(traceback.format_tb(error.__traceback__))  # the message might hold a secret
-            _log.error("run of task %s failed: %s\n%s", claim.task.id, type(error).__name__, where)
+            _log.error("run of task %s failed: %s\n%s", claim.task.id, type(error).__name__, _where(error))
             return RunEnd(
                 Status.FAILED, Code.EXECUTION_ERROR, f"internal error ({type(error).__name__}); see server.log"
             )
@@ -150,26 +156,29 @@ class Scheduler:
             raise RemitError(Code.AGENT_UNAVAILABLE, f"this server has no agent {claim.task.agent!r} any more")
         return agent
 
-    async def _prepare(self, claim: Claim) -> Work:
-        workspace = self._workspaces.ensure(claim.task.id)
-        return Work(self._store, claim, await self._sandbox(), workspace, self._secrets, self._settings)
+    async def _prepare(self, claim: Claim, place: Place, agent: Agent) -> Work:
+        variables = Variables(claim, self._secrets)
+        sandbox = await self._sandbox()
+        execution = Execution(self._store, claim, sandbox, self._workspaces, variables, self._settings)
+        return Work(self._store, claim, place, execution, variables, self._settings, speaks=agent.speaks)
 
     async def _settle(self, claim: Claim, end: RunEnd | Pause, ran_us: int) -> None:
-        try:
-            for _ in range(SETTLE_TRIES):
-                try:
-                    await self._written(claim.run, end, ran_us)
-                except RemitError as error:
-                    _log.warning("run of task %s: %s", claim.task.id, error.message)
-                    if error.code is Code.CONFLICT:
-                        return
-                    await anyio.sleep(PATIENCE)
-                else:
+        """Write how a run ended. What cannot be written is left to the next start of the server: others go on."""
+        for _ in range(SETTLE_TRIES):
+            try:
+                await self._written(claim.run, end, ran_us)
+            except RemitError as error:
+                _log.warning("run of task %s: %s", claim.task.id, error.message)
+                if error.code is Code.CONFLICT:
                     return
-        finally:
-            del self._running[claim.task.id]
-            self._cancelled.discard(claim.task.id)
-            self.poke()
+                await anyio.sleep(PATIENCE)
+            except Exception as error:
+                _log.error(
+                    "run of task %s cannot be settled: %s\n%s", claim.task.id, type(error).__name__, _where(error)
+                )
+                return
+            else:
+                return
 
     async def _written(self, run: Run, end: RunEnd | Pause, ran_us: int) -> Status:
         match end:
@@ -183,3 +192,8 @@ class Scheduler:
                 return await self._store.interrupt_run(run, ran_us)
             case RunEnd():
                 return await self._store.finish_run(run, end, ran_us)
+
+
+def _where(error: BaseException) -> str:
+    """Where an error of our own arose; its message might hold a secret."""
+    return "".join(traceback.format_tb(error.__traceback__))

@@ -1,20 +1,11 @@
 """The values of secrets: in this process's memory, and nowhere else."""
 
-import subprocess
 from collections.abc import Iterable, Mapping
 
-import anyio
-from anyio import to_thread
-
+from server import sources
 from server.config import SecretSource
 from server.errors import Code, RemitError
 from storage.records import SecretSource as Origin
-
-COMMAND_SECONDS = 10
-"""How long a secret's source may take: a tool call has to answer well before its host gives up (60 s)."""
-
-MAX_BYTES = 64 * 1024
-"""The longest value, as env and secrets together are limited by the API."""
 
 
 class SecretsLost(Exception):
@@ -87,58 +78,4 @@ class Secrets:
                 f"secretNames: the settings have no secret {name!r} (known: {known}); add [secrets.{name}] to it",
                 field="secretNames",
             )
-        try:
-            value = await _value(source)
-        except (OSError, ValueError, LookupError, ImportError, TimeoutError, subprocess.SubprocessError) as error:
-            raise RemitError(
-                Code.EXECUTION_ERROR, f"the secret {name} could not be read: {_cause(error)}", secret=name
-            ) from None
-        if not value or "\0" in value or len(value.encode()) > MAX_BYTES:
-            raise RemitError(
-                Code.EXECUTION_ERROR,
-                f"the secret {name} is empty, too long or not text; check its setting",
-                secret=name,
-            )
-        return value
-
-
-async def _value(source: SecretSource) -> str:
-    if source.file:
-        return (await anyio.Path(source.file.expanduser()).read_text("utf-8")).removesuffix("\n")
-    if source.command:
-        with anyio.fail_after(COMMAND_SECONDS):
-            done = await anyio.run_process(source.command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        return done.stdout.decode("utf-8").removesuffix("\n")
-    assert source.keyring
-    service, _, user = source.keyring.partition("/")
-    with anyio.fail_after(COMMAND_SECONDS):  # it may ask the person for its password
-        return await to_thread.run_sync(_from_keyring, service, user, abandon_on_cancel=True)
-    raise TimeoutError
-
-
-def _from_keyring(service: str, user: str) -> str:
-    import keyring  # an optional dependency, and slow to import
-
-    value: str | None = keyring.get_password(service, user)
-    if value is None:
-        raise LookupError("the keyring has no such entry")
-    return value
-
-
-def _cause(error: BaseException) -> str:
-    """What went wrong, without anything the source itself printed."""
-    match error:
-        case subprocess.CalledProcessError():
-            return f"its command exited with status {error.returncode}"
-        case TimeoutError():
-            return f"its source took longer than {COMMAND_SECONDS} s"
-        case UnicodeDecodeError():
-            return "it is not UTF-8 text"
-        case ImportError():
-            return "keyring is not installed; install remit[keyring]"
-        case OSError():
-            return error.strerror or type(error).__name__
-        case LookupError():
-            return str(error)
-        case _:
-            return type(error).__name__
+        return await sources.read(name, source)

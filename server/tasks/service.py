@@ -6,7 +6,7 @@ from weakref import WeakValueDictionary
 
 import anyio
 
-from server.agents.interface import Agent
+from server.agents.interface import Agent, Readiness
 from server.config import Settings
 from server.errors import Code, RemitError
 from server.runner.sandbox import Sandbox
@@ -32,10 +32,10 @@ from server.tasks.requests import (
 from server.tasks.scheduler import Scheduler
 from server.tasks.secrets import Secrets
 from server.tasks.text import time
-from server.tasks.work import environment
+from server.tasks.variables import environment
 from storage.filters import NOTHING
 from storage.records import NOBODY, Decision, Task, Update
-from storage.states import ENDED, Status
+from storage.states import DEPENDENCIES, ENDED, Status
 from storage.store import Store, now
 from templates.redaction import MIN_MASKED, Redactor
 
@@ -49,8 +49,6 @@ MAX_EVENTS = 500
 """Events in one answer."""
 
 UNCONFINED = 'this server runs commands without a sandbox (sandbox = "off"): they can do all that its user can'
-
-_GOES_ON = frozenset({Status.PENDING, Status.RUNNING})
 
 
 class Tasks:
@@ -84,7 +82,7 @@ class Tasks:
         created = await self._store.repeated(caller.principal, request.idempotency_key, digest)
         if created:
             return views.CreatedView(id=created.id, status=created.status, warnings=[])
-        self._intake.check(request.agent_id, request.message)
+        self._intake.check(request.agent_id, request.message, request.mcp_servers)
         tier = await self._tier(request)
         values = await self._intake.values(request)
         redactor = Redactor(values)
@@ -97,10 +95,10 @@ class Tasks:
     async def page(self, caller: Caller, request: ListTasks) -> views.PageView:
         """A page of tasks, most recently active first."""
         limit, offset = finding.stretch(request)
-        after = finding.position(request)
+        after, known = finding.before(request)
         if not finding.concerns(caller.principal, request):
             return finding.page(request, caller.principal, NOTHING)
-        page = await self._store.find(caller.principal, finding.wanted(request), limit, offset, after)
+        page = await self._store.find(caller.principal, finding.wanted(request), limit, offset, after, known)
         return finding.page(request, caller.principal, page)
 
     async def get(self, caller: Caller, request: GetTask) -> views.TaskView:
@@ -148,7 +146,8 @@ class Tasks:
 
     async def send(self, caller: Caller, request: SendMessage) -> views.StatusView:
         """Open the next turn of an ended task, or bring one that waits its secrets or its budget."""
-        await self._until_stopped(caller, request.id, only_cancelled=True)
+        with anyio.move_on_after(CANCEL_SECONDS):
+            await self._until_stopped(caller, request.id, only_cancelled=True)
         # One at a time for each task: a message that is refused must not have brought its files and secrets.
         async with self.following(request.id):
             before = await self._store.task(caller.principal, request.id)
@@ -185,13 +184,7 @@ class Tasks:
 
     async def cancel(self, caller: Caller, request: CancelTask) -> views.StatusView:
         """End a task, its sub-tasks, and everything they have started; asking again changes nothing."""
-        with anyio.CancelScope(shield=True):  # a caller that gives up must not leave a cancelled task running
-            cancelled = await self._store.cancel(caller.principal, request.id)
-            for task_id in cancelled.stopping:
-                self._scheduler.stop(task_id)
-            self._scheduler.poke()
-        for task_id in {request.id, *cancelled.stopping}:
-            await self._until_stopped(caller, task_id)
+        await self._end(caller, [request.id])
         task = await self._store.task(caller.principal, request.id)
         view = views.StatusView(id=task.id, status=task.status)
         if task.cancel_requested:
@@ -200,8 +193,8 @@ class Tasks:
 
     async def delete(self, caller: Caller, request: DeleteTask) -> views.DeletedView:
         """Remove a task with its sub-tasks, and with `cascade` its dependants; what runs is cancelled first."""
-        for task_id in await self._store.open_doomed(caller.principal, request.id, cascade=request.cascade):
-            await self.cancel(caller, CancelTask(id=task_id))
+        doomed = await self._store.open_doomed(caller.principal, request.id, cascade=request.cascade)
+        await self._end(caller, doomed)
         with anyio.CancelScope(shield=True):
             deleted = await self._store.delete(caller.principal, request.id, cascade=request.cascade)
             for task_id in deleted:
@@ -219,12 +212,13 @@ class Tasks:
         except RemitError as error:
             needs = error.message
         return views.AgentsView(
-            agents=[_agent(agent, needs) for agent in self._agents.values()],
+            agents=[_agent(agent, await agent.readiness(), needs) for agent in self._agents.values()],
             default="shell",
             approvals=self._settings.approvals,
             sandbox=tier,
             notHeld=list(gaps),
             secretNames=sorted(self._settings.secrets),
+            mcpServers=sorted(self._settings.mcp_servers),
         )
 
     async def grants(self, caller: Caller, request: ListGrants) -> views.GrantsView:
@@ -256,22 +250,35 @@ class Tasks:
                 with self._store.changes.expected(request.id) as change:
                     task = await self._store.task(caller.principal, request.id)
                     if request.after_event is None:
-                        happened = task.status not in _GOES_ON or task.status is not first.status
+                        happened = not _goes_on(task) or task.status is not first.status
                     else:
                         happened = task.status in ENDED or task.last_event > request.after_event
                     if happened:
                         return
                     await change.wait()
 
-    async def _until_stopped(self, caller: Caller, task_id: str, *, only_cancelled: bool = False) -> None:
-        """Until the task does not run any more, at most CANCEL_SECONDS; at once if it was not cancelled."""
+    async def _end(self, caller: Caller, ids: Sequence[str]) -> None:
+        """Cancel tasks and all beneath them, and wait until they have stopped, at most CANCEL_SECONDS for all."""
+        stopping = set(ids)
+        for task_id in ids:
+            with anyio.CancelScope(shield=True):  # a caller that gives up must not leave a cancelled task running
+                cancelled = await self._store.cancel(caller.principal, task_id)
+                for each in cancelled.stopping:
+                    self._scheduler.stop(each)
+                self._scheduler.poke()
+            stopping.update(cancelled.stopping)
         with anyio.move_on_after(CANCEL_SECONDS):
-            while True:
-                with self._store.changes.expected(task_id) as change:
-                    task = await self._store.task(caller.principal, task_id)
-                    if task.status is not Status.RUNNING or (only_cancelled and not task.cancel_requested):
-                        return
-                    await change.wait()
+            for task_id in stopping:
+                await self._until_stopped(caller, task_id)
+
+    async def _until_stopped(self, caller: Caller, task_id: str, *, only_cancelled: bool = False) -> None:
+        """Until the task does not run any more; at once if it was not cancelled."""
+        while True:
+            with self._store.changes.expected(task_id) as change:
+                task = await self._store.task(caller.principal, task_id)
+                if task.status is not Status.RUNNING or (only_cancelled and not task.cancel_requested):
+                    return
+                await change.wait()
 
     def _warnings(self, redactor: Redactor) -> list[str]:
         short = [
@@ -284,6 +291,12 @@ class Tasks:
         return now() + self._settings.session_expires * 1_000_000
 
 
+def _goes_on(task: Task) -> bool:
+    """Whether a task will change without anybody's doing."""
+    waits_for_others = task.blocked_reason == DEPENDENCIES and task.open_dependencies > 0
+    return task.status in (Status.PENDING, Status.RUNNING) or waits_for_others
+
+
 def _losses(task: Task) -> list[str]:
     """What the next turn of a task will not find any more."""
     if task.completed_at is None or (task.workspace_removed_at or 0) < task.completed_at:
@@ -294,8 +307,13 @@ def _losses(task: Task) -> list[str]:
     ]
 
 
-def _agent(agent: Agent, needs: str | None) -> views.AgentView:
+def _agent(agent: Agent, readiness: Readiness, sandbox_needs: str | None) -> views.AgentView:
+    needs = sandbox_needs or readiness.needs
     view = views.AgentView(id=agent.id, description=agent.description, ready=needs is None)
     if needs:
         view["needs"] = needs
+    if readiness.version:
+        view["version"] = readiness.version
+    if readiness.notes:
+        view["notes"] = list(readiness.notes)
     return view

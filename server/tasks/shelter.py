@@ -5,13 +5,15 @@ from typing import Literal
 import anyio
 
 from server.runner.sandbox import Sandbox, find_sandbox
+from server.runner.scratch import Scratch
 
 
 class Shelter:
     """Finds the sandbox once. While there is none every request looks again, so that installing one is enough."""
 
-    def __init__(self, wanted: Literal["auto", "namespaces", "landlock", "off"]) -> None:
+    def __init__(self, wanted: Literal["auto", "namespaces", "landlock", "off"], scratch: Scratch) -> None:
         self._wanted = wanted
+        self._scratch = scratch
         self._found: Sandbox | None = None
         self._looking = anyio.Lock()
 
@@ -24,5 +26,5 @@ class Shelter:
 
     async def _look(self) -> Sandbox:
         if self._found is None:
-            self._found = await find_sandbox(self._wanted)
+            self._found = await find_sandbox(self._wanted, self._scratch)
         return self._found

@@ -29,7 +29,8 @@ def digest(args: Mapping[str, Any]) -> str:
 def keys(tool_name: str, args: Mapping[str, Any]) -> tuple[str, ...]:
     """What a call is known by: always its exact arguments, and for a simple command its first two words."""
     exact = f"exact:{digest(args)}"
-    words = _simple_command(args["command"]) if tool_name == "shell" else None
+    command = args["command"] if tool_name == "shell" and set(args) == {"command"} else None
+    words = _simple_command(command) if isinstance(command, str) else None
     return (exact, f"words:{' '.join(words[:2])}") if words else (exact,)
 
 

@@ -85,6 +85,14 @@ class ToolCallView(TypedDict):
     reason: NotRequired[str]
 
 
+class UsageView(TypedDict):
+    """What the model of the current turn has used."""
+
+    requests: int
+    inputTokens: int
+    outputTokens: int
+
+
 class OutputView(TypedDict):
     """What has come out of the current turn."""
 
@@ -93,6 +101,7 @@ class OutputView(TypedDict):
     thoughts: NotRequired[list[dict[str, str]]]
     toolCalls: list[ToolCallView]
     omittedToolCalls: NotRequired[int]
+    usage: NotRequired[UsageView]
 
 
 class PendingApprovalView(TypedDict):
@@ -144,7 +153,9 @@ class NodeView(TypedDict):
 
     summary: dict[str, str]
     dependsOn: list[str]
+    omittedDependencies: NotRequired[int]
     dependents: list[str]
+    omittedDependents: NotRequired[int]
 
 
 class GraphView(TypedDict):
@@ -183,8 +194,10 @@ class TaskView(TypedDict):
     progress: NotRequired[float]
     progressMessage: NotRequired[str]
     dependsOn: NotRequired[list[str]]
+    omittedDependencies: NotRequired[int]
     onDependencyFailure: NotRequired[str]
     blockedByTaskIds: NotRequired[list[str]]
+    omittedBlockers: NotRequired[int]
     maxCalls: NotRequired[int]
     sourceNodeType: NotRequired[str]
     message: str
@@ -198,6 +211,7 @@ class TaskView(TypedDict):
     limits: NotRequired[dict[str, Any]]
     require: NotRequired[dict[str, Any]]
     allowHooks: NotRequired[bool]
+    mcpServers: NotRequired[list[str]]
     sandbox: NotRequired[str]
     error: str | None
     errorCode: NotRequired[str]
@@ -253,6 +267,8 @@ class AgentView(TypedDict):
     description: str
     ready: bool
     needs: NotRequired[str]
+    version: NotRequired[str]
+    notes: NotRequired[list[str]]
 
 
 class AgentsView(TypedDict):
@@ -264,6 +280,7 @@ class AgentsView(TypedDict):
     sandbox: str
     notHeld: list[str]
     secretNames: list[str]
+    mcpServers: list[str]
 
 
 class GrantView(TypedDict):

@@ -1,164 +1,304 @@
 """What an agent may do in a run of its turn: the server's side of the interface."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from functools import partial
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from secrets import token_hex
+from typing import Any
 
 import anyio
 
-from server.agents.interface import Finished, OutOfCalls, Permission, Proposal, Suspended
+from server.agents.interface import (
+    Answer,
+    Finished,
+    KnownCall,
+    Message,
+    OutOfCalls,
+    Permission,
+    Program,
+    Proposal,
+    Suspended,
+    Usage,
+)
 from server.config import Settings
 from server.errors import Code, RemitError
-from server.runner.policy import Command, Exit
-from server.runner.process import ProcessMark
-from server.runner.sandbox import Sandbox
-from server.tasks import limits, similarity
-from server.tasks.output import Output
+from server.runner.dialogue import Dialogue
+from server.tasks import similarity
+from server.tasks.execution import Execution
+from server.tasks.output import Allowance, Output
+from server.tasks.place import Place
 from server.tasks.publisher import Publisher
-from server.tasks.secrets import Secrets
-from storage.records import Call, CallResult, Claim, NewCall, NewEvent
+from server.tasks.speech import Speech
+from server.tasks.variables import Variables
+from storage import records
+from storage.records import Call, CallResult, Claim, NewCall
 from storage.states import CallStatus
 from storage.store import Store, now
-from templates.redaction import Redactor
-from templates.resolver import derived, resolve
 
-LEAST_OUTPUT = 4096
-"""Characters that are kept of any call's output, also where the task has used up what it may keep."""
+MAX_STATE = 8 * 1024**2
+"""Characters of JSON that an agent may remember: a long conversation with a model."""
 
-TAIL = 2000
-"""Characters of a failed command's output that its error repeats."""
+_PERMISSIONS = {
+    CallStatus.EXECUTING: Permission.PROCEED,
+    CallStatus.CANCELLED: Permission.REFUSED,
+    CallStatus.SUCCESS: Permission.DONE,
+    CallStatus.ERROR: Permission.DONE,
+}
 
 
 class Work:
     """One run as its agent sees it. Implements `server.agents.interface.Turn`."""
 
     def __init__(
-        self, store: Store, claim: Claim, sandbox: Sandbox, workspace: Path, secrets: Secrets, settings: Settings
+        self,
+        store: Store,
+        claim: Claim,
+        place: Place,
+        execution: Execution,
+        variables: Variables,
+        settings: Settings,
+        *,
+        speaks: bool,
     ) -> None:
         self._store = store
         self._run = claim.run
         self._claim = claim
-        self._sandbox = sandbox
-        self._workspace = workspace
+        self._place = place
+        self._execution = execution
+        self._variables = variables
         self._settings = settings
-        self._secrets = secrets
-        self._values: dict[str, str] = {}
-        self._redactor = Redactor({})
+        self._speaks = speaks
         self._calls: dict[str, Call] = {}
-        self._output_left = settings.task_output_limit - claim.task.kept_output
+        self._allowance = Allowance(settings.task_output_limit - claim.task.kept_output)
+        self._speech = Speech(store, claim.run, variables, self._allowance, settings)
+
+    @asynccontextmanager
+    async def speaking(self) -> AsyncIterator[None]:
+        """What the agent says while the block runs has been written when it is left."""
+        if not self._speaks:
+            yield
+            return
+        async with self._speech.publisher.serving():
+            try:
+                yield
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await self._speech.end()
 
     @property
     def message(self) -> str:
         """What was asked for."""
         return self._claim.turn.message
 
+    @property
+    def system_prompt(self) -> str | None:
+        """What the one who asks wants the agent to go by."""
+        return self._claim.task.system_prompt
+
+    @property
+    def mcp_servers(self) -> Sequence[str]:
+        """The names of the MCP servers that are at hand."""
+        task = self._claim.task
+        asked = (task.demands or {}).get("mcpServers", [])
+        return list(dict.fromkeys((*self._settings.agents.of(task.agent).mcp_servers, *asked)))
+
+    @property
+    def workspace(self) -> Path:
+        """The folder to work in."""
+        return self._execution.workspace
+
+    async def history(self) -> list[Message]:
+        """The conversation before this turn, oldest first."""
+        return [Message(each.role, each.content) for each in await self._store.history(self._run)]
+
+    async def recall(self) -> Mapping[str, Any] | None:
+        """What `remember` was given last in this turn."""
+        return _loads(await self._store.recall(self._run))
+
+    async def recall_earlier(self) -> Mapping[str, Any] | None:
+        """What `remember` was given last in the task's turn before this one."""
+        return _loads(await self._store.recall(self._run, back=1))
+
+    async def remember(self, state: Mapping[str, Any], usage: Usage | None = None) -> None:
+        """Keep `state` for a later run, and count `usage`."""
+        text = json.dumps(self._variables.masked(state), ensure_ascii=False, separators=(",", ":"))
+        if len(text) > MAX_STATE:
+            raise RemitError(
+                Code.LIMIT_EXCEEDED,
+                f"the agent has {len(text)} characters to remember, at most {MAX_STATE} are kept; begin a new task",
+            )
+        used = records.Usage(usage.requests, usage.input_tokens, usage.output_tokens) if usage else None
+        await self._store.remember(self._run, text, used)
+
+    async def is_bound(self, bound: bool) -> None:
+        """Say whether the work of this run would be lost with its process."""
+        await self._store.bind_run(self._run, bound)
+
+    async def say(self, text: str) -> None:
+        """Show a piece of the answer as it comes."""
+        self._speech.say(text)
+
+    async def think(self, description: str, subject: str = "") -> None:
+        """Show one thought, whole."""
+        await self._speech.think(description, subject)
+
+    async def unlock(self) -> None:
+        """Have the values of the secrets at hand."""
+        await self._variables.unlock()
+
+    def fill_in(self, text: str) -> str:
+        """`text` with its templates filled in."""
+        return self._variables.fill_in(text)
+
     async def propose(self, proposals: Sequence[Proposal]) -> None:
         """Announce calls, in order, before any of them is made."""
-        new = [_new_call(proposal) for proposal in proposals]
-        self._calls = {call.key: call for call in await self._store.announce_calls(self._run, new)}
+        self._speech.pause()
+        self._know(await self._store.announce_calls(self._run, [self._new_call(each) for each in proposals]))
+
+    def calls(self) -> Mapping[str, KnownCall]:
+        """All calls of the turn by their keys, in order."""
+        return {key: _known_call(call) for key, call in self._calls.items()}
+
+    def is_same(self, key: str, args: Mapping[str, Any]) -> bool:
+        """Whether these are the arguments of a known call."""
+        return self._calls[key].digest == similarity.digest(self._variables.masked(args))
 
     async def call(self, key: str) -> Permission:
         """The gate: whether the call may proceed. Raises Suspended while it waits for approval, or OutOfCalls."""
-        known = self._calls[key]
-        if known.status is CallStatus.CANCELLED:
+        if self._calls[key].status is CallStatus.CANCELLED:
             return Permission.REFUSED  # which takes no secrets to learn
-        await self._open_secrets()
-        expires = self._settings.approval_expires
-        call = await self._store.begin_call(self._run, known.id, now() + expires * 1_000_000 if expires else None)
-        match call.status:
-            case CallStatus.EXECUTING:
-                return Permission.PROCEED
-            case CallStatus.AWAITING_APPROVAL:
-                raise Suspended
-            case CallStatus.PENDING:
-                raise OutOfCalls
-            case CallStatus.CANCELLED:
-                return Permission.REFUSED
-            case _:
-                return Permission.DONE
+        call = await self._begin(key)
+        if call.status is CallStatus.AWAITING_APPROVAL:
+            raise Suspended
+        return _permission(call)
+
+    async def wait(self, key: str) -> Permission:
+        """The same gate, for an agent whose process must stay: it returns once the call is decided."""
+        call = await self._begin(key)
+        if call.status is CallStatus.AWAITING_APPROVAL:
+            with self._place.left():
+                await self._decided(key)
+            call = await self._begin(key)
+        return _permission(call)
+
+    async def told(self, key: str) -> Permission:
+        """Note that the agent makes this call without having asked."""
+        return _permission(await self._begin(key, asked=False))
 
     async def run(self, key: str, argv: tuple[str, ...]) -> Finished:
-        """Execute a call that may proceed, in the sandbox, and note how it ended."""
+        """Execute a call that may proceed, as a command in the sandbox, and note how it ended."""
         call = self._calls[key]
-        output = Output(self._redactor, max(LEAST_OUTPUT, min(self._settings.output_limit, self._output_left)))
+        output = self._output()
+        kind = "output" if self._speaks else "content"
+        publisher = Publisher(self._store, self._run, self._settings.event_limit, kind=kind, call_id=call.id)
         try:
-            ended = await self._execute(call, Command(argv=argv, env=self._environment()), output)
+            ended = await self._execution.run(argv, output, publisher, call.id)
         except RemitError as error:
-            message = self._redactor.redact(error.message)
-            result = CallResult(CallStatus.ERROR, f"{output.text}\n{message}".strip(), output.dropped)
-            await self._store.end_call(self._run, call.id, result)
+            message = self._variables.redactor.redact(error.message)
+            await self._end(key, CallStatus.ERROR, f"{output.text}\n{message}".strip(), dropped=output.dropped)
             raise
         except BaseException:
             with anyio.CancelScope(shield=True):
                 await self._store.keep_output(self._run, call.id, output.text, output.dropped)
             raise
-        self._output_left -= len(output.text)
         status = CallStatus.ERROR if ended.status or ended.limit else CallStatus.SUCCESS
         ran_us = int(ended.seconds * 1_000_000)
-        result = CallResult(status, output.text, output.dropped, ended.status, ran_us)
-        await self._store.end_call(self._run, call.id, result)
-        return Finished(ended.status, output.text[-TAIL:].strip(), ended.limit)
+        await self._end(key, status, output.text, dropped=output.dropped, exit_status=ended.status, ran_us=ran_us)
+        return Finished(ended.status, output.text, ended.limit)
+
+    async def perform(self, key: str, action: Callable[[], Awaitable[Answer]]) -> Answer:
+        """Execute a call that may proceed by `action`, and note how it ended."""
+        try:
+            answer = await action()
+        except RemitError as error:
+            answer = Answer(error.message, failed=True)
+        return await self.end(key, answer)
+
+    async def end(self, key: str, answer: Answer) -> Answer:
+        """Note how a call ended that is no command; its text as it is kept."""
+        output = self._output()
+        output.feed(answer.text.encode(errors="replace"))
+        output.finish()
+        await self._end(
+            key, CallStatus.ERROR if answer.failed else CallStatus.SUCCESS, output.text, dropped=output.dropped
+        )
+        return Answer(output.text, answer.failed)
+
+    @asynccontextmanager
+    async def talk(self, program: Program) -> AsyncIterator[Dialogue]:
+        """A program in the sandbox to talk to."""
+        await self.unlock()
+        async with self._execution.talk(program) as dialogue:
+            yield dialogue
 
     def redact(self, text: str) -> str:
         """Text about the run as it may be shown."""
-        return self._redactor.redact(text)
+        return self._variables.redactor.redact(text)
 
-    async def _open_secrets(self) -> None:
-        """Have the values of the turn's secrets. Raises SecretsLost, or RemitError for one that cannot be read."""
-        if self._claim.secrets and not self._values:
-            self._values = await self._secrets.of_turn(self._claim.task.id, self._claim.secrets)
-            env = self._claim.task.env or {}
-            filled_in = [pair for text in env.values() for pair in derived(text, self._values)]
-            self._redactor = Redactor(self._values, filled_in)
+    async def _begin(self, key: str, *, asked: bool = True) -> Call:
+        await self._variables.unlock()
+        expires = self._settings.approval_expires
+        expires_at = now() + expires * 1_000_000 if expires else None
+        call = await self._store.begin_call(self._run, self._calls[key].id, expires_at, asked=asked)
+        self._calls[key] = call
+        return call
 
-    async def _execute(self, call: Call, command: Command, output: Output) -> Exit:
-        publisher = Publisher(self._store, self._run, call.id, self._settings.event_limit)
+    async def _decided(self, key: str) -> None:
+        """Until the call does not wait any more; meanwhile the task says what it waits for."""
+        while True:
+            with self._store.changes.expected(self._run.task_id) as change:
+                await self._store.stay(self._run)
+                self._know(await self._store.known_calls(self._run))
+                if self._calls[key].status is not CallStatus.AWAITING_APPROVAL:
+                    return
+                await change.wait()
 
-        async def show(data: bytes) -> None:
-            publisher.publish(output.feed(data))
+    def _know(self, calls: Sequence[Call]) -> None:
+        self._calls = {call.key: call for call in calls}
 
-        async with publisher.serving():
-            task = self._claim.task
-            policy = limits.policy(self._settings, task.agent, task.demands, self._workspace)
-            try:
-                return await self._sandbox.run(
-                    command, policy, started=self._started, output=show, refused=partial(self._refused, call)
-                )
-            finally:
-                publisher.publish(output.finish())
+    def _output(self) -> Output:
+        return Output(self._variables.redactor, self._allowance.limit(self._settings.output_limit))
 
-    async def _started(self, mark: ProcessMark) -> None:
-        await self._store.record_process(self._run, asdict(mark), self._sandbox.tier)
+    async def _end(self, key: str, status: CallStatus, text: str, **about: int) -> None:
+        self._allowance.take(text)
+        result = CallResult(status, text, **about)
+        await self._store.end_call(self._run, self._calls[key].id, result)
+        self._calls[key] = replace(self._calls[key], status=status, output=text, exit_status=result.exit_status)
 
-    async def _refused(self, call: Call, host: str, port: int, reason: str) -> None:
-        """Tell of a host the command was not let through to."""
-        message = self._redactor.redact(f"network: {host}:{port} {reason}")
-        event = NewEvent("error", {"code": Code.FORBIDDEN, "message": message, "callId": call.id})
-        await self._store.append_events(self._run, [event])
-
-    def _environment(self) -> dict[str, str]:
-        """The task's variables with their templates filled in; on a clash the secret wins."""
-        return environment(self._claim.task.env or {}, self._values)
-
-
-def environment(env: Mapping[str, str], secrets: Mapping[str, str]) -> dict[str, str]:
-    """All variables of a turn, with the templates in `env` filled in.
-
-    Raises RemitError (TEMPLATE_ERROR) that names the missing key.
-    """
-    known = {**env, **secrets}
-    return {name: resolve(value, known) for name, value in env.items()} | dict(secrets)
+    def _new_call(self, proposal: Proposal) -> NewCall:
+        args = self._variables.masked(proposal.args)
+        return NewCall(
+            key=proposal.key,
+            id=f"call_{token_hex(8)}",
+            tool_name=proposal.tool_name,
+            args=args,
+            digest=similarity.digest(args),
+            similar=similarity.keys(proposal.tool_name, args),
+            description=self._variables.redactor.redact(proposal.description),
+        )
 
 
-def _new_call(proposal: Proposal) -> NewCall:
-    return NewCall(
-        key=proposal.key,
-        id=f"call_{token_hex(8)}",
-        tool_name=proposal.tool_name,
-        args=proposal.args,
-        digest=similarity.digest(proposal.args),
-        similar=similarity.keys(proposal.tool_name, proposal.args),
-        description=proposal.description,
+def _permission(call: Call) -> Permission:
+    """Raises OutOfCalls for a call that has not been let proceed although nobody is to decide it."""
+    if call.status is CallStatus.PENDING:
+        raise OutOfCalls
+    return _PERMISSIONS[call.status]
+
+
+def _known_call(call: Call) -> KnownCall:
+    return KnownCall(
+        key=call.key,
+        tool_name=call.tool_name,
+        args=call.args,
+        status=call.status.value,
+        approved=call.outcome in ("proceed_once", "proceed_always"),
+        output=call.output or "",
+        exit_status=call.exit_status,
+        reason=call.reason,
     )
+
+
+def _loads(text: str | None) -> Mapping[str, Any] | None:
+    return None if text is None else json.loads(text)

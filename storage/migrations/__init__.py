@@ -3,6 +3,14 @@
 Times are integers, microseconds since the epoch, UTC. JSON columns hold what is never searched.
 """
 
-from storage.migrations import basis, relations, retention
+from storage.migrations import agents, basis, history, numbers, relations, retention, spans
 
-MIGRATIONS = (basis.SCRIPT, relations.SCRIPT, retention.SCRIPT)
+MIGRATIONS = (
+    basis.SCRIPT,
+    relations.SCRIPT,
+    history.SCRIPT,
+    numbers.SCRIPT,
+    spans.SCRIPT,
+    retention.SCRIPT,
+    agents.SCRIPT,
+)

@@ -19,7 +19,7 @@ CREATING = (
     departs("create_task:input_text", "`input.text` is what to do", "called `message`", AGENT_INVOKE),
     same("create_task:systemPrompt", "`systemPrompt`, kept and shown", CREATE),
     same("create_task:systemPrompt:default_null", "`systemPrompt` is null by default", CREATE),
-    deferred("create_task:systemPrompt:prepended", "`systemPrompt` is prepended to the message", Until.MODEL, CREATE),
+    same("create_task:systemPrompt:prepended", "`systemPrompt` stands before the message", CREATE),
     # How it is done.
     same("create_task:background", "answers at once; the task runs in the background", CREATE),
     same("create_task:showInHistory", "`showInHistory`: false keeps a task out of the history", CREATE),
@@ -59,10 +59,9 @@ CREATING = (
     same("create_task:secrets:never_returned", "the values of `secrets` are in no answer", CREATE),
     same("create_task:secrets:win", "on a clash with `env` the secret wins", CREATE),
     same("create_task:templates:env", "`{{mcp.KEY}}` is filled in from `env` and `secrets`", CREATE),
-    deferred(
+    same(
         "create_task:templates:mcp_servers",
         "`{{mcp.KEY}}` is filled in in the url, headers and env of MCP servers",
-        Until.MODEL,
         CREATE,
         CONFIGURATION,
     ),
@@ -146,9 +145,19 @@ CREATING = (
         "create_task:invoke:instructions", "`instructions_override`, `additional_context`", Until.MODEL, AGENT_INVOKE
     ),
     deferred("create_task:invoke:model", "the model, its provider, `think_mode`, effort", Until.MODEL, AGENT_INVOKE),
-    deferred("create_task:invoke:mcp_servers", "`mcp_servers` of one task", Until.MODEL, AGENT_INVOKE),
+    departs(
+        "create_task:invoke:mcp_servers",
+        "`mcp_servers` of one task",
+        "`mcpServers` names those of the settings: what is started or spoken to is the operator's to say",
+        AGENT_INVOKE,
+    ),
     deferred("create_task:invoke:attachments", "`disable_attachment_injection`", Until.MODEL, AGENT_INVOKE),
-    deferred("create_task:invoke:metrics", "`return_metrics`: tokens used", Until.MODEL, AGENT_INVOKE),
+    departs(
+        "create_task:invoke:metrics",
+        "`return_metrics`: tokens used",
+        "always there, as `output.usage`, where a model was used",
+        AGENT_INVOKE,
+    ),
     deferred("create_task:invoke:version", "`version=draft` of an agent", Until.WORKFLOWS, AGENT_INVOKE),
     deferred("create_task:invoke:worker", "`worker_id`, `payload_extension`, `source`", Until.WORKFLOWS, AGENT_INVOKE),
     deferred("create_task:scheduled", "tasks that are created at set times", Until.SCHEDULES, AGENT_INVOKE),

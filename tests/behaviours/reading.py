@@ -158,6 +158,6 @@ WIRE = (
     deferred("wire:auth:projects", "keys that belong to a project", Until.HTTP, AUTHENTICATION, CONFIGURATION),
     deferred("wire:widget:token", "tokens for the users of a widget, and their errors", Until.HTTP, WIDGET),
     deferred("wire:widget:variables", "`env` and `secrets` kept with such a token", Until.HTTP, WIDGET),
-    deferred("wire:mcp_servers", "MCP servers, remote and local, with tool filters", Until.MODEL, CONFIGURATION),
+    same("wire:mcp_servers", "MCP servers, remote and local, with tool filters", CONFIGURATION),
     deferred("wire:skills", "skills, prompts and sub-agents of a project", Until.MODEL, CONFIGURATION),
 )

@@ -32,7 +32,7 @@ class Until(StrEnum):
     """What has to be there before a deferred behaviour can be."""
 
     HTTP = "HTTP"
-    MODEL = "agents with a model"
+    MODEL = "models chosen by the task"
     WORKFLOWS = "workflows"
     SCHEDULES = "schedules"
 

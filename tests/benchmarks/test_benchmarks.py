@@ -17,7 +17,7 @@ def test_every_row_comes_out_as_a_line_and_as_json(tmp_path: Path) -> None:
         env={**os.environ, "TMPDIR": str(tmp_path)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
     assert ended.returncode == 0, ended.stderr
     told = json.loads(results.read_text())

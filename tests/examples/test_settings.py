@@ -7,7 +7,16 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from server.config import AgentSettings, LimitSettings, RetentionSettings, SecretSource, Settings, load
+from server.config import (
+    AcpSettings,
+    LimitSettings,
+    LlmSettings,
+    McpServerSettings,
+    RetentionSettings,
+    SecretSource,
+    Settings,
+    load,
+)
 from tests.examples.test_hosts import EXAMPLES
 
 EXAMPLE = EXAMPLES / "remit.toml"
@@ -27,10 +36,13 @@ def test_what_is_commented_out_is_valid_too(tmp_path: Path) -> None:
     whole = tmp_path / "remit.toml"
     whole.write_text(re.sub(r"^#(?=[\[a-z])", "", EXAMPLE.read_text(), flags=re.MULTILINE))
     settings = load(whole)
-    assert (settings.approval_expires, list(settings.agents), len(settings.secrets)) == (86400, ["shell"], 3)
+    assert (settings.approval_expires, list(settings.agents.custom), len(settings.secrets)) == (86400, ["mine"], 3)
 
 
-@pytest.mark.parametrize("model", [Settings, LimitSettings, RetentionSettings, AgentSettings, SecretSource])
+@pytest.mark.parametrize(
+    "model",
+    [Settings, LimitSettings, RetentionSettings, LlmSettings, AcpSettings, McpServerSettings, SecretSource],
+)
 def test_every_setting_stands_in_it(model: type[BaseModel]) -> None:
     text = EXAMPLE.read_text()
     named = set(re.findall(r"^#?(\w+) = ", text, re.MULTILINE))

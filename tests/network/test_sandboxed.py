@@ -14,10 +14,11 @@ from server.errors import Code, RemitError
 from server.runner.interpreter import find_interpreter
 from server.runner.policy import SandboxPolicy
 from server.runner.sandbox import Name
+from server.runner.scratch import Scratch
 from server.runner.supervised import Landlock
 from tests.network.services import Service, service
 from tests.network.visitor import WAYS_AROUND
-from tests.runner.commands import Ran, Request, perform, run
+from tests.sandbox.commands import Ran, Request, perform, run
 
 VISITOR = Path(__file__).with_name("visitor.py").read_text()
 
@@ -157,7 +158,7 @@ def test_a_host_that_is_none_is_refused(workspace: Path) -> None:
 
 
 async def test_a_landlock_that_knows_no_ports_has_no_network_by_name(workspace: Path) -> None:
-    tier = Landlock(interpreter=await find_interpreter(), abi=3)
+    tier = Landlock(interpreter=await find_interpreter(), scratch=Scratch(), abi=3)
     with pytest.raises(RemitError, match=r"Linux 6\.7"):
         async with tier.confined(SandboxPolicy(workspace=workspace, network=("a.example",))):
             pass

@@ -1,5 +1,6 @@
 """Finding tasks over the wire: filters, the three ways to page, and summaries that stay small."""
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,8 @@ async def test_a_row_tells_what_belongs_to_a_task(host: Host) -> None:
     ("arguments", "field"),
     [
         ({"cursor": "nonsense"}, "cursor"),
+        ({"cursor": base64.b64encode(b'[1e999,1,"x"]').decode()}, "cursor"),
+        ({"query": "to be\0found"}, "query"),
         ({"fromDate": "yesterday"}, "fromDate"),
         ({"parentTaskId": "unknown"}, "parentTaskId"),
         ({"dependsOn": "unknown"}, "dependsOn"),

@@ -73,6 +73,28 @@ async def test_a_failed_record_carries_its_error(host: Host) -> None:
     assert (task["status"], task["error"], task["errorCode"]) == ("failed", "no such report", "EXECUTION_ERROR")
 
 
+@pytest.mark.parametrize(
+    ("status", "field"), [("completed", "result"), ("failed", "error"), ("blocked", "blockedReason")]
+)
+async def test_what_was_reported_can_be_corrected(host: Host, status: str, field: str) -> None:
+    task_id = await record(host)
+    await host.call("update_task", id=task_id, status=status, **{field: "the first"})
+    before = await host.call("get_task", id=task_id)
+    await host.call("update_task", id=task_id, status=status, **{field: "the second"})
+    task = await host.call("get_task", id=task_id, include=["events"], afterEvent=before["lastEvent"])
+    assert (before[field], task[field], task["status"]) == ("the first", "the second", status)
+    assert any("the second" in event["data"].values() for event in task["events"])
+    assert (task["completedAt"], task["messageCount"]) == (before["completedAt"], before["messageCount"])
+    assert task["updatedAt"] > before["updatedAt"]
+
+
+async def test_the_same_report_without_more_leaves_what_was_reported(host: Host) -> None:
+    task_id = await record(host)
+    await host.call("update_task", id=task_id, status="completed", result="it is done")
+    await host.call("update_task", id=task_id, status="completed")
+    assert (await host.call("get_task", id=task_id))["result"] == "it is done"
+
+
 @pytest.mark.behaviour("get_task:blockedAt")
 async def test_a_record_can_be_blocked_by_hand_and_goes_on(host: Host) -> None:
     task_id = await record(host)
@@ -144,7 +166,10 @@ async def test_null_leaves_all_else_as_it_is(host: Host) -> None:
         pytest.param({"internalStatus": "x" * 256}, "internalStatus", id="an internal status too long"),
         pytest.param({"status": "awaiting_approval"}, "status", id="a status nobody can report"),
         pytest.param({"result": "done"}, "arguments", id="a result without its status"),
+        pytest.param({"maxCalls": 3}, "maxCalls", id="a budget for nothing"),
         pytest.param({}, "arguments", id="nothing"),
+        pytest.param({"status": "blocked", "blockedReason": "DEPENDENCIES"}, "blockedReason", id="the server's word"),
+        pytest.param({"status": "blocked", "blockedReason": "SECRETS_LOST"}, "blockedReason", id="another of them"),
         pytest.param({"dependsOn": ["unknown"]}, "dependsOn", id="a dependency that is not there"),
     ],
 )
@@ -159,7 +184,7 @@ async def test_a_bad_change_names_its_field_and_changes_nothing(
 
 @pytest.mark.parametrize(
     ("argument", "value"),
-    [("secrets", {"A": "value-1"}), ("files", [{"path": "a", "content": "b"}]), ("maxCalls", 3)],
+    [("secrets", {"A": "value-1"}), ("files", [{"path": "a", "content": "b"}]), ("maxCalls", 3), ("timeoutSeconds", 9)],
 )
 async def test_a_record_takes_nothing_that_is_for_executing(host: Host, argument: str, value: Any) -> None:
     error = await host.fail("create_task", message="by others", agentId="none", **{argument: value})

@@ -1,7 +1,9 @@
 """What tasks are to each other: dependencies, sub-tasks, lists and their graphs."""
 
+import json
 from pathlib import Path
 
+import anyio
 import pytest
 
 from tests import servers
@@ -24,6 +26,35 @@ async def test_a_task_starts_when_what_it_depends_on_has_completed(host: Host) -
     assert (blocked["status"], blocked["blockedReason"]) == ("blocked", "DEPENDENCIES")
     assert blocked["blockedByTaskIds"] == blocked["dependsOn"] == [first]
     assert task["startedAt"] >= (await host.call("get_task", id=first))["completedAt"]
+
+
+async def test_a_wait_goes_on_while_others_are_waited_for(host: Host) -> None:
+    first = await host.create("one", agentId="none")
+    second = await host.create("echo second", dependsOn=[first])
+    async with anyio.create_task_group() as group:
+        group.start_soon(lambda: host.call("update_task", id=first, status="completed"))
+        task = await host.call("get_task", id=second, waitSeconds=20)
+    assert task["status"] != "blocked"
+    assert (await host.until(second, "completed"))["result"] == "second\n"
+
+
+async def test_a_wait_is_over_where_somebody_has_to_unblock_a_task(host: Host) -> None:
+    task_id = await host.create("one", agentId="none")
+    await host.call("update_task", id=task_id, status="blocked", blockedReason="waits for the customer")
+    with anyio.fail_after(20):
+        task = await host.call("get_task", id=task_id, waitSeconds=45)
+    assert task["status"] == "blocked"
+
+
+async def test_dependencies_that_are_not_shown_are_counted(host: Host) -> None:
+    needed = [await host.create("one of many", agentId="none") for _ in range(203)]
+    second = await host.create("all of them", agentId="none", dependsOn=needed)
+    await host.call("update_task", id=needed[0], status="completed")
+    task = await host.call("get_task", id=second)
+    assert len(task["dependsOn"]) + task["omittedDependencies"] == 203
+    assert len(task["blockedByTaskIds"]) + task["omittedBlockers"] == 202
+    few = await host.call("get_task", id=await host.create("few", agentId="none", dependsOn=needed[:5]))
+    assert (len(few["dependsOn"]), "omittedDependencies" in few, "omittedBlockers" in few) == (5, False, False)
 
 
 @pytest.mark.behaviour("update_task:dependencies:free")
@@ -180,7 +211,7 @@ async def test_tasks_of_one_conversation_share_its_messages(host: Host) -> None:
     shown = await host.call("get_task", id=second["id"], include=["messages"])
     assert [message["content"] for message in shown["messages"]] == ["echo one", "one\n", "echo two", "two\n"]
     assert [message.get("taskId") for message in shown["messages"]] == [first["id"], first["id"], None, None]
-    assert (shown["messageCount"], hidden["messageCount"]) == (4, 2)
+    assert (shown["messageCount"], hidden["messageCount"]) == (4, 4)
     assert shown["conversationId"] == first["conversationId"]
     assert shown["sessionId"] != first["sessionId"]
 
@@ -199,3 +230,14 @@ async def test_dependants_are_freed_after_a_restart_too(own_home: Path) -> None:
     async with servers.host(own_home) as host:
         await host.call("update_task", id=first, status="completed")
         assert (await host.until(second, "completed"))["result"] == "two\n"
+
+
+async def test_the_graph_of_a_task_that_many_wait_for_stays_small(host: Host) -> None:
+    first = await host.create("one", agentId="none", taskListId="graph-2")
+    for _ in range(120):
+        await host.create("another" * 20, agentId="none", taskListId="graph-2", dependsOn=[first])
+    page = await host.call("get_task_graph", taskListId="graph-2", limit=1)
+    node = page["graph"][first]
+    assert len(node["dependents"]) + node["omittedDependents"] == 120
+    assert "omittedDependencies" not in node
+    assert len(json.dumps(page, separators=(",", ":"))) < 3000

@@ -1,5 +1,6 @@
 """What survives the window, and what survives the server."""
 
+import os
 import signal
 from pathlib import Path
 
@@ -50,6 +51,20 @@ async def test_a_command_cut_off_by_a_kill_is_reported_and_not_repeated(own_home
         assert task["output"]["content"] == "half\n"
         await host.call("send_message", id=task_id, message="cat log")
         assert (await host.until(task_id, "completed"))["output"]["content"] == "x\n"
+
+
+async def test_what_commands_of_a_killed_server_had_on_disk_is_removed_at_the_next_start(own_home: Path) -> None:
+    async with servers.host(own_home, REMIT_SANDBOX="off") as host:
+        task_id = await host.create("echo $PPID; exec sleep 60")
+        with anyio.fail_after(servers.PATIENCE):
+            while not (said := (await host.call("get_task", id=task_id)).get("output", {}).get("content")):
+                await host.call("get_task", id=task_id, waitSeconds=1, afterEvent=10_000)
+        os.kill(int(said), signal.SIGSTOP)  # its supervisor, which would clear away
+        servers.kill(own_home)
+        servers.end(int(said), signal.SIGKILL)
+    assert len(os.listdir(own_home / "scratch")) == 1
+    async with servers.host(own_home, REMIT_SANDBOX="off"):
+        assert os.listdir(own_home / "scratch") == []
 
 
 async def test_a_stopped_server_ends_its_tasks_and_says_so(own_home: Path) -> None:

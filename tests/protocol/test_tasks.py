@@ -310,6 +310,13 @@ async def test_an_answer_is_bounded_whatever_the_message(host: Host) -> None:
     assert len(text.model_dump()["text"]) < 12_000
 
 
+async def test_a_long_description_is_cut_like_all_long_text(host: Host) -> None:
+    task_id = await host.create("true", agentId="none", description="d" * 10_000)
+    task = await host.call("get_task", id=task_id, maxChars=300)
+    assert len(task["description"]) < 400
+    assert "9700 characters" in task["description"]
+
+
 async def test_a_task_may_lower_its_limits_and_shows_them(host: Host) -> None:
     task = await host.done("ulimit -n", limits={"openFiles": 99})
     assert (task["output"]["content"], task["limits"]) == ("99\n", {"openFiles": 99})

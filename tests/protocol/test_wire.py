@@ -58,8 +58,10 @@ def test_a_line_that_is_no_message_is_answered(shared_home: Path) -> None:
     ) as remit:
         assert remit.stdin
         assert remit.stdout
-        remit.stdin.write(b'nonsense\n{"id": 7, "method": 1}\n[]\n')
+        deep = b'{"jsonrpc": "2.0", "id": 8, "method": "tools/list", "params": ' + b'{"a":' * 3000 + b"1" + b"}" * 3001
+        remit.stdin.write(b'nonsense\n{"id": 7, "method": 1}\n[]\n' + deep + b"\n{}\n")
         remit.stdin.flush()
-        answers = [json.loads(remit.stdout.readline()) for _ in range(3)]
+        answers = [json.loads(remit.stdout.readline()) for _ in range(5)]
         remit.stdin.close()
-    assert [(a["id"], a["error"]["code"]) for a in answers] == [(None, -32700), (7, -32600), (None, -32600)]
+    refused = [(None, -32700), (7, -32600), (None, -32600), (None, -32600), (None, -32600)]
+    assert [(answer["id"], answer["error"]["code"]) for answer in answers] == refused

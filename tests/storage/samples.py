@@ -4,7 +4,7 @@ from itertools import count
 from typing import Any
 from uuid import uuid4
 
-from storage.records import CallResult, Claim, Decision, NewCall, NewTask, NewTurn, Outcome, Principal
+from storage.records import CallResult, Claim, Decision, Nesting, NewCall, NewTask, NewTurn, Outcome, Principal
 from storage.states import CallStatus
 from storage.store import Store, now
 
@@ -35,6 +35,7 @@ def new_task(**changes: Any) -> NewTask:
         "conversation": str(uuid4()),
         "session": str(uuid4()),
         "session_expires_at": now() + HOUR,
+        "nesting": Nesting(depth=5, count=10_000),
     }
     return NewTask(**values | changes)
 

@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 from server.errors import Code, RemitError
-from storage import listing, tasks, walks
+from storage import listing, routes, tasks, walks
 from storage.connection import Connection
 from storage.database import migrate
-from storage.filters import Filter, Page, Position
+from storage.filters import Filter, Page, Position, Total
 from storage.records import Nesting, Update
 from storage.states import Status
 from storage.store import Store
@@ -22,6 +22,12 @@ from tests.storage.samples import ANN, BOB, new_task
 
 SECOND = 1_000_000
 NESTING = Nesting(depth=5, count=10_000)
+
+# Seconds from the creation to the last activity: some for each of the spans that lists are merged from.
+ACTIVE = (0, 30, 90, 5_000, 20_000, 300_000, 5_000_000, 70_000_000)
+
+# Above how many tasks of the wanted time a list is walked by activity, and not looked through as a whole.
+SHORT_OR_NOT = pytest.mark.parametrize("short", [0, routes.SHORT], ids=["by activity", "by creation"])
 
 
 def opened(path: Path) -> sqlite3.Connection:
@@ -57,7 +63,7 @@ def population(db: sqlite3.Connection, count: int = 60) -> None:
         task = insert(
             db,
             (number + 2) * SECOND,
-            (number + 2) * SECOND + (number % 5) * 30 * SECOND,
+            (number + 2) * SECOND + ACTIVE[number % len(ACTIVE)] * SECOND,
             message=f"word{number % 3} and more",
             task_list=("one", "two", None)[number % 3],
             assigned_agent=("ann", None)[number % 2],
@@ -100,10 +106,14 @@ def by_hand(db: sqlite3.Connection, wanted: Filter) -> list[str]:
 
 
 @pytest.mark.behaviour("list_tasks:filters:combine")
+@SHORT_OR_NOT
 @pytest.mark.parametrize(
     "names", [names for size in (0, 1, 2, 3) for names in combinations(FIELDS, size)], ids="-".join
 )
-def test_filters_combine(db: sqlite3.Connection, names: tuple[str, ...]) -> None:
+def test_filters_combine(
+    db: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...], short: int
+) -> None:
+    monkeypatch.setattr(routes, "SHORT", short)
     population(db)
     wanted = Filter(**{name: FIELDS[name] for name in names})
     expected = by_hand(db, wanted)
@@ -111,8 +121,16 @@ def test_filters_combine(db: sqlite3.Connection, names: tuple[str, ...]) -> None
     assert (ids(page), page.total, page.total_is_capped, page.partial) == (expected, len(expected), False, False)
 
 
-@pytest.mark.parametrize("names", [(), ("statuses",), ("created_to",), ("words",), ("statuses", "created_to")])
-def test_offsets_and_positions_lead_to_the_same_rows(db: sqlite3.Connection, names: tuple[str, ...]) -> None:
+@SHORT_OR_NOT
+@pytest.mark.parametrize(
+    "names",
+    [(), ("statuses",), ("created_to",), ("words",), ("statuses", "created_to"), ("created_from", "created_to")],
+    ids="-".join,
+)
+def test_offsets_and_positions_lead_to_the_same_rows(
+    db: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...], short: int
+) -> None:
+    monkeypatch.setattr(routes, "SHORT", short)
     population(db)
     wanted = Filter(**{name: FIELDS[name] for name in names})
     by_offset: list[str] = []
@@ -196,6 +214,49 @@ def test_a_long_search_says_that_it_is_partial_and_goes_on(
     assert (found, partial > 0) == (by_hand(db, wanted), True)
 
 
+@SHORT_OR_NOT
+@pytest.mark.parametrize("names", [("created_to",), ("words", "agent"), ("agent", "task_list", "created_from")])
+def test_what_comes_after_a_full_page_is_counted_too(
+    db: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...], short: int
+) -> None:
+    monkeypatch.setattr(routes, "SHORT", short)
+    population(db)
+    wanted = Filter(**{name: FIELDS[name] for name in names})
+    expected = len(by_hand(db, wanted))
+    totals = [listing.find(db, ANN, wanted, size, 0, None).total for size in range(1, expected + 2)]
+    assert totals == [expected] * (expected + 1)
+
+
+def test_page_and_total_together_look_no_farther_than_one_look(
+    db: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(walks, "MOST_ENTRIES", 20)
+    population(db)
+    wanted = Filter(agent="none", internal_status="i0", triggering_agent="bob")
+    page = listing.find(db, ANN, wanted, 3, 0, None)
+    assert (len(page.tasks), page.partial, page.total_is_capped) == (3, False, False)
+    monkeypatch.setattr(walks, "MOST_ENTRIES", 8)
+    page = listing.find(db, ANN, wanted, 3, 0, None)
+    # Of the twenty that bob called for, every other one is wanted: four among the first eight.
+    assert (len(page.tasks), page.total, page.total_is_capped) == (3, 4, True)
+
+
+def test_a_total_that_was_counted_is_not_counted_again(db: sqlite3.Connection) -> None:
+    population(db)
+    dated, tallied = Filter(created_from=1), Filter()
+    pages = [listing.find(db, ANN, wanted, 3, 0, Position(9, 9), Total(7, True)) for wanted in (dated, tallied)]
+    assert [(page.total, page.total_is_capped) for page in pages] == [(7, True), (61, False)]
+
+
+def test_the_shortest_index_leads_to_what_is_wanted(db: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(walks, "MOST_ENTRIES", 1)
+    population(db)
+    rare = insert(db, 1, assigned_agent="ann", triggering_agent="rare", task_list="one")
+    wanted = Filter(assigned_agent="ann", triggering_agent="rare", task_list="one", agent="none")
+    page = listing.find(db, ANN, wanted, 5, 0, None)
+    assert ids(page) == [rare]
+
+
 def test_a_total_beyond_what_is_counted_is_marked(db: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listing, "MOST_COUNTED", 5)
     population(db)
@@ -228,10 +289,14 @@ def test_what_does_not_change_is_seen_exactly_once_in_a_walk(touched: list[int],
     assert sorted(task for task in seen if task in still) == sorted(still)
 
 
+@SHORT_OR_NOT
 @pytest.mark.parametrize(
     "names", [names for size in (0, 1, 2, 3) for names in combinations(FIELDS, size)], ids="-".join
 )
-def test_no_list_is_scanned_or_sorted(db: sqlite3.Connection, names: tuple[str, ...]) -> None:
+def test_no_list_is_scanned_or_sorted(
+    db: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...], short: int
+) -> None:
+    monkeypatch.setattr(routes, "SHORT", short)
     first = insert(db, 1)
     insert(db, 2, depends_on=[first], parent=first, nesting=NESTING)
     statements: list[str] = []
@@ -239,6 +304,7 @@ def test_no_list_is_scanned_or_sorted(db: sqlite3.Connection, names: tuple[str, 
     for extra in ({}, {"parent": first}, {"depends_on": first}):
         wanted = Filter(**{name: FIELDS[name] for name in names}, **extra)  # type: ignore[arg-type]
         listing.find(db, ANN, wanted, 10, 0, None)
+        listing.find(db, ANN, wanted, 1, 0, None)  # where there are more, they are counted on
         listing.find(db, ANN, wanted, 10, 0, Position(5, 5))
     db.set_trace_callback(None)
     plans = [

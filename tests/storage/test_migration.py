@@ -6,6 +6,7 @@ from pathlib import Path
 
 from storage.filters import Filter
 from storage.migrations import MIGRATIONS
+from storage.records import Nesting
 from storage.states import Status
 from storage.store import open_store
 from tests.storage.samples import ANN, new_task
@@ -33,3 +34,13 @@ async def test_tasks_of_the_first_schema_are_counted_found_and_shown(tmp_path: P
         await store.create_task(ANN, new_task(depends_on=["old"]))
         assert (await store.find(ANN, Filter(), 10)).total == 2
         assert await store.claim_run("owner")
+
+
+async def test_what_was_counted_beneath_a_task_that_is_gone_is_counted_anew(tmp_path: Path) -> None:
+    stale = "INSERT INTO tallies VALUES ('parent', '1', '', 'ann', 3), ('parent', '7', '', 'ann', 2)"
+    with closing(sqlite3.connect(tmp_path / "remit.db", isolation_level=None)) as db:
+        db.executescript(f"BEGIN;{MIGRATIONS[0]};{TASK};{MIGRATIONS[1]};{stale};PRAGMA user_version = 2;COMMIT")
+    async with open_store(tmp_path / "remit.db") as store:
+        assert (await store.find(ANN, Filter(parent="old"), 10)).total == 0
+        await store.create_task(ANN, new_task(parent="old", nesting=Nesting(depth=1, count=1)))
+        assert (await store.find(ANN, Filter(parent="old"), 10)).total == 1

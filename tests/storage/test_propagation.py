@@ -89,3 +89,53 @@ async def test_a_task_that_has_failed_goes_on_once_it_does_not_wait_for_the_fail
     await store.update(ANN, second, Update(columns={}, depends_on=[]))
     task = await store.open_turn(ANN, second, new_turn())
     assert (caught.value.code, task.status) == (Code.DEPENDENCY_FAILED, Status.PENDING)
+
+
+@pytest.mark.parametrize(("ended", "told"), [(Status.COMPLETED, Status.PENDING), (Status.FAILED, Status.FAILED)])
+async def test_a_task_goes_on_once_all_that_waited_know_of_its_end(
+    store: Store, monkeypatch: pytest.MonkeyPatch, ended: Status, told: Status
+) -> None:
+    monkeypatch.setattr(propagation, "CHUNK", 3)
+    first = await record(store)
+    waiting = [await record(store, first) for _ in range(8)]
+    await report(store, first, ended)
+    await store.open_turn(ANN, first, new_turn())
+    assert await statuses(store, waiting) == {told}
+
+
+@pytest.mark.parametrize("ended", [Status.COMPLETED, Status.FAILED])
+async def test_an_end_of_a_turn_before_is_no_news_to_a_new_dependant(
+    store: Store, monkeypatch: pytest.MonkeyPatch, ended: Status
+) -> None:
+    monkeypatch.setattr(propagation, "CHUNK", 3)
+    first = await record(store)
+    for _ in range(8):
+        await record(store, first)
+    await report(store, first, ended)
+    await store.open_turn(ANN, first, new_turn())
+    new = await record(store, first)
+    while await store.propagate():
+        pass
+    assert (await store.task(ANN, new)).status is Status.BLOCKED
+
+
+async def test_a_later_failure_takes_nothing_from_those_whom_a_completion_frees(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(propagation, "CHUNK", 3)
+    first = await record(store)
+    waiting = [await record(store, first) for _ in range(8)]
+    await report(store, first, Status.COMPLETED)
+    await store.open_turn(ANN, first, new_turn())
+    await report(store, first, Status.FAILED)
+    while await store.propagate():
+        pass
+    assert await statuses(store, waiting) == {Status.PENDING}
+
+
+async def test_what_has_ended_may_be_reported_again_while_it_waits_for_others_once_more(store: Store) -> None:
+    first, second = await record(store), await record(store)
+    await report(store, second, Status.COMPLETED)
+    await store.update(ANN, second, Update(columns={}, depends_on=[first]))
+    await report(store, second, Status.COMPLETED)
+    assert (await store.task(ANN, second)).status is Status.COMPLETED

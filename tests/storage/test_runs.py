@@ -1,15 +1,18 @@
 """Runs: claims, fences, cancellation, and what the start of a server settles."""
 
+from contextlib import closing
 from pathlib import Path
 
 import anyio
 import pytest
 
 from server.errors import Code, RemitError
+from storage import runs, tasks
 from storage.records import NewEvent, Run, RunEnd
 from storage.states import CallStatus, Status
 from storage.store import Store, open_store
 from tests.storage.samples import ANN, DONE, claimed, decision, new_call, new_task, waiting
+from tests.storage.test_listing import opened
 
 
 async def test_tasks_are_claimed_first_come_first_served(store: Store) -> None:
@@ -41,7 +44,7 @@ async def test_a_run_with_a_stale_fence_can_write_nothing(store: Store) -> None:
         store.finish_run(stale, RunEnd(Status.COMPLETED)),
         store.append_events(stale, [NewEvent("content", {"text": "x"})]),
         store.announce_calls(stale, [new_call()]),
-        store.record_process(stale, {"pid": 1}, "namespaces"),
+        store.record_processes(stale, [{"pid": 1}], "namespaces"),
     ):
         with pytest.raises(RemitError) as caught:
             await write
@@ -177,6 +180,24 @@ async def test_a_run_whose_server_is_stopped_in_a_call_failed_with_its_output_ke
 
 async def test_a_dead_servers_process_is_found_with_its_run(store: Store) -> None:
     claim = await claimed(store)
-    await store.record_process(claim.run, {"pid": 7, "start_ticks": 8, "boot_id": "b"}, "namespaces")
+    await store.record_processes(claim.run, [{"pid": 7, "start_ticks": 8, "boot_id": "b"}], "namespaces")
     (leftover,) = await store.leftovers()
-    assert (leftover.run, leftover.process) == (claim.run, {"pid": 7, "start_ticks": 8, "boot_id": "b"})
+    assert (leftover.run, leftover.processes) == (claim.run, [{"pid": 7, "start_ticks": 8, "boot_id": "b"}])
+
+
+def test_the_start_of_a_server_looks_at_no_task_but_those_that_are_open(tmp_path: Path) -> None:
+    with closing(opened(tmp_path / "remit.db")) as db:
+        tasks.create(db, ANN, new_task(secrets={"A": "literal"}), 1)
+        statements: list[str] = []
+        db.set_trace_callback(statements.append)
+        settled = runs.settle(db, 2)
+        db.set_trace_callback(None)
+        plans = {
+            row["detail"]
+            for statement in statements
+            if statement.startswith("SELECT t")
+            for row in db.execute(f"EXPLAIN QUERY PLAN {statement}")
+        }
+    assert len(settled.blocked) == 1
+    assert "SCAN t USING INDEX tasks_queue" in plans
+    assert not [plan for plan in plans if plan.startswith("SCAN") and "USING" not in plan]

@@ -136,6 +136,14 @@ async def test_a_follow_up_after_its_session_has_expired_gets_a_new_one(store: S
     assert (await store.open_turn(ANN, claim.task.id, new_turn(session="fresh"))).session == "fresh"
 
 
+async def test_a_session_that_no_task_is_in_any_more_is_gone(store: Store) -> None:
+    claim = await claimed(store, session_expires_at=1)
+    await store.finish_run(claim.run, RunEnd(Status.COMPLETED))
+    await store.open_turn(ANN, claim.task.id, new_turn(session="fresh"))
+    sessions = await store._db.read(lambda db: [row["id"] for row in db.execute("SELECT id FROM sessions")])
+    assert sessions == ["fresh"]
+
+
 async def test_times_follow_the_moves(store: Store) -> None:
     claim = await claimed(store)
     await store.finish_run(claim.run, RunEnd(Status.FAILED, "EXECUTION_ERROR", "it broke"))
@@ -145,3 +153,8 @@ async def test_times_follow_the_moves(store: Store) -> None:
     assert task.completed_at is not None
     assert task.created_at <= task.started_at <= task.completed_at == task.last_activity_at
     assert (task.error_code, task.error) == ("EXECUTION_ERROR", "it broke")
+
+
+async def test_the_ids_of_tasks_are_told_from_others(store: Store) -> None:
+    ids = [(await store.create_task(principal, new_task())).id for principal in (ANN, BOB)]
+    assert await store.having_workspaces([ids[0], "lost", "\udcff", ids[1]]) == set(ids)

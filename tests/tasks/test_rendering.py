@@ -12,6 +12,7 @@ from storage.states import Status
 from storage.store import open_store
 from tests.storage.samples import ANN, claimed
 
+FOREVER = Retention(tasks=None, logs=None, workspaces=None)
 THOUGHT = {"subject": "the plan", "description": "first this, then that"}
 
 
@@ -24,6 +25,6 @@ async def test_what_an_agent_thinks_is_kept_and_shown(tmp_path: Path, ended: boo
         if ended:
             await store.finish_run(claim.run, RunEnd(Status.COMPLETED))
         snapshot = await store.snapshot(ANN, claim.task.id, events_after=0, max_events=10)
-    view = rendering.task(snapshot, Retention(None, None, None), GetTask(id=claim.task.id, include=["events"]))
+    view = rendering.task(snapshot, FOREVER, GetTask(id=claim.task.id, include=["events"]))
     assert view["output"]["thoughts"] == [THOUGHT]
     assert [event["data"] for event in view["events"] if event["type"] == "thought"] == [THOUGHT]

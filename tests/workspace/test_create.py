@@ -126,7 +126,7 @@ def test_content_does_not_show_in_a_log() -> None:
 def test_a_failure_leaves_nothing_behind(workspaces: Workspaces, state: Path, project: Path) -> None:
     with pytest.raises(RemitError):
         workspaces.create("task", [Upload("a/b", b"x"), Upload("c", source=Path("none"))], source_root=project)
-    assert tree(state) == {"workspaces": None}
+    assert tree(state) == {"homes": None, "workspaces": None}
 
 
 def test_a_failing_disk_leaves_nothing_behind(
@@ -143,7 +143,7 @@ def test_a_failing_disk_leaves_nothing_behind(
     monkeypatch.setattr(os, "fsync", failing)
     with pytest.raises(OSError, match="the disk is gone"):
         workspaces.create("task", [Upload("a", b"x")])
-    assert tree(state) == {"workspaces": None}
+    assert tree(state) == {"homes": None, "workspaces": None}
 
 
 def test_the_limits_are_those_of_the_tool() -> None:

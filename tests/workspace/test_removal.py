@@ -29,7 +29,7 @@ def few_descriptors() -> Iterator[None]:
 def test_a_workspace_is_removed_with_everything_in_it(workspaces: Workspaces, state: Path) -> None:
     workspaces.create("task", [Upload("a/b", b"x")])
     workspaces.remove("task")
-    assert tree(state) == {"workspaces": None}
+    assert tree(state) == {"homes": None, "workspaces": None}
 
 
 def test_other_workspaces_stay(workspaces: Workspaces) -> None:

@@ -161,7 +161,7 @@ def test_a_source_that_is_too_large_is_refused(workspaces: Workspaces, project: 
     error = refusal_of(lambda: workspaces.create("task", [Upload("a", source=Path("big"))], source_root=project))
     assert error.code is Code.LIMIT_EXCEEDED
     assert error.details["limit"] == MAX_FILE_BYTES
-    assert tree(state) == {"workspaces": None}
+    assert tree(state) == {"homes": None, "workspaces": None}
 
 
 def test_a_source_is_counted_as_it_is_read(workspaces: Workspaces, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,7 +42,7 @@ def test_what_a_killed_server_left_half_made_is_hidden_and_is_removed(
     assert b"x" in tree(state).values()
 
     assert workspaces.sweep([]) == [left]
-    assert tree(state) == {"workspaces": None}
+    assert tree(state) == {"homes": None, "workspaces": None}
 
 
 def killed_at(sync: int, root: Path) -> int:

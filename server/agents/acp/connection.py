@@ -1,0 +1,213 @@
+"""JSON-RPC 2.0 with a program at the other end: requests of ours and of its own, and notifications, in order."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import anyio
+
+from server.agents.acp.lines import Lines, NotJson, encode, parse
+from server.errors import Code, RemitError
+from server.runner.dialogue import Dialogue
+
+MAX_FAULTS = 100
+"""Messages that make no sense, in one run: some programs greet, or warn, where they should only speak JSON."""
+
+MAX_MESSAGES = 1_000_000
+"""Messages in one run: an hour and a half of 200 tokens a second, each told by itself."""
+
+METHOD_NOT_FOUND = -32601
+INVALID_REQUEST = -32600
+INVALID_PARAMS = -32602
+
+Id = str | int | None
+
+
+class Gone(Exception):
+    """The program says nothing any more, or does not listen."""
+
+
+class Refused(Exception):
+    """The program answered a request with an error."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+class Fault(Exception):
+    """A message that makes no sense, in a few words; it is counted, and too many end the run."""
+
+
+class Handler(Protocol):
+    """Who is told of what the program says by itself, one message after the other."""
+
+    async def notified(self, method: str, params: Mapping[str, Any]) -> None:
+        """Take a notification. Raises Fault for one that makes no sense."""
+        ...
+
+    async def asked(self, request: Id, method: str, params: Mapping[str, Any]) -> None:
+        """Take a request; `Connection.answer` or `refuse` answers it, now or later. Raises Fault."""
+        ...
+
+
+def _nothing() -> None:
+    pass
+
+
+class _Pending:
+    """A request of ours, until its answer."""
+
+    def __init__(self, then: Callable[[], None]) -> None:
+        self.done = anyio.Event()
+        self.answer: Mapping[str, Any] | None = None
+        self._then = then
+
+    def take(self, answer: Mapping[str, Any]) -> None:
+        """This is the answer."""
+        self.answer = answer
+        self._then()
+        self.done.set()
+
+
+class Connection:
+    """Talks with the program. `serve` must be running for anything to be heard."""
+
+    def __init__(self, dialogue: Dialogue, handler: Handler) -> None:
+        self._dialogue = dialogue
+        self._handler = handler
+        self._lines = Lines(dialogue)
+        self._pending: dict[int, _Pending] = {}
+        self._requests = 0
+        self._messages = 0
+        self._faults: list[str] = []
+        self._sending = anyio.Lock()
+        self._broken = False
+        self._failure: Exception | None = None
+
+    @property
+    def last_fault(self) -> str | None:
+        """The latest message that made no sense, and how many there were."""
+        return f"{self._faults[-1]} ({len(self._faults)} of such)" if self._faults else None
+
+    async def serve(self) -> None:
+        """Take what the program says until it ends; then every request of ours fails with the reason."""
+        try:
+            while (line := await self._lines.next()) is not None:
+                await self._take(line)
+            raise Gone
+        except (Gone, RemitError) as error:
+            self._failure = error
+            for pending in self._pending.values():
+                pending.done.set()
+
+    async def request(self, method: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Ask, and wait for the answer.
+
+        Raises Refused, Gone, or RemitError: LIMIT_EXCEEDED or EXECUTION_ERROR, for a program that does not keep to
+        the protocol.
+        """
+        number = await self.begin(method, params)
+        return await self.answered(number)
+
+    async def begin(self, method: str, params: Mapping[str, Any], then: Callable[[], None] = _nothing) -> int:
+        """Ask without waiting; the number is for `answered`. `then` is called before what follows the answer is heard.
+
+        Raises what `request` raises.
+        """
+        number = self._requests = self._requests + 1
+        self._pending[number] = _Pending(then)
+        await self._send({"id": number, "method": method, "params": params})
+        return number
+
+    async def answered(self, number: int) -> Mapping[str, Any]:
+        """Wait for the answer to a request; one that was given up can be waited for again. Raises as `request`."""
+        pending = self._pending[number]
+        if self._failure is None:
+            await pending.done.wait()
+        if pending.answer is None:
+            raise self._failure or Gone()
+        del self._pending[number]
+        return _result(pending.answer)
+
+    async def notify(self, method: str, params: Mapping[str, Any]) -> None:
+        """Tell the program something. Raises Gone."""
+        await self._send({"method": method, "params": params})
+
+    async def answer(self, request: Id, result: Mapping[str, Any]) -> None:
+        """Answer a request of the program. Raises Gone."""
+        await self._send({"id": request, "result": result})
+
+    async def refuse(self, request: Id, code: int, message: str) -> None:
+        """Answer a request of the program with an error. Raises Gone."""
+        await self._send({"id": request, "error": {"code": code, "message": message}})
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        data = encode({"jsonrpc": "2.0", **message})
+        async with self._sending:
+            if self._broken:
+                raise Gone
+            self._broken = True  # half a line, if this is cancelled: nothing can be said after it
+            try:
+                await self._dialogue.send(data)
+            except anyio.BrokenResourceError:
+                raise Gone from None
+            self._broken = False
+
+    async def _take(self, line: bytes) -> None:
+        self._messages += 1
+        if self._messages > MAX_MESSAGES:
+            raise RemitError(Code.LIMIT_EXCEEDED, f"the agent sent more than {MAX_MESSAGES} messages in one run")
+        try:
+            await self._dispatch(parse(line))
+        except (NotJson, Fault) as fault:
+            self._count(str(fault))
+
+    def _count(self, fault: str) -> None:
+        self._faults.append(fault)
+        if len(self._faults) >= MAX_FAULTS:
+            raise RemitError(
+                Code.EXECUTION_ERROR,
+                f"the agent does not keep to the Agent Client Protocol: {self.last_fault}; is its command right?",
+            )
+
+    async def _dispatch(self, message: Any) -> None:
+        match message:
+            case {"method": str(method), "id": request}:
+                await self._requested(request, method, _params(message))
+            case {"method": str(method)}:
+                await self._handler.notified(method, _params(message))
+            case {"id": int(number)} if number in self._pending and not self._pending[number].done.is_set():
+                self._pending[number].take(message)
+            case {"id": _}:
+                raise Fault("an answer to a request that was never made")
+            case _:
+                raise Fault("a message that is neither a request nor an answer")
+
+    async def _requested(self, request: Any, method: str, params: Mapping[str, Any]) -> None:
+        if isinstance(request, bool) or not isinstance(request, Id):
+            raise Fault("a request whose id is neither a text nor a number")
+        await self._handler.asked(request, method, params)
+
+
+def _params(message: Mapping[str, Any]) -> Mapping[str, Any]:
+    params = message.get("params")
+    return params if isinstance(params, dict) else {}
+
+
+def _result(answer: Mapping[str, Any]) -> Mapping[str, Any]:
+    match answer:
+        case {"error": {"code": int(code), "message": str(text)} as error}:
+            raise Refused(code, _with_data(text, error.get("data")))
+        case {"error": _}:
+            raise Refused(0, "an error without a message")
+        case {"result": dict(result)}:
+            return result
+        case _:
+            return {}
+
+
+def _with_data(text: str, data: Any) -> str:
+    """An error's message with what it says beside it: agents put the cause there."""
+    cause = data if isinstance(data, str) else encode(data).decode().strip() if data else ""
+    return f"{text}: {cause}"[:2000] if cause else text[:2000]

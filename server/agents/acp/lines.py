@@ -1,0 +1,98 @@
+"""What a program says, as lines of JSON: bounded, and never believed."""
+
+import json
+from typing import Any, NoReturn
+
+from server.errors import Code, RemitError
+from server.runner.dialogue import Dialogue
+
+MAX_LINE = 8 * 1024**2
+"""Bytes of one message: a file of a few megabytes, escaped, in the arguments of a call."""
+
+MAX_BYTES = 1024**3
+"""Bytes in one run. Agents repeat all output of a command with every line of it."""
+
+MAX_DEPTH = 64
+"""Arrays and objects inside one another; what is deeper is hard on whatever reads it later."""
+
+
+class NotJson(Exception):
+    """A line that is not JSON as it is meant to be: what it is, and how it begins."""
+
+
+class Lines:
+    """The lines of a program's output, in order."""
+
+    def __init__(self, dialogue: Dialogue) -> None:
+        self._dialogue = dialogue
+        self._buffer = bytearray()
+        self._searched = 0
+        self._received = 0
+
+    async def next(self) -> bytes | None:
+        """The next line that is not blank, without its end; None at the end of the output.
+
+        Raises RemitError (LIMIT_EXCEEDED) for a line, or in all, more than is allowed.
+        """
+        while True:
+            end = self._buffer.find(b"\n", self._searched)
+            if end >= 0:
+                line = bytes(self._buffer[:end])
+                del self._buffer[: end + 1]
+                self._searched = 0
+                if line.strip():
+                    return line
+                continue
+            self._searched = len(self._buffer)
+            self._check()
+            if not await self._fill():
+                return None
+
+    async def _fill(self) -> bool:
+        chunk = await self._dialogue.receive()
+        self._buffer += chunk
+        self._received += len(chunk)
+        return bool(chunk)
+
+    def _check(self) -> None:
+        if len(self._buffer) > MAX_LINE:
+            raise RemitError(Code.LIMIT_EXCEEDED, f"the agent sent a message of more than {MAX_LINE} bytes")
+        if self._received > MAX_BYTES:
+            raise RemitError(Code.LIMIT_EXCEEDED, f"the agent sent more than {MAX_BYTES} bytes in one run")
+
+
+def parse(line: bytes) -> Any:
+    """What a line says, in text that can be stored: halves of characters are replaced. Raises NotJson."""
+    try:
+        text = line.decode()
+        found = json.loads(text, parse_constant=_refuse)
+        if text.count("[") + text.count("{") > MAX_DEPTH and _depth(found) > MAX_DEPTH:
+            raise ValueError(f"JSON of more than {MAX_DEPTH} levels")
+        if "\\ud" in text or "\\uD" in text:
+            found = json.loads(json.dumps(found, ensure_ascii=False).encode(errors="replace"))
+    except (ValueError, RecursionError) as error:
+        reason = str(error) if type(error) is ValueError else "no JSON"
+        raise NotJson(f"{reason}: {line[:200].decode(errors='replace')}") from None
+    return found
+
+
+def encode(message: dict[str, Any]) -> bytes:
+    """A message as one line."""
+    return json.dumps(message, separators=(",", ":")).encode() + b"\n"
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no number")
+
+
+def _depth(value: Any) -> int:
+    depth, level = 0, [value]
+    while level and depth <= MAX_DEPTH:
+        depth += 1
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, (dict, list))
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+    return depth

@@ -1,0 +1,211 @@
+"""The messages of the Agent Client Protocol, version 1, as far as they are used here.
+
+Lenient: what is not known is ignored, and what may be left out may also be null.
+"""
+
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+from server.agents.acp.connection import Fault
+
+PROTOCOL = 1
+
+AUTH_REQUIRED = -32000
+"""The code of an error that says: sign in first."""
+
+Identifier = Annotated[str, Field(min_length=1, max_length=256)]
+"""Names that the agent gives to sessions and calls; the longest seen have about fifty characters."""
+
+
+class _Lenient(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True, alias_generator=to_camel, populate_by_name=True)
+
+
+class Implementation(_Lenient):
+    """What the agent calls itself."""
+
+    name: str = ""
+    version: str = ""
+
+
+class McpCapabilities(_Lenient):
+    """The transports of MCP servers that it can use, beside stdio."""
+
+    http: bool = False
+
+
+class AgentCapabilities(_Lenient):
+    """What the agent can do."""
+
+    load_session: bool | None = None
+    mcp_capabilities: McpCapabilities | None = None
+    session_capabilities: dict[str, Any] | None = None
+
+    @property
+    def can_resume(self) -> bool:
+        """Whether it takes up a session without repeating it."""
+        return (self.session_capabilities or {}).get("resume") is not None
+
+    @property
+    def can_close(self) -> bool:
+        """Whether it can be told that a session is not needed for now."""
+        return (self.session_capabilities or {}).get("close") is not None
+
+    @property
+    def takes_remote_servers(self) -> bool:
+        """Whether it speaks to MCP servers over HTTP."""
+        return self.mcp_capabilities is not None and self.mcp_capabilities.http
+
+
+class AuthMethod(_Lenient):
+    """One way to sign in."""
+
+    id: str
+
+
+class Initialized(_Lenient):
+    """The answer to initialize."""
+
+    protocol_version: int
+    agent_capabilities: AgentCapabilities | None = None
+    agent_info: Implementation | None = None
+    auth_methods: list[AuthMethod] | None = None
+
+
+class Mode(_Lenient):
+    """A way of working that a session can be put in."""
+
+    id: str
+
+
+class Modes(_Lenient):
+    """The ways of working of a session."""
+
+    current_mode_id: str
+    available_modes: list[Mode]
+
+
+class Opened(_Lenient):
+    """The answer to session/new, load or resume; the latter two repeat no id."""
+
+    session_id: Identifier | None = None
+    modes: Modes | None = None
+
+
+class Tokens(_Lenient):
+    """What a turn has used."""
+
+    input_tokens: int = Field(0, ge=0)
+    output_tokens: int = Field(0, ge=0)
+    cached_read_tokens: int | None = Field(None, ge=0)
+    cached_write_tokens: int | None = Field(None, ge=0)
+
+
+class Prompted(_Lenient):
+    """The answer to session/prompt."""
+
+    stop_reason: str
+    usage: Tokens | None = None
+
+
+class Block(_Lenient):
+    """A piece of content; only text is shown as it is."""
+
+    type: str
+    text: str | None = None
+    uri: str | None = None
+
+    @property
+    def shown(self) -> str:
+        """It as text."""
+        if self.type == "text":
+            return self.text or ""
+        return f"[{self.type}{f': {self.uri}' if self.uri else ''}]"
+
+
+class Chunk(_Lenient):
+    """A piece of a message or a thought."""
+
+    content: Block
+    message_id: str | None = None
+
+
+class Content(_Lenient):
+    """What a tool call has produced: content, a diff or a terminal."""
+
+    type: str
+    content: Block | None = None
+    path: str | None = None
+    old_text: str | None = None
+    new_text: str | None = None
+
+    @property
+    def shown(self) -> str:
+        """It as text."""
+        if self.type == "diff":
+            removed = "".join(f"-{line}\n" for line in (self.old_text or "").splitlines())
+            added = "".join(f"+{line}\n" for line in (self.new_text or "").splitlines())
+            return f"{self.path}\n{removed}{added}"
+        return self.content.shown if self.content else ""
+
+
+class ToolCallUpdate(_Lenient):
+    """What is new about a tool call; what is left out stays as it was."""
+
+    tool_call_id: Identifier
+    name: str | None = None
+    title: str | None = None
+    kind: str | None = None
+    status: str | None = None
+    content: list[Content] | None = None
+    locations: list[dict[str, Any]] | None = None
+    raw_input: Any = None
+    raw_output: Any = None
+    meta: dict[str, Any] | None = Field(None, alias="_meta")
+
+
+class Option(_Lenient):
+    """One possible answer to a permission request."""
+
+    option_id: str
+    kind: str
+
+
+class PermissionRequest(_Lenient):
+    """The params of session/request_permission."""
+
+    session_id: str
+    tool_call: ToolCallUpdate
+    options: list[Option]
+
+    def option(self, kind: str) -> str | None:
+        """The first option of a kind."""
+        return next((option.option_id for option in self.options if option.kind == kind), None)
+
+
+class PlanEntry(_Lenient):
+    """One step of a plan."""
+
+    content: str
+    status: str = "pending"
+
+
+class Plan(_Lenient):
+    """All the steps of a plan."""
+
+    entries: list[PlanEntry]
+
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def read(model: type[M], value: Any) -> M:
+    """`value` as a message. Raises Fault that names what is wrong, without the values."""
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        (first, *_) = error.errors(include_input=False, include_url=False, include_context=False)
+        where = ".".join(map(str, first["loc"])) or "all of it"
+        raise Fault(f"{model.__name__}: {where}: {first['msg']}") from None

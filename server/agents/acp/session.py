@@ -1,0 +1,181 @@
+"""A session with an agent: opened or taken up again, prompted, cancelled and closed."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+from server.agents.acp.connection import Connection, Refused
+from server.agents.acp.messages import (
+    AUTH_REQUIRED,
+    PROTOCOL,
+    AgentCapabilities,
+    Initialized,
+    Modes,
+    Opened,
+    Prompted,
+    read,
+)
+from server.agents.mcp.servers import Local, Remote
+from server.errors import Code, RemitError
+
+ANSWER_SECONDS = 120.0
+"""How long the agent may take for anything but a prompt. The slowest seen took 11 s, on a busy machine."""
+
+GRACE_SECONDS = 2.0
+"""How long a cancelled agent may take to come to its end; nothing of a task is to live five seconds after a cancel."""
+
+CLOSE_SECONDS = 2.0
+"""How long an agent may take to put a session away."""
+
+_CLIENT = {"fs": {"readTextFile": False, "writeTextFile": False}, "terminal": False}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What an agent is started on."""
+
+    workspace: Path
+    servers: Sequence[Remote | Local]
+    system_prompt: str | None
+    """What is to be put in front of the message."""
+
+    resume: bool
+    """Whether a session may be taken up again."""
+
+    meta: Mapping[str, Any]
+    """For `_meta`: what agents can be told that the protocol has no words for."""
+
+    advice: Mapping[str, str]
+    """What to do about a failure, by a word in what it then says last."""
+
+    mode: str | None
+    """The mode in which it asks, where it has several."""
+
+    auth_method: str | None
+    """How it is to sign in, where it has to be told."""
+
+    version: str
+    """Of this program, for the agent to know."""
+
+
+class Session:
+    """One session over a connection that is being served."""
+
+    def __init__(self, connection: Connection, terms: Terms) -> None:
+        self._connection = connection
+        self._terms = terms
+        self._capabilities = AgentCapabilities()
+        self._prompt: int | None = None
+        self.id = ""
+
+    @property
+    def can_be_resumed(self) -> bool:
+        """Whether the agent says that it can take up a session again."""
+        return bool(self._capabilities.load_session) or self._capabilities.can_resume
+
+    async def initialize(self) -> None:
+        """Agree on the protocol, and sign in. Raises RemitError (AGENT_UNAVAILABLE), or as `Connection.request`."""
+        info = {"name": "remit", "version": self._terms.version}
+        params = {"protocolVersion": PROTOCOL, "clientCapabilities": _CLIENT, "clientInfo": info}
+        initialized = read(Initialized, await self._request("initialize", params))
+        if initialized.protocol_version != PROTOCOL:
+            raise _unavailable(f"it speaks version {initialized.protocol_version} of the protocol, not {PROTOCOL}")
+        self._capabilities = initialized.agent_capabilities or self._capabilities
+        self._check_servers()
+        method = self._terms.auth_method
+        if method and method in (known.id for known in initialized.auth_methods or ()):
+            await self._request("authenticate", {"methodId": method})
+
+    async def open(self) -> None:
+        """Begin a session. Raises as `initialize`."""
+        opened = read(Opened, await self._request("session/new", self._params()))
+        if opened.session_id is None:
+            raise RemitError(Code.EXECUTION_ERROR, "the agent opened a session and gave it no id")
+        self.id = opened.session_id
+        await self._enter_mode(opened.modes)
+
+    async def take_up(self, session_id: str) -> bool:
+        """Go on with an earlier session; whether that was possible. Raises as `initialize`."""
+        if not self.can_be_resumed:
+            return False
+        method = "session/resume" if self._capabilities.can_resume else "session/load"
+        try:
+            answer = await self._request(method, {"sessionId": session_id, **self._params()})
+        except Refused:
+            return False
+        self.id = session_id
+        await self._enter_mode(read(Opened, answer).modes)
+        return True
+
+    async def prompt(self, text: str, over: Callable[[], None]) -> Prompted:
+        """Have the agent work until it says that it is done, which calls `over`. Raises as `Connection.request`."""
+        params = {"sessionId": self.id, "prompt": [{"type": "text", "text": text}]}
+        self._prompt = await self._connection.begin("session/prompt", params, over)
+        try:
+            answer = await self._connection.answered(self._prompt)
+        except Refused:
+            self._prompt = None
+            raise
+        self._prompt = None
+        return read(Prompted, answer)
+
+    async def cancel(self) -> None:
+        """Tell the agent to stop, and wait until it says that it has."""
+        if self._prompt is None:
+            return
+        await self._connection.notify("session/cancel", {"sessionId": self.id})
+        await self._connection.answered(self._prompt)
+
+    async def close(self) -> None:
+        """Let the agent put the session away, if it has a word for that."""
+        if self._capabilities.can_close:
+            with anyio.move_on_after(CLOSE_SECONDS):
+                await self._connection.request("session/close", {"sessionId": self.id})
+
+    async def _enter_mode(self, modes: Modes | None) -> None:
+        mode = self._terms.mode
+        if mode is None or modes is None or modes.current_mode_id == mode:
+            return
+        if mode not in (known.id for known in modes.available_modes):
+            raise _unavailable(f"it has no mode {mode!r}, the one in which it asks for permission")
+        await self._request("session/set_mode", {"sessionId": self.id, "modeId": mode})
+
+    async def _request(self, method: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
+        try:
+            with anyio.fail_after(ANSWER_SECONDS):
+                return await self._connection.request(method, params)
+        except TimeoutError:
+            raise RemitError(Code.TIMEOUT, f"the agent did not answer {method} within {ANSWER_SECONDS:.0f} s") from None
+        except Refused as error:
+            if error.code == AUTH_REQUIRED:
+                raise _unavailable(f"it has to be signed in: {error.message}") from None
+            raise
+
+    def _params(self) -> dict[str, Any]:
+        servers = [_server(server) for server in self._terms.servers]
+        meta = {"_meta": self._terms.meta} if self._terms.meta else {}
+        return {"cwd": str(self._terms.workspace), "mcpServers": servers, **meta}
+
+    def _check_servers(self) -> None:
+        """Refuse a server that the agent could not speak to, rather than do without it."""
+        for server in self._terms.servers:
+            if isinstance(server, Remote) and not self._capabilities.takes_remote_servers:
+                raise _unavailable(f"it cannot use the MCP server {server.name}: it speaks to none over HTTP")
+
+
+def _server(server: Remote | Local) -> dict[str, Any]:
+    if isinstance(server, Remote):
+        return {"type": "http", "name": server.name, "url": server.url, "headers": _pairs(server.headers)}
+    command, *args = server.argv
+    return {"name": server.name, "command": command, "args": args, "env": _pairs(server.env)}
+
+
+def _pairs(values: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"name": name, "value": value} for name, value in values.items()]
+
+
+def _unavailable(reason: str) -> RemitError:
+    return RemitError(Code.AGENT_UNAVAILABLE, f"the agent cannot be used: {reason}")

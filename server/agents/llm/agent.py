@@ -1,0 +1,169 @@
+"""The llm agent: a model thinks in the server, and whatever it does is a call that passes the gate."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from server.agents.interface import Answer, KnownCall, Permission, Proposal, Readiness, Suspended, Turn
+from server.agents.mcp.servers import resolve
+from server.agents.tool import Tool
+from server.config import LlmSettings, McpServerSettings
+from server.errors import Code, RemitError
+
+if TYPE_CHECKING:  # a second's work to import, for those who use this agent alone
+    from pydantic_ai.messages import ToolCallPart, ToolReturnPart
+
+    from server.agents.llm.model import Mind
+
+MAX_SHOWN = 50_000
+"""Characters of a call's output that the model is shown: its two ends."""
+
+_INSTALL = "remit was installed without its extra llm; install it again with that: pipx install --force '.[llm]'"
+
+
+class LlmAgent:
+    """Does a task with a model. The model's key and the loop stay in the server; its tools run in the sandbox."""
+
+    id = "llm"
+    description = "A model with shell, read_file, write_file, list_files and the MCP servers of the settings."
+    speaks = True
+
+    def __init__(
+        self,
+        settings: LlmSettings,
+        servers: Mapping[str, McpServerSettings],
+        key: Callable[[], Awaitable[str | None]],
+    ) -> None:
+        """`key` reads the model's key when it is needed."""
+        self._settings = settings
+        self._servers = servers
+        self._key = key
+
+    async def readiness(self) -> Readiness:
+        """Whether the extra is installed and a model is named."""
+        from importlib.util import find_spec
+
+        if find_spec("pydantic_ai") is None:
+            return Readiness(needs=_INSTALL)
+        if self._settings.model is None:
+            return Readiness(needs='name a model in the settings: [agents.llm] model = "PROVIDER:NAME"')
+        return Readiness(version=self._settings.model, notes=("Every call it makes passes the server's own gate.",))
+
+    def check(self, message: str) -> None:
+        """Any message will do; the agent itself must be ready."""
+        if self._settings.model is None:
+            raise RemitError(
+                Code.AGENT_UNAVAILABLE,
+                'agentId: the agent "llm" has no model; name one in the settings: [agents.llm] model = "PROVIDER:NAME"',
+                field="agentId",
+            )
+
+    async def work(self, turn: Turn) -> None:
+        """Ask the model, make the calls it asks for, and so on until it asks for none."""
+        mind = await self._mind()
+        from server.agents.llm.conversation import Conversation
+        from server.agents.llm.hands import HANDS
+        from server.agents.mcp.tools import connected
+
+        await turn.unlock()
+        async with connected(resolve(turn.mcp_servers, self._servers, turn.fill_in), turn) as theirs:
+            tools = {tool.name: tool for tool in (*HANDS, *theirs)}
+            conversation = await Conversation.of(turn, self._settings)
+            while True:
+                if calls := conversation.open_calls:
+                    await conversation.ask(await _made(turn, tools, calls, len(conversation.messages)))
+                elif conversation.messages[-1].kind == "response":
+                    return
+                conversation.check_budget()
+                response = await mind.answer(
+                    turn, conversation.messages, tools.values(), has_spoken=conversation.has_spoken
+                )
+                await conversation.answered(response)
+
+    async def _mind(self) -> "Mind":
+        try:
+            from server.agents.llm.model import Mind
+        except ImportError:
+            raise RemitError(Code.AGENT_UNAVAILABLE, f"the agent llm cannot work: {_INSTALL}") from None
+        return Mind.of(self._settings, await self._key())
+
+
+async def _made(
+    turn: Turn, tools: Mapping[str, Tool], calls: "Sequence[ToolCallPart]", step: int
+) -> "list[ToolReturnPart]":
+    """The results of these calls, once every one of them has been decided.
+
+    Raises Suspended where some wait for approval; the others have been made by then, and are not made again.
+    """
+    from pydantic_ai.messages import ToolReturnPart
+
+    asked = [_Asked.of(call, tools, f"{step}.{number}") for number, call in enumerate(calls)]
+    await turn.propose([each.proposal for each in asked if each.proposal])
+    answers = [await each.answer(turn) for each in asked]
+    if not all(answers):
+        raise Suspended
+    return [
+        ToolReturnPart(call.tool_name, answer.text, call.tool_call_id, outcome="failed" if answer.failed else "success")
+        for call, answer in zip(calls, answers, strict=True)
+        if answer
+    ]
+
+
+class _Asked:
+    """One call as the model asks for it, and as it is proposed if it can be made at all."""
+
+    def __init__(self, tool: Tool | None, args: Mapping[str, Any], key: str, problem: str | None) -> None:
+        self._tool = tool
+        self._args = args
+        self._key = key
+        self._problem = problem
+        self.proposal: Proposal | None = None
+        if tool and problem is None:
+            described = tool.describe(args) if tool.describe else tool.name
+            self.proposal = Proposal(key=key, tool_name=tool.name, args=args, description=described)
+
+    @classmethod
+    def of(cls, call: "ToolCallPart", tools: Mapping[str, Tool], key: str) -> "_Asked":
+        tool = tools.get(call.tool_name)
+        if tool is None:
+            return cls(None, {}, key, f"there is no tool {call.tool_name!r}; there are {', '.join(tools)}")
+        try:
+            args = call.args_as_dict(raise_if_invalid=True)
+            tool.check(args)
+        except (ValueError, AssertionError) as error:
+            return cls(tool, {}, key, f"the arguments are not valid: {error}")
+        return cls(tool, args, key, None)
+
+    async def answer(self, turn: Turn) -> Answer | None:
+        """What came of it; None while it waits for approval."""
+        if self._tool is None or self.proposal is None:
+            return Answer(self._problem or "", failed=True)
+        try:
+            permission = await turn.call(self._key)
+        except Suspended:
+            return None
+        if permission is Permission.REFUSED:
+            return _refusal(turn.calls()[self._key])
+        if permission is Permission.DONE:
+            answer = _earlier(turn.calls()[self._key])
+        else:
+            answer = await self._tool.execute(turn, self._key, self._args)
+        return Answer(_shown(answer.text), answer.failed)
+
+
+def _earlier(call: KnownCall) -> Answer:
+    """What an earlier run has made of it."""
+    failed = call.status == "error"
+    status = f"\n[exit status {call.exit_status}]" if call.exit_status else ""
+    return Answer(f"{call.output}{status}", failed)
+
+
+def _refusal(call: KnownCall) -> Answer:
+    reason = f": {call.reason}" if call.reason else ""
+    return Answer(f"refused by whoever decides{reason}", failed=True)
+
+
+def _shown(text: str) -> str:
+    if len(text) <= MAX_SHOWN:
+        return text or "(no output)"
+    half = MAX_SHOWN // 2
+    return f"{text[:half]}\n[… {len(text) - MAX_SHOWN} characters left out here …]\n{text[-half:]}"

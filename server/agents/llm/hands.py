@@ -1,0 +1,151 @@
+"""What the model can do by itself: run commands, and read, write and list files, all of it in the sandbox."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from functools import partial
+from typing import Any, Generic, TypeVar
+
+import anyio
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from server.agents.interface import Answer, Program, Turn
+from server.agents.tool import Tool
+
+MAX_READ = 50_000
+"""Bytes of one read: about what a model takes in at once. `offset` goes on."""
+
+_READ = 'tail -c "+$2" -- "$1" | head -c "$3"'
+_WRITE = 'case $1 in */*) mkdir -p -- "${1%/*}";; esac && cat > "$1"'
+_LIST = 'ls -lAp -- "$1" | head -n 1000'
+
+
+class _Args(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Shell(_Args):
+    """A command."""
+
+    command: str = Field(min_length=1, max_length=100_000, description="for sh, in the task's folder")
+
+
+class ReadFile(_Args):
+    """A piece of a file."""
+
+    path: str = Field(min_length=1, max_length=4096)
+    offset: int = Field(0, ge=0, description="bytes to skip")
+    limit: int = Field(MAX_READ, ge=1, le=MAX_READ, description="bytes to read")
+
+
+class WriteFile(_Args):
+    """A whole file."""
+
+    path: str = Field(min_length=1, max_length=4096)
+    content: str = Field(max_length=2_000_000, description="all of it; an older file is replaced")
+
+
+class ListFiles(_Args):
+    """A folder."""
+
+    path: str = Field(".", min_length=1, max_length=4096)
+
+
+A = TypeVar("A", bound=_Args)
+
+
+async def _shell(turn: Turn, key: str, args: Shell) -> Answer:
+    finished = await turn.run(key, ("/bin/sh", "-c", args.command))
+    notes = [f"[ended: {finished.limit}]"] if finished.limit else []
+    if finished.status:
+        notes.append(f"[exit status {finished.status}]")
+    return Answer("\n".join(filter(None, [finished.output.rstrip("\n"), *notes])), failed=bool(finished.status))
+
+
+async def _read_file(turn: Turn, key: str, args: ReadFile) -> Answer:
+    script = (_READ, args.path, str(args.offset + 1), str(args.limit))
+    return await turn.perform(key, partial(_quietly, turn, script))
+
+
+async def _write_file(turn: Turn, key: str, args: WriteFile) -> Answer:
+    return await turn.perform(key, partial(_quietly, turn, (_WRITE, args.path), args.content.encode()))
+
+
+async def _list_files(turn: Turn, key: str, args: ListFiles) -> Answer:
+    return await turn.perform(key, partial(_quietly, turn, (_LIST, args.path)))
+
+
+async def _quietly(turn: Turn, script: tuple[str, ...], given: bytes = b"") -> Answer:
+    """Run a script of ours with its arguments, without the task's variables, and answer with what it says."""
+    text, *args = script
+    program = Program(argv=("/bin/sh", "-c", text, "sh", *args), inherits=False)
+    said = b""
+    async with turn.talk(program) as dialogue:
+        with suppress(anyio.BrokenResourceError):  # why it does not listen is in its last words
+            await dialogue.send(given)
+        await dialogue.close_input()
+        while chunk := await dialogue.receive():
+            said += chunk
+        ended = await dialogue.ended()
+        failure = ended.limit or dialogue.last_words.strip()
+    if ended.status or ended.limit:
+        return Answer(failure or f"exit status {ended.status}", failed=True)
+    return Answer(said.decode(errors="replace"))
+
+
+class _Hand(Generic[A]):
+    """A tool whose arguments are one of the models above."""
+
+    def __init__(self, args: type[A], do: Callable[[Turn, str, A], Awaitable[Answer]]) -> None:
+        self._args = args
+        self._do = do
+
+    async def execute(self, turn: Turn, key: str, args: Mapping[str, Any]) -> Answer:
+        return await self._do(turn, key, self._args.model_validate(args))
+
+    def check(self, args: Mapping[str, Any]) -> None:
+        try:
+            checked = self._args.model_validate(args)
+        except ValidationError as error:
+            problems = error.errors(include_url=False, include_input=False)
+            raise ValueError("; ".join(f"{'.'.join(map(str, p['loc']))}: {p['msg']}" for p in problems)) from None
+        if any("\0" in value for value in checked.model_dump(exclude={"content"}).values() if isinstance(value, str)):
+            raise ValueError("an argument holds a NUL character")
+
+
+def _tool(
+    name: str,
+    description: str,
+    args: type[A],
+    do: Callable[[Turn, str, A], Awaitable[Answer]],
+    describe: Callable[[Mapping[str, Any]], str],
+) -> Tool:
+    hand = _Hand(args, do)
+    return Tool(
+        name=name,
+        description=description,
+        schema=args.model_json_schema(),
+        execute=hand.execute,
+        check=hand.check,
+        describe=describe,
+    )
+
+
+HANDS = (
+    _tool(
+        "shell",
+        "Run a command with sh in the task's folder. Commands share nothing but that folder; output is bounded.",
+        Shell,
+        _shell,
+        lambda args: f"Run: {args['command'].splitlines()[0][:100]}",
+    ),
+    _tool("read_file", "Read a text file.", ReadFile, _read_file, lambda args: f"Read {args['path']}"),
+    _tool(
+        "write_file",
+        "Write a text file; folders on the way are made.",
+        WriteFile,
+        _write_file,
+        lambda args: f"Write {args['path']} ({len(args['content'])} characters)",
+    ),
+    _tool("list_files", "List a folder.", ListFiles, _list_files, lambda args: f"List {args.get('path', '.')}"),
+)
+"""The tools that every task of this agent has."""

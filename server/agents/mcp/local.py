@@ -1,0 +1,63 @@
+"""The way to an MCP server that is a program in the sandbox: a line of JSON for each message."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+import mcp_types as types
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+from mcp.client._transport import TransportStreams
+from mcp.shared.message import SessionMessage
+
+from server.agents.interface import Program, Turn
+from server.agents.mcp.servers import Local
+from server.beside import beside
+from server.runner.dialogue import Dialogue
+
+MAX_LINE = 8 * 1024**2
+"""Bytes of one message: far above what a model can take in."""
+
+
+@asynccontextmanager
+async def transport(turn: Turn, server: Local) -> AsyncIterator[TransportStreams]:
+    """The streams of messages from and to the server, which runs while the block does."""
+    program = Program(argv=server.argv, env=server.env, hosts=server.hosts, inherits=False)
+    async with turn.talk(program) as dialogue:
+        arriving, incoming = anyio.create_memory_object_stream[SessionMessage | Exception](0)
+        outgoing, leaving = anyio.create_memory_object_stream[SessionMessage](0)
+
+        async def receive() -> None:
+            await _receive(dialogue, arriving)
+
+        async def send() -> None:
+            await _send(dialogue, leaving)
+
+        with arriving, incoming, outgoing, leaving:
+            async with beside(receive, send):
+                yield incoming, outgoing
+
+
+async def _receive(dialogue: Dialogue, arriving: MemoryObjectSendStream[SessionMessage | Exception]) -> None:
+    """Pass on each line as a message, until the program ends or sends one that is too long."""
+    with arriving:
+        buffer = b""
+        while len(buffer) <= MAX_LINE and (chunk := await dialogue.receive()):
+            *lines, buffer = (buffer + chunk).split(b"\n")
+            for line in filter(bytes.strip, lines):
+                await arriving.send(_message(line))
+
+
+def _message(line: bytes) -> SessionMessage | Exception:
+    try:
+        return SessionMessage(types.jsonrpc_message_adapter.validate_json(line, by_name=False))
+    except ValueError as error:
+        return error
+
+
+async def _send(dialogue: Dialogue, leaving: MemoryObjectReceiveStream[SessionMessage]) -> None:
+    async for sent in leaving:
+        message = sent.message.model_dump_json(by_alias=True, exclude_unset=True)
+        try:
+            await dialogue.send(message.encode() + b"\n")
+        except anyio.BrokenResourceError:
+            return  # it has ended, which whoever waits for its answer learns from the other stream

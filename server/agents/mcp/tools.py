@@ -1,0 +1,147 @@
+"""The tools of MCP servers, as a model is offered them."""
+
+import json
+import re
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from typing import Any
+
+import anyio
+import mcp_types as types
+from mcp import Client
+from mcp.client._transport import Transport
+from mcp.client.streamable_http import streamable_http_client
+from mcp.shared._httpx_utils import create_mcp_http_client
+from mcp.shared.exceptions import MCPError
+
+from server.agents.interface import Answer, Turn
+from server.agents.mcp import local
+from server.agents.mcp.servers import Local, Remote
+from server.agents.tool import Tool
+from server.errors import Code, RemitError
+
+CONNECT_SECONDS = 30
+"""How long a server may take to answer at all."""
+
+MAX_TOOLS = 200
+"""Tools of one server that a model is offered: more of them would fill what it can take in."""
+
+LONGEST_NAME = 64
+"""Characters of a tool's name that every provider takes."""
+
+
+@asynccontextmanager
+async def connected(servers: Sequence[Remote | Local], turn: Turn) -> AsyncIterator[list[Tool]]:
+    """The tools of these servers, which are connected while the block runs.
+
+    Raises RemitError (AGENT_UNAVAILABLE) that names the server which cannot be reached.
+    """
+    error: Exception | None = None
+    async with AsyncExitStack() as stack:
+        tools = [tool for server in servers for tool in await _tools(server, turn, stack)]
+        try:
+            yield tools
+        except Exception as raised:  # carried out, since the clients' task groups would wrap it
+            error = raised
+    if error:
+        raise error
+
+
+async def _tools(server: Remote | Local, turn: Turn, stack: AsyncExitStack) -> list[Tool]:
+    try:
+        transport = await _transport(server, turn, stack)
+        # Its own timeout: no scope of ours may end while what was entered within it goes on.
+        client = await stack.enter_async_context(Client(transport, read_timeout_seconds=CONNECT_SECONDS))
+        found = await _listed(client)
+    except RemitError:
+        raise
+    except Exception as error:
+        raise _unreachable(server, _reason(error)) from None
+    return [_tool(server, client, tool) for tool in _wanted(server, found)]
+
+
+async def _transport(server: Remote | Local, turn: Turn, stack: AsyncExitStack) -> Transport:
+    if isinstance(server, Local):
+        return local.transport(turn, server)
+    http = await stack.enter_async_context(create_mcp_http_client(headers=dict(server.headers)))
+    return streamable_http_client(server.url, http_client=http)
+
+
+async def _listed(client: Client) -> list[types.Tool]:
+    found: list[types.Tool] = []
+    cursor = None
+    while len(found) <= MAX_TOOLS:
+        page = await client.list_tools(cursor=cursor)
+        found += page.tools
+        cursor = page.next_cursor
+        if cursor is None:
+            break
+    return found[:MAX_TOOLS]
+
+
+def _wanted(server: Remote | Local, tools: Iterable[types.Tool]) -> list[types.Tool]:
+    allow, deny = server.settings.allow, server.settings.deny
+    return [tool for tool in tools if (allow is None or tool.name in allow) and tool.name not in deny]
+
+
+def _tool(server: Remote | Local, client: Client, tool: types.Tool) -> Tool:
+    async def execute(turn: Turn, key: str, args: Mapping[str, Any]) -> Answer:
+        return await turn.perform(key, partial(_call, server, client, tool.name, args))
+
+    return Tool(
+        name=re.sub(r"[^A-Za-z0-9_-]", "_", f"{server.name}_{tool.name}")[:LONGEST_NAME],
+        description=tool.description or tool.title or tool.name,
+        schema=tool.input_schema,
+        execute=execute,
+        describe=lambda _: f"Call {tool.name} of the MCP server {server.name}",
+    )
+
+
+async def _call(server: Remote | Local, client: Client, name: str, args: Mapping[str, Any]) -> Answer:
+    seconds = server.settings.timeout
+    try:
+        with anyio.fail_after(seconds):
+            result = await client.call_tool(name, dict(args), read_timeout_seconds=seconds)
+    except TimeoutError:
+        return Answer(f"the MCP server {server.name} has not answered within {seconds:g} s", failed=True)
+    except Exception as error:
+        return Answer(f"the MCP server {server.name} failed: {_reason(error)}", failed=True)
+    return Answer(_text(result), failed=bool(result.is_error))
+
+
+def _text(result: types.CallToolResult) -> str:
+    """What a model can read of a result."""
+    texts = [_readable(content) for content in result.content]
+    if not texts and result.structured_content is not None:
+        return json.dumps(result.structured_content, ensure_ascii=False)
+    return "\n".join(texts)
+
+
+def _readable(content: Any) -> str:
+    match content:
+        case types.TextContent():
+            return content.text
+        case types.EmbeddedResource(resource=types.TextResourceContents() as resource):
+            return resource.text
+        case _:
+            return f"[{content.type}: not shown]"
+
+
+def _unreachable(server: Remote | Local, reason: str) -> RemitError:
+    return RemitError(
+        Code.AGENT_UNAVAILABLE,
+        f"the MCP server {server.name} cannot be used: {reason}; check [mcp_servers.{server.name}] in the settings",
+        mcpServer=server.name,
+    )
+
+
+def _reason(error: BaseException) -> str:
+    """What went wrong, without the address, which may hold a secret."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    if isinstance(error, TimeoutError):
+        return f"it has not answered within {CONNECT_SECONDS} s"
+    if isinstance(error, MCPError):
+        return f"it answered {error.error.code}: {error.error.message[:500]}"
+    return type(error).__name__

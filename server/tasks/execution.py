@@ -1,0 +1,96 @@
+"""The commands and programs of a run: started in the sandbox, and on record while they live."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+from anyio import to_thread
+
+from server.agents.interface import Program
+from server.config import Settings
+from server.errors import Code
+from server.runner.dialogue import Dialogue
+from server.runner.policy import Command, Exit, SandboxPolicy
+from server.runner.process import ProcessMark
+from server.runner.sandbox import Sandbox
+from server.runner.workspace import Workspaces
+from server.tasks import limits
+from server.tasks.output import Output
+from server.tasks.publisher import Publisher
+from server.tasks.variables import Variables
+from storage.records import Claim, NewEvent
+from storage.store import Store
+
+
+class Execution:
+    """Runs what a task's agent wants to be run, within the policy of that task."""
+
+    def __init__(
+        self,
+        store: Store,
+        claim: Claim,
+        sandbox: Sandbox,
+        workspaces: Workspaces,
+        variables: Variables,
+        settings: Settings,
+    ) -> None:
+        self._store = store
+        self._claim = claim
+        self._sandbox = sandbox
+        self._workspaces = workspaces
+        self._variables = variables
+        self._settings = settings
+        self._marks: list[ProcessMark] = []
+        self.workspace = workspaces.ensure(claim.task.id)
+        """The folder of the task."""
+
+    async def run(self, argv: tuple[str, ...], output: Output, publisher: Publisher, call_id: str) -> Exit:
+        """Run a command to its end; its output is published as it comes."""
+
+        async def show(data: bytes) -> None:
+            publisher.publish(output.feed(data))
+
+        async with publisher.serving():
+            try:
+                return await self._sandbox.run(
+                    Command(argv=argv, env=self._variables.environment()),
+                    self._policy(),
+                    started=self._started,
+                    output=show,
+                    refused=partial(self._refused, call_id),
+                )
+            finally:
+                publisher.publish(output.finish())
+
+    @asynccontextmanager
+    async def talk(self, program: Program) -> AsyncIterator[Dialogue]:
+        """A program to talk to."""
+        home = None if program.home is None else await self._home(program.home)
+        env = {**(self._variables.environment() if program.inherits else {}), **program.env}
+        async with self._sandbox.talk(
+            Command(argv=program.argv, env=env),
+            limits.widened(self._policy(), self._claim.task.demands, program, home),
+            started=self._started,
+            refused=partial(self._refused, None),
+        ) as dialogue:
+            yield dialogue
+
+    def _policy(self) -> SandboxPolicy:
+        task = self._claim.task
+        return limits.policy(self._settings, task.agent, task.demands, self.workspace)
+
+    async def _home(self, files: Mapping[str, str]) -> Path:
+        return await to_thread.run_sync(self._workspaces.furnish, self._claim.task.id, files)
+
+    async def _started(self, mark: ProcessMark) -> None:
+        self._marks = [known for known in self._marks if known.is_alive()] + [mark]
+        await self._store.record_processes(self._claim.run, [asdict(each) for each in self._marks], self._sandbox.tier)
+
+    async def _refused(self, call_id: str | None, host: str, port: int, reason: str) -> None:
+        """Tell of a host that was not let through to."""
+        message = self._variables.redactor.redact(f"network: {host}:{port} {reason}")
+        about = {} if call_id is None else {"callId": call_id}
+        event = NewEvent("error", {"code": Code.FORBIDDEN, "message": message, **about})
+        await self._store.append_events(self._claim.run, [event])

@@ -1,0 +1,63 @@
+"""What an agent says and thinks on its way into a task's log."""
+
+from contextlib import suppress
+
+from server.config import Settings
+from server.errors import RemitError
+from server.tasks.output import Allowance, Output
+from server.tasks.publisher import Publisher
+from server.tasks.variables import Variables
+from storage.records import NewEvent, Run
+from storage.store import Store
+
+MAX_THOUGHT = 8000
+"""Characters of one thought; so much fits into one event."""
+
+
+class Speech:
+    """Shows what is said as it comes, masked and bounded; what is not kept is counted."""
+
+    def __init__(self, store: Store, run: Run, variables: Variables, allowance: Allowance, settings: Settings) -> None:
+        self._store = store
+        self._run = run
+        self._variables = variables
+        self._allowance = allowance
+        self._most = settings.output_limit
+        self._output: Output | None = None
+        self._unkept = 0
+        self.publisher = Publisher(store, run, settings.event_limit)
+
+    def say(self, text: str) -> None:
+        """Show a piece of the answer."""
+        if self._output is None:
+            self._output = Output(self._variables.redactor, self._allowance.limit(self._most))
+        self.publisher.publish(self._output.feed(text.encode(errors="replace")))
+
+    def pause(self) -> None:
+        """What was said so far is whole: show what was held back of it, since it might have begun a secret."""
+        if self._output is not None:
+            self.publisher.publish(self._output.finish())
+            self._allowance.take(self._output.text)
+            self._output = None
+
+    async def think(self, description: str, subject: str) -> None:
+        """Show one thought, whole: its two ends where it is long. Beyond what the task may keep they are counted."""
+        if self._allowance.is_used_up:
+            self._unkept += 1
+            return
+        thought = Output(self._variables.redactor, self._allowance.limit(MAX_THOUGHT))
+        thought.feed(description.encode(errors="replace"))
+        thought.finish()
+        self._allowance.take(thought.text)
+        await self._append_thought(self._variables.redactor.redact(subject)[:200], thought.text)
+
+    async def end(self) -> None:
+        """Nothing more is said in this run."""
+        self.pause()
+        if self._unkept:
+            with suppress(RemitError):  # a run that has lost its task is told so elsewhere
+                await self._append_thought("", f"[… {self._unkept} thoughts were not kept …]")
+
+    async def _append_thought(self, subject: str, description: str) -> None:
+        thought = {"subject": subject, "description": description}
+        await self._store.append_events(self._run, [NewEvent("thought", thought)])

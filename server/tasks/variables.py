@@ -1,0 +1,72 @@
+"""The variables of a run: what is filled in, what commands are given, and what is masked in all that comes out."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from server.tasks.secrets import Secrets
+from storage.records import Claim
+from templates.redaction import Redactor
+from templates.resolver import derived, resolve
+
+
+class Variables:
+    """The env of a task and the values of its secrets, once they are at hand."""
+
+    def __init__(self, claim: Claim, secrets: Secrets) -> None:
+        self._claim = claim
+        self._secrets = secrets
+        self._env: Mapping[str, str] = claim.task.env or {}
+        self._values: dict[str, str] = {}
+        self._derived: list[tuple[str, str]] = []
+        self.redactor = Redactor({})
+        """Masks what is known so far."""
+
+    async def unlock(self) -> None:
+        """Have the values of the turn's secrets. Raises SecretsLost, or RemitError for one that cannot be read."""
+        if self._claim.secrets and not self._values:
+            self._values = await self._secrets.of_turn(self._claim.task.id, self._claim.secrets)
+            for text in self._env.values():
+                self._mask(text)
+            self.redactor = Redactor(self._values, self._derived)
+
+    def fill_in(self, text: str) -> str:
+        """`text` with its templates filled in; what a filter makes of a secret is masked from now on, too.
+
+        Raises RemitError (TEMPLATE_ERROR) that names the missing key.
+        """
+        if self._mask(text):
+            self.redactor = Redactor(self._values, self._derived)
+        return resolve(text, {**self._env, **self._values})
+
+    def environment(self) -> dict[str, str]:
+        """All variables, with the templates in the task's env filled in; on a clash the secret wins.
+
+        Raises RemitError (TEMPLATE_ERROR) that names the missing key.
+        """
+        return environment(self._env, self._values)
+
+    def masked(self, value: Any) -> Any:
+        """A value as JSON knows them, with every text in it masked, names included."""
+        match value:
+            case str():
+                return self.redactor.redact(value)
+            case dict():
+                return {self.redactor.redact(str(name)): self.masked(each) for name, each in value.items()}
+            case list() | tuple():
+                return [self.masked(each) for each in value]
+            case _:
+                return value
+
+    def _mask(self, text: str) -> bool:
+        new = [pair for pair in derived(text, self._values) if pair not in self._derived]
+        self._derived += new
+        return bool(new)
+
+
+def environment(env: Mapping[str, str], secrets: Mapping[str, str]) -> dict[str, str]:
+    """All variables of a turn, with the templates in `env` filled in.
+
+    Raises RemitError (TEMPLATE_ERROR) that names the missing key.
+    """
+    known = {**env, **secrets}
+    return {name: resolve(value, known) for name, value in env.items()} | dict(secrets)

@@ -1,0 +1,24 @@
+"""Step 4: no number is given to a second task, and those counted beneath a task are those that are there."""
+
+# Cursors and the fences of runs hold a task's number, and SQLite gives the highest anew once it is free.
+SCRIPT = """
+CREATE TABLE retired_numbers (highest INTEGER NOT NULL) STRICT;
+INSERT INTO retired_numbers VALUES (0);
+CREATE TRIGGER number_retired AFTER DELETE ON tasks WHEN old.seq > (SELECT highest FROM retired_numbers) BEGIN
+    UPDATE retired_numbers SET highest = old.seq;
+END;
+
+-- A task may outlive its parent.
+CREATE TRIGGER tally_parent_left AFTER UPDATE OF parent ON tasks
+WHEN old.parent IS NOT new.parent AND old.parent IS NOT NULL BEGIN
+    UPDATE tallies SET n = n - 1 WHERE filter = 'parent' AND first = CAST(old.parent AS TEXT) AND second = ''
+        AND principal = old.principal;
+    DELETE FROM tallies WHERE filter = 'parent' AND first = CAST(old.parent AS TEXT) AND second = ''
+        AND principal = old.principal AND n = 0;
+END;
+DELETE FROM tallies WHERE filter = 'parent';
+INSERT INTO tallies SELECT 'parent', CAST(parent AS TEXT), '', principal, count(*) FROM tasks
+    WHERE parent IS NOT NULL GROUP BY parent, principal;
+
+DROP INDEX tasks_of_root;
+"""

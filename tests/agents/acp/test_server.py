@@ -1,0 +1,165 @@
+"""An agent program as a person meets it: through the server, with approvals, cancels, restarts and follow-ups."""
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from tests import servers
+from tests.agents.acp import scripted
+from tests.servers import Host
+
+SCRIPT = str(Path(scripted.__file__))
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Path]:
+    """A server that has an agent for each behaviour, by its name with dashes."""
+    (tmp_path / "remit.toml").write_text("".join(map(_settings, scripted.BEHAVIOURS)))
+    with servers.home(tmp_path) as home:
+        yield home
+
+
+def _settings(behaviour: str) -> str:
+    command = json.dumps(["/usr/bin/python3", "-I", "-S", SCRIPT, behaviour])
+    return f"[agents.{behaviour.replace('_', '-')}]\ncommand = {command}\nreadable = [{json.dumps(SCRIPT)}]\n"
+
+
+@asynccontextmanager
+async def window(home: Path) -> AsyncIterator[Host]:
+    async with servers.host(home) as host:
+        yield host
+
+
+def statuses(task: dict[str, Any]) -> list[str]:
+    return [call["status"] for call in task["output"]["toolCalls"]]
+
+
+def ran(home: Path, task_id: str) -> list[str]:
+    file = home / "workspaces" / task_id / "ran.txt"
+    return file.read_text().splitlines() if file.exists() else []
+
+
+async def test_what_it_says_is_the_answer(home: Path) -> None:
+    async with window(home) as host:
+        task = await host.done("do it", agentId="speaks")
+    assert (task["status"], task["result"]) == ("completed", "Hello there.\n\nAnd now?[resource_link: file:///x]")
+
+
+async def test_a_call_is_made_once_it_is_approved(home: Path) -> None:
+    async with window(home) as host:
+        task_id, call_id = await host.waiting("do it", agentId="runs")
+        assert ran(home, task_id) == []
+        await host.decide(task_id, call_id, "proceed_once")
+        task = await host.until(task_id, "completed")
+    assert (task["result"], statuses(task), ran(home, task_id)) == ("done", ["success"], ["make"])
+
+
+async def test_a_call_is_made_at_once_where_none_is_to_be_asked_for(home: Path) -> None:
+    async with window(home) as host:
+        task = await host.done("do it", agentId="runs")
+    assert (statuses(task), ran(home, task["id"])) == (["success"], ["make"])
+
+
+async def test_a_call_that_is_refused_is_not_made(home: Path) -> None:
+    async with window(home) as host:
+        task_id, call_id = await host.waiting("do it", agentId="runs")
+        await host.decide(task_id, call_id, "cancel")
+        task = await host.until(task_id, "completed")
+    assert (task["result"], statuses(task), ran(home, task_id)) == ("refused", ["cancelled"], [])
+
+
+async def test_the_reason_of_a_refusal_reaches_the_agent(home: Path) -> None:
+    async with window(home) as host:
+        task_id, call_id = await host.waiting("do it", agentId="stops-when-refused")
+        await host.call("approve_tool_call", id=task_id, callId=call_id, outcome="cancel", message="use ninja")
+        task = await host.until(task_id, "completed")
+    assert "was refused: use ninja" in task["result"]
+
+
+async def test_a_cancel_is_told_to_it_before_it_is_ended(home: Path) -> None:
+    async with window(home) as host:
+        task_id, _ = await host.waiting("do it", agentId="is-cancelled")
+        await host.call("cancel_task", id=task_id)
+        task = await host.until(task_id, "cancelled")
+    assert statuses(task) == ["cancelled"]
+    told = home / "workspaces" / task_id / "cancelled.txt"
+    assert told.read_text() == "cancelled session/cancel"
+
+
+async def test_one_that_heeds_no_cancel_is_ended(home: Path) -> None:
+    async with window(home) as host:
+        task_id = await host.create("do it", agentId="heeds-no-cancel")
+        await _said(host, task_id, "at it")
+        await host.call("cancel_task", id=task_id)
+        await host.until(task_id, "cancelled")
+
+
+async def test_one_that_crashes_in_the_middle_of_a_call_fails_its_task(home: Path) -> None:
+    async with window(home) as host:
+        task = await host.done("do it", agentId="dies-at-work")
+    assert (task["status"], task["errorCode"]) == ("failed", "EXECUTION_ERROR")
+    assert "out of luck" in task["error"]
+    assert statuses(task) == ["error"]
+
+
+async def test_its_last_words_are_shown_without_the_secret_in_them(home: Path) -> None:
+    async with window(home) as host:
+        task = await host.done("do it", agentId="tells-a-secret", secrets={"TOKEN": "lantern-and-tide-7"})
+    assert "[secret TOKEN]" in task["error"]
+    assert "lantern-and-tide-7" not in str(task)
+
+
+async def test_an_approval_after_a_kill_is_for_the_same_call_once(home: Path) -> None:
+    async with window(home) as host:
+        task_id, call_id = await host.waiting("do it", agentId="asks-as-before")
+        servers.kill(home)
+    async with window(home) as host:
+        assert await host.waiting_call(task_id) == call_id
+        await host.decide(task_id, call_id, "proceed_once")
+        task = await host.until(task_id, "completed", "awaiting_approval")
+    assert (task["status"], statuses(task), ran(home, task_id)) == ("completed", ["success"], ["make"])
+
+
+async def test_a_refusal_after_a_kill_is_for_the_same_call_too(home: Path) -> None:
+    async with window(home) as host:
+        task_id, call_id = await host.waiting("do it", agentId="asks-as-before")
+        servers.kill(home)
+    async with window(home) as host:
+        await host.decide(task_id, call_id, "cancel")
+        task = await host.until(task_id, "completed", "awaiting_approval")
+    assert (task["status"], statuses(task), ran(home, task_id)) == ("completed", ["cancelled"], [])
+
+
+async def test_one_whose_session_cannot_be_loaded_is_interrupted_by_a_kill(home: Path) -> None:
+    async with window(home) as host:
+        task_id, _ = await host.waiting("do it", agentId="runs")
+        servers.kill(home)
+    async with window(home) as host:
+        task = await host.until(task_id, "failed")
+    assert task["errorCode"] == "INTERRUPTED"
+
+
+async def test_a_follow_up_loads_the_session(home: Path) -> None:
+    async with window(home) as host:
+        task = await host.done("first", agentId="lasts")
+        await host.call("send_message", id=task["id"], message="second")
+        again = await host.until(task["id"], "completed")
+    assert (task["result"], again["result"]) == ("session/new: first", "session/load: second")
+
+
+async def test_one_that_makes_too_many_calls_pauses(home: Path) -> None:
+    async with window(home) as host:
+        task_id = await host.create("do it", agentId="leaves-a-call-open", maxCalls=1)
+        await host.until(task_id, "paused")
+    assert ran(home, task_id) == ["one"]
+
+
+async def _said(host: Host, task_id: str, text: str) -> None:
+    with anyio.fail_after(servers.PATIENCE):
+        while text not in (task := await host.call("get_task", id=task_id)).get("output", {}).get("content", ""):
+            await host.call("get_task", id=task_id, waitSeconds=10, afterEvent=task["lastEvent"])

@@ -1,0 +1,132 @@
+"""MCP servers that the llm agent uses: what they are shown, and what decides about their calls."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.agents.llm.conftest import Opened
+from tests.downstream import local
+from tests.downstream.server import downstream
+from tests.models.script import Say, Use, relay, steps
+from tests.models.server import model
+
+SECRET = "tracker-token-77812"
+
+
+def setting(**settings: Any) -> dict[str, str]:
+    """One MCP server called notes."""
+    return {"REMIT_MCP_SERVERS": json.dumps({"notes": settings})}
+
+
+@pytest.mark.behaviour("create_task:templates:mcp_servers", "create_task:invoke:mcp_servers")
+async def test_a_templated_header_arrives_and_the_model_never_sees_it(window: Opened) -> None:
+    header = {"Authorization": "Bearer <<mcp.TOKEN>>"}
+    with downstream() as notes, model(relay("echo", text="hello")) as scripted:
+        async with window(scripted, **setting(url=notes.url, headers=header)) as host:
+            task = await host.done("echo", agentId="llm", mcpServers=["notes"], secrets={"TOKEN": SECRET})
+    assert (task["status"], task["output"]["content"]) == ("completed", "echo: hello")
+    assert notes.was_shown("Authorization", f"Bearer {SECRET}")
+    assert SECRET not in json.dumps(task)
+    assert not scripted.heard(SECRET)
+
+
+async def test_its_calls_wait_for_approval_like_any_other(window: Opened) -> None:
+    with downstream() as notes, model(relay("echo", text="hello")) as scripted:
+        async with window(scripted, **setting(url=notes.url)) as host:
+            task_id = await host.create("echo", agentId="llm", mcpServers=["notes"], autoExecute=False)
+            task = await host.until(task_id, "awaiting_approval")
+            (call,) = task["pendingApprovals"]
+            assert (call["toolName"], call["args"]) == ("notes_echo", {"text": "hello"})
+            assert notes.calls == []
+            await host.decide(task_id, call["callId"], "proceed_once")
+            task = await host.until(task_id, "completed", "failed")
+    assert task["output"]["content"] == "echo: hello"
+    assert notes.calls == [("echo", "hello")]
+
+
+async def test_a_missing_key_ends_the_task_before_anything_starts(window: Opened) -> None:
+    with downstream() as notes, model(relay("echo", text="hello")) as scripted:
+        async with window(scripted, **setting(url=notes.url, headers={"X-Key": "<<mcp.ABSENT>>"})) as host:
+            task = await host.done("echo", agentId="llm", mcpServers=["notes"])
+    assert (task["status"], task["errorCode"]) == ("failed", "TEMPLATE_ERROR")
+    assert "ABSENT" in task["error"]
+    assert "notes" in task["error"]
+    assert (scripted.requests, notes.headers) == ([], [])
+
+
+@pytest.mark.behaviour("create_task:templates:mcp_servers", "wire:mcp_servers")
+async def test_a_local_one_runs_in_the_sandbox_with_its_own_variables_alone(window: Opened) -> None:
+    here = Path(local.__file__)
+    script = steps(
+        [
+            Use("notes_variable", {"name": "TOKEN"}),
+            Use("notes_variable", {"name": "OTHER"}),
+            Use("notes_arguments", {}),
+        ],
+        Say("done"),
+    )
+    settings = setting(
+        command="/usr/bin/python3", args=["-I", "-S", str(here), "--for=<<mcp.WHO>>"], env={"TOKEN": "<<mcp.KEY>>"}
+    )
+    readable = json.dumps([str(here.parent)])
+    with model(script) as scripted:
+        async with window(scripted, REMIT_AGENTS__LLM__READABLE=readable, **settings) as host:
+            secrets = {"KEY": SECRET, "OTHER": "another-secret-1"}
+            task = await host.done("ask", agentId="llm", mcpServers=["notes"], secrets=secrets, env={"WHO": "ann"})
+    outputs = [call["output"] for call in task["output"]["toolCalls"]]
+    assert outputs == ["[secret KEY]", "(unset)", "--for=ann"]
+
+
+@pytest.mark.behaviour("wire:mcp_servers")
+@pytest.mark.parametrize(
+    ("tools", "there", "not_there"), [({"allow": ["echo"]}, "echo", "erase"), ({"deny": ["erase"]}, "echo", "erase")]
+)
+async def test_only_the_tools_that_are_allowed_are_offered(
+    window: Opened, tools: dict[str, list[str]], there: str, not_there: str
+) -> None:
+    with downstream() as notes, model(steps(Say("I see"))) as scripted:
+        async with window(scripted, **setting(url=notes.url, **tools)) as host:
+            await host.done("look", agentId="llm", mcpServers=["notes"])
+    (request,) = scripted.requests
+    assert f"notes_{there}" in request.tools
+    assert f"notes_{not_there}" not in request.tools
+
+
+async def test_one_that_cannot_be_reached_is_named(window: Opened) -> None:
+    with model(relay("echo", text="hello")) as scripted:
+        async with window(scripted, **setting(url="http://127.0.0.1:9/mcp")) as host:
+            task = await host.done("echo", agentId="llm", mcpServers=["notes"])
+    assert (task["status"], task["errorCode"]) == ("failed", "AGENT_UNAVAILABLE")
+    assert "notes" in task["error"]
+
+
+async def test_one_that_the_settings_do_not_have_is_refused(window: Opened) -> None:
+    with model(steps()) as scripted:
+        async with window(scripted) as host:
+            error = await host.fail("create_task", message="echo", agentId="llm", mcpServers=["notes"])
+    assert (error["code"], error["field"]) == ("VALIDATION_ERROR", "mcpServers")
+
+
+async def test_the_shell_agent_takes_none(window: Opened) -> None:
+    with downstream() as notes, model(steps()) as scripted:
+        async with window(scripted, **setting(url=notes.url)) as host:
+            error = await host.fail("create_task", message="true", mcpServers=["notes"])
+    assert (error["code"], error["field"]) == ("VALIDATION_ERROR", "mcpServers")
+
+
+async def test_the_agent_has_those_its_settings_name(window: Opened) -> None:
+    with downstream() as notes, model(relay("echo", text="hello")) as scripted:
+        own = {"REMIT_AGENTS__LLM__MCP_SERVERS": '["notes"]'}
+        async with window(scripted, **setting(url=notes.url), **own) as host:
+            task = await host.done("echo", agentId="llm")
+    assert task["output"]["content"] == "echo: hello"
+
+
+async def test_a_tool_that_fails_is_told_to_the_model(window: Opened) -> None:
+    with downstream() as notes, model(relay("echo")) as scripted:
+        async with window(scripted, **setting(url=notes.url)) as host:
+            task = await host.done("echo", agentId="llm", mcpServers=["notes"])
+    (call,) = task["output"]["toolCalls"]
+    assert (task["status"], call["status"]) == ("completed", "error")

@@ -1,0 +1,1 @@
+"""MCP servers for tasks to use, as somebody else would run them."""

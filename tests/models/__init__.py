@@ -1,0 +1,1 @@
+"""A model that does what a script says, behind the wire formats real agents speak."""

@@ -1,0 +1,1 @@
+"""Random operations on the store, held against a simple model of it."""
