@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from storage.deletion import remove
 
 CHUNK_SECONDS = 0.005
-"""How long one transaction goes on beginning steps. With the last one and the commit it is twice that as a rule, and some
-25 ms where the commit brings the WAL into the file, measured: so long others wait."""
+"""How long one transaction goes on beginning steps. With the last one and the commit it is twice that as a rule, and
+some 25 ms where the commit brings the WAL into the file, measured: so long others wait."""
 
 STEP = 500
 """Rows removed in one step: about 2 ms."""
