@@ -18,7 +18,7 @@ ORGANIZATION = "local"
 """A server has one: the user of this machine."""
 
 PAGE_BYTES = 24_000
-"""What the rows of a page of up to fifty may take, in UTF-8: with what stands around them 25 KB, which hosts do not cut."""
+"""What the rows of a page of up to fifty may take, in UTF-8: all of it is 25 KB then, which hosts do not cut."""
 
 ROW_BYTES = 480
 """What a row of a longer page may take on average."""

@@ -88,7 +88,7 @@ class LlmAgent:
 
 
 def by_name(tools: Sequence[Tool]) -> dict[str, Tool]:
-    """The tools by their names. Raises RemitError (AGENT_UNAVAILABLE) where two have one: the model would mean either."""
+    """The tools by name. Raises RemitError (AGENT_UNAVAILABLE) where two have one: the model would mean either."""
     known: dict[str, Tool] = {}
     for tool in tools:
         if known.setdefault(tool.name, tool) is not tool:
