@@ -119,6 +119,9 @@ class Program:
     hosts: tuple[str, ...] = ()
     """Hosts it may reach, in the words of `HostRule.parse`, beside those of the agent's settings."""
 
+    steered_by: tuple[str, ...] = ()
+    """What the task's variables must not be called, in the words of `fnmatch`: they could make it ask less."""
+
     home: Mapping[str, str] | None = field(default=None, repr=False)
     """A HOME that lasts as long as the task, with these files in it (path beneath HOME -> text), which the program
     can read and not write; None for one that ends with the program."""
@@ -196,6 +199,10 @@ class Turn(Protocol):
 
         Raises RemitError (TEMPLATE_ERROR) that names the missing key.
         """
+        ...
+
+    def mask(self, value: Any) -> Any:
+        """A value of JSON with every secret in its texts masked: for what comes from outside and goes to a model."""
         ...
 
     async def propose(self, proposals: Sequence[Proposal]) -> None:

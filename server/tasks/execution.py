@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict
+from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from anyio import to_thread
 
 from server.agents.interface import Program
 from server.config import Settings
-from server.errors import Code
+from server.errors import Code, RemitError
 from server.runner.dialogue import Dialogue
 from server.runner.policy import Command, Exit, SandboxPolicy
 from server.runner.process import ProcessMark
@@ -67,6 +68,7 @@ class Execution:
     @asynccontextmanager
     async def talk(self, program: Program) -> AsyncIterator[Dialogue]:
         """A program to talk to."""
+        self._refuse_steering(program)
         home = None if program.home is None else await self._home(program.home)
         env = {**(self._variables.environment() if program.inherits else {}), **program.env}
         if home is not None:
@@ -78,6 +80,18 @@ class Execution:
             refused=partial(self._refused, None),
         ) as dialogue:
             yield dialogue
+
+    def _refuse_steering(self, program: Program) -> None:
+        """Raises RemitError (VALIDATION_ERROR) for a variable by which the task would change how the agent asks."""
+        own = {*program.env, *self._settings.agents.of(self._claim.task.agent).secrets}
+        for name in {*(self._claim.task.env or {}), *self._claim.secrets} - own:
+            if any(fnmatchcase(name, pattern) for pattern in program.steered_by):
+                raise RemitError(
+                    Code.VALIDATION_ERROR,
+                    f"env.{name}: this variable would steer the agent itself; leave it out, or have it set in the "
+                    "agent's settings",
+                    field=f"env.{name}",
+                )
 
     def _policy(self) -> SandboxPolicy:
         task = self._claim.task

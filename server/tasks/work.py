@@ -40,6 +40,9 @@ from storage.store import Store, now
 MAX_STATE = 8 * 1024**2
 """Characters of JSON that an agent may remember: a long conversation with a model."""
 
+MAX_ARGS = 16 * 1024**2
+"""Characters of JSON that the arguments of a turn's calls may take: what is read back whenever one more is made."""
+
 MAX_DESCRIPTION = 200
 """Characters of what a call does; cut once it is masked."""
 
@@ -74,6 +77,7 @@ class Work:
         self._settings = settings
         self._speaks = speaks
         self._calls: dict[str, Call] = {}
+        self._args_left = MAX_ARGS
         self._allowance = Allowance(settings.task_output_limit - claim.task.kept_output)
         self._speech = Speech(store, claim.run, variables, self._allowance, settings)
 
@@ -155,9 +159,18 @@ class Work:
         """`text` with its templates filled in."""
         return self._variables.fill_in(text)
 
+    def mask(self, value: Any) -> Any:
+        """A value of JSON with every secret in its texts masked."""
+        return self._variables.masked(value)
+
     async def propose(self, proposals: Sequence[Proposal]) -> None:
         """Announce calls, in order, before any of them is made."""
         self._speech.pause()
+        self._args_left -= sum(len(json.dumps(each.args, default=str)) for each in proposals)
+        if self._args_left < 0:
+            raise RemitError(
+                Code.LIMIT_EXCEEDED, f"the arguments of the turn's calls take more than {MAX_ARGS} characters"
+            )
         self._know(await self._store.announce_calls(self._run, [self._new_call(each) for each in proposals]))
 
     def calls(self) -> Mapping[str, KnownCall]:

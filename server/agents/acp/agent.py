@@ -15,6 +15,9 @@ from server.agents.mcp.servers import Local, Remote, resolve
 from server.config import AcpSettings, Settings
 from server.errors import Code, RemitError
 
+# Where any program looks for its settings, and what it loads into itself.
+_STEERING = ("HOME", "PATH", "XDG_*", "LD_*", "NODE_*", "BUN_*")
+
 
 class AcpAgent:
     """Does tasks with the program of a profile, as the settings have it."""
@@ -81,6 +84,7 @@ class AcpAgent:
             env={**self._profile.env, **self._variables(turn)},
             readable=tuple(path for place in (installation, *places.values()) for path in place.readable),
             hosts=(*self._hosts(), *(host for server in servers for host in server.hosts)),
+            steered_by=(*_STEERING, *self._profile.steered_by),
             home=self._profile.home,
         )
 

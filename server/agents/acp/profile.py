@@ -25,6 +25,9 @@ class Profile:
     """Where it is, by its command. Raises RemitError (AGENT_UNAVAILABLE)."""
 
     env: Mapping[str, str] = field(default_factory=dict)
+    steered_by: tuple[str, ...] = ()
+    """Variables of its own that a task must not set, in the words of `fnmatch`."""
+
     home: Mapping[str, str] = field(default_factory=dict)
     """Files in its HOME, which it cannot change: path -> text."""
 

@@ -163,3 +163,11 @@ async def _said(host: Host, task_id: str, text: str) -> None:
     with anyio.fail_after(servers.PATIENCE):
         while text not in (task := await host.call("get_task", id=task_id)).get("output", {}).get("content", ""):
             await host.call("get_task", id=task_id, waitSeconds=10, afterEvent=task["lastEvent"])
+
+
+@pytest.mark.parametrize("name", ["HOME", "NODE_OPTIONS", "XDG_CONFIG_HOME"])
+async def test_a_task_cannot_steer_the_program_by_its_variables(home: Path, name: str) -> None:
+    async with window(home) as host:
+        task = await host.done("do it", agentId="speaks", env={name: "/tmp/elsewhere"})
+    assert (task["status"], task["errorCode"]) == ("failed", "VALIDATION_ERROR")
+    assert f"env.{name}" in task["error"]

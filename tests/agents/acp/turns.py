@@ -114,6 +114,9 @@ class MemoryTurn:
     def fill_in(self, text: str) -> str:
         return resolve(text, self._values)
 
+    def mask(self, value: Any) -> Any:
+        return value
+
     async def propose(self, proposals: Sequence[Proposal]) -> None:
         for proposal in proposals:
             call = KnownCall(

@@ -40,6 +40,7 @@ CLAUDE = Profile(
         "DISABLE_ERROR_REPORTING": "1",
         "ENABLE_TOOL_SEARCH": "false",  # which would hide the tools of MCP servers at first
     },
+    steered_by=("CLAUDE*", "DISABLE_*", "ENABLE_*", "ANTHROPIC_BASE_URL", "ANTHROPIC_*MODEL*"),
     home={".claude/settings.json": json.dumps(_SETTINGS)},
     keys={"ANTHROPIC_API_KEY": _HOST, "ANTHROPIC_AUTH_TOKEN": _HOST, "CLAUDE_CODE_OAUTH_TOKEN": _HOST},
     least_memory=GIB,

@@ -53,6 +53,7 @@ OPENCODE = Profile(
     command=("opencode", "acp", "--hostname", _ADDRESS),
     install="npm install -g opencode-ai",
     locate=_locate,
+    steered_by=("OPENCODE*",),
     env={
         "NO_PROXY": _ADDRESS,
         "no_proxy": _ADDRESS,
