@@ -98,6 +98,11 @@ class Delegation:
     folder: Path
     controllers: tuple[Controller, ...]
 
+    @property
+    def features(self) -> frozenset[Feature]:
+        """What they hold."""
+        return frozenset(controller.feature for controller in self.controllers)
+
 
 class ControlGroup:
     """A group in each of some hierarchies, for one command with all it starts."""
@@ -167,6 +172,16 @@ class ControlGroups:
     delegations: tuple[Delegation, ...]
     features: frozenset[Feature]
     prefix: str
+
+    def in_one_hierarchy(self) -> "ControlGroups":
+        """What the best of the hierarchies holds by itself: the number of processes first, then as much as may be.
+
+        Entering a group takes the kernel some 10 ms in each hierarchy. The launcher's own start hides one of them.
+        """
+        if len(self.delegations) < 2:
+            return self
+        best = max(self.delegations, key=lambda each: ("processes" in each.features, len(each.controllers)))
+        return ControlGroups((best,), best.features, self.prefix)
 
     def make(self, limits: Limits) -> ControlGroup | None:
         """A group for one command, which the caller removes; None where none were delegated. Raises OSError."""

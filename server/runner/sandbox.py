@@ -225,7 +225,8 @@ async def find_sandbox(wanted: Wanted = "auto", scratch: Scratch | None = None) 
     """
     if platform.system() != "Linux":
         raise _unavailable(f"tasks can be sandboxed on Linux only so far, not on {platform.system()}")
-    groups = await anyio.to_thread.run_sync(find_groups, scratch.root if scratch else None)
+    found = await anyio.to_thread.run_sync(find_groups, scratch.root if scratch else None)
+    groups = found.in_one_hierarchy()
     reasons: dict[str, str] = {}
     names: tuple[Name, ...] = ("namespaces", "landlock") if wanted == "auto" else (wanted,)
     for name in names:

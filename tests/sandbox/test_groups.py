@@ -45,8 +45,8 @@ while time.monotonic() < end:
 
 @pytest.fixture
 async def sandbox() -> Sandbox:
-    """One whose groups hold everything."""
-    found = await find_sandbox()
+    """One whose groups hold everything, in however many hierarchies."""
+    found = Sandbox((await find_sandbox())._tier, find_groups(None))
     if len(found.grouped) < 5:
         pytest.skip(f"the control groups delegated here hold: {', '.join(sorted(found.grouped)) or 'nothing'}")
     return found
@@ -202,3 +202,10 @@ def test_what_groups_hold_is_no_gap() -> None:
     held = ControlGroups((), frozenset({"processes", "memory", "kernel memory", "processor time", "end"}), "")
     assert not [gap for gap in gaps(held.features) if "socket buffers" in gap or "by looking" in gap]
     assert [gap for gap in gaps(NO_GROUPS.features) if "socket buffers" in gap]
+
+
+def test_commands_enter_one_hierarchy_the_one_that_counts_processes(tmp_path: Path) -> None:
+    ends = Delegation(tmp_path / "a", (Controller(feature="end"), Controller(feature="processor time")))
+    counts = Delegation(tmp_path / "b", (Controller(feature="processes"),))
+    chosen = ControlGroups((ends, counts), ends.features | counts.features, "remit-").in_one_hierarchy()
+    assert (chosen.delegations, chosen.features) == ((counts,), frozenset({"processes"}))
