@@ -197,11 +197,15 @@ def _event_line(event: EventView) -> str:
 def _agent_lines(answer: AgentsView) -> Iterator[str]:
     for agent in answer["agents"]:
         ready = "ready" if agent["ready"] else f"not ready: {one_line(agent.get('needs', ''))}"
-        yield f"{one_line(agent['id'])} ({ready})"
-        yield f"  {one_line(agent['description'])}"
+        version = f" {one_line(agent['version'])}" if "version" in agent else ""
+        yield f"{one_line(agent['id'])}{version} ({ready})"
+        for line in (agent["description"], *agent.get("notes", ())):
+            yield f"  {one_line(line)}"
     who = "a person at a terminal" if answer["approvals"] == "person" else "whoever may call the tool"
     yield f"sandbox: {answer['sandbox']}; approvals: {who}"
     for gap in answer["notHeld"]:
         yield f"  does not hold: {gap}"
     if answer["secretNames"]:
         yield f"secrets by name: {', '.join(answer['secretNames'])}"
+    if answer["mcpServers"]:
+        yield f"MCP servers: {', '.join(answer['mcpServers'])}"

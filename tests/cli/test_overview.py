@@ -109,6 +109,12 @@ def test_agents_are_shown_with_what_the_sandbox_does_not_hold(remit: CommandLine
     assert "  does not hold: " in shown
 
 
+def test_agents_are_shown_with_what_their_asking_is_worth(remit: CommandLine) -> None:
+    shown = remit("agents").stdout
+    _, _, claude = shown.partition("\nclaude")
+    assert "It is made to ask before everything but reading" in claude.partition("\nopencode")[0]
+
+
 def test_the_server_tells_its_status_and_stops(own_remit: CommandLine) -> None:
     assert own_remit("server", "status").returncode == 1
     own_remit("list")
