@@ -37,6 +37,9 @@ class Pause(Enum):
 SETTLE_TRIES = 10
 """How often the end of a run is written before it is left to the next start of the server."""
 
+MAX_ERROR = 4000
+"""Characters of an error: the shell agent's repeats 2,000 of output."""
+
 PATIENCE = 1.0
 """Seconds before the database is tried again."""
 
@@ -139,7 +142,8 @@ class Scheduler:
         except Stopped:
             return RunEnd(Status.CANCELLED)
         except RemitError as error:
-            return RunEnd(Status.FAILED, error.code, work.redact(error.message) if work else error.message)
+            message = work.redact(error.message) if work else error.message
+            return RunEnd(Status.FAILED, error.code, _cut(message))
         except TimeoutError:
             limit = f"the task reached its limit of {claim.task.timeout_seconds} s of work (timeoutSeconds)"
             return RunEnd(Status.FAILED, Code.TIMEOUT, limit)
@@ -192,6 +196,11 @@ class Scheduler:
                 return await self._store.interrupt_run(run, ran_us)
             case RunEnd():
                 return await self._store.finish_run(run, end, ran_us)
+
+
+def _cut(message: str) -> str:
+    """An error as it is kept; cut once it is masked, so that no part of a secret is left over."""
+    return message if len(message) <= MAX_ERROR else f"{message[:MAX_ERROR]} …"
 
 
 def _where(error: BaseException) -> str:

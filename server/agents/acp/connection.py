@@ -210,4 +210,4 @@ def _result(answer: Mapping[str, Any]) -> Mapping[str, Any]:
 def _with_data(text: str, data: Any) -> str:
     """An error's message with what it says beside it: agents put the cause there."""
     cause = data if isinstance(data, str) else encode(data).decode().strip() if data else ""
-    return f"{text}: {cause}"[:2000] if cause else text[:2000]
+    return f"{text}: {cause}" if cause else text

@@ -72,7 +72,7 @@ def parse(line: bytes) -> Any:
             found = json.loads(json.dumps(found, ensure_ascii=False).encode(errors="replace"))
     except (ValueError, RecursionError) as error:
         reason = str(error) if type(error) is ValueError else "no JSON"
-        raise NotJson(f"{reason}: {line[:200].decode(errors='replace')}") from None
+        raise NotJson(f"{reason}: {line.decode(errors='replace')}") from None
     return found
 
 

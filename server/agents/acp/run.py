@@ -152,7 +152,7 @@ class Run:
 
 
 def _failure(stop_reason: str) -> RemitError:
-    unknown = (Code.EXECUTION_ERROR, f"the agent stopped for a reason that is not known here: {stop_reason[:100]}")
+    unknown = (Code.EXECUTION_ERROR, f"the agent stopped for a reason that is not known here: {stop_reason}")
     code, reason = _FAILURES.get(stop_reason, unknown)
     return RemitError(code, reason)
 

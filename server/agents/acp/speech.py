@@ -53,4 +53,4 @@ class Speech:
         text = "\n".join(f"{_MARKS.get(entry.status, '[ ]')} {entry.content}" for entry in plan.entries)
         if text and text != self._plan:
             self._plan = text
-            await self._turn.think(text[:MAX_THOUGHT], "Plan")
+            await self._turn.think(text, "Plan")

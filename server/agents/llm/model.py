@@ -85,7 +85,7 @@ class Mind:
         return response
 
     def _failed(self, message: str) -> RemitError:
-        return RemitError(Code.EXECUTION_ERROR, self._redactor.redact(message)[:2000])
+        return RemitError(Code.EXECUTION_ERROR, self._redactor.redact(message))
 
 
 def library_version() -> str | None:

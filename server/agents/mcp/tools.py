@@ -148,5 +148,5 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, TimeoutError):
         return f"it has not answered within {CONNECT_SECONDS} s"
     if isinstance(error, MCPError):
-        return f"it answered {error.error.code}: {error.error.message[:500]}"
+        return f"it answered {error.error.code}: {error.error.message}"
     return type(error).__name__
