@@ -21,20 +21,23 @@ def announce(db: sqlite3.Connection, run: Run, new: Sequence[NewCall], at: int) 
     A call is bound to its arguments: the same key with others is a CONFLICT.
     """
     held(db, run)
-    known = {row["key"]: row for row in _of_turn(db, run)}
+    found = db.execute("SELECT key, id, digest FROM calls WHERE task = ? AND turn = ?", (run.seq, run.turn))
+    known = {row["key"]: (row["id"], row["digest"]) for row in found}
     for call in new:
-        earlier = known.get(call.key)
-        if earlier is None:
+        if call.key not in known:
             _insert(db, run, call, len(known), at)
-            known[call.key] = db.execute("SELECT * FROM calls WHERE id = ?", (call.id,)).fetchone()
-        elif earlier["digest"] != call.digest:
-            raise RemitError(Code.CONFLICT, f"the call {earlier['id']} was announced with other arguments")
+        call_id, digest = known.setdefault(call.key, (call.id, call.digest))
+        if digest != call.digest:
+            raise RemitError(Code.CONFLICT, f"the call {call_id} was announced with other arguments")
     return of_turn(db, run)
 
 
 def of_turn(db: sqlite3.Connection, run: Run) -> list[Call]:
     """The calls of the run's turn, in order."""
-    return [rows.call(row) for row in _of_turn(db, run)]
+    found = db.execute(
+        f"SELECT {rows.CALL_COLUMNS} FROM calls WHERE task = ? AND turn = ? ORDER BY position", (run.seq, run.turn)
+    )
+    return [rows.call(row) for row in found]
 
 
 def begin(
@@ -186,13 +189,6 @@ def _insert(db: sqlite3.Connection, run: Run, call: NewCall, position: int, at: 
     db.execute(f"INSERT INTO calls ({', '.join(values)}) VALUES ({marks})", values)
     data = {"callId": call.id, "toolName": call.tool_name, "status": CallStatus.PENDING, "args": call.args}
     log(db, run.seq, "tool_call", data, at)
-
-
-def _of_turn(db: sqlite3.Connection, run: Run) -> list[sqlite3.Row]:
-    return db.execute(
-        f"SELECT {rows.CALL_COLUMNS} FROM calls WHERE task = ? AND turn = ? ORDER BY position",
-        (run.seq, run.turn),
-    ).fetchall()
 
 
 def _find(db: sqlite3.Connection, seq: int, call_id: str) -> sqlite3.Row:

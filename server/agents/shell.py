@@ -5,12 +5,10 @@ from collections.abc import Iterator
 
 from server.agents.interface import Permission, Proposal, Readiness, Stopped, Turn
 from server.errors import Code, RemitError
+from server.runner.policy import LONGEST_STRING
 
 MAX_COMMANDS = 200
 """Commands in one message; more is a program, and belongs in a file."""
-
-MAX_COMMAND_BYTES = 128 * 1024 - 1
-"""What Linux takes as one argument (MAX_ARG_STRLEN is 32 pages, with the final NUL)."""
 
 TAIL = 2000
 """Characters of a failed command's output that its error repeats."""
@@ -52,10 +50,10 @@ class ShellAgent:
                 f"message holds {len(found)} commands, at most {MAX_COMMANDS} are allowed; put them in a file",
                 field="message",
             )
-        if any(len(command.encode()) > MAX_COMMAND_BYTES for command in found):
+        if any(len(command.encode()) > LONGEST_STRING for command in found):
             raise RemitError(
                 Code.LIMIT_EXCEEDED,
-                f"a command in message is longer than {MAX_COMMAND_BYTES} bytes; put it in a file",
+                f"a command in message is longer than {LONGEST_STRING} bytes; put it in a file",
                 field="message",
             )
 

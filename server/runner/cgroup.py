@@ -44,14 +44,16 @@ class Controller:
     """The file, the key in it (None: it holds a number alone), and what one of its units is of ours."""
 
 
+_PIDS = Controller(
+    feature="processes",
+    name="pids",
+    settings=lambda limits: {"pids.max": limits.processes + OWN_PROCESSES},
+    hits=("pids.events", "max"),
+)
+
 CONTROLLERS = {
     2: (
-        Controller(
-            feature="processes",
-            name="pids",
-            settings=lambda limits: {"pids.max": limits.processes + OWN_PROCESSES},
-            hits=("pids.events", "max"),
-        ),
+        _PIDS,
         Controller(
             feature="memory",
             name="memory",
@@ -67,12 +69,7 @@ CONTROLLERS = {
         Controller(feature="end"),
     ),
     1: (
-        Controller(
-            feature="processes",
-            name="pids",
-            settings=lambda limits: {"pids.max": limits.processes + OWN_PROCESSES},
-            hits=("pids.events", "max"),
-        ),
+        _PIDS,
         Controller(
             feature="memory",
             name="memory",

@@ -2,14 +2,14 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 import anyio
 
 from server.beside import beside
 from server.runner.attendance import Attendance
 from server.runner.policy import Exit
-from server.runner.process import CHUNK_BYTES, Subprocess
+from server.runner.process import Subprocess, read_some, write_all
 
 _LAST_WORDS = 4000
 """Characters of stderr that are kept, its end."""
@@ -68,17 +68,12 @@ class Piped:
 
     async def send(self, data: bytes) -> None:
         """Write all of `data`. Raises BrokenResourceError once the command does not listen any more."""
-        rest = memoryview(data)
-        while rest:
-            if self._pipes.stdin < 0:
-                raise anyio.BrokenResourceError
-            try:
-                with suppress(BlockingIOError):
-                    rest = rest[os.write(self._pipes.stdin, rest) :]
-                    continue
-                await anyio.wait_writable(self._pipes.stdin)
-            except (BrokenPipeError, anyio.ClosedResourceError):
-                raise anyio.BrokenResourceError from None
+        if self._pipes.stdin < 0:
+            raise anyio.BrokenResourceError
+        try:
+            await write_all(self._pipes.stdin, data)
+        except (ConnectionError, anyio.ClosedResourceError):
+            raise anyio.BrokenResourceError from None
 
     async def receive(self) -> bytes:
         """The next output, 64 KiB at most; nothing at its end."""
@@ -118,10 +113,5 @@ class Piped:
 
     async def _drain(self) -> None:
         """Read stderr, whoever cares: a full pipe would stop the command."""
-        while True:
-            with suppress(BlockingIOError):
-                chunk = os.read(self._pipes.stderr, CHUNK_BYTES)
-                if not chunk:
-                    return
-                self._words = (self._words + chunk)[-4 * _LAST_WORDS :]
-            await anyio.wait_readable(self._pipes.stderr)
+        while chunk := await read_some(self._pipes.stderr):
+            self._words = (self._words + chunk)[-4 * _LAST_WORDS :]

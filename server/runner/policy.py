@@ -117,8 +117,8 @@ class Exit:
     """The limit that ended it, in words for a person; None if it ended by itself."""
 
 
-# MAX_ARG_STRLEN in linux/binfmts.h: 32 pages, the closing NUL included.
-_LONGEST_STRING = 128 * 1024 - 1
+LONGEST_STRING = 128 * 1024 - 1
+"""Bytes of one argument or variable: MAX_ARG_STRLEN in linux/binfmts.h is 32 pages, the closing NUL included."""
 
 
 def _check_string(text: str) -> None:
@@ -130,7 +130,7 @@ def _check_string(text: str) -> None:
         raise RemitError(
             Code.EXECUTION_ERROR, "an argument or environment value holds half of a character; remove it"
         ) from None
-    if length > _LONGEST_STRING:
+    if length > LONGEST_STRING:
         raise RemitError(
             Code.EXECUTION_ERROR,
             "an argument or environment value is longer than 128 KiB, the kernel's limit; put it into a file instead",

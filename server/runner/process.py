@@ -53,6 +53,29 @@ def _boot_id() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
+async def read_some(descriptor: int) -> bytes:
+    """The next bytes of a descriptor that does not block, at most CHUNK_BYTES; nothing at its end."""
+    await checkpoint()
+    while True:
+        try:
+            return os.read(descriptor, CHUNK_BYTES)
+        except BlockingIOError:
+            await anyio.wait_readable(descriptor)
+
+
+async def write_all(descriptor: int, data: bytes) -> None:
+    """Write all of `data` to a descriptor that does not block.
+
+    Raises ConnectionError once nobody reads it, ClosedResourceError if it is closed meanwhile.
+    """
+    rest = memoryview(data)
+    while rest:
+        try:
+            rest = rest[os.write(descriptor, rest) :]
+        except BlockingIOError:
+            await anyio.wait_writable(descriptor)
+
+
 class Subprocess:
     """A process, and whatever it starts; its stdin is a socket, over which it can hand out others, its stdout a pipe.
 
@@ -104,15 +127,10 @@ class Subprocess:
 
     async def receive(self) -> bytes:
         """The next output, at most CHUNK_BYTES; nothing at its end."""
-        await checkpoint()
         if self._ahead:
             ahead, self._ahead = self._ahead, b""
             return ahead
-        while True:
-            try:
-                return os.read(self._stdout.fileno(), CHUNK_BYTES)
-            except BlockingIOError:
-                await anyio.wait_readable(self._stdout)
+        return await read_some(self._stdout.fileno())
 
     async def receive_line(self) -> str:
         """The next line without its end; what there is, if the output ends or the line does not."""
@@ -125,13 +143,8 @@ class Subprocess:
 
     async def send(self, data: bytes) -> None:
         """Write all of it, or as much as it reads before it ends."""
-        rest = memoryview(data)
         with suppress(ConnectionError):
-            while rest:
-                try:
-                    rest = rest[self._stdin.send(rest) :]
-                except BlockingIOError:
-                    await anyio.wait_writable(self._stdin)
+            await write_all(self._stdin.fileno(), data)
 
     def receive_socket(self) -> socket:
         """The socket that it handed out before it said its last word."""

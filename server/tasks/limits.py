@@ -59,6 +59,12 @@ def widened(
     )
 
 
+def mcp_servers(settings: Settings, agent_id: str, demands: Mapping[str, Any] | None) -> list[str]:
+    """The names of the MCP servers a task has at hand: its agent's, and its own."""
+    own = (demands or {}).get("mcpServers", ())
+    return list(dict.fromkeys((*settings.agents.of(agent_id).mcp_servers, *own)))
+
+
 def check(settings: Settings, agent_id: str, sandbox: Sandbox, demands: Mapping[str, Any] | None) -> None:
     """Refuse what the operator does not grant, and what this machine's sandbox does not hold.
 
@@ -102,7 +108,7 @@ def _may_reach_nothing(demands: Mapping[str, Any]) -> bool:
 
 
 def _remote_servers(settings: Settings, agent_id: str, asked: Mapping[str, Any]) -> list[str]:
-    names = (*settings.agents.of(agent_id).mcp_servers, *asked.get("mcpServers", ()))
+    names = mcp_servers(settings, agent_id, asked)
     return [name for name in names if name in settings.mcp_servers and settings.mcp_servers[name].url]
 
 

@@ -25,7 +25,7 @@ from server.agents.interface import (
 from server.config import Settings
 from server.errors import Code, RemitError
 from server.runner.dialogue import Dialogue
-from server.tasks import similarity
+from server.tasks import limits, similarity
 from server.tasks.execution import Execution
 from server.tasks.output import Allowance, Output
 from server.tasks.place import Place
@@ -108,8 +108,7 @@ class Work:
     def mcp_servers(self) -> Sequence[str]:
         """The names of the MCP servers that are at hand."""
         task = self._claim.task
-        asked = (task.demands or {}).get("mcpServers", [])
-        return list(dict.fromkeys((*self._settings.agents.of(task.agent).mcp_servers, *asked)))
+        return limits.mcp_servers(self._settings, task.agent, task.demands)
 
     @property
     def workspace(self) -> Path:

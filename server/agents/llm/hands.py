@@ -10,9 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from server.agents.interface import Answer, Program, Turn
 from server.agents.tool import Tool
-
-MAX_COMMAND_BYTES = 128 * 1024 - 1
-"""What Linux takes as one argument (MAX_ARG_STRLEN is 32 pages, with the final NUL)."""
+from server.runner.policy import LONGEST_STRING
 
 MAX_READ = 50_000
 """Bytes of one read: about what a model takes in at once. `offset` goes on."""
@@ -113,8 +111,8 @@ class _Hand(Generic[A]):
             raise ValueError("; ".join(f"{'.'.join(map(str, p['loc']))}: {p['msg']}" for p in problems)) from None
         if any("\0" in value for value in checked.model_dump(exclude={"content"}).values() if isinstance(value, str)):
             raise ValueError("an argument holds a NUL character")
-        if isinstance(checked, Shell) and len(checked.command.encode(errors="replace")) > MAX_COMMAND_BYTES:
-            raise ValueError(f"command is longer than {MAX_COMMAND_BYTES} bytes; write it to a file and run that")
+        if isinstance(checked, Shell) and len(checked.command.encode(errors="replace")) > LONGEST_STRING:
+            raise ValueError(f"command is longer than {LONGEST_STRING} bytes; write it to a file and run that")
 
 
 def _tool(

@@ -1,7 +1,6 @@
 """The model: which one, and one request to it at a time."""
 
 from collections.abc import Iterable, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from pydantic_ai.direct import model_request_stream
@@ -86,14 +85,6 @@ class Mind:
 
     def _failed(self, message: str) -> RemitError:
         return RemitError(Code.EXECUTION_ERROR, self._redactor.redact(message))
-
-
-def library_version() -> str | None:
-    """The installed pydantic-ai; None where there is none."""
-    try:
-        return version("pydantic-ai-slim")
-    except PackageNotFoundError:
-        return None
 
 
 def _compatible(settings: LlmSettings) -> str:

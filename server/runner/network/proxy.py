@@ -7,6 +7,7 @@ then decided for each, and no answer can be taken for another's.
 from base64 import b64encode
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, closing
+from functools import partial
 from hmac import compare_digest
 from http import HTTPStatus
 from socket import IPPROTO_TCP, TCP_NODELAY, socket
@@ -14,6 +15,7 @@ from socket import IPPROTO_TCP, TCP_NODELAY, socket
 import anyio
 import h11
 
+from server.beside import beside
 from server.runner.network.dialer import Dialer, Refused
 from server.runner.network.exchange import Gone, Line, Peer, forward, receive_head, tunnel
 from server.runner.network.gateway import USER, Report
@@ -35,16 +37,8 @@ async def serving(
 
     What the body raises is raised as it is, outside any group; what `refused` raises ends the body.
     """
-    failure: Exception | None = None
-    async with anyio.create_task_group() as group:
-        group.start_soon(Proxy(Dialer(rules), refused, token).serve, listener)
-        try:
-            yield
-        except Exception as error:
-            failure = error
-        group.cancel_scope.cancel()
-    if failure:
-        raise failure
+    async with beside(partial(Proxy(Dialer(rules), refused, token).serve, listener)):
+        yield
 
 
 class Proxy:
