@@ -79,8 +79,7 @@ class Conversation:
             await self._calls.cut_off()
 
     async def withdraw(self) -> None:
-        """Heed the agent no more, and answer its open questions: the protocol wants that when a turn is cancelled."""
-        self.pause()
+        """Answer the open questions as cancelled: the protocol wants that when a turn is."""
         for request in list(self._asking):
             await self._answer(request, None)
 

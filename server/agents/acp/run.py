@@ -128,10 +128,16 @@ class Run:
             await self._dialogue.ended()
 
     async def _break_off(self) -> None:
-        """Have the agent stop as the protocol wants it, if it still listens."""
+        """Have the agent stop as the protocol wants it, if it still listens.
+
+        It hears of the cancel before its questions are answered with it, or it would tell its model of a refusal and
+        go on for a moment.
+        """
         with anyio.move_on_after(GRACE_SECONDS), suppress(Gone, Refused, RemitError):
-            await self._conversation.withdraw()
+            self._conversation.pause()
             await self._session.cancel()
+            await self._conversation.withdraw()
+            await self._session.stopped()
 
     async def _ended(self) -> RemitError:
         """Why there is nobody to talk to any more."""

@@ -123,11 +123,14 @@ class Session:
         return read(Prompted, answer)
 
     async def cancel(self) -> None:
-        """Tell the agent to stop, and wait until it says that it has."""
-        if self._prompt is None:
-            return
-        await self._connection.notify("session/cancel", {"sessionId": self.id})
-        await self._connection.answered(self._prompt)
+        """Tell the agent to stop, if it is at work."""
+        if self._prompt is not None:
+            await self._connection.notify("session/cancel", {"sessionId": self.id})
+
+    async def stopped(self) -> None:
+        """Wait until the agent says that it has."""
+        if self._prompt is not None:
+            await self._connection.answered(self._prompt)
 
     async def close(self) -> None:
         """Let the agent put the session away, if it has a word for that."""

@@ -310,7 +310,7 @@ def is_cancelled() -> None:
         message = receive()
         answers.append(message.get("method") or message["result"]["outcome"]["outcome"])
     with open("cancelled.txt", "w") as file:
-        file.write(" ".join(sorted(answers)))
+        file.write(" ".join(answers))
     done(prompt, "cancelled")
 
 

@@ -91,13 +91,12 @@ async def test_it_goes_on_without_what_is_refused(real: Real, tmp_path: Path) ->
 
 
 async def test_a_cancel_ends_it_while_it_waits(real: Real, tmp_path: Path) -> None:
-    with model(steps(real.runs("touch made.txt"))) as asked, installed(real, tmp_path, asked) as home:
+    with model(_once(real.runs("touch made.txt"))) as asked, installed(real, tmp_path, asked) as home:
         async with window(home) as host:
             task_id, _ = await asked_for(host, real, "make a file")
             await host.call("cancel_task", id=task_id)
             await host.until(task_id, "cancelled")
         assert not (workspace(home, task_id) / "made.txt").exists()
-        assert len(asked.requests) == 1
 
 
 async def test_a_server_of_tools_is_shown_the_secret_of_its_header(real: Real, tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ async def test_a_cancel_is_told_to_it_before_it_is_ended(home: Path) -> None:
         task = await host.until(task_id, "cancelled")
     assert statuses(task) == ["cancelled"]
     told = home / "workspaces" / task_id / "cancelled.txt"
-    assert told.read_text() == "cancelled session/cancel"
+    assert told.read_text() == "session/cancel cancelled"
 
 
 async def test_one_that_heeds_no_cancel_is_ended(home: Path) -> None:

@@ -206,7 +206,7 @@ async def test_a_cancelled_agent_is_told_so_and_its_questions_are_answered_with_
             group.start_soon(scripted("is_cancelled").work, turn)
             await turn.until(lambda: [call.status for call in turn.made] == ["awaiting_approval"])
             group.cancel_scope.cancel()
-    assert (tmp_path / "cancelled.txt").read_text() == "cancelled session/cancel"
+    assert (tmp_path / "cancelled.txt").read_text() == "session/cancel cancelled"
 
 
 async def test_an_agent_that_heeds_no_cancel_is_ended(tmp_path: Path) -> None:
