@@ -1,12 +1,12 @@
 """Moves of one task: its status, the times a move implies, and the event that tells of it."""
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from server.errors import Code, RemitError
 from storage.connection import news
-from storage.records import Origin, Principal, Run
+from storage.records import NewEvent, Origin, Principal, Run
 from storage.rows import dumps
 from storage.states import CALL_ENDED, ENDED, CallStatus, Status, may_move, may_move_call
 
@@ -48,12 +48,16 @@ def at_work(db: sqlite3.Connection, task: sqlite3.Row) -> bool:
 
 def log(db: sqlite3.Connection, seq: int, kind: str, data: Mapping[str, Any], at: int) -> int:
     """Append one event to the task's log; returns its number."""
-    number, task_id = db.execute(
-        "UPDATE tasks SET last_event = last_event + 1 WHERE seq = ? RETURNING last_event, id", (seq,)
+    return log_all(db, seq, [NewEvent(kind, data)], at)
+
+
+def log_all(db: sqlite3.Connection, seq: int, events: Sequence[NewEvent], at: int) -> int:
+    """Append events to the task's log; returns the number of the last."""
+    last, task_id = db.execute(
+        "UPDATE tasks SET last_event = last_event + ? WHERE seq = ? RETURNING last_event, id", (len(events), seq)
     ).fetchone()
-    db.execute("INSERT INTO events VALUES (?, ?, ?, ?, ?)", (seq, number, at, kind, dumps(data)))
-    news(db).changed.add(task_id)
-    return int(number)
+    _write(db, seq, task_id, events, last, at)
+    return int(last)
 
 
 def move(
@@ -65,32 +69,37 @@ def move(
     error: tuple[str, str] | None = None,
     blocked_reason: str | None = None,
     origin: Origin | None = None,
+    done: Mapping[str, Any] | None = None,
 ) -> None:
     """Move a task to `target`, with the times, the events and, for its end, the news to its dependants.
 
-    `origin` is the task whose end has brought this one about, if not itself. Raises RemitError (CONFLICT) where the
-    table of states forbids the move.
+    `origin` is the task whose end has brought this one about, if not itself; `done` what is told of a
+    turn's end, which is one message more. Raises RemitError (CONFLICT) where the table of states forbids the move.
     """
     current = Status(task["status"])
     if not may_move(current, target):
         raise RemitError(Code.CONFLICT, f"a task that is {current} cannot become {target}", status=str(current))
     code, message = error or (None, None)
-    db.execute(
+    status = {"status": target, **({"blockedReason": blocked_reason} if blocked_reason else {})}
+    events = [
+        *([NewEvent("error", {"code": code, "message": message})] if error else []),
+        NewEvent("status", status),
+        *([NewEvent("done", done)] if done is not None else []),
+    ]
+    (last,) = db.execute(
         """UPDATE tasks SET status = ?1, error_code = ?2, error = ?3, blocked_reason = ?4, updated_at = ?5,
                blocked_at = CASE WHEN ?1 = 'blocked' THEN ?5 END,
                queued_at = CASE WHEN ?1 = 'pending' THEN ?5 ELSE queued_at END,
                completed_at = CASE WHEN ?6 THEN ?5 END,
                cancel_requested = CASE WHEN ?6 THEN 0 ELSE cancel_requested END,
-               last_activity_at = CASE WHEN ?6 THEN max(?5, last_activity_at) ELSE last_activity_at END
-           WHERE seq = ?7""",
-        (target, code, message, blocked_reason, at, target in ENDED, task["seq"]),
-    )
-    data: dict[str, Any] = {"status": target}
-    if blocked_reason:
-        data["blockedReason"] = blocked_reason
-    log(db, task["seq"], "status", data, at)
+               last_activity_at = CASE WHEN ?6 THEN max(?5, last_activity_at) ELSE last_activity_at END,
+               last_event = last_event + ?7, message_count = message_count + ?8
+           WHERE seq = ?9 RETURNING last_event""",
+        (target, code, message, blocked_reason, at, target in ENDED, len(events), done is not None, task["seq"]),
+    ).fetchone()
+    _write(db, task["seq"], task["id"], events, last, at)
     if task["parent"] is not None:
-        log(db, task["parent"], "subtask", {"taskId": task["id"], **data}, at)
+        log(db, task["parent"], "subtask", {"taskId": task["id"], **status}, at)
     if target in ENDED:
         _announce_end(db, task, target, origin or Origin(task["id"], target))
 
@@ -133,8 +142,13 @@ def close_calls(db: sqlite3.Connection, seq: int, turn: int, at: int, reason: st
 
 
 def count_message(db: sqlite3.Connection, seq: int) -> None:
-    """One message more, in the task and, where it shows there, in its conversation."""
+    """One message more, in the task and in its conversation."""
     db.execute("UPDATE tasks SET message_count = message_count + 1 WHERE seq = ?", (seq,))
+    count_in_conversation(db, seq)
+
+
+def count_in_conversation(db: sqlite3.Connection, seq: int) -> None:
+    """One message of the task more in its conversation, if it shows there."""
     db.execute(
         """UPDATE conversations SET message_count = message_count + 1
            WHERE id = (SELECT conversation FROM tasks WHERE seq = ? AND show_in_history)""",
@@ -146,6 +160,14 @@ def count_output(db: sqlite3.Connection, seq: int, output: str) -> None:
     """So much more output of its calls is kept of the task."""
     if output:
         db.execute("UPDATE tasks SET kept_output = kept_output + ? WHERE seq = ?", (len(output), seq))
+
+
+def _write(db: sqlite3.Connection, seq: int, task_id: str, events: Sequence[NewEvent], last: int, at: int) -> None:
+    """Write events into the task's log, the last of them with number `last`."""
+    numbers = range(last - len(events) + 1, last + 1)
+    lines = [(seq, number, at, event.kind, dumps(event.data)) for number, event in zip(numbers, events, strict=True)]
+    db.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?)", lines)
+    news(db).changed.add(task_id)
 
 
 def _announce_end(db: sqlite3.Connection, task: sqlite3.Row, ended: Status, origin: Origin) -> None:

@@ -16,8 +16,10 @@ from storage.turns import close_turn
 
 R = TypeVar("R")
 
-CHUNK = 200
-"""Dependants told in one transaction: about 30 ms, measured, for which other writers wait."""
+CHUNK = 250
+"""Dependants told in one transaction: about 40 ms, measured, for which other writers wait."""
+
+_CAUSE = "SELECT p.*, t.id FROM propagations p JOIN tasks t ON t.seq = p.task"
 
 
 def with_consequences(db: sqlite3.Connection, operation: Callable[[sqlite3.Connection], R], at: int) -> R:
@@ -31,7 +33,7 @@ def with_consequences(db: sqlite3.Connection, operation: Callable[[sqlite3.Conne
 def propagate(db: sqlite3.Connection, at: int) -> bool:
     """Tell the next chunk of dependants; whether there are more to be told is in the news, and returned."""
     left = CHUNK
-    while left and (cause := db.execute("SELECT * FROM propagations ORDER BY task LIMIT 1").fetchone()):
+    while left and (cause := db.execute(f"{_CAUSE} ORDER BY task LIMIT 1").fetchone()):
         left -= _tell_some(db, cause, left, at)
     return _note_unfinished(db)
 
@@ -41,7 +43,7 @@ def tell_of(db: sqlite3.Connection, seq: int, at: int) -> bool:
 
     What goes on must leave no news of an earlier end behind.
     """
-    cause = db.execute("SELECT * FROM propagations WHERE task = ?", (seq,)).fetchone()
+    cause = db.execute(f"{_CAUSE} WHERE task = ?", (seq,)).fetchone()
     if cause is None:
         return False
     _tell_some(db, cause, CHUNK, at)
@@ -98,8 +100,7 @@ def _satisfy(db: sqlite3.Connection, dependant: sqlite3.Row, cause: int, at: int
 
 def _fail(db: sqlite3.Connection, dependant: sqlite3.Row, cause: sqlite3.Row, at: int) -> None:
     origin = Origin(cause["origin"], Status(cause["origin_ended"]))
-    (nearest,) = db.execute("SELECT id FROM tasks WHERE seq = ?", (cause["task"],)).fetchone()
-    way = "" if nearest == origin.id else f"{nearest}, and by way of it on "
+    way = "" if cause["id"] == origin.id else f"{cause['id']}, and by way of it on "
     how = "was cancelled" if origin.ended is Status.CANCELLED else "failed"
     message = f"the task depends on {way}{origin.id}, which {how}"
     close_turn(db, dependant, RunEnd(Status.FAILED, "DEPENDENCY_FAILED", message), at, origin=origin)

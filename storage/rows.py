@@ -8,6 +8,8 @@ from typing import Any
 from storage.records import Call, Event, Row, Task, Turn
 from storage.states import CallStatus, Status
 
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode  # json.dumps would make one each time
+
 TASKS = "tasks t JOIN principals p ON p.id = t.principal JOIN conversations c ON c.id = t.conversation"
 _PARENT = "(SELECT id FROM tasks WHERE seq = t.parent) AS parent"
 # What does not show in the history of its conversation shows there with what does, for itself alone.
@@ -71,7 +73,7 @@ def event(row: sqlite3.Row) -> Event:
 
 def dumps(value: Any) -> str | None:
     """A JSON column from a value; None stays NULL."""
-    return None if value is None else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return None if value is None else _encode(value)
 
 
 def loads(text: str | None) -> Any:

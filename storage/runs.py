@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 
 from storage import rows
 from storage.calls import of_turn
-from storage.moves import at_work, count_output, held, log, move, move_call, owned, start
+from storage.moves import at_work, count_output, held, log, log_all, move, move_call, owned, start
 from storage.records import Call, Cancelled, Claim, Leftover, NewEvent, Principal, Run, RunEnd, Settled
 from storage.relations import family
 from storage.states import ENDED, LOST, CallStatus, Status
-from storage.turns import close_turn, said, secrets_of
+from storage.turns import close_turn, output_of, secrets_of
 
 
 def claim(db: sqlite3.Connection, owner: str, at: int) -> Claim | None:
@@ -65,13 +65,11 @@ def stay(db: sqlite3.Connection, run: Run, at: int) -> tuple[bool, list[Call]]:
 
 def append_events(db: sqlite3.Connection, run: Run, events: list[NewEvent], at: int) -> int:
     """Append lines to the log of the run's task; returns the number of the last one."""
-    task = held(db, run)
-    number = int(task["last_event"])
+    held(db, run)
     for event in events:
-        number = log(db, run.seq, event.kind, event.data, at)
         if "callId" not in event.data:  # what comes out of a call is counted with it
             count_output(db, run.seq, event.data.get("text") or event.data.get("description") or "")
-    return number
+    return log_all(db, run.seq, events, at)
 
 
 def suspend(db: sqlite3.Connection, run: Run, ran_us: int, at: int) -> Status:
@@ -132,7 +130,7 @@ def interrupt(db: sqlite3.Connection, run: Run, ran_us: int, at: int) -> Status:
     if not executing and not bound:
         return suspend(db, run, ran_us, at)
     for call in executing:
-        output = said(db, run.seq, run.turn, call["id"])[0] if call["output"] is None else call["output"]
+        output = output_of(db, run.seq, run.turn, call["id"]) if call["output"] is None else call["output"]
         move_call(db, call, CallStatus.ERROR, at, output=output, reason="cut off when the server ended")
     message = "the server ended while this task was at work; what it had done so far is kept, nothing was repeated"
     return finish(db, run, RunEnd(Status.FAILED, "INTERRUPTED", message), ran_us, at)

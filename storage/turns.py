@@ -1,10 +1,11 @@
 """Turns: one message and what comes of it, from its opening to its end."""
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from storage import rows
-from storage.moves import close_calls, count_message, held, log, move
+from storage.moves import close_calls, count_in_conversation, count_message, held, log, move
 from storage.records import Event, Origin, Run, RunEnd, SecretSource, Usage
 from storage.states import Status
 
@@ -36,19 +37,22 @@ def close_turn(
 ) -> None:
     """Close the turn's open calls, keep `result` or else what was said, and tell how it ended."""
     seq, turn = task["seq"], task["turn"]
-    close_calls(db, seq, turn, at, f"the task was {end.status}" if end.status is Status.CANCELLED else "not reached")
-    content, said_at = said(db, seq, turn) if result is None else (result, at)
+    heard: list[Event] = []
+    if task["fence"]:  # or no run has ever begun, to make a call or to say anything
+        reason = f"the task was {end.status}" if end.status is Status.CANCELLED else "not reached"
+        close_calls(db, seq, turn, at, reason)
+        heard = spoken(db, seq, turn, "content", "thought")
+    answered = _joined([event for event in heard if event.kind == "content"])
+    content, said_at = answered if result is None else (result, at)
+    thoughts = [event.data for event in heard if event.kind == "thought"]
     db.execute(
         """UPDATE turns SET content = ?, content_at = ?, thoughts = ?, status = ?, ended_at = ?
            WHERE task = ? AND number = ?""",
-        (content, said_at, _thoughts(db, seq, turn), end.status, at, seq, turn),
+        (content, said_at, rows.dumps(thoughts or None), end.status, at, seq, turn),
     )
-    count_message(db, seq)
-    if end.error_code:
-        log(db, seq, "error", {"code": end.error_code, "message": end.error}, at)
+    count_in_conversation(db, seq)
     error = (end.error_code, end.error or "") if end.error_code else None
-    move(db, task, end.status, at, error=error, origin=origin)
-    _tell_content(db, seq, content, at)
+    move(db, task, end.status, at, error=error, origin=origin, done=_done(content))
 
 
 def correct_turn(db: sqlite3.Connection, task: sqlite3.Row, result: str, at: int) -> None:
@@ -57,7 +61,7 @@ def correct_turn(db: sqlite3.Connection, task: sqlite3.Row, result: str, at: int
         "UPDATE turns SET content = ?, content_at = ? WHERE task = ? AND number = ?",
         (result, at, task["seq"], task["turn"]),
     )
-    _tell_content(db, task["seq"], result, at)
+    log(db, task["seq"], "done", _done(result), at)
 
 
 def spoken(db: sqlite3.Connection, seq: int, turn: int, *kinds: str) -> list[Event]:
@@ -70,26 +74,22 @@ def spoken(db: sqlite3.Connection, seq: int, turn: int, *kinds: str) -> list[Eve
     return [rows.event(row) for row in found]
 
 
-def said(db: sqlite3.Connection, seq: int, turn: int, call_id: str | None = None) -> tuple[str, int | None]:
-    """What came out of a turn, or of one call of it, and when the last of it came.
+def output_of(db: sqlite3.Connection, seq: int, turn: int, call_id: str) -> str:
+    """What came out of one call of a turn.
 
-    The output of a call is `content` where it is the turn's answer, and `output` where the agent speaks for itself.
+    It is `content` where it is the turn's answer, and `output` where the agent speaks for itself.
     """
-    if call_id is None:
-        events = spoken(db, seq, turn, "content")
-    else:
-        events = [e for e in spoken(db, seq, turn, "content", "output") if e.data.get("callId") == call_id]
+    events = spoken(db, seq, turn, "content", "output")
+    return _joined([event for event in events if event.data.get("callId") == call_id])[0]
+
+
+def _joined(events: Sequence[Event]) -> tuple[str, int | None]:
+    """Their text, and when the last of it came."""
     return "".join(event.data["text"] for event in events), events[-1].at if events else None
 
 
-def _tell_content(db: sqlite3.Connection, seq: int, content: str, at: int) -> None:
-    data = {"finalResponse": content} if len(content) <= 4096 else {"characters": len(content)}
-    log(db, seq, "done", data, at)
-
-
-def _thoughts(db: sqlite3.Connection, seq: int, turn: int) -> str | None:
-    thoughts = [event.data for event in spoken(db, seq, turn, "thought")]
-    return rows.dumps(thoughts) if thoughts else None
+def _done(content: str) -> Mapping[str, Any]:
+    return {"finalResponse": content} if len(content) <= 4096 else {"characters": len(content)}
 
 
 def remember(db: sqlite3.Connection, run: Run, state: str, usage: Usage | None) -> None:
