@@ -6,6 +6,7 @@ import shutil
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -94,7 +95,7 @@ class Namespaces:
                 neighbours=0,
                 read_only=read_only,
                 ruleset=landlock.ruleset(self.landlock_abi, granted, ports=None),
-                program=seccomp.program(seccomp.families(*seccomp.EVERY_FAMILY), shares_host=False),
+                program=_filter(),
                 gateway=None if policy.hosts is None else Gateway(port=_PROXY_PORT),
             )
 
@@ -120,6 +121,12 @@ class Namespaces:
         yield from ("--remount-ro", "/dev", "--remount-ro", "/")
         if os.geteuid() == 0:  # the kernel's settings are root's to change, whoever root is inside
             yield from ("--remount-ro", "/proc")
+
+
+@cache
+def _filter() -> bytes:
+    """The system call filter, which is the same for every command."""
+    return seccomp.program(seccomp.families(*seccomp.EVERY_FAMILY), shares_host=False)
 
 
 def _system(policy: SandboxPolicy) -> Iterator[str]:

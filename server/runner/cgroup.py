@@ -122,9 +122,14 @@ class ControlGroup:
         return frozenset(controller.feature for each in self._parts.values() for controller in each)
 
     def add(self, pid: int) -> None:
-        """Put a process into it, whose children will be in it from their birth. Raises OSError."""
+        """Put a process into it, whose children will be in it from their birth. Raises OSError.
+
+        One that is in it is left alone: every move makes all forks of this machine wait, for milliseconds.
+        """
         for folder in self._parts:
-            (folder / "cgroup.procs").write_text(str(pid))
+            members = folder / "cgroup.procs"
+            if str(pid) not in members.read_text().split():
+                members.write_text(str(pid))
 
     def was_hit(self, feature: Feature) -> bool:
         """Whether that limit has kept the group from something."""

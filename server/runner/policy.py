@@ -84,7 +84,8 @@ class SandboxPolicy:
         for name, path in (*given, *([("home", self.home)] if self.home else [])):
             if not path.is_absolute() or not path.exists():
                 raise _refused(name, path, "must exist, and be named by its absolute path")
-            if any(folder.is_relative_to(path.resolve()) for folder in _SYSTEM_FOLDERS):
+            resolved = path.resolve()
+            if any(folder.is_relative_to(resolved) for folder in _SYSTEM_FOLDERS):
                 raise _refused(name, path, "holds parts of the system; choose a folder of its own")
 
 
