@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 from storage import rows
 from storage.moves import move, owned
 from storage.records import Principal
-from storage.states import BUSY, ENDED, Status
+from storage.states import BUSY, Status
 from storage.workspace import Checkout, Workspace, Worktree
 
 _COLUMNS = "w.mode, w.path, w.shared, w.reaches, w.repository, w.checkout, w.outcome"
@@ -129,7 +129,7 @@ def give_up(db: sqlite3.Connection, task_id: str, at: int) -> None:
 def worktrees(db: sqlite3.Connection, task_id: str | None = None) -> list[Worktree]:
     """All worktrees that are there, or half there, or that of one task; the oldest first."""
     found = db.execute(
-        f"""SELECT t.id, t.principal, t.agent, t.demands, t.status, t.last_activity_at, {_COLUMNS},
+        f"""SELECT t.id, t.principal, t.agent, t.demands, t.completed_at, t.last_activity_at, {_COLUMNS},
                 EXISTS (SELECT 1 FROM secret_names s WHERE s.task = t.seq) AS has_secrets
             FROM workspaces w INDEXED BY workspaces_checked_out JOIN tasks t ON t.seq = w.task
             WHERE w.checkout IS NOT NULL AND (?1 IS NULL OR t.id = ?1) ORDER BY w.task""",
@@ -141,7 +141,7 @@ def worktrees(db: sqlite3.Connection, task_id: str | None = None) -> list[Worktr
             principal=row["principal"],
             agent=row["agent"],
             demands=rows.loads(row["demands"]),
-            is_over=Status(row["status"]) in ENDED,
+            ended_at=row["completed_at"],
             has_secrets=bool(row["has_secrets"]),
             last_activity_at=row["last_activity_at"],
             workspace=_workspace(row),

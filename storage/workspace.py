@@ -37,11 +37,16 @@ class Worktree:
     principal: str
     agent: str
     demands: dict[str, Any] | None
-    is_over: bool
-    """Whether the task has ended."""
+    ended_at: int | None
+    """When the task ended; None for one that has not."""
 
     has_secrets: bool
     """Whether any of its turns had secrets."""
 
     last_activity_at: int
     workspace: Workspace
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the task has ended."""
+        return self.ended_at is not None
