@@ -114,7 +114,7 @@ Label = Annotated[str, AfterValidator(_no_nul), Field(min_length=1, max_length=2
 Cleared = Annotated[str, AfterValidator(_no_nul), Field(max_length=255), _PLAIN]
 """A label that an empty text takes away."""
 
-PathText = Annotated[str, AfterValidator(_no_nul), Field(min_length=1, max_length=4096), _PLAIN]
+PathText = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_no_nul), _PLAIN]
 """A path as Linux takes it."""
 
 ConfiguredName = Annotated[Name, _PLAIN]

@@ -60,3 +60,14 @@ def tip(folder: Path, branch: str) -> str:
 def branches(folder: Path) -> list[str]:
     """The branches of tasks."""
     return git(folder, "for-each-ref", "--format=%(refname:short)", "refs/heads/remit").split()
+
+
+def text(*parts: object) -> str | None:
+    """What is in a file; None where there is none."""
+    path = Path(*map(str, parts))
+    return path.read_text() if path.is_file() else None
+
+
+def names(folder: Path, pattern: str = "*") -> set[str]:
+    """The names in a folder."""
+    return {path.name for path in folder.glob(pattern)}

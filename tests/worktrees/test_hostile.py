@@ -4,11 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from tests import servers
 from tests.servers import Host
-from tests.worktrees.projects import branches, contents, git, repository, tip
+from tests.worktrees.projects import branches, contents, git, repository, text, tip
 
 EVIL = """
 cat > .git/evil <<END
@@ -18,7 +19,7 @@ cat
 END
 chmod +x .git/evil
 mkdir -p .git/hooks
-for hook in reference-transaction post-checkout post-commit post-index-change post-rewrite pre-auto-gc fsmonitor-watchman
+for hook in reference-transaction post-checkout post-commit post-index-change post-rewrite pre-auto-gc
 do cp .git/evil .git/hooks/$hook; done
 git config core.fsmonitor "$PWD/.git/evil"
 git config core.pager "$PWD/.git/evil"
@@ -54,8 +55,8 @@ async def test_nothing_that_a_tasks_repository_names_is_executed_outside_the_san
 ) -> None:
     mark = place / "mark"
     before = contents(project)
-    message = f"{EVIL.format(mark=mark)}\necho x >> a.txt; {WITHOUT} add a.txt; {WITHOUT} commit -qm evil; echo y >> a.txt"
-    task = await hostile(host, message)
+    commit = f"echo x >> a.txt; {WITHOUT} add a.txt; {WITHOUT} commit -qm evil; echo y >> a.txt"
+    task = await hostile(host, f"{EVIL.format(mark=mark)}\n{commit}")
     assert task["workspace"]["carriedCommit"] == tip(project, task["workspace"]["branch"])
     assert (mark.exists(), contents(project)) == (False, before)
     git(Path(task["workspace"]["folder"]), "status")
@@ -67,7 +68,7 @@ async def test_nothing_that_the_persons_repository_names_is_executed_outside_the
 ) -> None:
     mark = place / "mark"
     (project / "setup.sh").write_text(EVIL.format(mark=mark))
-    servers.subprocess.run(["sh", "setup.sh"], cwd=project, check=True)
+    await anyio.run_process(["sh", "setup.sh"], cwd=project)
     mark.unlink(missing_ok=True)
     task = await hostile(host, "echo x >> a.txt && git commit -qam 'by the task'")
     assert task["workspace"]["carriedCommit"] == tip(project, task["workspace"]["branch"])
@@ -135,7 +136,7 @@ async def test_what_was_not_carried_over_is_not_lost(host: Host, project: Path) 
     task = await hostile(host, "echo x > x; git add x; git commit -qm x; rm -rf .git")
     error = await host.fail("delete_task", id=task["id"])
     assert (error["code"], "would be lost" in error["message"]) == ("CONFLICT", True)
-    assert Path(task["workspace"]["folder"], "x").read_text() == "x\n"
+    assert text(task["workspace"]["folder"], "x") == "x\n"
     assert branches(project) == [task["workspace"]["branch"]]
 
 
@@ -152,7 +153,8 @@ async def test_a_replaced_object_does_not_change_what_is_carried_over(host: Host
 async def test_the_persons_repository_cannot_be_written_to(host: Host, project: Path) -> None:
     before = contents(project)
     objects = set((project / ".git" / "objects").rglob("*"))
-    task = await hostile(host, f"touch {project}/x {project}/.git/x {project}/.git/objects/x; cat {project}/.git/config")
+    git_folder = project / ".git"
+    task = await hostile(host, f"touch {project}/x {git_folder}/x {git_folder}/objects/x; cat {git_folder}/config")
     assert "objects/x': Read-only file system" in task["output"]["content"]
     assert "config: No such file or directory" in task["output"]["content"]
     assert (contents(project), set((project / ".git" / "objects").rglob("*"))) == (before, objects)

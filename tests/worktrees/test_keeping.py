@@ -1,4 +1,4 @@
-"""Worktrees are listed until they are removed, and removed only where nothing is lost; whatever happens to the server."""
+"""Worktrees are listed until they are removed, and removed only where nothing is lost."""
 
 import sqlite3
 from contextlib import closing
@@ -11,7 +11,7 @@ import pytest
 from tests import servers
 from tests.cli.command_line import CommandLine
 from tests.servers import Host
-from tests.worktrees.projects import branches, contents, git, tip
+from tests.worktrees.projects import branches, contents, git, names, tip
 
 COMMIT = "echo more >> a.txt && git commit -qam 'by the task'"
 DAY_US = 24 * 3600 * 1_000_000
@@ -37,6 +37,10 @@ async def listed(remit: CommandLine) -> dict[str, dict[str, Any]]:
 
 async def work(host: Host, message: str) -> dict[str, Any]:
     return await host.done(message, workspace={"path": "project"})
+
+
+def is_there(task: dict[str, Any]) -> bool:
+    return Path(task["workspace"]["folder"]).exists()
 
 
 async def said(host: Host, task_id: str, text: str) -> None:
@@ -71,7 +75,7 @@ async def test_pruning_removes_what_is_in_the_branch_and_keeps_the_rest(
         assert f"the worktree of task {dirty['id']} would be lost: it has uncommitted changes" in said
         assert set(await listed(remit)) == {dirty["id"]}
         assert set(branches(project)) == {committed["workspace"]["branch"], dirty["workspace"]["branch"]}
-        assert [Path(task["workspace"]["folder"]).exists() for task in (committed, idle, dirty)] == [False, False, True]
+        assert [is_there(task) for task in (committed, idle, dirty)] == [False, False, True]
 
 
 async def test_what_would_be_lost_is_removed_by_name_and_force_and_said_before(
@@ -116,13 +120,13 @@ async def test_a_task_is_not_deleted_while_its_worktree_would_be_lost(
         assert (await host.call("get_task", id=dirty["id"]))["status"] == "completed"
         await host.call("delete_task", id=clean["id"])
         assert branches(project) == [dirty["workspace"]["branch"]]
-        assert not Path(clean["workspace"]["folder"]).exists()
+        assert not is_there(clean)
 
 
 async def test_what_was_changed_after_the_end_counts_as_well(own_home: Path, project: Path, variables: Any) -> None:
     async with servers.host(own_home, cwd=project.parent, **variables) as host:
         task = await work(host, "true")
-        Path(task["workspace"]["folder"], "mine").write_text("a person's")
+        await anyio.Path(task["workspace"]["folder"], "mine").write_text("a person's")
         assert (await host.fail("delete_task", id=task["id"]))["code"] == "CONFLICT"
 
 
@@ -139,7 +143,7 @@ async def test_retention_removes_only_what_is_not_lost(
             while not (await host.client.call_tool("get_task", {"id": committed["id"]})).is_error:
                 pass
         assert set(await listed(remit)) == {dirty["id"]}
-        assert Path(dirty["workspace"]["folder"], "x").exists()
+        assert is_there(dirty)
         assert committed["workspace"]["branch"] in branches(project)
 
 
@@ -159,13 +163,12 @@ async def test_a_killed_server_leaves_nothing_that_is_not_listed(
     async with servers.host(own_home, cwd=project.parent, **variables) as host:
         found = await listed(remit)
         assert {each["branch"] for each in found.values()} >= set(branches(project))
-        assert {path.name for path in (own_home / "workspaces").iterdir() if not path.name.startswith(".")} <= {*found}
+        assert names(own_home / "workspaces", "[!.]*") <= {*found}
         for task_id in tasks:
             await host.call("cancel_task", id=task_id)
-        left = {path.name for path in (own_home / "workspaces").iterdir()}
-        assert left <= {*tasks}
-        packs = (project / ".git" / "objects" / "pack").glob("tmp_*")
-        assert (list(packs), contents(project)) == ([], before)
+        assert names(own_home / "workspaces") <= {*tasks}
+        packs = names(project / ".git" / "objects" / "pack", "tmp_*")
+        assert (packs, contents(project)) == (set(), before)
 
 
 async def test_the_commits_of_a_task_whose_server_was_killed_are_carried_over_by_the_next(

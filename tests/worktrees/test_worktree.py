@@ -8,7 +8,7 @@ import pytest
 
 from tests.servers import Host
 from tests.worktrees import projects
-from tests.worktrees.projects import branches, contents, git, in_progress, repository, tip
+from tests.worktrees.projects import branches, contents, git, in_progress, repository, text, tip
 
 COMMIT = "echo more >> a.txt && git commit -qam 'by the task'"
 
@@ -54,7 +54,7 @@ async def test_the_result_says_what_has_changed(host: Host, project: Path) -> No
         "untracked": "untracked",
     }
     assert "+more\n+y\n" in workspace["diff"]
-    assert Path(workspace["folder"], "untracked").read_text() == "x\n"
+    assert text(workspace["folder"], "untracked") == "x\n"
 
 
 async def test_uncommitted_changes_are_warned_of_and_not_seen(host: Host, project: Path) -> None:
@@ -77,9 +77,7 @@ async def test_a_folder_of_the_repository_is_where_the_task_starts(host: Host, p
     assert task["workspace"]["changedFiles"] == [{"path": "sub/c", "status": "added"}]
 
 
-@pytest.mark.parametrize(
-    ("ending", "status"), [("exit 3", "failed"), ("kill -9 $$", "failed"), ("sleep 60", "failed")]
-)
+@pytest.mark.parametrize(("ending", "status"), [("exit 3", "failed"), ("kill -9 $$", "failed"), ("sleep 60", "failed")])
 async def test_a_turn_that_fails_or_is_ended_leaves_its_commits_too(
     host: Host, project: Path, ending: str, status: str
 ) -> None:
