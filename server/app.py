@@ -31,12 +31,14 @@ from server.runner.scratch import Scratch
 from server.runner.workspace import Workspaces
 from server.tasks.callers import Caller
 from server.tasks.expiry import serve_expiry
+from server.tasks.folders import Folders
 from server.tasks.maintenance import Maintenance, periods
 from server.tasks.propagation import serve_propagation
 from server.tasks.scheduler import Scheduler
 from server.tasks.secrets import Secrets
 from server.tasks.service import Tasks
 from server.tasks.shelter import Shelter
+from server.tasks.worktrees import Worktrees
 from storage.records import Principal
 from storage.states import Status
 from storage.store import Store, open_store
@@ -112,14 +114,20 @@ async def build(state: Path, settings: Settings, notices: list[str]) -> AsyncIte
         shelter = Shelter(settings.sandbox, scratch)
         agents = _agents(settings)
         owner = str(uuid4())
-        scheduler = Scheduler(store, agents, secrets, shelter.sandbox, workspaces, settings, owner)
-        tasks = Tasks(store, agents, secrets, shelter.sandbox, workspaces, scheduler, settings, notices)
+        worktrees = Worktrees(store, shelter.sandbox, workspaces, settings)
+        scheduler = Scheduler(store, agents, secrets, shelter.sandbox, workspaces, worktrees, settings, owner)
+        folders = Folders(settings.workspaces, (state, Path(find_places().config)))
+        tasks = Tasks(
+            store, agents, secrets, shelter.sandbox, workspaces, worktrees, folders, scheduler, settings, notices
+        )
         store.changes.on_end(secrets.drop)
+        maintenance = Maintenance(store, workspaces, worktrees, tasks.following, periods(settings.retention))
         async with anyio.create_task_group() as group:
             group.start_soon(scheduler.serve)
             group.start_soon(serve_propagation, store, scheduler)
             group.start_soon(serve_expiry, store, scheduler, settings.approval_expires)
-            group.start_soon(Maintenance(store, workspaces, tasks.following, periods(settings.retention)).serve)
+            group.start_soon(maintenance.serve)
+            group.start_soon(worktrees.conclude_ended)
             yield App(store, secrets, scheduler, Face(tasks, remit.VERSION))
             group.cancel_scope.cancel()
 

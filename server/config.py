@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from server.errors import Code, RemitError
@@ -198,6 +198,7 @@ class Settings(BaseSettings):
     )
     idle_exit: float = Field(900, ge=0, description="seconds without work or connection after which the server ends")
     sandbox: Literal["auto", "namespaces", "landlock", "off"] = Field("auto", description="the tier of the sandbox")
+    workspaces: tuple[Path, ...] = Field((), description="folders of yours that tasks may be given, and all beneath")
     limits: LimitSettings = Field(default_factory=LimitSettings, description="what each command may use")
     subtasks: SubtaskSettings = Field(default_factory=SubtaskSettings, description="how far tasks may be handed on")
     retention: RetentionSettings = Field(default_factory=RetentionSettings, description="how long ended tasks are kept")
@@ -206,6 +207,14 @@ class Settings(BaseSettings):
         default_factory=dict, description="MCP servers that agents may use, by name"
     )
     secrets: dict[SecretName, SecretSource] = Field(default_factory=dict, description="secrets by name")
+
+    @field_validator("workspaces")
+    @classmethod
+    def _named_in_full(cls, folders: tuple[Path, ...]) -> tuple[Path, ...]:
+        expanded = tuple(folder.expanduser() for folder in folders)
+        if relative := [str(folder) for folder in expanded if not folder.is_absolute()]:
+            raise ValueError(f"{relative[0]} is not absolute")
+        return expanded
 
     @classmethod
     def settings_customise_sources(

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from storage.kinship import Neighbours
 from storage.states import CallStatus, Status
+from storage.workspace import Workspace
 
 SecretSource = Literal["literal", "named"]
 Outcome = Literal["proceed_once", "proceed_always", "cancel"]
@@ -69,6 +70,7 @@ class NewTask:
     assigned_agent: str | None = None
     max_calls: int | None = None
     source: str | None = None
+    workspace: Workspace | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -333,6 +335,7 @@ class Claim:
     task: Task
     turn: Turn
     secrets: dict[str, SecretSource]
+    workspace: Workspace | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -393,6 +396,7 @@ class Snapshot:
     dependency_count: int = 0
     blocked_by: list[str] = field(default_factory=list)
     neighbours: Neighbours | None = None
+    workspace: Workspace | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """How long what belongs to an ended task is kept, and the removal of the rest, in chunks.
 
 A task goes once it and everything above it has been ended for long enough; not before its sub-tasks, and not while
-another waits for it, so that a removal fails nobody. Looking for such tasks only reads; what removes them looks again,
-in its own transaction, because a message may have opened their next turn meanwhile.
+another waits for it, so that a removal fails nobody; nor while it has a worktree, which goes first if nothing is lost
+with it. Looking for such tasks only reads; what removes them looks again, in its own transaction, because a message may
+have opened their next turn meanwhile.
 """
 
 import sqlite3
@@ -115,6 +116,7 @@ def with_workspace(db: sqlite3.Connection, ended_by: int) -> list[str]:
     found = db.execute(
         """SELECT id FROM tasks INDEXED BY tasks_with_workspace
            WHERE completed_at > coalesce(workspace_removed_at, 0) AND agent <> 'none' AND completed_at <= ?
+               AND NOT EXISTS (SELECT 1 FROM workspaces WHERE task = seq AND checkout IS NOT NULL)
            ORDER BY completed_at LIMIT ?""",
         (ended_by, LOOK),
     )
@@ -141,7 +143,8 @@ def having_workspaces(db: sqlite3.Connection, names: Iterable[str]) -> set[str]:
 def _is_free(db: sqlite3.Connection, seq: int, ended_by: int) -> bool:
     (kept,) = db.execute(
         """SELECT EXISTS (SELECT 1 FROM tasks INDEXED BY tasks_by_parent WHERE parent = ?1)
-               OR EXISTS (SELECT 1 FROM dependencies INDEXED BY dependants WHERE needs = ?1 AND satisfied = 0)""",
+               OR EXISTS (SELECT 1 FROM dependencies INDEXED BY dependants WHERE needs = ?1 AND satisfied = 0)
+               OR EXISTS (SELECT 1 FROM workspaces WHERE task = ?1 AND checkout IS NOT NULL)""",
         (seq,),
     ).fetchone()
     return not kept and _is_over(db, seq, ended_by)

@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Mapping, Sequence
 
-from storage import rows
+from storage import occupancy, rows
 from storage.calls import of_turn
 from storage.moves import at_work, count_output, held, log, log_all, move, move_call, owned, start
 from storage.records import Call, Cancelled, Claim, Leftover, NewEvent, Principal, Run, RunEnd, Settled
@@ -14,10 +14,7 @@ from storage.turns import close_turn, output_of, secrets_of
 
 def claim(db: sqlite3.Connection, owner: str, at: int) -> Claim | None:
     """Take the task that has waited longest and start a run of it; None when nothing waits."""
-    row = db.execute(
-        """SELECT * FROM tasks INDEXED BY tasks_queue WHERE status = 'pending' AND agent <> 'none'
-           ORDER BY queued_at, seq LIMIT 1"""
-    ).fetchone()
+    row = _next(db, at)
     if row is None:
         return None
     start(db, row, at, anew=row["started_at"] is None)
@@ -198,6 +195,18 @@ def _back_at_work(db: sqlite3.Connection, run: Run, at: int) -> sqlite3.Row:
     return held(db, run)
 
 
+def _next(db: sqlite3.Connection, at: int) -> sqlite3.Row | None:
+    """The task that has waited longest and whose folder is free; one whose folder is not is blocked."""
+    occupancy.wake(db, at)
+    while True:
+        row: sqlite3.Row | None = db.execute(
+            """SELECT * FROM tasks INDEXED BY tasks_queue WHERE status = 'pending' AND agent <> 'none'
+               ORDER BY queued_at, seq LIMIT 1"""
+        ).fetchone()
+        if row is None or occupancy.occupy(db, row, at):
+            return row
+
+
 def _claim(db: sqlite3.Connection, run: Run) -> Claim:
     task = db.execute(
         f"SELECT {rows.TASK_COLUMNS} FROM {rows.TASKS} WHERE t.seq = ?",
@@ -207,7 +216,8 @@ def _claim(db: sqlite3.Connection, run: Run) -> Claim:
         f"SELECT {rows.TURN_COLUMNS} FROM turns WHERE task = ? AND number = ?",
         (run.seq, run.turn),
     ).fetchone()
-    return Claim(run, rows.task(task), rows.turn(turn), secrets_of(db, run.seq, run.turn))
+    secrets = secrets_of(db, run.seq, run.turn)
+    return Claim(run, rows.task(task), rows.turn(turn), secrets, occupancy.of(db, run.seq))
 
 
 def _end(db: sqlite3.Connection, run: Run, outcome: str, ran_us: int, at: int) -> None:

@@ -62,6 +62,7 @@ CALL_ENDED = frozenset({CallStatus.SUCCESS, CallStatus.ERROR, CallStatus.CANCELL
 DEPENDENCIES = "DEPENDENCIES"
 LOST = "SECRETS_LOST"
 REPORTED = "REPORTED"
+BUSY = "WORKSPACE_BUSY"
 
 # The three source APIs name some states differently; a filter understands all of them.
 SYNONYMS: dict[str, frozenset[Status]] = {

@@ -8,11 +8,23 @@ import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import anyio
 
-from storage import calls, conversations, deletion, listing, propagation, retention, runs, tasks, turns, updates
+from storage import (
+    calls,
+    conversations,
+    deletion,
+    listing,
+    occupancy,
+    propagation,
+    retention,
+    runs,
+    tasks,
+    turns,
+    updates,
+)
 from storage import graph as graphs
 from storage.database import Database
 from storage.events import EventLog
@@ -45,6 +57,7 @@ from storage.records import (
 )
 from storage.retention import Chunk, Ended
 from storage.states import Status
+from storage.workspace import Checkout, Workspace, Worktree
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -90,6 +103,14 @@ class Store:
     async def secret_names(self, principal: Principal, task_id: str) -> dict[str, SecretSource]:
         """The names of the secrets of a task's turn and how each value comes."""
         return await self._db.read(tasks.secret_names, principal, task_id)
+
+    async def workspace(self, principal: Principal, task_id: str) -> Workspace | None:
+        """The folder of the user's that a task works in; None for one of its own."""
+        return await self._db.read(occupancy.owned_by, principal, task_id)
+
+    async def secrets_ever(self, principal: Principal, task_id: str) -> dict[str, SecretSource]:
+        """The names of the secrets of all turns of a task, and how each value came last."""
+        return await self._db.read(tasks.secrets_ever, principal, task_id)
 
     async def snapshot(
         self,
@@ -147,6 +168,10 @@ class Store:
     async def open_doomed(self, principal: Principal, task_id: str, *, cascade: bool) -> list[str]:
         """The tasks to be cancelled before a deletion of this one; TASK_HAS_DEPENDENTS where it would be refused."""
         return await self._db.read(deletion.open_doomed, principal, task_id, cascade=cascade)
+
+    async def removable(self, principal: Principal, task_id: str, *, cascade: bool) -> list[str]:
+        """The tasks that a deletion of this one removes; CONFLICT while one of them runs."""
+        return await self._db.read(deletion.removable, principal, task_id, cascade=cascade)
 
     async def delete(self, principal: Principal, task_id: str, *, cascade: bool = False) -> list[str]:
         """Remove a task and all that goes with it; CONFLICT while one of them runs. Returns their ids."""
@@ -284,6 +309,18 @@ class Store:
     async def remove_logs(self, seqs: Sequence[int], ended_by: int, at: int) -> list[int]:
         """Remove as much of the logs of these tasks as one transaction should; returns those that are left."""
         return await self._db.write(retention.remove_logs, seqs, ended_by, at)
+
+    async def worktrees(self, task_id: str | None = None) -> list[Worktree]:
+        """All worktrees that are there, or half there, or that of one task; the oldest first."""
+        return await self._db.read(occupancy.worktrees, task_id)
+
+    async def record_worktree(self, task_id: str, checkout: Checkout, outcome: dict[str, Any]) -> None:
+        """Note what a look at a worktree has found."""
+        await self._db.write(occupancy.record, task_id, checkout, outcome)
+
+    async def give_up_worktree(self, task_id: str) -> None:
+        """Note that a worktree is gone, and the task's folder with it."""
+        await self._db.write(occupancy.give_up, task_id, now())
 
     async def with_workspace(self, ended_by: int) -> list[str]:
         """The ids of the next tasks that ended by then and still have their folder."""

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from typing import Any
 
 from server.errors import Code, RemitError
-from storage import relations, rows
+from storage import occupancy, relations, rows
 from storage.conversations import end_session, join, messages_of, session_of
 from storage.graph import neighbours
 from storage.moves import log, move, not_found, owned
@@ -23,7 +23,7 @@ from storage.records import (
     Turn,
 )
 from storage.relations import Dependency, Place
-from storage.states import DEPENDENCIES, ENDED, LOST, OPEN, CallStatus, Status
+from storage.states import BUSY, DEPENDENCIES, ENDED, LOST, OPEN, CallStatus, Status
 from storage.turns import insert_turn, secrets_of, spoken
 
 _MOST_IDS = 200
@@ -41,6 +41,8 @@ def create(db: sqlite3.Connection, principal: Principal, new: NewTask, at: int) 
     join(db, principal, new, at)
     seq, status = _insert(db, principal, new, place, needs, at)
     relations.insert_dependencies(db, seq, needs)
+    if new.workspace:
+        occupancy.insert(db, seq, new.workspace)
     insert_turn(db, seq, 1, new.message, new.secrets, at)
     log(db, seq, "status", {"status": status}, at)
     if place:
@@ -167,8 +169,9 @@ def snapshot(
         omitted_messages=task.message_count - len(told),
         depends_on=relations.needed(db, task.seq, _MOST_IDS),
         dependency_count=relations.count_needed(db, task.seq),
-        blocked_by=relations.blocking(db, task.seq, _MOST_IDS) if task.open_dependencies else [],
+        blocked_by=_blocking(db, task),
         neighbours=neighbours(db, task.seq) if graph else None,
+        workspace=occupancy.of(db, task.seq),
     )
 
 
@@ -187,6 +190,13 @@ def secret_names(db: sqlite3.Connection, principal: Principal, task_id: str) -> 
     """The names of the secrets of a task's turn and how each value comes."""
     row = owned(db, principal, task_id)
     return secrets_of(db, row["seq"], row["turn"])
+
+
+def secrets_ever(db: sqlite3.Connection, principal: Principal, task_id: str) -> dict[str, SecretSource]:
+    """The names of the secrets of all turns of a task, and how each value came last."""
+    seq = owned(db, principal, task_id)["seq"]
+    found = db.execute("SELECT name, source FROM secret_names WHERE task = ? ORDER BY turn", (seq,))
+    return {row["name"]: row["source"] for row in found}
 
 
 def _insert(
@@ -253,6 +263,12 @@ def _refuse_failed_dependency(db: sqlite3.Connection, task: sqlite3.Row) -> None
     ).fetchone()
     if failed:
         raise relations.failed_already(failed["id"], failed["status"])
+
+
+def _blocking(db: sqlite3.Connection, task: Task) -> list[str]:
+    if task.blocked_reason == BUSY:
+        return occupancy.blocking(db, task.seq, _MOST_IDS)
+    return relations.blocking(db, task.seq, _MOST_IDS) if task.open_dependencies else []
 
 
 def _turn(db: sqlite3.Connection, task: Task) -> Turn:

@@ -64,6 +64,22 @@ class Redactor:
         rest = max((overlap(form, tail.text, len(form) - 1) for form, _ in self._forms), default=0)
         return self._mask(tail, tail.origin(rest), len(text))[0]
 
+    def redact_within(self, text: str, start: int, stop: int) -> str:
+        """Return `text` from `start` to `stop`, masked, also what of an occurrence is left that is cut there."""
+        unbroken_text = self._unbroken(text)
+        shown: list[str] = []
+        covered = start
+        for match in self._matches(unbroken_text.text):
+            begin, end = unbroken_text.origin(match.start), unbroken_text.origin(match.end - 1) + 1
+            if begin >= stop:
+                break
+            if end <= covered:
+                continue
+            if begin >= covered or not shown:
+                shown += text[covered : max(begin, covered)], f"[secret {match.name}]"
+            covered = end
+        return "".join((*shown, text[covered:stop]))
+
     def contains(self, text: str) -> str | None:
         """Return the name of the first secret that stands in `text` in any form, or None."""
         return next((match.name for match in self._matches(self._unbroken(text).text)), None)

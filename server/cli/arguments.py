@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Self
 
 import remit
-from server.cli import decisions, delegation, overview, records, server
+from server.cli import decisions, delegation, files, overview, records, server
 from storage.states import SYNONYMS, Status
 
 Handle = Callable[[Namespace], int]
@@ -18,8 +18,8 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")  # as the server has it
 class _Commands:
     """The commands of a parser."""
 
-    def __init__(self, parent: ArgumentParser) -> None:
-        self._commands = parent.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    def __init__(self, parent: ArgumentParser, *, required: bool = True) -> None:
+        self._commands = parent.add_subparsers(title="commands", metavar="COMMAND", required=required)
 
     def add(self, name: str, handle: Handle, summary: str, more: str = "") -> ArgumentParser:
         """Add a command, which prints its answer as JSON where it is asked to."""
@@ -31,6 +31,10 @@ class _Commands:
     def add_group(self, name: str, summary: str) -> Self:
         """Add a command that has commands of its own."""
         return type(self)(self._parser(name, summary))
+
+    def add_with_group(self, name: str, handle: Handle, summary: str) -> Self:
+        """Add a command that does something by itself, and has commands of its own."""
+        return type(self)(self.add(name, handle, summary), required=False)
 
     def add_show(self, name: str, handle: Handle, summary: str, more: str = "") -> None:
         """Add a command that has no answer but what it shows."""
@@ -87,6 +91,13 @@ def _add_delegation(commands: _Commands) -> None:
     run.add_argument("--parent", metavar="ID", help="the task it is a part of")
     run.add_argument("--max-calls", type=int, metavar="N", help="pause after so many calls")
     run.add_argument("--timeout", type=int, metavar="SECONDS", help="of work, waits for approval left out")
+    run.add_argument("--workspace", metavar="PATH", help="a folder to work in, which the setting workspaces allows")
+    run.add_argument(
+        "--mode",
+        choices=("worktree", "readwrite", "readonly"),
+        help="how it works there; in a git repository a worktree with a branch of its own, else it only reads",
+    )
+    run.add_argument("--shared", action="store_true", help="other tasks that say so may write the folder meanwhile")
     _add_inputs(run)
     send = commands.add(
         "send",
@@ -154,7 +165,24 @@ def _add_overview(commands: _Commands) -> None:
     delete.add_argument("--cascade", action="store_true", help="and all that depend on it")
     for command in (cancel, delete):
         command.add_argument("id", metavar="ID", help=_ID)
+    _add_files(commands)
     _add_records(commands)
+
+
+def _add_files(commands: _Commands) -> None:
+    artifacts = commands.add("artifacts", files.artifacts, "list a task's files, or print one of them")
+    artifacts.add_argument("id", metavar="ID", help=_ID)
+    artifacts.add_argument("path", nargs="?", metavar="PATH", help="left out: all are listed")
+    artifacts.set_defaults(last="path")
+    worktrees = commands.add_with_group("worktrees", files.worktrees, "list the worktrees that tasks have made")
+    prune = worktrees.add(
+        "prune",
+        files.prune,
+        "remove worktrees of tasks that have ended",
+        "Those of which something would be lost stay. A branch stays where it has commits of its own.",
+    )
+    prune.add_argument("ids", nargs="*", metavar="ID", help="left out: all that can go")
+    prune.add_argument("--force", action="store_true", help="also those of which changes are lost; give their IDs")
 
 
 def _add_records(commands: _Commands) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from argparse import Namespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from server.cli.answers import note, print_answer
 from server.cli.client import Client, open_client
 from server.cli.follower import Follower
 from server.cli.inputs import given
+from server.errors import Code, RemitError
 
 if TYPE_CHECKING:
     from server.tasks.views import TaskView
@@ -19,7 +20,7 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells have it; also for a task that was c
 
 def run(arguments: Namespace) -> int:
     """`remit run`: create a task and follow it; its outcome as exit status."""
-    fields = given(arguments)
+    fields = given(arguments) | {"workspace": _workspace(arguments)}
     with open_client() as client:
         created = client.call(
             "create_task",
@@ -41,6 +42,14 @@ def run(arguments: Namespace) -> int:
             return 0
         note(f"task {created['id']}")
         return _see_through(arguments, client, created["id"], after=0)
+
+
+def _workspace(arguments: Namespace) -> dict[str, Any] | None:
+    if arguments.workspace is None:
+        if arguments.mode or arguments.shared:
+            raise RemitError(Code.VALIDATION_ERROR, "--mode and --shared go with --workspace")
+        return None
+    return {"path": arguments.workspace, "mode": arguments.mode, "shared": arguments.shared}
 
 
 def send(arguments: Namespace) -> int:

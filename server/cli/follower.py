@@ -11,7 +11,7 @@ from server.cli.decisions import ask
 from server.cli.terminal import open_terminal
 from server.cli.text import Screen, one_line
 from server.errors import RemitError
-from storage.states import DEPENDENCIES, ENDED, LOST
+from storage.states import BUSY, DEPENDENCIES, ENDED, LOST
 
 if TYPE_CHECKING:
     from server.tasks.views import EventView, PendingApprovalView, TaskView
@@ -98,7 +98,7 @@ def _headline(args: dict[str, Any]) -> str:
 def blocked(task: TaskView) -> str:
     """What a person can do about a task that is blocked."""
     reason = task.get("blockedReason")
-    if reason == DEPENDENCIES and (blockers := task.get("blockedByTaskIds")):
+    if reason in (BUSY, DEPENDENCIES) and (blockers := task.get("blockedByTaskIds")):
         others = len(blockers) - _NAMED + task.get("omittedBlockers", 0)
         return f"the task waits for {', '.join(blockers[:_NAMED])}{f' and {others} more' if others > 0 else ''}"
     if reason == LOST and task["secretNames"]:

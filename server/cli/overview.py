@@ -147,6 +147,7 @@ def _facts(task: TaskView) -> Iterator[tuple[str, str]]:
     yield "agent", task["agentId"] + ("" if task["autoExecute"] else ", asks before each call")
     if "sandbox" in task:
         yield "sandbox", task["sandbox"]
+    yield from _workspace(task)
     for name, value in (*task.get("limits", {}).items(), *task.get("require", {}).items()):
         yield "demands", f"{name}={value}"
     yield "created", f"{task['createdAt']} by {task['username']}"
@@ -164,6 +165,21 @@ def _facts(task: TaskView) -> Iterator[tuple[str, str]]:
         yield "secrets", ", ".join(task["secretNames"])
     for call in task.get("pendingApprovals", []):
         yield "waits", f"remit approve {task['id']} {call['callId']}"
+
+
+def _workspace(task: TaskView) -> Iterator[tuple[str, str]]:
+    if "workspace" not in task:
+        return
+    workspace = task["workspace"]
+    yield "works in", f"{workspace['path']}, {workspace['mode']}{', shared' if workspace['shared'] else ''}"
+    if "folder" in workspace:
+        yield "worktree", workspace["folder"] + (", uncommitted changes" if workspace.get("dirty") else "")
+    if "branch" in workspace:
+        yield "branch", f"{workspace['branch']} at {workspace.get('carriedCommit', workspace['baseCommit'])}"
+    for file in workspace.get("changedFiles", []):
+        yield file["status"], file["path"]
+    if "problem" in workspace:
+        yield "problem", workspace["problem"]
 
 
 def _relations(task: TaskView) -> Iterator[tuple[str, str]]:

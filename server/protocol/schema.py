@@ -4,11 +4,21 @@ from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
 
+_SILENT: dict[str, tuple[Any, ...]] = {
+    "default": (None, [], {}, False, 0),
+    "minLength": (1,),
+    "minimum": (0, 1),
+    "maximum": (2**53,),
+    "additionalProperties": (True,),
+}
+"""What says nothing: a default of nothing, a count that is none, a length that nobody reaches."""
+
 
 def request_schema(model: type[BaseModel]) -> dict[str, Any]:
     """The input schema of a tool. Null is accepted for every optional field, but not advertised."""
     schema: dict[str, Any] = _slim(_without_null(model.model_json_schema(by_alias=True)))
-    schema.pop("description", None)  # the tool's own says it
+    for each in (schema, *schema.get("$defs", {}).values()):
+        each.pop("description", None)  # the tool's own, or the field's, says it
     return schema
 
 
@@ -50,4 +60,4 @@ def _slim(node: Any, *, drop_descriptions: bool = False) -> Any:
 
 
 def _says(name: str, value: Any) -> bool:
-    return not (name == "title" and isinstance(value, str)) and not (name == "default" and value in (None, [], {}))
+    return not (name == "title" and isinstance(value, str)) and not (name in _SILENT and value in _SILENT[name])

@@ -134,6 +134,14 @@ TOOLS: dict[str, Tool[Any]] = {
             _CHANGES,
         ),
         Tool(
+            "read_artifacts",
+            "The files in a task's folder, or with path a piece of one. nextOffset: there is more.",
+            requests.ReadArtifacts,
+            views.ArtifactsView,
+            Tasks.read_artifacts,
+            _READS,
+        ),
+        Tool(
             "list_agents",
             "Who can do tasks, what each needs, whether it is ready, and what the sandbox holds.",
             requests.ListAgents,
@@ -149,6 +157,22 @@ TOOLS: dict[str, Tool[Any]] = {
 TERMINAL_TOOLS: dict[str, Tool[Any]] = {
     tool.name: tool
     for tool in (
+        Tool(
+            "list_worktrees",
+            "The worktrees of your tasks that are there, or half there.",
+            requests.ListWorktrees,
+            views.WorktreesView,
+            Tasks.worktrees,
+            _READS,
+        ),
+        Tool(
+            "prune_worktrees",
+            "Remove worktrees of tasks that have ended.",
+            requests.PruneWorktrees,
+            views.PrunedView,
+            Tasks.prune,
+            _CHANGES,
+        ),
         Tool(
             "list_grants",
             "What was approved for always and is still in force.",

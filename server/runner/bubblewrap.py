@@ -86,7 +86,7 @@ class Namespaces:
         Where the network is shared it alone keeps abstract sockets apart.
         """
         home = policy.home or HOME
-        writable = (policy.workspace, home, TEMPORARY, Path("/dev"))
+        writable = (*_writable(policy), home, TEMPORARY, Path("/dev"))
         granted = landlock.grants(read=(Path("/"),), write=writable, use=(Path("/dev"),))
         async with self._protected(policy) as read_only:
             yield Confinement(
@@ -100,7 +100,9 @@ class Namespaces:
             )
 
     def _protected(self, policy: SandboxPolicy) -> AbstractAsyncContextManager[tuple[Path, ...]]:
-        return nullcontext(()) if policy.hooks == "writable" else self.scratch.protected(policy.workspace)
+        if policy.hooks == "writable" or policy.access == "read-only":
+            return nullcontext(())
+        return self.scratch.protected(policy.workspace, at_top=policy.owner == "user")
 
     def _sharing(self, policy: SandboxPolicy) -> Iterator[str]:
         if self.disables_userns:
@@ -149,14 +151,18 @@ def _given(policy: SandboxPolicy, read_only: tuple[Path, ...]) -> Iterator[str]:
     A folder that may be written to, with something read-only in it, is mounted upon itself: then it cannot be moved
     away to make room for another.
     """
-    writable = (policy.workspace, *((policy.home,) if policy.home else ()))
-    options = dict.fromkeys(writable, "--bind")
+    writable = (*_writable(policy), *((policy.home,) if policy.home else ()))
+    options = {policy.workspace: "--ro-bind"} | dict.fromkeys(writable, "--bind")
     paths = (*policy.readable, *read_only)
     for path in paths:
         options |= {folder: "--bind" for folder in path.parents if any(map(folder.is_relative_to, writable))}
     options |= dict.fromkeys(paths, "--ro-bind")
     for path in sorted(options, key=lambda path: len(path.parts)):
         yield from (options[path], str(path), str(path))
+
+
+def _writable(policy: SandboxPolicy) -> tuple[Path, ...]:
+    return () if policy.access == "read-only" else (policy.workspace,)
 
 
 _ADVICE = (

@@ -1,6 +1,7 @@
 """How much a workspace holds, and how much its disk has left."""
 
 import logging
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,13 +29,15 @@ class Gauge:
 
     By `du`: a process of its own, since a large tree takes it seconds.
 
-    What the command has closed to its own user is not counted, unless that user is root; nor what it has deleted and
-    keeps open, where it hides its descriptors. The disk is glanced at each time, and hides nothing.
+    A folder of a user's is not measured: much of it was there before. What the command has closed to its own user is
+    not counted, unless that user is root; nor what it has deleted and keeps open, where it hides its descriptors. The
+    disk is glanced at each time, and hides nothing.
     """
 
     def __init__(self, policy: SandboxPolicy, root: int, now: float) -> None:
         """For the tree of processes beneath `root`."""
-        self._folders = (policy.workspace, *((policy.home,) if policy.home else ()))
+        measured = (policy.workspace,) if policy.owner == "task" and policy.access == "read-write" else ()
+        self._folders = (*measured, *((policy.home,) if policy.home else ()))
         self._limits, self._root = policy.limits, root
         self._began = now
         self._pinned = os.open(policy.workspace, os.O_PATH | os.O_CLOEXEC)  # whatever becomes of its name
@@ -89,6 +92,9 @@ class Gauge:
         return os.statvfs(self._pinned)
 
     def _begin(self, now: float) -> None:
+        if not self._folders:
+            self._due = math.inf
+            return
         try:
             self._measurement = _Measurement(self._folders, now)
         except OSError as error:  # too many processes, or a machine without these programs: the other limits go on

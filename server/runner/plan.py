@@ -41,7 +41,7 @@ def encode(
     `descriptors` are those that the launcher inherits, each with its place in the command.
     """
     records = [
-        ("folder", str(policy.workspace)),
+        ("folder", str(policy.folder or policy.workspace)),
         *_environment(command, confinement),
         *(("arg", argument) for argument in command.argv),
         *_limits(policy.limits, confinement.neighbours),

@@ -53,7 +53,17 @@ class SandboxPolicy:
     """Where a command works and what it may reach."""
 
     workspace: Path
-    """The working folder, and the only one outside that it may write to. Its path inside is the same."""
+    """The folder it works in, and the only one outside that it may write to. Its path inside is the same."""
+
+    folder: Path | None = None
+    """Where in the workspace it starts; None for its top."""
+
+    access: Literal["read-write", "read-only"] = "read-write"
+    """What it may do in the workspace, where the tier confines at all."""
+
+    owner: Literal["task", "user"] = "task"
+    """Whose folder the workspace is. What a user has is not measured, and what other tools would execute is protected
+    at its top even where that is no repository."""
 
     home: Path | None = None
     """A HOME that outlives the command, at the same path inside; None for one that ends with it."""
@@ -80,6 +90,8 @@ class SandboxPolicy:
         _ = self.hosts
         if not self.workspace.is_dir():
             raise _refused("workspace", self.workspace, "must be an existing folder")
+        if self.folder and not (self.folder.is_dir() and self.folder.is_relative_to(self.workspace)):
+            raise _refused("workspace", self.folder, "must be an existing folder")
         given = [("workspace", self.workspace), *(("readable", path) for path in self.readable)]
         for name, path in (*given, *([("home", self.home)] if self.home else [])):
             if not path.is_absolute() or not path.exists():

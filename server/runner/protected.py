@@ -45,14 +45,16 @@ class Protected:
     missing: tuple[Path, ...]
 
 
-def find_protected(workspace: Path) -> Protected:
+def find_protected(workspace: Path, at_top: bool = False) -> Protected:
     """Look for repositories in the workspace, itself included, and for what is to be protected in each.
 
     A symlink is passed over, with what lies beyond it: mounting its target would let a command choose what it sees.
     A folder that its own user may not list or add to is protected as a whole, since a command could open it again.
+    With `at_top`, what lies beside a repository is protected in the workspace itself, whether that is one or not.
     """
     found = islice(_closed_and_repositories(workspace), MOST_REPOSITORIES)
-    paths = dict.fromkeys(path for folder in found for path in folder)
+    top = _beside(workspace / ".git") if at_top and _is_open(workspace) else ()
+    paths = dict.fromkeys((*top, *(path for folder in found for path in folder)))
     present = tuple(path for path in paths if os.path.lexists(path) and not path.is_symlink())
     return Protected(present, tuple(path for path in paths if not os.path.lexists(path)))
 

@@ -43,12 +43,14 @@ class Scratch:
             yield home, temporary
 
     @asynccontextmanager
-    async def protected(self, workspace: Path) -> AsyncIterator[tuple[Path, ...]]:
+    async def protected(self, workspace: Path, *, at_top: bool = False) -> AsyncIterator[tuple[Path, ...]]:
         """The paths in a workspace that are to be mounted read-only; those that were missing are gone afterwards.
+
+        `at_top` is for `find_protected`.
 
         Raises RemitError (SANDBOX_UNAVAILABLE) where something cannot be protected.
         """
-        found = await anyio.to_thread.run_sync(find_protected, workspace)
+        found = await anyio.to_thread.run_sync(find_protected, workspace, at_top)
         standing = (*found.missing, *(path for path in found.present if path in self._standing))
         if not standing:
             yield found.present

@@ -95,8 +95,10 @@ class Landlock(_Supervised):
             Path("/proc"),
             *self.interpreter.folders,
             *policy.readable,
+            policy.workspace,
         )
-        granted = landlock.grants(read=readable, write=(policy.workspace, *private), use=system.DEVICES)
+        writable = private if policy.access == "read-only" else (policy.workspace, *private)
+        granted = landlock.grants(read=readable, write=writable, use=system.DEVICES)
         ports = (gateway.port,) if gateway else ()
         return landlock.ruleset(self.abi, granted, ports=None if connected else ports)
 

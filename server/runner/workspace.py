@@ -139,9 +139,16 @@ class Workspaces:
     def _sources(self, folder: Path | None) -> SourceFolder:
         return SourceFolder(folder, private=self._root.parent)
 
+    def make_stage(self) -> Path:
+        """Make an empty hidden folder beside the workspaces, which is the caller's to delete.
+
+        What is left of one when a server dies is deleted by the next `sweep`.
+        """
+        return Path(tempfile.mkdtemp(prefix=".", dir=self._root))
+
     @contextmanager
     def _hidden(self) -> Iterator[Path]:
-        folder = Path(tempfile.mkdtemp(prefix=".", dir=self._root))
+        folder = self.make_stage()
         try:
             yield folder
         finally:

@@ -41,6 +41,7 @@ def task_texts(request: CreateTask) -> Iterator[tuple[str, str]]:
     yield "assignedAgentId", request.assigned_agent_id or ""
     yield "metadata", json.dumps(request.metadata, ensure_ascii=False)
     yield "idempotencyKey", request.idempotency_key or ""
+    yield "workspace.path", request.workspace.path if request.workspace else ""
     yield from _variables(request.env)
     yield from _paths(request.files)
 

@@ -18,6 +18,7 @@ from server.runner.process import ProcessMark
 from server.runner.sandbox import Sandbox
 from server.runner.workspace import Workspaces
 from server.tasks import limits
+from server.tasks.ground import ground
 from server.tasks.output import Output
 from server.tasks.publisher import Publisher
 from server.tasks.variables import Variables
@@ -44,8 +45,12 @@ class Execution:
         self._variables = variables
         self._settings = settings
         self._marks: list[ProcessMark] = []
-        self.workspace = workspaces.ensure(claim.task.id)
-        """The folder of the task."""
+        self._ground = ground(claim.workspace, workspaces.ensure(claim.task.id))
+
+    @property
+    def workspace(self) -> Path:
+        """The folder that the task's commands start in."""
+        return self._ground.folder
 
     async def run(self, argv: tuple[str, ...], output: Output, publisher: Publisher, call_id: str) -> Exit:
         """Run a command to its end; its output is published as it comes."""
@@ -56,7 +61,7 @@ class Execution:
         async with publisher.serving():
             try:
                 return await self._sandbox.run(
-                    Command(argv=argv, env=self._variables.environment()),
+                    Command(argv=argv, env=self._ground.variables | self._variables.environment()),
                     self._policy(),
                     started=self._started,
                     output=show,
@@ -70,7 +75,8 @@ class Execution:
         """A program to talk to."""
         self._refuse_steering(program)
         home = None if program.home is None else await self._home(program.home)
-        env = {**(self._variables.environment() if program.inherits else {}), **program.env}
+        own = self._ground.variables | self._variables.environment() if program.inherits else {}
+        env = {**own, **program.env}
         if home is not None:
             env["HOME"] = str(home)  # whatever the task's variables say: how it asks is settled there
         async with self._sandbox.talk(
@@ -95,7 +101,7 @@ class Execution:
 
     def _policy(self) -> SandboxPolicy:
         task = self._claim.task
-        return limits.policy(self._settings, task.agent, task.demands, self.workspace)
+        return limits.policy(self._settings, task.agent, task.demands, self._ground)
 
     async def _home(self, files: Mapping[str, str]) -> Path:
         return await to_thread.run_sync(self._workspaces.furnish, self._claim.task.id, files)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 from pydantic.alias_generators import to_camel
 
-from storage.states import DEPENDENCIES, LOST
+from storage.states import BUSY, DEPENDENCIES, LOST
 
 MAX_MESSAGE = 100_000
 """Characters in one message."""
@@ -30,6 +30,9 @@ MAX_TITLE = 500
 MAX_DESCRIPTION = 10_000
 """Characters."""
 
+MAX_NAME = 255
+"""Characters of a variable's name; what is told in the schema is the pattern."""
+
 MAX_DEPENDENCIES = 10_000
 """Ids in one request."""
 
@@ -43,9 +46,15 @@ def _no_nul(value: str) -> str:
 
 
 def _not_the_servers_own(reason: str) -> str:
-    if reason in (DEPENDENCIES, LOST):
+    if reason in (BUSY, DEPENDENCIES, LOST):
         raise ValueError(f"{reason} is what this server itself says; use other words")
     return reason
+
+
+def _name_fits(name: str) -> str:
+    if len(name) > MAX_NAME:
+        raise ValueError(f"is longer than {MAX_NAME} characters")
+    return name
 
 
 def as_list(value: Any) -> Any:
@@ -93,7 +102,9 @@ FromDate = Annotated[int, BeforeValidator(_first_moment), _DATE_SCHEMA]
 ToDate = Annotated[int, BeforeValidator(_last_moment), _DATE_SCHEMA]
 
 Metadata = Annotated[dict[str, Any], AfterValidator(_metadata_fits)]
-Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=255)]
+Name = Annotated[str, Field(pattern=NAME_PATTERN), AfterValidator(_name_fits)]
+"""Of a variable."""
+
 Value = Annotated[str, AfterValidator(_no_nul)]
 _PLAIN = WithJsonSchema({"type": "string"})  # how long an id may be is nothing a model need read
 Id = Annotated[str, Field(min_length=1, max_length=64), _PLAIN]
@@ -102,6 +113,12 @@ Label = Annotated[str, AfterValidator(_no_nul), Field(min_length=1, max_length=2
 
 Cleared = Annotated[str, AfterValidator(_no_nul), Field(max_length=255), _PLAIN]
 """A label that an empty text takes away."""
+
+PathText = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_no_nul), _PLAIN]
+"""A path as Linux takes it."""
+
+ConfiguredName = Annotated[Name, _PLAIN]
+"""The name of a secret in the operator's settings."""
 
 Reason = Annotated[str, AfterValidator(_no_nul), AfterValidator(_not_the_servers_own), Field(max_length=MAX_TITLE)]
 

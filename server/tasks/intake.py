@@ -1,6 +1,7 @@
 """What comes in: new tasks and further messages, with the files and the secrets that go with them."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from uuid import uuid4
 
@@ -20,6 +21,7 @@ from storage.records import NOBODY, Created, Nesting, NewTask, NewTurn, Task
 from storage.records import SecretSource as Origin
 from storage.states import ENDED, Status
 from storage.store import Store, now
+from storage.workspace import Workspace
 from templates.redaction import Redactor
 
 
@@ -62,10 +64,16 @@ class Intake:
         return await self._values(request.secrets, self._names(request))
 
     async def create(
-        self, caller: Caller, request: CreateTask, digest: str, tier: str | None, values: Mapping[str, str]
+        self,
+        caller: Caller,
+        request: CreateTask,
+        digest: str,
+        tier: str | None,
+        values: Mapping[str, str],
+        workspace: Workspace | None,
     ) -> Created:
         """Make a task, with its files in place; durable when this returns."""
-        new = self._new_task(caller, request, digest, tier)
+        new = replace(self._new_task(caller, request, digest, tier), workspace=workspace)
         uploads = checks.uploads(request.files)
         with anyio.CancelScope(shield=True):  # a caller that gives up must not leave half a task behind
             if uploads:

@@ -9,6 +9,7 @@ from anyio import to_thread
 from server.config import RetentionSettings
 from server.errors import RemitError
 from server.runner.workspace import Workspaces
+from server.tasks.worktrees import Worktrees
 from storage.retention import Ended, Retention
 from storage.store import Store, now
 
@@ -37,11 +38,17 @@ class Maintenance:
     """Keeps the state folder from growing for ever."""
 
     def __init__(
-        self, store: Store, workspaces: Workspaces, following: Callable[[str], anyio.Lock], retention: Retention
+        self,
+        store: Store,
+        workspaces: Workspaces,
+        worktrees: Worktrees,
+        following: Callable[[str], anyio.Lock],
+        retention: Retention,
     ) -> None:
         """`following` is the lock of a task without which its next turn is not opened."""
         self._store = store
         self._workspaces = workspaces
+        self._worktrees = worktrees
         self._following = following
         self._retention = retention
 
@@ -58,6 +65,8 @@ class Maintenance:
     async def sweep(self, at: int) -> None:
         """Remove everything whose time is over at `at`; microseconds since the epoch."""
         kept = self._retention
+        if periods := [period for period in (kept.tasks, kept.workspaces) if period is not None]:
+            await self._remove_worktrees(at - min(periods))
         if kept.tasks is not None:
             await self._remove_tasks(at - kept.tasks)
         if kept.workspaces is not None:
@@ -88,6 +97,16 @@ class Maintenance:
                 async with self._following(task_id):
                     if await self._store.give_up_workspace(task_id, ended_by, at):
                         await self._delete_folders([task_id])
+
+    async def _remove_worktrees(self, ended_by: int) -> None:
+        """One of which something would be lost stays, and its task with it."""
+        for record in await self._store.worktrees():
+            if record.ended_at and record.ended_at <= ended_by and record.workspace.checkout != "dirty":
+                async with self._following(record.task_id):
+                    try:
+                        await self._worktrees.discard(record.task_id)
+                    except (RemitError, OSError) as error:
+                        _log.warning("a worktree stays: %s", error)
 
     async def _remove_logs(self, ended_by: int, at: int) -> None:
         while left := await self._store.with_log(ended_by):

@@ -2,7 +2,7 @@
 
 from typing import Any, TypeVar
 
-from server.tasks import graphs
+from server.tasks import branches, graphs
 from server.tasks.finding import ORGANIZATION
 from server.tasks.requests import GetTask
 from server.tasks.text import cut, time, time_or_none
@@ -65,6 +65,8 @@ def task(snapshot: Snapshot, retention: Retention, request: GetTask) -> TaskView
         result=cut(snapshot.content, _share(max_chars)) if task.status is Status.COMPLETED else None,
     )
     _add_state(view, task)
+    if snapshot.workspace:
+        view["workspace"] = branches.workspace(task.id, snapshot.workspace, _share(max_chars))
     _add_ends(view, task, retention)
     _add_labels(view, task, max_chars)
     _add_relations(view, snapshot)
@@ -136,7 +138,7 @@ def _add_relations(view: TaskView, snapshot: Snapshot) -> None:
         view["omittedDependencies"] = omitted
     if snapshot.blocked_by:
         view["blockedByTaskIds"] = snapshot.blocked_by
-    if omitted := snapshot.task.open_dependencies - len(snapshot.blocked_by):
+    if snapshot.task.open_dependencies and (omitted := snapshot.task.open_dependencies - len(snapshot.blocked_by)):
         view["omittedBlockers"] = omitted
     if snapshot.neighbours:
         view["graph"] = graphs.neighbours(snapshot.neighbours)

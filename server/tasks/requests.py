@@ -18,11 +18,13 @@ from server.tasks.fields import (
     MAX_TITLE,
     MAX_WAIT_SECONDS,
     Cleared,
+    ConfiguredName,
     FromDate,
     Id,
     Label,
     Metadata,
     Name,
+    PathText,
     Reason,
     ReportedWord,
     Request,
@@ -39,6 +41,7 @@ _FOR_EXECUTION = (
     "secrets",
     "secret_names",
     "files",
+    "workspace",
     "limits",
     "require",
     "allow_hooks",
@@ -105,6 +108,14 @@ class Guarantees(Request):
     network: Literal["none"] | None = None
 
 
+class WorkspaceRequest(Request):
+    """A folder of the user's to work in."""
+
+    path: PathText
+    mode: Literal["worktree", "readwrite", "readonly"] | None = None
+    shared: StrictBool = Field(False, description="others may write it too")
+
+
 class CreateTask(Request):
     """A new task."""
 
@@ -126,8 +137,11 @@ class CreateTask(Request):
     show_in_history: StrictBool = True
     env: dict[Name, Value] = Field(default_factory=dict, description="plain variables, stored and shown")
     secrets: dict[Name, Value] = Field(default_factory=dict, description="secret variables, never stored or shown")
-    secret_names: list[Name] = Field(default_factory=list, description="secrets the operator configured")
+    secret_names: list[ConfiguredName] = Field(default_factory=list, description="secrets the operator configured")
     files: list[File] = Field(default_factory=list, max_length=20, description="for the uploads/ folder")
+    workspace: WorkspaceRequest | None = Field(
+        None, description="work in this folder of the user's; worktree: on a branch of its own, the default in git"
+    )
     timeout_seconds: int | None = Field(None, ge=1, le=7 * 24 * 3600, description="work time, without waits")
     max_calls: int | None = Field(None, ge=1, le=1_000_000, description="pauses after so many tool calls")
     limits: LowerLimits | None = Field(None, description="lower than the operator's")
@@ -239,7 +253,7 @@ class SendMessage(Request):
     message: str | None = Field(None, min_length=1, max_length=MAX_MESSAGE, description="left out: only secrets")
     env: dict[Name, Value | None] = Field(default_factory=dict, description="merged by key; null removes one")
     secrets: dict[Name, Value | None] = Field(default_factory=dict, description="null: no longer needed")
-    secret_names: list[Name] = Field(default_factory=list)
+    secret_names: list[ConfiguredName] = Field(default_factory=list)
     files: list[File] = Field(default_factory=list, max_length=20)
 
     @property
@@ -329,6 +343,32 @@ class GetTaskGraph(Request):
 
 class ListAgents(Request):
     """Who can be asked."""
+
+
+class ReadArtifacts(Request):
+    """The files of a task, or a piece of one."""
+
+    id: Id
+    path: PathText | None = Field(None, description="left out: list them")
+    offset: int = Field(0, ge=0, le=2**53, description="in bytes, or files")
+    limit: int | None = Field(None, ge=1, le=1024**2)
+
+
+class ListWorktrees(Request):
+    """The worktrees that are there."""
+
+
+class PruneWorktrees(Request):
+    """The end of worktrees that are not needed any more."""
+
+    ids: list[Id] = Field(default_factory=list, max_length=1000)
+    force: StrictBool = False
+
+    @model_validator(mode="after")
+    def _losses_are_named(self) -> Self:
+        if self.force and not self.ids:
+            raise ValueError("ids: with force, name those that are to be lost")
+        return self
 
 
 class ListGrants(Request):

@@ -14,10 +14,12 @@ from server.errors import Code, RemitError
 from server.runner.sandbox import Sandbox
 from server.runner.workspace import Workspaces
 from server.tasks.execution import Execution
+from server.tasks.folders import check_tier
 from server.tasks.place import Place
 from server.tasks.secrets import Secrets, SecretsLost
 from server.tasks.variables import Variables
 from server.tasks.work import Work
+from server.tasks.worktrees import Worktrees
 from storage.records import Claim, Run, RunEnd
 from storage.states import Status
 from storage.store import Store
@@ -54,6 +56,7 @@ class Scheduler:
         secrets: Secrets,
         sandbox: Callable[[], Awaitable[Sandbox]],
         workspaces: Workspaces,
+        worktrees: Worktrees,
         settings: Settings,
         owner: str,
     ) -> None:
@@ -62,6 +65,7 @@ class Scheduler:
         self._secrets = secrets
         self._sandbox = sandbox
         self._workspaces = workspaces
+        self._worktrees = worktrees
         self._settings = settings
         self._owner = owner
         self._running: dict[str, Place] = {}
@@ -129,10 +133,12 @@ class Scheduler:
         work = None
         try:
             agent = self._agent(claim)
-            work = await self._prepare(claim, place, agent)
-            with place.limited(left):
-                async with work.speaking():
-                    await agent.work(work)
+            variables = Variables(claim, self._secrets)
+            async with self._worktrees.at_work(claim, variables):
+                work = await self._prepare(claim, place, agent, variables)
+                with place.limited(left):
+                    async with work.speaking():
+                        await agent.work(work)
         except Suspended:
             return Pause.SUSPENDED
         except OutOfCalls:
@@ -160,9 +166,9 @@ class Scheduler:
             raise RemitError(Code.AGENT_UNAVAILABLE, f"this server has no agent {claim.task.agent!r} any more")
         return agent
 
-    async def _prepare(self, claim: Claim, place: Place, agent: Agent) -> Work:
-        variables = Variables(claim, self._secrets)
+    async def _prepare(self, claim: Claim, place: Place, agent: Agent, variables: Variables) -> Work:
         sandbox = await self._sandbox()
+        check_tier(claim.workspace, sandbox.tier, allow_hooks=bool((claim.task.demands or {}).get("allowHooks")))
         execution = Execution(self._store, claim, sandbox, self._workspaces, variables, self._settings)
         return Work(self._store, claim, place, execution, variables, self._settings, speaks=agent.speaks)
 

@@ -5,14 +5,17 @@ from secrets import token_hex
 from weakref import WeakValueDictionary
 
 import anyio
+from anyio import to_thread
 
 from server.agents.interface import Agent, Readiness
 from server.config import Settings
 from server.errors import Code, RemitError
 from server.runner.sandbox import Sandbox
 from server.runner.workspace import Workspaces
-from server.tasks import checks, finding, graphs, limits, rendering, views
+from server.tasks import branches, checks, finding, graphs, limits, rendering, views
+from server.tasks.artifacts import Artifacts
 from server.tasks.callers import Caller
+from server.tasks.folders import Folders, check_tier
 from server.tasks.intake import Intake
 from server.tasks.maintenance import periods
 from server.tasks.requests import (
@@ -25,6 +28,9 @@ from server.tasks.requests import (
     ListAgents,
     ListGrants,
     ListTasks,
+    ListWorktrees,
+    PruneWorktrees,
+    ReadArtifacts,
     RevokeGrant,
     SendMessage,
     UpdateTask,
@@ -33,10 +39,12 @@ from server.tasks.scheduler import Scheduler
 from server.tasks.secrets import Secrets
 from server.tasks.text import time
 from server.tasks.variables import environment
+from server.tasks.worktrees import Worktrees
 from storage.filters import NOTHING
 from storage.records import NOBODY, Decision, Task, Update
-from storage.states import DEPENDENCIES, ENDED, Status
+from storage.states import BUSY, DEPENDENCIES, ENDED, Status
 from storage.store import Store, now
+from storage.workspace import Workspace
 from templates.redaction import MIN_MASKED, Redactor
 
 CANCEL_SECONDS = 5
@@ -61,6 +69,8 @@ class Tasks:
         secrets: Secrets,
         sandbox: Callable[[], Awaitable[Sandbox]],
         workspaces: Workspaces,
+        worktrees: Worktrees,
+        folders: Folders,
         scheduler: Scheduler,
         settings: Settings,
         notices: Sequence[str],
@@ -69,6 +79,9 @@ class Tasks:
         self._agents = agents
         self._secrets = secrets
         self._sandbox = sandbox
+        self._worktrees = worktrees
+        self._folders = folders
+        self._artifacts = Artifacts(store, secrets, workspaces)
         self._scheduler = scheduler
         self._settings = settings
         self._retention = periods(settings.retention)
@@ -84,12 +97,13 @@ class Tasks:
             return views.CreatedView(id=created.id, status=created.status, warnings=[])
         self._intake.check(request.agent_id, request.message, request.mcp_servers)
         tier = await self._tier(request)
+        workspace, notes = await self._workspace(caller, request)
         values = await self._intake.values(request)
         redactor = Redactor(values)
         checks.no_secrets(redactor, checks.task_texts(request))
         environment(request.env, values)
-        created = await self._intake.create(caller, request, digest, tier, values)
-        warnings = [*([UNCONFINED] if tier == "off" else []), *self._warnings(redactor)]
+        created = await self._intake.create(caller, request, digest, tier, values, workspace)
+        warnings = [*([UNCONFINED] if tier == "off" else []), *notes, *self._warnings(redactor)]
         return views.CreatedView(id=created.id, status=created.status, warnings=warnings)
 
     async def page(self, caller: Caller, request: ListTasks) -> views.PageView:
@@ -114,7 +128,10 @@ class Tasks:
             events_after=request.after_event or 0 if wants_events else None,
             max_events=MAX_EVENTS,
         )
-        return rendering.task(snapshot, self._retention, request)
+        view = rendering.task(snapshot, self._retention, request)
+        if snapshot.workspace and snapshot.workspace.checkout:
+            view["workspace"]["folder"] = str(self._worktrees.folder(request.id))
+        return view
 
     async def approve(self, caller: Caller, request: ApproveToolCall) -> views.ApprovedView:
         """Answer a waiting call, once."""
@@ -195,11 +212,47 @@ class Tasks:
         """Remove a task with its sub-tasks, and with `cascade` its dependants; what runs is cancelled first."""
         doomed = await self._store.open_doomed(caller.principal, request.id, cascade=request.cascade)
         await self._end(caller, doomed)
+        await self._worktrees.discard_all(
+            await self._store.removable(caller.principal, request.id, cascade=request.cascade)
+        )
         with anyio.CancelScope(shield=True):
             deleted = await self._store.delete(caller.principal, request.id, cascade=request.cascade)
             for task_id in deleted:
                 await self._intake.forget(task_id)
         return views.DeletedView(deletedTaskIds=deleted[-MAX_DELETED:], deletedCount=len(deleted))
+
+    async def read_artifacts(self, caller: Caller, request: ReadArtifacts) -> views.ArtifactsView:
+        """The files of a task, or a piece of one of them."""
+        if request.path is None:
+            return await self._artifacts.page(caller, request)
+        return await self._artifacts.piece(caller, request, request.path)
+
+    async def worktrees(self, caller: Caller, request: ListWorktrees) -> views.WorktreesView:
+        """The worktrees that are there, or half there."""
+        found = [each for each in await self._store.worktrees() if each.principal == caller.principal.id]
+        return views.WorktreesView(
+            worktrees=[branches.worktree(each, self._worktrees.folder(each.task_id)) for each in found]
+        )
+
+    async def prune(self, caller: Caller, request: PruneWorktrees) -> views.PrunedView:
+        """Remove worktrees of tasks that have ended: those named, or all of which nothing would be lost."""
+        known = {each.task_id: each for each in await self._store.worktrees() if each.principal == caller.principal.id}
+        for task_id in request.ids:
+            if task_id not in known:
+                raise RemitError(Code.NOT_FOUND, f"there is no worktree of a task {task_id!r}", id=task_id)
+        over = [task_id for task_id, each in known.items() if each.is_over]
+        pruned, kept = [], []
+        for task_id in request.ids or over:
+            try:
+                async with self.following(task_id):
+                    await self._worktrees.discard(task_id, force=request.force)
+            except RemitError as error:
+                if request.ids:
+                    raise
+                kept.append(error.message)
+            else:
+                pruned.append(task_id)
+        return views.PrunedView(prunedTaskIds=pruned, kept=kept)
 
     async def agents(self, caller: Caller, request: ListAgents) -> views.AgentsView:
         """Who can be asked, and what holds them."""
@@ -237,6 +290,15 @@ class Tasks:
         sandbox = await self._sandbox()
         limits.check(self._settings, request.agent_id, sandbox, checks.demands(request))
         return sandbox.tier
+
+    async def _workspace(self, caller: Caller, request: CreateTask) -> tuple[Workspace | None, list[str]]:
+        """The folder of the user's that a task is to work in, if it asks for one, and what there is to warn of."""
+        if request.workspace is None:
+            return None, []
+        workspace, warnings = await to_thread.run_sync(self._folders.choose, caller, request.workspace)
+        sandbox = await self._sandbox()
+        check_tier(workspace, sandbox.tier, allow_hooks=request.allow_hooks)
+        return workspace, [*warnings, *await self._worktrees.unseen(workspace, request.agent_id)]
 
     async def _wait(self, caller: Caller, request: GetTask) -> None:
         """Until something has happened, at most as long as was asked for.
@@ -293,7 +355,9 @@ class Tasks:
 
 def _goes_on(task: Task) -> bool:
     """Whether a task will change without anybody's doing."""
-    waits_for_others = task.blocked_reason == DEPENDENCIES and task.open_dependencies > 0
+    waits_for_others = task.blocked_reason == BUSY or (
+        task.blocked_reason == DEPENDENCIES and task.open_dependencies > 0
+    )
     return task.status in (Status.PENDING, Status.RUNNING) or waits_for_others
 
 

@@ -172,6 +172,24 @@ class GraphView(TypedDict):
     hasMore: bool
 
 
+class WorkspaceView(TypedDict):
+    """The folder of the user's that a task works in, and what has come of its worktree."""
+
+    path: str
+    mode: str
+    shared: bool
+    folder: NotRequired[str]
+    branch: NotRequired[str]
+    baseCommit: NotRequired[str]
+    headCommit: NotRequired[str]
+    carriedCommit: NotRequired[str]
+    dirty: NotRequired[bool]
+    changedFiles: NotRequired[list[dict[str, str]]]
+    omittedFiles: NotRequired[int]
+    diff: NotRequired[str]
+    problem: NotRequired[str]
+
+
 class TaskView(TypedDict):
     """The answer to get_task."""
 
@@ -212,6 +230,7 @@ class TaskView(TypedDict):
     require: NotRequired[dict[str, Any]]
     allowHooks: NotRequired[bool]
     mcpServers: NotRequired[list[str]]
+    workspace: NotRequired[WorkspaceView]
     sandbox: NotRequired[str]
     error: str | None
     errorCode: NotRequired[str]
@@ -281,6 +300,58 @@ class AgentsView(TypedDict):
     notHeld: list[str]
     secretNames: list[str]
     mcpServers: list[str]
+
+
+class ArtifactView(TypedDict):
+    """A file of a task."""
+
+    name: str
+    path: str
+    size: int
+    mimeType: str
+    category: str
+    modifiedAt: str
+
+
+class ArtifactsView(TypedDict, total=False):
+    """The answer to read_artifacts: some of the files, or a piece of one."""
+
+    files: list[ArtifactView]
+    total: int
+    partial: bool
+    size: int
+    mimeType: str
+    modifiedAt: str
+    text: str
+    base64: str
+    nextOffset: int
+    notMasked: list[str]
+
+
+class WorktreeView(TypedDict):
+    """A worktree that is there, or half there."""
+
+    taskId: str
+    path: str
+    repository: str
+    branch: str
+    state: str
+    lastActivityAt: str
+    changedFiles: NotRequired[list[list[str]]]
+    problem: NotRequired[str]
+
+
+class WorktreesView(TypedDict):
+    """The answer to list_worktrees."""
+
+    worktrees: list[WorktreeView]
+
+
+class PrunedView(TypedDict):
+    """The answer to prune_worktrees: what is gone, and why the others are not."""
+
+    prunedTaskIds: list[str]
+    kept: list[str]
 
 
 class GrantView(TypedDict):

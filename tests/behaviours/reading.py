@@ -109,8 +109,10 @@ EVENTS = (
 )
 
 FILES = (
-    deferred("artifacts:list", "the files of a task: name, path, size, type, time", Until.HTTP, ARTIFACTS),
-    deferred("artifacts:download", "the bytes of one of them", Until.HTTP, ARTIFACTS),
+    same("artifacts:list", "the files of a task: name, path, size, type, category, time", ARTIFACTS),
+    departs(
+        "artifacts:download", "the bytes of one of them", "in pieces, as text or base64, secrets masked", ARTIFACTS
+    ),
     same("artifacts:kept", "what a task has written is there after its session", ARTIFACTS),
 )
 

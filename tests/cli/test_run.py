@@ -1,5 +1,6 @@
 """`remit run`, `send` and `watch`, as processes."""
 
+import json
 import os
 import re
 import signal
@@ -201,3 +202,17 @@ def test_a_killed_server_is_reported_as_gone(own_remit: CommandLine) -> None:
         end(servers(own_remit.home)[0], signal.SIGKILL)
         run.expect("INTERRUPTED: the server went away")
         assert run.end() == 1
+
+
+def test_a_task_is_given_a_folder_and_shown_with_it(own_remit: CommandLine, project: Path) -> None:
+    allowed = {"REMIT_WORKSPACES": json.dumps([str(project)])}
+    (project / "file").write_text("mine\n")
+    ran = own_remit("run", "cat file", "--workspace", ".", "--mode", "readonly", **allowed)
+    assert (ran.returncode, ran.stdout) == (0, "mine\n")
+    (task,) = own_remit.json("list")["tasks"]
+    assert f"works in    {project}, readonly" in own_remit("show", task["id"]).stdout
+
+
+def test_how_to_work_in_a_folder_takes_a_folder(remit: CommandLine) -> None:
+    done = remit("run", "true", "--shared")
+    assert (done.returncode, "go with --workspace" in done.stderr) == (1, True)

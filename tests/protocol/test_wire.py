@@ -40,7 +40,7 @@ async def test_every_tool_is_described_typed_and_annotated(host: Host) -> None:
 async def test_only_tools_that_read_say_so(host: Host) -> None:
     tools = (await host.client.list_tools()).tools
     reading = {tool.name for tool in tools if tool.annotations and tool.annotations.read_only_hint}
-    assert reading == {"list_tasks", "get_task", "get_task_graph", "list_agents"}
+    assert reading == {"list_tasks", "get_task", "get_task_graph", "list_agents", "read_artifacts"}
 
 
 async def test_an_answer_is_the_same_as_text_and_as_structure(host: Host) -> None:

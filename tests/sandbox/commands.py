@@ -40,6 +40,8 @@ class Request:
     readable: tuple[str, ...] = ()
     network: Literal["none", "full"] | tuple[str, ...] = "none"
     hooks: Literal["read-only", "writable"] = "read-only"
+    access: Literal["read-write", "read-only"] = "read-write"
+    owner: Literal["task", "user"] = "task"
     limits: dict[str, int] = field(default_factory=dict)
     scratch: str | None = None
 
@@ -52,6 +54,8 @@ class Request:
             readable=tuple(map(Path, self.readable)),
             network=self.network if isinstance(self.network, str) else tuple(self.network),
             hooks=self.hooks,
+            access=self.access,
+            owner=self.owner,
             limits=Limits(**self.limits),
         )
 

@@ -1,23 +1,26 @@
 """Sweeps beside everything else the server does."""
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import anyio
 import anyio.lowlevel
 import pytest
 
-from server.config import RetentionSettings
+from server.config import RetentionSettings, Settings
 from server.runner.workspace import Workspaces
 from server.tasks import maintenance
 from server.tasks.maintenance import Maintenance, periods
+from server.tasks.worktrees import Worktrees
 from storage import retention
 from storage.filters import Filter
 from storage.records import RunEnd
+from storage.retention import Retention
 from storage.states import Status
 from storage.store import Store, now, open_store
 from tests.storage.samples import ANN, HOUR, claimed, new_task, new_turn
+from tests.tasks.test_scheduler import no_sandbox
 
 AT_ONCE = periods(RetentionSettings(tasks="forever", events="forever", workspaces=3600))
 GONE = periods(RetentionSettings(tasks=3600, events="forever", workspaces="forever"))
@@ -32,6 +35,13 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 @pytest.fixture
 def workspaces(tmp_path: Path) -> Workspaces:
     return Workspaces(tmp_path / "workspaces")
+
+
+def sweeping(
+    store: Store, workspaces: Workspaces, following: Callable[[str], anyio.Lock], kept: Retention
+) -> Maintenance:
+    worktrees = Worktrees(store, no_sandbox, workspaces, Settings())
+    return Maintenance(store, workspaces, worktrees, following, kept)
 
 
 async def ended(store: Store, workspaces: Workspaces) -> str:
@@ -54,7 +64,7 @@ async def test_the_folder_of_a_task_that_goes_on_meanwhile_stays(store: Store, w
         asked.set()
         return lock
 
-    sweeper = Maintenance(store, workspaces, following, AT_ONCE)
+    sweeper = sweeping(store, workspaces, following, AT_ONCE)
     async with anyio.create_task_group() as group:
         await lock.acquire()  # as whoever opens the next turn does
         group.start_soon(sweeper.sweep, now() + HOUR)
@@ -74,7 +84,7 @@ async def test_others_are_served_while_many_tasks_are_removed(
     begun = anyio.Event()
     store.changes.on_end(lambda _: begun.set())
     async with anyio.create_task_group() as group:
-        group.start_soon(Maintenance(store, workspaces, lambda _: anyio.Lock(), GONE).sweep, now() + HOUR)
+        group.start_soon(sweeping(store, workspaces, lambda _: anyio.Lock(), GONE).sweep, now() + HOUR)
         await begun.wait()
         await store.create_task(ANN, new_task())
         done = Filter(statuses=frozenset({Status.COMPLETED}))
@@ -93,7 +103,7 @@ async def test_a_sweep_that_fails_is_told_of_and_the_next_one_does_its_work(
     await store._db.write(lambda db: db.execute("ALTER TABLE tasks RENAME COLUMN completed_at TO elsewhere"))
     with anyio.fail_after(30), caplog.at_level(logging.ERROR):
         async with anyio.create_task_group() as group:
-            group.start_soon(Maintenance(store, workspaces, lambda _: anyio.Lock(), GONE).serve)
+            group.start_soon(sweeping(store, workspaces, lambda _: anyio.Lock(), GONE).serve)
             while not caplog.records:
                 await anyio.lowlevel.checkpoint()
             await store._db.write(lambda db: db.execute("ALTER TABLE tasks RENAME COLUMN elsewhere TO completed_at"))

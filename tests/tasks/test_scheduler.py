@@ -11,6 +11,7 @@ from server.runner.sandbox import Sandbox
 from server.runner.workspace import Workspaces
 from server.tasks.scheduler import Scheduler
 from server.tasks.secrets import Secrets
+from server.tasks.worktrees import Worktrees
 from storage.records import Run, RunEnd
 from storage.states import ENDED, Status
 from storage.store import Store, open_store
@@ -34,8 +35,9 @@ async def test_a_run_whose_end_cannot_be_written_does_not_end_the_others(
             return await finish(run, end, ran_us)
 
         monkeypatch.setattr(store, "finish_run", finish_or_break)
-        workspaces = Workspaces(tmp_path / "workspaces")
-        scheduler = Scheduler(store, {}, Secrets({}), no_sandbox, workspaces, Settings(max_running=1), "owner")
+        workspaces, settings = Workspaces(tmp_path / "workspaces"), Settings(max_running=1)
+        worktrees = Worktrees(store, no_sandbox, workspaces, settings)
+        scheduler = Scheduler(store, {}, Secrets({}), no_sandbox, workspaces, worktrees, settings, "owner")
         async with anyio.create_task_group() as group:
             group.start_soon(scheduler.serve)
             for new in (bad, good):

@@ -10,10 +10,12 @@ from server.errors import Code, RemitError
 from server.runner.workspace import Workspaces
 from server.tasks import service
 from server.tasks.callers import Caller
+from server.tasks.folders import Folders
 from server.tasks.requests import CancelTask, DeleteTask
 from server.tasks.scheduler import Scheduler
 from server.tasks.secrets import Secrets
 from server.tasks.service import Tasks
+from server.tasks.worktrees import Worktrees
 from storage.records import Nesting
 from storage.store import Store, open_store
 from tests.storage.samples import ANN, new_task
@@ -26,8 +28,9 @@ CHILDREN = 60
 def tasks(store: Store, folder: Path) -> Tasks:
     """With a scheduler that does not serve: what runs does not heed a cancellation."""
     secrets, workspaces, settings = Secrets({}), Workspaces(folder), Settings()
-    scheduler = Scheduler(store, {}, secrets, no_sandbox, workspaces, settings, "owner")
-    return Tasks(store, {}, secrets, no_sandbox, workspaces, scheduler, settings, [])
+    worktrees, folders = Worktrees(store, no_sandbox, workspaces, settings), Folders((), ())
+    scheduler = Scheduler(store, {}, secrets, no_sandbox, workspaces, worktrees, settings, "owner")
+    return Tasks(store, {}, secrets, no_sandbox, workspaces, worktrees, folders, scheduler, settings, [])
 
 
 async def running_family(store: Store) -> str:

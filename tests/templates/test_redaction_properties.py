@@ -126,3 +126,24 @@ def test_an_occurrence_takes_up_no_more_than_the_longest(value: str, encode: Enc
 def test_a_secret_whose_blanks_a_shell_has_joined_is_masked(words: list[str], blank: str) -> None:
     secret = f" {blank.join(words)} "
     assert Redactor({"KEY": secret}).redact(f"<{' '.join(words)}>") == "<[secret KEY]>"
+
+
+@settings(deadline=None, max_examples=400)
+@given(secrets, texts, st.integers(0, 100), st.integers(0, 100))
+def test_a_part_of_a_text_shows_nothing_that_the_whole_masks(
+    secrets: dict[str, str], text: str, start: int, stop: int
+) -> None:
+    redactor = Redactor(secrets)
+    masks = [f"[secret {name}]" for name in secrets]
+    single = [redactor.redact_within(text, place, place + 1) for place in range(len(text))]
+    shown = "".join(character for character in single if character not in masks)
+    assert shown == without(redactor.redact(text), masks)
+    part = redactor.redact_within(text, start, max(start, stop))
+    assert without(part, masks) == without("".join(single[start : max(start, stop)]), masks)
+    assert redactor.redact_within(text, 0, len(text)) == redactor.redact(text)
+
+
+def without(text: str, masks: list[str]) -> str:
+    for mask in masks:
+        text = text.replace(mask, "")
+    return text

@@ -1,0 +1,175 @@
+"""The files of a task, listed and read; what would be a secret's value in them is masked, or they are not shown."""
+
+import base64
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from mimetypes import MimeTypes
+from pathlib import Path
+
+from anyio import to_thread
+
+from server.errors import Code, RemitError
+from server.runner.artifacts import Artifact, Piece, list_artifacts, read_artifact
+from server.runner.delivery import UPLOADS
+from server.runner.workspace import Workspaces
+from server.tasks import views
+from server.tasks.callers import Caller
+from server.tasks.requests import ReadArtifacts
+from server.tasks.secrets import Secrets
+from server.tasks.text import time
+from storage.records import NOBODY, Principal, Task
+from storage.store import Store
+from storage.workspace import Workspace
+from templates.redaction import Redactor
+
+FILES = 100
+"""Files of a list where no limit is given."""
+
+PIECE = 20_000
+"""Bytes of a piece where no limit is given: what `get_task` shows of a text."""
+
+_TYPES = MimeTypes()  # what Python itself knows, the same on every machine
+
+
+@dataclass(frozen=True, slots=True)
+class _Masks:
+    """What masks a task's secrets, in names and in bytes, and the secrets whose values are not to be had."""
+
+    names: Redactor
+    content: Redactor
+    lost: list[str]
+
+
+class Artifacts:
+    """Finds the files of tasks, also of ended ones as long as their folders are kept."""
+
+    def __init__(self, store: Store, secrets: Secrets, workspaces: Workspaces) -> None:
+        self._store = store
+        self._secrets = secrets
+        self._workspaces = workspaces
+
+    async def page(self, caller: Caller, request: ReadArtifacts) -> views.ArtifactsView:
+        """Some of the files, in the order of their paths."""
+        folder = await self._folder(caller, request.id)
+        masks = await self._masks(caller, request.id)
+        found = await to_thread.run_sync(list_artifacts, folder)
+        end = request.offset + (request.limit or FILES)
+        is_own = folder == self._workspaces.path(request.id)
+        view = views.ArtifactsView(
+            files=[_file(file, masks.names, is_own=is_own) for file in found.files[request.offset : end]],
+            total=len(found.files),
+        )
+        if end < len(found.files):
+            view["nextOffset"] = end
+        if found.partial:
+            view["partial"] = True
+        return _warned(view, masks)
+
+    async def piece(self, caller: Caller, request: ReadArtifacts, path: str) -> views.ArtifactsView:
+        """A piece of one file, as text where it is UTF-8."""
+        folder = await self._folder(caller, request.id)
+        masks = await self._masks(caller, request.id)
+        length = request.limit or PIECE
+        piece = await to_thread.run_sync(read_artifact, folder, path, request.offset, length, masks.content.longest)
+        length = _whole_characters(piece.content)
+        view = views.ArtifactsView(size=piece.size, mimeType=_mime_type(path), modifiedAt=time(piece.modified_at))
+        shown = _masked(piece, length, masks.content)
+        try:
+            view["text"] = shown.decode()
+        except UnicodeDecodeError:
+            view["base64"] = base64.b64encode(shown).decode()
+        if request.offset + length < piece.size and length:
+            view["nextOffset"] = request.offset + length
+        return _warned(view, masks)
+
+    async def _folder(self, caller: Caller, task_id: str) -> Path:
+        """The top of what a task works in. Raises RemitError (NOT_FOUND) where there is none, or none any more."""
+        task = await self._store.task(caller.principal, task_id)
+        if task.agent == NOBODY:
+            raise RemitError(Code.NOT_FOUND, "the task has no files here: others do it (agentId none)")
+        folder = self._top(task, await self._store.workspace(caller.principal, task_id))
+        if not folder.is_dir() or folder.resolve() != folder.parent.resolve() / folder.name:
+            raise RemitError(Code.NOT_FOUND, _why_gone(task))
+        return folder
+
+    def _top(self, task: Task, workspace: Workspace | None) -> Path:
+        own = self._workspaces.path(task.id)
+        if workspace is None:
+            return own
+        return own / "tree" if workspace.mode == "worktree" else Path(workspace.path)
+
+    async def _masks(self, caller: Caller, task_id: str) -> _Masks:
+        """What masks the secrets of all the task's turns.
+
+        Raises RemitError (SECRETS_LOST) where values are not to be had, unless a person asks at a terminal.
+        """
+        values, lost = await self._values(caller.principal, task_id)
+        if lost and not caller.person:
+            raise RemitError(
+                Code.SECRETS_LOST,
+                f"the values of {', '.join(lost)} are kept for one turn, and cannot be masked in the task's files any "
+                "more: a person can read them with `remit artifacts`; secrets by name (secretNames) do not have this "
+                "limit",
+                missing=lost,
+            )
+        as_bytes = [(name, value.encode().decode("latin-1")) for name, value in values.items()]
+        return _Masks(Redactor(values), Redactor(values, as_bytes), lost)
+
+    async def _values(self, principal: Principal, task_id: str) -> tuple[Mapping[str, str], list[str]]:
+        values = self._secrets.known(task_id)
+        lost = []
+        for name, origin in (await self._store.secrets_ever(principal, task_id)).items():
+            if name in values:
+                continue
+            with suppress(RemitError):  # its setting may be gone
+                values |= await self._secrets.read([name]) if origin == "named" else {}
+            if name not in values:
+                lost.append(name)
+        return values, lost
+
+
+def _why_gone(task: Task) -> str:
+    if task.workspace_removed_at is not None:
+        return f"the task's files were removed {time(task.workspace_removed_at)}"
+    return "the task has no files yet" if task.started_at is None else "the task's folder is gone"
+
+
+def _masked(piece: Piece, length: int, redactor: Redactor) -> bytes:
+    """The first bytes of a piece, masked, also where a secret is cut by its ends."""
+    text = (piece.before + piece.content + piece.after).decode("latin-1")  # a character for each byte
+    start = len(piece.before)
+    return redactor.redact_within(text, start, start + length).encode("latin-1")
+
+
+def _whole_characters(content: bytes) -> int:
+    """How many bytes of a text end with a whole character; all of what is no text."""
+    for cut in range(min(4, len(content))):
+        try:
+            content[: len(content) - cut].decode()
+        except UnicodeDecodeError:
+            continue
+        return len(content) - cut
+    return len(content)
+
+
+def _file(file: Artifact, redactor: Redactor, *, is_own: bool) -> views.ArtifactView:
+    path = redactor.redact(file.path.encode(errors="surrogateescape").decode(errors="replace"))
+    return views.ArtifactView(
+        name=path.rpartition("/")[2],
+        path=path,
+        size=file.size,
+        mimeType=_mime_type(path),
+        category="upload" if is_own and path.startswith(f"{UPLOADS}/") else "output",
+        modifiedAt=time(file.modified_at),
+    )
+
+
+def _mime_type(path: str) -> str:
+    return _TYPES.guess_type(path)[0] or "application/octet-stream"
+
+
+def _warned(view: views.ArtifactsView, masks: _Masks) -> views.ArtifactsView:
+    if masks.lost:
+        view["notMasked"] = masks.lost
+    return view

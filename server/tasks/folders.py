@@ -1,0 +1,129 @@
+"""Which folder of the user's a task may work in, and how."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from server.errors import Code, RemitError
+from server.runner.protected import BESIDE_GIT
+from server.runner.repository import Repository, find_repository
+from server.runner.sandbox import Name
+from server.tasks.callers import Caller
+from server.tasks.requests import WorkspaceRequest
+from storage.workspace import Mode, Workspace
+
+
+class Folders:
+    """The folders that the operator lets tasks work in."""
+
+    def __init__(self, allowed: Sequence[Path], private: Sequence[Path]) -> None:
+        """`private` is what no task may see: the state folder and the settings."""
+        self._allowed = allowed
+        self._private = [path.resolve() for path in private]
+
+    def choose(self, caller: Caller, request: WorkspaceRequest) -> tuple[Workspace, list[str]]:
+        """The folder a task asks for, and what there is to warn of. Blocks.
+
+        Raises RemitError (VALIDATION_ERROR) that names the field.
+        """
+        path = self._resolved(caller, request.path)
+        repository = None if request.mode in ("readonly", "readwrite") else self._repository(path, request.mode)
+        mode: Mode = request.mode or ("worktree" if repository else "readonly")
+        if request.shared and mode != "readwrite":
+            raise _refused("workspace.shared", f"goes with mode readwrite, not with {mode}")
+        workspace = Workspace(
+            mode=mode,
+            path=str(path),
+            shared=request.shared,
+            reaches=repository.reaches if repository else (str(path),),
+            repository=repository.as_json() if repository else None,
+        )
+        warnings = [] if request.mode or repository else [f"{path} is in no git repository: the task can only read it"]
+        if repository and repository.has_submodules:
+            warnings.append("submodules are not checked out in the task's worktree")
+        return workspace, warnings
+
+    def _resolved(self, caller: Caller, asked: str) -> Path:
+        """The folder, without links. What lies outside the allowed ones is refused in the same words, there or not."""
+        if caller.folder is None and not Path(asked).is_absolute():
+            raise _refused("workspace.path", "must be absolute: this client was not started in a folder")
+        try:
+            path = Path(caller.folder or "/", asked).resolve()
+        except (OSError, RuntimeError, ValueError):
+            raise self._not_allowed() from None
+        self._check_allowed(path)
+        if any(private.is_relative_to(path) or path.is_relative_to(private) for private in self._private):
+            raise _refused("workspace.path", "holds, or belongs to, what this server keeps for itself")
+        if Path.home().resolve().is_relative_to(path):
+            raise _refused("workspace.path", "is a home, or holds one; name a project's folder in it")
+        if not path.is_dir():
+            raise _refused("workspace.path", "must be a folder that exists")
+        return path
+
+    def _repository(self, path: Path, mode: Mode | None) -> Repository | None:
+        if mode is None and shutil.which("git") is None:
+            return None
+        repository = find_repository(path)
+        if repository is None:
+            if mode == "worktree":
+                raise _refused("workspace.mode", "worktree takes a git repository, and the folder is in none")
+            return None
+        for folder in (repository.top or repository.git, *repository.reaches):
+            if not self._is_allowed(Path(folder)):
+                raise _refused(
+                    "workspace.path",
+                    "the git repository it lies in, or borrows objects from, is not within the folders of the setting "
+                    "workspaces; use mode readonly or readwrite",
+                )
+        return repository
+
+    def _check_allowed(self, path: Path) -> None:
+        if not self._is_allowed(path):
+            raise self._not_allowed()
+
+    def _is_allowed(self, path: Path) -> bool:
+        return any(path.is_relative_to(folder.resolve()) for folder in self._allowed)
+
+    def _not_allowed(self) -> RemitError:
+        if not self._allowed:
+            return _refused("workspace.path", "the operator allows no folders; the setting workspaces names them")
+        named = ", ".join(map(str, self._allowed))
+        return _refused("workspace.path", f"must be a folder at or beneath one of the setting workspaces: {named}")
+
+
+def check_tier(workspace: Workspace | None, tier: Name, *, allow_hooks: bool) -> None:
+    """Refuse what a tier of the sandbox does not hold in a folder of the user's.
+
+    Raises RemitError (SANDBOX_UNAVAILABLE).
+    """
+    if workspace is None or workspace.mode == "worktree":
+        return
+    if workspace.mode == "readonly":
+        if tier == "off":
+            raise _not_held("this server confines nothing: a folder cannot be kept from being written; use readwrite")
+        return
+    if allow_hooks:
+        return
+    if tier != "namespaces":
+        raise _not_held(
+            f"this server's sandbox ({tier}) cannot keep a task from writing what your own tools would execute there "
+            "(.git/hooks, .envrc, .vscode …); allowHooks accepts that"
+        )
+    if _is_executed(Path(workspace.path)):
+        raise _not_held("your own tools execute what lies in that folder; allowHooks accepts that a task writes it")
+
+
+def _is_executed(path: Path) -> bool:
+    """Whether it lies within git's own files, or among an editor's or an assistant's settings."""
+    return any(
+        folder.name in BESIDE_GIT or all((folder / name).exists() for name in ("HEAD", "objects", "refs"))
+        for folder in (path, *path.parents)
+    )
+
+
+def _not_held(why: str) -> RemitError:
+    return RemitError(Code.SANDBOX_UNAVAILABLE, f"workspace.mode: {why}", field="workspace.mode")
+
+
+def _refused(field: str, why: str) -> RemitError:
+    return RemitError(Code.VALIDATION_ERROR, f"{field}: {why}", field=field)

@@ -1,0 +1,54 @@
+"""Where the commands of a task work: a folder of its own, a worktree, or a folder of the user's."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from server.errors import Code, RemitError
+from server.runner.delivery import UPLOADS
+from server.runner.repository import Repository
+from storage.workspace import Workspace
+
+UPLOADS_VARIABLE = "TASK_UPLOADS"
+"""Where a task that works in a folder of the user's finds its uploads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """Where the commands of a task work, and what else of its files they see."""
+
+    workspace: Path
+    folder: Path
+    access: Literal["read-write", "read-only"] = "read-write"
+    owner: Literal["task", "user"] = "task"
+    readable: tuple[Path, ...] = ()
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What commands are told of it."""
+        return {UPLOADS_VARIABLE: str(self.readable[0])} if self.readable else {}
+
+
+def ground(workspace: Workspace | None, own: Path) -> Ground:
+    """Where the commands of a task work, whose own folder is `own`.
+
+    Raises RemitError (EXECUTION_ERROR) for a folder of the user's that is gone, or leads elsewhere by now.
+    """
+    if workspace is None:
+        return Ground(own, own)
+    uploads = own / UPLOADS
+    if workspace.repository is not None:
+        repository = Repository.of_json(workspace.repository)
+        repository.check_place()
+        tree = own / "tree"
+        return Ground(tree, tree / repository.inside, readable=(uploads, *map(Path, repository.objects)))
+    path = Path(workspace.path)
+    if not path.is_dir() or path.resolve() != path:
+        raise RemitError(Code.EXECUTION_ERROR, f"workspace: the folder {path} is gone, or leads elsewhere by now")
+    return Ground(
+        path,
+        path,
+        access="read-only" if workspace.mode == "readonly" else "read-write",
+        owner="user",
+        readable=(uploads,),
+    )

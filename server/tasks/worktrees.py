@@ -1,0 +1,225 @@
+"""The worktrees of tasks, from the first run until nothing would be lost with them."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+from weakref import WeakValueDictionary
+
+import anyio
+from anyio import to_thread
+
+from server.config import Settings
+from server.errors import Code, RemitError
+from server.runner.removal import delete_tree
+from server.runner.repository import NotCarried, Repository, branch_of
+from server.runner.sandbox import Sandbox
+from server.runner.workspace import Workspaces
+from server.runner.worktree import Finding, Worktree, is_committed
+from server.tasks import limits
+from server.tasks.ground import Ground
+from server.tasks.secrets import SecretsLost
+from server.tasks.variables import Variables
+from storage.records import Claim
+from storage.store import Store
+from storage.workspace import Checkout, Workspace
+from storage.workspace import Worktree as Record
+
+MOST_FILES = 200
+"""Changed files that are kept by name; the others are counted."""
+
+Mask = Callable[[str], str]
+
+
+class Worktrees:
+    """Makes them, looks at them after each run, carries their commits over, and removes them."""
+
+    def __init__(
+        self, store: Store, sandbox: Callable[[], Awaitable[Sandbox]], workspaces: Workspaces, settings: Settings
+    ) -> None:
+        self._store = store
+        self._sandbox = sandbox
+        self._workspaces = workspaces
+        self._settings = settings
+        self._locks: WeakValueDictionary[str, anyio.Lock] = WeakValueDictionary()
+
+    @asynccontextmanager
+    async def at_work(self, claim: Claim, variables: Variables) -> AsyncIterator[None]:
+        """Have the worktree of a run, where its task works in one, and see at its end what has come of it.
+
+        Raises RemitError (EXECUTION_ERROR) where it cannot be made.
+        """
+        if claim.workspace is None or claim.workspace.mode != "worktree":
+            yield
+            return
+        try:
+            await self._prepare(claim.task.id)
+            yield
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._conclude(claim.task.id, await _mask(variables))
+
+    def folder(self, task_id: str) -> Path:
+        """Where the worktree of a task is, if it is there."""
+        return self._workspaces.path(task_id) / "tree"
+
+    async def conclude_ended(self) -> None:
+        """See what has come of those that a dead server left, where nobody is at work."""
+        for record in await self._store.worktrees():
+            if record.workspace.checkout == "open" and record.is_over:
+                await self._conclude(record.task_id, None if record.has_secrets else str)
+
+    async def unseen(self, workspace: Workspace, agent_id: str) -> list[str]:
+        """What a new task in a worktree will not see, in words of warning."""
+        if workspace.repository is None or workspace.repository["top"] is None:
+            return []
+        repository = Repository.of_json(workspace.repository)
+        sandbox = await self._sandbox()
+        folder = Path(workspace.path)
+        try:
+            if sandbox.tier == "off":  # where git would execute what the repository's settings name
+                raise RemitError(Code.SANDBOX_UNAVAILABLE, "nothing confines git here")
+            policy = limits.policy(self._settings, agent_id, None, Ground(folder, folder))
+            if await is_committed(repository, sandbox, policy):
+                return []
+        except RemitError as error:
+            return [f"the task does not see what is not committed; whether there is any was not found out: {error}"]
+        return ["the repository has uncommitted changes, which the task does not see"]
+
+    async def discard_all(self, task_ids: Iterable[str]) -> None:
+        """Remove the worktrees of these tasks: all that there are, or none.
+
+        Raises RemitError (CONFLICT) for one of which something would be lost.
+        """
+        theirs = [task_id for task_id in task_ids for _ in await self._store.worktrees(task_id)]
+        for task_id in theirs:
+            await self._refuse_loss(task_id)
+        for task_id in theirs:
+            await self.discard(task_id, force=True)
+
+    async def discard(self, task_id: str, *, force: bool = False) -> None:
+        """Remove the worktree of a task that has ended, and its branch if that has no commits of its own.
+
+        Raises RemitError (CONFLICT) for one that is at work or, without `force`, of which something would be lost.
+        """
+        for record in await self._store.worktrees(task_id):
+            if not force:
+                await self._refuse_loss(task_id)
+            elif not record.is_over:
+                raise _in_use(task_id)
+            await to_thread.run_sync(_repository(record).drop_branch, branch_of(task_id))
+            await to_thread.run_sync(self._workspaces.remove, task_id)
+            await self._store.give_up_worktree(task_id)
+
+    async def _refuse_loss(self, task_id: str) -> None:
+        (record,) = await self._store.worktrees(task_id)
+        if not record.is_over:
+            raise _in_use(task_id)
+        await self._conclude(task_id, None if record.has_secrets else str)
+        (record,) = await self._store.worktrees(task_id)
+        if record.workspace.checkout != "clean":
+            why = (record.workspace.outcome or {}).get("problem", "it has uncommitted changes")
+            raise RemitError(
+                Code.CONFLICT,
+                f"the worktree of task {task_id} would be lost: {why}; `remit worktrees prune --force {task_id}` in a "
+                "terminal removes it all the same",
+                id=task_id,
+            )
+
+    async def _prepare(self, task_id: str) -> None:
+        (record,) = await self._store.worktrees(task_id)
+        repository = _repository(record)
+        await to_thread.run_sync(repository.check_place)
+        await to_thread.run_sync(self._workspaces.ensure, task_id)
+        worktree = await self._worktree(record)
+        if not worktree.tree.is_dir():
+            start = await to_thread.run_sync(repository.make_branch, branch_of(task_id))
+            await self._store.record_worktree(task_id, "open", {"carried": start})
+            async with self._stage() as stage:
+                await worktree.make(branch_of(task_id), start, stage)
+
+    async def _conclude(self, task_id: str, mask: Mask | None) -> None:
+        """Look at a worktree, and carry its commits over; what fails is on record.
+
+        `mask` is for what is kept of names and diff; without one, these may hold secrets and are left out.
+        """
+        async with self._locks.setdefault(task_id, anyio.Lock()):
+            for record in await self._store.worktrees(task_id):
+                try:
+                    checkout, outcome = await self._outcome(record, mask)
+                except RemitError as error:
+                    checkout = "dirty"
+                    outcome = {**(record.workspace.outcome or {}), "problem": _masked(mask, error.message)}
+                await self._store.record_worktree(task_id, checkout, outcome)
+
+    async def _outcome(self, record: Record, mask: Mask | None) -> tuple[Checkout, dict[str, Any]]:
+        repository = _repository(record)
+        await to_thread.run_sync(repository.check_place)
+        known = (record.workspace.outcome or {}).get("carried", repository.base)
+        worktree = await self._worktree(record)
+        if not worktree.tree.is_dir():
+            return "clean", {"carried": known}
+        finding = await worktree.look()
+        outcome = {"head": finding.head, "dirty": finding.dirty, **_shown(finding, mask)}
+        try:
+            await self._carry(worktree, repository, record.task_id, finding.head, known)
+        except NotCarried as error:
+            return "dirty", {**outcome, "carried": known, "problem": _masked(mask, str(error))}
+        return "dirty" if finding.dirty else "clean", {**outcome, "carried": finding.head}
+
+    async def _carry(self, worktree: Worktree, repository: Repository, task_id: str, head: str, known: str) -> None:
+        branch = branch_of(task_id)
+        if await to_thread.run_sync(repository.tip, branch) == head:
+            return
+        if head == repository.base:
+            await to_thread.run_sync(repository.move_branch, branch, head, known)
+            return
+        async with self._stage() as stage:
+            await worktree.carry(head, known, branch, stage)
+
+    async def _worktree(self, record: Record) -> Worktree:
+        folder = self._workspaces.path(record.task_id)
+        policy = limits.policy(self._settings, record.agent, record.demands, Ground(folder, folder))
+        return Worktree(_repository(record), folder, await self._sandbox(), policy)
+
+    @asynccontextmanager
+    async def _stage(self) -> AsyncIterator[Path]:
+        """An empty folder that goes when the block does; what a killed server leaves of it goes at the next start."""
+        stage = await to_thread.run_sync(self._workspaces.make_stage)
+        try:
+            yield stage
+        finally:
+            with anyio.CancelScope(shield=True):
+                await to_thread.run_sync(partial(delete_tree, stage))
+
+
+def _in_use(task_id: str) -> RemitError:
+    return RemitError(Code.CONFLICT, f"the task {task_id} has not ended: its worktree is in use", id=task_id)
+
+
+def _repository(record: Record) -> Repository:
+    assert record.workspace.repository
+    return Repository.of_json(record.workspace.repository)
+
+
+async def _mask(variables: Variables) -> Mask | None:
+    """What masks the secrets of a run; None where their values are not to be had."""
+    try:
+        await variables.unlock()
+    except (SecretsLost, RemitError):
+        return None
+    return variables.redactor.redact
+
+
+def _shown(finding: Finding, mask: Mask | None) -> dict[str, Any]:
+    """What is kept of a look to be shown."""
+    files = finding.files[:MOST_FILES]
+    shown: dict[str, Any] = {"omitted": len(finding.files) - len(files), "cut": finding.is_cut}
+    if mask is None:
+        return shown | {"files": [], "omitted": len(finding.files)}
+    return shown | {"files": [[mask(path), status] for path, status in files], "diff": mask(finding.diff)}
+
+
+def _masked(mask: Mask | None, text: str) -> str:
+    return mask(text) if mask else text

@@ -1,0 +1,81 @@
+"""A workspace that is only read, in each tier that confines; and one that is a person's own."""
+
+from pathlib import Path
+
+import pytest
+
+from server.runner.policy import MIB
+from server.runner.sandbox import Name
+from tests.sandbox.commands import Request, run
+
+WRITES = (
+    "echo x > new",
+    "echo x >> file",
+    "mkdir folder",
+    "rm file",
+    "mv file other",
+    "ln file other",
+    "ln -s file other",
+    "mkfifo fifo",
+    "truncate -s 0 file",
+    "rmdir empty",
+)
+
+
+@pytest.fixture
+def filled(workspace: Path) -> Path:
+    """With a file and a folder in it, which anybody may write."""
+    (workspace / "file").write_text("mine\n")
+    (workspace / "empty").mkdir()
+    for path in workspace.iterdir():
+        path.chmod(0o777)
+    return workspace
+
+
+def times(folder: Path) -> dict[str, int]:
+    """When each was written last."""
+    return {path.name: path.stat().st_mtime_ns for path in (folder, *folder.iterdir())}
+
+
+def script(*commands: str) -> tuple[str, ...]:
+    """Each of them, and its number if it could be done."""
+    tries = "; ".join(f"({command}) 2>/dev/null && echo {number}" for number, command in enumerate(commands))
+    return ("/bin/sh", "-c", f"{tries}; true")
+
+
+@pytest.mark.parametrize("write", WRITES)
+async def test_without_a_limit_on_access_each_way_of_writing_is_open(confining: Name, filled: Path, write: str) -> None:
+    ran = await run(Request(tier=confining, argv=script(write), workspace=str(filled)))
+    assert (ran.status, ran.output) == (0, "0\n")
+
+
+async def test_a_workspace_that_is_only_read_is_written_in_no_way(confining: Name, filled: Path) -> None:
+    before = times(filled)
+    ran = await run(Request(tier=confining, argv=script(*WRITES), workspace=str(filled), access="read-only"))
+    assert (ran.status, ran.output) == (0, "")
+    assert times(filled) == before
+
+
+async def test_it_can_be_read_and_home_and_temporary_folders_can_be_written(confining: Name, filled: Path) -> None:
+    commands = ("cat file", "echo x > ~/x", 'echo x > "$TMPDIR/x"')
+    ran = await run(Request(tier=confining, argv=script(*commands), workspace=str(filled), access="read-only"))
+    assert ran.output == "mine\n0\n1\n2\n"
+
+
+async def test_nothing_stands_in_for_protected_files_where_nothing_can_be_written(filled: Path) -> None:
+    argv = ("/bin/sh", "-c", "ls -A")
+    ran = await run(Request(tier="namespaces", argv=argv, workspace=str(filled), access="read-only", owner="user"))
+    assert ran.output == "empty\nfile\n"
+
+
+async def test_a_persons_folder_is_not_measured(tier: Name, filled: Path) -> None:
+    (filled / "large").write_bytes(bytes(4 * MIB))
+    for owner, limit in (("task", True), ("user", False)):
+        request = Request(
+            tier=tier,
+            argv=("/bin/sleep", "2.2"),
+            workspace=str(filled),
+            owner="user" if owner == "user" else "task",
+            limits={"workspace_bytes": MIB},
+        )
+        assert bool((await run(request)).limit) is limit

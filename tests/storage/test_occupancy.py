@@ -1,0 +1,139 @@
+"""Who may work in a folder, and in which order the others get it."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from storage.records import RunEnd
+from storage.states import BUSY, Status
+from storage.store import Store, open_store
+from storage.workspace import Workspace
+from tests.storage.samples import ANN, BOB, new_task, new_turn
+
+DONE = RunEnd(Status.COMPLETED)
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    async with open_store(tmp_path / "remit.db") as store:
+        yield store
+
+
+def folder(
+    path: str, mode: Literal["worktree", "readwrite", "readonly"] = "readwrite", *, shared: bool = False
+) -> Workspace:
+    return Workspace(mode=mode, path=path, shared=shared, reaches=(path,))
+
+
+async def created(store: Store, workspace: Workspace | None, **changes: object) -> str:
+    new = new_task(workspace=workspace, **changes)
+    await store.create_task(ANN, new)
+    return new.id
+
+
+async def started(store: Store) -> list[str]:
+    """The tasks that start now."""
+    found = []
+    while claim := await store.claim_run("owner"):
+        found.append(claim.task.id)
+    return found
+
+
+async def finish(store: Store, task_id: str) -> None:
+    (run,) = [leftover.run for leftover in await store.leftovers() if leftover.run.task_id == task_id]
+    await store.finish_run(run, DONE)
+
+
+async def test_those_who_wait_for_a_folder_get_it_in_the_order_of_the_queue(store: Store) -> None:
+    ids = [await created(store, folder("/a")) for _ in range(4)]
+    order = []
+    while some := await started(store):
+        order += some
+        await finish(store, some[0])
+    assert order == ids
+
+
+async def test_whoever_comes_later_does_not_overtake_one_that_waits(store: Store) -> None:
+    first, alone, later = [await created(store, folder("/a", shared=shared)) for shared in (True, False, True)]
+    assert await started(store) == [first]
+    assert (await store.snapshot(ANN, later)).blocked_by == [alone]
+    await finish(store, first)
+    assert await started(store) == [alone]
+    await finish(store, alone)
+    assert await started(store) == [later]
+
+
+async def test_one_that_is_cancelled_while_it_waits_keeps_nobody(store: Store) -> None:
+    first, alone, later = [await created(store, folder("/a", shared=shared)) for shared in (True, False, True)]
+    assert await started(store) == [first]
+    await store.cancel(ANN, alone)
+    assert await started(store) == [later]
+
+
+async def test_an_unrelated_folder_is_free(store: Store) -> None:
+    ids = [await created(store, folder(path)) for path in ("/a", "/ab", "/b/a")]
+    assert await started(store) == ids
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "together"),
+    [
+        (folder("/a", shared=True), folder("/a", shared=True), True),
+        (folder("/a", shared=True), folder("/a"), False),
+        (folder("/a", shared=True), folder("/a/b", shared=True), False),
+        (folder("/a/b", shared=True), folder("/a", shared=True), False),
+        (folder("/a"), folder("/a", "readonly"), True),
+        (folder("/a"), folder("/a/b", "readonly"), False),
+        (folder("/a/b"), folder("/a", "readonly"), True),
+        (folder("/a", "readonly"), folder("/a", "readonly"), True),
+        (folder("/a/.git", "worktree"), folder("/a/.git", "worktree"), True),
+        (folder("/a/.git", "worktree"), folder("/a"), False),
+        (folder("/a/.git", "worktree"), folder("/a", "readonly"), True),
+    ],
+)
+async def test_who_works_beside_whom(store: Store, first: Workspace, second: Workspace, together: bool) -> None:
+    ids = [await created(store, first), await created(store, second)]
+    assert await started(store) == (ids if together else ids[:1])
+
+
+async def test_a_task_of_somebody_else_keeps_others_out_as_well(store: Store) -> None:
+    await store.create_task(BOB, new_task(workspace=folder("/a")))
+    mine = await created(store, folder("/a"))
+    assert mine not in await started(store)
+    assert (await store.task(ANN, mine)).blocked_reason == BUSY
+
+
+async def test_a_folder_is_held_from_turn_to_turn_by_whoever_is_at_work(store: Store) -> None:
+    first = await created(store, folder("/a"))
+    await started(store)
+    await finish(store, first)
+    second = await created(store, folder("/a"))
+    assert await started(store) == [second]
+    await store.open_turn(ANN, first, new_turn())
+    assert await started(store) == []
+    assert (await store.task(ANN, first)).blocked_reason == BUSY
+    await finish(store, second)
+    assert await started(store) == [first]
+
+
+async def test_a_run_that_goes_on_is_not_kept_from_its_own_folder(store: Store) -> None:
+    first = await created(store, folder("/a"))
+    claim = await store.claim_run("owner")
+    assert claim
+    second = await created(store, folder("/a"))
+    assert await started(store) == []
+    await store.interrupt_run(claim.run)
+    assert await started(store) == [first]
+    assert (await store.task(ANN, second)).blocked_reason == BUSY
+
+
+async def test_a_task_that_also_waits_for_others_is_blocked_for_these_first(store: Store) -> None:
+    first = await created(store, None)
+    second = await created(store, folder("/a"), depends_on=[first])
+    third = await created(store, folder("/a"))
+    assert await started(store) == [first, third]
+    await finish(store, first)
+    assert await started(store) == []
+    assert (await store.snapshot(ANN, second)).blocked_by == [third]

@@ -1,0 +1,177 @@
+"""Repositories that are out to have something executed, or to harm the person's own: nothing of that works."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from tests import servers
+from tests.servers import Host
+from tests.worktrees.projects import branches, contents, git, repository, text, tip
+
+EVIL = """
+cat > .git/evil <<END
+#!/bin/sh
+touch '{mark}'
+cat
+END
+chmod +x .git/evil
+mkdir -p .git/hooks
+for hook in reference-transaction post-checkout post-commit post-index-change post-rewrite pre-auto-gc
+do cp .git/evil .git/hooks/$hook; done
+git config core.fsmonitor "$PWD/.git/evil"
+git config core.pager "$PWD/.git/evil"
+git config core.alternateRefsCommand "$PWD/.git/evil"
+git config diff.external "$PWD/.git/evil"
+git config filter.x.clean "$PWD/.git/evil"
+git config filter.x.smudge "$PWD/.git/evil"
+git config diff.x.textconv "$PWD/.git/evil"
+mkdir -p .git/info
+echo '* filter=x diff=x' > .git/info/attributes
+"""
+WITHOUT = "git -c core.fsmonitor=false -c core.hooksPath=/dev/null -c filter.x.clean=cat"
+
+
+async def hostile(host: Host, message: str, path: str = "project") -> dict[str, Any]:
+    """A task that has done its worst, with leave to write hooks and settings; it leaves all as it was."""
+    return await host.done(message, workspace={"path": path}, allowHooks=True)
+
+
+async def refused(host: Host, project: Path, message: str) -> str:
+    """Why nothing of a hostile task has reached the person's repository, which is as sound as it was."""
+    before = contents(project)
+    task = await hostile(host, message)
+    workspace = task["workspace"]
+    assert tip(project, workspace["branch"]) == tip(project, "main")
+    assert contents(project) == before
+    git(project, "fsck", "--strict")
+    return str(workspace["problem"])
+
+
+async def test_nothing_that_a_tasks_repository_names_is_executed_outside_the_sandbox(
+    host: Host, project: Path, place: Path
+) -> None:
+    mark = place / "mark"
+    before = contents(project)
+    commit = f"echo x >> a.txt; {WITHOUT} add a.txt; {WITHOUT} commit -qm evil; echo y >> a.txt"
+    task = await hostile(host, f"{EVIL.format(mark=mark)}\n{commit}")
+    assert task["workspace"]["carriedCommit"] == tip(project, task["workspace"]["branch"])
+    assert (mark.exists(), contents(project)) == (False, before)
+    git(Path(task["workspace"]["folder"]), "status")
+    assert mark.exists(), "the trap was none"
+
+
+async def test_nothing_that_the_persons_repository_names_is_executed_outside_the_sandbox(
+    host: Host, project: Path, place: Path
+) -> None:
+    mark = place / "mark"
+    (project / "setup.sh").write_text(EVIL.format(mark=mark))
+    await anyio.run_process(["sh", "setup.sh"], cwd=project)
+    mark.unlink(missing_ok=True)
+    task = await hostile(host, "echo x >> a.txt && git commit -qam 'by the task'")
+    assert task["workspace"]["carriedCommit"] == tip(project, task["workspace"]["branch"])
+    assert task["workspace"]["carriedCommit"] != task["workspace"]["baseCommit"]
+    assert not mark.exists()
+    git(project, "status")
+    assert mark.exists(), "the trap was none"
+
+
+async def test_objects_of_another_repository_are_not_reached_through_alternates(
+    host: Host, project: Path, place: Path
+) -> None:
+    private = repository(place / "private")
+    git(private, "commit", "-q", "--allow-empty", "-m", "private")
+    message = f"""
+        echo {private}/.git/objects >> .git/objects/info/alternates
+        echo {tip(private, "main")} > .git/refs/heads/stolen
+        echo ref: refs/heads/stolen > .git/HEAD
+    """
+    assert "cannot read" in await refused(host, project, message)
+    assert git(project, "cat-file", "-t", tip(private, "main"), ok=False) == ""
+
+
+@pytest.mark.parametrize("link", ["ln -s {private}/.git .git", "echo gitdir: {private}/.git > .git", "true"])
+async def test_a_git_folder_that_leads_elsewhere_or_nowhere_is_not_followed(
+    host: Host, project: Path, place: Path, link: str
+) -> None:
+    private = repository(place / "private")
+    message = f"rm -rf .git; {link.format(private=private)}"
+    assert "cannot read" in await refused(host, project, message)
+
+
+async def test_a_commit_whose_objects_are_not_all_there_is_not_carried_over(host: Host, project: Path) -> None:
+    message = """
+        missing=1111111111111111111111111111111111111111
+        tree=$(printf '100644 blob %s\\tgone\\n' $missing | git mktree --missing)
+        git update-ref HEAD $(git commit-tree -p HEAD -m broken $tree)
+    """
+    assert "could not be packed" in await refused(host, project, message)
+
+
+async def test_a_tree_that_would_write_into_git_folders_is_not_carried_over(host: Host, project: Path) -> None:
+    message = """
+        blob=$(echo evil | git hash-object -w --stdin)
+        tree=$(printf '100644 blob %s\\tconfig\\n' $blob | git mktree)
+        python3 - $tree > $TMPDIR/raw <<'END'
+import sys
+sys.stdout.buffer.write(b"40000 .git\\0" + bytes.fromhex(sys.argv[1]))
+END
+        outer=$(git hash-object -t tree -w --stdin --literally < $TMPDIR/raw)
+        git update-ref HEAD $(git commit-tree -p HEAD -m evil $outer)
+    """
+    assert "could not be checked" in await refused(host, project, message)
+
+
+async def test_commits_that_are_too_large_are_not_carried_over(
+    own_home: Path, project: Path, variables: dict[str, str]
+) -> None:
+    async with servers.host(own_home, cwd=project.parent, **variables, REMIT_LIMITS__FILE_SIZE="1MiB") as host:
+        message = "for i in 1 2 3; do head -c 900000 /dev/urandom > f$i; done; git add .; git commit -qm large"
+        assert "larger than a file may be" in await refused(host, project, message)
+
+
+async def test_what_was_not_carried_over_is_not_lost(host: Host, project: Path) -> None:
+    task = await hostile(host, "echo x > x; git add x; git commit -qm x; rm -rf .git")
+    error = await host.fail("delete_task", id=task["id"])
+    assert (error["code"], "would be lost" in error["message"]) == ("CONFLICT", True)
+    assert text(task["workspace"]["folder"], "x") == "x\n"
+    assert branches(project) == [task["workspace"]["branch"]]
+
+
+async def test_a_replaced_object_does_not_change_what_is_carried_over(host: Host, project: Path) -> None:
+    message = """
+        echo good > x; git add x; git commit -qm good
+        git replace $(git rev-parse HEAD:x) $(echo evil | git hash-object -w --stdin)
+    """
+    task = await hostile(host, message)
+    assert git(project, "show", f"{task['workspace']['branch']}:x") == "good\n"
+    assert "+good\n" in task["workspace"]["diff"]
+
+
+async def test_the_persons_repository_cannot_be_written_to(host: Host, project: Path) -> None:
+    before = contents(project)
+    objects = set((project / ".git" / "objects").rglob("*"))
+    git_folder = project / ".git"
+    task = await hostile(host, f"touch {project}/x {git_folder}/x {git_folder}/objects/x; cat {git_folder}/config")
+    assert "objects/x': Read-only file system" in task["output"]["content"]
+    assert "config: No such file or directory" in task["output"]["content"]
+    assert (contents(project), set((project / ".git" / "objects").rglob("*"))) == (before, objects)
+
+
+async def test_borrowed_objects_must_lie_within_the_allowed_folders(host: Host, place: Path, tmp_path: Path) -> None:
+    outside = repository(tmp_path / "outside")
+    git(place, "clone", "-q", "--shared", str(outside), "borrower")
+    error = await host.fail("create_task", message="true", workspace={"path": "borrower"})
+    assert (error["code"], error["field"]) == ("VALIDATION_ERROR", "workspace.path")
+
+
+async def test_a_repository_above_the_allowed_folders_is_not_borrowed_from(own_home: Path, place: Path) -> None:
+    folder = repository(place / "whole")
+    allowed = json.dumps([str(folder / "sub")])
+    async with servers.host(own_home, cwd=place, REMIT_WORKSPACES=allowed) as host:
+        error = await host.fail("create_task", message="true", workspace={"path": "whole/sub"})
+        assert "is not within the folders" in error["message"]
+        task = await host.done("cat b.txt", workspace={"path": "whole/sub", "mode": "readonly"})
+        assert task["output"]["content"] == "two\n"

@@ -1,0 +1,187 @@
+"""Worktrees are listed until they are removed, and removed only where nothing is lost."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from tests import servers
+from tests.cli.command_line import CommandLine
+from tests.servers import Host
+from tests.worktrees.projects import branches, contents, git, names, tip
+
+COMMIT = "echo more >> a.txt && git commit -qam 'by the task'"
+DAY_US = 24 * 3600 * 1_000_000
+
+
+@pytest.fixture
+def remit(own_home: Path, place: Path) -> CommandLine:
+    return CommandLine(own_home, place)
+
+
+async def command(remit: CommandLine, *arguments: str) -> str:
+    """What a command says on both streams; it must succeed."""
+    done = await anyio.to_thread.run_sync(remit, *arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stderr + done.stdout
+
+
+async def listed(remit: CommandLine) -> dict[str, dict[str, Any]]:
+    """What `remit worktrees` lists, by task."""
+    answer = await anyio.to_thread.run_sync(remit.json, "worktrees")
+    return {worktree["taskId"]: worktree for worktree in answer["worktrees"]}
+
+
+async def work(host: Host, message: str) -> dict[str, Any]:
+    return await host.done(message, workspace={"path": "project"})
+
+
+def is_there(task: dict[str, Any]) -> bool:
+    return Path(task["workspace"]["folder"]).exists()
+
+
+async def said(host: Host, task_id: str, text: str) -> None:
+    """Wait until the task has said that."""
+    with anyio.fail_after(servers.PATIENCE):
+        while text not in (await host.call("get_task", id=task_id)).get("output", {}).get("content", ""):
+            pass
+
+
+async def test_all_that_are_there_are_listed(own_home: Path, remit: CommandLine, project: Path, variables: Any) -> None:
+    async with servers.host(own_home, cwd=project.parent, **variables) as host:
+        clean, dirty = await work(host, COMMIT), await work(host, "echo x > x")
+        open_one, call = await host.waiting("true", workspace={"path": "project"})
+        found = await listed(remit)
+        assert {task_id: each["state"] for task_id, each in found.items()} == {
+            clean["id"]: "clean",
+            dirty["id"]: "dirty",
+            open_one: "clean",
+        }
+        assert found[dirty["id"]]["changedFiles"] == [["x", "untracked"]]
+        assert found[clean["id"]]["path"] == clean["workspace"]["folder"]
+        assert f"remit/{clean['id']} in {project}/.git" in await command(remit, "worktrees")
+        await host.decide(open_one, call, "cancel")
+
+
+async def test_pruning_removes_what_is_in_the_branch_and_keeps_the_rest(
+    own_home: Path, remit: CommandLine, project: Path, variables: Any
+) -> None:
+    async with servers.host(own_home, cwd=project.parent, **variables) as host:
+        committed, idle, dirty = await work(host, COMMIT), await work(host, "true"), await work(host, "echo x > x")
+        said = await command(remit, "worktrees", "prune")
+        assert f"the worktree of task {dirty['id']} would be lost: it has uncommitted changes" in said
+        assert set(await listed(remit)) == {dirty["id"]}
+        assert set(branches(project)) == {committed["workspace"]["branch"], dirty["workspace"]["branch"]}
+        assert [is_there(task) for task in (committed, idle, dirty)] == [False, False, True]
+
+
+async def test_what_would_be_lost_is_removed_by_name_and_force_and_said_before(
+    own_home: Path, remit: CommandLine, project: Path, variables: Any
+) -> None:
+    async with servers.host(own_home, cwd=project.parent, **variables) as host:
+        dirty = await work(host, "echo x > x")
+        unnamed = await anyio.to_thread.run_sync(remit, "worktrees", "prune", "--force")
+        assert "name those that are to be lost" in unnamed.stderr
+        assert "untracked x" in await command(remit, "worktrees", "prune", "--force", dirty["id"])
+        assert (await listed(remit), branches(project)) == ({}, [])
+
+
+async def test_one_that_is_in_use_is_not_removed(
+    own_home: Path, remit: CommandLine, project: Path, variables: Any
+) -> None:
+    async with servers.host(own_home, cwd=project.parent, **variables) as host:
+        task_id, _ = await host.waiting("true", workspace={"path": "project"})
+        done = await anyio.to_thread.run_sync(remit, "worktrees", "prune", "--force", task_id)
+        assert (done.returncode, "in use" in done.stderr) == (1, True)
+        await host.call("cancel_task", id=task_id)
+
+
+async def test_a_task_whose_worktree_was_removed_goes_on_from_its_branch(
+    own_home: Path, remit: CommandLine, project: Path, variables: Any
+) -> None:
+    async with servers.host(own_home, cwd=project.parent, **variables) as host:
+        task = await work(host, COMMIT)
+        await command(remit, "worktrees", "prune")
+        await host.call("send_message", id=task["id"], message="git commit -q --allow-empty -m second")
+        task = await host.until(task["id"], "completed")
+        assert git(project, "log", "--format=%s", task["workspace"]["branch"]) == "second\nby the task\nfirst\n"
+
+
+async def test_a_task_is_not_deleted_while_its_worktree_would_be_lost(
+    own_home: Path, project: Path, variables: Any
+) -> None:
+    async with servers.host(own_home, cwd=project.parent, **variables) as host:
+        clean, dirty = await work(host, "true"), await work(host, "echo x > x")
+        error = await host.fail("delete_task", id=dirty["id"])
+        assert (error["code"], error["id"]) == ("CONFLICT", dirty["id"])
+        assert (await host.call("get_task", id=dirty["id"]))["status"] == "completed"
+        await host.call("delete_task", id=clean["id"])
+        assert branches(project) == [dirty["workspace"]["branch"]]
+        assert not is_there(clean)
+
+
+async def test_what_was_changed_after_the_end_counts_as_well(own_home: Path, project: Path, variables: Any) -> None:
+    async with servers.host(own_home, cwd=project.parent, **variables) as host:
+        task = await work(host, "true")
+        await anyio.Path(task["workspace"]["folder"], "mine").write_text("a person's")
+        assert (await host.fail("delete_task", id=task["id"]))["code"] == "CONFLICT"
+
+
+async def test_retention_removes_only_what_is_not_lost(
+    own_home: Path, remit: CommandLine, project: Path, variables: Any
+) -> None:
+    async with servers.host(own_home, cwd=project.parent, **variables) as host:
+        committed, dirty = await work(host, COMMIT), await work(host, "echo x > x")
+        servers.kill(own_home)
+    with closing(sqlite3.connect(own_home / "remit.db", isolation_level=None)) as db:
+        db.execute("UPDATE tasks SET completed_at = completed_at - ?", (40 * DAY_US,))
+    async with servers.host(own_home, cwd=project.parent, **variables) as host:
+        with anyio.fail_after(servers.PATIENCE):
+            while not (await host.client.call_tool("get_task", {"id": committed["id"]})).is_error:
+                pass
+        assert set(await listed(remit)) == {dirty["id"]}
+        assert is_there(dirty)
+        assert committed["workspace"]["branch"] in branches(project)
+
+
+@pytest.mark.parametrize("moment", ["created", "at work", "ended"])
+async def test_a_killed_server_leaves_nothing_that_is_not_listed(
+    own_home: Path, remit: CommandLine, project: Path, variables: Any, moment: str
+) -> None:
+    before = contents(project)
+    async with servers.host(own_home, cwd=project.parent, **variables) as host:
+        message = f"{COMMIT}; echo committed; sleep 60" if moment == "at work" else COMMIT
+        tasks = [await host.create(message, workspace={"path": "project"}) for _ in range(5)]
+        if moment == "at work":
+            await said(host, tasks[0], "committed\n")
+        if moment == "ended":
+            await host.until(tasks[0], "completed")
+        servers.kill(own_home)
+    async with servers.host(own_home, cwd=project.parent, **variables) as host:
+        found = await listed(remit)
+        assert {each["branch"] for each in found.values()} >= set(branches(project))
+        assert names(own_home / "workspaces", "[!.]*") <= {*found}
+        for task_id in tasks:
+            await host.call("cancel_task", id=task_id)
+        assert names(own_home / "workspaces") <= {*tasks}
+        packs = names(project / ".git" / "objects" / "pack", "tmp_*")
+        assert (packs, contents(project)) == (set(), before)
+
+
+async def test_the_commits_of_a_task_whose_server_was_killed_are_carried_over_by_the_next(
+    own_home: Path, project: Path, variables: Any
+) -> None:
+    async with servers.host(own_home, cwd=project.parent, **variables) as host:
+        task_id = await host.create(f"{COMMIT}; echo committed; sleep 60", workspace={"path": "project"})
+        await said(host, task_id, "committed\n")
+        servers.kill(own_home)
+    async with servers.host(own_home, cwd=project.parent, **variables) as host:
+        with anyio.fail_after(servers.PATIENCE):
+            while "headCommit" not in (task := await host.call("get_task", id=task_id))["workspace"]:
+                pass
+        assert (task["status"], task["errorCode"]) == ("failed", "INTERRUPTED")
+        assert tip(project, task["workspace"]["branch"]) == task["workspace"]["headCommit"]
+        assert git(project, "log", "-1", "--format=%s", task["workspace"]["branch"]) == "by the task\n"
