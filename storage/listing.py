@@ -7,10 +7,9 @@ bounded number of tasks, and the page says so where that was not enough.
 import sqlite3
 from collections.abc import Iterable, Sequence
 
-from storage import rows
+from storage import rows, subtasks
 from storage.filters import Filter, Page, Position, Total
 from storage.records import Principal, Row
-from storage.relations import blocking
 from storage.routes import Question, route
 from storage.states import Status
 from storage.walks import Look, Walk
@@ -50,7 +49,9 @@ def find(
         next=look.found[end - 1] if len(look.found) > end else look.stop,
         partial=look.stop is not None,
         waiting=_waiting(db, tasks),
-        blocked_by={task.seq: blocking(db, task.seq, _BLOCKERS) for task in tasks if task.status is Status.BLOCKED},
+        blocked_by={
+            task.seq: subtasks.blocking(db, task.seq, _BLOCKERS) for task in tasks if task.status is Status.BLOCKED
+        },
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from typing import Any
 
 from server.errors import Code, RemitError
-from storage import relations, rows
+from storage import relations, rows, subtasks
 from storage.conversations import end_session, join, messages_of, session_of
 from storage.graph import neighbours
 from storage.moves import log, move, not_found, owned
@@ -167,7 +167,8 @@ def snapshot(
         omitted_messages=task.message_count - len(told),
         depends_on=relations.needed(db, task.seq, _MOST_IDS),
         dependency_count=relations.count_needed(db, task.seq),
-        blocked_by=relations.blocking(db, task.seq, _MOST_IDS) if task.open_dependencies else [],
+        blocked_by=subtasks.blocking(db, task.seq, _MOST_IDS) if task.open_dependencies or task.blocked_reason else [],
+        approvals_beneath=subtasks.awaiting_approval(db, task.seq),
         neighbours=neighbours(db, task.seq) if graph else None,
     )
 

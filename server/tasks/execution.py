@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
@@ -13,6 +13,7 @@ from server.agents.interface import Program
 from server.config import Settings
 from server.errors import Code, RemitError
 from server.runner.dialogue import Dialogue
+from server.runner.door import Keeper
 from server.runner.policy import Command, Exit, SandboxPolicy
 from server.runner.process import ProcessMark
 from server.runner.sandbox import Sandbox
@@ -20,6 +21,7 @@ from server.runner.workspace import Workspaces
 from server.tasks import limits
 from server.tasks.output import Output
 from server.tasks.publisher import Publisher
+from server.tasks.subtasks import Subtasks
 from server.tasks.variables import Variables
 from storage.records import Claim, NewEvent
 from storage.store import Store
@@ -36,6 +38,7 @@ class Execution:
         workspaces: Workspaces,
         variables: Variables,
         settings: Settings,
+        subtasks: Subtasks | None,
     ) -> None:
         self._store = store
         self._claim = claim
@@ -43,12 +46,16 @@ class Execution:
         self._workspaces = workspaces
         self._variables = variables
         self._settings = settings
+        self._subtasks = subtasks
         self._marks: list[ProcessMark] = []
         self.workspace = workspaces.ensure(claim.task.id)
         """The folder of the task."""
 
-    async def run(self, argv: tuple[str, ...], output: Output, publisher: Publisher, call_id: str) -> Exit:
-        """Run a command to its end; its output is published as it comes."""
+    async def run(
+        self, argv: tuple[str, ...], output: Output, publisher: Publisher, call_id: str, *, hands_on: bool
+    ) -> Exit:
+        """Run a command to its end; its output is published as it comes. One that `hands_on` may have a door."""
+        keeper = self._keeper(hands_on)
 
         async def show(data: bytes) -> None:
             publisher.publish(output.feed(data))
@@ -57,10 +64,11 @@ class Execution:
             try:
                 return await self._sandbox.run(
                     Command(argv=argv, env=self._variables.environment()),
-                    self._policy(),
+                    replace(self._policy(), door=keeper is not None),
                     started=self._started,
                     output=show,
                     refused=partial(self._refused, call_id),
+                    keeper=keeper,
                 )
             finally:
                 publisher.publish(output.finish())
@@ -69,15 +77,17 @@ class Execution:
     async def talk(self, program: Program) -> AsyncIterator[Dialogue]:
         """A program to talk to."""
         self._refuse_steering(program)
+        keeper = self._keeper(program.hands_on)
         home = None if program.home is None else await self._home(program.home)
         env = {**(self._variables.environment() if program.inherits else {}), **program.env}
         if home is not None:
             env["HOME"] = str(home)  # whatever the task's variables say: how it asks is settled there
         async with self._sandbox.talk(
             Command(argv=program.argv, env=env),
-            limits.widened(self._policy(), self._claim.task.demands, program, home),
+            replace(limits.widened(self._policy(), self._claim.task.demands, program, home), door=keeper is not None),
             started=self._started,
             refused=partial(self._refused, None),
+            keeper=keeper,
         ) as dialogue:
             yield dialogue
 
@@ -92,6 +102,9 @@ class Execution:
                     "agent's settings",
                     field=f"env.{name}",
                 )
+
+    def _keeper(self, hands_on: bool) -> Keeper | None:
+        return self._subtasks.keeper() if hands_on and self._subtasks else None
 
     def _policy(self) -> SandboxPolicy:
         task = self._claim.task

@@ -3,7 +3,7 @@
 Times are integers, microseconds since the epoch, UTC. JSON columns hold what is never searched.
 """
 
-from storage.migrations import agents, basis, history, numbers, relations, retention, spans
+from storage.migrations import agents, awaiting, basis, history, numbers, relations, retention, spans
 
 MIGRATIONS = (
     basis.SCRIPT,
@@ -13,4 +13,5 @@ MIGRATIONS = (
     spans.SCRIPT,
     retention.SCRIPT,
     agents.SCRIPT,
+    awaiting.SCRIPT,
 )
