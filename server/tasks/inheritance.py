@@ -66,7 +66,7 @@ class Inheritance:
             "limits": self._limits(request),
             "require": self._demands("require", request.model_dump(by_alias=True).get("require")),
             "allowHooks": self._allow_hooks(request),
-            "mcpServers": self._mcp_servers(request) if speaks.get(agent) else request.mcp_servers,
+            "mcpServers": self._mcp_servers(request, speaks=speaks.get(agent, False)),
             **self._variables(request.env, request.secret_names),
         }
         said = request.model_dump(by_alias=True, exclude_unset=True)
@@ -140,11 +140,11 @@ class Inheritance:
         own = (self._task.demands or {}).get(name) or {}
         return {**{key: value for key, value in (asked or {}).items() if value is not None}, **own} or None
 
-    def _mcp_servers(self, request: CreateTask) -> list[str]:
+    def _mcp_servers(self, request: CreateTask, *, speaks: bool) -> list[str]:
         at_hand = limits.mcp_servers(self._settings, self._task.agent, self._task.demands)
         if beyond := [name for name in request.mcp_servers if name not in at_hand]:
             raise _refused("mcpServers", f"this task has no MCP server {beyond[0]!r} at hand")
-        own = list((self._task.demands or {}).get("mcpServers", ()))
+        own = list((self._task.demands or {}).get("mcpServers", ())) if speaks else []
         return request.mcp_servers if "mcp_servers" in request.model_fields_set else own
 
     def _variables(self, env: Mapping[str, str], names: list[str]) -> dict[str, Any]:

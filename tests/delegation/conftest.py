@@ -26,21 +26,28 @@ def state(tmp_path: Path) -> Iterator[Path]:
         yield state
 
 
+@pytest.fixture(scope="package")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The state folder of a server that tests share."""
+    with servers.home(tmp_path_factory.mktemp("shared")) as state:
+        yield state
+
+
 @pytest.fixture
-def window(state: Path) -> Opened:
-    """A window on a server with such a shell agent."""
+def window(state: Path, shared: Path) -> Opened:
+    """A window on a server with such a shell agent: a shared one, or with variables, one of the test's own."""
 
     @asynccontextmanager
-    async def opened(**variables: str) -> AsyncIterator[Host]:
-        async with servers.host(state, **{**SETTINGS, **variables}) as host:
+    async def opened(**variables: Any) -> AsyncIterator[Host]:
+        async with servers.host(state if variables else shared, **{**SETTINGS, **variables}) as host:
             yield host
 
     return opened
 
 
-def files(calls: Sequence[Call] = (), **more: str) -> list[dict[str, str]]:
+def files(calls: Sequence[Call] = ()) -> list[dict[str, str]]:
     """The uploads of a task that makes these calls."""
-    contents = {"visitor.py": VISITOR, "calls.json": json.dumps(calls), **more}
+    contents = {"visitor.py": VISITOR, "calls.json": json.dumps(calls)}
     return [{"path": name, "content": content} for name, content in contents.items()]
 
 
@@ -50,6 +57,14 @@ async def visited(host: Host, *calls: Call, **arguments: Any) -> tuple[dict[str,
     task = await host.call("get_task", id=task["id"], include=["events"], maxChars=1_000_000)
     assert task["status"] == "completed", (task["error"], task["output"])
     return task, [json.loads(line) for line in task["output"]["content"].splitlines()]
+
+
+async def run(host: Host, script: str, **arguments: Any) -> dict[str, Any]:
+    """A task that runs a script of Python which can import `Visitor`, once it has ended."""
+    start = "import json, os, sys; sys.path.insert(0, 'uploads'); from visitor import Visitor\n"
+    uploads = [*files(), {"path": "script.py", "content": start + script}]
+    task = await host.done("$ python3 -I -S uploads/script.py", files=uploads, **arguments)
+    return await host.call("get_task", id=task["id"], include=["events"], maxChars=1_000_000)
 
 
 def attempts(task: dict[str, Any]) -> list[tuple[str, str]]:

@@ -1,6 +1,6 @@
-"""What a program in a sandbox can do with the door of its run: `python visitor.py`, with calls as JSON in its folder.
+"""What a program in a sandbox can do with the door of its run: `python visitor.py CALLS`, a file of them as JSON.
 
-Made of the standard library alone. Prints what comes back, a line of JSON for each call. `ID` in the arguments of a call
+Made of the standard library alone. Prints what comes back, a line of JSON for each call. `ID` in the arguments of one
 stands for the id in the answer to the first create_task before it.
 """
 

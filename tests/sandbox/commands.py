@@ -15,8 +15,10 @@ from typing import Any, Literal
 
 import anyio
 import pytest
+from anyio.abc import SocketStream
 
 from server.errors import RemitError
+from server.runner.door import Keeper
 from server.runner.policy import Command, Exit, Limits, SandboxPolicy
 from server.runner.process import ProcessMark
 from server.runner.sandbox import Sandbox, Wanted, find_sandbox
@@ -42,6 +44,8 @@ class Request:
     hooks: Literal["read-only", "writable"] = "read-only"
     limits: dict[str, int] = field(default_factory=dict)
     scratch: str | None = None
+    token: str | None = None
+    """What opens its door, if it is to have one: behind it every line is said again."""
 
     def command(self) -> Command:
         return Command(argv=tuple(self.argv), env=self.env)
@@ -52,6 +56,7 @@ class Request:
             readable=tuple(map(Path, self.readable)),
             network=self.network if isinstance(self.network, str) else tuple(self.network),
             hooks=self.hooks,
+            door=self.token is not None,
             limits=Limits(**self.limits),
         )
 
@@ -84,8 +89,19 @@ async def perform(
     async def refused(*refusal: object) -> None:
         refusals(list(refusal))
 
+    async def turned_away(reason: str) -> None:
+        refusals([reason])
+
     sandbox = await sandbox_of(request.tier, request.scratch)
-    return await sandbox.run(request.command(), request.policy(), started=started, output=output, refused=refused)
+    keeper = Keeper(token=request.token, attend=_say_again, refused=turned_away) if request.token else None
+    return await sandbox.run(
+        request.command(), request.policy(), started=started, output=output, refused=refused, keeper=keeper
+    )
+
+
+async def _say_again(visitor: SocketStream) -> None:
+    async for data in visitor:
+        await visitor.send(data)
 
 
 async def run(request: Request, *, unprivileged: bool = False) -> Ran:
