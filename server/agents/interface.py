@@ -254,6 +254,10 @@ class Turn(Protocol):
         """
         ...
 
+    async def lacks(self, tool: str) -> None:
+        """Note that the agent has asked for a tool that it does not have."""
+        ...
+
     async def call(self, key: str, *, reads: bool = False) -> Permission:
         """Return once the proposed call may proceed, is refused, or was done by an earlier run.
 

@@ -199,6 +199,11 @@ class Work:
         args = await self._subtasks.waited(args, has_waited=key in self._begun_before)
         return await self.perform(key, partial(self._subtasks.use, tool, args))
 
+    async def lacks(self, tool: str) -> None:
+        """Note that the agent has asked for a tool that it does not have: it may have been one of this server's."""
+        if self._subtasks:
+            await self._subtasks.use(tool, {})
+
     async def call(self, key: str, *, reads: bool = False) -> Permission:
         """The gate: whether the call may proceed. Raises Suspended while it waits for approval, or OutOfCalls."""
         if self._calls[key].status is CallStatus.CANCELLED:

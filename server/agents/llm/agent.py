@@ -127,7 +127,8 @@ async def _made(
 class _Asked:
     """One call as the model asks for it, and as it is proposed if it can be made at all."""
 
-    def __init__(self, tool: Tool | None, args: Mapping[str, Any], key: str, problem: str | None) -> None:
+    def __init__(self, name: str, tool: Tool | None, args: Mapping[str, Any], key: str, problem: str | None) -> None:
+        self._name = name
         self._tool = tool
         self._args = args
         self._key = key
@@ -141,16 +142,20 @@ class _Asked:
     def of(cls, call: "ToolCallPart", tools: Mapping[str, Tool], key: str) -> "_Asked":
         tool = tools.get(call.tool_name)
         if tool is None:
-            return cls(None, {}, key, f"there is no tool {call.tool_name!r}; there are {', '.join(tools)}")
+            return cls(
+                call.tool_name, None, {}, key, f"there is no tool {call.tool_name!r}; there are {', '.join(tools)}"
+            )
         try:
             args = call.args_as_dict(raise_if_invalid=True)
             tool.check(args)
         except (ValueError, AssertionError) as error:
-            return cls(tool, {}, key, f"the arguments are not valid: {error}")
-        return cls(tool, args, key, None)
+            return cls(tool.name, tool, {}, key, f"the arguments are not valid: {error}")
+        return cls(tool.name, tool, args, key, None)
 
     async def answer(self, turn: Turn) -> Answer | Awaiting | None:
         """What came of it, or what it waits for; None while that is approval."""
+        if self._tool is None:
+            await turn.lacks(self._name)
         if self._tool is None or self.proposal is None:
             return Answer(self._problem or "", failed=True)
         try:

@@ -146,6 +146,9 @@ class MemoryTurn:
     async def use(self, key: str, tool: str, args: Mapping[str, Any]) -> Answer:
         raise NotImplementedError
 
+    async def lacks(self, tool: str) -> None:
+        raise NotImplementedError
+
     async def call(self, key: str, *, reads: bool = False) -> Permission:
         raise NotImplementedError
 
