@@ -51,11 +51,14 @@ class Execution:
         self.workspace = workspaces.ensure(claim.task.id)
         """The folder of the task."""
 
+    def keeper(self) -> Keeper | None:
+        """Who stands behind the door of a command, where the task may hand on sub-tasks."""
+        return self._subtasks.keeper() if self._subtasks else None
+
     async def run(
-        self, argv: tuple[str, ...], output: Output, publisher: Publisher, call_id: str, *, hands_on: bool
+        self, argv: tuple[str, ...], output: Output, publisher: Publisher, call_id: str, keeper: Keeper | None
     ) -> Exit:
-        """Run a command to its end; its output is published as it comes. One that `hands_on` may have a door."""
-        keeper = self._keeper(hands_on)
+        """Run a command to its end; its output is published as it comes."""
 
         async def show(data: bytes) -> None:
             publisher.publish(output.feed(data))
@@ -77,7 +80,7 @@ class Execution:
     async def talk(self, program: Program) -> AsyncIterator[Dialogue]:
         """A program to talk to."""
         self._refuse_steering(program)
-        keeper = self._keeper(program.hands_on)
+        keeper = self.keeper() if program.hands_on else None
         home = None if program.home is None else await self._home(program.home)
         env = {**(self._variables.environment() if program.inherits else {}), **program.env}
         if home is not None:
@@ -102,9 +105,6 @@ class Execution:
                     "agent's settings",
                     field=f"env.{name}",
                 )
-
-    def _keeper(self, hands_on: bool) -> Keeper | None:
-        return self._subtasks.keeper() if hands_on and self._subtasks else None
 
     def _policy(self) -> SandboxPolicy:
         task = self._claim.task

@@ -228,11 +228,12 @@ class Work:
     async def run(self, key: str, argv: tuple[str, ...]) -> Finished:
         """Execute a call that may proceed, as a command in the sandbox, and note how it ended."""
         call = self._calls[key]
+        keeper = None if self._speaks else self._execution.keeper()  # whose token is masked in the output
         output = self._output()
         kind = "output" if self._speaks else "content"
         publisher = Publisher(self._store, self._run, self._settings.event_limit, kind=kind, call_id=call.id)
         try:
-            ended = await self._execution.run(argv, output, publisher, call.id, hands_on=not self._speaks)
+            ended = await self._execution.run(argv, output, publisher, call.id, keeper)
         except RemitError as error:
             message = self._variables.redactor.redact(error.message)
             await self._end(key, CallStatus.ERROR, f"{output.text}\n{message}".strip(), dropped=output.dropped)
