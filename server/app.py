@@ -23,13 +23,16 @@ from server.config import Settings, load
 from server.daemon import Connection, Load, Ownership
 from server.errors import Code, RemitError
 from server.places import DATABASE, Places, find_places, settings_digest
+from server.protocol.desk import Desk
 from server.protocol.face import Face
 from server.runner.delegation import end_leftover_groups
 from server.runner.network.hosts import HostRule
 from server.runner.process import ProcessMark, end_leftover
 from server.runner.scratch import Scratch
 from server.runner.workspace import Workspaces
+from server.tasks.awaiting import serve_awaiting
 from server.tasks.callers import Caller
+from server.tasks.delegation import Delegation
 from server.tasks.expiry import serve_expiry
 from server.tasks.folders import Folders
 from server.tasks.maintenance import Maintenance, periods
@@ -114,17 +117,20 @@ async def build(state: Path, settings: Settings, notices: list[str]) -> AsyncIte
         shelter = Shelter(settings.sandbox, scratch)
         agents = _agents(settings)
         owner = str(uuid4())
+        desk = Desk(remit.VERSION)
         worktrees = Worktrees(store, shelter.sandbox, workspaces, settings)
-        scheduler = Scheduler(store, agents, secrets, shelter.sandbox, workspaces, worktrees, settings, owner)
+        scheduler = Scheduler(store, agents, secrets, shelter.sandbox, workspaces, worktrees, settings, owner, desk)
         folders = Folders(settings.workspaces, (state, Path(find_places().config)))
         tasks = Tasks(
             store, agents, secrets, shelter.sandbox, workspaces, worktrees, folders, scheduler, settings, notices
         )
+        desk.open(Delegation(tasks, store, agents, settings))
         store.changes.on_end(secrets.drop)
         maintenance = Maintenance(store, workspaces, worktrees, tasks.following, periods(settings.retention))
         async with anyio.create_task_group() as group:
             group.start_soon(scheduler.serve)
             group.start_soon(serve_propagation, store, scheduler)
+            group.start_soon(serve_awaiting, store, scheduler)
             group.start_soon(serve_expiry, store, scheduler, settings.approval_expires)
             group.start_soon(maintenance.serve)
             group.start_soon(worktrees.conclude_ended)

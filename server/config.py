@@ -14,6 +14,9 @@ MIB = 1024**2
 GIB = 1024**3
 DAY = 24 * 3600
 
+OWN_NAME = "remit"
+"""What agents know this server by, beside the MCP servers of the settings."""
+
 Kept = Annotated[int, Field(ge=3600, le=36525 * DAY)] | Literal["forever"]
 
 # Read by the launcher before there are settings: see server/places.py.
@@ -58,6 +61,7 @@ class SubtaskSettings(BaseModel):
 
     depth: int = Field(3, ge=0, le=20, description="levels beneath the first task")
     count: int = Field(1000, ge=0, le=100_000, description="tasks beneath the first task, on all levels together")
+    max_running: int = Field(10, ge=1, le=1000, description="sub-tasks of one task at work at the same time")
 
 
 SecretName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
@@ -89,6 +93,8 @@ class AgentSettings(BaseModel):
     limits: LimitSettings | None = Field(None, description="its own limits, in place of those for all")
     secrets: tuple[SecretName, ...] = Field((), description="the secrets by name that each of its tasks has")
     mcp_servers: tuple[McpName, ...] = Field((), description="the MCP servers that each of its tasks has at hand")
+    delegate: bool = Field(False, description="whether its tasks may hand on sub-tasks")
+    delegates_to: tuple[str, ...] = Field((), description="the agents it may hand them to, besides itself")
 
 
 class LlmSettings(AgentSettings):
@@ -101,6 +107,7 @@ class LlmSettings(AgentSettings):
     api_key: SecretSource | None = Field(None, description="the model's key; it stays in the server")
     max_requests: int = Field(50, ge=1, le=10_000, description="requests to the model in one turn")
     max_tokens: int | None = Field(None, ge=1, description="tokens of a turn, those of its requests included")
+    delegate: bool = Field(True, description="whether its tasks may hand on sub-tasks")
 
 
 class AcpSettings(AgentSettings):
@@ -111,6 +118,7 @@ class AcpSettings(AgentSettings):
         default_factory=dict, description="variables, in which <<mcp.KEY>> stands for the task's KEY"
     )
     resume: bool | None = Field(None, description="whether it can load a session again, if it says it can")
+    delegate: bool = Field(True, description="whether its tasks may hand on sub-tasks")
 
 
 class AgentTable(BaseModel):
@@ -146,6 +154,15 @@ class AgentTable(BaseModel):
             if agent.command is None:
                 known = ", ".join(type(self).model_fields)
                 raise ValueError(f"{name}: give its command, or name one that is known ({known})")
+        return self
+
+    @model_validator(mode="after")
+    def _delegates_are_known(self) -> Self:
+        for name, agent in self.all.items():
+            if unknown := [other for other in agent.delegates_to if other not in self.all]:
+                raise ValueError(
+                    f"{name}: delegates_to names {unknown[0]!r}, which is no agent ({', '.join(self.all)})"
+                )
         return self
 
 
@@ -215,6 +232,12 @@ class Settings(BaseSettings):
         if relative := [str(folder) for folder in expanded if not folder.is_absolute()]:
             raise ValueError(f"{relative[0]} is not absolute")
         return expanded
+
+    @model_validator(mode="after")
+    def _own_name_is_free(self) -> Self:
+        if OWN_NAME in self.mcp_servers:
+            raise ValueError(f"mcp_servers.{OWN_NAME}: agents know this server itself by that; use another name")
+        return self
 
     @classmethod
     def settings_customise_sources(

@@ -70,18 +70,19 @@ class Application(Protocol):
 class Connection:
     """A peer's socket, cut into lines."""
 
-    def __init__(self, stream: ByteStream, peer: Peer) -> None:
+    def __init__(self, stream: ByteStream, peer: Peer, *, max_line: int = MAX_LINE) -> None:
         self.peer = peer
+        self._max_line = max_line
         self._stream = stream
         self._received = bytearray()
         self._sending = anyio.Lock()
 
     async def receive_line(self) -> bytes | None:
-        """The next line, without its newline; None when the peer is done or sent more than 32 MiB without one."""
+        """The next line, without its newline; None when the peer is done or sent more than a line may be long."""
         searched = 0
         while (end := self._received.find(b"\n", searched)) < 0:
             searched = len(self._received)
-            if searched > MAX_LINE:
+            if searched > self._max_line:
                 await self._refuse_long_line()
                 return None
             try:
@@ -108,7 +109,7 @@ class Connection:
         await self._stream.aclose()
 
     async def _refuse_long_line(self) -> None:
-        error = {"code": -32600, "message": f"a message may be at most {MAX_LINE // 1024**2} MiB long"}
+        error = {"code": -32600, "message": f"a message may be at most {self._max_line // 1024**2} MiB long"}
         with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
             await self.send_line(json.dumps({"jsonrpc": "2.0", "id": None, "error": error}).encode())
         await self.aclose()

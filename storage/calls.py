@@ -41,19 +41,26 @@ def of_turn(db: sqlite3.Connection, run: Run) -> list[Call]:
 
 
 def begin(
-    db: sqlite3.Connection, run: Run, call_id: str, expires_at: int | None, at: int, *, asked: bool = True
+    db: sqlite3.Connection,
+    run: Run,
+    call_id: str,
+    expires_at: int | None,
+    at: int,
+    *,
+    asked: bool = True,
+    reads: bool = False,
 ) -> Call:
     """Let a call proceed if it may, else have it wait for approval: the one gate every call passes.
 
     It stays `pending` where the task's budget of calls is used up. One that an agent program makes without having
-    `asked` is noted, not decided.
+    `asked` is noted, not decided, and one that only `reads` what the task has made needs no decision.
     """
     task = held(db, run)
     row = _find(db, run.seq, call_id)
     if row["status"] == CallStatus.PENDING and task["calls_left"] != 0:
         if not asked:
             move_call(db, row, CallStatus.EXECUTING, at, reason=UNASKED)
-        elif _may_proceed(db, task, row, at):
+        elif reads or _may_proceed(db, task, row, at):
             move_call(db, row, CallStatus.EXECUTING, at)
         else:
             move_call(db, row, CallStatus.AWAITING_APPROVAL, at, requested_at=at, expires_at=expires_at)

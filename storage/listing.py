@@ -7,12 +7,11 @@ bounded number of tasks, and the page says so where that was not enough.
 import sqlite3
 from collections.abc import Iterable, Sequence
 
-from storage import occupancy, rows
+from storage import blockers, rows
 from storage.filters import Filter, Page, Position, Total
 from storage.records import Principal, Row
-from storage.relations import blocking
 from storage.routes import Question, route
-from storage.states import BUSY, Status
+from storage.states import Status
 from storage.walks import Look, Walk
 
 MOST_COUNTED = 1000
@@ -50,13 +49,12 @@ def find(
         next=look.found[end - 1] if len(look.found) > end else look.stop,
         partial=look.stop is not None,
         waiting=_waiting(db, tasks),
-        blocked_by={task.seq: _blocking(db, task) for task in tasks if task.status is Status.BLOCKED},
+        blocked_by={
+            task.seq: blockers.find(db, task.seq, task.blocked_reason, _BLOCKERS)
+            for task in tasks
+            if task.status is Status.BLOCKED
+        },
     )
-
-
-def _blocking(db: sqlite3.Connection, task: Row) -> list[str]:
-    find_blockers = occupancy.blocking if task.blocked_reason == BUSY else blocking
-    return find_blockers(db, task.seq, _BLOCKERS)
 
 
 def _tallied(db: sqlite3.Connection, question: Question) -> Total | None:

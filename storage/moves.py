@@ -8,7 +8,7 @@ from server.errors import Code, RemitError
 from storage.connection import news
 from storage.records import NewEvent, Origin, Principal, Run
 from storage.rows import dumps
-from storage.states import CALL_ENDED, ENDED, CallStatus, Status, may_move, may_move_call
+from storage.states import CALL_ENDED, ENDED, SUBTASKS, CallStatus, Status, may_move, may_move_call
 
 
 def owned(db: sqlite3.Connection, principal: Principal, task_id: str, *, field: str | None = None) -> sqlite3.Row:
@@ -99,9 +99,10 @@ def move(
     ).fetchone()
     _write(db, task["seq"], task["id"], events, last, at)
     if task["parent"] is not None:
-        log(db, task["parent"], "subtask", {"taskId": task["id"], **status}, at)
+        _tell_above(db, task, status, at)
     if target in ENDED:
         _announce_end(db, task, target, origin or Origin(task["id"], target))
+        _let_waiting_go_on(db, task, at)
 
 
 def start(db: sqlite3.Connection, task: sqlite3.Row, at: int, *, anew: bool) -> None:
@@ -160,6 +161,36 @@ def count_output(db: sqlite3.Connection, seq: int, output: str) -> None:
     """So much more output of its calls is kept of the task."""
     if output:
         db.execute("UPDATE tasks SET kept_output = kept_output + ? WHERE seq = ?", (len(output), seq))
+
+
+def go_on_without(db: sqlite3.Connection, seq: int, at: int) -> None:
+    """Let a task that waits for sub-tasks go on, whatever has become of them."""
+    db.execute("DELETE FROM awaited WHERE task = ?", (seq,))
+    task = db.execute("SELECT * FROM tasks WHERE seq = ?", (seq,)).fetchone()
+    if task["status"] == Status.BLOCKED and task["blocked_reason"] == SUBTASKS:
+        move(db, task, Status.PENDING, at)
+
+
+def _tell_above(db: sqlite3.Connection, task: sqlite3.Row, data: Mapping[str, Any], at: int) -> None:
+    """An event in the parent's log, and in those of all above it where somebody is asked for a decision."""
+    above = task["parent"]
+    while above is not None:
+        log(db, above, "subtask", {"taskId": task["id"], **data}, at)
+        (above,) = db.execute("SELECT parent FROM tasks WHERE seq = ?", (above,)).fetchone()
+        if data["status"] != Status.AWAITING_APPROVAL:
+            return
+
+
+def _let_waiting_go_on(db: sqlite3.Connection, task: sqlite3.Row, at: int) -> None:
+    """Whoever has waited for this task, and for no other any more, goes on; what waited itself does so no more."""
+    if task["blocked_reason"] == SUBTASKS:
+        db.execute("DELETE FROM awaited WHERE task = ?", (task["seq"],))
+    if task["parent"] is None:
+        return
+    waiting = db.execute("DELETE FROM awaited WHERE subtask = ? RETURNING task", (task["seq"],)).fetchall()
+    for row in waiting:
+        if not db.execute("SELECT 1 FROM awaited WHERE task = ?", (row["task"],)).fetchone():
+            go_on_without(db, row["task"], at)
 
 
 def _write(db: sqlite3.Connection, seq: int, task_id: str, events: Sequence[NewEvent], last: int, at: int) -> None:

@@ -395,6 +395,9 @@ class Snapshot:
     depends_on: list[str] = field(default_factory=list)
     dependency_count: int = 0
     blocked_by: list[str] = field(default_factory=list)
+    approvals_beneath: list[str] = field(default_factory=list)
+    """Sub-tasks, at any depth, that wait for approval."""
+
     neighbours: Neighbours | None = None
     workspace: Workspace | None = None
 

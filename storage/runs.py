@@ -1,20 +1,26 @@
 """Runs: claiming a task for a stretch of work, and how that work ends."""
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
-from storage import occupancy, rows
+from storage import occupancy, rows, subtasks
 from storage.calls import of_turn
 from storage.moves import at_work, count_output, held, log, log_all, move, move_call, owned, start
 from storage.records import Call, Cancelled, Claim, Leftover, NewEvent, Principal, Run, RunEnd, Settled
 from storage.relations import family
-from storage.states import ENDED, LOST, CallStatus, Status
+from storage.states import ENDED, LOST, SUBTASKS, CallStatus, Status
 from storage.turns import close_turn, output_of, secrets_of
 
 
-def claim(db: sqlite3.Connection, owner: str, at: int) -> Claim | None:
-    """Take the task that has waited longest and start a run of it; None when nothing waits."""
-    row = _next(db, at)
+def claim(
+    db: sqlite3.Connection, owner: str, at: int, *, full: Collection[str] = (), waiting: Collection[int] = ()
+) -> Claim | None:
+    """Take the task that has waited longest and start a run of it; None when nothing waits.
+
+    Those beneath `waiting` (numbers), whose processes wait for them, come first, the deepest first of all; none beneath
+    `full` (ids).
+    """
+    row = _next_with_room(db, at, full, waiting)
     if row is None:
         return None
     start(db, row, at, anew=row["started_at"] is None)
@@ -103,13 +109,33 @@ def block(db: sqlite3.Connection, run: Run, ran_us: int, at: int) -> Status:
     return Status.BLOCKED
 
 
+def wait(db: sqlite3.Connection, run: Run, awaited: Mapping[str, int], ran_us: int, at: int) -> Status:
+    """End a run that waits for sub-tasks, each until a time; the task is queued at once if none of them is open."""
+    task = _back_at_work(db, run, at)
+    is_open = subtasks.await_ends(db, run, awaited, at)
+    _end(db, run, "waiting", ran_us, at)
+    if task["cancel_requested"]:
+        return _cancelled(db, task, at)
+    if is_open:
+        move(db, task, Status.BLOCKED, at, blocked_reason=SUBTASKS)
+        return Status.BLOCKED
+    move(db, task, Status.PENDING, at)
+    return Status.PENDING
+
+
 def finish(db: sqlite3.Connection, run: Run, end: RunEnd, ran_us: int, at: int) -> Status:
-    """End a run and with it the task's turn; a cancellation asked for meanwhile wins."""
+    """End a run and with it the task's turn; a cancellation asked for meanwhile wins.
+
+    Where it ends without having been completed, so do the sub-tasks that its agent has made.
+    """
     task = _back_at_work(db, run, at)
     _end(db, run, end.status, ran_us, at)
     if task["cancel_requested"]:
         return _cancelled(db, task, at)
     close_turn(db, task, end, at)
+    if end.status is not Status.COMPLETED:
+        for made in subtasks.made_by(db, run.seq):
+            _cancel(db, made, f"the end of {run.task_id}", at)
     return end.status
 
 
@@ -172,6 +198,47 @@ def settle(db: sqlite3.Connection, at: int) -> Settled:
     return settled
 
 
+def _numbers(db: sqlite3.Connection, ids: Collection[str]) -> list[int]:
+    if not ids:
+        return []
+    found = db.execute("SELECT seq FROM tasks WHERE id IN (SELECT value FROM json_each(?))", (rows.dumps(list(ids)),))
+    return [row["seq"] for row in found]
+
+
+def _next_with_room(
+    db: sqlite3.Connection, at: int, full: Collection[str], waiting: Collection[int]
+) -> sqlite3.Row | None:
+    """The task whose turn it is and whose folder is free; one whose folder is not is blocked."""
+    occupancy.wake(db, at)
+    closed = _numbers(db, full)
+    first = set(waiting).difference(closed)
+    while True:
+        row = _next_beneath(db, first) or _next(db, closed)
+        if row is None or occupancy.occupy(db, row, at):
+            return row
+
+
+def _next(db: sqlite3.Connection, full: Collection[int]) -> sqlite3.Row | None:
+    """The task that has waited longest, of those that are not beneath one of these."""
+    elsewhere = "AND (parent IS NULL OR parent NOT IN (SELECT value FROM json_each(?)))" if full else ""
+    return db.execute(  # type: ignore[no-any-return]
+        f"""SELECT * FROM tasks INDEXED BY tasks_queue WHERE status = 'pending' AND agent <> 'none' {elsewhere}
+            ORDER BY queued_at, seq LIMIT 1""",
+        (rows.dumps(list(full)),) if full else (),
+    ).fetchone()
+
+
+def _next_beneath(db: sqlite3.Connection, parents: Collection[int]) -> sqlite3.Row | None:
+    """The deepest of the sub-tasks of these that wait for a place, of several the one that has waited longest."""
+    if not parents:
+        return None
+    return db.execute(  # type: ignore[no-any-return]
+        """SELECT t.* FROM json_each(?) CROSS JOIN tasks t INDEXED BY tasks_by_parent ON t.parent = value
+           WHERE t.status = 'pending' AND t.agent <> 'none' ORDER BY t.depth DESC, t.queued_at, t.seq LIMIT 1""",
+        (rows.dumps(list(parents)),),
+    ).fetchone()
+
+
 def _cancel(db: sqlite3.Connection, task: sqlite3.Row, by: str, at: int) -> Status:
     status = Status(task["status"])
     if status in ENDED:
@@ -193,18 +260,6 @@ def _back_at_work(db: sqlite3.Connection, run: Run, at: int) -> sqlite3.Row:
     if task["status"] == Status.AWAITING_APPROVAL:
         move(db, task, Status.RUNNING, at)
     return held(db, run)
-
-
-def _next(db: sqlite3.Connection, at: int) -> sqlite3.Row | None:
-    """The task that has waited longest and whose folder is free; one whose folder is not is blocked."""
-    occupancy.wake(db, at)
-    while True:
-        row: sqlite3.Row | None = db.execute(
-            """SELECT * FROM tasks INDEXED BY tasks_queue WHERE status = 'pending' AND agent <> 'none'
-               ORDER BY queued_at, seq LIMIT 1"""
-        ).fetchone()
-        if row is None or occupancy.occupy(db, row, at):
-            return row
 
 
 def _claim(db: sqlite3.Connection, run: Run) -> Claim:

@@ -61,6 +61,7 @@ CALL_ENDED = frozenset({CallStatus.SUCCESS, CallStatus.ERROR, CallStatus.CANCELL
 # Why a task is blocked, as far as the store says it; of a record it is what was reported.
 DEPENDENCIES = "DEPENDENCIES"
 LOST = "SECRETS_LOST"
+SUBTASKS = "SUBTASKS"
 REPORTED = "REPORTED"
 BUSY = "WORKSPACE_BUSY"
 

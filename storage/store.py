@@ -21,6 +21,7 @@ from storage import (
     propagation,
     retention,
     runs,
+    subtasks,
     tasks,
     turns,
     updates,
@@ -165,6 +166,18 @@ class Store:
         """Ask for the end of a task and of everything beneath it; `running` ones are still to be stopped."""
         return await self._ending(runs.cancel, principal, task_id, principal.name, now())
 
+    async def is_beneath(self, principal: Principal, task_id: str, above: int) -> bool:
+        """Whether a task is a sub-task of the one with this number, at any depth."""
+        return await self._db.read(subtasks.is_beneath, principal, task_id, above)
+
+    async def approvals_beneath(self, task: Task) -> list[str]:
+        """The tasks beneath this one, at any depth, that wait for approval."""
+        return await self._db.read(subtasks.awaiting_approval, task.seq)
+
+    async def stopping_beneath(self, principal: Principal, task_id: str) -> list[str]:
+        """The tasks beneath this one that were cancelled and whose runs are still to be ended."""
+        return await self._db.read(subtasks.stopping, principal, task_id)
+
     async def open_doomed(self, principal: Principal, task_id: str, *, cascade: bool) -> list[str]:
         """The tasks to be cancelled before a deletion of this one; TASK_HAS_DEPENDENTS where it would be refused."""
         return await self._db.read(deletion.open_doomed, principal, task_id, cascade=cascade)
@@ -201,9 +214,12 @@ class Store:
     # What a run does; each of these raises CONFLICT once the run's fence is stale. What nobody was told of need not
     # be synced by itself: the beginning of a call and the end of a run are, and what came before them with them.
 
-    async def claim_run(self, owner: str) -> Claim | None:
-        """Start a run of the task that has waited longest; None when nothing waits."""
-        return await self._db.write_soon(runs.claim, owner, now())
+    async def claim_run(self, owner: str, *, full: Collection[str] = (), waiting: Collection[int] = ()) -> Claim | None:
+        """Start a run of the task that has waited longest; None when nothing waits.
+
+        None beneath the tasks `full` is started; what is beneath those `waiting` comes first, the deepest before all.
+        """
+        return await self._db.write_soon(runs.claim, owner, now(), full=full, waiting=waiting)
 
     async def record_processes(self, run: Run, processes: Sequence[Mapping[str, object]], sandbox: str) -> None:
         """Note which processes do the run's work, and in which tier of the sandbox."""
@@ -233,9 +249,14 @@ class Store:
         """Make the turn's calls known; returns all of them in order."""
         return await self._db.write_soon(calls.announce, run, new, now())
 
-    async def begin_call(self, run: Run, call_id: str, expires_at: int | None, *, asked: bool = True) -> Call:
-        """Let a call proceed if it may, else have it wait for approval; note one that was not `asked` for."""
-        return await self._db.write(calls.begin, run, call_id, expires_at, now(), asked=asked)
+    async def begin_call(
+        self, run: Run, call_id: str, expires_at: int | None, *, asked: bool = True, reads: bool = False
+    ) -> Call:
+        """Let a call proceed if it may, else have it wait for approval; note one that was not `asked` for.
+
+        One that only `reads` what the task has made needs no approval.
+        """
+        return await self._db.write(calls.begin, run, call_id, expires_at, now(), asked=asked, reads=reads)
 
     async def stay(self, run: Run) -> tuple[bool, list[Call]]:
         """Have a run whose process must stay wait for a decision; whether it waits, and the calls of its turn.
@@ -255,6 +276,10 @@ class Store:
     async def suspend_run(self, run: Run, ran_us: int = 0) -> Status:
         """End a run that waits for a decision, after so many microseconds of work."""
         return await self._ending(runs.suspend, run, ran_us, now())
+
+    async def wait_run(self, run: Run, awaited: Mapping[str, int], ran_us: int = 0) -> Status:
+        """End a run that waits for the ends of tasks (id -> until when at most), so that its own goes on then."""
+        return await self._ending(runs.wait, run, awaited, ran_us, now())
 
     async def pause_run(self, run: Run, ran_us: int = 0) -> Status:
         """End a run whose budget of calls is used up."""
@@ -285,6 +310,18 @@ class Store:
     async def propagate(self) -> bool:
         """Tell the next of those that waited for tasks which have ended; whether some are left."""
         return await self._db.write(propagation.propagate, now())
+
+    async def wake(self) -> bool:
+        """Let the tasks go on that have waited long enough for others; whether there were any."""
+        return await self._db.write(subtasks.wake, now())
+
+    async def next_wake(self) -> int | None:
+        """When the next task has waited long enough for others."""
+        return await self._db.read(subtasks.next_wake)
+
+    async def having_open_subtasks(self, seqs: Collection[int]) -> set[int]:
+        """Those of these tasks that have a sub-task which has not ended."""
+        return await self._db.read(subtasks.having_open, seqs)
 
     async def expire_calls(self) -> list[str]:
         """Turn approvals whose time has passed into a no; returns the ids of their tasks."""

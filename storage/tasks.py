@@ -5,7 +5,7 @@ from collections.abc import Collection
 from typing import Any
 
 from server.errors import Code, RemitError
-from storage import occupancy, relations, rows
+from storage import blockers, occupancy, relations, rows, subtasks
 from storage.conversations import end_session, join, messages_of, session_of
 from storage.graph import neighbours
 from storage.moves import log, move, not_found, owned
@@ -23,7 +23,7 @@ from storage.records import (
     Turn,
 )
 from storage.relations import Dependency, Place
-from storage.states import BUSY, DEPENDENCIES, ENDED, LOST, OPEN, CallStatus, Status
+from storage.states import DEPENDENCIES, ENDED, LOST, OPEN, CallStatus, Status
 from storage.turns import insert_turn, secrets_of, spoken
 
 _MOST_IDS = 200
@@ -169,7 +169,8 @@ def snapshot(
         omitted_messages=task.message_count - len(told),
         depends_on=relations.needed(db, task.seq, _MOST_IDS),
         dependency_count=relations.count_needed(db, task.seq),
-        blocked_by=_blocking(db, task),
+        blocked_by=blockers.find(db, task.seq, task.blocked_reason, _MOST_IDS) if _waits(task) else [],
+        approvals_beneath=subtasks.awaiting_approval(db, task.seq),
         neighbours=neighbours(db, task.seq) if graph else None,
         workspace=occupancy.of(db, task.seq),
     )
@@ -265,10 +266,8 @@ def _refuse_failed_dependency(db: sqlite3.Connection, task: sqlite3.Row) -> None
         raise relations.failed_already(failed["id"], failed["status"])
 
 
-def _blocking(db: sqlite3.Connection, task: Task) -> list[str]:
-    if task.blocked_reason == BUSY:
-        return occupancy.blocking(db, task.seq, _MOST_IDS)
-    return relations.blocking(db, task.seq, _MOST_IDS) if task.open_dependencies else []
+def _waits(task: Task) -> bool:
+    return task.open_dependencies > 0 or task.blocked_reason is not None
 
 
 def _turn(db: sqlite3.Connection, task: Task) -> Turn:

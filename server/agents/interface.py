@@ -18,6 +18,15 @@ class Suspended(Exception):
     """The run ends here without holding a process; the decision about a waiting call starts the next."""
 
 
+class Awaiting(Exception):
+    """The run ends here without holding a process; the end of all these sub-tasks, or a time, starts the next."""
+
+    def __init__(self, seconds: Mapping[str, float]) -> None:
+        """`seconds` are how long each is waited for at most, by the ids."""
+        super().__init__(", ".join(seconds))
+        self.seconds = seconds
+
+
 class OutOfCalls(Exception):
     """The run ends here because the task has made as many calls as it may; more of them start the next."""
 
@@ -83,6 +92,17 @@ class Answer:
     failed: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """A tool of this server's own, for an agent that may hand on sub-tasks."""
+
+    name: str
+    description: str
+    schema: Mapping[str, Any]
+    reads: bool
+    """Whether it changes nothing: then nobody is asked."""
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
     """What a model has used, in requests and tokens."""
@@ -118,6 +138,9 @@ class Program:
 
     hosts: tuple[str, ...] = ()
     """Hosts it may reach, in the words of `HostRule.parse`, beside those of the agent's settings."""
+
+    hands_on: bool = False
+    """Whether it is to have a door to this server, if the task may hand on sub-tasks and the sandbox can hold one."""
 
     steered_by: tuple[str, ...] = ()
     """What the task's variables must not be called, in the words of `fnmatch`: they could make it ask less."""
@@ -220,9 +243,25 @@ class Turn(Protocol):
         """Whether these are the arguments of a known call, whose own are masked."""
         ...
 
-    async def call(self, key: str) -> Permission:
+    def offers(self) -> Sequence[Offer]:
+        """This server's own tools, where the agent may hand on sub-tasks; else none."""
+        ...
+
+    async def use(self, key: str, tool: str, args: Mapping[str, Any]) -> Answer:
+        """Execute a call that may proceed by one of these tools, and note how it ended.
+
+        Raises Awaiting where it waits for a sub-task; in the next run it does so no more.
+        """
+        ...
+
+    async def lacks(self, tool: str) -> None:
+        """Note that the agent has asked for a tool that it does not have."""
+        ...
+
+    async def call(self, key: str, *, reads: bool = False) -> Permission:
         """Return once the proposed call may proceed, is refused, or was done by an earlier run.
 
+        One that only `reads` what the task itself has made needs nobody's approval.
         Raises Suspended when it has to wait for approval, OutOfCalls when the task may make no more.
         """
         ...

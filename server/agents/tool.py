@@ -26,5 +26,8 @@ class Tool:
     check: Callable[[Mapping[str, Any]], None] = _anything
     """Raise ValueError, in words for the model, for arguments that cannot be."""
 
+    reads: bool = False
+    """Whether a call of it needs nobody's approval: it only reads what the task itself has made."""
+
     describe: Callable[[Mapping[str, Any]], str] | None = None
     """What a call does, in words for whoever decides it; None where there is no more to say than its name."""

@@ -1,7 +1,5 @@
 """One MCP server per connection: the same heart, the caller bound in."""
 
-import logging
-import traceback
 from typing import Any
 
 import mcp_types as types
@@ -13,8 +11,6 @@ from server.protocol import tools
 from server.protocol.transport import Incoming, Outgoing
 from server.tasks.callers import Caller
 from server.tasks.service import Tasks
-
-_log = logging.getLogger(__name__)
 
 INSTRUCTIONS = (
     "remit runs tasks in the background, each in its own folder and within this server's limits. create_task, then "
@@ -62,15 +58,9 @@ class Face:
     async def _call(
         self, caller: Caller, tool: tools.Tool[Any] | None, params: types.CallToolRequestParams
     ) -> types.CallToolResult:
-        if tool is None:
-            return tools.failed(RemitError(Code.NOT_FOUND, f"there is no tool {params.name!r}; see tools/list"))
-        try:
-            return tools.succeeded(await tool.call(self._tasks, caller, params.arguments or {}))
-        except RemitError as error:
-            return tools.failed(error)
-        except Exception as error:
-            # The message might hold a secret; where it happened does not.
-            where = "".join(traceback.format_tb(error.__traceback__))
-            _log.error("%s failed: %s\n%s", params.name, type(error).__name__, where)
-            message = f"internal error ({type(error).__name__}); see server.log in the state folder"
-            return tools.failed(RemitError(Code.EXECUTION_ERROR, message))
+        async def call() -> Any:
+            if tool is None:
+                raise RemitError(Code.NOT_FOUND, f"there is no tool {params.name!r}; see tools/list")
+            return await tool.call(self._tasks, caller, params.arguments or {})
+
+        return await tools.outcome(params.name, call)

@@ -1,6 +1,8 @@
 """The MCP tools: what each is called, what a model reads of it, and which method of the heart it is."""
 
 import json
+import logging
+import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import cache
@@ -12,12 +14,14 @@ from pydantic import BaseModel, ValidationError
 from server.errors import Code, RemitError
 from server.protocol.schema import answer_schema, request_schema
 from server.tasks import requests, views
-from server.tasks.callers import Caller
 from server.tasks.service import Tasks
+
+_log = logging.getLogger(__name__)
 
 R = TypeVar("R", bound=BaseModel)
 
-Handler = Callable[[Tasks, Caller, R], Awaitable[Any]]
+Handler = Callable[[Any, Any, R], Awaitable[Any]]
+"""Of what does it, for whom, and what is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +45,7 @@ class Tool(Generic[R]):
             annotations=self.hints,
         )
 
-    async def call(self, tasks: Tasks, caller: Caller, arguments: dict[str, Any]) -> Any:
+    async def call(self, tasks: Any, caller: Any, arguments: dict[str, Any]) -> Any:
         """Check the arguments and do it. Raises RemitError, VALIDATION_ERROR with the field for a bad argument."""
         try:
             request = self.request.model_validate(arguments)
@@ -50,9 +54,9 @@ class Tool(Generic[R]):
         return await self.handle(tasks, caller, request)
 
 
-_READS = types.ToolAnnotations(read_only_hint=True, open_world_hint=False)
-_ADDS = types.ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=False)
-_CHANGES = types.ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True)
+READS = types.ToolAnnotations(read_only_hint=True, open_world_hint=False)
+ADDS = types.ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=False)
+CHANGES = types.ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True)
 
 TOOLS: dict[str, Tool[Any]] = {
     tool.name: tool
@@ -64,7 +68,7 @@ TOOLS: dict[str, Tool[Any]] = {
             requests.CreateTask,
             views.CreatedView,
             Tasks.create,
-            _ADDS,
+            ADDS,
         ),
         Tool(
             "list_tasks",
@@ -72,7 +76,7 @@ TOOLS: dict[str, Tool[Any]] = {
             requests.ListTasks,
             views.PageView,
             Tasks.page,
-            _READS,
+            READS,
         ),
         Tool(
             "get_task",
@@ -81,7 +85,7 @@ TOOLS: dict[str, Tool[Any]] = {
             requests.GetTask,
             views.TaskView,
             Tasks.get,
-            _READS,
+            READS,
         ),
         Tool(
             "approve_tool_call",
@@ -90,7 +94,7 @@ TOOLS: dict[str, Tool[Any]] = {
             requests.ApproveToolCall,
             views.ApprovedView,
             Tasks.approve,
-            _CHANGES,
+            CHANGES,
         ),
         Tool(
             "send_message",
@@ -99,7 +103,7 @@ TOOLS: dict[str, Tool[Any]] = {
             requests.SendMessage,
             views.StatusView,
             Tasks.send,
-            _ADDS,
+            ADDS,
         ),
         Tool(
             "cancel_task",
@@ -107,7 +111,7 @@ TOOLS: dict[str, Tool[Any]] = {
             requests.CancelTask,
             views.StatusView,
             Tasks.cancel,
-            _CHANGES,
+            CHANGES,
         ),
         Tool(
             "update_task",
@@ -115,7 +119,7 @@ TOOLS: dict[str, Tool[Any]] = {
             requests.UpdateTask,
             views.StatusView,
             Tasks.update,
-            _CHANGES,
+            CHANGES,
         ),
         Tool(
             "get_task_graph",
@@ -123,7 +127,7 @@ TOOLS: dict[str, Tool[Any]] = {
             requests.GetTaskGraph,
             views.GraphView,
             Tasks.graph,
-            _READS,
+            READS,
         ),
         Tool(
             "delete_task",
@@ -131,7 +135,7 @@ TOOLS: dict[str, Tool[Any]] = {
             requests.DeleteTask,
             views.DeletedView,
             Tasks.delete,
-            _CHANGES,
+            CHANGES,
         ),
         Tool(
             "read_artifacts",
@@ -139,7 +143,7 @@ TOOLS: dict[str, Tool[Any]] = {
             requests.ReadArtifacts,
             views.ArtifactsView,
             Tasks.read_artifacts,
-            _READS,
+            READS,
         ),
         Tool(
             "list_agents",
@@ -147,7 +151,7 @@ TOOLS: dict[str, Tool[Any]] = {
             requests.ListAgents,
             views.AgentsView,
             Tasks.agents,
-            _READS,
+            READS,
         ),
     )
 }
@@ -163,7 +167,7 @@ TERMINAL_TOOLS: dict[str, Tool[Any]] = {
             requests.ListWorktrees,
             views.WorktreesView,
             Tasks.worktrees,
-            _READS,
+            READS,
         ),
         Tool(
             "prune_worktrees",
@@ -171,7 +175,7 @@ TERMINAL_TOOLS: dict[str, Tool[Any]] = {
             requests.PruneWorktrees,
             views.PrunedView,
             Tasks.prune,
-            _CHANGES,
+            CHANGES,
         ),
         Tool(
             "list_grants",
@@ -179,7 +183,7 @@ TERMINAL_TOOLS: dict[str, Tool[Any]] = {
             requests.ListGrants,
             views.GrantsView,
             Tasks.grants,
-            _READS,
+            READS,
         ),
         Tool(
             "revoke_grant",
@@ -187,7 +191,7 @@ TERMINAL_TOOLS: dict[str, Tool[Any]] = {
             requests.RevokeGrant,
             views.RevokedView,
             Tasks.revoke,
-            _CHANGES,
+            CHANGES,
         ),
     )
 }
@@ -202,6 +206,20 @@ def offered(*, person: bool) -> dict[str, Tool[Any]]:
 def listed(*, person: bool) -> types.ListToolsResult:
     """The answer to `tools/list`."""
     return types.ListToolsResult(tools=[tool.definition() for tool in offered(person=person).values()])
+
+
+async def outcome(name: str, call: Callable[[], Awaitable[Any]]) -> types.CallToolResult:
+    """What came of a call, whatever it was."""
+    try:
+        return succeeded(await call())
+    except RemitError as error:
+        return failed(error)
+    except Exception as error:
+        # The message might hold a secret; where it happened does not.
+        where = "".join(traceback.format_tb(error.__traceback__))
+        _log.error("%s failed: %s\n%s", name, type(error).__name__, where)
+        message = f"internal error ({type(error).__name__}); see server.log in the state folder"
+        return failed(RemitError(Code.EXECUTION_ERROR, message))
 
 
 def succeeded(answer: Any) -> types.CallToolResult:

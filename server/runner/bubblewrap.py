@@ -4,7 +4,7 @@ import os
 import re
 import shutil
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -14,6 +14,7 @@ import anyio
 
 from server.errors import Code, RemitError
 from server.runner import landlock, seccomp, system
+from server.runner.door import RELAY, Door
 from server.runner.interpreter import Interpreter
 from server.runner.network.gateway import NAMES_GAP, Gateway
 from server.runner.plan import LAUNCHER, Confinement
@@ -24,8 +25,10 @@ HOME = Path("/home/task")
 TEMPORARY = Path("/tmp")  # noqa: S108 - the command's own
 
 _PROXY_PORT = 3128  # where most proxies listen; in a network of the command's own it is always free
+_DOOR_PORT = 3129
 
 _LAUNCHER_INSIDE = Path("/run/launcher.py")
+_RELAY_INSIDE = Path("/run/relay.py")
 _SKELETON = Path(__file__).parent / "skeleton"  # accounts and names as they look from inside
 
 _ISOLATION = (
@@ -89,15 +92,31 @@ class Namespaces:
         writable = (*_writable(policy), home, TEMPORARY, Path("/dev"))
         granted = landlock.grants(read=(Path("/"),), write=writable, use=(Path("/dev"),))
         async with self._protected(policy) as read_only:
-            yield Confinement(
-                home=home,
-                temporary=TEMPORARY,
-                neighbours=0,
-                read_only=read_only,
-                ruleset=landlock.ruleset(self.landlock_abi, granted, ports=None),
-                program=_filter(),
-                gateway=None if policy.hosts is None else Gateway(port=_PROXY_PORT),
-            )
+            with self._door(policy) as door:
+                yield Confinement(
+                    home=home,
+                    temporary=TEMPORARY,
+                    neighbours=0,
+                    read_only=read_only,
+                    ruleset=landlock.ruleset(self.landlock_abi, granted, ports=None),
+                    program=_filter(),
+                    gateway=None if policy.hosts is None else Gateway(port=_PROXY_PORT),
+                    door=door,
+                )
+
+    @contextmanager
+    def _door(self, policy: SandboxPolicy) -> Iterator[Door | None]:
+        """In the command's own network, or where that is shared on this machine's loopback."""
+        relay = self.interpreter.command(_RELAY_INSIDE)
+        if not policy.door:
+            yield None
+        elif policy.network != "full":
+            yield Door(port=_DOOR_PORT, relay=relay)
+        else:
+            door = Door.open(relay)
+            assert door.listener
+            with closing(door.listener):
+                yield door
 
     def _protected(self, policy: SandboxPolicy) -> AbstractAsyncContextManager[tuple[Path, ...]]:
         if policy.hooks == "writable" or policy.access == "read-only":
@@ -119,6 +138,8 @@ class Namespaces:
             yield from ("--size", str(policy.limits.tmp_bytes), "--tmpfs", str(folder))
         yield from _given(policy, read_only)
         yield from ("--ro-bind", str(LAUNCHER), str(_LAUNCHER_INSIDE))
+        if policy.door:
+            yield from ("--ro-bind", str(RELAY), str(_RELAY_INSIDE))
         # These two lie in memory without a limit of their own.
         yield from ("--remount-ro", "/dev", "--remount-ro", "/")
         if os.geteuid() == 0:  # the kernel's settings are root's to change, whoever root is inside

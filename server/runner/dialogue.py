@@ -2,11 +2,17 @@
 
 from typing import Protocol
 
+from server.runner.door import Relay
 from server.runner.policy import Exit
 
 
 class Dialogue(Protocol):
     """The other end of a running command's stdin and stdout; its stderr is kept out of both."""
+
+    @property
+    def relay(self) -> Relay | None:
+        """What speaks for the server inside the sandbox, where the command may talk to it."""
+        ...
 
     async def send(self, data: bytes) -> None:
         """Write all of `data`. Raises BrokenResourceError once the command does not listen any more."""

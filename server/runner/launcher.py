@@ -8,8 +8,8 @@ pays for it. It speaks with the server over stdin and stdout and no other descri
     launcher  "go\\n"             everything after it is the command's own output
          or   "error: why\\n"     and it exits
 
-If the plan says `listen`, the launcher hands out the socket over stdin before it says go. The server keeps stdin open;
-if it ends before the plan is whole, the server is gone, and nothing is started.
+For each `listen` in the plan, the launcher hands out a socket over stdin before it says go. The server keeps stdin
+open; if it ends before the plan is whole, the server is gone, and nothing is started.
 """
 
 import ctypes
@@ -76,7 +76,7 @@ def parse(data: bytes) -> dict[str, list[bytes]]:
 
 
 def hand_out_listener(plan: dict[str, list[bytes]]) -> None:
-    """Listen where the command will look for its proxy; whoever has the socket serves the network it was made in."""
+    """Listen where the command will look for the server; whoever has a socket serves the network it was made in."""
     for record in plan.get("listen", ()):
         import _socket  # half of the module socket, whose other half takes 5 ms to import
 

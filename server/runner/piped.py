@@ -8,6 +8,7 @@ import anyio
 
 from server.beside import beside
 from server.runner.attendance import Attendance
+from server.runner.door import Relay
 from server.runner.policy import Exit
 from server.runner.process import Subprocess, read_some, write_all
 
@@ -57,7 +58,10 @@ class Pipes:
 class Piped:
     """Implements `Dialogue`. `attend` must be running."""
 
-    def __init__(self, process: Subprocess, pipes: Pipes, attendance: Attendance) -> None:
+    def __init__(self, process: Subprocess, pipes: Pipes, attendance: Attendance, relay: Relay | None) -> None:
+        self.relay = relay
+        """What speaks for the server inside, where the command may talk to it."""
+
         self._process = process
         self._pipes = pipes
         self._attendance = attendance

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from server.runner import door
+from server.runner.door import Door, Keeper
 from server.runner.landlock import Ruleset
 from server.runner.network.gateway import BACKLOG, Gateway
 from server.runner.policy import Command, Limits, SandboxPolicy
@@ -29,12 +31,19 @@ class Confinement:
     gateway: Gateway | None = None
     """Where the command finds its proxy, if it may reach hosts by name."""
 
+    door: Door | None = None
+    """Where it can talk to the server, if it may."""
+
     read_only: tuple[Path, ...] = ()
     """What of the workspace is not to be written."""
 
 
 def encode(
-    command: Command, policy: SandboxPolicy, confinement: Confinement, descriptors: Mapping[int, int] | None = None
+    command: Command,
+    policy: SandboxPolicy,
+    confinement: Confinement,
+    descriptors: Mapping[int, int] | None = None,
+    keeper: Keeper | None = None,
 ) -> bytes:
     """Write the plan: records `kind value`, each closed by a NUL, then `end`.
 
@@ -42,7 +51,7 @@ def encode(
     """
     records = [
         ("folder", str(policy.folder or policy.workspace)),
-        *_environment(command, confinement),
+        *_environment(command, confinement, keeper),
         *(("arg", argument) for argument in command.argv),
         *_limits(policy.limits, confinement.neighbours),
         *_confinement(confinement),
@@ -51,7 +60,7 @@ def encode(
     return b"".join(f"{kind} {value}\0".encode(errors="surrogateescape") for kind, value in records) + b"end\0"
 
 
-def _environment(command: Command, confinement: Confinement) -> Iterator[tuple[str, str]]:
+def _environment(command: Command, confinement: Confinement, keeper: Keeper | None) -> Iterator[tuple[str, str]]:
     defaults = {
         "GIT_CONFIG_NOSYSTEM": "1",  # git gives up where it sees the system's settings and may not read them
         "HOME": str(confinement.home),
@@ -60,7 +69,8 @@ def _environment(command: Command, confinement: Confinement) -> Iterator[tuple[s
         "TMPDIR": str(confinement.temporary),
         **(confinement.gateway.environment() if confinement.gateway else {}),
     }
-    for name, value in {**defaults, **command.env}.items():
+    opened = keeper.environment(confinement.door) if keeper and confinement.door else {}
+    for name, value in {**defaults, **command.env, **opened}.items():
         yield "env", f"{name}={value}"
 
 
@@ -84,3 +94,5 @@ def _confinement(confinement: Confinement) -> Iterator[tuple[str, str]]:
         yield "seccomp", confinement.program.hex()
     if confinement.gateway and confinement.gateway.listener is None:
         yield "listen", f"{confinement.gateway.port} {BACKLOG}"
+    if confinement.door and confinement.door.listener is None:
+        yield "listen", f"{confinement.door.port} {door.BACKLOG}"

@@ -78,6 +78,9 @@ class SandboxPolicy:
     hooks: Literal["read-only", "writable"] = "read-only"
     """What other tools would execute in the workspace's repositories; read-only where the tier can hold that."""
 
+    door: bool = False
+    """Whether it has a door to the server, where the tier can hold one."""
+
     limits: Limits = field(default_factory=Limits)
 
     @property

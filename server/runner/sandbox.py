@@ -15,6 +15,7 @@ from server.runner.attendance import Attendance
 from server.runner.bubblewrap import find_namespaces
 from server.runner.cgroup import NO_GROUPS, ControlGroup, ControlGroups, Feature
 from server.runner.dialogue import Dialogue
+from server.runner.door import Keeper, Relay, kept
 from server.runner.grouping import find_groups
 from server.runner.interpreter import find_interpreter
 from server.runner.network.gateway import Report
@@ -81,19 +82,21 @@ class Sandbox:
         started: Callable[[ProcessMark], Awaitable[None]],
         output: Callable[[bytes], Awaitable[None]],
         refused: Report = _tell_nobody,
+        keeper: Keeper | None = None,
     ) -> Exit:
         """Run `command` to its end, which is the end of everything it started.
 
         `started` is awaited before the command, or anything secret, is handed over: a process it recorded can be
         ended later by its mark. `output` is awaited for each piece of the merged output, as it comes, 64 KiB at most.
         `refused` is awaited for each host that the policy does not let it reach, with the port and the reason.
+        The `keeper` stands behind its door, where the policy gives it one.
         When this is cancelled, or one of these raises, nothing of the command is left by the time it returns.
 
         Raises RemitError: VALIDATION_ERROR for a path that cannot be given or a host that is none, EXECUTION_ERROR for
         a command that the kernel could not take, SANDBOX_UNAVAILABLE where the sandbox itself fails. A program that
         does not exist is no error here: it ends with 127, as in a shell.
         """
-        async with self._running(command, policy, started, refused) as (process, group):
+        async with self._running(command, policy, started, refused, keeper) as (process, group, _):
 
             async def take() -> None:
                 while chunk := await process.receive():
@@ -109,12 +112,14 @@ class Sandbox:
         *,
         started: Callable[[ProcessMark], Awaitable[None]],
         refused: Report = _tell_nobody,
+        keeper: Keeper | None = None,
     ) -> AsyncIterator[Dialogue]:
         """A command to talk to, over its stdin and stdout; all else is as for `run`, which see."""
         with Pipes.opened() as pipes:
-            async with self._running(command, policy, started, refused, pipes.descriptors) as (process, group):
+            running = self._running(command, policy, started, refused, keeper, pipes.descriptors)
+            async with running as (process, group, relay):
                 pipes.hand_over()
-                piped = Piped(process, pipes, Attendance(process, policy, group))
+                piped = Piped(process, pipes, Attendance(process, policy, group), relay)
                 async with beside(piped.attend):
                     yield piped
 
@@ -125,9 +130,10 @@ class Sandbox:
         policy: SandboxPolicy,
         started: Callable[[ProcessMark], Awaitable[None]],
         refused: Report,
+        keeper: Keeper | None,
         descriptors: Mapping[int, int] | None = None,
-    ) -> AsyncIterator[tuple[Subprocess, ControlGroup | None]]:
-        """The command at work, with its network and its group; nothing of it is left afterwards."""
+    ) -> AsyncIterator[tuple[Subprocess, ControlGroup | None, Relay | None]]:
+        """The command at work, with its network, its door and its group; nothing of it is left afterwards."""
         command.check()
         policy.check()
         async with (
@@ -136,10 +142,10 @@ class Sandbox:
         ):
             self._expect("ready", await _first_word(process, group))
             await started(_held(process, group))
-            await process.send(plan.encode(command, policy, self._counted(confinement), descriptors))
+            await process.send(plan.encode(command, policy, self._counted(confinement), descriptors, keeper))
             self._expect("go", await process.receive_line())
-            async with _network(policy, confinement, process, refused):
-                yield process, group
+            async with _network(policy, confinement, process, refused), _door(confinement, process, keeper) as relay:
+                yield process, group, relay
 
     @asynccontextmanager
     async def _grouped(self, policy: SandboxPolicy) -> AsyncIterator[ControlGroup | None]:
@@ -213,6 +219,17 @@ async def _network(
     with closing(confinement.gateway.listener or process.receive_socket()) as listener:
         async with serving(listener, policy.hosts, confinement.gateway.token, refused):
             yield
+
+
+@asynccontextmanager
+async def _door(confinement: Confinement, process: Subprocess, keeper: Keeper | None) -> AsyncIterator[Relay | None]:
+    """The door of a command that may talk to the server, kept as long as the command lives."""
+    door = confinement.door
+    if door is None or keeper is None:
+        yield None
+        return
+    async with kept(door, door.listener or process.receive_socket(), keeper, process.pid):
+        yield Relay(argv=door.relay, env=keeper.environment(door))
 
 
 async def find_sandbox(wanted: Wanted = "auto", scratch: Scratch | None = None) -> Sandbox:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from socket import AF_INET, AF_INET6
@@ -10,6 +10,7 @@ from typing import ClassVar, Literal
 
 from server.errors import Code, RemitError
 from server.runner import landlock, seccomp, system, tree
+from server.runner.door import RELAY, Door
 from server.runner.interpreter import Interpreter
 from server.runner.landlock import Ruleset
 from server.runner.network.gateway import NAMES_GAP, Gateway
@@ -28,7 +29,9 @@ _LANDLOCK_GAPS = (
     "a repository: git's hooks and settings, .envrc, .vscode and their like.",
     "With network = full the command reaches everything this machine can, its own local services included.",
     NAMES_GAP,
-    "With a network by name it also reaches, on any other host, the port number of its proxy, a random one.",
+    "With a network by name it also reaches, on any other host, the port numbers of its proxy and of its door to this "
+    "server, random ones.",
+    "Without a network it has no such door: programs that may hand on sub-tasks cannot do so.",
     _TEMPORARY_GAP,
 )
 _SIGNAL_GAP = (
@@ -74,18 +77,20 @@ class Landlock(_Supervised):
     @asynccontextmanager
     async def confined(self, policy: SandboxPolicy) -> AsyncIterator[Confinement]:
         """Grant what the namespaces tier mounts, and a private folder that goes when the command does."""
-        with _gateway(policy, self.abi) as gateway:
+        wants_door = policy.door and policy.network != "none"  # one port on every host would be a network
+        with _gateway(policy, self.abi) as gateway, _door(wants_door, self.interpreter) as door:
             async with self.scratch.private_folders() as (home, temporary):
                 yield Confinement(
                     home=policy.home or home,
                     temporary=temporary,
                     neighbours=tree.threads_of_machine(),
-                    ruleset=self._ruleset(policy, (policy.home or home, temporary), gateway),
+                    ruleset=self._ruleset(policy, (policy.home or home, temporary), _ports(gateway, door)),
                     program=seccomp.program(_sockets(policy), shares_host=True),
                     gateway=gateway,
+                    door=door,
                 )
 
-    def _ruleset(self, policy: SandboxPolicy, private: tuple[Path, ...], gateway: Gateway | None) -> Ruleset | None:
+    def _ruleset(self, policy: SandboxPolicy, private: tuple[Path, ...], ports: tuple[int, ...]) -> Ruleset | None:
         connected = policy.network == "full"
         settings = (*system.SETTINGS, *(system.NETWORK_SETTINGS if connected else ()))
         readable = (
@@ -96,10 +101,10 @@ class Landlock(_Supervised):
             *self.interpreter.folders,
             *policy.readable,
             policy.workspace,
+            *((RELAY,) if policy.door else ()),
         )
         writable = private if policy.access == "read-only" else (policy.workspace, *private)
         granted = landlock.grants(read=readable, write=writable, use=system.DEVICES)
-        ports = (gateway.port,) if gateway else ()
         return landlock.ruleset(self.abi, granted, ports=None if connected else ports)
 
 
@@ -113,14 +118,16 @@ class Off(_Supervised):
     @asynccontextmanager
     async def confined(self, policy: SandboxPolicy) -> AsyncIterator[Confinement]:
         """Nothing but a private folder that goes when the command does."""
-        async with self.scratch.private_folders() as (home, temporary):
-            yield Confinement(
-                home=policy.home or home,
-                temporary=temporary,
-                neighbours=tree.threads_of_machine(),
-                ruleset=None,
-                program=None,
-            )
+        with _door(policy.door, self.interpreter) as door:
+            async with self.scratch.private_folders() as (home, temporary):
+                yield Confinement(
+                    home=policy.home or home,
+                    temporary=temporary,
+                    neighbours=tree.threads_of_machine(),
+                    ruleset=None,
+                    program=None,
+                    door=door,
+                )
 
 
 def find_landlock(interpreter: Interpreter, scratch: Scratch) -> Landlock:
@@ -147,6 +154,22 @@ def _gateway(policy: SandboxPolicy, abi: int) -> Iterator[Gateway | None]:
     assert gateway.listener
     with gateway.listener:
         yield gateway
+
+
+@contextmanager
+def _door(wanted: bool, interpreter: Interpreter) -> Iterator[Door | None]:
+    """A way to the server on this machine's loopback."""
+    if not wanted:
+        yield None
+        return
+    door = Door.open(interpreter.command(RELAY))
+    assert door.listener
+    with closing(door.listener):
+        yield door
+
+
+def _ports(*ways: Gateway | Door | None) -> tuple[int, ...]:
+    return tuple(way.port for way in ways if way)
 
 
 def _sockets(policy: SandboxPolicy) -> seccomp.Rules:

@@ -28,6 +28,11 @@ def descendants(root: int) -> Processes:
     return found
 
 
+def holds(root: int, what: str) -> bool:
+    """Whether `root`, or a process beneath it, has a descriptor of that, as the link in /proc/PID/fd names it."""
+    return any(what in _descriptors(pid) for pid in (root, *descendants(root)))
+
+
 def child_of(pid: int) -> int | None:
     """A living child of that process; looked for first where the next numbers are given out."""
     for candidate in chain(range(pid + 1, pid + 64), _numbers()):
@@ -76,6 +81,15 @@ def is_alive(fields: list[bytes]) -> bool:
 
 def _numbers() -> Iterator[int]:
     return map(int, filter(str.isdigit, os.listdir("/proc")))
+
+
+def _descriptors(pid: int) -> set[str]:
+    found = set()
+    with suppress(OSError):  # it has ended, or is not to be looked into
+        for name in os.listdir(f"/proc/{pid}/fd"):
+            with suppress(OSError):
+                found.add(os.readlink(f"/proc/{pid}/fd/{name}"))
+    return found
 
 
 def _signal(pids: Iterable[int], signal: int) -> None:

@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from storage.records import Principal
+
+Source = Literal["terminal", "mcp", "agent"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,3 +16,12 @@ class Caller:
     principal: Principal
     person: bool
     folder: Path | None
+    agent: bool = False
+    """Whether it is the agent of a task, whose rights `delegation` has looked at: nobody but that may say so."""
+
+    @property
+    def source(self) -> Source:
+        """Where the tasks come from that it makes."""
+        if self.agent:
+            return "agent"
+        return "terminal" if self.person else "mcp"

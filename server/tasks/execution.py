@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
@@ -13,6 +13,7 @@ from server.agents.interface import Program
 from server.config import Settings
 from server.errors import Code, RemitError
 from server.runner.dialogue import Dialogue
+from server.runner.door import Keeper
 from server.runner.policy import Command, Exit, SandboxPolicy
 from server.runner.process import ProcessMark
 from server.runner.sandbox import Sandbox
@@ -21,6 +22,7 @@ from server.tasks import limits
 from server.tasks.ground import ground
 from server.tasks.output import Output
 from server.tasks.publisher import Publisher
+from server.tasks.subtasks import Subtasks
 from server.tasks.variables import Variables
 from storage.records import Claim, NewEvent
 from storage.store import Store
@@ -37,6 +39,7 @@ class Execution:
         workspaces: Workspaces,
         variables: Variables,
         settings: Settings,
+        subtasks: Subtasks | None,
     ) -> None:
         self._store = store
         self._claim = claim
@@ -44,6 +47,7 @@ class Execution:
         self._workspaces = workspaces
         self._variables = variables
         self._settings = settings
+        self._subtasks = subtasks
         self._marks: list[ProcessMark] = []
         self._ground = ground(claim.workspace, workspaces.ensure(claim.task.id))
 
@@ -52,7 +56,13 @@ class Execution:
         """The folder that the task's commands start in."""
         return self._ground.folder
 
-    async def run(self, argv: tuple[str, ...], output: Output, publisher: Publisher, call_id: str) -> Exit:
+    def keeper(self) -> Keeper | None:
+        """Who stands behind the door of a command, where the task may hand on sub-tasks."""
+        return self._subtasks.keeper() if self._subtasks else None
+
+    async def run(
+        self, argv: tuple[str, ...], output: Output, publisher: Publisher, call_id: str, keeper: Keeper | None
+    ) -> Exit:
         """Run a command to its end; its output is published as it comes."""
 
         async def show(data: bytes) -> None:
@@ -62,10 +72,11 @@ class Execution:
             try:
                 return await self._sandbox.run(
                     Command(argv=argv, env=self._ground.variables | self._variables.environment()),
-                    self._policy(),
+                    replace(self._policy(), door=keeper is not None),
                     started=self._started,
                     output=show,
                     refused=partial(self._refused, call_id),
+                    keeper=keeper,
                 )
             finally:
                 publisher.publish(output.finish())
@@ -74,6 +85,7 @@ class Execution:
     async def talk(self, program: Program) -> AsyncIterator[Dialogue]:
         """A program to talk to."""
         self._refuse_steering(program)
+        keeper = self.keeper() if program.hands_on else None
         home = None if program.home is None else await self._home(program.home)
         own = self._ground.variables | self._variables.environment() if program.inherits else {}
         env = {**own, **program.env}
@@ -81,9 +93,10 @@ class Execution:
             env["HOME"] = str(home)  # whatever the task's variables say: how it asks is settled there
         async with self._sandbox.talk(
             Command(argv=program.argv, env=env),
-            limits.widened(self._policy(), self._claim.task.demands, program, home),
+            replace(limits.widened(self._policy(), self._claim.task.demands, program, home), door=keeper is not None),
             started=self._started,
             refused=partial(self._refused, None),
+            keeper=keeper,
         ) as dialogue:
             yield dialogue
 

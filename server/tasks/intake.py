@@ -148,7 +148,7 @@ class Intake:
             parent=request.parent_task_id,
             triggering_agent=request.triggering_agent_id,
             assigned_agent=request.assigned_agent_id,
-            source="terminal" if caller.person else "mcp",
+            source=caller.source,
             nesting=Nesting(subtasks.depth, subtasks.count),
         )
 

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 import anyio
 
+from storage.records import Claim
+
 
 class Place:
     """Where one run works. While it waits for a decision its clock stands still, and the place is free for others.
@@ -14,7 +16,8 @@ class Place:
     `scope` ends the run; `freed` is called when the place is.
     """
 
-    def __init__(self, freed: Callable[[], None]) -> None:
+    def __init__(self, claim: Claim, freed: Callable[[], None]) -> None:
+        self.claim = claim
         self.scope = anyio.CancelScope()
         self._freed = freed
         self._limit = anyio.CancelScope()

@@ -138,8 +138,10 @@ def _add_relations(view: TaskView, snapshot: Snapshot) -> None:
         view["omittedDependencies"] = omitted
     if snapshot.blocked_by:
         view["blockedByTaskIds"] = snapshot.blocked_by
-    if snapshot.task.open_dependencies and (omitted := snapshot.task.open_dependencies - len(snapshot.blocked_by)):
+    if (omitted := snapshot.task.open_dependencies - len(snapshot.blocked_by)) > 0:
         view["omittedBlockers"] = omitted
+    if snapshot.approvals_beneath:
+        view["subtasksAwaitingApproval"] = snapshot.approvals_beneath
     if snapshot.neighbours:
         view["graph"] = graphs.neighbours(snapshot.neighbours)
 

@@ -2,27 +2,31 @@
 
 import logging
 import traceback
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from enum import Enum
 
 import anyio
 from anyio.abc import TaskGroup
 
-from server.agents.interface import Agent, OutOfCalls, Stopped, Suspended
+from server.agents.interface import Agent, Awaiting, OutOfCalls, Stopped, Suspended
 from server.config import Settings
 from server.errors import Code, RemitError
 from server.runner.sandbox import Sandbox
 from server.runner.workspace import Workspaces
+from server.tasks.delegate import Delegate, Desk, may_delegate
 from server.tasks.execution import Execution
 from server.tasks.folders import check_tier
 from server.tasks.place import Place
 from server.tasks.secrets import Secrets, SecretsLost
+from server.tasks.subtasks import Subtasks
 from server.tasks.variables import Variables
 from server.tasks.work import Work
 from server.tasks.worktrees import Worktrees
-from storage.records import Claim, Run, RunEnd
+from storage.records import Claim, Principal, Run, RunEnd
 from storage.states import Status
-from storage.store import Store
+from storage.store import Store, now
 
 _log = logging.getLogger(__name__)
 
@@ -34,6 +38,13 @@ class Pause(Enum):
     PAUSED = "paused"
     BLOCKED = "blocked"
     INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """A run that ended to wait for other tasks: until when at most, by their ids."""
+
+    until: Mapping[str, int]
 
 
 SETTLE_TRIES = 10
@@ -59,6 +70,7 @@ class Scheduler:
         worktrees: Worktrees,
         settings: Settings,
         owner: str,
+        desk: Desk,
     ) -> None:
         self._store = store
         self._agents = agents
@@ -68,9 +80,11 @@ class Scheduler:
         self._worktrees = worktrees
         self._settings = settings
         self._owner = owner
+        self._desk = desk
         self._running: dict[str, Place] = {}
         self._cancelled: set[str] = set()
         self._wake = anyio.Event()
+        self._waits = anyio.Event()
 
     @property
     def running(self) -> int:
@@ -80,6 +94,11 @@ class Scheduler:
     def poke(self) -> None:
         """Look for work: something may have become pending."""
         self._wake.set()
+
+    def next_wait(self) -> anyio.Event:
+        """Set when one more task waits for others."""
+        self._waits = anyio.Event()
+        return self._waits
 
     def stop(self, task_id: str) -> None:
         """End the run of a task; its status changes once its processes are gone."""
@@ -96,9 +115,9 @@ class Scheduler:
                 await self._wake.wait()
 
     async def _start_what_fits(self, group: TaskGroup) -> None:
-        while sum(not place.is_free for place in self._running.values()) < self._settings.max_running:
+        while (room := await self._room()) is not None:
             try:
-                claim = await self._store.claim_run(self._owner)
+                claim = await self._store.claim_run(self._owner, full=self._full(), waiting=room)
             except RemitError as error:
                 _log.error("no task can be started: %s", error.message)
                 await anyio.sleep(PATIENCE)
@@ -106,14 +125,31 @@ class Scheduler:
             if claim is None:
                 return
             # Known as running before anything else can happen, so that a cancellation finds it.
-            self._running[claim.task.id] = Place(self.poke)
+            self._running[claim.task.id] = Place(claim, self.poke)
             group.start_soon(self._work, claim)
+
+    async def _room(self) -> set[int] | None:
+        """None where every place is taken, else whose sub-tasks go first: a run that has open ones holds no place.
+
+        It may wait for them, and then nothing would ever go on; they go first, so that few such runs are open at once.
+        """
+        held = [place for place in self._running.values() if not place.is_free]
+        if len(held) < self._settings.max_running:
+            return set()
+        waiting = await self._store.having_open_subtasks([place.claim.run.seq for place in held])
+        return waiting if len(held) - len(waiting) < self._settings.max_running else None
+
+    def _full(self) -> list[str]:
+        """The tasks of whose sub-tasks no more may be at work at the same time."""
+        parents = Counter(place.claim.task.parent for place in self._running.values() if not place.is_free)
+        most = self._settings.subtasks.max_running
+        return [parent for parent, count in parents.items() if parent is not None and count >= most]
 
     async def _work(self, claim: Claim) -> None:
         place = self._running[claim.task.id]
         if claim.task.id in self._cancelled:
             place.scope.cancel()
-        end: RunEnd | Pause = Pause.INTERRUPTED  # what stands if the server ends
+        end: RunEnd | Pause | Wait = Pause.INTERRUPTED  # what stands if the server ends
         try:
             with place.scope:
                 end = await self._attempt(claim, place)
@@ -127,7 +163,7 @@ class Scheduler:
                 self._cancelled.discard(claim.task.id)
             self.poke()
 
-    async def _attempt(self, claim: Claim, place: Place) -> RunEnd | Pause:
+    async def _attempt(self, claim: Claim, place: Place) -> RunEnd | Pause | Wait:
         """Have the agent work; every way that can end is an answer, save the end of the server."""
         left = claim.task.timeout_seconds - claim.turn.ran_us / 1_000_000
         work = None
@@ -141,6 +177,8 @@ class Scheduler:
                         await agent.work(work)
         except Suspended:
             return Pause.SUSPENDED
+        except Awaiting as awaiting:
+            return Wait({task_id: now() + int(each * 1_000_000) for task_id, each in awaiting.seconds.items()})
         except OutOfCalls:
             return Pause.PAUSED
         except SecretsLost:
@@ -169,14 +207,23 @@ class Scheduler:
     async def _prepare(self, claim: Claim, place: Place, agent: Agent, variables: Variables) -> Work:
         sandbox = await self._sandbox()
         check_tier(claim.workspace, sandbox.tier, allow_hooks=bool((claim.task.demands or {}).get("allowHooks")))
-        execution = Execution(self._store, claim, sandbox, self._workspaces, variables, self._settings)
-        return Work(self._store, claim, place, execution, variables, self._settings, speaks=agent.speaks)
+        subtasks = self._subtasks(claim, variables)
+        execution = Execution(self._store, claim, sandbox, self._workspaces, variables, self._settings, subtasks)
+        return Work(
+            self._store, claim, place, execution, variables, self._settings, speaks=agent.speaks, subtasks=subtasks
+        )
 
-    async def _settle(self, claim: Claim, end: RunEnd | Pause, ran_us: int) -> None:
+    def _subtasks(self, claim: Claim, variables: Variables) -> Subtasks | None:
+        if may_delegate(self._settings, claim):
+            return Subtasks(self._desk, Delegate(self._store, claim, variables))
+        return None
+
+    async def _settle(self, claim: Claim, end: RunEnd | Pause | Wait, ran_us: int) -> None:
         """Write how a run ended. What cannot be written is left to the next start of the server: others go on."""
         for _ in range(SETTLE_TRIES):
             try:
-                await self._written(claim.run, end, ran_us)
+                if await self._written(claim.run, end, ran_us) in (Status.FAILED, Status.CANCELLED):
+                    await self._stop_beneath(claim)
             except RemitError as error:
                 _log.warning("run of task %s: %s", claim.task.id, error.message)
                 if error.code is Code.CONFLICT:
@@ -190,8 +237,18 @@ class Scheduler:
             else:
                 return
 
-    async def _written(self, run: Run, end: RunEnd | Pause, ran_us: int) -> Status:
+    async def _stop_beneath(self, claim: Claim) -> None:
+        """End the runs of what was cancelled along with a task."""
+        principal = Principal(claim.task.principal, claim.task.username)
+        for task_id in await self._store.stopping_beneath(principal, claim.task.id):
+            self.stop(task_id)
+
+    async def _written(self, run: Run, end: RunEnd | Pause | Wait, ran_us: int) -> Status:
         match end:
+            case Wait(until):
+                status = await self._store.wait_run(run, until, ran_us)
+                self._waits.set()
+                return status
             case Pause.SUSPENDED:
                 return await self._store.suspend_run(run, ran_us)
             case Pause.PAUSED:

@@ -42,7 +42,7 @@ from server.tasks.variables import environment
 from server.tasks.worktrees import Worktrees
 from storage.filters import NOTHING
 from storage.records import NOBODY, Decision, Task, Update
-from storage.states import BUSY, DEPENDENCIES, ENDED, Status
+from storage.states import BUSY, DEPENDENCIES, ENDED, SUBTASKS, Status
 from storage.store import Store, now
 from storage.workspace import Workspace
 from templates.redaction import MIN_MASKED, Redactor
@@ -304,17 +304,24 @@ class Tasks:
         """Until something has happened, at most as long as was asked for.
 
         For a reader of events that is the first it does not know; for others a change of the status, or a task that
-        needs someone. A task that has ended is not waited for.
+        needs someone, or newly has a sub-task that does. An agent, which can decide nothing, waits for the end. A task
+        that has ended is not waited for.
         """
         first = await self._store.task(caller.principal, request.id)
+        known = set(await self._store.approvals_beneath(first))
         with anyio.move_on_after(request.wait_seconds):
             while True:
                 with self._store.changes.expected(request.id) as change:
                     task = await self._store.task(caller.principal, request.id)
-                    if request.after_event is None:
-                        happened = not _goes_on(task) or task.status is not first.status
+                    if task.status in ENDED:
+                        return
+                    if request.after_event is not None:
+                        happened = task.last_event > request.after_event
+                    elif caller.agent:
+                        happened = False
                     else:
-                        happened = task.status in ENDED or task.last_event > request.after_event
+                        asked = not known.issuperset(await self._store.approvals_beneath(task))
+                        happened = asked or not _goes_on(task) or task.status is not first.status
                     if happened:
                         return
                     await change.wait()
@@ -355,7 +362,7 @@ class Tasks:
 
 def _goes_on(task: Task) -> bool:
     """Whether a task will change without anybody's doing."""
-    waits_for_others = task.blocked_reason == BUSY or (
+    waits_for_others = task.blocked_reason in (BUSY, SUBTASKS) or (
         task.blocked_reason == DEPENDENCIES and task.open_dependencies > 0
     )
     return task.status in (Status.PENDING, Status.RUNNING) or waits_for_others

@@ -21,6 +21,16 @@ class Variables:
         self.redactor = Redactor({})
         """Masks what is known so far."""
 
+    @property
+    def secrets(self) -> Mapping[str, str]:
+        """The values of the turn's secrets, once they are at hand."""
+        return self._values
+
+    def hide(self, name: str, value: str) -> None:
+        """Have a value masked from now on that is no secret of the task's own."""
+        self._derived.append((name, value))
+        self.redactor = Redactor(self._values, self._derived)
+
     async def unlock(self) -> None:
         """Have the values of the turn's secrets. Raises SecretsLost, or RemitError for one that cannot be read."""
         if self._claim.secrets and not self._values:

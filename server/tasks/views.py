@@ -249,6 +249,7 @@ class TaskView(TypedDict):
     result: str | None
     output: NotRequired[OutputView]
     pendingApprovals: NotRequired[list[PendingApprovalView]]
+    subtasksAwaitingApproval: NotRequired[list[str]]
     messages: NotRequired[list[MessageView]]
     omittedMessages: NotRequired[int]
     events: NotRequired[list[EventView]]

@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
@@ -15,6 +16,7 @@ from server.agents.interface import (
     Finished,
     KnownCall,
     Message,
+    Offer,
     OutOfCalls,
     Permission,
     Program,
@@ -31,6 +33,7 @@ from server.tasks.output import Allowance, Output
 from server.tasks.place import Place
 from server.tasks.publisher import Publisher
 from server.tasks.speech import Speech
+from server.tasks.subtasks import Subtasks
 from server.tasks.variables import Variables
 from storage import records
 from storage.records import Call, CallResult, Claim, NewCall
@@ -67,6 +70,7 @@ class Work:
         settings: Settings,
         *,
         speaks: bool,
+        subtasks: Subtasks | None,
     ) -> None:
         self._store = store
         self._run = claim.run
@@ -76,6 +80,8 @@ class Work:
         self._variables = variables
         self._settings = settings
         self._speaks = speaks
+        self._subtasks = subtasks
+        self._begun_before: set[str] = set()
         self._calls: dict[str, Call] = {}
         self._args_left = MAX_ARGS
         self._allowance = Allowance(settings.task_output_limit - claim.task.kept_output)
@@ -170,7 +176,10 @@ class Work:
             raise RemitError(
                 Code.LIMIT_EXCEEDED, f"the arguments of the turn's calls take more than {MAX_ARGS} characters"
             )
+        first = not self._calls
         self._know(await self._store.announce_calls(self._run, [self._new_call(each) for each in proposals]))
+        if first:
+            self._begun_before = {key for key, call in self._calls.items() if call.status is CallStatus.EXECUTING}
 
     def calls(self) -> Mapping[str, KnownCall]:
         """All calls of the turn by their keys, in order."""
@@ -180,11 +189,26 @@ class Work:
         """Whether these are the arguments of a known call."""
         return self._calls[key].digest == similarity.digest(self._variables.masked(args))
 
-    async def call(self, key: str) -> Permission:
+    def offers(self) -> Sequence[Offer]:
+        """This server's own tools, where the agent may hand on sub-tasks; else none."""
+        return self._subtasks.offers() if self._subtasks else ()
+
+    async def use(self, key: str, tool: str, args: Mapping[str, Any]) -> Answer:
+        """Execute a call that may proceed by one of these tools. Raises Awaiting where it waits for a sub-task."""
+        assert self._subtasks
+        args = await self._subtasks.waited(args, has_waited=key in self._begun_before)
+        return await self.perform(key, partial(self._subtasks.use, tool, args))
+
+    async def lacks(self, tool: str) -> None:
+        """Note that the agent has asked for a tool that it does not have: it may have been one of this server's."""
+        if self._subtasks:
+            await self._subtasks.use(tool, {})
+
+    async def call(self, key: str, *, reads: bool = False) -> Permission:
         """The gate: whether the call may proceed. Raises Suspended while it waits for approval, or OutOfCalls."""
         if self._calls[key].status is CallStatus.CANCELLED:
             return Permission.REFUSED  # which takes no secrets to learn
-        call = await self._begin(key)
+        call = await self._begin(key, reads=reads)
         if call.status is CallStatus.AWAITING_APPROVAL:
             raise Suspended
         return _permission(call)
@@ -204,11 +228,12 @@ class Work:
     async def run(self, key: str, argv: tuple[str, ...]) -> Finished:
         """Execute a call that may proceed, as a command in the sandbox, and note how it ended."""
         call = self._calls[key]
+        keeper = None if self._speaks else self._execution.keeper()  # whose token is masked in the output
         output = self._output()
         kind = "output" if self._speaks else "content"
         publisher = Publisher(self._store, self._run, self._settings.event_limit, kind=kind, call_id=call.id)
         try:
-            ended = await self._execution.run(argv, output, publisher, call.id)
+            ended = await self._execution.run(argv, output, publisher, call.id, keeper)
         except RemitError as error:
             message = self._variables.redactor.redact(error.message)
             await self._end(key, CallStatus.ERROR, f"{output.text}\n{message}".strip(), dropped=output.dropped)
@@ -251,11 +276,11 @@ class Work:
         """Text about the run as it may be shown."""
         return self._variables.redactor.redact(text)
 
-    async def _begin(self, key: str, *, asked: bool = True) -> Call:
+    async def _begin(self, key: str, *, asked: bool = True, reads: bool = False) -> Call:
         await self._variables.unlock()
         expires = self._settings.approval_expires
         expires_at = now() + expires * 1_000_000 if expires else None
-        call = await self._store.begin_call(self._run, self._calls[key].id, expires_at, asked=asked)
+        call = await self._store.begin_call(self._run, self._calls[key].id, expires_at, asked=asked, reads=reads)
         self._calls[key] = call
         return call
 

@@ -3,7 +3,7 @@
 Times are integers, microseconds since the epoch, UTC. JSON columns hold what is never searched.
 """
 
-from storage.migrations import agents, basis, history, numbers, relations, retention, spans, workspaces
+from storage.migrations import agents, awaiting, basis, history, numbers, relations, retention, spans, workspaces
 
 MIGRATIONS = (
     basis.SCRIPT,
@@ -14,4 +14,5 @@ MIGRATIONS = (
     retention.SCRIPT,
     agents.SCRIPT,
     workspaces.SCRIPT,
+    awaiting.SCRIPT,
 )

@@ -15,8 +15,10 @@ from typing import Any, Literal
 
 import anyio
 import pytest
+from anyio.abc import SocketStream
 
 from server.errors import RemitError
+from server.runner.door import Keeper
 from server.runner.policy import Command, Exit, Limits, SandboxPolicy
 from server.runner.process import ProcessMark
 from server.runner.sandbox import Sandbox, Wanted, find_sandbox
@@ -44,6 +46,8 @@ class Request:
     owner: Literal["task", "user"] = "task"
     limits: dict[str, int] = field(default_factory=dict)
     scratch: str | None = None
+    token: str | None = None
+    """What opens its door, if it is to have one: behind it every line is said again."""
 
     def command(self) -> Command:
         return Command(argv=tuple(self.argv), env=self.env)
@@ -56,6 +60,7 @@ class Request:
             hooks=self.hooks,
             access=self.access,
             owner=self.owner,
+            door=self.token is not None,
             limits=Limits(**self.limits),
         )
 
@@ -88,8 +93,19 @@ async def perform(
     async def refused(*refusal: object) -> None:
         refusals(list(refusal))
 
+    async def turned_away(reason: str) -> None:
+        refusals([reason])
+
     sandbox = await sandbox_of(request.tier, request.scratch)
-    return await sandbox.run(request.command(), request.policy(), started=started, output=output, refused=refused)
+    keeper = Keeper(token=request.token, attend=_say_again, refused=turned_away) if request.token else None
+    return await sandbox.run(
+        request.command(), request.policy(), started=started, output=output, refused=refused, keeper=keeper
+    )
+
+
+async def _say_again(visitor: SocketStream) -> None:
+    async for data in visitor:
+        await visitor.send(data)
 
 
 async def run(request: Request, *, unprivileged: bool = False) -> Ran:

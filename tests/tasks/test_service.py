@@ -7,6 +7,7 @@ import pytest
 
 from server.config import Settings
 from server.errors import Code, RemitError
+from server.protocol.desk import Desk
 from server.runner.workspace import Workspaces
 from server.tasks import service
 from server.tasks.callers import Caller
@@ -29,7 +30,7 @@ def tasks(store: Store, folder: Path) -> Tasks:
     """With a scheduler that does not serve: what runs does not heed a cancellation."""
     secrets, workspaces, settings = Secrets({}), Workspaces(folder), Settings()
     worktrees, folders = Worktrees(store, no_sandbox, workspaces, settings), Folders((), ())
-    scheduler = Scheduler(store, {}, secrets, no_sandbox, workspaces, worktrees, settings, "owner")
+    scheduler = Scheduler(store, {}, secrets, no_sandbox, workspaces, worktrees, settings, "owner", Desk("1"))
     return Tasks(store, {}, secrets, no_sandbox, workspaces, worktrees, folders, scheduler, settings, [])
 
 

@@ -12,8 +12,9 @@ from server.agents.acp.session import Terms
 from server.agents.installation import Installation, find
 from server.agents.interface import Program, Readiness, Turn
 from server.agents.mcp.servers import Local, Remote, resolve
-from server.config import AcpSettings, Settings
+from server.config import OWN_NAME, AcpSettings, McpServerSettings, Settings
 from server.errors import Code, RemitError
+from server.runner.door import Relay
 
 # Where any program looks for its settings, and what it loads into itself.
 _STEERING = ("HOME", "PATH", "XDG_*", "LD_*", "NODE_*", "BUN_*")
@@ -62,6 +63,8 @@ class AcpAgent:
         program = self._program(turn, installation, servers, places)
         terms = self._terms(turn, [_placed(server, places) for server in servers])
         async with turn.talk(program) as dialogue:
+            if dialogue.relay:
+                terms = replace(terms, servers=[*terms.servers, _own(dialogue.relay)])
             await Run(turn, dialogue, terms).work()
 
     async def _located(self) -> Installation:
@@ -84,6 +87,7 @@ class AcpAgent:
             env={**self._profile.env, **self._variables(turn)},
             readable=tuple(path for place in (installation, *places.values()) for path in place.readable),
             hosts=(*self._hosts(), *(host for server in servers for host in server.hosts)),
+            hands_on=True,
             steered_by=(*_STEERING, *self._profile.steered_by),
             home=self._profile.home,
         )
@@ -140,6 +144,12 @@ class AcpAgent:
             f"a key, {known}: add it to the settings as a secret, [secrets.{first}], and name that in "
             f'[agents.{self.id}]: secrets = ["{first}"]'
         )
+
+
+def _own(relay: Relay) -> Local:
+    """This server itself, as an MCP server of the agent's: it holds the agent to what that may do."""
+    settings = McpServerSettings(command=relay.argv[0])
+    return Local(name=OWN_NAME, settings=settings, argv=relay.argv, env=relay.env, hosts=())
 
 
 def _check_lists(servers: Sequence[Remote | Local]) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from server.agents.interface import Answer, KnownCall, Permission, Proposal, Readiness, Suspended, Turn
+from server.agents.interface import Answer, Awaiting, KnownCall, Permission, Proposal, Readiness, Suspended, Turn
 from server.agents.mcp.servers import resolve
 from server.agents.tool import Tool
 from server.config import LlmSettings, McpServerSettings
@@ -61,12 +61,13 @@ class LlmAgent:
         """Ask the model, make the calls it asks for, and so on until it asks for none."""
         mind = await self._mind()
         from server.agents.llm.conversation import Conversation
+        from server.agents.llm.delegation import delegation
         from server.agents.llm.hands import HANDS
         from server.agents.mcp.tools import connected
 
         await turn.unlock()
         async with connected(resolve(turn.mcp_servers, self._servers, turn.fill_in), turn) as theirs:
-            tools = by_name((*HANDS, *theirs))
+            tools = by_name((*HANDS, *delegation(turn), *theirs))
             conversation = await Conversation.of(turn, self._settings)
             while True:
                 if calls := conversation.open_calls:
@@ -102,9 +103,10 @@ def by_name(tools: Sequence[Tool]) -> dict[str, Tool]:
 async def _made(
     turn: Turn, tools: Mapping[str, Tool], calls: "Sequence[ToolCallPart]", step: int
 ) -> "list[ToolReturnPart]":
-    """The results of these calls, once every one of them has been decided.
+    """The results of these calls, once every one of them has been decided, and has its answer.
 
-    Raises Suspended where some wait for approval; the others have been made by then, and are not made again.
+    Raises Suspended where some wait for approval, else Awaiting where some wait for sub-tasks; the others have been
+    made by then, and are not made again.
     """
     from pydantic_ai.messages import ToolReturnPart
 
@@ -113,17 +115,20 @@ async def _made(
     answers = [await each.answer(turn) for each in asked]
     if not all(answers):
         raise Suspended
+    if waits := [answer.seconds for answer in answers if isinstance(answer, Awaiting)]:
+        raise Awaiting({task_id: seconds for each in waits for task_id, seconds in each.items()})
     return [
         ToolReturnPart(call.tool_name, answer.text, call.tool_call_id, outcome="failed" if answer.failed else "success")
         for call, answer in zip(calls, answers, strict=True)
-        if answer
+        if isinstance(answer, Answer)
     ]
 
 
 class _Asked:
     """One call as the model asks for it, and as it is proposed if it can be made at all."""
 
-    def __init__(self, tool: Tool | None, args: Mapping[str, Any], key: str, problem: str | None) -> None:
+    def __init__(self, name: str, tool: Tool | None, args: Mapping[str, Any], key: str, problem: str | None) -> None:
+        self._name = name
         self._tool = tool
         self._args = args
         self._key = key
@@ -137,20 +142,24 @@ class _Asked:
     def of(cls, call: "ToolCallPart", tools: Mapping[str, Tool], key: str) -> "_Asked":
         tool = tools.get(call.tool_name)
         if tool is None:
-            return cls(None, {}, key, f"there is no tool {call.tool_name!r}; there are {', '.join(tools)}")
+            return cls(
+                call.tool_name, None, {}, key, f"there is no tool {call.tool_name!r}; there are {', '.join(tools)}"
+            )
         try:
             args = call.args_as_dict(raise_if_invalid=True)
             tool.check(args)
         except (ValueError, AssertionError) as error:
-            return cls(tool, {}, key, f"the arguments are not valid: {error}")
-        return cls(tool, args, key, None)
+            return cls(tool.name, tool, {}, key, f"the arguments are not valid: {error}")
+        return cls(tool.name, tool, args, key, None)
 
-    async def answer(self, turn: Turn) -> Answer | None:
-        """What came of it; None while it waits for approval."""
+    async def answer(self, turn: Turn) -> Answer | Awaiting | None:
+        """What came of it, or what it waits for; None while that is approval."""
+        if self._tool is None:
+            await turn.lacks(self._name)
         if self._tool is None or self.proposal is None:
             return Answer(self._problem or "", failed=True)
         try:
-            permission = await turn.call(self._key)
+            permission = await turn.call(self._key, reads=self._tool.reads)
         except Suspended:
             return None
         if permission is Permission.REFUSED:
@@ -158,7 +167,10 @@ class _Asked:
         if permission is Permission.DONE:
             answer = _earlier(turn.calls()[self._key])
         else:
-            answer = await self._tool.execute(turn, self._key, self._args)
+            try:
+                answer = await self._tool.execute(turn, self._key, self._args)
+            except Awaiting as awaiting:
+                return awaiting
         return Answer(_shown(answer.text), answer.failed)
 
 

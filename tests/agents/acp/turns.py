@@ -11,7 +11,7 @@ import anyio
 
 from server.agents.acp.agent import AcpAgent
 from server.agents.acp.profile import Profile
-from server.agents.interface import Answer, Finished, KnownCall, Message, Permission, Program, Proposal, Usage
+from server.agents.interface import Answer, Finished, KnownCall, Message, Offer, Permission, Program, Proposal, Usage
 from server.config import AcpSettings, McpServerSettings, Settings
 from server.errors import Code, RemitError
 from server.runner.dialogue import Dialogue
@@ -140,7 +140,16 @@ class MemoryTurn:
     def is_same(self, key: str, args: Mapping[str, Any]) -> bool:
         return self._known[key].args == args
 
-    async def call(self, key: str) -> Permission:
+    def offers(self) -> Sequence[Offer]:
+        return ()
+
+    async def use(self, key: str, tool: str, args: Mapping[str, Any]) -> Answer:
+        raise NotImplementedError
+
+    async def lacks(self, tool: str) -> None:
+        raise NotImplementedError
+
+    async def call(self, key: str, *, reads: bool = False) -> Permission:
         raise NotImplementedError
 
     async def wait(self, key: str) -> Permission:

@@ -1,0 +1,137 @@
+"""What the agent of a task may do by itself: hand on sub-tasks, and look after those. All its rights are decided here.
+
+It is no `Caller`: nothing that takes one can be reached with it but through this.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from hashlib import sha256
+from typing import TypeVar
+
+from server.agents.interface import Agent
+from server.config import Settings
+from server.errors import Code, RemitError
+from server.tasks import checks, views
+from server.tasks.callers import Caller
+from server.tasks.delegate import Delegate
+from server.tasks.inheritance import Inheritance
+from server.tasks.requests import CancelTask, CreateTask, GetTask, ListTasks, SendMessage
+from server.tasks.service import Tasks
+from storage.moves import not_found
+from storage.states import ENDED
+from storage.store import Store
+
+R = TypeVar("R")
+
+_ATTEMPTS = frozenset({Code.FORBIDDEN, Code.NOT_FOUND, Code.LIMIT_EXCEEDED})
+LISTED = frozenset({"limit", "offset", "cursor", "status", "parent_task_id"})
+
+
+class Delegation:
+    """What delegates may do. Every method raises RemitError; NOT_FOUND for whatever is not beneath their task."""
+
+    def __init__(self, tasks: Tasks, store: Store, agents: Mapping[str, Agent], settings: Settings) -> None:
+        self._tasks = tasks
+        self._store = store
+        self._speaks = {name: agent.speaks for name, agent in agents.items()}
+        self._settings = settings
+
+    async def create(self, delegate: Delegate, request: CreateTask) -> views.CreatedView:
+        """Make a sub-task of the delegate's own."""
+
+        async def made() -> views.CreatedView:
+            task = delegate.claim.task
+            narrowed = self.inheritance(delegate).task(request, speaks=self._speaks)
+            for needed in request.depends_on:
+                await self._check_beneath(delegate, needed, field="dependsOn")
+            _check_texts(delegate, checks.task_texts(request))
+            key = request.idempotency_key and sha256(f"{task.id}\0{request.idempotency_key}".encode()).hexdigest()
+            return await self._tasks.create(_caller(delegate), narrowed.model_copy(update={"idempotency_key": key}))
+
+        return await self._noted(delegate, "create_task", made)
+
+    async def page(self, delegate: Delegate, request: ListTasks) -> views.PageView:
+        """The sub-tasks of the delegate's own task, or of one beneath it."""
+
+        async def found() -> views.PageView:
+            if beyond := sorted(request.model_fields_set - LISTED):
+                name = ListTasks.model_fields[beyond[0]].alias or beyond[0]
+                raise RemitError(Code.FORBIDDEN, f"{name}: is not for the agent of a task to ask for", field=name)
+            own = delegate.claim.task.id
+            if request.parent_task_id not in (None, own):
+                await self._check_beneath(delegate, request.parent_task_id or "", field="parentTaskId")
+            beneath = request.model_copy(update={"parent_task_id": request.parent_task_id or own})
+            return await self._tasks.page(_caller(delegate), beneath)
+
+        return await self._noted(delegate, "list_tasks", found)
+
+    async def get(self, delegate: Delegate, request: GetTask) -> views.TaskView:
+        """A task beneath the delegate's; a wait is for its end."""
+
+        async def got() -> views.TaskView:
+            await self._check_beneath(delegate, request.id)
+            if "graph" in request.include:  # it shows tasks of others, if they depend on this one
+                raise RemitError(Code.FORBIDDEN, "include: graph is not for the agent of a task", field="include")
+            return await self._tasks.get(_caller(delegate), request)
+
+        return await self._noted(delegate, "get_task", got)
+
+    async def send(self, delegate: Delegate, request: SendMessage) -> views.StatusView:
+        """Open the next turn of a task beneath the delegate's."""
+
+        async def sent() -> views.StatusView:
+            await self._check_beneath(delegate, request.id)
+            _check_texts(delegate, checks.message_texts(request))
+            had = await self._store.secret_names(delegate.principal, request.id)
+            return await self._tasks.send(_caller(delegate), self.inheritance(delegate).message(request, had))
+
+        return await self._noted(delegate, "send_message", sent)
+
+    async def cancel(self, delegate: Delegate, request: CancelTask) -> views.StatusView:
+        """End a task beneath the delegate's."""
+
+        async def cancelled() -> views.StatusView:
+            await self._check_beneath(delegate, request.id)
+            return await self._tasks.cancel(_caller(delegate), request)
+
+        return await self._noted(delegate, "cancel_task", cancelled)
+
+    async def forbid(self, delegate: Delegate, tool: str) -> None:
+        """Refuse a tool that is not for delegates."""
+
+        async def refused() -> None:
+            raise RemitError(
+                Code.FORBIDDEN, f"{tool}: the agent of a task may only hand on sub-tasks, and manage those"
+            )
+
+        await self._noted(delegate, tool, refused)
+
+    async def goes_on(self, delegate: Delegate, task_id: str) -> bool:
+        """Whether there is such a task beneath the delegate's, and it has not ended."""
+        if not await self._store.is_beneath(delegate.principal, task_id, delegate.claim.run.seq):
+            return False
+        return (await self._store.task(delegate.principal, task_id)).status not in ENDED
+
+    def inheritance(self, delegate: Delegate) -> Inheritance:
+        """What the delegate's task can leave to others."""
+        return Inheritance(delegate.claim, delegate.variables.secrets, self._settings)
+
+    async def _check_beneath(self, delegate: Delegate, task_id: str, *, field: str | None = None) -> None:
+        if not await self._store.is_beneath(delegate.principal, task_id, delegate.claim.run.seq):
+            raise not_found(task_id, field)
+
+    async def _noted(self, delegate: Delegate, tool: str, do: Callable[[], Awaitable[R]]) -> R:
+        try:
+            return await do()
+        except RemitError as error:
+            if error.code in _ATTEMPTS:
+                await delegate.attempted(error.code, error.message, toolName=tool)
+            raise
+
+
+def _check_texts(delegate: Delegate, texts: Iterable[tuple[str, str]]) -> None:
+    """No secret of the task is to be stored with what it hands on, whether handed on itself or not."""
+    checks.no_secrets(delegate.variables.redactor, texts)
+
+
+def _caller(delegate: Delegate) -> Caller:
+    return Caller(delegate.principal, person=False, folder=None, agent=True)

@@ -1,0 +1,106 @@
+"""Sub-tasks that an agent has made: who waits for which, what waits for a person, and what ends with their parent."""
+
+import json
+import sqlite3
+from collections.abc import Collection, Mapping
+
+from storage.moves import go_on_without, held, owned
+from storage.records import Principal, Run
+from storage.relations import family
+from storage.states import ENDED
+
+AGENT = "agent"
+"""The source of a task that an agent made, in a task of its own."""
+
+MOST_WAITING = 50
+"""Sub-tasks named that wait for approval."""
+
+_ENDED = ", ".join(f"'{status}'" for status in sorted(ENDED))
+
+
+def is_beneath(db: sqlite3.Connection, principal: Principal, task_id: str, above: int) -> bool:
+    """Whether a task of this principal is a sub-task of that one, at any depth."""
+    found = db.execute(
+        """WITH RECURSIVE above (seq) AS (
+               SELECT parent FROM tasks WHERE id = ? AND principal = ?
+               UNION ALL SELECT t.parent FROM above JOIN tasks t ON t.seq = above.seq)
+           SELECT 1 FROM above WHERE seq = ?""",
+        (task_id, principal.id, above),
+    )
+    return found.fetchone() is not None
+
+
+def await_ends(db: sqlite3.Connection, run: Run, awaited: Mapping[str, int], at: int) -> bool:
+    """Have the task of a run that is about to end wait for these, each until a time; whether any of them is open.
+
+    It goes on once all of them have ended, or the earliest of the times has come.
+    """
+    task = held(db, run)
+    db.execute("DELETE FROM awaited WHERE task = ?", (run.seq,))
+    db.executemany(
+        f"""INSERT INTO awaited SELECT ?, seq, ? FROM tasks
+            WHERE id = ? AND principal = ? AND status NOT IN ({_ENDED})""",
+        [(run.seq, until, task_id, task["principal"]) for task_id, until in awaited.items() if until > at],
+    )
+    return db.execute("SELECT 1 FROM awaited WHERE task = ?", (run.seq,)).fetchone() is not None
+
+
+def awaited(db: sqlite3.Connection, seq: int, most: int) -> list[str]:
+    """The ids of the sub-tasks that a task waits for."""
+    found = db.execute(
+        "SELECT t.id FROM awaited a JOIN tasks t ON t.seq = a.subtask WHERE a.task = ? LIMIT ?", (seq, most)
+    )
+    return [row["id"] for row in found]
+
+
+def wake(db: sqlite3.Connection, at: int) -> bool:
+    """Let the tasks go on that have waited long enough; whether there were any."""
+    found = db.execute("SELECT DISTINCT task FROM awaited INDEXED BY awaited_until WHERE until <= ?", (at,)).fetchall()
+    for row in found:
+        go_on_without(db, row["task"], at)
+    return bool(found)
+
+
+def next_wake(db: sqlite3.Connection) -> int | None:
+    """When the next task has waited long enough."""
+    (until,) = db.execute("SELECT min(until) FROM awaited INDEXED BY awaited_until").fetchone()
+    return until  # type: ignore[no-any-return]
+
+
+def having_open(db: sqlite3.Connection, seqs: Collection[int]) -> set[int]:
+    """Those of these tasks that have a sub-task which has not ended."""
+    found = db.execute(
+        f"""SELECT value AS seq FROM json_each(?) WHERE EXISTS (
+                SELECT 1 FROM tasks INDEXED BY tasks_by_parent WHERE parent = value AND status NOT IN ({_ENDED}))""",
+        (json.dumps(list(seqs)),),
+    )
+    return {row["seq"] for row in found}
+
+
+def awaiting_approval(db: sqlite3.Connection, seq: int) -> list[str]:
+    """The ids of the first tasks beneath this one that wait for approval, at any depth."""
+    found = db.execute(
+        """WITH RECURSIVE beneath (seq) AS (
+               SELECT seq FROM tasks INDEXED BY tasks_by_parent WHERE parent = ?
+               UNION ALL SELECT t.seq FROM beneath b JOIN tasks t INDEXED BY tasks_by_parent ON t.parent = b.seq)
+           SELECT t.id FROM beneath b CROSS JOIN tasks t ON t.seq = b.seq
+           WHERE t.status = 'awaiting_approval' LIMIT ?""",
+        (seq, MOST_WAITING),
+    )
+    return [row["id"] for row in found]
+
+
+def made_by(db: sqlite3.Connection, seq: int) -> list[sqlite3.Row]:
+    """The open sub-tasks that the agent of this task has made, with all that is beneath them."""
+    made = db.execute(
+        f"""SELECT seq FROM tasks INDEXED BY tasks_by_parent
+            WHERE parent = ? AND source = ? AND status NOT IN ({_ENDED})""",
+        (seq, AGENT),
+    ).fetchall()
+    return [member for row in made for member in family(db, row["seq"])]
+
+
+def stopping(db: sqlite3.Connection, principal: Principal, task_id: str) -> list[str]:
+    """The ids of the tasks beneath this one whose runs are to be ended."""
+    tasks = family(db, owned(db, principal, task_id)["seq"])[1:]
+    return [task["id"] for task in tasks if task["cancel_requested"]]

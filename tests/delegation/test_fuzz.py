@@ -1,0 +1,151 @@
+"""Whatever comes through a door, behind the right token: it is answered or dropped, and nothing else suffers."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from socket import socketpair
+from typing import Any
+
+import anyio
+import pytest
+from anyio.abc import SocketStream
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from server.config import Settings
+from server.protocol import desk as desks
+from server.protocol.desk import Desk
+from server.runner.workspace import Workspaces
+from server.tasks.delegate import Delegate
+from server.tasks.delegation import Delegation
+from server.tasks.folders import Folders
+from server.tasks.scheduler import Scheduler
+from server.tasks.secrets import Secrets
+from server.tasks.service import Tasks
+from server.tasks.variables import Variables
+from server.tasks.worktrees import Worktrees
+from storage.store import open_store
+from tests.storage.samples import ANN, new_task
+from tests.tasks.test_scheduler import no_sandbox
+
+pytestmark = pytest.mark.anyio
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=30),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=20), inner, max_size=4),
+    max_leaves=12,
+)
+names = ("create_task", "get_task", "list_tasks", "send_message", "cancel_task", "approve_tool_call", "")
+calls = st.builds(
+    lambda name, args, number: json.dumps(
+        {"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": {"name": name, "arguments": args}}
+    ).encode(),
+    st.sampled_from(names),
+    st.dictionaries(st.sampled_from(["id", "message", "env", "files", "waitSeconds", "limits", "x"]), json_values),
+    st.integers() | st.text(max_size=5),
+)
+noise = st.binary(max_size=200).filter(lambda data: b"\n" not in data)
+lines = st.lists(noise | json_values.map(lambda value: json.dumps(value).encode()) | calls, max_size=8)
+
+
+@asynccontextmanager
+async def talking(folder: Path) -> AsyncIterator[SocketStream]:
+    """The agent's end of a connection, the rights behind it real and the run claimed."""
+    async with open_store(folder / "remit.db") as store:
+        secrets, workspaces, own = Secrets({}), Workspaces(folder / "workspaces"), Settings()
+        desk = Desk("1")
+        worktrees, folders = Worktrees(store, no_sandbox, workspaces, own), Folders((), ())
+        scheduler = Scheduler(store, {}, secrets, no_sandbox, workspaces, worktrees, own, "owner", desk)
+        tasks = Tasks(store, {}, secrets, no_sandbox, workspaces, worktrees, folders, scheduler, own, [])
+        desk.open(Delegation(tasks, store, {}, own))
+        await store.create_task(ANN, new_task())
+        claim = await store.claim_run("owner")
+        assert claim
+        delegate = Delegate(store, claim, Variables(claim, secrets))
+        ours, theirs = socketpair()
+        served, agent = await SocketStream.from_socket(ours), await SocketStream.from_socket(theirs)
+
+        async def serve() -> None:
+            async with served:
+                await desk.serve(delegate, served)
+
+        async with agent, anyio.create_task_group() as group:
+            group.start_soon(serve)
+            yield agent
+            group.cancel_scope.cancel()
+
+
+async def answered(agent: SocketStream, number: str) -> dict[str, Any]:
+    """The answer with this id, whatever comes before it."""
+    received = b""
+    while True:
+        received += await agent.receive()
+        *whole, received = received.split(b"\n")
+        for line in whole:
+            message = json.loads(line)
+            if isinstance(message, dict) and message.get("id") == number:
+                return message
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(garbage=lines)
+async def test_after_any_lines_a_request_is_answered(
+    tmp_path_factory: pytest.TempPathFactory, garbage: list[bytes]
+) -> None:
+    async with talking(tmp_path_factory.mktemp("fuzz")) as agent:
+        about = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "x", "version": "1"}}
+        hello = {"jsonrpc": "2.0", "id": "hello", "method": "initialize", "params": about}
+        ready = {"jsonrpc": "2.0", "method": "notifications/initialized"}
+        last = {"jsonrpc": "2.0", "id": "last-of-all", "method": "tools/list"}
+        for line in (json.dumps(hello).encode(), json.dumps(ready).encode(), *garbage, json.dumps(last).encode()):
+            await agent.send(line + b"\n")
+        with anyio.fail_after(30):
+            answer = await answered(agent, "last-of-all")
+    assert len(answer["result"]["tools"]) == 5
+
+
+async def test_a_line_that_is_too_long_ends_the_connection_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desks, "MAX_LINE", 1024**2)
+    async with talking(tmp_path) as agent, anyio.create_task_group() as group:
+        group.start_soon(_flood, agent)
+        with anyio.fail_after(30):
+            said = await _heard(agent)
+    assert "at most 1 MiB" in said.decode()
+
+
+async def _flood(agent: SocketStream) -> None:
+    with suppress(anyio.BrokenResourceError):
+        while True:
+            await agent.send(b"x" * 65536)
+
+
+async def _heard(agent: SocketStream) -> bytes:
+    """All that comes until the end."""
+    said = b""
+    with suppress(anyio.EndOfStream, anyio.BrokenResourceError):
+        while True:
+            said += await agent.receive()
+    return said
+
+
+async def test_half_a_line_is_no_message(tmp_path: Path) -> None:
+    async with talking(tmp_path) as agent:
+        await agent.send(b'{"jsonrpc": "2.0", "id": 1, "meth')
+        await agent.send_eof()
+        with anyio.fail_after(30):
+            assert await _heard(agent) == b""
+
+
+async def test_who_asks_and_does_not_listen_is_not_read_any_further(tmp_path: Path) -> None:
+    pings = (json.dumps({"jsonrpc": "2.0", "id": 1, "method": "ping"}).encode() + b"\n") * 1000
+    taken = 0
+    async with talking(tmp_path) as agent:
+        scope = anyio.CancelScope()
+        while not scope.cancelled_caught:
+            assert taken < 64 * 1024**2
+            with anyio.move_on_after(3) as scope:
+                await agent.send(pings)
+                taken += len(pings)
