@@ -35,6 +35,7 @@ from server.tasks.callers import Caller
 from server.tasks.delegation import Delegation
 from server.tasks.expiry import serve_expiry
 from server.tasks.folders import Folders
+from server.tasks.lending import Lending
 from server.tasks.maintenance import Maintenance, periods
 from server.tasks.propagation import serve_propagation
 from server.tasks.scheduler import Scheduler
@@ -124,7 +125,7 @@ async def build(state: Path, settings: Settings, notices: list[str]) -> AsyncIte
         tasks = Tasks(
             store, agents, secrets, shelter.sandbox, workspaces, worktrees, folders, scheduler, settings, notices
         )
-        desk.open(Delegation(tasks, store, agents, settings))
+        desk.open(Delegation(tasks, store, agents, Lending(workspaces, worktrees, folders, shelter.sandbox), settings))
         store.changes.on_end(secrets.drop)
         maintenance = Maintenance(store, workspaces, worktrees, tasks.following, periods(settings.retention))
         async with anyio.create_task_group() as group:

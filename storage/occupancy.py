@@ -14,9 +14,10 @@ from storage import rows
 from storage.moves import move, owned
 from storage.records import Principal
 from storage.states import BUSY, Status
+from storage.subtasks import AGENT
 from storage.workspace import Checkout, Workspace, Worktree
 
-_COLUMNS = "w.mode, w.path, w.shared, w.reaches, w.repository, w.checkout, w.outcome"
+_COLUMNS = "w.mode, w.path, w.shared, w.owner, w.reaches, w.repository, w.checkout, w.outcome"
 _ENDED = "('completed', 'failed', 'cancelled')"
 
 # Those who keep others out: at work in a turn, or before them in the queue.
@@ -54,12 +55,13 @@ class _Presence:
 def insert(db: sqlite3.Connection, seq: int, workspace: Workspace) -> None:
     """Note in which folder a new task works."""
     db.execute(
-        "INSERT INTO workspaces (task, mode, path, shared, reaches, repository) VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT INTO workspaces (task, mode, path, shared, owner, reaches, repository) VALUES (?, ?, ?, ?, ?, ?, ?)",
         (
             seq,
             workspace.mode,
             workspace.path,
             workspace.shared,
+            workspace.owner,
             json.dumps(workspace.reaches),
             rows.dumps(workspace.repository),
         ),
@@ -84,7 +86,7 @@ def wake(db: sqlite3.Connection, at: int) -> None:
             WHERE use IS NOT NULL AND (SELECT status FROM tasks WHERE seq = task) IN {_ENDED}"""
     )
     present = _present(db)
-    for waiting in [each for each in present if not each.held and not _ahead(each, present)]:
+    for waiting in [each for each in present if not each.held and not _ahead(db, each, present)]:
         row = db.execute("SELECT * FROM tasks WHERE seq = ?", (waiting.seq,)).fetchone()
         if row["status"] == Status.BLOCKED:
             move(db, row, Status.PENDING, at)
@@ -156,11 +158,29 @@ def _blockers(db: sqlite3.Connection, seq: int, queued_at: int) -> list[_Presenc
            FROM workspaces WHERE task = ?""",
         (queued_at, seq),
     ).fetchone()
-    return _ahead(_presence(row), _present(db))
+    return _ahead(db, _presence(row), _present(db))
 
 
-def _ahead(presence: _Presence, present: Iterable[_Presence]) -> list[_Presence]:
-    return [other for other in present if other.is_ahead_of(presence) and other.clashes_with(presence)]
+def _ahead(db: sqlite3.Connection, presence: _Presence, present: Iterable[_Presence]) -> list[_Presence]:
+    """Those that keep a task out.
+
+    Not the one whose agent has made it, to whose work it belongs; nor who waits for that one to leave the folder.
+    """
+    found = [other for other in present if other.is_ahead_of(presence) and other.clashes_with(presence)]
+    above = _above(db, presence.seq) if found else set()
+    is_lent = any(other.held and other.seq in above for other in found)
+    return [other for other in found if other.seq not in above and (other.held or not is_lent)]
+
+
+def _above(db: sqlite3.Connection, seq: int) -> set[int]:
+    found = db.execute(
+        """WITH RECURSIVE above (seq) AS (
+               SELECT parent FROM tasks WHERE seq = ?1 AND source = ?2
+               UNION ALL SELECT t.parent FROM above JOIN tasks t ON t.seq = above.seq WHERE t.source = ?2)
+           SELECT seq FROM above""",
+        (seq, AGENT),
+    )
+    return {row["seq"] for row in found}
 
 
 def _present(db: sqlite3.Connection) -> list[_Presence]:
@@ -185,6 +205,7 @@ def _workspace(row: sqlite3.Row) -> Workspace:
         mode=row["mode"],
         path=row["path"],
         shared=bool(row["shared"]),
+        owner=row["owner"],
         reaches=tuple(rows.loads(row["reaches"])),
         repository=rows.loads(row["repository"]),
         checkout=row["checkout"],

@@ -1,4 +1,4 @@
-"""A folder of the user's own that a task works in, or on a worktree of, as a record."""
+"""A folder that a task works in, or on a worktree of, and that is not its own: as a record."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -18,6 +18,9 @@ class Workspace:
     """The folder, absolute and without links."""
 
     shared: bool
+    owner: Literal["user", "task"] = "user"
+    """Whose it is: the user's, or that of a task whose agent has lent it to this one."""
+
     reaches: tuple[str, ...]
     """The folders outside its own that the task's commands see: whoever could move them could show it others."""
 

@@ -10,7 +10,9 @@ from server.agents.interface import Offer
 from server.protocol.tools import ADDS, CHANGES, READS, Tool
 from server.tasks import requests, views
 from server.tasks.delegation import LISTED, Delegation
-from server.tasks.inheritance import SAID, SAID_AGAIN, Inheritance
+from server.tasks.inheritance import OWN_FOLDER, SAID, SAID_AGAIN, Inheritance
+
+_LENT = "lend your own folder: readonly, readwrite, or a worktree, which is a branch of its own; left out: an empty one"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,9 @@ class DelegatedTool:
         for name, choices in _choices(inheritance).items():
             if name in properties:
                 properties[name] = _chosen(properties[name], choices)
-        return {**whole, "properties": properties, **_without_sources(whole)}
+        if "workspace" in properties:
+            properties["workspace"] = {**properties["workspace"], "description": _LENT}
+        return {**whole, "properties": properties, **_definitions(whole)}
 
 
 def _choices(inheritance: Inheritance) -> dict[str, tuple[str, ...]]:
@@ -59,13 +63,20 @@ def _chosen(schema: Mapping[str, Any], choices: tuple[str, ...]) -> dict[str, An
     return {"type": "string", "enum": list(choices)}
 
 
-def _without_sources(whole: Mapping[str, Any]) -> dict[str, Any]:
-    """Files by their content alone: an agent has no folder to read from."""
-    if "$defs" not in whole or "File" not in whole["$defs"]:
-        return {}
-    file = whole["$defs"]["File"]
-    properties = {name: schema for name, schema in file["properties"].items() if name != "source"}
-    return {"$defs": {**whole["$defs"], "File": {**file, "properties": properties}}}
+def _definitions(whole: Mapping[str, Any]) -> dict[str, Any]:
+    """Files by their content alone, since an agent has no folder to read from; and its task's own folder to lend."""
+    known = whole.get("$defs", {})
+    narrowed = {}
+    if "File" in known:
+        narrowed["File"] = _with_properties(known["File"], source=None)
+    if "WorkspaceRequest" in known:
+        narrowed["WorkspaceRequest"] = _with_properties(known["WorkspaceRequest"], path={"const": OWN_FOLDER})
+    return {"$defs": {**known, **narrowed}} if narrowed else {}
+
+
+def _with_properties(schema: Mapping[str, Any], **changed: Mapping[str, Any] | None) -> dict[str, Any]:
+    properties = {**schema["properties"], **changed}
+    return {**schema, "properties": {name: of_one for name, of_one in properties.items() if of_one is not None}}
 
 
 TOOLS: dict[str, DelegatedTool] = {
@@ -74,9 +85,9 @@ TOOLS: dict[str, DelegatedTool] = {
         DelegatedTool(
             Tool(
                 "create_task",
-                "Hand a part of your task to an agent that works in the background, in a folder of its own, with your "
-                "variables and never more rights than you have. Answers at once with its id. It knows nothing but what "
-                "you tell it; its answer is in get_task.",
+                "Hand a part of your task to an agent that works in the background, in a folder of its own or yours, "
+                "with your variables and never more rights than you have. Answers at once with its id. It knows "
+                "nothing but what you tell it; its answer is in get_task.",
                 requests.CreateTask,
                 views.CreatedView,
                 Delegation.create,

@@ -14,6 +14,7 @@ from server.tasks import checks, views
 from server.tasks.callers import Caller
 from server.tasks.delegate import Delegate
 from server.tasks.inheritance import Inheritance
+from server.tasks.lending import Lending
 from server.tasks.requests import CancelTask, CreateTask, GetTask, ListTasks, SendMessage
 from server.tasks.service import Tasks
 from storage.moves import not_found
@@ -29,8 +30,11 @@ LISTED = frozenset({"limit", "offset", "cursor", "status", "parent_task_id"})
 class Delegation:
     """What delegates may do. Every method raises RemitError; NOT_FOUND for whatever is not beneath their task."""
 
-    def __init__(self, tasks: Tasks, store: Store, agents: Mapping[str, Agent], settings: Settings) -> None:
+    def __init__(
+        self, tasks: Tasks, store: Store, agents: Mapping[str, Agent], lending: Lending, settings: Settings
+    ) -> None:
         self._tasks = tasks
+        self._lending = lending
         self._store = store
         self._speaks = {name: agent.speaks for name, agent in agents.items()}
         self._settings = settings
@@ -45,7 +49,9 @@ class Delegation:
                 await self._check_beneath(delegate, needed, field="dependsOn")
             _check_texts(delegate, checks.task_texts(request))
             key = request.idempotency_key and sha256(f"{task.id}\0{request.idempotency_key}".encode()).hexdigest()
-            return await self._tasks.create(_caller(delegate), narrowed.model_copy(update={"idempotency_key": key}))
+            wanted = narrowed.model_copy(update={"idempotency_key": key})
+            lent = await self._lending.lend(delegate, wanted.workspace) if wanted.workspace else None
+            return await self._tasks.create(_caller(delegate), wanted, lent)
 
         return await self._noted(delegate, "create_task", made)
 

@@ -1,4 +1,4 @@
-"""Where the commands of a task work: a folder of its own, a worktree, or a folder of the user's."""
+"""Where the commands of a task work: a folder of its own, a worktree, or a folder of somebody else's."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +32,7 @@ class Ground:
 def ground(workspace: Workspace | None, own: Path) -> Ground:
     """Where the commands of a task work, whose own folder is `own`.
 
-    Raises RemitError (EXECUTION_ERROR) for a folder of the user's that is gone, or leads elsewhere by now.
+    Raises RemitError (EXECUTION_ERROR) for a folder of somebody else's that is gone, or leads elsewhere by now.
     """
     if workspace is None:
         return Ground(own, own)
@@ -49,6 +49,6 @@ def ground(workspace: Workspace | None, own: Path) -> Ground:
         path,
         path,
         access="read-only" if workspace.mode == "readonly" else "read-write",
-        owner="user",
-        readable=(uploads,),
+        owner=workspace.owner,
+        readable=(uploads, *(Path(folder) for folder in workspace.reaches if folder != workspace.path)),
     )

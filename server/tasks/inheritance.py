@@ -15,10 +15,13 @@ from storage.records import Claim
 SAID = frozenset(
     """
     message title description system_prompt agent_id depends_on on_dependency_failure auto_execute env secret_names
-    files timeout_seconds max_calls limits require allow_hooks mcp_servers metadata idempotency_key
+    files workspace timeout_seconds max_calls limits require allow_hooks mcp_servers metadata idempotency_key
     """.split()
 )
 """What an agent may say of a sub-task; the rest is settled by the server, or is not for agents."""
+
+OWN_FOLDER = "."
+"""What an agent calls the folder of its task."""
 
 SAID_AGAIN = frozenset({"id", "message", "env", "secret_names", "files"})
 """What an agent may say in a further message to a sub-task."""
@@ -95,6 +98,8 @@ class Inheritance:
             if given[field] != ours.get(field, ...):
                 name = type(request).model_fields[field].alias or field
                 raise _refused(name, "is not for the agent of a task to say; leave it out")
+        if isinstance(request, CreateTask) and request.workspace and request.workspace.path != OWN_FOLDER:
+            raise _refused("workspace.path", f"an agent can lend its task's own folder alone, which is {OWN_FOLDER!r}")
         for number, file in enumerate(request.files):
             if file.source is not None:
                 raise _refused(f"files[{number}].source", "an agent has no folder to read from; give the content")

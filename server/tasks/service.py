@@ -89,15 +89,20 @@ class Tasks:
         self._intake = Intake(store, agents, secrets, workspaces, settings, scheduler.poke)
         self._following: WeakValueDictionary[str, anyio.Lock] = WeakValueDictionary()
 
-    async def create(self, caller: Caller, request: CreateTask) -> views.CreatedView:
-        """Make a task; it is durable when this returns, and starts as soon as there is a place."""
+    async def create(
+        self, caller: Caller, request: CreateTask, lent: tuple[Workspace, list[str]] | None = None
+    ) -> views.CreatedView:
+        """Make a task; it is durable when this returns, and starts as soon as there is a place.
+
+        `lent` is the folder it works in, with what there is to warn of, where its agent's own choice does not count.
+        """
         digest = checks.digest(request)
         created = await self._store.repeated(caller.principal, request.idempotency_key, digest)
         if created:
             return views.CreatedView(id=created.id, status=created.status, warnings=[])
         self._intake.check(request.agent_id, request.message, request.mcp_servers)
         tier = await self._tier(request)
-        workspace, notes = await self._workspace(caller, request)
+        workspace, notes = lent or await self._workspace(caller, request)
         values = await self._intake.values(request)
         redactor = Redactor(values)
         checks.no_secrets(redactor, checks.task_texts(request))

@@ -70,6 +70,20 @@ class Worktrees:
             if record.workspace.checkout == "open" and record.is_over:
                 await self._conclude(record.task_id, None if record.has_secrets else str)
 
+    async def carried(self, task_id: str, variables: Variables) -> tuple[str, bool]:
+        """Carry over what a task at work has committed so far: its latest commit, and whether all else is committed.
+
+        Raises RemitError (CONFLICT) where that cannot be done.
+        """
+        mask = await _mask(variables)
+        async with self._locks.setdefault(task_id, anyio.Lock()):
+            (record,) = await self._store.worktrees(task_id)
+            _, outcome = await self._outcome(record, mask)
+            await self._store.record_worktree(task_id, "open", outcome)
+        if "problem" in outcome:
+            raise RemitError(Code.CONFLICT, f"workspace: {outcome['problem']}", field="workspace")
+        return outcome["carried"], not outcome.get("dirty")
+
     async def unseen(self, workspace: Workspace, agent_id: str) -> list[str]:
         """What a new task in a worktree will not see, in words of warning."""
         if workspace.repository is None or workspace.repository["top"] is None:

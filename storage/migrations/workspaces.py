@@ -6,6 +6,7 @@ CREATE TABLE workspaces (
     mode TEXT NOT NULL CHECK (mode IN ('worktree', 'readwrite', 'readonly')),
     path TEXT NOT NULL,
     shared INTEGER NOT NULL,
+    owner TEXT NOT NULL CHECK (owner IN ('user', 'task')),
     reaches TEXT NOT NULL CHECK (json_valid(reaches)),
     repository TEXT CHECK (repository IS NULL OR json_valid(repository)),
     -- 'held' from the start of a turn, 'awaited' while others that hold it keep the turn from starting.

@@ -20,6 +20,7 @@ from server.runner.workspace import Workspaces
 from server.tasks.delegate import Delegate
 from server.tasks.delegation import Delegation
 from server.tasks.folders import Folders
+from server.tasks.lending import Lending
 from server.tasks.scheduler import Scheduler
 from server.tasks.secrets import Secrets
 from server.tasks.service import Tasks
@@ -58,7 +59,7 @@ async def talking(folder: Path) -> AsyncIterator[SocketStream]:
         worktrees, folders = Worktrees(store, no_sandbox, workspaces, own), Folders((), ())
         scheduler = Scheduler(store, {}, secrets, no_sandbox, workspaces, worktrees, own, "owner", desk)
         tasks = Tasks(store, {}, secrets, no_sandbox, workspaces, worktrees, folders, scheduler, own, [])
-        desk.open(Delegation(tasks, store, {}, own))
+        desk.open(Delegation(tasks, store, {}, Lending(workspaces, worktrees, folders, no_sandbox), own))
         await store.create_task(ANN, new_task())
         claim = await store.claim_run("owner")
         assert claim

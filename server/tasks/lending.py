@@ -1,0 +1,82 @@
+"""What an agent lends to its sub-tasks: the folder of its own task, to be written, to be read, or on a worktree."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+from anyio import to_thread
+
+from server.errors import Code, RemitError
+from server.runner.repository import Repository
+from server.runner.sandbox import Sandbox
+from server.runner.workspace import Workspaces
+from server.tasks.callers import Caller
+from server.tasks.delegate import Delegate
+from server.tasks.folders import Folders, check_tier
+from server.tasks.requests import WorkspaceRequest
+from server.tasks.worktrees import Worktrees
+from storage.workspace import Mode, Workspace
+
+Lent = tuple[Workspace, list[str]]
+"""A folder, and what there is to warn of."""
+
+
+class Lending:
+    """Settles what of a task's folder its sub-tasks get: never more than it may do there itself."""
+
+    def __init__(
+        self,
+        workspaces: Workspaces,
+        worktrees: Worktrees,
+        folders: Folders,
+        sandbox: Callable[[], Awaitable[Sandbox]],
+    ) -> None:
+        self._workspaces = workspaces
+        self._worktrees = worktrees
+        self._folders = folders
+        self._sandbox = sandbox
+
+    async def lend(self, delegate: Delegate, request: WorkspaceRequest) -> Lent:
+        """The folder of a sub-task of the delegate's task.
+
+        Raises RemitError: FORBIDDEN for more than the task has, VALIDATION_ERROR where there is no repository,
+        SANDBOX_UNAVAILABLE for what the sandbox does not hold.
+        """
+        own = delegate.claim.workspace
+        mode = request.mode or ("worktree" if own and own.repository else "readonly")
+        if mode == "worktree":
+            return await self._worktree(delegate, own)
+        if mode == "readwrite" and own and own.mode == "readonly":
+            raise RemitError(
+                Code.FORBIDDEN, "workspace.mode: this task may only read the folder itself", field="workspace.mode"
+            )
+        lent = self._itself(delegate, own, mode, shared=request.shared)
+        allow_hooks = bool((delegate.claim.task.demands or {}).get("allowHooks"))
+        check_tier(lent, (await self._sandbox()).tier, allow_hooks=allow_hooks)
+        return lent, []
+
+    def _itself(self, delegate: Delegate, own: Workspace | None, mode: Mode, *, shared: bool) -> Workspace:
+        if own and own.repository is None:
+            return replace(own, mode=mode, shared=shared)
+        folder = self._workspaces.path(delegate.claim.task.id)
+        path = folder / "tree" if own else folder
+        borrowed = Repository.of_json(own.repository).objects if own and own.repository else ()
+        return Workspace(mode=mode, path=str(path), shared=shared, owner="task", reaches=(str(path), *borrowed))
+
+    async def _worktree(self, delegate: Delegate, own: Workspace | None) -> Lent:
+        if own is None or own.owner == "task":
+            raise RemitError(
+                Code.VALIDATION_ERROR,
+                "workspace.mode: worktree takes a task that works in a git repository of the user's; use readonly or "
+                "readwrite",
+                field="workspace.mode",
+            )
+        if own.repository is None:
+            there = Caller(delegate.principal, person=False, folder=None)
+            asked = WorkspaceRequest(path=own.path, mode="worktree")
+            return await to_thread.run_sync(self._folders.choose, there, asked)
+        commit, is_all = await self._worktrees.carried(delegate.claim.task.id, delegate.variables)
+        repository = replace(Repository.of_json(own.repository), base=commit)
+        unseen = [] if is_all else ["the sub-task does not see what is not committed"]
+        return Workspace(
+            mode="worktree", path=own.path, shared=False, reaches=own.reaches, repository=repository.as_json()
+        ), unseen

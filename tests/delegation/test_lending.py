@@ -1,0 +1,151 @@
+"""What an agent lends to its sub-tasks of the folder of its own task."""
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import servers
+from tests.delegation.conftest import SETTINGS, attempts, files
+from tests.servers import Host
+from tests.worktrees.projects import contents, git, in_progress, repository, tip
+
+pytestmark = pytest.mark.anyio
+
+VISIT = "python3 -I -S $TASK_UPLOADS/visitor.py $TASK_UPLOADS/calls.json"
+OWN = {"path": "."}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A repository with work in progress."""
+    folder = repository(tmp_path.resolve() / "allowed" / "project")
+    in_progress(folder)
+    return folder
+
+
+@pytest.fixture
+async def host(state: Path, project: Path) -> AsyncIterator[Host]:
+    variables: dict[str, Any] = {**SETTINGS, "REMIT_WORKSPACES": json.dumps([str(project.parent)])}
+    async with servers.host(state, **variables) as host:
+        yield host
+
+
+def sub_task(message: str, mode: str | None = None, **workspace: Any) -> tuple[str, dict[str, Any]]:
+    named = {"mode": mode} if mode else {}
+    return "create_task", {"message": message, "workspace": {**OWN, **named, **workspace}}
+
+
+WAIT = ("get_task", {"id": "ID", "waitSeconds": 30})
+
+
+async def lent(host: Host, script: str, *calls: tuple[str, dict[str, Any]], **arguments: Any) -> dict[str, Any]:
+    """A task that runs a script, in which VISIT makes the calls, once it has ended; with its events."""
+    uploads = 'TASK_UPLOADS="${TASK_UPLOADS:-$PWD/uploads}"\n'
+    message = f"```sh\n{uploads}{script.replace('VISIT', VISIT)}\n```"
+    task = await host.done(message, files=files(calls), **arguments)
+    return await host.call("get_task", id=task["id"], include=["events"], maxChars=1_000_000)
+
+
+def answers(task: dict[str, Any]) -> list[dict[str, Any]]:
+    assert task["status"] == "completed", (task["error"], task["output"])
+    return [json.loads(line) for line in task["output"]["content"].splitlines() if line.startswith("{")]
+
+
+async def test_a_sub_task_reads_the_folder_of_its_parent_and_cannot_write_it(host: Host) -> None:
+    task = await lent(host, "echo found > here; VISIT", sub_task("cat here; echo x > there", "readonly"), WAIT)
+    made, read = answers(task)
+    assert "id" in made
+    assert read["output"]["content"].startswith("found\n")
+    assert (read["status"], "Read-only file system" in read["error"]) == ("failed", True)
+
+
+async def test_it_can_only_read_where_nothing_is_said(host: Host) -> None:
+    made, read = answers(await lent(host, "VISIT", sub_task("true"), WAIT))
+    assert (read["status"], read["workspace"]["mode"]) == ("completed", "readonly")
+    assert "id" in made
+
+
+async def test_a_sub_task_writes_into_the_folder_of_its_parent(host: Host) -> None:
+    task = await lent(host, "VISIT; cat there", sub_task("echo by the child > there", "readwrite"), WAIT)
+    assert answers(task)[1]["status"] == "completed"
+    assert task["output"]["content"].endswith("by the child\n")
+
+
+async def test_two_of_them_write_one_after_the_other(host: Host) -> None:
+    line = "echo in >> log; sleep 0.5; echo out >> log"
+    made = [sub_task(line, "readwrite") for _ in range(2)]
+    task = await lent(host, "VISIT; sleep 2.5; cat log", *made)
+    assert task["output"]["content"].endswith("in\nout\nin\nout\n")
+
+
+async def test_a_worktree_begins_with_what_the_parent_has_committed(host: Host, project: Path) -> None:
+    before = contents(project)
+    script = """
+        echo parent > p.txt && git add p.txt && git commit -qm parent
+        VISIT > "$TMPDIR/answers"; cat "$TMPDIR/answers"
+        head=$(tail -1 "$TMPDIR/answers" | sed 's/.*"headCommit": "\\([0-9a-f]*\\)".*/\\1/')
+        git merge -q $head
+        cat c.txt
+    """
+    child = sub_task("cat p.txt > c.txt; git add c.txt; git commit -qm child")
+    task = await lent(host, script, child, WAIT, workspace={"path": str(project)})
+    _, read = answers(task)
+    assert read["workspace"]["changedFiles"] == [{"path": "c.txt", "status": "added"}]
+    assert task["output"]["content"].endswith("parent\n")
+    assert contents(project) == before
+    assert tip(project, f"remit/{read['id']}") == read["workspace"]["headCommit"]
+    assert git(project, "log", "--format=%s", f"remit/{task['id']}").splitlines() == ["child", "parent", "first"]
+
+
+async def test_what_the_parent_has_not_committed_is_warned_of(host: Host, project: Path) -> None:
+    task = await lent(host, "echo x > new; VISIT", sub_task("ls"), WAIT, workspace={"path": str(project)})
+    made, read = answers(task)
+    assert made["warnings"] == ["the sub-task does not see what is not committed"]
+    assert read["output"]["content"] == "a.txt\nsub\n"
+
+
+async def test_a_parent_that_only_reads_a_repository_lends_worktrees_of_it(host: Host, project: Path) -> None:
+    where = {"path": str(project), "mode": "readonly"}
+    _, read = answers(await lent(host, "VISIT", sub_task("cat a.txt", "worktree"), WAIT, workspace=where))
+    assert (read["output"]["content"], read["workspace"]["mode"]) == ("one\n", "worktree")
+
+
+async def test_a_parent_that_only_reads_lends_nothing_to_be_written(host: Host, project: Path) -> None:
+    where = {"path": str(project), "mode": "readonly"}
+    task = await lent(host, "VISIT", sub_task("true", "readwrite"), workspace=where)
+    (refused,) = answers(task)
+    assert (refused["error"]["code"], refused["error"]["field"]) == ("FORBIDDEN", "workspace.mode")
+    assert attempts(task) == [("FORBIDDEN", "create_task")]
+
+
+async def test_a_sub_task_is_not_kept_out_by_who_waits_for_its_parent(host: Host, project: Path) -> None:
+    where = {"path": str(project), "mode": "readwrite"}
+    script = "until [ -e go ]; do sleep 0.05; done; VISIT"
+    first = await host.create(
+        f'```sh\nTASK_UPLOADS="${{TASK_UPLOADS:-}}"\n{script.replace("VISIT", VISIT)}\n```',
+        files=files([sub_task("echo child", "readwrite"), WAIT]),
+        workspace=where,
+    )
+    await host.until(first, "running")
+    second = await host.create("echo second", workspace=where)
+    await host.until(second, "blocked")
+    (project / "go").touch()
+    task = await host.until(first, "completed")
+    assert answers(task)[1]["status"] == "completed"
+    await host.until(second, "completed")
+
+
+@pytest.mark.parametrize("path", ["..", "/etc", "sub"])
+async def test_no_other_folder_can_be_lent(host: Host, path: str) -> None:
+    task = await lent(host, "VISIT", ("create_task", {"message": "true", "workspace": {"path": path}}))
+    (refused,) = answers(task)
+    assert (refused["error"]["code"], refused["error"]["field"]) == ("FORBIDDEN", "workspace.path")
+    assert attempts(task) == [("FORBIDDEN", "create_task")]
+
+
+async def test_there_is_no_worktree_of_a_folder_that_is_in_no_repository(host: Host) -> None:
+    (refused,) = answers(await lent(host, "VISIT", sub_task("true", "worktree")))
+    assert (refused["error"]["code"], refused["error"]["field"]) == ("VALIDATION_ERROR", "workspace.mode")
