@@ -315,6 +315,9 @@ def test_without_git_a_folder_is_only_read_and_no_worktree_is_made(
     monkeypatch.setattr(repositories, "SEARCH_PATH", "/nowhere")
     folders, caller = Folders([place], []), Caller(ANN, person=False, folder=place)
     workspace, warnings = folders.choose(caller, WorkspaceRequest(path="project"))
-    assert (workspace.mode, warnings) == ("readonly", [f"the task can only read {place}/project: git is not installed here"])
+    assert (workspace.mode, [warning.partition(": ")[2] for warning in warnings]) == (
+        "readonly",
+        ["git is not installed here"],
+    )
     with pytest.raises(RemitError, match="git is not installed here"):
         folders.choose(caller, WorkspaceRequest(path="project", mode="worktree"))
