@@ -173,34 +173,49 @@ def find_repository(folder: Path) -> Repository | None:
     if not git_is_installed():
         raise _unusable("git is not installed here; install it, or use mode readonly or readwrite")
     facts = _git(folder, "rev-parse", "--is-inside-work-tree", "--is-bare-repository", "--show-object-format")
+    if "not a git repository" in facts.stderr:
+        return None
     if facts.returncode:
-        if "not a git repository" in facts.stderr:
-            return None
         raise _unusable(f"git cannot be used there: {_reason(facts)}")
     inside, bare, kind = facts.stdout.split()
-    if inside != "true" and bare != "true":
+    if "true" not in (inside, bare):
         raise _unusable("lies within git's own files")
-    named = ("--path-format=absolute", "--git-common-dir", "--git-path", "objects")
-    git, objects = (Path(line).resolve() for line in _lines(folder, *named))
-    top = None if bare == "true" else Path(*_lines(folder, "--show-toplevel")).resolve()
-    base = _git(folder, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
-    if base.returncode:
-        raise _unusable("the repository has no commit yet; commit something, or use mode readonly or readwrite")
-    if top is not None and not folder.is_relative_to(top):
-        raise _unusable("the repository's working files are elsewhere (core.worktree)")
-    prefix = "" if top is None or folder == top else str(folder.relative_to(top))
+    git, objects = _named(folder, "--path-format=absolute", "--git-common-dir", "--git-path", "objects")
+    base = _base(folder)
+    top = None if bare == "true" else _top(folder)
     found = Repository(
         git=str(git),
         objects=tuple(map(str, _alternates(objects))),
         top=None if top is None else str(top),
-        inside=prefix,
-        base=base.stdout.strip(),
+        inside="" if top is None or top == folder else str(folder.relative_to(top)),
+        base=base,
         format=kind,
-        has_submodules=_has(folder, f"{base.stdout.strip()}:.gitmodules"),
+        has_submodules=_has(folder, f"{base}:.gitmodules"),
     )
-    if prefix and not _has(folder, f"{found.base}:{prefix}"):
-        raise _unusable("is not in the repository's latest commit; commit it, or use mode readonly or readwrite")
+    _check_names(folder, found)
     return found
+
+
+def _base(folder: Path) -> str:
+    found = _git(folder, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+    if found.returncode:
+        raise _unusable("the repository has no commit yet; commit something, or use mode readonly or readwrite")
+    return found.stdout.strip()
+
+
+def _top(folder: Path) -> Path:
+    (top,) = _named(folder, "--show-toplevel")
+    if not folder.is_relative_to(top):
+        raise _unusable("the repository's working files are elsewhere (core.worktree)")
+    return top
+
+
+def _check_names(folder: Path, repository: Repository) -> None:
+    """The folder must be in the commit, and no branch may have the name beneath which those of tasks lie."""
+    if repository.inside and not _has(folder, f"{repository.base}:{repository.inside}"):
+        raise _unusable("is not in the repository's latest commit; commit it, or use mode readonly or readwrite")
+    if repository.tip(BRANCHES.rstrip("/")):
+        raise _unusable("the repository has a branch remit, so that none can be called remit/ID; rename it")
 
 
 def _alternates(objects: Path) -> list[Path]:
@@ -226,12 +241,13 @@ def _has(folder: Path, name: str) -> bool:
     return _git(folder, "cat-file", "-e", name).returncode == 0
 
 
-def _lines(folder: Path, *arguments: str) -> list[str]:
+def _named(folder: Path, *arguments: str) -> list[Path]:
+    """The paths that git names for these questions, links resolved."""
     wanted = sum(argument in ("--git-common-dir", "--git-path", "--show-toplevel") for argument in arguments)
     lines = _git(folder, "rev-parse", *arguments).stdout.splitlines()
     if len(lines) != wanted or not all(lines):
         raise _unusable("git does not say where its files are, or their path has a line break")
-    return lines
+    return [Path(line).resolve() for line in lines]
 
 
 def _git(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":

@@ -1,7 +1,7 @@
 """The files of a task, listed and read; what would be a secret's value in them is masked, or they are not shown."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from mimetypes import MimeTypes
@@ -15,6 +15,7 @@ from server.runner.delivery import UPLOADS
 from server.runner.workspace import Workspaces
 from server.tasks import views
 from server.tasks.callers import Caller
+from server.tasks.folders import check_allowed
 from server.tasks.requests import ReadArtifacts
 from server.tasks.secrets import Secrets
 from server.tasks.text import time
@@ -44,7 +45,9 @@ class _Masks:
 class Artifacts:
     """Finds the files of tasks, also of ended ones as long as their folders are kept."""
 
-    def __init__(self, store: Store, secrets: Secrets, workspaces: Workspaces) -> None:
+    def __init__(self, store: Store, secrets: Secrets, workspaces: Workspaces, allowed: Sequence[Path]) -> None:
+        """`allowed` are the folders of the user's that tasks may be given."""
+        self._allowed = allowed
         self._store = store
         self._secrets = secrets
         self._workspaces = workspaces
@@ -88,7 +91,9 @@ class Artifacts:
         task = await self._store.task(caller.principal, task_id)
         if task.agent == NOBODY:
             raise RemitError(Code.NOT_FOUND, "the task has no files here: others do it (agentId none)")
-        folder = self._top(task, await self._store.workspace(caller.principal, task_id))
+        workspace = await self._store.workspace(caller.principal, task_id)
+        check_allowed(workspace, self._allowed)
+        folder = self._top(task, workspace)
         if not folder.is_dir() or folder.resolve() != folder.parent.resolve() / folder.name:
             raise RemitError(Code.NOT_FOUND, _why_gone(task))
         return folder

@@ -1,12 +1,11 @@
 """Which folder of the user's a task may work in, and how."""
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from server.errors import Code, RemitError
 from server.runner.protected import BESIDE_GIT
-from server.runner.repository import Repository, find_repository
+from server.runner.repository import Repository, find_repository, git_is_installed
 from server.runner.sandbox import Name
 from server.tasks.callers import Caller
 from server.tasks.requests import WorkspaceRequest
@@ -38,7 +37,7 @@ class Folders:
             reaches=repository.reaches if repository else (str(path),),
             repository=repository.as_json() if repository else None,
         )
-        warnings = [] if request.mode or repository else [f"{path} is in no git repository: the task can only read it"]
+        warnings = [] if request.mode or repository else [f"the task can only read {path}: {_why_no_worktree()}"]
         if repository and repository.has_submodules:
             warnings.append("submodules are not checked out in the task's worktree")
         return workspace, warnings
@@ -61,7 +60,7 @@ class Folders:
         return path
 
     def _repository(self, path: Path, mode: Mode | None) -> Repository | None:
-        if mode is None and shutil.which("git") is None:
+        if mode is None and not git_is_installed():
             return None
         repository = find_repository(path)
         if repository is None:
@@ -82,13 +81,23 @@ class Folders:
             raise self._not_allowed()
 
     def _is_allowed(self, path: Path) -> bool:
-        return any(path.is_relative_to(folder.resolve()) for folder in self._allowed)
+        return _is_within(path, self._allowed)
 
     def _not_allowed(self) -> RemitError:
         if not self._allowed:
             return _refused("workspace.path", "the operator allows no folders; the setting workspaces names them")
         named = ", ".join(map(str, self._allowed))
         return _refused("workspace.path", f"must be a folder at or beneath one of the setting workspaces: {named}")
+
+
+def check_allowed(workspace: Workspace | None, allowed: Sequence[Path]) -> None:
+    """Refuse a folder that was allowed when its task was created, and is not any more.
+
+    Raises RemitError (FORBIDDEN).
+    """
+    for path in (workspace.path, *workspace.reaches) if workspace else ():
+        if not _is_within(Path(path), allowed):
+            raise RemitError(Code.FORBIDDEN, f"workspace: {path} is not within the folders of the setting workspaces")
 
 
 def check_tier(workspace: Workspace | None, tier: Name, *, allow_hooks: bool) -> None:
@@ -111,6 +120,14 @@ def check_tier(workspace: Workspace | None, tier: Name, *, allow_hooks: bool) ->
         )
     if _is_executed(Path(workspace.path)):
         raise _not_held("your own tools execute what lies in that folder; allowHooks accepts that a task writes it")
+
+
+def _why_no_worktree() -> str:
+    return "it is in no git repository" if git_is_installed() else "git is not installed here"
+
+
+def _is_within(path: Path, allowed: Sequence[Path]) -> bool:
+    return any(path.is_relative_to(folder.resolve()) for folder in allowed)
 
 
 def _is_executed(path: Path) -> bool:

@@ -17,7 +17,7 @@ from server.runner.sandbox import Sandbox
 from server.runner.workspace import Workspaces
 from server.tasks.delegate import Delegate, Desk, may_delegate
 from server.tasks.execution import Execution
-from server.tasks.folders import check_tier
+from server.tasks.folders import check_allowed, check_tier
 from server.tasks.place import Place
 from server.tasks.secrets import Secrets, SecretsLost
 from server.tasks.subtasks import Subtasks
@@ -170,6 +170,7 @@ class Scheduler:
         try:
             agent = self._agent(claim)
             variables = Variables(claim, self._secrets)
+            check_allowed(claim.workspace, self._settings.workspaces)
             async with self._worktrees.at_work(claim, variables):
                 work = await self._prepare(claim, place, agent, variables)
                 with place.limited(left):

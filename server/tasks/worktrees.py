@@ -1,5 +1,6 @@
 """The worktrees of tasks, from the first run until nothing would be lost with them."""
 
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -25,6 +26,8 @@ from storage.records import Claim
 from storage.store import Store
 from storage.workspace import Checkout, Workspace
 from storage.workspace import Worktree as Record
+
+_log = logging.getLogger(__name__)
 
 MOST_FILES = 200
 """Changed files that are kept by name; the others are counted."""
@@ -66,9 +69,12 @@ class Worktrees:
 
     async def conclude_ended(self) -> None:
         """See what has come of those that a dead server left, where nobody is at work."""
-        for record in await self._store.worktrees():
-            if record.workspace.checkout == "open" and record.is_over:
-                await self._conclude(record.task_id, None if record.has_secrets else str)
+        try:
+            for record in await self._store.worktrees():
+                if record.workspace.checkout == "open" and record.is_over:
+                    await self._conclude(record.task_id, None if record.has_secrets else str)
+        except RemitError as error:
+            _log.error("what tasks have left in their worktrees is not carried over: %s", error.message)
 
     async def carried(self, task_id: str, variables: Variables) -> tuple[str, bool]:
         """Carry over what a task at work has committed so far: its latest commit, and whether all else is committed.
@@ -162,9 +168,9 @@ class Worktrees:
             for record in await self._store.worktrees(task_id):
                 try:
                     checkout, outcome = await self._outcome(record, mask)
-                except RemitError as error:
+                except (RemitError, OSError) as error:
                     checkout = "dirty"
-                    outcome = {**(record.workspace.outcome or {}), "problem": _masked(mask, error.message)}
+                    outcome = {**(record.workspace.outcome or {}), "problem": _masked(mask, str(error))}
                 await self._store.record_worktree(task_id, checkout, outcome)
 
     async def _outcome(self, record: Record, mask: Mask | None) -> tuple[Checkout, dict[str, Any]]:

@@ -1,14 +1,22 @@
 """Folders of the person's that tasks work in themselves: which, how, and by how many at once."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
+from server.errors import RemitError
+from server.runner import repository as repositories
+from server.tasks.callers import Caller
+from server.tasks.folders import Folders
+from server.tasks.requests import WorkspaceRequest
 from tests import servers
+from tests.sandbox.commands import NOBODY
 from tests.servers import Host
+from tests.storage.samples import ANN
 from tests.worktrees.projects import contents, git, names, repository, text
 
 NOT_ALLOWED = "must be a folder at or beneath one of the setting workspaces"
@@ -84,7 +92,7 @@ async def test_a_read_only_folder_is_not_written_and_home_and_tmp_are(host: Host
 
 async def test_without_a_mode_a_folder_that_is_no_repository_is_only_read(host: Host, folder: Path) -> None:
     created = await host.call("create_task", message="touch x", workspace={"path": str(folder)})
-    assert created["warnings"] == [f"{folder} is in no git repository: the task can only read it"]
+    assert created["warnings"] == [f"the task can only read {folder}: it is in no git repository"]
     assert (await host.until(created["id"], "failed"))["workspace"]["mode"] == "readonly"
 
 
@@ -168,6 +176,7 @@ async def test_the_servers_own_folders_are_given_to_nobody(own_home: Path, tmp_p
         ({"path": "empty"}, "workspace.path", "has no commit yet"),
         ({"path": "project/new"}, "workspace.path", "not in the repository's latest commit"),
         ({"path": "project/.git"}, "workspace.path", "within git's own files"),
+        ({"path": "named"}, "workspace.path", "has a branch remit"),
         ({"path": ""}, "workspace.path", "at least 1 character"),
         ({}, "workspace.path", "required"),
     ],
@@ -178,6 +187,7 @@ async def test_bad_requests_are_refused_before_anything_is_made(
     (repository(place / "project") / "new").mkdir()
     (place / "empty").mkdir()
     git(place / "empty", "init", "-q")
+    git(repository(place / "named"), "branch", "remit")
     before = (await host.call("list_tasks"))["total"]
     error = await host.fail("create_task", message="true", workspace=workspace)
     assert (error["code"], error["field"]) == ("VALIDATION_ERROR", field)
@@ -274,3 +284,40 @@ async def test_whoever_waits_for_a_folder_can_be_cancelled(host: Host, folder: P
     assert (await host.call("cancel_task", id=two))["status"] == "cancelled"
     await host.decide(one, call, "proceed_once")
     await host.until(one, "completed")
+
+
+async def test_a_folder_that_is_not_allowed_any_more_is_not_worked_in_nor_shown(
+    own_home: Path, folder: Path, variables: Any
+) -> None:
+    async with servers.host(own_home, cwd=folder, **variables) as host:
+        task = await host.done("cat file", workspace={"path": ".", "mode": "readonly"})
+        servers.kill(own_home)
+    async with servers.host(own_home, cwd=folder) as host:
+        assert (await host.fail("read_artifacts", id=task["id"]))["code"] == "FORBIDDEN"
+        await host.call("send_message", id=task["id"], message="cat file")
+        assert (await host.until(task["id"], "failed"))["errorCode"] == "FORBIDDEN"
+
+
+async def test_a_repository_of_somebody_else_is_not_borrowed_from(host: Host, place: Path) -> None:
+    if os.geteuid():
+        pytest.skip("only root can give a repository away")
+    project = repository(place / "project")
+    for path in (project, project / ".git"):
+        os.chown(path, NOBODY, NOBODY)
+    error = await host.fail("create_task", message="true", workspace={"path": "project"})
+    assert "dubious ownership" in error["message"]
+
+
+def test_without_git_a_folder_is_only_read_and_no_worktree_is_made(
+    monkeypatch: pytest.MonkeyPatch, place: Path
+) -> None:
+    repository(place / "project")
+    monkeypatch.setattr(repositories, "SEARCH_PATH", "/nowhere")
+    folders, caller = Folders([place], []), Caller(ANN, person=False, folder=place)
+    workspace, warnings = folders.choose(caller, WorkspaceRequest(path="project"))
+    assert (workspace.mode, [warning.partition(": ")[2] for warning in warnings]) == (
+        "readonly",
+        ["git is not installed here"],
+    )
+    with pytest.raises(RemitError, match="git is not installed here"):
+        folders.choose(caller, WorkspaceRequest(path="project", mode="worktree"))
