@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from anyio.abc import SocketStream
+from anyio.abc import ByteStream
 
 from server.agents.interface import Answer, Offer
 from server.config import Settings
@@ -56,7 +56,7 @@ class Desk(Protocol):
         """Whether it has such a sub-task, which has not ended."""
         ...
 
-    async def serve(self, delegate: Delegate, stream: SocketStream) -> None:
+    async def serve(self, delegate: Delegate, stream: ByteStream) -> None:
         """Offer them on a connection until that ends."""
         ...
 

@@ -2,10 +2,14 @@
 
 import json
 import os
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import anyio
 import pytest
+from anyio.abc import ByteStream
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -81,7 +85,8 @@ async def test_another_token_is_refused_and_told_of(tier: Name, workspace: Path)
 class Kept:
     """A door on the machine's loopback, for the processes beneath `root`."""
 
-    def __init__(self) -> None:
+    def __init__(self, attend: Callable[[ByteStream], Awaitable[None]] | None = None) -> None:
+        self.attend = attend or self._attend
         self.token = new_token()
         self.refused: list[str] = []
         self.told = anyio.Event()
@@ -91,13 +96,13 @@ class Kept:
         self.refused.append(reason)
         self.told.set()
 
-    async def _attend(self, visitor: anyio.abc.SocketStream) -> None:
+    async def _attend(self, visitor: ByteStream) -> None:
         async for data in visitor:
             await visitor.send(data)
 
-    def open(self, root: int) -> "anyio.abc.AsyncContextManager[None]":  # type: ignore[name-defined]
+    def open(self, root: int) -> AbstractAsyncContextManager[None]:
         assert self.door.listener
-        keeper = Keeper(token=self.token, attend=self._attend, refused=self._refused)
+        keeper = Keeper(token=self.token, attend=self.attend, refused=self._refused)
         return kept(self.door, self.door.listener, keeper, root)
 
 
@@ -147,3 +152,20 @@ async def test_no_garbage_comes_in(data: bytes, cut: int) -> None:
         came = await said(keeping.door.port, shown)
         assert b"hello" not in came
         assert await said(keeping.door.port, f"{keeping.token}\nhello".encode()) == b"hello"
+
+
+async def test_it_closes_on_whoever_does_not_listen() -> None:
+    flooding = anyio.Event()
+
+    async def flood(visitor: ByteStream) -> None:
+        with anyio.CancelScope(shield=True):  # as whatever sends a whole line does
+            flooding.set()
+            while True:
+                await visitor.send(b"x" * 65536)
+
+    keeping = Kept(flood)
+    with anyio.fail_after(30):
+        async with keeping.open(os.getpid()):
+            with socket.create_connection(("127.0.0.1", keeping.door.port)) as visitor:
+                visitor.sendall(f"{keeping.token}\n".encode())
+                await flooding.wait()
