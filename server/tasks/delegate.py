@@ -14,6 +14,9 @@ from server.tasks.variables import Variables
 from storage.records import Claim, NewEvent, Principal
 from storage.store import Store
 
+MAX_CHANGES = 10_000
+"""Sub-tasks that one run may make, message and cancel: a person's week of work, and all of it is on record."""
+
 MAX_ATTEMPTS = 100
 """Refused attempts of one run that become events; an adversary could go on for ever."""
 
@@ -26,11 +29,18 @@ class Delegate:
     claim: Claim
     variables: Variables
     _attempts: int = field(default=0, init=False)
+    _changes: int = field(default=0, init=False)
 
     @property
     def principal(self) -> Principal:
         """Whose task it works on."""
         return Principal(self.claim.task.principal, self.claim.task.username)
+
+    def count_change(self) -> None:
+        """One thing more is made, messaged or cancelled. Raises RemitError (LIMIT_EXCEEDED)."""
+        self._changes += 1
+        if self._changes > MAX_CHANGES:
+            raise RemitError(Code.LIMIT_EXCEEDED, f"one run changes {MAX_CHANGES} things at most", most=MAX_CHANGES)
 
     async def attempted(self, code: Code, message: str, **about: str) -> None:
         """Note a refused attempt."""

@@ -22,7 +22,7 @@ from server.tasks.secrets import Secrets, SecretsLost
 from server.tasks.subtasks import Subtasks
 from server.tasks.variables import Variables
 from server.tasks.work import Work
-from storage.records import Claim, Principal, Run, RunEnd
+from storage.records import Claim, Run, RunEnd
 from storage.states import Status
 from storage.store import Store, now
 
@@ -233,8 +233,7 @@ class Scheduler:
 
     async def _stop_beneath(self, claim: Claim) -> None:
         """End the runs of what was cancelled along with a task."""
-        principal = Principal(claim.task.principal, claim.task.username)
-        for task_id in await self._store.stopping_beneath(principal, claim.task.id):
+        for task_id in await self._store.stopping_beneath(claim.run):
             self.stop(task_id)
 
     async def _written(self, run: Run, end: RunEnd | Pause | Wait, ran_us: int) -> Status:
