@@ -307,7 +307,7 @@ class Store:
 
     async def having_open_subtasks(self, seqs: Collection[int]) -> set[int]:
         """Those of these tasks that have a sub-task which has not ended."""
-        return await self._db.read(subtasks.having_open, seqs)
+        return await self._db.read(subtasks.having_open, seqs) if seqs else set()
 
     async def expire_calls(self) -> list[str]:
         """Turn approvals whose time has passed into a no; returns the ids of their tasks."""

@@ -56,12 +56,14 @@ def script(shell: str) -> Callable[[Request], Answer]:
                 files = [{"path": "app.py", "content": CODE}]
                 questions = ("Is this correct?", "Is this readable?")
                 return [Use(request.tool("create_task"), {"message": each, "files": files}) for each in questions]
-            case 2:
-                ids = [json.loads(result.text)["id"] for result in request.results[-2:]]
-                return [Use(request.tool("get_task"), {"id": task_id, "waitSeconds": 45}) for task_id in ids]
             case _:
-                found = [json.loads(result.text)["output"]["content"] for result in request.results[-2:]]
-                return Say(f"Summary: {' | '.join(' '.join(text.split()) for text in found)}")
+                answers = [json.loads(result.text) for result in request.results[1:]]
+                known = {answer["id"]: answer for answer in answers}
+                still = [task_id for task_id, answer in known.items() if answer["status"] != "completed"]
+                if still:
+                    return [Use(request.tool("get_task"), {"id": task_id, "waitSeconds": 45}) for task_id in still]
+                found = sorted(answer["output"]["content"].strip() for answer in known.values())
+                return Say(f"Summary: {' | '.join(found)}")
 
     def sub_task(request: Request) -> Answer:
         if not request.results:
