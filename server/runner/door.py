@@ -5,6 +5,7 @@ the token is not enough: whoever connects must be a process of the command.
 """
 
 import json
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
@@ -23,6 +24,8 @@ from anyio.abc import ByteStream
 from server.beside import beside
 from server.runner import tree
 from server.runner.wire import Wire
+
+_log = logging.getLogger(__name__)
 
 BACKLOG = 16
 CONNECTIONS = 8
@@ -130,6 +133,8 @@ class _Doorway:
                 await self._answer(visitor, connection.getpeername()[1])
         except* (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream):
             pass  # whoever came is gone
+        except* Exception as errors:  # its message might hold a secret; the run goes on
+            _log.error("a visitor was not answered: %s", ", ".join(type(error).__name__ for error in errors.exceptions))
         finally:
             self._visitors.discard(visitor)
             places.release()

@@ -36,7 +36,9 @@ print(visitor.makefile().readline().strip())
 """
 
 
-async def visit(tier: Name, workspace: Path, *args: str, network: str | tuple[str, ...] = HERE) -> Ran:
+async def visit(
+    tier: Name, workspace: Path, *args: str, network: str | tuple[str, ...] = HERE, unprivileged: bool = False
+) -> Ran:
     interpreter = await find_interpreter()
     return await run(
         Request(
@@ -46,7 +48,8 @@ async def visit(tier: Name, workspace: Path, *args: str, network: str | tuple[st
             readable=tuple(map(str, interpreter.folders)),
             network=network,  # type: ignore[arg-type]
             token=TOKEN,
-        )
+        ),
+        unprivileged=unprivileged,
     )
 
 
@@ -57,6 +60,12 @@ async def test_a_command_comes_in_with_its_token(tier: Name, workspace: Path) ->
 
 async def test_a_command_comes_in_where_the_network_is_shared(tier: Name, workspace: Path) -> None:
     ran = await visit(tier, workspace, network="full")
+    assert (ran.output, ran.refused) == ("hello\n", [])
+
+
+@pytest.mark.namespaces
+async def test_a_command_of_an_ordinary_user_comes_in_where_the_network_is_shared(workspace: Path) -> None:
+    ran = await visit("namespaces", workspace, network="full", unprivileged=True)
     assert (ran.output, ran.refused) == ("hello\n", [])
 
 
@@ -169,3 +178,15 @@ async def test_it_closes_on_whoever_does_not_listen() -> None:
             with socket.create_connection(("127.0.0.1", keeping.door.port)) as visitor:
                 visitor.sendall(f"{keeping.token}\n".encode())
                 await flooding.wait()
+
+
+async def test_what_goes_wrong_with_one_visitor_is_no_matter_to_the_next() -> None:
+    async def fail(visitor: ByteStream) -> None:
+        if await visitor.receive() == b"fail":
+            raise ArithmeticError("a mistake of ours")
+        await visitor.send(b"hello")
+
+    keeping = Kept(fail)
+    async with keeping.open(os.getpid()):
+        assert await said(keeping.door.port, f"{keeping.token}\nfail".encode()) == b""
+        assert await said(keeping.door.port, f"{keeping.token}\nhello".encode()) == b"hello"
