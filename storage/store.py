@@ -174,9 +174,9 @@ class Store:
         """The tasks beneath this one, at any depth, that wait for approval."""
         return await self._db.read(subtasks.awaiting_approval, task.seq)
 
-    async def stopping_beneath(self, principal: Principal, task_id: str) -> list[str]:
-        """The tasks beneath this one that were cancelled and whose runs are still to be ended."""
-        return await self._db.read(subtasks.stopping, principal, task_id)
+    async def stopping_beneath(self, run: Run) -> list[str]:
+        """The tasks beneath that of a run which were cancelled and whose own runs are still to be ended."""
+        return await self._db.read(subtasks.stopping, run.seq)
 
     async def open_doomed(self, principal: Principal, task_id: str, *, cascade: bool) -> list[str]:
         """The tasks to be cancelled before a deletion of this one; TASK_HAS_DEPENDENTS where it would be refused."""
@@ -321,7 +321,7 @@ class Store:
 
     async def having_open_subtasks(self, seqs: Collection[int]) -> set[int]:
         """Those of these tasks that have a sub-task which has not ended."""
-        return await self._db.read(subtasks.having_open, seqs)
+        return await self._db.read(subtasks.having_open, seqs) if seqs else set()
 
     async def expire_calls(self) -> list[str]:
         """Turn approvals whose time has passed into a no; returns the ids of their tasks."""

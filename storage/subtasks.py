@@ -4,7 +4,7 @@ import json
 import sqlite3
 from collections.abc import Collection, Mapping
 
-from storage.moves import go_on_without, held, owned
+from storage.moves import go_on_without, held
 from storage.records import Principal, Run
 from storage.relations import family
 from storage.states import ENDED
@@ -100,7 +100,6 @@ def made_by(db: sqlite3.Connection, seq: int) -> list[sqlite3.Row]:
     return [member for row in made for member in family(db, row["seq"])]
 
 
-def stopping(db: sqlite3.Connection, principal: Principal, task_id: str) -> list[str]:
+def stopping(db: sqlite3.Connection, seq: int) -> list[str]:
     """The ids of the tasks beneath this one whose runs are to be ended."""
-    tasks = family(db, owned(db, principal, task_id)["seq"])[1:]
-    return [task["id"] for task in tasks if task["cancel_requested"]]
+    return [task["id"] for task in family(db, seq)[1:] if task["cancel_requested"]]

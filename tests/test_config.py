@@ -34,6 +34,8 @@ def test_a_variable_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.Monke
         pytest.param('approvals = "nobody"', "approvals", id="an unknown choice"),
         pytest.param('[secrets.A]\nfile = "x"\nkeyring = "a/b"', "secrets.A", id="a secret with two sources"),
         pytest.param("[secrets.A]", "secrets.A", id="a secret without a source"),
+        pytest.param('[agents.llm]\ndelegates_to = ["nobody"]', "delegates_to", id="an agent that is none"),
+        pytest.param('[mcp_servers.remit]\ncommand = "x"', "mcp_servers.remit", id="an MCP server with our own name"),
         pytest.param("max_running = ", "remit.toml", id="a file that is no TOML"),
     ],
 )

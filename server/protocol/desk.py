@@ -6,7 +6,7 @@ from typing import Any
 
 import anyio
 import mcp_types as types
-from anyio.abc import SocketStream
+from anyio.abc import ByteStream
 from mcp.server.lowlevel import Server
 from mcp.shared.message import SessionMessage
 
@@ -61,7 +61,7 @@ class Desk:
         """Whether it has such a sub-task, which has not ended."""
         return isinstance(task_id, str) and await self._delegation.goes_on(delegate, task_id)
 
-    async def serve(self, delegate: Delegate, stream: SocketStream) -> None:
+    async def serve(self, delegate: Delegate, stream: ByteStream) -> None:
         """Talk MCP on a connection until it ends."""
         flow = _Flow()
         connection = Connection(stream, Peer(uid=-1, pid=-1, role="agent", cwd=None), max_line=MAX_LINE)

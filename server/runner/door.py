@@ -5,6 +5,7 @@ the token is not enough: whoever connects must be a process of the command.
 """
 
 import json
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
@@ -18,10 +19,13 @@ from typing import Self
 
 import anyio
 from anyio import to_thread
-from anyio.abc import SocketStream
+from anyio.abc import ByteStream
 
 from server.beside import beside
 from server.runner import tree
+from server.runner.wire import Wire
+
+_log = logging.getLogger(__name__)
 
 BACKLOG = 16
 CONNECTIONS = 8
@@ -62,7 +66,7 @@ class Keeper:
     token: str = field(repr=False)
     """What opens it: 43 characters, 256 random bits."""
 
-    attend: Callable[[SocketStream], Awaitable[None]]
+    attend: Callable[[ByteStream], Awaitable[None]]
     """Talk to a visitor until they leave."""
 
     refused: Callable[[str], Awaitable[None]]
@@ -90,10 +94,13 @@ def new_token() -> str:
 async def kept(door: Door, listener: socket, keeper: Keeper, root: int) -> AsyncIterator[None]:
     """Let in who may, as long as the body lasts; `root` is the process that the command is beneath."""
     listener.setblocking(False)
-    serve = _Doorway(door, keeper, root).serve
+    doorway = _Doorway(door, keeper, root)
     with closing(listener):
-        async with beside(partial(serve, listener)):
-            yield
+        async with beside(partial(doorway.serve, listener)):
+            try:
+                yield
+            finally:
+                await doorway.close()
 
 
 class _Doorway:
@@ -104,6 +111,7 @@ class _Doorway:
         self._root = root
         self._is_shared = door.listener is not None
         self._port = door.port
+        self._visitors: set[Wire] = set()
 
     async def serve(self, listener: socket) -> None:
         places = anyio.Semaphore(CONNECTIONS)
@@ -112,22 +120,33 @@ class _Doorway:
                 await places.acquire()
                 group.start_soon(self._receive, await _accepted(listener), places)
 
+    async def close(self) -> None:
+        """Close on whoever is here: what is being sent to one that does not read would never end."""
+        for visitor in list(self._visitors):
+            await visitor.aclose()
+
     async def _receive(self, connection: socket, places: anyio.Semaphore) -> None:
+        visitor = Wire(connection)
+        self._visitors.add(visitor)
         try:
-            peer_port = connection.getpeername()[1]
-            async with await SocketStream.from_socket(connection) as stream:
-                if reason := await self._objection(stream, peer_port):
-                    await self._keeper.refused(reason)
-                    await stream.send(_refusal(reason))
-                else:
-                    await self._keeper.attend(stream)
+            async with visitor:
+                await self._answer(visitor, connection.getpeername()[1])
         except* (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream):
             pass  # whoever came is gone
+        except* Exception as errors:  # its message might hold a secret; the run goes on
+            _log.error("a visitor was not answered: %s", ", ".join(type(error).__name__ for error in errors.exceptions))
         finally:
-            connection.close()
+            self._visitors.discard(visitor)
             places.release()
 
-    async def _objection(self, stream: SocketStream, peer_port: int) -> str | None:
+    async def _answer(self, visitor: Wire, peer_port: int) -> None:
+        if reason := await self._objection(visitor, peer_port):
+            await self._keeper.refused(reason)
+            await visitor.send(_refusal(reason))
+        else:
+            await self._keeper.attend(visitor)
+
+    async def _objection(self, stream: ByteStream, peer_port: int) -> str | None:
         shown = b""
         with anyio.move_on_after(TOKEN_SECONDS):
             while len(shown) < self._length:

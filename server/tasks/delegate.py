@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from anyio.abc import SocketStream
+from anyio.abc import ByteStream
 
 from server.agents.interface import Answer, Offer
 from server.config import Settings
@@ -13,6 +13,9 @@ from server.errors import Code, RemitError
 from server.tasks.variables import Variables
 from storage.records import Claim, NewEvent, Principal
 from storage.store import Store
+
+MAX_CHANGES = 10_000
+"""Sub-tasks that one run may make, message and cancel: a person's week of work, and all of it is on record."""
 
 MAX_ATTEMPTS = 100
 """Refused attempts of one run that become events; an adversary could go on for ever."""
@@ -26,11 +29,18 @@ class Delegate:
     claim: Claim
     variables: Variables
     _attempts: int = field(default=0, init=False)
+    _changes: int = field(default=0, init=False)
 
     @property
     def principal(self) -> Principal:
         """Whose task it works on."""
         return Principal(self.claim.task.principal, self.claim.task.username)
+
+    def count_change(self) -> None:
+        """One thing more is made, messaged or cancelled. Raises RemitError (LIMIT_EXCEEDED)."""
+        self._changes += 1
+        if self._changes > MAX_CHANGES:
+            raise RemitError(Code.LIMIT_EXCEEDED, f"one run changes {MAX_CHANGES} things at most", most=MAX_CHANGES)
 
     async def attempted(self, code: Code, message: str, **about: str) -> None:
         """Note a refused attempt."""
@@ -56,7 +66,7 @@ class Desk(Protocol):
         """Whether it has such a sub-task, which has not ended."""
         ...
 
-    async def serve(self, delegate: Delegate, stream: SocketStream) -> None:
+    async def serve(self, delegate: Delegate, stream: ByteStream) -> None:
         """Offer them on a connection until that ends."""
         ...
 

@@ -43,6 +43,7 @@ class Delegation:
         """Make a sub-task of the delegate's own."""
 
         async def made() -> views.CreatedView:
+            delegate.count_change()
             task = delegate.claim.task
             narrowed = self.inheritance(delegate).task(request, speaks=self._speaks)
             for needed in request.depends_on:
@@ -85,6 +86,7 @@ class Delegation:
         """Open the next turn of a task beneath the delegate's."""
 
         async def sent() -> views.StatusView:
+            delegate.count_change()
             await self._check_beneath(delegate, request.id)
             _check_texts(delegate, checks.message_texts(request))
             had = await self._store.secret_names(delegate.principal, request.id)
@@ -96,6 +98,7 @@ class Delegation:
         """End a task beneath the delegate's."""
 
         async def cancelled() -> views.StatusView:
+            delegate.count_change()
             await self._check_beneath(delegate, request.id)
             return await self._tasks.cancel(_caller(delegate), request)
 

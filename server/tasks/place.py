@@ -16,8 +16,11 @@ class Place:
     `scope` ends the run; `freed` is called when the place is.
     """
 
-    def __init__(self, claim: Claim, freed: Callable[[], None]) -> None:
+    def __init__(self, claim: Claim, freed: Callable[[], None], *, hands_on: bool) -> None:
         self.claim = claim
+        self.hands_on = hands_on
+        """Whether its agent may hand on sub-tasks."""
+
         self.scope = anyio.CancelScope()
         self._freed = freed
         self._limit = anyio.CancelScope()

@@ -24,7 +24,7 @@ from server.tasks.subtasks import Subtasks
 from server.tasks.variables import Variables
 from server.tasks.work import Work
 from server.tasks.worktrees import Worktrees
-from storage.records import Claim, Principal, Run, RunEnd
+from storage.records import Claim, Run, RunEnd
 from storage.states import Status
 from storage.store import Store, now
 
@@ -125,7 +125,7 @@ class Scheduler:
             if claim is None:
                 return
             # Known as running before anything else can happen, so that a cancellation finds it.
-            self._running[claim.task.id] = Place(claim, self.poke)
+            self._running[claim.task.id] = Place(claim, self.poke, hands_on=may_delegate(self._settings, claim))
             group.start_soon(self._work, claim)
 
     async def _room(self) -> set[int] | None:
@@ -136,7 +136,7 @@ class Scheduler:
         held = [place for place in self._running.values() if not place.is_free]
         if len(held) < self._settings.max_running:
             return set()
-        waiting = await self._store.having_open_subtasks([place.claim.run.seq for place in held])
+        waiting = await self._store.having_open_subtasks([place.claim.run.seq for place in held if place.hands_on])
         return waiting if len(held) - len(waiting) < self._settings.max_running else None
 
     def _full(self) -> list[str]:
@@ -208,16 +208,11 @@ class Scheduler:
     async def _prepare(self, claim: Claim, place: Place, agent: Agent, variables: Variables) -> Work:
         sandbox = await self._sandbox()
         check_tier(claim.workspace, sandbox.tier, allow_hooks=bool((claim.task.demands or {}).get("allowHooks")))
-        subtasks = self._subtasks(claim, variables)
+        subtasks = Subtasks(self._desk, Delegate(self._store, claim, variables)) if place.hands_on else None
         execution = Execution(self._store, claim, sandbox, self._workspaces, variables, self._settings, subtasks)
         return Work(
             self._store, claim, place, execution, variables, self._settings, speaks=agent.speaks, subtasks=subtasks
         )
-
-    def _subtasks(self, claim: Claim, variables: Variables) -> Subtasks | None:
-        if may_delegate(self._settings, claim):
-            return Subtasks(self._desk, Delegate(self._store, claim, variables))
-        return None
 
     async def _settle(self, claim: Claim, end: RunEnd | Pause | Wait, ran_us: int) -> None:
         """Write how a run ended. What cannot be written is left to the next start of the server: others go on."""
@@ -240,8 +235,7 @@ class Scheduler:
 
     async def _stop_beneath(self, claim: Claim) -> None:
         """End the runs of what was cancelled along with a task."""
-        principal = Principal(claim.task.principal, claim.task.username)
-        for task_id in await self._store.stopping_beneath(principal, claim.task.id):
+        for task_id in await self._store.stopping_beneath(claim.run):
             self.stop(task_id)
 
     async def _written(self, run: Run, end: RunEnd | Pause | Wait, ran_us: int) -> Status:

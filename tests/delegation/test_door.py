@@ -2,10 +2,14 @@
 
 import json
 import os
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import anyio
 import pytest
+from anyio.abc import ByteStream
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -32,7 +36,9 @@ print(visitor.makefile().readline().strip())
 """
 
 
-async def visit(tier: Name, workspace: Path, *args: str, network: str | tuple[str, ...] = HERE) -> Ran:
+async def visit(
+    tier: Name, workspace: Path, *args: str, network: str | tuple[str, ...] = HERE, unprivileged: bool = False
+) -> Ran:
     interpreter = await find_interpreter()
     return await run(
         Request(
@@ -42,7 +48,8 @@ async def visit(tier: Name, workspace: Path, *args: str, network: str | tuple[st
             readable=tuple(map(str, interpreter.folders)),
             network=network,  # type: ignore[arg-type]
             token=TOKEN,
-        )
+        ),
+        unprivileged=unprivileged,
     )
 
 
@@ -53,6 +60,12 @@ async def test_a_command_comes_in_with_its_token(tier: Name, workspace: Path) ->
 
 async def test_a_command_comes_in_where_the_network_is_shared(tier: Name, workspace: Path) -> None:
     ran = await visit(tier, workspace, network="full")
+    assert (ran.output, ran.refused) == ("hello\n", [])
+
+
+@pytest.mark.namespaces
+async def test_a_command_of_an_ordinary_user_comes_in_where_the_network_is_shared(workspace: Path) -> None:
+    ran = await visit("namespaces", workspace, network="full", unprivileged=True)
     assert (ran.output, ran.refused) == ("hello\n", [])
 
 
@@ -81,7 +94,8 @@ async def test_another_token_is_refused_and_told_of(tier: Name, workspace: Path)
 class Kept:
     """A door on the machine's loopback, for the processes beneath `root`."""
 
-    def __init__(self) -> None:
+    def __init__(self, attend: Callable[[ByteStream], Awaitable[None]] | None = None) -> None:
+        self.attend = attend or self._attend
         self.token = new_token()
         self.refused: list[str] = []
         self.told = anyio.Event()
@@ -91,13 +105,13 @@ class Kept:
         self.refused.append(reason)
         self.told.set()
 
-    async def _attend(self, visitor: anyio.abc.SocketStream) -> None:
+    async def _attend(self, visitor: ByteStream) -> None:
         async for data in visitor:
             await visitor.send(data)
 
-    def open(self, root: int) -> "anyio.abc.AsyncContextManager[None]":  # type: ignore[name-defined]
+    def open(self, root: int) -> AbstractAsyncContextManager[None]:
         assert self.door.listener
-        keeper = Keeper(token=self.token, attend=self._attend, refused=self._refused)
+        keeper = Keeper(token=self.token, attend=self.attend, refused=self._refused)
         return kept(self.door, self.door.listener, keeper, root)
 
 
@@ -146,4 +160,33 @@ async def test_no_garbage_comes_in(data: bytes, cut: int) -> None:
         shown = keeping.token[:cut].encode() + data
         came = await said(keeping.door.port, shown)
         assert b"hello" not in came
+        assert await said(keeping.door.port, f"{keeping.token}\nhello".encode()) == b"hello"
+
+
+async def test_it_closes_on_whoever_does_not_listen() -> None:
+    flooding = anyio.Event()
+
+    async def flood(visitor: ByteStream) -> None:
+        with anyio.CancelScope(shield=True):  # as whatever sends a whole line does
+            flooding.set()
+            while True:
+                await visitor.send(b"x" * 65536)
+
+    keeping = Kept(flood)
+    with anyio.fail_after(30):
+        async with keeping.open(os.getpid()):
+            with socket.create_connection(("127.0.0.1", keeping.door.port)) as visitor:
+                visitor.sendall(f"{keeping.token}\n".encode())
+                await flooding.wait()
+
+
+async def test_what_goes_wrong_with_one_visitor_is_no_matter_to_the_next() -> None:
+    async def fail(visitor: ByteStream) -> None:
+        if await visitor.receive() == b"fail":
+            raise ArithmeticError("a mistake of ours")
+        await visitor.send(b"hello")
+
+    keeping = Kept(fail)
+    async with keeping.open(os.getpid()):
+        assert await said(keeping.door.port, f"{keeping.token}\nfail".encode()) == b""
         assert await said(keeping.door.port, f"{keeping.token}\nhello".encode()) == b"hello"

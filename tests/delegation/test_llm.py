@@ -210,3 +210,17 @@ async def test_an_approval_that_waits_below_reaches_whoever_watches_above(thinki
             await host.decide(lowest, await host.waiting_call(lowest), "proceed_once")
             await host.until(task_id, "completed")
     assert {"taskId": lowest, "status": "awaiting_approval"} in told
+
+
+async def test_its_clock_stands_still_while_it_waits(thinking: Thinking) -> None:
+    with model(then([shell("$ sleep 4"), shell("$ sleep 4")], waiting)) as scripted:
+        async with thinking(scripted, REMIT_SUBTASKS__MAX_RUNNING="1") as host:
+            task = await host.done("hand on", agentId="llm", timeoutSeconds=6)
+    assert (task["status"], task["error"]) == ("completed", None)
+
+
+async def test_its_commands_have_no_door(thinking: Thinking) -> None:
+    with model(steps(Use("shell", {"command": 'echo "[$REMIT_DOOR$REMIT_TOKEN]"'}), Say("done"))) as scripted:
+        async with thinking(scripted) as host:
+            task = await host.done("look", agentId="llm")
+    assert task["output"]["toolCalls"][0]["output"] == "[]\n"

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import anyio
 import pytest
-from anyio.abc import SocketStream
+from anyio.abc import ByteStream
 
 from server.errors import RemitError
 from server.runner.door import Keeper
@@ -103,7 +103,7 @@ async def perform(
     )
 
 
-async def _say_again(visitor: SocketStream) -> None:
+async def _say_again(visitor: ByteStream) -> None:
     async for data in visitor:
         await visitor.send(data)
 

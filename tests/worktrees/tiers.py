@@ -3,6 +3,7 @@
 import json
 import sys
 from pathlib import Path
+from typing import cast
 
 import anyio
 
@@ -53,4 +54,4 @@ async def worked(tier: Wanted, folder: Path) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(anyio.run(worked, *[sys.argv[1], Path(sys.argv[2])])))
+    print(json.dumps(anyio.run(worked, cast(Wanted, sys.argv[1]), Path(sys.argv[2]))))

@@ -1,0 +1,97 @@
+"""`examples/review.py` has a folder reviewed by two sub-tasks, whose answers their parent sums up."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from examples.review import reviewed
+from tests import servers
+from tests.agents.acp.real import CLAUDE, OPENCODE, Real, installed
+from tests.models.conversation import Request
+from tests.models.script import Answer, Say, Use
+from tests.models.server import Model, model
+
+pytestmark = pytest.mark.anyio
+
+CODE = "def half(n):\n    return n * 2  # TODO: halve it\n"
+Home = Callable[[Path, Model], AbstractContextManager[Path]]
+
+
+@contextmanager
+def _llm(folder: Path, asked: Model) -> Iterator[Path]:
+    (folder / "key").write_text("sk-model-key-9f2b71")
+    (folder / "remit.toml").write_text(
+        f'[agents.llm]\nmodel = "openai:scripted"\nbase_url = "{asked.url}/v1"\n'
+        f"api_key = {{ file = {json.dumps(str(folder / 'key'))} }}\n"
+    )
+    with servers.home(folder) as home:
+        yield home
+
+
+def _real(real: Real) -> Home:
+    def home(folder: Path, asked: Model) -> AbstractContextManager[Path]:
+        real.require()
+        return installed(real, folder, asked)
+
+    return home
+
+
+def script(shell: str) -> Callable[[Request], Answer]:
+    """A parent that reads, hands on what it has read with two questions, waits, and sums up; and its two sub-tasks."""
+
+    def run(command: str) -> Use:
+        said = {} if shell == "shell" else {"description": "as told"}
+        return Use(shell, {"command": command, **said})
+
+    def parent(request: Request) -> Answer:
+        match request.answers:
+            case 0:
+                return run("cat uploads/app.py")
+            case 1:
+                files = [{"path": "app.py", "content": CODE}]
+                questions = ("Is this correct?", "Is this readable?")
+                return [Use(request.tool("create_task"), {"message": each, "files": files}) for each in questions]
+            case _:
+                answers = [json.loads(result.text) for result in request.results[1:]]
+                known = {answer["id"]: answer for answer in answers}
+                still = [task_id for task_id, answer in known.items() if answer["status"] != "completed"]
+                if still:
+                    return [Use(request.tool("get_task"), {"id": task_id, "waitSeconds": 45}) for task_id in still]
+                found = sorted(answer["output"]["content"].strip() for answer in known.values())
+                return Say(f"Summary: {' | '.join(found)}")
+
+    def sub_task(request: Request) -> Answer:
+        if not request.results:
+            return run("grep -c TODO uploads/app.py")
+        kind = "correct" if "correct" in request.prompt else "readable"
+        return Say(f"not {kind}: {request.results[-1].text.split()[0]} left to do")
+
+    return lambda request: (parent if "are to be reviewed" in request.prompt else sub_task)(request)
+
+
+@pytest.mark.parametrize(
+    ("agent", "home", "shell"),
+    [
+        ("llm", _llm, "shell"),
+        pytest.param("opencode", _real(OPENCODE), "bash", marks=pytest.mark.namespaces),
+        pytest.param("claude", _real(CLAUDE), "Bash", marks=pytest.mark.namespaces),
+    ],
+)
+async def test_two_sub_tasks_review_and_their_parent_sums_up(
+    tmp_path: Path, agent: str, home: Home, shell: str
+) -> None:
+    with model(script(shell)) as asked, home(tmp_path, asked) as state:
+        async with servers.host(state) as host:
+            with anyio.fail_after(300):
+                task = await reviewed(host.client, agent, [{"path": "app.py", "content": CODE}])
+            assert task["status"] == "completed", (task["error"], task["output"])
+            sub_tasks: list[dict[str, Any]] = (await host.call("list_tasks", parentTaskId=task["id"]))["tasks"]
+    assert "Summary: not correct: 1 left to do | not readable: 1 left to do" in task["output"]["content"]
+    assert [(row["agentId"], row["triggeringAgentId"], row["status"]) for row in sub_tasks] == [
+        (agent, agent, "completed")
+    ] * 2

@@ -1,0 +1,147 @@
+"""Sub-tasks in the store: who goes first, who waits for whom, and what ends with its parent."""
+
+from collections.abc import Mapping
+
+from storage.records import Claim, RunEnd
+from storage.states import SUBTASKS, Status
+from storage.store import Store, now
+from tests.storage.samples import ANN, BOB, HOUR, claimed, decision, new_call, new_task, waiting
+
+DONE = RunEnd(Status.COMPLETED)
+
+
+async def family(store: Store, size: int, **changes: object) -> tuple[Claim, list[str]]:
+    """A task at work, and the ids of its sub-tasks, which wait for a place."""
+    parent = await claimed(store)
+    children = [new_task(parent=parent.task.id, source="agent", **changes) for _ in range(size)]
+    for child in children:
+        await store.create_task(ANN, child)
+    return parent, [child.id for child in children]
+
+
+async def status(store: Store, task_id: str) -> Status:
+    return (await store.task(ANN, task_id)).status
+
+
+def until(ids: list[str], microseconds: int = HOUR) -> Mapping[str, int]:
+    return dict.fromkeys(ids, now() + microseconds)
+
+
+async def test_the_sub_tasks_of_those_that_wait_go_first_the_deepest_before_all(store: Store) -> None:
+    earlier = new_task()
+    upper, (child,) = await family(store, 1)
+    lower = await store.claim_run("owner")
+    assert lower
+    assert lower.task.id == child
+    grandchild, another = new_task(parent=child), new_task(parent=upper.task.id)
+    for new in (earlier, another, grandchild):
+        await store.create_task(ANN, new)
+    seqs = [upper.run.seq, lower.run.seq]
+    claims = [await store.claim_run("owner", waiting=seqs) for _ in range(3)]
+    assert [claim.task.id for claim in claims if claim] == [grandchild.id, another.id, earlier.id]
+
+
+async def test_none_of_a_full_parent_is_claimed(store: Store) -> None:
+    parent, children = await family(store, 2)
+    other = new_task()
+    await store.create_task(ANN, other)
+    claim = await store.claim_run("owner", full=[parent.task.id], waiting=[parent.run.seq])
+    assert claim
+    assert claim.task.id == other.id
+    assert await store.claim_run("owner", full=[parent.task.id]) is None
+    assert (await store.claim_run("owner")) is not None
+    assert await status(store, children[0]) is Status.RUNNING
+
+
+async def test_a_task_waits_until_the_last_of_its_sub_tasks_has_ended(store: Store) -> None:
+    parent, children = await family(store, 2)
+    assert await store.wait_run(parent.run, until(children)) is Status.BLOCKED
+    snapshot = await store.snapshot(ANN, parent.task.id)
+    assert (snapshot.task.blocked_reason, set(snapshot.blocked_by)) == (SUBTASKS, set(children))
+    for child in children:
+        assert await status(store, parent.task.id) is Status.BLOCKED
+        claim = await store.claim_run("owner")
+        assert claim
+        assert claim.task.id == child
+        await store.finish_run(claim.run, DONE)
+    assert await status(store, parent.task.id) is Status.PENDING
+
+
+async def test_what_has_ended_is_not_waited_for(store: Store) -> None:
+    parent, (child,) = await family(store, 1)
+    await store.cancel(ANN, child)
+    assert await store.wait_run(parent.run, until([child])) is Status.PENDING
+
+
+async def test_another_principals_task_is_not_waited_for(store: Store) -> None:
+    parent, _ = await family(store, 1)
+    theirs = new_task()
+    await store.create_task(BOB, theirs)
+    assert await store.wait_run(parent.run, until([theirs.id])) is Status.PENDING
+
+
+async def test_a_wait_is_over_when_its_time_has_come(store: Store) -> None:
+    parent, children = await family(store, 2)
+    await store.wait_run(parent.run, {children[0]: now() + HOUR, children[1]: now() + 1000})
+    assert (await store.next_wake() or 0) < now() + HOUR // 2
+    while not await store.wake():
+        pass
+    assert await status(store, parent.task.id) is Status.PENDING
+    assert await store.next_wake() is None
+
+
+async def test_a_deleted_sub_task_is_waited_for_no_more(store: Store) -> None:
+    parent, (child,) = await family(store, 1)
+    await store.wait_run(parent.run, until([child]))
+    await store.delete(ANN, child)
+    assert await status(store, parent.task.id) is Status.PENDING
+
+
+async def test_a_cancelled_task_waits_for_nothing(store: Store) -> None:
+    parent, (child,) = await family(store, 1)
+    await store.wait_run(parent.run, until([child]))
+    cancelled = await store.cancel(ANN, parent.task.id)
+    assert (cancelled.status, await status(store, child)) == (Status.CANCELLED, Status.CANCELLED)
+    assert await store.next_wake() is None
+
+
+async def test_what_an_agent_has_made_is_cancelled_when_it_fails(store: Store) -> None:
+    parent, children = await family(store, 2)
+    by_hand = new_task(parent=parent.task.id)
+    await store.create_task(ANN, by_hand)
+    at_work = await store.claim_run("owner")
+    assert at_work
+    await store.finish_run(parent.run, RunEnd(Status.FAILED, "EXECUTION_ERROR", "broken"))
+    assert await store.stopping_beneath(parent.run) == [at_work.task.id] == [children[0]]
+    assert await status(store, children[1]) is Status.CANCELLED
+    assert await status(store, by_hand.id) is Status.PENDING
+
+
+async def test_what_an_agent_has_made_goes_on_when_it_is_done(store: Store) -> None:
+    parent, (child,) = await family(store, 1)
+    await store.finish_run(parent.run, DONE)
+    assert await status(store, child) is Status.PENDING
+
+
+async def test_an_approval_that_waits_below_is_known_to_all_above(store: Store) -> None:
+    top, (middle,) = await family(store, 1)
+    await store.claim_run("owner")
+    lowest = await waiting(store, new_call(), parent=middle)
+    for above in (top.task.id, middle):
+        snapshot = await store.snapshot(ANN, above, events_after=0, max_events=100)
+        assert snapshot.approvals_beneath == [lowest.task.id]
+        told = [event.data for event in snapshot.events if event.kind == "subtask"]
+        assert {"taskId": lowest.task.id, "status": "awaiting_approval"} in told
+    (call,) = (await store.snapshot(ANN, lowest.task.id)).calls
+    await store.decide_call(ANN, lowest.task.id, call.id, decision(), secrets_at_hand=True)
+    assert (await store.snapshot(ANN, top.task.id)).approvals_beneath == []
+
+
+async def test_only_what_is_beneath_a_task_is_beneath_it(store: Store) -> None:
+    top, (child,) = await family(store, 1)
+    grandchild, other = new_task(parent=child), new_task()
+    for new in (grandchild, other):
+        await store.create_task(ANN, new)
+    known = {child: True, grandchild.id: True, other.id: False, top.task.id: False, "nothing": False}
+    assert {each: await store.is_beneath(ANN, each, top.run.seq) for each in known} == known
+    assert not await store.is_beneath(BOB, child, top.run.seq)
