@@ -139,7 +139,7 @@ TOOLS: dict[str, Tool[Any]] = {
         ),
         Tool(
             "read_artifacts",
-            "The files in a task's folder, or with path a piece of one. nextOffset: there is more.",
+            "The files in a task's folder, or with path a piece of one; secrets are masked. nextOffset: there is more.",
             requests.ReadArtifacts,
             views.ArtifactsView,
             Tasks.read_artifacts,

@@ -1,7 +1,7 @@
 """The worktrees of tasks, from the first run until nothing would be lost with them."""
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -181,7 +181,11 @@ class Worktrees:
         if not worktree.tree.is_dir():
             return "clean", {"carried": known}
         finding = await worktree.look()
-        outcome = {"head": finding.head, "dirty": finding.dirty, **_shown(finding, mask)}
+        outcome = {
+            "head": finding.head,
+            "dirty": finding.dirty,
+            **_shown(finding, mask, record.workspace.outcome or {}),
+        }
         try:
             await self._carry(worktree, repository, record.task_id, finding.head, known)
         except NotCarried as error:
@@ -232,10 +236,12 @@ async def _mask(variables: Variables) -> Mask | None:
     return variables.redactor.redact
 
 
-def _shown(finding: Finding, mask: Mask | None) -> dict[str, Any]:
-    """What is kept of a look to be shown."""
+def _shown(finding: Finding, mask: Mask | None, before: Mapping[str, Any]) -> dict[str, Any]:
+    """What is kept of a look, to be shown; without a mask what was kept of the same commit before, or only numbers."""
     files = finding.files[:MOST_FILES]
     shown: dict[str, Any] = {"omitted": len(finding.files) - len(files), "cut": finding.is_cut}
+    if mask is None and before.get("head") == finding.head:
+        return {name: before[name] for name in ("omitted", "cut", "files", "diff") if name in before}
     if mask is None:
         return shown | {"files": [], "omitted": len(finding.files)}
     return shown | {"files": [[mask(path), status] for path, status in files], "diff": mask(finding.diff)}

@@ -129,6 +129,13 @@ async def test_secrets_are_masked_in_names_and_diff(host: Host, project: Path) -
     assert "+[secret TOKEN]\n" in task["workspace"]["diff"]
 
 
+async def test_what_was_shown_masked_stays_when_the_secrets_are_gone(host: Host, project: Path) -> None:
+    message = "echo $TOKEN > a.txt"
+    task = await work(host, message, secrets={"TOKEN": "very-secret-value"})
+    assert (await host.fail("delete_task", id=task["id"]))["code"] == "CONFLICT"
+    assert (await host.call("get_task", id=task["id"]))["workspace"] == task["workspace"]
+
+
 async def test_a_long_diff_and_many_files_are_cut_and_counted(host: Host, project: Path) -> None:
     task = await work(host, "seq 50000 > long; git add long; for i in $(seq 300); do echo > f$i; done")
     workspace = task["workspace"]
