@@ -194,7 +194,7 @@ class Turn(Protocol):
         """
         ...
 
-    async def is_bound(self, bound: bool) -> None:
+    async def bind(self, bound: bool) -> None:
         """Say whether the work of this run would be lost with its process: then a cut ends the task as INTERRUPTED."""
         ...
 

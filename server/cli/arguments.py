@@ -80,7 +80,8 @@ def _add_delegation(commands: _Commands) -> None:
         delegation.run,
         "hand over a task and follow it",
         "Its output goes to standard output, and its outcome is the exit status: 0 completed, 130 cancelled, else that "
-        "of the command that failed. Calls that need approval are asked for at the terminal. Ctrl-C cancels the task.",
+        "of the command that failed. Sub-tasks are followed on standard error. Calls that need approval are asked for "
+        "at the terminal, those of sub-tasks shown with the command to decide them. Ctrl-C cancels the task.",
     )
     run.add_argument("message", help="what to do; for the shell agent, commands")
     run.add_argument("--title", help="a name for lists")
@@ -110,7 +111,7 @@ def _add_delegation(commands: _Commands) -> None:
     send.set_defaults(last="message")
     _add_inputs(send)
     watch = commands.add(
-        "watch", delegation.watch, "follow a task's output, from its start", "Ctrl-C leaves the task alone."
+        "watch", delegation.watch, "follow a task and its sub-tasks, from its start", "Ctrl-C leaves the task alone."
     )
     watch.add_argument("id", metavar="ID", help=_ID)
 
@@ -154,9 +155,10 @@ def _add_overview(commands: _Commands) -> None:
     listing.add_argument("--list", metavar="NAME", help="only those of this list")
     listing.add_argument("--assigned", metavar="AGENT", help="only those that this one works on")
     listing.add_argument("--query", metavar="WORDS", help="only those with these words in title or message")
+    listing.add_argument("--tree", action="store_true", help="with sub-tasks beneath their parents")
     listing.add_argument("--limit", type=int, default=50, help="how many, up to 100 (50)")
     listing.add_argument("--offset", type=int, default=0, help="how many to skip")
-    show = commands.add("show", overview.show, "show a task in full")
+    show = commands.add("show", overview.show, "show a task in full, with its sub-tasks")
     show.add_argument("id", metavar="ID", help=_ID)
     show.add_argument("--events", action="store_true", help="with its log")
     commands.add("agents", overview.agents, "show who can be asked, and what the sandbox holds")

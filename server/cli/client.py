@@ -22,6 +22,7 @@ _ENVELOPE = {
 
 ID_LENGTH = 36  # characters of a whole id, a UUID
 SHORTEST_ID = 4  # fewer name a single task too seldom
+SHORT_ID = 8  # characters shown; the chance that two of a hundred tasks share them is one in a million
 LATEST = 100  # tasks, the most that one list holds
 
 
@@ -31,14 +32,42 @@ class Client:
     def __init__(self, link: Link) -> None:
         self._socket = link.socket
         self._lines = link.socket.makefile("rb")
-        self._ids = count(1)
+        self._numbers = count(1)
+        self._arrived: dict[int, dict[str, Any]] = {}
 
     def call(self, tool: str, **arguments: Any) -> Any:
-        """Call a tool; returns its answer.
+        """Call a tool; returns its answer, whatever else is under way.
 
         Raises RemitError: the tool's own, or INTERRUPTED when the server is gone.
         """
-        result = self._request("tools/call", {"name": tool, "arguments": arguments})
+        return self.answer(self.ask(tool, **arguments))
+
+    def ask(self, tool: str, **arguments: Any) -> int:
+        """Begin a call; returns its number. Raises RemitError, INTERRUPTED when the server is gone."""
+        number = next(self._numbers)
+        params = {"name": tool, "arguments": arguments, "_meta": _ENVELOPE}
+        request = {"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": params}
+        try:
+            self._socket.sendall(json.dumps(request).encode() + b"\n")
+        except ConnectionError:
+            raise _gone() from None
+        return number
+
+    def answered(self) -> int:
+        """The number of the earliest call that is answered, once there is one. Raises RemitError as `ask` does."""
+        if not self._arrived:
+            self._receive()
+        earliest: int = next(iter(self._arrived))
+        return earliest
+
+    def answer(self, number: int) -> Any:
+        """Wait for the answer to a call that was begun, and take it. Raises RemitError as `call` does."""
+        while number not in self._arrived:
+            self._receive()
+        message = self._arrived.pop(number)
+        if error := message.get("error"):
+            raise RemitError(Code.EXECUTION_ERROR, error["message"])
+        result: dict[str, Any] = message["result"]
         answer = result["structuredContent"]
         if result.get("isError"):
             raise _failure(**answer["error"])
@@ -61,25 +90,16 @@ class Client:
         self._lines.close()
         self._socket.close()
 
-    def _request(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
-        key = next(self._ids)
-        request = {"jsonrpc": "2.0", "id": key, "method": method, "params": {**params, "_meta": _ENVELOPE}}
+    def _receive(self) -> None:
+        """Keep the next answer; notifications that come before it are nothing to us."""
         try:
-            self._socket.sendall(json.dumps(request).encode() + b"\n")
-            answer = self._answer(key)
+            for line in self._lines:
+                message: dict[str, Any] = json.loads(line)
+                if "id" in message:
+                    self._arrived[message["id"]] = message
+                    return
         except ConnectionError:
-            raise _gone() from None
-        if error := answer.get("error"):
-            raise RemitError(Code.EXECUTION_ERROR, error["message"])
-        result: dict[str, Any] = answer["result"]
-        return result
-
-    def _answer(self, key: int) -> dict[str, Any]:
-        """The answer to one request; notifications that come before it are nothing to us."""
-        for line in self._lines:
-            message: dict[str, Any] = json.loads(line)
-            if message.get("id") == key:
-                return message
+            pass
         raise _gone()
 
 

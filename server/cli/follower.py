@@ -1,104 +1,203 @@
-"""A task followed to its end: its output as it comes, and its questions put to the person at the terminal."""
+"""A task followed to its end, with all beneath it: their output as it comes, and the questions put to a person."""
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
-from server.cli.answers import note
-from server.cli.client import Client
-from server.cli.decisions import ask
-from server.cli.terminal import open_terminal
-from server.cli.text import Screen, one_line
-from server.errors import RemitError
-from storage.states import BUSY, DEPENDENCIES, ENDED, LOST
+from server.cli.client import SHORT_ID, Client
+from server.cli.text import one_line
+from server.cli.tree import subtasks
+from server.cli.voice import Background, Foreground
+from server.errors import Code, RemitError
+from storage.states import BUSY, DEPENDENCIES, ENDED, LOST, SUBTASKS
 
 if TYPE_CHECKING:
     from server.tasks.views import EventView, PendingApprovalView, TaskView
 
 WAIT = 45  # seconds: the longest that get_task waits
+MOST = 1000  # sub-tasks that are followed: as many as the server allows beneath a task, unless it is set otherwise
 _NAMED = 5  # tasks it waits for
 
 
 class Follower:
-    """Follows one task. With `show`, its output goes to stdout and what is done about it to stderr."""
+    """Follows a task and its sub-tasks on all levels, those that come to be meanwhile included.
+
+    With `show`, the task's output goes to stdout; what is done about it, and its sub-tasks' lines, to stderr.
+    """
 
     def __init__(self, client: Client, task_id: str, *, after: int = 0, show: bool = True) -> None:
         """`after` is the number of the last event that is known already."""
         self._client = client
-        self._task_id = task_id
-        self._seen = after
         self._show = show
-        self._out = Screen(sys.stdout)
-        self._err = Screen(sys.stderr)
+        self._foreground = Foreground()
+        self._root = _Followed(client, task_id, self._foreground, after=after, show=show)
+        self._followed = {task_id: self._root}
+        self._asked: dict[int, _Followed] = {}
+        self._too_many = False
+
+    def follow(self) -> TaskView:
+        """Return the task once it and everything beneath it has ended."""
+        known = -1
+        while (news := self._news()) > known:
+            known = news
+            for followed in self._followed.values():  # also what has ended: it may have been given more to do
+                if followed.is_idle:
+                    self._ask(followed)
+            while self._asked:
+                self._hear_next()
+        assert self._root.ended
+        return self._root.ended
+
+    def _news(self) -> int:
+        """How much has been heard of the whole tree; it only grows."""
+        return len(self._followed) + sum(followed.seen for followed in self._followed.values())
+
+    def _hear_next(self) -> None:
+        followed = self._asked.pop(self._client.answered())
+        try:
+            self._take(followed, self._client.answer(followed.leave()))
+        except RemitError as error:
+            if error.code is not Code.NOT_FOUND or followed is self._root:
+                raise
+            followed.is_deleted = True
+
+    def _take(self, followed: _Followed, task: TaskView) -> None:
+        for event in followed.hear(task):
+            self._notice(task["id"], event["data"])
+        if "omittedEvents" in task:  # its log is not kept from the start on, and may not tell of all
+            for row in subtasks(self._client, task["id"], MOST).rows:
+                self._notice(task["id"], {"taskId": row["id"], "status": row["status"]})
+        if followed.seen < task["lastEvent"] or task["status"] not in ENDED:
+            self._ask(followed)
+        elif (parent := self._followed.get(task.get("parentTaskId", ""))) and parent.is_idle:
+            self._ask(parent)  # it has ended before, and is not waited for: there may be news in its log
+
+    def _notice(self, parent: str, news: dict[str, Any]) -> None:
+        """Follow a sub-task that is new, or goes on after its end."""
+        known = self._followed.get(news["taskId"])
+        if known is None and len(self._followed) <= MOST:
+            known = self._adopt(news["taskId"], parent)
+        if known is None and not self._too_many:
+            self._too_many = True
+            self._foreground.say(f"only the first {MOST} sub-tasks are followed: see remit show")
+        if known and known.is_idle and (known.ended is None or news["status"] not in ENDED):
+            self._ask(known)
+
+    def _adopt(self, task_id: str, parent: str) -> _Followed:
+        voice = Background(task_id, self._foreground)
+        if self._show:
+            voice.say(f"a sub-task of {parent[:SHORT_ID]}")
+        followed = _Followed(self._client, task_id, voice, after=0, show=self._show)
+        self._followed[task_id] = followed
+        return followed
+
+    def _ask(self, followed: _Followed) -> None:
+        self._asked[followed.ask()] = followed
+
+
+class _Followed:
+    """One task of the tree: what is known of it, and the question about it that is under way."""
+
+    def __init__(self, client: Client, task_id: str, voice: Foreground | Background, *, after: int, show: bool) -> None:
+        self._client = client
+        self.task_id = task_id
+        self.voice = voice
+        self.seen = after
+        self.ended: TaskView | None = None
+        self.is_deleted = False
+        self._show = show
+        self._question: int | None = None
         self._commands: dict[str, str] = {}
         self._settled: set[str] = set()
 
-    def follow(self) -> TaskView:
-        """Return the task once it has ended."""
-        while True:
-            task = self._next()
-            if self._seen < task["lastEvent"]:
-                continue
-            if task["status"] in ENDED:
-                self._out.end_line()
-                return task
-            self._attend(task)
+    @property
+    def is_idle(self) -> bool:
+        """Whether it can be asked for, and no answer is under way."""
+        return self._question is None and not self.is_deleted
 
-    def _next(self) -> TaskView:
-        task: TaskView = self._client.call(
-            "get_task", id=self._task_id, waitSeconds=WAIT, include=["events"], afterEvent=self._seen
+    def ask(self) -> int:
+        """Begin to wait for its news; the number of that call."""
+        self._question = self._client.ask(
+            "get_task", id=self.task_id, waitSeconds=WAIT, include=["events"], afterEvent=self.seen
         )
+        return self._question
+
+    def leave(self) -> int:
+        """The number of the call that was under way, and is not any more."""
+        assert self._question is not None
+        question, self._question = self._question, None
+        return question
+
+    def hear(self, task: TaskView) -> list[EventView]:
+        """Pass on what is new; returns what of it is about sub-tasks."""
         for event in task["events"]:
-            self._seen = event["number"]
+            self.seen = event["number"]
             if self._show:
                 self._pass_on(event)
         if not task["events"]:
-            self._seen = task["lastEvent"]  # an old task's log is not kept
-        return task
+            self.seen = task["lastEvent"]  # an old task's log is not kept
+        if self.seen == task["lastEvent"]:
+            self._settle(task)
+        return [event for event in task["events"] if event["type"] == "subtask"]
 
     def _pass_on(self, event: EventView) -> None:
         match event["type"], event["data"]:
             case "content", {"text": str() as text}:
-                self._out.pass_on(text)
+                self.voice.content(text)
             case "tool_call", {"status": "pending", "callId": str() as call_id, "args": dict() as args}:
                 self._commands[call_id] = _headline(args)
             case "tool_call", {"status": "executing", "callId": str() as call_id} if call_id in self._commands:
-                self._out.end_line()
-                self._err.print(self._err.paint(f"$ {self._commands[call_id]}", "dim"))
+                self.voice.command(self._commands[call_id])
+            case "status", {"progress": _} | {"progressMessage": _} as data:
+                self.voice.say(_progress(data))
+            case "status", {"status": str() as status}:
+                self.voice.status(status)
+            case "error", {"code": str() as code, "message": str() as message}:
+                self.voice.status(f"{code}: {one_line(message.partition(chr(10))[0])}")
+
+    def _settle(self, task: TaskView) -> None:
+        """All its events are known: it has ended, or goes on, maybe once something is decided."""
+        if task["status"] in ENDED:
+            self.ended = task
+            self.voice.end()
+            return
+        self.ended = None
+        self._attend(task)
 
     def _attend(self, task: TaskView) -> None:
         """Have decided what waits; nothing may be left to do but to wait for others."""
         for call in task.get("pendingApprovals", []):
-            if call["callId"] in self._settled:
-                continue
-            self._out.end_line()
-            self._settled.add(call["callId"])
-            self._decide(call)
+            if call["callId"] not in self._settled:
+                self._settled.add(call["callId"])
+                self._decide(call)
         if task["status"] in ("blocked", "paused") and task["status"] not in self._settled:
             self._settled.add(task["status"])
-            note(blocked(task) if task["status"] == "blocked" else _paused(task))
+            self.voice.say(blocked(task) if task["status"] == "blocked" else _paused(task))
 
     def _decide(self, call: PendingApprovalView) -> None:
-        with open_terminal() as terminal:
-            outcome = ask(terminal, call) if terminal else None
+        outcome = self.voice.decide(call, f"remit approve {self.task_id} {call['callId']}")
         if outcome is None:
-            note(f"a call waits for approval: remit approve {self._task_id} {call['callId']}")
             return
         try:
-            self._client.call("approve_tool_call", id=self._task_id, callId=call["callId"], outcome=outcome)
+            self._client.call("approve_tool_call", id=self.task_id, callId=call["callId"], outcome=outcome)
         except RemitError as error:
-            note(error.message)  # someone else was faster, or it was too late
+            self.voice.say(error.message)  # someone else was faster, or it was too late
 
 
 def _headline(args: dict[str, Any]) -> str:
     return one_line(str(args.get("command", args)))
 
 
+def _progress(news: dict[str, Any]) -> str:
+    """How far a task is: a share, words, or both."""
+    share = f"{news['progress']:.0%}" if news.get("progress") is not None else ""
+    return one_line(f"{share} {news.get('progressMessage') or ''}") or "no progress is told any more"
+
+
 def blocked(task: TaskView) -> str:
     """What a person can do about a task that is blocked."""
     reason = task.get("blockedReason")
-    if reason in (BUSY, DEPENDENCIES) and (blockers := task.get("blockedByTaskIds")):
+    if reason in (BUSY, DEPENDENCIES, SUBTASKS) and (blockers := task.get("blockedByTaskIds")):
         others = len(blockers) - _NAMED + task.get("omittedBlockers", 0)
         return f"the task waits for {', '.join(blockers[:_NAMED])}{f' and {others} more' if others > 0 else ''}"
     if reason == LOST and task["secretNames"]:

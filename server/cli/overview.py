@@ -9,16 +9,18 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from server.cli.answers import print_answer
-from server.cli.client import Client, open_client
+from server.cli.client import SHORT_ID, Client, open_client
 from server.cli.text import Screen, Style, age, clipped, framed, harmless, one_line, width
+from server.cli.tree import BranchView, grow, nested
 from storage.states import ENDED
 
 if TYPE_CHECKING:
     from server.tasks.views import AgentsView, EventView, PageView, RowView, TaskView, ToolCallView
 
 WHOLE = 1_000_000  # characters: the most that get_task shows
-SHORT_ID = 8  # characters; the chance that two of a hundred tasks share them is one in a million
+MOST_SUBTASKS = 100  # that `remit show` shows, on all levels
 LONGEST_STATUS = len("awaiting_approval")
+INDENT = "  "  # of each level of sub-tasks
 
 _STYLES: dict[str, Style] = {
     "completed": "green",
@@ -42,7 +44,8 @@ def tasks(arguments: Namespace) -> int:
             assignedAgentId=arguments.assigned,
             query=arguments.query,
         )
-    print_answer(arguments, page, _table(page))
+        parents = _parents(client, page) if arguments.tree else None
+    print_answer(arguments, page, _table(page, parents))
     return 0
 
 
@@ -54,7 +57,9 @@ def show(arguments: Namespace) -> int:
         task: TaskView = client.call("get_task", id=task_id, maxChars=WHOLE, include=include)
         if arguments.events:
             _add_events(client, task)
-    print_answer(arguments, task, _details(task))
+        branches, omitted = grow(client, task_id, MOST_SUBTASKS)
+    answer = {**task, "subtasks": branches, **({"omittedSubtasks": omitted} if omitted else {})}
+    print_answer(arguments, answer, [*_details(task), *_family(branches, omitted)])
     return 0
 
 
@@ -92,28 +97,60 @@ def _add_events(client: Client, task: TaskView) -> None:
         events += more["events"]
 
 
-def _table(page: PageView) -> Iterator[str]:
+def _parents(client: Client, page: PageView) -> dict[str, str]:
+    """The parents of a page's sub-tasks; rows of a page that was too big may have lost theirs."""
+    parents: dict[str, str] = {}
+    for row in page["tasks"]:
+        whole = row if "parentTaskId" in row or "trimmed" not in row else client.call("get_task", id=row["id"])
+        if parent := whole.get("parentTaskId"):
+            parents[row["id"]] = parent
+    return parents
+
+
+def _table(page: PageView, parents: dict[str, str] | None) -> Iterator[str]:
     screen = Screen(sys.stdout)
     if not page["tasks"]:
         yield "no tasks" if not page["total"] else f"no tasks from number {page['offset'] + 1} on"
-    for row in page["tasks"]:
-        yield _row(screen, row)
+    rows = {row["id"]: row for row in page["tasks"]}
+    for task_id, depth in nested(list(rows), parents or {}):
+        row = rows.get(task_id)
+        yield _row(screen, row, depth) if row else f"{task_id[:SHORT_ID]}  {screen.paint('(not on this page)', 'dim')}"
     if page["hasMore"]:
         total = f"{page['total']}{' or more' if page.get('totalIsCapped') else ''}"
         yield f"… {total} in all; more with --offset {page['offset'] + page['count']}"
 
 
-def _row(screen: Screen, row: RowView) -> str:
+def _row(screen: Screen, row: RowView, depth: int) -> str:
     waiting = f"!{row['pendingApprovalCount']}" if "pendingApprovalCount" in row else ""
     before, status, after = (
         f"{row['id'][:SHORT_ID]}  ",
         f"{row['status']:<{LONGEST_STATUS}}",
-        f"  {age(row['lastActivityAt']):>4}  {waiting:<3} ",
+        f"  {age(row['lastActivityAt']):>4}  {waiting:<3} {INDENT * depth}",
     )
     text = one_line(row["title"] or row["message"])
     if screen.is_terminal:
         text = clipped(text, max(width() - len(before + status + after), 20))
     return before + screen.paint(status, _STYLES.get(row["status"], "bold")) + after + text
+
+
+def _family(branches: list[BranchView], omitted: int) -> Iterator[str]:
+    screen = Screen(sys.stdout)
+    if branches:
+        yield screen.paint("sub-tasks", "bold")
+        yield from _branch_lines(screen, branches, omitted, depth=1)
+
+
+def _branch_lines(screen: Screen, branches: list[BranchView], omitted: int, depth: int) -> Iterator[str]:
+    for branch in branches:
+        row = branch["task"]
+        status = screen.paint(f"{row['status']:<{LONGEST_STATUS}}", _STYLES.get(row["status"], "bold"))
+        progress = f"{row['progress']:.0%}" if "progress" in row else ""
+        waiting = f"!{row['pendingApprovalCount']}" if "pendingApprovalCount" in row else ""
+        text = f"{row['agentId']:<8} {progress:<4} {waiting:<3} {one_line(row['title'] or row['message'])}"
+        yield f"{INDENT * depth}{row['id'][:SHORT_ID]}  {status}  {text}"
+        yield from _branch_lines(screen, branch["subtasks"], branch.get("omittedSubtasks", 0), depth + 1)
+    if omitted:
+        yield f"{INDENT * depth}… {omitted} more"
 
 
 def _details(task: TaskView) -> Iterator[str]:

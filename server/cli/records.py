@@ -8,13 +8,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from server.cli.answers import print_answer
-from server.cli.client import open_client
+from server.cli.client import SHORT_ID, open_client
 from server.cli.text import Screen, one_line
 
 if TYPE_CHECKING:
     from server.tasks.views import GraphView
-
-SHORT_ID = 8  # characters, as in `remit list`
 
 
 def update(arguments: Namespace) -> int:

@@ -144,7 +144,7 @@ class Work:
         used = records.Usage(usage.requests, usage.input_tokens, usage.output_tokens) if usage else None
         await self._store.remember(self._run, text, used)
 
-    async def is_bound(self, bound: bool) -> None:
+    async def bind(self, bound: bool) -> None:
         """Say whether the work of this run would be lost with its process."""
         await self._store.bind_run(self._run, bound)
 

@@ -98,7 +98,7 @@ class MemoryTurn:
         self.state = state
         self.usage += [usage] if usage else []
 
-    async def is_bound(self, bound: bool) -> None:
+    async def bind(self, bound: bool) -> None:
         self.bound.append(bound)
 
     async def say(self, text: str) -> None:

@@ -1,0 +1,75 @@
+"""Sub-tasks, as the lists of the server have them: a part of them, with a word on how many more there are."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NotRequired, TypedDict
+
+from server.cli.client import LATEST, Client
+
+if TYPE_CHECKING:
+    from server.tasks.views import PageView, RowView
+
+
+class BranchView(TypedDict):
+    """A sub-task with those beneath it; `omittedSubtasks` were too many, more of them where the total is capped."""
+
+    task: RowView
+    subtasks: list[BranchView]
+    omittedSubtasks: NotRequired[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Subtasks:
+    """The sub-tasks of one task, the latest first, and how many there are besides."""
+
+    rows: list[RowView]
+    omitted: int
+
+
+def subtasks(client: Client, task_id: str, most: int) -> Subtasks:
+    """The sub-tasks right beneath a task, at most `most` of them."""
+    rows: list[RowView] = []
+    more: dict[str, str] = {}
+    while True:
+        limit = max(1, min(most - len(rows), LATEST))
+        page: PageView = client.call("list_tasks", parentTaskId=task_id, limit=limit, **more)
+        rows += page["tasks"]
+        if "nextCursor" not in page or len(rows) >= most:
+            return Subtasks(rows[:most], max(page["total"] - len(rows[:most]), 0))
+        more = {"cursor": page["nextCursor"]}
+
+
+def grow(client: Client, task_id: str, most: int) -> tuple[list[BranchView], int]:
+    """What is beneath a task on all levels, the upper ones first, at most `most` in all, and how many right beneath
+    it are left out."""
+    top: list[BranchView] = []
+    omitted = 0
+    waiting: deque[tuple[str, BranchView | None]] = deque([(task_id, None)])
+    while waiting:
+        each, branch = waiting.popleft()
+        found = subtasks(client, each, most)
+        most -= len(found.rows)
+        branches = [BranchView(task=row, subtasks=[]) for row in found.rows]
+        waiting += [(new["task"]["id"], new) for new in branches]
+        if branch is None:
+            top, omitted = branches, found.omitted
+            continue
+        branch["subtasks"] = branches
+        if found.omitted:
+            branch["omittedSubtasks"] = found.omitted
+    return top, omitted
+
+
+def nested(ids: list[str], parents: dict[str, str]) -> Iterator[tuple[str, int]]:
+    """The ids in their order, each beneath its parent, with how deep it stands; parents that are missing are added."""
+    children: dict[str | None, list[str]] = {}
+    for task_id in dict.fromkeys([*ids, *parents.values()]):
+        children.setdefault(parents.get(task_id), []).append(task_id)
+    waiting = [(task_id, 0) for task_id in reversed(children.get(None, []))]
+    while waiting:
+        task_id, depth = waiting.pop()
+        yield task_id, depth
+        waiting += [(child, depth + 1) for child in reversed(children.get(task_id, []))]
