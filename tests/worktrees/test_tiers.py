@@ -32,7 +32,7 @@ async def test_a_worktree_is_made_worked_in_and_carried_over(tier: Name) -> None
 async def _elsewhere(folder: str) -> dict[str, object]:
     """The same as an ordinary user, whom Landlock alone can hold."""
     os.chmod(folder, 0o777)
-    argv = (*ORDINARY_USER, readable_python(), "-m", "tests.worktrees.tiers", folder)
+    argv = (*ORDINARY_USER, readable_python(), "-m", "tests.worktrees.tiers", "landlock", folder)
     done = await anyio.run_process(argv, env=surroundings(), cwd=REPOSITORY, check=False)
     assert done.returncode == 0, done.stderr.decode()
     answer: dict[str, object] = json.loads(done.stdout)

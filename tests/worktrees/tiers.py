@@ -1,8 +1,9 @@
-"""A worktree made, worked in, looked at and carried over in a tier; as a program, in Landlock for an ordinary user."""
+"""A worktree made, worked in, looked at and carried over in one tier of the sandbox; a program for an ordinary user."""
 
 import json
 import sys
 from pathlib import Path
+from typing import cast
 
 import anyio
 
@@ -53,4 +54,4 @@ async def worked(tier: Wanted, folder: Path) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(anyio.run(worked, "landlock", Path(sys.argv[1]))))
+    print(json.dumps(anyio.run(worked, cast(Wanted, sys.argv[1]), Path(sys.argv[2]))))
