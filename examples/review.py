@@ -1,8 +1,9 @@
-"""Have the files of a folder reviewed by an agent that hands the work on to two others, and print its summary.
+"""Have a repository reviewed by an agent that hands the work on to two others, and print its summary.
 
-    python -m examples.review llm path/to/project
+    python -m examples.review llm path/to/repository
 
-The agent needs a model, as in agents.toml: `llm`, `opencode`, `claude` or one of your own.
+The agent needs a model, as in agents.toml: `llm`, `opencode`, `claude` or one of your own. The repository must be at or
+beneath a folder of the setting `workspaces`; every task works in a worktree of its latest commit, on a branch of its own.
 """
 
 import sys
@@ -14,30 +15,22 @@ from mcp import Client
 
 from examples.delegate import REMIT, Refused, call
 
-MOST = 20
-"""Files that one task can be given."""
-
 REQUEST = """\
-The files in uploads/ are to be reviewed. Hand this on to two sub-tasks that work at the same time, each with all of the
-files (`files` of create_task) and one question:
+This repository is to be reviewed. Hand that on to two sub-tasks that work at the same time, each in a worktree of its
+own (`workspace` of create_task), with one question:
 
-1. Is it correct? Name every mistake, with its file and line.
-2. Is it readable? Name what a newcomer would stumble over.
+1. Is it correct? Name every mistake, with its file and line, and commit a mended version.
+2. Is it readable? Name what a newcomer would stumble over, and commit a better version.
 
-Wait for both (get_task with waitSeconds), then sum their answers up in one list, the most important first."""
-
-
-def files_of(folder: Path) -> list[dict[str, str]]:
-    """The first files of Python beneath a folder, as a task is given them."""
-    found = sorted(path for path in folder.rglob("*.py") if path.is_file())
-    return [{"path": str(path.relative_to(folder)), "content": path.read_text()} for path in found[:MOST]]
+Wait for both (get_task with waitSeconds), then sum their answers up in one list, the most important first, with the
+branch of each."""
 
 
-async def main(agent: str, uploads: list[dict[str, str]]) -> int:
+async def main(agent: str, repository: Path) -> int:
     """Hand the review on; 0 if it completes, else 1."""
     async with Client(REMIT) as remit:
         try:
-            task = await reviewed(remit, agent, uploads)
+            task = await reviewed(remit, agent, repository)
         except Refused as refused:
             print(refused, file=sys.stderr)
             return 1
@@ -46,13 +39,14 @@ async def main(agent: str, uploads: list[dict[str, str]]) -> int:
     return 0 if task["status"] == "completed" else 1
 
 
-async def reviewed(remit: Client, agent: str, uploads: list[dict[str, str]]) -> dict[str, Any]:
+async def reviewed(remit: Client, agent: str, repository: Path) -> dict[str, Any]:
     """The task with its summary, once it has ended."""
-    task = await call(remit, "create_task", message=REQUEST, agentId=agent, title="Review", files=uploads)
+    where = {"path": str(repository.resolve()), "mode": "worktree"}
+    task = await call(remit, "create_task", message=REQUEST, agentId=agent, title="Review", workspace=where)
     while task["status"] not in {"completed", "failed", "cancelled"}:
         task = await call(remit, "get_task", id=task["id"], waitSeconds=45)
     return task
 
 
 if __name__ == "__main__":
-    sys.exit(anyio.run(main, sys.argv[1], files_of(Path(sys.argv[2]))))
+    sys.exit(anyio.run(main, sys.argv[1], Path(sys.argv[2])))

@@ -95,7 +95,10 @@ def check_allowed(workspace: Workspace | None, allowed: Sequence[Path]) -> None:
 
     Raises RemitError (FORBIDDEN).
     """
-    for path in (workspace.path, *workspace.reaches) if workspace else ():
+    if workspace is None:
+        return
+    lent = {workspace.path} if workspace.owner == "task" else set()  # this server's own, there as long as its owner
+    for path in {workspace.path, *workspace.reaches} - lent:
         if not _is_within(Path(path), allowed):
             raise RemitError(Code.FORBIDDEN, f"workspace: {path} is not within the folders of the setting workspaces")
 

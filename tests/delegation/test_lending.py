@@ -77,7 +77,7 @@ async def test_a_sub_task_writes_into_the_folder_of_its_parent(host: Host) -> No
 async def test_two_of_them_write_one_after_the_other(host: Host) -> None:
     line = "echo in >> log; sleep 0.5; echo out >> log"
     made = [sub_task(line, "readwrite") for _ in range(2)]
-    task = await lent(host, "VISIT; sleep 2.5; cat log", *made)
+    task = await lent(host, "VISIT; until [ $(grep -cs out log) = 2 ]; do sleep 0.1; done; cat log", *made)
     assert task["output"]["content"].endswith("in\nout\nin\nout\n")
 
 

@@ -1,4 +1,4 @@
-"""`examples/review.py` has a folder reviewed by two sub-tasks, whose answers their parent sums up."""
+"""`examples/review.py` has a repository reviewed by two sub-tasks in worktrees, whose answers their parent sums up."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -15,10 +15,12 @@ from tests.agents.acp.real import CLAUDE, OPENCODE, Real, installed
 from tests.models.conversation import Request
 from tests.models.script import Answer, Say, Use
 from tests.models.server import Model, model
+from tests.worktrees.projects import contents, git, in_progress, repository
 
 pytestmark = pytest.mark.anyio
 
 CODE = "def half(n):\n    return n * 2  # TODO: halve it\n"
+QUESTIONS = ("Is this correct?", "Is this readable?")
 Home = Callable[[Path, Model], AbstractContextManager[Path]]
 
 
@@ -51,11 +53,11 @@ def script(shell: str) -> Callable[[Request], Answer]:
     def parent(request: Request) -> Answer:
         match request.answers:
             case 0:
-                return run("cat uploads/app.py")
+                return run("cat app.py")
             case 1:
-                files = [{"path": "app.py", "content": CODE}]
-                questions = ("Is this correct?", "Is this readable?")
-                return [Use(request.tool("create_task"), {"message": each, "files": files}) for each in questions]
+                workspace = {"path": ".", "mode": "worktree"}
+                asked = [{"message": question, "workspace": workspace} for question in QUESTIONS]
+                return [Use(request.tool("create_task"), each) for each in asked]
             case _:
                 answers = [json.loads(result.text) for result in request.results[1:]]
                 known = {answer["id"]: answer for answer in answers}
@@ -63,15 +65,16 @@ def script(shell: str) -> Callable[[Request], Answer]:
                 if still:
                     return [Use(request.tool("get_task"), {"id": task_id, "waitSeconds": 45}) for task_id in still]
                 found = sorted(answer["output"]["content"].strip() for answer in known.values())
-                return Say(f"Summary: {' | '.join(found)}")
+                changed = sorted(file["path"] for each in known.values() for file in each["workspace"]["changedFiles"])
+                return Say(f"Summary: {' | '.join(found)}; mended: {' '.join(changed)}")
 
     def sub_task(request: Request) -> Answer:
-        if not request.results:
-            return run("grep -c TODO uploads/app.py")
         kind = "correct" if "correct" in request.prompt else "readable"
+        if not request.results:
+            return run(f"grep -c TODO app.py && echo mended > {kind}.txt && git add . && git commit -qm {kind}")
         return Say(f"not {kind}: {request.results[-1].text.split()[0]} left to do")
 
-    return lambda request: (parent if "are to be reviewed" in request.prompt else sub_task)(request)
+    return lambda request: (parent if "is to be reviewed" in request.prompt else sub_task)(request)
 
 
 @pytest.mark.parametrize(
@@ -85,13 +88,24 @@ def script(shell: str) -> Callable[[Request], Answer]:
 async def test_two_sub_tasks_review_and_their_parent_sums_up(
     tmp_path: Path, agent: str, home: Home, shell: str
 ) -> None:
+    project = repository(tmp_path.resolve() / "allowed" / "project")
+    (project / "app.py").write_text(CODE)
+    git(project, "add", ".")
+    git(project, "commit", "-qm", "code")
+    in_progress(project)
+    before = contents(project)
+    variables = {"REMIT_WORKSPACES": json.dumps([str(project.parent)])}
     with model(script(shell)) as asked, home(tmp_path, asked) as state:
-        async with servers.host(state) as host:
+        async with servers.host(state, **variables) as host:
             with anyio.fail_after(300):
-                task = await reviewed(host.client, agent, [{"path": "app.py", "content": CODE}])
+                task = await reviewed(host.client, agent, project)
             assert task["status"] == "completed", (task["error"], task["output"])
             sub_tasks: list[dict[str, Any]] = (await host.call("list_tasks", parentTaskId=task["id"]))["tasks"]
-    assert "Summary: not correct: 1 left to do | not readable: 1 left to do" in task["output"]["content"]
+    summary = "Summary: not correct: 1 left to do | not readable: 1 left to do; mended: correct.txt readable.txt"
+    assert summary in task["output"]["content"]
+    assert contents(project) == before
+    for row in sub_tasks:
+        assert git(project, "show", "--format=", "--name-only", f"remit/{row['id']}").strip().endswith(".txt")
     assert [(row["agentId"], row["triggeringAgentId"], row["status"]) for row in sub_tasks] == [
         (agent, agent, "completed")
     ] * 2
