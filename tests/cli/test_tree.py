@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from server.cli.tree import nested
+from server.cli.client import open_client
+from server.cli.tree import grow, nested
 from tests.cli.command_line import CommandLine
 
 UNTIL_GO = "until [ -e go ]; do sleep 0.05; done"
@@ -64,6 +65,22 @@ def test_sub_tasks_are_told_to_programs_too(remit: CommandLine) -> None:
     grandchild = remit.json("run", "--parent", child, "true")["id"]
     (branch,) = remit.json("show", root)["subtasks"]
     assert (branch["task"]["id"], branch["subtasks"][0]["task"]["id"]) == (child, grandchild)
+
+
+def test_sub_tasks_that_are_not_shown_are_counted_on_every_level(
+    remit: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remit("list")  # starts the server
+    monkeypatch.setenv("REMIT_HOME", str(remit.home))
+    with open_client() as client:
+        root = client.call("create_task", message="root", agentId="none")["id"]
+        part = client.call("create_task", message="part", agentId="none", parentTaskId=root)["id"]
+        client.call("create_task", message="part of a part", agentId="none", parentTaskId=part)
+        (branch,), omitted = grow(client, root, 1)
+        assert (omitted, branch["subtasks"], branch["omittedSubtasks"]) == (0, [], 1)
+        client.call("create_task", message="another", agentId="none", parentTaskId=root)
+        (branch,), omitted = grow(client, root, 1)
+        assert (omitted, branch["task"]["message"], "omittedSubtasks" in branch) == (1, "another", False)
 
 
 def test_a_task_without_sub_tasks_is_shown_without(remit: CommandLine) -> None:
