@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from server.cli import follower
 from server.cli.client import open_client
 from server.cli.tree import grow, nested
 from tests.cli.command_line import CommandLine
@@ -194,6 +195,20 @@ def test_a_sub_task_that_is_deleted_is_not_waited_for(remit: CommandLine) -> Non
         remit("delete", child)
         remit("cancel", root)
         assert watch.end() == 130
+
+
+def test_sub_tasks_that_are_too_many_to_follow_are_told_of(
+    remit: CommandLine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = remit.json("run", "true")["id"]
+    for _ in range(3):
+        remit("run", "--parent", root, "true")
+    monkeypatch.setenv("REMIT_HOME", str(remit.home))
+    monkeypatch.setattr(follower, "MOST", 2)
+    with open_client() as client:
+        follower.Follower(client, root).follow()
+    told = capsys.readouterr().err
+    assert (told.count("a sub-task of"), told.count("only the first 2 sub-tasks are followed")) == (2, 1)
 
 
 def test_output_of_a_sub_task_cannot_pose_as_a_line_of_ours(remit: CommandLine) -> None:
