@@ -3,7 +3,7 @@
     python -m examples.review llm path/to/repository
 
 The agent needs a model, as in agents.toml: `llm`, `opencode`, `claude` or one of your own. The repository must be at or
-beneath a folder of the setting `workspaces`; every task works in a worktree of its latest commit, on a branch of its own.
+beneath a folder of the setting `workspaces`. Every task works at its latest commit, on a branch of its own.
 """
 
 import sys
@@ -41,7 +41,7 @@ async def main(agent: str, repository: Path) -> int:
 
 async def reviewed(remit: Client, agent: str, repository: Path) -> dict[str, Any]:
     """The task with its summary, once it has ended."""
-    where = {"path": str(repository.resolve()), "mode": "worktree"}
+    where = {"path": str(repository), "mode": "worktree"}
     task = await call(remit, "create_task", message=REQUEST, agentId=agent, title="Review", workspace=where)
     while task["status"] not in {"completed", "failed", "cancelled"}:
         task = await call(remit, "get_task", id=task["id"], waitSeconds=45)

@@ -11,7 +11,7 @@ from storage import blockers, rows
 from storage.filters import Filter, Page, Position, Total
 from storage.records import Principal, Row
 from storage.routes import Question, route
-from storage.states import Status
+from storage.states import OPEN, Status
 from storage.walks import Look, Walk
 
 MOST_COUNTED = 1000
@@ -82,7 +82,7 @@ def _rows(db: sqlite3.Connection, seqs: Sequence[int]) -> list[Row]:
 
 
 def _waiting(db: sqlite3.Connection, tasks: Iterable[Row]) -> dict[int, int]:
-    seqs = [task.seq for task in tasks if task.status in (Status.RUNNING, Status.AWAITING_APPROVAL)]
+    seqs = [task.seq for task in tasks if task.status in OPEN]
     statement = (
         "SELECT count(*) AS n FROM calls INDEXED BY calls_awaiting WHERE status = 'awaiting_approval' AND task = ?"
     )

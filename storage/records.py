@@ -182,6 +182,7 @@ class Row:
     source: str | None
     parent: str | None
     progress: float | None
+    open_dependencies: int
     blocked_reason: str | None
     error: str | None
     result: str | None

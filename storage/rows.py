@@ -28,8 +28,8 @@ ROW_COLUMNS = f"""
     t.seq, t.id, p.name AS username, t.conversation, t.agent, t.status, substr(t.title, 1, 200) AS title,
     substr(t.message, 1, 200) AS message, substr(t.description, 1, 200) AS description, t.show_in_history,
     t.auto_execute, t.task_list, t.assigned_agent, t.triggering_agent, t.internal_status, t.source, {_PARENT},
-    t.progress, t.blocked_reason, substr(t.error, 1, 200) AS error, {_RESULT}, {_MESSAGES}, t.created_at, t.started_at,
-    t.completed_at, t.updated_at, t.last_activity_at
+    t.progress, t.open_dependencies, t.blocked_reason, substr(t.error, 1, 200) AS error, {_RESULT}, {_MESSAGES},
+    t.created_at, t.started_at, t.completed_at, t.updated_at, t.last_activity_at
 """
 CALL_COLUMNS = ", ".join(field.name for field in fields(Call))
 TURN_COLUMNS = ", ".join(field.name for field in fields(Turn))

@@ -33,6 +33,7 @@ _DISPENSABLE = (
     "sourceNodeType",
     "triggeringAgentId",
     "internalStatus",
+    "omittedBlockers",
     "blockedByTaskIds",
     "assignedAgentId",
     "parentTaskId",
@@ -186,6 +187,8 @@ def _row(page: Page, task: Row, width: int) -> RowView:
         view["autoExecute"] = False
     if blockers := page.blocked_by.get(task.seq):
         view["blockedByTaskIds"] = blockers
+        if omitted := task.open_dependencies - len(blockers):
+            view["omittedBlockers"] = omitted
     if waiting := page.waiting.get(task.seq):
         view["pendingApprovalCount"] = waiting
     return view

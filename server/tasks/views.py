@@ -41,6 +41,7 @@ class RowView(TypedDict):
     autoExecute: NotRequired[bool]
     blockedReason: NotRequired[str]
     blockedByTaskIds: NotRequired[list[str]]
+    omittedBlockers: NotRequired[int]
     error: NotRequired[str]
     result: NotRequired[str]
     pendingApprovalCount: NotRequired[int]

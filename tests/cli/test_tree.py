@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from server.cli.tree import nested
+from server.cli import follower
+from server.cli.client import open_client
+from server.cli.tree import grow, nested
 from tests.cli.command_line import CommandLine
 
 UNTIL_GO = "until [ -e go ]; do sleep 0.05; done"
@@ -64,6 +66,22 @@ def test_sub_tasks_are_told_to_programs_too(remit: CommandLine) -> None:
     grandchild = remit.json("run", "--parent", child, "true")["id"]
     (branch,) = remit.json("show", root)["subtasks"]
     assert (branch["task"]["id"], branch["subtasks"][0]["task"]["id"]) == (child, grandchild)
+
+
+def test_sub_tasks_that_are_not_shown_are_counted_on_every_level(
+    remit: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remit("list")  # starts the server
+    monkeypatch.setenv("REMIT_HOME", str(remit.home))
+    with open_client() as client:
+        root = client.call("create_task", message="root", agentId="none")["id"]
+        part = client.call("create_task", message="part", agentId="none", parentTaskId=root)["id"]
+        client.call("create_task", message="part of a part", agentId="none", parentTaskId=part)
+        (branch,), omitted = grow(client, root, 1)
+        assert (omitted, branch["subtasks"], branch["omittedSubtasks"]) == (0, [], 1)
+        client.call("create_task", message="another", agentId="none", parentTaskId=root)
+        (branch,), omitted = grow(client, root, 1)
+        assert (omitted, branch["task"]["message"], "omittedSubtasks" in branch) == (1, "another", False)
 
 
 def test_a_task_without_sub_tasks_is_shown_without(remit: CommandLine) -> None:
@@ -177,6 +195,20 @@ def test_a_sub_task_that_is_deleted_is_not_waited_for(remit: CommandLine) -> Non
         remit("delete", child)
         remit("cancel", root)
         assert watch.end() == 130
+
+
+def test_sub_tasks_that_are_too_many_to_follow_are_told_of(
+    remit: CommandLine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = remit.json("run", "true")["id"]
+    for _ in range(3):
+        remit("run", "--parent", root, "true")
+    monkeypatch.setenv("REMIT_HOME", str(remit.home))
+    monkeypatch.setattr(follower, "MOST", 2)
+    with open_client() as client:
+        follower.Follower(client, root).follow()
+    told = capsys.readouterr().err
+    assert (told.count("a sub-task of"), told.count("only the first 2 sub-tasks are followed")) == (2, 1)
 
 
 def test_output_of_a_sub_task_cannot_pose_as_a_line_of_ours(remit: CommandLine) -> None:

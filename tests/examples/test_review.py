@@ -88,7 +88,7 @@ def script(shell: str) -> Callable[[Request], Answer]:
 async def test_two_sub_tasks_review_and_their_parent_sums_up(
     tmp_path: Path, agent: str, home: Home, shell: str
 ) -> None:
-    project = repository(tmp_path.resolve() / "allowed" / "project")
+    project = repository(tmp_path / "allowed" / "project")
     (project / "app.py").write_text(CODE)
     git(project, "add", ".")
     git(project, "commit", "-qm", "code")

@@ -284,6 +284,14 @@ async def test_a_row_tells_what_a_task_waits_for(host: Host) -> None:
     await record(host, taskListId="blocked", dependsOn=[first])
     found = await row(host, taskListId="blocked")
     assert (found["status"], found["blockedReason"], found["blockedByTaskIds"]) == ("blocked", "DEPENDENCIES", [first])
+    assert "omittedBlockers" not in found
+
+
+async def test_a_row_counts_what_it_does_not_name_of_that(host: Host) -> None:
+    needed = [await record(host) for _ in range(5)]
+    await record(host, taskListId="much blocked", dependsOn=needed)
+    found = await row(host, taskListId="much blocked")
+    assert len(found["blockedByTaskIds"]) + found["omittedBlockers"] == 5
 
 
 @pytest.mark.behaviour(

@@ -3,6 +3,7 @@
 import pytest
 
 from server.errors import Code, RemitError
+from storage.filters import Filter
 from storage.records import Update
 from storage.states import CallStatus, Status
 from storage.store import Store
@@ -40,3 +41,22 @@ async def test_a_budget_set_in_the_middle_of_a_turn_counts_the_calls_it_has_made
     await store.update(ANN, claim.task.id, Update(columns={}, max_calls=3))
     begun = [(await store.begin_call(claim.run, call.id, None)).status for call in calls[2:]]
     assert begun == [CallStatus.EXECUTING, CallStatus.PENDING]
+
+
+async def test_a_paused_task_still_lists_its_call_that_waits_for_approval(store: Store) -> None:
+    claim = await claimed(store, auto_execute=False, max_calls=1)
+    (call,) = await store.announce_calls(claim.run, [new_call()])
+    await store.begin_call(claim.run, call.id, None)
+    await store._db.write(lambda db: db.execute("UPDATE tasks SET calls_left = 0"))
+    await store.pause_run(claim.run)
+    page = await store.find(ANN, Filter(), 10)
+    assert ([task.status for task in page.tasks], page.waiting) == ([Status.PAUSED], {claim.run.seq: 1})
+
+
+async def test_a_blocked_task_still_lists_its_call_that_waits_for_approval(store: Store) -> None:
+    claim = await claimed(store, auto_execute=False)
+    (call,) = await store.announce_calls(claim.run, [new_call()])
+    await store.begin_call(claim.run, call.id, None)
+    await store.block_run(claim.run)
+    page = await store.find(ANN, Filter(), 10)
+    assert ([task.status for task in page.tasks], page.waiting) == ([Status.BLOCKED], {claim.run.seq: 1})
