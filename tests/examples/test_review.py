@@ -94,7 +94,7 @@ async def test_two_sub_tasks_review_and_their_parent_sums_up(
     git(project, "commit", "-qm", "code")
     in_progress(project)
     before = contents(project)
-    variables = {"REMIT_WORKSPACES": json.dumps([str(project.parent)])}
+    variables: dict[str, Any] = {"REMIT_WORKSPACES": json.dumps([str(project.parent)])}
     with model(script(shell)) as asked, home(tmp_path, asked) as state:
         async with servers.host(state, **variables) as host:
             with anyio.fail_after(300):
