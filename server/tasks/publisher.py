@@ -57,8 +57,7 @@ class Publisher:
             async with beside(self._serve):
                 yield
         finally:
-            with anyio.CancelScope(shield=True):
-                await self._write()
+            await self._write()
 
     async def _serve(self) -> None:
         while self._events_so_far < self._event_limit:
@@ -70,8 +69,9 @@ class Publisher:
     async def _write(self) -> None:
         text, self._text = "".join(self._text), []
         if text:
-            # A run that has lost its task is told so by its next step.
-            with suppress(RemitError):
+            # Not given up halfway: behind the run's end it would be refused. A run that has lost its task is told so
+            # by its next step.
+            with anyio.CancelScope(shield=True), suppress(RemitError):
                 self._events_so_far = await self._store.append_events(self._run, self._events(text))
 
     def _events(self, text: str) -> list[NewEvent]:

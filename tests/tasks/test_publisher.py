@@ -3,11 +3,12 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import anyio
 import pytest
 
 from server.tasks import publisher
 from server.tasks.publisher import Publisher
-from storage.records import Event, Run
+from storage.records import Event, NewEvent, Run
 from storage.store import Store, open_store
 from tests.storage.samples import ANN, claimed
 
@@ -47,3 +48,23 @@ async def test_beyond_the_limit_of_events_output_is_written_when_its_call_ends(
     assert [event.number for event in events][-2:] == [50, 51]
     later = await dribbled(store, run, "y" * 200, event_limit=50)
     assert [event.data["text"] for event in later[len(events) :]] == ["y", "y" * 199]
+
+
+async def test_what_waits_to_be_written_when_its_call_ends_is_not_lost(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append, waits = store.append_events, anyio.Event()
+
+    async def append_behind_others(run: Run, events: list[NewEvent]) -> int:
+        waits.set()
+        await store.task(ANN, run.task_id)
+        return await append(run, events)
+
+    monkeypatch.setattr(store, "append_events", append_behind_others)
+    run = (await claimed(store)).run
+    publishing = Publisher(store, run, 1000, call_id="call_1")
+    async with publishing.serving():
+        publishing.publish("x")
+        await waits.wait()
+    events = (await store.snapshot(ANN, run.task_id, events_after=0, max_events=10_000)).events
+    assert [event.data["text"] for event in events if event.kind == "content"] == ["x"]
