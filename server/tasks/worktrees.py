@@ -112,7 +112,8 @@ class Worktrees:
 
         Raises RemitError (CONFLICT) for one of which something would be lost.
         """
-        theirs = [task_id for task_id in task_ids for _ in await self._store.worktrees(task_id)]
+        there = {record.task_id for record in await self._store.worktrees()}  # few, and the tasks may be many
+        theirs = [task_id for task_id in task_ids if task_id in there]
         for task_id in theirs:
             await self._refuse_loss(task_id)
         for task_id in theirs:
