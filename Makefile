@@ -12,7 +12,7 @@ demo: .venv/installed
 
 # Without npm, the tests of real agents say that they are skipped; REAL_AGENTS=required makes them fail instead.
 test: .venv/installed $(if $(shell command -v npm),agents)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 agents: $(AGENTS)
 
