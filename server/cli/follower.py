@@ -26,12 +26,13 @@ class Follower:
     """
 
     def __init__(self, client: Client, task_id: str, *, after: int = 0, show: bool = True) -> None:
-        """`after` is the number of the last event that is known already."""
+        """`after` is the number of the last event that is known already; nothing older is shown of sub-tasks either."""
         self._client = client
         self._show = show
         self._foreground = Foreground()
         self._root = _Followed(client, task_id, self._foreground, after=after, show=show)
         self._followed = {task_id: self._root}
+        self._since = None if after else ""
         self._asked: dict[int, _Followed] = {}
         self._too_many = False
 
@@ -62,6 +63,8 @@ class Follower:
             followed.is_deleted = True
 
     def _take(self, followed: _Followed, task: TaskView) -> None:
+        if self._since is None and task["events"]:
+            self._since = task["events"][0]["at"]
         for event in followed.hear(task):
             self._notice(task["id"], event["data"])
         if "omittedEvents" in task:  # its log is not kept from the start on, and may not tell of all
@@ -87,7 +90,7 @@ class Follower:
         voice = Background(task_id, self._foreground)
         if self._show:
             voice.say(f"a sub-task of {parent[:SHORT_ID]}")
-        followed = _Followed(self._client, task_id, voice, after=0, show=self._show)
+        followed = _Followed(self._client, task_id, voice, after=0, show=self._show, since=self._since or "")
         self._followed[task_id] = followed
         return followed
 
@@ -98,7 +101,16 @@ class Follower:
 class _Followed:
     """One task of the tree: what is known of it, and the question about it that is under way."""
 
-    def __init__(self, client: Client, task_id: str, voice: Foreground | Background, *, after: int, show: bool) -> None:
+    def __init__(
+        self,
+        client: Client,
+        task_id: str,
+        voice: Foreground | Background,
+        *,
+        after: int,
+        show: bool,
+        since: str = "",
+    ) -> None:
         self._client = client
         self.task_id = task_id
         self.voice = voice
@@ -106,6 +118,7 @@ class _Followed:
         self.ended: TaskView | None = None
         self.is_deleted = False
         self._show = show
+        self._since = since
         self._question: int | None = None
         self._commands: dict[str, str] = {}
         self._settled: set[str] = set()
@@ -132,7 +145,7 @@ class _Followed:
         """Pass on what is new; returns what of it is about sub-tasks."""
         for event in task["events"]:
             self.seen = event["number"]
-            if self._show:
+            if self._show and event["at"] >= self._since:
                 self._pass_on(event)
         if not task["events"]:
             self.seen = task["lastEvent"]  # an old task's log is not kept

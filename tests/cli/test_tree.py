@@ -187,6 +187,17 @@ def test_a_sub_task_that_goes_on_after_its_end_is_followed_again(remit: CommandL
         assert watch.end() == 130
 
 
+def test_a_follow_up_shows_nothing_old_of_sub_tasks(remit: CommandLine) -> None:
+    root = remit.json("run", "true")["id"]
+    child = remit.json("run", "--parent", root, "echo old")["id"]
+    with remit.start("send", root, WAITS_FOR_GO) as sent:
+        sent.expect(r"\$ until")
+        remit("send", child, "echo new", "--detach")
+        shown = sent.expect(rf"\[{child[:8]}\] \| (.*)\n")
+        (remit.home / "workspaces" / root / "go").touch()
+        assert (shown[1], sent.end()) == ("new", 0)
+
+
 def test_a_sub_task_that_is_deleted_is_not_waited_for(remit: CommandLine) -> None:
     root = remit.detached("--agent", "none", "a record")
     child = remit.detached("--parent", root, "true")
