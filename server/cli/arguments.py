@@ -153,6 +153,7 @@ def _add_overview(commands: _Commands) -> None:
         help=f"only these: {', '.join(Status)}",
     )
     listing.add_argument("--list", metavar="NAME", help="only those of this list")
+    listing.add_argument("--parent", metavar="ID", help="only the sub-tasks of this task")
     listing.add_argument("--assigned", metavar="AGENT", help="only those that this one works on")
     listing.add_argument("--query", metavar="WORDS", help="only those with these words in title or message")
     listing.add_argument("--tree", action="store_true", help="with sub-tasks beneath their parents")

@@ -41,6 +41,7 @@ def tasks(arguments: Namespace) -> int:
             offset=arguments.offset,
             status=arguments.status or None,
             taskListId=arguments.list,
+            parentTaskId=client.find(arguments.parent) if arguments.parent else None,
             assignedAgentId=arguments.assigned,
             query=arguments.query,
         )

@@ -50,6 +50,13 @@ def test_a_list_without_a_tree_is_flat(own_remit: CommandLine) -> None:
     assert own_remit("list").stdout.splitlines()[0].endswith("s      child")
 
 
+def test_the_sub_tasks_of_one_task_are_listed(remit: CommandLine) -> None:
+    root = remit.json("run", "true")["id"]
+    child = remit.json("run", "--parent", root, "true")["id"]
+    remit("run", "--parent", child, "true")
+    assert [task["id"] for task in remit.json("list", "--parent", root[:8])["tasks"]] == [child]
+
+
 def test_a_task_is_shown_with_its_sub_tasks(remit: CommandLine) -> None:
     root = remit.json("run", "true")["id"]
     child = remit.detached("--title", "child", "--agent", "none", "--parent", root, "a record")
