@@ -62,6 +62,7 @@ async def test_it_can_be_read_and_home_and_temporary_folders_can_be_written(conf
     assert ran.output == "mine\n0\n1\n2\n"
 
 
+@pytest.mark.namespaces
 async def test_nothing_stands_in_for_protected_files_where_nothing_can_be_written(filled: Path) -> None:
     argv = ("/bin/sh", "-c", "ls -A")
     ran = await run(Request(tier="namespaces", argv=argv, workspace=str(filled), access="read-only", owner="user"))
