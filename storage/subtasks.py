@@ -19,13 +19,16 @@ _ENDED = ", ".join(f"'{status}'" for status in sorted(ENDED))
 
 
 def is_beneath(db: sqlite3.Connection, principal: Principal, task_id: str, above: int) -> bool:
-    """Whether a task of this principal is a sub-task of that one, at any depth."""
+    """Whether a task of this principal was made by the agent of that one, or by one that was, at any depth.
+
+    What others have put beneath it may have more rights than its agent, and is none of its business.
+    """
     found = db.execute(
         """WITH RECURSIVE above (seq) AS (
-               SELECT parent FROM tasks WHERE id = ? AND principal = ?
-               UNION ALL SELECT t.parent FROM above JOIN tasks t ON t.seq = above.seq)
-           SELECT 1 FROM above WHERE seq = ?""",
-        (task_id, principal.id, above),
+               SELECT parent FROM tasks WHERE id = ?1 AND principal = ?2 AND source = ?4
+               UNION ALL SELECT t.parent FROM above JOIN tasks t ON t.seq = above.seq WHERE t.source = ?4)
+           SELECT 1 FROM above WHERE seq = ?3""",
+        (task_id, principal.id, above, AGENT),
     )
     return found.fetchone() is not None
 

@@ -73,7 +73,14 @@ class Lending:
         if own.repository is None:
             there = Caller(delegate.principal, person=False, folder=None)
             asked = WorkspaceRequest(path=own.path, mode="worktree")
-            return await to_thread.run_sync(self._folders.choose, there, asked)
+            workspace, warnings = await to_thread.run_sync(self._folders.choose, there, asked)
+            if workspace.repository is None or workspace.repository["top"] != own.path:
+                raise RemitError(
+                    Code.FORBIDDEN,
+                    "workspace.mode: a worktree would show more of the repository than the folder of this task",
+                    field="workspace.mode",
+                )
+            return workspace, warnings
         commit, is_all = await self._worktrees.carried(delegate.claim.task.id, delegate.variables)
         repository = replace(Repository.of_json(own.repository), base=commit)
         unseen = [] if is_all else ["the sub-task does not see what is not committed"]

@@ -82,10 +82,11 @@ class Worktrees:
         Raises RemitError (CONFLICT) where that cannot be done.
         """
         mask = await _mask(variables)
-        async with self._locks.setdefault(task_id, anyio.Lock()):
-            (record,) = await self._store.worktrees(task_id)
-            _, outcome = await self._outcome(record, mask)
-            await self._store.record_worktree(task_id, "open", outcome)
+        with anyio.CancelScope(shield=True):  # a branch that was moved, and is not on record, could not be moved again
+            async with self._locks.setdefault(task_id, anyio.Lock()):
+                (record,) = await self._store.worktrees(task_id)
+                _, outcome = await self._outcome(record, mask)
+                await self._store.record_worktree(task_id, "open", outcome)
         if "problem" in outcome:
             raise RemitError(Code.CONFLICT, f"workspace: {outcome['problem']}", field="workspace")
         return outcome["carried"], not outcome.get("dirty")

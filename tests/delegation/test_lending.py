@@ -121,6 +121,12 @@ async def test_a_parent_that_only_reads_lends_nothing_to_be_written(host: Host, 
     assert attempts(task) == [("FORBIDDEN", "create_task")]
 
 
+async def test_a_worktree_shows_no_more_than_the_parents_folder(host: Host, project: Path) -> None:
+    where = {"path": str(project / "sub"), "mode": "readonly"}
+    (refused,) = answers(await lent(host, "VISIT", sub_task("true", "worktree"), workspace=where))
+    assert (refused["error"]["code"], refused["error"]["field"]) == ("FORBIDDEN", "workspace.mode")
+
+
 async def test_a_sub_task_is_not_kept_out_by_who_waits_for_its_parent(host: Host, project: Path) -> None:
     where = {"path": str(project), "mode": "readwrite"}
     script = "until [ -e go ]; do sleep 0.05; done; VISIT"

@@ -139,9 +139,19 @@ async def test_an_approval_that_waits_below_is_known_to_all_above(store: Store) 
 
 async def test_only_what_is_beneath_a_task_is_beneath_it(store: Store) -> None:
     top, (child,) = await family(store, 1)
-    grandchild, other = new_task(parent=child), new_task()
-    for new in (grandchild, other):
+    grandchild, other = new_task(parent=child, source="agent"), new_task()
+    by_hand = new_task(parent=top.task.id)
+    beneath_it = new_task(parent=by_hand.id, source="agent")
+    for new in (grandchild, other, by_hand, beneath_it):
         await store.create_task(ANN, new)
-    known = {child: True, grandchild.id: True, other.id: False, top.task.id: False, "nothing": False}
+    known = {
+        child: True,
+        grandchild.id: True,
+        other.id: False,
+        by_hand.id: False,
+        beneath_it.id: False,
+        top.task.id: False,
+        "nothing": False,
+    }
     assert {each: await store.is_beneath(ANN, each, top.run.seq) for each in known} == known
     assert not await store.is_beneath(BOB, child, top.run.seq)
