@@ -13,17 +13,16 @@ from pathlib import PurePosixPath
 from storage import rows
 from storage.moves import move, owned
 from storage.records import Principal
-from storage.states import BUSY, Status
-from storage.subtasks import AGENT
+from storage.states import BUSY, ENDED_SQL, Status
+from storage.subtasks import makers
 from storage.workspace import Checkout, Workspace, Worktree
 
 _COLUMNS = "w.mode, w.path, w.shared, w.owner, w.reaches, w.repository, w.checkout, w.outcome"
-_ENDED = "('completed', 'failed', 'cancelled')"
 
 # Those who keep others out: at work in a turn, or before them in the queue.
 _PRESENT = f"""SELECT t.seq, t.id, t.queued_at, w.use, w.mode, w.path, w.shared, w.reaches
     FROM workspaces w INDEXED BY workspaces_in_use JOIN tasks t ON t.seq = w.task
-    WHERE w.use IS NOT NULL AND t.status NOT IN {_ENDED}
+    WHERE w.use IS NOT NULL AND t.status NOT IN {ENDED_SQL}
         AND iif(w.use = 'held', t.started_at IS NOT NULL, t.status = 'pending' OR t.blocked_reason = '{BUSY}')"""
 
 
@@ -83,7 +82,7 @@ def wake(db: sqlite3.Connection, at: int) -> None:
     """Let those go on whose folders have become free, in the places that they had in the queue."""
     db.execute(
         f"""UPDATE workspaces INDEXED BY workspaces_in_use SET use = NULL
-            WHERE use IS NOT NULL AND (SELECT status FROM tasks WHERE seq = task) IN {_ENDED}"""
+            WHERE use IS NOT NULL AND (SELECT status FROM tasks WHERE seq = task) IN {ENDED_SQL}"""
     )
     present = _present(db)
     for waiting in [each for each in present if not each.held and not _ahead(db, each, present)]:
@@ -167,20 +166,9 @@ def _ahead(db: sqlite3.Connection, presence: _Presence, present: Iterable[_Prese
     Not the one whose agent has made it, to whose work it belongs; nor who waits for that one to leave the folder.
     """
     found = [other for other in present if other.is_ahead_of(presence) and other.clashes_with(presence)]
-    above = _above(db, presence.seq) if found else set()
+    above = makers(db, presence.seq) if found else set()
     is_lent = any(other.held and other.seq in above for other in found)
     return [other for other in found if other.seq not in above and (other.held or not is_lent)]
-
-
-def _above(db: sqlite3.Connection, seq: int) -> set[int]:
-    found = db.execute(
-        """WITH RECURSIVE above (seq) AS (
-               SELECT parent FROM tasks WHERE seq = ?1 AND source = ?2
-               UNION ALL SELECT t.parent FROM above JOIN tasks t ON t.seq = above.seq WHERE t.source = ?2)
-           SELECT seq FROM above""",
-        (seq, AGENT),
-    )
-    return {row["seq"] for row in found}
 
 
 def _present(db: sqlite3.Connection) -> list[_Presence]:

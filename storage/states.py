@@ -56,6 +56,9 @@ CALL_MOVES: dict[CallStatus, frozenset[CallStatus]] = {
 
 ENDED = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})
 OPEN = frozenset(Status) - ENDED
+ENDED_SQL = "({})".format(", ".join(f"'{status}'" for status in sorted(ENDED)))
+"""The same as SQL has it."""
+
 CALL_ENDED = frozenset({CallStatus.SUCCESS, CallStatus.ERROR, CallStatus.CANCELLED})
 
 # Why a task is blocked, as far as the store says it; of a record it is what was reported.

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from storage.moves import go_on_without, held
 from storage.records import Principal, Run
 from storage.relations import family
-from storage.states import ENDED
+from storage.states import ENDED_SQL
 
 AGENT = "agent"
 """The source of a task that an agent made, in a task of its own."""
@@ -15,22 +15,26 @@ AGENT = "agent"
 MOST_WAITING = 50
 """Sub-tasks named that wait for approval."""
 
-_ENDED = ", ".join(f"'{status}'" for status in sorted(ENDED))
-
 
 def is_beneath(db: sqlite3.Connection, principal: Principal, task_id: str, above: int) -> bool:
     """Whether a task of this principal was made by the agent of that one, or by one that was, at any depth.
 
     What others have put beneath it may have more rights than its agent, and is none of its business.
     """
+    task = db.execute("SELECT seq FROM tasks WHERE id = ? AND principal = ?", (task_id, principal.id)).fetchone()
+    return task is not None and above in makers(db, task["seq"])
+
+
+def makers(db: sqlite3.Connection, seq: int) -> set[int]:
+    """The tasks by whose agents this one was made: its parent, the one that made that in turn, and so on."""
     found = db.execute(
-        """WITH RECURSIVE above (seq) AS (
-               SELECT parent FROM tasks WHERE id = ?1 AND principal = ?2 AND source = ?4
-               UNION ALL SELECT t.parent FROM above JOIN tasks t ON t.seq = above.seq WHERE t.source = ?4)
-           SELECT 1 FROM above WHERE seq = ?3""",
-        (task_id, principal.id, above, AGENT),
+        """WITH RECURSIVE makers (seq) AS (
+               SELECT parent FROM tasks WHERE seq = ?1 AND source = ?2
+               UNION ALL SELECT t.parent FROM makers JOIN tasks t ON t.seq = makers.seq WHERE t.source = ?2)
+           SELECT seq FROM makers""",
+        (seq, AGENT),
     )
-    return found.fetchone() is not None
+    return {row["seq"] for row in found}
 
 
 def await_ends(db: sqlite3.Connection, run: Run, awaited: Mapping[str, int], at: int) -> bool:
@@ -42,7 +46,7 @@ def await_ends(db: sqlite3.Connection, run: Run, awaited: Mapping[str, int], at:
     db.execute("DELETE FROM awaited WHERE task = ?", (run.seq,))
     db.executemany(
         f"""INSERT INTO awaited SELECT ?, seq, ? FROM tasks
-            WHERE id = ? AND principal = ? AND status NOT IN ({_ENDED})""",
+            WHERE id = ? AND principal = ? AND status NOT IN {ENDED_SQL}""",
         [(run.seq, until, task_id, task["principal"]) for task_id, until in awaited.items() if until > at],
     )
     return db.execute("SELECT 1 FROM awaited WHERE task = ?", (run.seq,)).fetchone() is not None
@@ -74,7 +78,7 @@ def having_open(db: sqlite3.Connection, seqs: Collection[int]) -> set[int]:
     """Those of these tasks that have a sub-task which has not ended."""
     found = db.execute(
         f"""SELECT value AS seq FROM json_each(?) WHERE EXISTS (
-                SELECT 1 FROM tasks INDEXED BY tasks_by_parent WHERE parent = value AND status NOT IN ({_ENDED}))""",
+                SELECT 1 FROM tasks INDEXED BY tasks_by_parent WHERE parent = value AND status NOT IN {ENDED_SQL})""",
         (json.dumps(list(seqs)),),
     )
     return {row["seq"] for row in found}
@@ -97,7 +101,7 @@ def made_by(db: sqlite3.Connection, seq: int) -> list[sqlite3.Row]:
     """The open sub-tasks that the agent of this task has made, with all that is beneath them."""
     made = db.execute(
         f"""SELECT seq FROM tasks INDEXED BY tasks_by_parent
-            WHERE parent = ? AND source = ? AND status NOT IN ({_ENDED})""",
+            WHERE parent = ? AND source = ? AND status NOT IN {ENDED_SQL}""",
         (seq, AGENT),
     ).fetchall()
     return [member for row in made for member in family(db, row["seq"])]

@@ -23,7 +23,7 @@ from anyio.abc import ByteStream
 
 from server.beside import beside
 from server.runner import tree
-from server.runner.wire import Wire
+from server.runner.wire import Wire, accepted
 
 _log = logging.getLogger(__name__)
 
@@ -34,8 +34,6 @@ CONNECTIONS = 8
 TOKEN_BYTES = 32
 TOKEN_SECONDS = 10.0
 """For the token to be shown: programs do so at once."""
-
-BREATHER_SECONDS = 0.1  # when this process has no descriptor left
 
 RELAY = Path(__file__).with_name("relay.py")
 
@@ -118,7 +116,7 @@ class _Doorway:
         async with anyio.create_task_group() as group:
             while True:
                 await places.acquire()
-                group.start_soon(self._receive, await _accepted(listener), places)
+                group.start_soon(self._receive, await accepted(listener), places)
 
     async def close(self) -> None:
         """Close on whoever is here: what is being sent to one that does not read would never end."""
@@ -170,16 +168,6 @@ def _inode(local_port: int, remote_port: int) -> str | None:
     with open("/proc/net/tcp") as table:
         fields = (line.split() for line in table)
         return next((found[9] for found in fields if tuple(found[1:3]) == wanted), None)
-
-
-async def _accepted(listener: socket) -> socket:
-    while True:
-        try:
-            return listener.accept()[0]
-        except BlockingIOError:
-            await anyio.wait_readable(listener)
-        except OSError:
-            await anyio.sleep(BREATHER_SECONDS)
 
 
 def _refusal(reason: str) -> bytes:

@@ -4,12 +4,29 @@ anyio's own reads ahead of whoever receives, as much as the other side sends; he
 """
 
 from collections.abc import Mapping
-from socket import SHUT_WR, socket
+from socket import IPPROTO_TCP, SHUT_WR, TCP_NODELAY, socket
 from typing import Any
 
 import anyio
 from anyio.abc import ByteStream
 from anyio.lowlevel import checkpoint
+
+BREATHER_SECONDS = 0.1  # when this process has no descriptor left
+
+
+async def accepted(listener: socket) -> socket:
+    """The next connection to a listener; neither of them blocks."""
+    while True:
+        try:
+            connection, _ = listener.accept()
+        except BlockingIOError:
+            await anyio.wait_readable(listener)
+        except OSError:
+            await anyio.sleep(BREATHER_SECONDS)
+        else:
+            connection.setblocking(False)
+            connection.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
+            return connection
 
 
 class Wire(ByteStream):

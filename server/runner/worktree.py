@@ -122,13 +122,18 @@ async def is_committed(repository: Repository, sandbox: Sandbox, policy: Sandbox
     return not said
 
 
+def tree_of(folder: Path) -> Path:
+    """Where in the own folder of a task its worktree is."""
+    return folder / "tree"
+
+
 class Worktree:
-    """The worktree of one task, in `folder`/tree."""
+    """The worktree of one task, in the task's own folder."""
 
     def __init__(self, repository: Repository, folder: Path, sandbox: Sandbox, policy: SandboxPolicy) -> None:
         """`policy` is that of the task's commands; what is its own business is replaced here."""
         self._repository = repository
-        self.tree = folder / "tree"
+        self.tree = tree_of(folder)
         self._sandbox = sandbox
         shallow = (repository.shallow,) if repository.shallow.is_file() else ()
         borrowed = (*map(Path, repository.objects), *shallow)
@@ -139,7 +144,7 @@ class Worktree:
         arguments = (branch, self._repository.format, start, *self._borrowing, _AUTHOR, _MAIL)
         with _in_time(MAKE_SECONDS, "the worktree could not be checked out"):
             await _told(self._sandbox, _MAKE, arguments, replace(self._policy, workspace=stage))
-        await to_thread.run_sync((stage / "tree").rename, self.tree)
+        await to_thread.run_sync(tree_of(stage).rename, self.tree)
 
     async def look(self) -> Finding:
         """See what the task has made of it. Raises RemitError (EXECUTION_ERROR)."""

@@ -16,12 +16,12 @@ from server.runner.workspace import Workspaces
 from server.tasks import views
 from server.tasks.callers import Caller
 from server.tasks.folders import check_allowed
+from server.tasks.ground import top
 from server.tasks.requests import ReadArtifacts
 from server.tasks.secrets import Secrets
 from server.tasks.text import time
 from storage.records import NOBODY, Principal, Task
 from storage.store import Store
-from storage.workspace import Workspace
 from templates.redaction import Redactor
 
 FILES = 100
@@ -93,16 +93,10 @@ class Artifacts:
             raise RemitError(Code.NOT_FOUND, "the task has no files here: others do it (agentId none)")
         workspace = await self._store.workspace(caller.principal, task_id)
         check_allowed(workspace, self._allowed)
-        folder = self._top(task, workspace)
+        folder = top(workspace, self._workspaces.path(task.id))
         if not folder.is_dir() or folder.resolve() != folder.parent.resolve() / folder.name:
             raise RemitError(Code.NOT_FOUND, _why_gone(task))
         return folder
-
-    def _top(self, task: Task, workspace: Workspace | None) -> Path:
-        own = self._workspaces.path(task.id)
-        if workspace is None:
-            return own
-        return own / "tree" if workspace.mode == "worktree" else Path(workspace.path)
 
     async def _masks(self, caller: Caller, task_id: str) -> _Masks:
         """What masks the secrets of all the task's turns.

@@ -5,9 +5,9 @@ import logging
 import anyio
 
 from server.errors import RemitError
-from server.tasks.expiry import LONGEST_SLEEP
+from server.tasks.expiry import seconds_until
 from server.tasks.scheduler import PATIENCE, Scheduler
-from storage.store import Store, now
+from storage.store import Store
 
 _log = logging.getLogger(__name__)
 
@@ -17,9 +17,7 @@ async def serve_awaiting(store: Store, scheduler: Scheduler) -> None:
     while True:
         try:
             another = scheduler.next_wait()
-            at = await store.next_wake()
-            until_next = LONGEST_SLEEP if at is None else (at - now()) / 1_000_000
-            with anyio.move_on_after(max(0.0, min(until_next, LONGEST_SLEEP))):
+            with anyio.move_on_after(seconds_until(await store.next_wake())):
                 await another.wait()
             if await store.wake():
                 scheduler.poke()

@@ -14,6 +14,11 @@ LONGEST_SLEEP = 3600.0
 """Seconds; the next look is never later, so that a change of the clock is noticed."""
 
 
+def seconds_until(at: int | None) -> float:
+    """How long to sleep until that time, microseconds since the epoch; None: nothing is to come that is known."""
+    return LONGEST_SLEEP if at is None else max(0.0, min((at - now()) / 1_000_000, LONGEST_SLEEP))
+
+
 async def serve_expiry(store: Store, scheduler: Scheduler, approval_expires: int | None) -> None:
     """Expire approvals when their time comes, until cancelled.
 
@@ -22,9 +27,8 @@ async def serve_expiry(store: Store, scheduler: Scheduler, approval_expires: int
     """
     while True:
         try:
-            at = await store.next_expiry()
-            until_next = LONGEST_SLEEP if at is None else (at - now()) / 1_000_000
-            await anyio.sleep(max(0.0, min(until_next, approval_expires or LONGEST_SLEEP, LONGEST_SLEEP)))
+            until_next = seconds_until(await store.next_expiry())
+            await anyio.sleep(min(until_next, approval_expires or LONGEST_SLEEP))
             if await store.expire_calls():
                 scheduler.poke()
         except RemitError as error:

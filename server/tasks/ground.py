@@ -7,6 +7,7 @@ from typing import Literal
 from server.errors import Code, RemitError
 from server.runner.delivery import UPLOADS
 from server.runner.repository import Repository
+from server.runner.worktree import tree_of
 from storage.workspace import Workspace
 
 UPLOADS_VARIABLE = "TASK_UPLOADS"
@@ -29,6 +30,13 @@ class Ground:
         return {UPLOADS_VARIABLE: str(self.readable[0])} if self.readable else {}
 
 
+def top(workspace: Workspace | None, own: Path) -> Path:
+    """The folder at the top of what a task works in, whose own folder is `own`."""
+    if workspace is None:
+        return own
+    return Path(workspace.path) if workspace.repository is None else tree_of(own)
+
+
 def ground(workspace: Workspace | None, own: Path) -> Ground:
     """Where the commands of a task work, whose own folder is `own`.
 
@@ -40,9 +48,9 @@ def ground(workspace: Workspace | None, own: Path) -> Ground:
     if workspace.repository is not None:
         repository = Repository.of_json(workspace.repository)
         repository.check_place()
-        tree = own / "tree"
+        tree = top(workspace, own)
         return Ground(tree, tree / repository.inside, readable=(uploads, *map(Path, repository.objects)))
-    path = Path(workspace.path)
+    path = top(workspace, own)
     if not path.is_dir() or path.resolve() != path:
         raise RemitError(Code.EXECUTION_ERROR, f"workspace: the folder {path} is gone, or leads elsewhere by now")
     return Ground(

@@ -156,8 +156,11 @@ class Inheritance:
         secrets = self._secrets_of(names)
         known = {**(self._task.env or {}), **env, **dict.fromkeys(names, "")}
         inherited = {name: text for name, text in (self._task.env or {}).items() if _can_be_filled_in(text, known)}
-        given = secrets["secrets"], secrets["secret_names"]
-        return {"env": {**inherited, **env}, "secrets": given[0], "secretNames": given[1]}
+        return {
+            "env": {**inherited, **env},
+            "secrets": secrets["secrets"],
+            "secretNames": secrets["secret_names"],
+        }
 
     def _secrets_of(self, names: list[str]) -> dict[str, Any]:
         """The secrets of these names, as whoever has them gives them on: literal ones by their values."""

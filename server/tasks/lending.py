@@ -12,6 +12,7 @@ from server.runner.workspace import Workspaces
 from server.tasks.callers import Caller
 from server.tasks.delegate import Delegate
 from server.tasks.folders import Folders, check_tier
+from server.tasks.ground import top
 from server.tasks.requests import WorkspaceRequest
 from server.tasks.worktrees import Worktrees
 from storage.workspace import Mode, Workspace
@@ -57,8 +58,7 @@ class Lending:
     def _itself(self, delegate: Delegate, own: Workspace | None, mode: Mode, *, shared: bool) -> Workspace:
         if own and own.repository is None:
             return replace(own, mode=mode, shared=shared)
-        folder = self._workspaces.path(delegate.claim.task.id)
-        path = folder / "tree" if own else folder
+        path = top(own, self._workspaces.path(delegate.claim.task.id))
         borrowed = Repository.of_json(own.repository).objects if own and own.repository else ()
         return Workspace(mode=mode, path=str(path), shared=shared, owner="task", reaches=(str(path), *borrowed))
 

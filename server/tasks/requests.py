@@ -36,6 +36,7 @@ from server.tasks.fields import (
 )
 from storage.records import NOBODY
 from storage.states import Status, statuses
+from storage.workspace import Mode
 
 _FOR_EXECUTION = (
     "secrets",
@@ -112,7 +113,7 @@ class WorkspaceRequest(Request):
     """A folder of the user's to work in."""
 
     path: PathText
-    mode: Literal["worktree", "readwrite", "readonly"] | None = None
+    mode: Mode | None = None
     shared: StrictBool = Field(False, description="others may write it too")
 
 

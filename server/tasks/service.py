@@ -313,7 +313,8 @@ class Tasks:
         that has ended is not waited for.
         """
         first = await self._store.task(caller.principal, request.id)
-        known = set(await self._store.approvals_beneath(first))
+        decides = request.after_event is None and not caller.agent
+        known = set(await self._store.approvals_beneath(first)) if decides else set()
         with anyio.move_on_after(request.wait_seconds):
             while True:
                 with self._store.changes.expected(request.id) as change:

@@ -1,6 +1,7 @@
 """The sub-tasks of one run, as its agent hands them on: through its turn, or through a door in its sandbox."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -58,9 +59,4 @@ def _patient(offer: Offer) -> Offer:
     if _WAIT not in properties:
         return offer
     longer = {**properties, _WAIT: {**properties[_WAIT], "maximum": PATIENT, "description": "wait for its end"}}
-    return Offer(
-        name=offer.name,
-        description=offer.description,
-        schema={**offer.schema, "properties": longer},
-        reads=offer.reads,
-    )
+    return replace(offer, schema={**offer.schema, "properties": longer})

@@ -17,7 +17,7 @@ from server.runner.removal import delete_tree
 from server.runner.repository import NotCarried, Repository, branch_of
 from server.runner.sandbox import Sandbox
 from server.runner.workspace import Workspaces
-from server.runner.worktree import Finding, Worktree, is_committed
+from server.runner.worktree import Finding, Worktree, is_committed, tree_of
 from server.tasks import limits
 from server.tasks.ground import Ground
 from server.tasks.secrets import SecretsLost
@@ -65,7 +65,7 @@ class Worktrees:
 
     def folder(self, task_id: str) -> Path:
         """Where the worktree of a task is, if it is there."""
-        return self._workspaces.path(task_id) / "tree"
+        return tree_of(self._workspaces.path(task_id))
 
     async def conclude_ended(self) -> None:
         """See what has come of those that a dead server left, where nobody is at work."""

@@ -2,7 +2,7 @@
 
 import base64
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +14,6 @@ from tests.cli.command_line import CommandLine
 from tests.servers import Host
 
 SECRET = "very-secret-value"
-
-
-@pytest.fixture(scope="package")
-def shared_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with servers.home(tmp_path_factory.mktemp("shared")) as home:
-        yield home
-
-
-@pytest.fixture
-def own_home(tmp_path: Path) -> Iterator[Path]:
-    with servers.home(tmp_path) as home:
-        yield home
 
 
 @pytest.fixture

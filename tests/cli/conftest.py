@@ -7,12 +7,9 @@ import pytest
 
 from tests import servers
 from tests.cli.command_line import CommandLine
+from tests.homes import shared_home
 
-
-@pytest.fixture(scope="package")
-def shared_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with servers.home(tmp_path_factory.mktemp("shared")) as home:
-        yield home
+__all__ = ["shared_home"]
 
 
 @pytest.fixture

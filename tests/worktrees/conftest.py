@@ -1,26 +1,17 @@
 """A server that may give tasks the folders of one place, and a repository there."""
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from tests import servers
+from tests.homes import own_home, shared_home
 from tests.servers import Host
 from tests.worktrees import projects
 
-
-@pytest.fixture(scope="package")
-def shared_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with servers.home(tmp_path_factory.mktemp("shared")) as home:
-        yield home
-
-
-@pytest.fixture
-def own_home(tmp_path: Path) -> Iterator[Path]:
-    with servers.home(tmp_path) as home:
-        yield home
+__all__ = ["own_home", "shared_home"]
 
 
 @pytest.fixture(scope="package")

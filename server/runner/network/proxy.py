@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, closing
 from functools import partial
 from hmac import compare_digest
 from http import HTTPStatus
-from socket import IPPROTO_TCP, TCP_NODELAY, socket
+from socket import socket
 
 import anyio
 import h11
@@ -21,10 +21,10 @@ from server.runner.network.exchange import Gone, Line, Peer, forward, receive_he
 from server.runner.network.gateway import USER, Report
 from server.runner.network.hosts import Endpoint, HostRule
 from server.runner.network.request import Rejected, check_head, destination, forwarded, malformed
+from server.runner.wire import accepted
 
 CONNECTIONS = 64  # at the same time; more wait. A package manager opens some fifteen, each of which is two descriptors
 REPORTS = 100  # refused hosts that are told of, each once: a command could ask for ever
-BREATHER_SECONDS = 0.1  # when this process has no descriptor left
 
 _ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
@@ -57,7 +57,7 @@ class Proxy:
         async with anyio.create_task_group() as group:
             while True:
                 await places.acquire()
-                group.start_soon(self._attend, await _accept(listener), places)
+                group.start_soon(self._attend, await accepted(listener), places)
 
     async def _attend(self, connection: socket, places: anyio.Semaphore) -> None:
         try:
@@ -127,20 +127,6 @@ class Proxy:
         if endpoint not in self._reported and len(self._reported) < REPORTS:
             self._reported.add(endpoint)
             await self._refused(str(endpoint.host), endpoint.port, reason)
-
-
-async def _accept(listener: socket) -> socket:
-    while True:
-        try:
-            connection, _ = listener.accept()
-        except BlockingIOError:
-            await anyio.wait_readable(listener)
-        except OSError:
-            await anyio.sleep(BREATHER_SECONDS)
-        else:
-            connection.setblocking(False)
-            connection.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
-            return connection
 
 
 def _first(group: ExceptionGroup[Rejected]) -> Rejected:
