@@ -30,7 +30,8 @@ class Redactor:
     """Replaces the values of `secrets` (name -> value), in all their forms, by `[secret NAME]`.
 
     So are the texts `derived` from secrets, given as (name, text), and all of these without the blanks at their ends:
-    an unquoted variable loses them in a shell.
+    an unquoted variable loses them in a shell. The single lines of a text, which programs like diff put marks before,
+    are masked as they are.
 
     Line breaks inside a form do not hide it. Occurrences that overlap become one mask, named for the one that starts
     first, the longest of those; a form that two secrets share goes by the name that was given first.
@@ -43,7 +44,7 @@ class Redactor:
         most = _MIN_BREAKS
         for name, text in _masked([*secrets.items(), *derived]):
             most = max(most, _breaks_in(text))
-            for form in forms(text):
+            for form in (*forms(text), *_lines(text)):
                 names.setdefault(form, name)
         self._forms = sorted(names.items(), key=lambda item: len(item[0]), reverse=True)
         self._breaks = line_breaks(most)
@@ -159,6 +160,10 @@ def _masked(named: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
     """Yield every text that is long enough, as it is and as `echo $NAME` leaves its blanks, each once for a name."""
     texts = dict.fromkeys((name, form) for name, text in named for form in (text, text.strip(), " ".join(text.split())))
     return ((name, text) for name, text in texts if not _is_short(text))
+
+
+def _lines(text: str) -> Iterator[str]:
+    return (line for each in re.split(r"[\r\n]+", text) if not _is_short(line := each.strip()))
 
 
 def _is_short(text: str) -> bool:

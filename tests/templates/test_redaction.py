@@ -41,6 +41,16 @@ def test_a_value_of_many_lines_is_masked_with_any_line_ends(line_end: str) -> No
     )
 
 
+def test_the_lines_of_a_value_are_masked_with_marks_before_them() -> None:
+    shown = "".join(f"+ {line}\n" for line in KEY_FILE.splitlines())
+    mask = "+ [secret KEY]\n"
+    assert Redactor({"KEY": KEY_FILE}).redact(shown) == f"{mask}{mask}+ \n{mask}{mask}"
+
+
+def test_short_lines_of_a_value_are_not_masked_by_themselves() -> None:
+    assert Redactor({"KEY": "{\n  long enough\n}"}).redact("<long enough> {\n}") == "<[secret KEY]> {\n}"
+
+
 def test_a_value_with_many_empty_lines_is_masked() -> None:
     value = "first" + "\n" * 9 + "second"
     assert Redactor({"KEY": value}).redact(value.replace("\n", "\r\n")) == "[secret KEY]"
