@@ -40,3 +40,10 @@ class RemitError(Exception):
         self.code = code
         self.message = message
         self.details = details
+
+
+def innermost(error: BaseException) -> BaseException:
+    """The first error that is no group: task groups wrap what ends them, once for each that it passes."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

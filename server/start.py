@@ -14,7 +14,7 @@ from io import FileIO
 from types import FrameType
 
 import remit
-from server.errors import Code, RemitError
+from server.errors import Code, RemitError, innermost
 from server.hello import PROTOCOL, Greeting, Link, reach
 from server.places import Places, settings_digest
 
@@ -85,7 +85,8 @@ def serve(run_server: RunServer) -> int:
         run_server(lambda: _announce(announcement, {"ready": True}), False)
     except Exception as error:
         sys.excepthook(type(error), error, error.__traceback__)
-        _announce(announcement, {"code": _code(error), "message": _words(error)})
+        cause = innermost(error)
+        _announce(announcement, {"code": _code(cause), "message": _words(cause)})
         return 1
     return 0
 
@@ -250,11 +251,11 @@ def _announce(announcement: FileIO, report: dict[str, object]) -> None:
         return  # whoever started us is gone; the next one will find us
 
 
-def _code(error: Exception) -> str:
+def _code(error: BaseException) -> str:
     return error.code if isinstance(error, RemitError) else Code.EXECUTION_ERROR
 
 
-def _words(error: Exception) -> str:
+def _words(error: BaseException) -> str:
     if isinstance(error, RemitError):
         return error.message
     first_line = str(error).partition("\n")[0]  # further ones may quote settings

@@ -12,7 +12,7 @@ from mcp import Client, StdioServerParameters
 import remit
 from server.cli.server import end
 from server.cli.text import Screen, age, harmless
-from server.errors import Code, RemitError
+from server.errors import Code, RemitError, innermost
 from server.places import Places
 
 UNAVAILABLE = 2  # exit status where no task can be sandboxed
@@ -41,8 +41,8 @@ def main() -> int:
         Path(places.config).write_text(f"idle_exit = {IDLE_EXIT}\n")
         try:
             status = anyio.run(Demo(places, screen).run)
-        except BaseExceptionGroup as group:  # the SDK's client wraps what ends it, once for each of its layers
-            raise _innermost(group) from None
+        except BaseExceptionGroup as group:
+            raise innermost(group) from None
         finally:
             end(places, force=True)
     screen.print(screen.paint("The private server is stopped, and its folder removed.", "bold"))
@@ -141,7 +141,3 @@ async def _call(window: Client, tool: str, **arguments: Any) -> dict[str, Any]:
     if result.is_error:
         raise RemitError(Code(answer["error"]["code"]), answer["error"]["message"])
     return answer
-
-
-def _innermost(error: BaseException) -> BaseException:
-    return _innermost(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error

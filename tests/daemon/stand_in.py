@@ -55,7 +55,7 @@ def main(*, ready: Callable[[], None], inline: bool = False) -> None:
     places = find_places()
     logs.configure(places)
     if trouble := os.environ.get("REMIT_TROUBLE"):
-        raise RemitError(Code.VALIDATION_ERROR, trouble)
+        raise ExceptionGroup("of a task group", [RemitError(Code.VALIDATION_ERROR, trouble)])
     if os.environ.get("REMIT_ABORT"):
         os.abort()
     if not inline:

@@ -20,7 +20,7 @@ from server.agents.interface import Answer, Turn
 from server.agents.mcp import local
 from server.agents.mcp.servers import Local, Remote
 from server.agents.tool import Tool
-from server.errors import Code, RemitError
+from server.errors import Code, RemitError, innermost
 
 _log = logging.getLogger(__name__)
 
@@ -143,8 +143,7 @@ def _unreachable(server: Remote | Local, reason: str) -> RemitError:
 
 def _reason(error: BaseException) -> str:
     """What went wrong, without the address, which may hold a secret."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
+    error = innermost(error)
     if isinstance(error, TimeoutError):
         return f"it has not answered within {CONNECT_SECONDS} s"
     if isinstance(error, MCPError):
