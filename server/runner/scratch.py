@@ -80,9 +80,8 @@ class Scratch:
         """
         left = list(self.root.iterdir()) if self.root else []
         for folder in left:
-            if (record := folder / _RECORD).is_file():
-                workspace, *paths = (Path(os.fsdecode(path)) for path in record.read_bytes().split(b"\0")[:-1])
-                remove_stand_ins(workspace, paths)
+            if named := _on_record(folder):
+                remove_stand_ins(named[0], named[1:])
             _clear_away(folder)
         return len(left)
 
@@ -94,6 +93,15 @@ class Scratch:
         finally:
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(_clear_away, folder)
+
+
+def _on_record(folder: Path) -> list[Path]:
+    """A workspace, and the stand-ins in it; nothing where a server was killed before it had written them down."""
+    try:
+        named = (folder / _RECORD).read_bytes().split(b"\0")[:-1]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return [Path(os.fsdecode(path)) for path in named]
 
 
 def _stand_in(workspace: Path, paths: Sequence[Path]) -> None:

@@ -247,6 +247,15 @@ async def test_what_a_killed_server_left_is_removed_at_the_next_start(repository
     assert (files(repository), os.listdir(tmp_path / "scratch")) == (before, [])
 
 
+@pytest.mark.parametrize("cut", [0, 5])
+def test_a_record_that_a_killed_server_did_not_finish_is_swept_away(tmp_path: Path, cut: int) -> None:
+    scratch = Scratch(tmp_path / "scratch")
+    (tmp_path / "scratch/remit-dead").mkdir()
+    (tmp_path / "scratch/remit-dead/stand-ins").write_bytes(os.fsencode(tmp_path)[:cut])
+    assert scratch.sweep() == 1
+    assert os.listdir(tmp_path / "scratch") == []
+
+
 def is_there(path: Path) -> bool:
     return os.path.lexists(path)
 
