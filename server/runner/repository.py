@@ -35,10 +35,11 @@ _ENVIRONMENT = {
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_NO_REPLACE_OBJECTS": "1",
     "GIT_NO_LAZY_FETCH": "1",
+    "GIT_ALLOW_PROTOCOL": "none",  # for versions that do not know the former; no setting of a repository lifts it
     "GIT_COMMITTER_NAME": "remit",
     "GIT_COMMITTER_EMAIL": "remit@localhost",
 }
-_SETTINGS = ("core.hooksPath=/dev/null", "core.fsmonitor=false", "protocol.allow=never", "gc.auto=0")
+_SETTINGS = ("core.hooksPath=/dev/null", "core.fsmonitor=false", "gc.auto=0")
 
 
 class NotCarried(Exception):
@@ -103,24 +104,30 @@ class Repository:
         found = _git(Path(self.git), "rev-parse", "--verify", "--quiet", f"refs/heads/{branch}")
         return found.stdout.strip() if found.returncode == 0 else None
 
-    def make_branch(self, branch: str) -> str:
-        """Have a branch at the base commit, and return its commit; one that is there stays as it is.
+    def make_branch(self, branch: str, commit: str) -> str:
+        """Have a branch, and return the commit it is at: its own, or else `commit`, or the base if that is gone.
 
         Raises RemitError (EXECUTION_ERROR).
         """
         if tip := self.tip(branch):
             return tip
-        made = _git(Path(self.git), "update-ref", f"refs/heads/{branch}", self.base, "0" * len(self.base))
+        start = commit if _has(Path(self.git), f"{commit}^{{commit}}") else self.base
+        made = _git(Path(self.git), "update-ref", f"refs/heads/{branch}", start, "0" * len(start))
         if made.returncode:
             raise RemitError(Code.EXECUTION_ERROR, f"workspace: the branch {branch} cannot be made: {_reason(made)}")
-        return self.base
+        return start
 
-    def move_branch(self, branch: str, commit: str, known: str) -> None:
-        """Move a branch that is at `known` to a commit whose objects are there. Raises NotCarried."""
+    def check_branch(self, branch: str, known: str) -> str | None:
+        """See that a branch may be moved: it is at `known`, or not there. Its commit; raises NotCarried."""
         if (tip := self.tip(branch)) not in (known, None):
             raise NotCarried(f"somebody else has moved the branch {branch}; it is left at {tip}")
         if self._is_checked_out(branch):
             raise NotCarried(f"the branch {branch} is checked out somewhere; it is left as it is")
+        return tip
+
+    def move_branch(self, branch: str, commit: str, known: str) -> None:
+        """Move a branch that is at `known` to a commit whose objects are there. Raises NotCarried."""
+        tip = self.check_branch(branch, known)
         moved = _git(Path(self.git), "update-ref", f"refs/heads/{branch}", commit, tip or "0" * len(commit))
         if moved.returncode:
             raise NotCarried(f"the branch {branch} cannot be moved: {_reason(moved)}")
@@ -130,11 +137,11 @@ class Repository:
         if self.tip(branch) == self.base and not self._is_checked_out(branch):
             _git(Path(self.git), "update-ref", "-d", f"refs/heads/{branch}", self.base)
 
-    def take_pack(self, folder: Path, name: str, commit: str) -> None:
+    def take_pack(self, folder: Path, name: str, task_id: str) -> None:
         """Copy a pack that was verified, `name` without its suffix, and its index from `folder` to the objects.
 
-        They are named for the commit they bring: whoever tries again after a crash replaces what it left. Raises
-        NotCarried.
+        The name is git's own, the checksum of what is in it: a pack that is there already is the same one, and stays.
+        Raises NotCarried.
         """
         try:
             with suppress(FileExistsError):
@@ -142,10 +149,8 @@ class Repository:
             with deepest(Path(self.objects[0]), ["pack"]) as (target, depth):
                 if not depth:
                     raise NotCarried("the repository has no folder for packs")
-                for suffix in (".pack", ".idx"):  # in git's own order: a pack is used once its index is there
-                    _copy(folder, name + suffix, target, f"tmp_remit_{commit}{suffix}")
-                    new = f"pack-{commit}{suffix}"
-                    os.rename(f"tmp_remit_{commit}{suffix}", new, src_dir_fd=target, dst_dir_fd=target)
+                if f"{name}.idx" not in os.listdir(target):
+                    _take(folder, name, target, f"tmp_remit_{task_id}")
                 os.fsync(target)
         except (OSError, RemitError) as error:
             raise NotCarried(f"the objects cannot be written to {self.objects[0]}: {error}") from error
@@ -266,6 +271,15 @@ def _git(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
         )
     except subprocess.TimeoutExpired:
         raise RemitError(Code.EXECUTION_ERROR, f"git took more than {SECONDS:.0f} s in the repository") from None
+
+
+def _take(folder: Path, name: str, target: int, draft: str) -> None:
+    """Copy a pack under a name that a crash may leave, which the same task replaces when it tries again."""
+    suffixes = (".pack", ".idx")  # in git's own order: a pack is used once its index is there
+    for suffix in suffixes:
+        _copy(folder, name + suffix, target, draft + suffix)
+    for suffix in suffixes:
+        os.rename(draft + suffix, name + suffix, src_dir_fd=target, dst_dir_fd=target)
 
 
 def _copy(folder: Path, source: str, target: int, name: str) -> None:

@@ -66,6 +66,7 @@ answer() {
 }
 answer 200 rev-parse --verify -q 'HEAD^{commit}'
 answer 1 status --porcelain -z --no-renames --untracked-files=normal
+answer 1 rev-list -n 1 --exclude='refs/remotes/*' --all --not HEAD "$1"
 answer "$2" diff --name-status -z --no-renames --no-ext-diff "$1" --
 answer "$2" ls-files -z --others --exclude-standard
 answer "$3" diff --no-color --no-renames --no-ext-diff --no-textconv "$1" --
@@ -90,8 +91,12 @@ printf '%s\\n' "$5" > objects/info/alternates
 if [ -f "$4" ]; then cp -- "$4" shallow; fi
 git index-pack --stdin --fix-thin --strict < ../incoming >&2
 git rev-list --objects --quiet "$2" "^$3"
-ls objects/pack
+git count-objects -v | grep -qx 'in-pack: 0' || ls objects/pack
 """
+
+_NOTHING = (True, b"")  # an answer that came and said nothing
+
+_Take = Callable[[bytes], Awaitable[None]]
 
 _STATUSES = {"A": "added", "D": "deleted", "M": "modified", "T": "type changed"}
 
@@ -102,6 +107,11 @@ class Finding:
 
     head: str
     dirty: bool
+    """Whether anything is not committed, or that is not known."""
+
+    has_more: bool
+    """Whether there are commits that HEAD does not lead to, on other branches or in a stash, or that is not known."""
+
     files: list[tuple[str, str]]
     """Changed since the base commit: path and status."""
 
@@ -110,6 +120,9 @@ class Finding:
 
     is_cut: bool
     """Whether there were more names, or more of the diff, than was read."""
+
+    failure: str | None
+    """Why not all of it was found out."""
 
 
 async def is_committed(repository: Repository, sandbox: Sandbox, policy: SandboxPolicy) -> bool:
@@ -147,26 +160,34 @@ class Worktree:
         await to_thread.run_sync(tree_of(stage).rename, self.tree)
 
     async def look(self) -> Finding:
-        """See what the task has made of it. Raises RemitError (EXECUTION_ERROR)."""
+        """See what the task has made of it: at least the commit it is at. Raises RemitError (EXECUTION_ERROR)."""
         arguments = (self._repository.base, str(MOST_NAMES), str(MOST_DIFF))
-        with _in_time(LOOK_SECONDS, "the worktree could not be looked at"):
-            said = await _told(self._sandbox, _LOOK, arguments, self._reading)
-        return _finding(said)
+        said = bytearray()
+        failure = None
+        try:
+            with _in_time(LOOK_SECONDS, "the worktree could not be looked at"):
+                await _tell(self._sandbox, _LOOK, arguments, self._reading, _keeping(said))
+        except RemitError as error:
+            failure = error.message
+        return _finding(bytes(said), failure)
 
     async def carry(self, head: str, known: str, branch: str, stage: Path) -> None:
         """Bring a commit with its history to the user's repository, and move the branch from `known` to it.
 
         The objects are packed in the sandbox, and in another one, in the empty folder `stage`, checked to be sound and
-        whole; only then are they copied. Raises NotCarried, and the user's repository is as it was.
+        whole; only then are they copied. Raises NotCarried, and the branch is as it was.
         """
+        tip = await to_thread.run_sync(self._repository.check_branch, branch, known)
         try:
             with _in_time(CARRY_SECONDS, "the commits could not be packed"):
-                await self._pack(head, known, stage / "incoming")
+                await self._pack(head, tip, stage / "incoming")
             with _in_time(CARRY_SECONDS, "the commits could not be checked"):
                 pack = await self._verify(head, stage)
         except RemitError as error:
             raise NotCarried(error.message) from error
-        await to_thread.run_sync(self._repository.take_pack, stage / "repository" / "objects" / "pack", pack, head)
+        if pack:
+            packs = stage / "repository" / "objects" / "pack"
+            await to_thread.run_sync(self._repository.take_pack, packs, pack, branch.rpartition("/")[2])
         await to_thread.run_sync(self._repository.move_branch, branch, head, known)
 
     @property
@@ -177,8 +198,9 @@ class Worktree:
     def _reading(self) -> SandboxPolicy:
         return replace(self._policy, workspace=self.tree, access="read-only")
 
-    async def _pack(self, head: str, known: str, target: Path) -> None:
-        wanted = (head, f"^{known}", f"^{self._repository.base}")
+    async def _pack(self, head: str, tip: str | None, target: Path) -> None:
+        """Pack what the branch does not have; where it is gone, its commits may soon be, too."""
+        wanted = (head, f"^{tip or self._repository.base}", f"^{self._repository.base}")
         async with await anyio.open_file(target, "xb") as file:
 
             async def keep(chunk: bytes) -> None:
@@ -186,40 +208,43 @@ class Worktree:
                     raise RemitError(Code.LIMIT_EXCEEDED, "the task's commits are larger than a file may be")
                 await file.write(chunk)
 
-            await _told(self._sandbox, _PACK, wanted, self._reading, keep)
+            await _tell(self._sandbox, _PACK, wanted, self._reading, keep)
 
-    async def _verify(self, head: str, stage: Path) -> str:
+    async def _verify(self, head: str, stage: Path) -> str | None:
+        """The name of the pack; None where nothing is in it, since the user's repository has it all."""
         repository = self._repository
         arguments = (repository.format, head, repository.base, *self._borrowing)
         said = await _told(self._sandbox, _VERIFY, arguments, replace(self._policy, workspace=stage))
         packs = re.findall(rb"^(pack-[0-9a-f]{40,64})\.pack$", said, re.MULTILINE)
-        if len(packs) != 1:
+        if len(packs) > 1:
             raise RemitError(Code.EXECUTION_ERROR, "the commits did not come in one pack")
-        return str(packs[0].decode())
+        return str(packs[0].decode()) if packs else None
 
 
-async def _told(
-    sandbox: Sandbox,
-    script: str,
-    arguments: tuple[str, ...],
-    policy: SandboxPolicy,
-    take: Callable[[bytes], Awaitable[None]] | None = None,
-) -> bytes:
+async def _told(sandbox: Sandbox, script: str, arguments: tuple[str, ...], policy: SandboxPolicy) -> bytes:
     """What a script of ours says, in the sandbox. Raises RemitError with its last words where it fails."""
-    command = Command(argv=("/bin/sh", "-c", script, "sh", *arguments), env={})
     said = bytearray()
+    await _tell(sandbox, script, arguments, policy, _keeping(said))
+    return bytes(said)
 
-    async def keep(chunk: bytes) -> None:
-        said.extend(chunk)
 
+async def _tell(sandbox: Sandbox, script: str, arguments: tuple[str, ...], policy: SandboxPolicy, take: _Take) -> None:
+    """Have what a script of ours says taken as it comes. Raises RemitError with its last words where it fails."""
+    command = Command(argv=("/bin/sh", "-c", script, "sh", *arguments), env={})
     async with sandbox.talk(command, policy, started=_nothing_to_note) as dialogue:
         await dialogue.close_input()
         while chunk := await dialogue.receive():
-            await (take or keep)(chunk)
+            await take(chunk)
         ended = await dialogue.ended()
         if ended.status or ended.limit:
             raise RemitError(Code.EXECUTION_ERROR, ended.limit or _plain(dialogue.last_words))
-    return bytes(said)
+
+
+def _keeping(said: bytearray) -> _Take:
+    async def keep(chunk: bytes) -> None:
+        said.extend(chunk)
+
+    return keep
 
 
 @contextmanager
@@ -238,20 +263,34 @@ async def _nothing_to_note(_: ProcessMark) -> None:
     """It ends with this server: bubblewrap's and the supervisor's own doing."""
 
 
-def _finding(said: bytes) -> Finding:
-    answers = [line.partition(b":")[::2] for line in said.splitlines()]
-    if len(answers) != 5 or any(word != b"ok" for word, _ in answers):
-        raise RemitError(Code.EXECUTION_ERROR, "git cannot read the worktree any more")
-    head, status, changed, untracked, diff = (base64.b64decode(answer) for _, answer in answers)
+def _finding(said: bytes, failure: str | None) -> Finding:
+    """What the answers tell. HEAD must be there; what else failed, or did not come in time, counts as not known."""
+    answers = [(word == b"ok", base64.b64decode(answer)) for word, _, answer in _lines(said)]
+    answers += [(False, b"")] * (6 - len(answers))
+    (is_read, head), status, more, changed, untracked, diff = answers
+    if not is_read:
+        raise RemitError(Code.EXECUTION_ERROR, failure or "git cannot read the worktree any more")
     if not re.fullmatch(rb"[0-9a-f]{40,64}\n", head):
         raise RemitError(Code.EXECUTION_ERROR, "the worktree is at no commit any more")
     return Finding(
         head=head.decode().strip(),
-        dirty=bool(status),
-        files=[*_changed(_whole(changed)), *((_name(name), "untracked") for name in _whole(untracked))],
-        diff=diff.decode(errors="replace"),
-        is_cut=len(diff) == MOST_DIFF or MOST_NAMES in (len(changed), len(untracked)),
+        dirty=status != _NOTHING,
+        has_more=more != _NOTHING,
+        files=[*_changed(_whole(changed[1])), *((_name(name), "untracked") for name in _whole(untracked[1]))],
+        diff=diff[1].decode(errors="replace"),
+        is_cut=_is_cut(changed, MOST_NAMES) or _is_cut(untracked, MOST_NAMES) or _is_cut(diff, MOST_DIFF),
+        failure=failure,
     )
+
+
+def _lines(said: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:
+    """The answers that have come to their end."""
+    return (line.partition(b":") for line in said.split(b"\n")[:-1])
+
+
+def _is_cut(answer: tuple[bool, bytes], most: int) -> bool:
+    is_whole, content = answer
+    return not is_whole or len(content) == most
 
 
 def _whole(names: bytes) -> list[bytes]:

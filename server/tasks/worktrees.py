@@ -26,13 +26,14 @@ from storage.records import Claim
 from storage.store import Store
 from storage.workspace import Checkout, Workspace
 from storage.workspace import Worktree as Record
+from templates.redaction import Redactor
 
 _log = logging.getLogger(__name__)
 
 MOST_FILES = 200
 """Changed files that are kept by name; the others are counted."""
 
-Mask = Callable[[str], str]
+_NO_SECRETS = Redactor({})
 
 
 class Worktrees:
@@ -61,7 +62,7 @@ class Worktrees:
             yield
         finally:
             with anyio.CancelScope(shield=True):
-                await self._conclude(claim.task.id, await _mask(variables))
+                await self._conclude(claim.task.id, await _redactor(variables))
 
     def folder(self, task_id: str) -> Path:
         """Where the worktree of a task is, if it is there."""
@@ -72,7 +73,7 @@ class Worktrees:
         try:
             for record in await self._store.worktrees():
                 if record.workspace.checkout == "open" and record.is_over:
-                    await self._conclude(record.task_id, None if record.has_secrets else str)
+                    await self._conclude(record.task_id, None if record.has_secrets else _NO_SECRETS)
         except RemitError as error:
             _log.error("what tasks have left in their worktrees is not carried over: %s", error.message)
 
@@ -81,13 +82,13 @@ class Worktrees:
 
         Raises RemitError (CONFLICT) where that cannot be done.
         """
-        mask = await _mask(variables)
+        redactor = await _redactor(variables)
         with anyio.CancelScope(shield=True):  # a branch that was moved, and is not on record, could not be moved again
             async with self._locks.setdefault(task_id, anyio.Lock()):
                 (record,) = await self._store.worktrees(task_id)
-                _, outcome = await self._outcome(record, mask)
+                _, outcome = await self._outcome(record, redactor)
                 await self._store.record_worktree(task_id, "open", outcome)
-        if "problem" in outcome:
+        if outcome["carried"] != outcome.get("head", outcome["carried"]):
             raise RemitError(Code.CONFLICT, f"workspace: {outcome['problem']}", field="workspace")
         return outcome["carried"], not outcome.get("dirty")
 
@@ -123,7 +124,8 @@ class Worktrees:
     async def discard(self, task_id: str, *, force: bool = False) -> None:
         """Remove the worktree of a task that has ended, and its branch if that has no commits of its own.
 
-        Raises RemitError (CONFLICT) for one that is at work or, without `force`, of which something would be lost.
+        Raises RemitError: CONFLICT for one that is at work or, without `force`, of which something would be lost;
+        EXECUTION_ERROR for one that cannot be removed.
         """
         for record in await self._store.worktrees(task_id):
             if not force:
@@ -131,14 +133,19 @@ class Worktrees:
             elif not record.is_over:
                 raise _in_use(task_id)
             await to_thread.run_sync(_repository(record).drop_branch, branch_of(task_id))
-            await to_thread.run_sync(self._workspaces.remove, task_id)
+            try:
+                await to_thread.run_sync(self._workspaces.remove, task_id)
+            except OSError as error:
+                raise RemitError(
+                    Code.EXECUTION_ERROR, f"the worktree of task {task_id} cannot be removed: {error}", id=task_id
+                ) from error
             await self._store.give_up_worktree(task_id)
 
     async def _refuse_loss(self, task_id: str) -> None:
         (record,) = await self._store.worktrees(task_id)
         if not record.is_over:
             raise _in_use(task_id)
-        await self._conclude(task_id, None if record.has_secrets else str)
+        await self._conclude(task_id, None if record.has_secrets else _NO_SECRETS)
         (record,) = await self._store.worktrees(task_id)
         if record.workspace.checkout != "clean":
             why = (record.workspace.outcome or {}).get("problem", "it has uncommitted changes")
@@ -156,29 +163,29 @@ class Worktrees:
         await to_thread.run_sync(self._workspaces.ensure, task_id)
         worktree = await self._worktree(record)
         if not worktree.tree.is_dir():
-            start = await to_thread.run_sync(repository.make_branch, branch_of(task_id))
+            start = await to_thread.run_sync(repository.make_branch, branch_of(task_id), _carried(record))
             await self._store.record_worktree(task_id, "open", {"carried": start})
             async with self._stage() as stage:
                 await worktree.make(branch_of(task_id), start, stage)
 
-    async def _conclude(self, task_id: str, mask: Mask | None) -> None:
+    async def _conclude(self, task_id: str, redactor: Redactor | None) -> None:
         """Look at a worktree, and carry its commits over; what fails is on record.
 
-        `mask` is for what is kept of names and diff; without one, these may hold secrets and are left out.
+        `redactor` is for what is kept of names and diff; without one, these may hold secrets and are left out.
         """
         async with self._locks.setdefault(task_id, anyio.Lock()):
             for record in await self._store.worktrees(task_id):
                 try:
-                    checkout, outcome = await self._outcome(record, mask)
+                    checkout, outcome = await self._outcome(record, redactor)
                 except (RemitError, OSError) as error:
                     checkout = "dirty"
-                    outcome = {**(record.workspace.outcome or {}), "problem": _masked(mask, str(error))}
+                    outcome = {**(record.workspace.outcome or {}), "problem": _masked(redactor, str(error))}
                 await self._store.record_worktree(task_id, checkout, outcome)
 
-    async def _outcome(self, record: Record, mask: Mask | None) -> tuple[Checkout, dict[str, Any]]:
+    async def _outcome(self, record: Record, redactor: Redactor | None) -> tuple[Checkout, dict[str, Any]]:
         repository = _repository(record)
         await to_thread.run_sync(repository.check_place)
-        known = (record.workspace.outcome or {}).get("carried", repository.base)
+        known = _carried(record)
         worktree = await self._worktree(record)
         if not worktree.tree.is_dir():
             return "clean", {"carried": known}
@@ -186,17 +193,21 @@ class Worktrees:
         outcome = {
             "head": finding.head,
             "dirty": finding.dirty,
-            **_shown(finding, mask, record.workspace.outcome or {}),
+            **_shown(finding, redactor, record.workspace.outcome or {}),
         }
         try:
             await self._carry(worktree, repository, record.task_id, finding.head, known)
         except NotCarried as error:
-            return "dirty", {**outcome, "carried": known, "problem": _masked(mask, str(error))}
-        return "dirty" if finding.dirty else "clean", {**outcome, "carried": finding.head}
+            return "dirty", {**outcome, "carried": known, "problem": _masked(redactor, str(error))}
+        outcome["carried"] = finding.head
+        if problem := _problem(finding):
+            return "dirty", {**outcome, "problem": _masked(redactor, problem)}
+        return "dirty" if finding.dirty else "clean", outcome
 
     async def _carry(self, worktree: Worktree, repository: Repository, task_id: str, head: str, known: str) -> None:
+        """Bring the task's commits to its branch; once they were brought, that is the user's to rename or remove."""
         branch = branch_of(task_id)
-        if await to_thread.run_sync(repository.tip, branch) == head:
+        if head in (known, await to_thread.run_sync(repository.tip, branch)):
             return
         if head == repository.base:
             await to_thread.run_sync(repository.move_branch, branch, head, known)
@@ -229,25 +240,41 @@ def _repository(record: Record) -> Repository:
     return Repository.of_json(record.workspace.repository)
 
 
-async def _mask(variables: Variables) -> Mask | None:
+def _carried(record: Record) -> str:
+    """The commit of the task's that is in the user's repository; its base where it has none of its own."""
+    return str((record.workspace.outcome or {}).get("carried", _repository(record).base))
+
+
+async def _redactor(variables: Variables) -> Redactor | None:
     """What masks the secrets of a run; None where their values are not to be had."""
     try:
         await variables.unlock()
     except (SecretsLost, RemitError):
         return None
-    return variables.redactor.redact
+    return variables.redactor
 
 
-def _shown(finding: Finding, mask: Mask | None, before: Mapping[str, Any]) -> dict[str, Any]:
-    """What is kept of a look, to be shown; without a mask what was kept of the same commit before, or only numbers."""
+def _problem(finding: Finding) -> str | None:
+    """Why something would be lost with a worktree although its HEAD was carried over."""
+    if finding.failure:
+        return f"{finding.failure}; whether all of it is committed is not known"
+    if finding.has_more:
+        return "it has commits on other branches or in a stash, which are not carried over"
+    return None
+
+
+def _shown(finding: Finding, redactor: Redactor | None, before: Mapping[str, Any]) -> dict[str, Any]:
+    """What is kept of a look, to be shown; unmasked nothing is: what was kept of the same commit, or only numbers."""
     files = finding.files[:MOST_FILES]
     shown: dict[str, Any] = {"omitted": len(finding.files) - len(files), "cut": finding.is_cut}
-    if mask is None and before.get("head") == finding.head:
+    if redactor is None and before.get("head") == finding.head:
         return {name: before[name] for name in ("omitted", "cut", "files", "diff") if name in before}
-    if mask is None:
+    if redactor is None:
         return shown | {"files": [], "omitted": len(finding.files)}
-    return shown | {"files": [[mask(path), status] for path, status in files], "diff": mask(finding.diff)}
+    stream = redactor.stream()  # left unfinished where the diff was cut: its end may begin a secret
+    diff = stream.feed(finding.diff) + ("" if finding.is_cut else stream.finish())
+    return shown | {"files": [[redactor.redact(path), status] for path, status in files], "diff": diff}
 
 
-def _masked(mask: Mask | None, text: str) -> str:
-    return mask(text) if mask else text
+def _masked(redactor: Redactor | None, text: str) -> str:
+    return redactor.redact(text) if redactor else text

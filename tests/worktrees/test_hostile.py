@@ -7,6 +7,7 @@ from typing import Any
 import anyio
 import pytest
 
+from server.runner.repository import _ENVIRONMENT, find_repository
 from tests import servers
 from tests.servers import Host
 from tests.worktrees.projects import branches, contents, git, repository, text, tip
@@ -78,6 +79,30 @@ async def test_nothing_that_the_persons_repository_names_is_executed_outside_the
     assert mark.exists(), "the trap was none"
 
 
+def test_no_version_of_git_fetches_what_the_persons_repository_lacks(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, mark = repository(place / "partial"), place / "mark"
+    (place / "evil").write_text(f"#!/bin/sh\ntouch '{mark}'\n")
+    (place / "evil").chmod(0o755)
+    settings = {
+        "extensions.partialClone": "origin",
+        "remote.origin.promisor": "true",
+        "remote.origin.url": str(folder),
+        "remote.origin.uploadpack": str(place / "evil"),
+        "protocol.file.allow": "always",
+    }
+    for name, value in settings.items():
+        git(folder, "config", name, value)
+    tree = git(folder, "rev-parse", "main:").strip()
+    (folder / ".git" / "objects" / tree[:2] / tree[2:]).unlink()
+    monkeypatch.delitem(_ENVIRONMENT, "GIT_NO_LAZY_FETCH")  # as for a version that does not know it
+    find_repository(folder)
+    assert not mark.exists()
+    git(folder, "cat-file", "-e", "main:a.txt", ok=False)
+    assert mark.exists(), "the trap was none"
+
+
 async def test_objects_of_another_repository_are_not_reached_through_alternates(
     host: Host, project: Path, place: Path
 ) -> None:
@@ -130,6 +155,16 @@ async def test_commits_that_are_too_large_are_not_carried_over(
     async with servers.host(own_home, cwd=project.parent, **variables, REMIT_LIMITS__FILE_SIZE="1MiB") as host:
         message = "for i in 1 2 3; do head -c 900000 /dev/urandom > f$i; done; git add .; git commit -qm large"
         assert "larger than a file may be" in await refused(host, project, message)
+
+
+async def test_a_diff_that_does_not_fit_keeps_no_commit_from_being_carried_over(
+    own_home: Path, project: Path, variables: dict[str, str]
+) -> None:
+    async with servers.host(own_home, cwd=project.parent, **variables, REMIT_LIMITS__TMP_SIZE="1MiB") as host:
+        message = "head -c 4000000 /dev/urandom | base64 > large; git add .; git commit -qm large"
+        workspace = (await host.done(message, workspace={"path": "project"}))["workspace"]
+        assert workspace["carriedCommit"] == workspace["headCommit"] == tip(project, workspace["branch"])
+        assert workspace["diff"].endswith("[… cut …]\n")
 
 
 async def test_what_was_not_carried_over_is_not_lost(host: Host, project: Path) -> None:

@@ -14,6 +14,14 @@ from tests.servers import Host
 from tests.worktrees.projects import branches, contents, git, names, tip
 
 COMMIT = "echo more >> a.txt && git commit -qam 'by the task'"
+DISPOSALS = (
+    "git branch -m {branch} feature",
+    "git update-ref refs/heads/merged $(git commit-tree -p main -p {branch} -m merged main:) && git branch -D {branch}",
+    "git update-ref refs/heads/{branch} $(git commit-tree -p {branch} -m 'on top' {branch}:)",
+    "git worktree add -q ../review {branch}",
+)
+"""What a person may do with the branch of a task."""
+
 DAY_US = 24 * 3600 * 1_000_000
 
 
@@ -76,6 +84,65 @@ async def test_pruning_removes_what_is_in_the_branch_and_keeps_the_rest(
         assert set(await listed(remit)) == {dirty["id"]}
         assert set(branches(project)) == {committed["workspace"]["branch"], dirty["workspace"]["branch"]}
         assert [is_there(task) for task in (committed, idle, dirty)] == [False, False, True]
+
+
+@pytest.mark.parametrize("disposal", DISPOSALS)
+async def test_commits_that_were_carried_are_the_persons_to_keep_whatever_becomes_of_the_branch(
+    own_home: Path, remit: CommandLine, project: Path, variables: Any, disposal: str
+) -> None:
+    async with servers.host(own_home, cwd=project.parent, **variables) as host:
+        task = await work(host, COMMIT)
+        await anyio.run_process(["sh", "-ec", disposal.format(branch=task["workspace"]["branch"])], cwd=project)
+        refs, packs = git(project, "show-ref"), names(project / ".git" / "objects" / "pack")
+        assert f"removed {task['id']}" in await command(remit, "worktrees", "prune")
+        assert (git(project, "show-ref"), names(project / ".git" / "objects" / "pack")) == (refs, packs)
+        git(project, "fsck", "--strict")
+
+
+async def test_a_task_that_takes_a_commit_back_leaves_the_repository_whole(
+    own_home: Path, project: Path, variables: Any
+) -> None:
+    async with servers.host(own_home, cwd=project.parent, **variables) as host:
+        task = await work(host, COMMIT)
+        branch = task["workspace"]["branch"]
+        for message in ("git commit -q --allow-empty -m second", "git reset -q --hard HEAD~1"):
+            await host.call("send_message", id=task["id"], message=message)
+            await host.until(task["id"], "completed")
+        assert git(project, "log", "--format=%s", branch) == "by the task\nfirst\n"
+        git(project, "fsck", "--strict")
+
+
+async def test_a_task_whose_branch_was_renamed_goes_on_from_its_commits(
+    own_home: Path, remit: CommandLine, project: Path, variables: Any
+) -> None:
+    async with servers.host(own_home, cwd=project.parent, **variables) as host:
+        task = await work(host, COMMIT)
+        git(project, "branch", "-m", task["workspace"]["branch"], "feature")
+        await command(remit, "worktrees", "prune")
+        await host.call("send_message", id=task["id"], message="git commit -q --allow-empty -m second")
+        task = await host.until(task["id"], "completed")
+        assert git(project, "log", "--format=%s", task["workspace"]["branch"]) == "second\nby the task\nfirst\n"
+        assert git(project, "log", "--format=%s", "feature") == "by the task\nfirst\n"
+
+
+@pytest.mark.parametrize("hiding", ["git stash -q", "git checkout -qb aside; git commit -qam aside; git checkout -q -"])
+async def test_what_lies_in_a_stash_or_on_another_branch_is_not_removed(
+    own_home: Path, remit: CommandLine, project: Path, variables: Any, hiding: str
+) -> None:
+    async with servers.host(own_home, cwd=project.parent, **variables) as host:
+        task = await work(host, f"echo more >> a.txt; {hiding}")
+        assert task["workspace"]["dirty"] is False
+        assert "on other branches or in a stash" in await command(remit, "worktrees", "prune")
+        assert is_there(task)
+
+
+async def test_what_was_fetched_from_elsewhere_does_not_keep_a_worktree(
+    own_home: Path, remit: CommandLine, project: Path, variables: Any
+) -> None:
+    async with servers.host(own_home, cwd=project.parent, **variables) as host:
+        commit = "$(git commit-tree -m theirs HEAD^{tree})"
+        task = await work(host, f"git update-ref refs/remotes/origin/main {commit}")
+        assert f"removed {task['id']}" in await command(remit, "worktrees", "prune")
 
 
 async def test_what_would_be_lost_is_removed_by_name_and_force_and_said_before(

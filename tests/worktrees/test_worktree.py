@@ -6,6 +6,7 @@ from typing import Any
 import anyio
 import pytest
 
+from server.runner.worktree import MOST_DIFF
 from tests.servers import Host
 from tests.worktrees import projects
 from tests.worktrees.projects import branches, contents, git, in_progress, repository, text, tip
@@ -127,6 +128,21 @@ async def test_secrets_are_masked_in_names_and_diff(host: Host, project: Path) -
     assert "very-secret-value" not in str(task)
     assert {"path": "[secret TOKEN]", "status": "untracked"} in task["workspace"]["changedFiles"]
     assert "+[secret TOKEN]\n" in task["workspace"]["diff"]
+
+
+async def test_a_secret_of_many_lines_is_masked_in_the_diff(host: Host, project: Path) -> None:
+    secret = "-----BEGIN KEY-----\nfirst-secret-line\nsecond-secret-line\n-----END KEY-----"
+    task = await work(host, 'echo "$KEY" > a.txt', secrets={"KEY": secret})
+    assert "+[secret KEY]\n" in task["workspace"]["diff"]
+    assert not any(line in str(task) for line in secret.splitlines())
+
+
+async def test_a_secret_that_is_cut_with_the_diff_is_masked(host: Host, project: Path) -> None:
+    before = MOST_DIFF - 300  # and the diff's own lines before it are shorter than that
+    message = f'(head -c {before} /dev/zero | tr "\\0" x; echo "$KEY") > a.txt'
+    task = await work(host, message, secrets={"KEY": "very-secret-value" * 40})
+    assert task["workspace"]["diff"].endswith("x\n[… cut …]\n")
+    assert "very-secret" not in task["workspace"]["diff"]
 
 
 async def test_what_was_shown_masked_stays_when_the_secrets_are_gone(host: Host, project: Path) -> None:

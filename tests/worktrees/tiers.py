@@ -28,7 +28,7 @@ async def worked(tier: Wanted, folder: Path) -> dict[str, object]:
     committed = await is_committed(found, sandbox, policy)
     in_progress(project)
     worktree = Worktree(found, folder / "task", sandbox, policy)
-    found.make_branch("remit/task")
+    found.make_branch("remit/task", found.base)
     await worktree.make("remit/task", found.base, folder / "stage")
 
     async def output(chunk: bytes) -> None:

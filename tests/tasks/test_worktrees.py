@@ -1,0 +1,42 @@
+"""Worktrees that cannot be removed."""
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from server.config import Settings
+from server.errors import Code, RemitError
+from server.runner.repository import find_repository
+from server.runner.workspace import Workspaces
+from server.tasks.worktrees import Worktrees
+from storage.records import RunEnd
+from storage.states import Status
+from storage.store import open_store
+from storage.workspace import Workspace
+from tests.storage.samples import ANN, new_task
+from tests.tasks.test_scheduler import no_sandbox
+from tests.worktrees.projects import repository
+
+
+class Stuck(Workspaces):
+    def remove(self, task_id: str) -> None:
+        raise OSError(errno.EBUSY, "Device or resource busy", task_id)
+
+
+async def test_one_that_cannot_be_removed_stays_on_record_and_the_error_says_why(tmp_path: Path) -> None:
+    found = find_repository(repository(tmp_path / "project"))
+    assert found
+    workspace = Workspace(
+        mode="worktree", path=found.git, shared=False, reaches=found.reaches, repository=found.as_json()
+    )
+    async with open_store(tmp_path / "remit.db") as store:
+        await store.create_task(ANN, new_task(workspace=workspace))
+        claim = await store.claim_run("owner")
+        assert claim
+        await store.finish_run(claim.run, RunEnd(Status.COMPLETED))
+        worktrees = Worktrees(store, no_sandbox, Stuck(tmp_path / "workspaces"), Settings())
+        with pytest.raises(RemitError, match="busy") as caught:
+            await worktrees.discard(claim.task.id, force=True)
+        assert (caught.value.code, caught.value.details) == (Code.EXECUTION_ERROR, {"id": claim.task.id})
+        assert [record.task_id for record in await store.worktrees()] == [claim.task.id]
