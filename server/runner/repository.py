@@ -1,11 +1,11 @@
-"""The user's repository, as the server itself touches it: looked at, and one branch of it moved.
+"""The user's repository, as the server itself touches it: looked at, and given packs of objects.
 
-Nothing in it is executed: no hook, no filter, no monitor, and no setting but the repository's own is read. Every method
-blocks.
+Nothing in it is executed: no hook, no filter, no monitor, and no setting but the repository's own is read. What git
+says of it is not passed on: it could quote a file that a link in it leads to.
 """
 
+import errno
 import os
-import re
 import shutil
 import subprocess
 from contextlib import suppress
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from server.errors import Code, RemitError
-from server.runner.folder import CHUNK_BYTES, deepest, open_beneath
+from server.runner.folder import CHUNK_BYTES, deepest, open_beneath, open_folder, open_regular
 from server.runner.system import SEARCH_PATH
 
 SECONDS = 30.0
@@ -24,6 +24,9 @@ MOST_ALTERNATES = 20
 """Folders of objects; git itself follows five levels of them."""
 
 BRANCHES = "remit/"
+
+SHALLOW = "shallow"
+"""The name of the file that says where a repository's history is cut off."""
 
 _ENVIRONMENT = {
     "PATH": SEARCH_PATH,
@@ -36,14 +39,15 @@ _ENVIRONMENT = {
     "GIT_NO_REPLACE_OBJECTS": "1",
     "GIT_NO_LAZY_FETCH": "1",
     "GIT_ALLOW_PROTOCOL": "none",  # for versions that do not know the former; no setting of a repository lifts it
-    "GIT_COMMITTER_NAME": "remit",
-    "GIT_COMMITTER_EMAIL": "remit@localhost",
 }
 _SETTINGS = ("core.hooksPath=/dev/null", "core.fsmonitor=false", "gc.auto=0")
 
 
-class NotCarried(Exception):
+class NotCarried(RemitError):
     """Why commits of a task did not reach the user's repository, in words for a person."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(Code.CONFLICT, reason)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,11 +88,6 @@ class Repository:
         """The folders that a worktree's commands see of it."""
         return (self.git, *self.objects)
 
-    @property
-    def shallow(self) -> Path:
-        """The file that says where its history is cut off, if it is."""
-        return Path(self.git, "shallow")
-
     def check_place(self) -> None:
         """Raise RemitError (EXECUTION_ERROR) unless all of it is where it was when it was looked at."""
         for folder in map(Path, self.reaches):
@@ -99,65 +98,33 @@ class Repository:
                     "leads elsewhere)",
                 )
 
-    def tip(self, branch: str) -> str | None:
-        """The commit a branch of it is at; None where there is no such branch."""
-        found = _git(Path(self.git), "rev-parse", "--verify", "--quiet", f"refs/heads/{branch}")
-        return found.stdout.strip() if found.returncode == 0 else None
-
-    def make_branch(self, branch: str, commit: str) -> str:
-        """Have a branch, and return the commit it is at: its own, or else `commit`, or the base if that is gone.
-
-        Raises RemitError (EXECUTION_ERROR).
-        """
-        if tip := self.tip(branch):
-            return tip
-        start = commit if _has(Path(self.git), f"{commit}^{{commit}}") else self.base
-        made = _git(Path(self.git), "update-ref", f"refs/heads/{branch}", start, "0" * len(start))
-        if made.returncode:
-            raise RemitError(Code.EXECUTION_ERROR, f"workspace: the branch {branch} cannot be made: {_reason(made)}")
-        return start
-
-    def check_branch(self, branch: str, known: str) -> str | None:
-        """See that a branch may be moved: it is at `known`, or not there. Its commit; raises NotCarried."""
-        if (tip := self.tip(branch)) not in (known, None):
-            raise NotCarried(f"somebody else has moved the branch {branch}; it is left at {tip}")
-        if self._is_checked_out(branch):
-            raise NotCarried(f"the branch {branch} is checked out somewhere; it is left as it is")
-        return tip
-
-    def move_branch(self, branch: str, commit: str, known: str) -> None:
-        """Move a branch that is at `known` to a commit whose objects are there. Raises NotCarried."""
-        tip = self.check_branch(branch, known)
-        moved = _git(Path(self.git), "update-ref", f"refs/heads/{branch}", commit, tip or "0" * len(commit))
-        if moved.returncode:
-            raise NotCarried(f"the branch {branch} cannot be moved: {_reason(moved)}")
-
-    def drop_branch(self, branch: str) -> None:
-        """Remove a branch that still stands at the base commit, unless somebody has it checked out."""
-        if self.tip(branch) == self.base and not self._is_checked_out(branch):
-            _git(Path(self.git), "update-ref", "-d", f"refs/heads/{branch}", self.base)
+    def copy_shallow(self, folder: Path) -> None:
+        """Put the file that says where its history is cut off, if it is, into a folder. Blocks. Raises RemitError."""
+        try:
+            file = open_regular(Path(self.git), SHALLOW)
+        except RemitError as error:
+            if error.code is Code.NOT_FOUND:
+                return
+            raise
+        with open(file, "rb") as content, open(folder / SHALLOW, "xb") as copy:
+            shutil.copyfileobj(content, copy, CHUNK_BYTES)
 
     def take_pack(self, folder: Path, name: str, task_id: str) -> None:
-        """Copy a pack that was verified, `name` without its suffix, and its index from `folder` to the objects.
+        """Copy a pack that was verified, `name` without its suffix, and its index from `folder` to the objects. Blocks.
 
         The name is git's own, the checksum of what is in it: a pack that is there already is the same one, and stays.
         Raises NotCarried.
         """
+        root, *parts = Path(self.objects[0]).parts  # without links when it was looked at, and none is followed now
         try:
-            with suppress(FileExistsError):
-                os.mkdir(Path(self.objects[0], "pack"))
-            with deepest(Path(self.objects[0]), ["pack"]) as (target, depth):
-                if not depth:
-                    raise NotCarried("the repository has no folder for packs")
-                if f"{name}.idx" not in os.listdir(target):
-                    _take(folder, name, target, f"tmp_remit_{task_id}")
-                os.fsync(target)
+            with deepest(Path(root), parts) as (objects, depth):
+                if depth < len(parts):
+                    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+                with suppress(FileExistsError):
+                    os.mkdir("pack", dir_fd=objects)
+                _take(folder, name, objects, f"tmp_remit_{task_id}")
         except (OSError, RemitError) as error:
             raise NotCarried(f"the objects cannot be written to {self.objects[0]}: {error}") from error
-
-    def _is_checked_out(self, branch: str) -> bool:
-        found = _git(Path(self.git), "for-each-ref", "--format=%(worktreepath)", f"refs/heads/{branch}")
-        return bool(found.stdout.strip())
 
 
 def branch_of(task_id: str) -> str:
@@ -171,7 +138,7 @@ def git_is_installed() -> bool:
 
 
 def find_repository(folder: Path) -> Repository | None:
-    """The repository that a folder, named without links, lies in, at its commit; None where there is none.
+    """The repository that a folder, named without links, lies in, at its commit; None where there is none. Blocks.
 
     Raises RemitError (VALIDATION_ERROR) for one that cannot be borrowed from, with the reason.
     """
@@ -180,8 +147,10 @@ def find_repository(folder: Path) -> Repository | None:
     facts = _git(folder, "rev-parse", "--is-inside-work-tree", "--is-bare-repository", "--show-object-format")
     if "not a git repository" in facts.stderr:
         return None
+    if "dubious ownership" in facts.stderr:
+        raise _unusable("the repository is somebody else's, which git calls dubious ownership and does not work in")
     if facts.returncode:
-        raise _unusable(f"git cannot be used there: {_reason(facts)}")
+        raise _unusable("git cannot be used there; `git status` in that folder says why")
     inside, bare, kind = facts.stdout.split()
     if "true" not in (inside, bare):
         raise _unusable("lies within git's own files")
@@ -219,7 +188,7 @@ def _check_names(folder: Path, repository: Repository) -> None:
     """The folder must be in the commit, and no branch may have the name beneath which those of tasks lie."""
     if repository.inside and not _has(folder, f"{repository.base}:{repository.inside}"):
         raise _unusable("is not in the repository's latest commit; commit it, or use mode readonly or readwrite")
-    if repository.tip(BRANCHES.rstrip("/")):
+    if not _git(folder, "rev-parse", "--verify", "--quiet", f"refs/heads/{BRANCHES.rstrip('/')}").returncode:
         raise _unusable("the repository has a branch remit, so that none can be called remit/ID; rename it")
 
 
@@ -273,13 +242,19 @@ def _git(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
         raise RemitError(Code.EXECUTION_ERROR, f"git took more than {SECONDS:.0f} s in the repository") from None
 
 
-def _take(folder: Path, name: str, target: int, draft: str) -> None:
+def _take(folder: Path, name: str, objects: int, draft: str) -> None:
     """Copy a pack under a name that a crash may leave, which the same task replaces when it tries again."""
     suffixes = (".pack", ".idx")  # in git's own order: a pack is used once its index is there
-    for suffix in suffixes:
-        _copy(folder, name + suffix, target, draft + suffix)
-    for suffix in suffixes:
-        os.rename(draft + suffix, name + suffix, src_dir_fd=target, dst_dir_fd=target)
+    target = open_folder("pack", dir_fd=objects)
+    try:
+        if f"{name}.idx" not in os.listdir(target):
+            for suffix in suffixes:
+                _copy(folder, name + suffix, target, draft + suffix)
+            for suffix in suffixes:
+                os.rename(draft + suffix, name + suffix, src_dir_fd=target, dst_dir_fd=target)
+        os.fsync(target)
+    finally:
+        os.close(target)
 
 
 def _copy(folder: Path, source: str, target: int, name: str) -> None:
@@ -290,12 +265,6 @@ def _copy(folder: Path, source: str, target: int, name: str) -> None:
         shutil.copyfileobj(content, copy, CHUNK_BYTES)
         copy.flush()
         os.fsync(new)
-
-
-def _reason(done: "subprocess.CompletedProcess[str]") -> str:
-    """The first line of what git says, with no character that a terminal would obey."""
-    first, *_ = done.stderr.strip().splitlines() or ["no reason was given"]
-    return re.sub(r"[^\x20-\x7e]", "?", first)
 
 
 def _unusable(problem: str) -> RemitError:

@@ -5,20 +5,21 @@ Whatever reads this one runs in the sandbox, since its settings and files are an
 """
 
 import base64
+import binascii
 import re
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import anyio
 from anyio import to_thread
 
 from server.errors import Code, RemitError
-from server.runner.policy import Command, SandboxPolicy
-from server.runner.process import ProcessMark
-from server.runner.repository import NotCarried, Repository
+from server.runner.branch import Branch
+from server.runner.policy import SandboxPolicy
+from server.runner.repository import SHALLOW, Repository
 from server.runner.sandbox import Sandbox
+from server.runner.script import Script, ScriptFailed, keeping
 
 MAKE_SECONDS = 600
 """For a checkout: a large project on a slow disk."""
@@ -38,65 +39,96 @@ MOST_NAMES = 1024**2
 MOST_DIFF = 64 * 1024
 """Bytes of the diff that are read."""
 
+MOST_SAID = 2 * (2 * MOST_NAMES + MOST_DIFF)
+"""Bytes of all answers of a look, in base64 and with room to spare."""
+
 _AUTHOR = "remit task"
 _MAIL = "task@remit.invalid"  # a domain that RFC 2606 keeps free
 
-_MAKE = """
+_MAKE = Script(
+    f"""
 set -e
 git init -q -b "$1" --template= --object-format="$2" tree
 cd tree
 mkdir -p .git/info .git/hooks .git/objects/info
-printf '%s\\n' "$5" > .git/objects/info/alternates
-if [ -f "$4" ]; then cp -- "$4" .git/shallow; fi
-git config user.name "$6"
-git config user.email "$7"
+printf '%s\\n' "$4" > .git/objects/info/alternates
+if [ -f ../{SHALLOW} ]; then cp ../{SHALLOW} .git/; fi
+git config user.name "$5"
+git config user.email "$6"
 git config gc.auto 0
 git update-ref "refs/heads/$1" "$3"
 git reset -q --hard
-"""
+""",
+    MAKE_SECONDS,
+    "the worktree could not be checked out",
+)
 
 # Each answer is a line: how it ended, and what came out of it, cut, in base64.
-_LOOK = """
+_LOOK = Script(
+    """
 export GIT_OPTIONAL_LOCKS=0 GIT_NO_REPLACE_OBJECTS=1
+g() { git -c core.fsmonitor=false -c core.quotePath=false "$@"; }
+nested() {
+    g diff-index --cached --raw --no-renames "$1" > "$TMPDIR/raw" || return 1
+    grep '^:[0-7]* 160000' "$TMPDIR/raw"
+    ls -A .git/modules
+    return 0
+}
 answer() {
     most=$1; shift
-    if git -c core.fsmonitor=false "$@" > "$TMPDIR/out" 2> /dev/null; then printf ok:; else printf failed:; fi
+    if "$@" > "$TMPDIR/out" 2> /dev/null; then printf ok:; else printf failed:; fi
     head -c "$most" "$TMPDIR/out" | base64 -w 0
     echo
 }
-answer 200 rev-parse --verify -q 'HEAD^{commit}'
-answer 1 status --porcelain -z --no-renames --untracked-files=normal
-answer 1 rev-list -n 1 --exclude='refs/remotes/*' --all --not HEAD "$1"
-answer "$2" diff --name-status -z --no-renames --no-ext-diff "$1" --
-answer "$2" ls-files -z --others --exclude-standard
-answer "$3" diff --no-color --no-renames --no-ext-diff --no-textconv "$1" --
-"""
+answer 200 g rev-parse --verify -q 'HEAD^{commit}'
+answer 1 g status --porcelain -z --no-renames --untracked-files=normal
+answer 1 g rev-list -n 1 --objects --exclude='refs/remotes/*' --all --not HEAD "$1"
+answer 1 nested "$1"
+answer "$2" g diff --name-status -z --no-renames --no-ext-diff "$1" --
+answer "$2" g ls-files -z --others --exclude-standard
+answer "$3" g diff --no-color --no-renames --no-ext-diff --no-textconv "$1" --
+""",
+    LOOK_SECONDS,
+    "the worktree could not be looked at",
+)
 
-_STATUS = """
+_STATUS = Script(
+    """
+set -e
 git --no-optional-locks -c core.fsmonitor=false status --porcelain --no-renames --untracked-files=normal > "$TMPDIR/out"
 head -c 1 "$TMPDIR/out"
-"""
+""",
+    STATUS_SECONDS,
+    "git status did not end",
+)
 
-_PACK = """
+_PACK = Script(
+    """
 export GIT_NO_REPLACE_OBJECTS=1
 printf '%s\\n' "$@" | git pack-objects --revs --thin --stdout -q
-"""
+""",
+    CARRY_SECONDS,
+    "the commits could not be packed",
+)
 
-_VERIFY = """
+_VERIFY = Script(
+    f"""
 set -e
 git init -q --bare --template= --object-format="$1" repository
 cd repository
 mkdir -p objects/info
-printf '%s\\n' "$5" > objects/info/alternates
-if [ -f "$4" ]; then cp -- "$4" shallow; fi
+printf '%s\\n' "$4" > objects/info/alternates
+if [ -f ../{SHALLOW} ]; then cp ../{SHALLOW} .; fi
 git index-pack --stdin --fix-thin --strict < ../incoming >&2
 git rev-list --objects --quiet "$2" "^$3"
 git count-objects -v | grep -qx 'in-pack: 0' || ls objects/pack
-"""
+""",
+    CARRY_SECONDS,
+    "the commits could not be checked",
+)
 
-_NOTHING = (True, b"")  # an answer that came and said nothing
-
-_Take = Callable[[bytes], Awaitable[None]]
+QUESTIONS = 7
+"""That a look asks."""
 
 _STATUSES = {"A": "added", "D": "deleted", "M": "modified", "T": "type changed"}
 
@@ -112,6 +144,9 @@ class Finding:
     has_more: bool
     """Whether there are commits that HEAD does not lead to, on other branches or in a stash, or that is not known."""
 
+    has_nested: bool
+    """Whether a repository within it may have commits of its own, or that is not known."""
+
     files: list[tuple[str, str]]
     """Changed since the base commit: path and status."""
 
@@ -121,8 +156,17 @@ class Finding:
     is_cut: bool
     """Whether there were more names, or more of the diff, than was read."""
 
-    failure: str | None
+    failure: ScriptFailed | None
     """Why not all of it was found out."""
+
+
+class _Answer(NamedTuple):
+    is_whole: bool
+    said: bytes
+
+
+_NOTHING = _Answer(True, b"")
+_MISSING = _Answer(False, b"")
 
 
 async def is_committed(repository: Repository, sandbox: Sandbox, policy: SandboxPolicy) -> bool:
@@ -130,9 +174,7 @@ async def is_committed(repository: Repository, sandbox: Sandbox, policy: Sandbox
     assert repository.top
     seen = tuple(map(Path, repository.reaches))
     reading = replace(policy, workspace=Path(repository.top), folder=None, access="read-only", owner="user")
-    with _in_time(STATUS_SECONDS, "git status did not end"):
-        said = await _told(sandbox, f"set -e{_STATUS}", (), replace(reading, readable=seen, network="none", home=None))
-    return not said
+    return not await _STATUS.told(sandbox, replace(reading, readable=seen, network="none", home=None))
 
 
 def tree_of(folder: Path) -> Path:
@@ -148,15 +190,14 @@ class Worktree:
         self._repository = repository
         self.tree = tree_of(folder)
         self._sandbox = sandbox
-        shallow = (repository.shallow,) if repository.shallow.is_file() else ()
-        borrowed = (*map(Path, repository.objects), *shallow)
+        borrowed = tuple(map(Path, repository.objects))
         self._policy = replace(policy, folder=None, readable=borrowed, network="none", hooks="writable", home=None)
 
     async def make(self, branch: str, start: str, stage: Path) -> None:
-        """Check a commit out, in the empty folder `stage` first. Raises RemitError (EXECUTION_ERROR)."""
-        arguments = (branch, self._repository.format, start, *self._borrowing, _AUTHOR, _MAIL)
-        with _in_time(MAKE_SECONDS, "the worktree could not be checked out"):
-            await _told(self._sandbox, _MAKE, arguments, replace(self._policy, workspace=stage))
+        """Check a commit out, in the empty folder `stage` first. Raises RemitError."""
+        await to_thread.run_sync(self._repository.copy_shallow, stage)
+        arguments = (branch, self._repository.format, start, self._repository.objects[0], _AUTHOR, _MAIL)
+        await _MAKE.told(self._sandbox, replace(self._policy, workspace=stage), *arguments)
         await to_thread.run_sync(tree_of(stage).rename, self.tree)
 
     async def look(self) -> Finding:
@@ -165,34 +206,24 @@ class Worktree:
         said = bytearray()
         failure = None
         try:
-            with _in_time(LOOK_SECONDS, "the worktree could not be looked at"):
-                await _tell(self._sandbox, _LOOK, arguments, self._reading, _keeping(said))
-        except RemitError as error:
-            failure = error.message
+            await _LOOK.tell(self._sandbox, self._reading, *arguments, take=keeping(said, MOST_SAID))
+        except ScriptFailed as error:
+            failure = error
         return _finding(bytes(said), failure)
 
-    async def carry(self, head: str, known: str, branch: str, stage: Path) -> None:
+    async def carry(self, head: str, known: str, branch: Branch, stage: Path) -> None:
         """Bring a commit with its history to the user's repository, and move the branch from `known` to it.
 
         The objects are packed in the sandbox, and in another one, in the empty folder `stage`, checked to be sound and
-        whole; only then are they copied. Raises NotCarried, and the branch is as it was.
+        whole; only then are they copied. Raises NotCarried or another RemitError, and the branch is as it was.
         """
-        tip = await to_thread.run_sync(self._repository.check_branch, branch, known)
-        try:
-            with _in_time(CARRY_SECONDS, "the commits could not be packed"):
-                await self._pack(head, tip, stage / "incoming")
-            with _in_time(CARRY_SECONDS, "the commits could not be checked"):
-                pack = await self._verify(head, stage)
-        except RemitError as error:
-            raise NotCarried(error.message) from error
-        if pack:
+        tip = await branch.check(known)
+        await to_thread.run_sync(self._repository.copy_shallow, stage)
+        await self._pack(head, tip, stage / "incoming")
+        if pack := await self._verify(head, stage):
             packs = stage / "repository" / "objects" / "pack"
-            await to_thread.run_sync(self._repository.take_pack, packs, pack, branch.rpartition("/")[2])
-        await to_thread.run_sync(self._repository.move_branch, branch, head, known)
-
-    @property
-    def _borrowing(self) -> tuple[str, str]:
-        return str(self._repository.shallow), self._repository.objects[0]
+            await to_thread.run_sync(self._repository.take_pack, packs, pack, branch.name.rpartition("/")[2])
+        await branch.move(head, known)
 
     @property
     def _reading(self) -> SandboxPolicy:
@@ -208,89 +239,61 @@ class Worktree:
                     raise RemitError(Code.LIMIT_EXCEEDED, "the task's commits are larger than a file may be")
                 await file.write(chunk)
 
-            await _tell(self._sandbox, _PACK, wanted, self._reading, keep)
+            await _PACK.tell(self._sandbox, self._reading, *wanted, take=keep)
 
     async def _verify(self, head: str, stage: Path) -> str | None:
         """The name of the pack; None where nothing is in it, since the user's repository has it all."""
         repository = self._repository
-        arguments = (repository.format, head, repository.base, *self._borrowing)
-        said = await _told(self._sandbox, _VERIFY, arguments, replace(self._policy, workspace=stage))
+        arguments = (repository.format, head, repository.base, repository.objects[0])
+        said = await _VERIFY.told(self._sandbox, replace(self._policy, workspace=stage), *arguments)
         packs = re.findall(rb"^(pack-[0-9a-f]{40,64})\.pack$", said, re.MULTILINE)
         if len(packs) > 1:
             raise RemitError(Code.EXECUTION_ERROR, "the commits did not come in one pack")
         return str(packs[0].decode()) if packs else None
 
 
-async def _told(sandbox: Sandbox, script: str, arguments: tuple[str, ...], policy: SandboxPolicy) -> bytes:
-    """What a script of ours says, in the sandbox. Raises RemitError with its last words where it fails."""
-    said = bytearray()
-    await _tell(sandbox, script, arguments, policy, _keeping(said))
-    return bytes(said)
-
-
-async def _tell(sandbox: Sandbox, script: str, arguments: tuple[str, ...], policy: SandboxPolicy, take: _Take) -> None:
-    """Have what a script of ours says taken as it comes. Raises RemitError with its last words where it fails."""
-    command = Command(argv=("/bin/sh", "-c", script, "sh", *arguments), env={})
-    async with sandbox.talk(command, policy, started=_nothing_to_note) as dialogue:
-        await dialogue.close_input()
-        while chunk := await dialogue.receive():
-            await take(chunk)
-        ended = await dialogue.ended()
-        if ended.status or ended.limit:
-            raise RemitError(Code.EXECUTION_ERROR, ended.limit or _plain(dialogue.last_words))
-
-
-def _keeping(said: bytearray) -> _Take:
-    async def keep(chunk: bytes) -> None:
-        said.extend(chunk)
-
-    return keep
-
-
-@contextmanager
-def _in_time(seconds: float, failure: str) -> Iterator[None]:
-    """Give the block so long. Raises RemitError (EXECUTION_ERROR) that says what failed, and why."""
-    try:
-        with anyio.fail_after(seconds):
-            yield
-    except TimeoutError:
-        raise RemitError(Code.EXECUTION_ERROR, f"{failure} in {seconds:.0f} s") from None
-    except RemitError as error:
-        raise RemitError(Code.EXECUTION_ERROR, f"{failure}: {error.message}") from error
-
-
-async def _nothing_to_note(_: ProcessMark) -> None:
-    """It ends with this server: bubblewrap's and the supervisor's own doing."""
-
-
-def _finding(said: bytes, failure: str | None) -> Finding:
+def _finding(said: bytes, failure: ScriptFailed | None) -> Finding:
     """What the answers tell. HEAD must be there; what else failed, or did not come in time, counts as not known."""
-    answers = [(word == b"ok", base64.b64decode(answer)) for word, _, answer in _lines(said)]
-    answers += [(False, b"")] * (6 - len(answers))
-    (is_read, head), status, more, changed, untracked, diff = answers
-    if not is_read:
-        raise RemitError(Code.EXECUTION_ERROR, failure or "git cannot read the worktree any more")
-    if not re.fullmatch(rb"[0-9a-f]{40,64}\n", head):
+    head, status, more, nested, changed, untracked, diff = _answers(said)
+    if not head.is_whole:
+        raise failure or _unreadable()
+    if not re.fullmatch(rb"[0-9a-f]{40,64}\n", head.said):
         raise RemitError(Code.EXECUTION_ERROR, "the worktree is at no commit any more")
     return Finding(
-        head=head.decode().strip(),
+        head=head.said.decode().strip(),
         dirty=status != _NOTHING,
         has_more=more != _NOTHING,
-        files=[*_changed(_whole(changed[1])), *((_name(name), "untracked") for name in _whole(untracked[1]))],
-        diff=diff[1].decode(errors="replace"),
+        has_nested=nested != _NOTHING,
+        files=[*_changed(_whole(changed.said)), *((_name(name), "untracked") for name in _whole(untracked.said))],
+        diff=_without_headings(diff.said).decode(errors="replace"),
         is_cut=_is_cut(changed, MOST_NAMES) or _is_cut(untracked, MOST_NAMES) or _is_cut(diff, MOST_DIFF),
         failure=failure,
     )
 
 
-def _lines(said: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:
-    """The answers that have come to their end."""
-    return (line.partition(b":") for line in said.split(b"\n")[:-1])
+def _answers(said: bytes) -> list[_Answer]:
+    """One for each question, as far as they have come to their end; programs of the task may have spoken in between."""
+    lines = [line.partition(b":") for line in said.split(b"\n")[:-1]]
+    try:
+        found = [_Answer(word == b"ok", base64.b64decode(answer, validate=True)) for word, _, answer in lines]
+    except binascii.Error:
+        raise _unreadable() from None
+    if len(found) > QUESTIONS:
+        raise _unreadable()
+    return found + [_MISSING] * (QUESTIONS - len(found))
 
 
-def _is_cut(answer: tuple[bool, bytes], most: int) -> bool:
-    is_whole, content = answer
-    return not is_whole or len(content) == most
+def _unreadable() -> RemitError:
+    return RemitError(Code.EXECUTION_ERROR, "git cannot read the worktree any more")
+
+
+def _is_cut(answer: _Answer, most: int) -> bool:
+    return not answer.is_whole or len(answer.said) == most
+
+
+def _without_headings(diff: bytes) -> bytes:
+    """A diff without the lines that git repeats beside the numbers of a change: it cuts them, and secrets in them."""
+    return re.sub(rb"(?m)^(@@ -[0-9,]+ \+[0-9,]+ @@).*$", rb"\1", diff)
 
 
 def _whole(names: bytes) -> list[bytes]:
@@ -305,8 +308,3 @@ def _changed(parts: list[bytes]) -> list[tuple[str, str]]:
 
 def _name(name: bytes) -> str:
     return name.decode(errors="replace")
-
-
-def _plain(words: str) -> str:
-    """What a program of an adversary says last, in one line of plain characters."""
-    return re.sub(r"[^\x20-\x7e]+", " ", words.strip())[-500:] or "no reason was given"

@@ -166,10 +166,9 @@ class Scheduler:
     async def _attempt(self, claim: Claim, place: Place) -> RunEnd | Pause | Wait:
         """Have the agent work; every way that can end is an answer, save the end of the server."""
         left = claim.task.timeout_seconds - claim.turn.ran_us / 1_000_000
-        work = None
+        variables = Variables(claim, self._secrets)
         try:
             agent = self._agent(claim)
-            variables = Variables(claim, self._secrets)
             check_allowed(claim.workspace, self._settings.workspaces)
             async with self._worktrees.at_work(claim, variables):
                 work = await self._prepare(claim, place, agent, variables)
@@ -187,8 +186,7 @@ class Scheduler:
         except Stopped:
             return RunEnd(Status.CANCELLED)
         except RemitError as error:
-            message = work.redact(error.message) if work else error.message
-            return RunEnd(Status.FAILED, error.code, _cut(message))
+            return RunEnd(Status.FAILED, error.code, _cut(variables.redactor.redact(error.message)))
         except TimeoutError:
             limit = f"the task reached its limit of {claim.task.timeout_seconds} s of work (timeoutSeconds)"
             return RunEnd(Status.FAILED, Code.TIMEOUT, limit)

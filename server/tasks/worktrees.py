@@ -13,9 +13,12 @@ from anyio import to_thread
 
 from server.config import Settings
 from server.errors import Code, RemitError
+from server.runner.branch import Branch
+from server.runner.policy import SandboxPolicy
 from server.runner.removal import delete_tree
-from server.runner.repository import NotCarried, Repository, branch_of
+from server.runner.repository import Repository, branch_of
 from server.runner.sandbox import Sandbox
+from server.runner.script import ScriptFailed, plain
 from server.runner.workspace import Workspaces
 from server.runner.worktree import Finding, Worktree, is_committed, tree_of
 from server.tasks import limits
@@ -70,12 +73,12 @@ class Worktrees:
 
     async def conclude_ended(self) -> None:
         """See what has come of those that a dead server left, where nobody is at work."""
-        try:
-            for record in await self._store.worktrees():
-                if record.workspace.checkout == "open" and record.is_over:
+        for record in await self._store.worktrees():
+            if record.workspace.checkout == "open" and record.is_over:
+                try:
                     await self._conclude(record.task_id, None if record.has_secrets else _NO_SECRETS)
-        except RemitError as error:
-            _log.error("what tasks have left in their worktrees is not carried over: %s", error.message)
+                except Exception as error:  # no task's doing may keep a server from starting
+                    _log.error("the worktree of task %s is not looked at: %s", record.task_id, type(error).__name__)
 
     async def carried(self, task_id: str, variables: Variables) -> tuple[str, bool]:
         """Carry over what a task at work has committed so far: its latest commit, and whether all else is committed.
@@ -132,7 +135,7 @@ class Worktrees:
                 await self._refuse_loss(task_id)
             elif not record.is_over:
                 raise _in_use(task_id)
-            await to_thread.run_sync(_repository(record).drop_branch, branch_of(task_id))
+            await self._drop_branch(record)
             try:
                 await to_thread.run_sync(self._workspaces.remove, task_id)
             except OSError as error:
@@ -140,6 +143,13 @@ class Worktrees:
                     Code.EXECUTION_ERROR, f"the worktree of task {task_id} cannot be removed: {error}", id=task_id
                 ) from error
             await self._store.give_up_worktree(task_id)
+
+    async def _drop_branch(self, record: Record) -> None:
+        """A branch that cannot be removed, as where the repository is gone, keeps no worktree."""
+        try:
+            await (await self._branch(record)).drop()
+        except RemitError as error:
+            _log.warning("the branch %s is left: %s", branch_of(record.task_id), error.message)
 
     async def _refuse_loss(self, task_id: str) -> None:
         (record,) = await self._store.worktrees(task_id)
@@ -163,7 +173,7 @@ class Worktrees:
         await to_thread.run_sync(self._workspaces.ensure, task_id)
         worktree = await self._worktree(record)
         if not worktree.tree.is_dir():
-            start = await to_thread.run_sync(repository.make_branch, branch_of(task_id), _carried(record))
+            start = await (await self._branch(record)).make(_carried(record))
             await self._store.record_worktree(task_id, "open", {"carried": start})
             async with self._stage() as stage:
                 await worktree.make(branch_of(task_id), start, stage)
@@ -179,13 +189,12 @@ class Worktrees:
                     checkout, outcome = await self._outcome(record, redactor)
                 except (RemitError, OSError) as error:
                     checkout = "dirty"
-                    outcome = {**(record.workspace.outcome or {}), "problem": _masked(redactor, str(error))}
+                    outcome = {**(record.workspace.outcome or {}), "problem": _told(error, redactor)}
                 await self._store.record_worktree(task_id, checkout, outcome)
 
     async def _outcome(self, record: Record, redactor: Redactor | None) -> tuple[Checkout, dict[str, Any]]:
-        repository = _repository(record)
-        await to_thread.run_sync(repository.check_place)
-        known = _carried(record)
+        await to_thread.run_sync(_repository(record).check_place)
+        known = await self._known(record)
         worktree = await self._worktree(record)
         if not worktree.tree.is_dir():
             return "clean", {"carried": known}
@@ -196,29 +205,44 @@ class Worktrees:
             **_shown(finding, redactor, record.workspace.outcome or {}),
         }
         try:
-            await self._carry(worktree, repository, record.task_id, finding.head, known)
-        except NotCarried as error:
-            return "dirty", {**outcome, "carried": known, "problem": _masked(redactor, str(error))}
+            await self._carry(worktree, record, finding.head, known)
+        except RemitError as error:
+            return "dirty", {**outcome, "carried": known, "moving": finding.head, "problem": _told(error, redactor)}
         outcome["carried"] = finding.head
-        if problem := _problem(finding):
-            return "dirty", {**outcome, "problem": _masked(redactor, problem)}
+        if problem := _problem(finding, redactor):
+            return "dirty", {**outcome, "problem": problem}
         return "dirty" if finding.dirty else "clean", outcome
 
-    async def _carry(self, worktree: Worktree, repository: Repository, task_id: str, head: str, known: str) -> None:
+    async def _known(self, record: Record) -> str:
+        """The commit that was carried last, also where a server was killed before that was on record."""
+        moving = (record.workspace.outcome or {}).get("moving")
+        if moving and await (await self._branch(record)).tip() == moving:
+            return str(moving)
+        return _carried(record)
+
+    async def _carry(self, worktree: Worktree, record: Record, head: str, known: str) -> None:
         """Bring the task's commits to its branch; once they were brought, that is the user's to rename or remove."""
-        branch = branch_of(task_id)
-        if head in (known, await to_thread.run_sync(repository.tip, branch)):
+        if head == known:
             return
-        if head == repository.base:
-            await to_thread.run_sync(repository.move_branch, branch, head, known)
+        branch = await self._branch(record)
+        outcome = {**(record.workspace.outcome or {}), "carried": known, "moving": head}
+        await self._store.record_worktree(record.task_id, record.workspace.checkout or "open", outcome)
+        if head == _repository(record).base:
+            await branch.move(head, known)
             return
         async with self._stage() as stage:
             await worktree.carry(head, known, branch, stage)
 
+    async def _branch(self, record: Record) -> Branch:
+        return Branch(_repository(record), branch_of(record.task_id), await self._sandbox(), self._policy(record))
+
+    def _policy(self, record: Record) -> SandboxPolicy:
+        folder = self._workspaces.path(record.task_id)
+        return limits.policy(self._settings, record.agent, record.demands, Ground(folder, folder))
+
     async def _worktree(self, record: Record) -> Worktree:
         folder = self._workspaces.path(record.task_id)
-        policy = limits.policy(self._settings, record.agent, record.demands, Ground(folder, folder))
-        return Worktree(_repository(record), folder, await self._sandbox(), policy)
+        return Worktree(_repository(record), folder, await self._sandbox(), self._policy(record))
 
     @asynccontextmanager
     async def _stage(self) -> AsyncIterator[Path]:
@@ -254,12 +278,14 @@ async def _redactor(variables: Variables) -> Redactor | None:
     return variables.redactor
 
 
-def _problem(finding: Finding) -> str | None:
+def _problem(finding: Finding, redactor: Redactor | None) -> str | None:
     """Why something would be lost with a worktree although its HEAD was carried over."""
     if finding.failure:
-        return f"{finding.failure}; whether all of it is committed is not known"
+        return f"{_told(finding.failure, redactor)}; whether all of it is committed is not known"
     if finding.has_more:
         return "it has commits on other branches or in a stash, which are not carried over"
+    if finding.has_nested:
+        return "it has a repository within, whose commits are not carried over"
     return None
 
 
@@ -276,5 +302,8 @@ def _shown(finding: Finding, redactor: Redactor | None, before: Mapping[str, Any
     return shown | {"files": [[redactor.redact(path), status] for path, status in files], "diff": diff}
 
 
-def _masked(redactor: Redactor | None, text: str) -> str:
-    return redactor.redact(text) if redactor else text
+def _told(error: RemitError | OSError, redactor: Redactor | None) -> str:
+    """An error as it is kept: what a program said of it is masked before it is cut, and left out where it cannot be."""
+    if not isinstance(error, ScriptFailed) or not error.said:
+        return str(error)
+    return f"{error.failure}: {plain(redactor.redact(error.said))}" if redactor else error.failure

@@ -1,22 +1,27 @@
-"""Worktrees that cannot be removed."""
+"""Worktrees where something goes wrong beside them."""
 
 import errno
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from server.config import Settings
 from server.errors import Code, RemitError
-from server.runner.repository import find_repository
+from server.runner.branch import Branch
+from server.runner.repository import branch_of, find_repository
 from server.runner.workspace import Workspaces
+from server.tasks.secrets import Secrets
+from server.tasks.variables import Variables
 from server.tasks.worktrees import Worktrees
-from storage.records import RunEnd
+from storage.records import Claim, RunEnd
 from storage.states import Status
-from storage.store import open_store
+from storage.store import Store, open_store
 from storage.workspace import Workspace
+from tests.sandbox.commands import sandbox_of
 from tests.storage.samples import ANN, new_task
 from tests.tasks.test_scheduler import no_sandbox
-from tests.worktrees.projects import repository
+from tests.worktrees.projects import git, repository
 
 
 class Stuck(Workspaces):
@@ -24,19 +29,57 @@ class Stuck(Workspaces):
         raise OSError(errno.EBUSY, "Device or resource busy", task_id)
 
 
-async def test_one_that_cannot_be_removed_stays_on_record_and_the_error_says_why(tmp_path: Path) -> None:
-    found = find_repository(repository(tmp_path / "project"))
+class Killed(BaseException):
+    """As if the server had been."""
+
+
+async def started(store: Store, project: Path) -> Claim:
+    """A task at work that is to have a worktree of a new repository."""
+    found = find_repository(repository(project))
     assert found
     workspace = Workspace(
         mode="worktree", path=found.git, shared=False, reaches=found.reaches, repository=found.as_json()
     )
+    await store.create_task(ANN, new_task(workspace=workspace))
+    claim = await store.claim_run("owner")
+    assert claim
+    return claim
+
+
+async def test_one_that_cannot_be_removed_stays_on_record_and_the_error_says_why(tmp_path: Path) -> None:
     async with open_store(tmp_path / "remit.db") as store:
-        await store.create_task(ANN, new_task(workspace=workspace))
-        claim = await store.claim_run("owner")
-        assert claim
+        claim = await started(store, tmp_path / "project")
         await store.finish_run(claim.run, RunEnd(Status.COMPLETED))
         worktrees = Worktrees(store, no_sandbox, Stuck(tmp_path / "workspaces"), Settings())
         with pytest.raises(RemitError, match="busy") as caught:
             await worktrees.discard(claim.task.id, force=True)
         assert (caught.value.code, caught.value.details) == (Code.EXECUTION_ERROR, {"id": claim.task.id})
         assert [record.task_id for record in await store.worktrees()] == [claim.task.id]
+
+
+@pytest.mark.namespaces
+async def test_commits_follow_those_whose_carrying_a_kill_kept_from_the_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_store(tmp_path / "remit.db") as store:
+        claim = await started(store, tmp_path / "project")
+        worktrees = Worktrees(store, partial(sandbox_of, "namespaces"), Workspaces(tmp_path / "workspaces"), Settings())
+        move = Branch.move
+
+        async def moved_and_killed(self: Branch, commit: str, known: str) -> None:
+            await move(self, commit, known)
+            raise Killed
+
+        async def commit() -> None:
+            async with worktrees.at_work(claim, Variables(claim, Secrets({}))):
+                git(worktrees.folder(claim.task.id), "commit", "-q", "--allow-empty", "-m", "more")
+
+        monkeypatch.setattr(Branch, "move", moved_and_killed)
+        with pytest.raises(Killed):
+            await commit()
+        monkeypatch.setattr(Branch, "move", move)
+        await commit()
+        (record,) = await store.worktrees()
+        branch = branch_of(claim.task.id)
+        assert record.workspace.checkout == "clean"
+        assert git(tmp_path / "project", "log", "--format=%s", branch) == "more\nmore\nfirst\n"

@@ -32,6 +32,27 @@ git config diff.x.textconv "$PWD/.git/evil"
 mkdir -p .git/info
 echo '* filter=x diff=x' > .git/info/attributes
 """
+SPEAKING = """
+cat > .git/speaker <<'END'
+#!/usr/bin/python3
+import os, sys
+for process in filter(str.isdigit, os.listdir("/proc")):
+    if b"answer()" in open(f"/proc/{{process}}/cmdline", "rb").read():
+        for fd in os.listdir(f"/proc/{{process}}/fd"):
+            if fd != "0" and os.readlink(f"/proc/{{process}}/fd/{{fd}}").startswith(("pipe", "socket")):
+                with open(f"/proc/{{process}}/fd/{{fd}}", "wb", 0) as outside:
+                    for _ in range({times}):
+                        outside.write({words!r})
+sys.stdout.buffer.write(sys.stdin.buffer.read())
+END
+chmod +x .git/speaker
+git config filter.x.clean "$PWD/.git/speaker"
+mkdir -p .git/info
+echo '* filter=x' > .git/info/attributes
+echo two >> a.txt
+"""
+"""Has git's own look at the worktree start a program that speaks where only the look itself should."""
+
 WITHOUT = "git -c core.fsmonitor=false -c core.hooksPath=/dev/null -c filter.x.clean=cat"
 
 
@@ -101,6 +122,64 @@ def test_no_version_of_git_fetches_what_the_persons_repository_lacks(
     assert not mark.exists()
     git(folder, "cat-file", "-e", "main:a.txt", ok=False)
     assert mark.exists(), "the trap was none"
+
+
+@pytest.mark.namespaces
+@pytest.mark.parametrize("words", [b"ok:x\n", b"ok:\n" * 20, b"ok:AA==\xff:\n"])
+async def test_programs_that_speak_into_a_look_keep_no_server_from_starting(
+    own_home: Path, project: Path, variables: dict[str, str], words: bytes
+) -> None:
+    async with servers.host(own_home, cwd=project.parent, **variables) as host:
+        task = await hostile(host, SPEAKING.format(words=words, times=1))
+        assert "cannot read the worktree" in task["workspace"]["problem"]
+        servers.kill(own_home)
+    async with servers.host(own_home, cwd=project.parent, **variables) as host:
+        assert (await host.call("get_task", id=task["id"]))["status"] == "completed"
+
+
+@pytest.mark.namespaces
+async def test_programs_that_say_too_much_into_a_look_are_not_listened_to(host: Host, project: Path) -> None:
+    task = await hostile(host, SPEAKING.format(words=b"x" * 10_000, times=1000))
+    assert "says more than it was asked" in task["workspace"]["problem"]
+    assert task["workspace"]["dirty"] is True
+
+
+@pytest.mark.parametrize("name", ["refs/heads/remit", "logs/refs/heads/remit"])
+async def test_a_link_among_gits_own_files_leads_no_branch_out_of_the_repository(
+    host: Host, project: Path, tmp_path: Path, name: str
+) -> None:
+    outside, link = tmp_path / "outside", project / ".git" / name
+    outside.mkdir()
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.symlink_to(outside)
+    await host.done("git commit -q --allow-empty -m more", workspace={"path": "project"})
+    assert list(outside.iterdir()) == []
+
+
+async def test_a_link_among_gits_own_files_shows_nothing_from_outside(
+    host: Host, project: Path, tmp_path: Path
+) -> None:
+    commit = "git commit -q --allow-empty -m more"
+    task_id, call = await host.waiting(commit, workspace={"path": "project"})
+    (tmp_path / "private").write_text("token-of-the-operator\n")
+    (project / ".git" / "shallow").symlink_to(tmp_path / "private")
+    await host.decide(task_id, call, "proceed_once")
+    task = await host.until(task_id, "completed")
+    assert "symlinks are not followed" in task["workspace"]["problem"]
+    assert "token-of-the-operator" not in str(task)
+
+
+async def test_a_branch_that_became_another_name_of_a_branch_moves_and_removes_nothing(
+    host: Host, project: Path
+) -> None:
+    task = await host.done("true", workspace={"path": "project"})
+    git(project, "symbolic-ref", f"refs/heads/{task['workspace']['branch']}", "refs/heads/main")
+    main = tip(project, "main")
+    await host.call("send_message", id=task["id"], message="git commit -q --allow-empty -m more")
+    workspace = (await host.until(task["id"], "completed"))["workspace"]
+    assert ("another name of a branch" in workspace["problem"], tip(project, "main")) == (True, main)
+    await host.fail("delete_task", id=task["id"])
+    assert tip(project, "main") == main
 
 
 async def test_objects_of_another_repository_are_not_reached_through_alternates(

@@ -136,6 +136,19 @@ async def test_what_lies_in_a_stash_or_on_another_branch_is_not_removed(
         assert is_there(task)
 
 
+@pytest.mark.parametrize(
+    "adding", ["git add .", "git -c protocol.file.allow=always submodule add -q $PWD/tool part && rm -rf tool"]
+)
+async def test_a_repository_within_that_has_commits_of_its_own_is_not_removed(
+    own_home: Path, remit: CommandLine, project: Path, variables: Any, adding: str
+) -> None:
+    made = "git init -q tool && git -C tool -c user.name=x -c user.email=x@y.invalid commit -q --allow-empty -m mine"
+    async with servers.host(own_home, cwd=project.parent, **variables) as host:
+        task = await work(host, f"{made}; {adding}; git commit -qam all")
+        assert "it has a repository within" in await command(remit, "worktrees", "prune")
+        assert is_there(task)
+
+
 async def test_what_was_fetched_from_elsewhere_does_not_keep_a_worktree(
     own_home: Path, remit: CommandLine, project: Path, variables: Any
 ) -> None:
@@ -175,6 +188,18 @@ async def test_a_task_whose_worktree_was_removed_goes_on_from_its_branch(
         await host.call("send_message", id=task["id"], message="git commit -q --allow-empty -m second")
         task = await host.until(task["id"], "completed")
         assert git(project, "log", "--format=%s", task["workspace"]["branch"]) == "second\nby the task\nfirst\n"
+
+
+async def test_what_git_says_is_not_kept_once_it_cannot_be_masked(
+    own_home: Path, remit: CommandLine, project: Path, variables: Any
+) -> None:
+    message, secrets = f'{COMMIT}; git config pack.threads "$TOKEN"', {"TOKEN": "very-secret-value"}
+    async with servers.host(own_home, cwd=project.parent, **variables) as host:
+        task = await host.done(message, workspace={"path": "project"}, secrets=secrets, allowHooks=True)
+        assert "[secret TOKEN]" in task["workspace"]["problem"]
+        said = await command(remit, "worktrees", "prune")
+        assert "could not be packed" in said
+        assert "very-secret-value" not in said + str(await listed(remit))
 
 
 async def test_a_task_is_not_deleted_while_its_worktree_would_be_lost(

@@ -145,6 +145,22 @@ async def test_a_secret_that_is_cut_with_the_diff_is_masked(host: Host, project:
     assert "very-secret" not in task["workspace"]["diff"]
 
 
+async def test_a_secret_that_git_cuts_beside_the_numbers_of_a_change_is_not_shown(host: Host, place: Path) -> None:
+    folder = repository(place / "headed")
+    (folder / "a.txt").write_text(f"token = '{'x' * 60}very-secret-value'\n" + "    line\n" * 20)
+    git(folder, "commit", "-qam", "with a heading")
+    task = await work(host, "echo more >> a.txt", "headed", secrets={"TOKEN": "very-secret-value"})
+    assert "+more\n" in task["workspace"]["diff"]
+    assert "very" not in task["workspace"]["diff"]
+
+
+async def test_a_secret_in_a_name_is_masked_whatever_its_letters(host: Host, project: Path) -> None:
+    message = 'echo x > "$TOKEN"; git add .'
+    task = await work(host, message, secrets={"TOKEN": "geheimes-pässwört"})
+    assert "+++ b/[secret TOKEN]\n" in task["workspace"]["diff"]
+    assert "geheimes" not in str(task)
+
+
 async def test_what_was_shown_masked_stays_when_the_secrets_are_gone(host: Host, project: Path) -> None:
     message = "echo $TOKEN > a.txt"
     task = await work(host, message, secrets={"TOKEN": "very-secret-value"})

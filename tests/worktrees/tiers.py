@@ -7,6 +7,7 @@ from typing import cast
 
 import anyio
 
+from server.runner.branch import Branch
 from server.runner.policy import Command, SandboxPolicy
 from server.runner.repository import find_repository
 from server.runner.sandbox import Wanted
@@ -28,7 +29,8 @@ async def worked(tier: Wanted, folder: Path) -> dict[str, object]:
     committed = await is_committed(found, sandbox, policy)
     in_progress(project)
     worktree = Worktree(found, folder / "task", sandbox, policy)
-    found.make_branch("remit/task", found.base)
+    branch = Branch(found, "remit/task", sandbox, policy)
+    await branch.make(found.base)
     await worktree.make("remit/task", found.base, folder / "stage")
 
     async def output(chunk: bytes) -> None:
@@ -41,7 +43,7 @@ async def worked(tier: Wanted, folder: Path) -> dict[str, object]:
     command = Command(argv=("/bin/sh", "-c", f"touch {project}/x {found.git}/x; {COMMIT}; echo x > new"), env={})
     ended = await sandbox.run(command, own, started=started, output=output)
     finding = await worktree.look()
-    await worktree.carry(finding.head, found.base, "remit/task", folder / "stage")
+    await worktree.carry(finding.head, found.base, branch, folder / "stage")
     return {
         "status": ended.status,
         "committed": [committed, await is_committed(found, sandbox, policy)],
