@@ -6,7 +6,7 @@ in the order of the queue.
 
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -45,10 +45,17 @@ class _Presence:
 
     def _disturbs(self, other: "_Presence") -> bool:
         """Whether it writes where the other writes, or could move away a folder that is shown to the other."""
-        if not self.writes:
-            return False
-        both_write = self.path == other.path and other.writes and not (self.shared and other.shared)
-        return both_write or any(folder != self.path and folder.is_relative_to(self.path) for folder in other.reaches)
+        both_write = self.path == other.path and self.writes and other.writes and not (self.shared and other.shared)
+        return both_write or any(map(self.could_move, other.reaches))
+
+    def could_move(self, folder: PurePosixPath) -> bool:
+        """Whether it writes where that folder lies."""
+        return self.writes and folder != self.path and folder.is_relative_to(self.path)
+
+    def beyond(self, lender: "_Presence") -> list[PurePosixPath]:
+        """The folders that are shown to it, and not to the lender of its own."""
+        known = (lender.path, *lender.reaches)
+        return [folder for folder in self.reaches if not any(map(folder.is_relative_to, known))]
 
 
 def insert(db: sqlite3.Connection, seq: int, workspace: Workspace) -> None:
@@ -160,15 +167,26 @@ def _blockers(db: sqlite3.Connection, seq: int, queued_at: int) -> list[_Presenc
     return _ahead(db, _presence(row), _present(db))
 
 
-def _ahead(db: sqlite3.Connection, presence: _Presence, present: Iterable[_Presence]) -> list[_Presence]:
+def _ahead(db: sqlite3.Connection, presence: _Presence, present: Sequence[_Presence]) -> list[_Presence]:
     """Those that keep a task out.
 
-    Not the one whose agent has made it, to whose work it belongs; nor who waits for that one to leave the folder.
+    Not those by whose agents it was made, to whose work it belongs. While one of them holds a folder, what is lent of
+    it is that one's presence: whoever is there beside it is so rightly, and whoever waits, waits for it. Both would
+    wait for ever.
     """
     found = [other for other in present if other.is_ahead_of(presence) and other.clashes_with(presence)]
-    above = makers(db, presence.seq) if found else set()
-    is_lent = any(other.held and other.seq in above for other in found)
-    return [other for other in found if other.seq not in above and (other.held or not is_lent)]
+    above = makers(db, presence.seq) if found else []
+    others = [other for other in found if other.seq not in above]
+    lender = _nearest(above, [each for each in present if each.held])
+    if lender is None:
+        return others
+    beyond = presence.beyond(lender)
+    return [other for other in others if any(map(other.could_move, beyond)) or lender.seq in makers(db, other.seq)]
+
+
+def _nearest(above: Sequence[int], holders: Sequence[_Presence]) -> _Presence | None:
+    known = {holder.seq: holder for holder in holders}
+    return next((known[seq] for seq in above if seq in known), None)
 
 
 def _present(db: sqlite3.Connection) -> list[_Presence]:

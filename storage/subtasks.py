@@ -25,16 +25,17 @@ def is_beneath(db: sqlite3.Connection, principal: Principal, task_id: str, above
     return task is not None and above in makers(db, task["seq"])
 
 
-def makers(db: sqlite3.Connection, seq: int) -> set[int]:
+def makers(db: sqlite3.Connection, seq: int) -> list[int]:
     """The tasks by whose agents this one was made: its parent, the one that made that in turn, and so on."""
     found = db.execute(
-        """WITH RECURSIVE makers (seq) AS (
-               SELECT parent FROM tasks WHERE seq = ?1 AND source = ?2
-               UNION ALL SELECT t.parent FROM makers JOIN tasks t ON t.seq = makers.seq WHERE t.source = ?2)
-           SELECT seq FROM makers""",
+        """WITH RECURSIVE makers (seq, distance) AS (
+               SELECT parent, 1 FROM tasks WHERE seq = ?1 AND source = ?2
+               UNION ALL SELECT t.parent, distance + 1 FROM makers JOIN tasks t ON t.seq = makers.seq
+               WHERE t.source = ?2)
+           SELECT seq FROM makers ORDER BY distance""",
         (seq, AGENT),
     )
-    return {row["seq"] for row in found}
+    return [row["seq"] for row in found]
 
 
 def await_ends(db: sqlite3.Connection, run: Run, awaited: Mapping[str, int], at: int) -> bool:

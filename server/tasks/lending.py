@@ -57,7 +57,8 @@ class Lending:
 
     def _itself(self, delegate: Delegate, own: Workspace | None, mode: Mode, *, shared: bool) -> Workspace:
         if own and own.repository is None:
-            return replace(own, mode=mode, shared=shared)
+            # Who shares a folder would else keep out what another lends of it, and wait for that.
+            return replace(own, mode=mode, shared=shared or (own.shared and mode == "readwrite"))
         path = top(own, self._workspaces.path(delegate.claim.task.id))
         borrowed = Repository.of_json(own.repository).objects if own and own.repository else ()
         return Workspace(mode=mode, path=str(path), shared=shared, owner="task", reaches=(str(path), *borrowed))

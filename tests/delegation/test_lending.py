@@ -144,6 +144,17 @@ async def test_a_sub_task_is_not_kept_out_by_who_waits_for_its_parent(host: Host
     await host.until(second, "completed")
 
 
+@pytest.mark.parametrize("mode", ["readwrite", "worktree"])
+async def test_two_who_share_a_folder_lend_it_at_the_same_time(host: Host, project: Path, mode: str) -> None:
+    where = {"path": str(project), "mode": "readwrite", "shared": True}
+    script = "touch $NAME; until [ -e one ] && [ -e two ]; do sleep 0.05; done; " + VISIT
+    uploads = files([sub_task("true", mode), WAIT])
+    parents = [await host.create(script, files=uploads, workspace=where, env={"NAME": name}) for name in ("one", "two")]
+    for parent in parents:
+        made, read = answers(await host.until(parent, "completed"))
+        assert (read["id"], read["status"]) == (made["id"], "completed")
+
+
 @pytest.mark.parametrize("path", ["..", "/etc", "sub"])
 async def test_no_other_folder_can_be_lent(host: Host, path: str) -> None:
     task = await lent(host, "VISIT", ("create_task", {"message": "true", "workspace": {"path": path}}))
