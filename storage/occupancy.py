@@ -14,7 +14,7 @@ from storage import rows
 from storage.moves import move, owned
 from storage.records import Principal
 from storage.states import BUSY, ENDED_SQL, Status
-from storage.subtasks import makers
+from storage.subtasks import makers, still_lent
 from storage.workspace import Checkout, Workspace, Worktree
 
 _COLUMNS = "w.mode, w.path, w.shared, w.owner, w.reaches, w.repository, w.checkout, w.outcome"
@@ -128,6 +128,15 @@ def record(db: sqlite3.Connection, task_id: str, checkout: Checkout, outcome: di
     )
 
 
+def reopen(db: sqlite3.Connection, task_id: str) -> None:
+    """Note that a worktree is to be looked at once more."""
+    db.execute(
+        """UPDATE workspaces SET checkout = 'open'
+           WHERE task = (SELECT seq FROM tasks WHERE id = ?) AND checkout IS NOT NULL""",
+        (task_id,),
+    )
+
+
 def give_up(db: sqlite3.Connection, task_id: str, at: int) -> None:
     """Note that a worktree is gone, and the task's folder with it."""
     db.execute("UPDATE workspaces SET checkout = NULL WHERE task = (SELECT seq FROM tasks WHERE id = ?)", (task_id,))
@@ -138,7 +147,8 @@ def worktrees(db: sqlite3.Connection, task_id: str | None = None) -> list[Worktr
     """All worktrees that are there, or half there, or that of one task; the oldest first."""
     found = db.execute(
         f"""SELECT t.id, t.principal, t.agent, t.demands, t.completed_at, t.last_activity_at, {_COLUMNS},
-                EXISTS (SELECT 1 FROM secret_names s WHERE s.task = t.seq) AS has_secrets
+                EXISTS (SELECT 1 FROM secret_names s WHERE s.task = t.seq) AS has_secrets,
+                {still_lent("t")} AS is_lent
             FROM workspaces w INDEXED BY workspaces_checked_out JOIN tasks t ON t.seq = w.task
             WHERE w.checkout IS NOT NULL AND (?1 IS NULL OR t.id = ?1) ORDER BY w.task""",
         (task_id,),
@@ -151,6 +161,7 @@ def worktrees(db: sqlite3.Connection, task_id: str | None = None) -> list[Worktr
             demands=rows.loads(row["demands"]),
             ended_at=row["completed_at"],
             has_secrets=bool(row["has_secrets"]),
+            is_lent=bool(row["is_lent"]),
             last_activity_at=row["last_activity_at"],
             workspace=_workspace(row),
         )

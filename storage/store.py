@@ -355,6 +355,10 @@ class Store:
         """Note what a look at a worktree has found."""
         await self._db.write(occupancy.record, task_id, checkout, outcome)
 
+    async def reopen_worktree(self, task_id: str) -> None:
+        """Note that a worktree is to be looked at once more."""
+        await self._db.write(occupancy.reopen, task_id)
+
     async def give_up_worktree(self, task_id: str) -> None:
         """Note that a worktree is gone, and the task's folder with it."""
         await self._db.write(occupancy.give_up, task_id, now())
@@ -364,7 +368,7 @@ class Store:
         return await self._db.read(retention.with_workspace, ended_by)
 
     async def give_up_workspace(self, task_id: str, ended_by: int, at: int) -> bool:
-        """Note that a task has no folder any more, before it is removed; not if the task goes on again."""
+        """Note that a task has no folder any more, before it is removed; not if the task goes on, or has lent it."""
         return await self._db.write(retention.give_up_workspace, task_id, ended_by, at)
 
     async def having_workspaces(self, names: Iterable[str]) -> set[str]:

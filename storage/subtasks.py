@@ -108,6 +108,18 @@ def made_by(db: sqlite3.Connection, seq: int) -> list[sqlite3.Row]:
     return [member for row in made for member in family(db, row["seq"])]
 
 
+def still_lent(owner: str) -> str:
+    """Whether one that is open works in the folder of the task `owner`, as SQL; the path of that has the task's id."""
+    return f"""EXISTS (
+        WITH RECURSIVE beneath (seq, status) AS (
+            SELECT made.seq, made.status FROM tasks made INDEXED BY tasks_by_parent WHERE made.parent = {owner}.seq
+            UNION ALL SELECT made.seq, made.status
+                FROM beneath JOIN tasks made INDEXED BY tasks_by_parent ON made.parent = beneath.seq)
+        SELECT 1 FROM beneath CROSS JOIN workspaces lent ON lent.task = beneath.seq
+        WHERE beneath.status NOT IN {ENDED_SQL}
+            AND lent.owner = 'task' AND instr(lent.path || '/', '/' || {owner}.id || '/'))"""
+
+
 def stopping(db: sqlite3.Connection, seq: int) -> list[str]:
     """The ids of the tasks beneath this one whose runs are to be ended."""
     return [task["id"] for task in family(db, seq)[1:] if task["cancel_requested"]]
