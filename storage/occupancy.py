@@ -20,7 +20,7 @@ from storage.workspace import Checkout, Workspace, Worktree
 _COLUMNS = "w.mode, w.path, w.shared, w.owner, w.reaches, w.repository, w.checkout, w.outcome"
 
 # Those who keep others out: at work in a turn, or before them in the queue.
-_PRESENT = f"""SELECT t.seq, t.id, t.queued_at, w.use, w.mode, w.path, w.shared, w.reaches
+_PRESENT = f"""SELECT t.seq, t.id, t.principal, t.queued_at, w.use, w.mode, w.path, w.shared, w.reaches
     FROM workspaces w INDEXED BY workspaces_in_use JOIN tasks t ON t.seq = w.task
     WHERE w.use IS NOT NULL AND t.status NOT IN {ENDED_SQL}
         AND iif(w.use = 'held', t.started_at IS NOT NULL, t.status = 'pending' OR t.blocked_reason = '{BUSY}')"""
@@ -30,6 +30,7 @@ _PRESENT = f"""SELECT t.seq, t.id, t.queued_at, w.use, w.mode, w.path, w.shared,
 class _Presence:
     seq: int
     id: str
+    principal: str
     held: bool
     place: tuple[int, int]
     writes: bool
@@ -114,10 +115,10 @@ def occupy(db: sqlite3.Connection, task: sqlite3.Row, at: int) -> bool:
     return free
 
 
-def blocking(db: sqlite3.Connection, seq: int, most: int) -> list[str]:
-    """The ids of those who keep a task out of its folder; the first of them."""
+def blocking(db: sqlite3.Connection, principal: Principal, seq: int) -> list[str]:
+    """The ids of those who keep a task out of its folder, as far as they are this principal's."""
     (queued_at,) = db.execute("SELECT queued_at FROM tasks WHERE seq = ?", (seq,)).fetchone()
-    return [each.id for each in _blockers(db, seq, queued_at)][:most]
+    return [each.id for each in _blockers(db, seq, queued_at) if each.principal == principal.id]
 
 
 def record(db: sqlite3.Connection, task_id: str, checkout: Checkout, outcome: dict[str, object]) -> None:
@@ -171,7 +172,7 @@ def worktrees(db: sqlite3.Connection, task_id: str | None = None) -> list[Worktr
 
 def _blockers(db: sqlite3.Connection, seq: int, queued_at: int) -> list[_Presence]:
     row = db.execute(
-        """SELECT task AS seq, '' AS id, ? AS queued_at, NULL AS use, mode, path, shared, reaches
+        """SELECT task AS seq, '' AS id, '' AS principal, ? AS queued_at, NULL AS use, mode, path, shared, reaches
            FROM workspaces WHERE task = ?""",
         (queued_at, seq),
     ).fetchone()
@@ -208,6 +209,7 @@ def _presence(row: sqlite3.Row) -> _Presence:
     return _Presence(
         seq=row["seq"],
         id=row["id"],
+        principal=row["principal"],
         held=row["use"] == "held",
         place=(row["queued_at"], row["seq"]),
         writes=row["mode"] == "readwrite",

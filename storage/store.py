@@ -122,8 +122,12 @@ class Store:
         graph: bool = False,
         events_after: int | None = None,
         max_events: int = 0,
+        asker: int | None = None,
     ) -> Snapshot:
-        """A task with all that belongs to it, read at one instant."""
+        """A task with all that belongs to it, read at one instant.
+
+        For the agent of the task with the number `asker`, without what is not beneath that.
+        """
         return await self._db.read(
             tasks.snapshot,
             principal,
@@ -132,6 +136,7 @@ class Store:
             graph=graph,
             events_after=events_after,
             max_events=max_events,
+            asker=asker,
         )
 
     async def find(

@@ -25,6 +25,20 @@ def is_beneath(db: sqlite3.Connection, principal: Principal, task_id: str, above
     return task is not None and above in makers(db, task["seq"])
 
 
+def known(db: sqlite3.Connection, principal: Principal, ids: list[str], asker: int | None) -> list[str]:
+    """Those of these tasks that whoever asks may know of: all, unless it is the agent of the task `asker`."""
+    return ids if asker is None else [each for each in ids if is_beneath(db, principal, each, asker)]
+
+
+def made_beneath(asker: str) -> str:
+    """The ids of what is beneath the task of this number, as its agent may know it, as SQL."""
+    return f"""WITH RECURSIVE made (seq, id) AS (
+            SELECT seq, id FROM tasks INDEXED BY tasks_by_parent WHERE parent = {asker} AND source = '{AGENT}'
+            UNION ALL SELECT t.seq, t.id FROM made JOIN tasks t INDEXED BY tasks_by_parent ON t.parent = made.seq
+                WHERE t.source = '{AGENT}')
+        SELECT id FROM made"""
+
+
 def makers(db: sqlite3.Connection, seq: int) -> list[int]:
     """The tasks by whose agents this one was made: its parent, the one that made that in turn, and so on."""
     found = db.execute(

@@ -143,4 +143,4 @@ def _check_texts(delegate: Delegate, texts: Iterable[tuple[str, str]]) -> None:
 
 
 def _caller(delegate: Delegate) -> Caller:
-    return Caller(delegate.principal, person=False, folder=None, agent=True)
+    return Caller(delegate.principal, person=False, folder=None, agent=delegate.claim.run.seq)

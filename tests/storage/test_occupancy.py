@@ -6,6 +6,7 @@ from typing import Literal
 
 import pytest
 
+from storage.filters import Filter
 from storage.records import RunEnd
 from storage.states import BUSY, Status
 from storage.store import Store, open_store
@@ -103,6 +104,16 @@ async def test_a_task_of_somebody_else_keeps_others_out_as_well(store: Store) ->
     mine = await created(store, folder("/a"))
     assert mine not in await started(store)
     assert (await store.task(ANN, mine)).blocked_reason == BUSY
+
+
+async def test_nobody_is_told_which_task_of_somebody_elses_keeps_theirs_out(store: Store) -> None:
+    await store.create_task(BOB, new_task(workspace=folder("/a")))
+    mine = await created(store, folder("/a", shared=True))
+    await started(store)
+    assert await waits(store, mine)
+    assert (await store.snapshot(ANN, mine)).blocked_by == []
+    (row,) = (await store.find(ANN, Filter(), 1)).tasks
+    assert (await store.find(ANN, Filter(), 1)).blocked_by[row.seq] == []
 
 
 async def test_a_folder_is_held_from_turn_to_turn_by_whoever_is_at_work(store: Store) -> None:

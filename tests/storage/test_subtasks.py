@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 
-from storage.records import Claim, RunEnd
-from storage.states import SUBTASKS, Status
+from storage.filters import Filter
+from storage.records import Claim, RunEnd, Snapshot, Update
+from storage.states import BUSY, DEPENDENCIES, SUBTASKS, Status
 from storage.store import Store, now
+from storage.workspace import Workspace
 from tests.storage.samples import ANN, BOB, HOUR, claimed, decision, new_call, new_task, waiting
 
 DONE = RunEnd(Status.COMPLETED)
@@ -155,3 +157,59 @@ async def test_only_what_is_beneath_a_task_is_beneath_it(store: Store) -> None:
     }
     assert {each: await store.is_beneath(ANN, each, top.run.seq) for each in known} == known
     assert not await store.is_beneath(BOB, child, top.run.seq)
+
+
+FOLDER = Workspace(mode="readwrite", path="/a", shared=False, reaches=("/a",))
+
+
+async def told(store: Store, task_id: str, asker: Claim) -> Snapshot:
+    """A task as the agent of another one sees it."""
+    return await store.snapshot(ANN, task_id, events_after=0, max_events=100, asker=asker.run.seq)
+
+
+async def named(store: Store, parent: str, asker: Claim | None) -> list[str]:
+    """The tasks that the rows beneath a task name as what they wait for."""
+    page = await store.find(ANN, Filter(parent=parent, asker=asker.run.seq if asker else None), 10)
+    return [task_id for ids in page.blocked_by.values() for task_id in ids]
+
+
+async def test_an_agent_is_not_told_which_task_of_others_keeps_its_sub_task_out(store: Store) -> None:
+    top = await claimed(store)
+    other = await claimed(store, workspace=FOLDER)
+    child = new_task(parent=top.task.id, source="agent", workspace=FOLDER)
+    await store.create_task(ANN, child)
+    assert await store.claim_run("owner") is None
+    snapshot = await told(store, child.id, top)
+    assert (snapshot.task.blocked_reason, snapshot.blocked_by) == (BUSY, [])
+    assert await named(store, top.task.id, top) == []
+    assert await named(store, top.task.id, None) == [other.task.id]
+
+
+async def test_an_agent_is_told_which_of_its_sub_tasks_keeps_another_out(store: Store) -> None:
+    top, (child, _) = await family(store, 2, workspace=FOLDER)
+    assert await store.claim_run("owner")
+    assert await store.claim_run("owner") is None
+    assert await named(store, top.task.id, top) == [child]
+
+
+async def test_an_agent_is_told_of_no_dependency_of_its_sub_task_on_others(store: Store) -> None:
+    top, (first, second) = await family(store, 2)
+    other = new_task()
+    await store.create_task(ANN, other)
+    await store.update(ANN, second, Update(columns={}, depends_on=[other.id, first]))
+    snapshot = await told(store, second, top)
+    assert (snapshot.task.blocked_reason, snapshot.blocked_by, snapshot.depends_on) == (DEPENDENCIES, [first], [first])
+    assert await named(store, top.task.id, top) == [first]
+
+
+async def test_an_agent_hears_nothing_of_what_others_put_beneath_its_sub_task(store: Store) -> None:
+    top, (child,) = await family(store, 1)
+    at_work = await store.claim_run("owner")
+    assert at_work
+    theirs = await waiting(store, parent=child)
+    its_own = await waiting(store, parent=child, source="agent")
+    snapshot = await told(store, child, top)
+    assert snapshot.approvals_beneath == [its_own.task.id]
+    heard = {event.data["taskId"] for event in snapshot.events if event.kind == "subtask"}
+    assert heard == {its_own.task.id}
+    assert set((await store.snapshot(ANN, child)).approvals_beneath) == {theirs.task.id, its_own.task.id}
