@@ -181,6 +181,16 @@ async def test_lists_show_nothing_but_sub_tasks(window: Opened) -> None:
     assert attempts(task) == [("NOT_FOUND", "list_tasks"), ("FORBIDDEN", "list_tasks")]
 
 
+async def test_lists_do_not_show_what_others_have_put_beneath_the_task(window: Opened) -> None:
+    async with window() as host:
+        task, (made,) = await visited(host, ("create_task", {"message": ECHO}))
+        await host.create("# a record", agentId="none", parentTaskId=task["id"])
+        await host.call("send_message", id=task["id"], message=RUN, files=files([("list_tasks", {})]))
+        task = await host.until(task["id"], "completed")
+    found = json.loads(task["output"]["content"])
+    assert ([row["id"] for row in found["tasks"]], found["total"]) == ([made["id"]], 1)
+
+
 async def test_the_same_key_as_somebody_elses_makes_another_task(window: Opened) -> None:
     async with window() as host:
         other = await host.create("# a record", agentId="none", idempotencyKey="k")

@@ -213,3 +213,13 @@ async def test_an_agent_hears_nothing_of_what_others_put_beneath_its_sub_task(st
     heard = {event.data["taskId"] for event in snapshot.events if event.kind == "subtask"}
     assert heard == {its_own.task.id}
     assert set((await store.snapshot(ANN, child)).approvals_beneath) == {theirs.task.id, its_own.task.id}
+
+
+async def test_lists_show_an_agent_what_agents_have_made_and_count_nothing_else(store: Store) -> None:
+    top, (child,) = await family(store, 1)
+    for beneath in (new_task(parent=top.task.id), new_task(parent=top.task.id, source="mcp")):
+        await store.create_task(ANN, beneath)
+    page = await store.find(ANN, Filter(parent=top.task.id, asker=top.run.seq), 10)
+    assert ([task.id for task in page.tasks], page.total) == ([child], 1)
+    pending = Filter(parent=top.task.id, statuses=frozenset({Status.PENDING}), asker=top.run.seq)
+    assert (await store.find(ANN, pending, 10)).total == 1
