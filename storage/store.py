@@ -324,9 +324,9 @@ class Store:
         """When the next task has waited long enough for others."""
         return await self._db.read(subtasks.next_wake)
 
-    async def having_open_subtasks(self, seqs: Collection[int]) -> set[int]:
-        """Those of these tasks that have a sub-task which has not ended."""
-        return await self._db.read(subtasks.having_open, seqs) if seqs else set()
+    async def having_active_subtasks(self, seqs: Collection[int]) -> set[int]:
+        """Those of these tasks whose agents may wait for others that are at work, or would be if there was a place."""
+        return await self._db.read(subtasks.having_active, seqs) if seqs else set()
 
     async def expire_calls(self) -> list[str]:
         """Turn approvals whose time has passed into a no; returns the ids of their tasks."""

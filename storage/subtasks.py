@@ -1,6 +1,5 @@
 """Sub-tasks that an agent has made: who waits for which, what waits for a person, and what ends with their parent."""
 
-import json
 import sqlite3
 from collections.abc import Collection, Mapping
 
@@ -14,6 +13,16 @@ AGENT = "agent"
 
 MOST_WAITING = 50
 """Sub-tasks named that wait for approval."""
+
+# Of what a task's agent has made, at any depth, and of what that waits for: what goes on by itself, or will with a
+# place. Whatever waits for a person is none of it, nor what waits for such.
+_ACTIVE = """WITH RECURSIVE behind (seq) AS (
+        SELECT seq FROM tasks INDEXED BY tasks_by_parent WHERE parent = ?1 AND source = ?2
+        UNION SELECT t.seq FROM behind JOIN tasks t INDEXED BY tasks_by_parent ON t.parent = behind.seq
+            WHERE t.source = ?2
+        UNION SELECT d.needs FROM behind JOIN dependencies d ON d.task = behind.seq WHERE d.satisfied = 0)
+    SELECT 1 FROM behind CROSS JOIN tasks t ON t.seq = behind.seq
+    WHERE t.status IN ('pending', 'running') AND t.agent <> 'none' LIMIT 1"""
 
 
 def is_beneath(db: sqlite3.Connection, principal: Principal, task_id: str, above: int) -> bool:
@@ -89,14 +98,9 @@ def next_wake(db: sqlite3.Connection) -> int | None:
     return until  # type: ignore[no-any-return]
 
 
-def having_open(db: sqlite3.Connection, seqs: Collection[int]) -> set[int]:
-    """Those of these tasks that have a sub-task which has not ended."""
-    found = db.execute(
-        f"""SELECT value AS seq FROM json_each(?) WHERE EXISTS (
-                SELECT 1 FROM tasks INDEXED BY tasks_by_parent WHERE parent = value AND status NOT IN {ENDED_SQL})""",
-        (json.dumps(list(seqs)),),
-    )
-    return {row["seq"] for row in found}
+def having_active(db: sqlite3.Connection, seqs: Collection[int]) -> set[int]:
+    """Those of these tasks whose agents may wait for others that are at work, or would be if there was a place."""
+    return {seq for seq in seqs if db.execute(_ACTIVE, (seq, AGENT)).fetchone()}
 
 
 def awaiting_approval(db: sqlite3.Connection, seq: int) -> list[str]:

@@ -223,3 +223,63 @@ async def test_lists_show_an_agent_what_agents_have_made_and_count_nothing_else(
     assert ([task.id for task in page.tasks], page.total) == ([child], 1)
     pending = Filter(parent=top.task.id, statuses=frozenset({Status.PENDING}), asker=top.run.seq)
     assert (await store.find(ANN, pending, 10)).total == 1
+
+
+async def active(store: Store, *claims: Claim) -> list[bool]:
+    """Of which of these runs something is active beneath."""
+    found = await store.having_active_subtasks([claim.run.seq for claim in claims])
+    return [claim.run.seq in found for claim in claims]
+
+
+async def test_a_sub_task_is_active_from_its_beginning_to_its_end(store: Store) -> None:
+    parent, _ = await family(store, 1)
+    pending = await active(store, parent)
+    at_work = await store.claim_run("owner")
+    assert at_work
+    running = await active(store, parent)
+    await store.finish_run(at_work.run, DONE)
+    assert (pending, running, await active(store, parent)) == ([True], [True], [False])
+
+
+async def test_a_sub_task_that_waits_for_a_person_is_not_active_nor_is_what_waits_for_it(store: Store) -> None:
+    top = await claimed(store)
+    middle = await claimed(store, parent=top.task.id, source="agent")
+    lowest = await waiting(store, new_call(), parent=middle.task.id, source="agent")
+    await store.wait_run(middle.run, until([lowest.task.id]))
+    beside = new_task(parent=top.task.id, source="agent", depends_on=[middle.task.id])
+    await store.create_task(ANN, beside)
+    assert await active(store, top) == [False]
+    (call,) = (await store.snapshot(ANN, lowest.task.id)).calls
+    await store.decide_call(ANN, lowest.task.id, call.id, decision(), secrets_at_hand=True)
+    assert await active(store, top) == [True]
+
+
+async def test_a_paused_sub_task_is_not_active(store: Store) -> None:
+    parent = await claimed(store)
+    child = await claimed(store, parent=parent.task.id, source="agent", max_calls=1)
+    (call,) = await store.announce_calls(child.run, [new_call()])
+    await store.begin_call(child.run, call.id, None)
+    assert await store.pause_run(child.run) is Status.PAUSED
+    assert await active(store, parent) == [False]
+
+
+async def test_what_is_beneath_an_ended_sub_task_is_active(store: Store) -> None:
+    top = await claimed(store)
+    middle = await claimed(store, parent=top.task.id, source="agent")
+    await store.create_task(ANN, new_task(parent=middle.task.id, source="agent"))
+    await store.finish_run(middle.run, DONE)
+    assert await active(store, top) == [True]
+
+
+async def test_what_a_sub_task_was_made_to_wait_for_by_a_person_is_active(store: Store) -> None:
+    parent, (child,) = await family(store, 1)
+    other = new_task()
+    await store.create_task(ANN, other)
+    await store.update(ANN, child, Update(columns={}, depends_on=[other.id]))
+    assert await active(store, parent) == [True]
+
+
+async def test_what_others_put_beneath_a_task_is_not_active_for_its_agent(store: Store) -> None:
+    parent = await claimed(store)
+    await store.create_task(ANN, new_task(parent=parent.task.id))
+    assert await active(store, parent) == [False]
