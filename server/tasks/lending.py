@@ -44,12 +44,14 @@ class Lending:
         """
         own = delegate.claim.workspace
         mode = request.mode or ("worktree" if own and own.repository else "readonly")
+        if mode != "readonly" and own and own.mode == "readonly":  # a worktree, too, leaves a branch with its objects
+            raise RemitError(
+                Code.FORBIDDEN,
+                "workspace.mode: this task may only read the folder itself; use readonly",
+                field="workspace.mode",
+            )
         if mode == "worktree":
             return await self._worktree(delegate, own)
-        if mode == "readwrite" and own and own.mode == "readonly":
-            raise RemitError(
-                Code.FORBIDDEN, "workspace.mode: this task may only read the folder itself", field="workspace.mode"
-            )
         lent = self._itself(delegate, own, mode, shared=request.shared)
         allow_hooks = bool((delegate.claim.task.demands or {}).get("allowHooks"))
         check_tier(lent, (await self._sandbox()).tier, allow_hooks=allow_hooks)

@@ -110,22 +110,34 @@ async def test_what_the_parent_has_not_committed_is_warned_of(host: Host, projec
     assert read["output"]["content"] == "a.txt\nsub\n"
 
 
-async def test_a_parent_that_only_reads_a_repository_lends_worktrees_of_it(host: Host, project: Path) -> None:
+@pytest.mark.parametrize("mode", ["readwrite", "worktree"])
+async def test_a_parent_that_only_reads_lends_nothing_to_be_written(host: Host, project: Path, mode: str) -> None:
+    before = contents(project)
     where = {"path": str(project), "mode": "readonly"}
+    task = await lent(host, "VISIT", sub_task("true", mode), workspace=where)
+    (refused,) = answers(task)
+    assert (refused["error"]["code"], refused["error"]["field"]) == ("FORBIDDEN", "workspace.mode")
+    assert refused["error"]["message"].endswith("use readonly")
+    assert attempts(task) == [("FORBIDDEN", "create_task")]
+    assert contents(project) == before
+
+
+async def test_a_parent_that_only_reads_a_repository_lends_it_to_be_read_where_nothing_is_said(
+    host: Host, project: Path
+) -> None:
+    where = {"path": str(project), "mode": "readonly"}
+    _, read = answers(await lent(host, "VISIT", sub_task("cat a.txt"), WAIT, workspace=where))
+    assert (read["status"], read["workspace"]["mode"]) == ("completed", "readonly")
+
+
+async def test_a_parent_that_writes_a_repository_lends_worktrees_of_it(host: Host, project: Path) -> None:
+    where = {"path": str(project), "mode": "readwrite"}
     _, read = answers(await lent(host, "VISIT", sub_task("cat a.txt", "worktree"), WAIT, workspace=where))
     assert (read["output"]["content"], read["workspace"]["mode"]) == ("one\n", "worktree")
 
 
-async def test_a_parent_that_only_reads_lends_nothing_to_be_written(host: Host, project: Path) -> None:
-    where = {"path": str(project), "mode": "readonly"}
-    task = await lent(host, "VISIT", sub_task("true", "readwrite"), workspace=where)
-    (refused,) = answers(task)
-    assert (refused["error"]["code"], refused["error"]["field"]) == ("FORBIDDEN", "workspace.mode")
-    assert attempts(task) == [("FORBIDDEN", "create_task")]
-
-
 async def test_a_worktree_shows_no_more_than_the_parents_folder(host: Host, project: Path) -> None:
-    where = {"path": str(project / "sub"), "mode": "readonly"}
+    where = {"path": str(project / "sub"), "mode": "readwrite"}
     (refused,) = answers(await lent(host, "VISIT", sub_task("true", "worktree"), workspace=where))
     assert (refused["error"]["code"], refused["error"]["field"]) == ("FORBIDDEN", "workspace.mode")
 
