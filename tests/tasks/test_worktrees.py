@@ -1,20 +1,26 @@
-"""Worktrees that cannot be removed."""
+"""Worktrees that cannot be removed, or that somebody gives up on."""
 
 import errno
 from pathlib import Path
+from typing import Any, cast
 
+import anyio
+import anyio.lowlevel
 import pytest
 
 from server.config import Settings
 from server.errors import Code, RemitError
 from server.runner.repository import find_repository
+from server.runner.sandbox import Sandbox
 from server.runner.workspace import Workspaces
+from server.tasks.secrets import Secrets
+from server.tasks.variables import Variables
 from server.tasks.worktrees import Worktrees
 from storage.records import RunEnd
 from storage.states import Status
 from storage.store import open_store
 from storage.workspace import Workspace
-from tests.storage.samples import ANN, new_task
+from tests.storage.samples import ANN, claimed, new_task
 from tests.tasks.test_scheduler import no_sandbox
 from tests.worktrees.projects import repository
 
@@ -22,6 +28,10 @@ from tests.worktrees.projects import repository
 class Stuck(Workspaces):
     def remove(self, task_id: str) -> None:
         raise OSError(errno.EBUSY, "Device or resource busy", task_id)
+
+
+async def unused() -> Sandbox:
+    return cast("Sandbox", None)
 
 
 async def test_one_that_cannot_be_removed_stays_on_record_and_the_error_says_why(tmp_path: Path) -> None:
@@ -40,3 +50,30 @@ async def test_one_that_cannot_be_removed_stays_on_record_and_the_error_says_why
             await worktrees.discard(claim.task.id, force=True)
         assert (caught.value.code, caught.value.details) == (Code.EXECUTION_ERROR, {"id": claim.task.id})
         assert [record.task_id for record in await store.worktrees()] == [claim.task.id]
+
+
+async def test_what_was_carried_over_is_on_record_though_whoever_asked_has_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = find_repository(repository(tmp_path / "project"))
+    assert found
+    workspace = Workspace(
+        mode="worktree", path=found.git, shared=False, reaches=found.reaches, repository=found.as_json()
+    )
+    async with open_store(tmp_path / "remit.db") as store:
+        claim = await claimed(store, workspace=workspace)
+        worktrees = Worktrees(store, unused, Workspaces(tmp_path / "workspaces"), Settings())
+        begun, record = anyio.Event(), store.record_worktree
+
+        async def begin_and_record(*arguments: Any) -> None:
+            begun.set()
+            await anyio.lowlevel.checkpoint()
+            await record(*arguments)
+
+        monkeypatch.setattr(store, "record_worktree", begin_and_record)
+        async with anyio.create_task_group() as group:
+            group.start_soon(worktrees.carried, claim.task.id, Variables(claim, Secrets({})))
+            await begun.wait()
+            group.cancel_scope.cancel()
+        (kept,) = await store.worktrees(claim.task.id)
+    assert kept.workspace.outcome == {"carried": found.base}
