@@ -30,6 +30,7 @@ from server.runner.network.hosts import HostRule
 from server.runner.process import ProcessMark, end_leftover
 from server.runner.scratch import Scratch
 from server.runner.workspace import Workspaces
+from server.tasks.allowance import Allowance
 from server.tasks.awaiting import serve_awaiting
 from server.tasks.callers import Caller
 from server.tasks.delegation import Delegation
@@ -125,7 +126,8 @@ async def build(state: Path, settings: Settings, notices: list[str]) -> AsyncIte
         tasks = Tasks(
             store, agents, secrets, shelter.sandbox, workspaces, worktrees, folders, scheduler, settings, notices
         )
-        desk.open(Delegation(tasks, store, agents, Lending(workspaces, worktrees, folders, shelter.sandbox), settings))
+        lending = Lending(workspaces, worktrees, folders, shelter.sandbox)
+        desk.open(Delegation(tasks, store, agents, lending, Allowance(workspaces, settings), settings))
         store.changes.on_end(secrets.drop)
         maintenance = Maintenance(store, workspaces, worktrees, tasks.following, periods(settings.retention))
         async with anyio.create_task_group() as group:

@@ -3,13 +3,23 @@
 import sqlite3
 
 from storage import occupancy, relations, subtasks
+from storage.records import Principal
 from storage.states import BUSY, SUBTASKS
 
 
-def find(db: sqlite3.Connection, seq: int, reason: str | None, most: int) -> list[str]:
-    """The ids of the first tasks that keep one from going on, which is blocked for that reason."""
+def find(
+    db: sqlite3.Connection, principal: Principal, seq: int, reason: str | None, most: int, asker: int | None
+) -> list[str]:
+    """The ids of the first tasks that keep one from going on, which is blocked for that reason.
+
+    Of those, the ones that whoever asks may know of: what is the principal's and, where the agent of a task asks, what
+    is beneath that (its number is `asker`).
+    """
+    limit = most if asker is None else -1
     if reason == BUSY:
-        return occupancy.blocking(db, seq, most)
-    if reason == SUBTASKS:
-        return subtasks.awaited(db, seq, most)
-    return relations.blocking(db, seq, most)
+        found = occupancy.blocking(db, principal, seq)
+    elif reason == SUBTASKS:
+        found = subtasks.awaited(db, seq, limit)
+    else:
+        found = relations.blocking(db, seq, limit)
+    return subtasks.known(db, principal, found, asker)[:most]

@@ -21,6 +21,8 @@ class Filter:
     created_to: int | None = None
     words: tuple[str, ...] = ()
     depends_on: str | None = None
+    asker: int | None = None
+    """The number of the task whose agent asks, if one does: it knows of no others than those beneath it."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -50,7 +50,7 @@ def find(
         partial=look.stop is not None,
         waiting=_waiting(db, tasks),
         blocked_by={
-            task.seq: blockers.find(db, task.seq, task.blocked_reason, _BLOCKERS)
+            task.seq: blockers.find(db, principal, task.seq, task.blocked_reason, _BLOCKERS, wanted.asker)
             for task in tasks
             if task.status is Status.BLOCKED
         },

@@ -6,7 +6,7 @@ in the order of the queue.
 
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -14,13 +14,13 @@ from storage import rows
 from storage.moves import move, owned
 from storage.records import Principal
 from storage.states import BUSY, ENDED_SQL, Status
-from storage.subtasks import makers
+from storage.subtasks import makers, still_lent
 from storage.workspace import Checkout, Workspace, Worktree
 
 _COLUMNS = "w.mode, w.path, w.shared, w.owner, w.reaches, w.repository, w.checkout, w.outcome"
 
 # Those who keep others out: at work in a turn, or before them in the queue.
-_PRESENT = f"""SELECT t.seq, t.id, t.queued_at, w.use, w.mode, w.path, w.shared, w.reaches
+_PRESENT = f"""SELECT t.seq, t.id, t.principal, t.queued_at, w.use, w.mode, w.path, w.shared, w.reaches
     FROM workspaces w INDEXED BY workspaces_in_use JOIN tasks t ON t.seq = w.task
     WHERE w.use IS NOT NULL AND t.status NOT IN {ENDED_SQL}
         AND iif(w.use = 'held', t.started_at IS NOT NULL, t.status = 'pending' OR t.blocked_reason = '{BUSY}')"""
@@ -30,6 +30,7 @@ _PRESENT = f"""SELECT t.seq, t.id, t.queued_at, w.use, w.mode, w.path, w.shared,
 class _Presence:
     seq: int
     id: str
+    principal: str
     held: bool
     place: tuple[int, int]
     writes: bool
@@ -45,10 +46,17 @@ class _Presence:
 
     def _disturbs(self, other: "_Presence") -> bool:
         """Whether it writes where the other writes, or could move away a folder that is shown to the other."""
-        if not self.writes:
-            return False
-        both_write = self.path == other.path and other.writes and not (self.shared and other.shared)
-        return both_write or any(folder != self.path and folder.is_relative_to(self.path) for folder in other.reaches)
+        both_write = self.path == other.path and self.writes and other.writes and not (self.shared and other.shared)
+        return both_write or any(map(self.could_move, other.reaches))
+
+    def could_move(self, folder: PurePosixPath) -> bool:
+        """Whether it writes where that folder lies."""
+        return self.writes and folder != self.path and folder.is_relative_to(self.path)
+
+    def beyond(self, lender: "_Presence") -> list[PurePosixPath]:
+        """The folders that are shown to it, and not to the lender of its own."""
+        known = (lender.path, *lender.reaches)
+        return [folder for folder in self.reaches if not any(map(folder.is_relative_to, known))]
 
 
 def insert(db: sqlite3.Connection, seq: int, workspace: Workspace) -> None:
@@ -107,10 +115,10 @@ def occupy(db: sqlite3.Connection, task: sqlite3.Row, at: int) -> bool:
     return free
 
 
-def blocking(db: sqlite3.Connection, seq: int, most: int) -> list[str]:
-    """The ids of those who keep a task out of its folder; the first of them."""
+def blocking(db: sqlite3.Connection, principal: Principal, seq: int) -> list[str]:
+    """The ids of those who keep a task out of its folder, as far as they are this principal's."""
     (queued_at,) = db.execute("SELECT queued_at FROM tasks WHERE seq = ?", (seq,)).fetchone()
-    return [each.id for each in _blockers(db, seq, queued_at)][:most]
+    return [each.id for each in _blockers(db, seq, queued_at) if each.principal == principal.id]
 
 
 def record(db: sqlite3.Connection, task_id: str, checkout: Checkout, outcome: dict[str, object]) -> None:
@@ -118,6 +126,15 @@ def record(db: sqlite3.Connection, task_id: str, checkout: Checkout, outcome: di
     db.execute(
         "UPDATE workspaces SET checkout = ?, outcome = ? WHERE task = (SELECT seq FROM tasks WHERE id = ?)",
         (checkout, rows.dumps(outcome), task_id),
+    )
+
+
+def reopen(db: sqlite3.Connection, task_id: str) -> None:
+    """Note that a worktree is to be looked at once more."""
+    db.execute(
+        """UPDATE workspaces SET checkout = 'open'
+           WHERE task = (SELECT seq FROM tasks WHERE id = ?) AND checkout IS NOT NULL""",
+        (task_id,),
     )
 
 
@@ -131,7 +148,8 @@ def worktrees(db: sqlite3.Connection, task_id: str | None = None) -> list[Worktr
     """All worktrees that are there, or half there, or that of one task; the oldest first."""
     found = db.execute(
         f"""SELECT t.id, t.principal, t.agent, t.demands, t.completed_at, t.last_activity_at, {_COLUMNS},
-                EXISTS (SELECT 1 FROM secret_names s WHERE s.task = t.seq) AS has_secrets
+                EXISTS (SELECT 1 FROM secret_names s WHERE s.task = t.seq) AS has_secrets,
+                {still_lent("t")} AS is_lent
             FROM workspaces w INDEXED BY workspaces_checked_out JOIN tasks t ON t.seq = w.task
             WHERE w.checkout IS NOT NULL AND (?1 IS NULL OR t.id = ?1) ORDER BY w.task""",
         (task_id,),
@@ -144,6 +162,7 @@ def worktrees(db: sqlite3.Connection, task_id: str | None = None) -> list[Worktr
             demands=rows.loads(row["demands"]),
             ended_at=row["completed_at"],
             has_secrets=bool(row["has_secrets"]),
+            is_lent=bool(row["is_lent"]),
             last_activity_at=row["last_activity_at"],
             workspace=_workspace(row),
         )
@@ -153,22 +172,33 @@ def worktrees(db: sqlite3.Connection, task_id: str | None = None) -> list[Worktr
 
 def _blockers(db: sqlite3.Connection, seq: int, queued_at: int) -> list[_Presence]:
     row = db.execute(
-        """SELECT task AS seq, '' AS id, ? AS queued_at, NULL AS use, mode, path, shared, reaches
+        """SELECT task AS seq, '' AS id, '' AS principal, ? AS queued_at, NULL AS use, mode, path, shared, reaches
            FROM workspaces WHERE task = ?""",
         (queued_at, seq),
     ).fetchone()
     return _ahead(db, _presence(row), _present(db))
 
 
-def _ahead(db: sqlite3.Connection, presence: _Presence, present: Iterable[_Presence]) -> list[_Presence]:
+def _ahead(db: sqlite3.Connection, presence: _Presence, present: Sequence[_Presence]) -> list[_Presence]:
     """Those that keep a task out.
 
-    Not the one whose agent has made it, to whose work it belongs; nor who waits for that one to leave the folder.
+    Not those by whose agents it was made, to whose work it belongs. While one of them holds a folder, what is lent of
+    it is that one's presence: whoever is there beside it is so rightly, and whoever waits, waits for it. Both would
+    wait for ever.
     """
     found = [other for other in present if other.is_ahead_of(presence) and other.clashes_with(presence)]
-    above = makers(db, presence.seq) if found else set()
-    is_lent = any(other.held and other.seq in above for other in found)
-    return [other for other in found if other.seq not in above and (other.held or not is_lent)]
+    above = makers(db, presence.seq) if found else []
+    others = [other for other in found if other.seq not in above]
+    lender = _nearest(above, [each for each in present if each.held])
+    if lender is None:
+        return others
+    beyond = presence.beyond(lender)
+    return [other for other in others if any(map(other.could_move, beyond)) or lender.seq in makers(db, other.seq)]
+
+
+def _nearest(above: Sequence[int], holders: Sequence[_Presence]) -> _Presence | None:
+    known = {holder.seq: holder for holder in holders}
+    return next((known[seq] for seq in above if seq in known), None)
 
 
 def _present(db: sqlite3.Connection) -> list[_Presence]:
@@ -179,6 +209,7 @@ def _presence(row: sqlite3.Row) -> _Presence:
     return _Presence(
         seq=row["seq"],
         id=row["id"],
+        principal=row["principal"],
         held=row["use"] == "held",
         place=(row["queued_at"], row["seq"]),
         writes=row["mode"] == "readwrite",

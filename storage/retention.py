@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from storage.deletion import remove
+from storage.subtasks import still_lent
 
 CHUNK_SECONDS = 0.005
 """How long one transaction goes on beginning steps. With the last one and the commit it is twice that as a rule, and
@@ -114,9 +115,10 @@ def remove_logs(db: sqlite3.Connection, seqs: Sequence[int], ended_by: int, at: 
 def with_workspace(db: sqlite3.Connection, ended_by: int) -> list[str]:
     """The ids of the next tasks that ended by then and still have their folder."""
     found = db.execute(
-        """SELECT id FROM tasks INDEXED BY tasks_with_workspace
+        f"""SELECT id FROM tasks INDEXED BY tasks_with_workspace
            WHERE completed_at > coalesce(workspace_removed_at, 0) AND agent <> 'none' AND completed_at <= ?
                AND NOT EXISTS (SELECT 1 FROM workspaces WHERE task = seq AND checkout IS NOT NULL)
+               AND NOT {still_lent("tasks")}
            ORDER BY completed_at LIMIT ?""",
         (ended_by, LOOK),
     )
@@ -124,13 +126,13 @@ def with_workspace(db: sqlite3.Connection, ended_by: int) -> list[str]:
 
 
 def give_up_workspace(db: sqlite3.Connection, task_id: str, ended_by: int, at: int) -> bool:
-    """Note that a task has no folder any more, before it is removed; not if the task goes on again."""
-    return (
-        db.execute(
-            "UPDATE tasks SET workspace_removed_at = ? WHERE id = ? AND completed_at <= ?", (at, task_id, ended_by)
-        ).rowcount
-        > 0
+    """Note that a task has no folder any more, before it is removed; not if the task goes on again, or has lent it."""
+    given_up = db.execute(
+        f"""UPDATE tasks SET workspace_removed_at = ?
+            WHERE id = ? AND completed_at <= ? AND NOT {still_lent("tasks")}""",
+        (at, task_id, ended_by),
     )
+    return given_up.rowcount > 0
 
 
 def having_workspaces(db: sqlite3.Connection, names: Iterable[str]) -> set[str]:

@@ -10,6 +10,7 @@ from storage.filters import Filter
 from storage.moves import owned
 from storage.records import Principal
 from storage.states import Status
+from storage.subtasks import AGENT
 from storage.walks import ActivityWalk, Branch, SmallWalk, Walk, Wanted, WordsWalk
 
 SHORT = 500
@@ -48,6 +49,8 @@ class Question:
         equal = {name: value for name in _EQUAL if (value := getattr(wanted, name)) is not None}
         if wanted.parent is not None:
             equal["parent"] = owned(db, principal, wanted.parent, field="parentTaskId")["seq"]
+        if wanted.asker is not None:
+            equal["source"] = AGENT
         return cls(principal, wanted, equal)
 
     @property

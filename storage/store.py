@@ -122,8 +122,12 @@ class Store:
         graph: bool = False,
         events_after: int | None = None,
         max_events: int = 0,
+        asker: int | None = None,
     ) -> Snapshot:
-        """A task with all that belongs to it, read at one instant."""
+        """A task with all that belongs to it, read at one instant.
+
+        For the agent of the task with the number `asker`, without what is not beneath that.
+        """
         return await self._db.read(
             tasks.snapshot,
             principal,
@@ -132,6 +136,7 @@ class Store:
             graph=graph,
             events_after=events_after,
             max_events=max_events,
+            asker=asker,
         )
 
     async def find(
@@ -319,9 +324,9 @@ class Store:
         """When the next task has waited long enough for others."""
         return await self._db.read(subtasks.next_wake)
 
-    async def having_open_subtasks(self, seqs: Collection[int]) -> set[int]:
-        """Those of these tasks that have a sub-task which has not ended."""
-        return await self._db.read(subtasks.having_open, seqs) if seqs else set()
+    async def having_active_subtasks(self, seqs: Collection[int]) -> set[int]:
+        """Those of these tasks whose agents may wait for others that are at work, or would be if there was a place."""
+        return await self._db.read(subtasks.having_active, seqs) if seqs else set()
 
     async def expire_calls(self) -> list[str]:
         """Turn approvals whose time has passed into a no; returns the ids of their tasks."""
@@ -355,6 +360,10 @@ class Store:
         """Note what a look at a worktree has found."""
         await self._db.write(occupancy.record, task_id, checkout, outcome)
 
+    async def reopen_worktree(self, task_id: str) -> None:
+        """Note that a worktree is to be looked at once more."""
+        await self._db.write(occupancy.reopen, task_id)
+
     async def give_up_worktree(self, task_id: str) -> None:
         """Note that a worktree is gone, and the task's folder with it."""
         await self._db.write(occupancy.give_up, task_id, now())
@@ -364,7 +373,7 @@ class Store:
         return await self._db.read(retention.with_workspace, ended_by)
 
     async def give_up_workspace(self, task_id: str, ended_by: int, at: int) -> bool:
-        """Note that a task has no folder any more, before it is removed; not if the task goes on again."""
+        """Note that a task has no folder any more, before it is removed; not if the task goes on, or has lent it."""
         return await self._db.write(retention.give_up_workspace, task_id, ended_by, at)
 
     async def having_workspaces(self, names: Iterable[str]) -> set[str]:

@@ -1,6 +1,5 @@
 """Sub-tasks that an agent has made: who waits for which, what waits for a person, and what ends with their parent."""
 
-import json
 import sqlite3
 from collections.abc import Collection, Mapping
 
@@ -15,6 +14,16 @@ AGENT = "agent"
 MOST_WAITING = 50
 """Sub-tasks named that wait for approval."""
 
+# Of what a task's agent has made, at any depth, and of what that waits for: what goes on by itself, or will with a
+# place. Whatever waits for a person is none of it, nor what waits for such.
+_ACTIVE = """WITH RECURSIVE behind (seq) AS (
+        SELECT seq FROM tasks INDEXED BY tasks_by_parent WHERE parent = ?1 AND source = ?2
+        UNION SELECT t.seq FROM behind JOIN tasks t INDEXED BY tasks_by_parent ON t.parent = behind.seq
+            WHERE t.source = ?2
+        UNION SELECT d.needs FROM behind JOIN dependencies d ON d.task = behind.seq WHERE d.satisfied = 0)
+    SELECT 1 FROM behind CROSS JOIN tasks t ON t.seq = behind.seq
+    WHERE t.status IN ('pending', 'running') AND t.agent <> 'none' LIMIT 1"""
+
 
 def is_beneath(db: sqlite3.Connection, principal: Principal, task_id: str, above: int) -> bool:
     """Whether a task of this principal was made by the agent of that one, or by one that was, at any depth.
@@ -25,16 +34,31 @@ def is_beneath(db: sqlite3.Connection, principal: Principal, task_id: str, above
     return task is not None and above in makers(db, task["seq"])
 
 
-def makers(db: sqlite3.Connection, seq: int) -> set[int]:
+def known(db: sqlite3.Connection, principal: Principal, ids: list[str], asker: int | None) -> list[str]:
+    """Those of these tasks that whoever asks may know of: all, unless it is the agent of the task `asker`."""
+    return ids if asker is None else [each for each in ids if is_beneath(db, principal, each, asker)]
+
+
+def made_beneath(asker: str) -> str:
+    """The ids of what is beneath the task of this number, as its agent may know it, as SQL."""
+    return f"""WITH RECURSIVE made (seq, id) AS (
+            SELECT seq, id FROM tasks INDEXED BY tasks_by_parent WHERE parent = {asker} AND source = '{AGENT}'
+            UNION ALL SELECT t.seq, t.id FROM made JOIN tasks t INDEXED BY tasks_by_parent ON t.parent = made.seq
+                WHERE t.source = '{AGENT}')
+        SELECT id FROM made"""
+
+
+def makers(db: sqlite3.Connection, seq: int) -> list[int]:
     """The tasks by whose agents this one was made: its parent, the one that made that in turn, and so on."""
     found = db.execute(
-        """WITH RECURSIVE makers (seq) AS (
-               SELECT parent FROM tasks WHERE seq = ?1 AND source = ?2
-               UNION ALL SELECT t.parent FROM makers JOIN tasks t ON t.seq = makers.seq WHERE t.source = ?2)
-           SELECT seq FROM makers""",
+        """WITH RECURSIVE makers (seq, distance) AS (
+               SELECT parent, 1 FROM tasks WHERE seq = ?1 AND source = ?2
+               UNION ALL SELECT t.parent, distance + 1 FROM makers JOIN tasks t ON t.seq = makers.seq
+               WHERE t.source = ?2)
+           SELECT seq FROM makers ORDER BY distance""",
         (seq, AGENT),
     )
-    return {row["seq"] for row in found}
+    return [row["seq"] for row in found]
 
 
 def await_ends(db: sqlite3.Connection, run: Run, awaited: Mapping[str, int], at: int) -> bool:
@@ -74,14 +98,9 @@ def next_wake(db: sqlite3.Connection) -> int | None:
     return until  # type: ignore[no-any-return]
 
 
-def having_open(db: sqlite3.Connection, seqs: Collection[int]) -> set[int]:
-    """Those of these tasks that have a sub-task which has not ended."""
-    found = db.execute(
-        f"""SELECT value AS seq FROM json_each(?) WHERE EXISTS (
-                SELECT 1 FROM tasks INDEXED BY tasks_by_parent WHERE parent = value AND status NOT IN {ENDED_SQL})""",
-        (json.dumps(list(seqs)),),
-    )
-    return {row["seq"] for row in found}
+def having_active(db: sqlite3.Connection, seqs: Collection[int]) -> set[int]:
+    """Those of these tasks whose agents may wait for others that are at work, or would be if there was a place."""
+    return {seq for seq in seqs if db.execute(_ACTIVE, (seq, AGENT)).fetchone()}
 
 
 def awaiting_approval(db: sqlite3.Connection, seq: int) -> list[str]:
@@ -105,6 +124,18 @@ def made_by(db: sqlite3.Connection, seq: int) -> list[sqlite3.Row]:
         (seq, AGENT),
     ).fetchall()
     return [member for row in made for member in family(db, row["seq"])]
+
+
+def still_lent(owner: str) -> str:
+    """Whether one that is open works in the folder of the task `owner`, as SQL; the path of that has the task's id."""
+    return f"""EXISTS (
+        WITH RECURSIVE beneath (seq, status) AS (
+            SELECT made.seq, made.status FROM tasks made INDEXED BY tasks_by_parent WHERE made.parent = {owner}.seq
+            UNION ALL SELECT made.seq, made.status
+                FROM beneath JOIN tasks made INDEXED BY tasks_by_parent ON made.parent = beneath.seq)
+        SELECT 1 FROM beneath CROSS JOIN workspaces lent ON lent.task = beneath.seq
+        WHERE beneath.status NOT IN {ENDED_SQL}
+            AND lent.owner = 'task' AND instr(lent.path || '/', '/' || {owner}.id || '/'))"""
 
 
 def stopping(db: sqlite3.Connection, seq: int) -> list[str]:

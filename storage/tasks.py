@@ -146,8 +146,12 @@ def snapshot(
     graph: bool = False,
     events_after: int | None = None,
     max_events: int = 0,
+    asker: int | None = None,
 ) -> Snapshot:
-    """A task with its current turn, calls and output, and with messages, relations and later events where asked."""
+    """A task with its current turn, calls and output, and with messages, relations and later events where asked.
+
+    `asker` is the number of the task whose agent asks, if one does: of others it hears only what is beneath that.
+    """
     task = get(db, principal, task_id)
     turn = _turn(db, task)
     # What has come out of an open turn lies in its events; a closed one has it in one piece.
@@ -164,13 +168,15 @@ def snapshot(
         calls=calls,
         waiting=sum(call.status is CallStatus.AWAITING_APPROVAL for call in calls),
         secrets=secrets_of(db, task.seq, task.turn),
-        events=_events(db, task, events_after, max_events) if events_after is not None else [],
+        events=_events(db, task, events_after, max_events, asker) if events_after is not None else [],
         messages=told,
         omitted_messages=task.message_count - len(told),
-        depends_on=relations.needed(db, task.seq, _MOST_IDS),
+        depends_on=subtasks.known(db, principal, relations.needed(db, task.seq, _MOST_IDS), asker),
         dependency_count=relations.count_needed(db, task.seq),
-        blocked_by=blockers.find(db, task.seq, task.blocked_reason, _MOST_IDS) if _waits(task) else [],
-        approvals_beneath=subtasks.awaiting_approval(db, task.seq),
+        blocked_by=(
+            blockers.find(db, principal, task.seq, task.blocked_reason, _MOST_IDS, asker) if _waits(task) else []
+        ),
+        approvals_beneath=subtasks.known(db, principal, subtasks.awaiting_approval(db, task.seq), asker),
         neighbours=neighbours(db, task.seq) if graph else None,
         workspace=occupancy.of(db, task.seq),
     )
@@ -302,9 +308,11 @@ def _output_so_far(call_id: str, heard: list[Event]) -> str:
     return "".join(event.data["text"] for event in heard if event.data.get("callId") == call_id)
 
 
-def _events(db: sqlite3.Connection, task: Task, after: int, most: int) -> list[Event]:
+def _events(db: sqlite3.Connection, task: Task, after: int, most: int, asker: int | None) -> list[Event]:
+    heard = f"AND (kind <> 'subtask' OR data ->> 'taskId' IN ({subtasks.made_beneath(':asker')}))"
     found = db.execute(
-        "SELECT number, at, kind, data FROM events WHERE task = ? AND number > ? ORDER BY number LIMIT ?",
-        (task.seq, after, most),
+        f"""SELECT number, at, kind, data FROM events
+            WHERE task = :task AND number > :after {heard if asker is not None else ""} ORDER BY number LIMIT :most""",
+        {"task": task.seq, "after": after, "most": most, "asker": asker},
     )
     return [rows.event(row) for row in found]

@@ -46,10 +46,13 @@ class Worktree:
     has_secrets: bool
     """Whether any of its turns had secrets."""
 
+    is_lent: bool
+    """Whether a sub-task that works in it has not ended."""
+
     last_activity_at: int
     workspace: Workspace
 
     @property
     def is_over(self) -> bool:
-        """Whether the task has ended."""
-        return self.ended_at is not None
+        """Whether nobody works in it: the task has ended, and all that it has lent it to."""
+        return self.ended_at is not None and not self.is_lent

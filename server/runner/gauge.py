@@ -10,7 +10,7 @@ from subprocess import DEVNULL, PIPE, Popen
 import anyio
 
 from server.runner.limits import deleted_bytes, too_full_a_disk, too_large_a_workspace
-from server.runner.policy import MIB, SandboxPolicy
+from server.runner.policy import MIB, Limits, SandboxPolicy
 
 _log = logging.getLogger(__name__)
 
@@ -47,15 +47,12 @@ class Gauge:
 
     def crowded(self) -> str | None:
         """Whether the disk has less left than it must, in words for a person."""
-        disk = self._disk()
-        few = disk.f_files > 0 and disk.f_favail < FREE_INODES  # some file systems make inodes as they need them
-        scarce = disk.f_bavail * disk.f_frsize < self._limits.free_bytes
-        return too_full_a_disk(self._limits) if scarce or (few and self._limits.free_bytes) else None
+        return too_full_a_disk(self._limits) if crowded(self._disk(), self._limits) else None
 
     async def exceeded(self, now: float) -> str | None:
         """Which limit is exceeded, by a glance at the disk or by a measurement that has just ended."""
-        if crowded := self.crowded():
-            return crowded
+        if full := self.crowded():
+            return full
         if self._measurement is None:
             if now >= self._due:
                 self._begin(now)
@@ -68,8 +65,8 @@ class Gauge:
     async def exceeded_at_end(self, now: float) -> str | None:
         """The same when the command has ended, measured anew if it took its time, or much of the disk."""
         lost = (self._free - self._disk().f_bavail) * self._disk().f_frsize
-        if (crowded := self.crowded()) or (now - self._began < FIRST_SECONDS and lost < MUCH_BYTES):
-            return crowded
+        if (full := self.crowded()) or (now - self._began < FIRST_SECONDS and lost < MUCH_BYTES):
+            return full
         self._break_off()
         self._begin(now)
         with anyio.move_on_after(LAST_SECONDS):
@@ -107,6 +104,13 @@ class Gauge:
         if taken <= self._limits.workspace_bytes:
             taken += await anyio.to_thread.run_sync(deleted_bytes, self._root, os.fstat(self._pinned).st_dev)
         return too_large_a_workspace(self._limits) if taken > self._limits.workspace_bytes else None
+
+
+def crowded(disk: os.statvfs_result, limits: Limits, more: int = 0) -> bool:
+    """Whether a disk has less left than it must, or will have with so many bytes more."""
+    few = disk.f_files > 0 and disk.f_favail < FREE_INODES  # some file systems make inodes as they need them
+    scarce = disk.f_bavail * disk.f_frsize - more < limits.free_bytes
+    return limits.free_bytes > 0 and (scarce or few)
 
 
 class _Measurement:

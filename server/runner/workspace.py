@@ -114,6 +114,10 @@ class Workspaces:
                 folder.rename(aside)
                 delete_tree(aside)
 
+    def disk(self) -> os.statvfs_result:
+        """Return how much is left where they lie."""
+        return os.statvfs(self._root)
+
     def names(self) -> list[str]:
         """Return the names of all workspaces and homes, and of what else lies beside them."""
         return [*os.listdir(self._root), *os.listdir(self._homes)]

@@ -16,12 +16,12 @@ class Caller:
     principal: Principal
     person: bool
     folder: Path | None
-    agent: bool = False
-    """Whether it is the agent of a task, whose rights `delegation` has looked at: nobody but that may say so."""
+    agent: int | None = None
+    """The number of the task whose agent it is, where `delegation` has looked at its rights: nobody else may say so."""
 
     @property
     def source(self) -> Source:
         """Where the tasks come from that it makes."""
-        if self.agent:
+        if self.agent is not None:
             return "agent"
         return "terminal" if self.person else "mcp"

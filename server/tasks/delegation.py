@@ -11,6 +11,7 @@ from server.agents.interface import Agent
 from server.config import Settings
 from server.errors import Code, RemitError
 from server.tasks import checks, views
+from server.tasks.allowance import Allowance
 from server.tasks.callers import Caller
 from server.tasks.delegate import Delegate
 from server.tasks.inheritance import Inheritance
@@ -31,9 +32,16 @@ class Delegation:
     """What delegates may do. Every method raises RemitError; NOT_FOUND for whatever is not beneath their task."""
 
     def __init__(
-        self, tasks: Tasks, store: Store, agents: Mapping[str, Agent], lending: Lending, settings: Settings
+        self,
+        tasks: Tasks,
+        store: Store,
+        agents: Mapping[str, Agent],
+        lending: Lending,
+        allowance: Allowance,
+        settings: Settings,
     ) -> None:
         self._tasks = tasks
+        self._allowance = allowance
         self._lending = lending
         self._store = store
         self._speaks = {name: agent.speaks for name, agent in agents.items()}
@@ -52,7 +60,8 @@ class Delegation:
             key = request.idempotency_key and sha256(f"{task.id}\0{request.idempotency_key}".encode()).hexdigest()
             wanted = narrowed.model_copy(update={"idempotency_key": key})
             lent = await self._lending.lend(delegate, wanted.workspace) if wanted.workspace else None
-            return await self._tasks.create(_caller(delegate), wanted, lent)
+            with self._allowance.spent(delegate.claim, checks.uploads(wanted.files)):
+                return await self._tasks.create(_caller(delegate), wanted, lent)
 
         return await self._noted(delegate, "create_task", made)
 
@@ -90,7 +99,9 @@ class Delegation:
             await self._check_beneath(delegate, request.id)
             _check_texts(delegate, checks.message_texts(request))
             had = await self._store.secret_names(delegate.principal, request.id)
-            return await self._tasks.send(_caller(delegate), self.inheritance(delegate).message(request, had))
+            wanted = self.inheritance(delegate).message(request, had)
+            with self._allowance.spent(delegate.claim, checks.uploads(wanted.files)):
+                return await self._tasks.send(_caller(delegate), wanted)
 
         return await self._noted(delegate, "send_message", sent)
 
@@ -143,4 +154,4 @@ def _check_texts(delegate: Delegate, texts: Iterable[tuple[str, str]]) -> None:
 
 
 def _caller(delegate: Delegate) -> Caller:
-    return Caller(delegate.principal, person=False, folder=None, agent=True)
+    return Caller(delegate.principal, person=False, folder=None, agent=delegate.claim.run.seq)

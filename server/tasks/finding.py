@@ -49,8 +49,8 @@ def concerns(principal: Principal, request: ListTasks) -> bool:
     return request.user_id in (None, principal.id, principal.name)
 
 
-def wanted(request: ListTasks) -> Filter:
-    """What tasks have to be."""
+def wanted(request: ListTasks, asker: int | None = None) -> Filter:
+    """What tasks have to be; for the agent of the task with the number `asker`, if it is one that asks."""
     return Filter(
         statuses=request.statuses,
         agent=request.agent_id,
@@ -63,6 +63,7 @@ def wanted(request: ListTasks) -> Filter:
         created_to=request.to_date,
         words=request.words,
         depends_on=request.depends_on,
+        asker=asker,
     )
 
 
@@ -187,7 +188,7 @@ def _row(page: Page, task: Row, width: int) -> RowView:
         view["autoExecute"] = False
     if blockers := page.blocked_by.get(task.seq):
         view["blockedByTaskIds"] = blockers
-        if omitted := task.open_dependencies - len(blockers):
+        if (omitted := task.open_dependencies - len(blockers)) > 0:
             view["omittedBlockers"] = omitted
     if waiting := page.waiting.get(task.seq):
         view["pendingApprovalCount"] = waiting

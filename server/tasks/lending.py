@@ -44,12 +44,14 @@ class Lending:
         """
         own = delegate.claim.workspace
         mode = request.mode or ("worktree" if own and own.repository else "readonly")
+        if mode != "readonly" and own and own.mode == "readonly":  # a worktree, too, leaves a branch with its objects
+            raise RemitError(
+                Code.FORBIDDEN,
+                "workspace.mode: this task may only read the folder itself; use readonly",
+                field="workspace.mode",
+            )
         if mode == "worktree":
             return await self._worktree(delegate, own)
-        if mode == "readwrite" and own and own.mode == "readonly":
-            raise RemitError(
-                Code.FORBIDDEN, "workspace.mode: this task may only read the folder itself", field="workspace.mode"
-            )
         lent = self._itself(delegate, own, mode, shared=request.shared)
         allow_hooks = bool((delegate.claim.task.demands or {}).get("allowHooks"))
         check_tier(lent, (await self._sandbox()).tier, allow_hooks=allow_hooks)
@@ -57,7 +59,8 @@ class Lending:
 
     def _itself(self, delegate: Delegate, own: Workspace | None, mode: Mode, *, shared: bool) -> Workspace:
         if own and own.repository is None:
-            return replace(own, mode=mode, shared=shared)
+            # Who shares a folder would else keep out what another lends of it, and wait for that.
+            return replace(own, mode=mode, shared=shared or (own.shared and mode == "readwrite"))
         path = top(own, self._workspaces.path(delegate.claim.task.id))
         borrowed = Repository.of_json(own.repository).objects if own and own.repository else ()
         return Workspace(mode=mode, path=str(path), shared=shared, owner="task", reaches=(str(path), *borrowed))

@@ -101,7 +101,8 @@ class Maintenance:
     async def _remove_worktrees(self, ended_by: int) -> None:
         """One of which something would be lost stays, and its task with it."""
         for record in await self._store.worktrees():
-            if record.ended_at and record.ended_at <= ended_by and record.workspace.checkout != "dirty":
+            is_due = record.is_over and (record.ended_at or 0) <= ended_by
+            if is_due and record.workspace.checkout != "dirty":
                 async with self._following(record.task_id):
                     try:
                         await self._worktrees.discard(record.task_id)

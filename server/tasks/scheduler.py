@@ -129,14 +129,15 @@ class Scheduler:
             group.start_soon(self._work, claim)
 
     async def _room(self) -> set[int] | None:
-        """None where every place is taken, else whose sub-tasks go first: a run that has open ones holds no place.
+        """None where every place is taken, else whose sub-tasks go first: a run that has active ones holds no place.
 
         It may wait for them, and then nothing would ever go on; they go first, so that few such runs are open at once.
+        Those that wait for a person do not count: it has its place again, and gives it back when they go on.
         """
         held = [place for place in self._running.values() if not place.is_free]
         if len(held) < self._settings.max_running:
             return set()
-        waiting = await self._store.having_open_subtasks([place.claim.run.seq for place in held if place.hands_on])
+        waiting = await self._store.having_active_subtasks([place.claim.run.seq for place in held if place.hands_on])
         return waiting if len(held) - len(waiting) < self._settings.max_running else None
 
     def _full(self) -> list[str]:

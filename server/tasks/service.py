@@ -117,7 +117,9 @@ class Tasks:
         after, known = finding.before(request)
         if not finding.concerns(caller.principal, request):
             return finding.page(request, caller.principal, NOTHING)
-        page = await self._store.find(caller.principal, finding.wanted(request), limit, offset, after, known)
+        page = await self._store.find(
+            caller.principal, finding.wanted(request, caller.agent), limit, offset, after, known
+        )
         return finding.page(request, caller.principal, page)
 
     async def get(self, caller: Caller, request: GetTask) -> views.TaskView:
@@ -132,6 +134,7 @@ class Tasks:
             graph="graph" in request.include,
             events_after=request.after_event or 0 if wants_events else None,
             max_events=MAX_EVENTS,
+            asker=caller.agent,
         )
         view = rendering.task(snapshot, self._retention, request)
         if snapshot.workspace and snapshot.workspace.checkout:
@@ -313,7 +316,7 @@ class Tasks:
         that has ended is not waited for.
         """
         first = await self._store.task(caller.principal, request.id)
-        decides = request.after_event is None and not caller.agent
+        decides = request.after_event is None and caller.agent is None
         known = set(await self._store.approvals_beneath(first)) if decides else set()
         with anyio.move_on_after(request.wait_seconds):
             while True:
@@ -323,7 +326,7 @@ class Tasks:
                         return
                     if request.after_event is not None:
                         happened = task.last_event > request.after_event
-                    elif caller.agent:
+                    elif caller.agent is not None:
                         happened = False
                     else:
                         asked = not known.issuperset(await self._store.approvals_beneath(task))

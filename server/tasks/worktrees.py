@@ -58,7 +58,8 @@ class Worktrees:
         Raises RemitError (EXECUTION_ERROR) where it cannot be made.
         """
         if claim.workspace is None or claim.workspace.mode != "worktree":
-            yield
+            async with self._at_work_in_anothers(claim.workspace, variables):
+                yield
             return
         try:
             await self._prepare(claim.task.id)
@@ -134,7 +135,7 @@ class Worktrees:
             if not force:
                 await self._refuse_loss(task_id)
             elif not record.is_over:
-                raise _in_use(task_id)
+                raise _in_use(record)
             await self._drop_branch(record)
             try:
                 await to_thread.run_sync(self._workspaces.remove, task_id)
@@ -154,7 +155,7 @@ class Worktrees:
     async def _refuse_loss(self, task_id: str) -> None:
         (record,) = await self._store.worktrees(task_id)
         if not record.is_over:
-            raise _in_use(task_id)
+            raise _in_use(record)
         await self._conclude(task_id, None if record.has_secrets else _NO_SECRETS)
         (record,) = await self._store.worktrees(task_id)
         if record.workspace.checkout != "clean":
@@ -191,6 +192,24 @@ class Worktrees:
                     checkout = "dirty"
                     outcome = {**(record.workspace.outcome or {}), "problem": _told(error, redactor)}
                 await self._store.record_worktree(task_id, checkout, outcome)
+
+    @asynccontextmanager
+    async def _at_work_in_anothers(self, lent: Workspace | None, variables: Variables) -> AsyncIterator[None]:
+        """See what comes of a worktree that a run only borrows: the task it is of may have ended, and look no more."""
+        writes = lent is not None and lent.owner == "task" and lent.mode == "readwrite"
+        found = await self._store.worktrees() if writes else []
+        owners = [record for record in found if lent and self.folder(record.task_id) == Path(lent.path)]
+        for owner in owners:
+            await self._store.reopen_worktree(owner.task_id)
+        try:
+            yield
+        finally:
+            with anyio.CancelScope(shield=True):
+                for owner in owners:
+                    await self._conclude(owner.task_id, None if owner.has_secrets else await _redactor(variables))
+                    for record in await self._store.worktrees(owner.task_id):
+                        if record.ended_at is None:  # what it does itself is looked at as well
+                            await self._store.reopen_worktree(owner.task_id)
 
     async def _outcome(self, record: Record, redactor: Redactor | None) -> tuple[Checkout, dict[str, Any]]:
         await to_thread.run_sync(_repository(record).check_place)
@@ -255,8 +274,11 @@ class Worktrees:
                 await to_thread.run_sync(partial(delete_tree, stage))
 
 
-def _in_use(task_id: str) -> RemitError:
-    return RemitError(Code.CONFLICT, f"the task {task_id} has not ended: its worktree is in use", id=task_id)
+def _in_use(record: Record) -> RemitError:
+    user = f"the task {record.task_id}" if record.ended_at is None else "a sub-task that works in it"
+    return RemitError(
+        Code.CONFLICT, f"the worktree of task {record.task_id} is in use: {user} has not ended", id=record.task_id
+    )
 
 
 def _repository(record: Record) -> Repository:

@@ -17,6 +17,7 @@ from server.protocol import desk as desks
 from server.protocol.desk import Desk
 from server.runner.wire import Wire
 from server.runner.workspace import Workspaces
+from server.tasks.allowance import Allowance
 from server.tasks.delegate import Delegate
 from server.tasks.delegation import Delegation
 from server.tasks.folders import Folders
@@ -59,7 +60,8 @@ async def talking(folder: Path) -> AsyncIterator[Wire]:
         worktrees, folders = Worktrees(store, no_sandbox, workspaces, own), Folders((), ())
         scheduler = Scheduler(store, {}, secrets, no_sandbox, workspaces, worktrees, own, "owner", desk)
         tasks = Tasks(store, {}, secrets, no_sandbox, workspaces, worktrees, folders, scheduler, own, [])
-        desk.open(Delegation(tasks, store, {}, Lending(workspaces, worktrees, folders, no_sandbox), own))
+        lending = Lending(workspaces, worktrees, folders, no_sandbox)
+        desk.open(Delegation(tasks, store, {}, lending, Allowance(workspaces, own), own))
         await store.create_task(ANN, new_task())
         claim = await store.claim_run("owner")
         assert claim

@@ -1,13 +1,16 @@
 """What an agent lends to its sub-tasks of the folder of its own task."""
 
 import json
+import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from tests import servers
+from tests.cli.command_line import CommandLine
 from tests.delegation.conftest import SETTINGS, attempts, files
 from tests.servers import Host
 from tests.worktrees.projects import contents, git, in_progress, repository, tip
@@ -107,22 +110,34 @@ async def test_what_the_parent_has_not_committed_is_warned_of(host: Host, projec
     assert read["output"]["content"] == "a.txt\nsub\n"
 
 
-async def test_a_parent_that_only_reads_a_repository_lends_worktrees_of_it(host: Host, project: Path) -> None:
+@pytest.mark.parametrize("mode", ["readwrite", "worktree"])
+async def test_a_parent_that_only_reads_lends_nothing_to_be_written(host: Host, project: Path, mode: str) -> None:
+    before = contents(project)
     where = {"path": str(project), "mode": "readonly"}
+    task = await lent(host, "VISIT", sub_task("true", mode), workspace=where)
+    (refused,) = answers(task)
+    assert (refused["error"]["code"], refused["error"]["field"]) == ("FORBIDDEN", "workspace.mode")
+    assert refused["error"]["message"].endswith("use readonly")
+    assert attempts(task) == [("FORBIDDEN", "create_task")]
+    assert contents(project) == before
+
+
+async def test_a_parent_that_only_reads_a_repository_lends_it_to_be_read_where_nothing_is_said(
+    host: Host, project: Path
+) -> None:
+    where = {"path": str(project), "mode": "readonly"}
+    _, read = answers(await lent(host, "VISIT", sub_task("cat a.txt"), WAIT, workspace=where))
+    assert (read["status"], read["workspace"]["mode"]) == ("completed", "readonly")
+
+
+async def test_a_parent_that_writes_a_repository_lends_worktrees_of_it(host: Host, project: Path) -> None:
+    where = {"path": str(project), "mode": "readwrite"}
     _, read = answers(await lent(host, "VISIT", sub_task("cat a.txt", "worktree"), WAIT, workspace=where))
     assert (read["output"]["content"], read["workspace"]["mode"]) == ("one\n", "worktree")
 
 
-async def test_a_parent_that_only_reads_lends_nothing_to_be_written(host: Host, project: Path) -> None:
-    where = {"path": str(project), "mode": "readonly"}
-    task = await lent(host, "VISIT", sub_task("true", "readwrite"), workspace=where)
-    (refused,) = answers(task)
-    assert (refused["error"]["code"], refused["error"]["field"]) == ("FORBIDDEN", "workspace.mode")
-    assert attempts(task) == [("FORBIDDEN", "create_task")]
-
-
 async def test_a_worktree_shows_no_more_than_the_parents_folder(host: Host, project: Path) -> None:
-    where = {"path": str(project / "sub"), "mode": "readonly"}
+    where = {"path": str(project / "sub"), "mode": "readwrite"}
     (refused,) = answers(await lent(host, "VISIT", sub_task("true", "worktree"), workspace=where))
     assert (refused["error"]["code"], refused["error"]["field"]) == ("FORBIDDEN", "workspace.mode")
 
@@ -144,6 +159,17 @@ async def test_a_sub_task_is_not_kept_out_by_who_waits_for_its_parent(host: Host
     await host.until(second, "completed")
 
 
+@pytest.mark.parametrize("mode", ["readwrite", "worktree"])
+async def test_two_who_share_a_folder_lend_it_at_the_same_time(host: Host, project: Path, mode: str) -> None:
+    where = {"path": str(project), "mode": "readwrite", "shared": True}
+    script = "touch $NAME; until [ -e one ] && [ -e two ]; do sleep 0.05; done; " + VISIT
+    uploads = files([sub_task("true", mode), WAIT])
+    parents = [await host.create(script, files=uploads, workspace=where, env={"NAME": name}) for name in ("one", "two")]
+    for parent in parents:
+        made, read = answers(await host.until(parent, "completed"))
+        assert (read["id"], read["status"]) == (made["id"], "completed")
+
+
 @pytest.mark.parametrize("path", ["..", "/etc", "sub"])
 async def test_no_other_folder_can_be_lent(host: Host, path: str) -> None:
     task = await lent(host, "VISIT", ("create_task", {"message": "true", "workspace": {"path": path}}))
@@ -155,3 +181,41 @@ async def test_no_other_folder_can_be_lent(host: Host, path: str) -> None:
 async def test_there_is_no_worktree_of_a_folder_that_is_in_no_repository(host: Host) -> None:
     (refused,) = answers(await lent(host, "VISIT", sub_task("true", "worktree")))
     assert (refused["error"]["code"], refused["error"]["field"]) == ("VALIDATION_ERROR", "workspace.mode")
+
+
+BEGUN = "VISIT; until [ -e begun ]; do sleep 0.05; done"
+LATER = "touch begun; until [ -e go ]; do sleep 0.05; done; "
+
+
+async def left_at_work(host: Host, project: Path, message: str) -> tuple[dict[str, Any], str]:
+    """A task that has ended, and the id of a sub-task that works on in its worktree, until there is a file `go`."""
+    child = sub_task(LATER + message, "readwrite")
+    task = await lent(host, BEGUN, child, workspace={"path": str(project), "mode": "worktree"})
+    (made,) = answers(task)
+    return task, made["id"]
+
+
+async def test_a_worktree_is_not_pruned_while_a_sub_task_works_in_it(
+    host: Host, project: Path, state: Path, tmp_path: Path
+) -> None:
+    task, child = await left_at_work(host, project, "true")
+    pruned = await pruned_by_name(state, tmp_path, task["id"])
+    assert (pruned.returncode, "a sub-task that works in it has not ended" in pruned.stderr) == (1, True)
+    await anyio.Path(task["workspace"]["folder"], "go").touch()
+    await host.until(child, "completed")
+    assert (await pruned_by_name(state, tmp_path, task["id"])).returncode == 0
+    assert not await anyio.Path(task["workspace"]["folder"]).exists()
+
+
+async def pruned_by_name(state: Path, cwd: Path, task_id: str) -> subprocess.CompletedProcess[str]:
+    remit = CommandLine(state, cwd)
+    return await anyio.to_thread.run_sync(remit, "worktrees", "prune", "--force", task_id)
+
+
+async def test_what_a_sub_task_commits_in_the_worktree_of_an_ended_task_is_in_its_branch(
+    host: Host, project: Path
+) -> None:
+    task, child = await left_at_work(host, project, "git commit -q --allow-empty -m late")
+    await anyio.Path(task["workspace"]["folder"], "go").touch()
+    await host.until(child, "completed")
+    assert git(project, "log", "-1", "--format=%s", f"remit/{task['id']}") == "late\n"

@@ -7,7 +7,7 @@ import pytest
 
 from server.tasks.service import CANCEL_SECONDS
 from tests import servers
-from tests.delegation.conftest import VISITOR, Opened, run
+from tests.delegation.conftest import VISITOR, Opened, files, run
 from tests.sandbox.commands import processes_with
 from tests.servers import Host
 
@@ -108,3 +108,26 @@ for number in range(3):
         waiting = await host.call("list_tasks", parentTaskId=task["id"], status="pending")
         await host.call("cancel_task", id=task["id"])
     assert (running["total"], waiting["total"]) == (2, 1)
+
+
+async def test_a_run_whose_sub_task_waits_for_approval_has_its_place_and_gives_it_back(window: Opened) -> None:
+    script = """
+import json, os, sys; sys.path.insert(0, "uploads")
+from visitor import Visitor
+visitor = Visitor()
+visitor.begin()
+task = visitor.call("create_task", message="$ true", autoExecute=False)["id"]
+while visitor.call("get_task", id=task, waitSeconds=45)["status"] != "completed":
+    pass
+"""
+    uploads = [*files(), {"path": "script.py", "content": script}]
+    async with window(REMIT_MAX_RUNNING="1") as host:
+        parent = await host.create("$ python3 -I -S uploads/script.py", files=uploads)
+        task = await host.call("get_task", id=parent)
+        while not (waiting := task.get("subtasksAwaitingApproval")):
+            task = await host.call("get_task", id=parent, afterEvent=task["lastEvent"], waitSeconds=20)
+        other = await host.create("$ true")
+        await host.decide(waiting[0], await host.waiting_call(waiting[0]), "proceed_once")
+        ended = await host.until(parent, "completed")
+        later = await host.until(other, "completed")
+    assert later["startedAt"] > ended["completedAt"]

@@ -181,6 +181,16 @@ async def test_lists_show_nothing_but_sub_tasks(window: Opened) -> None:
     assert attempts(task) == [("NOT_FOUND", "list_tasks"), ("FORBIDDEN", "list_tasks")]
 
 
+async def test_lists_do_not_show_what_others_have_put_beneath_the_task(window: Opened) -> None:
+    async with window() as host:
+        task, (made,) = await visited(host, ("create_task", {"message": ECHO}))
+        await host.create("# a record", agentId="none", parentTaskId=task["id"])
+        await host.call("send_message", id=task["id"], message=RUN, files=files([("list_tasks", {})]))
+        task = await host.until(task["id"], "completed")
+    found = json.loads(task["output"]["content"])
+    assert ([row["id"] for row in found["tasks"]], found["total"]) == ([made["id"]], 1)
+
+
 async def test_the_same_key_as_somebody_elses_makes_another_task(window: Opened) -> None:
     async with window() as host:
         other = await host.create("# a record", agentId="none", idempotencyKey="k")
@@ -226,3 +236,21 @@ async def test_who_may_not_hand_on_has_no_door(window: Opened) -> None:
     async with window(REMIT_AGENTS__SHELL__DELEGATE="false") as host:
         task = await host.done('$ echo "door: $REMIT_DOOR$REMIT_TOKEN"; ls /run')
     assert task["output"]["content"] == "door: \nlauncher.py\n"
+
+
+async def test_files_for_sub_tasks_are_bounded_by_the_tasks_own_workspace_over_all_its_runs(window: Opened) -> None:
+    script = """
+visitor = Visitor()
+visitor.begin()
+for name in "ab":
+    uploads = [{"path": name, "content": 600 * 1024 * "x"}]
+    print(json.dumps(visitor.call("create_task", message="$ echo x", files=uploads)))
+"""
+    async with window() as host:
+        task = await run(host, script, limits={"workspaceMb": 1})
+        await host.call("send_message", id=task["id"], message="$ python3 -I -S uploads/script.py")
+        again = await host.until(task["id"], "completed")
+    answers = [json.loads(line) for turn in (task, again) for line in turn["output"]["content"].splitlines()]
+    codes = [answer.get("error", {}).get("code") for answer in answers]
+    assert codes == [None, "LIMIT_EXCEEDED", "LIMIT_EXCEEDED", "LIMIT_EXCEEDED"]
+    assert answers[1]["error"]["field"] == "files"

@@ -15,6 +15,7 @@ from storage.records import Nesting, NewEvent, Run, RunEnd, Update
 from storage.retention import Ended, Retention
 from storage.states import Status
 from storage.store import Store, now, open_store
+from storage.workspace import Workspace
 from tests.storage.samples import ANN, DONE, claimed, decision, new_call, new_task, new_turn, waiting
 from tests.storage.test_database import plan
 from tests.storage.test_propagation import record, report
@@ -274,6 +275,20 @@ async def test_a_folder_is_given_up_once_after_each_end(store: Store) -> None:
     assert await store.with_workspace(now()) == [task_id]
 
 
+async def test_a_folder_is_not_given_up_while_a_task_is_open_that_it_was_lent_to(store: Store) -> None:
+    owner = await claimed(store)
+    between = await claimed(store, parent=owner.task.id, source="agent")
+    path = f"/state/{owner.task.id}/tree"
+    lent = Workspace(mode="readonly", path=path, shared=False, owner="task", reaches=(path,))
+    borrower = await claimed(store, parent=between.task.id, source="agent", workspace=lent)
+    for claim in (owner, between):
+        await store.finish_run(claim.run, RunEnd(Status.COMPLETED))
+    assert await store.with_workspace(now()) == [between.task.id]
+    assert not await store.give_up_workspace(owner.task.id, now(), now())
+    await store.finish_run(borrower.run, RunEnd(Status.COMPLETED))
+    assert await store.give_up_workspace(owner.task.id, now(), now())
+
+
 async def test_a_record_has_no_folder_to_give_up(store: Store) -> None:
     await report(store, await record(store), Status.COMPLETED)
     assert await store.with_workspace(now()) == []
@@ -333,7 +348,8 @@ async def test_looking_for_what_can_go_follows_indexes(store: Store, tmp_path: P
             for row in plan(db, statement)
         ]
     assert len(plans) > 20
-    walks = "CONSTANT ROW|main.task_words_config"  # the second is what the search looks up for itself
+    # What the search looks up for itself, and what was found beneath a task.
+    walks = "CONSTANT ROW|main.task_words_config|beneath"
     assert not [each for each in plans if re.search(f"TEMP B-TREE|BLOOM|^SCAN (?!{walks})", each[1])]
 
 

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 
-from storage.records import Claim, RunEnd
-from storage.states import SUBTASKS, Status
+from storage.filters import Filter
+from storage.records import Claim, RunEnd, Snapshot, Update
+from storage.states import BUSY, DEPENDENCIES, SUBTASKS, Status
 from storage.store import Store, now
+from storage.workspace import Workspace
 from tests.storage.samples import ANN, BOB, HOUR, claimed, decision, new_call, new_task, waiting
 
 DONE = RunEnd(Status.COMPLETED)
@@ -155,3 +157,129 @@ async def test_only_what_is_beneath_a_task_is_beneath_it(store: Store) -> None:
     }
     assert {each: await store.is_beneath(ANN, each, top.run.seq) for each in known} == known
     assert not await store.is_beneath(BOB, child, top.run.seq)
+
+
+FOLDER = Workspace(mode="readwrite", path="/a", shared=False, reaches=("/a",))
+
+
+async def told(store: Store, task_id: str, asker: Claim) -> Snapshot:
+    """A task as the agent of another one sees it."""
+    return await store.snapshot(ANN, task_id, events_after=0, max_events=100, asker=asker.run.seq)
+
+
+async def named(store: Store, parent: str, asker: Claim | None) -> list[str]:
+    """The tasks that the rows beneath a task name as what they wait for."""
+    page = await store.find(ANN, Filter(parent=parent, asker=asker.run.seq if asker else None), 10)
+    return [task_id for ids in page.blocked_by.values() for task_id in ids]
+
+
+async def test_an_agent_is_not_told_which_task_of_others_keeps_its_sub_task_out(store: Store) -> None:
+    top = await claimed(store)
+    other = await claimed(store, workspace=FOLDER)
+    child = new_task(parent=top.task.id, source="agent", workspace=FOLDER)
+    await store.create_task(ANN, child)
+    assert await store.claim_run("owner") is None
+    snapshot = await told(store, child.id, top)
+    assert (snapshot.task.blocked_reason, snapshot.blocked_by) == (BUSY, [])
+    assert await named(store, top.task.id, top) == []
+    assert await named(store, top.task.id, None) == [other.task.id]
+
+
+async def test_an_agent_is_told_which_of_its_sub_tasks_keeps_another_out(store: Store) -> None:
+    top, (child, _) = await family(store, 2, workspace=FOLDER)
+    assert await store.claim_run("owner")
+    assert await store.claim_run("owner") is None
+    assert await named(store, top.task.id, top) == [child]
+
+
+async def test_an_agent_is_told_of_no_dependency_of_its_sub_task_on_others(store: Store) -> None:
+    top, (first, second) = await family(store, 2)
+    other = new_task()
+    await store.create_task(ANN, other)
+    await store.update(ANN, second, Update(columns={}, depends_on=[other.id, first]))
+    snapshot = await told(store, second, top)
+    assert (snapshot.task.blocked_reason, snapshot.blocked_by, snapshot.depends_on) == (DEPENDENCIES, [first], [first])
+    assert await named(store, top.task.id, top) == [first]
+
+
+async def test_an_agent_hears_nothing_of_what_others_put_beneath_its_sub_task(store: Store) -> None:
+    top, (child,) = await family(store, 1)
+    at_work = await store.claim_run("owner")
+    assert at_work
+    theirs = await waiting(store, parent=child)
+    its_own = await waiting(store, parent=child, source="agent")
+    snapshot = await told(store, child, top)
+    assert snapshot.approvals_beneath == [its_own.task.id]
+    heard = {event.data["taskId"] for event in snapshot.events if event.kind == "subtask"}
+    assert heard == {its_own.task.id}
+    assert set((await store.snapshot(ANN, child)).approvals_beneath) == {theirs.task.id, its_own.task.id}
+
+
+async def test_lists_show_an_agent_what_agents_have_made_and_count_nothing_else(store: Store) -> None:
+    top, (child,) = await family(store, 1)
+    for beneath in (new_task(parent=top.task.id), new_task(parent=top.task.id, source="mcp")):
+        await store.create_task(ANN, beneath)
+    page = await store.find(ANN, Filter(parent=top.task.id, asker=top.run.seq), 10)
+    assert ([task.id for task in page.tasks], page.total) == ([child], 1)
+    pending = Filter(parent=top.task.id, statuses=frozenset({Status.PENDING}), asker=top.run.seq)
+    assert (await store.find(ANN, pending, 10)).total == 1
+
+
+async def active(store: Store, *claims: Claim) -> list[bool]:
+    """Of which of these runs something is active beneath."""
+    found = await store.having_active_subtasks([claim.run.seq for claim in claims])
+    return [claim.run.seq in found for claim in claims]
+
+
+async def test_a_sub_task_is_active_from_its_beginning_to_its_end(store: Store) -> None:
+    parent, _ = await family(store, 1)
+    pending = await active(store, parent)
+    at_work = await store.claim_run("owner")
+    assert at_work
+    running = await active(store, parent)
+    await store.finish_run(at_work.run, DONE)
+    assert (pending, running, await active(store, parent)) == ([True], [True], [False])
+
+
+async def test_a_sub_task_that_waits_for_a_person_is_not_active_nor_is_what_waits_for_it(store: Store) -> None:
+    top = await claimed(store)
+    middle = await claimed(store, parent=top.task.id, source="agent")
+    lowest = await waiting(store, new_call(), parent=middle.task.id, source="agent")
+    await store.wait_run(middle.run, until([lowest.task.id]))
+    beside = new_task(parent=top.task.id, source="agent", depends_on=[middle.task.id])
+    await store.create_task(ANN, beside)
+    assert await active(store, top) == [False]
+    (call,) = (await store.snapshot(ANN, lowest.task.id)).calls
+    await store.decide_call(ANN, lowest.task.id, call.id, decision(), secrets_at_hand=True)
+    assert await active(store, top) == [True]
+
+
+async def test_a_paused_sub_task_is_not_active(store: Store) -> None:
+    parent = await claimed(store)
+    child = await claimed(store, parent=parent.task.id, source="agent", max_calls=1)
+    (call,) = await store.announce_calls(child.run, [new_call()])
+    await store.begin_call(child.run, call.id, None)
+    assert await store.pause_run(child.run) is Status.PAUSED
+    assert await active(store, parent) == [False]
+
+
+async def test_what_is_beneath_an_ended_sub_task_is_active(store: Store) -> None:
+    top = await claimed(store)
+    middle = await claimed(store, parent=top.task.id, source="agent")
+    await store.create_task(ANN, new_task(parent=middle.task.id, source="agent"))
+    await store.finish_run(middle.run, DONE)
+    assert await active(store, top) == [True]
+
+
+async def test_what_a_sub_task_was_made_to_wait_for_by_a_person_is_active(store: Store) -> None:
+    parent, (child,) = await family(store, 1)
+    other = new_task()
+    await store.create_task(ANN, other)
+    await store.update(ANN, child, Update(columns={}, depends_on=[other.id]))
+    assert await active(store, parent) == [True]
+
+
+async def test_what_others_put_beneath_a_task_is_not_active_for_its_agent(store: Store) -> None:
+    parent = await claimed(store)
+    await store.create_task(ANN, new_task(parent=parent.task.id))
+    assert await active(store, parent) == [False]

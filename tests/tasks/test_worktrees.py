@@ -3,13 +3,17 @@
 import errno
 from functools import partial
 from pathlib import Path
+from typing import Any, cast
 
+import anyio
+import anyio.lowlevel
 import pytest
 
 from server.config import Settings
 from server.errors import Code, RemitError
 from server.runner.branch import Branch
 from server.runner.repository import branch_of, find_repository
+from server.runner.sandbox import Sandbox
 from server.runner.workspace import Workspaces
 from server.tasks.secrets import Secrets
 from server.tasks.variables import Variables
@@ -21,12 +25,16 @@ from storage.workspace import Workspace
 from tests.sandbox.commands import sandbox_of
 from tests.storage.samples import ANN, new_task
 from tests.tasks.test_scheduler import no_sandbox
-from tests.worktrees.projects import git, repository
+from tests.worktrees.projects import git, repository, tip
 
 
 class Stuck(Workspaces):
     def remove(self, task_id: str) -> None:
         raise OSError(errno.EBUSY, "Device or resource busy", task_id)
+
+
+async def unused() -> Sandbox:
+    return cast("Sandbox", None)
 
 
 class Killed(BaseException):
@@ -83,3 +91,25 @@ async def test_commits_follow_those_whose_carrying_a_kill_kept_from_the_record(
         branch = branch_of(claim.task.id)
         assert record.workspace.checkout == "clean"
         assert git(tmp_path / "project", "log", "--format=%s", branch) == "more\nmore\nfirst\n"
+
+
+async def test_what_was_carried_over_is_on_record_though_whoever_asked_has_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_store(tmp_path / "remit.db") as store:
+        claim = await started(store, tmp_path / "project")
+        worktrees = Worktrees(store, unused, Workspaces(tmp_path / "workspaces"), Settings())
+        begun, record = anyio.Event(), store.record_worktree
+
+        async def begin_and_record(*arguments: Any) -> None:
+            begun.set()
+            await anyio.lowlevel.checkpoint()
+            await record(*arguments)
+
+        monkeypatch.setattr(store, "record_worktree", begin_and_record)
+        async with anyio.create_task_group() as group:
+            group.start_soon(worktrees.carried, claim.task.id, Variables(claim, Secrets({})))
+            await begun.wait()
+            group.cancel_scope.cancel()
+        (kept,) = await store.worktrees(claim.task.id)
+    assert kept.workspace.outcome == {"carried": tip(tmp_path / "project", "main")}

@@ -1,0 +1,52 @@
+"""How much the agent of a task may send along with what it hands on."""
+
+from pathlib import Path
+
+import pytest
+
+from server.config import LimitSettings, Settings
+from server.errors import Code, RemitError
+from server.runner.upload import Upload
+from server.runner.workspace import Workspaces
+from server.tasks.allowance import Allowance
+from storage.records import Claim
+from storage.store import open_store
+from tests.storage.samples import claimed
+
+MIB = 1024**2
+FILES = [Upload("a", content=b"x" * 600 * 1024)]
+
+
+@pytest.fixture
+async def claim(tmp_path: Path) -> Claim:
+    async with open_store(tmp_path / "remit.db") as store:
+        return await claimed(store)
+
+
+def allowance(tmp_path: Path, **limits: int) -> Allowance:
+    return Allowance(Workspaces(tmp_path / "workspaces"), Settings(limits=LimitSettings.model_validate(limits)))
+
+
+async def test_what_was_not_delivered_does_not_count(tmp_path: Path, claim: Claim) -> None:
+    own = allowance(tmp_path, workspace_size=MIB)
+    with pytest.raises(OSError, match="no"), own.spent(claim, FILES):
+        raise OSError("no")
+    with own.spent(claim, FILES):
+        pass
+    with pytest.raises(RemitError, match="lend them its folder") as refused, own.spent(claim, FILES):
+        pass
+    assert (refused.value.code, refused.value.details["field"]) == (Code.LIMIT_EXCEEDED, "files")
+
+
+async def test_the_disk_keeps_free_what_it_must(tmp_path: Path, claim: Claim) -> None:
+    with (
+        pytest.raises(RemitError, match="the disk of its workspace must keep") as refused,
+        allowance(tmp_path, free_space=2**60).spent(claim, FILES),
+    ):
+        pass
+    assert refused.value.details["field"] == "files"
+
+
+async def test_who_sends_no_files_is_not_asked_for_room(tmp_path: Path, claim: Claim) -> None:
+    with allowance(tmp_path, free_space=2**60).spent(claim, []):
+        pass
