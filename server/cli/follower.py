@@ -121,7 +121,8 @@ class _Followed:
         self._since = since
         self._question: int | None = None
         self._commands: dict[str, str] = {}
-        self._settled: set[str] = set()
+        self._asked_about: set[str] = set()
+        self._told: tuple[str, str | None] | None = None  # the state that was told last, and its reason
 
     @property
     def is_idle(self) -> bool:
@@ -145,6 +146,8 @@ class _Followed:
         """Pass on what is new; returns what of it is about sub-tasks."""
         for event in task["events"]:
             self.seen = event["number"]
+            if self._told and event["type"] == "status" and event["data"]["status"] != self._told[0]:
+                self._told = None  # it has gone on since, if only for a moment
             if self._show and event["at"] >= self._since:
                 self._pass_on(event)
         if not task["events"]:
@@ -180,11 +183,12 @@ class _Followed:
     def _attend(self, task: TaskView) -> None:
         """Have decided what waits; nothing may be left to do but to wait for others."""
         for call in task.get("pendingApprovals", []):
-            if call["callId"] not in self._settled:
-                self._settled.add(call["callId"])
+            if call["callId"] not in self._asked_about:
+                self._asked_about.add(call["callId"])
                 self._decide(call)
-        if task["status"] in ("blocked", "paused") and task["status"] not in self._settled:
-            self._settled.add(task["status"])
+        stands = (task["status"], task.get("blockedReason"))
+        if task["status"] in ("blocked", "paused") and stands != self._told:
+            self._told = stands
             self.voice.say(blocked(task) if task["status"] == "blocked" else _paused(task))
 
     def _decide(self, call: PendingApprovalView) -> None:
