@@ -156,6 +156,24 @@ async def test_what_would_be_lost_is_removed_by_name_and_force_and_said_before(
         assert (await listed(remit), branches(project)) == ({}, [])
 
 
+async def test_a_task_is_shown_with_the_number_of_changed_files_that_are_not_listed(
+    own_home: Path, remit: CommandLine, project: Path, variables: Any
+) -> None:
+    async with servers.host(own_home, cwd=project.parent, **variables) as host:
+        dirty = await work(host, "touch $(seq 300)")
+        shown = await command(remit, "show", dirty["id"])
+        assert (shown.count("  untracked "), "  …           100 more changed files\n" in shown) == (200, True)
+
+
+async def test_what_would_be_lost_is_counted_with_the_files_that_no_list_holds(
+    own_home: Path, remit: CommandLine, project: Path, variables: Any
+) -> None:
+    async with servers.host(own_home, cwd=project.parent, **variables) as host:
+        dirty = await work(host, "touch $(seq 300)")
+        said = await command(remit, "worktrees", "prune", "--force", dirty["id"])
+        assert (said.count("remit: untracked "), "… and 280 more\n" in said) == (20, True)
+
+
 async def test_one_that_is_in_use_is_not_removed(
     own_home: Path, remit: CommandLine, project: Path, variables: Any
 ) -> None:
