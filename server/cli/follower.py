@@ -9,7 +9,7 @@ from server.cli.text import one_line
 from server.cli.tree import subtasks
 from server.cli.voice import Background, Foreground
 from server.errors import Code, RemitError
-from storage.states import BUSY, DEPENDENCIES, ENDED, LOST, SUBTASKS
+from storage.states import BUSY, DEPENDENCIES, ENDED, LOST, OUR_REASONS, SUBTASKS
 
 if TYPE_CHECKING:
     from server.tasks.views import EventView, PendingApprovalView, TaskView
@@ -189,7 +189,15 @@ class _Followed:
         stands = (task["status"], task.get("blockedReason"))
         if task["status"] in ("blocked", "paused") and stands != self._told:
             self._told = stands
-            self.voice.say(blocked(task) if task["status"] == "blocked" else _paused(task))
+            self._explain(task)
+
+    def _explain(self, task: TaskView) -> None:
+        if task["status"] == "paused":
+            self.voice.advise(_paused(task))
+        elif task.get("blockedReason") in OUR_REASONS:
+            self.voice.advise(blocked(task))
+        else:
+            self.voice.say(blocked(task))
 
     def _decide(self, call: PendingApprovalView) -> None:
         outcome = self.voice.decide(call, f"remit approve {self.task_id} {call['callId']}")
