@@ -232,6 +232,21 @@ async def test_retention_removes_only_what_is_not_lost(
         assert committed["workspace"]["branch"] in branches(project)
 
 
+async def test_a_clock_that_was_set_back_costs_no_uncommitted_work(
+    own_home: Path, remit: CommandLine, project: Path, variables: Any
+) -> None:
+    async with servers.host(own_home, cwd=project.parent, **variables) as host:
+        task = await work(host, COMMIT)
+        await command(remit, "worktrees", "prune")
+        await host.call("send_message", id=task["id"], message="echo x > x")
+        task = await host.until(task["id"], "completed")
+        servers.kill(own_home)
+    with closing(sqlite3.connect(own_home / "remit.db", isolation_level=None)) as db:
+        db.execute("UPDATE tasks SET workspace_removed_at = completed_at + 1")
+    async with servers.host(own_home, cwd=project.parent, **variables):
+        assert await anyio.Path(task["workspace"]["folder"], "x").read_text() == "x\n"
+
+
 @pytest.mark.parametrize("moment", ["created", "at work", "ended"])
 async def test_a_killed_server_leaves_nothing_that_is_not_listed(
     own_home: Path, remit: CommandLine, project: Path, variables: Any, moment: str
