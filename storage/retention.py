@@ -136,9 +136,10 @@ def give_up_workspace(db: sqlite3.Connection, task_id: str, ended_by: int, at: i
 
 
 def having_workspaces(db: sqlite3.Connection, names: Iterable[str]) -> set[str]:
-    """Those of these names that are tasks whose folder was not given up."""
+    """Those of these names that are tasks whose folder was not given up; one with a worktree whatever the times say."""
     statement = """SELECT 1 FROM tasks WHERE id = ?
-        AND (completed_at IS NULL OR completed_at > coalesce(workspace_removed_at, 0))"""
+        AND (completed_at IS NULL OR completed_at > coalesce(workspace_removed_at, 0)
+            OR EXISTS (SELECT 1 FROM workspaces WHERE task = seq AND checkout IS NOT NULL))"""
     return {name for name in names if name.isascii() and db.execute(statement, (name,)).fetchone()}
 
 

@@ -68,6 +68,9 @@ SUBTASKS = "SUBTASKS"
 REPORTED = "REPORTED"
 BUSY = "WORKSPACE_BUSY"
 
+OUR_REASONS = frozenset({BUSY, DEPENDENCIES, LOST, SUBTASKS})
+"""Those that nobody can report."""
+
 # The three source APIs name some states differently; a filter understands all of them.
 SYNONYMS: dict[str, frozenset[Status]] = {
     "in_progress": frozenset({Status.RUNNING, Status.AWAITING_APPROVAL}),

@@ -47,11 +47,11 @@ def revoke(arguments: Namespace) -> int:
     return 0
 
 
-def question(call: PendingApprovalView) -> list[str]:
-    """A waiting call in full, as lines in which it can hide nothing."""
+def question(call: PendingApprovalView, taken: int = 0) -> list[str]:
+    """A waiting call in full, as lines in which it can hide nothing; `taken` as in `framed`."""
     args = call["args"]
     exact = args["command"] if args.keys() == {"command"} else json.dumps(args, indent=2)
-    lines = [f"the tool {one_line(call['toolName'])} wants to run ({call['callId']}):", *framed(str(exact))]
+    lines = [f"the tool {one_line(call['toolName'])} wants to run ({call['callId']}):", *framed(str(exact), taken)]
     if len(lines) > shutil.get_terminal_size().lines:
         lines.append(f"  these are {len(lines) - 1} lines: scroll up to read them all")
     return lines

@@ -118,5 +118,5 @@ def _tell_loss(worktree: WorktreeView) -> None:
     files = worktree.get("changedFiles", [])
     for path, status in files[:SHOWN]:
         note(f"  {status} {path}")
-    if len(files) > SHOWN:
-        note(f"  … and {len(files) - SHOWN} more")
+    if others := len(files[SHOWN:]) + worktree.get("omittedFiles", 0):
+        note(f"  … and {others} more")

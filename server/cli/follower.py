@@ -9,7 +9,7 @@ from server.cli.text import one_line
 from server.cli.tree import subtasks
 from server.cli.voice import Background, Foreground
 from server.errors import Code, RemitError
-from storage.states import BUSY, DEPENDENCIES, ENDED, LOST, SUBTASKS
+from storage.states import BUSY, DEPENDENCIES, ENDED, LOST, OUR_REASONS, SUBTASKS
 
 if TYPE_CHECKING:
     from server.tasks.views import EventView, PendingApprovalView, TaskView
@@ -121,7 +121,8 @@ class _Followed:
         self._since = since
         self._question: int | None = None
         self._commands: dict[str, str] = {}
-        self._settled: set[str] = set()
+        self._asked_about: set[str] = set()
+        self._told: tuple[str, str | None] | None = None  # the state that was told last, and its reason
 
     @property
     def is_idle(self) -> bool:
@@ -145,6 +146,8 @@ class _Followed:
         """Pass on what is new; returns what of it is about sub-tasks."""
         for event in task["events"]:
             self.seen = event["number"]
+            if self._told and event["type"] == "status" and event["data"]["status"] != self._told[0]:
+                self._told = None  # it has gone on since, if only for a moment
             if self._show and event["at"] >= self._since:
                 self._pass_on(event)
         if not task["events"]:
@@ -180,12 +183,21 @@ class _Followed:
     def _attend(self, task: TaskView) -> None:
         """Have decided what waits; nothing may be left to do but to wait for others."""
         for call in task.get("pendingApprovals", []):
-            if call["callId"] not in self._settled:
-                self._settled.add(call["callId"])
+            if call["callId"] not in self._asked_about:
+                self._asked_about.add(call["callId"])
                 self._decide(call)
-        if task["status"] in ("blocked", "paused") and task["status"] not in self._settled:
-            self._settled.add(task["status"])
-            self.voice.say(blocked(task) if task["status"] == "blocked" else _paused(task))
+        stands = (task["status"], task.get("blockedReason"))
+        if task["status"] in ("blocked", "paused") and stands != self._told:
+            self._told = stands
+            self._explain(task)
+
+    def _explain(self, task: TaskView) -> None:
+        if task["status"] == "paused":
+            self.voice.advise(_paused(task))
+        elif task.get("blockedReason") in OUR_REASONS:
+            self.voice.advise(blocked(task))
+        else:
+            self.voice.say(blocked(task))
 
     def _decide(self, call: PendingApprovalView) -> None:
         outcome = self.voice.decide(call, f"remit approve {self.task_id} {call['callId']}")

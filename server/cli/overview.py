@@ -216,6 +216,8 @@ def _workspace(task: TaskView) -> Iterator[tuple[str, str]]:
         yield "branch", f"{workspace['branch']} at {workspace.get('carriedCommit', workspace['baseCommit'])}"
     for file in workspace.get("changedFiles", []):
         yield file["status"], file["path"]
+    if "omittedFiles" in workspace:
+        yield "…", f"{workspace['omittedFiles']} more changed files"
     if "problem" in workspace:
         yield "problem", workspace["problem"]
 

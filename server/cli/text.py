@@ -66,18 +66,32 @@ def one_line(text: str) -> str:
     return harmless(" ".join(text.split()))
 
 
-def framed(text: str) -> Iterator[str]:
+def framed(text: str, taken: int = 0) -> Iterator[str]:
     """The lines of a block that cannot hide or pretend anything, for text that a person decides about.
 
-    Every character that is not plainly visible is written out, and every line begins in a margin, also where it
-    is too long and goes on in the next (`:` instead of `|`): text cannot pose as ours.
+    Every line begins in a margin, also where it is too long and goes on in the next: text cannot pose as ours.
+    `taken` columns are the caller's, for a mark of its own before each line.
     """
-    room = max(width() - 5, 20)
     for line in text.split("\n"):
-        shown = "".join(character if character.isprintable() else _written_out(character) for character in line)
-        step = room if shown.isascii() else room // 2  # other characters may take two columns
-        for start in range(0, max(len(shown), 1), step):
-            yield f"  {':' if start else '|'} {shown[start : start + step]}"
+        yield from (f"  {piece}" for piece in pieces(line, taken + 2))
+
+
+def pieces(line: str, taken: int, sign: str = "| ") -> Iterator[str]:
+    """A line with every character that is not plainly visible written out, in pieces that a terminal does not break.
+
+    The first begins with `sign`, the others with `: `; the terminal has `taken` columns less for them.
+    """
+    shown = "".join(character if character.isprintable() else _written_out(character) for character in line)
+    room = max(width() - taken - 3, 20)
+    piece, left = sign, room
+    for character in shown:
+        columns = 1 if character.isascii() else 2  # others may take two
+        if columns > left:
+            yield piece
+            piece, left = ": ", room
+        piece += character
+        left -= columns
+    yield piece
 
 
 def clipped(text: str, length: int) -> str:

@@ -9,7 +9,7 @@ from server.cli.answers import note
 from server.cli.client import SHORT_ID
 from server.cli.decisions import ask, question
 from server.cli.terminal import open_terminal
-from server.cli.text import Screen, harmless
+from server.cli.text import Screen, pieces
 
 if TYPE_CHECKING:
     from server.tasks.views import PendingApprovalView
@@ -41,6 +41,10 @@ class Foreground:
         self._out.end_line()
         note(text)
 
+    def advise(self, text: str) -> None:
+        """The same, with a command to be copied."""
+        self.say(text)
+
     def decide(self, call: PendingApprovalView, command: str) -> str | None:
         """The person's outcome for a call that waits; None if they were told the command that decides it."""
         self._out.end_line()
@@ -56,10 +60,15 @@ class Foreground:
 
 
 class Background:
-    """Whole lines on standard error, each marked with the short id; what the task wrote stands behind a bar."""
+    """Whole lines on standard error, each marked with the short id; what the task wrote stands behind a bar.
+
+    What is too long for the terminal goes on behind a mark and a colon: where a terminal broke it, it could pose as
+    ours.
+    """
 
     def __init__(self, task_id: str, foreground: Foreground) -> None:
         self._mark = f"[{task_id[:SHORT_ID]}]"
+        self._taken = len(self._mark) + 1
         self._foreground = foreground
         self._err = Screen(sys.stderr)
         self._rest = ""
@@ -68,35 +77,46 @@ class Background:
         """The next piece of its output: the lines that are whole now."""
         *lines, self._rest = (self._rest + text).split("\n")
         for line in lines:
-            self._print(f"| {line}")
+            self._quote(line, "| ")
         if len(self._rest) > LONGEST_REST:
             self.end()
 
     def command(self, headline: str) -> None:
         """A command that begins, on one line."""
-        self.say(f"$ {headline}")
+        self.end()
+        self._quote(headline, "$ ")
 
     def status(self, text: str) -> None:
-        """Where it stands, on one line."""
+        """Where it stands."""
         self.say(text)
 
     def say(self, text: str) -> None:
-        """What a person should know, on one line."""
+        """What a person should know."""
+        self.end()
+        self._quote(text, "")
+
+    def advise(self, text: str) -> None:
+        """The same in words that are all ours, with a command to be copied: on one line."""
         self.end()
         self._print(text)
 
     def decide(self, call: PendingApprovalView, command: str) -> None:
         """Show a call that waits, in full, with the command that decides it: the terminal is the first task's."""
-        for line in question(call):
-            self.say(line)
-        self.say(f"a call waits for approval: {command}")
+        self.end()
+        for line in question(call, self._taken):
+            self._print(line)
+        self.advise(f"a call waits for approval: {command}")
 
     def end(self) -> None:
         """Show what has come of a line that has no end yet."""
         if self._rest:
-            self._print(f"| {self._rest}")
+            self._quote(self._rest, "| ")
         self._rest = ""
+
+    def _quote(self, line: str, sign: str) -> None:
+        for piece in pieces(line.removesuffix("\r").expandtabs(), self._taken, sign):
+            self._print(piece)
 
     def _print(self, line: str) -> None:
         self._foreground.end()
-        self._err.print(f"{self._err.paint(self._mark, 'dim')} {harmless(line)}")
+        self._err.print(f"{self._err.paint(self._mark, 'dim')} {line}")

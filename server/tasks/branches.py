@@ -34,6 +34,8 @@ def worktree(record: Worktree, folder: Path) -> WorktreeView:
         view["problem"] = outcome["problem"]
     if outcome.get("files"):
         view["changedFiles"] = outcome["files"]
+    if outcome.get("omitted"):
+        view["omittedFiles"] = outcome["omitted"]
     return view
 
 

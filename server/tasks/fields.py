@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 from pydantic.alias_generators import to_camel
 
-from storage.states import BUSY, DEPENDENCIES, LOST, SUBTASKS
+from storage.states import OUR_REASONS
 
 MAX_MESSAGE = 100_000
 """Characters in one message."""
@@ -46,7 +46,7 @@ def _no_nul(value: str) -> str:
 
 
 def _not_the_servers_own(reason: str) -> str:
-    if reason in (BUSY, DEPENDENCIES, LOST, SUBTASKS):
+    if reason in OUR_REASONS:
         raise ValueError(f"{reason} is what this server itself says; use other words")
     return reason
 

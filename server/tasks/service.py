@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from secrets import token_hex
-from weakref import WeakValueDictionary
 
 import anyio
 from anyio import to_thread
@@ -16,6 +15,7 @@ from server.tasks import branches, checks, finding, graphs, limits, rendering, v
 from server.tasks.artifacts import Artifacts
 from server.tasks.callers import Caller
 from server.tasks.folders import Folders, check_tier
+from server.tasks.following import Following
 from server.tasks.intake import Intake
 from server.tasks.maintenance import periods
 from server.tasks.requests import (
@@ -87,7 +87,7 @@ class Tasks:
         self._retention = periods(settings.retention)
         self._notices = notices
         self._intake = Intake(store, agents, secrets, workspaces, settings, scheduler.poke)
-        self._following: WeakValueDictionary[str, anyio.Lock] = WeakValueDictionary()
+        self.following = Following()
 
     async def create(
         self, caller: Caller, request: CreateTask, lent: tuple[Workspace, list[str]] | None = None
@@ -180,10 +180,6 @@ class Tasks:
         warnings = [*_losses(before), *self._warnings(Redactor(request.literals))]
         return views.StatusView(id=task.id, status=task.status, warnings=warnings)
 
-    def following(self, task_id: str) -> anyio.Lock:
-        """The lock that whoever opens a task's next turn holds, and whoever must not have it opened meanwhile."""
-        return self._following.setdefault(task_id, anyio.Lock())
-
     async def update(self, caller: Caller, request: UpdateTask) -> views.StatusView:
         """Change what the request names, all of it or nothing."""
         texts = checks.update_texts(request)
@@ -220,13 +216,14 @@ class Tasks:
         """Remove a task with its sub-tasks, and with `cascade` its dependants; what runs is cancelled first."""
         doomed = await self._store.open_doomed(caller.principal, request.id, cascade=request.cascade)
         await self._end(caller, doomed)
-        await self._worktrees.discard_all(
-            await self._store.removable(caller.principal, request.id, cascade=request.cascade)
-        )
-        with anyio.CancelScope(shield=True):
-            deleted = await self._store.delete(caller.principal, request.id, cascade=request.cascade)
-            for task_id in deleted:
-                await self._intake.forget(task_id)
+        going = await self._store.removable(caller.principal, request.id, cascade=request.cascade)
+        with_worktree = {each.task_id for each in await self._store.worktrees()}.intersection(going)
+        async with self.following.all(with_worktree):  # a turn in between would leave what nobody looks at
+            await self._worktrees.discard_all(going)
+            with anyio.CancelScope(shield=True):
+                deleted = await self._store.delete(caller.principal, request.id, cascade=request.cascade)
+                for task_id in deleted:
+                    await self._intake.forget(task_id)
         return views.DeletedView(deletedTaskIds=deleted[-MAX_DELETED:], deletedCount=len(deleted))
 
     async def read_artifacts(self, caller: Caller, request: ReadArtifacts) -> views.ArtifactsView:

@@ -340,6 +340,7 @@ class WorktreeView(TypedDict):
     state: str
     lastActivityAt: str
     changedFiles: NotRequired[list[list[str]]]
+    omittedFiles: NotRequired[int]
     problem: NotRequired[str]
 
 

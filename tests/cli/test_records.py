@@ -49,6 +49,38 @@ def test_a_task_that_has_made_its_calls_says_how_to_go_on(remit: CommandLine) ->
         run.expect("two")
 
 
+def test_every_pause_of_a_task_that_is_watched_is_told(remit: CommandLine) -> None:
+    task_id = remit.detached("--max-calls", "1", "$ echo one\n$ echo two\n$ echo three")
+    with remit.start("watch", task_id) as watch:
+        for _ in range(2):
+            watch.expect(f"to let it make as many again: remit send {task_id}")
+            remit("send", "--detach", task_id)
+        watch.expect("three")
+        assert watch.end() == 0
+
+
+def test_every_block_of_a_task_that_is_watched_is_told(remit: CommandLine) -> None:
+    task_id = remit.detached("--agent", "none", "a record")
+    with remit.start("watch", task_id) as watch:
+        for reason in ("the customer", "the lawyer", "the customer"):
+            remit("update", task_id, "--status", "blocked", "--reason", reason)
+            watch.expect(f"remit: the task is blocked: {reason}\n")
+        remit("cancel", task_id)
+        watch.end()
+
+
+def test_a_block_is_told_once(remit: CommandLine) -> None:
+    task_id = remit.detached("--agent", "none", "a record")
+    with remit.start("watch", task_id) as watch:
+        remit("update", task_id, "--status", "blocked", "--reason", "the customer")
+        watch.expect("remit: the task is blocked: the customer\n")
+        remit("update", task_id, "--progress", "0.5")
+        watch.expect("remit: 50%\n")
+        remit("cancel", task_id)
+        watch.end()
+        assert "blocked" not in watch.shown
+
+
 def test_a_task_that_others_wait_for_is_deleted_with_cascade(remit: CommandLine) -> None:
     first = remit.detached("--agent", "none", "design")
     second = remit.detached("--agent", "none", "--after", first, "build")

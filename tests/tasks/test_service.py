@@ -3,11 +3,13 @@
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from server.config import Settings
 from server.errors import Code, RemitError
 from server.protocol.desk import Desk
+from server.runner.repository import find_repository
 from server.runner.workspace import Workspaces
 from server.tasks import service
 from server.tasks.callers import Caller
@@ -17,10 +19,13 @@ from server.tasks.scheduler import Scheduler
 from server.tasks.secrets import Secrets
 from server.tasks.service import Tasks
 from server.tasks.worktrees import Worktrees
-from storage.records import Nesting
+from storage.records import Nesting, RunEnd
+from storage.states import Status
 from storage.store import Store, open_store
-from tests.storage.samples import ANN, new_task
+from storage.workspace import Workspace
+from tests.storage.samples import ANN, new_task, new_turn
 from tests.tasks.test_scheduler import no_sandbox
+from tests.worktrees.projects import repository
 
 CALLER = Caller(ANN, person=False, folder=None)
 CHILDREN = 60
@@ -64,3 +69,33 @@ async def test_a_deletion_waits_for_all_that_has_to_stop_under_one_deadline(
         with anyio.fail_after(CHILDREN / 2), pytest.raises(RemitError) as caught:
             await tasks(store, tmp_path / "workspaces").delete(CALLER, DeleteTask(id=parent))
     assert caught.value.code is Code.CONFLICT
+
+
+async def test_a_deletion_waits_for_whoever_opens_the_next_turn_of_a_task_with_a_worktree(tmp_path: Path) -> None:
+    found = find_repository(repository(tmp_path / "project"))
+    assert found
+    workspace = Workspace(
+        mode="worktree", path=found.git, shared=False, reaches=found.reaches, repository=found.as_json()
+    )
+    async with open_store(tmp_path / "remit.db") as store:
+        new = new_task(workspace=workspace)
+        await store.create_task(ANN, new)
+        claim = await store.claim_run("owner")
+        assert claim
+        await store.finish_run(claim.run, RunEnd(Status.COMPLETED))
+        service = tasks(store, tmp_path / "workspaces")
+        lock = service.following(new.id)
+
+        async def delete() -> None:
+            with pytest.raises(RemitError, match="its worktree is in use"):
+                await service.delete(CALLER, DeleteTask(id=new.id))
+
+        with anyio.fail_after(30):
+            async with anyio.create_task_group() as group:
+                await lock.acquire()  # as whoever opens the next turn does
+                group.start_soon(delete)
+                while not lock.statistics().tasks_waiting:
+                    await anyio.lowlevel.checkpoint()
+                await store.open_turn(ANN, new.id, new_turn())
+                lock.release()
+        assert (await store.task(ANN, new.id)).status is Status.PENDING

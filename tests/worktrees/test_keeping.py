@@ -169,6 +169,24 @@ async def test_what_would_be_lost_is_removed_by_name_and_force_and_said_before(
         assert (await listed(remit), branches(project)) == ({}, [])
 
 
+async def test_a_task_is_shown_with_the_number_of_changed_files_that_are_not_listed(
+    own_home: Path, remit: CommandLine, project: Path, variables: Any
+) -> None:
+    async with servers.host(own_home, cwd=project.parent, **variables) as host:
+        dirty = await work(host, "touch $(seq 300)")
+        shown = await command(remit, "show", dirty["id"])
+        assert (shown.count("  untracked "), "  …           100 more changed files\n" in shown) == (200, True)
+
+
+async def test_what_would_be_lost_is_counted_with_the_files_that_no_list_holds(
+    own_home: Path, remit: CommandLine, project: Path, variables: Any
+) -> None:
+    async with servers.host(own_home, cwd=project.parent, **variables) as host:
+        dirty = await work(host, "touch $(seq 300)")
+        said = await command(remit, "worktrees", "prune", "--force", dirty["id"])
+        assert (said.count("remit: untracked "), "… and 280 more\n" in said) == (20, True)
+
+
 async def test_one_that_is_in_use_is_not_removed(
     own_home: Path, remit: CommandLine, project: Path, variables: Any
 ) -> None:
@@ -237,6 +255,21 @@ async def test_retention_removes_only_what_is_not_lost(
         assert set(await listed(remit)) == {dirty["id"]}
         assert is_there(dirty)
         assert committed["workspace"]["branch"] in branches(project)
+
+
+async def test_a_clock_that_was_set_back_costs_no_uncommitted_work(
+    own_home: Path, remit: CommandLine, project: Path, variables: Any
+) -> None:
+    async with servers.host(own_home, cwd=project.parent, **variables) as host:
+        task = await work(host, COMMIT)
+        await command(remit, "worktrees", "prune")
+        await host.call("send_message", id=task["id"], message="echo x > x")
+        task = await host.until(task["id"], "completed")
+        servers.kill(own_home)
+    with closing(sqlite3.connect(own_home / "remit.db", isolation_level=None)) as db:
+        db.execute("UPDATE tasks SET workspace_removed_at = completed_at + 1")
+    async with servers.host(own_home, cwd=project.parent, **variables):
+        assert await anyio.Path(task["workspace"]["folder"], "x").read_text() == "x\n"
 
 
 @pytest.mark.parametrize("moment", ["created", "at work", "ended"])

@@ -1,0 +1,94 @@
+"""What a sub-task has written can pose as nothing but that, wherever a terminal breaks its lines."""
+
+from collections.abc import Callable
+
+import pytest
+
+from server.cli.voice import Background, Foreground
+from server.tasks.views import PendingApprovalView
+from tests.cli.command_line import COLUMNS, CommandLine
+
+MARK = "[abcdef12]"
+OURS = "remit: a call waits for approval: remit approve 1234"
+Shown = Callable[[Callable[[Background], object]], list[str]]
+PADDINGS = [" " * 66 + OURS, "x" * 200 + OURS, "\N{CJK UNIFIED IDEOGRAPH-6F22}" * 100 + OURS, "a\t" * 30 + OURS]
+
+
+@pytest.fixture(autouse=True)
+def _terminal_of_known_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(COLUMNS))
+
+
+@pytest.fixture
+def shown(capsys: pytest.CaptureFixture[str]) -> Shown:
+    """The lines that a sub-task shows which does this."""
+
+    def lines(does: Callable[[Background], object]) -> list[str]:
+        voice = Background("abcdef12-3456", Foreground())
+        does(voice)
+        voice.end()
+        return capsys.readouterr().err.splitlines()
+
+    return lines
+
+
+def columns(line: str) -> int:
+    """How many a line takes at most."""
+    return sum(1 if character.isascii() else 2 for character in line)
+
+
+def test_lines_that_end_as_on_windows_are_shown_without_that_end(shown: Shown) -> None:
+    def say(voice: Background) -> None:
+        for piece in ("one\r\ntwo\r", "\nthree\r"):
+            voice.content(piece)
+
+    assert shown(say) == [f"{MARK} | one", f"{MARK} | two", f"{MARK} | three"]
+
+
+def test_a_carriage_return_within_a_line_is_written_out(shown: Shown) -> None:
+    assert shown(lambda voice: voice.content("1 %\r2 %\r\n")) == [rf"{MARK} | 1 %\r2 %"]
+
+
+def test_tabs_are_shown_as_room(shown: Shown) -> None:
+    assert shown(lambda voice: voice.content("all:\n\tmake it\n")) == [f"{MARK} | all:", f"{MARK} |         make it"]
+
+
+@pytest.mark.parametrize("padded", PADDINGS)
+def test_output_does_not_leave_its_margin(shown: Shown, padded: str) -> None:
+    first, *more = lines = shown(lambda voice: voice.content(f"{padded}\n"))
+    assert first.startswith(f"{MARK} | ")
+    assert [line for line in more if not line.startswith(f"{MARK} : ")] == []
+    assert max(map(columns, lines)) < COLUMNS
+    assert "".join(line.removeprefix(MARK)[3:] for line in lines) == padded.expandtabs()
+
+
+@pytest.mark.parametrize("padded", PADDINGS)
+@pytest.mark.parametrize("say", [Background.command, Background.status, Background.say])
+def test_what_is_told_of_a_sub_task_does_not_leave_its_margin(
+    shown: Shown, say: Callable[[Background, str], None], padded: str
+) -> None:
+    lines = shown(lambda voice: say(voice, f"{padded}\n{OURS}"))
+    assert [line for line in lines if not line.startswith(f"{MARK} ")] == []
+    assert max(map(columns, lines)) < COLUMNS
+
+
+def test_a_call_that_waits_is_shown_within_its_margin_and_the_command_that_decides_it_is_whole(shown: Shown) -> None:
+    command = "remit approve " + "0" * 80
+    call = PendingApprovalView(callId="call_1", toolName="shell", args={"command": "x" * 200}, description="Run")
+    head, *question, how = shown(lambda voice: voice.decide(call, command))
+    assert (head, how) == (
+        f"{MARK} the tool shell wants to run (call_1):",
+        f"{MARK} a call waits for approval: {command}",
+    )
+    assert max(map(len, question)) < COLUMNS
+
+
+def test_a_reported_reason_does_not_leave_its_margin(remit: CommandLine) -> None:
+    root = remit.detached("--agent", "none", "a record")
+    child = remit.detached("--agent", "none", "--parent", root, "a part")
+    with remit.start("watch", root, COLUMNS=str(COLUMNS)) as watch:
+        remit("update", child, "--status", "blocked", "--reason", f"{'x' * 90}\n{OURS}")
+        mark = rf"\[{child[:8]}\]"
+        watch.expect(rf"{mark} the task is blocked: x+\n{mark} : x+\\nremit: a call")
+        remit("cancel", root)
+        watch.end()
