@@ -67,9 +67,10 @@ class Branch:
         self.name = name
         self._sandbox = sandbox
         git = Path(repository.git)
-        elsewhere = (Path(folder) for folder in repository.objects if not Path(folder).is_relative_to(git))
+        elsewhere = tuple(folder for folder in map(Path, repository.objects) if not folder.is_relative_to(git))
         within = replace(policy, workspace=git, folder=None, access="read-write", owner="user", hooks="writable")
-        self._policy = replace(within, readable=tuple(elsewhere), network="none", home=None, door=False)
+        given = replace(within, readable=elsewhere, pinned=(git, *elsewhere))
+        self._policy = replace(given, network="none", home=None)
 
     async def tip(self) -> str | None:
         """The commit it is at; None where there is no such branch."""

@@ -93,6 +93,16 @@ def open_folder(path: str | Path, dir_fd: int | None = None) -> int:
     return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=dir_fd)
 
 
+def identity(folder: Path) -> tuple[int, int]:
+    """The device and the inode of a folder, reached through no link from the root on. Raises OSError."""
+    root, *parts = folder.parts
+    with deepest(Path(root), parts) as (fd, depth):
+        if depth < len(parts):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder))
+        status = os.fstat(fd)
+    return status.st_dev, status.st_ino
+
+
 def sync_folder(folder: Path) -> None:
     """Bring the names in `folder` to disk."""
     fd = open_folder(folder)

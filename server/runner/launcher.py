@@ -130,7 +130,7 @@ def confine(plan: dict[str, list[bytes]]) -> None:
         ruleset = syscall(LANDLOCK_CREATE_RULESET, attributes, len(attributes), 0)
         for rule in plan.get("rule", ()):
             rights, _, path = rule.partition(b" ")
-            grant(ruleset, int(rights), path)
+            grant(ruleset, int(rights), path, path in plan.get("pinned", ()))
         for rule in plan.get("port", ()):
             attributes = struct.pack("=QQ", *map(int, rule.split()))
             syscall(LANDLOCK_ADD_RULE, ruleset, LANDLOCK_RULE_NET_PORT, attributes, 0)
@@ -138,11 +138,13 @@ def confine(plan: dict[str, list[bytes]]) -> None:
         os.close(ruleset)
 
 
-def grant(ruleset: int, rights: int, path: bytes) -> None:
+def grant(ruleset: int, rights: int, path: bytes, pinned: bool) -> None:
     try:
         beneath = os.open(path, os.O_PATH)
     except FileNotFoundError:
         return  # nothing there, nothing to allow
+    if pinned and os.readlink(b"/proc/self/fd/%d" % beneath) != path:
+        raise OSError(f"the folder {os.fsdecode(path)} leads elsewhere by now")
     if not os.path.isdir(path):
         rights &= LANDLOCK_FILE_RIGHTS
     syscall(LANDLOCK_ADD_RULE, ruleset, LANDLOCK_RULE_PATH_BENEATH, struct.pack("=Qi", rights, beneath), 0)

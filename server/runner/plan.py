@@ -55,6 +55,7 @@ def encode(
         *(("arg", argument) for argument in command.argv),
         *_limits(policy.limits, confinement.neighbours),
         *_confinement(confinement),
+        *(("pinned", str(path)) for path in policy.pinned),
         *(("descriptor", f"{given} {place}") for given, place in (descriptors or {}).items()),
     ]
     return b"".join(f"{kind} {value}\0".encode(errors="surrogateescape") for kind, value in records) + b"end\0"

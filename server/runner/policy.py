@@ -72,6 +72,10 @@ class SandboxPolicy:
     """Further files and folders it may read, at the same path. One that lies in the workspace, or in a HOME that
     outlives the command, is read-only there."""
 
+    pinned: tuple[Path, ...] = ()
+    """Those folders of the above, named without links, that another task could have replaced by a link: that each is
+    what it is called is looked at once more when nothing can change it for the command."""
+
     network: Network = "none"
     """Nothing, everything this machine can reach, or these hosts, in the words of `HostRule.parse`."""
 

@@ -173,6 +173,13 @@ class Subprocess:
             raise ProcessLookupError(errno.ESRCH, "the launcher has ended")
         group.add(launcher)
 
+    def sees(self, folder: Path) -> tuple[int, int] | None:
+        """The device and the inode of a folder in its own mounts; None where it has none. Raises OSError."""
+        if self._init is None:
+            return None
+        status = os.stat(f"/proc/{self._init_pid}/root{folder}", follow_symlinks=False)
+        return status.st_dev, status.st_ino
+
     def outnumbers(self, limit: int) -> bool:
         """Whether its namespace has more processes than that, by a glance at the namespace's own /proc.
 

@@ -1,9 +1,10 @@
 """Commands in a sandbox: the one door to this room."""
 
 import platform
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import anyio
@@ -16,6 +17,7 @@ from server.runner.bubblewrap import find_namespaces
 from server.runner.cgroup import NO_GROUPS, ControlGroup, ControlGroups, Feature
 from server.runner.dialogue import Dialogue
 from server.runner.door import Keeper, Relay, kept
+from server.runner.folder import identity
 from server.runner.grouping import find_groups
 from server.runner.interpreter import find_interpreter
 from server.runner.network.gateway import Report
@@ -141,7 +143,10 @@ class Sandbox:
             self._spawned(policy, confinement, descriptors or {}) as (process, group),
         ):
             self._expect("ready", await _first_word(process, group))
-            await started(_held(process, group))
+            mark = _held(process, group)
+            if policy.pinned:
+                await anyio.to_thread.run_sync(_check_pinned, process, policy.pinned)
+            await started(mark)
             await process.send(plan.encode(command, policy, self._counted(confinement), descriptors, keeper))
             self._expect("go", await process.receive_line())
             async with _network(policy, confinement, process, refused), _door(confinement, process, keeper) as relay:
@@ -204,6 +209,17 @@ def _held(process: Subprocess, group: ControlGroup | None) -> ProcessMark:
         return process.hold(group)
     except OSError as error:
         raise _unavailable(f"the command cannot be held: {error.strerror}") from error
+
+
+def _check_pinned(process: Subprocess, folders: Sequence[Path]) -> None:
+    """See that what was mounted for a command is what is there under that name, whoever played with links meanwhile."""
+    for folder in folders:
+        try:
+            is_same = process.sees(folder) in (None, identity(folder))
+        except OSError:
+            is_same = False
+        if not is_same:
+            raise RemitError(Code.EXECUTION_ERROR, f"the folder {folder} is gone, or leads elsewhere by now")
 
 
 @asynccontextmanager

@@ -172,9 +172,9 @@ _MISSING = _Answer(False, b"")
 async def is_committed(repository: Repository, sandbox: Sandbox, policy: SandboxPolicy) -> bool:
     """Whether the user's working files are as they were committed. Raises RemitError (EXECUTION_ERROR)."""
     assert repository.top
-    seen = tuple(map(Path, repository.reaches))
-    reading = replace(policy, workspace=Path(repository.top), folder=None, access="read-only", owner="user")
-    return not await _STATUS.told(sandbox, replace(reading, readable=seen, network="none", home=None))
+    top, seen = Path(repository.top), tuple(map(Path, repository.reaches))
+    reading = replace(policy, workspace=top, folder=None, access="read-only", owner="user", network="none", home=None)
+    return not await _STATUS.told(sandbox, replace(reading, readable=seen, pinned=(top, *seen)))
 
 
 def tree_of(folder: Path) -> Path:
@@ -191,7 +191,8 @@ class Worktree:
         self.tree = tree_of(folder)
         self._sandbox = sandbox
         borrowed = tuple(map(Path, repository.objects))
-        self._policy = replace(policy, folder=None, readable=borrowed, network="none", hooks="writable", home=None)
+        confined = replace(policy, folder=None, readable=borrowed, pinned=borrowed, network="none", home=None)
+        self._policy = replace(confined, hooks="writable")
 
     async def make(self, branch: str, start: str, stage: Path) -> None:
         """Check a commit out, in the empty folder `stage` first. Raises RemitError."""

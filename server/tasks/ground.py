@@ -23,6 +23,8 @@ class Ground:
     access: Literal["read-write", "read-only"] = "read-write"
     owner: Literal["task", "user"] = "task"
     readable: tuple[Path, ...] = ()
+    pinned: tuple[Path, ...] = ()
+    """Those of these that are somebody else's, whom other tasks may work for, too."""
 
     @property
     def variables(self) -> dict[str, str]:
@@ -48,15 +50,17 @@ def ground(workspace: Workspace | None, own: Path) -> Ground:
     if workspace.repository is not None:
         repository = Repository.of_json(workspace.repository)
         repository.check_place()
-        tree = top(workspace, own)
-        return Ground(tree, tree / repository.inside, readable=(uploads, *map(Path, repository.objects)))
+        tree, objects = top(workspace, own), tuple(map(Path, repository.objects))
+        return Ground(tree, tree / repository.inside, readable=(uploads, *objects), pinned=objects)
     path = top(workspace, own)
     if not path.is_dir() or path.resolve() != path:
         raise RemitError(Code.EXECUTION_ERROR, f"workspace: the folder {path} is gone, or leads elsewhere by now")
+    reaches = tuple(Path(folder) for folder in workspace.reaches if folder != workspace.path)
     return Ground(
         path,
         path,
         access="read-only" if workspace.mode == "readonly" else "read-write",
         owner=workspace.owner,
-        readable=(uploads, *(Path(folder) for folder in workspace.reaches if folder != workspace.path)),
+        readable=(uploads, *reaches),
+        pinned=(path, *reaches),
     )

@@ -35,6 +35,7 @@ def policy(settings: Settings, agent_id: str, demands: Mapping[str, Any] | None,
         access=ground.access,
         owner=ground.owner,
         readable=(*agent.readable, *ground.readable),
+        pinned=ground.pinned,
         hooks="writable" if asked.get("allowHooks") else "read-only",
         network="none" if _may_reach_nothing(asked) else agent.network,
         limits=Limits(

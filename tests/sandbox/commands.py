@@ -40,6 +40,7 @@ class Request:
     workspace: str
     env: dict[str, str] = field(default_factory=dict)
     readable: tuple[str, ...] = ()
+    pinned: tuple[str, ...] = ()
     network: Literal["none", "full"] | tuple[str, ...] = "none"
     hooks: Literal["read-only", "writable"] = "read-only"
     access: Literal["read-write", "read-only"] = "read-write"
@@ -56,6 +57,7 @@ class Request:
         return SandboxPolicy(
             workspace=Path(self.workspace),
             readable=tuple(map(Path, self.readable)),
+            pinned=tuple(map(Path, self.pinned)),
             network=self.network if isinstance(self.network, str) else tuple(self.network),
             hooks=self.hooks,
             access=self.access,

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from server.errors import RemitError
 from server.runner.policy import MIB
 from server.runner.sandbox import Name
 from tests.sandbox.commands import Request, run
@@ -80,3 +81,34 @@ async def test_a_persons_folder_is_not_measured(tier: Name, filled: Path) -> Non
             limits={"workspace_bytes": MIB},
         )
         assert bool((await run(request)).limit) is limit
+
+
+@pytest.fixture
+def given(filled: Path) -> Path:
+    """Beside it, with a folder that is given to commands to be read."""
+    inner = filled.with_name("given") / "inner"
+    inner.mkdir(parents=True)
+    (inner / "file").write_text("its own\n")
+    return inner.parent
+
+
+@pytest.mark.parametrize("changed", ["given/inner", "given"])
+async def test_a_folder_that_was_replaced_by_a_link_is_not_given(
+    confining: Name, filled: Path, given: Path, changed: str
+) -> None:
+    inner = str(given / "inner")
+
+    async def shown(*pinned: str) -> str:
+        command = ("cat", f"{inner}/file")
+        given = Request(tier=confining, argv=command, workspace=str(filled), readable=(inner,), pinned=pinned)
+        return (await run(given)).output
+
+    assert await shown(inner) == "its own\n"
+    place, other = filled.parent / changed, filled.with_name("other")
+    place.rename(filled.with_name("moved"))
+    other.mkdir()
+    (other / "inner").symlink_to(filled)
+    place.symlink_to(other if changed == "given" else filled)
+    assert await shown() == "mine\n"
+    with pytest.raises((RemitError, AssertionError), match="leads elsewhere by now"):
+        await shown(inner)

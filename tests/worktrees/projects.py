@@ -14,14 +14,16 @@ _ALONE = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1", "PATH": 
 
 def git(folder: Path, *arguments: str, ok: bool = True) -> str:
     """What git says in a folder; it must succeed, unless not `ok`."""
-    done = subprocess.run(
-        ["git", "-c", "protocol.file.allow=always", *arguments],
-        cwd=folder,
-        env=_ALONE | _WHO,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return _run(folder, "git", "-c", "protocol.file.allow=always", *arguments, ok=ok)
+
+
+def shell(folder: Path, script: str) -> str:
+    """What a person's commands say in a folder; they must succeed."""
+    return _run(folder, "/bin/sh", "-ec", script, ok=True)
+
+
+def _run(folder: Path, *argv: str, ok: bool) -> str:
+    done = subprocess.run(argv, cwd=folder, env=_ALONE | _WHO, capture_output=True, text=True, check=False)
     assert done.returncode == 0 or not ok, done.stderr
     return done.stdout
 

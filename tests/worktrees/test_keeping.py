@@ -11,7 +11,7 @@ import pytest
 from tests import servers
 from tests.cli.command_line import CommandLine
 from tests.servers import Host
-from tests.worktrees.projects import branches, contents, git, names, tip
+from tests.worktrees.projects import branches, contents, git, names, shell, tip
 
 COMMIT = "echo more >> a.txt && git commit -qam 'by the task'"
 DISPOSALS = (
@@ -92,7 +92,7 @@ async def test_commits_that_were_carried_are_the_persons_to_keep_whatever_become
 ) -> None:
     async with servers.host(own_home, cwd=project.parent, **variables) as host:
         task = await work(host, COMMIT)
-        await anyio.run_process(["sh", "-ec", disposal.format(branch=task["workspace"]["branch"])], cwd=project)
+        shell(project, disposal.format(branch=task["workspace"]["branch"]))
         refs, packs = git(project, "show-ref"), names(project / ".git" / "objects" / "pack")
         assert f"removed {task['id']}" in await command(remit, "worktrees", "prune")
         assert (git(project, "show-ref"), names(project / ".git" / "objects" / "pack")) == (refs, packs)
