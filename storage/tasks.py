@@ -199,13 +199,6 @@ def secret_names(db: sqlite3.Connection, principal: Principal, task_id: str) -> 
     return secrets_of(db, row["seq"], row["turn"])
 
 
-def secrets_ever(db: sqlite3.Connection, principal: Principal, task_id: str) -> dict[str, SecretSource]:
-    """The names of the secrets of all turns of a task, and how each value came last."""
-    seq = owned(db, principal, task_id)["seq"]
-    found = db.execute("SELECT name, source FROM secret_names WHERE task = ? ORDER BY turn", (seq,))
-    return {row["name"]: row["source"] for row in found}
-
-
 def _insert(
     db: sqlite3.Connection,
     principal: Principal,

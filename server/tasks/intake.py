@@ -78,7 +78,7 @@ class Intake:
         with anyio.CancelScope(shield=True):  # a caller that gives up must not leave half a task behind
             if uploads:
                 await to_thread.run_sync(partial(self._workspaces.create, new.id, uploads, source_root=caller.folder))
-            self._secrets.keep(new.id, values, new.secrets)
+            self._secrets.keep(new.id, 1, values, new.secrets)
             try:
                 created = await self._store.create_task(caller.principal, new)
             except BaseException:
@@ -174,7 +174,7 @@ class Intake:
         )
         with anyio.CancelScope(shield=True):  # a caller that gives up must not leave half a turn behind
             await self._upload(caller, request)
-            self._secrets.keep(task.id, values, new.secrets)
+            self._secrets.keep(task.id, task.turn + 1, values, new.secrets)
             try:
                 opened = await self._store.open_turn(caller.principal, task.id, new)
             except RemitError as error:
@@ -219,7 +219,7 @@ class Intake:
         environment(task.env or {}, values)
         unneeded = [name for name, value in request.secrets.items() if value is None]
         with anyio.CancelScope(shield=True):
-            self._secrets.keep(task.id, request.literals, wanted)
+            self._secrets.keep(task.id, task.turn, request.literals, wanted)
             back = await self._store.secrets_are_back(caller.principal, task.id, unneeded)
             self._poke()
         return back

@@ -167,7 +167,7 @@ class Scheduler:
     async def _attempt(self, claim: Claim, place: Place) -> RunEnd | Pause | Wait:
         """Have the agent work; every way that can end is an answer, save the end of the server."""
         left = claim.task.timeout_seconds - claim.turn.ran_us / 1_000_000
-        variables = Variables(claim, self._secrets)
+        variables = Variables(claim, self._secrets, self._store)
         try:
             agent = self._agent(claim)
             check_allowed(claim.workspace, self._settings.workspaces)

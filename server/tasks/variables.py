@@ -3,8 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from server.tasks.secrets import Secrets
+from server.errors import RemitError
+from server.tasks.masks import Masks
+from server.tasks.secrets import Secrets, SecretsLost
 from storage.records import Claim
+from storage.store import Store
 from templates.redaction import Redactor
 from templates.resolver import derived, resolve
 
@@ -12,9 +15,10 @@ from templates.resolver import derived, resolve
 class Variables:
     """The env of a task and the values of its secrets, once they are at hand."""
 
-    def __init__(self, claim: Claim, secrets: Secrets) -> None:
+    def __init__(self, claim: Claim, secrets: Secrets, store: Store) -> None:
         self._claim = claim
         self._secrets = secrets
+        self._masks = Masks(store, secrets)
         self._env: Mapping[str, str] = claim.task.env or {}
         self._values: dict[str, str] = {}
         self._derived: list[tuple[str, str]] = []
@@ -38,6 +42,15 @@ class Variables:
             for text in self._env.values():
                 self._mask(text)
             self.redactor = Redactor(self._values, self._derived)
+
+    async def ever(self) -> Redactor | None:
+        """What masks the secrets of all turns of the task, beside all that `redactor` does; None where one is gone."""
+        try:
+            await self.unlock()
+            known = await self._masks.ever(self._claim.task.id)
+        except (SecretsLost, RemitError):
+            return None
+        return None if known.lost else Redactor(self._values, [*self._derived, *known.values])
 
     def fill_in(self, text: str) -> str:
         """`text` with its templates filled in; what a filter makes of a secret is masked from now on, too.

@@ -88,7 +88,7 @@ async def test_a_name_without_a_setting_lists_what_there_is() -> None:
 
 async def test_dropped_literals_are_lost() -> None:
     secrets = Secrets({})
-    secrets.keep("task", {"A": "value"}, {"A": "literal"})
+    secrets.keep("task", 1, {"A": "value"}, {"A": "literal"})
     assert await secrets.of_turn("task", {"A": "literal"}) == {"A": "value"}
     assert secrets.held == 1
     secrets.drop("task")
