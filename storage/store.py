@@ -303,8 +303,12 @@ class Store:
     # What the server does for itself, across principals.
 
     async def secrets_ever(self, task_id: str) -> list[Had]:
-        """The secrets of all turns of a task, the latest turn first."""
+        """The secrets of all turns of a task, the latest turn first; then those of its lenders."""
         return await self._db.read(secrets.ever, task_id)
+
+    async def lenders(self, task_id: str) -> list[str]:
+        """The tasks that lend this one their folder, the nearest first."""
+        return await self._db.read(secrets.lenders, task_id)
 
     async def leftovers(self) -> list[Leftover]:
         """The runs a dead server left open."""

@@ -172,6 +172,7 @@ class Scheduler:
             agent = self._agent(claim)
             check_allowed(claim.workspace, self._settings.workspaces)
             async with self._worktrees.at_work(claim, variables):
+                await variables.borrow()
                 work = await self._prepare(claim, place, agent, variables)
                 with place.limited(left):
                     async with work.speaking():

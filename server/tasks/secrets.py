@@ -1,6 +1,6 @@
 """The values of secrets: in this process's memory, and nowhere else."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from server import sources
@@ -36,6 +36,8 @@ class Secrets:
     def __init__(self, sources: Mapping[str, SecretSource]) -> None:
         self._sources = sources
         self._turns: dict[str, dict[int, _Turn]] = {}
+        self._lenders: dict[str, Sequence[str]] = {}
+        self._over: set[str] = set()  # those that have ended, and whose values borrowers of their folder still need
 
     @property
     def held(self) -> int:
@@ -44,17 +46,35 @@ class Secrets:
 
     def keep(self, task_id: str, turn: int, values: Mapping[str, str], origins: Mapping[str, Origin]) -> None:
         """Remember values for a task's open turn, beside those that are known."""
+        self._over.discard(task_id)
         kept = self._turns.setdefault(task_id, {}).setdefault(turn, _Turn())
         for name, value in values.items():
             (kept.literals if origins[name] == "literal" else kept.named)[name] = value
 
     def drop(self, task_id: str) -> None:
-        """Forget a task's values."""
-        self._turns.pop(task_id, None)
+        """Forget the values of a task that has ended: where it has lent its folder, once no borrower is open."""
+        self._over.add(task_id)
+        self._forget(task_id, *self._lenders.pop(task_id, ()))
+
+    def lend(self, task_id: str, borrower: str) -> None:
+        """Keep a task's values for one that gets its folder, and those that this one was lent itself."""
+        self.borrow(borrower, (task_id, *self._lenders.get(task_id, ())))
+
+    def borrow(self, task_id: str, lenders: Sequence[str]) -> None:
+        """Keep the values of these tasks, and of no others, until this one has ended."""
+        before = self._lenders.pop(task_id, ())
+        if lenders:
+            self._lenders[task_id] = lenders
+        self._forget(*before)
 
     def known(self, task_id: str) -> dict[str, str]:
         """The values that are in memory for a task's latest turn."""
         return self._latest(task_id).all
+
+    def all(self, task_id: str) -> Iterator[tuple[str, str]]:
+        """All values that are in memory for a task, by name, whatever turn they are of."""
+        for turn in self._turns.get(task_id, {}).values():
+            yield from turn.all.items()
 
     def of(self, had: Had) -> str | None:
         """The value of a secret of some turn, if it is in memory."""
@@ -84,6 +104,12 @@ class Secrets:
         Raises RemitError: VALIDATION_ERROR for a name without a setting, EXECUTION_ERROR for one that cannot be read.
         """
         return {name: await self._read(name) for name in names}
+
+    def _forget(self, *task_ids: str) -> None:
+        lent = {lender for lenders in self._lenders.values() for lender in lenders}
+        for task_id in self._over.intersection(task_ids).difference(lent):
+            self._turns.pop(task_id, None)
+            self._over.discard(task_id)
 
     def _latest(self, task_id: str) -> _Turn:
         turns = self._turns.get(task_id, {})

@@ -1,6 +1,6 @@
 """The variables of a run: what is filled in, what commands are given, and what is masked in all that comes out."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from server.errors import RemitError
@@ -32,11 +32,18 @@ class Variables:
 
     def hide(self, name: str, value: str) -> None:
         """Have a value masked from now on that is no secret of the task's own."""
-        self._derived.append((name, value))
-        self.redactor = Redactor(self._values, self._derived)
+        self._hide([(name, value)])
+
+    async def borrow(self) -> None:
+        """Mask the secrets of those who lend the task their folder. Raises RemitError (SECRETS_LOST)."""
+        self._secrets.borrow(self._claim.task.id, self._claim.lenders)
+        if self._claim.lenders:
+            self._hide(await self._masks.lent(self._claim.task.id, self._claim.turn.created_at))
 
     async def unlock(self) -> None:
         """Have the values of the turn's secrets. Raises SecretsLost, or RemitError for one that cannot be read."""
+        for lender in self._claim.lenders:  # which may have got more since the run began
+            self._hide(self._secrets.all(lender))
         if self._claim.secrets and not self._values:
             self._values = await self._secrets.of_turn(self._claim.task.id, self._claim.secrets)
             for text in self._env.values():
@@ -79,6 +86,11 @@ class Variables:
                 return [self.masked(each) for each in value]
             case _:
                 return value
+
+    def _hide(self, named: Iterable[tuple[str, str]]) -> None:
+        if new := [pair for pair in dict.fromkeys(named) if pair not in self._derived]:
+            self._derived += new
+            self.redactor = Redactor(self._values, self._derived)
 
     def _mask(self, text: str) -> bool:
         new = [pair for pair in derived(text, self._values) if pair not in self._derived]

@@ -209,7 +209,7 @@ class Worktrees:
         finally:
             with anyio.CancelScope(shield=True):
                 for owner in owners:
-                    await self._conclude(owner.task_id, await self._redactor(owner.task_id) and await variables.ever())
+                    await self._conclude(owner.task_id, await variables.ever())
                     for record in await self._store.worktrees(owner.task_id):
                         if record.ended_at is None:  # what it does itself is looked at as well
                             await self._store.reopen_worktree(owner.task_id)
