@@ -49,7 +49,11 @@ class Masks:
         Raises RemitError (SECRETS_LOST) where one is gone.
         """
         known = await self.ever(task_id)
-        gone = [had for had in known.lost if had.task_id != task_id and (had.until is None or had.until > since)]
+        gone = [
+            had
+            for had in known.lost
+            if had.task_id != task_id and not had.given_up and (had.until is None or had.until > since)
+        ]
         if gone:
             names, lender = sorted({had.name for had in gone}), gone[0].task_id
             raise RemitError(

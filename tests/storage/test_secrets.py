@@ -92,3 +92,14 @@ async def test_it_is_told_when_a_turn_has_ended_that_is_not_the_latest(store: St
     await store.open_turn(ANN, task_id, new_turn(secrets={"A": "literal"}))
     latest, earlier = await store.secrets_ever(task_id)
     assert (latest.until, isinstance(earlier.until, int)) == (None, True)
+
+
+@pytest.mark.parametrize("began", [True, False])
+async def test_a_secret_that_a_turn_has_given_up_counts_if_the_turn_had_begun(store: Store, began: bool) -> None:
+    task_id = await made(store, secrets={"A": "literal", "B": "literal"})
+    if began:
+        await store.block_run(await started(store, task_id))
+    await store.secrets_are_back(ANN, task_id, ["A"])
+    had = [(each.name, each.given_up) for each in await store.secrets_ever(task_id)]
+    assert had == [*([("A", True)] if began else []), ("B", False)]
+    assert await store.secret_names(ANN, task_id) == {"B": "literal"}
