@@ -148,7 +148,6 @@ def worktrees(db: sqlite3.Connection, task_id: str | None = None) -> list[Worktr
     """All worktrees that are there, or half there, or that of one task; the oldest first."""
     found = db.execute(
         f"""SELECT t.id, t.principal, t.agent, t.demands, t.completed_at, t.last_activity_at, {_COLUMNS},
-                EXISTS (SELECT 1 FROM secret_names s WHERE s.task = t.seq) AS has_secrets,
                 {still_lent("t")} AS is_lent
             FROM workspaces w INDEXED BY workspaces_checked_out JOIN tasks t ON t.seq = w.task
             WHERE w.checkout IS NOT NULL AND (?1 IS NULL OR t.id = ?1) ORDER BY w.task""",
@@ -161,7 +160,6 @@ def worktrees(db: sqlite3.Connection, task_id: str | None = None) -> list[Worktr
             agent=row["agent"],
             demands=rows.loads(row["demands"]),
             ended_at=row["completed_at"],
-            has_secrets=bool(row["has_secrets"]),
             is_lent=bool(row["is_lent"]),
             last_activity_at=row["last_activity_at"],
             workspace=_workspace(row),

@@ -337,6 +337,8 @@ class Claim:
     turn: Turn
     secrets: dict[str, SecretSource]
     workspace: Workspace | None = None
+    lenders: Sequence[str] = ()
+    """The tasks that lend it their folder."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Collection, Mapping, Sequence
 
-from storage import occupancy, rows, subtasks
+from storage import occupancy, rows, secrets, subtasks
 from storage.calls import of_turn
 from storage.moves import at_work, count_output, held, log, log_all, move, move_call, owned, start
 from storage.records import Call, Cancelled, Claim, Leftover, NewEvent, Principal, Run, RunEnd, Settled
@@ -271,8 +271,9 @@ def _claim(db: sqlite3.Connection, run: Run) -> Claim:
         f"SELECT {rows.TURN_COLUMNS} FROM turns WHERE task = ? AND number = ?",
         (run.seq, run.turn),
     ).fetchone()
-    secrets = secrets_of(db, run.seq, run.turn)
-    return Claim(run, rows.task(task), rows.turn(turn), secrets, occupancy.of(db, run.seq))
+    own = secrets_of(db, run.seq, run.turn)
+    lenders = secrets.lenders(db, run.task_id)
+    return Claim(run, rows.task(task), rows.turn(turn), own, occupancy.of(db, run.seq), lenders)
 
 
 def _end(db: sqlite3.Connection, run: Run, outcome: str, ran_us: int, at: int) -> None:

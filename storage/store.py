@@ -21,6 +21,7 @@ from storage import (
     propagation,
     retention,
     runs,
+    secrets,
     subtasks,
     tasks,
     turns,
@@ -57,6 +58,7 @@ from storage.records import (
     Usage,
 )
 from storage.retention import Chunk, Ended
+from storage.secrets import Had
 from storage.states import Status
 from storage.workspace import Checkout, Workspace, Worktree
 
@@ -108,10 +110,6 @@ class Store:
     async def workspace(self, principal: Principal, task_id: str) -> Workspace | None:
         """The folder of the user's that a task works in; None for one of its own."""
         return await self._db.read(occupancy.owned_by, principal, task_id)
-
-    async def secrets_ever(self, principal: Principal, task_id: str) -> dict[str, SecretSource]:
-        """The names of the secrets of all turns of a task, and how each value came last."""
-        return await self._db.read(tasks.secrets_ever, principal, task_id)
 
     async def snapshot(
         self,
@@ -303,6 +301,14 @@ class Store:
         return await self._ending(runs.finish, run, end, ran_us, now())
 
     # What the server does for itself, across principals.
+
+    async def secrets_ever(self, task_id: str) -> list[Had]:
+        """The secrets of all turns of a task, the latest turn first; then those of its lenders."""
+        return await self._db.read(secrets.ever, task_id)
+
+    async def lenders(self, task_id: str) -> list[str]:
+        """The tasks that lend this one their folder, the nearest first."""
+        return await self._db.read(secrets.lenders, task_id)
 
     async def leftovers(self) -> list[Leftover]:
         """The runs a dead server left open."""

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from typing import Any
 
 from server.errors import Code, RemitError
-from storage import blockers, occupancy, relations, rows, subtasks
+from storage import blockers, occupancy, relations, rows, secrets, subtasks
 from storage.conversations import end_session, join, messages_of, session_of
 from storage.graph import neighbours
 from storage.moves import log, move, not_found, owned
@@ -117,10 +117,7 @@ def secrets_are_back(
 ) -> Task:
     """Let a task that was blocked for its lost secrets go on, without those it does not need any more."""
     row = owned(db, principal, task_id)
-    db.executemany(
-        "DELETE FROM secret_names WHERE task = ? AND turn = ? AND name = ?",
-        [(row["seq"], row["turn"], name) for name in unneeded],
-    )
+    secrets.give_up(db, row, unneeded)
     if Status(row["status"]) is Status.BLOCKED and row["blocked_reason"] == LOST:
         move(db, row, Status.PENDING, at)
     return get(db, principal, task_id)
@@ -197,13 +194,6 @@ def secret_names(db: sqlite3.Connection, principal: Principal, task_id: str) -> 
     """The names of the secrets of a task's turn and how each value comes."""
     row = owned(db, principal, task_id)
     return secrets_of(db, row["seq"], row["turn"])
-
-
-def secrets_ever(db: sqlite3.Connection, principal: Principal, task_id: str) -> dict[str, SecretSource]:
-    """The names of the secrets of all turns of a task, and how each value came last."""
-    seq = owned(db, principal, task_id)["seq"]
-    found = db.execute("SELECT name, source FROM secret_names WHERE task = ? ORDER BY turn", (seq,))
-    return {row["name"]: row["source"] for row in found}
 
 
 def _insert(

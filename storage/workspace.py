@@ -43,9 +43,6 @@ class Worktree:
     ended_at: int | None
     """When the task ended; None for one that has not."""
 
-    has_secrets: bool
-    """Whether any of its turns had secrets."""
-
     is_lent: bool
     """Whether a sub-task that works in it has not ended."""
 

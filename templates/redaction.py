@@ -13,6 +13,10 @@ from templates.search import Unbroken, line_breaks, occurrences, overlap
 MIN_MASKED = 6
 """Values of fewer characters, line breaks not counted, are not masked: they would be found everywhere."""
 
+MAX_LINES = 500
+"""Lines of a value of which each is masked by itself. Each is looked for in all that comes out: with thousands, output
+would take seconds; and values of more lines than a private key or a settings file are rare."""
+
 _MIN_BREAKS = 4
 """Line breaks that may interrupt a form anywhere, in characters: an empty line, of either kind."""
 
@@ -30,8 +34,8 @@ class Redactor:
     """Replaces the values of `secrets` (name -> value), in all their forms, by `[secret NAME]`.
 
     So are the texts `derived` from secrets, given as (name, text), and all of these without the blanks at their ends:
-    an unquoted variable loses them in a shell. The single lines of a text, which programs like diff put marks before,
-    are masked as they are.
+    an unquoted variable loses them in a shell. The single lines of a text of at most `MAX_LINES`, which programs like
+    diff put marks before, are masked as they are.
 
     Line breaks inside a form do not hide it. Occurrences that overlap become one mask, named for the one that starts
     first, the longest of those; a form that two secrets share goes by the name that was given first.
@@ -41,12 +45,17 @@ class Redactor:
         self.too_short = tuple(name for name, value in secrets.items() if _is_short(value))
         """Names of the secrets that are not masked, because their values are shorter than `MIN_MASKED`."""
         names: dict[str, str] = {}
+        whole: dict[str, str] = {}
         most = _MIN_BREAKS
         for name, text in _masked([*secrets.items(), *derived]):
             most = max(most, _breaks_in(text))
-            for form in (*forms(text), *_lines(text)):
+            for form in forms(text):
+                whole.setdefault(form, name)
                 names.setdefault(form, name)
-        self._forms = sorted(names.items(), key=lambda item: len(item[0]), reverse=True)
+            for line in _lines(text):
+                names.setdefault(line, name)
+        self._forms = _longest_first(names)
+        self._whole = _longest_first(whole)
         self._breaks = line_breaks(most)
         size = max(map(len, names), default=0)
         self.longest = size + most * max(size - 1, 0)
@@ -70,7 +79,7 @@ class Redactor:
         unbroken_text = self._unbroken(text)
         shown: list[str] = []
         covered = start
-        for match in self._matches(unbroken_text.text):
+        for match in _matches(unbroken_text.text, self._forms):
             begin, end = unbroken_text.origin(match.start), unbroken_text.origin(match.end - 1) + 1
             if begin >= stop:
                 break
@@ -82,8 +91,11 @@ class Redactor:
         return "".join((*shown, text[covered:stop]))
 
     def contains(self, text: str) -> str | None:
-        """Return the name of the first secret that stands in `text` in any form, or None."""
-        return next((match.name for match in self._matches(self._unbroken(text).text)), None)
+        """Return the name of the first secret that stands in `text` in any form, or None.
+
+        One line of a secret of many does not count: `apiVersion: v1` stands in every file of its kind.
+        """
+        return next((match.name for match in _matches(self._unbroken(text).text, self._whole)), None)
 
     def stream(self) -> "RedactionStream":
         """Return a redactor for one text that comes in pieces."""
@@ -91,13 +103,6 @@ class Redactor:
 
     def _unbroken(self, text: str) -> Unbroken:
         return Unbroken(text, self._breaks)
-
-    def _matches(self, text: str) -> list[_Match]:
-        return sorted(
-            _Match(start, rank, end, name)
-            for rank, (form, name) in enumerate(self._forms)
-            for start, end in occurrences(text, form)
-        )
 
     def _undecided(self, text: Unbroken) -> int:
         """Return where the longest end of `text` begins that can still become a form."""
@@ -110,7 +115,7 @@ class Redactor:
         What begins before `covered` belongs to a mask that was shown already.
         """
         shown: list[str] = []
-        for match in self._matches(text.text):
+        for match in _matches(text.text, self._forms):
             start = text.origin(match.start)
             if start >= stop:
                 break
@@ -156,6 +161,18 @@ class RedactionStream:
         return shown
 
 
+def _longest_first(names: Mapping[str, str]) -> list[tuple[str, str]]:
+    return sorted(names.items(), key=lambda item: len(item[0]), reverse=True)
+
+
+def _matches(text: str, named_forms: Iterable[tuple[str, str]]) -> list[_Match]:
+    return sorted(
+        _Match(start, rank, end, name)
+        for rank, (form, name) in enumerate(named_forms)
+        for start, end in occurrences(text, form)
+    )
+
+
 def _masked(named: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
     """Yield every text that is long enough, as it is and as `echo $NAME` leaves its blanks, each once for a name."""
     texts = dict.fromkeys((name, form) for name, text in named for form in (text, text.strip(), " ".join(text.split())))
@@ -163,7 +180,9 @@ def _masked(named: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
 
 
 def _lines(text: str) -> Iterator[str]:
-    return (line for each in re.split(r"[\r\n]+", text) if not _is_short(line := each.strip()))
+    lines = re.split(r"[\r\n]+", text.strip("\r\n"))
+    if len(lines) <= MAX_LINES:
+        yield from (line for each in lines if not _is_short(line := each.strip()))
 
 
 def _is_short(text: str) -> bool:

@@ -1,8 +1,7 @@
 """The files of a task, listed and read; what would be a secret's value in them is masked, or they are not shown."""
 
 import base64
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from mimetypes import MimeTypes
 from pathlib import Path
@@ -17,10 +16,11 @@ from server.tasks import views
 from server.tasks.callers import Caller
 from server.tasks.folders import check_allowed
 from server.tasks.ground import top
+from server.tasks.masks import Masks
 from server.tasks.requests import ReadArtifacts
 from server.tasks.secrets import Secrets
 from server.tasks.text import time
-from storage.records import NOBODY, Principal, Task
+from storage.records import NOBODY, Task
 from storage.store import Store
 from templates.redaction import Redactor
 
@@ -34,7 +34,7 @@ _TYPES = MimeTypes()  # what Python itself knows, the same on every machine
 
 
 @dataclass(frozen=True, slots=True)
-class _Masks:
+class _Masking:
     """What masks a task's secrets, in names and in bytes, and the secrets whose values are not to be had."""
 
     names: Redactor
@@ -49,13 +49,13 @@ class Artifacts:
         """`allowed` are the folders of the user's that tasks may be given."""
         self._allowed = allowed
         self._store = store
-        self._secrets = secrets
+        self._masks = Masks(store, secrets)
         self._workspaces = workspaces
 
     async def page(self, caller: Caller, request: ReadArtifacts) -> views.ArtifactsView:
         """Some of the files, in the order of their paths."""
         folder = await self._folder(caller, request.id)
-        masks = await self._masks(caller, request.id)
+        masks = await self._masking(caller, request.id)
         found = await to_thread.run_sync(list_artifacts, folder)
         end = request.offset + (request.limit or FILES)
         is_own = folder == self._workspaces.path(request.id)
@@ -72,7 +72,7 @@ class Artifacts:
     async def piece(self, caller: Caller, request: ReadArtifacts, path: str) -> views.ArtifactsView:
         """A piece of one file, as text where it is UTF-8."""
         folder = await self._folder(caller, request.id)
-        masks = await self._masks(caller, request.id)
+        masks = await self._masking(caller, request.id)
         length = request.limit or PIECE
         piece = await to_thread.run_sync(read_artifact, folder, path, request.offset, length, masks.content.longest)
         length = _whole_characters(piece.content)
@@ -98,12 +98,13 @@ class Artifacts:
             raise RemitError(Code.NOT_FOUND, _why_gone(task))
         return folder
 
-    async def _masks(self, caller: Caller, task_id: str) -> _Masks:
+    async def _masking(self, caller: Caller, task_id: str) -> _Masking:
         """What masks the secrets of all the task's turns.
 
         Raises RemitError (SECRETS_LOST) where values are not to be had, unless a person asks at a terminal.
         """
-        values, lost = await self._values(caller.principal, task_id)
+        known = await self._masks.ever(task_id)
+        lost = sorted({had.name for had in known.lost})
         if lost and not caller.person:
             raise RemitError(
                 Code.SECRETS_LOST,
@@ -112,20 +113,8 @@ class Artifacts:
                 "limit",
                 missing=lost,
             )
-        as_bytes = [(name, value.encode().decode("latin-1")) for name, value in values.items()]
-        return _Masks(Redactor(values), Redactor(values, as_bytes), lost)
-
-    async def _values(self, principal: Principal, task_id: str) -> tuple[Mapping[str, str], list[str]]:
-        values = self._secrets.known(task_id)
-        lost = []
-        for name, origin in (await self._store.secrets_ever(principal, task_id)).items():
-            if name in values:
-                continue
-            with suppress(RemitError):  # its setting may be gone
-                values |= await self._secrets.read([name]) if origin == "named" else {}
-            if name not in values:
-                lost.append(name)
-        return values, lost
+        as_bytes = [(name, value.encode().decode("latin-1")) for name, value in known.values]
+        return _Masking(Redactor({}, known.values), Redactor({}, [*known.values, *as_bytes]), lost)
 
 
 def _why_gone(task: Task) -> str:
@@ -168,7 +157,7 @@ def _mime_type(path: str) -> str:
     return _TYPES.guess_type(path)[0] or "application/octet-stream"
 
 
-def _warned(view: views.ArtifactsView, masks: _Masks) -> views.ArtifactsView:
+def _warned(view: views.ArtifactsView, masks: _Masking) -> views.ArtifactsView:
     if masks.lost:
         view["notMasked"] = masks.lost
     return view

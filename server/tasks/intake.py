@@ -14,6 +14,7 @@ from server.errors import Code, RemitError
 from server.runner.workspace import Workspaces
 from server.tasks import checks, identity
 from server.tasks.callers import Caller
+from server.tasks.masks import Masks
 from server.tasks.requests import CreateTask, SendMessage
 from server.tasks.secrets import Secrets
 from server.tasks.variables import environment
@@ -21,6 +22,7 @@ from storage.records import NOBODY, Created, Nesting, NewTask, NewTurn, Task
 from storage.records import SecretSource as Origin
 from storage.states import ENDED, Status
 from storage.store import Store, now
+from storage.subtasks import AGENT
 from storage.workspace import Workspace
 from templates.redaction import Redactor
 
@@ -40,6 +42,7 @@ class Intake:
         self._store = store
         self._agents = agents
         self._secrets = secrets
+        self._masks = Masks(store, secrets)
         self._workspaces = workspaces
         self._settings = settings
         self._poke = poke
@@ -78,7 +81,9 @@ class Intake:
         with anyio.CancelScope(shield=True):  # a caller that gives up must not leave half a task behind
             if uploads:
                 await to_thread.run_sync(partial(self._workspaces.create, new.id, uploads, source_root=caller.folder))
-            self._secrets.keep(new.id, values, new.secrets)
+            self._secrets.keep(new.id, 1, values, new.secrets)
+            if workspace and new.parent and new.source == AGENT:  # as long as it is not known more exactly
+                self._secrets.lend(new.parent, new.id)
             try:
                 created = await self._store.create_task(caller.principal, new)
             except BaseException:
@@ -165,6 +170,9 @@ class Intake:
         checks.no_secrets(Redactor(values), checks.message_texts(request))
         env = checks.merged(request, task.env or {})
         environment(env, values)
+        lenders = await self._store.lenders(task.id)
+        if lenders:
+            await self._masks.lent(task.id, since=now())
         new = NewTurn(
             message=request.message,
             env=env or None,
@@ -174,7 +182,8 @@ class Intake:
         )
         with anyio.CancelScope(shield=True):  # a caller that gives up must not leave half a turn behind
             await self._upload(caller, request)
-            self._secrets.keep(task.id, values, new.secrets)
+            self._secrets.keep(task.id, task.turn + 1, values, new.secrets)
+            self._secrets.borrow(task.id, lenders)
             try:
                 opened = await self._store.open_turn(caller.principal, task.id, new)
             except RemitError as error:
@@ -219,7 +228,7 @@ class Intake:
         environment(task.env or {}, values)
         unneeded = [name for name, value in request.secrets.items() if value is None]
         with anyio.CancelScope(shield=True):
-            self._secrets.keep(task.id, request.literals, wanted)
+            self._secrets.keep(task.id, task.turn, request.literals, wanted)
             back = await self._store.secrets_are_back(caller.principal, task.id, unneeded)
             self._poke()
         return back

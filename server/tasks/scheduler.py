@@ -167,11 +167,12 @@ class Scheduler:
     async def _attempt(self, claim: Claim, place: Place) -> RunEnd | Pause | Wait:
         """Have the agent work; every way that can end is an answer, save the end of the server."""
         left = claim.task.timeout_seconds - claim.turn.ran_us / 1_000_000
-        variables = Variables(claim, self._secrets)
+        variables = Variables(claim, self._secrets, self._store)
         try:
             agent = self._agent(claim)
             check_allowed(claim.workspace, self._settings.workspaces)
             async with self._worktrees.at_work(claim, variables):
+                await variables.borrow()
                 work = await self._prepare(claim, place, agent, variables)
                 with place.limited(left):
                     async with work.speaking():

@@ -1,11 +1,13 @@
 """The values of secrets: in this process's memory, and nowhere else."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from server import sources
 from server.config import SecretSource
 from server.errors import Code, RemitError
 from storage.records import SecretSource as Origin
+from storage.secrets import Had
 
 
 class SecretsLost(Exception):
@@ -16,37 +18,71 @@ class SecretsLost(Exception):
         self.names = names
 
 
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """The values of one turn, by which way they came."""
+
+    literals: dict[str, str] = field(default_factory=dict)
+    named: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def all(self) -> dict[str, str]:
+        return self.literals | self.named
+
+
 class Secrets:
     """Keeps the values of each open turn, and reads those the operator's settings name."""
 
     def __init__(self, sources: Mapping[str, SecretSource]) -> None:
         self._sources = sources
-        self._literals: dict[str, dict[str, str]] = {}
-        self._named: dict[str, dict[str, str]] = {}
+        self._turns: dict[str, dict[int, _Turn]] = {}
+        self._lenders: dict[str, Sequence[str]] = {}
+        self._over: set[str] = set()  # those that have ended, and whose values borrowers of their folder still need
 
     @property
     def held(self) -> int:
         """How many tasks have values here that would be lost with this process."""
-        return len(self._literals)
+        return sum(any(turn.literals for turn in turns.values()) for turns in self._turns.values())
 
-    def keep(self, task_id: str, values: Mapping[str, str], origins: Mapping[str, Origin]) -> None:
+    def keep(self, task_id: str, turn: int, values: Mapping[str, str], origins: Mapping[str, Origin]) -> None:
         """Remember values for a task's open turn, beside those that are known."""
+        self._over.discard(task_id)
+        kept = self._turns.setdefault(task_id, {}).setdefault(turn, _Turn())
         for name, value in values.items():
-            kept = self._literals if origins[name] == "literal" else self._named
-            kept.setdefault(task_id, {})[name] = value
+            (kept.literals if origins[name] == "literal" else kept.named)[name] = value
 
     def drop(self, task_id: str) -> None:
-        """Forget a task's values."""
-        self._literals.pop(task_id, None)
-        self._named.pop(task_id, None)
+        """Forget the values of a task that has ended: where it has lent its folder, once no borrower is open."""
+        self._over.add(task_id)
+        self._forget(task_id, *self._lenders.pop(task_id, ()))
+
+    def lend(self, task_id: str, borrower: str) -> None:
+        """Keep a task's values for one that gets its folder, and those that this one was lent itself."""
+        self.borrow(borrower, (task_id, *self._lenders.get(task_id, ())))
+
+    def borrow(self, task_id: str, lenders: Sequence[str]) -> None:
+        """Keep the values of these tasks, and of no others, until this one has ended."""
+        before = self._lenders.pop(task_id, ())
+        if lenders:
+            self._lenders[task_id] = lenders
+        self._forget(*before)
 
     def known(self, task_id: str) -> dict[str, str]:
-        """The values that are in memory for a task."""
-        return self._literals.get(task_id, {}) | self._named.get(task_id, {})
+        """The values that are in memory for a task's latest turn."""
+        return self._latest(task_id).all
+
+    def all(self, task_id: str) -> Iterator[tuple[str, str]]:
+        """All values that are in memory for a task, by name, whatever turn they are of."""
+        for turn in self._turns.get(task_id, {}).values():
+            yield from turn.all.items()
+
+    def of(self, had: Had) -> str | None:
+        """The value of a secret of some turn, if it is in memory."""
+        return self._turns.get(had.task_id, {}).get(had.turn, _Turn()).all.get(had.name)
 
     def missing(self, task_id: str, wanted: Mapping[str, Origin]) -> list[str]:
-        """The names of literal secrets that are wanted and not known any more."""
-        known = self._literals.get(task_id, {})
+        """The names of literal secrets that are wanted in a task's latest turn and not known any more."""
+        known = self._latest(task_id).literals
         return [name for name, origin in wanted.items() if origin == "literal" and name not in known]
 
     async def of_turn(self, task_id: str, wanted: Mapping[str, Origin]) -> dict[str, str]:
@@ -68,6 +104,16 @@ class Secrets:
         Raises RemitError: VALIDATION_ERROR for a name without a setting, EXECUTION_ERROR for one that cannot be read.
         """
         return {name: await self._read(name) for name in names}
+
+    def _forget(self, *task_ids: str) -> None:
+        lent = {lender for lenders in self._lenders.values() for lender in lenders}
+        for task_id in self._over.intersection(task_ids).difference(lent):
+            self._turns.pop(task_id, None)
+            self._over.discard(task_id)
+
+    def _latest(self, task_id: str) -> _Turn:
+        turns = self._turns.get(task_id, {})
+        return turns[max(turns)] if turns else _Turn()
 
     async def _read(self, name: str) -> str:
         source = self._sources.get(name)

@@ -1,10 +1,13 @@
 """The variables of a run: what is filled in, what commands are given, and what is masked in all that comes out."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from server.tasks.secrets import Secrets
+from server.errors import RemitError
+from server.tasks.masks import Masks
+from server.tasks.secrets import Secrets, SecretsLost
 from storage.records import Claim
+from storage.store import Store
 from templates.redaction import Redactor
 from templates.resolver import derived, resolve
 
@@ -12,9 +15,10 @@ from templates.resolver import derived, resolve
 class Variables:
     """The env of a task and the values of its secrets, once they are at hand."""
 
-    def __init__(self, claim: Claim, secrets: Secrets) -> None:
+    def __init__(self, claim: Claim, secrets: Secrets, store: Store) -> None:
         self._claim = claim
         self._secrets = secrets
+        self._masks = Masks(store, secrets)
         self._env: Mapping[str, str] = claim.task.env or {}
         self._values: dict[str, str] = {}
         self._derived: list[tuple[str, str]] = []
@@ -28,16 +32,32 @@ class Variables:
 
     def hide(self, name: str, value: str) -> None:
         """Have a value masked from now on that is no secret of the task's own."""
-        self._derived.append((name, value))
-        self.redactor = Redactor(self._values, self._derived)
+        self._hide([(name, value)])
+
+    async def borrow(self) -> None:
+        """Mask the secrets of those who lend the task their folder. Raises RemitError (SECRETS_LOST)."""
+        self._secrets.borrow(self._claim.task.id, self._claim.lenders)
+        if self._claim.lenders:
+            self._hide(await self._masks.lent(self._claim.task.id, self._claim.turn.created_at))
 
     async def unlock(self) -> None:
         """Have the values of the turn's secrets. Raises SecretsLost, or RemitError for one that cannot be read."""
+        for lender in self._claim.lenders:  # which may have got more since the run began
+            self._hide(self._secrets.all(lender))
         if self._claim.secrets and not self._values:
             self._values = await self._secrets.of_turn(self._claim.task.id, self._claim.secrets)
             for text in self._env.values():
                 self._mask(text)
             self.redactor = Redactor(self._values, self._derived)
+
+    async def ever(self) -> Redactor | None:
+        """What masks the secrets of all turns of the task, beside all that `redactor` does; None where one is gone."""
+        try:
+            await self.unlock()
+            known = await self._masks.ever(self._claim.task.id)
+        except (SecretsLost, RemitError):
+            return None
+        return None if known.lost else Redactor(self._values, [*self._derived, *known.values])
 
     def fill_in(self, text: str) -> str:
         """`text` with its templates filled in; what a filter makes of a secret is masked from now on, too.
@@ -66,6 +86,11 @@ class Variables:
                 return [self.masked(each) for each in value]
             case _:
                 return value
+
+    def _hide(self, named: Iterable[tuple[str, str]]) -> None:
+        if new := [pair for pair in dict.fromkeys(named) if pair not in self._derived]:
+            self._derived += new
+            self.redactor = Redactor(self._values, self._derived)
 
     def _mask(self, text: str) -> bool:
         new = [pair for pair in derived(text, self._values) if pair not in self._derived]

@@ -23,7 +23,6 @@ from server.runner.workspace import Workspaces
 from server.runner.worktree import Finding, Worktree, is_committed, tree_of
 from server.tasks import limits
 from server.tasks.ground import Ground
-from server.tasks.secrets import SecretsLost
 from server.tasks.variables import Variables
 from storage.records import Claim
 from storage.store import Store
@@ -66,7 +65,7 @@ class Worktrees:
             yield
         finally:
             with anyio.CancelScope(shield=True):
-                await self._conclude(claim.task.id, await _redactor(variables))
+                await self._conclude(claim.task.id, await variables.ever())
 
     def folder(self, task_id: str) -> Path:
         """Where the worktree of a task is, if it is there."""
@@ -77,7 +76,7 @@ class Worktrees:
         for record in await self._store.worktrees():
             if record.workspace.checkout == "open" and record.is_over:
                 try:
-                    await self._conclude(record.task_id, None if record.has_secrets else _NO_SECRETS)
+                    await self._conclude(record.task_id, await self._redactor(record.task_id))
                 except Exception as error:  # no task's doing may keep a server from starting
                     _log.error("the worktree of task %s is not looked at: %s", record.task_id, type(error).__name__)
 
@@ -86,7 +85,7 @@ class Worktrees:
 
         Raises RemitError (CONFLICT) where that cannot be done.
         """
-        redactor = await _redactor(variables)
+        redactor = await variables.ever()
         with anyio.CancelScope(shield=True):  # a branch that was moved, and is not on record, could not be moved again
             async with self._locks.setdefault(task_id, anyio.Lock()):
                 (record,) = await self._store.worktrees(task_id)
@@ -156,7 +155,7 @@ class Worktrees:
         (record,) = await self._store.worktrees(task_id)
         if not record.is_over:
             raise _in_use(record)
-        await self._conclude(task_id, None if record.has_secrets else _NO_SECRETS)
+        await self._conclude(task_id, await self._redactor(task_id))
         (record,) = await self._store.worktrees(task_id)
         if record.workspace.checkout != "clean":
             why = (record.workspace.outcome or {}).get("problem", "it has uncommitted changes")
@@ -166,6 +165,10 @@ class Worktrees:
                 "terminal removes it all the same",
                 id=task_id,
             )
+
+    async def _redactor(self, task_id: str) -> Redactor | None:
+        """What masks the secrets of a task that nobody is at work on: there must not have been any."""
+        return None if await self._store.secrets_ever(task_id) else _NO_SECRETS
 
     async def _prepare(self, task_id: str) -> None:
         (record,) = await self._store.worktrees(task_id)
@@ -206,7 +209,7 @@ class Worktrees:
         finally:
             with anyio.CancelScope(shield=True):
                 for owner in owners:
-                    await self._conclude(owner.task_id, None if owner.has_secrets else await _redactor(variables))
+                    await self._conclude(owner.task_id, await variables.ever())
                     for record in await self._store.worktrees(owner.task_id):
                         if record.ended_at is None:  # what it does itself is looked at as well
                             await self._store.reopen_worktree(owner.task_id)
@@ -289,15 +292,6 @@ def _repository(record: Record) -> Repository:
 def _carried(record: Record) -> str:
     """The commit of the task's that is in the user's repository; its base where it has none of its own."""
     return str((record.workspace.outcome or {}).get("carried", _repository(record).base))
-
-
-async def _redactor(variables: Variables) -> Redactor | None:
-    """What masks the secrets of a run; None where their values are not to be had."""
-    try:
-        await variables.unlock()
-    except (SecretsLost, RemitError):
-        return None
-    return variables.redactor
 
 
 def _problem(finding: Finding, redactor: Redactor | None) -> str | None:

@@ -3,7 +3,18 @@
 Times are integers, microseconds since the epoch, UTC. JSON columns hold what is never searched.
 """
 
-from storage.migrations import agents, awaiting, basis, history, numbers, relations, retention, spans, workspaces
+from storage.migrations import (
+    agents,
+    awaiting,
+    basis,
+    history,
+    numbers,
+    relations,
+    retention,
+    secrets,
+    spans,
+    workspaces,
+)
 
 MIGRATIONS = (
     basis.SCRIPT,
@@ -15,4 +26,5 @@ MIGRATIONS = (
     agents.SCRIPT,
     workspaces.SCRIPT,
     awaiting.SCRIPT,
+    secrets.SCRIPT,
 )

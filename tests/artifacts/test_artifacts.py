@@ -191,6 +191,31 @@ async def test_literal_secrets_are_masked_while_the_task_is_at_work(host: Host) 
     await host.until(task_id, "completed")
 
 
+async def test_a_secret_that_had_another_value_in_an_earlier_turn_is_not_masked_any_more(host: Host) -> None:
+    task_id, call = await host.waiting("echo $TOKEN > text", secrets={"TOKEN": SECRET})
+    await host.decide(task_id, call, "proceed_once")
+    await host.until(task_id, "completed")
+    await host.call("send_message", id=task_id, message="true", secrets={"TOKEN": "another-value"})
+    call = await host.waiting_call(task_id)
+    error = await host.fail("read_artifacts", id=task_id, path="text")
+    assert (error["code"], error["missing"]) == ("SECRETS_LOST", ["TOKEN"])
+    await host.decide(task_id, call, "cancel")
+
+
+async def test_files_are_not_shown_when_the_turn_has_given_up_a_secret_that_it_had(own_home: Path) -> None:
+    async with servers.host(own_home) as host:
+        task_id, call = await host.waiting("$ echo $TOKEN > text\n$ true", secrets={"TOKEN": SECRET})
+        await host.decide(task_id, call, "proceed_once")
+        call = await host.waiting_call(task_id)
+    servers.kill(own_home)
+    async with servers.host(own_home) as host:
+        await host.decide(task_id, call, "proceed_once")
+        await host.call("send_message", id=task_id, secrets={"TOKEN": None})
+        await host.until(task_id, "completed")
+        error = await host.fail("read_artifacts", id=task_id, path="text")
+        assert (error["code"], error["missing"]) == ("SECRETS_LOST", ["TOKEN"])
+
+
 async def test_the_terminal_lists_files_and_prints_one_byte_by_byte(host: Host, remit: CommandLine) -> None:
     task_id = await made(host, "mkdir d; head -c 2000000 /dev/urandom > d/large; sha256sum d/large | cut -c1-64")
     listed = await anyio.to_thread.run_sync(remit, "artifacts", task_id[:8])

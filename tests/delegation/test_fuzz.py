@@ -65,7 +65,7 @@ async def talking(folder: Path) -> AsyncIterator[Wire]:
         await store.create_task(ANN, new_task())
         claim = await store.claim_run("owner")
         assert claim
-        delegate = Delegate(store, claim, Variables(claim, secrets))
+        delegate = Delegate(store, claim, Variables(claim, secrets, store))
         ours, theirs = socketpair()
         served, agent = Wire(ours), Wire(theirs)
 

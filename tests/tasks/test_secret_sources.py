@@ -88,10 +88,41 @@ async def test_a_name_without_a_setting_lists_what_there_is() -> None:
 
 async def test_dropped_literals_are_lost() -> None:
     secrets = Secrets({})
-    secrets.keep("task", {"A": "value"}, {"A": "literal"})
+    secrets.keep("task", 1, {"A": "value"}, {"A": "literal"})
     assert await secrets.of_turn("task", {"A": "literal"}) == {"A": "value"}
     assert secrets.held == 1
     secrets.drop("task")
     assert secrets.held == 0
     with pytest.raises(SecretsLost):
         await secrets.of_turn("task", {"A": "literal"})
+
+
+def test_values_are_kept_until_the_last_borrower_of_the_folder_has_ended() -> None:
+    secrets = Secrets({})
+    secrets.keep("owner", 1, {"A": "value"}, {"A": "literal"})
+    secrets.lend("owner", "first")
+    secrets.lend("first", "second")
+    held = []
+    for task_id in ("owner", "first", "second"):
+        held.append(secrets.known("owner"))
+        secrets.drop(task_id)
+    assert (held, secrets.known("owner")) == ([{"A": "value"}] * 3, {})
+
+
+def test_a_borrower_that_ends_leaves_the_owner_its_values() -> None:
+    secrets = Secrets({})
+    secrets.keep("owner", 1, {"A": "value"}, {"A": "literal"})
+    secrets.lend("owner", "borrower")
+    secrets.drop("owner")
+    secrets.keep("owner", 2, {"A": "another"}, {"A": "literal"})
+    secrets.drop("borrower")
+    assert secrets.known("owner") == {"A": "another"}
+
+
+def test_nothing_is_kept_for_one_that_turns_out_not_to_borrow() -> None:
+    secrets = Secrets({})
+    secrets.keep("owner", 1, {"A": "value"}, {"A": "literal"})
+    secrets.lend("owner", "other")
+    secrets.drop("owner")
+    secrets.borrow("other", ())
+    assert secrets.held == 0

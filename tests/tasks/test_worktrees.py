@@ -79,7 +79,7 @@ async def test_commits_follow_those_whose_carrying_a_kill_kept_from_the_record(
             raise Killed
 
         async def commit() -> None:
-            async with worktrees.at_work(claim, Variables(claim, Secrets({}))):
+            async with worktrees.at_work(claim, Variables(claim, Secrets({}), store)):
                 git(worktrees.folder(claim.task.id), "commit", "-q", "--allow-empty", "-m", "more")
 
         monkeypatch.setattr(Branch, "move", moved_and_killed)
@@ -108,7 +108,7 @@ async def test_what_was_carried_over_is_on_record_though_whoever_asked_has_given
 
         monkeypatch.setattr(store, "record_worktree", begin_and_record)
         async with anyio.create_task_group() as group:
-            group.start_soon(worktrees.carried, claim.task.id, Variables(claim, Secrets({})))
+            group.start_soon(worktrees.carried, claim.task.id, Variables(claim, Secrets({}), store))
             await begun.wait()
             group.cancel_scope.cancel()
         (kept,) = await store.worktrees(claim.task.id)

@@ -5,7 +5,7 @@ from base64 import b64encode
 
 import pytest
 
-from templates.redaction import MIN_MASKED, Redactor
+from templates.redaction import MAX_LINES, MIN_MASKED, Redactor
 from tests.templates.encodings import ENCODINGS, Encoding
 
 TOKEN = """sk-/Pä+5w~r<d>&"x*?#(';$ @!)="""
@@ -49,6 +49,17 @@ def test_the_lines_of_a_value_are_masked_with_marks_before_them() -> None:
 
 def test_short_lines_of_a_value_are_not_masked_by_themselves() -> None:
     assert Redactor({"KEY": "{\n  long enough\n}"}).redact("<long enough> {\n}") == "<[secret KEY]> {\n}"
+
+
+def test_the_lines_of_a_value_of_very_many_are_not_masked_by_themselves() -> None:
+    value = "\n".join(f"line {number:06}" for number in range(MAX_LINES + 1))
+    redactor = Redactor({"KEY": value})
+    assert redactor.redact(f"<{value}> line 000007") == "<[secret KEY]> line 000007"
+
+
+def test_the_lines_of_a_value_of_many_are_masked_up_to_the_most() -> None:
+    value = "\n".join(f"line {number:06}" for number in range(MAX_LINES))
+    assert Redactor({"KEY": value}).redact("+line 000007") == "+[secret KEY]"
 
 
 def test_a_value_with_many_empty_lines_is_masked() -> None:
@@ -137,6 +148,12 @@ def test_contains_names_the_first_secret_in_any_form() -> None:
     redactor = Redactor({"A": "hunter22", "B": "letmein!"})
     assert redactor.contains("bGV0bWVpbiE=, hunter22") == "B"
     assert redactor.contains("hunter 22 letmein") is None
+
+
+def test_a_text_does_not_contain_a_secret_for_one_of_its_lines() -> None:
+    redactor = Redactor({"CONFIG": "apiVersion: v1\nkind: Config\ntoken: hunter22"})
+    assert redactor.contains("apiVersion: v1\nkind: Pod") is None
+    assert redactor.contains("{apiVersion: v1\r\nkind: Config\r\ntoken: hunter22}") == "CONFIG"
 
 
 def test_without_secrets_nothing_is_masked_or_held_back() -> None:

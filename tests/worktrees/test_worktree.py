@@ -7,6 +7,7 @@ import anyio
 import pytest
 
 from server.runner.worktree import MOST_DIFF
+from tests import servers
 from tests.servers import Host
 from tests.worktrees import projects
 from tests.worktrees.projects import branches, contents, git, in_progress, repository, text, tip
@@ -159,6 +160,30 @@ async def test_a_secret_in_a_name_is_masked_whatever_its_letters(host: Host, pro
     task = await work(host, message, secrets={"TOKEN": "geheimes-pässwört"})
     assert "+++ b/[secret TOKEN]\n" in task["workspace"]["diff"]
     assert "geheimes" not in str(task)
+
+
+@pytest.mark.parametrize("later", [None, "another-value"])
+@pytest.mark.parametrize("message", ["true", "git commit -qm f"])
+async def test_a_secret_of_an_earlier_turn_is_not_in_the_diff(
+    host: Host, project: Path, message: str, later: str | None
+) -> None:
+    task = await work(host, "echo $KEY > f; git add f", secrets={"KEY": "very-secret-value"})
+    await host.call("send_message", id=task["id"], message=message, secrets={"KEY": later})
+    task = await host.until(task["id"], "completed")
+    assert text(task["workspace"]["folder"], "f") == "very-secret-value\n"
+    assert "very-secret-value" not in str(task)
+
+
+async def test_a_secret_by_name_of_an_earlier_turn_is_masked_in_the_diff(
+    own_home: Path, place: Path, project: Path, variables: dict[str, str]
+) -> None:
+    (own_home.parent / "token").write_text("very-secret-value")
+    (own_home.parent / "remit.toml").write_text(f'[secrets.KEY]\nfile = "{own_home.parent}/token"\n')
+    async with servers.host(own_home, cwd=place, **variables) as host:
+        task = await work(host, "echo $KEY > f; git add f", secretNames=["KEY"])
+        await host.call("send_message", id=task["id"], message="git commit -qm f", secrets={"KEY": None})
+        task = await host.until(task["id"], "completed")
+    assert "+[secret KEY]\n" in task["workspace"]["diff"]
 
 
 async def test_what_was_shown_masked_stays_when_the_secrets_are_gone(host: Host, project: Path) -> None:

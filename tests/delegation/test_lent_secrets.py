@@ -1,0 +1,199 @@
+"""A folder that is lent shows its borrower the secrets that its owner has left there: they are masked there, too."""
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import servers
+from tests.delegation.conftest import SETTINGS, Call, files
+from tests.servers import Host
+from tests.worktrees.projects import repository
+
+pytestmark = pytest.mark.anyio
+
+SECRET = "very-secret-value"
+VISIT = "python3 -I -S $TASK_UPLOADS/visitor.py $TASK_UPLOADS/calls.json"
+GONE_ON = "until [ -e go ]; do sleep 0.05; done"
+WAIT = ("get_task", {"id": "ID", "waitSeconds": 30})
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    return repository(tmp_path.resolve() / "allowed" / "project")
+
+
+@pytest.fixture
+def variables(project: Path) -> dict[str, Any]:
+    return {**SETTINGS, "REMIT_WORKSPACES": json.dumps([str(project.parent)])}
+
+
+@pytest.fixture
+async def host(state: Path, variables: dict[str, Any]) -> AsyncIterator[Host]:
+    async with servers.host(state, **variables) as host:
+        yield host
+
+
+def sub_task(message: str, mode: str = "readonly") -> Call:
+    return "create_task", {"message": message, "workspace": {"path": ".", "mode": mode}}
+
+
+async def lender(host: Host, script: str, *calls: Call, **arguments: Any) -> str:
+    """A new task that runs a script, in which VISIT makes the calls."""
+    uploads = 'TASK_UPLOADS="${TASK_UPLOADS:-$PWD/uploads}"\n'
+    return await host.create(
+        f"```sh\n{uploads}{script.replace('VISIT', VISIT)}\n```",
+        files=files(calls),
+        **({"secrets": {"KEY": SECRET}} | arguments),
+    )
+
+
+async def borrower(host: Host, task_id: str) -> str:
+    """The sub-task of a task, once it is there."""
+    while not (found := (await host.call("list_tasks", parentTaskId=task_id))["tasks"]):
+        await host.call("get_task", id=task_id, waitSeconds=1)
+    return str(found[0]["id"])
+
+
+async def whole(host: Host, task_id: str) -> dict[str, Any]:
+    """A task that has ended, with all there is to be seen of it."""
+    await host.until(task_id, "completed", "failed")
+    return await host.call("get_task", id=task_id, include=["events", "messages"])
+
+
+def stored(state: Path) -> list[Path]:
+    """The files of the database in which the secret stands."""
+    return [path for path in state.glob("remit.db*") if SECRET.encode() in path.read_bytes()]
+
+
+def let_go(state: Path, task_id: str) -> None:
+    (state / "workspaces" / task_id / "go").touch()
+
+
+async def test_they_are_masked_in_what_a_borrower_prints_and_stand_in_no_database(host: Host, state: Path) -> None:
+    owner = await lender(host, "echo $KEY > f; VISIT", sub_task("cat f"), WAIT)
+    task = await whole(host, await borrower(host, owner))
+    assert (task["output"]["content"], SECRET in str(task)) == ("[secret KEY]\n", False)
+    assert not stored(state)
+
+
+async def test_they_are_masked_at_any_depth(host: Host) -> None:
+    below = f"""```sh
+        printf %s {json.dumps(json.dumps([sub_task("cat f"), WAIT]))} > "$TMPDIR/below.json"
+        python3 -I -S uploads/visitor.py "$TMPDIR/below.json"\n```"""
+    owner = await lender(host, "echo $KEY > f; VISIT", sub_task(below), WAIT)
+    task = await whole(host, await borrower(host, await borrower(host, owner)))
+    assert (task["output"]["content"], SECRET in str(task)) == ("[secret KEY]\n", False)
+
+
+async def test_they_are_masked_also_when_the_owner_has_ended_before(host: Host, state: Path) -> None:
+    owner = await lender(host, "echo $KEY > f; VISIT", sub_task(f"{GONE_ON}; cat f"))
+    await host.until(owner, "completed")
+    let_go(state, owner)
+    task = await whole(host, await borrower(host, owner))
+    assert (task["output"]["content"], SECRET in str(task)) == ("[secret KEY]\n", False)
+
+
+async def test_those_of_a_later_turn_of_the_owner_are_masked_too(host: Host) -> None:
+    owner = await lender(host, "VISIT", sub_task("cat f"), secrets={}, autoExecute=False)
+    await host.decide(owner, await host.waiting_call(owner), "proceed_once")
+    await host.until(owner, "completed")
+    task_id = await borrower(host, owner)
+    call = await host.waiting_call(task_id)
+    await host.call("send_message", id=owner, message="echo $KEY > f", secrets={"KEY": SECRET})
+    await host.decide(owner, await host.waiting_call(owner), "proceed_once")
+    await host.until(owner, "completed")
+    await host.decide(task_id, call, "proceed_once")
+    task = await whole(host, task_id)
+    assert (task["output"]["content"], SECRET in str(task)) == ("[secret KEY]\n", False)
+
+
+async def test_they_are_masked_in_the_files_of_the_borrower_as_in_the_owners(host: Host, state: Path) -> None:
+    owner = await lender(host, f"echo $KEY > f; VISIT; {GONE_ON}", sub_task("true"), WAIT)
+    task_id = await borrower(host, owner)
+    await host.until(task_id, "completed")
+    for each in (owner, task_id):
+        assert (await host.call("read_artifacts", id=each, path="f"))["text"] == "[secret KEY]\n"
+    let_go(state, owner)
+    await host.until(owner, "completed")
+    for each in (owner, task_id):
+        error = await host.fail("read_artifacts", id=each, path="f")
+        assert (error["code"], error["missing"]) == ("SECRETS_LOST", ["KEY"])
+
+
+async def test_they_are_masked_in_the_diff_of_a_worktree_that_begins_with_the_owners_commits(
+    host: Host, project: Path
+) -> None:
+    script = "echo $KEY > p; git add p; git commit -qm p; VISIT"
+    child = sub_task("cp p c; git add c; git commit -qm c", "worktree")
+    owner = await lender(host, script, child, WAIT, workspace={"path": str(project)})
+    task = await whole(host, await borrower(host, owner))
+    assert ("+[secret KEY]\n" in task["workspace"]["diff"], SECRET in str(task)) == (True, False)
+
+
+async def test_they_are_masked_in_the_diff_of_the_owners_worktree_that_a_borrower_writes_after_its_end(
+    host: Host, state: Path, project: Path
+) -> None:
+    child = sub_task(f"{GONE_ON}; git add f; git commit -qm f", "readwrite")
+    owner = await lender(host, "echo $KEY > f; VISIT", child, workspace={"path": str(project)})
+    before = await host.until(owner, "completed")
+    (state / "workspaces" / owner / "tree" / "go").touch()
+    await host.until(await borrower(host, owner), "completed")
+    task = await whole(host, owner)
+    assert task["workspace"]["headCommit"] != before["workspace"]["headCommit"]
+    assert ("+[secret KEY]\n" in task["workspace"]["diff"], SECRET in str(task)) == (True, False)
+
+
+async def test_a_borrower_whose_owners_typed_secrets_are_gone_does_not_go_on(host: Host) -> None:
+    owner = await lender(host, "echo $KEY > f; VISIT", sub_task("cat f"), WAIT)
+    await host.until(owner, "completed")
+    task_id = await borrower(host, owner)
+    error = await host.fail("send_message", id=task_id, message="cat f")
+    assert (error["code"], error["missing"], owner in error["message"]) == ("SECRETS_LOST", ["KEY"], True)
+
+
+async def test_it_goes_on_while_the_owner_has_them_again(host: Host, state: Path) -> None:
+    owner = await lender(host, "echo $KEY > f; VISIT", sub_task("cat f"), WAIT)
+    await host.until(owner, "completed")
+    task_id = await borrower(host, owner)
+    await host.call("send_message", id=owner, message=GONE_ON, secrets={"KEY": SECRET})
+    await host.call("send_message", id=task_id, message="cat f; echo again")
+    task = await whole(host, task_id)
+    let_go(state, owner)
+    assert (task["output"]["content"], SECRET in str(task)) == ("[secret KEY]\nagain\n", False)
+
+
+async def waiting(host: Host, **secrets: Any) -> tuple[str, str, str]:
+    """A task that has lent its folder and ended, the borrower, and its call, which waits."""
+    owner = await lender(host, "echo $KEY > f; VISIT", sub_task("cat f"), autoExecute=False, **secrets)
+    await host.decide(owner, await host.waiting_call(owner), "proceed_once")
+    await host.until(owner, "completed")
+    task_id = await borrower(host, owner)
+    return owner, task_id, await host.waiting_call(task_id)
+
+
+async def test_after_a_restart_a_borrower_does_not_run_unmasked(state: Path, variables: dict[str, Any]) -> None:
+    async with servers.host(state, **variables) as host:
+        owner, task_id, call = await waiting(host)
+    servers.kill(state)
+    async with servers.host(state, **variables) as host:
+        await host.decide(task_id, call, "proceed_once")
+        task = await whole(host, task_id)
+    (error,) = [event["data"] for event in task["events"] if event["type"] == "error"]
+    assert (task["status"], error["code"], task["output"]["content"]) == ("failed", "SECRETS_LOST", "")
+    assert f"send them again to task {owner}" in task["error"]
+    assert SECRET not in str(task)
+
+
+async def test_after_a_restart_secrets_by_name_are_masked(state: Path, variables: dict[str, Any]) -> None:
+    (state.parent / "token").write_text(SECRET)
+    (state.parent / "remit.toml").write_text(f'[secrets.KEY]\nfile = "{state.parent}/token"\n')
+    async with servers.host(state, **variables) as host:
+        _, task_id, call = await waiting(host, secrets={}, secretNames=["KEY"])
+    servers.kill(state)
+    async with servers.host(state, **variables) as host:
+        await host.decide(task_id, call, "proceed_once")
+        task = await whole(host, task_id)
+    assert (task["output"]["content"], SECRET in str(task)) == ("[secret KEY]\n", False)

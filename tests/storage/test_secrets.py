@@ -1,0 +1,105 @@
+"""Which secrets a task had, and those of the tasks whose folders it works in."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from storage.records import Run, RunEnd
+from storage.states import Status
+from storage.store import Store, open_store
+from storage.workspace import Mode, Workspace
+from tests.storage.samples import ANN, new_task, new_turn
+
+DONE = RunEnd(Status.COMPLETED)
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    async with open_store(tmp_path / "remit.db") as store:
+        yield store
+
+
+def lent(mode: Mode = "readonly") -> Workspace:
+    return Workspace(mode=mode, path="/lent", shared=False, owner="task", reaches=("/lent",))
+
+
+def given(mode: Mode) -> Workspace:
+    return Workspace(mode=mode, path="/given", shared=False, reaches=("/given",))
+
+
+async def made(store: Store, **changes: object) -> str:
+    new = new_task(**changes)
+    await store.create_task(ANN, new)
+    return new.id
+
+
+async def started(store: Store, task_id: str) -> Run:
+    """The run of the task that starts now."""
+    claim = await store.claim_run("owner")
+    assert claim
+    assert claim.task.id == task_id
+    return claim.run
+
+
+async def names(store: Store, task_id: str) -> list[tuple[str, int, str]]:
+    """The secrets that count for a task."""
+    return [(had.task_id, had.turn, had.name) for had in await store.secrets_ever(task_id)]
+
+
+async def test_the_secrets_of_all_turns_count_the_latest_turn_first(store: Store) -> None:
+    task_id = await made(store, secrets={"A": "literal", "B": "named"})
+    await store.finish_run(await started(store, task_id), DONE)
+    await store.open_turn(ANN, task_id, new_turn(secrets={"A": "named"}))
+    assert await names(store, task_id) == [(task_id, 2, "A"), (task_id, 1, "A"), (task_id, 1, "B")]
+
+
+async def test_who_works_in_a_lent_folder_has_the_secrets_of_its_makers_too(store: Store) -> None:
+    first = await made(store, secrets={"A": "literal"})
+    second = await made(store, parent=first, source="agent", workspace=lent(), secrets={"B": "named"})
+    third = await made(store, parent=second, source="agent", workspace=lent())
+    assert await names(store, third) == [(second, 1, "B"), (first, 1, "A")]
+    assert await store.lenders(third) == [second, first]
+
+
+async def test_the_secrets_of_a_maker_whose_folder_is_not_lent_do_not_count(store: Store) -> None:
+    first = await made(store, secrets={"A": "literal"})
+    second = await made(store, parent=first, source="agent", secrets={"B": "literal"})
+    third = await made(store, parent=second, source="agent", workspace=lent())
+    assert await names(store, third) == [(second, 1, "B")]
+
+
+@pytest.mark.parametrize(("above", "lends"), [("worktree", True), ("readonly", False)])
+async def test_a_worktree_of_a_worktree_has_the_secrets_of_that(store: Store, above: Mode, lends: bool) -> None:
+    first = await made(store, workspace=given(above), secrets={"A": "literal"})
+    second = await made(store, parent=first, source="agent", workspace=given("worktree"))
+    assert await store.lenders(second) == ([first] if lends else [])
+
+
+async def test_a_run_is_told_who_lends_its_folder(store: Store) -> None:
+    first = await made(store)
+    second = await made(store, parent=first, source="agent", workspace=lent())
+    await started(store, first)
+    claim = await store.claim_run("owner")
+    assert claim
+    assert (claim.task.id, claim.lenders) == (second, [first])
+
+
+async def test_it_is_told_when_a_turn_has_ended_that_is_not_the_latest(store: Store) -> None:
+    task_id = await made(store, secrets={"A": "literal"})
+    await store.finish_run(await started(store, task_id), DONE)
+    assert [had.until for had in await store.secrets_ever(task_id)] == [None]
+    await store.open_turn(ANN, task_id, new_turn(secrets={"A": "literal"}))
+    latest, earlier = await store.secrets_ever(task_id)
+    assert (latest.until, isinstance(earlier.until, int)) == (None, True)
+
+
+@pytest.mark.parametrize("began", [True, False])
+async def test_a_secret_that_a_turn_has_given_up_counts_if_the_turn_had_begun(store: Store, began: bool) -> None:
+    task_id = await made(store, secrets={"A": "literal", "B": "literal"})
+    if began:
+        await store.block_run(await started(store, task_id))
+    await store.secrets_are_back(ANN, task_id, ["A"])
+    had = [(each.name, each.given_up) for each in await store.secrets_ever(task_id)]
+    assert had == [*([("A", True)] if began else []), ("B", False)]
+    assert await store.secret_names(ANN, task_id) == {"B": "literal"}
