@@ -8,15 +8,13 @@ from dataclasses import dataclass
 from storage.records import SecretSource
 from storage.subtasks import AGENT
 
-# A task, and the makers whose folder it works in, or whose commits its worktree begins with: the nearest first.
+# A task, and the makers whose folder it works in, or on a worktree of, the nearest first: agents can lend no other.
 _CONCERNED = f"""WITH RECURSIVE concerned (seq, distance) AS (
         SELECT seq, 0 FROM tasks WHERE id = ?
         UNION ALL
         SELECT t.parent, c.distance + 1 FROM concerned c
             JOIN tasks t ON t.seq = c.seq AND t.source = '{AGENT}' AND t.parent IS NOT NULL
-            JOIN workspaces w ON w.task = t.seq
-        WHERE w.owner = 'task'
-            OR w.mode = 'worktree' AND (SELECT mode FROM workspaces WHERE task = t.parent) = 'worktree')"""
+            JOIN workspaces w ON w.task = t.seq)"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,6 +79,14 @@ async def test_they_are_masked_in_what_a_borrower_prints_and_stand_in_no_databas
     assert not stored(state)
 
 
+@pytest.mark.namespaces
+async def test_they_are_masked_in_the_users_folder_that_both_work_in(host: Host, project: Path) -> None:
+    where = {"path": str(project), "mode": "readwrite"}
+    owner = await lender(host, "echo $KEY > f; VISIT", sub_task("cat f"), WAIT, workspace=where)
+    task = await whole(host, await borrower(host, owner))
+    assert (task["output"]["content"], SECRET in str(task)) == ("[secret KEY]\n", False)
+
+
 async def test_they_are_masked_at_any_depth(host: Host) -> None:
     below = f"""```sh
         printf %s {json.dumps(json.dumps([sub_task("cat f"), WAIT]))} > "$TMPDIR/below.json"

@@ -69,11 +69,19 @@ async def test_the_secrets_of_a_maker_whose_folder_is_not_lent_do_not_count(stor
     assert await names(store, third) == [(second, 1, "B")]
 
 
-@pytest.mark.parametrize(("above", "lends"), [("worktree", True), ("readonly", False)])
-async def test_a_worktree_of_a_worktree_has_the_secrets_of_that(store: Store, above: Mode, lends: bool) -> None:
+@pytest.mark.parametrize("above", ["worktree", "readwrite"])
+async def test_so_has_who_works_in_or_on_a_worktree_of_the_users_folder_that_a_maker_works_in(
+    store: Store, above: Mode
+) -> None:
     first = await made(store, workspace=given(above), secrets={"A": "literal"})
     second = await made(store, parent=first, source="agent", workspace=given("worktree"))
-    assert await store.lenders(second) == ([first] if lends else [])
+    assert await store.lenders(second) == [first]
+
+
+async def test_the_secrets_of_a_parent_that_another_has_named_do_not_count(store: Store) -> None:
+    first = await made(store, workspace=given("readwrite"), secrets={"A": "literal"})
+    second = await made(store, parent=first, workspace=given("readonly"))
+    assert await names(store, second) == []
 
 
 async def test_a_run_is_told_who_lends_its_folder(store: Store) -> None:

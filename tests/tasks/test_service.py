@@ -87,7 +87,7 @@ async def test_a_deletion_waits_for_whoever_opens_the_next_turn_of_a_task_with_a
         lock = service.following(new.id)
 
         async def delete() -> None:
-            with pytest.raises(RemitError, match="its worktree is in use"):
+            with pytest.raises(RemitError, match="is in use"):
                 await service.delete(CALLER, DeleteTask(id=new.id))
 
         with anyio.fail_after(30):
