@@ -11,7 +11,7 @@ from benchmarks.effort import Effort
 from benchmarks.measure import Row, Target, in_turn
 from benchmarks.windows import opened
 from storage import calls, runs
-from storage.records import NewCall
+from storage.toolcalls import NewCall
 
 COMMAND = "echo 'not before it is approved'"
 

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from server.errors import Code, RemitError
 from storage import rows
 from storage.moves import at_work, count_output, held, log, move, move_call, owned
-from storage.records import Call, CallResult, Decided, Decision, Grant, NewCall, Principal, Run
+from storage.records import Principal, Run
 from storage.states import LOST, CallStatus, Status
+from storage.toolcalls import Call, CallResult, Decided, Decision, Grant, NewCall
 
 EXPIRED = "expired"
 UNASKED = "the agent did not ask"

@@ -5,8 +5,9 @@ import sqlite3
 from dataclasses import fields
 from typing import Any
 
-from storage.records import Call, Event, Row, Task, Turn
+from storage.records import Event, Row, Task, Turn
 from storage.states import CallStatus, Status
+from storage.toolcalls import Call
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode  # json.dumps would make one each time
 

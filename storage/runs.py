@@ -6,9 +6,10 @@ from collections.abc import Collection, Mapping, Sequence
 from storage import occupancy, rows, secrets, subtasks
 from storage.calls import of_turn
 from storage.moves import at_work, count_output, held, log, log_all, move, move_call, owned, start
-from storage.records import Call, Cancelled, Claim, Leftover, NewEvent, Principal, Run, RunEnd, Settled
+from storage.records import Cancelled, Claim, Leftover, NewEvent, Principal, Run, RunEnd, Settled
 from storage.relations import family
 from storage.states import ENDED, LOST, SUBTASKS, CallStatus, Status
+from storage.toolcalls import Call
 from storage.turns import close_turn, output_of, secrets_of
 
 

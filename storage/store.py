@@ -33,17 +33,11 @@ from storage.events import EventLog
 from storage.filters import Filter, Page, Position, Total
 from storage.kinship import Graph
 from storage.records import (
-    Call,
-    CallResult,
     Cancelled,
     Claim,
     Created,
-    Decided,
-    Decision,
-    Grant,
     Leftover,
     Message,
-    NewCall,
     NewEvent,
     NewTask,
     NewTurn,
@@ -57,9 +51,10 @@ from storage.records import (
     Update,
     Usage,
 )
-from storage.retention import Chunk, Ended
 from storage.secrets import Had
 from storage.states import Status
+from storage.toolcalls import Call, CallResult, Decided, Decision, Grant, NewCall
+from storage.upkeep import Upkeep
 from storage.workspace import Checkout, Workspace, Worktree
 
 P = ParamSpec("P")
@@ -78,6 +73,7 @@ class Store:
         self._db = database
         self._events = events
         self.changes = database.changes
+        self.upkeep = Upkeep(database)
 
     # What a principal does.
 
@@ -342,22 +338,6 @@ class Store:
         """When the next waiting approval expires."""
         return await self._db.read(calls.next_expiry)
 
-    async def expired(self, ended_by: int, after: Ended) -> tuple[list[int], Ended | None]:
-        """Tasks that can go, among the next that ended by then; and where to look on, None at the end."""
-        return await self._db.read(retention.expired, ended_by, after)
-
-    async def remove_expired(self, seqs: Sequence[int], ended_by: int) -> Chunk:
-        """Remove as many of these tasks as one transaction should."""
-        return await self._db.write(retention.remove_expired, seqs, ended_by)
-
-    async def with_log(self, ended_by: int) -> list[int]:
-        """The next tasks that ended by then and still have their log."""
-        return await self._db.read(retention.with_log, ended_by)
-
-    async def remove_logs(self, seqs: Sequence[int], ended_by: int, at: int) -> list[int]:
-        """Remove as much of the logs of these tasks as one transaction should; returns those that are left."""
-        return await self._db.write(retention.remove_logs, seqs, ended_by, at)
-
     async def worktrees(self, task_id: str | None = None) -> list[Worktree]:
         """All worktrees that are there, or half there, or that of one task; the oldest first."""
         return await self._db.read(occupancy.worktrees, task_id)
@@ -374,25 +354,9 @@ class Store:
         """Note that a worktree is gone, and the task's folder with it."""
         await self._db.write(occupancy.give_up, task_id, now())
 
-    async def with_workspace(self, ended_by: int) -> list[str]:
-        """The ids of the next tasks that ended by then and still have their folder."""
-        return await self._db.read(retention.with_workspace, ended_by)
-
-    async def give_up_workspace(self, task_id: str, ended_by: int, at: int) -> bool:
-        """Note that a task has no folder any more, before it is removed; not if the task goes on, or has lent it."""
-        return await self._db.write(retention.give_up_workspace, task_id, ended_by, at)
-
     async def having_workspaces(self, names: Iterable[str]) -> set[str]:
         """Those of these names that are tasks whose folder was not given up."""
         return await self._db.read(retention.having_workspaces, names)
-
-    async def give_back(self) -> bool:
-        """Give some of the room that is free in the file back to the disk; whether there is more."""
-        return await self._db.give_back()
-
-    async def tidy(self) -> None:
-        """Empty the log of changes (WAL), and look after the statistics of the indexes."""
-        await self._db.tidy()
 
     async def open_counts(self) -> dict[Status, int]:
         """How many tasks are in each state that is not an end."""

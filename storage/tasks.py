@@ -10,20 +10,10 @@ from storage.conversations import end_session, join, messages_of, session_of
 from storage.graph import neighbours
 from storage.moves import log, move, not_found, owned
 from storage.propagation import tell_of
-from storage.records import (
-    Call,
-    Created,
-    Event,
-    NewTask,
-    NewTurn,
-    Principal,
-    SecretSource,
-    Snapshot,
-    Task,
-    Turn,
-)
+from storage.records import Created, Event, NewTask, NewTurn, Principal, SecretSource, Snapshot, Task, Turn
 from storage.relations import Dependency, Place
 from storage.states import DEPENDENCIES, ENDED, LOST, OPEN, CallStatus, Status
+from storage.toolcalls import Call
 from storage.turns import insert_turn, secrets_of, spoken
 
 _MOST_IDS = 200

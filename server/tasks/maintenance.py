@@ -47,6 +47,7 @@ class Maintenance:
     ) -> None:
         """`following` is the lock of a task without which its next turn is not opened."""
         self._store = store
+        self._upkeep = store.upkeep
         self._workspaces = workspaces
         self._worktrees = worktrees
         self._following = following
@@ -74,15 +75,15 @@ class Maintenance:
         if kept.logs is not None:
             await self._remove_logs(at - kept.logs, at)
         await self._give_back()
-        await self._store.tidy()
+        await self._upkeep.tidy()
 
     async def _remove_tasks(self, ended_by: int) -> None:
         after: Ended | None = Ended()
         count = 0
         while after:
-            left, after = await self._store.expired(ended_by, after)
+            left, after = await self._upkeep.expired(ended_by, after)
             while left:
-                chunk = await self._store.remove_expired(left, ended_by)
+                chunk = await self._upkeep.remove_expired(left, ended_by)
                 left = chunk.left
                 count += len(chunk.removed)
                 await self._delete_folders(chunk.removed)
@@ -91,11 +92,11 @@ class Maintenance:
             _log.info("%d tasks removed: they ended more than %d s ago", count, (self._retention.tasks or 0) // 10**6)
 
     async def _remove_workspaces(self, ended_by: int, at: int) -> None:
-        while ids := await self._store.with_workspace(ended_by):
+        while ids := await self._upkeep.with_workspace(ended_by):
             for task_id in ids:
                 # A message that comes meanwhile brings its files into the folder that follows.
                 async with self._following(task_id):
-                    if await self._store.give_up_workspace(task_id, ended_by, at):
+                    if await self._upkeep.give_up_workspace(task_id, ended_by, at):
                         await self._delete_folders([task_id])
 
     async def _remove_worktrees(self, ended_by: int) -> None:
@@ -110,15 +111,15 @@ class Maintenance:
                         _log.warning("a worktree stays: %s", error)
 
     async def _remove_logs(self, ended_by: int, at: int) -> None:
-        while left := await self._store.with_log(ended_by):
+        while left := await self._upkeep.with_log(ended_by):
             while left:
-                left = await self._store.remove_logs(left, ended_by, at)
+                left = await self._upkeep.remove_logs(left, ended_by, at)
                 await anyio.sleep(PAUSE)
 
     async def _give_back(self) -> None:
         more = True
         while more:
-            more = await self._store.give_back()
+            more = await self._upkeep.give_back()
             await anyio.sleep(PAUSE)
 
     async def _delete_folders(self, ids: Iterable[str]) -> None:

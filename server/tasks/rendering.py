@@ -16,9 +16,10 @@ from server.tasks.views import (
     ToolCallView,
     UsageView,
 )
-from storage.records import Call, Event, Grant, Message, Snapshot, Task
+from storage.records import Event, Message, Snapshot, Task
 from storage.retention import Retention
 from storage.states import ENDED, CallStatus, Status
+from storage.toolcalls import Call, Grant
 
 T = TypeVar("T")
 

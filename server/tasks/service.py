@@ -41,9 +41,10 @@ from server.tasks.text import time
 from server.tasks.variables import environment
 from server.tasks.worktrees import Worktrees
 from storage.filters import NOTHING
-from storage.records import NOBODY, Decision, Task, Update
+from storage.records import NOBODY, Task, Update
 from storage.states import BUSY, DEPENDENCIES, ENDED, SUBTASKS, Status
 from storage.store import Store, now
+from storage.toolcalls import Decision
 from storage.workspace import Workspace
 from templates.redaction import MIN_MASKED, Redactor
 

@@ -36,9 +36,10 @@ from server.tasks.speech import Speech
 from server.tasks.subtasks import Subtasks
 from server.tasks.variables import Variables
 from storage import records
-from storage.records import Call, CallResult, Claim, NewCall
+from storage.records import Claim
 from storage.states import CallStatus
 from storage.store import Store, now
+from storage.toolcalls import Call, CallResult, NewCall
 
 MAX_STATE = 8 * 1024**2
 """Characters of JSON that an agent may remember: a long conversation with a model."""

@@ -4,9 +4,10 @@ from itertools import count
 from typing import Any
 from uuid import uuid4
 
-from storage.records import CallResult, Claim, Decision, Nesting, NewCall, NewTask, NewTurn, Outcome, Principal
+from storage.records import Claim, Nesting, NewTask, NewTurn, Principal
 from storage.states import CallStatus
 from storage.store import Store, now
+from storage.toolcalls import CallResult, Decision, NewCall, Outcome
 
 ANN = Principal("ann", "Ann")
 BOB = Principal("bob", "Bob")

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from server.errors import RemitError
-from storage.records import Call, CallResult, Claim, RunEnd, Usage
+from storage.records import Claim, RunEnd, Usage
 from storage.states import CallStatus, Status
 from storage.store import Store, open_store
+from storage.toolcalls import Call, CallResult
 from tests.storage.samples import ANN, DONE, claimed, decision, new_call, new_turn
 
 

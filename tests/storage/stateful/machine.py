@@ -8,9 +8,10 @@ from hypothesis.stateful import initialize, precondition, rule
 
 from storage import deletion, propagation
 from storage.filters import Filter, Page, Position
-from storage.records import NOBODY, Nesting, NewTask, Outcome, SecretSource, Update
+from storage.records import NOBODY, Nesting, NewTask, SecretSource, Update
 from storage.states import ENDED, Status
 from storage.store import Store
+from storage.toolcalls import Outcome
 from tests.storage.samples import ANN, decision, new_task, new_turn
 from tests.storage.stateful import comparison
 from tests.storage.stateful.choices import (

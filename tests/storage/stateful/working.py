@@ -3,9 +3,10 @@
 from hypothesis import strategies as some
 from hypothesis.stateful import precondition, rule
 
-from storage.records import CallResult, NewCall, NewEvent, Run, RunEnd
+from storage.records import NewEvent, Run, RunEnd
 from storage.states import CallStatus, Status
 from storage.store import Store
+from storage.toolcalls import CallResult, NewCall
 from tests.storage.stateful.choices import ENDS, KEYS, OWNERS, PATIENCE, WAYS, Choices, here
 from tests.storage.stateful.ground import PRINCIPALS
 from tests.storage.stateful.model import Task

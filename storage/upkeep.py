@@ -1,0 +1,46 @@
+"""What keeps a store from growing for ever: each of these is one short transaction, for others to be served between."""
+
+from collections.abc import Sequence
+
+from storage import retention
+from storage.database import Database
+from storage.retention import Chunk, Ended
+
+
+class Upkeep:
+    """The work of a sweep on one SQLite file."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    async def expired(self, ended_by: int, after: Ended) -> tuple[list[int], Ended | None]:
+        """Tasks that can go, among the next that ended by then; and where to look on, None at the end."""
+        return await self._db.read(retention.expired, ended_by, after)
+
+    async def remove_expired(self, seqs: Sequence[int], ended_by: int) -> Chunk:
+        """Remove as many of these tasks as one transaction should."""
+        return await self._db.write(retention.remove_expired, seqs, ended_by)
+
+    async def with_log(self, ended_by: int) -> list[int]:
+        """The next tasks that ended by then and still have their log."""
+        return await self._db.read(retention.with_log, ended_by)
+
+    async def remove_logs(self, seqs: Sequence[int], ended_by: int, at: int) -> list[int]:
+        """Remove as much of the logs of these tasks as one transaction should; returns those that are left."""
+        return await self._db.write(retention.remove_logs, seqs, ended_by, at)
+
+    async def with_workspace(self, ended_by: int) -> list[str]:
+        """The ids of the next tasks that ended by then and still have their folder."""
+        return await self._db.read(retention.with_workspace, ended_by)
+
+    async def give_up_workspace(self, task_id: str, ended_by: int, at: int) -> bool:
+        """Note that a task has no folder any more, before it is removed; not if the task goes on, or has lent it."""
+        return await self._db.write(retention.give_up_workspace, task_id, ended_by, at)
+
+    async def give_back(self) -> bool:
+        """Give some of the room that is free in the file back to the disk; whether there is more."""
+        return await self._db.give_back()
+
+    async def tidy(self) -> None:
+        """Empty the log of changes (WAL), and look after the statistics of the indexes."""
+        await self._db.tidy()
