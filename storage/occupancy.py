@@ -19,9 +19,10 @@ from storage.workspace import Checkout, Workspace, Worktree
 
 _COLUMNS = "w.mode, w.path, w.shared, w.owner, w.reaches, w.repository, w.checkout, w.outcome"
 
-# Those who keep others out: at work in a turn, or before them in the queue.
+# Those who keep others out: at work in a turn, or before them in the queue. CROSS JOIN has SQLite begin with these few,
+# whatever it believes of the size of the tables.
 _PRESENT = f"""SELECT t.seq, t.id, t.principal, t.queued_at, w.use, w.mode, w.path, w.shared, w.reaches
-    FROM workspaces w INDEXED BY workspaces_in_use JOIN tasks t ON t.seq = w.task
+    FROM workspaces w INDEXED BY workspaces_in_use CROSS JOIN tasks t ON t.seq = w.task
     WHERE w.use IS NOT NULL AND t.status NOT IN {ENDED_SQL}
         AND iif(w.use = 'held', t.started_at IS NOT NULL, t.status = 'pending' OR t.blocked_reason = '{BUSY}')"""
 
@@ -149,7 +150,7 @@ def worktrees(db: sqlite3.Connection, task_id: str | None = None) -> list[Worktr
     found = db.execute(
         f"""SELECT t.id, t.principal, t.agent, t.demands, t.completed_at, t.last_activity_at, {_COLUMNS},
                 {still_lent("t")} AS is_lent
-            FROM workspaces w INDEXED BY workspaces_checked_out JOIN tasks t ON t.seq = w.task
+            FROM workspaces w INDEXED BY workspaces_checked_out CROSS JOIN tasks t ON t.seq = w.task
             WHERE w.checkout IS NOT NULL AND (?1 IS NULL OR t.id = ?1) ORDER BY w.task""",
         (task_id,),
     )

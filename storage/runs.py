@@ -173,7 +173,7 @@ def cancel(db: sqlite3.Connection, principal: Principal, task_id: str, by: str, 
 def leftovers(db: sqlite3.Connection) -> list[Leftover]:
     """The runs that no living server works on: at the start of a server, all that are open."""
     found = db.execute(
-        """SELECT r.task, t.id, r.turn, r.fence, r.processes FROM runs r JOIN tasks t ON t.seq = r.task
+        """SELECT r.task, t.id, r.turn, r.fence, r.processes FROM runs r CROSS JOIN tasks t ON t.seq = r.task
            WHERE r.ended_at IS NULL"""
     ).fetchall()
     return [Leftover(Run(*tuple(row)[:4]), rows.loads(row["processes"]) or []) for row in found]

@@ -79,7 +79,7 @@ def await_ends(db: sqlite3.Connection, run: Run, awaited: Mapping[str, int], at:
 def awaited(db: sqlite3.Connection, seq: int, most: int) -> list[str]:
     """The ids of the sub-tasks that a task waits for."""
     found = db.execute(
-        "SELECT t.id FROM awaited a JOIN tasks t ON t.seq = a.subtask WHERE a.task = ? LIMIT ?", (seq, most)
+        "SELECT t.id FROM awaited a CROSS JOIN tasks t ON t.seq = a.subtask WHERE a.task = ? LIMIT ?", (seq, most)
     )
     return [row["id"] for row in found]
 

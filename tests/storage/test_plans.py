@@ -1,0 +1,114 @@
+"""No statement looks at every task, whatever SQLite believes of the sizes of the tables.
+
+It learns them now and then (`PRAGMA optimize`), and nothing of a table that is empty, and plans by what it has learnt.
+"""
+
+import re
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from storage.records import RunEnd
+from storage.states import Status
+from storage.store import Store, now, open_store
+from storage.workspace import Workspace
+from tests.storage.samples import ANN, DONE, HOUR, claimed, decision, new_call, new_task, new_turn, waiting
+
+COMPLETED = RunEnd(Status.COMPLETED)
+FOLDER = Workspace(mode="readwrite", path="/a", shared=False, reaches=("/a",))
+LENT = Workspace(mode="readonly", path="/a", shared=False, reaches=("/a",))
+TREE = Workspace(mode="worktree", path="/r", shared=False, reaches=("/r",), repository={"git": "/r"})
+
+
+async def live(store: Store) -> None:
+    """Have a bit of everything happen."""
+    parent = await claimed(store, workspace=FOLDER, secrets={"A": "literal"})
+    child = new_task(parent=parent.task.id, source="agent", workspace=LENT)
+    await store.create_task(ANN, child)
+    later = new_task(depends_on=[child.id])
+    await store.create_task(ANN, later)
+    await store.create_task(ANN, new_task(workspace=FOLDER))
+    await store.claim_run("owner", full=[parent.task.id], waiting=[parent.run.seq])
+    await store.snapshot(ANN, later.id)
+    await store.record_processes(parent.run, [], "namespaces")
+    await store.having_active_subtasks([parent.run.seq])
+    await store.wait_run(parent.run, {child.id: now() + HOUR}, 1)
+    await store.next_wake()
+    await store.wake()
+    await store.stopping_beneath(parent.run)
+    await store.secrets_ever(child.id)
+    await store.lenders(child.id)
+    await store.leftovers()
+    await _end_all(store)
+    await store.open_turn(ANN, parent.task.id, new_turn(secrets={"A": "literal"}))
+    await store.secrets_are_back(ANN, parent.task.id, ["A"])
+    await _end_all(store)
+    asked = await waiting(store, workspace=TREE)
+    (call,) = (await store.snapshot(ANN, asked.task.id)).calls
+    await store.decide_call(ANN, asked.task.id, call.id, decision("proceed_always"), secrets_at_hand=True)
+    await store.grants(ANN)
+    await store.worktrees()
+    await store.record_worktree(asked.task.id, "open", {"carried": "x"})
+    await store.next_expiry()
+    await store.expire_calls()
+    await store.propagate()
+    await store.settle()
+    await store.open_counts()
+    await store.having_workspaces([child.id])
+    await store.snapshot(ANN, parent.task.id, messages=True, events_after=0, max_events=10)
+    await store.cancel(ANN, asked.task.id)
+    await store.removable(ANN, parent.task.id, cascade=True)
+    await store.delete(ANN, parent.task.id, cascade=True)
+    await store.upkeep.with_workspace(now())
+    await store.upkeep.with_log(now())
+
+
+async def _end_all(store: Store) -> None:
+    while claim := await store.claim_run("owner"):
+        (call,) = await store.announce_calls(claim.run, [new_call()])
+        await store.begin_call(claim.run, call.id, None)
+        await store.end_call(claim.run, call.id, DONE)
+        await store.finish_run(claim.run, COMPLETED)
+
+
+def believe(db: sqlite3.Connection, tables: Sequence[str], rows: int) -> None:
+    """Have SQLite know of these tables alone, and believe that they have so many rows."""
+    db.execute("ANALYZE")
+    db.execute("DELETE FROM sqlite_stat1")
+    for table in tables:
+        for name, columns in db.execute(
+            """SELECT i.name, (SELECT count(*) FROM pragma_index_info(i.name)) FROM pragma_index_list(?) i""", (table,)
+        ).fetchall():
+            numbers = " ".join(["1"] * columns)
+            db.execute("INSERT INTO sqlite_stat1 VALUES (?, ?, ?)", (table, name, f"{rows} {numbers}"))
+    db.execute("ANALYZE sqlite_schema")
+
+
+def scans(db: sqlite3.Connection, statements: Sequence[str]) -> set[tuple[str, str]]:
+    """The statements that go through all the tasks, with the step that does."""
+    return {
+        (row["detail"], statement)
+        for statement in statements
+        if statement.lstrip().upper().startswith(("SELECT", "UPDATE", "DELETE", "INSERT", "WITH"))
+        for row in db.execute(f"EXPLAIN QUERY PLAN {statement}")
+        if re.search(
+            r"^SCAN (t|tasks|made|owner)\b(?!.* USING .*INDEX (tasks_queue|tasks_with_\w+|tasks_ended))", row["detail"]
+        )
+    }
+
+
+@pytest.mark.parametrize("tables", [(), ("tasks",), ("tasks", "turns", "events")])
+@pytest.mark.parametrize("rows", [100, 1_000_000])
+async def test_no_statement_scans_the_tasks(tmp_path: Path, tables: tuple[str, ...], rows: int) -> None:
+    async with open_store(tmp_path / "remit.db") as store:
+        statements: list[str] = []
+        for run in (store._db._reader, store._db._writer):
+            await run.set_trace_callback(statements.append)
+        await live(store)
+        seen = sorted(set(statements))
+        assert len(seen) > 100
+        await store._db.write(believe, tables, rows)
+        found = await store._db.write(scans, seen)
+    assert found == set()
