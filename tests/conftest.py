@@ -1,6 +1,7 @@
 """Fixtures every test shares; first of all, nothing may be left behind."""
 
 import os
+import signal
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -19,6 +20,11 @@ def _tier() -> str:
         return anyio.run(find_sandbox).tier
     except RemitError as error:
         return f"none ({error.message})"
+
+
+def pytest_configure() -> None:
+    """Have what the tests start heed Ctrl-C, also where they were started in the background themselves."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_report_header() -> list[str]:

@@ -89,7 +89,8 @@ def test_only_a_beginning_of_a_secret_is_held_back(secrets: dict[str, str], text
     redactor = Redactor(secrets)
     echoed = [" ".join(value.split()) for value in secrets.values()]
     stripped = [value.strip() for value in secrets.values()]
-    known = [form for value in (*secrets.values(), *stripped, *echoed) for form in forms(value)]
+    lines = [line for value in secrets.values() for line in value.split("\n")]
+    known = [form for value in (*secrets.values(), *stripped, *echoed, *lines) for form in forms(value)]
     stream, taken = redactor.stream(), ""
     for piece in pieces(text, cuts):
         stream.feed(piece)
