@@ -21,7 +21,7 @@ _GIT = """
 export GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null GIT_NO_REPLACE_OBJECTS=1
 export GIT_COMMITTER_NAME=remit GIT_COMMITTER_EMAIL=remit@localhost
 ref=refs/heads/$1
-g() { git -c core.hooksPath=/dev/null -c core.fsmonitor=false -c gc.auto=0 --git-dir=. "$@"; }
+g() { git -c core.hooksPath=/dev/null -c core.fsmonitor=false -c gc.auto=0 --git-dir=. --work-tree=. "$@"; }
 """
 
 _STATE = Script(

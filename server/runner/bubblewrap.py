@@ -4,7 +4,7 @@ import os
 import re
 import shutil
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, contextmanager, nullcontext
+from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -42,7 +42,8 @@ _GAPS = (
     "With network = full the command reaches everything this machine can, its own local services included.",
     NAMES_GAP,
     "In a repository, names that are symlinks, what git's settings name (core.hooksPath), what a command makes anew in "
-    "folders of its own, and repositories after the first 16 or in more than 2,000 folders are not protected.",
+    "folders of its own, for others that are at work there too, and repositories after the first 16 or in more than "
+    "2,000 folders are not protected.",
 )
 _ROOT_GAP = "As root a command can change the mode of /dev/null and its like, which are this machine's own."
 _ABSTRACT_GAP = (
@@ -118,10 +119,16 @@ class Namespaces:
             with closing(door.listener):
                 yield door
 
-    def _protected(self, policy: SandboxPolicy) -> AbstractAsyncContextManager[tuple[Path, ...]]:
-        if policy.hooks == "writable" or policy.access == "read-only":
-            return nullcontext(())
-        return self.scratch.protected(policy.workspace, at_top=policy.owner == "user")
+    @asynccontextmanager
+    async def _protected(self, policy: SandboxPolicy) -> AsyncIterator[tuple[Path, ...]]:
+        if policy.access == "read-only":
+            yield ()
+        elif policy.hooks == "writable":
+            with self.scratch.unprotected(policy.workspace) as nothing:
+                yield nothing
+        else:
+            async with self.scratch.protected(policy.workspace, at_top=policy.owner == "user") as paths:
+                yield paths
 
     def _sharing(self, policy: SandboxPolicy) -> Iterator[str]:
         if self.disables_userns:

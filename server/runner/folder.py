@@ -93,12 +93,26 @@ def open_folder(path: str | Path, dir_fd: int | None = None) -> int:
     return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=dir_fd)
 
 
+@contextmanager
+def reached(folder: Path) -> Iterator[int]:
+    """Hold a folder, reached from the root on through no link; not to be listed. Raises OSError.
+
+    Those above it need not be readable: one that may only be entered will do.
+    """
+    fd = os.open(folder.anchor, os.O_PATH | os.O_DIRECTORY)
+    try:
+        for part in folder.parts[1:]:
+            below = os.open(part, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=fd)
+            os.close(fd)
+            fd = below
+        yield fd
+    finally:
+        os.close(fd)
+
+
 def identity(folder: Path) -> tuple[int, int]:
-    """The device and the inode of a folder, reached through no link from the root on. Raises OSError."""
-    root, *parts = folder.parts
-    with deepest(Path(root), parts) as (fd, depth):
-        if depth < len(parts):
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder))
+    """The device and the inode of a folder that is reached through no link. Raises OSError."""
+    with reached(folder) as fd:
         status = os.fstat(fd)
     return status.st_dev, status.st_ino
 

@@ -4,7 +4,6 @@ Nothing in it is executed: no hook, no filter, no monitor, and no setting but th
 says of it is not passed on: it could quote a file that a link in it leads to.
 """
 
-import errno
 import os
 import shutil
 import subprocess
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from server.errors import Code, RemitError
-from server.runner.folder import CHUNK_BYTES, deepest, open_beneath, open_folder, open_regular
+from server.runner.folder import CHUNK_BYTES, open_beneath, open_folder, open_regular, reached
 from server.runner.system import SEARCH_PATH
 
 SECONDS = 30.0
@@ -115,11 +114,8 @@ class Repository:
         The name is git's own, the checksum of what is in it: a pack that is there already is the same one, and stays.
         Raises NotCarried.
         """
-        root, *parts = Path(self.objects[0]).parts  # without links when it was looked at, and none is followed now
         try:
-            with deepest(Path(root), parts) as (objects, depth):
-                if depth < len(parts):
-                    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+            with reached(Path(self.objects[0])) as objects:
                 with suppress(FileExistsError):
                     os.mkdir("pack", dir_fd=objects)
                 _take(folder, name, objects, f"tmp_remit_{task_id}")

@@ -3,21 +3,34 @@
 import logging
 import os
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import mkdtemp
 
 import anyio
 
 from server.errors import Code, RemitError
-from server.runner.protected import find_protected
+from server.runner.protected import Protected, find_protected
 from server.runner.removal import delete_tree
 from server.runner.standin import make_stand_ins, remove_stand_ins
 
 _log = logging.getLogger(__name__)
 
 _RECORD = "stand-ins"  # in a folder that is otherwise empty: a workspace, then paths in it, each closed by a NUL
+
+
+@dataclass(slots=True)
+class _Workspace:
+    """A workspace in which commands are at work that may write it."""
+
+    is_protected: bool
+    commands: int = 0
+    protected: Protected | None = None
+    """As it was found when nobody was at work there."""
+
+    changing: anyio.Lock = field(default_factory=anyio.Lock)
 
 
 class Scratch:
@@ -30,6 +43,7 @@ class Scratch:
         """
         self.root = root
         self._standing: Counter[Path] = Counter()
+        self._written: dict[Path, _Workspace] = {}
         if root:
             root.mkdir(mode=0o700, exist_ok=True)
 
@@ -42,28 +56,66 @@ class Scratch:
             temporary.mkdir()
             yield home, temporary
 
+    @contextmanager
+    def unprotected(self, workspace: Path) -> Iterator[tuple[Path, ...]]:
+        """Nothing to be mounted read-only, for a command that may write all of a workspace, as long as it lives.
+
+        Raises RemitError (SANDBOX_UNAVAILABLE) where others are at work from whom something is protected.
+        """
+        with self._at_work(workspace, is_protected=False):
+            yield ()
+
     @asynccontextmanager
     async def protected(self, workspace: Path, *, at_top: bool = False) -> AsyncIterator[tuple[Path, ...]]:
         """The paths in a workspace that are to be mounted read-only; those that were missing are gone afterwards.
 
+        They are looked for when nobody is at work there. Who is may write the workspace, and put a link where a mount
+        is about to be made; but what is protected from all of them, none of them can take away.
         `at_top` is for `find_protected`.
 
         Raises RemitError (SANDBOX_UNAVAILABLE) where something cannot be protected.
         """
-        found = await anyio.to_thread.run_sync(find_protected, workspace, at_top)
-        standing = (*found.missing, *(path for path in found.present if path in self._standing))
-        if not standing:
-            yield found.present
-            return
-        async with self._folder() as folder:
-            (folder / _RECORD).write_bytes(b"".join(os.fsencode(path) + b"\0" for path in (workspace, *standing)))
-            self._standing.update(standing)
-            try:
-                await anyio.to_thread.run_sync(_stand_in, workspace, standing)
-                yield (*found.present, *found.missing)
-            finally:
-                with anyio.CancelScope(shield=True):
-                    await anyio.to_thread.run_sync(remove_stand_ins, workspace, self._left_by_all(standing))
+        with self._at_work(workspace, is_protected=True) as written:
+            found = await self._found(workspace, written, at_top)
+            if not found.missing:
+                yield found.present
+                return
+            async with self._folder() as folder:
+                record = b"".join(os.fsencode(path) + b"\0" for path in (workspace, *found.missing))
+                (folder / _RECORD).write_bytes(record)
+                self._standing.update(found.missing)
+                try:
+                    async with written.changing:
+                        await anyio.to_thread.run_sync(_stand_in, workspace, found.missing)
+                    yield (*found.present, *found.missing)
+                finally:
+                    with anyio.CancelScope(shield=True):
+                        async with written.changing:
+                            left = self._left_by_all(found.missing)
+                            await anyio.to_thread.run_sync(remove_stand_ins, workspace, left)
+
+    async def _found(self, workspace: Path, written: _Workspace, at_top: bool) -> Protected:
+        async with written.changing:
+            if written.protected is None:
+                written.protected = await anyio.to_thread.run_sync(find_protected, workspace, at_top)
+            return written.protected
+
+    @contextmanager
+    def _at_work(self, workspace: Path, *, is_protected: bool) -> Iterator[_Workspace]:
+        written = self._written.setdefault(workspace, _Workspace(is_protected))
+        if written.is_protected != is_protected:
+            raise RemitError(
+                Code.SANDBOX_UNAVAILABLE,
+                f"tasks with allowHooks and tasks without cannot be at work in {workspace} at once: nothing could be "
+                "protected there; let one wait for the other (dependsOn)",
+            )
+        written.commands += 1
+        try:
+            yield written
+        finally:
+            written.commands -= 1
+            if not written.commands:
+                del self._written[workspace]
 
     def _left_by_all(self, standing: Sequence[Path]) -> list[Path]:
         """Which of these stand-ins no other command in the same workspace needs: without them it could be written."""

@@ -118,9 +118,11 @@ class Inheritance:
         return asked
 
     def _allow_hooks(self, request: CreateTask) -> bool:
-        if request.allow_hooks and not (self._task.demands or {}).get("allowHooks"):
+        """Where the task may write them itself, nothing protects them from whoever writes the same folder."""
+        own = bool((self._task.demands or {}).get("allowHooks"))
+        if request.allow_hooks and not own:
             raise _refused("allowHooks", "this task may not write hooks itself")
-        return request.allow_hooks
+        return request.allow_hooks or (own and request.workspace is not None and request.workspace.mode == "readwrite")
 
     def _timeout(self) -> int:
         return min(self._task.timeout_seconds, self._settings.timeout)

@@ -1,10 +1,12 @@
 """A workspace that is only read, in each tier that confines; and one that is a person's own."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from server.errors import RemitError
+from server.runner import sandbox
 from server.runner.policy import MIB
 from server.runner.sandbox import Name
 from tests.sandbox.commands import Request, run
@@ -112,3 +114,27 @@ async def test_a_folder_that_was_replaced_by_a_link_is_not_given(
     assert await shown() == "mine\n"
     with pytest.raises((RemitError, AssertionError), match="leads elsewhere by now"):
         await shown(inner)
+
+
+@pytest.mark.namespaces
+async def test_a_folder_that_was_put_back_after_another_was_mounted_is_not_given(
+    filled: Path, given: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inner, moved = given / "inner", given / "moved"
+    inner.rename(moved)
+    inner.symlink_to(filled)
+    first_word = sandbox._first_word
+
+    async def put_back(*arguments: Any) -> str:
+        word = await first_word(*arguments)
+        inner.unlink()
+        moved.rename(inner)
+        return word
+
+    monkeypatch.setattr(sandbox, "_first_word", put_back)
+    path = str(inner)
+    asked = Request(
+        tier="namespaces", argv=("cat", f"{path}/file"), workspace=str(filled), readable=(path,), pinned=(path,)
+    )
+    with pytest.raises(RemitError, match="leads elsewhere by now"):
+        await run(asked)

@@ -2,7 +2,8 @@
 
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -10,7 +11,7 @@ from typing import Literal
 import anyio
 import pytest
 
-from server.errors import RemitError
+from server.errors import Code, RemitError
 from server.runner import protected
 from server.runner.protected import BESIDE_GIT, OF_GIT, find_protected
 from server.runner.removal import delete_tree
@@ -269,6 +270,42 @@ async def test_a_stand_in_stays_until_the_last_command_has_ended(repository: Pat
     assert is_there(envrc)
     await second.__aexit__(None, None, None)
     assert not is_there(envrc)
+
+
+async def test_what_is_made_while_a_command_is_at_work_is_mounted_for_no_other(
+    repository: Path, tmp_path: Path
+) -> None:
+    scratch = Scratch(tmp_path / "scratch")
+    hooks = repository / "within" / ".git" / "hooks"
+    async with scratch.protected(repository) as first:
+        hooks.mkdir(parents=True)  # which a command could exchange for a link at any moment
+        async with scratch.protected(repository) as second:
+            assert set(first) == set(second)
+    async with scratch.protected(repository) as third:
+        assert hooks in third
+
+
+@pytest.mark.parametrize("first", [True, False])
+async def test_commands_from_which_nothing_is_protected_are_not_at_work_beside_others(
+    repository: Path, tmp_path: Path, first: bool
+) -> None:
+    scratch = Scratch(tmp_path / "scratch")
+
+    @asynccontextmanager
+    async def at_work(is_protected: bool) -> AsyncIterator[None]:
+        if is_protected:
+            async with scratch.protected(repository):
+                yield
+        else:
+            with scratch.unprotected(repository):
+                yield
+
+    async with at_work(first), at_work(first):
+        with pytest.raises(RemitError, match="cannot be at work") as caught:
+            await at_work(not first).__aenter__()
+    assert caught.value.code is Code.SANDBOX_UNAVAILABLE
+    async with at_work(not first):
+        pass
 
 
 async def test_every_command_has_its_stand_ins_on_record(repository: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from server.errors import Code, RemitError
-from server.runner.folder import open_beneath, read_beneath
+from server.runner.folder import identity, open_beneath, read_beneath
 
 from .adversary import finished, repeating, swapping, within_deadline
 
@@ -255,3 +255,12 @@ def test_a_huge_file_is_read_no_further_than_the_limit(folder: Path) -> None:
     (folder / "file").touch()
     os.truncate(folder / "file", 1024**4)
     assert read_beneath(folder, "file", offset=1024**3, limit=10) == bytes(10)
+
+
+def test_a_folder_beneath_one_that_may_only_be_entered_is_known(unprivileged: Path) -> None:
+    folder = unprivileged / "entered" / "project"
+    folder.mkdir(parents=True)
+    folder.parent.chmod(0o311)
+    status = folder.stat()
+    assert identity(folder) == (status.st_dev, status.st_ino)
+    folder.parent.chmod(0o700)

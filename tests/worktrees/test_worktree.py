@@ -260,6 +260,15 @@ async def test_submodules_are_not_checked_out_and_that_is_said(host: Host, place
     assert (await host.until(created["id"], "completed"))["output"]["content"] == ""
 
 
+async def test_a_submodule_has_worktrees_of_its_own(host: Host, place: Path) -> None:
+    repository(place / "part")
+    whole = repository(place / "whole")
+    git(whole, "submodule", "add", "-q", str(place / "part"), "part")
+    git(whole, "commit", "-qm", "with a part")
+    task = await work(host, COMMIT, "whole/part")
+    assert git(whole / "part", "show", f"{task['workspace']['branch']}:a.txt") == "one\nmore\n"
+
+
 async def test_a_branch_that_the_person_has_moved_is_left_alone(host: Host, project: Path) -> None:
     task = await work(host, COMMIT)
     branch = task["workspace"]["branch"]
