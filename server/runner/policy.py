@@ -103,7 +103,10 @@ class SandboxPolicy:
         for name, path in (*given, *([("home", self.home)] if self.home else [])):
             if not path.is_absolute() or not path.exists():
                 raise _refused(name, path, "must exist, and be named by its absolute path")
-            resolved = path.resolve()
+            try:
+                resolved = path.resolve()
+            except (OSError, RuntimeError):  # links that somebody changes just now
+                raise _refused(name, path, "leads elsewhere by now") from None
             if any(folder.is_relative_to(resolved) for folder in _SYSTEM_FOLDERS):
                 raise _refused(name, path, "holds parts of the system; choose a folder of its own")
 

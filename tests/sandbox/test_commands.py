@@ -1,5 +1,6 @@
 """What a command is given, and what comes back of it."""
 
+import errno
 import os
 import stat
 from dataclasses import replace
@@ -170,6 +171,15 @@ def test_a_workspace_that_cannot_be_given_is_refused(path: str) -> None:
         SandboxPolicy(workspace=Path(path)).check()
     assert caught.value.code == Code.VALIDATION_ERROR
     assert caught.value.details == {"field": "workspace"}
+
+
+def test_a_link_that_changes_while_it_is_looked_at_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def changed(_: Path) -> Path:
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+
+    monkeypatch.setattr(Path, "resolve", changed)
+    with pytest.raises(RemitError, match="leads elsewhere by now"):
+        SandboxPolicy(workspace=tmp_path).check()
 
 
 def test_a_command_does_not_show_its_environment() -> None:
