@@ -123,9 +123,10 @@ def blocking(db: sqlite3.Connection, principal: Principal, seq: int) -> list[str
 
 
 def record(db: sqlite3.Connection, task_id: str, checkout: Checkout, outcome: dict[str, object]) -> None:
-    """Note what a look at a worktree has found."""
+    """Note what a look at a worktree has found, unless it is gone meanwhile."""
     db.execute(
-        "UPDATE workspaces SET checkout = ?, outcome = ? WHERE task = (SELECT seq FROM tasks WHERE id = ?)",
+        """UPDATE workspaces SET checkout = ?, outcome = ?
+           WHERE task = (SELECT seq FROM tasks WHERE id = ?) AND checkout IS NOT NULL""",
         (checkout, rows.dumps(outcome), task_id),
     )
 

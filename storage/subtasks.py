@@ -1,5 +1,6 @@
 """Sub-tasks that an agent has made: who waits for which, what waits for a person, and what ends with their parent."""
 
+import json
 import sqlite3
 from collections.abc import Collection, Mapping
 
@@ -14,15 +15,21 @@ AGENT = "agent"
 MOST_WAITING = 50
 """Sub-tasks named that wait for approval."""
 
-# Of what a task's agent has made, at any depth, and of what that waits for: what goes on by itself, or will with a
-# place. Whatever waits for a person is none of it, nor what waits for such.
-_ACTIVE = """WITH RECURSIVE behind (seq) AS (
-        SELECT seq FROM tasks INDEXED BY tasks_by_parent WHERE parent = ?1 AND source = ?2
-        UNION SELECT t.seq FROM behind JOIN tasks t INDEXED BY tasks_by_parent ON t.parent = behind.seq
-            WHERE t.source = ?2
-        UNION SELECT d.needs FROM behind JOIN dependencies d ON d.task = behind.seq WHERE d.satisfied = 0)
-    SELECT 1 FROM behind CROSS JOIN tasks t ON t.seq = behind.seq
-    WHERE t.status IN ('pending', 'running') AND t.agent <> 'none' LIMIT 1"""
+# Of what the agents of these tasks have made, at any depth, and of what that waits for: what goes on by itself, or
+# will with a place. Whatever waits for a person is none of it, nor what waits for such. It is looked for from the open
+# ones up, which are few: of those that have ended, there may be many beneath a task. The subqueries stand for joins,
+# for which SQLite would make a filter of all tasks first.
+_ACTIVE = f"""WITH RECURSIVE above (seq, maker) AS (
+        SELECT seq, parent FROM tasks INDEXED BY tasks_made_open WHERE completed_at IS NULL AND source = '{AGENT}'
+        UNION ALL SELECT seq, (SELECT parent FROM tasks WHERE seq = maker AND source = '{AGENT}') FROM above
+            WHERE maker IS NOT NULL),
+    behind (top, seq) AS (
+        SELECT maker, seq FROM above WHERE maker IN (SELECT value FROM json_each(?))
+        UNION SELECT behind.top, above.seq FROM behind CROSS JOIN above ON above.maker = behind.seq
+        UNION SELECT behind.top, d.needs FROM behind CROSS JOIN dependencies d ON d.task = behind.seq
+            WHERE d.satisfied = 0)
+    SELECT DISTINCT top FROM behind
+    WHERE (SELECT status IN ('pending', 'running') AND agent <> 'none' FROM tasks WHERE seq = behind.seq)"""
 
 
 def is_beneath(db: sqlite3.Connection, principal: Principal, task_id: str, above: int) -> bool:
@@ -100,7 +107,7 @@ def next_wake(db: sqlite3.Connection) -> int | None:
 
 def having_active(db: sqlite3.Connection, seqs: Collection[int]) -> set[int]:
     """Those of these tasks whose agents may wait for others that are at work, or would be if there was a place."""
-    return {seq for seq in seqs if db.execute(_ACTIVE, (seq, AGENT)).fetchone()}
+    return {row["top"] for row in db.execute(_ACTIVE, (json.dumps(list(seqs)),))}
 
 
 def awaiting_approval(db: sqlite3.Connection, seq: int) -> list[str]:
@@ -129,13 +136,10 @@ def made_by(db: sqlite3.Connection, seq: int) -> list[sqlite3.Row]:
 def still_lent(owner: str) -> str:
     """Whether one that is open works in the folder of the task `owner`, as SQL; the path of that has the task's id."""
     return f"""EXISTS (
-        WITH RECURSIVE beneath (seq, status) AS (
-            SELECT made.seq, made.status FROM tasks made INDEXED BY tasks_by_parent WHERE made.parent = {owner}.seq
-            UNION ALL SELECT made.seq, made.status
-                FROM beneath JOIN tasks made INDEXED BY tasks_by_parent ON made.parent = beneath.seq)
-        SELECT 1 FROM beneath CROSS JOIN workspaces lent ON lent.task = beneath.seq
-        WHERE beneath.status NOT IN {ENDED_SQL}
-            AND lent.owner = 'task' AND instr(lent.path || '/', '/' || {owner}.id || '/'))"""
+        WITH lent (path) AS MATERIALIZED (
+            SELECT (SELECT path FROM workspaces WHERE task = made.seq AND owner = 'task')
+            FROM tasks made INDEXED BY tasks_made_open WHERE made.completed_at IS NULL AND made.source = '{AGENT}')
+        SELECT 1 FROM lent WHERE instr(lent.path || '/', '/' || {owner}.id || '/'))"""
 
 
 def stopping(db: sqlite3.Connection, seq: int) -> list[str]:

@@ -17,9 +17,11 @@ from server.errors import RemitError
 from server.runner.folder import read_beneath
 
 MOST_FOLDERS = 2000  # that are looked into for repositories, the outer ones first: some 30 ms
-MOST_REPOSITORIES = 16  # each takes about 16 mounts, which is some 2 ms at the start of every command
+MOST_REPOSITORIES = 16  # each takes about 20 mounts, which is some 2 ms at the start of every command
 
 OF_GIT = ("hooks", "config", "config.worktree", "commondir")
+ALTERNATES = "objects/info/alternates"
+"""What it names is shown to whoever gets a worktree of the repository."""
 BESIDE_GIT = (
     ".envrc",
     ".mcp.json",
@@ -66,7 +68,7 @@ def _closed_and_repositories(workspace: Path) -> Iterator[tuple[Path, ...]]:
         elif _is_plain(git := folder / ".git"):
             yield tuple(_beside(git)) if _is_open(folder) else (folder,)
             for repository in _git_folders(git, workspace):
-                yield tuple(repository / name for name in OF_GIT) if _is_open(repository) else (repository,)
+                yield tuple(_of_git(repository)) if _is_open(repository) else (repository,)
 
 
 def _beside(git: Path) -> Iterator[Path]:
@@ -75,6 +77,19 @@ def _beside(git: Path) -> Iterator[Path]:
     if (modules := git.with_name(_KEPT_IF_THERE)).exists():
         yield modules
     yield from map(git.with_name, BESIDE_GIT)
+
+
+def _of_git(repository: Path) -> Iterator[Path]:
+    yield from (repository / name for name in OF_GIT)
+    alternates = repository / ALTERNATES
+    info, objects = list(alternates.parents)[:2]
+    if not _is_folder(objects):
+        return  # as in what git keeps for a linked worktree
+    closed = next((folder for folder in (objects, info) if _is_folder(folder) and not _is_open(folder)), None)
+    if closed:
+        yield closed
+    elif not info.is_symlink():
+        yield alternates
 
 
 def _git_folders(git: Path, workspace: Path) -> Iterator[Path]:

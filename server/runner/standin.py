@@ -12,15 +12,18 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from server.runner.folder import deepest
-from server.runner.protected import OF_GIT
+from server.runner.protected import ALTERNATES, OF_GIT
 
 _FOLDERS = {"hooks", ".vscode", ".idea", ".claude"}
-_FILES = dict.fromkeys(OF_GIT, b"") | {"commondir": b"."}  # "what is common to all worktrees is here"
+_BORROWING = Path(ALTERNATES)
+_FILES = dict.fromkeys((*OF_GIT, _BORROWING.name), b"") | {"commondir": b"."}  # "what all worktrees share is here"
 
 
 def make_stand_ins(workspace: Path, paths: Iterable[Path]) -> None:
     """Make them, one of the right kind for each name; what is there by now is left. Raises OSError."""
     for path in paths:
+        if path.name == _BORROWING.name:
+            _have_parent(path, workspace)
         with _parent_of(path, workspace) as folder, suppress(FileExistsError):
             _make(path.name, folder)
 
@@ -30,6 +33,12 @@ def remove_stand_ins(workspace: Path, paths: Sequence[Path]) -> None:
     for path in reversed(paths):
         with suppress(OSError), _parent_of(path, workspace) as folder:
             _remove(path.name, folder)
+
+
+def _have_parent(path: Path, workspace: Path) -> None:
+    """As `git init` makes it: it may stay."""
+    with _parent_of(path.parent, workspace) as folder, suppress(FileExistsError):
+        os.mkdir(path.parent.name, dir_fd=folder)
 
 
 @contextmanager

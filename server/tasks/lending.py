@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from pathlib import PurePath
 
 from anyio import to_thread
 
@@ -77,7 +78,8 @@ class Lending:
             there = Caller(delegate.principal, person=False, folder=None)
             asked = WorkspaceRequest(path=own.path, mode="worktree")
             workspace, warnings = await to_thread.run_sync(self._folders.choose, there, asked)
-            if workspace.repository is None or workspace.repository["top"] != own.path:
+            # The parent may have written what leads from there to git's files, and from those to others.
+            if workspace.repository is None or workspace.repository["top"] != own.path or not _is_known(workspace, own):
                 raise RemitError(
                     Code.FORBIDDEN,
                     "workspace.mode: a worktree would show more of the repository than the folder of this task",
@@ -90,3 +92,9 @@ class Lending:
         return Workspace(
             mode="worktree", path=own.path, shared=False, reaches=own.reaches, repository=repository.as_json()
         ), unseen
+
+
+def _is_known(workspace: Workspace, own: Workspace) -> bool:
+    """Whether it shows nothing that the task's own folder does not."""
+    known = (own.path, *own.reaches)
+    return all(any(map(PurePath(folder).is_relative_to, known)) for folder in workspace.reaches)

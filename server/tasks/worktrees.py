@@ -87,7 +87,7 @@ class Worktrees:
         """
         redactor = await variables.ever()
         with anyio.CancelScope(shield=True):  # a branch that was moved, and is not on record, could not be moved again
-            async with self._locks.setdefault(task_id, anyio.Lock()):
+            async with self._lock(task_id):
                 (record,) = await self._store.worktrees(task_id)
                 _, outcome = await self._outcome(record, redactor)
                 await self._store.record_worktree(task_id, "open", outcome)
@@ -120,7 +120,8 @@ class Worktrees:
         there = {record.task_id for record in await self._store.worktrees()}  # few, and the tasks may be many
         theirs = [task_id for task_id in task_ids if task_id in there]
         for task_id in theirs:
-            await self._refuse_loss(task_id)
+            async with self._lock(task_id):
+                await self._refuse_loss(task_id)
         for task_id in theirs:
             await self.discard(task_id, force=True)
 
@@ -130,19 +131,24 @@ class Worktrees:
         Raises RemitError: CONFLICT for one that is at work or, without `force`, of which something would be lost;
         EXECUTION_ERROR for one that cannot be removed.
         """
-        for record in await self._store.worktrees(task_id):
-            if not force:
-                await self._refuse_loss(task_id)
-            elif not record.is_over:
-                raise _in_use(record)
-            await self._drop_branch(record)
-            try:
-                await to_thread.run_sync(self._workspaces.remove, task_id)
-            except OSError as error:
-                raise RemitError(
-                    Code.EXECUTION_ERROR, f"the worktree of task {task_id} cannot be removed: {error}", id=task_id
-                ) from error
-            await self._store.give_up_worktree(task_id)
+        async with self._lock(task_id):  # whoever looks at it just now would bring its branch back
+            for record in await self._store.worktrees(task_id):
+                if not force:
+                    await self._refuse_loss(task_id)
+                elif not record.is_over:
+                    raise _in_use(record)
+                await self._remove(record)
+
+    async def _remove(self, record: Record) -> None:
+        task_id = record.task_id
+        await self._drop_branch(record)
+        try:
+            await to_thread.run_sync(self._workspaces.remove, task_id)
+        except OSError as error:
+            raise RemitError(
+                Code.EXECUTION_ERROR, f"the worktree of task {task_id} cannot be removed: {error}", id=task_id
+            ) from error
+        await self._store.give_up_worktree(task_id)
 
     async def _drop_branch(self, record: Record) -> None:
         """A branch that cannot be removed, as where the repository is gone, keeps no worktree."""
@@ -152,10 +158,11 @@ class Worktrees:
             _log.warning("the branch %s is left: %s", branch_of(record.task_id), error.message)
 
     async def _refuse_loss(self, task_id: str) -> None:
+        """Raise RemitError (CONFLICT) unless nothing would be lost. Its lock is held."""
         (record,) = await self._store.worktrees(task_id)
         if not record.is_over:
             raise _in_use(record)
-        await self._conclude(task_id, await self._redactor(task_id))
+        await self._conclude_locked(task_id, await self._redactor(task_id))
         (record,) = await self._store.worktrees(task_id)
         if record.workspace.checkout != "clean":
             why = (record.workspace.outcome or {}).get("problem", "it has uncommitted changes")
@@ -187,14 +194,21 @@ class Worktrees:
 
         `redactor` is for what is kept of names and diff; without one, these may hold secrets and are left out.
         """
-        async with self._locks.setdefault(task_id, anyio.Lock()):
-            for record in await self._store.worktrees(task_id):
-                try:
-                    checkout, outcome = await self._outcome(record, redactor)
-                except (RemitError, OSError) as error:
-                    checkout = "dirty"
-                    outcome = {**(record.workspace.outcome or {}), "problem": _told(error, redactor)}
-                await self._store.record_worktree(task_id, checkout, outcome)
+        async with self._lock(task_id):
+            await self._conclude_locked(task_id, redactor)
+
+    async def _conclude_locked(self, task_id: str, redactor: Redactor | None) -> None:
+        for record in await self._store.worktrees(task_id):
+            try:
+                checkout, outcome = await self._outcome(record, redactor)
+            except (RemitError, OSError) as error:
+                checkout = "dirty"
+                outcome = {**(record.workspace.outcome or {}), "problem": _told(error, redactor)}
+            await self._store.record_worktree(task_id, checkout, outcome)
+
+    def _lock(self, task_id: str) -> anyio.Lock:
+        """Of a worktree: whoever holds it alone looks at it, moves its branch or removes it."""
+        return self._locks.setdefault(task_id, anyio.Lock())
 
     @asynccontextmanager
     async def _at_work_in_anothers(self, lent: Workspace | None, variables: Variables) -> AsyncIterator[None]:

@@ -8,6 +8,7 @@ from storage.migrations import (
     awaiting,
     basis,
     history,
+    lending,
     numbers,
     relations,
     retention,
@@ -27,4 +28,5 @@ MIGRATIONS = (
     workspaces.SCRIPT,
     awaiting.SCRIPT,
     secrets.SCRIPT,
+    lending.SCRIPT,
 )

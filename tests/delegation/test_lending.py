@@ -142,6 +142,33 @@ async def test_a_worktree_shows_no_more_than_the_parents_folder(host: Host, proj
     assert (refused["error"]["code"], refused["error"]["field"]) == ("FORBIDDEN", "workspace.mode")
 
 
+@pytest.mark.parametrize(
+    "planted",
+    [
+        "echo {other} > .git/objects/info/alternates",
+        "rm -rf .git; echo 'gitdir: {other}/.git' > .git",
+        "rm -rf .git/objects; ln -s {other}/.git/objects .git/objects; echo {tip} > .git/refs/heads/main",
+    ],
+)
+async def test_a_worktree_shows_nothing_of_another_folder_that_the_parent_has_its_repository_lead_to(
+    host: Host, project: Path, planted: str
+) -> None:
+    other = repository(project.parent / "other")
+    where = {"path": str(project), "mode": "readwrite"}
+    script = f"{planted.format(other=other, tip=tip(other, 'main'))}; VISIT"
+    task = await lent(host, script, sub_task("true", "worktree"), workspace=where, allowHooks=True)
+    (refused,) = answers(task)
+    assert (refused["error"]["code"], refused["error"]["field"]) == ("FORBIDDEN", "workspace.mode")
+
+
+async def test_what_a_parent_writes_leads_no_later_task_to_another_folder(host: Host, project: Path) -> None:
+    other = repository(project.parent / "other")
+    where = {"path": str(project), "mode": "readwrite"}
+    await host.done(f"echo {other} > .git/objects/info/alternates; true", workspace=where)
+    task = await host.done(f"ls {other}/*; true", workspace={"path": str(project), "mode": "worktree"})
+    assert "a.txt" not in task["output"]["content"]
+
+
 async def test_a_sub_task_is_not_kept_out_by_who_waits_for_its_parent(host: Host, project: Path) -> None:
     where = {"path": str(project), "mode": "readwrite"}
     script = "until [ -e go ]; do sleep 0.05; done; VISIT"

@@ -13,7 +13,7 @@ import pytest
 
 from server.errors import Code, RemitError
 from server.runner import protected
-from server.runner.protected import BESIDE_GIT, OF_GIT, find_protected
+from server.runner.protected import ALTERNATES, BESIDE_GIT, OF_GIT, find_protected
 from server.runner.removal import delete_tree
 from server.runner.sandbox import Name
 from server.runner.scratch import Scratch
@@ -21,7 +21,8 @@ from server.runner.standin import make_stand_ins
 from tests.sandbox.commands import NOBODY, files, perform, run
 from tests.sandbox.test_commands import shell
 
-EVERY_NAME = (*(f".git/{name}" for name in OF_GIT), *BESIDE_GIT)
+EVERY_NAME = (*(f".git/{name}" for name in (*OF_GIT, ALTERNATES)), *BESIDE_GIT)
+ALTERNATES_INSIDE = f".git/{ALTERNATES}"
 PLANTED = "hook-or-setting"
 
 
@@ -61,7 +62,8 @@ def give_away(folder: Path) -> None:
 def settings(folder: Path) -> dict[Path, bytes]:
     """What git would obey in every repository, copies that a command made for itself apart."""
     paths = [path for path in folder.rglob("*") if path.is_file() and "moved" not in path.parts]
-    return {path: path.read_bytes() for path in paths if "hooks" in path.parts or path.name in OF_GIT}
+    obeyed = (*OF_GIT, "alternates")
+    return {path: path.read_bytes() for path in paths if "hooks" in path.parts or path.name in obeyed}
 
 
 def test_a_folder_without_a_repository_protects_nothing(tmp_path: Path) -> None:
@@ -139,6 +141,39 @@ async def test_git_sees_nothing_of_the_protection_and_works(repository: Path) ->
 
 
 @pytest.mark.namespaces
+async def test_a_repository_borrows_from_no_other_than_before(repository: Path) -> None:
+    alternates = repository / ALTERNATES_INSIDE
+    alternates.write_text("/elsewhere\n")
+    moving = "mv .git/objects moved; mkdir -p .git/objects/info; echo /tmp > .git/objects/info/alternates"
+    await run(shell("namespaces", repository, f"{planting(ALTERNATES_INSIDE)}; {moving}"))
+    assert alternates.read_text() == "/elsewhere\n"
+
+
+@pytest.mark.namespaces
+async def test_a_repository_without_the_folder_for_alternates_gets_none_of_a_command(repository: Path) -> None:
+    delete_tree(repository / ".git/objects/info")
+    ran = await run(shell("namespaces", repository, planting(ALTERNATES_INSIDE)))
+    assert (ran.output, (repository / ALTERNATES_INSIDE).exists()) == ("", False)
+
+
+@pytest.mark.namespaces
+@pytest.mark.parametrize("has_folder", [True, False])
+async def test_git_packs_and_fetches_beside_the_protection(repository: Path, has_folder: bool) -> None:
+    git(repository, "clone", "--quiet", str(repository), str(repository / "origin"))
+    git(repository / "origin", "commit", "--quiet", "--allow-empty", "--message=fetched")
+    if not has_folder:
+        delete_tree(repository / ".git/objects/info")
+    script = (
+        "set -e; git fetch -q ./origin HEAD; git -c user.name=a -c user.email=a merge -q FETCH_HEAD; "
+        "git -c user.name=a -c user.email=a commit -q --allow-empty -m second; git gc -q; git repack -adq; "
+        "git clone -q . copied; git fsck --strict; git -C copied log --format=%s"
+    )
+    ran = await run(shell("namespaces", repository, script))
+    assert (ran.status, ran.output) == (0, "second\nfetched\nfirst\n")
+    assert git(repository, "count-objects", "-v").splitlines()[0] == "count: 0"
+
+
+@pytest.mark.namespaces
 async def test_git_works_outside_while_a_command_runs(repository: Path) -> None:
     seen: list[str] = []
 
@@ -178,7 +213,8 @@ async def test_every_repository_in_the_workspace_is_protected(
     make: Callable[[Path], tuple[Path, str]], repository: Path
 ) -> None:
     folder, of_git = make(repository)
-    names = [f"{of_git}/{name}" for name in OF_GIT]
+    borrows = make is not linked_worktree  # that has no objects of its own
+    names = [f"{of_git}/{name}" for name in (*OF_GIT, *([ALTERNATES] if borrows else []))]
     before = settings(folder)
     ran = await run(shell("namespaces", folder, planting(*names) + f"; mv {of_git} moved; mv a moved"))
     assert ran.output == ""

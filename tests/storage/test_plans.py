@@ -94,7 +94,7 @@ def scans(db: sqlite3.Connection, statements: Sequence[str]) -> set[tuple[str, s
         if statement.lstrip().upper().startswith(("SELECT", "UPDATE", "DELETE", "INSERT", "WITH"))
         for row in db.execute(f"EXPLAIN QUERY PLAN {statement}")
         if re.search(
-            r"^SCAN (t|tasks|made|owner)\b(?!.* USING .*INDEX (tasks_queue|tasks_with_\w+|tasks_ended))", row["detail"]
+            r"^SCAN (t|tasks|made|owner)\b(?!.* USING .*INDEX tasks_(queue|made_open|with_\w+|ended))", row["detail"]
         )
     }
 

@@ -1,13 +1,18 @@
 """Sub-tasks in the store: who goes first, who waits for whom, and what ends with its parent."""
 
-from collections.abc import Mapping
+import sqlite3
+from collections.abc import Callable, Mapping
 
+import pytest
+
+from storage import occupancy, subtasks
 from storage.filters import Filter
 from storage.records import Claim, RunEnd, Snapshot, Update
 from storage.states import BUSY, DEPENDENCIES, SUBTASKS, Status
 from storage.store import Store, now
 from storage.workspace import Workspace
 from tests.storage.samples import ANN, BOB, HOUR, claimed, decision, new_call, new_task, waiting
+from tests.storage.test_plans import believe
 
 DONE = RunEnd(Status.COMPLETED)
 
@@ -283,3 +288,43 @@ async def test_what_others_put_beneath_a_task_is_not_active_for_its_agent(store:
     parent = await claimed(store)
     await store.create_task(ANN, new_task(parent=parent.task.id))
     assert await active(store, parent) == [False]
+
+
+def steps(db: sqlite3.Connection, look: Callable[[sqlite3.Connection], object]) -> int:
+    """How many SQLite takes for it."""
+    taken = 0
+
+    def step() -> None:
+        nonlocal taken
+        taken += 1
+
+    db.set_progress_handler(step, 1)
+    try:
+        look(db)
+    finally:
+        db.set_progress_handler(None, 0)
+    return taken
+
+
+@pytest.mark.parametrize("look", [occupancy.worktrees, lambda db: subtasks.having_active(db, {1})])
+async def test_sub_tasks_that_have_ended_are_not_gone_through(
+    store: Store, look: Callable[[sqlite3.Connection], object]
+) -> None:
+    tree = Workspace(mode="worktree", path="/r", shared=False, reaches=("/r",), repository={"git": "/r"})
+    parent = await claimed(store, workspace=tree)
+    assert parent.run.seq == 1
+    taken = []
+    for _ in range(2):
+        for _ in range(20):
+            ended = await claimed(store, parent=parent.task.id, source="agent")
+            await store.finish_run(ended.run, DONE)
+        taken.append(await store._db.read(steps, look))
+    assert taken[0] == taken[1]
+
+
+async def test_no_filter_is_made_of_all_tasks_to_find_those_that_are_active(store: Store) -> None:
+    def plan(db: sqlite3.Connection) -> list[str]:
+        believe(db, ["tasks"], 1_000_000)
+        return [row["detail"] for row in db.execute(f"EXPLAIN QUERY PLAN {subtasks._ACTIVE}", ("[1]",))]
+
+    assert not [step for step in await store._db.write(plan) if "BLOOM" in step]

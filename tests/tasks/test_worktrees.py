@@ -15,6 +15,7 @@ from server.runner.branch import Branch
 from server.runner.repository import branch_of, find_repository
 from server.runner.sandbox import Sandbox
 from server.runner.workspace import Workspaces
+from server.runner.worktree import Finding, Worktree
 from server.tasks.secrets import Secrets
 from server.tasks.variables import Variables
 from server.tasks.worktrees import Worktrees
@@ -113,3 +114,45 @@ async def test_what_was_carried_over_is_on_record_though_whoever_asked_has_given
             group.cancel_scope.cancel()
         (kept,) = await store.worktrees(claim.task.id)
     assert kept.workspace.outcome == {"carried": tip(tmp_path / "project", "main")}
+
+
+async def test_what_a_look_finds_of_one_that_is_gone_does_not_bring_it_back(tmp_path: Path) -> None:
+    async with open_store(tmp_path / "remit.db") as store:
+        claim = await started(store, tmp_path / "project")
+        await store.finish_run(claim.run, RunEnd(Status.COMPLETED))
+        await store.give_up_worktree(claim.task.id)
+        await store.record_worktree(claim.task.id, "dirty", {})
+        assert await store.worktrees() == []
+
+
+@pytest.mark.namespaces
+async def test_one_that_is_looked_at_is_removed_afterwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with open_store(tmp_path / "remit.db") as store:
+        claim = await started(store, tmp_path / "project")
+        task_id = claim.task.id
+        worktrees = Worktrees(store, partial(sandbox_of, "namespaces"), Workspaces(tmp_path / "workspaces"), Settings())
+        async with worktrees.at_work(claim, Variables(claim, Secrets({}), store)):
+            pass
+        await store.finish_run(claim.run, RunEnd(Status.COMPLETED))
+        await store.reopen_worktree(task_id)
+        looking, go, removed, look = anyio.Event(), anyio.Event(), anyio.Event(), Worktree.look
+
+        async def wait_and_look(self: Worktree) -> Finding:
+            looking.set()
+            await go.wait()
+            return await look(self)
+
+        async def discard() -> None:
+            await worktrees.discard(task_id, force=True)
+            removed.set()
+
+        monkeypatch.setattr(Worktree, "look", wait_and_look)
+        async with anyio.create_task_group() as group:
+            group.start_soon(worktrees.conclude_ended)
+            await looking.wait()
+            group.start_soon(discard)
+            while not (removed.is_set() or worktrees._locks[task_id].statistics().tasks_waiting):
+                await anyio.lowlevel.checkpoint()
+            assert not removed.is_set()
+            go.set()
+        assert (await store.worktrees(), worktrees.folder(task_id).exists()) == ([], False)
