@@ -42,6 +42,10 @@ class Redactor:
     """
 
     def __init__(self, secrets: Mapping[str, str], derived: Iterable[tuple[str, str]] = ()) -> None:
+        self.know(secrets, derived)
+
+    def know(self, secrets: Mapping[str, str], derived: Iterable[tuple[str, str]] = ()) -> None:
+        """Mask these from now on, instead of those before: also in streams that have begun."""
         self.too_short = tuple(name for name, value in secrets.items() if _is_short(value))
         """Names of the secrets that are not masked, because their values are shorter than `MIN_MASKED`."""
         names: dict[str, str] = {}

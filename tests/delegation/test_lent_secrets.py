@@ -118,6 +118,37 @@ async def test_those_of_a_later_turn_of_the_owner_are_masked_too(host: Host) -> 
     assert (task["output"]["content"], SECRET in str(task)) == ("[secret KEY]\n", False)
 
 
+@pytest.mark.parametrize("how", [{"secrets": {"KEY": SECRET}}, {"secretNames": ["KEY"]}], ids=["typed", "named"])
+async def test_those_that_the_owner_gets_while_a_command_of_the_borrower_runs_are_masked_in_its_output(
+    state: Path, variables: dict[str, Any], how: dict[str, Any]
+) -> None:
+    (state.parent / "token").write_text(SECRET)
+    (state.parent / "remit.toml").write_text(f'[secrets.KEY]\nfile = "{state.parent}/token"\n')
+    async with servers.host(state, **variables) as host:
+        child = sub_task(f"touch begun; {GONE_ON}; cat f", "readwrite")
+        begun = "until [ -e begun ]; do sleep 0.05; done"
+        owner = await lender(host, f"VISIT; {begun}", child, secrets={})
+        await host.until(owner, "completed")
+        task_id = await borrower(host, owner)
+        await host.call("send_message", id=owner, message="$ echo $KEY > f; touch go", **how)
+        task = await whole(host, task_id)
+    assert (task["output"]["content"], SECRET in str(task)) == ("[secret KEY]\n", False)
+    assert not stored(state)
+
+
+async def test_those_that_a_borrower_gets_while_a_command_of_the_owner_runs_are_masked_in_its_output(
+    host: Host, state: Path
+) -> None:
+    child = sub_task("true", "readwrite")
+    owner = await lender(host, f"VISIT > /dev/null; {GONE_ON}; cat f", child, WAIT, secrets={})
+    task_id = await borrower(host, owner)
+    await host.until(task_id, "completed")
+    await host.call("send_message", id=task_id, message="$ echo $KEY > f; touch go", secrets={"KEY": SECRET})
+    task = await whole(host, owner)
+    assert (task["output"]["content"], SECRET in str(task)) == ("[secret KEY]\n", False)
+    assert not stored(state)
+
+
 async def test_they_are_masked_in_the_files_of_the_borrower_as_in_the_owners(host: Host, state: Path) -> None:
     owner = await lender(host, f"echo $KEY > f; VISIT; {GONE_ON}", sub_task("true"), WAIT)
     task_id = await borrower(host, owner)
