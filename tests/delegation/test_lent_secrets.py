@@ -162,6 +162,34 @@ async def test_they_are_masked_in_the_files_of_the_borrower_as_in_the_owners(hos
         assert (error["code"], error["missing"]) == ("SECRETS_LOST", ["KEY"])
 
 
+async def written_by_a_borrower(host: Host, project: Path, script: str) -> str:
+    """A task whose borrower has got a secret of its own from a person, and used it in the task's worktree."""
+    owner = await lender(
+        host, "VISIT", sub_task("true", "readwrite"), WAIT, secrets={}, workspace={"path": str(project)}
+    )
+    await host.until(owner, "completed")
+    task_id = await borrower(host, owner)
+    await host.call("send_message", id=task_id, message=f"$ {script}", secrets={"KEY": SECRET})
+    await host.until(task_id, "completed")
+    return owner
+
+
+async def test_the_files_that_a_borrower_wrote_are_masked_by_its_own_secrets(host: Host, project: Path) -> None:
+    owner = await written_by_a_borrower(host, project, "echo $KEY > f")
+    error = await host.fail("read_artifacts", id=owner, path="f")
+    assert (error["code"], error["missing"]) == ("SECRETS_LOST", ["KEY"])
+
+
+async def test_no_look_at_a_worktree_shows_what_a_borrower_wrote_once_its_typed_secrets_are_gone(
+    host: Host, state: Path, project: Path
+) -> None:
+    owner = await written_by_a_borrower(host, project, "echo $KEY > f; git add f; git commit -qm f; touch more")
+    await host.call("send_message", id=owner, message="$ git commit --allow-empty -qm more")
+    task = await whole(host, owner)
+    assert ("omittedFiles" in task["workspace"], SECRET in str(task)) == (True, False)
+    assert not stored(state)
+
+
 async def test_they_are_masked_in_the_diff_of_a_worktree_that_begins_with_the_owners_commits(
     host: Host, project: Path
 ) -> None:
