@@ -16,6 +16,15 @@ _CONCERNED = f"""WITH RECURSIVE concerned (seq, distance) AS (
             JOIN tasks t ON t.seq = c.seq AND t.source = '{AGENT}' AND t.parent IS NOT NULL
             JOIN workspaces w ON w.task = t.seq)"""
 
+# Those, and all that agents beneath them have made to write there. CROSS JOIN has SQLite begin with these few.
+_WITH_WRITERS = f"""{_CONCERNED}, present (seq) AS (
+        SELECT seq FROM concerned
+        UNION
+        SELECT t.seq FROM present p CROSS JOIN tasks t INDEXED BY tasks_by_parent ON t.parent = p.seq
+            CROSS JOIN workspaces w ON w.task = t.seq
+            WHERE t.source = '{AGENT}' AND w.mode = 'readwrite'),
+    everyone (seq, distance) AS (SELECT p.seq, c.distance FROM present p LEFT JOIN concerned c ON c.seq = p.seq)"""
+
 
 @dataclass(frozen=True, slots=True)
 class Had:
@@ -31,22 +40,38 @@ class Had:
     given_up: bool
     """Whether the turn went on without it, once its value was lost."""
 
+    is_lenders: bool
+    """Whether the task was another's, and lends its folder to the one that was asked about."""
+
 
 def ever(db: sqlite3.Connection, task_id: str) -> list[Had]:
-    """The secrets of all turns of a task, the latest turn first; then those of the tasks that lend it their folder."""
+    """The secrets of all turns of a task, the latest turn first; then those of the tasks that lend it their folder.
+
+    Last come those of all others that were made to write there, or in the task's own folder.
+    """
     found = db.execute(
-        f"""{_CONCERNED}, had AS (
-                SELECT c.distance, s.*, 0 AS given_up FROM concerned c JOIN secret_names s ON s.task = c.seq
+        f"""{_WITH_WRITERS}, had AS (
+                SELECT e.distance, s.*, 0 AS given_up FROM everyone e CROSS JOIN secret_names s ON s.task = e.seq
                 UNION ALL
-                SELECT c.distance, g.task, g.turn, g.name, 'literal', 1
-                    FROM concerned c JOIN given_up_secrets g ON g.task = c.seq)
-            SELECT t.id, h.turn, h.name, h.source, h.given_up, iif(h.turn = t.turn, NULL, n.ended_at) AS until
-            FROM had h JOIN tasks t ON t.seq = h.task JOIN turns n ON n.task = h.task AND n.number = h.turn
-            ORDER BY h.distance, h.turn DESC, h.name""",
+                SELECT e.distance, g.task, g.turn, g.name, 'literal', 1
+                    FROM everyone e CROSS JOIN given_up_secrets g ON g.task = e.seq)
+            SELECT t.id, h.turn, h.name, h.source, h.given_up, ifnull(h.distance, 0) > 0 AS is_lenders,
+                iif(h.turn = t.turn, NULL, n.ended_at) AS until
+            FROM had h CROSS JOIN tasks t ON t.seq = h.task JOIN turns n ON n.task = h.task AND n.number = h.turn
+            ORDER BY h.distance IS NULL, h.distance, h.task, h.turn DESC, h.name""",
         (task_id,),
     )
     return [
-        Had(row["id"], row["turn"], row["name"], row["source"], row["until"], bool(row["given_up"])) for row in found
+        Had(
+            task_id=row["id"],
+            turn=row["turn"],
+            name=row["name"],
+            source=row["source"],
+            until=row["until"],
+            given_up=bool(row["given_up"]),
+            is_lenders=bool(row["is_lenders"]),
+        )
+        for row in found
     ]
 
 

@@ -14,8 +14,8 @@ MIN_MASKED = 6
 """Values of fewer characters, line breaks not counted, are not masked: they would be found everywhere."""
 
 MAX_LINES = 500
-"""Lines of a value of which each is masked by itself. Each is looked for in all that comes out: with thousands, output
-would take seconds; and values of more lines than a private key or a settings file are rare."""
+"""Lines, of all values together, of which each is masked by itself. Each is looked for in all that comes out: with
+thousands, output would take seconds; and more lines than those of some private keys and settings files are rare."""
 
 _MIN_BREAKS = 4
 """Line breaks that may interrupt a form anywhere, in characters: an empty line, of either kind."""
@@ -34,26 +34,32 @@ class Redactor:
     """Replaces the values of `secrets` (name -> value), in all their forms, by `[secret NAME]`.
 
     So are the texts `derived` from secrets, given as (name, text), and all of these without the blanks at their ends:
-    an unquoted variable loses them in a shell. The single lines of a text of at most `MAX_LINES`, which programs like
-    diff put marks before, are masked as they are.
+    an unquoted variable loses them in a shell. The single lines of texts, which programs like diff put marks before,
+    are masked as they are: text by text, in the order given, of each that does not make them more than `MAX_LINES`.
 
     Line breaks inside a form do not hide it. Occurrences that overlap become one mask, named for the one that starts
     first, the longest of those; a form that two secrets share goes by the name that was given first.
     """
 
     def __init__(self, secrets: Mapping[str, str], derived: Iterable[tuple[str, str]] = ()) -> None:
+        self.know(secrets, derived)
+
+    def know(self, secrets: Mapping[str, str], derived: Iterable[tuple[str, str]] = ()) -> None:
+        """Mask these from now on, instead of those before: also in streams that have begun."""
         self.too_short = tuple(name for name, value in secrets.items() if _is_short(value))
         """Names of the secrets that are not masked, because their values are shorter than `MIN_MASKED`."""
         names: dict[str, str] = {}
         whole: dict[str, str] = {}
-        most = _MIN_BREAKS
+        most, lines_left = _MIN_BREAKS, MAX_LINES
         for name, text in _masked([*secrets.items(), *derived]):
             most = max(most, _breaks_in(text))
             for form in forms(text):
                 whole.setdefault(form, name)
                 names.setdefault(form, name)
-            for line in _lines(text):
-                names.setdefault(line, name)
+            lines = {line: name for line in _lines(text) if line not in names}
+            if len(lines) <= lines_left:
+                lines_left -= len(lines)
+                names |= lines
         self._forms = _longest_first(names)
         self._whole = _longest_first(whole)
         self._breaks = line_breaks(most)
@@ -180,9 +186,7 @@ def _masked(named: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
 
 
 def _lines(text: str) -> Iterator[str]:
-    lines = re.split(r"[\r\n]+", text.strip("\r\n"))
-    if len(lines) <= MAX_LINES:
-        yield from (line for each in lines if not _is_short(line := each.strip()))
+    return (line for each in re.split(r"[\r\n]+", text) if not _is_short(line := each.strip()))
 
 
 def _is_short(text: str) -> bool:

@@ -7,6 +7,7 @@ Whatever reads this one runs in the sandbox, since its settings and files are an
 import base64
 import binascii
 import re
+from codecs import getincrementaldecoder
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -266,7 +267,7 @@ def _finding(said: bytes, failure: ScriptFailed | None) -> Finding:
         has_more=more != _NOTHING,
         has_nested=nested != _NOTHING,
         files=[*_changed(_whole(changed.said)), *((_name(name), "untracked") for name in _whole(untracked.said))],
-        diff=_without_headings(diff.said).decode(errors="replace"),
+        diff=_text(_without_headings(diff.said), is_cut=_is_cut(diff, MOST_DIFF)),
         is_cut=_is_cut(changed, MOST_NAMES) or _is_cut(untracked, MOST_NAMES) or _is_cut(diff, MOST_DIFF),
         failure=failure,
     )
@@ -295,6 +296,11 @@ def _is_cut(answer: _Answer, most: int) -> bool:
 def _without_headings(diff: bytes) -> bytes:
     """A diff without the lines that git repeats beside the numbers of a change: it cuts them, and secrets in them."""
     return re.sub(rb"(?m)^(@@ -[0-9,]+ \+[0-9,]+ @@).*$", rb"\1", diff)
+
+
+def _text(diff: bytes, *, is_cut: bool) -> str:
+    """A diff without the part of a character at which it was cut: that might hide that a secret begins before it."""
+    return getincrementaldecoder("utf-8")("replace").decode(diff, final=not is_cut)
 
 
 def _whole(names: bytes) -> list[bytes]:

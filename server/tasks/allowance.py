@@ -34,8 +34,10 @@ class Allowance:
         Raises RemitError (LIMIT_EXCEEDED) that names the field, where they are too much.
         """
         size = sum(len(upload.content or b"") + INODE_BYTES for upload in uploads)
-        if size:
-            self._check(claim, size)
+        if not size:
+            yield
+            return
+        self._check(claim, size)
         self._sent[claim.run.seq] += size
         try:
             yield

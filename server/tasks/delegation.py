@@ -10,6 +10,7 @@ from typing import TypeVar
 from server.agents.interface import Agent
 from server.config import Settings
 from server.errors import Code, RemitError
+from server.runner.upload import Upload
 from server.tasks import checks, views
 from server.tasks.allowance import Allowance
 from server.tasks.callers import Caller
@@ -60,7 +61,7 @@ class Delegation:
             key = request.idempotency_key and sha256(f"{task.id}\0{request.idempotency_key}".encode()).hexdigest()
             wanted = narrowed.model_copy(update={"idempotency_key": key})
             lent = await self._lending.lend(delegate, wanted.workspace) if wanted.workspace else None
-            with self._allowance.spent(delegate.claim, checks.uploads(wanted.files)):
+            with self._allowance.spent(delegate.claim, await self._new_uploads(delegate, wanted)):
                 return await self._tasks.create(_caller(delegate), wanted, lent)
 
         return await self._noted(delegate, "create_task", made)
@@ -134,6 +135,11 @@ class Delegation:
     def inheritance(self, delegate: Delegate) -> Inheritance:
         """What the delegate's task can leave to others."""
         return Inheritance(delegate.claim, delegate.variables.secrets, self._settings)
+
+    async def _new_uploads(self, delegate: Delegate, wanted: CreateTask) -> list[Upload]:
+        """The files of a new sub-task: none where the same was asked for before, and is there."""
+        repeated = await self._store.repeated(delegate.principal, wanted.idempotency_key, checks.digest(wanted))
+        return [] if repeated else checks.uploads(wanted.files)
 
     async def _check_beneath(self, delegate: Delegate, task_id: str, *, field: str | None = None) -> None:
         if not await self._store.is_beneath(delegate.principal, task_id, delegate.claim.run.seq):

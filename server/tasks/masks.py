@@ -1,6 +1,7 @@
 """What must be masked in what comes out of a task, beside the secrets of its turn.
 
-That is: the secrets of its earlier turns, which may be in its files, and those of the tasks whose folders it works in.
+That is: the secrets of its earlier turns, which may be in its files, and those of the tasks whose folders it works in,
+or that were made to write in the same.
 """
 
 from contextlib import suppress
@@ -28,7 +29,7 @@ class Masks:
         self._secrets = secrets
 
     async def ever(self, task_id: str) -> Known:
-        """Those of all turns of a task and its lenders: a typed value of an earlier turn was dropped with that."""
+        """Those of all turns of all these: a typed value of an earlier turn was dropped with that."""
         values: list[tuple[str, str]] = []
         lost: list[Had] = []
         read: dict[str, str | None] = {}
@@ -52,7 +53,7 @@ class Masks:
         gone = [
             had
             for had in known.lost
-            if had.task_id != task_id and not had.given_up and (had.until is None or had.until > since)
+            if had.is_lenders and not had.given_up and (had.until is None or had.until > since)
         ]
         if gone:
             names, lender = sorted({had.name for had in gone}), gone[0].task_id

@@ -171,8 +171,7 @@ class Scheduler:
         try:
             agent = self._agent(claim)
             check_allowed(claim.workspace, self._settings.workspaces)
-            async with self._worktrees.at_work(claim, variables):
-                await variables.borrow()
+            async with self._worktrees.at_work(claim, variables), variables.shared():
                 work = await self._prepare(claim, place, agent, variables)
                 with place.limited(left):
                     async with work.speaking():

@@ -1,6 +1,7 @@
 """The values of secrets: in this process's memory, and nowhere else."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from server import sources
@@ -8,6 +9,9 @@ from server.config import SecretSource
 from server.errors import Code, RemitError
 from storage.records import SecretSource as Origin
 from storage.secrets import Had
+
+Hide = Callable[[Iterable[tuple[str, str]]], None]
+"""Has values masked from now on, given as (name, value)."""
 
 
 class SecretsLost(Exception):
@@ -37,6 +41,7 @@ class Secrets:
         self._sources = sources
         self._turns: dict[str, dict[int, _Turn]] = {}
         self._lenders: dict[str, Sequence[str]] = {}
+        self._at_work: dict[str, Hide] = {}
         self._over: set[str] = set()  # those that have ended, and whose values borrowers of their folder still need
 
     @property
@@ -50,6 +55,7 @@ class Secrets:
         kept = self._turns.setdefault(task_id, {}).setdefault(turn, _Turn())
         for name, value in values.items():
             (kept.literals if origins[name] == "literal" else kept.named)[name] = value
+        self._tell(task_id)
 
     def drop(self, task_id: str) -> None:
         """Forget the values of a task that has ended: where it has lent its folder, once no borrower is open."""
@@ -66,6 +72,22 @@ class Secrets:
         if lenders:
             self._lenders[task_id] = lenders
         self._forget(*before)
+        self._tell(task_id)
+
+    @contextmanager
+    def shared(self, task_id: str, hide: Hide) -> Iterator[None]:
+        """Have a task at work hide the values of those it shares a folder with: all they have, and what they get.
+
+        A value is told before a command can have it, and so before anybody can find it in the folder.
+        """
+        self._at_work[task_id] = hide
+        for other in self._turns:
+            if self._share(task_id, other):
+                hide(self.all(other))
+        try:
+            yield
+        finally:
+            del self._at_work[task_id]
 
     def known(self, task_id: str) -> dict[str, str]:
         """The values that are in memory for a task's latest turn."""
@@ -85,7 +107,7 @@ class Secrets:
         known = self._latest(task_id).literals
         return [name for name, origin in wanted.items() if origin == "literal" and name not in known]
 
-    async def of_turn(self, task_id: str, wanted: Mapping[str, Origin]) -> dict[str, str]:
+    async def of_turn(self, task_id: str, turn: int, wanted: Mapping[str, Origin]) -> dict[str, str]:
         """All values of a turn, those by name read again where they are not known.
 
         Raises SecretsLost for missing literals, RemitError for a name that cannot be read.
@@ -94,9 +116,9 @@ class Secrets:
         if missing:
             raise SecretsLost(missing)
         known = self.known(task_id)
-        return {name: known[name] for name in wanted if name in known} | await self.read(
-            name for name in wanted if name not in known
-        )
+        if unknown := [name for name in wanted if name not in known]:
+            self.keep(task_id, turn, await self.read(unknown), wanted)
+        return {name: value for name, value in self.known(task_id).items() if name in wanted}
 
     async def read(self, names: Iterable[str]) -> dict[str, str]:
         """The values of secrets by name, from where the settings say.
@@ -104,6 +126,17 @@ class Secrets:
         Raises RemitError: VALIDATION_ERROR for a name without a setting, EXECUTION_ERROR for one that cannot be read.
         """
         return {name: await self._read(name) for name in names}
+
+    def _tell(self, task_id: str) -> None:
+        for other, hide in self._at_work.items():
+            if self._share(other, task_id):
+                hide(self.all(task_id))
+
+    def _share(self, one: str, other: str) -> bool:
+        """Whether one works in what the other has lent it, or both in what a third has."""
+        return one != other and not {one, *self._lenders.get(one, ())}.isdisjoint(
+            (other, *self._lenders.get(other, ()))
+        )
 
     def _forget(self, *task_ids: str) -> None:
         lent = {lender for lenders in self._lenders.values() for lender in lenders}

@@ -1,6 +1,7 @@
 """The variables of a run: what is filled in, what commands are given, and what is masked in all that comes out."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 from server.errors import RemitError
@@ -23,7 +24,7 @@ class Variables:
         self._values: dict[str, str] = {}
         self._derived: list[tuple[str, str]] = []
         self.redactor = Redactor({})
-        """Masks what is known so far."""
+        """Masks what is known so far; what comes to be known is masked in streams of it that have begun, too."""
 
     @property
     def secrets(self) -> Mapping[str, str]:
@@ -34,21 +35,25 @@ class Variables:
         """Have a value masked from now on that is no secret of the task's own."""
         self._hide([(name, value)])
 
-    async def borrow(self) -> None:
-        """Mask the secrets of those who lend the task their folder. Raises RemitError (SECRETS_LOST)."""
+    @asynccontextmanager
+    async def shared(self) -> AsyncIterator[None]:
+        """Mask the secrets of those the task shares a folder with, also what they get while the block runs.
+
+        Raises RemitError (SECRETS_LOST) where one of those who lend it to the task is gone.
+        """
         self._secrets.borrow(self._claim.task.id, self._claim.lenders)
-        if self._claim.lenders:
-            self._hide(await self._masks.lent(self._claim.task.id, self._claim.turn.created_at))
+        with self._secrets.shared(self._claim.task.id, self._hide):
+            if self._claim.lenders:
+                self._hide(await self._masks.lent(self._claim.task.id, self._claim.turn.created_at))
+            yield
 
     async def unlock(self) -> None:
         """Have the values of the turn's secrets. Raises SecretsLost, or RemitError for one that cannot be read."""
-        for lender in self._claim.lenders:  # which may have got more since the run began
-            self._hide(self._secrets.all(lender))
         if self._claim.secrets and not self._values:
-            self._values = await self._secrets.of_turn(self._claim.task.id, self._claim.secrets)
+            self._values = await self._secrets.of_turn(self._claim.task.id, self._claim.run.turn, self._claim.secrets)
             for text in self._env.values():
                 self._mask(text)
-            self.redactor = Redactor(self._values, self._derived)
+            self.redactor.know(self._values, self._derived)
 
     async def ever(self) -> Redactor | None:
         """What masks the secrets of all turns of the task, beside all that `redactor` does; None where one is gone."""
@@ -65,7 +70,7 @@ class Variables:
         Raises RemitError (TEMPLATE_ERROR) that names the missing key.
         """
         if self._mask(text):
-            self.redactor = Redactor(self._values, self._derived)
+            self.redactor.know(self._values, self._derived)
         return resolve(text, {**self._env, **self._values})
 
     def environment(self) -> dict[str, str]:
@@ -90,7 +95,7 @@ class Variables:
     def _hide(self, named: Iterable[tuple[str, str]]) -> None:
         if new := [pair for pair in dict.fromkeys(named) if pair not in self._derived]:
             self._derived += new
-            self.redactor = Redactor(self._values, self._derived)
+            self.redactor.know(self._values, self._derived)
 
     def _mask(self, text: str) -> bool:
         new = [pair for pair in derived(text, self._values) if pair not in self._derived]

@@ -35,6 +35,9 @@ _log = logging.getLogger(__name__)
 MOST_FILES = 200
 """Changed files that are kept by name; the others are counted."""
 
+Masking = Callable[[], Awaitable[Redactor | None]]
+"""What masks the secrets that may stand in a worktree, None where one is gone; asked for once the worktree was read."""
+
 _NO_SECRETS = Redactor({})
 
 
@@ -65,7 +68,7 @@ class Worktrees:
             yield
         finally:
             with anyio.CancelScope(shield=True):
-                await self._conclude(claim.task.id, await variables.ever())
+                await self._conclude(claim.task.id, variables.ever)
 
     def folder(self, task_id: str) -> Path:
         """Where the worktree of a task is, if it is there."""
@@ -76,7 +79,7 @@ class Worktrees:
         for record in await self._store.worktrees():
             if record.workspace.checkout == "open" and record.is_over:
                 try:
-                    await self._conclude(record.task_id, await self._redactor(record.task_id))
+                    await self._conclude(record.task_id, partial(self._redactor, record.task_id))
                 except Exception as error:  # no task's doing may keep a server from starting
                     _log.error("the worktree of task %s is not looked at: %s", record.task_id, type(error).__name__)
 
@@ -85,11 +88,10 @@ class Worktrees:
 
         Raises RemitError (CONFLICT) where that cannot be done.
         """
-        redactor = await variables.ever()
         with anyio.CancelScope(shield=True):  # a branch that was moved, and is not on record, could not be moved again
             async with self._lock(task_id):
                 (record,) = await self._store.worktrees(task_id)
-                _, outcome = await self._outcome(record, redactor)
+                _, outcome = await self._outcome(record, variables.ever)
                 await self._store.record_worktree(task_id, "open", outcome)
         if outcome["carried"] != outcome.get("head", outcome["carried"]):
             raise RemitError(Code.CONFLICT, f"workspace: {outcome['problem']}", field="workspace")
@@ -162,7 +164,7 @@ class Worktrees:
         (record,) = await self._store.worktrees(task_id)
         if not record.is_over:
             raise _in_use(record)
-        await self._conclude_locked(task_id, await self._redactor(task_id))
+        await self._conclude_locked(task_id, partial(self._redactor, task_id))
         (record,) = await self._store.worktrees(task_id)
         if record.workspace.checkout != "clean":
             why = (record.workspace.outcome or {}).get("problem", "it has uncommitted changes")
@@ -189,21 +191,21 @@ class Worktrees:
             async with self._stage() as stage:
                 await worktree.make(branch_of(task_id), start, stage)
 
-    async def _conclude(self, task_id: str, redactor: Redactor | None) -> None:
+    async def _conclude(self, task_id: str, masking: Masking) -> None:
         """Look at a worktree, and carry its commits over; what fails is on record.
 
-        `redactor` is for what is kept of names and diff; without one, these may hold secrets and are left out.
+        `masking` is for what is kept of names and diff; where it is None, these may hold secrets and are left out.
         """
         async with self._lock(task_id):
-            await self._conclude_locked(task_id, redactor)
+            await self._conclude_locked(task_id, masking)
 
-    async def _conclude_locked(self, task_id: str, redactor: Redactor | None) -> None:
+    async def _conclude_locked(self, task_id: str, masking: Masking) -> None:
         for record in await self._store.worktrees(task_id):
             try:
-                checkout, outcome = await self._outcome(record, redactor)
+                checkout, outcome = await self._outcome(record, masking)
             except (RemitError, OSError) as error:
                 checkout = "dirty"
-                outcome = {**(record.workspace.outcome or {}), "problem": _told(error, redactor)}
+                outcome = {**(record.workspace.outcome or {}), "problem": _told(error, await masking())}
             await self._store.record_worktree(task_id, checkout, outcome)
 
     def _lock(self, task_id: str) -> anyio.Lock:
@@ -223,18 +225,19 @@ class Worktrees:
         finally:
             with anyio.CancelScope(shield=True):
                 for owner in owners:
-                    await self._conclude(owner.task_id, await variables.ever())
+                    await self._conclude(owner.task_id, variables.ever)
                     for record in await self._store.worktrees(owner.task_id):
                         if record.ended_at is None:  # what it does itself is looked at as well
                             await self._store.reopen_worktree(owner.task_id)
 
-    async def _outcome(self, record: Record, redactor: Redactor | None) -> tuple[Checkout, dict[str, Any]]:
+    async def _outcome(self, record: Record, masking: Masking) -> tuple[Checkout, dict[str, Any]]:
         await to_thread.run_sync(_repository(record).check_place)
         known = await self._known(record)
         worktree = await self._worktree(record)
         if not worktree.tree.is_dir():
             return "clean", {"carried": known}
         finding = await worktree.look()
+        redactor = await masking()
         outcome = {
             "head": finding.head,
             "dirty": finding.dirty,

@@ -118,6 +118,37 @@ async def test_those_of_a_later_turn_of_the_owner_are_masked_too(host: Host) -> 
     assert (task["output"]["content"], SECRET in str(task)) == ("[secret KEY]\n", False)
 
 
+@pytest.mark.parametrize("how", [{"secrets": {"KEY": SECRET}}, {"secretNames": ["KEY"]}], ids=["typed", "named"])
+async def test_those_that_the_owner_gets_while_a_command_of_the_borrower_runs_are_masked_in_its_output(
+    state: Path, variables: dict[str, Any], how: dict[str, Any]
+) -> None:
+    (state.parent / "token").write_text(SECRET)
+    (state.parent / "remit.toml").write_text(f'[secrets.KEY]\nfile = "{state.parent}/token"\n')
+    async with servers.host(state, **variables) as host:
+        child = sub_task(f"touch begun; {GONE_ON}; cat f", "readwrite")
+        begun = "until [ -e begun ]; do sleep 0.05; done"
+        owner = await lender(host, f"VISIT; {begun}", child, secrets={})
+        await host.until(owner, "completed")
+        task_id = await borrower(host, owner)
+        await host.call("send_message", id=owner, message="$ echo $KEY > f; touch go", **how)
+        task = await whole(host, task_id)
+    assert (task["output"]["content"], SECRET in str(task)) == ("[secret KEY]\n", False)
+    assert not stored(state)
+
+
+async def test_those_that_a_borrower_gets_while_a_command_of_the_owner_runs_are_masked_in_its_output(
+    host: Host, state: Path
+) -> None:
+    child = sub_task("true", "readwrite")
+    owner = await lender(host, f"VISIT > /dev/null; {GONE_ON}; cat f", child, WAIT, secrets={})
+    task_id = await borrower(host, owner)
+    await host.until(task_id, "completed")
+    await host.call("send_message", id=task_id, message="$ echo $KEY > f; touch go", secrets={"KEY": SECRET})
+    task = await whole(host, owner)
+    assert (task["output"]["content"], SECRET in str(task)) == ("[secret KEY]\n", False)
+    assert not stored(state)
+
+
 async def test_they_are_masked_in_the_files_of_the_borrower_as_in_the_owners(host: Host, state: Path) -> None:
     owner = await lender(host, f"echo $KEY > f; VISIT; {GONE_ON}", sub_task("true"), WAIT)
     task_id = await borrower(host, owner)
@@ -129,6 +160,34 @@ async def test_they_are_masked_in_the_files_of_the_borrower_as_in_the_owners(hos
     for each in (owner, task_id):
         error = await host.fail("read_artifacts", id=each, path="f")
         assert (error["code"], error["missing"]) == ("SECRETS_LOST", ["KEY"])
+
+
+async def written_by_a_borrower(host: Host, project: Path, script: str) -> str:
+    """A task whose borrower has got a secret of its own from a person, and used it in the task's worktree."""
+    owner = await lender(
+        host, "VISIT", sub_task("true", "readwrite"), WAIT, secrets={}, workspace={"path": str(project)}
+    )
+    await host.until(owner, "completed")
+    task_id = await borrower(host, owner)
+    await host.call("send_message", id=task_id, message=f"$ {script}", secrets={"KEY": SECRET})
+    await host.until(task_id, "completed")
+    return owner
+
+
+async def test_the_files_that_a_borrower_wrote_are_masked_by_its_own_secrets(host: Host, project: Path) -> None:
+    owner = await written_by_a_borrower(host, project, "echo $KEY > f")
+    error = await host.fail("read_artifacts", id=owner, path="f")
+    assert (error["code"], error["missing"]) == ("SECRETS_LOST", ["KEY"])
+
+
+async def test_no_look_at_a_worktree_shows_what_a_borrower_wrote_once_its_typed_secrets_are_gone(
+    host: Host, state: Path, project: Path
+) -> None:
+    owner = await written_by_a_borrower(host, project, "echo $KEY > f; git add f; git commit -qm f; touch more")
+    await host.call("send_message", id=owner, message="$ git commit --allow-empty -qm more")
+    task = await whole(host, owner)
+    assert ("omittedFiles" in task["workspace"], SECRET in str(task)) == (True, False)
+    assert not stored(state)
 
 
 async def test_they_are_masked_in_the_diff_of_a_worktree_that_begins_with_the_owners_commits(

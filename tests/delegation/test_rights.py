@@ -238,6 +238,21 @@ async def test_who_may_not_hand_on_has_no_door(window: Opened) -> None:
     assert task["output"]["content"] == "door: \nlauncher.py\n"
 
 
+async def test_files_that_a_repeated_request_brings_again_do_not_count(window: Opened) -> None:
+    script = """
+visitor = Visitor()
+visitor.begin()
+for name in "aaab":
+    uploads = [{"path": name, "content": 300 * 1024 * "x"}]
+    print(json.dumps(visitor.call("create_task", message="$ echo x", files=uploads, idempotencyKey=name)))
+"""
+    async with window() as host:
+        task = await run(host, script, limits={"workspaceMb": 1})
+    answers = [json.loads(line) for line in task["output"]["content"].splitlines()]
+    assert [answer.get("error") for answer in answers] == [None] * 4
+    assert len({answer["id"] for answer in answers}) == 2
+
+
 async def test_files_for_sub_tasks_are_bounded_by_the_tasks_own_workspace_over_all_its_runs(window: Opened) -> None:
     script = """
 visitor = Visitor()

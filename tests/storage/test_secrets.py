@@ -69,6 +69,26 @@ async def test_the_secrets_of_a_maker_whose_folder_is_not_lent_do_not_count(stor
     assert await names(store, third) == [(second, 1, "B")]
 
 
+async def test_who_was_made_to_write_in_a_folder_counts_for_all_who_work_there(store: Store) -> None:
+    first = await made(store, workspace=given("worktree"), secrets={"A": "literal"})
+    second = await made(store, parent=first, source="agent", workspace=lent("readwrite"), secrets={"B": "literal"})
+    third = await made(store, parent=second, source="agent", workspace=lent("readwrite"), secrets={"C": "literal"})
+    reader = await made(store, parent=first, source="agent", workspace=lent())
+    assert await names(store, first) == [(first, 1, "A"), (second, 1, "B"), (third, 1, "C")]
+    assert await names(store, second) == [(second, 1, "B"), (first, 1, "A"), (third, 1, "C")]
+    assert await names(store, reader) == [(first, 1, "A"), (second, 1, "B"), (third, 1, "C")]
+    assert [had.is_lenders for had in await store.secrets_ever(reader)] == [True, False, False]
+    assert await store.lenders(reader) == [first]
+
+
+async def test_who_only_reads_there_or_has_a_worktree_or_folder_of_its_own_does_not(store: Store) -> None:
+    first = await made(store, workspace=given("readwrite"))
+    for workspace in (given("readonly"), given("worktree"), None):
+        await made(store, parent=first, source="agent", workspace=workspace, secrets={"A": "literal"})
+    await made(store, parent=first, workspace=given("readwrite"), secrets={"B": "literal"})
+    assert await names(store, first) == []
+
+
 @pytest.mark.parametrize("above", ["worktree", "readwrite"])
 async def test_so_has_who_works_in_or_on_a_worktree_of_the_users_folder_that_a_maker_works_in(
     store: Store, above: Mode

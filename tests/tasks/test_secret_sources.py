@@ -89,12 +89,12 @@ async def test_a_name_without_a_setting_lists_what_there_is() -> None:
 async def test_dropped_literals_are_lost() -> None:
     secrets = Secrets({})
     secrets.keep("task", 1, {"A": "value"}, {"A": "literal"})
-    assert await secrets.of_turn("task", {"A": "literal"}) == {"A": "value"}
+    assert await secrets.of_turn("task", 1, {"A": "literal"}) == {"A": "value"}
     assert secrets.held == 1
     secrets.drop("task")
     assert secrets.held == 0
     with pytest.raises(SecretsLost):
-        await secrets.of_turn("task", {"A": "literal"})
+        await secrets.of_turn("task", 1, {"A": "literal"})
 
 
 def test_values_are_kept_until_the_last_borrower_of_the_folder_has_ended() -> None:
@@ -126,3 +126,34 @@ def test_nothing_is_kept_for_one_that_turns_out_not_to_borrow() -> None:
     secrets.drop("owner")
     secrets.borrow("other", ())
     assert secrets.held == 0
+
+
+@pytest.mark.parametrize(("one", "other"), [("owner", "first"), ("first", "owner"), ("first", "second")])
+def test_a_task_at_work_is_told_what_those_get_that_it_shares_a_folder_with(one: str, other: str) -> None:
+    secrets = Secrets({})
+    secrets.lend("owner", "first")
+    secrets.lend("owner", "second")
+    told: list[tuple[str, str]] = []
+    with secrets.shared(one, told.extend):
+        secrets.keep(other, 1, {"A": "value"}, {"A": "literal"})
+        secrets.keep("stranger", 1, {"A": "another"}, {"A": "literal"})
+    assert told == [("A", "value")]
+
+
+def test_it_is_told_what_one_has_that_comes_to_share_its_folder() -> None:
+    secrets = Secrets({})
+    told: list[tuple[str, str]] = []
+    with secrets.shared("owner", told.extend):
+        secrets.keep("borrower", 1, {"A": "value"}, {"A": "literal"})
+        assert told == []
+        secrets.lend("owner", "borrower")
+    assert told == [("A", "value")]
+
+
+async def test_it_is_told_what_one_reads_anew_that_shares_its_folder() -> None:
+    secrets = Secrets({"A": SecretSource(command=("echo", "value"))})
+    secrets.lend("owner", "borrower")
+    told: list[tuple[str, str]] = []
+    with secrets.shared("owner", told.extend):
+        assert await secrets.of_turn("borrower", 1, {"A": "named"}) == {"A": "value"}
+    assert told == [("A", "value")]

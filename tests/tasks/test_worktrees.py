@@ -94,6 +94,31 @@ async def test_commits_follow_those_whose_carrying_a_kill_kept_from_the_record(
         assert git(tmp_path / "project", "log", "--format=%s", branch) == "more\nmore\nfirst\n"
 
 
+@pytest.mark.namespaces
+async def test_a_secret_that_another_gets_while_a_worktree_is_looked_at_is_masked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_store(tmp_path / "remit.db") as store:
+        claim = await started(store, tmp_path / "project")
+        worktrees = Worktrees(store, partial(sandbox_of, "namespaces"), Workspaces(tmp_path / "workspaces"), Settings())
+        secrets, look = Secrets({}), Worktree.look
+
+        async def look_when_a_borrower_has_written(self: Worktree) -> Finding:
+            lent = Workspace(mode="readwrite", path=str(self.tree), shared=False, owner="task", reaches=())
+            new = new_task(parent=claim.task.id, source="agent", workspace=lent, secrets={"KEY": "literal"})
+            secrets.keep(new.id, 1, {"KEY": "very-secret-value"}, new.secrets)
+            await store.create_task(ANN, new)
+            (self.tree / "a.txt").write_text("very-secret-value\n")
+            return await look(self)
+
+        monkeypatch.setattr(Worktree, "look", look_when_a_borrower_has_written)
+        async with worktrees.at_work(claim, Variables(claim, secrets, store)):
+            pass
+        (record,) = await store.worktrees()
+    assert record.workspace.outcome
+    assert "+[secret KEY]\n" in record.workspace.outcome["diff"]
+
+
 async def test_what_was_carried_over_is_on_record_though_whoever_asked_has_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -62,6 +62,18 @@ def test_the_lines_of_a_value_of_many_are_masked_up_to_the_most() -> None:
     assert Redactor({"KEY": value}).redact("+line 000007") == "+[secret KEY]"
 
 
+def test_the_lines_of_all_values_are_masked_up_to_the_most_in_the_order_of_the_values() -> None:
+    def value(of: str, lines: int) -> str:
+        return "\n".join(f"line {number:06} of {of}" for number in range(lines))
+
+    many = MAX_LINES // 2 + 1
+    first = value("first", many)
+    redactor = Redactor({"A": first, "B": first, "C": value("third", many), "D": value("fourth", MAX_LINES - many)})
+    shown = "+line 000001 of first\n+line 000001 of third\n+line 000001 of fourth"
+    assert redactor.redact(shown) == "+[secret A]\n+line 000001 of third\n+[secret D]"
+    assert redactor.redact(value("third", many)) == "[secret C]"
+
+
 def test_a_value_with_many_empty_lines_is_masked() -> None:
     value = "first" + "\n" * 9 + "second"
     assert Redactor({"KEY": value}).redact(value.replace("\n", "\r\n")) == "[secret KEY]"

@@ -146,6 +146,16 @@ async def test_a_secret_that_is_cut_with_the_diff_is_masked(host: Host, project:
     assert "very-secret" not in task["workspace"]["diff"]
 
 
+@pytest.mark.parametrize("shift", [0, 1])
+async def test_a_secret_that_is_cut_with_the_diff_within_a_character_is_masked(
+    host: Host, project: Path, shift: int
+) -> None:
+    before = MOST_DIFF - 300 + shift
+    message = f'(head -c {before} /dev/zero | tr "\\0" x; echo "$KEY") > a.txt'
+    task = await work(host, message, secrets={"KEY": "very-secret-" + "ö" * 300})
+    assert task["workspace"]["diff"].endswith("x\n[… cut …]\n")
+
+
 async def test_a_secret_that_git_cuts_beside_the_numbers_of_a_change_is_not_shown(host: Host, place: Path) -> None:
     folder = repository(place / "headed")
     (folder / "a.txt").write_text(f"token = '{'x' * 60}very-secret-value'\n" + "    line\n" * 20)
