@@ -42,7 +42,7 @@ class Secrets:
         self._turns: dict[str, dict[int, _Turn]] = {}
         self._lenders: dict[str, Sequence[str]] = {}
         self._at_work: dict[str, Hide] = {}
-        self._over: set[str] = set()  # those that have ended, and whose values borrowers of their folder still need
+        self._over: set[str] = set()  # those that have ended, and whose values others still need
 
     @property
     def held(self) -> int:
@@ -58,9 +58,9 @@ class Secrets:
         self._tell(task_id)
 
     def drop(self, task_id: str) -> None:
-        """Forget the values of a task that has ended: where it has lent its folder, once no borrower is open."""
+        """Forget the values of a task that has ended, once all have that it shares a folder with."""
         self._over.add(task_id)
-        self._forget(task_id, *self._lenders.pop(task_id, ()))
+        self._forget({task_id, *self._sharing(task_id)})
 
     def lend(self, task_id: str, borrower: str) -> None:
         """Keep a task's values for one that gets its folder, and those that this one was lent itself."""
@@ -68,10 +68,11 @@ class Secrets:
 
     def borrow(self, task_id: str, lenders: Sequence[str]) -> None:
         """Keep the values of these tasks, and of no others, until this one has ended."""
-        before = self._lenders.pop(task_id, ())
+        before = self._sharing(task_id)
+        self._lenders.pop(task_id, None)
         if lenders:
             self._lenders[task_id] = lenders
-        self._forget(*before)
+        self._forget(before)
         self._tell(task_id)
 
     @contextmanager
@@ -81,9 +82,8 @@ class Secrets:
         A value is told before a command can have it, and so before anybody can find it in the folder.
         """
         self._at_work[task_id] = hide
-        for other in self._turns:
-            if self._share(task_id, other):
-                hide(self.all(other))
+        for other in self._sharing(task_id):
+            hide(self.all(other))
         try:
             yield
         finally:
@@ -128,21 +128,29 @@ class Secrets:
         return {name: await self._read(name) for name in names}
 
     def _tell(self, task_id: str) -> None:
-        for other, hide in self._at_work.items():
-            if self._share(other, task_id):
+        for other in self._sharing(task_id):
+            if hide := self._at_work.get(other):
                 hide(self.all(task_id))
 
-    def _share(self, one: str, other: str) -> bool:
-        """Whether one works in what the other has lent it, or both in what a third has."""
-        return one != other and not {one, *self._lenders.get(one, ())}.isdisjoint(
-            (other, *self._lenders.get(other, ()))
-        )
+    def _sharing(self, task_id: str) -> set[str]:
+        """Those that lend a task their folder, or have got its own, or the same from a third."""
+        lent = {task_id, *self._lenders.get(task_id, ())}
+        borrowers = {each for each, lenders in self._lenders.items() if not lent.isdisjoint(lenders)}
+        return (lent | borrowers) - {task_id}
 
-    def _forget(self, *task_ids: str) -> None:
-        lent = {lender for lenders in self._lenders.values() for lender in lenders}
-        for task_id in self._over.intersection(task_ids).difference(lent):
-            self._turns.pop(task_id, None)
-            self._over.discard(task_id)
+    def _forget(self, task_ids: set[str]) -> None:
+        """Forget those of these that have ended, unless somebody is open who may find their values."""
+        borrowed = {each for task_id, lenders in self._lenders.items() if task_id not in self._over for each in lenders}
+        for task_id in self._over & task_ids:
+            lent = {task_id, *self._lenders.get(task_id, ())}
+            is_needed = not lent.isdisjoint(borrowed) or any(map(self._is_open, lent))
+            if not (is_needed and any(self.all(task_id))):
+                self._turns.pop(task_id, None)
+                self._lenders.pop(task_id, None)
+                self._over.discard(task_id)
+
+    def _is_open(self, task_id: str) -> bool:
+        return task_id not in self._over and (task_id in self._turns or task_id in self._lenders)
 
     def _latest(self, task_id: str) -> _Turn:
         turns = self._turns.get(task_id, {})

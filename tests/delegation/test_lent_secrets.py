@@ -200,6 +200,16 @@ async def test_they_are_masked_in_the_diff_of_a_worktree_that_begins_with_the_ow
     assert ("+[secret KEY]\n" in task["workspace"]["diff"], SECRET in str(task)) == (True, False)
 
 
+async def test_a_diff_is_shown_where_a_borrower_that_has_ended_had_the_owners_typed_secrets(
+    host: Host, project: Path
+) -> None:
+    tool, arguments = sub_task("echo $KEY > f; git add f", "readwrite")
+    child = (tool, {**arguments, "secretNames": ["KEY"]})
+    owner = await lender(host, "VISIT; git commit -qm f", child, WAIT, workspace={"path": str(project)})
+    task = await whole(host, owner)
+    assert ("+[secret KEY]\n" in task["workspace"].get("diff", ""), SECRET in str(task)) == (True, False)
+
+
 async def test_they_are_masked_in_the_diff_of_the_owners_worktree_that_a_borrower_writes_after_its_end(
     host: Host, state: Path, project: Path
 ) -> None:

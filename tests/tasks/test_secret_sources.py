@@ -109,6 +109,20 @@ def test_values_are_kept_until_the_last_borrower_of_the_folder_has_ended() -> No
     assert (held, secrets.known("owner")) == ([{"A": "value"}] * 3, {})
 
 
+@pytest.mark.parametrize("last", ["owner", "second"])
+def test_values_of_a_borrower_are_kept_until_all_have_ended_that_share_the_folder(last: str) -> None:
+    secrets = Secrets({})
+    for task_id in ("owner", "first", "second"):
+        secrets.keep(task_id, 1, {"A": task_id}, {"A": "literal"})
+    secrets.lend("owner", "first")
+    secrets.lend("owner", "second")
+    for task_id in {"owner", "first", "second"} - {last}:
+        secrets.drop(task_id)
+    assert secrets.known("first") == {"A": "first"}
+    secrets.drop(last)
+    assert secrets.held == 0
+
+
 def test_a_borrower_that_ends_leaves_the_owner_its_values() -> None:
     secrets = Secrets({})
     secrets.keep("owner", 1, {"A": "value"}, {"A": "literal"})
