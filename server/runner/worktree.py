@@ -212,11 +212,11 @@ class Worktree:
             failure = error
         return _finding(bytes(said), failure)
 
-    async def carry(self, head: str, known: str, branch: Branch, stage: Path) -> None:
-        """Bring a commit with its history to the user's repository, and move the branch from `known` to it.
+    async def bring(self, head: str, known: str, branch: Branch, stage: Path) -> None:
+        """Bring a commit with its history to the user's repository, so that the branch can move from `known` to it.
 
         The objects are packed in the sandbox, and in another one, in the empty folder `stage`, checked to be sound and
-        whole; only then are they copied. Raises NotCarried or another RemitError, and the branch is as it was.
+        whole; only then are they copied. Raises NotCarried or another RemitError.
         """
         tip = await branch.check(known)
         await to_thread.run_sync(self._repository.copy_shallow, stage)
@@ -224,7 +224,6 @@ class Worktree:
         if pack := await self._verify(head, stage):
             packs = stage / "repository" / "objects" / "pack"
             await to_thread.run_sync(self._repository.take_pack, packs, pack, branch.name.rpartition("/")[2])
-        await branch.move(head, known)
 
     @property
     def _reading(self) -> SandboxPolicy:
