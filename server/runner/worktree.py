@@ -64,15 +64,28 @@ git reset -q --hard
     "the worktree could not be checked out",
 )
 
+# Git has settings of our own, with what of the task's tells how to read its files: others name programs, as filters,
+# and nothing of a task's is to run after its end. For the same reason no repository within is looked into.
 # Each answer is a line: how it ended, and what came out of it, cut, in base64.
 _LOOK = Script(
     """
-export GIT_OPTIONAL_LOCKS=0 GIT_NO_REPLACE_OBJECTS=1
+there=$PWD/.git own=$TMPDIR/git
+mkdir "$own"
+for each in "$there"/*; do
+    case ${each##*/} in HEAD | config | config.worktree | commondir | hooks) ;; *) ln -s "$each" "$own" ;; esac
+done
+head -c 4096 "$there/HEAD" > "$own/HEAD"
+for name in core.repositoryFormatVersion extensions.objectFormat extensions.refStorage \
+    core.fileMode core.symlinks core.ignoreCase core.precomposeUnicode core.autocrlf core.eol; do
+    value=$(git config -f "$there/config" "$name") && git config -f "$own/config" "$name" "$value"
+done
+export GIT_DIR="$own" GIT_WORK_TREE="$PWD" GIT_OPTIONAL_LOCKS=0 GIT_NO_REPLACE_OBJECTS=1
 g() { git -c core.fsmonitor=false -c core.quotePath=false "$@"; }
 nested() {
-    g diff-index --cached --raw --no-renames "$1" > "$TMPDIR/raw" || return 1
+    g diff-index --cached --raw --no-renames --ignore-submodules=dirty "$1" > "$TMPDIR/raw" || return 1
     grep '^:[0-7]* 160000' "$TMPDIR/raw"
     ls -A .git/modules
+    g ls-files -sz | sed -zn 's/^160000 [0-9a-f]* [0-3]\t//p' | xargs -0rI{} ls -d ./{}/.git
     return 0
 }
 answer() {
@@ -82,12 +95,12 @@ answer() {
     echo
 }
 answer 200 g rev-parse --verify -q 'HEAD^{commit}'
-answer 1 g status --porcelain -z --no-renames --untracked-files=normal
+answer 1 g status --porcelain -z --no-renames --untracked-files=normal --ignore-submodules=dirty
 answer 1 g rev-list -n 1 --objects --exclude='refs/remotes/*' --all --not HEAD "$1"
 answer 1 nested "$1"
-answer "$2" g diff --name-status -z --no-renames --no-ext-diff "$1" --
+answer "$2" g diff --name-status -z --no-renames --no-ext-diff --ignore-submodules=dirty "$1" --
 answer "$2" g ls-files -z --others --exclude-standard
-answer "$3" g diff --no-color --no-renames --no-ext-diff --no-textconv "$1" --
+answer "$3" g diff --no-color --no-renames --no-ext-diff --no-textconv --ignore-submodules=dirty "$1" --
 """,
     LOOK_SECONDS,
     "the worktree could not be looked at",
@@ -105,7 +118,7 @@ head -c 1 "$TMPDIR/out"
 
 _PACK = Script(
     """
-export GIT_NO_REPLACE_OBJECTS=1
+export GIT_NO_REPLACE_OBJECTS=1 GIT_NO_LAZY_FETCH=1 GIT_ALLOW_PROTOCOL=none
 printf '%s\\n' "$@" | git pack-objects --revs --thin --stdout -q
 """,
     CARRY_SECONDS,
@@ -213,11 +226,11 @@ class Worktree:
             failure = error
         return _finding(bytes(said), failure)
 
-    async def carry(self, head: str, known: str, branch: Branch, stage: Path) -> None:
-        """Bring a commit with its history to the user's repository, and move the branch from `known` to it.
+    async def bring(self, head: str, known: str, branch: Branch, stage: Path) -> None:
+        """Bring a commit with its history to the user's repository, so that the branch can move from `known` to it.
 
         The objects are packed in the sandbox, and in another one, in the empty folder `stage`, checked to be sound and
-        whole; only then are they copied. Raises NotCarried or another RemitError, and the branch is as it was.
+        whole; only then are they copied. Raises NotCarried or another RemitError.
         """
         tip = await branch.check(known)
         await to_thread.run_sync(self._repository.copy_shallow, stage)
@@ -225,7 +238,6 @@ class Worktree:
         if pack := await self._verify(head, stage):
             packs = stage / "repository" / "objects" / "pack"
             await to_thread.run_sync(self._repository.take_pack, packs, pack, branch.name.rpartition("/")[2])
-        await branch.move(head, known)
 
     @property
     def _reading(self) -> SandboxPolicy:
@@ -274,7 +286,7 @@ def _finding(said: bytes, failure: ScriptFailed | None) -> Finding:
 
 
 def _answers(said: bytes) -> list[_Answer]:
-    """One for each question, as far as they have come to their end; programs of the task may have spoken in between."""
+    """One for each question, as far as they have come to their end, and if nobody has spoken in between."""
     lines = [line.partition(b":") for line in said.split(b"\n")[:-1]]
     try:
         found = [_Answer(word == b"ok", base64.b64decode(answer, validate=True)) for word, _, answer in lines]

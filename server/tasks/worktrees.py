@@ -88,11 +88,10 @@ class Worktrees:
 
         Raises RemitError (CONFLICT) where that cannot be done.
         """
-        with anyio.CancelScope(shield=True):  # a branch that was moved, and is not on record, could not be moved again
-            async with self._lock(task_id):
-                (record,) = await self._store.worktrees(task_id)
-                _, outcome = await self._outcome(record, variables.ever)
-                await self._store.record_worktree(task_id, "open", outcome)
+        async with self._lock(task_id):
+            (record,) = await self._store.worktrees(task_id)
+            _, outcome = await self._outcome(record, variables.ever)
+            await self._store.record_worktree(task_id, "open", outcome)
         if outcome["carried"] != outcome.get("head", outcome["carried"]):
             raise RemitError(Code.CONFLICT, f"workspace: {outcome['problem']}", field="workspace")
         return outcome["carried"], not outcome.get("dirty")
@@ -264,13 +263,15 @@ class Worktrees:
         if head == known:
             return
         branch = await self._branch(record)
-        outcome = {**(record.workspace.outcome or {}), "carried": known, "moving": head}
-        await self._store.record_worktree(record.task_id, record.workspace.checkout or "open", outcome)
-        if head == _repository(record).base:
+        before, checkout = dict(record.workspace.outcome or {}), record.workspace.checkout or "open"
+        await self._store.record_worktree(record.task_id, checkout, {**before, "carried": known, "moving": head})
+        if head != _repository(record).base:
+            async with self._stage() as stage:
+                await worktree.bring(head, known, branch, stage)
+        with anyio.CancelScope(shield=True):  # git that is killed leaves its lock on the branch
             await branch.move(head, known)
-            return
-        async with self._stage() as stage:
-            await worktree.carry(head, known, branch, stage)
+            before.pop("moving", None)
+            await self._store.record_worktree(record.task_id, checkout, {**before, "carried": head})
 
     async def _branch(self, record: Record) -> Branch:
         return Branch(_repository(record), branch_of(record.task_id), await self._sandbox(), self._policy(record))

@@ -3,7 +3,7 @@
 import errno
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import anyio
 import anyio.lowlevel
@@ -119,26 +119,63 @@ async def test_a_secret_that_another_gets_while_a_worktree_is_looked_at_is_maske
     assert "+[secret KEY]\n" in record.workspace.outcome["diff"]
 
 
+async def ask_and_give_up(worktrees: Worktrees, store: Store, claim: Claim, begun: anyio.Event) -> None:
+    """Ask for what a task has committed, and give up when that has begun."""
+    async with anyio.create_task_group() as group:
+        group.start_soon(worktrees.carried, claim.task.id, Variables(claim, Secrets({}), store))
+        await begun.wait()
+        group.cancel_scope.cancel()
+
+
+@pytest.mark.namespaces
 async def test_what_was_carried_over_is_on_record_though_whoever_asked_has_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with open_store(tmp_path / "remit.db") as store:
         claim = await started(store, tmp_path / "project")
-        worktrees = Worktrees(store, unused, Workspaces(tmp_path / "workspaces"), Settings())
-        begun, record = anyio.Event(), store.record_worktree
+        worktrees = Worktrees(store, partial(sandbox_of, "namespaces"), Workspaces(tmp_path / "workspaces"), Settings())
+        begun, move = anyio.Event(), Branch.move
 
-        async def begin_and_record(*arguments: Any) -> None:
+        async def begin_and_move(self: Branch, commit: str, known: str) -> None:
             begun.set()
             await anyio.lowlevel.checkpoint()
-            await record(*arguments)
+            await move(self, commit, known)
 
-        monkeypatch.setattr(store, "record_worktree", begin_and_record)
+        async with worktrees.at_work(claim, Variables(claim, Secrets({}), store)):
+            git(worktrees.folder(claim.task.id), "commit", "-q", "--allow-empty", "-m", "more")
+            monkeypatch.setattr(Branch, "move", begin_and_move)
+            await ask_and_give_up(worktrees, store, claim, begun)
+            (kept,) = await store.worktrees(claim.task.id)
+        carried = tip(tmp_path / "project", branch_of(claim.task.id))
+    assert carried != tip(tmp_path / "project", "main")
+    assert (kept.workspace.outcome or {})["carried"] == carried
+
+
+async def test_whoever_asks_what_is_committed_and_gives_up_waits_for_no_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_store(tmp_path / "remit.db") as store:
+        claim = await started(store, tmp_path / "project")
+        worktrees = Worktrees(store, unused, Workspaces(tmp_path / "workspaces"), Settings())
+        worktrees.folder(claim.task.id).mkdir(parents=True)
+        begun, may_end, over = anyio.Event(), anyio.Event(), anyio.Event()
+
+        async def look(_: Worktree) -> Finding:
+            begun.set()
+            await may_end.wait()
+            raise RemitError(Code.EXECUTION_ERROR, "nobody waits for it")
+
+        async def ask() -> None:
+            await ask_and_give_up(worktrees, store, claim, begun)
+            over.set()
+
+        monkeypatch.setattr(Worktree, "look", look)
         async with anyio.create_task_group() as group:
-            group.start_soon(worktrees.carried, claim.task.id, Variables(claim, Secrets({}), store))
+            group.start_soon(ask)
             await begun.wait()
-            group.cancel_scope.cancel()
-        (kept,) = await store.worktrees(claim.task.id)
-    assert kept.workspace.outcome == {"carried": tip(tmp_path / "project", "main")}
+            await anyio.wait_all_tasks_blocked()
+            may_end.set()
+        assert over.is_set()
 
 
 async def test_what_a_look_finds_of_one_that_is_gone_does_not_bring_it_back(tmp_path: Path) -> None:

@@ -7,7 +7,10 @@ from typing import Any
 import anyio
 import pytest
 
+from server.errors import RemitError
 from server.runner.repository import _ENVIRONMENT, find_repository
+from server.runner.script import keeping
+from server.runner.worktree import _finding
 from tests import servers
 from tests.servers import Host
 from tests.worktrees.projects import branches, contents, git, repository, text, tip
@@ -37,21 +40,16 @@ cat > .git/speaker <<'END'
 #!/usr/bin/python3
 import os, sys
 for process in filter(str.isdigit, os.listdir("/proc")):
-    if b"answer()" in open(f"/proc/{{process}}/cmdline", "rb").read():
-        for fd in os.listdir(f"/proc/{{process}}/fd"):
-            if fd != "0" and os.readlink(f"/proc/{{process}}/fd/{{fd}}").startswith(("pipe", "socket")):
-                with open(f"/proc/{{process}}/fd/{{fd}}", "wb", 0) as outside:
-                    for _ in range({times}):
-                        outside.write({words!r})
+    if b"answer()" in open(f"/proc/{process}/cmdline", "rb").read():
+        for fd in os.listdir(f"/proc/{process}/fd"):
+            if fd != "0" and os.readlink(f"/proc/{process}/fd/{fd}").startswith(("pipe", "socket")):
+                with open(f"/proc/{process}/fd/{fd}", "wb", 0) as outside:
+                    outside.write(b"ok:x\\n")
 sys.stdout.buffer.write(sys.stdin.buffer.read())
 END
 chmod +x .git/speaker
-git config filter.x.clean "$PWD/.git/speaker"
-mkdir -p .git/info
-echo '* filter=x' > .git/info/attributes
-echo two >> a.txt
 """
-"""Has git's own look at the worktree start a program that speaks where only the look itself should."""
+"""A filter that, were it started by a look at the worktree, would make nonsense of what that says."""
 
 WITHOUT = "git -c core.fsmonitor=false -c core.hooksPath=/dev/null -c filter.x.clean=cat"
 
@@ -125,23 +123,60 @@ def test_no_version_of_git_fetches_what_the_persons_repository_lacks(
 
 
 @pytest.mark.namespaces
-@pytest.mark.parametrize("words", [b"ok:x\n", b"ok:\n" * 20, b"ok:AA==\xff:\n"])
-async def test_programs_that_speak_into_a_look_keep_no_server_from_starting(
-    own_home: Path, project: Path, variables: dict[str, str], words: bytes
-) -> None:
-    async with servers.host(own_home, cwd=project.parent, **variables) as host:
-        task = await hostile(host, SPEAKING.format(words=words, times=1))
-        assert "cannot read the worktree" in task["workspace"]["problem"]
-        servers.kill(own_home)
-    async with servers.host(own_home, cwd=project.parent, **variables) as host:
-        assert (await host.call("get_task", id=task["id"]))["status"] == "completed"
+@pytest.mark.parametrize("within", [".", "tool"])
+async def test_a_look_starts_no_program_of_the_task(host: Host, project: Path, within: str) -> None:
+    message = f"""{SPEAKING}
+        git init -q tool && git -C tool -c user.name=x -c user.email=x@y.invalid commit -q --allow-empty -m mine
+        cp a.txt tool; git -C tool add a.txt; git add . && git commit -qm all
+        export GIT_DIR=$PWD/{within}/.git
+        git config filter.x.clean "$PWD/.git/speaker"
+        mkdir -p {within}/.git/info
+        echo '* filter=x' > {within}/.git/info/attributes
+        touch {within}/a.txt
+    """
+    workspace = (await hostile(host, message))["workspace"]
+    assert "a repository within" in workspace["problem"]
+    assert workspace["headCommit"] == workspace["carriedCommit"]
+
+
+@pytest.mark.parametrize("said", [b"ok:x\n", b"ok:\n" * 20, b"ok:AA==\xff:\n"])
+def test_nonsense_is_taken_for_no_answer(said: bytes) -> None:
+    with pytest.raises(RemitError, match="cannot read the worktree"):
+        _finding(said, None)
+
+
+async def test_who_says_more_than_was_asked_is_not_listened_to() -> None:
+    with pytest.raises(RemitError, match="says more than it was asked"):
+        await keeping(bytearray(), 1)(b"xx")
 
 
 @pytest.mark.namespaces
-async def test_programs_that_say_too_much_into_a_look_are_not_listened_to(host: Host, project: Path) -> None:
-    task = await hostile(host, SPEAKING.format(words=b"x" * 10_000, times=1000))
-    assert "says more than it was asked" in task["workspace"]["problem"]
-    assert task["workspace"]["dirty"] is True
+async def test_no_program_is_started_to_fetch_what_is_missing(host: Host, project: Path) -> None:
+    message = """
+        printf '#!/bin/sh\necho started >&2\n' > .git/evil; chmod +x .git/evil
+        missing=1111111111111111111111111111111111111111
+        tree=$(printf '100644 blob %s\tgone\n' $missing | git mktree --missing)
+        git update-ref HEAD $(git commit-tree -p HEAD -m broken $tree)
+        git config extensions.partialClone origin; git config core.repositoryFormatVersion 1
+        git config remote.origin.promisor true; git config remote.origin.partialCloneFilter blob:none
+        git config remote.origin.url "$PWD"
+        git config remote.origin.uploadpack "$PWD/.git/evil"
+    """
+    problem = await refused(host, project, message)
+    assert ("could not be packed" in problem, "remote repository" in problem) == (True, False)
+
+
+@pytest.mark.namespaces
+@pytest.mark.parametrize("harm", ["rm .git/HEAD", "echo x > .git/index", "echo x > .git/HEAD"])
+async def test_a_worktree_that_cannot_be_read_keeps_no_server_from_starting(
+    own_home: Path, project: Path, variables: dict[str, str], harm: str
+) -> None:
+    async with servers.host(own_home, cwd=project.parent, **variables) as host:
+        task = await hostile(host, harm)
+        assert task["workspace"]["problem"]
+        servers.kill(own_home)
+    async with servers.host(own_home, cwd=project.parent, **variables) as host:
+        assert (await host.call("get_task", id=task["id"]))["status"] == "completed"
 
 
 @pytest.mark.parametrize("name", ["refs/heads/remit", "logs/refs/heads/remit"])

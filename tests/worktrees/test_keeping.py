@@ -125,7 +125,15 @@ async def test_a_task_whose_branch_was_renamed_goes_on_from_its_commits(
         assert git(project, "log", "--format=%s", "feature") == "by the task\nfirst\n"
 
 
-@pytest.mark.parametrize("hiding", ["git stash -q", "git checkout -qb aside; git commit -qam aside; git checkout -q -"])
+@pytest.mark.parametrize(
+    "hiding",
+    [
+        "git stash -q",
+        "git checkout -qb aside; git commit -qam aside; git checkout -q -",
+        "git worktree add -q --detach side; git -C side commit -q --allow-empty -m x; echo side >> .git/info/exclude; "
+        "git checkout -q .",
+    ],
+)
 async def test_what_lies_in_a_stash_or_on_another_branch_is_not_removed(
     own_home: Path, remit: CommandLine, project: Path, variables: Any, hiding: str
 ) -> None:
@@ -145,6 +153,17 @@ async def test_a_repository_within_that_has_commits_of_its_own_is_not_removed(
     made = "git init -q tool && git -C tool -c user.name=x -c user.email=x@y.invalid commit -q --allow-empty -m mine"
     async with servers.host(own_home, cwd=project.parent, **variables) as host:
         task = await work(host, f"{made}; {adding}; git commit -qam all")
+        assert "it has a repository within" in await command(remit, "worktrees", "prune")
+        assert is_there(task)
+
+
+async def test_a_submodule_that_is_worked_in_is_not_removed(
+    own_home: Path, remit: CommandLine, project: Path, variables: Any
+) -> None:
+    git(project, "update-index", "--add", "--cacheinfo", f"160000,{tip(project, 'main')},part")
+    git(project, "commit", "-qm", "with a submodule")
+    async with servers.host(own_home, cwd=project.parent, **variables) as host:
+        task = await work(host, "git clone -q . part; git -C part checkout -q HEAD~1; echo x > part/new")
         assert "it has a repository within" in await command(remit, "worktrees", "prune")
         assert is_there(task)
 

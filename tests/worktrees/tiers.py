@@ -43,7 +43,8 @@ async def worked(tier: Wanted, folder: Path) -> dict[str, object]:
     command = Command(argv=("/bin/sh", "-c", f"touch {project}/x {found.git}/x; {COMMIT}; echo x > new"), env={})
     ended = await sandbox.run(command, own, started=started, output=output)
     finding = await worktree.look()
-    await worktree.carry(finding.head, found.base, branch, folder / "stage")
+    await worktree.bring(finding.head, found.base, branch, folder / "stage")
+    await branch.move(finding.head, found.base)
     return {
         "status": ended.status,
         "committed": [committed, await is_committed(found, sandbox, policy)],
