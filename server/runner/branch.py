@@ -10,18 +10,18 @@ from pathlib import Path
 
 from server.errors import Code, RemitError
 from server.runner.policy import SandboxPolicy
-from server.runner.repository import NotCarried, Repository
+from server.runner.repository import SETTINGS, NotCarried, Repository
 from server.runner.sandbox import Sandbox
 from server.runner.script import Script
 
 SECONDS = 30.0
 """For each of these; they take some milliseconds."""
 
-_GIT = """
+_GIT = f"""
 export GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null GIT_NO_REPLACE_OBJECTS=1
 export GIT_COMMITTER_NAME=remit GIT_COMMITTER_EMAIL=remit@localhost
 ref=refs/heads/$1
-g() { git -c core.hooksPath=/dev/null -c core.fsmonitor=false -c gc.auto=0 --git-dir=. --work-tree=. "$@"; }
+g() {{ git {" ".join(f"-c {setting}" for setting in SETTINGS)} --git-dir=. --work-tree=. "$@"; }}
 """
 
 _STATE = Script(

@@ -39,7 +39,9 @@ _ENVIRONMENT = {
     "GIT_NO_LAZY_FETCH": "1",
     "GIT_ALLOW_PROTOCOL": "none",  # for versions that do not know the former; no setting of a repository lifts it
 }
-_SETTINGS = ("core.hooksPath=/dev/null", "core.fsmonitor=false", "gc.auto=0")
+
+SETTINGS = ("core.hooksPath=/dev/null", "core.fsmonitor=false", "gc.auto=0")
+"""That git has of us in a repository of the user's, whatever its own are."""
 
 
 class NotCarried(RemitError):
@@ -221,7 +223,7 @@ def _named(folder: Path, *arguments: str) -> list[Path]:
 
 
 def _git(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    options = [part for setting in _SETTINGS for part in ("-c", setting)]
+    options = [part for setting in SETTINGS for part in ("-c", setting)]
     try:
         return subprocess.run(
             ["git", *options, "-C", str(folder), *arguments],

@@ -55,6 +55,10 @@ async def started(store: Store, project: Path) -> Claim:
     return claim
 
 
+def in_namespaces(store: Store, folder: Path) -> Worktrees:
+    return Worktrees(store, partial(sandbox_of, "namespaces"), Workspaces(folder / "workspaces"), Settings())
+
+
 async def test_one_that_cannot_be_removed_stays_on_record_and_the_error_says_why(tmp_path: Path) -> None:
     async with open_store(tmp_path / "remit.db") as store:
         claim = await started(store, tmp_path / "project")
@@ -72,7 +76,7 @@ async def test_commits_follow_those_whose_carrying_a_kill_kept_from_the_record(
 ) -> None:
     async with open_store(tmp_path / "remit.db") as store:
         claim = await started(store, tmp_path / "project")
-        worktrees = Worktrees(store, partial(sandbox_of, "namespaces"), Workspaces(tmp_path / "workspaces"), Settings())
+        worktrees = in_namespaces(store, tmp_path)
         move = Branch.move
 
         async def moved_and_killed(self: Branch, commit: str, known: str) -> None:
@@ -100,7 +104,7 @@ async def test_a_secret_that_another_gets_while_a_worktree_is_looked_at_is_maske
 ) -> None:
     async with open_store(tmp_path / "remit.db") as store:
         claim = await started(store, tmp_path / "project")
-        worktrees = Worktrees(store, partial(sandbox_of, "namespaces"), Workspaces(tmp_path / "workspaces"), Settings())
+        worktrees = in_namespaces(store, tmp_path)
         secrets, look = Secrets({}), Worktree.look
 
         async def look_when_a_borrower_has_written(self: Worktree) -> Finding:
@@ -133,7 +137,7 @@ async def test_what_was_carried_over_is_on_record_though_whoever_asked_has_given
 ) -> None:
     async with open_store(tmp_path / "remit.db") as store:
         claim = await started(store, tmp_path / "project")
-        worktrees = Worktrees(store, partial(sandbox_of, "namespaces"), Workspaces(tmp_path / "workspaces"), Settings())
+        worktrees = in_namespaces(store, tmp_path)
         begun, move = anyio.Event(), Branch.move
 
         async def begin_and_move(self: Branch, commit: str, known: str) -> None:
@@ -192,7 +196,7 @@ async def test_one_that_is_looked_at_is_removed_afterwards(tmp_path: Path, monke
     async with open_store(tmp_path / "remit.db") as store:
         claim = await started(store, tmp_path / "project")
         task_id = claim.task.id
-        worktrees = Worktrees(store, partial(sandbox_of, "namespaces"), Workspaces(tmp_path / "workspaces"), Settings())
+        worktrees = in_namespaces(store, tmp_path)
         async with worktrees.at_work(claim, Variables(claim, Secrets({}), store)):
             pass
         await store.finish_run(claim.run, RunEnd(Status.COMPLETED))
