@@ -5,6 +5,7 @@ import os
 import pwd
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from uuid import uuid4
@@ -20,9 +21,9 @@ from server.agents.interface import Agent
 from server.agents.llm.agent import LlmAgent
 from server.agents.shell import ShellAgent
 from server.config import Settings, load
-from server.daemon import Connection, Load, Ownership
+from server.daemon import Connection, Load, Ownership, Peer
 from server.errors import Code, RemitError
-from server.places import DATABASE, Places, find_places, settings_digest
+from server.places import DATABASE, Places, find_places, settings_checksums, settings_digest
 from server.protocol.desk import Desk
 from server.protocol.face import Face
 from server.runner.delegation import end_leftover_groups
@@ -44,6 +45,7 @@ from server.tasks.secrets import Secrets
 from server.tasks.service import Tasks
 from server.tasks.shelter import Shelter
 from server.tasks.worktrees import Worktrees
+from server.window_settings import not_in_force, stricter
 from storage.records import Principal
 from storage.states import Status
 from storage.store import Store, open_store
@@ -56,20 +58,29 @@ INLINE_NOTICE = "this server lives in the window that started it (REMIT_SERVER=i
 class App:
     """What the daemon serves: the parts, joined."""
 
-    def __init__(self, store: Store, secrets: Secrets, scheduler: Scheduler, face: Face) -> None:
+    def __init__(self, store: Store, secrets: Secrets, scheduler: Scheduler, face: Face, settings: Settings) -> None:
         self._store = store
         self._secrets = secrets
         self._scheduler = scheduler
         self._face = face
+        self._strictness = {"approvals": settings.approvals}
+        self._variables = settings_checksums()
 
     async def serve(self, connection: Connection) -> None:
         """Talk MCP on one connection."""
-        await self._face.serve(connection, caller(connection.peer.role == "terminal", connection.peer.cwd))
+        await self._face.serve(connection, self._caller(connection.peer))
 
     async def serve_stdio(self) -> None:
         """Talk MCP on this process's own stdin and stdout."""
         async with stdio_server() as (incoming, outgoing):
             await self._face.serve_streams(incoming, outgoing, caller(False, Path.cwd()))
+
+    def _caller(self, peer: Peer) -> Caller:
+        return replace(
+            caller(peer.role == "terminal", peer.cwd),
+            person_only=stricter(peer.person_only, self._strictness),
+            settings_not_in_force=not_in_force(peer.variables, peer.person_only, self._variables),
+        )
 
     async def load(self) -> Load:
         """What there is to do."""
@@ -137,7 +148,7 @@ async def build(state: Path, settings: Settings, notices: list[str]) -> AsyncIte
             group.start_soon(serve_expiry, store, scheduler, settings.approval_expires)
             group.start_soon(maintenance.serve)
             group.start_soon(worktrees.conclude_ended)
-            yield App(store, secrets, scheduler, Face(tasks, remit.VERSION))
+            yield App(store, secrets, scheduler, Face(tasks, remit.VERSION), settings)
             group.cancel_scope.cancel()
 
 

@@ -8,7 +8,7 @@ import os
 import resource
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ import anyio
 from anyio.abc import ByteStream, SocketStream, TaskGroup
 
 from server.errors import Code, RemitError
-from server.hello import PROTOCOL, Address, credentials, encode
+from server.hello import PROTOCOL, WISHES, Address, credentials, encode
 from server.places import Places
 
 CHUNK = 65536  # bytes read at once
@@ -35,12 +35,16 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Who is at the other end: uid and pid as the kernel knows them, role and folder as the peer says."""
+    """Who is at the other end: uid and pid as the kernel knows them, the rest as the peer says."""
 
     uid: int
     pid: int
     role: str
     cwd: Path | None
+    variables: Mapping[str, str] | None = None
+    """A checksum for each `REMIT_*` variable of its environment, by name; None if it is too old to say."""
+    person_only: frozenset[str] = frozenset()
+    """The settings among `hello.WISHES` that it wants to be `person`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,7 +307,13 @@ class _Daemon:
                 Code.CONFLICT,
                 f"the server is busy: {load.running} running tasks, {load.secrets_held} secrets in memory",
             )
-        connection.peer = replace(peer, role=hello["role"], cwd=_folder(hello.get("cwd")))
+        connection.peer = replace(
+            peer,
+            role=hello["role"],
+            cwd=_folder(hello.get("cwd")),
+            variables=_checksums(hello.get("variables")),
+            person_only=_wishes(hello.get("personOnly")),
+        )
         return hello
 
     async def _greet(self) -> dict[str, Any]:
@@ -354,6 +364,16 @@ def _understood(line: bytes) -> dict[str, Any]:
 
 def _folder(told: object) -> Path | None:
     return Path(told) if isinstance(told, str) and os.path.isabs(told) else None
+
+
+def _checksums(told: object) -> dict[str, str] | None:
+    if not isinstance(told, dict):
+        return None
+    return {str(name): str(checksum) for name, checksum in told.items() if str(name).startswith("REMIT_")}
+
+
+def _wishes(told: object) -> frozenset[str]:
+    return frozenset(name for name in told if name in WISHES) if isinstance(told, list) else frozenset()
 
 
 def _now() -> str:

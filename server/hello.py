@@ -11,9 +11,11 @@ import struct
 
 from remit import VERSION
 from server.errors import Code, RemitError
-from server.places import Places, settings_digest
+from server.places import Places, settings_checksums, settings_digest
 
 PROTOCOL = 1
+WISHES = ("approvals", "always")  # settings that a window may want stricter than the server has them
+PERSON = "person"  # the stricter value of these
 SOCKET_PATH_BYTES = 107  # sun_path is 108 with its final zero: unix(7)
 
 
@@ -127,9 +129,19 @@ def _greet(places: Places, connection: socket.socket, op: str, role: str, force:
     _, uid = credentials(connection)
     if uid != os.geteuid():
         raise RemitError(Code.FORBIDDEN, "another user's process listens on the socket of this state folder")
-    hello = {"protocol": PROTOCOL, "version": VERSION, "op": op, "role": role, "cwd": _folder()}
+    hello = {
+        "protocol": PROTOCOL,
+        "version": VERSION,
+        "op": op,
+        "role": role,
+        "cwd": _folder(),
+        "settings": settings_digest(),
+        "variables": settings_checksums(),
+        "personOnly": [name for name in WISHES if os.environ.get(f"REMIT_{name.upper()}") == PERSON],
+        "force": force,
+    }
     try:
-        connection.sendall(encode({**hello, "settings": settings_digest(), "force": force}) + b"\n")
+        connection.sendall(encode(hello) + b"\n")
         line = _first_line(connection)
     except ConnectionError:
         return None

@@ -67,12 +67,24 @@ def settings_digest() -> str:
 
     A checksum is enough to notice a difference, and does not load OpenSSL into every pipe (4 MB, measured).
     """
-    told = sorted(
-        f"{name}={_absolute(value) if name == 'REMIT_CONFIG' else value}"
+    return _checksum(chr(0).join(f"{name}={value}" for name, value in sorted(_variables().items())))
+
+
+def settings_checksums() -> dict[str, str]:
+    """Eight hex digits for each of these `REMIT_*` variables, by name: the values themselves stay here."""
+    return {name: _checksum(value) for name, value in _variables().items()}
+
+
+def _variables() -> dict[str, str]:
+    return {
+        name: _absolute(value) if name == "REMIT_CONFIG" else value
         for name, value in os.environ.items()
         if name.startswith("REMIT_") and name not in {"REMIT_HOME", "REMIT_SERVER"}
-    )
-    return f"{binascii.crc32(os.fsencode(chr(0).join(told))):08x}"
+    }
+
+
+def _checksum(text: str) -> str:
+    return f"{binascii.crc32(os.fsencode(text)):08x}"
 
 
 def _base(variable: str, default: str) -> str:

@@ -19,6 +19,11 @@ class Caller:
     agent: int | None = None
     """The number of the task whose agent it is, where `delegation` has looked at its rights: nobody else may say so."""
 
+    person_only: frozenset[str] = frozenset()
+    """Settings, of `approvals` and `always`, that are `person` for this caller, whatever they are for others."""
+    settings_not_in_force: tuple[str, ...] = ()
+    """Names of the `REMIT_*` variables of the caller's window that differ from what the server was started with."""
+
     @property
     def source(self) -> Source:
         """Where the tasks come from that it makes."""

@@ -109,7 +109,7 @@ class Tasks:
         checks.no_secrets(redactor, checks.task_texts(request))
         environment(request.env, values)
         created = await self._intake.create(caller, request, digest, tier, values, workspace)
-        warnings = [*([UNCONFINED] if tier == "off" else []), *notes, *self._warnings(redactor)]
+        warnings = [*([UNCONFINED] if tier == "off" else []), *notes, *self._warnings(caller, redactor)]
         return views.CreatedView(id=created.id, status=created.status, warnings=warnings)
 
     async def page(self, caller: Caller, request: ListTasks) -> views.PageView:
@@ -144,7 +144,7 @@ class Tasks:
 
     async def approve(self, caller: Caller, request: ApproveToolCall) -> views.ApprovedView:
         """Answer a waiting call, once."""
-        if self._settings.approvals == "person" and not caller.person:
+        if self._approvals(caller) == "person" and not caller.person:
             raise RemitError(
                 Code.FORBIDDEN,
                 'approvals are given by a person here (approvals = "person"): ask them to run '
@@ -178,7 +178,7 @@ class Tasks:
         async with self.following(request.id):
             before = await self._store.task(caller.principal, request.id)
             task = await self._intake.follow_up(caller, request, before)
-        warnings = [*_losses(before), *self._warnings(Redactor(request.literals))]
+        warnings = [*_losses(before), *self._warnings(caller, Redactor(request.literals))]
         return views.StatusView(id=task.id, status=task.status, warnings=warnings)
 
     async def update(self, caller: Caller, request: UpdateTask) -> views.StatusView:
@@ -273,7 +273,8 @@ class Tasks:
         return views.AgentsView(
             agents=[_agent(agent, await agent.readiness(), needs) for agent in self._agents.values()],
             default="shell",
-            approvals=self._settings.approvals,
+            approvals=self._approvals(caller),
+            settingsNotInForce=list(caller.settings_not_in_force),
             sandbox=tier,
             notHeld=list(gaps),
             secretNames=sorted(self._settings.secrets),
@@ -356,12 +357,16 @@ class Tasks:
                     return
                 await change.wait()
 
-    def _warnings(self, redactor: Redactor) -> list[str]:
+    def _approvals(self, caller: Caller) -> str:
+        """Who may approve a call that this caller is asked about."""
+        return "person" if "approvals" in caller.person_only else self._settings.approvals
+
+    def _warnings(self, caller: Caller, redactor: Redactor) -> list[str]:
         short = [
             f"the secret {name} has fewer than {MIN_MASKED} characters and is too short to be masked in output"
             for name in redactor.too_short
         ]
-        return [*short, *self._notices]
+        return [*short, *_ineffective(caller), *self._notices]
 
     def _session_end(self) -> int:
         return now() + self._settings.session_expires * 1_000_000
@@ -373,6 +378,16 @@ def _goes_on(task: Task) -> bool:
         task.blocked_reason == DEPENDENCIES and task.open_dependencies > 0
     )
     return task.status in (Status.PENDING, Status.RUNNING) or waits_for_others
+
+
+def _ineffective(caller: Caller) -> list[str]:
+    """What of the settings of the caller's window does not count; a person has been told by the command line."""
+    if caller.person or not caller.settings_not_in_force:
+        return []
+    return [
+        f"the server was started with other settings than this window has: {', '.join(caller.settings_not_in_force)}; "
+        "the server's hold until it is ended with `remit server stop`"
+    ]
 
 
 def _losses(task: Task) -> list[str]:

@@ -298,6 +298,7 @@ class AgentsView(TypedDict):
     agents: list[AgentView]
     default: str
     approvals: str
+    settingsNotInForce: list[str]
     sandbox: str
     notHeld: list[str]
     secretNames: list[str]
