@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import (
+    answers,
     calls,
     commands,
     consequences,
@@ -38,6 +39,7 @@ GROUPS: dict[str, Callable[[Effort], Iterator[Row]]] = {
     "restart": restart.rows,
     "growth": growth.rows,
     "consequences": consequences.rows,
+    "answers": answers.rows,
 }
 
 

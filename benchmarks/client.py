@@ -24,6 +24,8 @@ class Window:
     def __init__(self, command: Sequence[str], environment: Mapping[str, str], era: Era = "2026-07-28") -> None:
         self._command, self._environment, self._era = command, environment, era
         self._numbers = itertools.count(1)
+        self.introduction: dict[str, Any] = {}
+        """What the server has said of itself."""
 
     def __enter__(self) -> Self:
         """Start the server and introduce ourselves, in the way of the era."""
@@ -53,11 +55,15 @@ class Window:
         """The process that was started."""
         return self._process.pid
 
-    def request(self, method: str, **params: Any) -> dict[str, Any]:
-        """The result of one request. Raises RuntimeError for an error, or when the server is gone."""
+    def line(self, method: str, **params: Any) -> bytes:
+        """The line that answers a request; empty when the server is gone."""
         self._send({"jsonrpc": "2.0", "id": next(self._numbers), "method": method, "params": self._addressed(params)})
         assert self._process.stdout
-        answer = json.loads(self._process.stdout.readline() or b"{}")
+        return self._process.stdout.readline()
+
+    def request(self, method: str, **params: Any) -> dict[str, Any]:
+        """The result of one request. Raises RuntimeError for an error, or when the server is gone."""
+        answer = json.loads(self.line(method, **params) or b"{}")
         if "result" not in answer:
             raise RuntimeError(f"{method}: {answer.get('error', 'the server is gone')}")
         return dict(answer["result"])
@@ -71,9 +77,10 @@ class Window:
 
     def _introduce(self) -> None:
         if self._era == "2026-07-28":
-            self.request("server/discover")
+            self.introduction = self.request("server/discover")
         else:
-            self.request("initialize", protocolVersion=self._era, capabilities={}, clientInfo=_CLIENT)
+            about = {"protocolVersion": self._era, "capabilities": {}, "clientInfo": _CLIENT}
+            self.introduction = self.request("initialize", **about)
             self._send({"jsonrpc": "2.0", "method": "notifications/initialized"})
 
     def _addressed(self, params: dict[str, Any]) -> dict[str, Any]:
