@@ -7,6 +7,7 @@ from typing import Any
 import mcp_types as types
 
 from server.agents.interface import Offer
+from server.protocol import texts
 from server.protocol.tools import ADDS, CHANGES, READS, Tool
 from server.tasks import requests, views
 from server.tasks.delegation import LISTED, Delegation
@@ -91,6 +92,7 @@ TOOLS: dict[str, DelegatedTool] = {
                 requests.CreateTask,
                 views.CreatedView,
                 Delegation.create,
+                texts.created,
                 ADDS,
             ),
             SAID,
@@ -102,6 +104,7 @@ TOOLS: dict[str, DelegatedTool] = {
                 requests.ListTasks,
                 views.PageView,
                 Delegation.page,
+                texts.page,
                 READS,
             ),
             LISTED,
@@ -114,6 +117,7 @@ TOOLS: dict[str, DelegatedTool] = {
                 requests.GetTask,
                 views.TaskView,
                 Delegation.get,
+                texts.task,
                 READS,
             ),
             frozenset(requests.GetTask.model_fields),
@@ -125,6 +129,7 @@ TOOLS: dict[str, DelegatedTool] = {
                 requests.SendMessage,
                 views.StatusView,
                 Delegation.send,
+                texts.status,
                 ADDS,
             ),
             SAID_AGAIN,
@@ -136,6 +141,7 @@ TOOLS: dict[str, DelegatedTool] = {
                 requests.CancelTask,
                 views.StatusView,
                 Delegation.cancel,
+                texts.status,
                 CHANGES,
             ),
             frozenset(requests.CancelTask.model_fields),

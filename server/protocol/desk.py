@@ -53,9 +53,8 @@ class Desk:
     async def use(self, delegate: Delegate, tool: str, args: Mapping[str, Any]) -> Answer:
         """Use one of them."""
         result = await self._called(delegate, tool, dict(args))
-        (content,) = result.content
-        assert isinstance(content, types.TextContent)
-        return Answer(content.text, failed=bool(result.is_error))
+        texts = [content.text for content in result.content if isinstance(content, types.TextContent)]
+        return Answer("\n".join(texts), failed=bool(result.is_error))
 
     async def goes_on(self, delegate: Delegate, task_id: object) -> bool:
         """Whether it has such a sub-task, which has not ended."""
@@ -88,10 +87,10 @@ class Desk:
         )
 
     async def _called(self, delegate: Delegate, name: str, args: dict[str, Any]) -> types.CallToolResult:
-        async def call() -> Any:
-            if name in TOOLS:
-                return await TOOLS[name].tool.call(self._delegation, delegate, args)
-            return await self._delegation.forbid(delegate, name)
+        async def call() -> types.CallToolResult:
+            if name not in TOOLS:
+                await self._delegation.forbid(delegate, name)
+            return await TOOLS[name].tool.call(self._delegation, delegate, args)
 
         return await tools.outcome(name, call)
 

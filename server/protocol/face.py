@@ -58,7 +58,7 @@ class Face:
     async def _call(
         self, caller: Caller, tool: tools.Tool[Any] | None, params: types.CallToolRequestParams
     ) -> types.CallToolResult:
-        async def call() -> Any:
+        async def call() -> types.CallToolResult:
             if tool is None:
                 raise RemitError(Code.NOT_FOUND, f"there is no tool {params.name!r}; see tools/list")
             return await tool.call(self._tasks, caller, params.arguments or {})

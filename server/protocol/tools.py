@@ -3,7 +3,7 @@
 import json
 import logging
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Generic, TypeVar
@@ -12,6 +12,7 @@ import mcp_types as types
 from pydantic import BaseModel, ValidationError
 
 from server.errors import Code, RemitError
+from server.protocol import texts
 from server.protocol.schema import answer_schema, request_schema
 from server.tasks import requests, views
 from server.tasks.service import Tasks
@@ -24,6 +25,10 @@ Handler = Callable[[Any, Any, R], Awaitable[Any]]
 """Of what does it, for whom, and what is asked for."""
 
 
+Text = Callable[[Any, Any], Sequence[str]]
+"""Of the answer and what was asked for: the blocks of text that a model reads."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tool(Generic[R]):
     """One tool."""
@@ -33,6 +38,7 @@ class Tool(Generic[R]):
     request: type[R]
     answer: Any
     handle: Handler[R]
+    text: Text
     hints: types.ToolAnnotations
 
     def definition(self) -> types.Tool:
@@ -45,13 +51,18 @@ class Tool(Generic[R]):
             annotations=self.hints,
         )
 
-    async def call(self, tasks: Any, caller: Any, arguments: dict[str, Any]) -> Any:
-        """Check the arguments and do it. Raises RemitError, VALIDATION_ERROR with the field for a bad argument."""
+    async def call(self, tasks: Any, caller: Any, arguments: dict[str, Any]) -> types.CallToolResult:
+        """Check the arguments and do it; the answer as text for models, and as structure for programs.
+
+        Raises RemitError, VALIDATION_ERROR with the field for a bad argument.
+        """
         try:
             request = self.request.model_validate(arguments)
         except ValidationError as error:
             raise _bad_argument(error) from None
-        return await self.handle(tasks, caller, request)
+        answer = await self.handle(tasks, caller, request)
+        blocks: list[types.ContentBlock] = [types.TextContent(text=text) for text in self.text(answer, request)]
+        return types.CallToolResult(content=blocks, structured_content=answer)
 
 
 READS = types.ToolAnnotations(read_only_hint=True, open_world_hint=False)
@@ -68,6 +79,7 @@ TOOLS: dict[str, Tool[Any]] = {
             requests.CreateTask,
             views.CreatedView,
             Tasks.create,
+            texts.created,
             ADDS,
         ),
         Tool(
@@ -76,6 +88,7 @@ TOOLS: dict[str, Tool[Any]] = {
             requests.ListTasks,
             views.PageView,
             Tasks.page,
+            texts.page,
             READS,
         ),
         Tool(
@@ -85,6 +98,7 @@ TOOLS: dict[str, Tool[Any]] = {
             requests.GetTask,
             views.TaskView,
             Tasks.get,
+            texts.task,
             READS,
         ),
         Tool(
@@ -94,6 +108,7 @@ TOOLS: dict[str, Tool[Any]] = {
             requests.ApproveToolCall,
             views.ApprovedView,
             Tasks.approve,
+            texts.approved,
             CHANGES,
         ),
         Tool(
@@ -103,6 +118,7 @@ TOOLS: dict[str, Tool[Any]] = {
             requests.SendMessage,
             views.StatusView,
             Tasks.send,
+            texts.status,
             ADDS,
         ),
         Tool(
@@ -111,6 +127,7 @@ TOOLS: dict[str, Tool[Any]] = {
             requests.CancelTask,
             views.StatusView,
             Tasks.cancel,
+            texts.status,
             CHANGES,
         ),
         Tool(
@@ -119,6 +136,7 @@ TOOLS: dict[str, Tool[Any]] = {
             requests.UpdateTask,
             views.StatusView,
             Tasks.update,
+            texts.status,
             CHANGES,
         ),
         Tool(
@@ -127,6 +145,7 @@ TOOLS: dict[str, Tool[Any]] = {
             requests.GetTaskGraph,
             views.GraphView,
             Tasks.graph,
+            texts.graph,
             READS,
         ),
         Tool(
@@ -135,6 +154,7 @@ TOOLS: dict[str, Tool[Any]] = {
             requests.DeleteTask,
             views.DeletedView,
             Tasks.delete,
+            texts.deleted,
             CHANGES,
         ),
         Tool(
@@ -143,6 +163,7 @@ TOOLS: dict[str, Tool[Any]] = {
             requests.ReadArtifacts,
             views.ArtifactsView,
             Tasks.read_artifacts,
+            texts.artifacts,
             READS,
         ),
         Tool(
@@ -151,6 +172,7 @@ TOOLS: dict[str, Tool[Any]] = {
             requests.ListAgents,
             views.AgentsView,
             Tasks.agents,
+            texts.agents,
             READS,
         ),
     )
@@ -167,6 +189,7 @@ TERMINAL_TOOLS: dict[str, Tool[Any]] = {
             requests.ListWorktrees,
             views.WorktreesView,
             Tasks.worktrees,
+            texts.worktrees,
             READS,
         ),
         Tool(
@@ -175,6 +198,7 @@ TERMINAL_TOOLS: dict[str, Tool[Any]] = {
             requests.PruneWorktrees,
             views.PrunedView,
             Tasks.prune,
+            texts.pruned,
             CHANGES,
         ),
         Tool(
@@ -183,6 +207,7 @@ TERMINAL_TOOLS: dict[str, Tool[Any]] = {
             requests.ListGrants,
             views.GrantsView,
             Tasks.grants,
+            texts.grants,
             READS,
         ),
         Tool(
@@ -191,6 +216,7 @@ TERMINAL_TOOLS: dict[str, Tool[Any]] = {
             requests.RevokeGrant,
             views.RevokedView,
             Tasks.revoke,
+            texts.revoked,
             CHANGES,
         ),
     )
@@ -208,10 +234,10 @@ def listed(*, person: bool) -> types.ListToolsResult:
     return types.ListToolsResult(tools=[tool.definition() for tool in offered(person=person).values()])
 
 
-async def outcome(name: str, call: Callable[[], Awaitable[Any]]) -> types.CallToolResult:
+async def outcome(name: str, call: Callable[[], Awaitable[types.CallToolResult]]) -> types.CallToolResult:
     """What came of a call, whatever it was."""
     try:
-        return succeeded(await call())
+        return await call()
     except RemitError as error:
         return failed(error)
     except Exception as error:
@@ -220,11 +246,6 @@ async def outcome(name: str, call: Callable[[], Awaitable[Any]]) -> types.CallTo
         _log.error("%s failed: %s\n%s", name, type(error).__name__, where)
         message = f"internal error ({type(error).__name__}); see server.log in the state folder"
         return failed(RemitError(Code.EXECUTION_ERROR, message))
-
-
-def succeeded(answer: Any) -> types.CallToolResult:
-    """A tool's answer, as text for models and as structure for programs."""
-    return types.CallToolResult(content=[_text(answer)], structured_content=answer)
 
 
 def failed(error: RemitError) -> types.CallToolResult:

@@ -5,7 +5,7 @@ It is no `Caller`: nothing that takes one can be reached with it but through thi
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from hashlib import sha256
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 from server.agents.interface import Agent
 from server.config import Settings
@@ -116,10 +116,10 @@ class Delegation:
 
         return await self._noted(delegate, "cancel_task", cancelled)
 
-    async def forbid(self, delegate: Delegate, tool: str) -> None:
+    async def forbid(self, delegate: Delegate, tool: str) -> NoReturn:
         """Refuse a tool that is not for delegates."""
 
-        async def refused() -> None:
+        async def refused() -> NoReturn:
             raise RemitError(
                 Code.FORBIDDEN, f"{tool}: the agent of a task may only hand on sub-tasks, and manage those"
             )

@@ -20,6 +20,13 @@ def start(text: str, width: int = 64) -> str:
     return line if len(line.encode()) <= width else f"{kept}…"
 
 
+def one_line(text: str, most: int) -> str:
+    """The beginning of a text in at most `most` characters, on one line; what is not plainly visible is written out."""
+    line = " ".join(text[: most + 1].split())
+    shown = "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in line)
+    return shown if len(shown) <= most and len(text) <= most else f"{shown[: most - 1]}…"
+
+
 def time(at: int) -> str:
     """ISO 8601, UTC, in milliseconds, from microseconds since the epoch."""
     return datetime.fromtimestamp(at / 1_000_000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

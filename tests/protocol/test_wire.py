@@ -43,10 +43,12 @@ async def test_only_tools_that_read_say_so(host: Host) -> None:
     assert reading == {"list_tasks", "get_task", "get_task_graph", "list_agents", "read_artifacts"}
 
 
-async def test_an_answer_is_the_same_as_text_and_as_structure(host: Host) -> None:
+async def test_an_answer_is_words_for_models_and_structure_for_programs(host: Host) -> None:
     result = await host.client.call_tool("list_agents", {})
     (content,) = result.content
-    assert json.loads(content.model_dump()["text"]) == result.structured_content
+    assert content.model_dump()["text"].startswith("shell (default): ")
+    assert result.structured_content
+    assert result.structured_content["default"] == "shell"
 
 
 def test_a_line_that_is_no_message_is_answered(shared_home: Path) -> None:

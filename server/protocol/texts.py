@@ -1,0 +1,148 @@
+"""Answers as models and people read them: a few short lines, and what a task has written in blocks of its own.
+
+Every function takes the answer and the request it answers, and returns blocks of text. What comes from tasks stands on
+one line of ours with its control characters written out, so that it cannot pose as another line, or in its own block.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+
+from server.tasks import requests, views
+from server.tasks.text import one_line
+
+_MOST_IDS = 20
+"""Ids that are named in a sentence."""
+
+_WIDTH = 100
+"""Characters of what a task was called or has said, in a list."""
+
+
+def created(view: views.CreatedView, _: requests.CreateTask) -> list[str]:
+    """A new task, and how to follow it."""
+    told = f"Task {view['id']} is {view['status']}. get_task with waitSeconds waits for its end."
+    return [_lines([told, *_warnings(view["warnings"])])]
+
+
+def page(view: views.PageView, _: requests.ListTasks) -> list[str]:
+    """A task on each line: its id, where it stands, when something last happened, and what it is called."""
+    rows = [_row(row) for row in view["tasks"]] if "tasks" in view else view.get("taskIds", [])
+    total = f"{view['total']}{' or more' if view.get('totalIsCapped') else ''}"
+    head = f"{view['count']} of {total} tasks."
+    if view.get("partial"):
+        head += " The search is not finished: go on with the cursor."
+    if "nextCursor" in view:
+        head += f" More with cursor {view['nextCursor']}"
+    elif view["hasMore"]:
+        head += " There are more."
+    return [_lines([head, *rows])]
+
+
+def task(view: views.TaskView, _: requests.GetTask) -> list[str]:
+    """A task, whole."""
+    return [json.dumps(view, ensure_ascii=False, separators=(",", ":"))]
+
+
+def approved(view: views.ApprovedView, request: requests.ApproveToolCall) -> list[str]:
+    """What a decision came to."""
+    decided = "approved" if view["approved"] else "refused"
+    return [f"The call {request.call_id} is {decided}; the task is {view['status']}."]
+
+
+def status(view: views.StatusView, _: object) -> list[str]:
+    """Where a task stands after what was done to it."""
+    stopping = " It is being stopped." if view.get("cancelRequested") else ""
+    return [_lines([f"Task {view['id']} is {view['status']}.{stopping}", *_warnings(view.get("warnings", []))])]
+
+
+def deleted(view: views.DeletedView, _: requests.DeleteTask) -> list[str]:
+    """What is gone."""
+    return [f"Deleted: {_named(view['deletedTaskIds'], view['deletedCount'])}."]
+
+
+def graph(view: views.GraphView, _: requests.GetTaskGraph) -> list[str]:
+    """A task on each line, with what it depends on."""
+    capped = " or more" if view.get("taskCountIsCapped") else ""
+    head = f"{len(view['graph'])} of {view['taskCount']}{capped} tasks{', more by offset' if view['hasMore'] else ''}."
+    return [_lines([head, *(_node(task_id, node) for task_id, node in view["graph"].items())])]
+
+
+def artifacts(view: views.ArtifactsView, request: requests.ReadArtifacts) -> list[str]:
+    """The files, one on each line; or a word on a file, and in a block of its own the piece of it."""
+    more = f" More from offset {view['nextOffset']} on." if "nextOffset" in view else ""
+    notes = [f"Not masked, since their values are gone: {', '.join(view['notMasked'])}"] if "notMasked" in view else []
+    if "files" in view:
+        partial = " There are more files than are looked at." if view.get("partial") else ""
+        head = f"{len(view['files'])} of {view['total']} files.{partial}{more}"
+        files = [f"{file['size']} B  {one_line(file['path'], 4096)}" for file in view["files"]]
+        return [_lines([head, *notes, *files])]
+    form = "in base64" if "base64" in view else "as text"
+    path = one_line(request.path or "", _WIDTH)
+    head = f"{path}: {view['size']} bytes, {view['mimeType']}, from byte {request.offset} on {form}.{more}"
+    return [_lines([head, *notes]), view.get("text", view.get("base64", ""))]
+
+
+def agents(view: views.AgentsView, _: requests.ListAgents) -> list[str]:
+    """Who can be asked, one on each line, and what holds them."""
+    who = "a person at a terminal" if view["approvals"] == "person" else "whoever may call the tool"
+    lines = [_agent(agent, view["default"]) for agent in view["agents"]]
+    lines.append(f"Sandbox: {view['sandbox']}. Approvals: {who}.")
+    lines += view["notHeld"]
+    for title, names in (("Secrets by name", view["secretNames"]), ("MCP servers", view["mcpServers"])):
+        if names:
+            lines.append(f"{title}: {', '.join(names)}")
+    return [_lines(lines)]
+
+
+def worktrees(view: views.WorktreesView, _: requests.ListWorktrees) -> list[str]:
+    """A worktree on each line."""
+    lines = [f"{each['taskId']}  {each['state']}  {one_line(each['path'], 4096)}" for each in view["worktrees"]]
+    return [_lines([f"{len(lines)} worktrees.", *lines])]
+
+
+def pruned(view: views.PrunedView, _: requests.PruneWorktrees) -> list[str]:
+    """What is gone, and why the others are not."""
+    gone = view["prunedTaskIds"]
+    return [_lines([f"Removed: {_named(gone, len(gone))}.", *view["kept"]])]
+
+
+def grants(view: views.GrantsView, _: requests.ListGrants) -> list[str]:
+    """A grant on each line."""
+    lines = [f"{each['id']}  {one_line(each['description'], _WIDTH)}" for each in view["grants"]]
+    return [_lines([f"{len(lines)} grants.", *lines])]
+
+
+def revoked(view: views.RevokedView, _: requests.RevokeGrant) -> list[str]:
+    """What was taken back."""
+    return [f"Revoked {view['id']}."]
+
+
+def _row(row: views.RowView) -> str:
+    waiting = f", {row['pendingApprovalCount']} calls to decide" if "pendingApprovalCount" in row else ""
+    reason = f": {one_line(row['error'], _WIDTH)}" if "error" in row else ""
+    said = one_line(row["title"] or row["message"], _WIDTH)
+    return f"{row['id']}  {row['status']}{waiting}{reason}  {row['lastActivityAt']}  {said}"
+
+
+def _node(task_id: str, node: views.NodeView) -> str:
+    needs = node["dependsOn"]
+    after = f"  after {_named(needs, len(needs) + node.get('omittedDependencies', 0))}" if needs else ""
+    return f"{task_id}  {node['summary']['status']}  {one_line(node['summary']['title'], _WIDTH)}{after}"
+
+
+def _agent(agent: views.AgentView, default: str) -> str:
+    name = f"{agent['id']} (default)" if agent["id"] == default else agent["id"]
+    needs = "" if agent["ready"] else f" Not ready: {agent.get('needs', 'not said why')}"
+    return f"{name}: {' '.join((agent['description'], *agent.get('notes', ())))}{needs}"
+
+
+def _named(ids: Sequence[str], count: int) -> str:
+    others = count - len(ids[:_MOST_IDS])
+    return f"{', '.join(ids[:_MOST_IDS]) or 'none'}{f' and {others} more' if others else ''}"
+
+
+def _warnings(warnings: Iterable[str]) -> list[str]:
+    return [f"Warning: {one_line(warning, 1000)}" for warning in warnings]
+
+
+def _lines(lines: Iterable[str]) -> str:
+    return "\n".join(lines)
