@@ -50,7 +50,8 @@ async def decide(remit: Client, task_id: str, approval: dict[str, Any]) -> None:
     """Ask the person at the keyboard about a call that waits."""
     answer = await to_thread.run_sync(input, f"May it run {approval['args']['command']!r}? [y/N] ")
     outcome = "proceed_once" if answer == "y" else "cancel"
-    await call(remit, "approve_tool_call", id=task_id, callId=approval["callId"], outcome=outcome)
+    shown = {"callId": approval["callId"], "call": approval["call"]}
+    await call(remit, "approve_tool_call", id=task_id, **shown, outcome=outcome)
 
 
 async def call(remit: Client, tool: str, **arguments: Any) -> dict[str, Any]:

@@ -63,7 +63,7 @@ class App:
         self._secrets = secrets
         self._scheduler = scheduler
         self._face = face
-        self._strictness = {"approvals": settings.approvals}
+        self._strictness = {"approvals": settings.approvals, "always": settings.always}
         self._variables = settings_checksums()
 
     async def serve(self, connection: Connection) -> None:

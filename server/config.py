@@ -203,6 +203,9 @@ class Settings(BaseSettings):
     approvals: Literal["caller", "person"] = Field(
         "caller", description="who may approve: whoever may call the tool, or only a person at a terminal"
     )
+    always: Literal["caller", "person"] = Field(
+        "caller", description="who may approve for always, where the caller may approve: as well, or only a person"
+    )
     approval_expires: int | None = Field(None, ge=1, description="seconds until an unanswered approval means no")
     session_expires: int = Field(24 * 3600, ge=1, description="seconds a session, and its grants, outlive a message")
     timeout: int = Field(3600, ge=1, le=7 * 24 * 3600, description="seconds of work a turn may take by default")

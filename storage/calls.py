@@ -101,6 +101,12 @@ def keep_output(db: sqlite3.Connection, run: Run, call_id: str, output: str, dro
     count_output(db, run.seq, output)
 
 
+def get(db: sqlite3.Connection, principal: Principal, task_id: str, call_id: str) -> Call:
+    """One call of a task. Raises RemitError (NOT_FOUND) for one that is not there."""
+    row = _find(db, owned(db, principal, task_id)["seq"], call_id)
+    return _read(db, row["id"])
+
+
 def decide(
     db: sqlite3.Connection,
     principal: Principal,

@@ -194,6 +194,10 @@ class Store:
             deleted += some
         return deleted
 
+    async def call(self, principal: Principal, task_id: str, call_id: str) -> Call:
+        """One call of a task; NOT_FOUND for one that is not there."""
+        return await self._db.read(calls.get, principal, task_id, call_id)
+
     async def decide_call(
         self, principal: Principal, task_id: str, call_id: str, decision: Decision, *, secrets_at_hand: bool
     ) -> Decided:

@@ -68,9 +68,16 @@ class Host:
         (call,) = task["pendingApprovals"]
         return str(call["callId"])
 
-    async def decide(self, task_id: str, call_id: str, outcome: str) -> dict[str, Any]:
+    async def decide(self, task_id: str, call_id: str, outcome: str, **arguments: Any) -> dict[str, Any]:
         """A yes or no."""
-        return await self.call("approve_tool_call", id=task_id, callId=call_id, outcome=outcome)
+        call = await self.shown(task_id, call_id)
+        return await self.call("approve_tool_call", id=task_id, callId=call_id, call=call, outcome=outcome, **arguments)
+
+    async def shown(self, task_id: str, call_id: str) -> str:
+        """What a waiting call does, as approve_tool_call takes it back."""
+        task = await self.call("get_task", id=task_id)
+        (call,) = [call["call"] for call in task["pendingApprovals"] if call["callId"] == call_id]
+        return str(call)
 
 
 @asynccontextmanager

@@ -95,8 +95,9 @@ class Demo:
 
     async def _approve(self, window: Client, task: dict[str, Any]) -> None:
         self._tell("A new window finds it, and says yes to this one call:")
-        call = task["pendingApprovals"][0]["callId"]
-        await _call(window, "approve_tool_call", id=task["id"], callId=call, outcome="proceed_once")
+        waiting = task["pendingApprovals"][0]
+        decision = {"callId": waiting["callId"], "call": waiting["call"], "outcome": "proceed_once"}
+        await _call(window, "approve_tool_call", id=task["id"], **decision)
         await self._follow(window, task["id"], after=task["lastEvent"])
 
     async def _list(self, window: Client) -> None:

@@ -202,7 +202,8 @@ def _facts(task: TaskView) -> Iterator[tuple[str, str]]:
     if task["secretNames"]:
         yield "secrets", ", ".join(task["secretNames"])
     for call in task.get("pendingApprovals", []):
-        yield "waits", f"remit approve {task['id']} {call['callId']}"
+        yield "waits", call["call"]
+        yield "", f"remit approve {task['id']} {call['callId']}"
 
 
 def _workspace(task: TaskView) -> Iterator[tuple[str, str]]:
@@ -258,6 +259,8 @@ def _agent_lines(answer: AgentsView) -> Iterator[str]:
         for line in (agent["description"], *agent.get("notes", ())):
             yield f"  {one_line(line)}"
     who = "a person at a terminal" if answer["approvals"] == "person" else "whoever may call the tool"
+    if answer["always"] != answer["approvals"]:
+        who += ", always by a person at a terminal"
     yield f"sandbox: {answer['sandbox']}; approvals: {who}"
     for gap in answer["notHeld"]:
         yield f"  does not hold: {gap}"

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Literal, TextIO
 
+from server.characters import visible, written_out
+
 Style = Literal["bold", "dim", "red", "green", "yellow"]
 
 _CODES: dict[Style, int] = {"bold": 1, "dim": 2, "red": 31, "green": 32, "yellow": 33}
@@ -58,7 +60,7 @@ def width() -> int:
 
 def harmless(text: str) -> str:
     """The text with every character that a terminal would obey written out, save newline and tab."""
-    return _OBEYED.sub(_written_out, text.replace("\r\n", "\n"))
+    return _OBEYED.sub(lambda found: written_out(found[0]), text.replace("\r\n", "\n"))
 
 
 def one_line(text: str) -> str:
@@ -81,10 +83,9 @@ def pieces(line: str, taken: int, sign: str = "| ") -> Iterator[str]:
 
     The first begins with `sign`, the others with `: `; the terminal has `taken` columns less for them.
     """
-    shown = "".join(character if character.isprintable() else _written_out(character) for character in line)
     room = max(width() - taken - 3, 20)
     piece, left = sign, room
-    for character in shown:
+    for character in visible(line):
         columns = 1 if character.isascii() else 2  # others may take two
         if columns > left:
             yield piece
@@ -104,9 +105,3 @@ def age(moment: str) -> str:
     seconds = (datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds()
     unit, size = next((unit for unit in _UNITS if seconds >= unit[1]), _UNITS[-1])
     return f"{max(seconds, 0) // size:.0f}{unit}"
-
-
-def _written_out(character: str | re.Match[str]) -> str:
-    """`\\x1b`, `\\u202e` and the like."""
-    found = character if isinstance(character, str) else character[0]
-    return found.encode("unicode_escape").decode("ascii")

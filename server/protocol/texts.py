@@ -84,6 +84,8 @@ def artifacts(view: views.ArtifactsView, request: requests.ReadArtifacts) -> lis
 def agents(view: views.AgentsView, _: requests.ListAgents) -> list[str]:
     """Who can be asked, one on each line, and what holds them."""
     who = "a person at a terminal" if view["approvals"] == "person" else "whoever may call the tool"
+    if view["always"] != view["approvals"]:
+        who += ", proceed_always by a person at a terminal"
     lines = [_agent(agent, view["default"]) for agent in view["agents"]]
     lines.append(f"Sandbox: {view['sandbox']}. Approvals: {who}.")
     lines += view["notHeld"]

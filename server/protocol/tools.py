@@ -3,8 +3,8 @@
 import json
 import logging
 import traceback
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Generic, TypeVar
 
@@ -40,6 +40,8 @@ class Tool(Generic[R]):
     handle: Handler[R]
     text: Text
     hints: types.ToolAnnotations
+    meta: Mapping[str, Any] | None = None
+    """What hosts of one kind know besides, by their own names; it is nothing that a model reads."""
 
     def definition(self) -> types.Tool:
         """The tool as `tools/list` shows it."""
@@ -49,6 +51,7 @@ class Tool(Generic[R]):
             input_schema=request_schema(self.request),
             output_schema=answer_schema(self.answer),
             annotations=self.hints,
+            meta=dict(self.meta) if self.meta else None,
         )
 
     async def call(self, tasks: Any, caller: Any, arguments: dict[str, Any]) -> types.CallToolResult:
@@ -103,13 +106,14 @@ TOOLS: dict[str, Tool[Any]] = {
         ),
         Tool(
             "approve_tool_call",
-            "Decide a call from pendingApprovals: proceed_once; proceed_always, for similar calls of this session too; "
-            "or cancel. Decided once. Ask the user first.",
-            requests.ApproveToolCall,
+            "Decide a call from pendingApprovals, given back word for word as call: proceed_once; proceed_always, for "
+            "similar calls of this session too; or cancel. Decided once. Ask the user first.",
+            requests.ApproveShownCall,
             views.ApprovedView,
-            Tasks.approve,
+            Tasks.approve_shown,
             texts.approved,
             CHANGES,
+            meta={"anthropic/requiresUserInteraction": True},
         ),
         Tool(
             "send_message",
@@ -179,10 +183,12 @@ TOOLS: dict[str, Tool[Any]] = {
 }
 
 
-# What a person at a terminal can do besides; a model has no business with it, and need not read of it.
+# What a person at a terminal can do besides, or in another way: a model has no business with it, and need not read of
+# it. A person has seen a call before deciding it, and need not say again what it does.
 TERMINAL_TOOLS: dict[str, Tool[Any]] = {
     tool.name: tool
     for tool in (
+        replace(TOOLS["approve_tool_call"], request=requests.ApproveToolCall, handle=Tasks.approve),
         Tool(
             "list_worktrees",
             "The worktrees of your tasks that are there, or half there.",

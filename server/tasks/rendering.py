@@ -2,7 +2,7 @@
 
 from typing import Any, TypeVar
 
-from server.tasks import branches, graphs
+from server.tasks import branches, calls, graphs
 from server.tasks.finding import ORGANIZATION
 from server.tasks.requests import GetTask
 from server.tasks.text import cut, time, time_or_none
@@ -228,6 +228,7 @@ def _call(call: Call, max_chars: int) -> ToolCallView:
 def _pending(call: Call, max_chars: int) -> PendingApprovalView:
     view = PendingApprovalView(
         callId=call.id,
+        call=calls.line(call.tool_name, call.args),
         toolName=call.tool_name,
         args=_cut_values(call.args, max_chars),
         description=call.description,

@@ -247,6 +247,12 @@ class ApproveToolCall(Request):
     message: str | None = Field(None, max_length=10_000, description="the reason, for the agent")
 
 
+class ApproveShownCall(ApproveToolCall):
+    """The same with what the call does, so that the prompt of a host shows it to its user."""
+
+    call: str = Field(max_length=10_000, description="what it does, as in pendingApprovals")
+
+
 class SendMessage(Request):
     """The next turn of an ended task, or what a blocked one waits for."""
 

@@ -1,7 +1,6 @@
 """The heart: one method for each thing a user can do, the same for every face."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from secrets import token_hex
 
 import anyio
 from anyio import to_thread
@@ -14,11 +13,13 @@ from server.runner.workspace import Workspaces
 from server.tasks import branches, checks, finding, graphs, limits, rendering, views
 from server.tasks.artifacts import Artifacts
 from server.tasks.callers import Caller
+from server.tasks.decisions import Decisions
 from server.tasks.folders import Folders, check_tier
 from server.tasks.following import Following
 from server.tasks.intake import Intake
 from server.tasks.maintenance import periods
 from server.tasks.requests import (
+    ApproveShownCall,
     ApproveToolCall,
     CancelTask,
     CreateTask,
@@ -43,8 +44,7 @@ from server.tasks.worktrees import Worktrees
 from storage.filters import NOTHING
 from storage.records import NOBODY, Task, Update
 from storage.states import BUSY, DEPENDENCIES, ENDED, SUBTASKS, Status
-from storage.store import Store, now
-from storage.toolcalls import Decision
+from storage.store import Store
 from storage.workspace import Workspace
 from templates.redaction import MIN_MASKED, Redactor
 
@@ -88,6 +88,7 @@ class Tasks:
         self._retention = periods(settings.retention)
         self._notices = notices
         self._intake = Intake(store, agents, secrets, workspaces, settings, scheduler.poke)
+        self._decisions = Decisions(store, secrets, scheduler.poke, settings)
         self.following = Following()
 
     async def create(
@@ -144,31 +145,11 @@ class Tasks:
 
     async def approve(self, caller: Caller, request: ApproveToolCall) -> views.ApprovedView:
         """Answer a waiting call, once."""
-        if self._approvals(caller) == "person" and not caller.person:
-            raise RemitError(
-                Code.FORBIDDEN,
-                'approvals are given by a person here (approvals = "person"): ask them to run '
-                f"`remit approve {request.id} {request.call_id}` in a terminal",
-            )
-        wanted = await self._store.secret_names(caller.principal, request.id)
-        checks.no_secrets(Redactor(self._secrets.known(request.id)), [("message", request.message or "")])
-        decision = Decision(
-            outcome=request.outcome,
-            by=f"{caller.principal.name} ({'terminal' if caller.person else 'tool call'})",
-            reason=request.message,
-            grant=f"grant_{token_hex(8)}",
-            session_expires_at=self._session_end(),
-        )
-        with anyio.CancelScope(shield=True):  # a caller that gives up must not leave a decision without effect
-            decided = await self._store.decide_call(
-                caller.principal,
-                request.id,
-                request.call_id,
-                decision,
-                secrets_at_hand=not self._secrets.missing(request.id, wanted),
-            )
-            self._scheduler.poke()
-        return views.ApprovedView(approved=request.outcome != "cancel", status=decided.status)
+        return await self._decisions.approve(caller, request)
+
+    async def approve_shown(self, caller: Caller, request: ApproveShownCall) -> views.ApprovedView:
+        """Answer a waiting call, once, having shown what it does."""
+        return await self._decisions.approve_shown(caller, request)
 
     async def send(self, caller: Caller, request: SendMessage) -> views.StatusView:
         """Open the next turn of an ended task, or bring one that waits its secrets or its budget."""
@@ -273,7 +254,8 @@ class Tasks:
         return views.AgentsView(
             agents=[_agent(agent, await agent.readiness(), needs) for agent in self._agents.values()],
             default="shell",
-            approvals=self._approvals(caller),
+            approvals=self._decisions.who(caller, "approvals"),
+            always=self._decisions.who(caller, "always"),
             settingsNotInForce=list(caller.settings_not_in_force),
             sandbox=tier,
             notHeld=list(gaps),
@@ -283,12 +265,11 @@ class Tasks:
 
     async def grants(self, caller: Caller, request: ListGrants) -> views.GrantsView:
         """What was approved for always and is still in force."""
-        return views.GrantsView(grants=[rendering.grant(grant) for grant in await self._store.grants(caller.principal)])
+        return await self._decisions.grants(caller)
 
     async def revoke(self, caller: Caller, request: RevokeGrant) -> views.RevokedView:
         """Take a grant back."""
-        await self._store.revoke_grant(caller.principal, request.id)
-        return views.RevokedView(id=request.id)
+        return await self._decisions.revoke(caller, request)
 
     async def _tier(self, request: CreateTask) -> str | None:
         """What holds the task's commands; None where it has none."""
@@ -357,19 +338,12 @@ class Tasks:
                     return
                 await change.wait()
 
-    def _approvals(self, caller: Caller) -> str:
-        """Who may approve a call that this caller is asked about."""
-        return "person" if "approvals" in caller.person_only else self._settings.approvals
-
     def _warnings(self, caller: Caller, redactor: Redactor) -> list[str]:
         short = [
             f"the secret {name} has fewer than {MIN_MASKED} characters and is too short to be masked in output"
             for name in redactor.too_short
         ]
         return [*short, *_ineffective(caller), *self._notices]
-
-    def _session_end(self) -> int:
-        return now() + self._settings.session_expires * 1_000_000
 
 
 def _goes_on(task: Task) -> bool:

@@ -106,9 +106,10 @@ class OutputView(TypedDict):
 
 
 class PendingApprovalView(TypedDict):
-    """A call that waits for a yes or no."""
+    """A call that waits for a yes or no; `call` is all of it on one line, as `server.tasks.calls.line` makes it."""
 
     callId: str
+    call: str
     toolName: str
     args: dict[str, Any]
     description: str
@@ -298,6 +299,7 @@ class AgentsView(TypedDict):
     agents: list[AgentView]
     default: str
     approvals: str
+    always: str
     settingsNotInForce: list[str]
     sandbox: str
     notHeld: list[str]

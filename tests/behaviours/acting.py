@@ -18,6 +18,18 @@ DECIDING = (
     same("approve_tool_call:proceed_once", "`proceed_once` lets this call run", APPROVE),
     same("approve_tool_call:proceed_always", "`proceed_always` lets similar calls of the session run too", APPROVE),
     same("approve_tool_call:proceed_always:unlike", "`proceed_always` lets no other call run", APPROVE),
+    departs(
+        "approve_tool_call:proceed_always:person",
+        "whoever may call the tool may say `proceed_always`",
+        'FORBIDDEN over MCP with the setting `always = "person"`, and nothing is decided',
+        APPROVE,
+    ),
+    departs(
+        "approve_tool_call:call",
+        "`callId` and `outcome` decide a call",
+        "over MCP `call` says what the call does, as in `pendingApprovals`: hosts show arguments to their users",
+        APPROVE,
+    ),
     same("approve_tool_call:cancel", "`cancel` refuses the call", APPROVE),
     same("approve_tool_call:approved:true", "answers `approved: true`", APPROVE),
     same("approve_tool_call:approved:false", "answers `approved: false` for `cancel`", APPROVE),

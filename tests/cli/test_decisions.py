@@ -7,6 +7,7 @@ import pytest
 
 from server.cli.decisions import question, the_waiting
 from server.errors import Code, RemitError
+from server.tasks.calls import line
 from server.tasks.views import PendingApprovalView
 from tests.cli.command_line import COLUMNS, LINES, CommandLine
 
@@ -196,4 +197,6 @@ def test_the_arguments_of_another_tool_are_shown_whole() -> None:
 
 def _call(command: str, call_id: str = "call_one", **more: str) -> PendingApprovalView:
     args = {"command": command, **more}
-    return PendingApprovalView(callId=call_id, toolName="shell", args=args, description="Run: nothing at all")
+    return PendingApprovalView(
+        callId=call_id, call=line("shell", args), toolName="shell", args=args, description="Run: nothing at all"
+    )

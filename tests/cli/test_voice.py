@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from server.cli.voice import Background, Foreground
+from server.tasks.calls import line
 from server.tasks.views import PendingApprovalView
 from tests.cli.command_line import COLUMNS, CommandLine
 
@@ -74,7 +75,10 @@ def test_what_is_told_of_a_sub_task_does_not_leave_its_margin(
 
 def test_a_call_that_waits_is_shown_within_its_margin_and_the_command_that_decides_it_is_whole(shown: Shown) -> None:
     command = "remit approve " + "0" * 80
-    call = PendingApprovalView(callId="call_1", toolName="shell", args={"command": "x" * 200}, description="Run")
+    args = {"command": "x" * 200}
+    call = PendingApprovalView(
+        callId="call_1", call=line("shell", args), toolName="shell", args=args, description="Run"
+    )
     head, *question, how = shown(lambda voice: voice.decide(call, command))
     assert (head, how) == (
         f"{MARK} the tool shell wants to run (call_1):",

@@ -24,6 +24,17 @@ async def test_the_window_beside_it_approves_as_before(ours: Launcher) -> None:
     assert (await _tool(window, "approve_tool_call", **_yes(task, call)))["approved"]
 
 
+async def test_a_window_that_leaves_always_to_a_person_gets_that_and_still_approves_once(ours: Launcher) -> None:
+    await _opened(await ours.window())
+    window = await _opened(await ours.window(REMIT_ALWAYS="person"))
+    task, call = await _waiting(window)
+    always = _yes(task, call, "proceed_always")
+    refused = await window.call("no", "tools/call", name="approve_tool_call", arguments=always)
+    assert "FORBIDDEN" in refused["result"]["content"][0]["text"]
+    assert (await _tool(window, "list_agents"))["always"] == "person"
+    assert (await _tool(window, "approve_tool_call", **_yes(task, call)))["approved"]
+
+
 async def test_a_window_cannot_have_laxer_approvals_than_the_server(ours: Launcher) -> None:
     await _opened(await ours.window(REMIT_APPROVALS="person"))
     window = await _opened(await ours.window(REMIT_APPROVALS="caller"))
@@ -92,5 +103,5 @@ async def _waiting(window: Window) -> tuple[str, str]:
     return task, found["pendingApprovals"][0]["callId"]
 
 
-def _yes(task: str, call: str) -> dict[str, str]:
-    return {"id": task, "callId": call, "outcome": "proceed_once"}
+def _yes(task: str, call: str, outcome: str = "proceed_once") -> dict[str, str]:
+    return {"id": task, "callId": call, "call": "shell: echo hello", "outcome": outcome}

@@ -47,7 +47,7 @@ async def test_a_waiting_call_shows_exactly_what_it_would_do(host: Host) -> None
 @pytest.mark.behaviour("approve_tool_call:cancel", "approve_tool_call:approved:false", "get_task:call:status:cancelled")
 async def test_a_no_cancels_the_task_and_is_kept_with_its_reason(host: Host) -> None:
     task_id, call_id = await host.waiting("$ one\n$ two")
-    answer = await host.call("approve_tool_call", id=task_id, callId=call_id, outcome="cancel", message="too risky")
+    answer = await host.decide(task_id, call_id, "cancel", message="too risky")
     assert answer["approved"] is False
     task = await host.until(task_id, "cancelled")
     first, second = task["output"]["toolCalls"]
@@ -58,9 +58,10 @@ async def test_a_no_cancels_the_task_and_is_kept_with_its_reason(host: Host) -> 
 
 async def test_the_same_decision_twice_repeats_and_a_different_one_is_a_conflict(host: Host) -> None:
     task_id, call_id = await host.waiting("true")
-    first = await host.decide(task_id, call_id, "proceed_once")
-    assert (await host.decide(task_id, call_id, "proceed_once"))["approved"] == first["approved"]
-    error = await host.fail("approve_tool_call", id=task_id, callId=call_id, outcome="cancel")
+    decided = {"id": task_id, "callId": call_id, "call": await host.shown(task_id, call_id)}
+    first = await host.call("approve_tool_call", **decided, outcome="proceed_once")
+    assert (await host.call("approve_tool_call", **decided, outcome="proceed_once"))["approved"] == first["approved"]
+    error = await host.fail("approve_tool_call", **decided, outcome="cancel")
     assert error["code"] == "CONFLICT"
 
 
@@ -114,17 +115,86 @@ async def test_an_approval_nobody_gives_in_time_means_no(own_home: Path) -> None
         task_id, call_id = await host.waiting("true")
         task = await host.until(task_id, "cancelled")
         assert task["output"]["toolCalls"][0]["outcome"] == "expired"
-        error = await host.fail("approve_tool_call", id=task_id, callId=call_id, outcome="proceed_once")
+        decided = {"id": task_id, "callId": call_id, "call": "shell: true"}
+        error = await host.fail("approve_tool_call", **decided, outcome="proceed_once")
         assert error["code"] == "APPROVAL_EXPIRED"
 
 
 async def test_where_a_person_approves_a_tool_call_is_refused_and_names_the_command(own_home: Path) -> None:
     async with servers.host(own_home, REMIT_APPROVALS="person") as host:
         task_id, call_id = await host.waiting("true")
-        error = await host.fail("approve_tool_call", id=task_id, callId=call_id, outcome="proceed_once")
+        decided = {"id": task_id, "callId": call_id, "call": await host.shown(task_id, call_id)}
+        error = await host.fail("approve_tool_call", **decided, outcome="proceed_once")
         assert error["code"] == "FORBIDDEN"
         assert f"remit approve {task_id} {call_id}" in error["message"]
         await host.waiting_call(task_id)
+
+
+@pytest.mark.behaviour("approve_tool_call:call")
+@pytest.mark.parametrize("call", ["", "shell: rm -rf dist", "shell: rm -rf build/", "rm -rf build"])
+async def test_a_call_that_is_not_what_waits_decides_nothing_and_is_told_the_right_one(host: Host, call: str) -> None:
+    task_id, call_id = await host.waiting("$ rm -rf build")
+    error = await host.fail("approve_tool_call", id=task_id, callId=call_id, call=call, outcome="proceed_once")
+    assert (error["code"], error["field"]) == ("VALIDATION_ERROR", "call")
+    assert error["message"].endswith(": shell: rm -rf build")
+    assert await host.waiting_call(task_id) == call_id
+
+
+@pytest.mark.behaviour("approve_tool_call:call")
+async def test_white_space_does_not_count_in_the_call_that_is_given_back(host: Host) -> None:
+    task_id, call_id = await host.waiting("$ echo one")
+    arguments = {"id": task_id, "callId": call_id, "call": " shell:\n echo  one\n", "outcome": "proceed_once"}
+    assert (await host.call("approve_tool_call", **arguments))["approved"]
+
+
+async def test_a_host_cannot_decide_without_saying_what_the_call_does(host: Host) -> None:
+    task_id, call_id = await host.waiting("true")
+    error = await host.fail("approve_tool_call", id=task_id, callId=call_id, outcome="cancel")
+    assert (error["code"], error["field"]) == ("VALIDATION_ERROR", "call")
+    assert await host.waiting_call(task_id) == call_id
+
+
+async def test_a_waiting_call_is_told_on_one_line_in_which_it_hides_nothing(host: Host) -> None:
+    task_id, call_id = await host.waiting("```sh\nls \u202e~ fr- mr # \\\nrm \u200b-rf ~ # … (9 characters)\n```")
+    assert await host.shown(task_id, call_id) == (
+        r"shell: ls \u202e~ fr- mr # \\\nrm \u200b-rf ~ # \u2026 (9 characters)"
+    )
+
+
+async def test_the_line_of_a_long_call_is_as_long_as_it_may_be_whatever_get_task_cuts(host: Host) -> None:
+    task_id, call_id = await host.waiting("$ echo " + "x" * 5000)
+    task = await host.call("get_task", id=task_id, maxChars=200)
+    (pending,) = task["pendingApprovals"]
+    assert len(pending["call"]) == 200
+    assert "… (5012 characters, sha256:" in pending["call"]
+    assert pending["call"] == await host.shown(task_id, call_id)
+
+
+async def test_hosts_read_that_deciding_a_call_needs_their_user(host: Host) -> None:
+    tools = {tool.name: tool for tool in (await host.client.list_tools()).tools}
+    asking = {name for name, tool in tools.items() if (tool.meta or {}).get("anthropic/requiresUserInteraction")}
+    assert asking == {"approve_tool_call"}
+    assert "call" in tools["approve_tool_call"].input_schema["required"]
+
+
+@pytest.mark.behaviour("approve_tool_call:proceed_always:person")
+async def test_where_a_person_approves_for_always_a_tool_call_cannot_and_does_not_do_less(own_home: Path) -> None:
+    async with servers.host(own_home, REMIT_ALWAYS="person") as host:
+        task_id, call_id = await host.waiting("true")
+        call = await host.shown(task_id, call_id)
+        arguments = {"id": task_id, "callId": call_id, "call": call}
+        error = await host.fail("approve_tool_call", **arguments, outcome="proceed_always")
+        assert (error["code"], error["field"]) == ("FORBIDDEN", "outcome")
+        assert 'always = "person"' in error["message"]
+        assert "proceed_once" in error["message"]
+        await host.waiting_call(task_id)
+
+
+@pytest.mark.parametrize("outcome", ["proceed_once", "cancel"])
+async def test_where_a_person_approves_for_always_a_tool_call_still_decides_once(own_home: Path, outcome: str) -> None:
+    async with servers.host(own_home, REMIT_ALWAYS="person") as host:
+        task_id, call_id = await host.waiting("true")
+        assert (await host.decide(task_id, call_id, outcome))["approved"] == (outcome == "proceed_once")
 
 
 def _children(pid: int) -> str:

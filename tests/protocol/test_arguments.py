@@ -39,7 +39,7 @@ CASES: dict[str, tuple[str, dict[str, Any], str]] = {
     "wait too long": ("get_task", {"id": "x", "waitSeconds": 46}, "waitSeconds"),
     "answer too small": ("get_task", {"id": "x", "maxChars": 1}, "maxChars"),
     "unknown part": ("get_task", {"id": "x", "include": ["all"]}, "include[0]"),
-    "missing call": ("approve_tool_call", {"id": "x", "outcome": "cancel"}, "callId"),
+    "missing call": ("approve_tool_call", {"id": "x", "call": "x", "outcome": "cancel"}, "callId"),
 }
 
 
@@ -73,7 +73,7 @@ async def test_what_no_task_can_be_made_of_is_named(host: Host, arguments: dict[
 @pytest.mark.behaviour("approve_tool_call:unknown_outcome")
 async def test_an_outcome_that_is_none_is_refused(host: Host) -> None:
     task_id, call_id = await host.waiting("true")
-    error = await host.fail("approve_tool_call", id=task_id, callId=call_id, outcome="yes")
+    error = await host.fail("approve_tool_call", id=task_id, callId=call_id, call="shell: true", outcome="yes")
     assert (error["code"], error["field"]) == ("VALIDATION_ERROR", "outcome")
     assert await host.waiting_call(task_id) == call_id
 
@@ -87,7 +87,7 @@ async def test_an_outcome_that_is_none_is_refused(host: Host) -> None:
         pytest.param("send_message", {"message": "x"}),
         pytest.param(
             "approve_tool_call",
-            {"callId": "x", "outcome": "cancel"},
+            {"callId": "x", "call": "x", "outcome": "cancel"},
             marks=pytest.mark.behaviour("approve_tool_call:task_not_found"),
         ),
     ],
@@ -99,7 +99,7 @@ async def test_an_unknown_task_is_not_found(host: Host, tool: str, more: dict[st
 @pytest.mark.behaviour("approve_tool_call:call_not_found")
 async def test_an_unknown_call_is_not_found(host: Host) -> None:
     task = await host.done("true")
-    error = await host.fail("approve_tool_call", id=task["id"], callId="call_x", outcome="cancel")
+    error = await host.fail("approve_tool_call", id=task["id"], callId="call_x", call="x", outcome="cancel")
     assert error["code"] == "NOT_FOUND"
 
 

@@ -22,7 +22,7 @@ async def test_a_decision_takes_effect_though_its_window_closes_at_once(own_home
     async with servers.host(own_home) as host:
         for _ in range(8):
             task_id, call_id = await host.waiting("true")
-            _say(own_home, "approve_tool_call", id=task_id, callId=call_id, outcome="proceed_once")
+            _say(own_home, "approve_tool_call", id=task_id, callId=call_id, call="shell: true", outcome="proceed_once")
             task = await host.call("get_task", id=task_id)
             if task["status"] != "awaiting_approval":  # what was not read before the window closed is not decided
                 await host.until(task_id, "completed")
@@ -89,9 +89,8 @@ async def test_a_lost_secret_may_be_declared_no_longer_needed(own_home: Path) ->
 
 async def test_a_reason_that_contains_a_secret_is_refused(host: Host) -> None:
     task_id, call_id = await host.waiting("true", secrets={"S": "a-secret-value"})
-    error = await host.fail(
-        "approve_tool_call", id=task_id, callId=call_id, outcome="cancel", message="no a-secret-value"
-    )
+    decided = {"id": task_id, "callId": call_id, "call": "shell: true", "outcome": "cancel"}
+    error = await host.fail("approve_tool_call", **decided, message="no a-secret-value")
     assert (error["code"], error["field"]) == ("VALIDATION_ERROR", "message")
 
 

@@ -76,7 +76,7 @@ async def test_a_call_that_is_refused_is_not_made(home: Path) -> None:
 async def test_the_reason_of_a_refusal_reaches_the_agent(home: Path) -> None:
     async with window(home) as host:
         task_id, call_id = await host.waiting("do it", agentId="stops-when-refused")
-        await host.call("approve_tool_call", id=task_id, callId=call_id, outcome="cancel", message="use ninja")
+        await host.decide(task_id, call_id, "cancel", message="use ninja")
         task = await host.until(task_id, "completed")
     assert "was refused: use ninja" in task["result"]
 

@@ -107,9 +107,7 @@ async def test_it_goes_on_after_a_yes_and_hears_a_no(window: Opened, provider: s
             task = await host.until(task_id, "awaiting_approval")
             first, second = task["pendingApprovals"]
             await host.decide(task_id, first["callId"], "proceed_once")
-            await host.call(
-                "approve_tool_call", id=task_id, callId=second["callId"], outcome="cancel", message="no two"
-            )
+            await host.decide(task_id, second["callId"], "cancel", message="no two")
             task = await host.until(task_id, "completed")
     assert [call["status"] for call in task["output"]["toolCalls"]] == ["success", "cancelled"]
     made, refused = scripted.requests[-1].results

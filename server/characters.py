@@ -1,0 +1,29 @@
+"""Characters that hide something from whoever reads a text, and what is written in their place."""
+
+import re
+from collections.abc import Callable
+
+# Printable by their Unicode category, and yet nothing is seen of them: fillers, blanks, selectors of variants.
+_UNSEEN = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+
+
+def visible(text: str) -> str:
+    """The text with every character written out that is not plainly visible: controls, line breaks, bidi marks, …"""
+    return rewritten(text, is_hidden)
+
+
+def rewritten(text: str, wanted: Callable[[str], bool]) -> str:
+    """The text with every character written out that is `wanted`; each different one is looked at once."""
+    return text.translate({ord(each): written_out(each) for each in set(text) if wanted(each)})
+
+
+def is_hidden(character: str) -> bool:
+    """Whether nothing is seen of a character, or not where it stands: by its Unicode category, or as it is drawn."""
+    return not character.isprintable() or _UNSEEN.match(character) is not None
+
+
+def written_out(character: str) -> str:
+    r"""`\n`, `\x1b`, `\u202e` and the like."""
+    return character.encode("unicode_escape").decode("ascii")

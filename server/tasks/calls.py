@@ -1,0 +1,74 @@
+r"""A waiting call as one line, which the prompt of any host shows to whoever decides it.
+
+What stands in it is chosen by an agent that may want the call approved unread. So the line is built to these rules:
+
+- It begins with the tool: `shell: COMMAND`, or `NAME {"argument":"value"}`. A name that is no plain word is quoted.
+  Arguments are JSON without spaces between them, the shortest first: a long one pushes no short one out of sight.
+- Only what is plainly visible stands as it is. These are written out, as `\n`, `\x1b` or `\u202e`: what no reader sees;
+  letters and digits that run from right to left, since they reorder their surroundings; what Unicode holds for another
+  form of ASCII (NFKC); and each space that follows another, or ends the line. A backslash of a command is doubled.
+- What is longer than 200 characters is cut, and ends in `… (N characters, sha256:HASH)`: N counts the whole line as
+  it would have been shown, and HASH is the first 8 hex digits of the SHA-256 of its UTF-8. The sign `…` stands nowhere
+  else: Unicode holds it for a form of three dots.
+
+The whole line can be read back into the call: two different calls never have the same one.
+"""
+
+import hashlib
+import json
+import re
+import unicodedata
+from collections.abc import Mapping
+from typing import Any
+
+from server.characters import is_hidden, rewritten
+
+MAX_LINE = 200
+"""Characters of a line: what fits into a prompt without being folded away."""
+
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_.-]+")
+_LOOSE_SPACE = re.compile(r"(?<= ) | $")
+_RIGHT_TO_LEFT = frozenset({"R", "AL", "AN"})
+
+
+def line(tool_name: str, args: Mapping[str, Any]) -> str:
+    """What a call does, in at most MAX_LINE characters."""
+    whole = _whole(tool_name, args)
+    if len(whole) <= MAX_LINE:
+        return whole
+    ending = f"… ({len(whole)} characters, sha256:{hashlib.sha256(whole.encode()).hexdigest()[:8]})"
+    return whole[: MAX_LINE - len(ending)] + ending
+
+
+def says(given: str, line: str) -> bool:
+    """Whether somebody gave a line back; what white space stands between its words is nothing that counts."""
+    return given.split() == line.split()
+
+
+def _whole(tool_name: str, args: Mapping[str, Any]) -> str:
+    match tool_name, args:
+        case "shell", {"command": str(command), **others} if not others:
+            text = f"shell: {command}".replace("\\", "\\\\")
+        case _:
+            text = f"{_name(tool_name)} {_arguments(args)}"
+    return _LOOSE_SPACE.sub(r"\\x20", rewritten(text, _misleads))
+
+
+def _name(tool_name: str) -> str:
+    return tool_name if _PLAIN_NAME.fullmatch(tool_name) else _json(tool_name)
+
+
+def _arguments(args: Mapping[str, Any]) -> str:
+    return f"{{{','.join(sorted((f'{_json(name)}:{_json(value)}' for name, value in args.items()), key=len))}}}"
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _misleads(character: str) -> bool:
+    """Whether a character hides something, or is taken for another."""
+    if character.isascii():
+        return is_hidden(character)
+    looks_like_ascii = unicodedata.normalize("NFKC", character).isascii()
+    return is_hidden(character) or looks_like_ascii or unicodedata.bidirectional(character) in _RIGHT_TO_LEFT
