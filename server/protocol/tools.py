@@ -106,8 +106,8 @@ TOOLS: dict[str, Tool[Any]] = {
         ),
         Tool(
             "approve_tool_call",
-            "Decide a call from pendingApprovals, given back word for word as call: proceed_once; proceed_always, for "
-            "similar calls of this session too; or cancel. Decided once. Ask the user first.",
+            "Decide a waiting call: proceed_once; proceed_always, for similar calls of this session too; or cancel. "
+            "Ask the user.",
             requests.ApproveShownCall,
             views.ApprovedView,
             Tasks.approve_shown,

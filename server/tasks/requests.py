@@ -250,7 +250,7 @@ class ApproveToolCall(Request):
 class ApproveShownCall(ApproveToolCall):
     """The same with what the call does, so that the prompt of a host shows it to its user."""
 
-    call: str = Field(max_length=10_000, description="what it does, as in pendingApprovals")
+    call: str = Field(max_length=10_000, description="as in pendingApprovals")
 
 
 class SendMessage(Request):
