@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from server.errors import Code, RemitError
+from server.runner.git import SETTINGS
 from server.runner.policy import SandboxPolicy
-from server.runner.repository import SETTINGS, NotCarried, Repository
+from server.runner.repository import NotCarried, Repository
 from server.runner.sandbox import Sandbox
 from server.runner.script import Script
 

@@ -58,14 +58,18 @@ def read_beneath(folder: Path, name: str, *, offset: int = 0, limit: int) -> byt
 
     Raises what `open_beneath` raises.
     """
-    fd = open_beneath(folder, name)
-    found = bytearray()
-    try:
-        while chunk := os.pread(fd, min(CHUNK_BYTES, limit - len(found)), offset + len(found)):
-            found += chunk
-    finally:
-        os.close(fd)
-    return bytes(found)
+    return _read(open_beneath(folder, name), offset, limit)
+
+
+def read_regular(folder: Path, name: str, *, limit: int) -> bytes:
+    """Return the whole of a file in a folder of the person's, which others may have written.
+
+    Raises what `open_regular` raises, and VALIDATION_ERROR for one of more than `limit` bytes.
+    """
+    content = _read(open_regular(folder, name), 0, limit + 1)
+    if len(content) > limit:
+        raise _refused(name, f"is larger than {limit} bytes")
+    return content
 
 
 @contextmanager
@@ -137,6 +141,17 @@ def pinned(name: str, dir_fd: int) -> Iterator[tuple[str, os.stat_result]]:
         yield f"/proc/self/fd/{fd}", os.fstat(fd)
     finally:
         os.close(fd)
+
+
+def _read(fd: int, offset: int, limit: int) -> bytes:
+    """Read a file, and close it."""
+    found = bytearray()
+    try:
+        while chunk := os.pread(fd, min(CHUNK_BYTES, limit - len(found)), offset + len(found)):
+            found += chunk
+    finally:
+        os.close(fd)
+    return bytes(found)
 
 
 def _open_last(last: str, parent: int, name: str) -> int:

@@ -17,6 +17,7 @@ from server.errors import RemitError
 from server.runner.folder import read_beneath
 
 MOST_FOLDERS = 2000  # that are looked into for repositories, the outer ones first: some 30 ms
+MOST_NAMES = 100_000  # that are looked at in each: some 100 ms; a file system may hold millions
 MOST_REPOSITORIES = 16  # each takes about 20 mounts, which is some 2 ms at the start of every command
 
 OF_GIT = ("hooks", "config", "config.worktree", "commondir")
@@ -35,6 +36,8 @@ BESIDE_GIT = (
     ".zprofile",
 )
 _KEPT_IF_THERE = ".gitmodules"  # git itself executes nothing it finds there
+
+_TELLING = frozenset({".git", "config"})
 
 _GITDIR_BYTES = 8192  # of a file `.git`: twice the longest path
 
@@ -119,8 +122,7 @@ def _folders(top: Path, below: Callable[[Path, set[str]], set[str]]) -> Iterator
             return
         folder = ahead.popleft()
         try:
-            with os.scandir(folder) as listing:
-                is_folder = {entry.name: entry.is_dir(follow_symlinks=False) for entry in listing}
+            is_folder = _listed(folder)
         except PermissionError:
             yield folder, None
         except OSError:
@@ -128,6 +130,13 @@ def _folders(top: Path, below: Callable[[Path, set[str]], set[str]]) -> Iterator
         else:
             yield folder, set(is_folder)
             ahead += (folder / name for name in sorted(below(folder, set(is_folder))) if is_folder.get(name))
+
+
+def _listed(folder: Path) -> dict[str, bool]:
+    """The first names in a folder, and whether each is a folder itself; of files only those that tell a repository."""
+    with os.scandir(folder) as listing:
+        entries = ((each.name, each.is_dir(follow_symlinks=False)) for each in islice(listing, MOST_NAMES))
+        return {name: is_folder for name, is_folder in entries if is_folder or name in _TELLING}
 
 
 def _named_by(git: Path, workspace: Path) -> Path | None:

@@ -6,42 +6,39 @@ says of it is not passed on: it could quote a file that a link in it leads to.
 
 import os
 import shutil
-import subprocess
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import anyio
+from anyio import to_thread
+from anyio.from_thread import check_cancelled
+
 from server.errors import Code, RemitError
-from server.runner.folder import CHUNK_BYTES, open_beneath, open_folder, open_regular, reached
+from server.runner import git
+from server.runner.folder import CHUNK_BYTES, open_beneath, open_folder, reached, read_regular
 from server.runner.system import SEARCH_PATH
 
 SECONDS = 30.0
-"""That git may take for one of these; they take some milliseconds."""
+"""That all looks at a repository may take together; they take some 20 milliseconds."""
 
 MOST_ALTERNATES = 20
 """Folders of objects; git itself follows five levels of them."""
 
+ALTERNATES_BYTES = 1024**2
+"""Of a file that names them: a hundred times what so many of the longest paths take."""
+
+SHALLOW_BYTES = 64 * 1024**2
+"""Of the file that says where a history is cut off: a million commits."""
+
 BRANCHES = "remit/"
+
+INFO = "info"
+"""A folder among the objects, where what is borrowed from is named."""
 
 SHALLOW = "shallow"
 """The name of the file that says where a repository's history is cut off."""
-
-_ENVIRONMENT = {
-    "PATH": SEARCH_PATH,
-    "HOME": "/nonexistent",
-    "LC_ALL": "C",
-    "GIT_CONFIG_NOSYSTEM": "1",
-    "GIT_CONFIG_GLOBAL": "/dev/null",
-    "GIT_OPTIONAL_LOCKS": "0",
-    "GIT_TERMINAL_PROMPT": "0",
-    "GIT_NO_REPLACE_OBJECTS": "1",
-    "GIT_NO_LAZY_FETCH": "1",
-    "GIT_ALLOW_PROTOCOL": "none",  # for versions that do not know the former; no setting of a repository lifts it
-}
-
-SETTINGS = ("core.hooksPath=/dev/null", "core.fsmonitor=false", "gc.auto=0")
-"""That git has of us in a repository of the user's, whatever its own are."""
 
 
 class NotCarried(RemitError):
@@ -102,18 +99,18 @@ class Repository:
     def copy_shallow(self, folder: Path) -> None:
         """Put the file that says where its history is cut off, if it is, into a folder. Blocks. Raises RemitError."""
         try:
-            file = open_regular(Path(self.git), SHALLOW)
+            content = read_regular(Path(self.git), SHALLOW, limit=SHALLOW_BYTES)
         except RemitError as error:
             if error.code is Code.NOT_FOUND:
                 return
             raise
-        with open(file, "rb") as content, open(folder / SHALLOW, "xb") as copy:
-            shutil.copyfileobj(content, copy, CHUNK_BYTES)
+        (folder / SHALLOW).write_bytes(content)
 
     def take_pack(self, folder: Path, name: str, task_id: str) -> None:
         """Copy a pack that was verified, `name` without its suffix, and its index from `folder` to the objects. Blocks.
 
         The name is git's own, the checksum of what is in it: a pack that is there already is the same one, and stays.
+        For a worker thread: it ends, and leaves nothing of the pack, when whoever waits for it is cancelled.
         Raises NotCarried.
         """
         try:
@@ -135,109 +132,111 @@ def git_is_installed() -> bool:
     return shutil.which("git", path=SEARCH_PATH) is not None
 
 
-def find_repository(folder: Path) -> Repository | None:
-    """The repository that a folder, named without links, lies in, at its commit; None where there is none. Blocks.
+async def find_repository(folder: Path) -> Repository | None:
+    """The repository that a folder, named without links, lies in, at its commit; None where there is none.
 
-    Raises RemitError (VALIDATION_ERROR) for one that cannot be borrowed from, with the reason.
+    Raises RemitError: VALIDATION_ERROR for one that cannot be borrowed from, with the reason; EXECUTION_ERROR where it
+    cannot be looked at in time.
     """
     if not git_is_installed():
         raise _unusable("git is not installed here; install it, or use mode readonly or readwrite")
-    facts = _git(folder, "rev-parse", "--is-inside-work-tree", "--is-bare-repository", "--show-object-format")
-    if "not a git repository" in facts.stderr:
+    try:
+        with anyio.fail_after(SECONDS):
+            return await _found(folder)
+    except TimeoutError:
+        raise RemitError(Code.EXECUTION_ERROR, f"git took more than {SECONDS:.0f} s in the repository") from None
+
+
+async def _found(folder: Path) -> Repository | None:
+    facts = await git.ask(folder, "rev-parse", "--is-inside-work-tree", "--is-bare-repository", "--show-object-format")
+    if "not a git repository" in facts.complaint:
         return None
-    if "dubious ownership" in facts.stderr:
+    if "dubious ownership" in facts.complaint:
         raise _unusable("the repository is somebody else's, which git calls dubious ownership and does not work in")
-    if facts.returncode:
+    if facts.status:
         raise _unusable("git cannot be used there; `git status` in that folder says why")
-    inside, bare, kind = facts.stdout.split()
+    inside, bare, kind = facts.said.split()
     if "true" not in (inside, bare):
         raise _unusable("lies within git's own files")
-    git, objects = _named(folder, "--path-format=absolute", "--git-common-dir", "--git-path", "objects")
-    base = _base(folder)
-    top = None if bare == "true" else _top(folder)
+    common, objects = await _named(folder, "--path-format=absolute", "--git-common-dir", "--git-path", "objects")
+    base = await _base(folder)
+    top = None if bare == "true" else await _top(folder)
     found = Repository(
-        git=str(git),
-        objects=tuple(map(str, _alternates(objects))),
+        git=str(common),
+        objects=tuple(map(str, await to_thread.run_sync(_alternates, objects, abandon_on_cancel=True))),
         top=None if top is None else str(top),
         inside="" if top is None or top == folder else str(folder.relative_to(top)),
         base=base,
         format=kind,
-        has_submodules=_has(folder, f"{base}:.gitmodules"),
+        has_submodules=await _has(folder, f"{base}:.gitmodules"),
     )
-    _check_names(folder, found)
+    await _check_names(folder, found)
     return found
 
 
-def _base(folder: Path) -> str:
-    found = _git(folder, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
-    if found.returncode:
+async def _base(folder: Path) -> str:
+    found = await git.ask(folder, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+    if found.status:
         raise _unusable("the repository has no commit yet; commit something, or use mode readonly or readwrite")
-    return found.stdout.strip()
+    return found.said.strip()
 
 
-def _top(folder: Path) -> Path:
-    (top,) = _named(folder, "--show-toplevel")
+async def _top(folder: Path) -> Path:
+    (top,) = await _named(folder, "--show-toplevel")
     if not folder.is_relative_to(top):
         raise _unusable("the repository's working files are elsewhere (core.worktree)")
     return top
 
 
-def _check_names(folder: Path, repository: Repository) -> None:
+async def _check_names(folder: Path, repository: Repository) -> None:
     """The folder must be in the commit, and no branch may have the name beneath which those of tasks lie."""
-    if repository.inside and not _has(folder, f"{repository.base}:{repository.inside}"):
+    if repository.inside and not await _has(folder, f"{repository.base}:{repository.inside}"):
         raise _unusable("is not in the repository's latest commit; commit it, or use mode readonly or readwrite")
-    if not _git(folder, "rev-parse", "--verify", "--quiet", f"refs/heads/{BRANCHES.rstrip('/')}").returncode:
+    named = await git.ask(folder, "rev-parse", "--verify", "--quiet", f"refs/heads/{BRANCHES.rstrip('/')}")
+    if not named.status:
         raise _unusable("the repository has a branch remit, so that none can be called remit/ID; rename it")
 
 
 def _alternates(objects: Path) -> list[Path]:
-    """A folder of objects, and all that it borrows from."""
+    """A folder of objects, and all that it borrows from. Blocks no longer than the disk does."""
     found = [objects]
     for folder in found:
-        try:
-            named = Path(folder, "info", "alternates").read_text(errors="surrogateescape").splitlines()
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            raise _unusable(f"the repository's objects cannot be read: {error.strerror}") from None
-        for line in named:
-            if line and not line.startswith("#"):
-                other = Path(folder, line).resolve()
-                found += [other] if other not in found else []
-        if len(found) > MOST_ALTERNATES:
-            raise _unusable("the repository borrows objects from too many others")
+        for line in _borrowed(folder):
+            other = Path(folder, line).resolve()
+            found += [other] if other not in found else []
+            if len(found) > MOST_ALTERNATES:
+                raise _unusable("the repository borrows objects from too many others")
     return found
 
 
-def _has(folder: Path, name: str) -> bool:
-    return _git(folder, "cat-file", "-e", name).returncode == 0
+def _borrowed(objects: Path) -> list[str]:
+    """The lines that name what a folder of objects borrows from itself."""
+    try:
+        content = read_regular(objects, f"{INFO}/alternates", limit=ALTERNATES_BYTES)
+    except RemitError as error:
+        if error.code is Code.NOT_FOUND:
+            return []
+        raise _unusable(f"the repository's objects cannot be read: {error.message}") from None
+    except OSError as error:
+        raise _unusable(f"the repository's objects cannot be read: {error.strerror}") from None
+    return [line for line in os.fsdecode(content).split("\n") if line and not line.startswith("#")]
 
 
-def _named(folder: Path, *arguments: str) -> list[Path]:
+async def _has(folder: Path, name: str) -> bool:
+    return (await git.ask(folder, "cat-file", "-e", name)).status == 0
+
+
+async def _named(folder: Path, *arguments: str) -> list[Path]:
     """The paths that git names for these questions, links resolved."""
     wanted = sum(argument in ("--git-common-dir", "--git-path", "--show-toplevel") for argument in arguments)
-    lines = _git(folder, "rev-parse", *arguments).stdout.splitlines()
+    lines = (await git.ask(folder, "rev-parse", *arguments)).said.splitlines()
     if len(lines) != wanted or not all(lines):
         raise _unusable("git does not say where its files are, or their path has a line break")
-    return [Path(line).resolve() for line in lines]
+    return await to_thread.run_sync(_resolved, lines, abandon_on_cancel=True)
 
 
-def _git(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    options = [part for setting in SETTINGS for part in ("-c", setting)]
-    try:
-        return subprocess.run(
-            ["git", *options, "-C", str(folder), *arguments],
-            env=_ENVIRONMENT,
-            cwd="/",
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
-            errors="surrogateescape",
-            timeout=SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise RemitError(Code.EXECUTION_ERROR, f"git took more than {SECONDS:.0f} s in the repository") from None
+def _resolved(names: list[str]) -> list[Path]:
+    return [Path(name).resolve() for name in names]
 
 
 def _take(folder: Path, name: str, objects: int, draft: str) -> None:
@@ -252,6 +251,9 @@ def _take(folder: Path, name: str, objects: int, draft: str) -> None:
                 os.rename(draft + suffix, name + suffix, src_dir_fd=target, dst_dir_fd=target)
         os.fsync(target)
     finally:
+        for suffix in suffixes:
+            with suppress(FileNotFoundError):
+                os.unlink(draft + suffix, dir_fd=target)
         os.close(target)
 
 
@@ -260,7 +262,9 @@ def _copy(folder: Path, source: str, target: int, name: str) -> None:
         os.unlink(name, dir_fd=target)
     new = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o444, dir_fd=target)
     with open(open_beneath(folder, source), "rb") as content, open(new, "wb") as copy:
-        shutil.copyfileobj(content, copy, CHUNK_BYTES)
+        while chunk := content.read(CHUNK_BYTES):
+            check_cancelled()
+            copy.write(chunk)
         copy.flush()
         os.fsync(new)
 

@@ -135,7 +135,10 @@ class Sandbox:
         keeper: Keeper | None,
         descriptors: Mapping[int, int] | None = None,
     ) -> AsyncIterator[tuple[Subprocess, ControlGroup | None, Relay | None]]:
-        """The command at work, with its network, its door and its group; nothing of it is left afterwards."""
+        """The command at work, with its network, its door and its group; nothing of it is left afterwards.
+
+        Its processes are ended first: what it has asked for through its door may take its time, or hang.
+        """
         command.check()
         policy.check()
         async with (
@@ -150,7 +153,11 @@ class Sandbox:
             await process.send(plan.encode(command, policy, self._counted(confinement), descriptors, keeper))
             self._expect("go", await process.receive_line())
             async with _network(policy, confinement, process, refused), _door(confinement, process, keeper) as relay:
-                yield process, group, relay
+                try:
+                    yield process, group, relay
+                finally:
+                    with anyio.CancelScope(shield=True):
+                        await process.end()
 
     @asynccontextmanager
     async def _grouped(self, policy: SandboxPolicy) -> AsyncIterator[ControlGroup | None]:

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from anyio import to_thread
+
 from server.errors import Code, RemitError
 from server.runner.protected import BESIDE_GIT
 from server.runner.repository import Repository, find_repository, git_is_installed
@@ -20,13 +22,14 @@ class Folders:
         self._allowed = allowed
         self._private = [path.resolve() for path in private]
 
-    def choose(self, caller: Caller, request: WorkspaceRequest) -> tuple[Workspace, list[str]]:
-        """The folder a task asks for, and what there is to warn of. Blocks.
+    async def choose(self, caller: Caller, request: WorkspaceRequest) -> tuple[Workspace, list[str]]:
+        """The folder a task asks for, and what there is to warn of.
 
-        Raises RemitError (VALIDATION_ERROR) that names the field.
+        Raises RemitError: VALIDATION_ERROR that names the field; EXECUTION_ERROR where its repository cannot be looked
+        at in time.
         """
-        path = self._resolved(caller, request.path)
-        repository = None if request.mode in ("readonly", "readwrite") else self._repository(path, request.mode)
+        path = await to_thread.run_sync(self._resolved, caller, request.path, abandon_on_cancel=True)
+        repository = None if request.mode in ("readonly", "readwrite") else await self._repository(path, request.mode)
         mode: Mode = request.mode or ("worktree" if repository else "readonly")
         if request.shared and mode != "readwrite":
             raise _refused("workspace.shared", f"goes with mode readwrite, not with {mode}")
@@ -59,10 +62,10 @@ class Folders:
             raise _refused("workspace.path", "must be a folder that exists")
         return path
 
-    def _repository(self, path: Path, mode: Mode | None) -> Repository | None:
+    async def _repository(self, path: Path, mode: Mode | None) -> Repository | None:
         if mode is None and not git_is_installed():
             return None
-        repository = find_repository(path)
+        repository = await find_repository(path)
         if repository is None:
             if mode == "worktree":
                 raise _refused("workspace.mode", "worktree takes a git repository, and the folder is in none")

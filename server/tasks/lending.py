@@ -4,8 +4,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import PurePath
 
-from anyio import to_thread
-
 from server.errors import Code, RemitError
 from server.runner.repository import Repository
 from server.runner.sandbox import Sandbox
@@ -77,7 +75,7 @@ class Lending:
         if own.repository is None:
             there = Caller(delegate.principal, person=False, folder=None)
             asked = WorkspaceRequest(path=own.path, mode="worktree")
-            workspace, warnings = await to_thread.run_sync(self._folders.choose, there, asked)
+            workspace, warnings = await self._folders.choose(there, asked)
             # The parent may have written what leads from there to git's files, and from those to others.
             if workspace.repository is None or workspace.repository["top"] != own.path or not _is_known(workspace, own):
                 raise RemitError(

@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import anyio
-from anyio import to_thread
 
 from server.agents.interface import Agent, Readiness
 from server.config import Settings
@@ -283,7 +282,7 @@ class Tasks:
         """The folder of the user's that a task is to work in, if it asks for one, and what there is to warn of."""
         if request.workspace is None:
             return None, []
-        workspace, warnings = await to_thread.run_sync(self._folders.choose, caller, request.workspace)
+        workspace, warnings = await self._folders.choose(caller, request.workspace)
         sandbox = await self._sandbox()
         check_tier(workspace, sandbox.tier, allow_hooks=request.allow_hooks)
         return workspace, [*warnings, *await self._worktrees.unseen(workspace, request.agent_id)]

@@ -72,7 +72,7 @@ async def test_a_deletion_waits_for_all_that_has_to_stop_under_one_deadline(
 
 
 async def test_a_deletion_waits_for_whoever_opens_the_next_turn_of_a_task_with_a_worktree(tmp_path: Path) -> None:
-    found = find_repository(repository(tmp_path / "project"))
+    found = await find_repository(repository(tmp_path / "project"))
     assert found
     workspace = Workspace(
         mode="worktree", path=found.git, shared=False, reaches=found.reaches, repository=found.as_json()

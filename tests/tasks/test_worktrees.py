@@ -44,7 +44,7 @@ class Killed(BaseException):
 
 async def started(store: Store, project: Path) -> Claim:
     """A task at work that is to have a worktree of a new repository."""
-    found = find_repository(repository(project))
+    found = await find_repository(repository(project))
     assert found
     workspace = Workspace(
         mode="worktree", path=found.git, shared=False, reaches=found.reaches, repository=found.as_json()

@@ -308,16 +308,16 @@ async def test_a_repository_of_somebody_else_is_not_borrowed_from(host: Host, pl
     assert "dubious ownership" in error["message"]
 
 
-def test_without_git_a_folder_is_only_read_and_no_worktree_is_made(
+async def test_without_git_a_folder_is_only_read_and_no_worktree_is_made(
     monkeypatch: pytest.MonkeyPatch, place: Path
 ) -> None:
     repository(place / "project")
     monkeypatch.setattr(repositories, "SEARCH_PATH", "/nowhere")
     folders, caller = Folders([place], []), Caller(ANN, person=False, folder=place)
-    workspace, warnings = folders.choose(caller, WorkspaceRequest(path="project"))
+    workspace, warnings = await folders.choose(caller, WorkspaceRequest(path="project"))
     assert (workspace.mode, [warning.partition(": ")[2] for warning in warnings]) == (
         "readonly",
         ["git is not installed here"],
     )
     with pytest.raises(RemitError, match="git is not installed here"):
-        folders.choose(caller, WorkspaceRequest(path="project", mode="worktree"))
+        await folders.choose(caller, WorkspaceRequest(path="project", mode="worktree"))

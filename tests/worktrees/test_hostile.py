@@ -8,7 +8,8 @@ import anyio
 import pytest
 
 from server.errors import RemitError
-from server.runner.repository import _ENVIRONMENT, find_repository
+from server.runner.git import ENVIRONMENT
+from server.runner.repository import find_repository
 from server.runner.script import keeping
 from server.runner.worktree import _finding
 from tests import servers
@@ -98,7 +99,7 @@ async def test_nothing_that_the_persons_repository_names_is_executed_outside_the
     assert mark.exists(), "the trap was none"
 
 
-def test_no_version_of_git_fetches_what_the_persons_repository_lacks(
+async def test_no_version_of_git_fetches_what_the_persons_repository_lacks(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, mark = repository(place / "partial"), place / "mark"
@@ -115,8 +116,8 @@ def test_no_version_of_git_fetches_what_the_persons_repository_lacks(
         git(folder, "config", name, value)
     tree = git(folder, "rev-parse", "main:").strip()
     (folder / ".git" / "objects" / tree[:2] / tree[2:]).unlink()
-    monkeypatch.delitem(_ENVIRONMENT, "GIT_NO_LAZY_FETCH")  # as for a version that does not know it
-    find_repository(folder)
+    monkeypatch.delitem(ENVIRONMENT, "GIT_NO_LAZY_FETCH")  # as for a version that does not know it
+    await find_repository(folder)
     assert not mark.exists()
     git(folder, "cat-file", "-e", "main:a.txt", ok=False)
     assert mark.exists(), "the trap was none"

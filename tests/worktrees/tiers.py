@@ -20,7 +20,7 @@ from tests.worktrees.test_worktree import COMMIT
 async def worked(tier: Wanted, folder: Path) -> dict[str, object]:
     """What comes of it, with the sub-folders `project`, `task` and `stage` made here."""
     project = repository(folder / "project")
-    found = find_repository(project)
+    found = await find_repository(project)
     assert found
     sandbox = await sandbox_of(tier)
     for name in ("task", "stage"):
