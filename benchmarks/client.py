@@ -72,7 +72,7 @@ class Window:
         """The structured content of a tool's answer. Raises RuntimeError for a failure."""
         result = self.request("tools/call", name=tool, arguments=arguments)
         if result.get("isError"):
-            raise RuntimeError(f"{tool}: {result['structuredContent']}")
+            raise RuntimeError(f"{tool}: {result['content'][0]['text']}")
         return dict(result["structuredContent"])
 
     def _introduce(self) -> None:

@@ -57,10 +57,10 @@ async def decide(remit: Client, task_id: str, approval: dict[str, Any]) -> None:
 async def call(remit: Client, tool: str, **arguments: Any) -> dict[str, Any]:
     """A tool's answer. Raises Refused, with the tool's own words, if it fails."""
     result = await remit.call_tool(tool, arguments)
-    answer: dict[str, Any] = result.structured_content or {}
     if result.is_error:
-        raise Refused(answer["error"]["message"])
-    return answer
+        error = (result.meta or {})["remit/error"]  # code, message, and what else there is to know
+        raise Refused(error["message"])
+    return result.structured_content or {}
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ The lowest word of the project: every room may raise it, and it imports none of 
 """
 
 from enum import StrEnum
+from typing import Self
 
 
 class Code(StrEnum):
@@ -29,10 +30,15 @@ class Code(StrEnum):
     FORBIDDEN = "FORBIDDEN"
 
 
+ERROR_META = "remit/error"
+"""The key in the `_meta` of a failed tool call's result under which programs find `RemitError.facts`."""
+
+
 class RemitError(Exception):
     """A failure that is told to the caller: a code, one clear sentence, and details as JSON values.
 
-    The message must never contain the value of a secret.
+    The message tells the details too, in words, since it is all that a model reads of the error. It must never contain
+    the value of a secret.
     """
 
     def __init__(self, code: Code, message: str, **details: object) -> None:
@@ -40,6 +46,21 @@ class RemitError(Exception):
         self.code = code
         self.message = message
         self.details = details
+
+    @classmethod
+    def of_facts(cls, code: str, message: str, **details: object) -> Self:
+        """The error whose `facts` these are; a code that only a newer server knows counts as EXECUTION_ERROR."""
+        return cls(Code.__members__.get(code, Code.EXECUTION_ERROR), message, **details)
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """The error as programs read it: `code`, `message` and the details, JSON values by name."""
+        return {"code": self.code, "message": self.message, **self.details}
+
+    @property
+    def text(self) -> str:
+        """The error as models and people read it: `CODE: message`."""
+        return f"{self.code}: {self.message}"
 
 
 def innermost(error: BaseException) -> BaseException:

@@ -121,10 +121,11 @@ def _refuse_dependants(db: sqlite3.Connection, going: set[int]) -> None:
     if dependants:
         named = sorted(dependants)[:_NAMED]
         ids = [db.execute("SELECT id FROM tasks WHERE seq = ?", (seq,)).fetchone()["id"] for seq in named]
+        left_out = ", …" if len(ids) < len(dependants) else ""
         raise RemitError(
             Code.TASK_HAS_DEPENDENTS,
             f"{len(dependants)} other task{'s depend' if len(dependants) > 1 else ' depends'} on it; delete with "
-            "cascade to remove them too, or change their dependsOn first",
+            f"cascade to remove them too, or change their dependsOn first: {', '.join(ids)}{left_out}",
             dependents=ids,
             count=len(dependants),
         )

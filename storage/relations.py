@@ -223,7 +223,7 @@ def _cycle(db: sqlite3.Connection, way: Sequence[int]) -> RemitError:
     left_out = ", the middle left out" if len(shown) < len(way) else ""
     return RemitError(
         Code.DEPENDENCY_CYCLE,
-        f"dependsOn: the task would wait for itself; cycle shows the way{left_out}",
+        f"dependsOn: the task would wait for itself, in a circle of {len(way) - 1}{left_out}: {' -> '.join(ids)}",
         field="dependsOn",
         cycle=ids,
         length=len(way) - 1,

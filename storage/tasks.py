@@ -53,7 +53,7 @@ def repeated(
     if row["request_digest"] != request_digest:
         raise RemitError(
             Code.CONFLICT,
-            "idempotencyKey was used before for a different request; use a new key",
+            f"idempotencyKey was used before for a different request, which made the task {row['id']}; use a new key",
             field="idempotencyKey",
             id=row["id"],
         )

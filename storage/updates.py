@@ -81,7 +81,7 @@ def _refuse_second_claim(task: sqlite3.Row, wanted: Update) -> None:
     if wanted.columns.get("assigned_agent") != holder:
         raise RemitError(
             Code.CONFLICT,
-            f"the task is being worked on{f' by {holder!r}' if holder else ''} already",
+            f"assignedAgentId: the task is {task['status']} already{f', done by {holder!r}' if holder else ''}",
             field="assignedAgentId",
             status=task["status"],
             assignedAgentId=holder,
@@ -122,7 +122,8 @@ def _refuse_report(db: sqlite3.Connection, task: sqlite3.Row, target: Status) ->
     if task["agent"] != NOBODY:
         raise RemitError(
             Code.CONFLICT,
-            f"status: this server executes the task (agentId {task['agent']!r}), so its status follows from its work; "
+            f"status: the task is {status}, and this server executes it (agentId {task['agent']!r}), so its status "
+            "follows from its work; "
             "cancel_task ends it, send_message opens its next turn",
             field="status",
             status=status,
@@ -138,7 +139,8 @@ def _refuse_report(db: sqlite3.Connection, task: sqlite3.Row, target: Status) ->
         waits_for = blocking(db, task["seq"], _NAMED)
         raise RemitError(
             Code.CONFLICT,
-            f"status: the task waits for {task['open_dependencies']} others; it cannot be {target} before them",
+            f"status: the task is {status} and waits for {task['open_dependencies']} others; it cannot be {target} "
+            f"before them: {', '.join(waits_for)}{', …' if len(waits_for) < task['open_dependencies'] else ''}",
             field="status",
             status=status,
             blockedByTaskIds=waits_for,

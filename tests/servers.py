@@ -14,6 +14,8 @@ import anyio
 from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
 
+from server.errors import ERROR_META
+
 LAUNCHER = Path(__file__).parents[1] / "remit.py"
 PATIENCE = 30
 """Seconds: far above what anything here takes."""
@@ -28,16 +30,21 @@ class Host:
     async def call(self, tool: str, **arguments: Any) -> dict[str, Any]:
         """A tool's answer."""
         result = await self.client.call_tool(tool, arguments)
-        assert not result.is_error, result.structured_content
+        assert not result.is_error, result.content
         assert isinstance(result.structured_content, dict)
         return result.structured_content
 
     async def fail(self, tool: str, **arguments: Any) -> dict[str, Any]:
-        """A tool's error."""
+        """A tool's error: its code, its message and its facts, all of which its text has told in words."""
         result = await self.client.call_tool(tool, arguments)
         assert result.is_error, result.structured_content
-        assert isinstance(result.structured_content, dict)
-        error: dict[str, Any] = result.structured_content["error"]
+        assert result.structured_content is None
+        assert result.meta
+        error: dict[str, Any] = result.meta[ERROR_META]
+        (content,) = result.content
+        text = f"{error['code']}: {error['message']}"
+        assert content.model_dump()["text"] == text
+        assert [fact for fact in _leaves(error) if fact not in text] == [], text
         return error
 
     async def create(self, message: str, **arguments: Any) -> str:
@@ -78,6 +85,21 @@ class Host:
         task = await self.call("get_task", id=task_id)
         (call,) = [call["call"] for call in task["pendingApprovals"] if call["callId"] == call_id]
         return str(call)
+
+
+def _leaves(facts: Any) -> Iterator[str]:
+    """The texts and numbers of which facts are made, in words."""
+    match facts:
+        case dict():
+            for value in facts.values():
+                yield from _leaves(value)
+        case list():
+            for value in facts:
+                yield from _leaves(value)
+        case None:
+            pass
+        case _:
+            yield str(facts)
 
 
 @asynccontextmanager

@@ -23,8 +23,8 @@ def print_answer(arguments: Namespace, answer: Any, lines: Iterable[str]) -> Non
 def print_failure(arguments: Namespace, error: RemitError) -> None:
     """Say on standard error what failed; with `--json` say it to programs as well."""
     if arguments.json:
-        print(json.dumps({"error": {"code": error.code, "message": error.message, **error.details}}, indent=2))
-    note(f"{error.code}: {error.message}")
+        print(json.dumps({"error": error.facts}, indent=2))
+    note(error.text)
 
 
 def note(text: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import remit
 from server.cli.answers import note
-from server.errors import Code, RemitError
+from server.errors import ERROR_META, Code, RemitError
 from server.hello import Link
 from server.places import find_places
 from server.start import connect, notices
@@ -68,10 +68,9 @@ class Client:
         if error := message.get("error"):
             raise RemitError(Code.EXECUTION_ERROR, error["message"])
         result: dict[str, Any] = message["result"]
-        answer = result["structuredContent"]
         if result.get("isError"):
-            raise _failure(**answer["error"])
-        return answer
+            raise RemitError.of_facts(**result["_meta"][ERROR_META])
+        return result["structuredContent"]
 
     def find(self, beginning: str) -> str:
         """The whole id of the task whose id begins so.
@@ -125,10 +124,6 @@ def the_one(ids: list[str], beginning: str) -> str:
     if len(found) > 1:
         raise RemitError(Code.VALIDATION_ERROR, f"{beginning!r} is the beginning of {', '.join(found)}")
     return found[0]
-
-
-def _failure(code: str, message: str, **details: Any) -> RemitError:
-    return RemitError(Code.__members__.get(code, Code.EXECUTION_ERROR), message, **details)
 
 
 def _gone() -> RemitError:

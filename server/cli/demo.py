@@ -12,7 +12,7 @@ from mcp import Client, StdioServerParameters
 import remit
 from server.cli.server import end
 from server.cli.text import Screen, age, harmless
-from server.errors import Code, RemitError, innermost
+from server.errors import ERROR_META, Code, RemitError, innermost
 from server.places import Places
 
 UNAVAILABLE = 2  # exit status where no task can be sandboxed
@@ -138,7 +138,6 @@ class Demo:
 
 async def _call(window: Client, tool: str, **arguments: Any) -> dict[str, Any]:
     result = await window.call_tool(tool, arguments)
-    answer: dict[str, Any] = result.structured_content or {}
     if result.is_error:
-        raise RemitError(Code(answer["error"]["code"]), answer["error"]["message"])
-    return answer
+        raise RemitError.of_facts(**(result.meta or {})[ERROR_META])
+    return result.structured_content or {}

@@ -1,6 +1,5 @@
 """The MCP tools: what each is called, what a model reads of it, and which method of the heart it is."""
 
-import json
 import logging
 import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -11,7 +10,7 @@ from typing import Any, Generic, TypeVar
 import mcp_types as types
 from pydantic import BaseModel, ValidationError
 
-from server.errors import Code, RemitError
+from server.errors import ERROR_META, Code, RemitError
 from server.protocol import texts
 from server.protocol.schema import answer_schema, request_schema
 from server.tasks import requests, views
@@ -255,13 +254,13 @@ async def outcome(name: str, call: Callable[[], Awaitable[types.CallToolResult]]
 
 
 def failed(error: RemitError) -> types.CallToolResult:
-    """A tool's failure, as text for models and as structure for programs."""
-    told = {"error": {"code": error.code, "message": error.message, **error.details}}
-    return types.CallToolResult(content=[_text(told)], structured_content=told, is_error=True)
+    """A tool's failure, as a sentence for models, and for programs in `_meta`.
 
-
-def _text(answer: Any) -> types.TextContent:
-    return types.TextContent(text=json.dumps(answer, ensure_ascii=False, separators=(",", ":")))
+    It has no structured content: clients check that against the tool's output schema, for errors too, and would tell
+    the model of a mismatch instead. The sentence is no JSON, which some clients take for structured content as well.
+    """
+    sentence = types.TextContent(text=error.text)
+    return types.CallToolResult(content=[sentence], is_error=True, meta={ERROR_META: error.facts})
 
 
 def _bad_argument(error: ValidationError) -> RemitError:

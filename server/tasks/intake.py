@@ -198,8 +198,8 @@ class Intake:
         if checks.brings_anything(request):
             raise RemitError(
                 Code.CONFLICT,
-                f"the task has made its {task.max_calls} tool calls (maxCalls): to let it make as many again, send "
-                "nothing but its id; to say something else, cancel_task first",
+                f"the task is {task.status}, as it has made its {task.max_calls} tool calls (maxCalls): to let it make "
+                "as many again, send nothing but its id; to say something else, cancel_task first",
                 status=task.status,
             )
         with anyio.CancelScope(shield=True):

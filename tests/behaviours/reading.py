@@ -143,7 +143,7 @@ WIRE = (
     departs(
         "wire:errors:envelope",
         "`success: false` and `error` with `code` and `message`",
-        "a tool result marked `isError`, with `error` of `code` and `message`",
+        "a tool result marked `isError`, whose text is `CODE: message`; `_meta` has both, and more, as `remit/error`",
         AUTHENTICATION,
     ),
     deferred("wire:envelope", "`success: true` and `data`", Until.HTTP, AUTHENTICATION),

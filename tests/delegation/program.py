@@ -62,7 +62,8 @@ def work(servers: list[Json], calls: list[Any]) -> None:
     made = "ID"
     for tool, arguments in calls:
         filled_in = json.loads(json.dumps(arguments).replace('"ID"', json.dumps(made)))
-        answer = server.request("tools/call", name=tool, arguments=filled_in)["result"]["structuredContent"]
+        result = server.request("tools/call", name=tool, arguments=filled_in)["result"]
+        answer = {"error": result["_meta"]["remit/error"]} if result.get("isError") else result["structuredContent"]
         made = answer.get("id", made)
         say(json.dumps(answer) + "\n")
     say(json.dumps({"token": given["env"][1]["value"]}))

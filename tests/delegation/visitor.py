@@ -46,9 +46,9 @@ class Visitor:
         return answer
 
     def call(self, tool: str, **arguments: Any) -> Json:
-        """The structured answer of a tool, or its error."""
-        answer = self.request("tools/call", name=tool, arguments=arguments)
-        return answer["result"]["structuredContent"]  # type: ignore[no-any-return]
+        """The structured answer of a tool, or as `error` what is told of one that failed."""
+        result = self.request("tools/call", name=tool, arguments=arguments)["result"]
+        return {"error": result["_meta"]["remit/error"]} if result.get("isError") else result["structuredContent"]
 
 
 def main() -> None:

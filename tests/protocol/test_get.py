@@ -190,6 +190,9 @@ async def test_the_log_tells_a_task_from_its_creation_to_its_end(host: Host) -> 
 async def test_an_error_is_marked_and_has_a_code_and_a_message(host: Host) -> None:
     result = await host.client.call_tool("get_task", {"id": "unknown"})
     assert result.is_error
-    assert result.structured_content == {
-        "error": {"code": "NOT_FOUND", "message": "there is no task 'unknown'", "id": "unknown"}
+    assert result.meta
+    assert result.meta["remit/error"] == {
+        "code": "NOT_FOUND",
+        "message": "there is no task 'unknown'",
+        "id": "unknown",
     }
