@@ -127,13 +127,16 @@ async def build(state: Path, settings: Settings, notices: list[str]) -> AsyncIte
         await to_thread.run_sync(scratch.sweep)
         await _settle(store, workspaces)
         secrets = Secrets(settings.secrets)
-        shelter = Shelter(settings.sandbox, scratch)
+        private = (state, Path(find_places().config))
+        folders = Folders(settings.workspaces, private)
+        shelter = Shelter(settings.sandbox, scratch, private)
         agents = _agents(settings)
         owner = str(uuid4())
         desk = Desk(remit.VERSION)
         worktrees = Worktrees(store, shelter.sandbox, workspaces, settings)
-        scheduler = Scheduler(store, agents, secrets, shelter.sandbox, workspaces, worktrees, settings, owner, desk)
-        folders = Folders(settings.workspaces, (state, Path(find_places().config)))
+        scheduler = Scheduler(
+            store, agents, secrets, shelter.sandbox, workspaces, worktrees, folders, settings, owner, desk
+        )
         tasks = Tasks(
             store, agents, secrets, shelter.sandbox, workspaces, worktrees, folders, scheduler, settings, notices
         )

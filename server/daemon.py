@@ -18,8 +18,10 @@ from typing import Any, Protocol, Self
 import anyio
 from anyio.abc import ByteStream, SocketStream, TaskGroup
 
+from server import peers
 from server.errors import Code, RemitError
 from server.hello import PROTOCOL, WISHES, Address, credentials, encode
+from server.peers import Standing
 from server.places import Places
 
 CHUNK = 65536  # bytes read at once
@@ -41,6 +43,8 @@ class Peer:
     pid: int
     role: str
     cwd: Path | None
+    standing: Standing = Standing.CALLER
+    """What the kernel lets it be taken for."""
     variables: Mapping[str, str] | None = None
     """A checksum for each `REMIT_*` variable of its environment, by name; None if it is too old to say."""
     person_only: frozenset[str] = frozenset()
@@ -263,8 +267,9 @@ class _Daemon:
 
     async def _receive(self, accepted: socket.socket) -> None:
         pid, uid = credentials(accepted)
+        standing = peers.standing(accepted, pid)
         stream = await SocketStream.from_socket(accepted)
-        connection = Connection(stream, Peer(uid=uid, pid=pid, role="", cwd=None))
+        connection = Connection(stream, Peer(uid=uid, pid=pid, role="", cwd=None, standing=standing))
         self._open.add(connection)
         try:
             await self._converse(connection)
@@ -300,6 +305,8 @@ class _Daemon:
         peer = connection.peer
         if peer.uid != os.geteuid():
             raise RemitError(Code.FORBIDDEN, "this server belongs to another user")
+        if peer.standing is Standing.TASK:
+            raise peers.turned_away(peer.pid)
         hello = _understood(await connection.receive_line() or b"")
         load = await self._application.load()
         if hello["op"] == "stop" and load.busy and not hello.get("force"):
@@ -309,7 +316,7 @@ class _Daemon:
             )
         connection.peer = replace(
             peer,
-            role=hello["role"],
+            role=peers.believed(hello["role"], peer.standing, peer.pid),
             cwd=_folder(hello.get("cwd")),
             variables=_checksums(hello.get("variables")),
             person_only=_wishes(hello.get("personOnly")),

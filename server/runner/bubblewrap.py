@@ -18,7 +18,7 @@ from server.runner.door import RELAY, Door
 from server.runner.interpreter import Interpreter
 from server.runner.network.gateway import NAMES_GAP, Gateway
 from server.runner.plan import LAUNCHER, Confinement
-from server.runner.policy import SandboxPolicy
+from server.runner.policy import MIB, SandboxPolicy
 from server.runner.scratch import Scratch
 
 HOME = Path("/home/task")
@@ -30,6 +30,7 @@ _DOOR_PORT = 3129
 _LAUNCHER_INSIDE = Path("/run/launcher.py")
 _RELAY_INSIDE = Path("/run/relay.py")
 _SKELETON = Path(__file__).parent / "skeleton"  # accounts and names as they look from inside
+_EMPTY = _SKELETON / "empty"  # a file that is mounted over what is not to be seen
 
 _ISOLATION = (
     # --unshare-all does it for users, but not for root, whose command would then be root outside as well
@@ -183,10 +184,22 @@ def _given(policy: SandboxPolicy, read_only: tuple[Path, ...]) -> Iterator[str]:
     options = {policy.workspace: "--ro-bind"} | dict.fromkeys(writable, "--bind")
     paths = (*policy.readable, *read_only)
     for path in paths:
-        options |= {folder: "--bind" for folder in path.parents if any(map(folder.is_relative_to, writable))}
+        above = (folder for folder in path.parents if any(map(folder.is_relative_to, writable)))
+        options |= {folder: "--bind" for folder in above if not any(map(folder.is_relative_to, policy.exposed))}
     options |= dict.fromkeys(paths, "--ro-bind")
-    for path in sorted(options, key=lambda path: len(path.parts)):
-        yield from (options[path], str(path), str(path))
+    mounts: dict[Path, tuple[str, ...]] = {path: (option, str(path), str(path)) for path, option in options.items()}
+    mounts |= {path: _empty(path) for path in policy.exposed}
+    for path in sorted(mounts, key=lambda path: len(path.parts)):
+        yield from mounts[path]
+    for path in policy.exposed:
+        yield from ("--remount-ro", str(path))
+
+
+def _empty(path: Path) -> tuple[str, ...]:
+    """A mount that hides a folder or a file. What is mounted further within is there."""
+    if path.is_dir():
+        return ("--size", str(MIB), "--tmpfs", str(path))
+    return ("--ro-bind", str(_EMPTY), str(path))
 
 
 def _writable(policy: SandboxPolicy) -> tuple[Path, ...]:

@@ -76,6 +76,9 @@ class SandboxPolicy:
     """Those folders of the above, named without links, that another task could have replaced by a link: that each is
     what it is called is looked at once more when nothing can change it for the command."""
 
+    hidden: tuple[Path, ...] = ()
+    """What the command sees nothing of, though it lie in one of these: the server's own files."""
+
     network: Network = "none"
     """Nothing, everything this machine can reach, or these hosts, in the words of `HostRule.parse`."""
 
@@ -91,6 +94,12 @@ class SandboxPolicy:
     def hosts(self) -> tuple[HostRule, ...] | None:
         """The hosts it may reach, where these are given by name. Raises VALIDATION_ERROR."""
         return None if isinstance(self.network, str) else tuple(map(HostRule.parse, self.network))
+
+    @property
+    def exposed(self) -> tuple[Path, ...]:
+        """What of `hidden` lies in something that the command is given."""
+        given = (self.workspace, *self.readable, *((self.home,) if self.home else ()))
+        return tuple(path for path in self.hidden if path.exists() and any(map(path.is_relative_to, given)))
 
     def check(self) -> None:
         """Raise VALIDATION_ERROR unless every path exists and may be given to a command, and every host is one."""

@@ -58,8 +58,10 @@ class Tier(Protocol):
 class Sandbox:
     """Runs commands within the limits of a policy; made by `find_sandbox`."""
 
-    def __init__(self, tier: Tier, groups: ControlGroups = NO_GROUPS) -> None:
+    def __init__(self, tier: Tier, groups: ControlGroups = NO_GROUPS, hidden: Sequence[Path] = ()) -> None:
+        """`hidden` is what no command sees, whatever its policy gives it."""
         self._tier, self._groups = tier, groups
+        self._hidden = tuple(path.resolve() for path in hidden)
 
     @property
     def tier(self) -> Name:
@@ -140,6 +142,7 @@ class Sandbox:
         Its processes are ended first: what it has asked for through its door may take its time, or hang.
         """
         command.check()
+        policy = replace(policy, hidden=self._hidden)
         policy.check()
         async with (
             self._tier.confined(policy) as confinement,
@@ -255,10 +258,10 @@ async def _door(confinement: Confinement, process: Subprocess, keeper: Keeper | 
         yield Relay(argv=door.relay, env=keeper.environment(door))
 
 
-async def find_sandbox(wanted: Wanted = "auto", scratch: Scratch | None = None) -> Sandbox:
+async def find_sandbox(wanted: Wanted = "auto", scratch: Scratch | None = None, hidden: Sequence[Path] = ()) -> Sandbox:
     """Find a tier that this machine can hold, by running a canary in it; `auto` takes the strongest.
 
-    A server gives the `scratch` that it sweeps at its start.
+    A server gives the `scratch` that it sweeps at its start, and its own files, which are `hidden` from all commands.
 
     `off` confines nothing, and is never chosen by itself. Raises SANDBOX_UNAVAILABLE, with a reason for each tier
     that was tried and what to do about it.
@@ -271,20 +274,20 @@ async def find_sandbox(wanted: Wanted = "auto", scratch: Scratch | None = None) 
     names: tuple[Name, ...] = ("namespaces", "landlock") if wanted == "auto" else (wanted,)
     for name in names:
         try:
-            return await _try(name, scratch or Scratch(), groups)
+            return await _try(name, scratch or Scratch(), groups, hidden)
         except RemitError as error:
             reasons[name] = error.message
     raise _unavailable("; ".join(f"{name}: {reason}" for name, reason in reasons.items()), reasons=reasons)
 
 
-async def _try(name: Name, scratch: Scratch, groups: ControlGroups) -> Sandbox:
+async def _try(name: Name, scratch: Scratch, groups: ControlGroups, hidden: Sequence[Path]) -> Sandbox:
     interpreter = await find_interpreter()
     if name == "off":
-        return Sandbox(Off(interpreter=interpreter, scratch=scratch), groups)
+        return Sandbox(Off(interpreter=interpreter, scratch=scratch), groups, hidden)
     if not seccomp.is_supported():
         raise _unavailable(f"the system calls of this machine, {platform.machine()}, are not known to remit")
     tier = await find_namespaces(interpreter, scratch) if name == "namespaces" else find_landlock(interpreter, scratch)
-    sandbox = Sandbox(tier, groups)
+    sandbox = Sandbox(tier, groups, hidden)
     await canary.examine(sandbox, interpreter)
     return sandbox
 

@@ -77,6 +77,11 @@ class Landlock(_Supervised):
     @asynccontextmanager
     async def confined(self, policy: SandboxPolicy) -> AsyncIterator[Confinement]:
         """Grant what the namespaces tier mounts, and a private folder that goes when the command does."""
+        if policy.exposed:
+            raise _unavailable(
+                f"{policy.exposed[0]}, which this server keeps for itself, lies in a folder that the command is given; "
+                "hiding it takes bubblewrap"
+            )
         wants_door = policy.door and policy.network != "none"  # one port on every host would be a network
         with _gateway(policy, self.abi) as gateway, _door(wants_door, self.interpreter) as door:
             async with self.scratch.private_folders() as (home, temporary):

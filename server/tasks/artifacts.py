@@ -1,7 +1,6 @@
 """The files of a task, listed and read; what would be a secret's value in them is masked, or they are not shown."""
 
 import base64
-from collections.abc import Sequence
 from dataclasses import dataclass
 from mimetypes import MimeTypes
 from pathlib import Path
@@ -14,7 +13,7 @@ from server.runner.delivery import UPLOADS
 from server.runner.workspace import Workspaces
 from server.tasks import views
 from server.tasks.callers import Caller
-from server.tasks.folders import check_allowed
+from server.tasks.folders import Folders
 from server.tasks.ground import top
 from server.tasks.masks import Masks
 from server.tasks.requests import ReadArtifacts
@@ -45,9 +44,8 @@ class _Masking:
 class Artifacts:
     """Finds the files of tasks, also of ended ones as long as their folders are kept."""
 
-    def __init__(self, store: Store, secrets: Secrets, workspaces: Workspaces, allowed: Sequence[Path]) -> None:
-        """`allowed` are the folders of the user's that tasks may be given."""
-        self._allowed = allowed
+    def __init__(self, store: Store, secrets: Secrets, workspaces: Workspaces, folders: Folders) -> None:
+        self._folders = folders
         self._store = store
         self._masks = Masks(store, secrets)
         self._workspaces = workspaces
@@ -92,7 +90,7 @@ class Artifacts:
         if task.agent == NOBODY:
             raise RemitError(Code.NOT_FOUND, "the task has no files here: others do it (agentId none)")
         workspace = await self._store.workspace(caller.principal, task_id)
-        check_allowed(workspace, self._allowed)
+        self._folders.check(workspace)
         folder = top(workspace, self._workspaces.path(task.id))
         if not folder.is_dir() or folder.resolve() != folder.parent.resolve() / folder.name:
             raise RemitError(Code.NOT_FOUND, _why_gone(task))

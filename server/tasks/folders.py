@@ -13,6 +13,11 @@ from server.tasks.callers import Caller
 from server.tasks.requests import WorkspaceRequest
 from storage.workspace import Mode, Workspace
 
+_OUTSIDE = "is not within the folders of the setting workspaces"
+_PRIVATE = "holds, or belongs to, what this server keeps for itself"
+_BORROWED = "the git repository it lies in, or borrows objects from,"
+_USE = "use mode readonly or readwrite"
+
 
 class Folders:
     """The folders that the operator lets tasks work in."""
@@ -54,8 +59,8 @@ class Folders:
         except (OSError, RuntimeError, ValueError):
             raise self._not_allowed() from None
         self._check_allowed(path)
-        if any(private.is_relative_to(path) or path.is_relative_to(private) for private in self._private):
-            raise _refused("workspace.path", "holds, or belongs to, what this server keeps for itself")
+        if self._is_private(path):
+            raise _refused("workspace.path", _PRIVATE)
         if Path.home().resolve().is_relative_to(path):
             raise _refused("workspace.path", "is a home, or holds one; name a project's folder in it")
         if not path.is_dir():
@@ -70,14 +75,27 @@ class Folders:
             if mode == "worktree":
                 raise _refused("workspace.mode", "worktree takes a git repository, and the folder is in none")
             return None
-        for folder in (repository.top or repository.git, *repository.reaches):
-            if not self._is_allowed(Path(folder)):
-                raise _refused(
-                    "workspace.path",
-                    "the git repository it lies in, or borrows objects from, is not within the folders of the setting "
-                    "workspaces; use mode readonly or readwrite",
-                )
+        for folder in map(Path, _whole(repository)):
+            if not self._is_allowed(folder):
+                raise _refused("workspace.path", f"{_BORROWED} {_OUTSIDE}; {_USE}")
+            if self._is_private(folder):
+                raise _refused("workspace.path", f"{_BORROWED} {_PRIVATE}; {_USE}")
         return repository
+
+    def check(self, workspace: Workspace | None) -> None:
+        """Refuse what a task may not be given any more, or never might: the settings change, and so do folders.
+
+        Raises RemitError (FORBIDDEN).
+        """
+        if workspace is None:
+            return
+        lent = {workspace.path} if workspace.owner == "task" else set()  # this server's own, there as long as its owner
+        repository = Repository.of_json(workspace.repository) if workspace.repository else None
+        for path in {workspace.path, *workspace.reaches, *(_whole(repository) if repository else ())} - lent:
+            if not self._is_allowed(Path(path)):
+                raise RemitError(Code.FORBIDDEN, f"workspace: {path} {_OUTSIDE}")
+            if self._is_private(Path(path)):
+                raise RemitError(Code.FORBIDDEN, f"workspace: {path} {_PRIVATE}")
 
     def _check_allowed(self, path: Path) -> None:
         if not self._is_allowed(path):
@@ -86,24 +104,14 @@ class Folders:
     def _is_allowed(self, path: Path) -> bool:
         return _is_within(path, self._allowed)
 
+    def _is_private(self, path: Path) -> bool:
+        return any(private.is_relative_to(path) or path.is_relative_to(private) for private in self._private)
+
     def _not_allowed(self) -> RemitError:
         if not self._allowed:
             return _refused("workspace.path", "the operator allows no folders; the setting workspaces names them")
         named = ", ".join(map(str, self._allowed))
         return _refused("workspace.path", f"must be a folder at or beneath one of the setting workspaces: {named}")
-
-
-def check_allowed(workspace: Workspace | None, allowed: Sequence[Path]) -> None:
-    """Refuse a folder that was allowed when its task was created, and is not any more.
-
-    Raises RemitError (FORBIDDEN).
-    """
-    if workspace is None:
-        return
-    lent = {workspace.path} if workspace.owner == "task" else set()  # this server's own, there as long as its owner
-    for path in {workspace.path, *workspace.reaches} - lent:
-        if not _is_within(Path(path), allowed):
-            raise RemitError(Code.FORBIDDEN, f"workspace: {path} is not within the folders of the setting workspaces")
 
 
 def check_tier(workspace: Workspace | None, tier: Name, *, allow_hooks: bool) -> None:
@@ -130,6 +138,11 @@ def check_tier(workspace: Workspace | None, tier: Name, *, allow_hooks: bool) ->
 
 def _why_no_worktree() -> str:
     return "it is in no git repository" if git_is_installed() else "git is not installed here"
+
+
+def _whole(repository: Repository) -> tuple[str, ...]:
+    """Every folder of a repository: its working files, git's own, and those it borrows objects from."""
+    return (repository.top or repository.git, *repository.reaches)
 
 
 def _is_within(path: Path, allowed: Sequence[Path]) -> bool:

@@ -17,7 +17,7 @@ from server.runner.sandbox import Sandbox
 from server.runner.workspace import Workspaces
 from server.tasks.delegate import Delegate, Desk, may_delegate
 from server.tasks.execution import Execution
-from server.tasks.folders import check_allowed, check_tier
+from server.tasks.folders import Folders, check_tier
 from server.tasks.place import Place
 from server.tasks.secrets import Secrets, SecretsLost
 from server.tasks.subtasks import Subtasks
@@ -68,6 +68,7 @@ class Scheduler:
         sandbox: Callable[[], Awaitable[Sandbox]],
         workspaces: Workspaces,
         worktrees: Worktrees,
+        folders: Folders,
         settings: Settings,
         owner: str,
         desk: Desk,
@@ -78,6 +79,7 @@ class Scheduler:
         self._sandbox = sandbox
         self._workspaces = workspaces
         self._worktrees = worktrees
+        self._folders = folders
         self._settings = settings
         self._owner = owner
         self._desk = desk
@@ -170,7 +172,7 @@ class Scheduler:
         variables = Variables(claim, self._secrets, self._store)
         try:
             agent = self._agent(claim)
-            check_allowed(claim.workspace, self._settings.workspaces)
+            self._folders.check(claim.workspace)
             async with self._worktrees.at_work(claim, variables), variables.shared():
                 work = await self._prepare(claim, place, agent, variables)
                 with place.limited(left):

@@ -81,7 +81,7 @@ class Tasks:
         self._sandbox = sandbox
         self._worktrees = worktrees
         self._folders = folders
-        self._artifacts = Artifacts(store, secrets, workspaces, settings.workspaces)
+        self._artifacts = Artifacts(store, secrets, workspaces, folders)
         self._scheduler = scheduler
         self._settings = settings
         self._retention = periods(settings.retention)

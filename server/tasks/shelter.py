@@ -1,5 +1,7 @@
 """The sandbox of this server: looked for until one is found, and then kept."""
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal
 
 import anyio
@@ -11,9 +13,13 @@ from server.runner.scratch import Scratch
 class Shelter:
     """Finds the sandbox once. While there is none every request looks again, so that installing one is enough."""
 
-    def __init__(self, wanted: Literal["auto", "namespaces", "landlock", "off"], scratch: Scratch) -> None:
+    def __init__(
+        self, wanted: Literal["auto", "namespaces", "landlock", "off"], scratch: Scratch, hidden: Sequence[Path]
+    ) -> None:
+        """`hidden` is what no command may see, whatever holds it."""
         self._wanted = wanted
         self._scratch = scratch
+        self._hidden = hidden
         self._found: Sandbox | None = None
         self._looking = anyio.Lock()
 
@@ -26,5 +32,5 @@ class Shelter:
 
     async def _look(self) -> Sandbox:
         if self._found is None:
-            self._found = await find_sandbox(self._wanted, self._scratch)
+            self._found = await find_sandbox(self._wanted, self._scratch, self._hidden)
         return self._found

@@ -21,6 +21,7 @@ from server import daemon
 from server.daemon import MAX_LINE, Load, Ownership, Peer, serve
 from server.errors import Code, RemitError
 from server.hello import PROTOCOL
+from server.peers import Standing
 from server.places import Places
 from tests.daemon.conftest import PATIENCE
 from tests.daemon.stand_in import Obedient
@@ -128,7 +129,7 @@ async def test_the_application_learns_who_its_peer_is(places: Places) -> None:
     async with served(places) as application, client(places) as peer:
         await peer.greet(role="terminal", cwd="/usr")
         await peer.call(1, "echo")
-        expected = Peer(uid=os.getuid(), pid=os.getpid(), role="terminal", cwd=Path("/usr"))
+        expected = Peer(uid=os.getuid(), pid=os.getpid(), role="terminal", cwd=Path("/usr"), standing=Standing.PERSON)
         assert [connection.peer for connection in application.served] == [expected]
 
 

@@ -58,7 +58,7 @@ async def talking(folder: Path) -> AsyncIterator[Wire]:
         secrets, workspaces, own = Secrets({}), Workspaces(folder / "workspaces"), Settings()
         desk = Desk("1")
         worktrees, folders = Worktrees(store, no_sandbox, workspaces, own), Folders((), ())
-        scheduler = Scheduler(store, {}, secrets, no_sandbox, workspaces, worktrees, own, "owner", desk)
+        scheduler = Scheduler(store, {}, secrets, no_sandbox, workspaces, worktrees, folders, own, "owner", desk)
         tasks = Tasks(store, {}, secrets, no_sandbox, workspaces, worktrees, folders, scheduler, own, [])
         lending = Lending(workspaces, worktrees, folders, no_sandbox)
         desk.open(Delegation(tasks, store, {}, lending, Allowance(workspaces, own), own))

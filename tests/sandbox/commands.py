@@ -28,7 +28,7 @@ NOBODY = 65534
 ORDINARY_USER = () if os.geteuid() else ("/usr/bin/setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
 REPOSITORY = Path(__file__).parents[2]
 
-_found: dict[tuple[Wanted, str | None], Sandbox] = {}
+_found: dict[tuple[Wanted, str | None, tuple[str, ...]], Sandbox] = {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +45,7 @@ class Request:
     hooks: Literal["read-only", "writable"] = "read-only"
     access: Literal["read-write", "read-only"] = "read-write"
     owner: Literal["task", "user"] = "task"
+    hidden: tuple[str, ...] = ()
     limits: dict[str, int] = field(default_factory=dict)
     scratch: str | None = None
     token: str | None = None
@@ -78,10 +79,12 @@ class Ran:
     refused: list[list[object]]
 
 
-async def sandbox_of(tier: Wanted, scratch: str | None = None) -> Sandbox:
-    if (tier, scratch) not in _found:
-        _found[tier, scratch] = await find_sandbox(tier, Scratch(Path(scratch) if scratch else None))
-    return _found[tier, scratch]
+async def sandbox_of(tier: Wanted, scratch: str | None = None, hidden: tuple[str, ...] = ()) -> Sandbox:
+    key = (tier, scratch, tuple(hidden))
+    if key not in _found:
+        found = Scratch(Path(scratch) if scratch else None)
+        _found[key] = await find_sandbox(tier, found, tuple(map(Path, hidden)))
+    return _found[key]
 
 
 async def perform(
@@ -98,7 +101,7 @@ async def perform(
     async def turned_away(reason: str) -> None:
         refusals([reason])
 
-    sandbox = await sandbox_of(request.tier, request.scratch)
+    sandbox = await sandbox_of(request.tier, request.scratch, request.hidden)
     keeper = Keeper(token=request.token, attend=_say_again, refused=turned_away) if request.token else None
     return await sandbox.run(
         request.command(), request.policy(), started=started, output=output, refused=refused, keeper=keeper
@@ -198,7 +201,7 @@ async def _main(request: Request) -> None:
         _tell(output=chunk.decode(errors="replace"))
 
     try:
-        _tell(tier=(await sandbox_of(request.tier, request.scratch)).tier)
+        _tell(tier=(await sandbox_of(request.tier, request.scratch, request.hidden)).tier)
         _tell(exit=asdict(await perform(request, output, lambda refusal: _tell(refused=refusal))))
     except RemitError as error:
         _tell(error={"code": error.code, "message": error.message, "details": error.details})

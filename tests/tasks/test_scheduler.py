@@ -10,6 +10,7 @@ from server.errors import Code, RemitError
 from server.protocol.desk import Desk
 from server.runner.sandbox import Sandbox
 from server.runner.workspace import Workspaces
+from server.tasks.folders import Folders
 from server.tasks.scheduler import Scheduler
 from server.tasks.secrets import Secrets
 from server.tasks.worktrees import Worktrees
@@ -38,7 +39,10 @@ async def test_a_run_whose_end_cannot_be_written_does_not_end_the_others(
         monkeypatch.setattr(store, "finish_run", finish_or_break)
         workspaces, settings = Workspaces(tmp_path / "workspaces"), Settings(max_running=1)
         worktrees = Worktrees(store, no_sandbox, workspaces, settings)
-        scheduler = Scheduler(store, {}, Secrets({}), no_sandbox, workspaces, worktrees, settings, "owner", Desk("1"))
+        folders, desk = Folders((), ()), Desk("1")
+        scheduler = Scheduler(
+            store, {}, Secrets({}), no_sandbox, workspaces, worktrees, folders, settings, "owner", desk
+        )
         async with anyio.create_task_group() as group:
             group.start_soon(scheduler.serve)
             for new in (bad, good):

@@ -35,7 +35,7 @@ def tasks(store: Store, folder: Path) -> Tasks:
     """With a scheduler that does not serve: what runs does not heed a cancellation."""
     secrets, workspaces, settings = Secrets({}), Workspaces(folder), Settings()
     worktrees, folders = Worktrees(store, no_sandbox, workspaces, settings), Folders((), ())
-    scheduler = Scheduler(store, {}, secrets, no_sandbox, workspaces, worktrees, settings, "owner", Desk("1"))
+    scheduler = Scheduler(store, {}, secrets, no_sandbox, workspaces, worktrees, folders, settings, "owner", Desk("1"))
     return Tasks(store, {}, secrets, no_sandbox, workspaces, worktrees, folders, scheduler, settings, [])
 
 
