@@ -13,7 +13,7 @@ from benchmarks.contestants import bare_window, settled, temporary_home, write_g
 from benchmarks.effort import Effort
 from benchmarks.measure import Row, Target, in_turn, milliseconds
 
-MESSAGE = "echo 'a line of output'"
+MESSAGE = "$ echo 'a line of output'"
 PROTOCOL_SHARE = 1.4  # of a bare round trip: what a tool call may cost before anything is stored
 COMMIT_SHARE = 2  # of a bare commit of the same rows
 

@@ -46,7 +46,7 @@ def _first_output(remit: Window, bare: BareSandbox, effort: Effort) -> Row:
 def _until_output(remit: Window, command: str) -> float:
     """Milliseconds until a host that follows the task sees output; returns when the task has ended."""
     start = time.perf_counter()
-    task = remit.call("create_task", message=command)["id"]
+    task = remit.call("create_task", message=f"$ {command}")["id"]
     seen = 0
     while (
         not (view := remit.call("get_task", id=task, waitSeconds=45, afterEvent=seen)).get("output", {}).get("content")
@@ -77,6 +77,6 @@ def _throughput(remit: Window, bare: BareSandbox, effort: Effort) -> Row:
 def _per_second(remit: Window, command: str, count: int) -> float:
     start = time.perf_counter()
     for _ in range(count):
-        remit.call("create_task", message=command)
+        remit.call("create_task", message=f"$ {command}")
     all_settled(remit)
     return count / (time.perf_counter() - start)

@@ -132,5 +132,5 @@ def _of_tasks(db: sqlite3.Connection) -> dict[str, dict[str, Any]]:
 
 def _words(db: sqlite3.Connection) -> tuple[str, str]:
     messages = db.execute("SELECT message FROM tasks LIMIT 500").fetchall()
-    (one, _), (two, _) = Counter(word for (text,) in messages for word in text.split()[1:]).most_common(2)
+    (one, _), (two, _) = Counter(word for (text,) in messages for word in text.split()[2:]).most_common(2)
     return one, two

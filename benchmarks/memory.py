@@ -46,5 +46,5 @@ def _waiting_task(remit: Window, server: int, count: int) -> Row:
 
 def _create_waiting(remit: Window, count: int) -> None:
     for _ in range(count):
-        remit.call("create_task", message="echo 'not before it is approved'", autoExecute=False)
+        remit.call("create_task", message="$ echo 'not before it is approved'", autoExecute=False)
     all_settled(remit)

@@ -25,8 +25,8 @@ def rows(effort: Effort) -> Iterator[Row]:
         if not remit.call("list_agents")["sandbox"]:
             raise NotMeasured("no task can be run here")
         asked = remit.call("create_task", message="nothing", agentId="none")["id"]
-        for name, message in MISBEHAVIOURS.items():
-            taken = list(_beside(remit, message, asked, effort.calls))
+        for name, command in MISBEHAVIOURS.items():
+            taken = list(_beside(remit, command, asked, effort.calls))
             yield Row(
                 name=f"get_task beside {name}, p99",
                 unit="ms",
@@ -40,17 +40,17 @@ def p99(series: Sequence[float]) -> float:
     return sorted(series)[math.ceil(0.99 * len(series)) - 1]
 
 
-def _beside(remit: Window, message: str, asked: str, calls: int) -> Iterator[float]:
+def _beside(remit: Window, command: str, asked: str, calls: int) -> Iterator[float]:
     """Milliseconds of each call while such a task runs; one that a limit has ended is followed by another."""
-    task = _begun(remit, message)
+    task = _begun(remit, command)
     for _ in range(calls):
         yield milliseconds(lambda: remit.call("get_task", id=asked))
         if remit.call("get_task", id=task)["status"] not in ("pending", "running"):
-            task = _begun(remit, message)
+            task = _begun(remit, command)
     remit.call("cancel_task", id=task)
 
 
-def _begun(remit: Window, message: str) -> str:
-    task: str = remit.call("create_task", message=message)["id"]
+def _begun(remit: Window, command: str) -> str:
+    task: str = remit.call("create_task", message=f"```sh\n{command}\n```")["id"]
     remit.call("get_task", id=task, waitSeconds=5, afterEvent=1)
     return task

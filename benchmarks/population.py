@@ -189,7 +189,7 @@ def _task(
         "session": identity.token(created),
         "status": status,
         "title": text[:40] if source.random() < 0.5 else None,
-        "message": f"echo {text}",
+        "message": f"$ echo {text}",
         "show_in_history": 1,
         "auto_execute": 1,
         "sandbox": "namespaces",

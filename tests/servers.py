@@ -102,6 +102,11 @@ def _leaves(facts: Any) -> Iterator[str]:
             yield str(facts)
 
 
+def script(lines: str) -> str:
+    """A message that has the shell agent run these lines as one command."""
+    return f"```sh\n{lines.strip()}\n```"
+
+
 @asynccontextmanager
 async def host(home: Path, *, cwd: Path | None = None, mode: Any = "auto", **variables: str) -> AsyncIterator[Host]:
     """A window on the server of `home`, which is started if need be."""

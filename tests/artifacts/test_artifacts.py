@@ -11,7 +11,7 @@ import pytest
 
 from tests import servers
 from tests.cli.command_line import CommandLine
-from tests.servers import Host
+from tests.servers import Host, script
 
 SECRET = "very-secret-value"
 
@@ -27,9 +27,9 @@ def remit(shared_home: Path, tmp_path: Path) -> CommandLine:
     return CommandLine(shared_home, tmp_path)
 
 
-async def made(host: Host, message: str, **arguments: Any) -> str:
+async def made(host: Host, lines: str, **arguments: Any) -> str:
     """The id of a task that has ended and left files."""
-    task = await host.done(message, **arguments)
+    task = await host.done(script(lines), **arguments)
     assert task["status"] == "completed", task["error"]
     return str(task["id"])
 
@@ -82,7 +82,7 @@ async def test_a_text_is_read_as_text_and_other_bytes_as_base64(host: Host) -> N
 
 
 async def test_a_running_task_has_files_already(host: Host) -> None:
-    task_id = await host.create("echo x > x; echo made; sleep 60")
+    task_id = await host.create("$ echo x > x; echo made; sleep 60")
     with anyio.fail_after(servers.PATIENCE):
         while "made\n" not in (await host.call("get_task", id=task_id)).get("output", {}).get("content", ""):
             pass
@@ -136,9 +136,9 @@ async def test_more_files_than_are_looked_at_are_said_to_be_there(host: Host) ->
 
 
 async def test_a_task_without_a_folder_says_why(host: Host) -> None:
-    task_id, call = await host.waiting("true", env={"A": "b"})
+    task_id, call = await host.waiting("$ true", env={"A": "b"})
     record = await host.create("for others", agentId="none")
-    after = await host.create("true", dependsOn=[task_id])
+    after = await host.create("$ true", dependsOn=[task_id])
     assert "others do it" in (await host.fail("read_artifacts", id=record))["message"]
     assert "no files yet" in (await host.fail("read_artifacts", id=after))["message"]
     assert (await host.fail("read_artifacts", id="unknown"))["code"] == "NOT_FOUND"
@@ -192,10 +192,10 @@ async def test_literal_secrets_are_masked_while_the_task_is_at_work(host: Host) 
 
 
 async def test_a_secret_that_had_another_value_in_an_earlier_turn_is_not_masked_any_more(host: Host) -> None:
-    task_id, call = await host.waiting("echo $TOKEN > text", secrets={"TOKEN": SECRET})
+    task_id, call = await host.waiting("$ echo $TOKEN > text", secrets={"TOKEN": SECRET})
     await host.decide(task_id, call, "proceed_once")
     await host.until(task_id, "completed")
-    await host.call("send_message", id=task_id, message="true", secrets={"TOKEN": "another-value"})
+    await host.call("send_message", id=task_id, message="$ true", secrets={"TOKEN": "another-value"})
     call = await host.waiting_call(task_id)
     error = await host.fail("read_artifacts", id=task_id, path="text")
     assert (error["code"], error["missing"]) == ("SECRETS_LOST", ["TOKEN"])

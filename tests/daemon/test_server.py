@@ -42,7 +42,7 @@ async def test_a_killed_server_is_reported_on_the_open_request_and_the_next_one_
 ) -> None:
     window = await ours.window()
     await _initialize(window)
-    task = await _tool(window, "create_task", message="echo at work; sleep 60")
+    task = await _tool(window, "create_task", message="$ echo at work; sleep 60")
     await _started(window, task["id"])
     arguments = {"id": task["id"], "waitSeconds": 40}
     await window.ask("open", "tools/call", name="get_task", arguments=arguments)
@@ -60,7 +60,7 @@ async def test_a_killed_server_is_reported_on_the_open_request_and_the_next_one_
 async def test_inline_windows_share_the_first_ones_server(ours: Launcher, home: Path) -> None:
     first = await ours.window(REMIT_SERVER="inline")
     await _initialize(first)
-    task = await _tool(first, "create_task", message="echo hello", autoExecute=False)
+    task = await _tool(first, "create_task", message="$ echo hello", autoExecute=False)
     second = await ours.window(REMIT_SERVER="inline")
     await _initialize(second)
     assert (await _tool(second, "get_task", id=task["id"]))["id"] == task["id"]

@@ -94,7 +94,7 @@ async def test_it_is_cancelled_within_five_seconds(host: Host, folder: Path) -> 
         await host.until(task_id, "cancelled")
     assert not _asking(folder)
     alive = (folder / "alive").read_text()
-    await host.done("sleep 0.3")
+    await host.done("$ sleep 0.3")
     assert (folder / "alive").read_text() == alive
 
 

@@ -12,7 +12,7 @@ import pytest
 from tests import servers
 from tests.cli.command_line import CommandLine
 from tests.delegation.conftest import SETTINGS, attempts, files
-from tests.servers import Host
+from tests.servers import Host, script
 from tests.worktrees.projects import contents, git, in_progress, repository, tip
 
 pytestmark = pytest.mark.anyio
@@ -36,18 +36,18 @@ async def host(state: Path, project: Path) -> AsyncIterator[Host]:
         yield host
 
 
-def sub_task(message: str, mode: str | None = None, **workspace: Any) -> tuple[str, dict[str, Any]]:
+def sub_task(lines: str, mode: str | None = None, **workspace: Any) -> tuple[str, dict[str, Any]]:
     named = {"mode": mode} if mode else {}
-    return "create_task", {"message": message, "workspace": {**OWN, **named, **workspace}}
+    return "create_task", {"message": script(lines), "workspace": {**OWN, **named, **workspace}}
 
 
 WAIT = ("get_task", {"id": "ID", "waitSeconds": 30})
 
 
-async def lent(host: Host, script: str, *calls: tuple[str, dict[str, Any]], **arguments: Any) -> dict[str, Any]:
+async def lent(host: Host, lines: str, *calls: tuple[str, dict[str, Any]], **arguments: Any) -> dict[str, Any]:
     """A task that runs a script, in which VISIT makes the calls, once it has ended; with its events."""
     uploads = 'TASK_UPLOADS="${TASK_UPLOADS:-$PWD/uploads}"\n'
-    message = f"```sh\n{uploads}{script.replace('VISIT', VISIT)}\n```"
+    message = script(uploads + lines.replace("VISIT", VISIT))
     task = await host.done(message, files=files(calls), **arguments)
     return await host.call("get_task", id=task["id"], include=["events"], maxChars=1_000_000)
 
@@ -86,7 +86,7 @@ async def test_two_of_them_write_one_after_the_other(host: Host) -> None:
 
 async def test_a_worktree_begins_with_what_the_parent_has_committed(host: Host, project: Path) -> None:
     before = contents(project)
-    script = """
+    lines = """
         echo parent > p.txt && git add p.txt && git commit -qm parent
         VISIT > "$TMPDIR/answers"; cat "$TMPDIR/answers"
         head=$(tail -1 "$TMPDIR/answers" | sed 's/.*"headCommit": "\\([0-9a-f]*\\)".*/\\1/')
@@ -94,7 +94,7 @@ async def test_a_worktree_begins_with_what_the_parent_has_committed(host: Host, 
         cat c.txt
     """
     child = sub_task("cat p.txt > c.txt; git add c.txt; git commit -qm child")
-    task = await lent(host, script, child, WAIT, workspace={"path": str(project)})
+    task = await lent(host, lines, child, WAIT, workspace={"path": str(project)})
     _, read = answers(task)
     assert read["workspace"]["changedFiles"] == [{"path": "c.txt", "status": "added"}]
     assert task["output"]["content"].endswith("parent\n")
@@ -155,8 +155,8 @@ async def test_a_worktree_shows_nothing_of_another_folder_that_the_parent_has_it
 ) -> None:
     other = repository(project.parent / "other")
     where = {"path": str(project), "mode": "readwrite"}
-    script = f"{planted.format(other=other, tip=tip(other, 'main'))}; VISIT"
-    task = await lent(host, script, sub_task("true", "worktree"), workspace=where, allowHooks=True)
+    lines = f"{planted.format(other=other, tip=tip(other, 'main'))}; VISIT"
+    task = await lent(host, lines, sub_task("true", "worktree"), workspace=where, allowHooks=True)
     (refused,) = answers(task)
     assert (refused["error"]["code"], refused["error"]["field"]) == ("FORBIDDEN", "workspace.mode")
 
@@ -164,21 +164,21 @@ async def test_a_worktree_shows_nothing_of_another_folder_that_the_parent_has_it
 async def test_what_a_parent_writes_leads_no_later_task_to_another_folder(host: Host, project: Path) -> None:
     other = repository(project.parent / "other")
     where = {"path": str(project), "mode": "readwrite"}
-    await host.done(f"echo {other} > .git/objects/info/alternates; true", workspace=where)
-    task = await host.done(f"ls {other}/*; true", workspace={"path": str(project), "mode": "worktree"})
+    await host.done(f"$ echo {other} > .git/objects/info/alternates; true", workspace=where)
+    task = await host.done(f"$ ls {other}/*; true", workspace={"path": str(project), "mode": "worktree"})
     assert "a.txt" not in task["output"]["content"]
 
 
 async def test_a_sub_task_is_not_kept_out_by_who_waits_for_its_parent(host: Host, project: Path) -> None:
     where = {"path": str(project), "mode": "readwrite"}
-    script = "until [ -e go ]; do sleep 0.05; done; VISIT"
+    lines = f"until [ -e go ]; do sleep 0.05; done; {VISIT}"
     first = await host.create(
-        f'```sh\nTASK_UPLOADS="${{TASK_UPLOADS:-}}"\n{script.replace("VISIT", VISIT)}\n```',
+        script(f'TASK_UPLOADS="${{TASK_UPLOADS:-}}"\n{lines}'),
         files=files([sub_task("echo child", "readwrite"), WAIT]),
         workspace=where,
     )
     await host.until(first, "running")
-    second = await host.create("echo second", workspace=where)
+    second = await host.create("$ echo second", workspace=where)
     await host.until(second, "blocked")
     (project / "go").touch()
     task = await host.until(first, "completed")
@@ -189,9 +189,11 @@ async def test_a_sub_task_is_not_kept_out_by_who_waits_for_its_parent(host: Host
 @pytest.mark.parametrize("mode", ["readwrite", "worktree"])
 async def test_two_who_share_a_folder_lend_it_at_the_same_time(host: Host, project: Path, mode: str) -> None:
     where = {"path": str(project), "mode": "readwrite", "shared": True}
-    script = "touch $NAME; until [ -e one ] && [ -e two ]; do sleep 0.05; done; " + VISIT
+    message = "$ touch $NAME; until [ -e one ] && [ -e two ]; do sleep 0.05; done; " + VISIT
     uploads = files([sub_task("true", mode), WAIT])
-    parents = [await host.create(script, files=uploads, workspace=where, env={"NAME": name}) for name in ("one", "two")]
+    parents = [
+        await host.create(message, files=uploads, workspace=where, env={"NAME": name}) for name in ("one", "two")
+    ]
     for parent in parents:
         made, read = answers(await host.until(parent, "completed"))
         assert (read["id"], read["status"]) == (made["id"], "completed")
@@ -199,7 +201,7 @@ async def test_two_who_share_a_folder_lend_it_at_the_same_time(host: Host, proje
 
 @pytest.mark.parametrize("path", ["..", "/etc", "sub"])
 async def test_no_other_folder_can_be_lent(host: Host, path: str) -> None:
-    task = await lent(host, "VISIT", ("create_task", {"message": "true", "workspace": {"path": path}}))
+    task = await lent(host, "VISIT", ("create_task", {"message": "$ true", "workspace": {"path": path}}))
     (refused,) = answers(task)
     assert (refused["error"]["code"], refused["error"]["field"]) == ("FORBIDDEN", "workspace.path")
     assert attempts(task) == [("FORBIDDEN", "create_task")]
@@ -214,9 +216,9 @@ BEGUN = "VISIT; until [ -e begun ]; do sleep 0.05; done"
 LATER = "touch begun; until [ -e go ]; do sleep 0.05; done; "
 
 
-async def left_at_work(host: Host, project: Path, message: str) -> tuple[dict[str, Any], str]:
+async def left_at_work(host: Host, project: Path, command: str) -> tuple[dict[str, Any], str]:
     """A task that has ended, and the id of a sub-task that works on in its worktree, until there is a file `go`."""
-    child = sub_task(LATER + message, "readwrite")
+    child = sub_task(LATER + command, "readwrite")
     task = await lent(host, BEGUN, child, workspace={"path": str(project), "mode": "worktree"})
     (made,) = answers(task)
     return task, made["id"]

@@ -9,7 +9,7 @@ import pytest
 
 from tests import servers
 from tests.delegation.conftest import SETTINGS, Call, files
-from tests.servers import Host
+from tests.servers import Host, script
 from tests.worktrees.projects import repository
 
 pytestmark = pytest.mark.anyio
@@ -36,15 +36,15 @@ async def host(state: Path, variables: dict[str, Any]) -> AsyncIterator[Host]:
         yield host
 
 
-def sub_task(message: str, mode: str = "readonly") -> Call:
-    return "create_task", {"message": message, "workspace": {"path": ".", "mode": mode}}
+def sub_task(lines: str, mode: str = "readonly") -> Call:
+    return "create_task", {"message": script(lines), "workspace": {"path": ".", "mode": mode}}
 
 
-async def lender(host: Host, script: str, *calls: Call, **arguments: Any) -> str:
+async def lender(host: Host, lines: str, *calls: Call, **arguments: Any) -> str:
     """A new task that runs a script, in which VISIT makes the calls."""
     uploads = 'TASK_UPLOADS="${TASK_UPLOADS:-$PWD/uploads}"\n'
     return await host.create(
-        f"```sh\n{uploads}{script.replace('VISIT', VISIT)}\n```",
+        script(uploads + lines.replace("VISIT", VISIT)),
         files=files(calls),
         **({"secrets": {"KEY": SECRET}} | arguments),
     )
@@ -110,7 +110,7 @@ async def test_those_of_a_later_turn_of_the_owner_are_masked_too(host: Host) -> 
     await host.until(owner, "completed")
     task_id = await borrower(host, owner)
     call = await host.waiting_call(task_id)
-    await host.call("send_message", id=owner, message="echo $KEY > f", secrets={"KEY": SECRET})
+    await host.call("send_message", id=owner, message="$ echo $KEY > f", secrets={"KEY": SECRET})
     await host.decide(owner, await host.waiting_call(owner), "proceed_once")
     await host.until(owner, "completed")
     await host.decide(task_id, call, "proceed_once")
@@ -162,14 +162,14 @@ async def test_they_are_masked_in_the_files_of_the_borrower_as_in_the_owners(hos
         assert (error["code"], error["missing"]) == ("SECRETS_LOST", ["KEY"])
 
 
-async def written_by_a_borrower(host: Host, project: Path, script: str) -> str:
+async def written_by_a_borrower(host: Host, project: Path, lines: str) -> str:
     """A task whose borrower has got a secret of its own from a person, and used it in the task's worktree."""
     owner = await lender(
         host, "VISIT", sub_task("true", "readwrite"), WAIT, secrets={}, workspace={"path": str(project)}
     )
     await host.until(owner, "completed")
     task_id = await borrower(host, owner)
-    await host.call("send_message", id=task_id, message=f"$ {script}", secrets={"KEY": SECRET})
+    await host.call("send_message", id=task_id, message=script(lines), secrets={"KEY": SECRET})
     await host.until(task_id, "completed")
     return owner
 
@@ -193,9 +193,9 @@ async def test_no_look_at_a_worktree_shows_what_a_borrower_wrote_once_its_typed_
 async def test_they_are_masked_in_the_diff_of_a_worktree_that_begins_with_the_owners_commits(
     host: Host, project: Path
 ) -> None:
-    script = "echo $KEY > p; git add p; git commit -qm p; VISIT"
+    lines = "echo $KEY > p; git add p; git commit -qm p; VISIT"
     child = sub_task("cp p c; git add c; git commit -qm c", "worktree")
-    owner = await lender(host, script, child, WAIT, workspace={"path": str(project)})
+    owner = await lender(host, lines, child, WAIT, workspace={"path": str(project)})
     task = await whole(host, await borrower(host, owner))
     assert ("+[secret KEY]\n" in task["workspace"]["diff"], SECRET in str(task)) == (True, False)
 
@@ -227,7 +227,7 @@ async def test_a_borrower_whose_owners_typed_secrets_are_gone_does_not_go_on(hos
     owner = await lender(host, "echo $KEY > f; VISIT", sub_task("cat f"), WAIT)
     await host.until(owner, "completed")
     task_id = await borrower(host, owner)
-    error = await host.fail("send_message", id=task_id, message="cat f")
+    error = await host.fail("send_message", id=task_id, message="$ cat f")
     assert (error["code"], error["missing"], owner in error["message"]) == ("SECRETS_LOST", ["KEY"], True)
 
 
@@ -235,8 +235,8 @@ async def test_it_goes_on_while_the_owner_has_them_again(host: Host, state: Path
     owner = await lender(host, "echo $KEY > f; VISIT", sub_task("cat f"), WAIT)
     await host.until(owner, "completed")
     task_id = await borrower(host, owner)
-    await host.call("send_message", id=owner, message=GONE_ON, secrets={"KEY": SECRET})
-    await host.call("send_message", id=task_id, message="cat f; echo again")
+    await host.call("send_message", id=owner, message=script(GONE_ON), secrets={"KEY": SECRET})
+    await host.call("send_message", id=task_id, message="$ cat f; echo again")
     task = await whole(host, task_id)
     let_go(state, owner)
     assert (task["output"]["content"], SECRET in str(task)) == ("[secret KEY]\nagain\n", False)

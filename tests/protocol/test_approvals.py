@@ -17,7 +17,7 @@ from tests.servers import Host
     "artifacts:kept",
 )
 async def test_a_task_that_asks_runs_nothing_before_a_yes(host: Host, shared_home: Path) -> None:
-    task_id, call_id = await host.waiting("touch made")
+    task_id, call_id = await host.waiting("$ touch made")
     assert not (shared_home / "workspaces" / task_id / "made").exists()
     assert await host.decide(task_id, call_id, "proceed_once") == {"approved": True, "status": "pending"}
     await host.until(task_id, "completed")
@@ -33,7 +33,7 @@ async def test_a_task_that_asks_runs_nothing_before_a_yes(host: Host, shared_hom
     "get_task:hitl_request",
 )
 async def test_a_waiting_call_shows_exactly_what_it_would_do(host: Host) -> None:
-    task_id, call_id = await host.waiting("rm -rf   'a b'")
+    task_id, call_id = await host.waiting("$ rm -rf   'a b'")
     (pending,) = (await host.call("get_task", id=task_id))["pendingApprovals"]
     assert (pending["callId"], pending["toolName"], pending["args"]) == (
         call_id,
@@ -57,7 +57,7 @@ async def test_a_no_cancels_the_task_and_is_kept_with_its_reason(host: Host) -> 
 
 
 async def test_the_same_decision_twice_repeats_and_a_different_one_is_a_conflict(host: Host) -> None:
-    task_id, call_id = await host.waiting("true")
+    task_id, call_id = await host.waiting("$ true")
     decided = {"id": task_id, "callId": call_id, "call": await host.shown(task_id, call_id)}
     first = await host.call("approve_tool_call", **decided, outcome="proceed_once")
     assert (await host.call("approve_tool_call", **decided, outcome="proceed_once"))["approved"] == first["approved"]
@@ -80,7 +80,7 @@ async def test_always_covers_similar_calls_of_the_session(host: Host) -> None:
     await host.decide(task_id, call_id, "proceed_always")
     await host.decide(task_id, await host.waiting_call(task_id), "proceed_always")
     await host.until(task_id, "completed", "failed")
-    await host.call("send_message", id=task_id, message="ls uploads /usr")
+    await host.call("send_message", id=task_id, message="$ ls uploads /usr")
     assert (await host.until(task_id, "completed"))["status"] == "completed"
 
 
@@ -96,15 +96,15 @@ async def test_always_for_one_script_does_not_let_another_pass(host: Host) -> No
 
 async def test_a_waiting_task_holds_no_process(own_home: Path) -> None:
     async with servers.host(own_home) as host:
-        await host.waiting("true")
+        await host.waiting("$ true")
         (server,) = servers.servers(own_home)
         assert _children(server) == ""
 
 
 async def test_time_spent_waiting_for_approval_does_not_count(own_home: Path) -> None:
     async with servers.host(own_home, REMIT_APPROVAL_EXPIRES="60") as host:
-        task_id, call_id = await host.waiting("true", timeoutSeconds=1)
-        await host.call("get_task", id=await host.create("sleep 1.2"), waitSeconds=20)
+        task_id, call_id = await host.waiting("$ true", timeoutSeconds=1)
+        await host.call("get_task", id=await host.create("$ sleep 1.2"), waitSeconds=20)
         await host.until((await host.call("list_tasks"))["tasks"][0]["id"], "completed", "awaiting_approval")
         await host.decide(task_id, call_id, "proceed_once")
         assert (await host.until(task_id, "completed", "failed"))["status"] == "completed"
@@ -112,7 +112,7 @@ async def test_time_spent_waiting_for_approval_does_not_count(own_home: Path) ->
 
 async def test_an_approval_nobody_gives_in_time_means_no(own_home: Path) -> None:
     async with servers.host(own_home, REMIT_APPROVAL_EXPIRES="1") as host:
-        task_id, call_id = await host.waiting("true")
+        task_id, call_id = await host.waiting("$ true")
         task = await host.until(task_id, "cancelled")
         assert task["output"]["toolCalls"][0]["outcome"] == "expired"
         decided = {"id": task_id, "callId": call_id, "call": "shell: true"}
@@ -122,7 +122,7 @@ async def test_an_approval_nobody_gives_in_time_means_no(own_home: Path) -> None
 
 async def test_where_a_person_approves_a_tool_call_is_refused_and_names_the_command(own_home: Path) -> None:
     async with servers.host(own_home, REMIT_APPROVALS="person") as host:
-        task_id, call_id = await host.waiting("true")
+        task_id, call_id = await host.waiting("$ true")
         decided = {"id": task_id, "callId": call_id, "call": await host.shown(task_id, call_id)}
         error = await host.fail("approve_tool_call", **decided, outcome="proceed_once")
         assert error["code"] == "FORBIDDEN"
@@ -148,7 +148,7 @@ async def test_white_space_does_not_count_in_the_call_that_is_given_back(host: H
 
 
 async def test_a_host_cannot_decide_without_saying_what_the_call_does(host: Host) -> None:
-    task_id, call_id = await host.waiting("true")
+    task_id, call_id = await host.waiting("$ true")
     error = await host.fail("approve_tool_call", id=task_id, callId=call_id, outcome="cancel")
     assert (error["code"], error["field"]) == ("VALIDATION_ERROR", "call")
     assert await host.waiting_call(task_id) == call_id
@@ -180,7 +180,7 @@ async def test_hosts_read_that_deciding_a_call_needs_their_user(host: Host) -> N
 @pytest.mark.behaviour("approve_tool_call:proceed_always:person")
 async def test_where_a_person_approves_for_always_a_tool_call_cannot_and_does_not_do_less(own_home: Path) -> None:
     async with servers.host(own_home, REMIT_ALWAYS="person") as host:
-        task_id, call_id = await host.waiting("true")
+        task_id, call_id = await host.waiting("$ true")
         call = await host.shown(task_id, call_id)
         arguments = {"id": task_id, "callId": call_id, "call": call}
         error = await host.fail("approve_tool_call", **arguments, outcome="proceed_always")
@@ -193,7 +193,7 @@ async def test_where_a_person_approves_for_always_a_tool_call_cannot_and_does_no
 @pytest.mark.parametrize("outcome", ["proceed_once", "cancel"])
 async def test_where_a_person_approves_for_always_a_tool_call_still_decides_once(own_home: Path, outcome: str) -> None:
     async with servers.host(own_home, REMIT_ALWAYS="person") as host:
-        task_id, call_id = await host.waiting("true")
+        task_id, call_id = await host.waiting("$ true")
         assert (await host.decide(task_id, call_id, outcome))["approved"] == (outcome == "proceed_once")
 
 

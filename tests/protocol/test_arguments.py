@@ -10,31 +10,35 @@ CASES: dict[str, tuple[str, dict[str, Any], str]] = {
     "empty message": ("create_task", {"message": ""}, "message"),
     "blank message": ("create_task", {"message": "  "}, "message"),
     "message too long": ("create_task", {"message": "x" * 100_001}, "message"),
-    "unknown field": ("create_task", {"message": "true", "titel": "x"}, "titel"),
-    "bad secret name": ("create_task", {"message": "true", "secrets": {"A-B": "x"}}, "secrets.A-B"),
-    "variable with NUL": ("create_task", {"message": "true", "env": {"A": "\0"}}, "env.A"),
-    "environment too large": ("create_task", {"message": "true", "env": {"A": "x" * 70_000}}, "arguments"),
-    "secret and secret name": ("create_task", {"message": "true", "secrets": {"A": "x"}, "secretNames": ["A"]}, ""),
-    "unknown secret name": ("create_task", {"message": "true", "secretNames": ["NOPE"]}, "secretNames"),
-    "timeout of zero": ("create_task", {"message": "true", "timeoutSeconds": 0}, "timeoutSeconds"),
-    "a text for a yes or no": ("create_task", {"message": "true", "autoExecute": "off"}, "autoExecute"),
-    "a field by another spelling": ("create_task", {"message": "true", "auto_execute": False}, "auto_execute"),
+    "unknown field": ("create_task", {"message": "$ true", "titel": "x"}, "titel"),
+    "bad secret name": ("create_task", {"message": "$ true", "secrets": {"A-B": "x"}}, "secrets.A-B"),
+    "variable with NUL": ("create_task", {"message": "$ true", "env": {"A": "\0"}}, "env.A"),
+    "environment too large": ("create_task", {"message": "$ true", "env": {"A": "x" * 70_000}}, "arguments"),
+    "secret and secret name": ("create_task", {"message": "$ true", "secrets": {"A": "x"}, "secretNames": ["A"]}, ""),
+    "unknown secret name": ("create_task", {"message": "$ true", "secretNames": ["NOPE"]}, "secretNames"),
+    "timeout of zero": ("create_task", {"message": "$ true", "timeoutSeconds": 0}, "timeoutSeconds"),
+    "a text for a yes or no": ("create_task", {"message": "$ true", "autoExecute": "off"}, "autoExecute"),
+    "a field by another spelling": ("create_task", {"message": "$ true", "auto_execute": False}, "auto_execute"),
     "an event beyond all numbers": ("get_task", {"id": "x", "afterEvent": 10**20}, "afterEvent"),
     "one unknown status of two": ("list_tasks", {"status": ["failed", "done"]}, "status[1]"),
-    "metadata too long": ("create_task", {"message": "true", "metadata": {"k": "x" * 20_000}}, "metadata"),
+    "metadata too long": ("create_task", {"message": "$ true", "metadata": {"k": "x" * 20_000}}, "metadata"),
     "limit above the operator's": (
         "create_task",
-        {"message": "true", "limits": {"memoryMb": 10**6}},
+        {"message": "$ true", "limits": {"memoryMb": 10**6}},
         "limits.memoryMb",
     ),
-    "file without content": ("create_task", {"message": "true", "files": [{"path": "a"}]}, "files[0]"),
+    "file without content": ("create_task", {"message": "$ true", "files": [{"path": "a"}]}, "files[0]"),
     "file with a bad name": (
         "create_task",
-        {"message": "true", "files": [{"path": "ok", "content": ""}, {"path": "../a", "content": ""}]},
+        {"message": "$ true", "files": [{"path": "ok", "content": ""}, {"path": "../a", "content": ""}]},
         "files[1].path",
     ),
-    "file that is no base64": ("create_task", {"message": "true", "files": [{"path": "a", "contentBase64": "?"}]}, ""),
-    "missing template key": ("create_task", {"message": "true", "env": {"A": "<<mcp.NOPE>>"}}, "NOPE"),
+    "file that is no base64": (
+        "create_task",
+        {"message": "$ true", "files": [{"path": "a", "contentBase64": "?"}]},
+        "",
+    ),
+    "missing template key": ("create_task", {"message": "$ true", "env": {"A": "<<mcp.NOPE>>"}}, "NOPE"),
     "negative offset": ("list_tasks", {"offset": -1}, "offset"),
     "wait too long": ("get_task", {"id": "x", "waitSeconds": 46}, "waitSeconds"),
     "answer too small": ("get_task", {"id": "x", "maxChars": 1}, "maxChars"),
@@ -65,14 +69,14 @@ async def test_a_bad_argument_is_named(host: Host, case: str) -> None:
     ],
 )
 async def test_what_no_task_can_be_made_of_is_named(host: Host, arguments: dict[str, Any], field: str) -> None:
-    whole = arguments if field == "message" else {"message": "true", **arguments}
+    whole = arguments if field == "message" else {"message": "$ true", **arguments}
     error = await host.fail("create_task", **whole)
     assert (error["code"], error["field"]) == ("VALIDATION_ERROR", field)
 
 
 @pytest.mark.behaviour("approve_tool_call:unknown_outcome")
 async def test_an_outcome_that_is_none_is_refused(host: Host) -> None:
-    task_id, call_id = await host.waiting("true")
+    task_id, call_id = await host.waiting("$ true")
     error = await host.fail("approve_tool_call", id=task_id, callId=call_id, call="shell: true", outcome="yes")
     assert (error["code"], error["field"]) == ("VALIDATION_ERROR", "outcome")
     assert await host.waiting_call(task_id) == call_id
@@ -84,7 +88,7 @@ async def test_an_outcome_that_is_none_is_refused(host: Host) -> None:
         pytest.param("get_task", {}, marks=pytest.mark.behaviour("get_task:not_found")),
         pytest.param("cancel_task", {}, marks=pytest.mark.behaviour("cancel_task:not_found")),
         pytest.param("delete_task", {}, marks=pytest.mark.behaviour("delete_task:not_found")),
-        pytest.param("send_message", {"message": "x"}),
+        pytest.param("send_message", {"message": "$ x"}),
         pytest.param(
             "approve_tool_call",
             {"callId": "x", "call": "x", "outcome": "cancel"},
@@ -98,7 +102,7 @@ async def test_an_unknown_task_is_not_found(host: Host, tool: str, more: dict[st
 
 @pytest.mark.behaviour("approve_tool_call:call_not_found")
 async def test_an_unknown_call_is_not_found(host: Host) -> None:
-    task = await host.done("true")
+    task = await host.done("$ true")
     error = await host.fail("approve_tool_call", id=task["id"], callId="call_x", call="x", outcome="cancel")
     assert error["code"] == "NOT_FOUND"
 
@@ -113,6 +117,6 @@ async def test_nothing_is_left_of_a_refused_task(host: Host, shared_home: Any) -
     before = {entry.name for entry in (shared_home / "workspaces").iterdir()}
     total = (await host.call("list_tasks"))["total"]
     files = [{"path": "a", "content": "x"}, {"path": "b", "source": "missing"}]
-    await host.fail("create_task", message="true", files=files)
+    await host.fail("create_task", message="$ true", files=files)
     assert {entry.name for entry in (shared_home / "workspaces").iterdir()} == before
     assert (await host.call("list_tasks"))["total"] == total

@@ -19,7 +19,7 @@ from tests.servers import Host
 )
 async def test_a_conversation_is_what_was_asked_and_answered_in_order(host: Host) -> None:
     task = await host.done("$ echo one\n$ echo two", files=[{"path": "a", "content": ""}])
-    await host.call("send_message", id=task["id"], message="echo three")
+    await host.call("send_message", id=task["id"], message="$ echo three")
     task = await host.until(task["id"], "completed", include=["messages"])
     messages = task["messages"]
     assert [(message["role"], message["content"]) for message in messages] == [

@@ -20,21 +20,21 @@ from tests.servers import Host
     "get_task:env:null",
 )
 async def test_what_is_not_asked_for_is_the_default(host: Host) -> None:
-    task = await host.call("get_task", id=await host.create("true"))
+    task = await host.call("get_task", id=await host.create("$ true"))
     assert (task["showInHistory"], task["autoExecute"]) == (True, True)
     assert (task["systemPrompt"], task["env"], task["secretNames"]) == (None, None, [])
 
 
 @pytest.mark.behaviour("create_task:answer:id", "create_task:answer:status", "create_task:answer:fields")
 async def test_a_creation_answers_with_id_status_and_warnings(host: Host) -> None:
-    created = await host.call("create_task", message="true", title="a title")
+    created = await host.call("create_task", message="$ true", title="a title")
     assert created == {"id": created["id"], "status": "pending", "warnings": []}
     assert (await host.call("get_task", id=created["id"]))["title"] == "a title"
 
 
 @pytest.mark.behaviour("create_task:background")
 async def test_a_creation_does_not_wait_for_the_work(host: Host) -> None:
-    created = await host.call("create_task", message="sleep 60")
+    created = await host.call("create_task", message="$ sleep 60")
     assert created["status"] == "pending"
     await host.until(created["id"], "running")
     await host.call("cancel_task", id=created["id"])
@@ -78,7 +78,7 @@ async def test_any_text_can_name_a_list(host: Host) -> None:
 
 @pytest.mark.behaviour("create_task:dependsOn:uuid")
 async def test_a_dependency_of_any_form_that_is_no_task_is_not_found(host: Host) -> None:
-    error = await host.fail("create_task", message="true", dependsOn=["no uuid"])
+    error = await host.fail("create_task", message="$ true", dependsOn=["no uuid"])
     assert (error["code"], error["field"]) == ("NOT_FOUND", "dependsOn")
 
 
@@ -96,7 +96,7 @@ async def test_a_dependency_of_any_form_that_is_no_task_is_not_found(host: Host)
     ],
 )
 async def test_a_field_that_means_nothing_here_is_refused_by_its_name(host: Host, field: str, value: Any) -> None:
-    error = await host.fail("create_task", message="true", **{field: value})
+    error = await host.fail("create_task", message="$ true", **{field: value})
     assert (error["code"], error["field"]) == ("VALIDATION_ERROR", field)
 
 
@@ -109,7 +109,7 @@ async def test_a_title_may_be_left_out(host: Host) -> None:
 @pytest.mark.behaviour("create_task:files:with_env")
 async def test_files_variables_and_secrets_come_in_one_request(host: Host) -> None:
     task = await host.done(
-        'cat uploads/a; printf "%s %s" "$A" "${#S}"',
+        '$ cat uploads/a; printf "%s %s" "$A" "${#S}"',
         files=[{"path": "a", "content": "from a file, "}],
         env={"A": "from env"},
         secrets={"S": "a-secret"},
@@ -120,17 +120,17 @@ async def test_files_variables_and_secrets_come_in_one_request(host: Host) -> No
 @pytest.mark.behaviour("create_task:files:at_most_20")
 async def test_twenty_files_come_with_a_task(host: Host) -> None:
     files = [{"path": str(number), "content": ""} for number in range(20)]
-    assert (await host.done("ls uploads | wc -l", files=files))["output"]["content"] == "20\n"
-    error = await host.fail("create_task", message="true", files=[*files, {"path": "20", "content": ""}])
+    assert (await host.done("$ ls uploads | wc -l", files=files))["output"]["content"] == "20\n"
+    error = await host.fail("create_task", message="$ true", files=[*files, {"path": "20", "content": ""}])
     assert (error["code"], error["field"]) == ("VALIDATION_ERROR", "files")
 
 
 @pytest.mark.behaviour("send_message:files:at_most_20")
 async def test_twenty_files_come_with_a_message(host: Host) -> None:
-    task = await host.done("true")
+    task = await host.done("$ true")
     files = [{"path": str(number), "content": ""} for number in range(21)]
-    error = await host.fail("send_message", id=task["id"], message="ls uploads | wc -l", files=files)
-    await host.call("send_message", id=task["id"], message="ls uploads | wc -l", files=files[1:])
+    error = await host.fail("send_message", id=task["id"], message="$ ls uploads | wc -l", files=files)
+    await host.call("send_message", id=task["id"], message="$ ls uploads | wc -l", files=files[1:])
     assert (error["field"], (await host.until(task["id"], "completed"))["result"]) == ("files", "20\n")
 
 
@@ -139,23 +139,23 @@ async def test_an_archive_stays_as_it_is(host: Host) -> None:
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as file:
         file.writestr("folder/inside", "text")
-    task = await host.done("true")
+    task = await host.done("$ true")
     files = [{"path": "a.zip", "contentBase64": b64encode(archive.getvalue()).decode()}]
-    await host.call("send_message", id=task["id"], message="find uploads -mindepth 1", files=files)
+    await host.call("send_message", id=task["id"], message="$ find uploads -mindepth 1", files=files)
     assert (await host.until(task["id"], "completed"))["result"] == "uploads/a.zip\n"
 
 
 @pytest.mark.behaviour("send_message:status", "send_message:files:named")
 async def test_a_follow_up_waits_for_its_place_and_stays_as_it_was_written(host: Host) -> None:
-    task = await host.done("true")
-    answer = await host.call("send_message", id=task["id"], message="true", files=[{"path": "a", "content": ""}])
+    task = await host.done("$ true")
+    answer = await host.call("send_message", id=task["id"], message="$ true", files=[{"path": "a", "content": ""}])
     again = await host.until(task["id"], "completed", include=["messages"])
     assert (answer["status"], again["messages"][2]["content"]) == ("pending", "true")
 
 
 @pytest.mark.behaviour("create_task:autoExecute:event", "events:tool_call")
 async def test_a_call_that_waits_is_an_event(host: Host) -> None:
-    task_id, call_id = await host.waiting("true")
+    task_id, call_id = await host.waiting("$ true")
     task = await host.call("get_task", id=task_id, include=["events"])
     told = [event["data"] for event in task["events"] if event["type"] == "tool_call"]
     assert told[-1] == {"callId": call_id, "toolName": "shell", "status": "awaiting_approval"}

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers import Host
+from tests.servers import Host, script
 
 INIT = "git init -q . && git config user.email a@b && git config user.name a && touch .envrc"
 WRITE = """
@@ -21,17 +21,17 @@ true
 
 @pytest.mark.namespaces
 async def test_hooks_and_settings_of_a_repository_are_read_only(host: Host) -> None:
-    task = await host.done(INIT)
-    await host.call("send_message", id=task["id"], message=f"exec 2>/dev/null; {WRITE}")
+    task = await host.done(script(INIT))
+    await host.call("send_message", id=task["id"], message=script(f"exec 2>/dev/null; {WRITE}"))
     assert (await host.until(task["id"], "completed"))["output"]["content"] == "committed\n"
 
 
 @pytest.mark.namespaces
 async def test_protected_folders_cannot_be_moved_out_of_the_way(host: Host, shared_home: Path) -> None:
-    task = await host.done(INIT)
+    task = await host.done(script(INIT))
     git = shared_home / "workspaces" / task["id"] / ".git"
     settings = (git / "config").read_bytes()
-    await host.call("send_message", id=task["id"], message=MOVE_AWAY)
+    await host.call("send_message", id=task["id"], message=script(MOVE_AWAY))
     await host.until(task["id"], "completed")
     assert (git / "HEAD").exists()
     assert (git / "config").read_bytes() == settings
@@ -39,7 +39,7 @@ async def test_protected_folders_cannot_be_moved_out_of_the_way(host: Host, shar
 
 
 async def test_a_task_may_say_that_it_writes_hooks(host: Host) -> None:
-    task = await host.done(INIT, allowHooks=True)
-    await host.call("send_message", id=task["id"], message="echo x > .git/hooks/pre-commit && echo wrote")
+    task = await host.done(script(INIT), allowHooks=True)
+    await host.call("send_message", id=task["id"], message="$ echo x > .git/hooks/pre-commit && echo wrote")
     task = await host.until(task["id"], "completed")
     assert (task["output"]["content"], task["allowHooks"]) == ("wrote\n", True)

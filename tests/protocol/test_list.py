@@ -168,7 +168,7 @@ async def test_a_list_can_be_of_sub_tasks(host: Host) -> None:
 
 @pytest.mark.behaviour("list_tasks:agentId", "list_tasks:row:agentId")
 async def test_a_list_can_be_of_one_agents_tasks(host: Host) -> None:
-    executed = (await host.done("true", taskListId="agents"))["id"]
+    executed = (await host.done("$ true", taskListId="agents"))["id"]
     shared = await record(host, taskListId="agents")
     assert (await row(host, taskListId="agents", agentId="shell"))["id"] == executed
     assert (await row(host, taskListId="agents", agentId="none"))["id"] == shared

@@ -21,7 +21,7 @@ META = {
 async def test_a_decision_takes_effect_though_its_window_closes_at_once(own_home: Path) -> None:
     async with servers.host(own_home) as host:
         for _ in range(8):
-            task_id, call_id = await host.waiting("true")
+            task_id, call_id = await host.waiting("$ true")
             _say(own_home, "approve_tool_call", id=task_id, callId=call_id, call="shell: true", outcome="proceed_once")
             task = await host.call("get_task", id=task_id)
             if task["status"] != "awaiting_approval":  # what was not read before the window closed is not decided
@@ -31,7 +31,7 @@ async def test_a_decision_takes_effect_though_its_window_closes_at_once(own_home
 async def test_a_cancellation_takes_effect_though_its_window_closes_at_once(own_home: Path) -> None:
     async with servers.host(own_home) as host:
         for _ in range(8):
-            task_id = await host.create("sleep 60")
+            task_id = await host.create("$ sleep 60")
             _say(own_home, "cancel_task", id=task_id)
             task = await host.call("get_task", id=task_id)
             if task["status"] == "cancelled" or task.get("cancelRequested"):
@@ -41,7 +41,7 @@ async def test_a_cancellation_takes_effect_though_its_window_closes_at_once(own_
 
 
 async def test_a_refused_message_brings_neither_its_files_nor_its_secrets(host: Host, shared_home: Path) -> None:
-    task = await host.done("true")
+    task = await host.done("$ true")
     accepted: list[str] = []
 
     async def send(name: str) -> None:
@@ -49,7 +49,7 @@ async def test_a_refused_message_brings_neither_its_files_nor_its_secrets(host: 
             "send_message",
             {
                 "id": task["id"],
-                "message": f"ls uploads; printf %s $S | wc -c; echo {name}; sleep 1",
+                "message": f"$ ls uploads; printf %s $S | wc -c; echo {name}; sleep 1",
                 "secrets": {"S": "x" * (10 + len(name))},
                 "files": [{"path": name, "content": ""}],
             },
@@ -67,7 +67,7 @@ async def test_a_refused_message_brings_neither_its_files_nor_its_secrets(host: 
 
 async def test_a_no_to_a_call_whose_secrets_are_lost_cancels_the_task(own_home: Path) -> None:
     async with servers.host(own_home) as host:
-        task_id, call_id = await host.waiting("true", secrets={"S": "a-secret-value"})
+        task_id, call_id = await host.waiting("$ true", secrets={"S": "a-secret-value"})
     servers.kill(own_home)
     async with servers.host(own_home) as host:
         await host.decide(task_id, call_id, "cancel")
@@ -76,7 +76,7 @@ async def test_a_no_to_a_call_whose_secrets_are_lost_cancels_the_task(own_home: 
 
 async def test_a_lost_secret_may_be_declared_no_longer_needed(own_home: Path) -> None:
     async with servers.host(own_home) as host:
-        task_id, call_id = await host.waiting('echo "[$S]"', secrets={"S": "a-secret-value"})
+        task_id, call_id = await host.waiting('$ echo "[$S]"', secrets={"S": "a-secret-value"})
     servers.kill(own_home)
     async with servers.host(own_home) as host:
         await host.decide(task_id, call_id, "proceed_once")
@@ -88,7 +88,7 @@ async def test_a_lost_secret_may_be_declared_no_longer_needed(own_home: Path) ->
 
 
 async def test_a_reason_that_contains_a_secret_is_refused(host: Host) -> None:
-    task_id, call_id = await host.waiting("true", secrets={"S": "a-secret-value"})
+    task_id, call_id = await host.waiting("$ true", secrets={"S": "a-secret-value"})
     decided = {"id": task_id, "callId": call_id, "call": "shell: true", "outcome": "cancel"}
     error = await host.fail("approve_tool_call", **decided, message="no a-secret-value")
     assert (error["code"], error["field"]) == ("VALIDATION_ERROR", "message")
@@ -107,7 +107,7 @@ async def test_an_answer_about_many_calls_is_bounded(host: Host) -> None:
 async def test_a_page_of_fifty_stays_small_in_any_script(own_home: Path) -> None:
     async with servers.host(own_home) as host:
         for _ in range(50):
-            await host.call("create_task", message="é€𝄞" * 99, title="é€𝄞" * 99, autoExecute=False)
+            await host.call("create_task", message="$ " + "é€𝄞" * 99, title="é€𝄞" * 99, autoExecute=False)
         result = await host.client.call_tool("list_tasks", {})
         (text,) = result.content
         assert len(text.model_dump()["text"].encode()) < 25_000
@@ -118,17 +118,17 @@ async def test_the_same_key_repeats_its_answer_though_its_secret_is_gone(own_hom
     token.write_text("from-a-file")
     (own_home.parent / "remit.toml").write_text(f'[secrets.A]\nfile = "{token}"\n')
     async with servers.host(own_home) as host:
-        first = await host.create("true", secretNames=["A"], idempotencyKey="k")
+        first = await host.create("$ true", secretNames=["A"], idempotencyKey="k")
         token.unlink()
-        assert await host.create("true", secretNames=["A"], idempotencyKey="k") == first
+        assert await host.create("$ true", secretNames=["A"], idempotencyKey="k") == first
 
 
 async def test_without_a_sandbox_every_task_says_so(own_home: Path) -> None:
     async with servers.host(own_home, REMIT_SANDBOX="off") as host:
-        created = await host.call("create_task", message="true", autoExecute=False)
+        created = await host.call("create_task", message="$ true", autoExecute=False)
         assert ["without a sandbox" in warning for warning in created["warnings"]] == [True]
         assert (await host.until(created["id"], "awaiting_approval"))["sandbox"] == "off"
-        error = await host.fail("create_task", message="true", require={"tier": "namespaces", "network": "none"})
+        error = await host.fail("create_task", message="$ true", require={"tier": "namespaces", "network": "none"})
         assert (error["code"], error["missing"]) == ("SANDBOX_UNAVAILABLE", ["tier: namespaces", "network: none"])
 
 

@@ -125,7 +125,7 @@ async def test_an_ended_record_goes_on_with_a_message_and_not_with_a_report(host
 
 @pytest.mark.behaviour("update_task:status:executed_here")
 async def test_the_status_of_a_task_that_is_executed_here_cannot_be_reported(host: Host) -> None:
-    task_id, _ = await host.waiting("true")
+    task_id, _ = await host.waiting("$ true")
     error = await host.fail("update_task", id=task_id, status="completed")
     assert (error["code"], error["field"]) == ("CONFLICT", "status")
     await host.call("cancel_task", id=task_id)
@@ -133,7 +133,7 @@ async def test_the_status_of_a_task_that_is_executed_here_cannot_be_reported(hos
 
 @pytest.mark.behaviour("update_task:title", "update_task:description", "update_task:metadata:replaced")
 async def test_the_description_of_any_task_can_be_changed(host: Host) -> None:
-    task = await host.done("true", title="old", taskListId="list-1", assignedAgentId="a-1", metadata={"k": 1, "l": 2})
+    task = await host.done("$ true", title="old", taskListId="list-1", assignedAgentId="a-1", metadata={"k": 1, "l": 2})
     changes = {"title": "new", "description": "what it is about", "metadata": {"k": 3}}
     await host.call("update_task", id=task["id"], **changes)
     changed = await host.call("get_task", id=task["id"])

@@ -18,8 +18,8 @@ from tests.servers import Host
     "update_task:dependencies:free",
 )
 async def test_a_task_starts_when_what_it_depends_on_has_completed(host: Host) -> None:
-    first, call = await host.waiting("echo first")
-    second = await host.create("echo second", dependsOn=[first])
+    first, call = await host.waiting("$ echo first")
+    second = await host.create("$ echo second", dependsOn=[first])
     blocked = await host.call("get_task", id=second)
     await host.decide(first, call, "proceed_once")
     task = await host.until(second, "completed")
@@ -30,7 +30,7 @@ async def test_a_task_starts_when_what_it_depends_on_has_completed(host: Host) -
 
 async def test_a_wait_goes_on_while_others_are_waited_for(host: Host) -> None:
     first = await host.create("one", agentId="none")
-    second = await host.create("echo second", dependsOn=[first])
+    second = await host.create("$ echo second", dependsOn=[first])
     async with anyio.create_task_group() as group:
         group.start_soon(lambda: host.call("update_task", id=first, status="completed"))
         task = await host.call("get_task", id=second, waitSeconds=20)
@@ -59,24 +59,24 @@ async def test_dependencies_that_are_not_shown_are_counted(host: Host) -> None:
 
 @pytest.mark.behaviour("update_task:dependencies:free")
 async def test_a_failure_ends_all_that_depends_on_it_and_names_it(host: Host) -> None:
-    first, call = await host.waiting("exit 3")
-    second = await host.create("true", dependsOn=[first])
-    third = await host.create("true", dependsOn=[second])
+    first, call = await host.waiting("$ exit 3")
+    second = await host.create("$ true", dependsOn=[first])
+    third = await host.create("$ true", dependsOn=[second])
     await host.decide(first, call, "proceed_once")
     task = await host.until(third, "failed")
     assert (task["errorCode"], first in task["error"]) == ("DEPENDENCY_FAILED", True)
 
 
 async def test_a_task_may_go_on_without_what_has_failed(host: Host) -> None:
-    first, call = await host.waiting("exit 3")
-    second = await host.create("echo anyway", dependsOn=[first], onDependencyFailure="continue")
+    first, call = await host.waiting("$ exit 3")
+    second = await host.create("$ echo anyway", dependsOn=[first], onDependencyFailure="continue")
     await host.decide(first, call, "proceed_once")
     assert (await host.until(second, "completed", "failed"))["result"] == "anyway\n"
 
 
 async def test_waiting_for_something_that_has_failed_is_refused(host: Host) -> None:
-    failed = await host.done("exit 1")
-    error = await host.fail("create_task", message="true", dependsOn=[failed["id"]])
+    failed = await host.done("$ exit 1")
+    error = await host.fail("create_task", message="$ true", dependsOn=[failed["id"]])
     assert (error["code"], error["field"], error["id"]) == ("DEPENDENCY_FAILED", "dependsOn", failed["id"])
 
 
@@ -91,7 +91,7 @@ async def test_a_cycle_is_refused_and_shown(host: Host) -> None:
 @pytest.mark.behaviour("update_task:dependsOn")
 async def test_dependencies_can_be_changed_before_the_start(host: Host) -> None:
     first = await host.create("one", agentId="none")
-    second = await host.create("echo two", dependsOn=[first])
+    second = await host.create("$ echo two", dependsOn=[first])
     await host.call("update_task", id=second, dependsOn=[])
     assert (await host.until(second, "completed"))["result"] == "two\n"
 
@@ -120,7 +120,7 @@ async def test_a_task_that_others_depend_on_is_deleted_only_with_them(host: Host
 @pytest.mark.behaviour("get_task:sub_executions", "events:subagent")
 async def test_a_sub_task_names_its_parent_and_its_moves_are_events_there(host: Host) -> None:
     parent = await host.create("all of it", agentId="none")
-    child = await host.done("true", parentTaskId=parent, triggeringAgentId="a-1")
+    child = await host.done("$ true", parentTaskId=parent, triggeringAgentId="a-1")
     shown = await host.call("get_task", id=parent, include=["events", "graph"])
     told = [event["data"] for event in shown["events"] if event["type"] == "subtask"]
     assert (child["parentTaskId"], child["triggeringAgentId"]) == (parent, "a-1")
@@ -131,18 +131,18 @@ async def test_a_sub_task_names_its_parent_and_its_moves_are_events_there(host: 
 
 async def test_a_cancelled_task_takes_its_sub_tasks_with_it(host: Host) -> None:
     parent = await host.create("all of it", agentId="none")
-    child = await host.create("sleep 1000", parentTaskId=parent)
+    child = await host.create("$ sleep 1000", parentTaskId=parent)
     await host.until(child, "running")
     await host.call("cancel_task", id=parent)
     assert (await host.call("get_task", id=child))["status"] == "cancelled"
-    error = await host.fail("create_task", message="true", parentTaskId=parent)
+    error = await host.fail("create_task", message="$ true", parentTaskId=parent)
     assert (error["code"], error["field"]) == ("CONFLICT", "parentTaskId")
 
 
 @pytest.mark.behaviour("delete_task:subtasks")
 async def test_a_deleted_task_takes_its_sub_tasks_with_it(host: Host) -> None:
     parent = await host.create("all of it", agentId="none")
-    child = await host.create("sleep 1000", parentTaskId=parent)
+    child = await host.create("$ sleep 1000", parentTaskId=parent)
     await host.until(child, "running")
     deleted = await host.call("delete_task", id=parent)
     assert set(deleted["deletedTaskIds"]) == {parent, child}
@@ -194,7 +194,7 @@ async def test_a_list_nobody_has_named_has_an_empty_graph(host: Host) -> None:
 async def test_a_task_pauses_after_its_calls_and_goes_on_when_asked(host: Host) -> None:
     task_id = await host.create("$ echo 1\n$ echo 2\n$ echo 3", maxCalls=1)
     paused = await host.until(task_id, "paused")
-    refused = await host.fail("send_message", id=task_id, message="and more")
+    refused = await host.fail("send_message", id=task_id, message="$ and more")
     await host.call("send_message", id=task_id)
     again = await host.until(task_id, "paused")
     await host.call("update_task", id=task_id, maxCalls=9)
@@ -205,9 +205,9 @@ async def test_a_task_pauses_after_its_calls_and_goes_on_when_asked(host: Host) 
 
 @pytest.mark.behaviour("create_task:showInHistory", "get_task:messageCount")
 async def test_tasks_of_one_conversation_share_its_messages(host: Host) -> None:
-    first = await host.done("echo one")
-    hidden = await host.done("echo hidden", conversationId=first["conversationId"], showInHistory=False)
-    second = await host.done("echo two", conversationId=first["conversationId"])
+    first = await host.done("$ echo one")
+    hidden = await host.done("$ echo hidden", conversationId=first["conversationId"], showInHistory=False)
+    second = await host.done("$ echo two", conversationId=first["conversationId"])
     shown = await host.call("get_task", id=second["id"], include=["messages"])
     assert [message["content"] for message in shown["messages"]] == ["echo one", "one\n", "echo two", "two\n"]
     assert [message.get("taskId") for message in shown["messages"]] == [first["id"], first["id"], None, None]
@@ -217,14 +217,14 @@ async def test_tasks_of_one_conversation_share_its_messages(host: Host) -> None:
 
 
 async def test_a_conversation_that_is_not_there_cannot_be_joined(host: Host) -> None:
-    error = await host.fail("create_task", message="true", conversationId="nowhere")
+    error = await host.fail("create_task", message="$ true", conversationId="nowhere")
     assert (error["code"], error["field"]) == ("NOT_FOUND", "conversationId")
 
 
 async def test_dependants_are_freed_after_a_restart_too(own_home: Path) -> None:
     async with servers.host(own_home) as host:
         first = await host.create("one", agentId="none")
-        second = await host.create("echo two", dependsOn=[first])
+        second = await host.create("$ echo two", dependsOn=[first])
         await host.call("get_task", id=second)
     servers.kill(own_home)
     async with servers.host(own_home) as host:

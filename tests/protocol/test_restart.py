@@ -13,14 +13,14 @@ from tests import servers
 @pytest.mark.behaviour("events:disconnect")
 async def test_a_task_outlives_the_window_that_asked_for_it(own_home: Path) -> None:
     async with servers.host(own_home) as host:
-        task_id = await host.create("sleep 1; echo finished")
+        task_id = await host.create("$ sleep 1; echo finished")
     async with servers.host(own_home) as host:
         assert (await host.until(task_id, "completed"))["output"]["content"] == "finished\n"
 
 
 async def test_every_acknowledged_task_is_there_after_a_kill(own_home: Path) -> None:
     async with servers.host(own_home) as host:
-        ids = {await host.create(f"echo {number}", autoExecute=number % 2 == 0) for number in range(20)}
+        ids = {await host.create(f"$ echo {number}", autoExecute=number % 2 == 0) for number in range(20)}
         servers.kill(own_home)
     async with servers.host(own_home) as host:
         assert {task["id"] for task in (await host.call("list_tasks"))["tasks"]} == ids
@@ -49,13 +49,13 @@ async def test_a_command_cut_off_by_a_kill_is_reported_and_not_repeated(own_home
         assert (task["status"], task["errorCode"]) == ("failed", "INTERRUPTED")
         assert [call["status"] for call in task["output"]["toolCalls"]] == ["success", "error", "cancelled"]
         assert task["output"]["content"] == "half\n"
-        await host.call("send_message", id=task_id, message="cat log")
+        await host.call("send_message", id=task_id, message="$ cat log")
         assert (await host.until(task_id, "completed"))["output"]["content"] == "x\n"
 
 
 async def test_what_commands_of_a_killed_server_had_on_disk_is_removed_at_the_next_start(own_home: Path) -> None:
     async with servers.host(own_home, REMIT_SANDBOX="off") as host:
-        task_id = await host.create("echo $PPID; exec sleep 60")
+        task_id = await host.create("$ echo $PPID; exec sleep 60")
         with anyio.fail_after(servers.PATIENCE):
             while not (said := (await host.call("get_task", id=task_id)).get("output", {}).get("content")):
                 await host.call("get_task", id=task_id, waitSeconds=1, afterEvent=10_000)
@@ -69,7 +69,7 @@ async def test_what_commands_of_a_killed_server_had_on_disk_is_removed_at_the_ne
 
 async def test_a_stopped_server_ends_its_tasks_and_says_so(own_home: Path) -> None:
     async with servers.host(own_home) as host:
-        task_id = await host.create("echo half; sleep 60")
+        task_id = await host.create("$ echo half; sleep 60")
         await host.call("get_task", id=task_id, waitSeconds=20, afterEvent=3)
         (server,) = servers.servers(own_home)
         servers.end(server, signal.SIGTERM)

@@ -46,13 +46,13 @@ async def until_it_says(host: Host, task_id: str, field: str) -> dict[str, Any]:
 
 @pytest.mark.behaviour("get_task:expiresAt")
 async def test_an_ended_task_says_until_when_it_is_kept(host: Host) -> None:
-    task = await host.done("true")
+    task = await host.done("$ true")
     expires, completed = (datetime.fromisoformat(task[name]) for name in ("expiresAt", "completedAt"))
     assert expires - completed == timedelta(days=30)
 
 
 async def test_an_open_task_is_not_said_to_expire(host: Host) -> None:
-    task_id, _ = await host.waiting("true")
+    task_id, _ = await host.waiting("$ true")
     assert "expiresAt" not in await host.call("get_task", id=task_id)
 
 
@@ -66,15 +66,15 @@ async def test_a_message_takes_the_end_of_an_ended_task_back(host: Host) -> None
 
 async def test_what_is_kept_for_ever_does_not_expire(own_home: Path) -> None:
     async with servers.host(own_home, REMIT_RETENTION__TASKS="forever") as host:
-        assert "expiresAt" not in await host.done("true")
+        assert "expiresAt" not in await host.done("$ true")
 
 
 async def test_a_task_whose_time_is_over_is_removed_with_its_folder(own_home: Path) -> None:
     async with servers.host(own_home) as host:
-        old = (await host.done("true"))["id"]
+        old = (await host.done("$ true"))["id"]
         later(own_home, 31)
     async with servers.host(own_home) as host:
-        new = await host.done("true")
+        new = await host.done("$ true")
         await until_gone(host, old)
         with anyio.fail_after(servers.PATIENCE):
             while (folders := [path.name for path in (own_home / "workspaces").iterdir()]) != [new["id"]]:
@@ -85,24 +85,24 @@ async def test_a_task_whose_time_is_over_is_removed_with_its_folder(own_home: Pa
 
 async def test_a_task_that_goes_on_without_its_old_folder_says_so(own_home: Path) -> None:
     async with servers.host(own_home) as host:
-        task = await host.done("echo x > file")
+        task = await host.done("$ echo x > file")
         later(own_home, 8)
     async with servers.host(own_home) as host:
         await until_it_says(host, task["id"], "workspaceRemovedAt")
         sent = await host.call(
-            "send_message", id=task["id"], message="ls . uploads", files=[{"path": "new", "content": ""}]
+            "send_message", id=task["id"], message="$ ls . uploads", files=[{"path": "new", "content": ""}]
         )
         assert ["its earlier turns" in warning for warning in sent["warnings"]] == [True]
         task = await host.until(task["id"], "completed")
         assert task["output"]["content"] == ".:\nuploads\n\nuploads:\nnew\n"
-        again = await host.call("send_message", id=task["id"], message="ls uploads")
+        again = await host.call("send_message", id=task["id"], message="$ ls uploads")
         assert again["warnings"] == []
         assert (await host.until(task["id"], "completed"))["output"]["content"] == "new\n"
 
 
 async def test_a_folder_that_was_given_up_before_a_crash_is_deleted_by_the_next_start(own_home: Path) -> None:
     async with servers.host(own_home) as host:
-        task = await host.done("echo x > file")
+        task = await host.done("$ echo x > file")
         servers.kill(own_home)
     with closing(sqlite3.connect(own_home / "remit.db", isolation_level=None)) as db:
         db.execute("UPDATE tasks SET workspace_removed_at = completed_at + 1")
@@ -113,14 +113,14 @@ async def test_a_folder_that_was_given_up_before_a_crash_is_deleted_by_the_next_
 
 async def test_a_removed_log_is_said_to_be_gone_and_the_output_is_still_there(own_home: Path) -> None:
     async with servers.host(own_home) as host:
-        task = await host.done("echo kept")
+        task = await host.done("$ echo kept")
         later(own_home, 8)
     async with servers.host(own_home) as host:
         old = await until_it_says(host, task["id"], "omittedEvents")
         assert (old["events"], old["omittedEvents"], old["result"]) == ([], task["lastEvent"], "kept\n")
         shown = await anyio.to_thread.run_sync(servers.command, own_home, "show", task["id"], "--events")
         assert f"the first {task['lastEvent']} are not kept any more" in shown.stdout
-        await host.call("send_message", id=task["id"], message="echo more")
+        await host.call("send_message", id=task["id"], message="$ echo more")
         await host.until(task["id"], "completed")
         new = await host.call("get_task", id=task["id"], include=["events"], afterEvent=task["lastEvent"])
         assert new["events"][0]["number"] == task["lastEvent"] + 1
@@ -129,7 +129,7 @@ async def test_a_removed_log_is_said_to_be_gone_and_the_output_is_still_there(ow
 
 async def test_a_log_that_is_gone_is_not_followed_for_ever(own_home: Path) -> None:
     async with servers.host(own_home) as host:
-        task = await host.done("true")
+        task = await host.done("$ true")
         later(own_home, 8)
     async with servers.host(own_home) as host:
         await until_it_says(host, task["id"], "omittedEvents")
@@ -166,7 +166,7 @@ async def test_a_server_killed_in_the_middle_of_a_removal_goes_on_with_it_and_lo
 
 async def test_maintenance_does_not_keep_a_server_from_leaving(own_home: Path) -> None:
     async with servers.host(own_home, REMIT_IDLE_EXIT="0.1") as host:
-        await host.done("true")
+        await host.done("$ true")
         later(own_home, 31)
     async with servers.host(own_home, REMIT_IDLE_EXIT="0.1"):
         (server,) = servers.servers(own_home)
@@ -175,7 +175,7 @@ async def test_maintenance_does_not_keep_a_server_from_leaving(own_home: Path) -
 
 async def test_the_output_of_a_task_is_bounded_over_all_its_turns(own_home: Path) -> None:
     async with servers.host(own_home, REMIT_TASK_OUTPUT_LIMIT="10000") as host:
-        command = "head -c 9000 /dev/zero | tr '\\0' x"
+        command = "$ head -c 9000 /dev/zero | tr '\\0' x"
         task = await host.done(command)
         assert len(task["output"]["content"]) == 9000
         await host.call("send_message", id=task["id"], message=command)

@@ -18,7 +18,7 @@ SECRET = "s3cr3t/Value+with=odd&signs"
 
 @pytest.mark.behaviour("create_task:env:variables", "create_task:secrets:win")
 async def test_secrets_are_variables_of_the_commands_and_win_over_env(host: Host) -> None:
-    task = await host.done('printf %s "$A" | wc -c', env={"A": "x"}, secrets={"A": "hidden-value"})
+    task = await host.done('$ printf %s "$A" | wc -c', env={"A": "x"}, secrets={"A": "hidden-value"})
     assert task["output"]["content"] == "12\n"
     assert (task["env"], task["secretNames"]) == ({"A": "x"}, ["A"])
 
@@ -26,39 +26,39 @@ async def test_secrets_are_variables_of_the_commands_and_win_over_env(host: Host
 @pytest.mark.behaviour("create_task:templates:env")
 async def test_templates_in_env_are_filled_in_at_the_last_moment(host: Host) -> None:
     env = {"URL": "https://<<mcp.USER>>:{{ mcp.TOKEN | urlencode }}@host", "USER": "me"}
-    task = await host.done('printf %s "$URL" | md5sum', env=env, secrets={"TOKEN": "a&b&c&"})
+    task = await host.done('$ printf %s "$URL" | md5sum', env=env, secrets={"TOKEN": "a&b&c&"})
     assert task["output"]["content"] == f"{_md5('https://me:a%26b%26c%26@host')}  -\n"
     assert task["env"] == env
 
 
 async def test_what_a_template_makes_of_a_secret_is_masked_too(host: Host) -> None:
     env = {"A": "{{mcp.S|urlencode|b64encode}}", "B": "<<mcp.S|trim>>"}
-    task = await host.done('echo "$A"; echo "$B"; echo $S', env=env, secrets={"S": " a secret & more "})
+    task = await host.done('$ echo "$A"; echo "$B"; echo $S', env=env, secrets={"S": " a secret & more "})
     assert task["output"]["content"] == "[secret S]\n" * 3
 
 
 async def test_a_request_that_contains_a_secrets_value_is_refused_and_names_the_field(host: Host) -> None:
-    texts = {"message": f"echo {SECRET}", "title": SECRET, "env": {"A": base64.b64encode(SECRET.encode()).decode()}}
+    texts = {"message": f"$ echo {SECRET}", "title": SECRET, "env": {"A": base64.b64encode(SECRET.encode()).decode()}}
     for field, value in texts.items():
-        error = await host.fail("create_task", **{"message": "true", "secrets": {"S": SECRET}, field: value})
+        error = await host.fail("create_task", **{"message": "$ true", "secrets": {"S": SECRET}, field: value})
         assert error["code"] == "VALIDATION_ERROR"
         assert error["field"].startswith(field)
         assert SECRET not in json.dumps(error)
 
 
 async def test_a_value_too_short_to_mask_is_warned_of(host: Host) -> None:
-    created = await host.call("create_task", message="true", secrets={"PIN": "1234"})
+    created = await host.call("create_task", message="$ true", secrets={"PIN": "1234"})
     assert ["PIN" in warning for warning in created["warnings"]] == [True]
 
 
 @pytest.mark.behaviour("send_message:secrets")
 async def test_literal_secrets_must_be_sent_again_with_the_next_message(host: Host) -> None:
-    task = await host.done("true", secrets={"S": SECRET})
-    error = await host.fail("send_message", id=task["id"], message="true")
+    task = await host.done("$ true", secrets={"S": SECRET})
+    error = await host.fail("send_message", id=task["id"], message="$ true")
     assert (error["code"], error["missing"]) == ("SECRETS_LOST", ["S"])
-    await host.call("send_message", id=task["id"], message='echo "${#S}"', secrets={"S": "another"})
+    await host.call("send_message", id=task["id"], message='$ echo "${#S}"', secrets={"S": "another"})
     assert (await host.until(task["id"], "completed"))["output"]["content"] == "7\n"
-    await host.call("send_message", id=task["id"], message='echo "[$S]"', secrets={"S": None})
+    await host.call("send_message", id=task["id"], message='$ echo "[$S]"', secrets={"S": None})
     assert (await host.until(task["id"], "completed"))["output"]["content"] == "[]\n"
 
 
@@ -68,11 +68,11 @@ async def test_secrets_by_name_come_from_the_operators_settings(own_home: Path) 
         f'[secrets.A]\nfile = "{own_home.parent}/token"\n[secrets.B]\ncommand = ["printf", "from-%s", "a-command"]\n'
     )
     async with servers.host(own_home) as host:
-        task = await host.done('printf %s "$A/$B" | md5sum; echo $A', secretNames=["A", "B"])
+        task = await host.done('$ printf %s "$A/$B" | md5sum; echo $A', secretNames=["A", "B"])
         assert task["output"]["content"] == f"{_md5('from-a-file/from-a-command')}  -\n[secret A]\n"
         assert (await host.call("list_agents"))["secretNames"] == ["A", "B"]
         (own_home.parent / "token").unlink()
-        error = await host.fail("create_task", message="true", secretNames=["A"])
+        error = await host.fail("create_task", message="$ true", secretNames=["A"])
         assert (error["code"], error["secret"]) == ("EXECUTION_ERROR", "A")
 
 
@@ -96,7 +96,7 @@ for form in forms:
 """
     files = [{"path": "p.py", "content": script}]
     async with servers.host(own_home) as host:
-        task = await host.done("python3 uploads/p.py", secrets={"S": SECRET}, files=files)
+        task = await host.done("$ python3 uploads/p.py", secrets={"S": SECRET}, files=files)
         assert task["status"] == "completed", task["error"]
         answers = [
             json.dumps(await host.call("get_task", id=task["id"], maxChars=1_000_000, include=["events", "messages"])),
@@ -111,7 +111,7 @@ for form in forms:
 @pytest.mark.namespaces
 async def test_a_secret_is_in_no_command_line_and_no_environment_outside_its_sandbox(own_home: Path) -> None:
     async with servers.host(own_home) as host:
-        task_id = await host.create("echo begun; sleep 60", secrets={"S": SECRET})
+        task_id = await host.create("$ echo begun; sleep 60", secrets={"S": SECRET})
         await _until_begun(host, task_id)
         inside, outside = _processes_that_show(SECRET)
         await host.call("cancel_task", id=task_id)
@@ -121,13 +121,13 @@ async def test_a_secret_is_in_no_command_line_and_no_environment_outside_its_san
 
 async def test_a_blocked_task_goes_on_when_its_secrets_are_sent_again(own_home: Path) -> None:
     async with servers.host(own_home) as host:
-        task_id, call_id = await host.waiting('echo "${#S}"', secrets={"S": SECRET})
+        task_id, call_id = await host.waiting('$ echo "${#S}"', secrets={"S": SECRET})
     servers.kill(own_home)
     async with servers.host(own_home) as host:
         assert (await host.decide(task_id, call_id, "proceed_once"))["status"] == "blocked"
         task = await host.call("get_task", id=task_id)
         assert task["blockedReason"] == "SECRETS_LOST"
-        error = await host.fail("send_message", id=task_id, message="true", secrets={"S": SECRET})
+        error = await host.fail("send_message", id=task_id, message="$ true", secrets={"S": SECRET})
         assert error["code"] == "CONFLICT"
         await host.call("send_message", id=task_id, secrets={"S": SECRET})
         task = await host.until(task_id, "completed")

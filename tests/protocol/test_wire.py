@@ -14,7 +14,7 @@ from tests.servers import Host
 @pytest.mark.parametrize("mode", ["legacy", "2026-07-28"])
 async def test_both_eras_of_the_protocol_are_served(shared_home: Path, mode: str) -> None:
     async with servers.host(shared_home, mode=mode) as host:
-        assert (await host.done("echo hi"))["output"]["content"] == "hi\n"
+        assert (await host.done("$ echo hi"))["output"]["content"] == "hi\n"
 
 
 async def test_what_a_model_reads_of_the_tools_is_small(host: Host) -> None:

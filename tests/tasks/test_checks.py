@@ -11,7 +11,7 @@ class LaterRequest(CreateTask):
 
 
 def test_a_field_that_is_left_out_does_not_change_what_a_request_is_known_by() -> None:
-    asked = {"message": "echo hi", "title": "t", "files": [{"path": "a", "content": "b"}], "secrets": {"A": "value"}}
+    asked = {"message": "$ echo hi", "title": "t", "files": [{"path": "a", "content": "b"}], "secrets": {"A": "value"}}
     digest = checks.digest(CreateTask.model_validate(asked))
     assert checks.digest(LaterRequest.model_validate(asked)) == digest
     assert checks.digest(LaterRequest.model_validate({**asked, "colour": "blue"})) != digest
@@ -19,7 +19,8 @@ def test_a_field_that_is_left_out_does_not_change_what_a_request_is_known_by() -
 
 def test_a_request_is_known_by_the_names_of_its_secrets_and_not_by_their_values() -> None:
     digests = [
-        checks.digest(CreateTask(message="m", secrets=secrets)) for secrets in ({"A": "1"}, {"A": "2"}, {"B": "1"}, {})
+        checks.digest(CreateTask(message="$ m", secrets=secrets))
+        for secrets in ({"A": "1"}, {"A": "2"}, {"B": "1"}, {})
     ]
     assert digests[0] == digests[1]
     assert len(set(digests)) == 3

@@ -13,7 +13,7 @@ from server.runner.repository import find_repository
 from server.runner.script import keeping
 from server.runner.worktree import _finding
 from tests import servers
-from tests.servers import Host
+from tests.servers import Host, script
 from tests.worktrees.projects import branches, contents, git, repository, text, tip
 
 EVIL = """
@@ -55,15 +55,15 @@ chmod +x .git/speaker
 WITHOUT = "git -c core.fsmonitor=false -c core.hooksPath=/dev/null -c filter.x.clean=cat"
 
 
-async def hostile(host: Host, message: str, path: str = "project") -> dict[str, Any]:
+async def hostile(host: Host, lines: str, path: str = "project") -> dict[str, Any]:
     """A task that has done its worst, with leave to write hooks and settings; it leaves all as it was."""
-    return await host.done(message, workspace={"path": path}, allowHooks=True)
+    return await host.done(script(lines), workspace={"path": path}, allowHooks=True)
 
 
-async def refused(host: Host, project: Path, message: str) -> str:
+async def refused(host: Host, project: Path, lines: str) -> str:
     """Why nothing of a hostile task has reached the person's repository, which is as sound as it was."""
     before = contents(project)
-    task = await hostile(host, message)
+    task = await hostile(host, lines)
     workspace = task["workspace"]
     assert tip(project, workspace["branch"]) == tip(project, "main")
     assert contents(project) == before
@@ -126,7 +126,7 @@ async def test_no_version_of_git_fetches_what_the_persons_repository_lacks(
 @pytest.mark.namespaces
 @pytest.mark.parametrize("within", [".", "tool"])
 async def test_a_look_starts_no_program_of_the_task(host: Host, project: Path, within: str) -> None:
-    message = f"""{SPEAKING}
+    lines = f"""{SPEAKING}
         git init -q tool && git -C tool -c user.name=x -c user.email=x@y.invalid commit -q --allow-empty -m mine
         cp a.txt tool; git -C tool add a.txt; git add . && git commit -qm all
         export GIT_DIR=$PWD/{within}/.git
@@ -135,7 +135,7 @@ async def test_a_look_starts_no_program_of_the_task(host: Host, project: Path, w
         echo '* filter=x' > {within}/.git/info/attributes
         touch {within}/a.txt
     """
-    workspace = (await hostile(host, message))["workspace"]
+    workspace = (await hostile(host, lines))["workspace"]
     assert "a repository within" in workspace["problem"]
     assert workspace["headCommit"] == workspace["carriedCommit"]
 
@@ -153,7 +153,7 @@ async def test_who_says_more_than_was_asked_is_not_listened_to() -> None:
 
 @pytest.mark.namespaces
 async def test_no_program_is_started_to_fetch_what_is_missing(host: Host, project: Path) -> None:
-    message = """
+    lines = """
         printf '#!/bin/sh\necho started >&2\n' > .git/evil; chmod +x .git/evil
         missing=1111111111111111111111111111111111111111
         tree=$(printf '100644 blob %s\tgone\n' $missing | git mktree --missing)
@@ -163,7 +163,7 @@ async def test_no_program_is_started_to_fetch_what_is_missing(host: Host, projec
         git config remote.origin.url "$PWD"
         git config remote.origin.uploadpack "$PWD/.git/evil"
     """
-    problem = await refused(host, project, message)
+    problem = await refused(host, project, lines)
     assert ("could not be packed" in problem, "remote repository" in problem) == (True, False)
 
 
@@ -188,14 +188,14 @@ async def test_a_link_among_gits_own_files_leads_no_branch_out_of_the_repository
     outside.mkdir()
     link.parent.mkdir(parents=True, exist_ok=True)
     link.symlink_to(outside)
-    await host.done("git commit -q --allow-empty -m more", workspace={"path": "project"})
+    await host.done("$ git commit -q --allow-empty -m more", workspace={"path": "project"})
     assert list(outside.iterdir()) == []
 
 
 async def test_a_link_among_gits_own_files_shows_nothing_from_outside(
     host: Host, project: Path, tmp_path: Path
 ) -> None:
-    commit = "git commit -q --allow-empty -m more"
+    commit = "$ git commit -q --allow-empty -m more"
     task_id, call = await host.waiting(commit, workspace={"path": "project"})
     (tmp_path / "private").write_text("token-of-the-operator\n")
     (project / ".git" / "shallow").symlink_to(tmp_path / "private")
@@ -208,10 +208,10 @@ async def test_a_link_among_gits_own_files_shows_nothing_from_outside(
 async def test_a_branch_that_became_another_name_of_a_branch_moves_and_removes_nothing(
     host: Host, project: Path
 ) -> None:
-    task = await host.done("true", workspace={"path": "project"})
+    task = await host.done("$ true", workspace={"path": "project"})
     git(project, "symbolic-ref", f"refs/heads/{task['workspace']['branch']}", "refs/heads/main")
     main = tip(project, "main")
-    await host.call("send_message", id=task["id"], message="git commit -q --allow-empty -m more")
+    await host.call("send_message", id=task["id"], message="$ git commit -q --allow-empty -m more")
     workspace = (await host.until(task["id"], "completed"))["workspace"]
     assert ("another name of a branch" in workspace["problem"], tip(project, "main")) == (True, main)
     await host.fail("delete_task", id=task["id"])
@@ -223,12 +223,12 @@ async def test_objects_of_another_repository_are_not_reached_through_alternates(
 ) -> None:
     private = repository(place / "private")
     git(private, "commit", "-q", "--allow-empty", "-m", "private")
-    message = f"""
+    lines = f"""
         echo {private}/.git/objects >> .git/objects/info/alternates
         echo {tip(private, "main")} > .git/refs/heads/stolen
         echo ref: refs/heads/stolen > .git/HEAD
     """
-    assert "cannot read" in await refused(host, project, message)
+    assert "cannot read" in await refused(host, project, lines)
     assert git(project, "cat-file", "-t", tip(private, "main"), ok=False) == ""
 
 
@@ -237,21 +237,21 @@ async def test_a_git_folder_that_leads_elsewhere_or_nowhere_is_not_followed(
     host: Host, project: Path, place: Path, link: str
 ) -> None:
     private = repository(place / "private")
-    message = f"rm -rf .git; {link.format(private=private)}"
-    assert "cannot read" in await refused(host, project, message)
+    lines = f"rm -rf .git; {link.format(private=private)}"
+    assert "cannot read" in await refused(host, project, lines)
 
 
 async def test_a_commit_whose_objects_are_not_all_there_is_not_carried_over(host: Host, project: Path) -> None:
-    message = """
+    lines = """
         missing=1111111111111111111111111111111111111111
         tree=$(printf '100644 blob %s\\tgone\\n' $missing | git mktree --missing)
         git update-ref HEAD $(git commit-tree -p HEAD -m broken $tree)
     """
-    assert "could not be packed" in await refused(host, project, message)
+    assert "could not be packed" in await refused(host, project, lines)
 
 
 async def test_a_tree_that_would_write_into_git_folders_is_not_carried_over(host: Host, project: Path) -> None:
-    message = """
+    lines = """
         blob=$(echo evil | git hash-object -w --stdin)
         tree=$(printf '100644 blob %s\\tconfig\\n' $blob | git mktree)
         python3 - $tree > $TMPDIR/raw <<'END'
@@ -261,23 +261,23 @@ END
         outer=$(git hash-object -t tree -w --stdin --literally < $TMPDIR/raw)
         git update-ref HEAD $(git commit-tree -p HEAD -m evil $outer)
     """
-    assert "could not be checked" in await refused(host, project, message)
+    assert "could not be checked" in await refused(host, project, lines)
 
 
 async def test_commits_that_are_too_large_are_not_carried_over(
     own_home: Path, project: Path, variables: dict[str, str]
 ) -> None:
     async with servers.host(own_home, cwd=project.parent, **variables, REMIT_LIMITS__FILE_SIZE="1MiB") as host:
-        message = "for i in 1 2 3; do head -c 900000 /dev/urandom > f$i; done; git add .; git commit -qm large"
-        assert "larger than a file may be" in await refused(host, project, message)
+        lines = "for i in 1 2 3; do head -c 900000 /dev/urandom > f$i; done; git add .; git commit -qm large"
+        assert "larger than a file may be" in await refused(host, project, lines)
 
 
 async def test_a_diff_that_does_not_fit_keeps_no_commit_from_being_carried_over(
     own_home: Path, project: Path, variables: dict[str, str]
 ) -> None:
     async with servers.host(own_home, cwd=project.parent, **variables, REMIT_LIMITS__TMP_SIZE="1MiB") as host:
-        message = "head -c 4000000 /dev/urandom | base64 > large; git add .; git commit -qm large"
-        workspace = (await host.done(message, workspace={"path": "project"}))["workspace"]
+        lines = "head -c 4000000 /dev/urandom | base64 > large; git add .; git commit -qm large"
+        workspace = (await host.done(script(lines), workspace={"path": "project"}))["workspace"]
         assert workspace["carriedCommit"] == workspace["headCommit"] == tip(project, workspace["branch"])
         assert workspace["diff"].endswith("[… cut …]\n")
 
@@ -291,11 +291,11 @@ async def test_what_was_not_carried_over_is_not_lost(host: Host, project: Path) 
 
 
 async def test_a_replaced_object_does_not_change_what_is_carried_over(host: Host, project: Path) -> None:
-    message = """
+    lines = """
         echo good > x; git add x; git commit -qm good
         git replace $(git rev-parse HEAD:x) $(echo evil | git hash-object -w --stdin)
     """
-    task = await hostile(host, message)
+    task = await hostile(host, lines)
     assert git(project, "show", f"{task['workspace']['branch']}:x") == "good\n"
     assert "+good\n" in task["workspace"]["diff"]
 
@@ -313,7 +313,7 @@ async def test_the_persons_repository_cannot_be_written_to(host: Host, project: 
 async def test_borrowed_objects_must_lie_within_the_allowed_folders(host: Host, place: Path, tmp_path: Path) -> None:
     outside = repository(tmp_path / "outside")
     git(place, "clone", "-q", "--shared", str(outside), "borrower")
-    error = await host.fail("create_task", message="true", workspace={"path": "borrower"})
+    error = await host.fail("create_task", message="$ true", workspace={"path": "borrower"})
     assert (error["code"], error["field"]) == ("VALIDATION_ERROR", "workspace.path")
 
 
@@ -321,7 +321,7 @@ async def test_a_repository_above_the_allowed_folders_is_not_borrowed_from(own_h
     folder = repository(place / "whole")
     allowed = json.dumps([str(folder / "sub")])
     async with servers.host(own_home, cwd=place, REMIT_WORKSPACES=allowed) as host:
-        error = await host.fail("create_task", message="true", workspace={"path": "whole/sub"})
+        error = await host.fail("create_task", message="$ true", workspace={"path": "whole/sub"})
         assert "is not within the folders" in error["message"]
-        task = await host.done("cat b.txt", workspace={"path": "whole/sub", "mode": "readonly"})
+        task = await host.done("$ cat b.txt", workspace={"path": "whole/sub", "mode": "readonly"})
         assert task["output"]["content"] == "two\n"

@@ -10,7 +10,7 @@ import pytest
 
 from tests import servers
 from tests.cli.command_line import CommandLine
-from tests.servers import Host
+from tests.servers import Host, script
 from tests.worktrees.projects import branches, contents, git, names, shell, tip
 
 COMMIT = "echo more >> a.txt && git commit -qam 'by the task'"
@@ -43,8 +43,8 @@ async def listed(remit: CommandLine) -> dict[str, dict[str, Any]]:
     return {worktree["taskId"]: worktree for worktree in answer["worktrees"]}
 
 
-async def work(host: Host, message: str) -> dict[str, Any]:
-    return await host.done(message, workspace={"path": "project"})
+async def work(host: Host, lines: str) -> dict[str, Any]:
+    return await host.done(script(lines), workspace={"path": "project"})
 
 
 def is_there(task: dict[str, Any]) -> bool:
@@ -61,7 +61,7 @@ async def said(host: Host, task_id: str, text: str) -> None:
 async def test_all_that_are_there_are_listed(own_home: Path, remit: CommandLine, project: Path, variables: Any) -> None:
     async with servers.host(own_home, cwd=project.parent, **variables) as host:
         clean, dirty = await work(host, COMMIT), await work(host, "echo x > x")
-        open_one, call = await host.waiting("true", workspace={"path": "project"})
+        open_one, call = await host.waiting("$ true", workspace={"path": "project"})
         found = await listed(remit)
         assert {task_id: each["state"] for task_id, each in found.items()} == {
             clean["id"]: "clean",
@@ -105,7 +105,7 @@ async def test_a_task_that_takes_a_commit_back_leaves_the_repository_whole(
     async with servers.host(own_home, cwd=project.parent, **variables) as host:
         task = await work(host, COMMIT)
         branch = task["workspace"]["branch"]
-        for message in ("git commit -q --allow-empty -m second", "git reset -q --hard HEAD~1"):
+        for message in ("$ git commit -q --allow-empty -m second", "$ git reset -q --hard HEAD~1"):
             await host.call("send_message", id=task["id"], message=message)
             await host.until(task["id"], "completed")
         assert git(project, "log", "--format=%s", branch) == "by the task\nfirst\n"
@@ -119,7 +119,7 @@ async def test_a_task_whose_branch_was_renamed_goes_on_from_its_commits(
         task = await work(host, COMMIT)
         git(project, "branch", "-m", task["workspace"]["branch"], "feature")
         await command(remit, "worktrees", "prune")
-        await host.call("send_message", id=task["id"], message="git commit -q --allow-empty -m second")
+        await host.call("send_message", id=task["id"], message="$ git commit -q --allow-empty -m second")
         task = await host.until(task["id"], "completed")
         assert git(project, "log", "--format=%s", task["workspace"]["branch"]) == "second\nby the task\nfirst\n"
         assert git(project, "log", "--format=%s", "feature") == "by the task\nfirst\n"
@@ -210,7 +210,7 @@ async def test_one_that_is_in_use_is_not_removed(
     own_home: Path, remit: CommandLine, project: Path, variables: Any
 ) -> None:
     async with servers.host(own_home, cwd=project.parent, **variables) as host:
-        task_id, _ = await host.waiting("true", workspace={"path": "project"})
+        task_id, _ = await host.waiting("$ true", workspace={"path": "project"})
         done = await anyio.to_thread.run_sync(remit, "worktrees", "prune", "--force", task_id)
         assert (done.returncode, "in use" in done.stderr) == (1, True)
         await host.call("cancel_task", id=task_id)
@@ -222,7 +222,7 @@ async def test_a_task_whose_worktree_was_removed_goes_on_from_its_branch(
     async with servers.host(own_home, cwd=project.parent, **variables) as host:
         task = await work(host, COMMIT)
         await command(remit, "worktrees", "prune")
-        await host.call("send_message", id=task["id"], message="git commit -q --allow-empty -m second")
+        await host.call("send_message", id=task["id"], message="$ git commit -q --allow-empty -m second")
         task = await host.until(task["id"], "completed")
         assert git(project, "log", "--format=%s", task["workspace"]["branch"]) == "second\nby the task\nfirst\n"
 
@@ -230,7 +230,7 @@ async def test_a_task_whose_worktree_was_removed_goes_on_from_its_branch(
 async def test_what_git_says_is_not_kept_once_it_cannot_be_masked(
     own_home: Path, remit: CommandLine, project: Path, variables: Any
 ) -> None:
-    message, secrets = f'{COMMIT}; git config pack.threads "$TOKEN"', {"TOKEN": "very-secret-value"}
+    message, secrets = f'$ {COMMIT}; git config pack.threads "$TOKEN"', {"TOKEN": "very-secret-value"}
     async with servers.host(own_home, cwd=project.parent, **variables) as host:
         task = await host.done(message, workspace={"path": "project"}, secrets=secrets, allowHooks=True)
         assert "[secret TOKEN]" in task["workspace"]["problem"]
@@ -282,7 +282,7 @@ async def test_a_clock_that_was_set_back_costs_no_uncommitted_work(
     async with servers.host(own_home, cwd=project.parent, **variables) as host:
         task = await work(host, COMMIT)
         await command(remit, "worktrees", "prune")
-        await host.call("send_message", id=task["id"], message="echo x > x")
+        await host.call("send_message", id=task["id"], message="$ echo x > x")
         task = await host.until(task["id"], "completed")
         servers.kill(own_home)
     with closing(sqlite3.connect(own_home / "remit.db", isolation_level=None)) as db:
@@ -297,8 +297,8 @@ async def test_a_killed_server_leaves_nothing_that_is_not_listed(
 ) -> None:
     before = contents(project)
     async with servers.host(own_home, cwd=project.parent, **variables) as host:
-        message = f"{COMMIT}; echo committed; sleep 60" if moment == "at work" else COMMIT
-        tasks = [await host.create(message, workspace={"path": "project"}) for _ in range(5)]
+        command = f"{COMMIT}; echo committed; sleep 60" if moment == "at work" else COMMIT
+        tasks = [await host.create(script(command), workspace={"path": "project"}) for _ in range(5)]
         if moment == "at work":
             await said(host, tasks[0], "committed\n")
         if moment == "ended":
@@ -319,7 +319,7 @@ async def test_the_commits_of_a_task_whose_server_was_killed_are_carried_over_by
     own_home: Path, project: Path, variables: Any
 ) -> None:
     async with servers.host(own_home, cwd=project.parent, **variables) as host:
-        task_id = await host.create(f"{COMMIT}; echo committed; sleep 60", workspace={"path": "project"})
+        task_id = await host.create(f"$ {COMMIT}; echo committed; sleep 60", workspace={"path": "project"})
         await said(host, task_id, "committed\n")
         servers.kill(own_home)
     async with servers.host(own_home, cwd=project.parent, **variables) as host:

@@ -8,16 +8,16 @@ import pytest
 
 from server.runner.worktree import MOST_DIFF
 from tests import servers
-from tests.servers import Host
+from tests.servers import Host, script
 from tests.worktrees import projects
 from tests.worktrees.projects import branches, contents, git, in_progress, repository, text, tip
 
 COMMIT = "echo more >> a.txt && git commit -qam 'by the task'"
 
 
-async def work(host: Host, message: str, path: str = "project", **arguments: Any) -> dict[str, Any]:
+async def work(host: Host, lines: str, path: str = "project", **arguments: Any) -> dict[str, Any]:
     """A task that has worked there, as it is shown."""
-    return await host.done(message, workspace={"path": path}, **arguments)
+    return await host.done(script(lines), workspace={"path": path}, **arguments)
 
 
 async def test_five_tasks_at_once_leave_the_persons_files_and_index_as_they_are(host: Host, project: Path) -> None:
@@ -60,7 +60,7 @@ async def test_the_result_says_what_has_changed(host: Host, project: Path) -> No
 
 
 async def test_uncommitted_changes_are_warned_of_and_not_seen(host: Host, project: Path) -> None:
-    created = await host.call("create_task", message="cat a.txt; ls", workspace={"path": "project"})
+    created = await host.call("create_task", message="$ cat a.txt; ls", workspace={"path": "project"})
     assert created["warnings"] == ["the repository has uncommitted changes, which the task does not see"]
     task = await host.until(created["id"], "completed")
     assert task["output"]["content"] == "one\na.txt\nsub\n"
@@ -68,7 +68,7 @@ async def test_uncommitted_changes_are_warned_of_and_not_seen(host: Host, projec
 
 async def test_a_repository_without_changes_brings_no_warning(host: Host, place: Path) -> None:
     repository(place / "clean")
-    created = await host.call("create_task", message="true", workspace={"path": "clean"})
+    created = await host.call("create_task", message="$ true", workspace={"path": "clean"})
     assert created["warnings"] == []
     await host.until(created["id"], "completed")
 
@@ -89,7 +89,7 @@ async def test_a_turn_that_fails_or_is_ended_leaves_its_commits_too(
 
 
 async def test_a_cancelled_task_leaves_its_commits_too(host: Host, project: Path) -> None:
-    message = f"{COMMIT}; echo committed; sleep 60"
+    message = f"$ {COMMIT}; echo committed; sleep 60"
     task_id = await host.create(message, workspace={"path": "project"})
     with anyio.fail_after(30):
         while "committed\n" not in (await host.call("get_task", id=task_id)).get("output", {}).get("content", ""):
@@ -102,7 +102,7 @@ async def test_a_cancelled_task_leaves_its_commits_too(host: Host, project: Path
 
 async def test_a_further_message_goes_on_in_the_same_worktree(host: Host, project: Path) -> None:
     task = await work(host, f"{COMMIT}; echo x > kept")
-    await host.call("send_message", id=task["id"], message="cat kept; git add . && git commit -qm second")
+    await host.call("send_message", id=task["id"], message="$ cat kept; git add . && git commit -qm second")
     task = await host.until(task["id"], "completed")
     assert task["output"]["content"] == "x\n"
     assert git(project, "log", "--format=%s", task["workspace"]["branch"]) == "second\nby the task\nfirst\n"
@@ -173,7 +173,7 @@ async def test_a_secret_in_a_name_is_masked_whatever_its_letters(host: Host, pro
 
 
 @pytest.mark.parametrize("later", [None, "another-value"])
-@pytest.mark.parametrize("message", ["true", "git commit -qm f"])
+@pytest.mark.parametrize("message", ["$ true", "$ git commit -qm f"])
 async def test_a_secret_of_an_earlier_turn_is_not_in_the_diff(
     host: Host, project: Path, message: str, later: str | None
 ) -> None:
@@ -191,7 +191,7 @@ async def test_a_secret_by_name_of_an_earlier_turn_is_masked_in_the_diff(
     (own_home.parent / "remit.toml").write_text(f'[secrets.KEY]\nfile = "{own_home.parent}/token"\n')
     async with servers.host(own_home, cwd=place, **variables) as host:
         task = await work(host, "echo $KEY > f; git add f", secretNames=["KEY"])
-        await host.call("send_message", id=task["id"], message="git commit -qm f", secrets={"KEY": None})
+        await host.call("send_message", id=task["id"], message="$ git commit -qm f", secrets={"KEY": None})
         task = await host.until(task["id"], "completed")
     assert "+[secret KEY]\n" in task["workspace"]["diff"]
 
@@ -265,7 +265,7 @@ async def test_submodules_are_not_checked_out_and_that_is_said(host: Host, place
     whole = repository(place / "whole")
     git(whole, "submodule", "add", "-q", str(place / "part"), "part")
     git(whole, "commit", "-qm", "with a part")
-    created = await host.call("create_task", message="ls part", workspace={"path": "whole"})
+    created = await host.call("create_task", message="$ ls part", workspace={"path": "whole"})
     assert created["warnings"] == ["submodules are not checked out in the task's worktree"]
     assert (await host.until(created["id"], "completed"))["output"]["content"] == ""
 
@@ -283,7 +283,7 @@ async def test_a_branch_that_the_person_has_moved_is_left_alone(host: Host, proj
     task = await work(host, COMMIT)
     branch = task["workspace"]["branch"]
     git(project, "update-ref", f"refs/heads/{branch}", "main")
-    await host.call("send_message", id=task["id"], message="git commit -q --allow-empty -m again")
+    await host.call("send_message", id=task["id"], message="$ git commit -q --allow-empty -m again")
     task = await host.until(task["id"], "completed")
     assert tip(project, branch) == tip(project, "main")
     assert "somebody else has moved the branch" in task["workspace"]["problem"]
@@ -293,7 +293,7 @@ async def test_a_branch_that_the_person_has_checked_out_is_left_alone(host: Host
     task = await work(host, COMMIT)
     branch = task["workspace"]["branch"]
     git(project, "worktree", "add", "-q", str(project.parent / "review"), branch)
-    await host.call("send_message", id=task["id"], message="git commit -q --allow-empty -m again")
+    await host.call("send_message", id=task["id"], message="$ git commit -q --allow-empty -m again")
     task = await host.until(task["id"], "completed")
     assert tip(project, branch) != task["workspace"]["headCommit"]
     assert "checked out" in task["workspace"]["problem"]
@@ -302,7 +302,7 @@ async def test_a_branch_that_the_person_has_checked_out_is_left_alone(host: Host
 
 async def test_a_repository_that_is_gone_fails_the_task_and_says_so(host: Host, place: Path) -> None:
     folder = repository(place / "gone")
-    task_id, call_id = await host.waiting("true", workspace={"path": "gone"})
+    task_id, call_id = await host.waiting("$ true", workspace={"path": "gone"})
     folder.rename(place / "elsewhere")
     await host.decide(task_id, call_id, "proceed_once")
     task = await host.until(task_id, "failed")
