@@ -11,7 +11,7 @@ import pytest
 
 from server.errors import RemitError
 from server.runner.sandbox import find_sandbox
-from tests.npm.agents import summary
+from tests.needs import lacks
 
 
 @cache
@@ -27,9 +27,11 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def pytest_report_header() -> list[str]:
-    """Say in which tier of the sandbox the tests run their tasks, and by which real agents."""
-    return [f"sandbox: {_tier()}", f"real agents: {summary()}"]
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """Say in which tier of the sandbox the tests run their tasks, and which tests are left out."""
+    left_out = config.getoption("markexpr") == "not npm"
+    npm = "left out, `make test-all` runs them" if left_out else "run as they are chosen"
+    return [f"sandbox: {_tier()}", f"tests with programs from npm: {npm}"]
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -37,7 +39,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     parameters = getattr(item, "callspec", None)
     named = parameters is not None and parameters.params.get("tier") == "namespaces"
     if (named or item.get_closest_marker("namespaces")) and _tier() != "namespaces":
-        pytest.skip(f"this is for the namespaces tier; here is {_tier()}")
+        lacks(f"this is for the namespaces tier; here is {_tier()}")
 
 
 @pytest.fixture(autouse=True)

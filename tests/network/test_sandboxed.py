@@ -16,6 +16,7 @@ from server.runner.policy import SandboxPolicy
 from server.runner.sandbox import Name
 from server.runner.scratch import Scratch
 from server.runner.supervised import Landlock
+from tests.needs import lacks
 from tests.network.services import Service, service
 from tests.network.visitor import WAYS_AROUND
 from tests.sandbox.commands import Ran, Request, perform, run
@@ -164,9 +165,10 @@ async def test_a_landlock_that_knows_no_ports_has_no_network_by_name(workspace: 
             pass
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 @pytest.mark.parametrize("option", ["--no-proxytunnel", "--proxytunnel"])
 async def test_curl_finds_its_way(option: str, confining: Name, workspace: Path) -> None:
+    if shutil.which("curl") is None:
+        lacks("curl is not installed")
     async with service() as upstream:
         argv = ("/usr/bin/curl", "--silent", "--show-error", option, f"http://{upstream.here}/")
         ran = await run(Request(tier=confining, argv=argv, workspace=str(workspace), network=(upstream.here,)))

@@ -12,6 +12,7 @@ from server.runner import landlock
 from server.runner.delegation import end_leftover_groups
 from server.runner.sandbox import Name
 from server.runner.tree import END_SECONDS
+from tests.needs import lacks
 from tests.sandbox.commands import processes_with, readable_python
 
 
@@ -37,7 +38,7 @@ def workspace() -> Iterator[Path]:
 
 def _needs(tier: Name) -> None:
     if tier == "namespaces" and shutil.which("bwrap") is None:
-        pytest.skip("bubblewrap is not installed")
+        lacks("bubblewrap is not installed")
     if tier == "landlock" and landlock.abi() < landlock.OLDEST_ABI:
         pytest.skip("this kernel has no Landlock that holds")
     if tier == "landlock":

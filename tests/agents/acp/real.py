@@ -1,4 +1,4 @@
-"""Agents that people use, as `make agents` installs them, with a scripted model of the tests' own."""
+"""Agents that people use, as `make packages` installs them, with a scripted model of the tests' own."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 from tests import servers
 from tests.models.script import MODEL, SMALL_MODEL, Use
 from tests.models.server import Model
-from tests.npm import agents
+from tests.npm import packages
 
 KEY = "model-key-8d1f20c47a"
 """The key of the model: to be found nowhere but in what the model is told."""
@@ -59,14 +59,19 @@ def _claude(model: Model) -> dict[str, str]:
 
 OPENCODE = Real(
     "opencode",
-    (str(agents.OPENCODE), "acp", "--hostname", "127.0.0.2"),
-    agents.require_opencode,
+    (str(packages.OPENCODE), "acp", "--hostname", "127.0.0.2"),
+    packages.require_opencode,
     "MODEL_KEY",
     "bash",
     _opencode,
 )
 CLAUDE = Real(
-    "claude", (str(agents.NODE), str(agents.CLAUDE)), agents.require_claude, "ANTHROPIC_API_KEY", "Bash", _claude
+    "claude",
+    (str(packages.NODE), str(packages.CLAUDE_AGENT)),
+    packages.require_claude_agent,
+    "ANTHROPIC_API_KEY",
+    "Bash",
+    _claude,
 )
 
 

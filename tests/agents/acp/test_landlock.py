@@ -13,6 +13,7 @@ from tests.models.server import model
 
 pytestmark = [
     pytest.mark.anyio,
+    pytest.mark.npm,
     pytest.mark.skipif(os.geteuid() == 0, reason="Landlock does not hold root"),
     pytest.mark.skipif(landlock.abi() < landlock.NETWORK_ABI, reason="this kernel's Landlock holds no network by name"),
 ]

@@ -15,7 +15,7 @@ from tests.models.script import Answer, Say, Think, relay, steps
 from tests.models.server import model
 from tests.servers import Host
 
-pytestmark = [pytest.mark.anyio, pytest.mark.namespaces]
+pytestmark = [pytest.mark.anyio, pytest.mark.namespaces, pytest.mark.npm]
 
 
 @pytest.fixture(params=[OPENCODE, CLAUDE], ids=lambda real: real.name)

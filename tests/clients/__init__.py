@@ -1,0 +1,1 @@
+"""MCP clients that nobody here wrote, each driven over real stdio."""
