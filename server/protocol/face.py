@@ -6,7 +6,6 @@ import mcp_types as types
 from mcp.server.lowlevel import Server
 
 from server.daemon import Connection
-from server.errors import Code, RemitError
 from server.protocol import tools
 from server.protocol.transport import Incoming, Outgoing
 from server.tasks.callers import Caller
@@ -30,11 +29,13 @@ class Face:
 
         offered = tools.offered(person=caller.person)
 
-        async def list_tools(_: Any, __: types.PaginatedRequestParams | None) -> types.ListToolsResult:
-            return tools.listed(person=caller.person)
+        async def list_tools(_: Any, params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
+            return tools.listed(params, person=caller.person)
 
         async def call_tool(_: Any, params: types.CallToolRequestParams) -> types.CallToolResult:
-            return await self._call(caller, offered.get(params.name), params)
+            if params.name not in offered:
+                raise tools.unknown(params.name, offered)
+            return await self._call(caller, offered[params.name], params.arguments or {})
 
         server: Server[dict[str, Any]] = Server(
             "remit",
@@ -55,12 +56,8 @@ class Face:
         server = self.server(caller)
         await server.run(incoming, outgoing, server.create_initialization_options())
 
-    async def _call(
-        self, caller: Caller, tool: tools.Tool[Any] | None, params: types.CallToolRequestParams
-    ) -> types.CallToolResult:
+    async def _call(self, caller: Caller, tool: tools.Tool[Any], arguments: dict[str, Any]) -> types.CallToolResult:
         async def call() -> types.CallToolResult:
-            if tool is None:
-                raise RemitError(Code.NOT_FOUND, f"there is no tool {params.name!r}; see tools/list")
-            return await tool.call(self._tasks, caller, params.arguments or {})
+            return await tool.call(self._tasks, caller, arguments)
 
-        return await tools.outcome(params.name, call)
+        return await tools.outcome(tool.name, call)
