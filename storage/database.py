@@ -17,6 +17,7 @@ import anyio
 from server.errors import Code, RemitError
 from storage.changes import Changes
 from storage.connection import Connection, take_news
+from storage.lanes import Turns
 from storage.migrations import MIGRATIONS
 
 P = ParamSpec("P")
@@ -46,6 +47,8 @@ class Database:
     def __init__(self, writer: aiosqlite.Connection, reader: aiosqlite.Connection) -> None:
         self._writer = writer
         self._reader = reader
+        self._writing = Turns()
+        self._reading = Turns()
         self._loop = asyncio.get_running_loop()
         self.changes = Changes()
 
@@ -70,23 +73,27 @@ class Database:
         self, operation: Callable[Concatenate[sqlite3.Connection, P], R], *args: P.args, **kwargs: P.kwargs
     ) -> R:
         """Run `operation(connection, …)` as one durable transaction: fsynced before this returns."""
-        return await _run(self._writer, self._transact, lambda db: operation(db, *args, **kwargs), "FULL")
+        async with self._writing:
+            return await _run(self._writer, self._transact, lambda db: operation(db, *args, **kwargs), "FULL")
 
     async def write_soon(
         self, operation: Callable[Concatenate[sqlite3.Connection, P], R], *args: P.args, **kwargs: P.kwargs
     ) -> R:
         """Like `write`, but a power failure (not a crash of the server) may lose it: for progress only."""
-        return await _run(self._writer, self._transact, lambda db: operation(db, *args, **kwargs), "NORMAL")
+        async with self._writing:
+            return await _run(self._writer, self._transact, lambda db: operation(db, *args, **kwargs), "NORMAL")
 
     async def read(
         self, operation: Callable[Concatenate[sqlite3.Connection, P], R], *args: P.args, **kwargs: P.kwargs
     ) -> R:
         """Run `operation(connection, …)` on one consistent snapshot."""
-        return await _run(self._reader, _snapshot, lambda db: operation(db, *args, **kwargs))
+        async with self._reading:
+            return await _run(self._reader, _snapshot, lambda db: operation(db, *args, **kwargs))
 
     async def give_back(self) -> bool:
         """Give some of the room that is free in the file back to the disk; whether there is more."""
-        return await _run(self._writer, _give_back)
+        async with self._writing:
+            return await _run(self._writer, _give_back)
 
     async def tidy(self) -> None:
         """Refresh the indexes' statistics, then empty the WAL into the file, unless somebody reads it just now."""

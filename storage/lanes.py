@@ -1,0 +1,56 @@
+"""Fair turns at the database: of the lanes that have something to do, each gets one operation after the other.
+
+Without them the first to ask is served first, and a connection with a thousand calls holds up everybody else's.
+"""
+
+from collections import OrderedDict, deque
+from contextvars import ContextVar
+
+import anyio
+
+LANE: ContextVar[object] = ContextVar("LANE", default=None)
+"""For whom the current task works: a connection, or None for the server itself."""
+
+AT_ONCE = 2
+"""Operations handed to the thread of the database: while one runs, the next is there already."""
+
+
+class Turns:
+    """A lock for up to `AT_ONCE` holders, which goes to the waiting lanes in rotation. Hold it with `async with`."""
+
+    def __init__(self) -> None:
+        self._free = AT_ONCE
+        self._waiting: OrderedDict[object, deque[anyio.Event]] = OrderedDict()
+
+    async def __aenter__(self) -> None:
+        if self._free:
+            self._free -= 1
+            return
+        called = anyio.Event()
+        lane = LANE.get()
+        self._waiting.setdefault(lane, deque()).append(called)
+        try:
+            await called.wait()
+        except BaseException:
+            self._leave(lane, called)
+            raise
+
+    async def __aexit__(self, *_: object) -> None:
+        self._pass_on()
+
+    def _leave(self, lane: object, called: anyio.Event) -> None:
+        if called.is_set():
+            self._pass_on()
+            return
+        self._waiting[lane].remove(called)
+        if not self._waiting[lane]:
+            del self._waiting[lane]
+
+    def _pass_on(self) -> None:
+        if not self._waiting:
+            self._free += 1
+            return
+        lane, waiting = self._waiting.popitem(last=False)
+        waiting.popleft().set()
+        if waiting:
+            self._waiting[lane] = waiting  # at the end: it is the others' turn first
