@@ -93,4 +93,10 @@ def _base(variable: str, default: str) -> str:
 
 
 def _absolute(path: str) -> str:
-    return os.path.abspath(os.path.expanduser(path))
+    try:
+        return os.path.abspath(os.path.expanduser(path))
+    except FileNotFoundError:
+        raise RemitError(
+            Code.VALIDATION_ERROR,
+            f"'{path}' is a relative path, and the folder that remit was started in is gone; name an absolute one",
+        ) from None
