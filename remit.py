@@ -17,9 +17,9 @@ def main() -> None:
     sys.modules.setdefault("remit", sys.modules[__name__])  # run as a script, it is named __main__
     match sys.argv[1:]:
         case []:
-            from server import pipe
+            from server.pipe import window
 
-            status = pipe.main(_run_server)
+            status = window.main(_run_server)
         case ["serve"]:
             from server import start
 
@@ -42,9 +42,16 @@ def _put_our_rooms_first() -> None:
     wheel = os.path.join(here, "remit_app")
     if not sys.flags.safe_path:
         del sys.path[0]  # the folder of the script or, with -m, the current one
-    named = {os.path.abspath(folder) for folder in os.environ.get("PYTHONPATH", "").split(os.pathsep)}
+    named = {_absolute(folder) for folder in os.environ.get("PYTHONPATH", "").split(os.pathsep)}
     sys.path.sort(key=named.__contains__)  # last, so that a user's `mcp` folder hides nobody's package
     sys.path.insert(0, wheel if os.path.isdir(wheel) else here)
+
+
+def _absolute(folder: str) -> str:
+    try:
+        return os.path.abspath(folder)
+    except FileNotFoundError:
+        return folder  # the current folder was removed: nothing can be imported from beneath it
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ from uuid import uuid4
 
 import anyio
 from anyio import to_thread
-from mcp.server.stdio import stdio_server
 
 import remit
 from server import daemon, logs, sources
@@ -70,11 +69,6 @@ class App:
         """Talk MCP on one connection."""
         await self._face.serve(connection, self._caller(connection.peer))
 
-    async def serve_stdio(self) -> None:
-        """Talk MCP on this process's own stdin and stdout."""
-        async with stdio_server() as (incoming, outgoing):
-            await self._face.serve_streams(incoming, outgoing, caller(False, Path.cwd()))
-
     def _caller(self, peer: Peer) -> Caller:
         return replace(
             caller(peer.role == "terminal", peer.cwd),
@@ -93,7 +87,7 @@ class App:
 def main(*, ready: Callable[[], None], inline: bool = False) -> None:
     """Run the server in this process until it is asked to stop; `ready` is called once it listens.
 
-    With `inline`, this process's stdin and stdout are its first connection, and their end is its own.
+    With `inline`, it lives in a window's own process, and new tasks come with a warning that they end with it.
     """
     places = find_places()
     places.prepare()
@@ -113,7 +107,6 @@ async def _serve(places: Places, settings: Settings, ready: Callable[[], None], 
             settings_digest=settings_digest(),
             idle_exit=settings.idle_exit,
             ready=ready,
-            extra=app.serve_stdio if inline else None,
         )
 
 

@@ -8,7 +8,7 @@ import os
 import resource
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -86,7 +86,10 @@ class Connection:
         self._sending = anyio.Lock()
 
     async def receive_line(self) -> bytes | None:
-        """The next line, without its newline; None when the peer is done or sent more than a line may be long."""
+        """The next line, without its newline; None when the peer is done or sent more than a line may be long.
+
+        The last one need not have a newline.
+        """
         searched = 0
         while (end := self._received.find(b"\n", searched)) < 0:
             searched = len(self._received)
@@ -95,7 +98,9 @@ class Connection:
                 return None
             try:
                 self._received += await self._stream.receive(CHUNK)
-            except (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError):
+            except anyio.EndOfStream:
+                return self._last_line()
+            except (anyio.BrokenResourceError, anyio.ClosedResourceError):
                 return None
         line = bytes(self._received[:end])
         del self._received[: end + 1]
@@ -115,6 +120,11 @@ class Connection:
     async def aclose(self) -> None:
         """Close the connection; a line being sent is given up."""
         await self._stream.aclose()
+
+    def _last_line(self) -> bytes | None:
+        line = bytes(self._received)
+        self._received.clear()
+        return line or None
 
     async def _refuse_long_line(self) -> None:
         error = {"code": -32600, "message": f"a message may be at most {self._max_line // 1024**2} MiB long"}
@@ -161,7 +171,6 @@ async def serve(
     settings_digest: str,
     idle_exit: float,
     ready: Callable[[], None],
-    extra: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
     """Serve `application` on the socket of the state folder, which the caller owns, until asked to stop.
 
@@ -172,7 +181,6 @@ async def serve(
         settings_digest: of this server's environment, told to clients.
         idle_exit: seconds without a connection and without work after which the server ends.
         ready: called once, when the socket listens.
-        extra: run beside the socket and counted as a connection; when it returns the server ends.
     """
     greeting = {
         "protocol": PROTOCOL,
@@ -182,7 +190,7 @@ async def serve(
         "startedAt": _now(),
         "state": places.state,
     }
-    await _Daemon(application, greeting, idle_exit).run(places, ready, extra)
+    await _Daemon(application, greeting, idle_exit).run(places, ready)
 
 
 class _Daemon:
@@ -197,22 +205,20 @@ class _Daemon:
         self._deserted.set()
         self._stop = anyio.Event()
 
-    async def run(self, places: Places, ready: Callable[[], None], extra: Callable[[], Awaitable[None]] | None) -> None:
+    async def run(self, places: Places, ready: Callable[[], None]) -> None:
         with _listening(places) as listener:
             async with anyio.create_task_group() as group:
                 try:
                     group.start_soon(self._stop_on_signal)
                     group.start_soon(self._stop_when_idle)
                     group.start_soon(self._accept, listener, group)
-                    if extra:
-                        group.start_soon(self._stop_after, extra)
                     ready()
                     logger.info("listening, pid %d", os.getpid())
                     await self._stop.wait()
                 finally:
                     _unlink(places.socket)
-                    group.cancel_scope.cancel()
                     await self._close_connections()
+                    group.cancel_scope.cancel()
 
     async def _stop_on_signal(self) -> None:
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
@@ -246,11 +252,6 @@ class _Daemon:
             if self._connected == 0:
                 self._visited = anyio.Event()
                 self._deserted.set()
-
-    async def _stop_after(self, extra: Callable[[], Awaitable[None]]) -> None:
-        with self._visit():
-            await extra()
-        self._stop.set()
 
     async def _accept(self, listener: socket.socket, group: TaskGroup) -> None:
         while True:
@@ -334,7 +335,10 @@ class _Daemon:
         }
 
     async def _close_connections(self) -> None:
-        """Give up lines that are being sent to peers that do not read, or the server would wait for them."""
+        """Close them before their calls are cancelled: that would be told to peers as if the calls had failed.
+
+        Lines that are being sent to peers that do not read are given up.
+        """
         with anyio.CancelScope(shield=True):
             for connection in list(self._open):
                 await connection.aclose()

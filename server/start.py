@@ -21,6 +21,12 @@ from server.places import Places, settings_digest
 PATIENCE = 30.0
 """Seconds for all of finding, replacing and starting; a start takes about 1 s, hosts give a server 10 to 60 s."""
 
+AFTERMATH = (
+    "Tasks that were in the middle of a call end as failed (INTERRUPTED); others go on when the next server starts,"
+    " which the next call does"
+)
+"""What comes of the tasks when a server ends."""
+
 RunServer = Callable[[Callable[[], None], bool], None]
 """Runs the server until it ends: told what to call once it listens, and whether this process is a window as well."""
 
@@ -45,6 +51,11 @@ def connect(role: str, places: Places) -> Link:
         if link is None:
             with Lock(places.start_lock):
                 link = _reach_or_start(places, role)
+    return checked(link)
+
+
+def checked(link: Link) -> Link:
+    """The link, whose server speaks our protocol. Raises RemitError, CONFLICT, if it does not, and closes the link."""
     if link.greeting.protocol != PROTOCOL:
         link.close()
         raise RemitError(

@@ -12,7 +12,7 @@ from server.cli.answers import note
 from server.errors import ERROR_META, Code, RemitError
 from server.hello import Link
 from server.places import find_places
-from server.start import connect, notices
+from server.start import AFTERMATH, connect, notices
 
 _ENVELOPE = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",  # the first version without a handshake
@@ -127,4 +127,4 @@ def the_one(ids: list[str], beginning: str) -> str:
 
 
 def _gone() -> RemitError:
-    return RemitError(Code.INTERRUPTED, "the server went away; tasks it acknowledged are safe, try again")
+    return RemitError(Code.INTERRUPTED, f"the server ended before it answered. {AFTERMATH}; see `remit list`")

@@ -1,28 +1,22 @@
 """Where the agents of tasks hand on sub-tasks: the same tools by two ways, through a door of the sandbox or at once."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import anyio
 import mcp_types as types
 from anyio.abc import ByteStream
 from mcp.server.lowlevel import Server
-from mcp.shared.message import SessionMessage
 
 from server.agents.interface import Answer, Offer
 from server.daemon import Connection, Peer
 from server.protocol import tools
 from server.protocol.delegated import TOOLS
-from server.protocol.transport import Incoming, Outgoing
+from server.protocol.transport import streams
 from server.tasks.delegate import Delegate
 from server.tasks.delegation import Delegation
 
 MAX_LINE = 12 * 1024**2
 """Bytes of a message: 8 MiB of files in base64, and the rest."""
-
-MAX_OPEN = 32
-"""Requests of one connection that are under way; what comes then is read when one of them is done."""
 
 _INSTRUCTIONS = (
     "Hand parts of your task to background agents: create_task, then get_task with waitSeconds until each has ended."
@@ -62,21 +56,18 @@ class Desk:
 
     async def serve(self, delegate: Delegate, stream: ByteStream) -> None:
         """Talk MCP on a connection until it ends."""
-        flow = _Flow()
         connection = Connection(stream, Peer(uid=-1, pid=-1, role="agent", cwd=None), max_line=MAX_LINE)
-        server = self._server(delegate, flow)
-        incoming, outgoing = _Incoming(connection, flow), _Outgoing(connection, flow)
-        await server.run(incoming, outgoing, server.create_initialization_options())
+        server = self._server(delegate)
+        async with streams(connection) as (incoming, outgoing):
+            await server.run(incoming, outgoing, server.create_initialization_options())
 
-    def _server(self, delegate: Delegate, flow: "_Flow") -> Server[dict[str, Any]]:
-        async def list_tools(_: Any, params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
-            tools.check_first_page(params)
+    def _server(self, delegate: Delegate) -> Server[dict[str, Any]]:
+        async def list_tools(_: Any, __: types.PaginatedRequestParams | None) -> types.ListToolsResult:
             inheritance = self._delegation.inheritance(delegate)
             return types.ListToolsResult(tools=[tool.definition(inheritance) for tool in TOOLS.values()])
 
         async def call_tool(_: Any, params: types.CallToolRequestParams) -> types.CallToolResult:
-            with flow.one():
-                return await self._called(delegate, params.name, params.arguments or {})
+            return await self._called(delegate, params.name, params.arguments or {})
 
         return Server(
             "remit",
@@ -94,47 +85,3 @@ class Desk:
             return await TOOLS[name].tool.call(self._delegation, delegate, args)
 
         return await tools.outcome(name, call)
-
-
-class _Flow:
-    """How much is under way: whoever asks and does not listen shall not fill the memory."""
-
-    def __init__(self) -> None:
-        self._open = 0
-        self._freed = anyio.Event()
-
-    @contextmanager
-    def one(self) -> Iterator[None]:
-        """One thing more, while the block runs."""
-        self._open += 1
-        try:
-            yield
-        finally:
-            self._open -= 1
-            self._freed.set()
-
-    async def room(self) -> None:
-        """Wait until there is room for one more."""
-        while self._open >= MAX_OPEN:
-            self._freed = anyio.Event()
-            await self._freed.wait()
-
-
-class _Incoming(Incoming):
-    def __init__(self, connection: Connection, flow: _Flow) -> None:
-        super().__init__(connection)
-        self._flow = flow
-
-    async def receive(self) -> SessionMessage:
-        await self._flow.room()
-        return await super().receive()
-
-
-class _Outgoing(Outgoing):
-    def __init__(self, connection: Connection, flow: _Flow) -> None:
-        super().__init__(connection)
-        self._flow = flow
-
-    async def send(self, item: SessionMessage, /) -> None:
-        with self._flow.one():
-            await super().send(item)

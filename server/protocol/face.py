@@ -6,8 +6,9 @@ import mcp_types as types
 from mcp.server.lowlevel import Server
 
 from server.daemon import Connection
+from server.errors import Code, RemitError
 from server.protocol import tools
-from server.protocol.transport import Incoming, Outgoing
+from server.protocol.transport import MAX_OPEN, streams
 from server.tasks.callers import Caller
 from server.tasks.service import Tasks
 
@@ -15,6 +16,9 @@ INSTRUCTIONS = (
     "remit runs tasks in the background, each in its own folder and within this server's limits. create_task, then "
     "get_task with waitSeconds until it has ended. pendingApprovals are for the user to decide."
 )
+
+MAX_PERSON_OPEN = 1100
+"""Open calls of a terminal: `remit watch` waits for up to a thousand sub-tasks at once."""
 
 
 class Face:
@@ -29,13 +33,11 @@ class Face:
 
         offered = tools.offered(person=caller.person)
 
-        async def list_tools(_: Any, params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
-            return tools.listed(params, person=caller.person)
+        async def list_tools(_: Any, __: types.PaginatedRequestParams | None) -> types.ListToolsResult:
+            return tools.listed(person=caller.person)
 
         async def call_tool(_: Any, params: types.CallToolRequestParams) -> types.CallToolResult:
-            if params.name not in offered:
-                raise tools.unknown(params.name, offered)
-            return await self._call(caller, offered[params.name], params.arguments or {})
+            return await self._call(caller, offered.get(params.name), params)
 
         server: Server[dict[str, Any]] = Server(
             "remit",
@@ -49,15 +51,16 @@ class Face:
 
     async def serve(self, connection: Connection, caller: Caller) -> None:
         """Talk MCP on one connection until it ends, in the era the client opens with."""
-        await self.serve_streams(Incoming(connection), Outgoing(connection), caller)
-
-    async def serve_streams(self, incoming: Any, outgoing: Any, caller: Caller) -> None:
-        """Talk MCP on two streams as the SDK has them, whose types it keeps to itself, until the peer is done."""
         server = self.server(caller)
-        await server.run(incoming, outgoing, server.create_initialization_options())
+        async with streams(connection, MAX_PERSON_OPEN if caller.person else MAX_OPEN) as (incoming, outgoing):
+            await server.run(incoming, outgoing, server.create_initialization_options())
 
-    async def _call(self, caller: Caller, tool: tools.Tool[Any], arguments: dict[str, Any]) -> types.CallToolResult:
+    async def _call(
+        self, caller: Caller, tool: tools.Tool[Any] | None, params: types.CallToolRequestParams
+    ) -> types.CallToolResult:
         async def call() -> types.CallToolResult:
-            return await tool.call(self._tasks, caller, arguments)
+            if tool is None:
+                raise RemitError(Code.NOT_FOUND, f"there is no tool {params.name!r}; see tools/list")
+            return await tool.call(self._tasks, caller, params.arguments or {})
 
-        return await tools.outcome(tool.name, call)
+        return await tools.outcome(params.name, call)

@@ -1,31 +1,188 @@
-"""A connection of ours as the two streams the MCP SDK serves.
+"""A connection of ours as the two streams the MCP SDK serves, with limits to what is open and what is unread.
 
 The SDK names its stream types privately; having their methods is enough to be one, so no private name is used.
 """
 
+import json
+from collections import Counter, deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Self
 
 import anyio
-from mcp.shared.message import SessionMessage
+import anyio.lowlevel
+from mcp.shared.message import ServerMessageMetadata, SessionMessage
+from mcp_types import (
+    INVALID_REQUEST,
+    PARSE_ERROR,
+    JSONRPCError,
+    JSONRPCRequest,
+    JSONRPCResponse,
+    RequestId,
+    jsonrpc_message_adapter,
+)
+from pydantic import ValidationError
 
+from server.beside import beside
 from server.daemon import Connection
-from server.protocol.messages import NoMessage, parse
+from storage.lanes import LANE
+
+MAX_OPEN = 32
+"""Calls of one connection that are not answered yet; a further one is refused."""
+
+MAX_UNREAD_BYTES = 4 * 1024**2
+"""Bytes of answers that a peer has not read; at so many nothing more is read of it."""
+
+MAX_UNREAD_LINES = 1000
+"""Answers that a peer has not read, likewise: a short one takes more memory than it has bytes."""
+
+LAST_ANSWERS = 5.0
+"""Seconds in which a peer that sends no more may read its last answers."""
+
+TOO_MANY_OPEN = -32000  # JSON-RPC 2.0 leaves -32099 to -32000 to implementations
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-class Incoming:
-    """The messages a peer sends. A line that is none is answered here, since the SDK would pass over it in silence."""
+@asynccontextmanager
+async def streams(connection: Connection, max_open: int = MAX_OPEN) -> AsyncIterator[tuple["Incoming", "Outgoing"]]:
+    """The two streams of a connection, inside the block; what is done in it for the connection has its own turns."""
+    outbox = Outbox(connection)
+    calls = OpenCalls(max_open)
+    lane = LANE.set(connection)
+    try:
+        async with beside(outbox.serve):
+            yield Incoming(connection, outbox, calls), Outgoing(outbox, calls)
+            with anyio.move_on_after(LAST_ANSWERS):
+                await outbox.emptied()
+    finally:
+        LANE.reset(lane)
+
+
+class OpenCalls:
+    """The calls of a connection that are not answered yet."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._ids: Counter[RequestId] = Counter()
+
+    @property
+    def are_too_many(self) -> bool:
+        """Whether there may not be one more."""
+        return self._ids.total() >= self.most
+
+    def opened(self, key: RequestId) -> None:
+        """Count a call in."""
+        self._ids[key] += 1
+
+    async def closed(self, key: RequestId) -> None:
+        """Count a call out, that is answered or was cancelled; a ping was not counted in."""
+        if self._ids[key] > 1:
+            self._ids[key] -= 1
+        else:
+            del self._ids[key]
+
+
+class Outbox:
+    """The lines that a peer has not taken yet, in order."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._lines: deque[bytes] = deque()
+        self._bytes = 0
+        self._is_broken = False
+        self._changed = anyio.Event()
+
+    async def room(self) -> None:
+        """Wait until there is room for one more line. Raises anyio.BrokenResourceError when the peer is gone."""
+        while self._bytes >= MAX_UNREAD_BYTES or len(self._lines) >= MAX_UNREAD_LINES:
+            await self._change()
+        if self._is_broken:
+            raise anyio.BrokenResourceError
+
+    def add(self, line: bytes) -> None:
+        """Add a line, for which there is room."""
+        if not self._is_broken:
+            self._lines.append(line)
+            self._bytes += len(line)
+            self._tell()
+
+    async def emptied(self) -> None:
+        """Wait until the peer has taken everything, or is gone."""
+        while self._lines:
+            await self._change()
+
+    async def serve(self) -> None:
+        """Send what is added, until the peer is gone."""
+        try:
+            while True:
+                while not self._lines:
+                    await self._change()
+                await self._connection.send_line(self._lines[0])
+                self._bytes -= len(self._lines.popleft())
+                self._tell()
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+            self._is_broken = True
+            self._lines.clear()
+            self._bytes = 0
+            self._tell()
+
+    async def _change(self) -> None:
+        await self._changed.wait()
+
+    def _tell(self) -> None:
+        self._changed.set()
+        self._changed = anyio.Event()
+
+
+class Incoming:
+    """The messages a peer sends.
+
+    What needs no work is answered here: a line that is no message, since the SDK would pass over it in silence, and
+    a call too many. Notifications, answers and pings are always passed on, so that cancelling cannot be blocked.
+    """
+
+    def __init__(self, connection: Connection, outbox: Outbox, calls: OpenCalls) -> None:
+        self._connection = connection
+        self._outbox = outbox
+        self._calls = calls
 
     async def receive(self) -> SessionMessage:
         """The next message. Raises anyio.EndOfStream when the peer is done."""
-        while (line := await self._connection.receive_line()) is not None:
+        while True:
             try:
-                return SessionMessage(parse(line))
-            except NoMessage as refused:
-                await self._connection.send_line(refused.answer)
-        raise anyio.EndOfStream
+                await self._outbox.room()
+            except anyio.BrokenResourceError:
+                raise anyio.EndOfStream from None
+            line = await self._connection.receive_line()
+            if line is None:
+                raise anyio.EndOfStream
+            line = line.removeprefix(_BYTE_ORDER_MARK)
+            if line.strip() and (message := self._understood(line)):
+                return message
+            await anyio.lowlevel.checkpoint()  # thousands of them may be there already: others want to be served too
+
+    def _understood(self, line: bytes) -> SessionMessage | None:
+        try:
+            message = jsonrpc_message_adapter.validate_json(line, by_name=False)
+        except ValidationError:
+            self._outbox.add(_refusal(line))
+            return None
+        if not isinstance(message, JSONRPCRequest) or message.method == "ping":
+            return SessionMessage(message)
+        return self._opened(message)
+
+    def _opened(self, request: JSONRPCRequest) -> SessionMessage | None:
+        if self._calls.are_too_many:
+            text = f"{self._calls.most} calls of this connection are open; wait for answers"
+            self._outbox.add(_error(request.id, TOO_MANY_OPEN, text))
+            return None
+        self._calls.opened(request.id)
+
+        async def cancelled() -> None:
+            await self._calls.closed(request.id)
+
+        return SessionMessage(request, ServerMessageMetadata(on_request_unanswered=cancelled))
 
     def __aiter__(self) -> Self:
         return self
@@ -49,12 +206,17 @@ class Incoming:
 class Outgoing:
     """The messages we send."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, outbox: Outbox, calls: OpenCalls) -> None:
+        self._outbox = outbox
+        self._calls = calls
 
     async def send(self, item: SessionMessage, /) -> None:
         """Send one message. Raises anyio.BrokenResourceError when the peer is gone."""
-        await self._connection.send_line(item.message.model_dump_json(by_alias=True, exclude_unset=True).encode())
+        await self._outbox.room()
+        message = item.message
+        self._outbox.add(message.model_dump_json(by_alias=True, exclude_unset=True).encode())
+        if isinstance(message, JSONRPCResponse | JSONRPCError) and message.id is not None:
+            await self._calls.closed(message.id)
 
     async def aclose(self) -> None:
         """Nothing: the connection is closed by whoever opened it."""
@@ -64,3 +226,20 @@ class Outgoing:
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
+
+
+def _refusal(line: bytes) -> bytes:
+    """The JSON-RPC error for a line that is no message; it repeats nothing of the line but its id."""
+    try:
+        message = json.loads(line)
+    except ValueError:
+        return _error(None, PARSE_ERROR, "this line is not JSON")
+    except RecursionError:
+        return _error(None, INVALID_REQUEST, "this message is nested too deeply")
+    key = message.get("id") if isinstance(message, dict) else None
+    text = "this is not a JSON-RPC 2.0 message"
+    return _error(key if isinstance(key, str | int) else None, INVALID_REQUEST, text)
+
+
+def _error(key: RequestId | None, code: int, text: str) -> bytes:
+    return json.dumps({"jsonrpc": "2.0", "id": key, "error": {"code": code, "message": text}}).encode()

@@ -11,7 +11,6 @@ from storage.migrations import (
     lending,
     numbers,
     relations,
-    remains,
     retention,
     secrets,
     spans,
@@ -30,5 +29,4 @@ MIGRATIONS = (
     awaiting.SCRIPT,
     secrets.SCRIPT,
     lending.SCRIPT,
-    remains.SCRIPT,
 )

@@ -109,7 +109,10 @@ class Window:
         await self.send({"jsonrpc": "2.0", "id": key, "method": method, "params": params})
 
     async def send(self, message: dict[str, Any]) -> None:
-        await self._stdin.send(json.dumps(message).encode() + b"\n")
+        await self.send_line(json.dumps(message).encode())
+
+    async def send_line(self, line: bytes, end: bytes = b"\n") -> None:
+        await self._stdin.send(line + end)
 
     async def answer(self) -> dict[str, Any]:
         with anyio.fail_after(PATIENCE):

@@ -5,8 +5,8 @@ Tests serve it in their own process, and put it where a checkout has `server/app
 
 import json
 import os
-import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -31,6 +31,9 @@ class Obedient:
     async def serve(self, connection: Connection) -> None:
         self.served.append(connection)
         while (line := await connection.receive_line()) is not None:
+            _note(line)
+            if b'"halfOnce"' in line:
+                await _break_off_once(connection, json.loads(line))
             if answer := self.obey(json.loads(line)):
                 await connection.send_line(json.dumps(answer).encode())
 
@@ -44,9 +47,31 @@ class Obedient:
                 raise ZeroDivisionError("told to")
             case {"method": "vanish"}:
                 os.abort()
+            case {"params": {"arguments": {"vanish": True}}}:
+                os.abort()
+            case {"params": {"arguments": {"hangUnless": str() as file}}} if not Path(file).exists():
+                return None
             case {"method": "hang"} | {"method": "notifications/cancelled"}:
                 return None
+            case _ if "id" not in message or "method" not in message:
+                return None
         return {"jsonrpc": "2.0", "id": message["id"], "result": message.get("params")}
+
+
+def _note(line: bytes) -> None:
+    """Keep what was delivered, over the ends of servers."""
+    if journal := os.environ.get("REMIT_JOURNAL"):
+        with Path(journal).open("ab") as file:
+            file.write(line + b"\n")
+
+
+async def _break_off_once(connection: Connection, message: dict[str, Any]) -> None:
+    """Die in the middle of an answer, unless it was done before."""
+    done = anyio.Path(message["params"]["arguments"]["halfOnce"])
+    if not await done.exists():
+        await done.touch()
+        await connection._stream.send(b'{"jsonrpc": "2.0", "id": 1, "result": {"text": "the beginning of')
+        os.abort()
 
 
 def main(*, ready: Callable[[], None], inline: bool = False) -> None:
@@ -54,18 +79,14 @@ def main(*, ready: Callable[[], None], inline: bool = False) -> None:
         harden()
     places = find_places()
     logs.configure(places)
+    if (told := Path(places.state, "trouble")).exists():
+        raise RemitError(Code.VALIDATION_ERROR, told.read_text())
     if trouble := os.environ.get("REMIT_TROUBLE"):
         raise ExceptionGroup("of a task group", [RemitError(Code.VALIDATION_ERROR, trouble)])
     if os.environ.get("REMIT_ABORT"):
         os.abort()
-    if not inline:
-        print("a library that prints", flush=True)
+    print("a library that prints", flush=True)
     application = Obedient()
-
-    async def standard_streams() -> None:
-        async for line in anyio.wrap_file(sys.stdin.buffer):
-            if answer := application.obey(json.loads(line)):
-                os.write(1, json.dumps(answer).encode() + b"\n")
 
     async def run() -> None:
         await serve(
@@ -75,7 +96,6 @@ def main(*, ready: Callable[[], None], inline: bool = False) -> None:
             settings_digest=settings_digest(),
             idle_exit=float(os.environ.get("REMIT_IDLE_EXIT", "900")),
             ready=ready,
-            extra=standard_streams if inline else None,
         )
 
     with Ownership(places):

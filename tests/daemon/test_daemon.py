@@ -7,7 +7,7 @@ import socket
 import stat
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -69,9 +69,7 @@ async def client(places: Places) -> AsyncIterator[Client]:
 
 
 @asynccontextmanager
-async def served(
-    places: Places, idle_exit: float = 900, extra: Callable[[], Awaitable[None]] | None = None
-) -> AsyncIterator[Obedient]:
+async def served(places: Places, idle_exit: float = 900) -> AsyncIterator[Obedient]:
     """A daemon at work; at the end of the block it must be gone, by itself or by being cancelled."""
     application = Obedient()
     ready = anyio.Event()
@@ -85,7 +83,6 @@ async def served(
                 settings_digest="cafe",
                 idle_exit=idle_exit,
                 ready=ready.set,
-                extra=extra,
             )
 
     async with anyio.create_task_group() as group:
@@ -366,14 +363,6 @@ async def test_it_stays_while_there_is_work_and_ends_after_it(places: Places) ->
         with pytest.raises(TimeoutError), anyio.fail_after(5 * daemon.RECHECK):
             await stopped(places)
         application.work = Load(running=0, waiting=0, secrets_held=0)
-        await stopped(places)
-
-
-async def test_the_end_of_the_extra_side_ends_it(places: Places) -> None:
-    over = anyio.Event()
-    async with served(places, idle_exit=0, extra=over.wait), client(places) as peer:
-        assert (await peer.greet())["connections"] == 1
-        over.set()
         await stopped(places)
 
 

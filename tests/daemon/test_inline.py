@@ -1,8 +1,13 @@
 """REMIT_SERVER=inline: the server inside the window's own process."""
 
+import signal
 from pathlib import Path
 
-from tests.daemon.conftest import Checkout, servers
+import anyio
+import pytest
+
+from server.pipe.host import LAST_ANSWERS
+from tests.daemon.conftest import Checkout, Launcher, servers
 
 
 async def test_it_answers_without_starting_another_process(checkout: Checkout, home: Path) -> None:
@@ -32,15 +37,61 @@ async def test_two_started_at_once_both_answer(checkout: Checkout, home: Path) -
     assert servers(home) == []
 
 
-async def test_its_end_is_told_to_the_windows_that_use_it(checkout: Checkout) -> None:
+async def test_another_window_goes_on_with_a_server_of_its_own(checkout: Checkout, home: Path) -> None:
     first = await checkout.window(REMIT_SERVER="inline")
     await first.call(1, "echo")
-    second = await checkout.window()
-    await second.ask(2, "hang")
-    await second.call(3, "echo")
+    second = await checkout.window(REMIT_SERVER="inline")
+    await second.call(2, "echo")
     await first.close()
-    assert (await second.answer())["id"] == 2
-    assert await second.end() == 1
+    assert (await second.call(3, "echo", text="again"))["result"] == {"text": "again"}
+    assert servers(home) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_ends_it(checkout: Checkout, number: signal.Signals) -> None:
+    window = await checkout.window(REMIT_SERVER="inline")
+    await window.call(1, "echo")
+    window.process.send_signal(number)
+    assert await window.end() == 0
+
+
+async def test_a_signal_has_open_requests_answered(checkout: Checkout) -> None:
+    window = await checkout.window(REMIT_SERVER="inline")
+    await window.ask("open", "hang")
+    await window.call(1, "echo")
+    window.process.send_signal(signal.SIGTERM)
+    answer = await window.answer()
+    assert (answer["id"], answer["error"]["code"]) == ("open", -32000)
+
+
+async def test_it_ends_soon_after_its_input_with_a_request_open(checkout: Checkout) -> None:
+    window = await checkout.window(REMIT_SERVER="inline")
+    await window.ask("open", "hang")
+    await window.call(1, "echo")
+    with anyio.fail_after(LAST_ANSWERS + 3):
+        assert await window.close() == 0
+
+
+async def test_what_a_library_prints_does_not_reach_the_host(checkout: Checkout) -> None:
+    window = await checkout.window(REMIT_SERVER="inline")
+    assert (await window.call(1, "echo"))["id"] == 1
+    await window.close()
+    assert "a library that prints" in await window.last_words()
+
+
+async def test_a_line_that_is_no_message_is_answered_as_over_the_socket(ours: Launcher) -> None:
+    window = await ours.window(REMIT_SERVER="inline")
+    await window.send_line(b"junk")
+    assert (await window.answer())["error"]["code"] == -32700
+    await window.send_line(b"[]")
+    assert (await window.answer())["error"]["code"] == -32600
+    assert await window.close() == 0
+
+
+async def test_a_setting_that_is_wrong_is_told_to_the_host(ours: Launcher) -> None:
+    window = await ours.window(REMIT_SERVER="inline", REMIT_MAX_RUNNING="many")
+    assert "max_running" in (await window.call(1, "initialize"))["error"]["message"]
+    assert await window.close() == 1
 
 
 async def test_a_server_that_runs_already_is_used(checkout: Checkout, home: Path) -> None:

@@ -96,3 +96,34 @@ async def _answers(site: Path, project: Path, options: list[str], named: str, **
         assert process.stdout
         await process.stdin.send(REQUEST)
         assert json.loads(await process.stdout.receive())["id"] == 1
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["list"], ["agents"], ["doctor"], ["server", "status"], ["run", "echo hi"], ["worktrees"]]
+)
+def test_in_a_folder_that_was_removed_it_works_without_a_traceback(
+    home: Path, tmp_path: Path, arguments: list[str]
+) -> None:
+    done = _run_in_a_removed_folder(tmp_path, *arguments)
+    assert "Traceback" not in done.stderr
+    assert done.returncode in (0, 1)
+
+
+def test_a_relative_state_folder_is_refused_where_the_current_folder_was_removed(home: Path, tmp_path: Path) -> None:
+    done = _run_in_a_removed_folder(tmp_path, "list", REMIT_HOME="state")
+    assert "'state' is a relative path, and the folder that remit was started in is gone" in done.stderr
+
+
+def _run_in_a_removed_folder(tmp_path: Path, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    command = ["sh", "-c", 'rmdir "$PWD"; exec "$@"', "sh", sys.executable, str(ROOT / "remit.py"), *arguments]
+    return subprocess.run(
+        command,
+        cwd=gone,
+        env={**os.environ, **variables},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )

@@ -1,0 +1,116 @@
+"""The host's end of the pipe: its two descriptors, and how one knows that it is gone.
+
+Reading and writing block: the descriptors are the host's, and making them non-blocking would change them for it too.
+"""
+
+import os
+import select
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+CHUNK = 65536  # bytes: what a Linux pipe holds
+
+LAST_ANSWERS = 1.0
+"""Seconds for answers still open when the host closes its end; hosts send SIGTERM after about two."""
+
+STUCK = LAST_ANSWERS + 0.5
+"""Seconds without a byte moved after which a pipe whose host is gone is ended, whatever it waits for."""
+
+
+class Host:
+    """What has started this process.
+
+    It is gone when it closes our standard input, or its process has ended: another one, started by it, may hold the
+    writing end of our input for ever. Its process is watched, not its thread as PR_SET_PDEATHSIG would.
+    """
+
+    def __init__(self, stdin: int, stdout: int) -> None:
+        self.is_gone = False
+        self._stdin = stdin
+        self._stdout = stdout
+        self._parent = _parent()
+        self._woken = os.eventfd(0)
+        self._moved = 0
+        self._patient = False
+        self._readable = select.poll()
+        for descriptor in self._own(stdin):
+            self._readable.register(descriptor, select.POLLIN)
+
+    def read(self) -> bytes | None:
+        """What the host has sent next; empty once it is gone, None when somebody has called `wake`."""
+        ready = {descriptor for descriptor, _ in self._readable.poll()}
+        if self._woken in ready:
+            os.eventfd_read(self._woken)
+            return b"" if self.is_gone else None
+        if self._stdin not in ready:
+            return b""  # our parent has ended
+        try:
+            chunk = os.read(self._stdin, CHUNK)
+        except OSError:
+            return b""  # a terminal that hung up
+        self.has_moved()
+        return chunk
+
+    def write(self, data: bytes) -> None:
+        """Send the host whole lines; nothing if it does not read any more."""
+        view = memoryview(data)
+        try:
+            while view and not self.is_gone:
+                view = view[os.write(self._stdout, view) :]
+                self.has_moved()
+        except OSError:
+            self.is_gone = True
+            self.wake()
+
+    def wake(self) -> None:
+        """Have `read` return."""
+        os.eventfd_write(self._woken, 1)
+
+    def has_moved(self) -> None:
+        """Note that a byte went somewhere."""
+        self._moved += 1
+
+    @contextmanager
+    def patience(self) -> Iterator[None]:
+        """Let a host that is gone wait for what is done inside the `with`, which has a time limit of its own."""
+        self._patient = True
+        try:
+            yield
+        finally:
+            self._patient = False
+            self.has_moved()
+
+    def watch(self, end: Callable[[], None]) -> None:
+        """Call `end`, in a thread, when the host is gone and nothing moves any more."""
+        threading.Thread(target=self._watch, args=(end,), daemon=True).start()
+
+    def _watch(self, end: Callable[[], None]) -> None:
+        gone = select.poll()
+        gone.register(self._stdin, select.POLLRDHUP)
+        if self._parent is not None:
+            gone.register(self._parent, select.POLLIN)
+        gone.poll()
+        before = -1
+        while self._patient or before != self._moved:
+            before = self._moved
+            time.sleep(STUCK)
+        end()
+
+    def _own(self, stdin: int) -> list[int]:
+        return [stdin, self._woken] + ([] if self._parent is None else [self._parent])
+
+
+def say(text: str) -> None:
+    """Tell whoever reads the host's log."""
+    with suppress(OSError):  # a host may have closed it
+        os.write(2, f"remit: {text}\n".encode())
+
+
+def _parent() -> int | None:
+    """A descriptor that is readable once our parent has ended; None where the kernel does not tell us of it."""
+    try:
+        return os.pidfd_open(os.getppid())
+    except OSError:
+        return None  # it is outside of our namespace of processes

@@ -1,0 +1,135 @@
+"""REMIT_SERVER=inline: the server inside the window's own process, for places that forbid background processes.
+
+The server has the main thread, the window is the same pipe in another thread. Their ends are one: a window that is
+done sends the process SIGTERM, which the server heeds like any other.
+"""
+
+import os
+import queue
+import signal
+import threading
+from functools import partial
+from types import FrameType
+
+from server.errors import Code, RemitError
+from server.hello import Link, reach
+from server.pipe.host import Host, say
+from server.pipe.session import Session
+from server.places import find_places
+from server.start import Lock, RunServer, checked, claim
+
+FAREWELL = 1.0  # seconds for the window to answer what the server leaves open
+
+
+class InlineServer:
+    """A server that runs in the main thread when the window asks for one and none listens."""
+
+    def __init__(self, run_server: RunServer) -> None:
+        self._run_server = run_server
+        self._wanted: queue.SimpleQueue[queue.SimpleQueue[Exception | None]] = queue.SimpleQueue()
+
+    def reach(self) -> Link:
+        """A link to the server that listens; called by the window's thread. Raises RemitError if there is none."""
+        answer: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
+        self._wanted.put(answer)
+        if failure := answer.get():
+            raise failure
+        link = reach(find_places(), "connect", "pipe")
+        if link is None:
+            raise RemitError(Code.INTERRUPTED, "the server ended right after its start")
+        return checked(link)
+
+    def serve(self) -> None:
+        """See to it that a server listens whenever one is asked for; returns when one of ours has ended."""
+        is_over = False
+        while not is_over:
+            answer = self._wanted.get()
+            try:
+                is_over = self._provide(answer)
+            except Exception as error:
+                answer.put(_told(error))
+
+    def close(self) -> None:
+        """Refuse whoever asks from now on."""
+        threading.Thread(target=self._refuse, daemon=True).start()
+
+    def _provide(self, answer: "queue.SimpleQueue[Exception | None]") -> bool:
+        """Have a server listen; whether it was ours, and has ended."""
+        lock = claim(find_places())
+        if lock is None:
+            answer.put(None)
+            return False
+        say("REMIT_SERVER=inline: the server runs inside this process, and its tasks end with this window")
+
+        try:
+            self._run_server(partial(_ready, lock, answer), True)
+        finally:
+            lock.release()
+        return True
+
+    def _refuse(self) -> None:
+        while True:
+            self._wanted.get().put(RemitError(Code.INTERRUPTED, "the server of this window has ended"))
+
+
+def _ready(lock: Lock, answer: "queue.SimpleQueue[Exception | None]") -> None:
+    lock.release()
+    answer.put(None)
+
+
+def serve_inline(run_server: RunServer) -> bool:
+    """Be window and server until either is done; whether there was a server."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _leave)
+    host = Host(*_taken_streams())
+    server = InlineServer(run_server)
+    session = Session(host, server.reach)
+    end = _End()
+
+    def window() -> None:
+        session.run()
+        end()
+
+    host.watch(end)
+    threading.Thread(target=window, daemon=True).start()
+    try:
+        server.serve()
+    except SystemExit:
+        return session.was_connected
+    server.close()
+    session.wait(FAREWELL)
+    return session.was_connected
+
+
+class _End:
+    """Ends this process, as whoever sends SIGTERM does; once, because a second one would cut the end short."""
+
+    def __init__(self) -> None:
+        self._unused = threading.Lock()
+
+    def __call__(self) -> None:
+        if self._unused.acquire(blocking=False):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _leave(_signal: int, _frame: FrameType | None) -> None:
+    raise SystemExit
+
+
+def _taken_streams() -> tuple[int, int]:
+    """The host's two descriptors, out of reach of libraries that print and children that read."""
+    stdin, stdout = os.dup(0), os.dup(1)
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 0)
+    try:
+        os.dup2(2, 1)
+    except OSError:
+        os.dup2(null, 1)  # the host has closed standard error
+    os.close(null)
+    return stdin, stdout
+
+
+def _told(error: Exception) -> RemitError:
+    if isinstance(error, RemitError):
+        return error
+    return RemitError(Code.EXECUTION_ERROR, f"the server ended by an error: {error}")

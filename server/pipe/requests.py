@@ -1,0 +1,138 @@
+"""What the host and the server still owe each other answers to, and how their connection was opened."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from server.pipe.messages import ENVELOPE, Key, encoded, may_be_repeated, with_less_to_wait
+
+OPENING_ID = "remit-pipe-opening"
+"""The id of the request that opens a connection anew; its answer is not for the host."""
+
+
+@dataclass(slots=True)
+class Request:
+    """A request of the host that is not answered yet."""
+
+    key: Key
+    line: bytes
+    repeatable: bool
+    asked_at: float = field(default_factory=time.monotonic)
+    tries: int = 0
+    was_sent: bool = False
+
+    @classmethod
+    def of(cls, message: dict[str, Any], line: bytes) -> "Request":
+        """The request of a line."""
+        return cls(message["id"], line, may_be_repeated(message))
+
+    @property
+    def is_undecided(self) -> bool:
+        """Whether a server has it that may or may not have done it, and that must not happen twice."""
+        return self.was_sent and not self.repeatable
+
+    def send(self, send: Callable[[bytes], bool]) -> None:
+        """Send the line with what tells whether a server has all of it; what must not be sent again is not kept."""
+        line = with_less_to_wait(self.line, time.monotonic() - self.asked_at) if self.tries else self.line
+        self.tries += 1
+        if send(line):
+            self.was_sent = True
+            self.line = self.line if self.repeatable else b""
+
+
+class OpenRequests:
+    """The requests in both directions that are not answered yet. For several threads."""
+
+    def __init__(self) -> None:
+        self._of_host: dict[Key, Request] = {}
+        self._of_server: set[Key] = set()
+        self._changed = threading.Condition()
+
+    def asked(self, request: Request) -> None:
+        """Note a request of the host."""
+        with self._changed:
+            self._of_host[request.key] = request
+
+    def closed(self, keys: list[Key]) -> None:
+        """Note that requests of the host are answered, or were cancelled and need no answer."""
+        with self._changed:
+            for key in keys:
+                self._of_host.pop(key, None)
+            self._changed.notify_all()
+
+    def asked_back(self, key: Key) -> None:
+        """Note a request of the server."""
+        with self._changed:
+            self._of_server.add(key)
+
+    def answered_back(self, key: Key) -> bool:
+        """Note an answer of the host; whether the server of this moment has asked for it."""
+        with self._changed:
+            known = key in self._of_server
+            self._of_server.discard(key)
+            return known
+
+    def take_undecided(self) -> list[Key]:
+        """Forget the requests that a lost server may or may not have done; returns their ids."""
+        with self._changed:
+            keys = [key for key, request in self._of_host.items() if request.is_undecided]
+            for key in keys:
+                del self._of_host[key]
+            return keys
+
+    def take_asked_back(self) -> list[Key]:
+        """Forget the requests of a lost server; returns their ids."""
+        with self._changed:
+            keys = list(self._of_server)
+            self._of_server.clear()
+            return keys
+
+    def all(self) -> list[Request]:
+        """The open requests of the host, the oldest first."""
+        with self._changed:
+            return list(self._of_host.values())
+
+    def wait(self, seconds: float, is_over: Callable[[], bool] = lambda: False) -> None:
+        """Return when every request of the host is answered, when `is_over` after a `poke`, or after `seconds`."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._of_host or is_over(), seconds)
+
+    def poke(self) -> None:
+        """Have `wait` look again."""
+        with self._changed:
+            self._changed.notify_all()
+
+
+class Opening:
+    """How the host opened its connection: a handshake, or since 2026-07-28 the first request that says its version."""
+
+    def __init__(self) -> None:
+        self._request: dict[str, Any] | None = None
+        self._initialized = b""
+
+    def asked(self, request: dict[str, Any]) -> None:
+        """Look at a request; the first one decides, and a handshake may be made again."""
+        is_handshake = request["method"] == "initialize"
+        if is_handshake and (self._request is None or self._request["method"] == "initialize"):
+            self._request = {**request, "id": OPENING_ID}
+        elif self._request is None and ENVELOPE in (meta := _meta(request)):
+            params = {"_meta": {name: value for name, value in meta.items() if name != "progressToken"}}
+            self._request = {"jsonrpc": "2.0", "id": OPENING_ID, "method": "server/discover", "params": params}
+
+    def initialized(self, line: bytes) -> None:
+        """Note the notification that concludes a handshake."""
+        self._initialized = line
+
+    def lines(self) -> bytes:
+        """What opens a connection to another server in the same way; empty if nothing was opened."""
+        return encoded(self._request) + self._initialized if self._request else b""
+
+
+def _meta(request: dict[str, Any]) -> dict[str, Any]:
+    match request.get("params"):
+        case {"_meta": dict() as meta}:
+            return meta
+        case _:
+            return {}

@@ -1,0 +1,35 @@
+"""The process that an MCP host starts: it passes lines between the host and the server, found or started.
+
+Threads with blocking calls: one reads the host, one the server, one watches for the host's end.
+"""
+
+import os
+import signal
+
+from server.errors import Code, RemitError
+from server.hello import Link
+from server.pipe.host import Host, say
+from server.pipe.inline import serve_inline
+from server.pipe.session import Session
+from server.places import find_places
+from server.start import RunServer, connect
+
+
+def main(run_server: RunServer) -> int:
+    """Be the pipe until the host is gone; the exit status, 1 if there was no server all the time."""
+    if os.isatty(0):
+        say("waiting for an MCP host on standard input; for people there is `remit --help`")
+    if os.environ.get("REMIT_SERVER") == "inline":
+        return 0 if serve_inline(run_server) else 1
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # an end without a traceback, as SIGTERM has it anyway
+    host = Host(0, 1)
+    host.watch(lambda: os._exit(0))
+    session = Session(host, _reach)
+    session.run()
+    return 0 if session.was_connected else 1
+
+
+def _reach() -> Link:
+    if server := os.environ.get("REMIT_SERVER", ""):
+        raise RemitError(Code.VALIDATION_ERROR, f"REMIT_SERVER can only be 'inline' or left out, not '{server}'")
+    return connect("pipe", find_places())

@@ -1,0 +1,101 @@
+"""How the pipe knows that its host is gone, and that it ends then."""
+
+import subprocess
+import sys
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.daemon.conftest import Checkout
+from tests.servers import PATIENCE, wait
+
+HOST = """
+import os, subprocess, sys
+reader, writer = os.pipe()
+answers = open(sys.argv[2], "wb")
+pipe = subprocess.Popen([sys.executable, sys.argv[1]], stdin=reader, stdout=answers)
+holder = subprocess.Popen(["sleep", "1000"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=[writer])
+if sys.argv[3]:
+    os.write(writer, sys.argv[3].encode() + b"\\n")
+print(pipe.pid, holder.pid, flush=True)
+sys.stdin.read()
+"""
+"""A host whose child holds the writing end of the pipe's input for as long as that child lives."""
+
+
+@pytest.fixture
+def launcher(home: Path, tmp_path: Path) -> Path:
+    """What starts a pipe before the stand-in for the application."""
+    return Checkout(tmp_path / "checkout", AsyncExitStack()).launcher
+
+
+@pytest.fixture
+def abandoned(launcher: Path, home: Path, tmp_path: Path) -> "Abandoned":
+    return Abandoned(launcher, home / "remit.sock", tmp_path / "answers")
+
+
+class Abandoned:
+    """A pipe whose host ends while somebody else holds its input."""
+
+    def __init__(self, launcher: Path, socket: Path, answers: Path) -> None:
+        self._launcher = launcher
+        self._socket = socket
+        self._answers = answers
+
+    def said(self, request: str = "") -> bytes:
+        """What it said to its host until it ended, which it must."""
+        command = [sys.executable, "-c", HOST, str(self._launcher), str(self._answers), request]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as host:
+            assert host.stdout
+            pipe, holder = map(int, host.stdout.readline().split())
+            try:
+                while not self._socket.exists():
+                    pass  # what is to end must have begun
+                host.kill()
+                wait(pipe)
+            finally:
+                subprocess.run(["kill", str(holder)], check=True)
+        wait(holder)
+        return self._answers.read_bytes()
+
+
+def test_it_ends_with_its_host_and_says_nothing(abandoned: Abandoned) -> None:
+    assert abandoned.said() == b""
+
+
+def test_what_the_host_asked_before_its_end_is_done(abandoned: Abandoned) -> None:
+    request = '{"jsonrpc": "2.0", "id": 1, "method": "echo", "params": {"text": "done"}}'
+    assert b'"text": "done"' in abandoned.said(request)
+
+
+def test_it_ends_when_the_host_neither_reads_nor_writes_any_more(launcher: Path) -> None:
+    text = "x" * 2**20
+    request = f'{{"jsonrpc": "2.0", "id": 1, "method": "echo", "params": "{text}"}}\n'.encode()
+    with subprocess.Popen([sys.executable, launcher], stdin=-1, stdout=-1) as pipe:
+        assert pipe.stdin
+        assert pipe.stdout
+        pipe.stdin.write(request)
+        pipe.stdin.flush()
+        assert pipe.stdout.read(1)  # the answer is on its way, and fills what nobody reads
+        pipe.stdin.close()
+        assert pipe.wait(PATIENCE) == 0
+
+
+def test_it_ends_when_the_host_stops_reading_with_more_to_send(launcher: Path) -> None:
+    request = b'{"jsonrpc": "2.0", "id": 1, "method": "echo", "params": "%s"}\n' % (b"x" * 2**20)
+    with subprocess.Popen([sys.executable, launcher], stdin=-1, stdout=-1, bufsize=0) as pipe:
+        assert pipe.stdin
+        assert pipe.stdout
+        for _ in range(3):
+            pipe.stdin.write(request)
+        pipe.stdin.close()
+        assert pipe.wait(PATIENCE) == 0
+
+
+def test_a_last_line_without_a_newline_is_read(launcher: Path) -> None:
+    asked = '{"jsonrpc": "2.0", "id": 1, "method": "echo", "params": {"text": "the last"}}'
+    pipe = subprocess.run(
+        [sys.executable, launcher], input=asked, capture_output=True, text=True, timeout=PATIENCE, check=True
+    )
+    assert '"text": "the last"' in pipe.stdout

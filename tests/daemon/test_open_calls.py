@@ -1,0 +1,135 @@
+"""How much of one connection is open and unread at a time, and what that costs the others."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from server.protocol.transport import MAX_OPEN, MAX_UNREAD_LINES
+from storage.lanes import LANE, Turns
+from tests.daemon.conftest import PATIENCE, Launcher, Window, servers
+
+META = {
+    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+    "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
+    "io.modelcontextprotocol/clientCapabilities": {},
+}
+TOO_MANY = {"code": -32000, "message": f"{MAX_OPEN} calls of this connection are open; wait for answers"}
+
+
+@pytest.fixture
+async def full(ours: Launcher) -> Window:
+    """A window with as many open calls as there may be: `0` and so on, each waiting for the same task."""
+    window = await ours.window()
+    await tool(window, "create", "create_task", message="$ echo hello", autoExecute=False)
+    task = (await window.answer())["result"]["structuredContent"]["id"]
+    await tool(window, "settle", "get_task", id=task, waitSeconds=45)
+    await window.answer()
+    for number in range(MAX_OPEN):
+        await tool(window, number, "get_task", id=task, waitSeconds=45, afterEvent=1000)
+    return window
+
+
+async def tool(window: Window, key: int | str, name: str, **arguments: Any) -> None:
+    await window.ask(key, "tools/call", name=name, arguments=arguments, _meta=META)
+
+
+async def test_a_call_too_many_is_refused_at_once(full: Window) -> None:
+    await tool(full, "one more", "list_tasks")
+    assert await full.answer() == {"jsonrpc": "2.0", "id": "one more", "error": TOO_MANY}
+
+
+async def test_a_ping_is_answered_beside_as_many_calls_as_there_may_be(full: Window) -> None:
+    assert (await full.call("ping", "ping", _meta=META))["id"] == "ping"
+
+
+async def test_a_cancelled_call_makes_room(full: Window) -> None:
+    await full.send({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 0}})
+    await full.call("passed on", "ping", _meta=META)
+    await tool(full, "one more", "list_tasks")
+    assert "result" in await full.answer()
+
+
+async def test_a_window_that_does_not_read_costs_little_and_holds_up_nobody(ours: Launcher, home: Path) -> None:
+    deaf, other = await ours.window(), await ours.window()
+    await tool(other, 1, "list_tasks")
+    await other.answer()
+    before = _resident(servers(home)[0])
+    calls = 10_000
+    async with anyio.create_task_group() as group:
+        group.start_soon(_ask_often, deaf, calls)
+        with anyio.fail_after(PATIENCE):
+            while _resident(servers(home)[0]) == before:
+                await anyio.lowlevel.checkpoint()
+            for number in range(20):
+                await tool(other, number, "list_tasks")
+                assert (await other.answer())["id"] == number
+        group.cancel_scope.cancel()
+    assert _resident(servers(home)[0]) - before < 50 * 1024**2
+    deaf.process.kill()
+
+
+async def test_every_call_of_a_window_that_reads_late_is_answered(ours: Launcher) -> None:
+    window = await ours.window()
+    calls = 3 * MAX_UNREAD_LINES
+    async with anyio.create_task_group() as group:
+        group.start_soon(_ask_often, window, calls)
+        answered = {(await window.answer())["id"] for _ in range(calls)}
+    assert answered == set(range(calls))
+
+
+async def test_blank_lines_and_a_byte_order_mark_are_passed_over(ours: Launcher) -> None:
+    window = await ours.window()
+    await window.send_line(b"")
+    await window.send_line(b"\r")
+    ping = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
+    await window.send_line(b"\xef\xbb\xbf" + json.dumps(ping).encode())
+    assert await window.answer() == {"jsonrpc": "2.0", "id": 1, "result": {}}
+
+
+async def test_lanes_that_wait_have_their_turns_in_rotation() -> None:
+    turns = Turns()
+    order: list[str] = []
+
+    async def use(lane: str) -> None:
+        LANE.set(lane)
+        async with turns:
+            order.append(lane)
+            await anyio.lowlevel.checkpoint()
+
+    async with anyio.create_task_group() as group:
+        for lane in "aaaaaabbc":
+            group.start_soon(use, lane)
+    assert "".join(order) == "aaabcabaa"
+
+
+async def test_who_gives_up_waiting_leaves_the_turn_to_others() -> None:
+    turns = Turns()
+    async with anyio.create_task_group() as group:
+        for _ in range(10):
+            group.start_soon(_hold, turns)
+        await anyio.lowlevel.checkpoint()
+        group.cancel_scope.cancel()
+    with anyio.fail_after(PATIENCE):
+        for _ in range(10):
+            async with turns:
+                pass
+
+
+async def _hold(turns: Turns) -> None:
+    async with turns:
+        await anyio.sleep_forever()
+
+
+async def _ask_often(window: Window, calls: int) -> None:
+    for number in range(calls):
+        await tool(window, number, "list_tasks")
+
+
+def _resident(pid: int) -> int:
+    """Bytes of memory."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0]) * 1024
