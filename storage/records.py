@@ -299,6 +299,27 @@ class RunEnd:
 
 
 @dataclass(frozen=True, slots=True)
+class Fresh:
+    """What of a task's turn came after an event: so many characters of its content and so many thoughts, both from the
+    end, and these calls."""
+
+    characters: int
+    thoughts: int
+    calls: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A task at work, in short: its calls that have ended, all of them, and the last of what has come out."""
+
+    status: Status
+    started_at: int | None
+    calls_ended: int
+    calls: int
+    said: str
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """A task with all that belongs to it, read at one instant; of long lists a part, and how many there are."""
 
@@ -321,6 +342,8 @@ class Snapshot:
 
     neighbours: Neighbours | None = None
     workspace: Workspace | None = None
+    fresh: Fresh | None = None
+    """What came after the event that was asked for, if one was."""
 
 
 @dataclass(frozen=True, slots=True)

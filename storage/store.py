@@ -17,6 +17,7 @@ from storage import (
     conversations,
     deletion,
     listing,
+    news,
     occupancy,
     propagation,
     retention,
@@ -37,6 +38,7 @@ from storage.records import (
     Claim,
     Created,
     Leftover,
+    Look,
     Message,
     NewEvent,
     NewTask,
@@ -117,8 +119,9 @@ class Store:
         events_after: int | None = None,
         max_events: int = 0,
         asker: int | None = None,
+        since: int | None = None,
     ) -> Snapshot:
-        """A task with all that belongs to it, read at one instant.
+        """A task with all that belongs to it, read at one instant; what came after the event `since` is told apart.
 
         For the agent of the task with the number `asker`, without what is not beneath that.
         """
@@ -131,7 +134,12 @@ class Store:
             events_after=events_after,
             max_events=max_events,
             asker=asker,
+            since=since,
         )
+
+    async def look(self, principal: Principal, task_id: str) -> Look:
+        """A task at work, in short."""
+        return await self._db.read(news.look, principal, task_id)
 
     async def find(
         self,

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from typing import Any
 
 from server.errors import Code, RemitError
-from storage import blockers, occupancy, relations, rows, secrets, subtasks
+from storage import blockers, news, occupancy, relations, rows, secrets, subtasks
 from storage.conversations import end_session, join, messages_of, session_of
 from storage.graph import neighbours
 from storage.moves import log, move, not_found, owned
@@ -134,8 +134,11 @@ def snapshot(
     events_after: int | None = None,
     max_events: int = 0,
     asker: int | None = None,
+    since: int | None = None,
 ) -> Snapshot:
     """A task with its current turn, calls and output, and with messages, relations and later events where asked.
+
+    `since` is the number of an event: what came after it is then told apart.
 
     `asker` is the number of the task whose agent asks, if one does: of others it hears only what is beneath that.
     """
@@ -145,13 +148,14 @@ def snapshot(
     heard = [] if turn.ended_at is not None else spoken(db, task.seq, turn.number, "content", "output", "thought")
     content, content_at = _content(turn, [event for event in heard if event.kind == "content"])
     calls = _calls(db, task, heard)
+    thoughts = turn.thoughts or [event.data for event in heard if event.kind == "thought"]
     told = messages_of(db, task) if messages else []
     return Snapshot(
         task=task,
         turn=turn,
         content=content,
         content_at=content_at,
-        thoughts=turn.thoughts or [event.data for event in heard if event.kind == "thought"],
+        thoughts=thoughts,
         calls=calls,
         waiting=sum(call.status is CallStatus.AWAITING_APPROVAL for call in calls),
         secrets=secrets_of(db, task.seq, task.turn),
@@ -166,6 +170,7 @@ def snapshot(
         approvals_beneath=subtasks.known(db, principal, subtasks.awaiting_approval(db, task.seq), asker),
         neighbours=neighbours(db, task.seq) if graph else None,
         workspace=occupancy.of(db, task.seq),
+        fresh=None if since is None else news.fresh(db, task, content, len(thoughts), since),
     )
 
 

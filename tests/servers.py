@@ -56,9 +56,11 @@ class Host:
         """The task, once it has one of these states."""
         with anyio.fail_after(PATIENCE):
             while True:
-                task = await self.call("get_task", id=task_id, waitSeconds=20, **arguments)
+                task = await self.call("get_task", id=task_id, **arguments)
                 if task["status"] in statuses:
                     return task
+                news = {"include": ["events"], "afterEvent": task["lastEvent"]}
+                await self.call("get_task", id=task_id, waitSeconds=20, **news)
 
     async def done(self, message: str, **arguments: Any) -> dict[str, Any]:
         """A new task, once it has ended."""

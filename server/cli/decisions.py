@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from server.cli.answers import print_answer
 from server.cli.client import Client, open_client
+from server.cli.outputs import WHOLE
 from server.cli.terminal import Terminal, open_terminal
 from server.cli.text import Screen, age, clipped, framed, one_line, width
 from server.errors import Code, RemitError
@@ -85,7 +86,7 @@ def the_waiting(calls: list[PendingApprovalView], beginning: str | None, status:
 def _decide(arguments: Namespace, outcome: str) -> int:
     with open_client() as client:
         task_id = client.find(arguments.id)
-        task: TaskView = client.call("get_task", id=task_id)
+        task: TaskView = client.call("get_task", id=task_id, maxChars=WHOLE)
         call = the_waiting(task.get("pendingApprovals", []), arguments.call, task["status"])
         if not _confirmed(client, call, outcome):
             Screen(sys.stderr).print("nothing was decided")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from server.cli.client import SHORT_ID, Client
+from server.cli.outputs import WHOLE, whole
 from server.cli.text import one_line
 from server.cli.tree import subtasks
 from server.cli.voice import Background, Foreground
@@ -46,8 +47,7 @@ class Follower:
                     self._ask(followed)
             while self._asked:
                 self._hear_next()
-        assert self._root.ended
-        return self._root.ended
+        return whole(self._client, self._root.task_id)
 
     def _news(self) -> int:
         """How much has been heard of the whole tree; it only grows."""
@@ -72,7 +72,7 @@ class Follower:
                 self._notice(task["id"], {"taskId": row["id"], "status": row["status"]})
         if followed.seen < task["lastEvent"] or task["status"] not in ENDED:
             self._ask(followed)
-        elif (parent := self._followed.get(task.get("parentTaskId", ""))) and parent.is_idle:
+        elif (parent := self._followed.get(followed.parent)) and parent.is_idle:
             self._ask(parent)  # it has ended before, and is not waited for: there may be news in its log
 
     def _notice(self, parent: str, news: dict[str, Any]) -> None:
@@ -83,14 +83,15 @@ class Follower:
         if known is None and not self._too_many:
             self._too_many = True
             self._foreground.say(f"only the first {MOST} sub-tasks are followed: see remit show")
-        if known and known.is_idle and (known.ended is None or news["status"] not in ENDED):
+        if known and known.is_idle and (not known.has_ended or news["status"] not in ENDED):
             self._ask(known)
 
     def _adopt(self, task_id: str, parent: str) -> _Followed:
         voice = Background(task_id, self._foreground)
         if self._show:
             voice.say(f"a sub-task of {parent[:SHORT_ID]}")
-        followed = _Followed(self._client, task_id, voice, after=0, show=self._show, since=self._since or "")
+        since = self._since or ""
+        followed = _Followed(self._client, task_id, voice, parent=parent, after=0, show=self._show, since=since)
         self._followed[task_id] = followed
         return followed
 
@@ -110,12 +111,14 @@ class _Followed:
         after: int,
         show: bool,
         since: str = "",
+        parent: str = "",
     ) -> None:
         self._client = client
         self.task_id = task_id
+        self.parent = parent
         self.voice = voice
         self.seen = after
-        self.ended: TaskView | None = None
+        self.has_ended = False
         self.is_deleted = False
         self._show = show
         self._since = since
@@ -132,7 +135,12 @@ class _Followed:
     def ask(self) -> int:
         """Begin to wait for its news; the number of that call."""
         self._question = self._client.ask(
-            "get_task", id=self.task_id, waitSeconds=WAIT, include=["events"], afterEvent=self.seen
+            "get_task",
+            id=self.task_id,
+            waitSeconds=WAIT,
+            include=["events"],
+            afterEvent=self.seen,
+            maxChars=WHOLE,
         )
         return self._question
 
@@ -174,10 +182,10 @@ class _Followed:
     def _settle(self, task: TaskView) -> None:
         """All its events are known: it has ended, or goes on, maybe once something is decided."""
         if task["status"] in ENDED:
-            self.ended = task
+            self.has_ended = True
             self.voice.end()
             return
-        self.ended = None
+        self.has_ended = False
         self._attend(task)
 
     def _attend(self, task: TaskView) -> None:
@@ -189,7 +197,7 @@ class _Followed:
         stands = (task["status"], task.get("blockedReason"))
         if task["status"] in ("blocked", "paused") and stands != self._told:
             self._told = stands
-            self._explain(task)
+            self._explain(self._client.call("get_task", id=self.task_id) | task)  # with what does not change
 
     def _explain(self, task: TaskView) -> None:
         if task["status"] == "paused":

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from server.cli.answers import print_answer
 from server.cli.client import SHORT_ID, Client, open_client
+from server.cli.outputs import WHOLE, whole
 from server.cli.text import Screen, Style, age, clipped, framed, harmless, one_line, width
 from server.cli.tree import BranchView, grow, nested
 from storage.states import ENDED
@@ -17,7 +18,6 @@ from storage.states import ENDED
 if TYPE_CHECKING:
     from server.tasks.views import AgentsView, EventView, PageView, RowView, TaskView, ToolCallView
 
-WHOLE = 1_000_000  # characters: the most that get_task shows
 MOST_SUBTASKS = 100  # that `remit show` shows, on all levels
 LONGEST_STATUS = len("awaiting_approval")
 INDENT = "  "  # of each level of sub-tasks
@@ -55,7 +55,7 @@ def show(arguments: Namespace) -> int:
     with open_client() as client:
         task_id = client.find(arguments.id)
         include = ["messages", "events"] if arguments.events else ["messages"]
-        task: TaskView = client.call("get_task", id=task_id, maxChars=WHOLE, include=include)
+        task = whole(client, task_id, *include)
         if arguments.events:
             _add_events(client, task)
         branches, omitted = grow(client, task_id, MOST_SUBTASKS)
@@ -92,18 +92,20 @@ def _add_events(client: Client, task: TaskView) -> None:
     """The events that did not fit into the first answer."""
     events = task["events"]
     while events and events[-1]["number"] < task["lastEvent"]:
-        more = client.call("get_task", id=task["id"], include=["events"], afterEvent=events[-1]["number"])
+        after = events[-1]["number"]
+        more = client.call("get_task", id=task["id"], include=["events"], afterEvent=after, maxChars=WHOLE)
         if not more["events"]:  # the log was removed meanwhile
             break
         events += more["events"]
 
 
 def _parents(client: Client, page: PageView) -> dict[str, str]:
-    """The parents of a page's sub-tasks; rows of a page that was too big may have lost theirs."""
+    """The parents of a page's sub-tasks; the rows of a page that was too big may have lost theirs."""
     parents: dict[str, str] = {}
+    are_shown = "parentTaskId" not in page.get("omittedFields", [])
     for row in page["tasks"]:
-        whole = row if "parentTaskId" in row or "trimmed" not in row else client.call("get_task", id=row["id"])
-        if parent := whole.get("parentTaskId"):
+        known = row if are_shown else client.call("get_task", id=row["id"])
+        if parent := known.get("parentTaskId"):
             parents[row["id"]] = parent
     return parents
 
@@ -128,7 +130,7 @@ def _row(screen: Screen, row: RowView, depth: int) -> str:
         f"{row['status']:<{LONGEST_STATUS}}",
         f"  {age(row['lastActivityAt']):>4}  {waiting:<3} {INDENT * depth}",
     )
-    text = one_line(row["title"] or row["message"])
+    text = one_line(row["title"] or row.get("message", ""))
     if screen.is_terminal:
         text = clipped(text, max(width() - len(before + status + after), 20))
     return before + screen.paint(status, _STYLES.get(row["status"], "bold")) + after + text

@@ -7,7 +7,7 @@ from typing import Any
 import mcp_types as types
 
 from server.agents.interface import Offer
-from server.protocol import texts
+from server.protocol import tasktexts, texts
 from server.protocol.tools import ADDS, CHANGES, READS, Tool
 from server.tasks import requests, views
 from server.tasks.delegation import LISTED, Delegation
@@ -117,7 +117,7 @@ TOOLS: dict[str, DelegatedTool] = {
                 requests.GetTask,
                 views.TaskView,
                 Delegation.get,
-                texts.task,
+                tasktexts.subtask,
                 READS,
             ),
             frozenset(requests.GetTask.model_fields),

@@ -1,15 +1,17 @@
 """One MCP server per connection: the same heart, the caller bound in."""
 
+from dataclasses import replace
 from typing import Any
 
 import mcp_types as types
+from mcp.server import ServerRequestContext
 from mcp.server.lowlevel import Server
 
 from server.daemon import Connection
 from server.errors import Code, RemitError
 from server.protocol import tools
 from server.protocol.transport import MAX_OPEN, streams
-from server.tasks.callers import Caller
+from server.tasks.callers import Caller, Tell
 from server.tasks.service import Tasks
 
 INSTRUCTIONS = (
@@ -36,8 +38,8 @@ class Face:
         async def list_tools(_: Any, __: types.PaginatedRequestParams | None) -> types.ListToolsResult:
             return tools.listed(person=caller.person)
 
-        async def call_tool(_: Any, params: types.CallToolRequestParams) -> types.CallToolResult:
-            return await self._call(caller, offered.get(params.name), params)
+        async def call_tool(context: Any, params: types.CallToolRequestParams) -> types.CallToolResult:
+            return await self._call(replace(caller, tell=_teller(context)), offered.get(params.name), params)
 
         server: Server[dict[str, Any]] = Server(
             "remit",
@@ -64,3 +66,14 @@ class Face:
             return await tool.call(self._tasks, caller, params.arguments or {})
 
         return await tools.outcome(params.name, call)
+
+
+def _teller(context: ServerRequestContext[Any, Any]) -> Tell | None:
+    """How to tell of progress while a request is open; None where its sender has not asked for that."""
+    if "progress_token" not in (context.meta or {}):
+        return None
+
+    async def tell(progress: float, message: str) -> None:
+        await context.session.report_progress(progress, message=message)
+
+    return tell

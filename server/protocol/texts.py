@@ -4,7 +4,6 @@ Every function takes the answer and the request it answers, and returns blocks o
 one line of ours with its control characters written out, so that it cannot pose as another line, or in its own block.
 """
 
-import json
 from collections.abc import Iterable, Sequence
 
 from server.tasks import requests, views
@@ -15,6 +14,10 @@ _MOST_IDS = 20
 
 _WIDTH = 100
 """Characters of what a task was called or has said, in a list."""
+
+
+_ROW = 60
+"""The same in a list of tasks, of which fifty are to take 12 KB at most."""
 
 
 def created(view: views.CreatedView, _: requests.CreateTask) -> list[str]:
@@ -35,11 +38,6 @@ def page(view: views.PageView, _: requests.ListTasks) -> list[str]:
     elif view["hasMore"]:
         head += " There are more."
     return [_lines([head, *rows])]
-
-
-def task(view: views.TaskView, _: requests.GetTask) -> list[str]:
-    """A task, whole."""
-    return [json.dumps(view, ensure_ascii=False, separators=(",", ":"))]
 
 
 def approved(view: views.ApprovedView, request: requests.ApproveToolCall) -> list[str]:
@@ -88,7 +86,7 @@ def agents(view: views.AgentsView, _: requests.ListAgents) -> list[str]:
         who += ", proceed_always by a person at a terminal"
     lines = [_agent(agent, view["default"]) for agent in view["agents"]]
     lines.append(f"Sandbox: {view['sandbox']}. Approvals: {who}.")
-    lines += view["notHeld"]
+    lines += [f"Not held: {gap}" for gap in view["notHeld"]]
     for title, names in (("Secrets by name", view["secretNames"]), ("MCP servers", view["mcpServers"])):
         if names:
             lines.append(f"{title}: {', '.join(names)}")
@@ -120,8 +118,8 @@ def revoked(view: views.RevokedView, _: requests.RevokeGrant) -> list[str]:
 
 def _row(row: views.RowView) -> str:
     waiting = f", {row['pendingApprovalCount']} calls to decide" if "pendingApprovalCount" in row else ""
-    reason = f": {one_line(row['error'], _WIDTH)}" if "error" in row else ""
-    said = one_line(row["title"] or row["message"], _WIDTH)
+    reason = f": {one_line(row['error'], _ROW)}" if "error" in row else ""
+    said = one_line(row["title"] or row.get("message", ""), _ROW)
     return f"{row['id']}  {row['status']}{waiting}{reason}  {row['lastActivityAt']}  {said}"
 
 

@@ -11,7 +11,7 @@ import mcp_types as types
 from pydantic import BaseModel, ValidationError
 
 from server.errors import ERROR_META, Code, RemitError
-from server.protocol import texts
+from server.protocol import tasktexts, texts
 from server.protocol.schema import answer_schema, request_schema
 from server.tasks import requests, views
 from server.tasks.service import Tasks
@@ -95,12 +95,12 @@ TOOLS: dict[str, Tool[Any]] = {
         ),
         Tool(
             "get_task",
-            "One task with its output, calls and pendingApprovals. With waitSeconds it answers as soon as the status "
-            "changes or the task needs someone. Long text is cut in the middle and says so.",
+            "One task with its output, calls and pendingApprovals. With waitSeconds it answers once the task has ended "
+            "or needs someone. What is cut says how to read on.",
             requests.GetTask,
             views.TaskView,
             Tasks.get,
-            texts.task,
+            tasktexts.task,
             READS,
         ),
         Tool(

@@ -1,21 +1,27 @@
 """What a user is shown of the folder that a task works in, and of what has come of its worktree."""
 
 from pathlib import Path
+from typing import Any
 
 from server.runner.repository import branch_of
-from server.tasks.text import cut, time
-from server.tasks.views import WorkspaceView, WorktreeView
+from server.tasks import fitting
+from server.tasks.fitting import Part
+from server.tasks.text import time
+from server.tasks.views import TaskView, WorkspaceView, WorktreeView
 from storage.workspace import Workspace, Worktree
 
 
-def workspace(task_id: str, workspace: Workspace, max_chars: int) -> WorkspaceView:
+def workspace(view: TaskView, task_id: str, workspace: Workspace, folder: str | None) -> list[Part]:
     """The folder of a task; of a long diff the two ends, and of many changed files the first."""
-    view = WorkspaceView(path=workspace.path, mode=workspace.mode, shared=workspace.shared)
+    shown = view["workspace"] = WorkspaceView(path="", mode=workspace.mode, shared=workspace.shared)
+    parts = [fitting.text(shown, "path", workspace.path)]
+    if folder is not None and workspace.checkout:
+        parts.append(fitting.text(shown, "folder", folder))
     if workspace.repository is not None:
-        view["branch"] = branch_of(task_id)
-        view["baseCommit"] = workspace.repository["base"]
-        _add_outcome(view, workspace, max_chars)
-    return view
+        shown["branch"] = branch_of(task_id)
+        shown["baseCommit"] = workspace.repository["base"]
+        parts += _outcome(shown, workspace.outcome or {})
+    return parts
 
 
 def worktree(record: Worktree, folder: Path) -> WorktreeView:
@@ -39,24 +45,19 @@ def worktree(record: Worktree, folder: Path) -> WorktreeView:
     return view
 
 
-def _add_outcome(view: WorkspaceView, workspace: Workspace, max_chars: int) -> None:
-    outcome = workspace.outcome or {}
+def _outcome(view: WorkspaceView, outcome: dict[str, Any]) -> list[Part]:
+    parts = []
     if "carried" in outcome:
         view["carriedCommit"] = outcome["carried"]
     if "problem" in outcome:
-        view["problem"] = cut(outcome["problem"], max_chars)
+        parts.append(fitting.text(view, "problem", outcome["problem"], 2))
     if "head" not in outcome:
-        return
+        return parts
     view["headCommit"] = outcome["head"]
     view["dirty"] = outcome["dirty"]
-    left = max_chars
-    files = view["changedFiles"] = []
-    for path, status in outcome["files"]:
-        left -= len(path) + len(status)
-        if left < 0:
-            break
-        files.append({"path": path, "status": status})
-    if omitted := outcome["omitted"] + len(outcome["files"]) - len(files):
-        view["omittedFiles"] = omitted
+    files = [{"path": path, "status": status} for path, status in outcome["files"]]
+    parts.append(fitting.items(view, "changedFiles", files, "omittedFiles", weight=2, gone=outcome["omitted"]))
     if "diff" in outcome:
-        view["diff"] = cut(outcome["diff"], max_chars) + ("\n[… cut …]\n" if outcome["cut"] else "")
+        diff = outcome["diff"] + ("\n[… cut …]\n" if outcome["cut"] else "")
+        parts.append(fitting.text(view, "diff", diff, 4))
+    return parts

@@ -1,10 +1,14 @@
 """Who asks."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from storage.records import Principal
+
+Tell = Callable[[float, str], Awaitable[None]]
+"""Tells a caller who waits how far it is: a number that grows, and a line for people."""
 
 Source = Literal["terminal", "mcp", "agent"]
 
@@ -23,6 +27,9 @@ class Caller:
     """Settings, of `approvals` and `always`, that are `person` for this caller, whatever they are for others."""
     settings_not_in_force: tuple[str, ...] = ()
     """Names of the `REMIT_*` variables of the caller's window that differ from what the server was started with."""
+
+    tell: Tell | None = None
+    """How to reach the caller before the answer is there, where it asked to be told of progress."""
 
     @property
     def source(self) -> Source:

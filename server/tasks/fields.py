@@ -21,6 +21,9 @@ MAX_METADATA = 16_384
 MAX_WAIT_SECONDS = 45
 """Hosts cut a tool call off after 60 s."""
 
+LEAST_ANSWER = 5_000
+"""Characters in which get_task can show every field of any task, each shortened as far as it goes; most need 1,500."""
+
 MAX_OFFSET = 20_000
 """Tasks that can be skipped by number: so many take 20 ms to count off. A cursor goes on for ever."""
 

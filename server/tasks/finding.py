@@ -4,7 +4,7 @@ import base64
 import binascii
 import hashlib
 import json
-from collections.abc import Sized
+from collections.abc import Sequence, Sized
 from typing import cast
 
 from server.errors import Code, RemitError
@@ -17,20 +17,22 @@ from storage.records import Principal, Row
 ORGANIZATION = "local"
 """A server has one: the user of this machine."""
 
-PAGE_BYTES = 24_000
-"""What the rows of a page of up to fifty may take, in UTF-8: all of it is 25 KB then, which hosts do not cut."""
+PAGE_BYTES = 19_500
+"""What the rows of a page of up to fifty may take, in UTF-8: all of it is 20 KB then, which hosts do not cut."""
 
-ROW_BYTES = 480
+ROW_BYTES = 390
 """What a row of a longer page may take on average."""
 
 _WIDTHS = (64, 40, 24)
-"""Bytes of each text in a row, tried one after the other."""
+"""Bytes of each text in a row: the second where there is no room for the first, the last where nothing else helps."""
 
-# What rows give up, in this order, where even short texts are too much; get_task has it.
+# What the rows of a page give up, in this order, where there is no room for them; get_task has it.
 _DISPENSABLE = (
     "result",
     "description",
     "sourceNodeType",
+    "message",  # of those with a title
+    "updatedAt",  # the last that is given up before texts become as short as can be
     "triggeringAgentId",
     "internalStatus",
     "omittedBlockers",
@@ -40,6 +42,8 @@ _DISPENSABLE = (
     "taskListId",
     "error",
 )
+
+_USUAL = _DISPENSABLE.index("updatedAt") + 1
 
 _PAGING = frozenset({"limit", "offset", "cursor", "page", "per_page", "include_details"})
 
@@ -98,8 +102,9 @@ def before(request: ListTasks) -> tuple[Position | None, Total | None]:
 def page(request: ListTasks, principal: Principal, page: Page) -> PageView:
     """The answer to list_tasks."""
     limit, offset = stretch(request)
+    rows, gone = _rows(page)
     view = PageView(
-        tasks=_rows(page),
+        tasks=rows,
         count=len(page.tasks),
         total=page.total,
         limit=limit,
@@ -114,6 +119,8 @@ def page(request: ListTasks, principal: Principal, page: Page) -> PageView:
         view["totalIsCapped"] = True
     if page.partial:
         view["partial"] = True
+    if gone:
+        view["omittedFields"] = gone
     if request.in_pages:
         view |= {"page": request.page or 1, "perPage": limit, "totalPages": -(-page.total // limit)}
     if request.depends_on is not None:
@@ -136,23 +143,35 @@ def _digest(request: ListTasks, position: Position, total: Total) -> str:
     return hashlib.sha256(known.encode()).hexdigest()[:16]
 
 
-def _rows(page: Page) -> list[RowView]:
-    """As much of each task as the page holds."""
-    views: list[RowView] = []
-    for width in _WIDTHS:
-        views = [_row(page, task, width) for task in page.tasks]
-        if fits(views):
-            return views
-    for name in _DISPENSABLE:
-        views = [_without(view, name) for view in views]
-        if fits(views):
+def _rows(page: Page) -> tuple[list[RowView], list[str]]:
+    """As much of each task as the page holds, and the fields for which there was no room."""
+    most, usual, least = _WIDTHS
+    rows, gone = _trimmed(page, most, ())
+    if not fits(rows):
+        rows, gone = _trimmed(page, usual, _DISPENSABLE[:_USUAL])
+    if not fits(rows):
+        rows, gone = _trimmed(page, least, _DISPENSABLE)
+    return rows, gone
+
+
+def _trimmed(page: Page, width: int, fields: Sequence[str]) -> tuple[list[RowView], list[str]]:
+    """Rows with texts of so many bytes, without the first of the fields until they fit, and which those are."""
+    rows = [_row(page, task, width) for task in page.tasks]
+    gone: list[str] = []
+    for name in fields:
+        if fits(rows):
             break
-    return views
+        without = [_without(row, name) for row in rows]
+        gone += [name] if without != rows else []
+        rows = without
+    return rows, gone
 
 
 def _without(view: RowView, name: str) -> RowView:
-    kept = {key: value for key, value in view.items() if key != name}
-    return cast("RowView", kept | {"trimmed": True} if name in view else kept)
+    """A row without a field; the one that says what it is about stays."""
+    if name == "message" and not view["title"]:
+        return view
+    return cast("RowView", {key: value for key, value in view.items() if key != name})
 
 
 def fits(views: Sized) -> bool:

@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 
+from server.tasks import fitting
 from server.tasks.finding import fits
+from server.tasks.fitting import Part
 from server.tasks.requests import GetTaskGraph
 from server.tasks.text import start
-from server.tasks.views import GraphView, NeighboursView, NeighbourView, NodeView
+from server.tasks.views import GraphView, NeighboursView, NeighbourView, NodeView, TaskView
 from storage.kinship import Graph, Neighbour, Neighbours, Node
 
 _RELATIVES = (50, 20, 10, 5, 2)
@@ -31,13 +33,18 @@ def graph(graph: Graph, request: GetTaskGraph) -> GraphView:
     return view
 
 
-def neighbours(neighbours: Neighbours) -> NeighboursView:
+def neighbours(view: TaskView, neighbours: Neighbours) -> list[Part]:
     """What surrounds one task."""
-    return NeighboursView(
-        dependsOn=[_neighbour(task) for task in neighbours.depends_on],
-        dependents=[_neighbour(task) for task in neighbours.dependents],
-        subtasks=[_neighbour(task) for task in neighbours.subtasks],
-    )
+    shown = view["graph"] = NeighboursView(dependsOn=[], dependents=[], subtasks=[])
+    given = {
+        "dependsOn": (neighbours.depends_on, "omittedDependencies"),
+        "dependents": (neighbours.dependents, "omittedDependents"),
+        "subtasks": (neighbours.subtasks, "omittedSubtasks"),
+    }
+    return [
+        fitting.items(shown, name, [_neighbour(task) for task in tasks], omitted, weight=2)
+        for name, (tasks, omitted) in given.items()
+    ]
 
 
 def _nodes(nodes: Sequence[Node]) -> dict[str, NodeView]:

@@ -230,12 +230,31 @@ class GetTask(Request):
     """One task, at once or when something happens."""
 
     id: Id
-    wait_seconds: float = Field(0, ge=0, le=MAX_WAIT_SECONDS, description="wait for a change")
-    max_chars: int = Field(20_000, ge=200, le=1_000_000, description="bounds long text")
+    wait_seconds: float = Field(0, ge=0, allow_inf_nan=False, description="up to 45")
+    max_chars: int = Field(8000, ge=200, le=1_000_000, description="of the answer")
+    output_cursor: str | None = Field(None, max_length=64, description="a nextCursor: the output from there on")
     include: list[Literal["messages", "events", "graph"]] = Field(default_factory=list)
-    after_event: int | None = Field(
-        None, ge=0, le=2**53, description="only later events; a wait is for the first of them"
-    )
+    after_event: int | None = Field(None, ge=0, le=2**53, description="a lastEvent: only what is new")
+
+    @property
+    def patience(self) -> float:
+        """Seconds to wait, as many as hosts allow."""
+        return min(self.wait_seconds, MAX_WAIT_SECONDS)
+
+    @property
+    def reads_events(self) -> bool:
+        """Whether every event is of interest, rather than the end alone."""
+        return self.after_event is not None and "events" in self.include
+
+    @property
+    def warnings(self) -> list[str]:
+        """What was taken otherwise than it was meant."""
+        if self.wait_seconds <= MAX_WAIT_SECONDS:
+            return []
+        return [
+            f"waitSeconds: {self.wait_seconds:g} is more than {MAX_WAIT_SECONDS}, and hosts give up a call after 60: "
+            f"the wait was for {MAX_WAIT_SECONDS} s at most; ask again"
+        ]
 
 
 class ApproveToolCall(Request):

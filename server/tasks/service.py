@@ -9,7 +9,7 @@ from server.config import Settings
 from server.errors import Code, RemitError
 from server.runner.sandbox import Sandbox
 from server.runner.workspace import Workspaces
-from server.tasks import branches, checks, finding, graphs, limits, rendering, views
+from server.tasks import branches, checks, finding, graphs, limits, rendering, views, waiting
 from server.tasks.artifacts import Artifacts
 from server.tasks.callers import Caller
 from server.tasks.decisions import Decisions
@@ -41,8 +41,8 @@ from server.tasks.text import time
 from server.tasks.variables import environment
 from server.tasks.worktrees import Worktrees
 from storage.filters import NOTHING
-from storage.records import NOBODY, Task, Update
-from storage.states import BUSY, DEPENDENCIES, ENDED, SUBTASKS, Status
+from storage.records import NOBODY, Snapshot, Task, Update
+from storage.states import ENDED, Status
 from storage.store import Store
 from storage.workspace import Workspace
 from templates.redaction import MIN_MASKED, Redactor
@@ -124,23 +124,32 @@ class Tasks:
         return finding.page(request, caller.principal, page)
 
     async def get(self, caller: Caller, request: GetTask) -> views.TaskView:
-        """A task with its output; with `wait_seconds` once something has happened to it, or the time is over."""
-        if request.wait_seconds:
-            await self._wait(caller, request)
-        wants_events = "events" in request.include
-        snapshot = await self._store.snapshot(
+        """A task, or what is new of it; with `wait_seconds` once it has ended or needs someone, or the time is over.
+
+        What is new is what came after the event that the request names, or else during a wait that was in vain.
+        """
+        since = request.after_event or None  # whoever knows no event yet is shown all
+        if request.patience:
+            before = await waiting.wait(self._store, caller, request)
+            since = before if since is None else since
+        snapshot = await self._snapshot(caller, request, since)
+        if not request.after_event and since is not None and snapshot.task.status in ENDED:
+            since = None  # it has ended at the very last
+            snapshot = await self._snapshot(caller, request, since)
+        folder = str(self._worktrees.folder(request.id))
+        return rendering.task(snapshot, self._retention, request, since=since, folder=folder)
+
+    async def _snapshot(self, caller: Caller, request: GetTask, since: int | None) -> Snapshot:
+        return await self._store.snapshot(
             caller.principal,
             request.id,
             messages="messages" in request.include,
             graph="graph" in request.include,
-            events_after=request.after_event or 0 if wants_events else None,
+            events_after=since or 0 if "events" in request.include else None,
             max_events=MAX_EVENTS,
             asker=caller.agent,
+            since=since,
         )
-        view = rendering.task(snapshot, self._retention, request)
-        if snapshot.workspace and snapshot.workspace.checkout:
-            view["workspace"]["folder"] = str(self._worktrees.folder(request.id))
-        return view
 
     async def approve(self, caller: Caller, request: ApproveToolCall) -> views.ApprovedView:
         """Answer a waiting call, once."""
@@ -257,7 +266,7 @@ class Tasks:
             always=self._decisions.who(caller, "always"),
             settingsNotInForce=list(caller.settings_not_in_force),
             sandbox=tier,
-            notHeld=list(gaps),
+            notHeld=list(gaps) if caller.person else _counted(gaps),
             secretNames=sorted(self._settings.secrets),
             mcpServers=sorted(self._settings.mcp_servers),
         )
@@ -286,33 +295,6 @@ class Tasks:
         sandbox = await self._sandbox()
         check_tier(workspace, sandbox.tier, allow_hooks=request.allow_hooks)
         return workspace, [*warnings, *await self._worktrees.unseen(workspace, request.agent_id)]
-
-    async def _wait(self, caller: Caller, request: GetTask) -> None:
-        """Until something has happened, at most as long as was asked for.
-
-        For a reader of events that is the first it does not know; for others a change of the status, or a task that
-        needs someone, or newly has a sub-task that does. An agent, which can decide nothing, waits for the end. A task
-        that has ended is not waited for.
-        """
-        first = await self._store.task(caller.principal, request.id)
-        decides = request.after_event is None and caller.agent is None
-        known = set(await self._store.approvals_beneath(first)) if decides else set()
-        with anyio.move_on_after(request.wait_seconds):
-            while True:
-                with self._store.changes.expected(request.id) as change:
-                    task = await self._store.task(caller.principal, request.id)
-                    if task.status in ENDED:
-                        return
-                    if request.after_event is not None:
-                        happened = task.last_event > request.after_event
-                    elif caller.agent is not None:
-                        happened = False
-                    else:
-                        asked = not known.issuperset(await self._store.approvals_beneath(task))
-                        happened = asked or not _goes_on(task) or task.status is not first.status
-                    if happened:
-                        return
-                    await change.wait()
 
     async def _end(self, caller: Caller, ids: Sequence[str]) -> None:
         """Cancel tasks and all beneath them, and wait until they have stopped, at most CANCEL_SECONDS for all."""
@@ -345,14 +327,6 @@ class Tasks:
         return [*short, *_ineffective(caller), *self._notices]
 
 
-def _goes_on(task: Task) -> bool:
-    """Whether a task will change without anybody's doing."""
-    waits_for_others = task.blocked_reason in (BUSY, SUBTASKS) or (
-        task.blocked_reason == DEPENDENCIES and task.open_dependencies > 0
-    )
-    return task.status in (Status.PENDING, Status.RUNNING) or waits_for_others
-
-
 def _ineffective(caller: Caller) -> list[str]:
     """What of the settings of the caller's window does not count; a person has been told by the command line."""
     if caller.person or not caller.settings_not_in_force:
@@ -361,6 +335,11 @@ def _ineffective(caller: Caller) -> list[str]:
         f"the server was started with other settings than this window has: {', '.join(caller.settings_not_in_force)}; "
         "the server's hold until it is ended with `remit server stop`"
     ]
+
+
+def _counted(gaps: Sequence[str]) -> list[str]:
+    """What a sandbox does not hold, in short: models ask again and again, and it is always the same."""
+    return [f"{len(gaps)} things that this sandbox does not hold: `remit doctor` names each"] if gaps else []
 
 
 def _losses(task: Task) -> list[str]:

@@ -3,16 +3,6 @@
 from datetime import UTC, datetime
 
 
-def cut(text: str, limit: int, hint: str = "raise maxChars") -> str:
-    """Text of at most about `limit` characters: its start and its end, with what is missing said between."""
-    if len(text) <= limit:
-        return text
-    head = limit * 2 // 3
-    tail = limit - head
-    missing = len(text) - limit
-    return f"{text[:head]}\n[… {missing} characters left out here; {hint} …]\n{text[-tail:]}"
-
-
 def start(text: str, width: int = 64) -> str:
     """The beginning of a text, on one line, in at most `width` bytes of UTF-8."""
     line = " ".join(text.split())

@@ -14,19 +14,19 @@ class CreatedView(TypedDict):
 
 
 class RowView(TypedDict):
-    """A task in a list: a summary. `trimmed` where get_task has more fields."""
+    """A task in a list: a summary."""
 
     id: str
     title: str | None
     status: str
-    message: str
+    message: NotRequired[str]
     agentId: str
     username: str
     conversationId: str
     createdAt: str
     startedAt: str | None
     completedAt: str | None
-    updatedAt: str
+    updatedAt: NotRequired[str]
     lastActivityAt: str
     messageCount: int
     description: NotRequired[str]
@@ -45,14 +45,14 @@ class RowView(TypedDict):
     error: NotRequired[str]
     result: NotRequired[str]
     pendingApprovalCount: NotRequired[int]
-    trimmed: NotRequired[bool]
 
 
 class PageView(TypedDict):
-    """The answer to list_tasks."""
+    """The answer to list_tasks. `omittedFields` are those for which the rows have no room; get_task has them."""
 
     tasks: NotRequired[list[RowView]]
     taskIds: NotRequired[list[str]]
+    omittedFields: NotRequired[list[str]]
     dependsOn: NotRequired[str]
     count: int
     total: int
@@ -95,11 +95,17 @@ class UsageView(TypedDict):
 
 
 class OutputView(TypedDict):
-    """What has come out of the current turn."""
+    """What has come out of the current turn: of a long text both ends, or a piece, with a cursor that reads on.
+
+    `omittedBefore` counts the characters before `content` that an earlier answer had, where only what is new is shown.
+    """
 
     content: str
+    nextCursor: NotRequired[str]
+    omittedBefore: NotRequired[int]
     updatedAt: str | None
     thoughts: NotRequired[list[dict[str, str]]]
+    omittedThoughts: NotRequired[int]
     toolCalls: list[ToolCallView]
     omittedToolCalls: NotRequired[int]
     usage: NotRequired[UsageView]
@@ -146,8 +152,11 @@ class NeighboursView(TypedDict):
     """What surrounds a task; the first fifty of each."""
 
     dependsOn: list[NeighbourView]
+    omittedDependencies: NotRequired[int]
     dependents: list[NeighbourView]
+    omittedDependents: NotRequired[int]
     subtasks: list[NeighbourView]
+    omittedSubtasks: NotRequired[int]
 
 
 class NodeView(TypedDict):
@@ -193,70 +202,76 @@ class WorkspaceView(TypedDict):
 
 
 class TaskView(TypedDict):
-    """The answer to get_task."""
+    """The answer to get_task; with `afterEvent`, of what does not change only the id, and else what came after that."""
 
     id: str
-    apiKeyId: str
-    userId: str
-    username: str
-    organizationId: str
-    sessionId: str
-    conversationId: str
     status: str
-    agentId: str
-    title: str | None
-    description: NotRequired[str]
-    taskListId: NotRequired[str]
-    parentTaskId: NotRequired[str]
-    triggeringAgentId: NotRequired[str]
-    assignedAgentId: NotRequired[str]
-    internalStatus: NotRequired[str]
-    progress: NotRequired[float]
-    progressMessage: NotRequired[str]
-    dependsOn: NotRequired[list[str]]
-    omittedDependencies: NotRequired[int]
-    onDependencyFailure: NotRequired[str]
-    blockedByTaskIds: NotRequired[list[str]]
-    omittedBlockers: NotRequired[int]
-    maxCalls: NotRequired[int]
-    sourceNodeType: NotRequired[str]
-    message: str
-    systemPrompt: str | None
-    showInHistory: bool
-    autoExecute: bool
-    env: dict[str, str] | None
-    secretNames: list[str]
-    metadata: dict[str, Any] | None
-    timeoutSeconds: int
-    limits: NotRequired[dict[str, Any]]
-    require: NotRequired[dict[str, Any]]
-    allowHooks: NotRequired[bool]
-    mcpServers: NotRequired[list[str]]
-    workspace: NotRequired[WorkspaceView]
-    sandbox: NotRequired[str]
+    lastEvent: int
+    afterEvent: NotRequired[int]
+    warnings: NotRequired[list[str]]
     error: str | None
     errorCode: NotRequired[str]
     blockedReason: NotRequired[str]
     blockedAt: NotRequired[str]
     cancelRequested: NotRequired[bool]
-    createdAt: str
+    pendingApprovals: NotRequired[list[PendingApprovalView]]
+    omittedApprovals: NotRequired[int]
+    subtasksAwaitingApproval: NotRequired[list[str]]
+    omittedAwaiting: NotRequired[int]
+    progress: NotRequired[float]
+    progressMessage: NotRequired[str]
     startedAt: str | None
     completedAt: str | None
-    expiresAt: NotRequired[str]
-    workspaceRemovedAt: NotRequired[str]
     updatedAt: str
     lastActivityAt: str
     messageCount: int
-    lastEvent: int
     result: str | None
+    blockedByTaskIds: NotRequired[list[str]]
+    omittedBlockers: NotRequired[int]
+    workspace: NotRequired[WorkspaceView]
+    expiresAt: NotRequired[str]
+    workspaceRemovedAt: NotRequired[str]
     output: NotRequired[OutputView]
-    pendingApprovals: NotRequired[list[PendingApprovalView]]
-    subtasksAwaitingApproval: NotRequired[list[str]]
     messages: NotRequired[list[MessageView]]
     omittedMessages: NotRequired[int]
     events: NotRequired[list[EventView]]
     omittedEvents: NotRequired[int]
     graph: NotRequired[NeighboursView]
+    apiKeyId: NotRequired[str]
+    userId: NotRequired[str]
+    username: NotRequired[str]
+    organizationId: NotRequired[str]
+    sessionId: NotRequired[str]
+    conversationId: NotRequired[str]
+    createdAt: NotRequired[str]
+    agentId: NotRequired[str]
+    title: NotRequired[str | None]
+    description: NotRequired[str]
+    message: NotRequired[str]
+    systemPrompt: NotRequired[str | None]
+    showInHistory: NotRequired[bool]
+    autoExecute: NotRequired[bool]
+    env: NotRequired[dict[str, str] | None]
+    secretNames: NotRequired[list[str]]
+    omittedSecretNames: NotRequired[int]
+    metadata: NotRequired[dict[str, Any] | None]
+    timeoutSeconds: NotRequired[int]
+    taskListId: NotRequired[str]
+    parentTaskId: NotRequired[str]
+    triggeringAgentId: NotRequired[str]
+    assignedAgentId: NotRequired[str]
+    internalStatus: NotRequired[str]
+    dependsOn: NotRequired[list[str]]
+    omittedDependencies: NotRequired[int]
+    onDependencyFailure: NotRequired[str]
+    maxCalls: NotRequired[int]
+    sourceNodeType: NotRequired[str]
+    limits: NotRequired[dict[str, Any]]
+    require: NotRequired[dict[str, Any]]
+    allowHooks: NotRequired[bool]
+    mcpServers: NotRequired[list[str]]
+    omittedMcpServers: NotRequired[int]
+    sandbox: NotRequired[str]
 
 
 class ApprovedView(TypedDict):

@@ -65,7 +65,7 @@ async def many(host: Host) -> str:
     with anyio.fail_after(PATIENCE):
         while await counts(host, *OPEN, "completed") < 60:
             task = await host.call("get_task", id=task_id)
-            await host.call("get_task", id=task_id, afterEvent=task["lastEvent"], waitSeconds=1)
+            await host.call("get_task", id=task_id, include=["events"], afterEvent=task["lastEvent"], waitSeconds=1)
     return task_id
 
 
@@ -125,7 +125,9 @@ while visitor.call("get_task", id=task, waitSeconds=45)["status"] != "completed"
         parent = await host.create("$ python3 -I -S uploads/script.py", files=uploads)
         task = await host.call("get_task", id=parent)
         while not (waiting := task.get("subtasksAwaitingApproval")):
-            task = await host.call("get_task", id=parent, afterEvent=task["lastEvent"], waitSeconds=20)
+            task = await host.call(
+                "get_task", id=parent, include=["events"], afterEvent=task["lastEvent"], waitSeconds=20
+            )
         other = await host.create("$ true")
         await host.decide(waiting[0], await host.waiting_call(waiting[0]), "proceed_once")
         ended = await host.until(parent, "completed")

@@ -161,8 +161,31 @@ async def test_a_page_of_the_longest_rows_stays_small(own_home: Path) -> None:
                 parentTaskId=first,
                 dependsOn=[first],
             )
-        page = await host.call("list_tasks", taskListId=long)
-    rows = page["tasks"]
-    assert len(rows) == 50
-    assert len(json.dumps(rows, ensure_ascii=False, separators=(",", ":")).encode()) <= 25_000
-    assert all(row["trimmed"] for row in rows)
+        page, text = await measured(host, taskListId=long)
+    assert page["count"] == len(page["tasks"]) == 50
+    assert {"result", "updatedAt"} & set(page["omittedFields"])
+    assert all(task["id"] in text for task in page["tasks"])
+
+
+@pytest.mark.parametrize("word", ["m", "é€𝄞", '"\\'], ids=["ASCII", "any script", "what JSON writes longer"])
+async def test_a_page_of_fifty_ended_tasks_stays_small(host: Host, word: str) -> None:
+    name = f"fifty {len(word.encode())}"
+    for _ in range(50):
+        task_id = await record(host, word * 99, title=word * 99, taskListId=name)
+        await host.call("update_task", id=task_id, status="completed", result=word * 99)
+    page, _ = await measured(host, taskListId=name)
+    named = (
+        "id title status agentId username conversationId createdAt startedAt completedAt lastActivityAt messageCount"
+    )
+    assert all(set(named.split()) <= set(task) for task in page["tasks"])
+
+
+async def measured(host: Host, **arguments: Any) -> tuple[dict[str, Any], str]:
+    """A page and its text, each of which is as small as it has to be."""
+    result = await host.client.call_tool("list_tasks", arguments)
+    (block,) = result.content
+    text = str(block.model_dump()["text"])
+    assert result.structured_content
+    assert len(text.encode()) <= 12_000
+    assert len(json.dumps(result.structured_content, ensure_ascii=False, separators=(",", ":")).encode()) <= 20_000
+    return result.structured_content, text

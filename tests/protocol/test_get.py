@@ -17,7 +17,7 @@ async def until_shown(host: Host, task_id: str, text: str) -> dict[str, Any]:
             task = await host.call("get_task", id=task_id)
             if text in task.get("output", {}).get("content", ""):
                 return task
-            await host.call("get_task", id=task_id, waitSeconds=20, afterEvent=task["lastEvent"])
+            await host.call("get_task", id=task_id, waitSeconds=20, include=["events"], afterEvent=task["lastEvent"])
 
 
 @pytest.mark.behaviour(

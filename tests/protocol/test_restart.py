@@ -70,7 +70,7 @@ async def test_what_commands_of_a_killed_server_had_on_disk_is_removed_at_the_ne
 async def test_a_stopped_server_ends_its_tasks_and_says_so(own_home: Path) -> None:
     async with servers.host(own_home) as host:
         task_id = await host.create("$ echo half; sleep 60")
-        await host.call("get_task", id=task_id, waitSeconds=20, afterEvent=3)
+        await host.call("get_task", id=task_id, waitSeconds=20, include=["events"], afterEvent=3)
         (server,) = servers.servers(own_home)
         servers.end(server, signal.SIGTERM)
     async with servers.host(own_home) as host:

@@ -162,7 +162,7 @@ async def test_one_that_makes_too_many_calls_pauses(home: Path) -> None:
 async def _said(host: Host, task_id: str, text: str) -> None:
     with anyio.fail_after(servers.PATIENCE):
         while text not in (task := await host.call("get_task", id=task_id)).get("output", {}).get("content", ""):
-            await host.call("get_task", id=task_id, waitSeconds=10, afterEvent=task["lastEvent"])
+            await host.call("get_task", id=task_id, waitSeconds=10, include=["events"], afterEvent=task["lastEvent"])
 
 
 @pytest.mark.parametrize("name", ["HOME", "NODE_OPTIONS", "XDG_CONFIG_HOME"])

@@ -1,0 +1,36 @@
+"""The output of a task, whole: an answer has as much of it as it has room for, and a cursor for the rest."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from server.cli.client import Client
+from storage.states import ENDED
+
+if TYPE_CHECKING:
+    from server.tasks.views import TaskView
+
+WHOLE = 1_000_000
+"""Characters: the most that get_task answers with."""
+
+
+def whole(client: Client, task_id: str, *include: str) -> TaskView:
+    """A task with all of its output, and as much of all else as an answer has room for. Raises RemitError."""
+    task: TaskView = client.call("get_task", id=task_id, maxChars=WHOLE, include=list(include))
+    output = task.get("output")
+    if output is None or task["status"] not in ENDED or "nextCursor" not in output:
+        return task
+    output["content"] = _read(client, task_id, output.pop("nextCursor").partition(":")[0] + ":0")
+    messages = task.get("messages", [])
+    if messages and messages[-1]["role"] == "assistant":  # it has the same text, and was shown in short
+        messages[-1]["content"] = output["content"]
+    return task
+
+
+def _read(client: Client, task_id: str, cursor: str | None) -> str:
+    pieces = []
+    while cursor is not None:
+        output = client.call("get_task", id=task_id, maxChars=WHOLE, outputCursor=cursor)["output"]
+        pieces.append(output["content"])
+        cursor = output.get("nextCursor")
+    return "".join(pieces)

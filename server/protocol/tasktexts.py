@@ -1,0 +1,173 @@
+"""A task as models and people read it: where it stands in a few lines, and what was written in blocks of its own.
+
+The first block is all ours: whatever comes from the task stands there on one line, with what is not plainly visible
+written out. The second is its output as it is, if there is any. So no output can pose as a word about the task.
+"""
+
+import json
+from collections.abc import Iterator
+
+from server.tasks import requests, views
+from server.tasks.fields import MAX_WAIT_SECONDS
+from server.tasks.text import one_line
+from storage.states import ENDED, LOST, OUR_REASONS
+
+_WIDTH = 200
+"""Characters of a text of the task in one of our lines."""
+
+_ERROR = 600
+"""The same of the reason why it has failed."""
+
+_CALLS = 5
+"""Calls that are told, the latest ones; and changed files, and the ids of other tasks."""
+
+
+def task(view: views.TaskView, request: requests.GetTask) -> list[str]:
+    """The blocks of a task for whoever may decide its calls.
+
+    They have `request.max_chars` characters at most in all, or LEAST_ANSWER where that is more.
+    """
+    return _blocks(view, request, "Ask the user, then decide each with approve_tool_call:")
+
+
+def subtask(view: views.TaskView, request: requests.GetTask) -> list[str]:
+    """The same for an agent, which decides nothing."""
+    return _blocks(view, request, "A person decides:")
+
+
+def _blocks(view: views.TaskView, request: requests.GetTask, advice: str) -> list[str]:
+    content = view["output"]["content"] if "output" in view else ""
+    blocks = ["\n".join(_lines(view, advice)), *([content] if content else [])]
+    left = request.max_chars - sum(map(len, blocks))
+    for block in _further(view):
+        if len(block) > left:
+            note = f"\n[… {len(block) - max(left - 60, 0)} characters left out; raise maxChars …]"
+            block = block[: max(left - 60, 0)] + note if left > len(note) else ""
+        if block:
+            blocks.append(block)
+            left -= len(block)
+    return blocks
+
+
+def _lines(view: views.TaskView, advice: str) -> Iterator[str]:
+    title = view.get("title")
+    reason = f" ({one_line(view['blockedReason'], _WIDTH)})" if "blockedReason" in view else ""
+    stopping = ", being stopped" if view.get("cancelRequested") else ""
+    yield f"Task {view['id']} is {view['status']}{reason}{stopping}{f': {one_line(title, _WIDTH)}' if title else ''}"
+    if view["error"] is not None:
+        yield f"{view.get('errorCode')}: {one_line(view['error'], _ERROR)}"
+    yield from _needs(view, advice)
+    if "progress" in view or "progressMessage" in view:
+        yield f"Progress: {view.get('progress', 0):.0%} {one_line(view.get('progressMessage', ''), _WIDTH)}".rstrip()
+    yield from _workspace(view)
+    yield from _calls(view)
+    yield from _output(view)
+    yield from (f"Warning: {warning}" for warning in view.get("warnings", ()))
+    if view["status"] in ENDED:
+        yield f"lastEvent: {view['lastEvent']}"
+    else:
+        wait = f"afterEvent {view['lastEvent']} and waitSeconds {MAX_WAIT_SECONDS}"
+        yield f"lastEvent: {view['lastEvent']}. get_task with {wait} waits, and shows only what is new."
+
+
+def _needs(view: views.TaskView, advice: str) -> Iterator[str]:
+    """What waits for somebody, or for other tasks."""
+    waiting = view.get("pendingApprovals", [])
+    omitted = view.get("omittedApprovals", 0)
+    if waiting or omitted:
+        yield f"Calls that wait for approval: {len(waiting) + omitted}. {advice}"
+        yield from (f"  callId {call['callId']}, call: {call['call']}" for call in waiting)
+        if omitted:
+            yield f"  and {omitted} more, shown once these are decided, or with a higher maxChars"
+    if beneath := view.get("subtasksAwaitingApproval"):
+        yield f"Sub-tasks that wait for approval: {_named(beneath, view.get('omittedAwaiting', 0))}"
+    if view.get("blockedReason") == LOST:
+        names = ", ".join(view.get("secretNames", [])[:_CALLS])
+        yield f"Its secrets are lost{f' ({names})' if names else ''}: send_message with their values lets it go on."
+    if view["status"] == "paused":
+        yield "It has made as many calls as it may: send_message without a message lets it make as many more."
+    if view.get("blockedReason") in OUR_REASONS and (blockers := view.get("blockedByTaskIds")):
+        yield f"It waits for {_named(blockers, view.get('omittedBlockers', 0))}"
+
+
+def _workspace(view: views.TaskView) -> Iterator[str]:
+    if "workspace" not in view:
+        return
+    workspace = view["workspace"]
+    branch = f", branch {workspace['branch']}" if "branch" in workspace else ""
+    yield f"Works in {one_line(workspace['path'], _WIDTH)} ({workspace['mode']}{branch})"
+    if "problem" in workspace:
+        yield f"Problem: {one_line(workspace['problem'], _WIDTH)}"
+    if "changedFiles" in workspace:
+        files = [one_line(f"{each['status']} {each['path']}", _WIDTH) for each in workspace["changedFiles"]]
+        yield f"Changed files: {_named(files, workspace.get('omittedFiles', 0))}"
+
+
+def _calls(view: views.TaskView) -> Iterator[str]:
+    if "output" not in view:
+        return
+    calls = view["output"]["toolCalls"]
+    count = len(calls) + view["output"].get("omittedToolCalls", 0)
+    if count > 1 or any(call["status"] == "error" for call in calls):
+        yield f"Calls{' that have changed' if 'afterEvent' in view else ''}: {count}"
+        for call in calls[-_CALLS:]:
+            ended = f", exit status {call['exitStatus']}" if "exitStatus" in call else ""
+            yield f"  {call['status']}{ended}: {one_line(call['description'], _WIDTH // 2)}"
+
+
+def _output(view: views.TaskView) -> Iterator[str]:
+    """What the next block is."""
+    if "output" not in view:
+        yield "There is no output yet."
+        return
+    output = view["output"]
+    new = f" that came after event {view['afterEvent']}" if "afterEvent" in view else ""
+    if output["content"]:
+        yield f"The next block is output of the task{new}, in its own words."
+    else:
+        yield f"There is no output{new or ('' if view['status'] in ENDED else ' yet')}."
+    if "omittedBefore" in output:
+        yield f"{output['omittedBefore']} characters came before; get_task without afterEvent shows all."
+    if "nextCursor" in output and (output["content"] or view["status"] in ENDED):
+        yield f'To read the output on: outputCursor "{output["nextCursor"]}"'
+
+
+def _further(view: views.TaskView) -> Iterator[str]:
+    """What else there is to read, each in a block of its own."""
+    for call in view.get("pendingApprovals", []):
+        if call["call"].endswith(")") and "… (" in call["call"]:  # it is longer than its line
+            yield f"Arguments of {call['callId']}: {_compact(call['args'])}"
+    if "diff" in view.get("workspace", {}):
+        yield f"Diff:\n{view['workspace']['diff']}"
+    for message in view.get("messages", []):
+        yield f"{message['role']}, {message['createdAt']}:\n{message['content']}"
+    if "omittedMessages" in view:
+        yield f"{view['omittedMessages']} earlier messages are left out."
+    if "events" in view:
+        yield "\n".join(_events(view))
+    if "graph" in view:
+        yield "\n".join(_graph(view["graph"]))
+
+
+def _events(view: views.TaskView) -> Iterator[str]:
+    events = view["events"]
+    last = events[-1]["number"] if events else view["lastEvent"]
+    yield "Events:" if events else "There are no later events."
+    yield from (f"{each['number']} {each['at']} {each['type']} {_compact(each['data'])}" for each in events)
+    if last < view["lastEvent"]:
+        yield f"More events with afterEvent {last}."
+
+
+def _graph(graph: views.NeighboursView) -> Iterator[str]:
+    named = (("Depends on", graph["dependsOn"]), ("Dependent", graph["dependents"]), ("Sub-task", graph["subtasks"]))
+    for title, tasks in named:
+        yield from (f"{title}: {each['id']} {each['status']} {one_line(each['title'], _WIDTH)}" for each in tasks)
+
+
+def _named(names: list[str], omitted: int) -> str:
+    others = omitted + len(names[_CALLS:])
+    return f"{', '.join(names[:_CALLS])}{f' and {others} more' if others else ''}"
+
+
+def _compact(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -1,0 +1,87 @@
+"""Waiting for a task: until it has ended or needs someone, with a word now and then on how far it is."""
+
+import re
+import time
+from contextlib import suppress
+from functools import partial
+
+import anyio
+
+from server.beside import beside
+from server.tasks.callers import Caller, Tell
+from server.tasks.requests import GetTask
+from server.tasks.text import one_line
+from storage.records import Look, Task
+from storage.states import BUSY, DEPENDENCIES, ENDED, SUBTASKS, Status
+from storage.store import Store, now
+
+PERIOD = 1.0
+"""Seconds between two words on how far a task is."""
+
+_MOST = 120
+"""Characters of such a word."""
+
+
+async def wait(store: Store, caller: Caller, request: GetTask) -> int | None:
+    """Wait for a task as long as was asked for; the number of its last event before, where the time was over first.
+
+    A task is waited for until it has ended or needs someone: a decision, here or beneath it, secrets, or more calls.
+    Where the request names an event, it must have come to that after it; a reader of events waits for the first. The
+    agent of a task, which can decide nothing, waits for the end. Raises RemitError (NOT_FOUND).
+    """
+    first = await store.task(caller.principal, request.id)
+    with anyio.move_on_after(request.patience) as scope:
+        if caller.tell is None:
+            await _until_due(store, caller, request)
+        else:
+            async with beside(partial(_tell, store, caller, request.id, caller.tell)):
+                await _until_due(store, caller, request)
+    return first.last_event if scope.cancelled_caught else None
+
+
+async def _until_due(store: Store, caller: Caller, request: GetTask) -> None:
+    while True:
+        with store.changes.expected(request.id) as change:
+            if await _is_due(store, caller, request, await store.task(caller.principal, request.id)):
+                return
+            await change.wait()
+
+
+async def _is_due(store: Store, caller: Caller, request: GetTask, task: Task) -> bool:
+    if task.status in ENDED:
+        return True
+    has_news = request.after_event is None or task.last_event > request.after_event
+    if request.reads_events or not has_news:
+        return has_news
+    return caller.agent is None and (not _goes_on(task) or bool(await store.approvals_beneath(task)))
+
+
+def _goes_on(task: Task) -> bool:
+    """Whether a task will change without anybody's doing."""
+    waits_for_others = task.blocked_reason in (BUSY, SUBTASKS) or (
+        task.blocked_reason == DEPENDENCIES and task.open_dependencies > 0
+    )
+    return task.status in (Status.PENDING, Status.RUNNING) or waits_for_others
+
+
+async def _tell(store: Store, caller: Caller, task_id: str, tell: Tell) -> None:
+    """Say about once a second how far the task is; it is looked at again only when something has changed."""
+    began = time.monotonic()
+    with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):  # nobody is there to hear it any more
+        await anyio.sleep(PERIOD)
+        while True:
+            with store.changes.expected(task_id) as change:
+                look = await store.look(caller.principal, task_id)
+                while not change.is_set():
+                    waited = time.monotonic() - began
+                    await tell(waited, said_of(look, waited))
+                    await anyio.sleep(PERIOD)
+
+
+def said_of(look: Look, waited: float) -> str:
+    """How far a task is, on one line: `running, 2 of 5 calls, 12 s: the last line of its output`."""
+    seconds = waited if look.started_at is None else (now() - look.started_at) / 1_000_000
+    calls = f", {look.calls_ended} of {look.calls} calls" if look.calls else ""
+    lines = [line for line in re.split(r"[\r\n]+", look.said) if line.strip()]
+    last = f": {lines[-1]}" if lines else ""
+    return one_line(f"{look.status}{calls}, {seconds:.0f} s{last}", _MOST)
