@@ -1,10 +1,14 @@
-"""Work that goes on beside a block, and ends with it."""
+"""Work that goes on beside a block, and ends with it; and work that may still end when it is cancelled."""
 
-from collections.abc import AsyncIterator, Callable, Coroutine
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
+from anyio.lowlevel import checkpoint
+
+T = TypeVar("T")
 
 
 @asynccontextmanager
@@ -33,3 +37,31 @@ async def beside(*functions: Callable[[], Coroutine[Any, Any, object]]) -> Async
                 scope.cancel()
     if error:
         raise error
+
+
+async def in_grace(function: Callable[[], Awaitable[T]], seconds: float) -> T:
+    """Return what a function does, which has so many seconds left to end when this is cancelled from outside."""
+    found: list[T] = []
+    error: Exception | None = None
+    scope = anyio.CancelScope(shield=True)
+
+    async def shorten() -> None:
+        try:
+            await anyio.sleep(math.inf)
+        finally:
+            scope.deadline = anyio.current_time() + seconds
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(shorten)
+        try:
+            with scope:
+                found.append(await function())
+        except Exception as raised:
+            error = raised
+        group.cancel_scope.cancel()
+    if error:
+        raise error
+    if not found:
+        await checkpoint()  # which is where the cancellation goes on
+    (answer,) = found
+    return answer

@@ -9,6 +9,7 @@ from storage.conversations import leave
 from storage.moves import owned
 from storage.propagation import ended_and_told
 from storage.records import Principal
+from storage.secrets import leave_behind
 from storage.states import ENDED, Status
 
 CHUNK = 200
@@ -74,6 +75,7 @@ def delete_some(
 def remove(db: sqlite3.Connection, task: sqlite3.Row) -> None:
     """Remove one task, with its place in what others depend on and belong to."""
     seq = task["seq"]
+    leave_behind(db, task)
     db.execute(
         """UPDATE tasks SET open_dependencies = open_dependencies - 1 WHERE seq IN
                (SELECT task FROM dependencies WHERE needs = ? AND satisfied = 0)""",

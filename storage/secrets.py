@@ -47,7 +47,8 @@ class Had:
 def ever(db: sqlite3.Connection, task_id: str) -> list[Had]:
     """The secrets of all turns of a task, the latest turn first; then those of the tasks that lend it their folder.
 
-    Last come those of all others that were made to write there, or in the task's own folder.
+    Last come those of all others that were made to write there, or in the task's own folder, also of those that are
+    gone.
     """
     found = db.execute(
         f"""{_WITH_WRITERS}, had AS (
@@ -55,10 +56,13 @@ def ever(db: sqlite3.Connection, task_id: str) -> list[Had]:
                 UNION ALL
                 SELECT e.distance, g.task, g.turn, g.name, 'literal', 1
                     FROM everyone e CROSS JOIN given_up_secrets g ON g.task = e.seq)
-            SELECT t.id, h.turn, h.name, h.source, h.given_up, ifnull(h.distance, 0) > 0 AS is_lenders,
+            SELECT * FROM (SELECT t.id, h.turn, h.name, h.source, h.given_up, h.distance, h.task,
                 iif(h.turn = t.turn, NULL, n.ended_at) AS until
             FROM had h CROSS JOIN tasks t ON t.seq = h.task JOIN turns n ON n.task = h.task AND n.number = h.turn
-            ORDER BY h.distance IS NULL, h.distance, h.task, h.turn DESC, h.name""",
+            UNION ALL
+            SELECT r.writer, r.turn, r.name, r.source, r.given_up, NULL, r.task, r.until
+            FROM everyone e CROSS JOIN remaining_secrets r ON r.task = e.seq)
+            ORDER BY distance IS NULL, distance, task, turn DESC, name""",
         (task_id,),
     )
     return [
@@ -69,7 +73,7 @@ def ever(db: sqlite3.Connection, task_id: str) -> list[Had]:
             source=row["source"],
             until=row["until"],
             given_up=bool(row["given_up"]),
-            is_lenders=bool(row["is_lenders"]),
+            is_lenders=bool(row["distance"]),
         )
         for row in found
     ]
@@ -82,6 +86,30 @@ def give_up(db: sqlite3.Connection, task: sqlite3.Row, names: Collection[str]) -
     if task["started_at"] is not None:
         db.execute(f"INSERT INTO given_up_secrets SELECT task, turn, name {these}", values)
     db.execute(f"DELETE {these}", values)
+
+
+def leave_behind(db: sqlite3.Connection, task: sqlite3.Row) -> None:
+    """Keep the secrets of a task that is about to be removed with those in whose folders they may stand.
+
+    That is who made it to write in its folder, and those that it made to work in its own.
+    """
+    db.execute(
+        f"""INSERT OR IGNORE INTO remaining_secrets
+            SELECT heir.seq, had.writer, had.turn, had.name, had.source, had.until, had.given_up
+            FROM (SELECT :id AS writer, s.turn, s.name, s.source, n.ended_at AS until, 0 AS given_up
+                    FROM secret_names s JOIN turns n ON n.task = s.task AND n.number = s.turn WHERE s.task = :seq
+                UNION ALL
+                SELECT :id, g.turn, g.name, 'literal', n.ended_at, 1
+                    FROM given_up_secrets g JOIN turns n ON n.task = g.task AND n.number = g.turn WHERE g.task = :seq
+                UNION ALL
+                SELECT writer, turn, name, source, until, given_up FROM remaining_secrets WHERE task = :seq) had,
+                (SELECT t.parent AS seq FROM tasks t JOIN workspaces w ON w.task = t.seq
+                    WHERE t.seq = :seq AND t.source = '{AGENT}' AND w.mode = 'readwrite' AND t.parent IS NOT NULL
+                UNION
+                SELECT t.seq FROM tasks t INDEXED BY tasks_by_parent JOIN workspaces w ON w.task = t.seq
+                    WHERE t.parent = :seq AND t.source = '{AGENT}') heir""",
+        {"id": task["id"], "seq": task["seq"]},
+    )
 
 
 def lenders(db: sqlite3.Connection, task_id: str) -> list[str]:

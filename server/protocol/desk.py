@@ -62,7 +62,8 @@ class Desk:
             await server.run(incoming, outgoing, server.create_initialization_options())
 
     def _server(self, delegate: Delegate) -> Server[dict[str, Any]]:
-        async def list_tools(_: Any, __: types.PaginatedRequestParams | None) -> types.ListToolsResult:
+        async def list_tools(_: Any, params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
+            tools.check_first_page(params)
             inheritance = self._delegation.inheritance(delegate)
             return types.ListToolsResult(tools=[tool.definition(inheritance) for tool in TOOLS.values()])
 

@@ -8,7 +8,6 @@ from mcp.server import ServerRequestContext
 from mcp.server.lowlevel import Server
 
 from server.daemon import Connection
-from server.errors import Code, RemitError
 from server.protocol import tools
 from server.protocol.transport import MAX_OPEN, streams
 from server.tasks.callers import Caller, Tell
@@ -35,11 +34,14 @@ class Face:
 
         offered = tools.offered(person=caller.person)
 
-        async def list_tools(_: Any, __: types.PaginatedRequestParams | None) -> types.ListToolsResult:
-            return tools.listed(person=caller.person)
+        async def list_tools(_: Any, params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
+            return tools.listed(params, person=caller.person)
 
         async def call_tool(context: Any, params: types.CallToolRequestParams) -> types.CallToolResult:
-            return await self._call(replace(caller, tell=_teller(context)), offered.get(params.name), params)
+            if params.name not in offered:
+                raise tools.unknown(params.name, offered)
+            asking = replace(caller, tell=_teller(context))
+            return await self._call(asking, offered[params.name], params.arguments or {})
 
         server: Server[dict[str, Any]] = Server(
             "remit",
@@ -57,15 +59,11 @@ class Face:
         async with streams(connection, MAX_PERSON_OPEN if caller.person else MAX_OPEN) as (incoming, outgoing):
             await server.run(incoming, outgoing, server.create_initialization_options())
 
-    async def _call(
-        self, caller: Caller, tool: tools.Tool[Any] | None, params: types.CallToolRequestParams
-    ) -> types.CallToolResult:
+    async def _call(self, caller: Caller, tool: tools.Tool[Any], arguments: dict[str, Any]) -> types.CallToolResult:
         async def call() -> types.CallToolResult:
-            if tool is None:
-                raise RemitError(Code.NOT_FOUND, f"there is no tool {params.name!r}; see tools/list")
-            return await tool.call(self._tasks, caller, params.arguments or {})
+            return await tool.call(self._tasks, caller, arguments)
 
-        return await tools.outcome(params.name, call)
+        return await tools.outcome(tool.name, call)
 
 
 def _teller(context: ServerRequestContext[Any, Any]) -> Tell | None:

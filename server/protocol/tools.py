@@ -2,18 +2,21 @@
 
 import logging
 import traceback
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from functools import cache
 from typing import Any, Generic, TypeVar
 
 import mcp_types as types
-from pydantic import BaseModel, ValidationError
+from mcp import MCPError
+from pydantic import BaseModel
 
 from server.errors import ERROR_META, Code, RemitError
 from server.protocol import tasktexts, texts
 from server.protocol.schema import answer_schema, request_schema
 from server.tasks import requests, views
+from server.tasks.arguments import read
 from server.tasks.service import Tasks
 
 _log = logging.getLogger(__name__)
@@ -58,10 +61,7 @@ class Tool(Generic[R]):
 
         Raises RemitError, VALIDATION_ERROR with the field for a bad argument.
         """
-        try:
-            request = self.request.model_validate(arguments)
-        except ValidationError as error:
-            raise _bad_argument(error) from None
+        request = read(self.request, arguments)
         answer = await self.handle(tasks, caller, request)
         blocks: list[types.ContentBlock] = [types.TextContent(text=text) for text in self.text(answer, request)]
         return types.CallToolResult(content=blocks, structured_content=answer)
@@ -234,9 +234,27 @@ def offered(*, person: bool) -> dict[str, Tool[Any]]:
 
 
 @cache
-def listed(*, person: bool) -> types.ListToolsResult:
-    """The answer to `tools/list`."""
+def _listed(*, person: bool) -> types.ListToolsResult:
     return types.ListToolsResult(tools=[tool.definition() for tool in offered(person=person).values()])
+
+
+def listed(params: types.PaginatedRequestParams | None, *, person: bool) -> types.ListToolsResult:
+    """The answer to `tools/list`, which is one page. Raises MCPError as `check_first_page` does."""
+    check_first_page(params)
+    return _listed(person=person)
+
+
+def check_first_page(params: types.PaginatedRequestParams | None) -> None:
+    """Raise MCPError (INVALID_PARAMS) for a cursor, of which this server gives out none."""
+    if params and params.cursor:
+        raise MCPError(types.INVALID_PARAMS, "cursor: it is not one of this list, which is a single page")
+
+
+def unknown(name: str, known: Iterable[str]) -> MCPError:
+    """The error for a tool that is not there."""
+    near = get_close_matches(name[:100], known, n=1)
+    hint = f"did you mean {near[0]}?" if near else "see tools/list"
+    return MCPError(types.INVALID_PARAMS, f"there is no tool {name[:100]!r}; {hint}")
 
 
 async def outcome(name: str, call: Callable[[], Awaitable[types.CallToolResult]]) -> types.CallToolResult:
@@ -261,35 +279,3 @@ def failed(error: RemitError) -> types.CallToolResult:
     """
     sentence = types.TextContent(text=error.text)
     return types.CallToolResult(content=[sentence], is_error=True, meta={ERROR_META: error.facts})
-
-
-def _bad_argument(error: ValidationError) -> RemitError:
-    problems = [
-        {"field": _field(problem["loc"]), "message": _message(problem)}
-        for problem in error.errors(include_url=False, include_input=False, include_context=False)
-    ]
-    first = problems[0]
-    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    field = first["field"] or "arguments"
-    return RemitError(Code.VALIDATION_ERROR, f"{field}: {first['message']}{more}", field=field, problems=problems)
-
-
-def _field(location: tuple[str | int, ...]) -> str:
-    """`env.NAME` and `files[3].path` rather than pydantic's own spelling."""
-    path = ""
-    for part in location:
-        if isinstance(part, int):
-            path += f"[{part}]"
-        elif part != "[key]":
-            path += f".{part}" if path else part
-    return path
-
-
-def _message(problem: Any) -> str:
-    match problem["type"]:
-        case "missing":
-            return "is required"
-        case "extra_forbidden":
-            return "there is no such field"
-        case _:
-            return str(problem["msg"]).removeprefix("Value error, ")

@@ -3,7 +3,6 @@
 The SDK names its stream types privately; having their methods is enough to be one, so no private name is used.
 """
 
-import json
 from collections import Counter, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,19 +11,11 @@ from typing import Self
 import anyio
 import anyio.lowlevel
 from mcp.shared.message import ServerMessageMetadata, SessionMessage
-from mcp_types import (
-    INVALID_REQUEST,
-    PARSE_ERROR,
-    JSONRPCError,
-    JSONRPCRequest,
-    JSONRPCResponse,
-    RequestId,
-    jsonrpc_message_adapter,
-)
-from pydantic import ValidationError
+from mcp_types import JSONRPCError, JSONRPCRequest, JSONRPCResponse, RequestId
 
 from server.beside import beside
 from server.daemon import Connection
+from server.protocol.messages import NoMessage, parse, refusal
 from storage.lanes import LANE
 
 MAX_OPEN = 32
@@ -164,9 +155,9 @@ class Incoming:
 
     def _understood(self, line: bytes) -> SessionMessage | None:
         try:
-            message = jsonrpc_message_adapter.validate_json(line, by_name=False)
-        except ValidationError:
-            self._outbox.add(_refusal(line))
+            message = parse(line)
+        except NoMessage as refused:
+            self._outbox.add(refused.answer)
             return None
         if not isinstance(message, JSONRPCRequest) or message.method == "ping":
             return SessionMessage(message)
@@ -175,7 +166,7 @@ class Incoming:
     def _opened(self, request: JSONRPCRequest) -> SessionMessage | None:
         if self._calls.are_too_many:
             text = f"{self._calls.most} calls of this connection are open; wait for answers"
-            self._outbox.add(_error(request.id, TOO_MANY_OPEN, text))
+            self._outbox.add(refusal(TOO_MANY_OPEN, text, request.id))
             return None
         self._calls.opened(request.id)
 
@@ -226,20 +217,3 @@ class Outgoing:
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
-
-
-def _refusal(line: bytes) -> bytes:
-    """The JSON-RPC error for a line that is no message; it repeats nothing of the line but its id."""
-    try:
-        message = json.loads(line)
-    except ValueError:
-        return _error(None, PARSE_ERROR, "this line is not JSON")
-    except RecursionError:
-        return _error(None, INVALID_REQUEST, "this message is nested too deeply")
-    key = message.get("id") if isinstance(message, dict) else None
-    text = "this is not a JSON-RPC 2.0 message"
-    return _error(key if isinstance(key, str | int) else None, INVALID_REQUEST, text)
-
-
-def _error(key: RequestId | None, code: int, text: str) -> bytes:
-    return json.dumps({"jsonrpc": "2.0", "id": key, "error": {"code": code, "message": text}}).encode()

@@ -6,8 +6,10 @@ sandbox, where they lead nowhere.
 
 import re
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
+from server.beside import in_grace
 from server.errors import Code, RemitError
 from server.runner.git import SETTINGS
 from server.runner.policy import SandboxPolicy
@@ -17,6 +19,9 @@ from server.runner.script import Script
 
 SECONDS = 30.0
 """For each of these; they take some milliseconds."""
+
+GRACE_SECONDS = 1.0
+"""That git has to end when it is cancelled while it changes the branch: killed, it would leave its lock."""
 
 _GIT = f"""
 export GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null GIT_NO_REPLACE_OBJECTS=1
@@ -79,7 +84,7 @@ class Branch:
 
     async def make(self, commit: str) -> str:
         """Have it, and return the commit it is at: its own, or else `commit`, or the base where that is gone."""
-        return _commit(await self._told(_MAKE, commit, self._repository.base))
+        return _commit(await self._changed(_MAKE, commit, self._repository.base))
 
     async def check(self, known: str) -> str | None:
         """See that it may be moved: it is at `known`, or not there. The commit it is at; raises NotCarried."""
@@ -95,18 +100,21 @@ class Branch:
     async def move(self, commit: str, known: str) -> None:
         """Move it from `known` to a commit whose objects are there. Raises NotCarried."""
         tip = await self.check(known)
-        await self._told(_MOVE, commit, tip or "")
+        await self._changed(_MOVE, commit, tip or "")
 
     async def drop(self) -> None:
         """Remove it if it still stands at the base commit, unless somebody has it checked out."""
         state = await self._state()
         if state.tip == self._repository.base and not state.is_checked_out:
-            await self._told(_DROP, self._repository.base)
+            await self._changed(_DROP, self._repository.base)
 
     async def _state(self) -> _State:
         tip, *checked_out = (await self._told(_STATE)).split("\n")
         at_commit = tip not in ("symbolic", "none")
         return _State(_commit(tip) if at_commit else None, tip == "symbolic", any(checked_out))
+
+    async def _changed(self, script: Script, *arguments: str) -> str:
+        return await in_grace(partial(self._told, script, *arguments), GRACE_SECONDS)
 
     async def _told(self, script: Script, *arguments: str) -> str:
         said = await script.told(self._sandbox, self._policy, self.name, *arguments)

@@ -18,8 +18,9 @@ from server.runner.door import RELAY, Door
 from server.runner.interpreter import Interpreter
 from server.runner.network.gateway import NAMES_GAP, Gateway
 from server.runner.plan import LAUNCHER, Confinement
-from server.runner.policy import MIB, SandboxPolicy
+from server.runner.policy import LOCKS_GAP, MIB, SandboxPolicy
 from server.runner.scratch import Scratch
+from server.runner.sockets import find_sockets
 
 HOME = Path("/home/task")
 TEMPORARY = Path("/tmp")  # noqa: S108 - the command's own
@@ -45,6 +46,9 @@ _GAPS = (
     "In a repository, names that are symlinks, what git's settings name (core.hooksPath), what a command makes anew in "
     "folders of its own, for others that are at work there too, and repositories after the first 16 or in more than "
     "2,000 folders are not protected.",
+    "A unix socket that another program makes in the task's folder while a command runs can be connected to, and so "
+    "can those behind the first 64, in more than 2,000 folders, or in what the setting readable names.",
+    LOCKS_GAP,
 )
 _ROOT_GAP = "As root a command can change the mode of /dev/null and its like, which are this machine's own."
 _ABSTRACT_GAP = (
@@ -76,7 +80,7 @@ class Namespaces:
 
     def argv(self, policy: SandboxPolicy, confinement: Confinement) -> tuple[str, ...]:
         """The command line that starts the launcher inside."""
-        options = (*_ISOLATION, *self._sharing(policy), *self._mounts(policy, confinement.read_only))
+        options = (*_ISOLATION, *self._sharing(policy), *self._mounts(policy, confinement))
         return (str(self.bwrap), *options, "--", *self.interpreter.command(_LAUNCHER_INSIDE))
 
     def explain(self, output: str) -> str:
@@ -100,6 +104,7 @@ class Namespaces:
                     temporary=TEMPORARY,
                     neighbours=0,
                     read_only=read_only,
+                    covered=await anyio.to_thread.run_sync(find_sockets, _of_the_person(policy)),
                     ruleset=landlock.ruleset(self.landlock_abi, granted, ports=None),
                     program=_filter(),
                     gateway=None if policy.hosts is None else Gateway(port=_PROXY_PORT),
@@ -137,14 +142,14 @@ class Namespaces:
         if policy.network == "full":
             yield "--share-net"
 
-    def _mounts(self, policy: SandboxPolicy, read_only: tuple[Path, ...]) -> Iterator[str]:
+    def _mounts(self, policy: SandboxPolicy, confinement: Confinement) -> Iterator[str]:
         yield from _system(policy)
         for folder in self.interpreter.folders:
             yield from ("--ro-bind", str(folder), str(folder))
         yield from ("--proc", "/proc", "--dev", "/dev")
         for folder in (TEMPORARY, HOME, Path("/dev/shm")):  # noqa: S108
             yield from ("--size", str(policy.limits.tmp_bytes), "--tmpfs", str(folder))
-        yield from _given(policy, read_only)
+        yield from _given(policy, confinement)
         yield from ("--ro-bind", str(LAUNCHER), str(_LAUNCHER_INSIDE))
         if policy.door:
             yield from ("--ro-bind", str(RELAY), str(_RELAY_INSIDE))
@@ -174,21 +179,21 @@ def _system(policy: SandboxPolicy) -> Iterator[str]:
         yield from ("--ro-bind", str(_SKELETON / name), f"/etc/{name}")
 
 
-def _given(policy: SandboxPolicy, read_only: tuple[Path, ...]) -> Iterator[str]:
-    """The policy's own paths and what of its workspace is read-only: the outer ones first, to be mounted upon.
+def _given(policy: SandboxPolicy, confinement: Confinement) -> Iterator[str]:
+    """The policy's own paths, what of them is read-only or not to be seen: the outer ones first, to be mounted upon.
 
     A folder that may be written to, with something read-only in it, is mounted upon itself: then it cannot be moved
     away to make room for another.
     """
     writable = (*_writable(policy), *((policy.home,) if policy.home else ()))
     options = {policy.workspace: "--ro-bind"} | dict.fromkeys(writable, "--bind")
-    paths = (*policy.readable, *read_only)
+    paths = (*policy.readable, *confinement.read_only)
     for path in paths:
         above = (folder for folder in path.parents if any(map(folder.is_relative_to, writable)))
         options |= {folder: "--bind" for folder in above if not any(map(folder.is_relative_to, policy.exposed))}
     options |= dict.fromkeys(paths, "--ro-bind")
     mounts: dict[Path, tuple[str, ...]] = {path: (option, str(path), str(path)) for path, option in options.items()}
-    mounts |= {path: _empty(path) for path in policy.exposed}
+    mounts |= {path: _empty(path) for path in (*policy.exposed, *confinement.covered)}
     for path in sorted(mounts, key=lambda path: len(path.parts)):
         yield from mounts[path]
     for path in policy.exposed:
@@ -200,6 +205,11 @@ def _empty(path: Path) -> tuple[str, ...]:
     if path.is_dir():
         return ("--size", str(MIB), "--tmpfs", str(path))
     return ("--ro-bind", str(_EMPTY), str(path))
+
+
+def _of_the_person(policy: SandboxPolicy) -> tuple[Path, ...]:
+    """Folders in which other programs of the person's may listen."""
+    return (*((policy.workspace,) if policy.owner == "user" else ()), *policy.pinned)
 
 
 def _writable(policy: SandboxPolicy) -> tuple[Path, ...]:

@@ -37,6 +37,9 @@ class Confinement:
     read_only: tuple[Path, ...] = ()
     """What of the workspace is not to be written."""
 
+    covered: tuple[Path, ...] = ()
+    """Sockets of other programs, over which an empty file is mounted."""
+
 
 def encode(
     command: Command,

@@ -11,6 +11,8 @@ from server.runner.network.hosts import HostRule
 MIB = 1024**2
 GIB = 1024**3
 
+LOCKS_GAP = "A command can lock (flock) files that it may only read, and so hold up programs that wait for those locks."
+
 # Mounting something on or above one of these would bury what the sandbox itself is made of.
 _SYSTEM_FOLDERS = tuple(map(Path, ("/usr", "/etc", "/proc", "/dev", "/tmp", "/run", "/home")))  # noqa: S108
 

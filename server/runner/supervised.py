@@ -15,7 +15,7 @@ from server.runner.interpreter import Interpreter
 from server.runner.landlock import Ruleset
 from server.runner.network.gateway import NAMES_GAP, Gateway
 from server.runner.plan import Confinement
-from server.runner.policy import SandboxPolicy
+from server.runner.policy import LOCKS_GAP, SandboxPolicy
 from server.runner.scratch import Scratch
 
 _SUPERVISOR = Path(__file__).with_name("supervisor.py")
@@ -29,6 +29,7 @@ _LANDLOCK_GAPS = (
     "a repository: git's hooks and settings, .envrc, .vscode and their like.",
     "With network = full the command reaches everything this machine can, its own local services included.",
     NAMES_GAP,
+    LOCKS_GAP,
     "With a network by name it also reaches, on any other host, the port numbers of its proxy and of its door to this "
     "server, random ones.",
     "Without a network it has no such door: programs that may hand on sub-tasks cannot do so.",

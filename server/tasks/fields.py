@@ -1,12 +1,17 @@
 """What the fields of requests have in common: their types, their limits, and how null is taken."""
 
 import json
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import Annotated, Any, Literal
 
+from annotated_types import GroupedMetadata
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 from pydantic.alias_generators import to_camel
 
+from server.tasks.words import outcome_meant, status_meant
 from storage.states import OUR_REASONS
 
 MAX_MESSAGE = 100_000
@@ -60,11 +65,6 @@ def _name_fits(name: str) -> str:
     return name
 
 
-def as_list(value: Any) -> Any:
-    """A single word as a list of one."""
-    return [value] if isinstance(value, str) else value
-
-
 def _metadata_fits(metadata: dict[str, Any]) -> dict[str, Any]:
     if len(json.dumps(metadata, allow_nan=False)) > MAX_METADATA:
         raise ValueError(f"is longer than {MAX_METADATA} characters of JSON")
@@ -109,23 +109,38 @@ Name = Annotated[str, Field(pattern=NAME_PATTERN), AfterValidator(_name_fits)]
 """Of a variable."""
 
 Value = Annotated[str, AfterValidator(_no_nul)]
-_PLAIN = WithJsonSchema({"type": "string"})  # how long an id may be is nothing a model need read
+_PLAIN = WithJsonSchema({"type": "string", "minLength": 1})  # how long an id may be is nothing a model need read
 Id = Annotated[str, Field(min_length=1, max_length=64), _PLAIN]
 Label = Annotated[str, AfterValidator(_no_nul), Field(min_length=1, max_length=255), _PLAIN]
 """A name somebody else chose: of a list, or of an agent that is none of this server's."""
 
-Cleared = Annotated[str, AfterValidator(_no_nul), Field(max_length=255), _PLAIN]
+Cleared = Annotated[str, AfterValidator(_no_nul), Field(max_length=255), WithJsonSchema({"type": "string"})]
 """A label that an empty text takes away."""
 
 PathText = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_no_nul), _PLAIN]
 """A path as Linux takes it."""
 
+
+@dataclass(frozen=True, slots=True)
+class AtMost(GroupedMetadata):
+    """Makes a number a count from 1 on, of which more than `most` is taken as that."""
+
+    most: int
+
+    def __iter__(self) -> Iterator[object]:
+        yield Field(ge=1)
+        yield AfterValidator(partial(min, self.most))
+        yield WithJsonSchema({"type": "integer", "minimum": 1, "maximum": self.most})
+
+
 ConfiguredName = Annotated[Name, _PLAIN]
 """The name of a secret in the operator's settings."""
 
-Reason = Annotated[str, AfterValidator(_no_nul), AfterValidator(_not_the_servers_own), Field(max_length=MAX_TITLE)]
+Reason = Annotated[
+    str, AfterValidator(_no_nul), AfterValidator(_not_the_servers_own), Field(min_length=1, max_length=MAX_TITLE)
+]
 
-StatusWord = Literal[
+_STATUS_WORDS = Literal[
     "pending",
     "blocked",
     "running",
@@ -140,9 +155,9 @@ StatusWord = Literal[
     "stopped",
     "error",
 ]
+StatusWord = Annotated[_STATUS_WORDS, BeforeValidator(status_meant)]
 
-
-ReportedWord = Literal[
+_REPORTED_WORDS = Literal[
     "pending",
     "blocked",
     "running",
@@ -155,6 +170,9 @@ ReportedWord = Literal[
     "stopped",
     "error",
 ]
+ReportedWord = Annotated[_REPORTED_WORDS, BeforeValidator(status_meant)]
+
+Outcome = Annotated[Literal["proceed_once", "proceed_always", "cancel"], BeforeValidator(outcome_meant)]
 
 
 class Request(BaseModel):

@@ -74,7 +74,7 @@ def wanted(request: ListTasks, asker: int | None = None) -> Filter:
 def stretch(request: ListTasks) -> tuple[int, int]:
     """How many tasks are asked for, and how many others come before them."""
     if request.in_pages:
-        return request.per_page, ((request.page or 1) - 1) * request.per_page
+        return request.page_size, ((request.page or 1) - 1) * request.page_size
     return request.limit, request.offset
 
 

@@ -7,7 +7,7 @@ import base64
 import binascii
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, StrictBool, model_validator
+from pydantic import Field, StrictBool, model_validator
 from pydantic.alias_generators import to_camel
 
 from server.tasks.fields import (
@@ -17,6 +17,7 @@ from server.tasks.fields import (
     MAX_OFFSET,
     MAX_TITLE,
     MAX_WAIT_SECONDS,
+    AtMost,
     Cleared,
     ConfiguredName,
     FromDate,
@@ -24,6 +25,7 @@ from server.tasks.fields import (
     Label,
     Metadata,
     Name,
+    Outcome,
     PathText,
     Reason,
     ReportedWord,
@@ -31,7 +33,6 @@ from server.tasks.fields import (
     StatusWord,
     ToDate,
     Value,
-    as_list,
     check_size,
 )
 from storage.records import NOBODY
@@ -50,6 +51,9 @@ _FOR_EXECUTION = (
     "timeout_seconds",
     "mcp_servers",
 )
+
+_MAX_PER_PAGE = 50
+_CONTENTS = ("content", "contentBase64", "source")
 
 _TAKEN_AWAY = frozenset({"taskListId", "assignedAgentId"})
 _OF_STATUS = {"result": Status.COMPLETED, "error": Status.FAILED, "blocked_reason": Status.BLOCKED}
@@ -71,7 +75,17 @@ class File(Request):
     path: str = Field(description="name beneath uploads/")
     content: str | None = None
     content_base64: str | None = None
-    source: str | None = Field(None, description="a file beneath the client's folder")
+    source: str | None = Field(None, min_length=1, description="a file beneath the client's folder")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_beside_others(cls, data: Any) -> Any:
+        """Without the empty texts that stand beside the one that is meant."""
+        if not isinstance(data, dict):
+            return data
+        given = [name for name in _CONTENTS if data.get(name) is not None]
+        meant = [name for name in given if data[name]] or given[:1]
+        return {name: value for name, value in data.items() if name not in _CONTENTS or name in meant}
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
@@ -121,9 +135,9 @@ class CreateTask(Request):
     """A new task."""
 
     message: str = Field(min_length=1, max_length=MAX_MESSAGE, description="what to do")
-    title: str | None = Field(None, max_length=MAX_TITLE)
-    description: str | None = Field(None, max_length=MAX_DESCRIPTION)
-    system_prompt: str | None = Field(None, max_length=MAX_MESSAGE)
+    title: str | None = Field(None, min_length=1, max_length=MAX_TITLE)
+    description: str | None = Field(None, min_length=1, max_length=MAX_DESCRIPTION)
+    system_prompt: str | None = Field(None, min_length=1, max_length=MAX_MESSAGE)
     agent_id: str = Field(
         "shell", min_length=1, max_length=64, description='see list_agents; "none": others do it, by update_task'
     )
@@ -171,12 +185,12 @@ class CreateTask(Request):
 class ListTasks(Request):
     """A page of tasks, most recently active first."""
 
-    limit: int = Field(50, ge=1, le=100)
+    limit: Annotated[int, AtMost(100)] = 50
     offset: int = Field(0, ge=0, le=MAX_OFFSET)
-    cursor: str | None = Field(None, max_length=500, description="nextCursor of the page before")
+    cursor: str | None = Field(None, min_length=1, max_length=500, description="nextCursor of the page before")
     page: int | None = Field(None, ge=1)
-    per_page: int = Field(20, ge=1, le=50)
-    status: Annotated[list[StatusWord], BeforeValidator(as_list)] = Field([], description="one or several")
+    per_page: Annotated[int, AtMost(_MAX_PER_PAGE)] = 20
+    status: list[StatusWord] = Field([], description="one or several")
     task_list_id: Label | None = None
     assigned_agent_id: Label | None = None
     agent_id: Label | None = None
@@ -186,21 +200,21 @@ class ListTasks(Request):
     internal_status: Label | None = None
     from_date: FromDate | None = Field(None, description="created then or later")
     to_date: ToDate | None = Field(None, description="created then or before")
-    query: Value | None = Field(None, max_length=1000, description="words in title and message")
+    query: Value | None = Field(None, min_length=1, max_length=1000, description="words in title and message")
     depends_on: Id | None = Field(None, description="who waits for this task")
     include_details: StrictBool = Field(False, description="with dependsOn")
 
     @model_validator(mode="after")
     def _one_style(self) -> Self:
-        given = self.model_fields_set
-        for one, others in (("page", "limit offset cursor"), ("per_page", "limit offset cursor"), ("cursor", "offset")):
+        given = self._given
+        for one, others in (("page", "offset cursor"), ("per_page", "limit offset cursor"), ("cursor", "offset")):
             if one in given and (other := given.intersection(others.split())):
                 raise ValueError(f"{to_camel(one)}: does not go with {min(other)}; page through in one way")
         return self
 
     @model_validator(mode="after")
     def _pages_are_near(self) -> Self:
-        if self.page is not None and self.page * self.per_page > MAX_OFFSET:
+        if self.page is not None and self.page * self.page_size > MAX_OFFSET:
             raise ValueError(f"page: only the first {MAX_OFFSET} tasks have pages; go on with nextCursor")
         return self
 
@@ -222,8 +236,19 @@ class ListTasks(Request):
 
     @property
     def in_pages(self) -> bool:
-        """Whether pages were asked for by number."""
-        return bool({"page", "per_page"} & self.model_fields_set)
+        """Whether pages were asked for by number; a default that is spelt out asks for nothing."""
+        others = {"limit", "offset", "cursor"} & self.model_fields_set
+        return bool({"page", "per_page"} & self._given) or ("per_page" in self.model_fields_set and not others)
+
+    @property
+    def page_size(self) -> int:
+        """How many tasks a page has: `per_page`, or `limit` where that alone was given."""
+        return min(self.limit, _MAX_PER_PAGE) if "limit" in self._given else self.per_page
+
+    @property
+    def _given(self) -> set[str]:
+        fields = type(self).model_fields
+        return {field for field in self.model_fields_set if getattr(self, field) != fields[field].default}
 
 
 class GetTask(Request):
@@ -262,8 +287,8 @@ class ApproveToolCall(Request):
 
     id: Id
     call_id: Id
-    outcome: Literal["proceed_once", "proceed_always", "cancel"]
-    message: str | None = Field(None, max_length=10_000, description="the reason, for the agent")
+    outcome: Outcome
+    message: str | None = Field(None, min_length=1, max_length=10_000, description="the reason, for the agent")
 
 
 class ApproveShownCall(ApproveToolCall):
@@ -323,8 +348,8 @@ class UpdateTask(Request):
     metadata: Metadata | None = Field(None, description="replaces the whole")
     max_calls: int | None = Field(None, ge=1, le=1_000_000)
     status: ReportedWord | None = Field(None, description='only agentId "none"')
-    result: str | None = Field(None, max_length=MAX_MESSAGE, description="of a completed one")
-    error: str | None = Field(None, max_length=MAX_DESCRIPTION, description="of a failed one")
+    result: str | None = Field(None, min_length=1, max_length=MAX_MESSAGE, description="of a completed one")
+    error: str | None = Field(None, min_length=1, max_length=MAX_DESCRIPTION, description="of a failed one")
     blocked_reason: Reason | None = None
 
     @model_validator(mode="before")
@@ -363,7 +388,7 @@ class GetTaskGraph(Request):
     """How the tasks of a list depend on each other."""
 
     task_list_id: Label
-    limit: int = Field(100, ge=1, le=500)
+    limit: Annotated[int, AtMost(500)] = 100
     offset: int = Field(0, ge=0, le=2**53)
 
 
@@ -377,7 +402,7 @@ class ReadArtifacts(Request):
     id: Id
     path: PathText | None = Field(None, description="left out: list them")
     offset: int = Field(0, ge=0, le=2**53, description="in bytes, or files")
-    limit: int | None = Field(None, ge=1, le=1024**2)
+    limit: Annotated[int, AtMost(1024**2)] | None = None
 
 
 class ListWorktrees(Request):

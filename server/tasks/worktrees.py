@@ -11,6 +11,7 @@ from weakref import WeakValueDictionary
 import anyio
 from anyio import to_thread
 
+from server.beside import in_grace
 from server.config import Settings
 from server.errors import Code, RemitError
 from server.runner.branch import Branch
@@ -31,6 +32,11 @@ from storage.workspace import Worktree as Record
 from templates.redaction import Redactor
 
 _log = logging.getLogger(__name__)
+
+GRACE_SECONDS = 2.0
+"""That a run which is cancelled has to see what has come of its worktree: most take a tenth of it."""
+
+_CUT_OFF = "the task was cancelled before all its commits were carried over; they are in its worktree"
 
 MOST_FILES = 200
 """Changed files that are kept by name; the others are counted."""
@@ -67,8 +73,7 @@ class Worktrees:
             await self._prepare(claim.task.id)
             yield
         finally:
-            with anyio.CancelScope(shield=True):
-                await self._conclude(claim.task.id, variables.ever)
+            await self._conclude_in_grace(claim.task.id, variables.ever)
 
     def folder(self, task_id: str) -> Path:
         """Where the worktree of a task is, if it is there."""
@@ -207,6 +212,29 @@ class Worktrees:
                 outcome = {**(record.workspace.outcome or {}), "problem": _told(error, await masking())}
             await self._store.record_worktree(task_id, checkout, outcome)
 
+    async def _conclude_in_grace(self, task_id: str, masking: Masking) -> None:
+        """The same at the end of a run. One that is cancelled has little time left; what is not done is on record."""
+        is_done = False
+
+        async def conclude() -> None:
+            nonlocal is_done
+            await self._conclude(task_id, masking)
+            is_done = True
+
+        try:
+            await in_grace(conclude, GRACE_SECONDS)
+        finally:
+            if not is_done:
+                with anyio.CancelScope(shield=True):
+                    await self._note_cut_off(task_id)
+
+    async def _note_cut_off(self, task_id: str) -> None:
+        """It stays open: the next look, at the latest when the server starts again, carries over what is there."""
+        for record in await self._store.worktrees(task_id):
+            await self._store.record_worktree(
+                task_id, "open", {**(record.workspace.outcome or {}), "problem": _CUT_OFF}
+            )
+
     def _lock(self, task_id: str) -> anyio.Lock:
         """Of a worktree: whoever holds it alone looks at it, moves its branch or removes it."""
         return self._locks.setdefault(task_id, anyio.Lock())
@@ -222,9 +250,10 @@ class Worktrees:
         try:
             yield
         finally:
+            for owner in owners:
+                await self._conclude_in_grace(owner.task_id, variables.ever)
             with anyio.CancelScope(shield=True):
                 for owner in owners:
-                    await self._conclude(owner.task_id, variables.ever)
                     for record in await self._store.worktrees(owner.task_id):
                         if record.ended_at is None:  # what it does itself is looked at as well
                             await self._store.reopen_worktree(owner.task_id)
@@ -268,9 +297,9 @@ class Worktrees:
         if head != _repository(record).base:
             async with self._stage() as stage:
                 await worktree.bring(head, known, branch, stage)
-        with anyio.CancelScope(shield=True):  # git that is killed leaves its lock on the branch
-            await branch.move(head, known)
-            before.pop("moving", None)
+        await branch.move(head, known)
+        before.pop("moving", None)
+        with anyio.CancelScope(shield=True):
             await self._store.record_worktree(record.task_id, checkout, {**before, "carried": head})
 
     async def _branch(self, record: Record) -> Branch:

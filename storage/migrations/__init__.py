@@ -11,6 +11,7 @@ from storage.migrations import (
     lending,
     numbers,
     relations,
+    remains,
     retention,
     secrets,
     spans,
@@ -29,4 +30,5 @@ MIGRATIONS = (
     awaiting.SCRIPT,
     secrets.SCRIPT,
     lending.SCRIPT,
+    remains.SCRIPT,
 )

@@ -52,7 +52,11 @@ CREATING = (
     same("create_task:env:default_null", "`env` is null by default", CREATE),
     same("create_task:env:variables", "`env` and `secrets` are variables of the commands", CREATE),
     same("create_task:env:invalid_name", "a name of other characters, or with a digit first: VALIDATION_ERROR", CREATE),
-    same("create_task:env:text_values", "values are texts: VALIDATION_ERROR for others", CREATE),
+    same(
+        "create_task:env:text_values",
+        "values are texts, also where a number, true or false was sent: VALIDATION_ERROR for others",
+        CREATE,
+    ),
     same("create_task:secrets:default_null", "`secrets` is null by default", CREATE),
     same("create_task:secrets:never_stored", "the values of `secrets` are never stored", CREATE),
     same("create_task:secrets:never_logged", "the values of `secrets` are never logged", CREATE),

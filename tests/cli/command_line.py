@@ -1,19 +1,17 @@
 """The command line as a process of its own: without a terminal, or at one with somebody who types."""
 
-import fcntl
 import json
 import os
 import re
 import select
 import subprocess
 import sys
-import termios
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Self
 
-from tests import servers
+from tests import servers, terminals
 from tests.servers import LAUNCHER, PATIENCE
 
 COLUMNS, LINES = 80, 24
@@ -82,29 +80,26 @@ class CommandLine:
 
     def at_terminal(self, *arguments: str, **variables: str) -> "Process":
         """Start a command at a terminal, which shows its output and its errors."""
-        screen, line = os.openpty()
-        termios.tcsetwinsize(line, (LINES, COLUMNS))
-        with open(line, "r+b", buffering=0) as terminal:
-            return Process(
-                subprocess.Popen(
-                    self._argv(arguments),
-                    **self._surroundings(variables),
-                    stdin=terminal,
-                    stdout=terminal,
-                    stderr=terminal,
-                    preexec_fn=_control_terminal,
-                ),
-                screen,
-            )
+        started = terminals.start(
+            self._argv(arguments),
+            env=self._environment(variables),
+            cwd=self.folder,
+            lines=LINES,
+            columns=COLUMNS,
+        )
+        return Process(*started)
 
     def _argv(self, arguments: Sequence[str]) -> list[str]:
         return [sys.executable, str(LAUNCHER), *arguments]
 
     def _surroundings(self, variables: Mapping[str, str]) -> dict[str, Any]:
+        return {"cwd": self.folder, "env": self._environment(variables), "start_new_session": True}
+
+    def _environment(self, variables: Mapping[str, str]) -> dict[str, str]:
         environment = servers.environment(self.home, TERM="xterm", **variables)
         for name in {"COLUMNS", "LINES", "NO_COLOR"} - variables.keys():
             environment.pop(name, None)
-        return {"cwd": self.folder, "env": environment, "start_new_session": True}
+        return environment
 
 
 class Process:
@@ -151,7 +146,3 @@ class Process:
             return False
         self.shown += chunk.decode(errors="replace")
         return bool(chunk)
-
-
-def _control_terminal() -> None:
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)

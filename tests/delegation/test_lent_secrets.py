@@ -274,3 +274,14 @@ async def test_after_a_restart_secrets_by_name_are_masked(state: Path, variables
         await host.decide(task_id, call, "proceed_once")
         task = await whole(host, task_id)
     assert (task["output"]["content"], SECRET in str(task)) == ("[secret KEY]\n", False)
+
+
+async def test_the_secret_of_a_borrower_that_was_deleted_is_not_shown_in_what_it_has_left(host: Host) -> None:
+    owner = await lender(host, "VISIT", sub_task("true", "readwrite"), WAIT, secrets={})
+    child = await borrower(host, owner)
+    await host.until(owner, "completed")
+    await host.call("send_message", id=child, message="$ echo $OWN > left", secrets={"OWN": SECRET})
+    await host.until(child, "completed")
+    await host.call("delete_task", id=child)
+    error = await host.fail("read_artifacts", id=owner, path="left")
+    assert (error["code"], "OWN" in error["message"]) == ("SECRETS_LOST", True)

@@ -131,7 +131,7 @@ async def test_a_bad_filter_is_named(host: Host, arguments: dict[str, Any], fiel
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"page": 1, "offset": 2}, {"page": 1, "limit": 2}, {"cursor": "x", "offset": 1}, {"query": "..."}]
+    "arguments", [{"page": 1, "offset": 2}, {"perPage": 1, "limit": 2}, {"cursor": "x", "offset": 1}, {"query": "..."}]
 )
 async def test_what_does_not_go_together_is_refused(host: Host, arguments: dict[str, Any]) -> None:
     error = await host.fail("list_tasks", **arguments)

@@ -59,7 +59,8 @@ async def test_a_list_holds_fifty_tasks_from_the_first_unless_it_is_told(host: H
 async def test_a_list_holds_a_hundred_tasks_at_most(host: Host) -> None:
     page = await host.call("list_tasks", taskListId=await many(host), limit=100)
     assert (page["count"], page["limit"], page["hasMore"]) == (51, 100, False)
-    assert (await host.fail("list_tasks", limit=101))["field"] == "limit"
+    page = await host.call("list_tasks", taskListId=await many(host), limit=101)
+    assert (page["count"], page["limit"]) == (51, 100)
 
 
 @pytest.mark.behaviour("list_tasks:perPage:default_20", "list_tasks:answer:totalPages")
@@ -72,7 +73,7 @@ async def test_a_page_holds_twenty_tasks_unless_it_is_told(host: Host) -> None:
 async def test_a_page_holds_fifty_tasks_at_most_and_is_the_first_unless_it_is_told(host: Host) -> None:
     page = await host.call("list_tasks", taskListId=await many(host), perPage=50)
     assert (page["count"], page["page"], page["totalPages"], page["hasMore"]) == (50, 1, 2, True)
-    assert (await host.fail("list_tasks", perPage=51))["field"] == "perPage"
+    assert (await host.call("list_tasks", taskListId=await many(host), perPage=51))["perPage"] == 50
 
 
 @pytest.mark.parametrize(
@@ -81,7 +82,7 @@ async def test_a_page_holds_fifty_tasks_at_most_and_is_the_first_unless_it_is_to
         pytest.param({"limit": 0}, "limit", marks=pytest.mark.behaviour("list_tasks:limit:at_least_1")),
         pytest.param({"page": 0}, "page", marks=pytest.mark.behaviour("list_tasks:page:at_least_1")),
         pytest.param({"perPage": 0}, "perPage", marks=pytest.mark.behaviour("list_tasks:perPage:at_least_1")),
-        pytest.param({"status": "done"}, "status", marks=pytest.mark.behaviour("list_tasks:status:unknown")),
+        pytest.param({"status": "nonsense"}, "status", marks=pytest.mark.behaviour("list_tasks:status:unknown")),
         pytest.param({"toDate": "2026-13-01"}, "toDate", marks=pytest.mark.behaviour("list_tasks:dates:invalid")),
         pytest.param({"dependsOn": "no uuid"}, "dependsOn", marks=pytest.mark.behaviour("list_tasks:dependsOn:uuid")),
     ],
@@ -95,7 +96,8 @@ async def test_what_no_list_can_be_asked_for_is_named(host: Host, arguments: dic
 @pytest.mark.behaviour("list_tasks:validation")
 async def test_each_bad_argument_of_several_is_told(host: Host) -> None:
     error = await host.fail("list_tasks", limit=0, offset=-1)
-    assert (error["code"], "and 1 more" in error["message"]) == ("VALIDATION_ERROR", True)
+    assert error["code"] == "VALIDATION_ERROR"
+    assert all(f"{problem['field']}: {problem['message']}" in error["message"] for problem in error["problems"])
     assert [set(problem) for problem in error["problems"]] == [{"field", "message"}] * 2
     assert [problem["field"] for problem in error["problems"]] == ["limit", "offset"]
 

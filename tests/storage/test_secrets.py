@@ -131,3 +131,39 @@ async def test_a_secret_that_a_turn_has_given_up_counts_if_the_turn_had_begun(st
     had = [(each.name, each.given_up) for each in await store.secrets_ever(task_id)]
     assert had == [*([("A", True)] if began else []), ("B", False)]
     assert await store.secret_names(ANN, task_id) == {"B": "literal"}
+
+
+async def removed(store: Store, *task_ids: str) -> None:
+    for task_id in task_ids:
+        await store.finish_run(await started(store, task_id), DONE)
+    for task_id in reversed(task_ids):
+        await store.delete(ANN, task_id)
+
+
+async def test_the_secrets_of_a_removed_task_count_for_whose_folder_it_wrote(store: Store) -> None:
+    first = await made(store)
+    second = await made(store, parent=first, source="agent", workspace=lent("readwrite"), secrets={"A": "literal"})
+    reader = await made(store, parent=first, source="agent", workspace=lent(), secrets={"B": "literal"})
+    run = await started(store, first)
+    await removed(store, second)
+    await store.finish_run(run, DONE)
+    assert await names(store, first) == [(second, 1, "A")]
+    (had,) = [had for had in await store.secrets_ever(reader) if had.name == "A"]
+    assert (had.task_id, had.is_lenders, had.until is None) == (second, False, False)
+
+
+async def test_they_go_on_to_the_next_when_that_is_removed_as_well(store: Store) -> None:
+    first = await made(store)
+    second = await made(store, parent=first, source="agent", workspace=lent("readwrite"))
+    third = await made(store, parent=second, source="agent", workspace=lent("readwrite"), secrets={"A": "named"})
+    await started(store, first)
+    await removed(store, second, third)
+    assert await names(store, first) == [(third, 1, "A")]
+
+
+async def test_those_of_one_that_only_read_are_gone_with_it(store: Store) -> None:
+    first = await made(store)
+    second = await made(store, parent=first, source="agent", workspace=lent(), secrets={"A": "literal"})
+    await started(store, first)
+    await removed(store, second)
+    assert await names(store, first) == []

@@ -1,0 +1,88 @@
+"""Lines as JSON-RPC messages, and the answer to a line that is none."""
+
+import json
+from typing import Any
+
+from mcp_types import INVALID_REQUEST, PARSE_ERROR, JSONRPCMessage, JSONRPCNotification, JSONRPCRequest
+from mcp_types import jsonrpc_message_adapter as adapter
+from pydantic import ValidationError
+
+
+class NoMessage(Exception):
+    """A line that is no message; `answer` is the line to send back. It repeats nothing of the first but its id."""
+
+    def __init__(self, code: int, reason: str, number: str | int | None = None) -> None:
+        super().__init__(reason)
+        self.answer = refusal(code, reason, number)
+
+
+def refusal(code: int, reason: str, number: str | int | None) -> bytes:
+    """The line that answers a request, or what is none, with a JSON-RPC error."""
+    return json.dumps({"jsonrpc": "2.0", "id": number, "error": {"code": code, "message": reason}}).encode()
+
+
+def parse(line: bytes) -> JSONRPCMessage:
+    """The message in a line. Raises NoMessage."""
+    try:
+        message = adapter.validate_json(line, by_name=False)
+    except ValidationError:
+        return _tolerated(line)
+    if isinstance(message, JSONRPCNotification) and "id" in json.loads(line):
+        raise NoMessage(INVALID_REQUEST, "the id of a request must be a text or a whole number")
+    return _with_arguments(message)
+
+
+def _tolerated(line: bytes) -> JSONRPCMessage:
+    """The same for JSON with halves of surrogate pairs in the arguments of a tool, which names the field at fault."""
+    found = _loaded(line)
+    number = _id(found)
+    try:
+        message = adapter.validate_python(found, by_name=False)
+    except ValidationError:
+        raise NoMessage(INVALID_REQUEST, "this is not a JSON-RPC 2.0 message", number) from None
+    if not isinstance(message, JSONRPCRequest) or not _is_whole(_without_arguments(found)):
+        raise NoMessage(INVALID_REQUEST, "half of a surrogate pair is no character", number)
+    return _with_arguments(message)
+
+
+def _loaded(line: bytes) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError:
+        raise NoMessage(PARSE_ERROR, "this line is not JSON") from None
+    except RecursionError:
+        raise NoMessage(INVALID_REQUEST, "this message is nested too deeply") from None
+
+
+def _id(found: Any) -> str | int | None:
+    number = found.get("id") if isinstance(found, dict) else None
+    return number if isinstance(number, str | int) and not isinstance(number, bool) and _is_whole(number) else None
+
+
+def _without_arguments(request: dict[str, Any]) -> dict[str, Any]:
+    params = request.get("params")
+    if request["method"] != "tools/call" or not isinstance(params, dict):
+        return request
+    return request | {"params": {name: value for name, value in params.items() if name != "arguments"}}
+
+
+def _is_whole(value: Any) -> bool:
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _with_arguments(message: JSONRPCMessage) -> JSONRPCMessage:
+    """The same message with the arguments of a tool as an object, where a host has sent them as a text of JSON."""
+    if not isinstance(message, JSONRPCRequest) or message.method != "tools/call" or not message.params:
+        return message
+    text = message.params.get("arguments")
+    if not isinstance(text, str):
+        return message
+    try:
+        arguments = json.loads(text or "{}")
+    except (ValueError, RecursionError):
+        return message
+    return message.model_copy(update={"params": message.params | {"arguments": arguments}})
