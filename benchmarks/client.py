@@ -4,6 +4,7 @@ import itertools
 import json
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Literal, Self
 
 Era = Literal["2025-11-25", "2026-07-28"]
@@ -42,7 +43,8 @@ class Window:
         """Close the server's stdin, as a window that closes does, and wait for the process to end."""
         assert self._process.stdin
         assert self._process.stdout
-        self._process.stdin.close()
+        with suppress(BrokenPipeError):  # it was killed with requests unread
+            self._process.stdin.close()
         try:
             self._process.wait(_END_SECONDS)
         except subprocess.TimeoutExpired:
@@ -57,7 +59,7 @@ class Window:
 
     def line(self, method: str, **params: Any) -> bytes:
         """The line that answers a request; empty when the server is gone."""
-        self._send({"jsonrpc": "2.0", "id": next(self._numbers), "method": method, "params": self._addressed(params)})
+        self.ask(method, **params)
         assert self._process.stdout
         return self._process.stdout.readline()
 
@@ -67,6 +69,15 @@ class Window:
         if "result" not in answer:
             raise RuntimeError(f"{method}: {answer.get('error', 'the server is gone')}")
         return dict(answer["result"])
+
+    def ask(self, method: str, **params: Any) -> None:
+        """Send a request, and leave its answer unread. Raises BrokenPipeError when the server is gone."""
+        self._send({"jsonrpc": "2.0", "id": next(self._numbers), "method": method, "params": self._addressed(params)})
+
+    def kill(self) -> None:
+        """End the process without a warning."""
+        self._process.kill()
+        self._process.wait()
 
     def call(self, tool: str, /, **arguments: Any) -> dict[str, Any]:
         """The structured content of a tool's answer. Raises RuntimeError for a failure."""

@@ -4,7 +4,6 @@ The lowest word of the project: every room may raise it, and it imports none of 
 """
 
 from enum import StrEnum
-from typing import Self
 
 
 class Code(StrEnum):
@@ -48,7 +47,7 @@ class RemitError(Exception):
         self.details = details
 
     @classmethod
-    def of_facts(cls, code: str, message: str, **details: object) -> Self:
+    def of_facts(cls, code: str, message: str, **details: object) -> "RemitError":
         """The error whose `facts` these are; a code that only a newer server knows counts as EXECUTION_ERROR."""
         return cls(Code.__members__.get(code, Code.EXECUTION_ERROR), message, **details)
 

@@ -2,7 +2,10 @@
 
 import json
 from collections.abc import Callable, Iterator
-from typing import Any
+
+TYPE_CHECKING = False  # what typing has, without the megabyte that importing it costs every window
+if TYPE_CHECKING:
+    from typing import TypeGuard
 
 Key = str | int
 """The id of a request."""
@@ -22,7 +25,7 @@ READING_TOOLS = frozenset("get_task list_tasks get_task_graph read_artifacts lis
 """Tools that change nothing; a test holds them against the tools' own annotations."""
 
 
-def parsed(line: bytes) -> dict[str, Any]:
+def parsed(line: bytes) -> dict[str, object]:
     """The JSON object of a line; empty if it is none, about which the server will say what is wrong."""
     try:
         message = json.loads(line)
@@ -31,12 +34,12 @@ def parsed(line: bytes) -> dict[str, Any]:
     return message if isinstance(message, dict) else {}
 
 
-def encoded(message: dict[str, Any]) -> bytes:
+def encoded(message: dict[str, object]) -> bytes:
     """A message as a line."""
     return json.dumps(message, separators=(",", ":")).encode() + b"\n"
 
 
-def is_key(key: object) -> bool:
+def is_key(key: object) -> "TypeGuard[Key]":
     """Whether this is the id of a request."""
     return isinstance(key, str | int) and not isinstance(key, bool)
 
@@ -46,7 +49,7 @@ def error(key: Key, text: str) -> bytes:
     return encoded({"jsonrpc": "2.0", "id": key, "error": {"code": SERVER_ERROR, "message": text}})
 
 
-def may_be_repeated(request: dict[str, Any]) -> bool:
+def may_be_repeated(request: dict[str, object]) -> bool:
     """Whether a request may be sent to a server that has done it already: because it only reads, or has a key."""
     if request["method"] != "tools/call":
         return request["method"] in READING_METHODS
@@ -70,7 +73,7 @@ def with_less_to_wait(line: bytes, seconds: float) -> bytes:
             return line
 
 
-def answer_beginning(line: bytes) -> dict[str, Any]:
+def answer_beginning(line: bytes) -> dict[str, object]:
     """A server's message without its result: that may be long, and says nothing about whose it is."""
     beginning, result, _ = line.partition(b',"result":')
     return parsed(beginning + b"}" if result and beginning.startswith(b'{"jsonrpc":"2.0","id":') else line)

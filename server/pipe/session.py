@@ -10,7 +10,6 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
 
 from server.errors import RemitError
 from server.hello import Link
@@ -97,9 +96,9 @@ class Session:
             case _:
                 self._deliver(line)
 
-    def _ask(self, message: dict[str, Any], line: bytes) -> None:
+    def _ask(self, message: dict[str, object], line: bytes) -> None:
         self._opening.asked(message)
-        request = Request.of(message, line)
+        request = Request(message, line)
         if not self._connect():
             self._host.write(error(request.key, self._reason))
             return
@@ -231,7 +230,7 @@ class Session:
             self._reader.join(0.5)  # it may be writing to a host that does not read
 
 
-def _check_opening(answer: dict[str, Any]) -> None:
+def _check_opening(answer: dict[str, object]) -> None:
     if "error" in answer:
         say(f"the server that was found does not take up this connection: {answer['error']}")
 

@@ -9,7 +9,6 @@ import signal
 from server.errors import Code, RemitError
 from server.hello import Link
 from server.pipe.host import Host, say
-from server.pipe.inline import serve_inline
 from server.pipe.session import Session
 from server.places import find_places
 from server.start import RunServer, connect
@@ -20,6 +19,8 @@ def main(run_server: RunServer) -> int:
     if os.isatty(0):
         say("waiting for an MCP host on standard input; for people there is `remit --help`")
     if os.environ.get("REMIT_SERVER") == "inline":
+        from server.pipe.inline import serve_inline  # other windows need none of what it imports
+
         return 0 if serve_inline(run_server) else 1
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # an end without a traceback, as SIGTERM has it anyway
     host = Host(0, 1)
