@@ -11,7 +11,8 @@ What stands in it is chosen by an agent that may want the call approved unread. 
   it would have been shown, and HASH is the first 8 hex digits of the SHA-256 of its UTF-8. The sign `…` stands nowhere
   else: Unicode holds it for a form of three dots.
 
-The whole line can be read back into the call: two different calls never have the same one.
+The whole line can be read back into the call: two different calls never have the same one. Two that are cut can be
+made to look alike, by trying some ten thousand: a decision is bound to the call's id, and through it to all arguments.
 """
 
 import hashlib
@@ -41,8 +42,8 @@ def line(tool_name: str, args: Mapping[str, Any]) -> str:
 
 
 def says(given: str, line: str) -> bool:
-    """Whether somebody gave a line back; what white space stands between its words is nothing that counts."""
-    return given.split() == line.split()
+    """Whether somebody gave a line back. White space between its words does not count, unless it pushes them apart."""
+    return given.split() == line.split() and len(given) <= len(line) + MAX_LINE
 
 
 def _whole(tool_name: str, args: Mapping[str, Any]) -> str:

@@ -62,6 +62,14 @@ def test_a_task_is_found_by_the_beginning_of_its_id(remit: CommandLine) -> None:
     assert remit.json("show", task_id[:8])["id"] == task_id
 
 
+def test_a_waiting_call_is_shown_on_one_line_with_the_command_that_decides_it(remit: CommandLine) -> None:
+    task_id, call_id = remit.waiting("$ echo hello\u200b")
+    assert (
+        f"  waits       shell: echo hello\\u200b\n              remit approve {task_id} {call_id}\n"
+        in remit("show", task_id).stdout
+    )
+
+
 def test_an_error_is_one_line_and_exits_with_one(remit: CommandLine) -> None:
     done = remit("show", "nothing-begins-so")
     assert (done.returncode, done.stdout) == (1, "")

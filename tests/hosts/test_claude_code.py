@@ -13,6 +13,11 @@ from tests.models.script import Answer, Say
 pytestmark = [pytest.mark.anyio, pytest.mark.npm]
 
 COMMAND = "touch made && echo it is made"
+BIG = 300_000
+"""Characters of output."""
+
+MOST_CONTEXT = 10_000
+"""Bytes that a result may add to what the model is sent."""
 
 
 @pytest.fixture(autouse=True)
@@ -28,6 +33,11 @@ def create(_: Sequence[Result]) -> Answer:
 
 def create_asking(_: Sequence[Result]) -> Answer:
     return remit("create_task", message=f"$ {COMMAND}", autoExecute=False)
+
+
+def create_big(_: Sequence[Result]) -> Answer:
+    half = f"$ head -c {BIG // 2} /dev/zero | tr '\\0' x"  # of one call the server keeps 256 KiB
+    return remit("create_task", message=f"{half}\n{half}")
 
 
 def wait(results: Sequence[Result]) -> Answer:
@@ -83,3 +93,21 @@ async def test_a_no_of_the_person_decides_nothing(tmp_path: Path) -> None:
         async with servers.host(claude.home) as host:
             (row,) = (await host.call("list_tasks"))["tasks"]
     assert row["status"] == "awaiting_approval"
+
+
+def test_a_big_result_takes_little_of_its_context(tmp_path: Path) -> None:
+    with installed(tmp_path, does(create_big, wait, lambda _: Say("I have read it."))) as claude:
+        claude.run("Print much.")
+        *_, before, after = claude.model.requests
+    assert "xxxx" in after.results[-1].text
+    assert len(after.raw) - len(before.raw) < MOST_CONTEXT
+
+
+def test_it_goes_on_after_the_server_was_killed_between_two_calls(tmp_path: Path) -> None:
+    def kill(results: Sequence[Result]) -> Answer:
+        servers.kill(claude.home)
+        return wait(results)
+
+    with installed(tmp_path, does(create, wait, kill, repeat)) as claude:
+        answer = claude.run("Make it.")
+    assert "it is made" in answer["result"]

@@ -137,7 +137,16 @@ def test_white_space_between_the_words_does_not_count_when_a_line_is_given_back(
 
 
 @pytest.mark.parametrize(
-    "given", ["", "shell:", "rm -rf build", "shell: rm -rf buil", "shell: rm -rfbuild", "SHELL: rm -rf build"]
+    "given",
+    [
+        "",
+        "shell:",
+        "rm -rf build",
+        "shell:" + "\n" * 300 + "rm -rf build",
+        "shell: rm -rf buil",
+        "shell: rm -rfbuild",
+        "SHELL: rm -rf build",
+    ],
 )
 def test_anything_else_is_not_the_line(given: str) -> None:
     assert not says(given, "shell: rm -rf build")
