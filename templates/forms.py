@@ -1,19 +1,9 @@
-"""The forms a secret takes when programs print, encode and quote it without meaning to hide it."""
+"""The forms of a secret that do not have its own characters, one by one: base64 and hexadecimal digits."""
 
-import json
-import re
 from base64 import b64encode
 from collections.abc import Iterator
-from urllib.parse import quote
 
 _WITHOUT_BREAKS = str.maketrans("", "", "\r\n")
-
-# What encoders leave as it is, beside letters, digits and "_.-~": quote(safe=""); quote and Jinja2; form encoding;
-# encodeURIComponent; the segments of a path in RFC 3986; encodeURI.
-_SAFE = ("", "/", "*", "!'()*", "!$&'()*+,;=:@", "!#$&'()*+,/:;=?@")
-
-# Go's encoder, and whatever is written in Go, keeps JSON harmless inside HTML.
-_HTML_SAFE = {ord(character): f"\\u{ord(character):04x}" for character in "<>&"}
 
 
 def unbroken(value: str) -> str:
@@ -21,15 +11,15 @@ def unbroken(value: str) -> str:
     return value.translate(_WITHOUT_BREAKS)
 
 
-def forms(value: str) -> frozenset[str]:
-    """Return the forms of `value`, without line breaks: plain, base64, hex, URL-encoded and JSON-escaped.
+def encoded(value: str) -> frozenset[str]:
+    """Return the base64 and hexadecimal forms of `value`, the line breaks at the ends of which are no part of it."""
+    data = value.strip("\r\n").encode(errors="surrogatepass")
+    return frozenset((*_base64(data), *_hexadecimal(data)))
 
-    Line breaks at the ends of the value are no part of it: a shell drops them when it reads a file.
-    """
-    core = value.strip("\r\n")
-    data = core.encode(errors="surrogatepass")
-    encoded = {*_base64(data), *_hexadecimal(data), *_percent(data), *_json(core)}
-    return frozenset(unbroken(form) for form in {core, *encoded})
+
+def forms(value: str) -> frozenset[str]:
+    """Return all that is looked for of `value`: its own characters, without line breaks, and its encoded forms."""
+    return frozenset((unbroken(value), *encoded(value)))
 
 
 def _base64(data: bytes) -> Iterator[str]:
@@ -39,26 +29,11 @@ def _base64(data: bytes) -> Iterator[str]:
         yield whole
         yield whole.rstrip("=")
         for shift in range(3):
-            encoded = b64encode(bytes(shift) + data, altchars).decode()
+            shifted = b64encode(bytes(shift) + data, altchars).decode()
             first = -(-shift * 8 // 6)  # six bits a character, rounded inwards at both ends
-            yield encoded[first : (shift + len(data)) * 8 // 6]
+            yield shifted[first : (shift + len(data)) * 8 // 6]
 
 
 def _hexadecimal(data: bytes) -> Iterator[str]:
     yield data.hex()
     yield data.hex().upper()
-
-
-def _percent(data: bytes) -> Iterator[str]:
-    quoted = {quote(data, safe=safe) for safe in _SAFE}
-    quoted |= {form.replace("~", "%7E") for form in quoted}
-    quoted |= {form.replace("%20", "+") for form in quoted}
-    quoted.add("".join(f"%{byte:02X}" for byte in data))
-    yield from quoted
-    yield from (re.sub(r"%..", lambda escape: escape[0].lower(), form) for form in quoted)
-
-
-def _json(core: str) -> Iterator[str]:
-    for only_ascii in (True, False):
-        escaped = json.dumps(core, ensure_ascii=only_ascii)[1:-1]
-        yield from (escaped, escaped.replace("/", "\\/"), escaped.translate(_HTML_SAFE))

@@ -4,11 +4,13 @@ Only what programs do to a value in passing is undone (see `forms`); a deliberat
 """
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
-from typing import NamedTuple
+from operator import attrgetter
 
-from templates.forms import forms, unbroken
-from templates.search import Unbroken, line_breaks, occurrences, overlap
+from templates.automaton import Automaton
+from templates.forms import encoded, unbroken
+from templates.search import Occurrence, Scanner
 
 MIN_MASKED = 6
 """Values of fewer characters, line breaks not counted, are not masked: they would be found everywhere."""
@@ -21,13 +23,10 @@ _MIN_BREAKS = 4
 """Line breaks that may interrupt a form anywhere, in characters: an empty line, of either kind."""
 
 
-class _Match(NamedTuple):
-    """Where a form stands in a text without line breaks. In order: by start, there the longest form first."""
+MAX_TAKEN = 4 * 1024**2
+"""Characters that an occurrence takes at most: 64 KiB, escaped and broken as much as they can be, take fewer."""
 
-    start: int
-    rank: int
-    end: int
-    name: str
+_MOST_TAKEN = 9  # characters for a byte of a value: `\\\\u0001` in JSON within JSON within JSON
 
 
 class Redactor:
@@ -37,8 +36,8 @@ class Redactor:
     an unquoted variable loses them in a shell. The single lines of texts, which programs like diff put marks before,
     are masked as they are: text by text, in the order given, of each that does not make them more than `MAX_LINES`.
 
-    Line breaks inside a form do not hide it. Occurrences that overlap become one mask, named for the one that starts
-    first, the longest of those; a form that two secrets share goes by the name that was given first.
+    Line breaks inside a form do not hide it, nor do escapes. Occurrences that overlap become one mask, named for the
+    one that starts first, the longest of those; a form that two secrets share goes by the name that was given first.
     """
 
     def __init__(self, secrets: Mapping[str, str], derived: Iterable[tuple[str, str]] = ()) -> None:
@@ -48,52 +47,41 @@ class Redactor:
         """Mask these from now on, instead of those before: also in streams that have begun."""
         self.too_short = tuple(name for name, value in secrets.items() if _is_short(value))
         """Names of the secrets that are not masked, because their values are shorter than `MIN_MASKED`."""
-        names: dict[str, str] = {}
         whole: dict[str, str] = {}
-        most, lines_left = _MIN_BREAKS, MAX_LINES
+        encodings: dict[str, str] = {}
+        lines: dict[str, str] = {}
+        self._most_breaks, size = _MIN_BREAKS, 0
         for name, text in _masked([*secrets.items(), *derived]):
-            most = max(most, _breaks_in(text))
-            for form in forms(text):
-                whole.setdefault(form, name)
-                names.setdefault(form, name)
-            lines = {line: name for line in _lines(text) if line not in names}
-            if len(lines) <= lines_left:
-                lines_left -= len(lines)
-                names |= lines
-        self._forms = _longest_first(names)
-        self._whole = _longest_first(whole)
-        self._breaks = line_breaks(most)
-        size = max(map(len, names), default=0)
-        self.longest = size + most * max(size - 1, 0)
+            self._most_breaks = max(self._most_breaks, _breaks_in(text))
+            size = max(size, len(text.encode(errors="surrogatepass")))
+            whole.setdefault(unbroken(text), name)
+            for form in encoded(text):
+                encodings.setdefault(form, name)
+            new = {line: name for line in _lines(text) if line not in whole and line not in lines}
+            if len(lines) + len(new) <= MAX_LINES:
+                lines |= new
+        self._whole = Automaton(whole)
+        self._parts = Automaton({**lines, **whole}) if lines else self._whole
+        self._encoded = Automaton(encodings)
+        self.longest = min(size * _MOST_TAKEN * (1 + self._most_breaks), MAX_TAKEN)
         """Characters that one occurrence can take up in a text, with all the line breaks that are looked through."""
 
     def redact(self, text: str) -> str:
         """Return `text` with every occurrence of a secret replaced by its mask."""
-        return self._mask(self._unbroken(text), 0, len(text))[0]
-
-    def redact_tail(self, text: str) -> str:
-        """Redact the end of a longer text that was cut anywhere, without what may be the rest of a secret.
-
-        So it may begin up to `longest` characters later than `text`, and needs no margin before it.
-        """
-        tail = self._unbroken(text)
-        rest = max((overlap(form, tail.text, len(form) - 1) for form, _ in self._forms), default=0)
-        return self._mask(tail, tail.origin(rest), len(text))[0]
+        return self.redact_within(text, 0, len(text))
 
     def redact_within(self, text: str, start: int, stop: int) -> str:
         """Return `text` from `start` to `stop`, masked, also what of an occurrence is left that is cut there."""
-        unbroken_text = self._unbroken(text)
         shown: list[str] = []
         covered = start
-        for match in _matches(unbroken_text.text, self._forms):
-            begin, end = unbroken_text.origin(match.start), unbroken_text.origin(match.end - 1) + 1
-            if begin >= stop:
+        for found in self._occurrences(text, self._parts):
+            if found.start >= stop:
                 break
-            if end <= covered:
+            if found.end <= covered:
                 continue
-            if begin >= covered or not shown:
-                shown += text[covered : max(begin, covered)], f"[secret {match.name}]"
-            covered = end
+            if found.start >= covered or not shown:
+                shown += text[covered : max(found.start, covered)], f"[secret {found.name}]"
+            covered = found.end
         return "".join((*shown, text[covered:stop]))
 
     def contains(self, text: str) -> str | None:
@@ -101,35 +89,24 @@ class Redactor:
 
         One line of a secret of many does not count: `apiVersion: v1` stands in every file of its kind.
         """
-        return next((match.name for match in _matches(self._unbroken(text).text, self._whole)), None)
+        return next((found.name for found in self._occurrences(text, self._whole)), None)
 
     def stream(self) -> "RedactionStream":
         """Return a redactor for one text that comes in pieces."""
         return RedactionStream(self)
 
-    def _unbroken(self, text: str) -> Unbroken:
-        return Unbroken(text, self._breaks)
+    def _occurrences(self, text: str, words: Automaton) -> list[Occurrence]:
+        scanners = self._scanners(words)
+        for scanner in scanners:
+            scanner.feed(text, is_last=True)
+        return sorted(found for scanner in scanners for found in scanner.found)
 
-    def _undecided(self, text: Unbroken) -> int:
-        """Return where the longest end of `text` begins that can still become a form."""
-        size = max((overlap(text.text, form, len(form) - 1) for form, _ in self._forms), default=0)
-        return text.origin(len(text.text) - size)
-
-    def _mask(self, text: Unbroken, covered: int, stop: int) -> tuple[str, int]:
-        """Return the original from `covered` to `stop`, masked, and where the last mask or else `covered` ends.
-
-        What begins before `covered` belongs to a mask that was shown already.
-        """
-        shown: list[str] = []
-        for match in _matches(text.text, self._forms):
-            start = text.origin(match.start)
-            if start >= stop:
-                break
-            if start >= covered:
-                shown += text.original[covered:start], f"[secret {match.name}]"
-            covered = max(covered, text.origin(match.end - 1) + 1)
-        shown.append(text.original[covered:stop])
-        return "".join(shown), covered
+    def _scanners(self, words: Automaton) -> tuple[Scanner, Scanner]:
+        """Return what finds `words` in a new text, and what finds the encoded forms."""
+        return (
+            Scanner(words, self._most_breaks, self.longest, marked=False),
+            Scanner(self._encoded, self._most_breaks, self.longest, marked=True),
+        )
 
 
 class RedactionStream:
@@ -142,6 +119,7 @@ class RedactionStream:
         self._redactor = redactor
         self._held = ""
         self._covered = 0  # so much of what is held belongs to a mask that was shown
+        self._begin()
 
     @property
     def held(self) -> int:
@@ -150,33 +128,53 @@ class RedactionStream:
 
     def feed(self, text: str) -> str:
         """Take the next piece and return what can be shown: all but an end that can still become a secret."""
-        self._held += text
-        unbroken_text = self._redactor._unbroken(self._held)
-        return self._show(unbroken_text, self._redactor._undecided(unbroken_text))
+        return self._take(text, is_last=False)
 
     def finish(self) -> str:
         """Return the rest, masked. The text ends here."""
-        return self._show(self._redactor._unbroken(self._held), len(self._held))
+        return self._take("", is_last=True)
 
-    def _show(self, text: Unbroken, stop: int) -> str:
-        if stop == 0:  # spares the search, over and over, while a long secret comes in small pieces
-            return ""
-        shown, covered = self._redactor._mask(text, self._covered, stop)
+    def _begin(self) -> None:
+        """Look for what is known now, in what is held and what comes."""
+        self._words = self._redactor._parts
+        self._scanners = self._redactor._scanners(self._words)
+        self._start = 0  # of what is held, as the scanners count
+        self._found: list[Occurrence] = []
+        self._scan(self._held, is_last=False)
+
+    def _take(self, text: str, *, is_last: bool) -> str:
+        if self._words is not self._redactor._parts:
+            self._begin()
+        self._held += text
+        self._scan(text, is_last=is_last)
+        undecided = min(scanner.undecided for scanner in self._scanners) - self._start
+        return self._show(len(self._held) if is_last else undecided)
+
+    def _scan(self, text: str, *, is_last: bool) -> None:
+        for scanner in self._scanners:
+            scanner.feed(text, is_last=is_last)
+            self._found += scanner.found
+            scanner.found.clear()
+
+    def _show(self, stop: int) -> str:
+        """Return what is held up to `stop`, masked; it is held no longer.
+
+        What begins before `_covered` belongs to a mask that was shown already.
+        """
+        shown: list[str] = []
+        self._found.sort()
+        ready = bisect_left(self._found, self._start + stop, key=attrgetter("start"))
+        for found in self._found[:ready]:
+            start, end = found.start - self._start, found.end - self._start
+            if start >= self._covered:
+                shown += self._held[self._covered : start], f"[secret {found.name}]"
+            self._covered = max(self._covered, end)
+        del self._found[:ready]
+        shown.append(self._held[self._covered : stop])
         self._held = self._held[stop:]
-        self._covered = max(covered - stop, 0)
-        return shown
-
-
-def _longest_first(names: Mapping[str, str]) -> list[tuple[str, str]]:
-    return sorted(names.items(), key=lambda item: len(item[0]), reverse=True)
-
-
-def _matches(text: str, named_forms: Iterable[tuple[str, str]]) -> list[_Match]:
-    return sorted(
-        _Match(start, rank, end, name)
-        for rank, (form, name) in enumerate(named_forms)
-        for start, end in occurrences(text, form)
-    )
+        self._start += stop
+        self._covered = max(self._covered - stop, 0)
+        return "".join(shown)
 
 
 def _masked(named: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:

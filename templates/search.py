@@ -1,77 +1,317 @@
-"""Finding strings in long texts, in time that grows with the text and not with what repeats in it."""
+"""Finding words in a text that comes in pieces, though it breaks or escapes them, in time that grows with the text."""
 
 import re
-from bisect import bisect_right
-from collections.abc import Iterator
-from functools import cached_property
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
-# Only a text that nearly repeats itself, like the string sought, has more candidates than this at one scale.
-_CANDIDATES = 32
+from templates.automaton import Automaton, Ending
+from templates.escapes import Reading, introduction, readings
 
+MOST_WAYS = 16
+"""Ways to read a text, beside the literal one, that are followed at the same time. Only secrets that were made for it
+have more; then those that have found the least are given up."""
 
-def line_breaks(most: int) -> re.Pattern[str]:
-    """Return a pattern for at most `most` characters of line breaks in a row; a longer run does not match at all."""
-    return re.compile(rf"[\r\n](?<![\r\n]{{2}})[\r\n]{{0,{most - 1}}}+(?![\r\n])")
+_BREAKS = re.compile(r"[\r\n]+")
+
+# What may stand before the lines of base64 and hexadecimal digits: indentation, a quotation mark, one sign of a diff.
+_MARKS = re.compile(r"[^0-9A-Za-z+/=_-]{0,32}")
+_SIGN = re.compile(r"[+-]")
 
 
 class Unbroken:
-    """A text without what `breaks` matches, that still knows where each character stood."""
+    """A text without its line breaks, that still knows where each character stood.
 
-    def __init__(self, text: str, breaks: re.Pattern[str]) -> None:
-        self.original = text
-        self.text = breaks.sub("", text)
-        self._pattern = breaks
+    Runs of more than `most` characters of line breaks are left in.
+    """
+
+    def __init__(self, text: str, most: int) -> None:
+        self.places: list[int] = []
+        """The indices in `.text` before which breaks were."""
+        self.removed: list[int] = []
+        """The characters that are gone before each of these."""
+        kept, start, gone = list[str](), 0, 0
+        for run in _BREAKS.finditer(text):
+            if run.end() - run.start() <= most:
+                kept.append(text[start : run.start()])
+                start = run.end()
+                self.places.append(run.start() - gone)
+                gone += run.end() - run.start()
+                self.removed.append(gone)
+        self.text = "".join((*kept, text[start:])) if kept else text
 
     def origin(self, index: int) -> int:
         """Return where the character at `index` of `.text` stands in the original; the end's origin is the end."""
-        places, removed = self._breaks
-        return index + removed[bisect_right(places, index)]
-
-    @cached_property
-    def _breaks(self) -> tuple[list[int], list[int]]:
-        """Where breaks were in `.text`, and how many characters are gone before the first, the second, …"""
-        places, removed = [], [0]
-        for match in self._pattern.finditer(self.original):
-            places.append(match.start() - removed[-1])
-            removed.append(removed[-1] + len(match[0]))
-        return places, removed
+        place = bisect_right(self.places, index)
+        return index + (self.removed[place - 1] if place else 0)
 
 
-def occurrences(text: str, form: str) -> Iterator[tuple[int, int]]:
-    """Yield (start, end) of where `form` stands in `text`; occurrences that overlap come as one.
+class Occurrence(NamedTuple):
+    """Where a string stands in a text. In order: by start, there the longest first."""
 
-    Linear: an overlap at distance d means that `form` repeats itself every d characters, so that only d more
-    need be compared for the next; and where such a row ends, the next overlap is at least half of `form` away.
+    start: int
+    minus_end: int
+    name: str
+
+    @property
+    def end(self) -> int:
+        """The index after it."""
+        return -self.minus_end
+
+
+class _Way:
+    """A way to read the text in which an escape is what it stands for, and marks at the beginning of a line are none.
+
+    `index` counts the characters read in it. From number `places[i]` on, they stand at `positions[i]` and after it.
     """
-    start = text.find(form)
-    while start >= 0:
-        last, following = start, text.find(form, start + 1)
-        while 0 <= following < last + len(form):
-            period, last = form[last - following :], following
-            while text.startswith(period, last + len(form)):
-                last += len(period)
-            following = text.find(form, last + 1)
-        yield start, last + len(form)
-        start = following
+
+    def __init__(self, state: int, index: int, places: list[int], positions: list[int], breaks: int = 0) -> None:
+        self.state = state
+        self.index = index
+        self.places = places
+        self.positions = positions
+        self.breaks = breaks
+        """Line breaks and marks that were read over in a row, up to here."""
+
+    @property
+    def turn(self) -> int:
+        """The number of characters up to the last escape or mark."""
+        return self.places[-1]
+
+    def position(self, index: int) -> int:
+        """Return where in the text without line breaks the character is that was read as number `index`."""
+        place = bisect_right(self.places, index)
+        return self.positions[place - 1] + index - self.places[place - 1] if place else index
+
+    def turned(self, state: int, index: int, end: int, depth: int, breaks: int) -> "_Way":
+        """Return a way that goes on at `end`, with what is needed of this one for the last `depth` characters."""
+        first = max(bisect_right(self.places, index - depth) - 1, 0)
+        return _Way(state, index, [*self.places[first:], index], [*self.positions[first:], end], breaks)
 
 
-def overlap(left: str, right: str, most: int) -> int:
-    """Return the length, at most `most`, of the longest end of `left` that is a beginning of `right`.
+class _Origins:
+    """Where the characters of a text without line breaks stood in it, for those that are still asked for."""
 
-    Where a text repeats itself so much that this would be slow, the answer may be too large, never too small.
+    def __init__(self) -> None:
+        self._places: list[int] = []
+        self._removed: list[int] = []
+        self._before = 0
+
+    def __call__(self, index: int) -> int:
+        """Return where the character at `index` stands, line breaks counted."""
+        place = bisect_right(self._places, index)
+        return index + (self._removed[place - 1] if place else self._before)
+
+    def add(self, text: Unbroken, first: int) -> None:
+        """Take in the next piece, whose characters are those from `first` on."""
+        before = self._removed[-1] if self._removed else self._before
+        self._places += [first + place for place in text.places]
+        self._removed += [before + removed for removed in text.removed]
+
+    def take_back(self, index: int) -> None:
+        """Forget the breaks before the character at `index`, and all after it."""
+        place = bisect_left(self._places, index)
+        del self._places[place:], self._removed[place:]
+
+    def forget(self, index: int) -> None:
+        """Forget what was before `index`."""
+        if place := bisect_left(self._places, index):
+            self._before = self._removed[place - 1]
+            del self._places[:place], self._removed[:place]
+
+
+class Scanner:
+    """Reads one text for the words of an automaton, which breaks and escapes do not hide; it may come in pieces.
+
+    At most `most_breaks` characters of line breaks in a row are read over, anywhere; with `marked`, so are the marks
+    after them that quotations and diffs put there. An occurrence takes at most `longest` characters.
     """
-    size = min(most, len(left), len(right))
-    while size:  # lengths of `least` to `size`, then the shorter half
-        least = size // 2 + 1
-        start = len(left) - size
-        for _ in range(_CANDIDATES):
-            start = left.find(right[:least], start)
-            if start < 0:
-                break
-            if right.startswith(left[start:]):
-                return len(left) - start
-            start += 1
+
+    def __init__(self, automaton: Automaton, most_breaks: int, longest: int, *, marked: bool) -> None:
+        self.found: list[Occurrence] = []
+        """What was found; whoever takes it clears it."""
+
+        self.undecided = 0
+        """Where the longest end of the text begins that can still become a word."""
+
+        self._automaton = automaton
+        self._most_breaks = most_breaks
+        self._longest = longest
+        self._marked = marked
+        self._introduction = introduction(automaton.alphabet)
+        self._origins = _Origins()
+        self._tail = ""  # of it, it is not known yet what it is
+        self._length = 0
+        self._index = 0  # of the tail's beginning in the text without line breaks
+        self._literal = _Way(0, 0, [], [])
+        self._others: list[_Way] = []
+        self._waiting: dict[int, list[_Way]] = {}  # those that go on only after an escape, by its end
+
+    def feed(self, text: str, *, is_last: bool = False) -> None:
+        """Read the next piece."""
+        self._length += len(text)
+        if not self._automaton.alphabet:
+            self.undecided = self._length
+            return
+        text = self._tail + text
+        whole = len(text) if is_last else self._without_open_breaks(text)
+        piece = Unbroken(text[:whole], self._most_breaks)
+        self._origins.add(piece, self._index)
+        stop = self._read(piece, is_last)
+        self._index += stop
+        if stop == len(piece.text):
+            self._tail = text[whole:]
+            self._decide(self._length)
         else:
-            return len(left) - start
-        size = least - 1
-    return 0
+            self._origins.take_back(self._index)
+            self._tail = text[piece.origin(stop - 1) + 1 if stop else 0 :]
+            is_escape = self._escapes(piece.text, stop)[1]
+            self._decide(self._length - len(text) + piece.origin(stop) if is_escape else self._length)
+
+    def _without_open_breaks(self, text: str) -> int:
+        """Return the length of `text` without the line breaks at its end that more may follow."""
+        length = len(text.rstrip("\r\n"))
+        return length if len(text) - length <= self._most_breaks else len(text)
+
+    def _read(self, piece: Unbroken, is_last: bool) -> int:
+        """Read a piece to its end, or to something that may go on in the next; return the index of that."""
+        text, index = piece.text, 0
+        for special in self._specials(piece):
+            steps, is_open = self._steps(piece, special)
+            if not steps and not is_open:
+                continue
+            self._advance_all(text, index, special)
+            index = special
+            if is_open and not is_last:
+                return index
+            self._turn_off(index, steps)
+        self._advance_all(text, index, len(text))
+        return len(text)
+
+    def _specials(self, piece: Unbroken) -> Iterable[int]:
+        """Return where escapes or marks may begin, in order."""
+        escapes = (found.start() for found in self._introduction.finditer(piece.text))
+        return sorted({*escapes, *piece.places}) if self._marked else escapes
+
+    def _escapes(self, text: str, index: int) -> tuple[list[Reading], bool]:
+        return readings(text, index) if self._introduction.match(text, index) else ([], False)
+
+    def _steps(self, piece: Unbroken, index: int) -> tuple[set[Reading], bool]:
+        """Return what the text at `index` may stand for, and whether that may change if it goes on.
+
+        What is read over stands for nothing.
+        """
+        escapes, is_open = self._escapes(piece.text, index)
+        ends = [index + length for length, characters in escapes if characters in ("\r", "\n")]
+        if self._marked:
+            starts = ends + [index] * _holds(piece.places, index)
+            ends += (end for start in starts for end in _marks(piece.text, start))
+            is_open |= len(piece.text) in ends
+        known = {escape for escape in escapes if self._automaton.alphabet.issuperset(escape.characters)}
+        return known | {Reading(end - index, "") for end in ends if end > index}, is_open
+
+    def _advance_all(self, text: str, begin: int, end: int) -> None:
+        """Read `text[begin:end]` in every way."""
+        while self._waiting and (join := min(self._waiting) - self._index) <= end:
+            self._advance_each(text, begin, join)
+            self._others = self._foremost([*self._others, *self._waiting.pop(self._index + join)])
+            begin = join
+        self._advance_each(text, begin, end)
+
+    def _advance_each(self, text: str, begin: int, end: int) -> None:
+        if begin < end:
+            self._advance(self._literal, text, begin, end)
+            self._others = [way for way in self._others if self._goes_on(way, text, begin, end)]
+
+    def _goes_on(self, way: _Way, text: str, begin: int, end: int) -> bool:
+        """Read in a way while what it has found begins before its last turn; else the literal one finds the same."""
+        while begin < end and way.index - self._depth(way) < way.turn:
+            stop = min(end, begin + self._depth(way) + 1)
+            self._advance(way, text, begin, stop)
+            begin = stop
+        return way.index - self._depth(way) < way.turn
+
+    def _advance(self, way: _Way, text: str, begin: int, end: int) -> None:
+        found: list[Ending] = []
+        way.state = self._automaton.read(text, begin, end, way.state, found)
+        for ending in found:
+            self._note(way, way.index + ending.end - begin, self._index + ending.end, ending.length, ending.name)
+        way.index += end - begin
+        way.breaks = 0
+
+    def _turn_off(self, index: int, steps: Iterable[Reading]) -> None:
+        """Begin the ways in which the text at `index` stands for something else."""
+        for way in (self._literal, *self._others):
+            for length, characters in steps:
+                self._turn(way, self._index + index + length, characters)
+
+    def _turn(self, way: _Way, end: int, characters: str) -> None:
+        state, index = way.state, way.index + len(characters)
+        for character in characters:
+            state = self._automaton.step(state, character)
+        depth = self._automaton.depths[state]
+        breaks = 0 if characters else way.breaks + 1
+        if not depth or breaks > self._most_breaks:
+            return
+        other = way.turned(state, index, end, depth, breaks)
+        self._waiting.setdefault(end, []).append(other)
+        if characters and (ended := self._automaton.ended(state)):
+            self._note(other, index, end, self._automaton.depths[ended], self._automaton.name(ended))
+
+    def _foremost(self, ways: list[_Way]) -> list[_Way]:
+        """Return the ways to follow: of those that have found the same the one that began first, and not too many."""
+        if len(ways) < 2:
+            return ways
+        unique = {way.state: way for way in sorted(ways, key=self._start, reverse=True)}
+        return sorted(unique.values(), key=self._depth, reverse=True)[:MOST_WAYS]
+
+    def _depth(self, way: _Way) -> int:
+        return self._automaton.depths[way.state]
+
+    def _start(self, way: _Way) -> int:
+        """Return where in the text without line breaks that begins which a way has found."""
+        return way.position(way.index - self._depth(way))
+
+    def _note(self, way: _Way, index: int, end: int, length: int, name: str) -> None:
+        """Keep an occurrence of `length` characters before `index`, unless the literal way finds the same."""
+        first = index - length
+        if way is not self._literal and first >= way.turn:
+            return
+        start, end = self._origins(way.position(first)), self._origins(end - 1) + 1
+        if end - start <= self._longest:
+            self.found.append(Occurrence(start, -end, name))
+
+    def _decide(self, limit: int) -> None:
+        """Note what can still become a word, `limit` at the latest, and forget what was before it."""
+        ways = [self._literal, *self._others, *(way for waiting in self._waiting.values() for way in waiting)]
+        self.undecided = min([limit, *map(self._begun, ways)])
+        self._origins.forget(min(map(self._start, ways)))
+
+    def _begun(self, way: _Way) -> int:
+        """Return where in the text the longest word begins that a way has not found the whole of."""
+        automaton = self._automaton
+        state = automaton.unfinished(way.state)
+        while state:
+            start = self._origins(way.position(way.index - automaton.depths[state]))
+            if self._length - start < self._longest:
+                return start
+            state = way.state = automaton.unfinished(automaton.suffix(state))
+        return self._length
+
+
+def _holds(places: Sequence[int], index: int) -> bool:
+    place = bisect_left(places, index)
+    return place < len(places) and places[place] == index
+
+
+def _marks(text: str, start: int) -> Iterator[int]:
+    """Yield where the marks at the beginning of a line may end."""
+    end = _end(_MARKS, text, start)
+    yield end
+    if _SIGN.match(text, end):
+        yield _end(_MARKS, text, end + 1)
+
+
+def _end(pattern: re.Pattern[str], text: str, start: int) -> int:
+    found = pattern.match(text, start)
+    return found.end() if found else start

@@ -38,8 +38,8 @@ class Output:
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
         self._half = limit // 2
         self._head_left = self._half
-        self._rest: deque[str] = deque()
-        self._rest_length = 0
+        self._end: deque[str] = deque()
+        self._end_length = 0
         self._taken = 0
         self._shown: list[str] = []
         self.dropped = 0
@@ -53,34 +53,33 @@ class Output:
     def feed(self, data: bytes) -> str:
         """Take what the command has written; returns what of it can be shown now."""
         text = self._decode(data)
-        self._taken += len(text)
-        head, rest = text[: self._head_left], text[self._head_left :]
+        self._keep(text)
+        head = text[: self._head_left]
         self._head_left -= len(head)
-        self._keep(rest)
         return self._show(self._stream.feed(head))
 
     def finish(self) -> str:
         """Returns what is left to show. The output ends here."""
-        last = self._decode(b"", True)
-        self._taken += len(last)
-        self._keep(last)
-        rest = "".join(self._rest)
+        self._keep(self._decode(b"", True))
+        end = "".join(self._end)
+        rest = self._taken - self._half + self._head_left
         if self._taken <= 2 * self._half:
-            return self._show(self._stream.feed(rest) + self._stream.finish())
+            return self._show(self._stream.feed(end[len(end) - rest :]) + self._stream.finish())
         # What the stream still holds back is left out: it begins what nobody sees, and maybe a secret.
-        tail = self._redactor.redact_tail(rest)[-self._half :]
+        tail = self._redactor.redact_within(end, len(end) - self._half, len(end))[-self._half :]
         self.dropped = self._taken - len(self.text) - len(tail)
         return self._show(f"\n[… {self.dropped} characters of output were not kept …]\n{tail}")
 
     def _keep(self, text: str) -> None:
-        """Remember the end of what comes after the head, with a margin for a secret cut in two."""
+        """Remember the end of all, with a margin before the last half for a secret cut in two."""
         if not text:
             return
+        self._taken += len(text)
         enough = self._half + self._redactor.longest
-        self._rest.append(text[-enough:])
-        self._rest_length += len(self._rest[-1])
-        while self._rest_length - len(self._rest[0]) >= enough:
-            self._rest_length -= len(self._rest.popleft())
+        self._end.append(text[-enough:])
+        self._end_length += len(self._end[-1])
+        while self._end_length - len(self._end[0]) >= enough:
+            self._end_length -= len(self._end.popleft())
 
     def _show(self, text: str) -> str:
         if text:

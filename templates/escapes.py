@@ -1,0 +1,159 @@
+"""How one character may stand in a text when programs escape it: for JSON, URLs, HTML, C, Python and shells."""
+
+import re
+import sys
+from collections.abc import Set
+from html.entities import html5
+from typing import NamedTuple
+
+MOST_LEVELS = 3
+"""Escapes inside each other that are read: JSON within JSON within JSON."""
+
+
+_WINDOW = 14  # characters that an escape takes at most once one level is gone: a surrogate pair within JSON
+_INTRODUCERS = ("\\", "%", "&")
+_CONTROLS = dict(zip("abefnrtvE", "\a\b\x1b\f\n\r\t\v\x1b", strict=True))
+_HEX = "[0-9A-Fa-f]"
+
+_ESCAPE = re.compile(
+    rf"""
+    (?P<pair> \\u[dD][89ABab]{_HEX}{{2}} \\u[dD][C-Fc-f]{_HEX}{{2}} )
+  | (?P<code> \\u{_HEX}{{4}} | \\U000{_HEX}{{5}} | \\U0010{_HEX}{{4}} )
+  | (?P<hex> (?: \\x{_HEX}{{2}} ){{1,4}} )
+  | (?P<octal> (?: \\[0-3][0-7]{{2}} ){{1,4}} )
+  | (?P<percent> (?: %{_HEX}{{2}} ){{1,4}} )
+  | (?P<control> \\[abefnrtvE] )
+  | (?P<itself> \\[^0-9A-Za-z] )
+  | (?P<number> &\#[0-9]{{1,7}}; | &\#[xX]{_HEX}{{1,6}}; )
+  | (?P<entity> &[A-Za-z][A-Za-z0-9]{{1,30}}; )
+  | (?P<quote> '\\''? | '"'{{1,8}}"'? )
+    """,
+    re.VERBOSE,
+)
+
+
+def _bytes_begun(sign: str, leads: tuple[str, str, str], more: str, part: str) -> str:
+    """Return a pattern for the first of two, three or four bytes of UTF-8, and those that follow but the last."""
+    two, three, four = (sign + lead for lead in leads)
+    return f"(?: {two} | {three} (?: {more} )? | {four} (?: {more} ){{0,2}} ) (?: {part} )?"
+
+
+_LEADS = (f"[CDcd]{_HEX}", f"[Ee]{_HEX}", "[Ff][0-4]")
+_BYTES_BEGUN = (
+    _bytes_begun(r"\\x", _LEADS, rf"\\x[89ABab]{_HEX}", r"\\ (?: x [89ABab]? )?"),
+    _bytes_begun(r"\\3", ("[0-3][0-7]", "[45][0-7]", "6[0-7]"), r"\\2[0-7]{2}", r"\\ (?: 2[0-7]? )?"),
+    _bytes_begun("%", _LEADS, f"%[89ABab]{_HEX}", "% [89ABab]?"),
+)
+
+# An escape of which the rest is still to come.
+_BEGUN = re.compile(
+    rf"""
+    \\ (?: u{_HEX}{{0,3}} | U{_HEX}{{0,7}} | x{_HEX}? | [0-3][0-7]? )?
+  | \\u[dD][89ABab]{_HEX}{{2}} (?: \\ (?: u (?: [dD] (?: [C-Fc-f]{_HEX}? )? )? )? )?
+  | {" | ".join(_BYTES_BEGUN)}
+  | % {_HEX}?
+  | & (?: \# (?: [0-9]{{0,7}} | [xX]{_HEX}{{0,6}} ) )? | &[A-Za-z][A-Za-z0-9]{{0,30}}
+  | ' (?: \\'? | "'{{0,8}} | "'{{1,8}}" )?
+    """,
+    re.VERBOSE,
+)
+
+
+def introduction(alphabet: Set[str]) -> re.Pattern[str]:
+    """Return a pattern for the first character of any escape that may stand for characters of `alphabet`."""
+    quote, plus = "'" * ("'" in alphabet), "+" * (" " in alphabet)
+    return re.compile(rf"[\\%&{quote}{plus}]")
+
+
+class Reading(NamedTuple):
+    """What the next `length` characters of a text may stand for."""
+
+    length: int
+    characters: str
+
+
+def readings(text: str, at: int, levels: int = MOST_LEVELS) -> tuple[list[Reading], bool]:
+    """Return what the text at index `at` may stand for as an escape, and whether that may change if the text goes on.
+
+    At most `levels` of escapes that stand inside others are read.
+    """
+    if text[at] == "+":  # as forms encode a blank
+        return [Reading(1, " ")], False
+    found = _read(text, at)
+    is_open = _is_begun(text, at)
+    if found and levels > 1 and found[0].characters in _INTRODUCERS:
+        inner, ends, is_cut = _window(text, at)
+        deeper, may_change = readings(inner, 0, levels - 1)
+        found += [Reading(ends[length - 1], characters) for length, characters in deeper]
+        is_open |= is_cut and (may_change or _is_begun(text, at + found[0].length))
+    return found, is_open
+
+
+def _window(text: str, at: int) -> tuple[str, list[int], bool]:
+    """Return what the text at `at` stands for, where in it each character ends, and whether the text ends there."""
+    characters, ends, index = "", list[int](), at
+    while len(characters) < _WINDOW and index < len(text):
+        length, stands_for = (_read(text, index) or [Reading(1, text[index])])[0]
+        index += length
+        characters += stands_for
+        ends += [index - at] * len(stands_for)
+    return characters, ends, index >= len(text)
+
+
+def _is_begun(text: str, at: int) -> bool:
+    return at < len(text) and _BEGUN.fullmatch(text, at) is not None
+
+
+def _read(text: str, at: int) -> list[Reading]:
+    """Return what the text at `at` may stand for as one escape, the likelier first."""
+    found = _ESCAPE.match(text, at)
+    if found is None:
+        return []
+    escape = found[0]
+    match found.lastgroup:
+        case "pair":
+            return [Reading(12, _surrogates(int(escape[2:6], 16), int(escape[8:], 16)))]
+        case "code":
+            return [Reading(len(escape), chr(int(escape.strip("\\uU"), base=16)))]
+        case "hex":
+            return _bytes(bytes.fromhex(escape.replace("\\x", "")), 4)
+        case "octal":
+            return _bytes(bytes(int(byte, 8) for byte in escape.split("\\")[1:]), 4)
+        case "percent":
+            return _bytes(bytes.fromhex(escape.replace("%", "")), 3)
+        case "control":
+            return [Reading(2, _CONTROLS[escape[1]])]
+        case "itself":
+            return [Reading(2, escape[1])]
+        case "quote":
+            return [Reading(len(escape), escape.split('"')[1] if '"' in escape else "'")]
+        case _:
+            return _reference(escape)
+
+
+def _surrogates(high: int, low: int) -> str:
+    return chr(0x10000 + ((high & 0x3FF) << 10) + (low & 0x3FF))
+
+
+def _bytes(data: bytes, length: int) -> list[Reading]:
+    """Return what the first of these bytes stand for, each of which takes `length` characters.
+
+    That is a character in UTF-8, or in Latin-1, as Python shows the characters of a string that cannot be printed.
+    """
+    single = Reading(length, chr(data[0]))
+    size = next((size for size, least in ((4, 0xF0), (3, 0xE0), (2, 0xC2)) if data[0] >= least), 1)
+    try:
+        return [Reading(size * length, data[:size].decode(errors="surrogatepass")), single][: min(size, 2)]
+    except UnicodeDecodeError:
+        return [single]
+
+
+def _reference(escape: str) -> list[Reading]:
+    """Return what a reference of HTML stands for: by its name, or the number of a character."""
+    if escape[1] != "#":
+        characters = html5.get(escape[1:], "")
+    else:
+        digits = escape[2:-1]
+        code = int(digits[1:], 16) if digits[0] in "xX" else int(digits)
+        characters = chr(code) if code <= sys.maxunicode else ""
+    return [Reading(len(escape), characters)] if characters else []
