@@ -4,6 +4,9 @@ from array import array
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+HEAD = 12
+"""Characters of the beginning of a word."""
+
 _NONE = 2**32 - 1
 
 
@@ -28,6 +31,9 @@ class Automaton:
         """The length of the beginning that each state stands for, in characters."""
         self.alphabet = frozenset().union(*names)
         """The characters of all words."""
+        self.heads = frozenset(word[:HEAD] for word in names)
+        """How the words begin."""
+
         self._parents = array("I", [0])
         self._branches: dict[int, dict[str, int]] = {0: {}}
         self._names: dict[int, str] = {}
@@ -49,23 +55,28 @@ class Automaton:
                 return 0
             state = self.suffix(state)
 
-    def read(self, text: str, begin: int, end: int, state: int, found: list[Ending]) -> int:
-        """Return the state after `text[begin:end]`; the longest word that ends at each index is added to `found`."""
+    def read(self, text: str, begin: int, until: int, end: int, state: int, found: list[Ending]) -> tuple[int, int]:
+        """Return the state after `text[begin:end]`, and the index up to which it was read.
+
+        That is less than `end` where no word has begun at an index of `until` or more. The longest word that ends at
+        each index is added to `found`.
+        """
         first, labels, parents, depths = self._branches[0], self._labels, self._parents, self.depths
-        for index, character in enumerate(text[begin:end], begin + 1):
+        shortest = self._shortest
+        for index in range(begin, end):
             if not state:
-                state = first.get(character, 0)
+                if index >= until:
+                    return 0, index
+                state = first.get(text[index], 0)
                 continue
-            following = state + 1
+            character, following = text[index], state + 1
             if labels[following] == character and parents[following] == state:
                 state = following
-            elif depths[state] == 1 and state not in self._branches:
-                state = first.get(character, 0)
             else:
                 state = self.step(state, character)
-            if depths[state] >= self._shortest and (ended := self.ended(state)):
-                found.append(Ending(index, depths[ended], self._names[ended]))
-        return state
+            if depths[state] >= shortest and (ended := self.ended(state)):
+                found.append(Ending(index + 1, depths[ended], self._names[ended]))
+        return state, end
 
     def ended(self, state: int) -> int:
         """Return the state of the longest word that ends in `state`, 0 if none does."""

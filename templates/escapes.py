@@ -12,6 +12,7 @@ MOST_LEVELS = 3
 
 _WINDOW = 14  # characters that an escape takes at most once one level is gone: a surrogate pair within JSON
 _INTRODUCERS = ("\\", "%", "&")
+_NESTED = ("\\\\", "\\u", "\\%", "\\&", "%2", "%5", "&a", "&#")
 _CONTROLS = dict(zip("abefnrtvE", "\a\b\x1b\f\n\r\t\v\x1b", strict=True))
 _HEX = "[0-9A-Fa-f]"
 
@@ -60,9 +61,24 @@ _BEGUN = re.compile(
 
 
 def introduction(alphabet: Set[str]) -> re.Pattern[str]:
-    """Return a pattern for the first character of any escape that may stand for characters of `alphabet`."""
-    quote, plus = "'" * ("'" in alphabet), "+" * (" " in alphabet)
-    return re.compile(rf"[\\%&{quote}{plus}]")
+    """Return a pattern for the first character of all escapes that may stand for characters of `alphabet`.
+
+    It also matches before line breaks that are escaped, and some that stand for others.
+    """
+    known = {*alphabet, "\r", "\n"}
+    letters = "".join(letter for letter, control in _CONTROLS.items() if control in known)
+    signs = re.escape("".join(sorted(sign for sign in {*alphabet, "%", "&"} - {"\\"} if not sign.isalnum())))
+    data = "".join((*known, *_INTRODUCERS)).encode(errors="surrogatepass")
+    octets = "|".join(sorted({f"{byte:02x}" for byte in data}))
+    ways = [
+        rf"(?<=\\)(?=\\{{0,7}}(?:[uUx](?:{_HEX}|\Z)|[0-3](?:[0-7]|\Z)|[{letters}{signs}]|\Z))",
+        rf"(?<=%)(?=(?i:{octets})|{_HEX}?\Z)",
+        r"(?<=&)(?=[#A-Za-z]|\Z)",
+        *([r"(?<=\\)(?=\\)"] if "\\" in alphabet else []),
+        *([r"""(?<=')(?=[\\"]|\Z)"""] if "'" in alphabet else []),
+        *([r"(?<=\+)"] if " " in alphabet else []),
+    ]
+    return re.compile(rf"[\\%&'+](?:{'|'.join(ways)})")
 
 
 class Reading(NamedTuple):
@@ -92,12 +108,18 @@ def readings(text: str, at: int, levels: int = MOST_LEVELS) -> tuple[list[Readin
 def _window(text: str, at: int) -> tuple[str, list[int], bool]:
     """Return what the text at `at` stands for, where in it each character ends, and whether the text ends there."""
     characters, ends, index = "", list[int](), at
-    while len(characters) < _WINDOW and index < len(text):
+    while index < len(text) and (len(characters) < 2 or _may_go_on(characters)):
         length, stands_for = (_read(text, index) or [Reading(1, text[index])])[0]
         index += length
         characters += stands_for
         ends += [index - at] * len(stands_for)
     return characters, ends, index >= len(text)
+
+
+def _may_go_on(characters: str) -> bool:
+    """Whether more of a text may be part of the escape that it begins with, one within another included."""
+    is_nested = len(characters) < _WINDOW and characters.startswith(_NESTED)
+    return is_nested or (len(characters) < 2 * _WINDOW and _is_begun(characters, 0))
 
 
 def _is_begun(text: str, at: int) -> bool:

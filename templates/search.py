@@ -3,9 +3,12 @@
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from itertools import accumulate
+from operator import add
 from typing import NamedTuple
 
-from templates.automaton import Automaton, Ending
+from templates.automaton import HEAD, Automaton, Ending
 from templates.escapes import Reading, introduction, readings
 
 MOST_WAYS = 16
@@ -17,6 +20,10 @@ _BREAKS = re.compile(r"[\r\n]+")
 # What may stand before the lines of base64 and hexadecimal digits: indentation, a quotation mark, one sign of a diff.
 _MARKS = re.compile(r"[^0-9A-Za-z+/=_-]{0,32}")
 _SIGN = re.compile(r"[+-]")
+_MARK = re.compile(r"[^0-9A-Za-z/=_]|\Z")
+_MARKED_LINE = re.compile(r"[\r\n](?:[^0-9A-Za-z/=_\r\n]|\Z)")
+
+_MOST_HEADS = 100  # to look for one by one; with more, reading every character is faster
 
 
 class Unbroken:
@@ -26,24 +33,37 @@ class Unbroken:
     """
 
     def __init__(self, text: str, most: int) -> None:
-        self.places: list[int] = []
-        """The indices in `.text` before which breaks were."""
-        self.removed: list[int] = []
-        """The characters that are gone before each of these."""
-        kept, start, gone = list[str](), 0, 0
-        for run in _BREAKS.finditer(text):
-            if run.end() - run.start() <= most:
-                kept.append(text[start : run.start()])
-                start = run.end()
-                self.places.append(run.start() - gone)
-                gone += run.end() - run.start()
-                self.removed.append(gone)
-        self.text = "".join((*kept, text[start:])) if kept else text
+        self.original = text
+        self._most = most
+        self._has_long_runs = "\n" * (most + 1) in text.replace("\r", "\n")
+        if self._has_long_runs:
+            self.text = _BREAKS.sub(lambda run: run[0] if len(run[0]) > most else "", text)
+        else:
+            self.text = text.replace("\n", "").replace("\r", "")
+
+    @cached_property
+    def places(self) -> Sequence[int]:
+        """The indices in `.text` before which breaks were, in order; one may be given several times."""
+        if self._has_long_runs:
+            return [start - gone for (start, end), gone in zip(self._runs, (0, *self.removed), strict=False)]
+        return list(accumulate(map(len, self.original.replace("\r", "\n").split("\n"))))[:-1]
+
+    @cached_property
+    def removed(self) -> Sequence[int]:
+        """The characters that are gone before each of `places`."""
+        if self._has_long_runs:
+            return list(accumulate(end - start for start, end in self._runs))
+        return range(1, len(self.places) + 1)
 
     def origin(self, index: int) -> int:
         """Return where the character at `index` of `.text` stands in the original; the end's origin is the end."""
         place = bisect_right(self.places, index)
         return index + (self.removed[place - 1] if place else 0)
+
+    @cached_property
+    def _runs(self) -> list[tuple[int, int]]:
+        runs = [run.span() for run in _BREAKS.finditer(self.original)]
+        return [(start, end) for start, end in runs if end - start <= self._most]
 
 
 class Occurrence(NamedTuple):
@@ -93,31 +113,39 @@ class _Origins:
     """Where the characters of a text without line breaks stood in it, for those that are still asked for."""
 
     def __init__(self) -> None:
-        self._places: list[int] = []
-        self._removed: list[int] = []
-        self._before = 0
+        self._new: list[tuple[Unbroken, int, int]] = []  # of which nothing was asked yet
+        self._indices: list[int] = []
+        self._origins: list[int] = []
 
     def __call__(self, index: int) -> int:
         """Return where the character at `index` stands, line breaks counted."""
-        place = bisect_right(self._places, index)
-        return index + (self._removed[place - 1] if place else self._before)
+        self._take_in()
+        place = bisect_right(self._indices, index) - 1
+        return self._origins[place] + index - self._indices[place]
 
-    def add(self, text: Unbroken, first: int) -> None:
-        """Take in the next piece, whose characters are those from `first` on."""
-        before = self._removed[-1] if self._removed else self._before
-        self._places += [first + place for place in text.places]
-        self._removed += [before + removed for removed in text.removed]
+    def add(self, piece: Unbroken, first: int, origin: int) -> None:
+        """Take in a piece, whose first character has the index `first`; what was said of later ones counts no more."""
+        self._new.append((piece, first, origin))
 
-    def take_back(self, index: int) -> None:
-        """Forget the breaks before the character at `index`, and all after it."""
-        place = bisect_left(self._places, index)
-        del self._places[place:], self._removed[place:]
+    def forget(self, index: int, end: int) -> None:
+        """Forget what is before `index`; the next piece begins at `end`."""
+        if index >= end:
+            self._new, self._indices, self._origins = [], [], []
+            return
+        self._take_in()
+        place = max(bisect_right(self._indices, index) - 1, 0)
+        del self._indices[:place], self._origins[:place]
 
-    def forget(self, index: int) -> None:
-        """Forget what was before `index`."""
-        if place := bisect_left(self._places, index):
-            self._before = self._removed[place - 1]
-            del self._places[:place], self._removed[:place]
+    def _take_in(self) -> None:
+        for piece, first, origin in self._new:
+            place = bisect_left(self._indices, first)
+            del self._indices[place:], self._origins[place:]
+            if not self._indices or self._origins[-1] - self._indices[-1] != origin - first:
+                self._indices.append(first)
+                self._origins.append(origin)
+            self._indices += map(first.__add__, piece.places)
+            self._origins += map(origin.__add__, map(add, piece.places, piece.removed))
+        self._new = []
 
 
 class Scanner:
@@ -143,6 +171,8 @@ class Scanner:
         self._tail = ""  # of it, it is not known yet what it is
         self._length = 0
         self._index = 0  # of the tail's beginning in the text without line breaks
+        self._starts: list[int] = []
+        self._untils: list[int] = []
         self._literal = _Way(0, 0, [], [])
         self._others: list[_Way] = []
         self._waiting: dict[int, list[_Way]] = {}  # those that go on only after an escape, by its end
@@ -156,14 +186,13 @@ class Scanner:
         text = self._tail + text
         whole = len(text) if is_last else self._without_open_breaks(text)
         piece = Unbroken(text[:whole], self._most_breaks)
-        self._origins.add(piece, self._index)
+        self._origins.add(piece, self._index, self._length - len(text))
         stop = self._read(piece, is_last)
         self._index += stop
         if stop == len(piece.text):
             self._tail = text[whole:]
             self._decide(self._length)
         else:
-            self._origins.take_back(self._index)
             self._tail = text[piece.origin(stop - 1) + 1 if stop else 0 :]
             is_escape = self._escapes(piece.text, stop)[1]
             self._decide(self._length - len(text) + piece.origin(stop) if is_escape else self._length)
@@ -176,22 +205,42 @@ class Scanner:
     def _read(self, piece: Unbroken, is_last: bool) -> int:
         """Read a piece to its end, or to something that may go on in the next; return the index of that."""
         text, index = piece.text, 0
-        for special in self._specials(piece):
-            steps, is_open = self._steps(piece, special)
-            if not steps and not is_open:
-                continue
+        specials = self._specials(piece)
+        self._starts, self._untils = self._beginnings(text, specials)
+        for special in specials:
             self._advance_all(text, index, special)
             index = special
+            steps, is_open = self._steps(piece, special)
             if is_open and not is_last:
                 return index
             self._turn_off(index, steps)
         self._advance_all(text, index, len(text))
         return len(text)
 
-    def _specials(self, piece: Unbroken) -> Iterable[int]:
+    def _specials(self, piece: Unbroken) -> list[int]:
         """Return where escapes or marks may begin, in order."""
-        escapes = (found.start() for found in self._introduction.finditer(piece.text))
-        return sorted({*escapes, *piece.places}) if self._marked else escapes
+        escapes = [found.start() for found in self._introduction.finditer(piece.text)]
+        if not self._marked or not _MARKED_LINE.search(piece.original):
+            return escapes
+        return sorted({*escapes, *(place for place in piece.places if _MARK.match(piece.text, place))})
+
+    def _beginnings(self, text: str, specials: Iterable[int]) -> tuple[list[int], list[int]]:
+        """Return where words may begin, in order: from the index `starts[i]` on to before `untils[i]`.
+
+        That is where they literally do, or where some of the first characters are escaped, or not there yet.
+        """
+        if len(self._automaton.heads) > _MOST_HEADS:
+            return [0], [len(text)]
+        literal = ((start, start + 1) for head in self._automaton.heads for start in _all(text, head))
+        others = ((max(special - HEAD, 0), special + 1) for special in (*specials, len(text)))
+        starts, untils = [0], [0]
+        for start, until in sorted((*literal, *others)):
+            if start > untils[-1]:
+                starts.append(start)
+                untils.append(until)
+            else:
+                untils[-1] = max(untils[-1], until)
+        return starts, untils
 
     def _escapes(self, text: str, index: int) -> tuple[list[Reading], bool]:
         return readings(text, index) if self._introduction.match(text, index) else ([], False)
@@ -220,24 +269,37 @@ class Scanner:
 
     def _advance_each(self, text: str, begin: int, end: int) -> None:
         if begin < end:
-            self._advance(self._literal, text, begin, end)
+            self._advance_literal(text, begin, end)
             self._others = [way for way in self._others if self._goes_on(way, text, begin, end)]
+
+    def _advance_literal(self, text: str, index: int, end: int) -> None:
+        """Read literally, but for stretches in which no word begins."""
+        way = self._literal
+        while index < end:
+            place = bisect_right(self._starts, index) - 1
+            until = self._untils[place]
+            if not way.state and index >= until:
+                start = min(self._starts[place + 1], end) if place + 1 < len(self._starts) else end
+                way.index += start - index
+                index = start
+            else:
+                index = self._advance(way, text, index, until, end)
 
     def _goes_on(self, way: _Way, text: str, begin: int, end: int) -> bool:
         """Read in a way while what it has found begins before its last turn; else the literal one finds the same."""
         while begin < end and way.index - self._depth(way) < way.turn:
             stop = min(end, begin + self._depth(way) + 1)
-            self._advance(way, text, begin, stop)
-            begin = stop
+            begin = self._advance(way, text, begin, stop, stop)
         return way.index - self._depth(way) < way.turn
 
-    def _advance(self, way: _Way, text: str, begin: int, end: int) -> None:
+    def _advance(self, way: _Way, text: str, begin: int, until: int, end: int) -> int:
         found: list[Ending] = []
-        way.state = self._automaton.read(text, begin, end, way.state, found)
+        way.state, end = self._automaton.read(text, begin, until, end, way.state, found)
         for ending in found:
             self._note(way, way.index + ending.end - begin, self._index + ending.end, ending.length, ending.name)
         way.index += end - begin
         way.breaks = 0
+        return end
 
     def _turn_off(self, index: int, steps: Iterable[Reading]) -> None:
         """Begin the ways in which the text at `index` stands for something else."""
@@ -285,7 +347,7 @@ class Scanner:
         """Note what can still become a word, `limit` at the latest, and forget what was before it."""
         ways = [self._literal, *self._others, *(way for waiting in self._waiting.values() for way in waiting)]
         self.undecided = min([limit, *map(self._begun, ways)])
-        self._origins.forget(min(map(self._start, ways)))
+        self._origins.forget(min(map(self._start, ways)), self._index)
 
     def _begun(self, way: _Way) -> int:
         """Return where in the text the longest word begins that a way has not found the whole of."""
@@ -315,3 +377,11 @@ def _marks(text: str, start: int) -> Iterator[int]:
 def _end(pattern: re.Pattern[str], text: str, start: int) -> int:
     found = pattern.match(text, start)
     return found.end() if found else start
+
+
+def _all(text: str, sought: str) -> Iterator[int]:
+    """Yield every index at which `sought` stands in `text`."""
+    index = text.find(sought)
+    while index >= 0:
+        yield index
+        index = text.find(sought, index + 1)
