@@ -118,7 +118,7 @@ def _window(text: str, at: int) -> tuple[str, list[int], bool]:
 
 def _may_go_on(characters: str) -> bool:
     """Whether more of a text may be part of the escape that it begins with, one within another included."""
-    is_nested = len(characters) < _WINDOW and characters.startswith(_NESTED)
+    is_nested = len(characters) < _WINDOW and characters.startswith(_NESTED) and characters[:4] != "\\" * 4
     return is_nested or (len(characters) < 2 * _WINDOW and _is_begun(characters, 0))
 
 

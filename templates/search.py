@@ -11,7 +11,7 @@ from typing import NamedTuple
 from templates.automaton import HEAD, Automaton, Ending
 from templates.escapes import Reading, introduction, readings
 
-MOST_WAYS = 16
+MOST_WAYS = 4
 """Ways to read a text, beside the literal one, that are followed at the same time. Only secrets that were made for it
 have more; then those that have found the least are given up."""
 
@@ -315,17 +315,33 @@ class Scanner:
         breaks = 0 if characters else way.breaks + 1
         if not depth or breaks > self._most_breaks:
             return
+        waiting = self._waiting.setdefault(end, [])
         other = way.turned(state, index, end, depth, breaks)
-        self._waiting.setdefault(end, []).append(other)
+        waiting.append(other)
         if characters and (ended := self._automaton.ended(state)):
             self._note(other, index, end, self._automaton.depths[ended], self._automaton.name(ended))
 
     def _foremost(self, ways: list[_Way]) -> list[_Way]:
-        """Return the ways to follow: of those that have found the same the one that began first, and not too many."""
-        if len(ways) < 2:
-            return ways
+        """Return the ways to follow: not those whose finding another has, and more before it, and not too many.
+
+        Of those that have found the same it is the one that began first.
+        """
         unique = {way.state: way for way in sorted(ways, key=self._start, reverse=True)}
-        return sorted(unique.values(), key=self._depth, reverse=True)[:MOST_WAYS]
+        contained = set(self._shorter(self._literal.state))
+        kept: list[_Way] = []
+        for way in sorted(unique.values(), key=self._depth, reverse=True):
+            if way.state not in contained:
+                kept.append(way)
+                contained.update(self._shorter(way.state))
+        return kept[:MOST_WAYS]
+
+    def _shorter(self, state: int) -> Iterator[int]:
+        """Yield the next shorter ends of `state`: some, since a value that repeats itself has very many."""
+        for _ in range(2 * MOST_WAYS):
+            state = self._automaton.suffix(state)
+            if not state:
+                return
+            yield state
 
     def _depth(self, way: _Way) -> int:
         return self._automaton.depths[way.state]

@@ -309,14 +309,14 @@ class Work:
         self._calls[key] = replace(self._calls[key], status=status, output=text, exit_status=result.exit_status)
 
     def _new_call(self, proposal: Proposal) -> NewCall:
-        args = self._variables.masked(proposal.args)
+        args, tool_name = self._variables.masked(proposal.args), self.redact(proposal.tool_name)
         return NewCall(
             key=proposal.key,
             id=f"call_{token_hex(8)}",
-            tool_name=proposal.tool_name,
+            tool_name=tool_name,
             args=args,
             digest=similarity.digest(args),
-            similar=similarity.keys(proposal.tool_name, args),
+            similar=similarity.keys(tool_name, args),
             description=self._variables.redactor.redact(proposal.description)[:MAX_DESCRIPTION],
         )
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from templates.forms import forms, unbroken
 from templates.redaction import MIN_MASKED, Redactor
-from tests.templates.encodings import ENCODINGS, Encoding
+from tests.templates.encodings import ENCODINGS, ESCAPES, Encoding
 
 MASK = "[secret KEY]"
 
@@ -29,6 +29,26 @@ repetitive = st.text("ab\n", min_size=6, max_size=12).filter(is_masked)
 nested = st.sampled_from(["abaaba", "abaabaab", "baabaa", "aabaabb", "aaaaaa", "aaaaaaaa", "ab\nab\nab", " abaaba "])
 secrets = st.dictionaries(st.sampled_from("ABC"), repetitive | nested, min_size=1)
 texts = st.lists(nested | st.text("ab\r\n", max_size=8) | st.just("\n" * 7) | st.just("x"), max_size=20).map("".join)
+
+
+# What has to be escaped, and what escapes are made of.
+writable = (
+    (
+        st.text(min_size=6, max_size=60)
+        | st.text(printable + "äß€😀", min_size=6, max_size=60)
+        | st.text("\\'\"%&+ n4/=", min_size=8)
+    )
+    .filter(is_masked)
+    .filter(lambda value: all(each.isprintable() or each in "\n\t" for each in value))
+)
+escapes = st.sampled_from(list(ESCAPES.values()))
+harmless = st.sampled_from(["", "in:", "12,"])  # too short to hold a value
+repetitive_escapes = st.text("a'\\% ", min_size=7, max_size=12)
+escaped_texts = st.lists(
+    st.sampled_from(["a", "'", " ", "+", "%61", "%27", "%5c", "%25", "&#39;", "&amp;", "\n"])
+    | st.sampled_from(["\\", "%", "\\u0061", "\\\\", "'\\''"]),
+    max_size=30,
+).map("".join)
 
 
 def pieces(text: str, cuts: list[int]) -> list[str]:
@@ -50,6 +70,36 @@ def test_no_form_survives(value: str, encode: Encoding, before: str, after: str,
     for shown in masked.split(MASK):
         assert unbroken(encode(core)) not in unbroken(shown)
         assert redactor.contains(shown) is None
+
+
+@settings(deadline=None, max_examples=400)
+@given(writable, escapes, harmless, harmless, cuts)
+def test_no_escaped_form_survives(value: str, escape: Encoding, before: str, after: str, cuts: list[int]) -> None:
+    redactor, core = Redactor({"KEY": value}), value.strip("\r\n")
+    masked = streamed(redactor, f"{before} {escape(core)} {after}", cuts)
+    assert MASK in masked
+    assert all(unbroken(escape(core)) not in unbroken(shown) for shown in masked.split(MASK))
+    assert len(masked) <= len(MASK) + len(f"{before} {after}") + 4
+
+
+@settings(deadline=None, max_examples=200)
+@given(writable, st.integers(1, 76), st.sampled_from(["+ ", "+", "-", "    ", "> ", "\t", ">> | ", "# ", ""]), cuts)
+def test_wrapped_base64_and_hexadecimal_digits_do_not_survive_marks_before_their_lines(
+    value: str, width: int, mark: str, cuts: list[int]
+) -> None:
+    data = value.strip("\r\n").encode()
+    for form in (b64encode(data).decode(), urlsafe_b64encode(data).decode(), data.hex()):
+        lines = [form[start : start + width] for start in range(0, len(form), width)]
+        text = f"{mark}key:\n" + "".join(f"{mark}{line}\n" for line in lines) + f"{mark}end\n"
+        assert streamed(Redactor({"KEY": value}), text, cuts) == f"{mark}key:\n{mark}[secret KEY]\n{mark}end\n"
+
+
+@settings(deadline=None, max_examples=400)
+@given(repetitive_escapes, escaped_texts, cuts)
+def test_a_stream_of_escapes_shows_what_the_whole_would_show(value: str, text: str, cuts: list[int]) -> None:
+    redactor = Redactor({"A": value, "B": value[1:]})
+    assert streamed(redactor, text, cuts) == redactor.redact(text)
+    assert streamed(redactor, text, list(range(len(text)))) == redactor.redact(text)
 
 
 @settings(deadline=None, max_examples=200)

@@ -247,7 +247,7 @@ class Calls:
     def _known(self, call: ToolCall, args: Mapping[str, Any]) -> str | None:
         """The key of the same call of an earlier run, in which it did not come to its end."""
         for known in self._earlier:
-            if known.tool_name == call.tool_name and self._turn.is_same(known.key, args):
+            if known.tool_name == self._turn.mask(call.tool_name) and self._turn.is_same(known.key, args):
                 self._earlier.remove(known)
                 return known.key
         return None
@@ -261,7 +261,7 @@ class Calls:
 
     def _numbered(self, call_id: str) -> str:
         number = self._made[call_id] = self._made[call_id] + 1
-        return f"{self._session_id}/{call_id}" + (f"#{number}" if number > 1 else "")
+        return str(self._turn.mask(f"{self._session_id}/{call_id}")) + (f"#{number}" if number > 1 else "")
 
     async def _record(self, call: ToolCall, act: Act) -> None:
         if len(json.dumps(act.args)) > MAX_ARGS:

@@ -670,5 +670,16 @@ def sends_huge_arguments() -> None:
     wait()
 
 
+@behaviour
+def names_a_call_after_a_secret() -> None:
+    prompt = opened()
+    token = os.environ["TOKEN"]
+    call(f"{token}-1", name=token, title="make", kind="execute", rawInput={"command": "make"})
+    ask(f"{token}-1")
+    chosen()
+    called(f"{token}-1", status="completed")
+    done(prompt)
+
+
 if __name__ == "__main__":
     BEHAVIOURS[sys.argv[1]]()

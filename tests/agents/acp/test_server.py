@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.to_thread
 import pytest
 
 from tests import servers
@@ -42,6 +43,10 @@ def statuses(task: dict[str, Any]) -> list[str]:
 def ran(home: Path, task_id: str) -> list[str]:
     file = home / "workspaces" / task_id / "ran.txt"
     return file.read_text().splitlines() if file.exists() else []
+
+
+def _stored(home: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in home.glob("remit.db*"))
 
 
 async def test_what_it_says_is_the_answer(home: Path) -> None:
@@ -112,6 +117,18 @@ async def test_its_last_words_are_shown_without_the_secret_in_them(home: Path) -
         task = await host.done("do it", agentId="tells-a-secret", secrets={"TOKEN": "lantern-and-tide-7"})
     assert "[secret TOKEN]" in task["error"]
     assert "lantern-and-tide-7" not in str(task)
+
+
+async def test_a_secret_in_the_name_and_the_id_of_a_call_is_neither_shown_nor_stored(home: Path) -> None:
+    secret = "lantern-and-tide-7"
+    async with window(home) as host:
+        task_id, call_id = await host.waiting("do it", agentId="names-a-call-after-a-secret", secrets={"TOKEN": secret})
+        await host.decide(task_id, call_id, "proceed_once")
+        task = await host.until(task_id, "completed")
+        answer = await host.call("get_task", id=task_id, include=["events", "messages"])
+    assert [call["toolName"] for call in task["output"]["toolCalls"]] == ["[secret TOKEN]"]
+    assert secret not in str(answer)
+    assert secret.encode() not in await anyio.to_thread.run_sync(_stored, home)
 
 
 async def test_an_approval_after_a_kill_is_for_the_same_call_once(home: Path) -> None:
