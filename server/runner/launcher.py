@@ -93,10 +93,18 @@ def hand_out_listener(plan: dict[str, list[bytes]]) -> None:
 def take_descriptors(plan: dict[str, list[bytes]]) -> None:
     """Give the command nothing to read but what the plan names, by the number it has and the one it is to have."""
     os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
-    for record in plan.get("descriptor", ()):
-        given, place = map(int, record.split())
+    first = 3
+    for given, place in sorted(map(places, plan.get("descriptor", ())), key=lambda pair: pair[1]):
         os.dup2(given, place)
-    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+        os.closerange(first, max(first, place))
+        first = max(first, place + 1)
+    os.closerange(first, os.sysconf("SC_OPEN_MAX"))
+
+
+def places(record: bytes) -> tuple[int, int]:
+    """The number that a descriptor has, and the one that it is to have."""
+    given, _, place = record.partition(b" ")
+    return int(given), int(place)
 
 
 def be_modest(_: dict[str, list[bytes]]) -> None:

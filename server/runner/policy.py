@@ -122,12 +122,18 @@ class SandboxPolicy:
                 raise _refused(name, path, "holds parts of the system; choose a folder of its own")
 
 
+ATTACHED = 197
+"""The descriptor that a command finds what is attached to it as: one that no script is likely to use for itself."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
     """A program with its arguments, and the whole environment it was given, secrets included."""
 
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(repr=False)
+    attached: int | None = None
+    """A descriptor of this process that the command is to have, as ATTACHED, beside its input and output."""
 
     def check(self) -> None:
         """Raise EXECUTION_ERROR if the kernel could not start this."""

@@ -23,7 +23,7 @@ from server.runner.interpreter import find_interpreter
 from server.runner.network.gateway import Report
 from server.runner.piped import Piped, Pipes
 from server.runner.plan import Confinement
-from server.runner.policy import Command, Exit, SandboxPolicy
+from server.runner.policy import ATTACHED, Command, Exit, SandboxPolicy
 from server.runner.process import ProcessMark, Subprocess
 from server.runner.scratch import Scratch
 from server.runner.supervised import Off, find_landlock
@@ -100,7 +100,8 @@ class Sandbox:
         a command that the kernel could not take, SANDBOX_UNAVAILABLE where the sandbox itself fails. A program that
         does not exist is no error here: it ends with 127, as in a shell.
         """
-        async with self._running(command, policy, started, refused, keeper) as (process, group, _):
+        attached = {} if command.attached is None else {command.attached: ATTACHED}
+        async with self._running(command, policy, started, refused, keeper, attached) as (process, group, _):
 
             async def take() -> None:
                 while chunk := await process.receive():

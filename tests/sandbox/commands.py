@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +19,7 @@ from anyio.abc import ByteStream
 
 from server.errors import RemitError
 from server.runner.door import Keeper
+from server.runner.memory import blank
 from server.runner.policy import Command, Exit, Limits, SandboxPolicy
 from server.runner.process import ProcessMark
 from server.runner.sandbox import Sandbox, Wanted, find_sandbox
@@ -48,6 +49,9 @@ class Request:
     hidden: tuple[str, ...] = ()
     limits: dict[str, int] = field(default_factory=dict)
     scratch: str | None = None
+    attached: int = 0
+    """Bytes of memory that are attached to it; what it has written there is said as the last of its output."""
+
     token: str | None = None
     """What opens its door, if it is to have one: behind it every line is said again."""
 
@@ -103,9 +107,13 @@ async def perform(
 
     sandbox = await sandbox_of(request.tier, request.scratch, request.hidden)
     keeper = Keeper(token=request.token, attend=_say_again, refused=turned_away) if request.token else None
-    return await sandbox.run(
-        request.command(), request.policy(), started=started, output=output, refused=refused, keeper=keeper
-    )
+    with blank(request.attached) as memory:
+        command = replace(request.command(), attached=memory if request.attached else None)
+        ended = await sandbox.run(
+            command, request.policy(), started=started, output=output, refused=refused, keeper=keeper
+        )
+        await output(os.pread(memory, request.attached, 0).rstrip(b"\0"))
+    return ended
 
 
 async def _say_again(visitor: ByteStream) -> None:

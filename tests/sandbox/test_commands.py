@@ -11,7 +11,7 @@ import pytest
 
 from server.errors import Code, RemitError
 from server.runner.launcher import NICE
-from server.runner.policy import Command, SandboxPolicy
+from server.runner.policy import ATTACHED, Command, SandboxPolicy
 from server.runner.sandbox import Name
 from tests.sandbox.commands import Request, perform, run, sandbox_of
 
@@ -189,3 +189,22 @@ def test_a_command_does_not_show_its_environment() -> None:
 async def test_no_file_can_be_made_that_lends_its_owners_identity(confining: Name, workspace: Path) -> None:
     await run(shell(confining, workspace, "cp /bin/true file; chmod u+s file; chmod g+s file; chmod 755 file"))
     assert stat.S_IMODE((workspace / "file").stat().st_mode) == 0o755
+
+
+def attached(tier: Name, workspace: Path, script: str) -> Request:
+    return Request(tier=tier, argv=("/bin/sh", "-c", script), workspace=str(workspace), attached=64)
+
+
+async def test_a_command_writes_into_the_memory_that_is_attached_to_it(tier: Name, workspace: Path) -> None:
+    script = f"echo said; echo written 1<>/proc/self/fd/{ATTACHED}"
+    assert (await run(attached(tier, workspace, script))).output == "said\nwritten\n"
+
+
+async def test_attached_memory_cannot_grow(tier: Name, workspace: Path) -> None:
+    script = f"head -c 100 /dev/zero | tr '\\0' x | dd bs=1 of=/proc/self/fd/{ATTACHED} conv=notrunc 2>/dev/null; true"
+    assert (await run(attached(tier, workspace, script))).output == "x" * 64
+
+
+async def test_a_command_has_nothing_else_open(tier: Name, workspace: Path) -> None:
+    ran = await run(attached(tier, workspace, "exec ls /proc/self/fd"))
+    assert set(ran.output.split()) - {"0", "1", "2", "3"} == {str(ATTACHED)}
