@@ -33,6 +33,33 @@ def announce(db: sqlite3.Connection, run: Run, new: Sequence[NewCall], at: int) 
     return of_turn(db, run)
 
 
+def amend(db: sqlite3.Connection, run: Run, changed: NewCall, at: int) -> list[Call]:
+    """Give a call that was announced other arguments; returns all calls of the turn, in order.
+
+    Raises RemitError (CONFLICT) for one that has begun, or was decided: that was about the arguments it had.
+    """
+    held(db, run)
+    row = db.execute(
+        f"""UPDATE calls SET args = ?, digest = ?, similar = ?, description = ?
+            WHERE task = ? AND turn = ? AND key = ? AND status = '{CallStatus.PENDING}' AND outcome IS NULL
+            RETURNING id""",
+        (
+            rows.dumps(changed.args),
+            changed.digest,
+            rows.dumps(list(changed.similar)),
+            changed.description,
+            run.seq,
+            run.turn,
+            changed.key,
+        ),
+    ).fetchone()
+    if row is None:
+        raise RemitError(Code.CONFLICT, f"the call {changed.key!r} has begun, and keeps the arguments it was given")
+    data = {"callId": row["id"], "toolName": changed.tool_name, "status": CallStatus.PENDING, "args": changed.args}
+    log(db, run.seq, "tool_call", data, at)
+    return of_turn(db, run)
+
+
 def of_turn(db: sqlite3.Connection, run: Run) -> list[Call]:
     """The calls of the run's turn, in order."""
     found = db.execute(

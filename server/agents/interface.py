@@ -11,6 +11,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from server.errors import Code, RemitError
 from server.runner.dialogue import Dialogue
 
 
@@ -33,6 +34,13 @@ class OutOfCalls(Exception):
 
 class Stopped(Exception):
     """The agent will not go on because a call was refused; the task ends as cancelled."""
+
+
+class NeedsModel(RemitError):
+    """A message is in words, and the agent it is for has no model to understand them."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(Code.VALIDATION_ERROR, f"message: {reason}", field="message")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +90,16 @@ class Finished:
     status: int
     output: str
     limit: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunCommand:
+    """A command to run in the sandbox. It has the task's variables, with `env` over them."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    attached: int | None = None
+    """A descriptor that it is to have, as `server.runner.policy.ATTACHED`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,7 +295,22 @@ class Turn(Protocol):
         """Note that the agent makes this call without having asked. Raises OutOfCalls when it may make no more."""
         ...
 
-    async def run(self, key: str, argv: tuple[str, ...]) -> Finished:
+    async def amend(self, proposal: Proposal) -> None:
+        """Give a call that was proposed and has not begun other arguments, which are what is decided about then.
+
+        Raises RemitError (CONFLICT) for one that has begun.
+        """
+        ...
+
+    def secret_in(self, text: str) -> str | None:
+        """The name of a secret that stands in `text`, in any form and however short; "" for one without a name."""
+        ...
+
+    async def warn(self, message: str, key: str) -> None:
+        """Note in the task's log what is to be known of a call, masked."""
+        ...
+
+    async def run(self, key: str, ran: RunCommand) -> Finished:
         """Execute a call that may proceed, as a command in the sandbox, and note how it ended."""
         ...
 
@@ -340,8 +373,12 @@ class Agent(Protocol):
         """Whether it can be asked here and now; quick, and without a word over the network."""
         ...
 
-    def check(self, message: str) -> None:
-        """Raise RemitError (VALIDATION_ERROR) for a message that cannot be worked on at all."""
+    def check(self, message: str) -> Sequence[str]:
+        """What to warn of in a message, a sentence each.
+
+        Raises RemitError (VALIDATION_ERROR) for one that cannot be worked on at all; NeedsModel where another agent
+        could.
+        """
         ...
 
     async def work(self, turn: Turn) -> None:

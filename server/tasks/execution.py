@@ -10,7 +10,7 @@ from pathlib import Path
 import anyio.lowlevel
 from anyio import to_thread
 
-from server.agents.interface import Program
+from server.agents.interface import Program, RunCommand
 from server.config import Settings
 from server.errors import Code, RemitError
 from server.runner.dialogue import Dialogue
@@ -65,9 +65,10 @@ class Execution:
         return self._subtasks.keeper() if self._subtasks else None
 
     async def run(
-        self, argv: tuple[str, ...], output: Output, publisher: Publisher, call_id: str, keeper: Keeper | None
+        self, ran: RunCommand, output: Output, publisher: Publisher, call_id: str, keeper: Keeper | None
     ) -> Exit:
         """Run a command to its end; its output is published as it comes."""
+        env = self._ground.variables | self._variables.environment() | dict(ran.env)
 
         async def show(data: bytes) -> None:
             for start in range(0, len(data), SHOWN_BYTES):
@@ -77,7 +78,7 @@ class Execution:
         async with publisher.serving():
             try:
                 return await self._sandbox.run(
-                    Command(argv=argv, env=self._ground.variables | self._variables.environment()),
+                    Command(argv=ran.argv, env=env, attached=ran.attached),
                     replace(self._policy(), door=keeper is not None),
                     started=self._started,
                     output=show,

@@ -21,6 +21,7 @@ from server.agents.interface import (
     Permission,
     Program,
     Proposal,
+    RunCommand,
     Suspended,
     Usage,
 )
@@ -145,6 +146,11 @@ class Work:
         used = records.Usage(usage.requests, usage.input_tokens, usage.output_tokens) if usage else None
         await self._store.remember(self._run, text, used)
 
+    async def warn(self, message: str, key: str) -> None:
+        """Note in the task's log what is to be known of a call, masked."""
+        data = {"message": self.redact(message), "callId": self._calls[key].id}
+        await self._store.append_events(self._run, [records.NewEvent("warning", data)])
+
     async def bind(self, bound: bool) -> None:
         """Say whether the work of this run would be lost with its process."""
         await self._store.bind_run(self._run, bound)
@@ -226,7 +232,17 @@ class Work:
         """Note that the agent makes this call without having asked."""
         return _permission(await self._begin(key, asked=False))
 
-    async def run(self, key: str, argv: tuple[str, ...]) -> Finished:
+    async def amend(self, proposal: Proposal) -> None:
+        """Give a call that has not begun other arguments, and with them another description."""
+        self._know(await self._store.amend_call(self._run, self._new_call(proposal)))
+
+    def secret_in(self, text: str) -> str | None:
+        """The name of a secret that stands in `text`, in any form, also one that is too short to be masked."""
+        redactor = self._variables.redactor
+        short = (name for name in redactor.too_short if self._variables.secrets.get(name, "\0") in text)
+        return redactor.contains(text) or next(short, None) or ("" if redactor.redact(text) != text else None)
+
+    async def run(self, key: str, ran: RunCommand) -> Finished:
         """Execute a call that may proceed, as a command in the sandbox, and note how it ended."""
         call = self._calls[key]
         keeper = None if self._speaks else self._execution.keeper()  # whose token is masked in the output
@@ -234,7 +250,7 @@ class Work:
         kind = "output" if self._speaks else "content"
         publisher = Publisher(self._store, self._run, self._settings.event_limit, kind=kind, call_id=call.id)
         try:
-            ended = await self._execution.run(argv, output, publisher, call.id, keeper)
+            ended = await self._execution.run(ran, output, publisher, call.id, keeper)
         except RemitError as error:
             message = self._variables.redactor.redact(error.message)
             await self._end(key, CallStatus.ERROR, f"{output.text}\n{message}".strip(), dropped=output.dropped)

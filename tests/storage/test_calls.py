@@ -188,3 +188,25 @@ async def _first_call(store: Store) -> CallStatus:
     assert claim
     (call,) = await store.announce_calls(claim.run, [new_call()])
     return (await store.begin_call(claim.run, call.id, None)).status
+
+
+async def test_a_call_that_has_not_begun_is_given_other_arguments_and_its_decision_is_about_those(store: Store) -> None:
+    claim = await claimed(store, auto_execute=False)
+    await store.announce_calls(claim.run, [new_call("1", digest="one", similar=("words",))])
+    (call,) = await store.amend_call(claim.run, new_call("1", digest="two", similar=("exact",)))
+    assert (call.digest, (await store.begin_call(claim.run, call.id, None)).status) == (
+        "two",
+        CallStatus.AWAITING_APPROVAL,
+    )
+
+
+@pytest.mark.parametrize("decided", [False, True])
+async def test_a_call_that_waits_or_was_decided_keeps_its_arguments(store: Store, decided: bool) -> None:
+    claim = await claimed(store, auto_execute=False)
+    (call,) = await store.announce_calls(claim.run, [new_call("1", digest="one")])
+    await store.begin_call(claim.run, call.id, None)
+    if decided:
+        await store.decide_call(ANN, claim.task.id, call.id, decision(), secrets_at_hand=True)
+    with pytest.raises(RemitError) as caught:
+        await store.amend_call(claim.run, new_call("1", digest="two"))
+    assert caught.value.code is Code.CONFLICT

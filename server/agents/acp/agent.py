@@ -47,8 +47,9 @@ class AcpAgent:
             notes=self._profile.notes,
         )
 
-    def check(self, message: str) -> None:
+    def check(self, message: str) -> Sequence[str]:
         """Any message can be worked on."""
+        return ()
 
     async def work(self, turn: Turn) -> None:
         """Do the turn with a process of its own, which stays while a call waits for approval."""

@@ -48,7 +48,7 @@ class LlmAgent:
             return Readiness(needs='name a model in the settings: [agents.llm] model = "PROVIDER:NAME"')
         return Readiness(version=self._settings.model, notes=("Every call it makes passes the server's own gate.",))
 
-    def check(self, message: str) -> None:
+    def check(self, message: str) -> Sequence[str]:
         """Any message will do; the agent itself must be ready."""
         if self._settings.model is None:
             raise RemitError(
@@ -56,6 +56,7 @@ class LlmAgent:
                 'agentId: the agent "llm" has no model; name one in the settings: [agents.llm] model = "PROVIDER:NAME"',
                 field="agentId",
             )
+        return ()
 
     async def work(self, turn: Turn) -> None:
         """Ask the model, make the calls it asks for, and so on until it asks for none."""

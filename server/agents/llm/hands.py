@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 import anyio
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from server.agents.interface import Answer, Program, Turn
+from server.agents.interface import Answer, Program, RunCommand, Turn
 from server.agents.tool import Tool
 from server.runner.policy import LONGEST_STRING
 
@@ -55,7 +55,7 @@ A = TypeVar("A", bound=_Args)
 
 
 async def _shell(turn: Turn, key: str, args: Shell) -> Answer:
-    finished = await turn.run(key, ("/bin/sh", "-c", args.command))
+    finished = await turn.run(key, RunCommand(argv=("/bin/sh", "-c", args.command)))
     notes = [f"[ended: {finished.limit}]"] if finished.limit else []
     if finished.status:
         notes.append(f"[exit status {finished.status}]")

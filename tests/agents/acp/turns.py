@@ -11,7 +11,18 @@ import anyio
 
 from server.agents.acp.agent import AcpAgent
 from server.agents.acp.profile import Profile
-from server.agents.interface import Answer, Finished, KnownCall, Message, Offer, Permission, Program, Proposal, Usage
+from server.agents.interface import (
+    Answer,
+    Finished,
+    KnownCall,
+    Message,
+    Offer,
+    Permission,
+    Program,
+    Proposal,
+    RunCommand,
+    Usage,
+)
 from server.config import AcpSettings, McpServerSettings, Settings
 from server.errors import Code, RemitError
 from server.runner.dialogue import Dialogue
@@ -167,7 +178,16 @@ class MemoryTurn:
         self._note(key, status="executing")
         return Permission.PROCEED
 
-    async def run(self, key: str, argv: tuple[str, ...]) -> Finished:
+    async def amend(self, proposal: Proposal) -> None:
+        raise NotImplementedError
+
+    def secret_in(self, text: str) -> str | None:
+        raise NotImplementedError
+
+    async def warn(self, message: str, key: str) -> None:
+        raise NotImplementedError
+
+    async def run(self, key: str, ran: RunCommand) -> Finished:
         raise NotImplementedError
 
     async def perform(self, key: str, action: Callable[[], Awaitable[Answer]]) -> Answer:
