@@ -23,11 +23,11 @@ class Refused(Exception):
     """A tool's error."""
 
 
-async def main(message: str) -> int:
-    """Delegate the message in a window of our own; 0 if the task completes, else 1."""
+async def main(command: str) -> int:
+    """Delegate the command in a window of our own; 0 if the task completes, else 1."""
     async with Client(REMIT) as remit:
         try:
-            task = await delegate(remit, message)
+            task = await delegate(remit, f"$ {command}")
         except Refused as refused:
             print(refused, file=sys.stderr)
             return 1

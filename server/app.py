@@ -3,7 +3,7 @@
 import logging
 import os
 import pwd
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -18,7 +18,7 @@ from server import daemon, logs, sources
 from server.agents.acp.profiles import acp_agents
 from server.agents.interface import Agent
 from server.agents.llm.agent import LlmAgent
-from server.agents.shell import ShellAgent
+from server.agents.shell.agent import ShellAgent
 from server.config import Settings, load
 from server.daemon import Connection, Load, Ownership, Peer
 from server.errors import Code, RemitError
@@ -124,6 +124,7 @@ async def build(state: Path, settings: Settings, notices: list[str]) -> AsyncIte
         folders = Folders(settings.workspaces, private)
         shelter = Shelter(settings.sandbox, scratch, private)
         agents = _agents(settings)
+        await _check_default(settings, agents)
         owner = str(uuid4())
         desk = Desk(remit.VERSION)
         worktrees = Worktrees(store, shelter.sandbox, workspaces, settings)
@@ -166,6 +167,13 @@ def _agents(settings: Settings) -> dict[str, Agent]:
     programs = acp_agents(settings, remit.VERSION)
     agents: list[Agent] = [ShellAgent(), llm, *programs]
     return {agent.id: agent for agent in agents}
+
+
+async def _check_default(settings: Settings, agents: Mapping[str, Agent]) -> None:
+    """Refuse to start with a default agent that no task could be given to. Raises RemitError (VALIDATION_ERROR)."""
+    name = settings.default_agent
+    if needs := (await agents[name].readiness()).needs:
+        raise RemitError(Code.VALIDATION_ERROR, f"settings: default_agent names {name!r}, which is not ready: {needs}")
 
 
 async def _model_key(settings: Settings) -> str | None:

@@ -217,6 +217,7 @@ class Settings(BaseSettings):
         10_000, ge=100, le=10_000_000, description="events of a task after which output is logged call by call"
     )
     idle_exit: float = Field(900, ge=0, description="seconds without work or connection after which the server ends")
+    default_agent: str = Field("shell", description="who does a task that names no agent")
     sandbox: Literal["auto", "namespaces", "landlock", "off"] = Field("auto", description="the tier of the sandbox")
     workspaces: tuple[Path, ...] = Field((), description="folders of yours that tasks may be given, and all beneath")
     limits: LimitSettings = Field(default_factory=LimitSettings, description="what each command may use")
@@ -235,6 +236,13 @@ class Settings(BaseSettings):
         if relative := [str(folder) for folder in expanded if not folder.is_absolute()]:
             raise ValueError(f"{relative[0]} is not absolute")
         return expanded
+
+    @model_validator(mode="after")
+    def _default_agent_is_known(self) -> Self:
+        if self.default_agent not in self.agents.all:
+            known = ", ".join(self.agents.all)
+            raise ValueError(f"default_agent: there is no agent {self.default_agent!r} to do tasks (known: {known})")
+        return self
 
     @model_validator(mode="after")
     def _own_name_is_free(self) -> Self:

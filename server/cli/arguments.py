@@ -12,6 +12,7 @@ from storage.states import SYNONYMS, Status
 Handle = Callable[[Namespace], int]
 
 _ID = "a task's id, or its first characters (at least 4)"
+_WORDS = "the command, whole or in words (-- before one with options); for an agent with a model, the job in words"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")  # as the server has it
 
 
@@ -50,11 +51,14 @@ def parse() -> Namespace:
     parser = _parser()
     arguments, rest = parser.parse_known_args()
     last = arguments.last
-    if rest and last and getattr(arguments, last) is None and not rest[0].startswith("-"):
-        # Before Python 3.13, argparse takes an optional last argument only where no option stands before it.
-        setattr(arguments, last, rest.pop(0))
+    if rest and last and not getattr(arguments, last) and not rest[0].startswith("-"):
+        # Before Python 3.13, argparse takes optional last arguments only where no option stands before them.
+        one = getattr(arguments, last) is None
+        setattr(arguments, last, rest.pop(0) if one else rest)
+        rest = rest if one else []
     if rest:
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+        quoting = "; write -- before the command, or quote it whole" if "words" in arguments else ""
+        parser.error(f"unrecognized arguments: {' '.join(rest)}{quoting}")
     return arguments
 
 
@@ -83,7 +87,7 @@ def _add_delegation(commands: _Commands) -> None:
         "of the command that failed. Sub-tasks are followed on standard error. Calls that need approval are asked for "
         "at the terminal, those of sub-tasks shown with the command to decide them. Ctrl-C cancels the task.",
     )
-    run.add_argument("message", help="what to do; for the shell agent, commands")
+    run.add_argument("words", nargs="+", metavar="COMMAND", help=_WORDS)
     run.add_argument("--title", help="a name for lists")
     run.add_argument("--agent", metavar="ID", help="who does it; see `remit agents`")
     run.add_argument("--ask", action="store_true", help="each call of the agent waits for your approval")
@@ -107,8 +111,8 @@ def _add_delegation(commands: _Commands) -> None:
         "Followed as by `remit run`.",
     )
     send.add_argument("id", metavar="ID", help=_ID)
-    send.add_argument("message", nargs="?", help="what to do next; left out where only secrets are missing")
-    send.set_defaults(last="message")
+    send.add_argument("words", nargs="*", metavar="COMMAND", help=f"{_WORDS}; left out where only secrets are missing")
+    send.set_defaults(last="words")
     _add_inputs(send)
     watch = commands.add(
         "watch", delegation.watch, "follow a task and its sub-tasks, from its start", "Ctrl-C leaves the task alone."

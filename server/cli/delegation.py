@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from server.cli.answers import note, print_answer
 from server.cli.client import Client, open_client
+from server.cli.commands import message
 from server.cli.follower import Follower
 from server.cli.inputs import given
 from server.errors import Code, RemitError
@@ -25,7 +26,7 @@ def run(arguments: Namespace) -> int:
         created = client.call(
             "create_task",
             **fields,
-            message=arguments.message,
+            message=message(arguments.words, arguments.agent or client.call("list_agents")["default"]),
             title=arguments.title,
             agentId=arguments.agent,
             autoExecute=not arguments.ask,
@@ -57,14 +58,15 @@ def send(arguments: Namespace) -> int:
     fields = given(arguments)
     with open_client() as client:
         task_id = client.find(arguments.id)
-        known = client.call("get_task", id=task_id)["lastEvent"]
-        sent = client.call("send_message", **fields, id=task_id, message=arguments.message)
+        task: TaskView = client.call("get_task", id=task_id)
+        said = message(arguments.words, task["agentId"]) if arguments.words else None
+        sent = client.call("send_message", **fields, id=task_id, message=said)
         for warning in sent.get("warnings", []):
             note(warning)
         if arguments.detach:
             print_answer(arguments, sent, [task_id])
             return 0
-        return _see_through(arguments, client, task_id, after=known)
+        return _see_through(arguments, client, task_id, after=task["lastEvent"])
 
 
 def watch(arguments: Namespace) -> int:

@@ -176,6 +176,8 @@ class _Followed:
                 self.voice.say(_progress(data))
             case "status", {"status": str() as status}:
                 self.voice.status(status)
+            case "warning", {"message": str() as message}:
+                self.voice.say(one_line(message))
             case "error", {"code": str() as code, "message": str() as message}:
                 self.voice.status(f"{code}: {one_line(message.partition(chr(10))[0])}")
 

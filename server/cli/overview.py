@@ -260,6 +260,7 @@ def _agent_lines(answer: AgentsView) -> Iterator[str]:
         yield f"{one_line(agent['id'])}{version} ({ready})"
         for line in (agent["description"], *agent.get("notes", ())):
             yield f"  {one_line(line)}"
+    yield f"default, for a task that names no agent: {one_line(answer['default'])}"
     who = "a person at a terminal" if answer["approvals"] == "person" else "whoever may call the tool"
     if answer["always"] != answer["approvals"]:
         who += ", always by a person at a terminal"

@@ -76,8 +76,8 @@ TOOLS: dict[str, Tool[Any]] = {
     for tool in (
         Tool(
             "create_task",
-            "Hand work to a background agent, within the limits of this server. Answers at once with the task's id; "
-            "the task goes on when this session ends. Follow it with get_task.",
+            "Hand work to a background agent. Answers at once with the task's id; it goes on when this session ends. "
+            "Follow it with get_task.",
             requests.CreateTask,
             views.CreatedView,
             Tasks.create,
@@ -116,7 +116,7 @@ TOOLS: dict[str, Tool[Any]] = {
         ),
         Tool(
             "send_message",
-            "Go on with a task that has ended (literal secrets must be sent again). Without a message: bring a blocked "
+            "Go on with an ended task (send literal secrets again). Without a message: bring a blocked "
             "task its lost secrets, or let a paused one make maxCalls more.",
             requests.SendMessage,
             views.StatusView,
@@ -153,7 +153,7 @@ TOOLS: dict[str, Tool[Any]] = {
         ),
         Tool(
             "delete_task",
-            "Remove a task for good, with its output, files and sub-tasks; a running one is cancelled first.",
+            "Remove a task for good, with its output, files and sub-tasks; a running one is cancelled.",
             requests.DeleteTask,
             views.DeletedView,
             Tasks.delete,

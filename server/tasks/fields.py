@@ -193,3 +193,8 @@ def check_size(*variables: dict[str, str]) -> None:
     size = sum(len(name.encode()) + len(value.encode()) for each in variables for name, value in each.items())
     if size > MAX_ENVIRONMENT_BYTES:
         raise ValueError(f"env and secrets hold {size} bytes together, at most {MAX_ENVIRONMENT_BYTES} are allowed")
+
+
+def tell_no_default(schema: dict[str, Any]) -> None:
+    """Leave the default out of a field's schema: hosts that fill in defaults would choose for the operator."""
+    schema.pop("default", None)

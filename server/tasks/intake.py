@@ -8,7 +8,7 @@ from uuid import uuid4
 import anyio
 from anyio import to_thread
 
-from server.agents.interface import Agent
+from server.agents.interface import Agent, NeedsModel
 from server.config import Settings
 from server.errors import Code, RemitError
 from server.runner.workspace import Workspaces
@@ -47,20 +47,37 @@ class Intake:
         self._settings = settings
         self._poke = poke
 
-    def check(self, agent_id: str, message: str, mcp_servers: Sequence[str] = ()) -> None:
-        """Refuse an agent that is not there, and a message or an MCP server it can do nothing with."""
+    async def check(self, agent_id: str, message: str, mcp_servers: Sequence[str] = ()) -> Sequence[str]:
+        """Refuse an agent that is not there, and a message or an MCP server it can do nothing with.
+
+        What is left to warn of in the message, a sentence each.
+        """
         if agent_id == NOBODY:
-            return
+            return ()
         agent = self._agents.get(agent_id)
         if agent is None:
             known = ", ".join((*self._agents, NOBODY))
             raise RemitError(Code.AGENT_UNAVAILABLE, f"agentId: there is no agent {agent_id!r} (known: {known})")
-        agent.check(message)
+        try:
+            warnings = agent.check(message)
+        except NeedsModel as error:
+            raise RemitError(error.code, f"{error.message}; {await self._with_models()}", **error.details) from None
         if mcp_servers and not agent.speaks:
             raise _bad_server(f"the agent {agent_id!r} runs commands and uses no MCP servers")
         if unknown := [name for name in mcp_servers if name not in self._settings.mcp_servers]:
             known = ", ".join(sorted(self._settings.mcp_servers)) or "none"
             raise _bad_server(f"the settings have no MCP server {unknown[0]!r} (known: {known})")
+        return warnings
+
+    async def _with_models(self) -> str:
+        """Who could work on a message in words."""
+        able = [agent for agent in self._agents.values() if agent.speaks]
+        if ready := [agent.id for agent in able if (await agent.readiness()).needs is None]:
+            return f"for a job in words, create a task with agentId {' or '.join(map(repr, ready))}"
+        return (
+            "for a job in words it takes an agent with a model, and none is set up here: the setting [agents.llm] "
+            'model = "PROVIDER:NAME" does that (list_agents tells what others need)'
+        )
 
     async def values(self, request: CreateTask) -> dict[str, str]:
         """The values of the secrets of a new task, by whichever way they come."""
@@ -99,14 +116,17 @@ class Intake:
         self._secrets.drop(task_id)
         await to_thread.run_sync(self._workspaces.remove, task_id)
 
-    async def follow_up(self, caller: Caller, request: SendMessage, task: Task) -> Task:
-        """Open the next turn of an ended task, or bring one that waits its secrets or its budget."""
+    async def follow_up(self, caller: Caller, request: SendMessage, task: Task) -> tuple[Task, Sequence[str]]:
+        """Open the next turn of an ended task, or bring one that waits its secrets or its budget.
+
+        The task as it is then, and what there is to warn of in the message.
+        """
         wanted = await self._store.secret_names(caller.principal, request.id)
         if task.status in ENDED:
             return await self._open_turn(caller, request, task, wanted)
         if task.status is Status.PAUSED:
-            return await self._go_on(caller, request, task)
-        return await self._bring_secrets(caller, request, task, wanted)
+            return await self._go_on(caller, request, task), ()
+        return await self._bring_secrets(caller, request, task, wanted), ()
 
     async def _values(self, literals: Mapping[str, str], names: list[str]) -> dict[str, str]:
         if both := sorted(set(literals).intersection(names)):
@@ -157,10 +177,13 @@ class Intake:
             nesting=Nesting(subtasks.depth, subtasks.count),
         )
 
-    async def _open_turn(self, caller: Caller, request: SendMessage, task: Task, had: Mapping[str, Origin]) -> Task:
+    async def _open_turn(
+        self, caller: Caller, request: SendMessage, task: Task, had: Mapping[str, Origin]
+    ) -> tuple[Task, Sequence[str]]:
         if request.message is None:
             raise RemitError(Code.VALIDATION_ERROR, "message: an ended task needs one to go on", field="message")
-        self.check(task.agent, request.message)
+        checks.no_secrets(Redactor(request.literals), [("message", request.message)])  # which an error would repeat
+        warnings = await self.check(task.agent, request.message)
         if task.agent == NOBODY:
             checks.nothing_to_execute_with(request)
         checks.literals_are_sent(had, request)
@@ -192,7 +215,7 @@ class Intake:
                     await self.forget(task.id)
                 raise
             self._poke()
-        return opened
+        return opened, warnings
 
     async def _go_on(self, caller: Caller, request: SendMessage, task: Task) -> Task:
         if checks.brings_anything(request):

@@ -34,6 +34,7 @@ from server.tasks.fields import (
     ToDate,
     Value,
     check_size,
+    tell_no_default,
 )
 from storage.records import NOBODY
 from storage.states import Status, statuses
@@ -134,12 +135,21 @@ class WorkspaceRequest(Request):
 class CreateTask(Request):
     """A new task."""
 
-    message: str = Field(min_length=1, max_length=MAX_MESSAGE, description="what to do")
+    message: Value = Field(
+        min_length=1,
+        max_length=MAX_MESSAGE,
+        description="shell: commands, on lines that start with `$ ` or in a ```sh block; folder and exported variables "
+        "carry on; others: the job in words",
+    )
     title: str | None = Field(None, min_length=1, max_length=MAX_TITLE)
     description: str | None = Field(None, min_length=1, max_length=MAX_DESCRIPTION)
     system_prompt: str | None = Field(None, min_length=1, max_length=MAX_MESSAGE)
     agent_id: str = Field(
-        "shell", min_length=1, max_length=64, description='see list_agents; "none": others do it, by update_task'
+        "shell",  # where the setting default_agent names no other
+        min_length=1,
+        max_length=64,
+        description='see list_agents; "none": others do it, by update_task',
+        json_schema_extra=tell_no_default,
     )
     task_list_id: Label | None = Field(None, description="any name")
     depends_on: list[Id] = Field(default_factory=list, max_length=MAX_DEPENDENCIES, description="ids to wait for")
@@ -152,18 +162,16 @@ class CreateTask(Request):
     show_in_history: StrictBool = True
     env: dict[Name, Value] = Field(default_factory=dict, description="plain variables, stored and shown")
     secrets: dict[Name, Value] = Field(default_factory=dict, description="secret variables, never stored or shown")
-    secret_names: list[ConfiguredName] = Field(default_factory=list, description="secrets the operator configured")
+    secret_names: list[ConfiguredName] = Field(default_factory=list, description="the operator's secrets by name")
     files: list[File] = Field(default_factory=list, max_length=20, description="for the uploads/ folder")
     workspace: WorkspaceRequest | None = Field(
-        None, description="work in this folder of the user's; worktree: on a branch of its own, the default in git"
+        None, description="a folder of the user's; worktree, the default in git: on its own branch"
     )
     timeout_seconds: int | None = Field(None, ge=1, le=7 * 24 * 3600, description="work time, without waits")
     max_calls: int | None = Field(None, ge=1, le=1_000_000, description="pauses after so many tool calls")
     limits: LowerLimits | None = Field(None, description="lower than the operator's")
-    require: Guarantees | None = Field(None, description="refuse the task unless its sandbox holds this")
-    allow_hooks: StrictBool = Field(
-        False, description="may write what other tools execute: .git/hooks, .envrc, .vscode …"
-    )
+    require: Guarantees | None = Field(None, description="refused unless the sandbox holds this")
+    allow_hooks: StrictBool = Field(False, description="may write what other tools execute: .git/hooks, .envrc …")
     mcp_servers: list[Label] = Field(default_factory=list, max_length=20)
     metadata: Metadata | None = None
     idempotency_key: str | None = Field(None, min_length=1, max_length=255, description="the same key creates once")
@@ -301,7 +309,7 @@ class SendMessage(Request):
     """The next turn of an ended task, or what a blocked one waits for."""
 
     id: Id
-    message: str | None = Field(None, min_length=1, max_length=MAX_MESSAGE, description="left out: only secrets")
+    message: Value | None = Field(None, min_length=1, max_length=MAX_MESSAGE, description="left out: only secrets")
     env: dict[Name, Value | None] = Field(default_factory=dict, description="merged by key; null removes one")
     secrets: dict[Name, Value | None] = Field(default_factory=dict, description="null: no longer needed")
     secret_names: list[ConfiguredName] = Field(default_factory=list)

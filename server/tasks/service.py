@@ -97,11 +97,14 @@ class Tasks:
 
         `lent` is the folder it works in, with what there is to warn of, where its agent's own choice does not count.
         """
+        if "agent_id" not in request.model_fields_set:
+            request = request.model_copy(update={"agent_id": self._settings.default_agent})
         digest = checks.digest(request)
         created = await self._store.repeated(caller.principal, request.idempotency_key, digest)
         if created:
             return views.CreatedView(id=created.id, status=created.status, warnings=[])
-        self._intake.check(request.agent_id, request.message, request.mcp_servers)
+        checks.no_secrets(Redactor(request.secrets), [("message", request.message)])  # which an error would repeat
+        left_out = await self._intake.check(request.agent_id, request.message, request.mcp_servers)
         tier = await self._tier(request)
         workspace, notes = lent or await self._workspace(caller, request)
         values = await self._intake.values(request)
@@ -109,7 +112,8 @@ class Tasks:
         checks.no_secrets(redactor, checks.task_texts(request))
         environment(request.env, values)
         created = await self._intake.create(caller, request, digest, tier, values, workspace)
-        warnings = [*([UNCONFINED] if tier == "off" else []), *notes, *self._warnings(caller, redactor)]
+        unconfined = [UNCONFINED] if tier == "off" else []
+        warnings = [*unconfined, *left_out, *notes, *self._warnings(caller, redactor)]
         return views.CreatedView(id=created.id, status=created.status, warnings=warnings)
 
     async def page(self, caller: Caller, request: ListTasks) -> views.PageView:
@@ -166,8 +170,8 @@ class Tasks:
         # One at a time for each task: a message that is refused must not have brought its files and secrets.
         async with self.following(request.id):
             before = await self._store.task(caller.principal, request.id)
-            task = await self._intake.follow_up(caller, request, before)
-        warnings = [*_losses(before), *self._warnings(caller, Redactor(request.literals))]
+            task, left_out = await self._intake.follow_up(caller, request, before)
+        warnings = [*left_out, *_losses(before), *self._warnings(caller, Redactor(request.literals))]
         return views.StatusView(id=task.id, status=task.status, warnings=warnings)
 
     async def update(self, caller: Caller, request: UpdateTask) -> views.StatusView:
@@ -261,7 +265,7 @@ class Tasks:
             needs = error.message
         return views.AgentsView(
             agents=[_agent(agent, await agent.readiness(), needs) for agent in self._agents.values()],
-            default="shell",
+            default=self._settings.default_agent,
             approvals=self._decisions.who(caller, "approvals"),
             always=self._decisions.who(caller, "always"),
             settingsNotInForce=list(caller.settings_not_in_force),

@@ -8,6 +8,14 @@ CREATING = (
     same("create_task:message:required", "without `message`: VALIDATION_ERROR", CREATE),
     same("create_task:message:invalid", "a `message` that is no text: VALIDATION_ERROR", CREATE),
     departs(
+        "create_task:message:words",
+        "`message` is in words",
+        "the default agent, `shell`, runs commands and refuses words, so that no sentence runs as a script; "
+        "the setting `default_agent` names one with a model",
+        CREATE,
+        AGENT_INVOKE,
+    ),
+    departs(
         "create_task:title:required",
         "`title` is required",
         "optional: `message` is what a task is made of, and stands in for a missing title",

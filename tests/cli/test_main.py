@@ -44,7 +44,7 @@ def test_an_unknown_command_is_refused(remit: CommandLine) -> None:
 
 
 def test_a_word_too_many_is_refused(remit: CommandLine) -> None:
-    done = remit("run", "echo", "hello")
+    done = remit("list", "hello")
     assert (done.returncode, done.stderr.splitlines()[-1]) == (2, "remit: error: unrecognized arguments: hello")
 
 

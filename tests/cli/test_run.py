@@ -19,6 +19,44 @@ def test_the_output_of_a_task_is_all_that_goes_to_standard_output(remit: Command
     assert remit("run", "$ echo one\n$ echo two").stdout == "one\ntwo\n"
 
 
+@pytest.mark.parametrize(
+    ("words", "output"),
+    [
+        (("echo", "one", "two"), "one two\n"),
+        (("echo", "a  b", "$HOME", "it's"), "a  b $HOME it's\n"),
+        (("echo one; echo two",), "one\ntwo\n"),
+        (("--", "printf", "-v", "x", "y"), ""),
+        (("cat <<'EOF'\n$ no prompt\n```\nEOF",), "$ no prompt\n```\n"),
+        (("cd /usr\npwd",), "/usr\n"),
+        (("```sh\necho one\n```",), "one\n"),
+        (("Look:\n$ echo one",), None),
+    ],
+)
+def test_the_words_are_one_command(remit: CommandLine, words: tuple[str, ...], output: str | None) -> None:
+    done = remit("run", *words)
+    assert (done.stdout, done.returncode == 0) == (output, True) if output is not None else done.returncode == 127
+
+
+def test_an_option_of_the_command_is_not_taken_for_one_of_ours(remit: CommandLine) -> None:
+    done = remit("run", "ls", "-Q")
+    assert (done.returncode, "unrecognized arguments: -Q; write -- before the command" in done.stderr) == (2, True)
+
+
+def test_the_words_for_an_agent_with_a_model_stay_words(remit: CommandLine) -> None:
+    task = remit.json("run", "--detach", "--agent", "none", "Summarise", "the report")
+    assert remit.json("show", task["id"])["message"] == "Summarise the report"
+
+
+def test_an_unfinished_command_is_refused_and_named(remit: CommandLine) -> None:
+    done = remit("run", "echo 'a")
+    assert (done.returncode, "a single quote (') in line 1" in done.stderr) == (1, True)
+
+
+def test_the_words_of_a_follow_up_are_one_command_too(remit: CommandLine) -> None:
+    task_id = remit.json("run", "true")["id"]
+    assert remit("send", task_id, "echo", "a  b").stdout == "a  b\n"
+
+
 def test_a_completed_task_exits_with_zero(remit: CommandLine) -> None:
     assert remit("run", "true").returncode == 0
 

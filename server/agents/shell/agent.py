@@ -1,0 +1,75 @@
+"""The shell agent: runs the commands of a message one after the other."""
+
+from collections.abc import Sequence
+
+from server.agents.interface import NeedsModel, Permission, Readiness, Stopped, Turn
+from server.agents.shell import message as messages
+from server.agents.shell.message import ShellCommand
+from server.agents.shell.session import Session, proposal
+from server.errors import Code, RemitError
+from server.runner.policy import LONGEST_STRING
+
+MAX_COMMANDS = 200
+"""Commands in one message; more is a program, and belongs in a file."""
+
+HOW = "write each command on a line that starts with '$ ', or several lines in a ```sh block"
+
+
+class ShellAgent:
+    """Runs the commands of the message in order, until one is refused or fails."""
+
+    id = "shell"
+    description = (
+        "Runs commands, no model: lines that start with '$ ' and ```sh blocks, everything else is prose. Folder and "
+        "exported variables carry on to the next command; functions, options and processes do not. Stops at the first "
+        "that fails."
+    )
+
+    speaks = False
+
+    async def readiness(self) -> Readiness:
+        """It is there wherever the server is."""
+        return Readiness()
+
+    def check(self, message: str) -> Sequence[str]:
+        """What of a message is left out. Refuse one with no, too many, too long or unfinished commands."""
+        found = messages.read(message)
+        if not found.commands:
+            raise NeedsModel(
+                f"{messages.shortened(message)} holds no command, and the shell agent runs nothing else: {HOW}"
+            )
+        if len(found.commands) > MAX_COMMANDS:
+            raise RemitError(
+                Code.LIMIT_EXCEEDED,
+                f"message holds {len(found.commands)} commands, at most {MAX_COMMANDS} are allowed; put them in a file",
+                field="message",
+            )
+        if any(len(command.text.encode()) > LONGEST_STRING for command in found.commands):
+            raise RemitError(
+                Code.LIMIT_EXCEEDED,
+                f"a command in message is longer than {LONGEST_STRING} bytes; put it in a file",
+                field="message",
+            )
+        return found.warnings
+
+    async def work(self, turn: Turn) -> None:
+        """Run the commands in order until one is refused or fails."""
+        commands = messages.read(turn.message).commands
+        remembered = await turn.recall() if len(commands) > 1 else None
+        await _propose(turn, commands, again=remembered is not None)
+        session = Session(turn, commands, remembered)
+        for number, command in enumerate(commands, start=1):
+            await session.prepare(number)
+            permission = await turn.call(str(number))
+            if permission is Permission.REFUSED:
+                raise Stopped
+            if permission is Permission.PROCEED:
+                await session.run(number, command)
+
+
+async def _propose(turn: Turn, commands: Sequence[ShellCommand], *, again: bool) -> None:
+    """Announce the commands; `again`, only those that are not known yet: the others may have been amended since."""
+    if again:
+        await turn.propose([])
+    proposals = [proposal(number, command, {}) for number, command in enumerate(commands, start=1)]
+    await turn.propose([each for each in proposals if each.key not in turn.calls()])

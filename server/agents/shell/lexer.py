@@ -1,0 +1,300 @@
+"""What of a shell command is still open at the end of a line: quotes, here-documents, substitutions and blocks.
+
+It follows the grammar of bash (Shell Grammar in bash(1)) as far as that decides where a command ends, and no further:
+it runs, expands and checks nothing.
+"""
+
+from dataclasses import dataclass, field
+
+from server.agents.shell.quotes import META, PLAIN, QUOTES, QuoteReader
+from server.agents.shell.state import Document, Frame, Kind, Opened, State
+
+_OPENERS = {
+    "if": Kind.IF,
+    "while": Kind.LOOP,
+    "until": Kind.LOOP,
+    "for": Kind.LOOP,
+    "select": Kind.LOOP,
+    "case": Kind.CASE,
+    "{": Kind.BRACE,
+    "[[": Kind.TEST,
+}
+_CLOSERS = {"fi": Kind.IF, "done": Kind.LOOP, "esac": Kind.CASE, "}": Kind.BRACE}
+_WITHIN = {"then": Kind.IF, "elif": Kind.IF, "else": Kind.IF, "do": Kind.LOOP}
+_PREFIXES = frozenset({"!", "time", "coproc", *_WITHIN})
+"""Words after which a command begins."""
+
+
+@dataclass(slots=True)
+class Lexer:
+    """Reads a command line by line. Lines are given without their ends."""
+
+    _state: State = field(default_factory=State)
+    _body: bool = False
+    """Whether the first of the here-documents is being read."""
+
+    @property
+    def stray(self) -> Opened | None:
+        """The first word or parenthesis that closes or continues what was not opened."""
+        return self._state.stray
+
+    @property
+    def opened(self) -> Opened | None:
+        """What keeps the command open over any further line; the innermost."""
+        if self._body:
+            document = self._state.documents[0]
+            return Opened(f"the here-document that ends with {document.delimiter!r}", document.line)
+        if len(self._state.frames) > 1:
+            return Opened(self._state.frames[-1].kind.value, self._state.frames[-1].line)
+        return None
+
+    @property
+    def unfinished(self) -> Opened | None:
+        """What is missing at the end of the command, open or only begun."""
+        if self.opened:
+            return self.opened
+        if self._state.documents:
+            document = self._state.documents[0]
+            return Opened(f"the here-document that ends with {document.delimiter!r}", document.line)
+        return (
+            Opened("a backslash at the end of the line", self._state.line)
+            if self._state.joined
+            else self._state.dangling
+        )
+
+    def feed(self, line: str) -> None:
+        """Read the next line."""
+        self._state.line += 1
+        if self._body:
+            self._read_document(line)
+            return
+        self._state.joined = False
+        _CommandReader(self._state, line).read()
+        if self._state.documents and not self._state.joined and self._state.frames[-1].kind not in QUOTES:
+            self._body = True
+
+    def _read_document(self, line: str) -> None:
+        document = self._state.documents[0]
+        continued = self._state.joined
+        self._state.joined = not document.is_raw and _ends_with_backslash(line)
+        if document.strips_tabs:
+            line = line.lstrip("\t")
+        if not continued and line == document.delimiter:
+            self._state.joined = False
+            self._state.documents.pop(0)
+            self._body = bool(self._state.documents)
+
+
+class _CommandReader(QuoteReader):
+    """One line of commands as it is read."""
+
+    def _step_command(self) -> None:
+        character = self._text[self._at]
+        if character in " \t":
+            self._at += 1
+        elif character == "\n":
+            self._at += 1
+            self._separate()
+        elif character == "#":
+            self._at = len(self._text) - 1
+        elif self._is_next("\\\n"):
+            self._at += 2
+            self._state.joined = True
+        elif character in ";&|":
+            self._read_operator()
+        elif character in "<>":
+            self._read_redirection()
+        elif character == "(":
+            self._read_parenthesis()
+        elif character == ")":
+            self._close_parenthesis()
+        else:
+            self._read_word()
+
+    def _separate(self) -> None:
+        """The end of a command, or of the line."""
+        frame = self._top
+        if not (frame.kind is Kind.CASE and frame.words < 2):
+            frame.starts = True
+            if frame.kind is not Kind.CASE:
+                frame.words = 0
+
+    def _read_operator(self) -> None:
+        frame = self._top
+        for operator in (";;&", ";;", ";&", "&&", "||", "|&", "&>>", "&>", ";", "&", "|"):
+            if self._is_next(operator):
+                break
+        self._at += len(operator)
+        if operator in ("&>", "&>>"):
+            return
+        if frame.kind is Kind.CASE and operator in (";;", ";&", ";;&"):
+            frame.in_pattern = True
+        self._separate()
+        follows = operator in ("&&", "||", "|", "|&") and not frame.in_pattern
+        self._state.dangling = Opened(operator, self._state.line) if follows else None
+
+    def _read_redirection(self) -> None:
+        if self._is_process():
+            self._state.dangling = None
+            self._open(Kind.SUBSTITUTION, 2)
+        elif self._is_next("<<<"):
+            self._at += 3
+        elif self._is_next("<<"):
+            self._at += 2
+            self._read_delimiter()
+        else:
+            self._at += 2 if self._text[self._at : self._at + 2] in ("<&", ">&", ">|", "<>", ">>") else 1
+
+    def _read_delimiter(self) -> None:
+        strips_tabs = self._is_next("-")
+        self._at += strips_tabs
+        while self._text[self._at] in " \t":
+            self._at += 1
+        start = self._at
+        word, is_raw = self._plain_word()
+        if self._at > start:
+            self._state.documents.append(Document(word, strips_tabs, is_raw, self._state.line))
+
+    def _plain_word(self) -> tuple[str, bool]:
+        """A word without its quotes, and whether it had some."""
+        word, is_quoted, quote = "", False, ""
+        while (character := self._text[self._at]) != "\n" and (quote or character not in META):
+            self._at += 1
+            if character == quote:
+                quote = ""
+            elif not quote and character in "'\"":
+                quote, is_quoted = character, True
+            elif character == "\\" and quote != "'" and self._text[self._at] != "\n":
+                word, is_quoted = word + self._text[self._at], True
+                self._at += 1
+            else:
+                word += character
+        return word, is_quoted
+
+    def _read_parenthesis(self) -> None:
+        frame = self._top
+        if frame.kind is Kind.CASE and frame.in_pattern:
+            self._at += 1
+            return
+        if self._is_next("((") and (frame.starts or (frame.kind is Kind.LOOP and frame.words == 0)):
+            self._begin()
+            self._open(Kind.ARITHMETIC, 2)
+            return
+        self._begin()
+        self._open(Kind.SUBSHELL, 1)
+
+    def _close_parenthesis(self) -> None:
+        self._at += 1
+        frame = self._top
+        if frame.kind is Kind.CASE and frame.in_pattern:
+            frame.in_pattern, frame.starts = False, True
+        elif frame.kind in (Kind.SUBSHELL, Kind.SUBSTITUTION):
+            self._pop()
+            self._after_parenthesis(frame)
+        else:
+            self._stray(")")
+
+    def _after_parenthesis(self, closed: Frame) -> None:
+        is_head = closed.kind is Kind.SUBSHELL and closed.is_empty and not closed.words and closed.starts
+        if is_head:  # of a function: its body follows
+            self._top.starts = True
+            self._state.dangling = Opened("the head of a function", closed.line)
+        else:
+            self._top.starts = closed.kind is Kind.SUBSHELL
+
+    def _begin(self) -> None:
+        """Something that is no operator: whatever came before it is followed by something."""
+        self._state.dangling = None
+        self._top.is_empty = False
+
+    def _read_word(self) -> None:
+        frame, start = self._top, self._at
+        literal = self._literal()
+        if self._reserved(literal):
+            return
+        self._begin()
+        frame.words += 1
+        if frame.kind is Kind.CASE and frame.words == 2 and not frame.in_pattern and literal == "in":
+            frame.in_pattern = True
+            return
+        self._at = start
+        self._pass_word()
+        frame.starts = frame.is_function
+        if frame.is_function:
+            self._state.dangling = Opened("the head of a function", self._state.line)
+        frame.is_function = False
+
+    def _literal(self) -> str | None:
+        """The word that begins here, if it has no quotes and no expansions."""
+        start = self._at
+        while self._text[self._at] not in META:
+            if self._text[self._at] in "'\"`\\$":
+                return None
+            self._at += 1
+        return self._text[start : self._at]
+
+    def _reserved(self, word: str | None) -> bool:
+        """Take a reserved word for what it is, where it stands at the beginning of a command."""
+        frame = self._top
+        if word == "do" and frame.kind is Kind.LOOP and frame.words == 1:  # for NAME do
+            frame.starts = True
+        if word is None or (not frame.starts and not (word == "esac" and frame.in_pattern)):
+            return False
+        if frame.in_pattern and word != "esac":
+            return False
+        if word in _CLOSERS or word in _WITHIN:
+            return self._close_or_continue(word)
+        if word in _OPENERS:
+            self._begin()
+            frame.starts = False
+            self._push(_OPENERS[word], starts=word not in ("for", "select", "case"))
+            return True
+        if word in _PREFIXES:
+            self._begin()
+            return True
+        if word == "function":
+            self._begin()
+            frame.is_function, frame.starts = True, False
+            return True
+        return False
+
+    def _close_or_continue(self, word: str) -> bool:
+        wanted = _CLOSERS.get(word) or _WITHIN[word]
+        if self._top.kind is not wanted or len(self._state.frames) == 1:
+            self._stray(word)
+            return True
+        self._begin()
+        self._top.words = 0
+        self._top.starts = True
+        if word in _CLOSERS:
+            self._pop()
+            self._top.starts = True
+        return True
+
+    def _stray(self, word: str) -> None:
+        if self._state.stray is None:
+            self._state.stray = Opened(word, self._state.line)
+
+    def _pass_word(self) -> None:
+        """Pass over a word up to its end, or to what it opens and goes on behind."""
+        while True:
+            self._skip(PLAIN)
+            if self._escape():
+                if self._at == len(self._text):
+                    self._state.joined = True
+                    return
+                continue
+            if self._expand(quoted=False):
+                return
+            character = self._text[self._at]
+            if character == "(" and self._text[self._at - 1] in "=?*+@!":
+                is_array = self._text[self._at - 1] == "="
+                self._open(Kind.ARRAY if is_array else Kind.PATTERN, 1)
+                return
+            if character in META:
+                return
+            self._at += 1
+
+
+def _ends_with_backslash(line: str) -> bool:
+    return (len(line) - len(line.rstrip("\\"))) % 2 == 1

@@ -1,0 +1,180 @@
+"""The insides of quotes, expansions, arrays and tests, where no word is a command."""
+
+import re
+
+from server.agents.shell.state import Frame, Kind, State
+
+META = " \t\n;&|<>()"
+"""What ends a word of a command."""
+
+QUOTES = frozenset({Kind.SINGLE, Kind.ANSI, Kind.DOUBLE, Kind.BACKTICK, Kind.PARAMETER})
+"""In which the end of a line is a character as any other."""
+
+# What stands for itself, in a word and within double quotes.
+PLAIN = re.compile(r"[^\s;&|<>()'\"`\\$]+")
+_PLAIN_QUOTED = re.compile(r"[^\"`\\$]+")
+_PLAIN_SINGLE = re.compile(r"[^'\\]+")
+
+
+class QuoteReader:
+    """One line as it is read, and the state that it changes."""
+
+    def __init__(self, state: State, text: str) -> None:
+        self._state = state
+        self._text = text + "\n"
+        self._at = 0
+
+    def read(self) -> None:
+        """Read to the end of the line."""
+        while self._at < len(self._text):
+            self._step()
+
+    @property
+    def _top(self) -> Frame:
+        return self._state.frames[-1]
+
+    def _push(self, kind: Kind, **about: bool | int) -> None:
+        self._top.is_empty = False
+        self._state.frames.append(Frame(kind, self._state.line, **about))  # type: ignore[arg-type]
+
+    def _pop(self) -> Frame:
+        return self._state.frames.pop()
+
+    def _is_next(self, text: str) -> bool:
+        return self._text.startswith(text, self._at)
+
+    def _step(self) -> None:
+        match self._top.kind:
+            case Kind.SINGLE | Kind.ANSI:
+                self._step_single()
+            case Kind.DOUBLE:
+                self._step_double()
+            case Kind.BACKTICK:
+                self._step_backtick()
+            case Kind.PARAMETER:
+                self._step_parameter()
+            case Kind.ARITHMETIC:
+                self._step_arithmetic()
+            case Kind.ARRAY | Kind.PATTERN:
+                self._step_list()
+            case Kind.TEST:
+                self._step_test()
+            case _:
+                self._step_command()
+
+    def _step_command(self) -> None:
+        """Read on where commands stand."""
+        raise NotImplementedError
+
+    # Quotes and expansions.
+
+    def _skip(self, plain: re.Pattern[str]) -> bool:
+        """Pass over what stands for itself."""
+        found = plain.match(self._text, self._at)
+        if found:
+            self._at = found.end()
+        return found is not None
+
+    def _step_single(self) -> None:
+        if self._skip(_PLAIN_SINGLE):
+            return
+        if self._top.kind is Kind.ANSI and self._is_next("\\"):
+            self._at += 2
+        else:
+            if self._is_next("'"):
+                self._pop()
+            self._at += 1
+
+    def _step_double(self) -> None:
+        if self._skip(_PLAIN_QUOTED):
+            return
+        if self._is_next('"'):
+            self._pop()
+            self._at += 1
+        elif not self._escape() and not self._expand(quoted=True):
+            self._at += 1
+
+    def _step_backtick(self) -> None:
+        if self._is_next("`"):
+            self._pop()
+            self._at += 1
+        elif not self._escape():
+            self._at += 1
+
+    def _step_parameter(self) -> None:
+        if self._is_next("}"):
+            self._pop()
+            self._at += 1
+        elif not self._escape() and not self._expand(quoted=False, single=not self._top.depth):
+            self._at += 1
+
+    def _step_arithmetic(self) -> None:
+        if self._is_next("))") and not self._top.depth:
+            self._pop()
+            self._at += 2
+            self._top.starts = False
+        elif self._is_next(")") and not self._top.depth:
+            # It was no arithmetic, but a subshell within another, or within a substitution.
+            self._top.kind = Kind.SUBSHELL
+            self._top.starts = False
+            self._at += 1
+        elif self._is_next("(") or self._is_next(")"):
+            self._top.depth += 1 if self._is_next("(") else -1
+            self._at += 1
+        elif not self._escape() and not self._expand(quoted=False):
+            self._at += 1
+
+    def _escape(self) -> bool:
+        """Pass over a backslash and what it escapes, the end of the line too."""
+        if not self._is_next("\\"):
+            return False
+        self._at += 2
+        return True
+
+    def _expand(self, *, quoted: bool, single: bool = True) -> bool:
+        """Pass over what begins a quote or an expansion, and open it."""
+        if self._is_next("'") and not quoted and single:
+            return self._open(Kind.SINGLE, 1)
+        if self._is_next('"') and not quoted:
+            return self._open(Kind.DOUBLE, 1)
+        if self._is_next("`"):
+            return self._open(Kind.BACKTICK, 1)
+        if self._is_next("$'") and not quoted and single:
+            return self._open(Kind.ANSI, 2)
+        if self._is_next("${"):
+            inside = quoted or (self._top.kind is Kind.PARAMETER and self._top.depth > 0)
+            return self._open(Kind.PARAMETER, 2, depth=int(inside))
+        if self._is_next("$(("):
+            return self._open(Kind.ARITHMETIC, 3)
+        return self._is_next("$(") and self._open(Kind.SUBSTITUTION, 2)
+
+    def _open(self, kind: Kind, width: int, **about: int) -> bool:
+        self._at += width
+        self._push(kind, **about)
+        return True
+
+    # Words in a row: arrays, patterns in parentheses, tests.
+
+    def _step_list(self) -> None:
+        if self._is_next(")"):
+            self._pop()
+            self._at += 1
+        elif self._is_next("(") and self._top.kind is Kind.PATTERN:
+            self._open(Kind.PATTERN, 1)
+        elif self._is_next("#") and self._text[self._at - 1] in META and self._top.kind is Kind.ARRAY:
+            self._at = len(self._text)
+        elif self._is_process():
+            self._open(Kind.SUBSTITUTION, 2)
+        elif not self._escape() and not self._expand(quoted=False):
+            self._at += 1
+
+    def _step_test(self) -> None:
+        if self._is_next("]]") and self._text[self._at - 1] in " \t\n)" and self._text[self._at + 2] in META:
+            self._pop()
+            self._at += 2
+            self._top.starts = False
+        elif not self._escape() and not self._expand(quoted=False):
+            self._at += 1
+
+    def _is_process(self) -> bool:
+        return self._is_next("<(") or self._is_next(">(")

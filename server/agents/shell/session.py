@@ -1,0 +1,168 @@
+"""The commands of one message as one session: each begins where the one before has left off."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from server.agents.interface import Finished, Proposal, RunCommand, Turn
+from server.agents.shell import carried as carrying
+from server.agents.shell.carried import Carried
+from server.agents.shell.message import PROMPT, ShellCommand
+from server.errors import Code, RemitError
+from server.runner.memory import blank, holding
+from server.runner.policy import ATTACHED
+
+TAIL = 2000
+"""Characters of a failed command's output that its error repeats."""
+
+HEADLINE = 100
+"""Characters of a command that its description and its error repeat."""
+
+MOST_LEFT = 5
+"""What is not carried on, of which the error of a later command tells."""
+
+_NOT_FOUND = 127
+
+
+class Session:
+    """Runs commands of a turn. What they leave for each other is remembered with the turn, for a later run of it."""
+
+    def __init__(self, turn: Turn, commands: Sequence[ShellCommand], remembered: Mapping[str, Any] | None) -> None:
+        self._turn = turn
+        self._commands = commands
+        self._start = os.path.realpath(turn.workspace)
+        self._carried = Carried.of(remembered["carried"]) if remembered else Carried()
+        self._known_after = int(remembered["after"]) if remembered else 0
+        """The number of the command that has left this; commands are counted from 1."""
+
+        self._left: list[str] = list(remembered["left"]) if remembered else []
+        self._unknown: str | None = remembered["unknown"] if remembered else None
+        """Why it is not known what that command has left."""
+
+    async def prepare(self, number: int) -> None:
+        """Have a command that has not begun say what it is given by those before, for whoever decides about it.
+
+        Raises RemitError (EXECUTION_ERROR) where it would run without what they have left.
+        """
+        known = self._turn.calls()[str(number)]
+        if known.status != "pending" or known.approved:
+            return
+        command = self._commands[number - 1]
+        self._check(number, command)
+        given = proposal(number, command, self._carried.args)
+        if not self._turn.is_same(given.key, given.args):
+            await self._turn.amend(given)
+
+    async def run(self, number: int, command: ShellCommand) -> None:
+        """Run a command that may proceed. Raises RemitError where it fails."""
+        is_last = number == len(self._commands)
+        env = {name: value for name, value in self._carried.variables.items() if value is not None}
+        with self._attachment(command, recorded=not is_last) as (argv, attached):
+            finished = await self._turn.run(str(number), RunCommand(argv=argv, env=env, attached=attached))
+            _check_end(self._turn.message, command.text, finished, self._left)
+            if not is_last:
+                await self._keep(number, command, attached)
+
+    @contextmanager
+    def _attachment(self, command: ShellCommand, *, recorded: bool) -> Iterator[tuple[tuple[str, ...], int | None]]:
+        """The command line, and the descriptor that goes with it."""
+        if interpreter := command.interpreter:
+            with holding(command.text.encode()) as script:
+                run = " ".join((*map(_quoted, interpreter), f"/proc/self/fd/{ATTACHED}"))
+                yield carrying.argv(f"exec {run}", self._carried, recorded=False), script
+        elif recorded:
+            with blank(carrying.RECORD_BYTES) as record:
+                yield carrying.argv(command.text, self._carried, recorded=True), record
+        else:
+            yield carrying.argv(command.text, self._carried, recorded=False), None
+
+    async def _keep(self, number: int, command: ShellCommand, record: int | None) -> None:
+        """Remember what a command has left; a program of its own, which an interpreter runs, leaves nothing."""
+        if command.interpreter is None and record is not None:
+            found = carrying.read(os.pread(record, carrying.RECORD_BYTES, 0))
+            if found is None:
+                self._unknown = "it replaced its shell (exec), or ended by a trap of its own"
+            elif found.folder is None:
+                self._unknown = "the folder it left is not there any more"
+            elif self._turn.secret_in(found.folder) is not None:
+                self._unknown = "the path of the folder it left contains a secret"
+            else:
+                self._carried = carrying.after(self._carried, found, self._start, self._turn.secret_in)
+                await self._warn(number, command, found.left)
+        self._known_after = number
+        await self._turn.remember(
+            {"after": number, "carried": self._carried.shown(), "unknown": self._unknown, "left": self._left}
+        )
+
+    async def _warn(self, number: int, command: ShellCommand, left: Sequence[str]) -> None:
+        for what in left:
+            self._left = [*self._left, f"{what} of `{headline(command.text)}`"][-MOST_LEFT:]
+            await self._turn.warn(f"not carried on to the next command: {what}", str(number))
+
+    def _check(self, number: int, command: ShellCommand) -> None:
+        if number > 1 and (self._unknown or self._known_after != number - 1):
+            before = headline(self._commands[number - 2].text)
+            why = self._unknown or "the server has ended since"
+            raise RemitError(
+                Code.EXECUTION_ERROR,
+                f"`{headline(command.text)}` was not run: the folder and the variables that `{before}` has left are "
+                f"not known, since {why}. Put both into one command",
+            )
+        if name := carrying.uses(command.text, self._carried.lost):
+            raise RemitError(
+                Code.EXECUTION_ERROR,
+                f"`{headline(command.text)}` was not run: the variable {name} that it uses is not carried on from the "
+                f"command that set it, since {self._carried.lost[name]}; or put both into one command",
+            )
+
+
+def proposal(number: int, command: ShellCommand, given: Mapping[str, Any]) -> Proposal:
+    """A command of a message as a call, with what it is given by the commands before."""
+    return Proposal(
+        key=str(number),
+        tool_name="shell",
+        args={"command": command.text, **given},
+        description=f"Run: {headline(command.text)}{_with(given)}",
+    )
+
+
+def headline(command: str) -> str:
+    """The beginning of a command, on one line."""
+    first, more, _ = command.partition("\n")
+    return first[:HEADLINE] + (" …" if more or len(first) > HEADLINE else "")
+
+
+def _with(given: Mapping[str, Any]) -> str:
+    said = [f"in {given['folder']}"] if "folder" in given else []
+    if names := sorted(given.get("variables", ())):
+        said.append(f"with {', '.join(names)} as the commands before have set them")
+    return f" ({'; '.join(said)})" if said else ""
+
+
+def _check_end(message: str, command: str, finished: Finished, left: Sequence[str]) -> None:
+    """Raises RemitError where a command was ended by a limit, or has failed."""
+    if finished.limit:
+        raise RemitError(Code.LIMIT_EXCEEDED, f"`{headline(command)}` was ended: {finished.limit}")
+    if finished.status:
+        hint = _not_found(message, command) if finished.status == _NOT_FOUND else ""
+        hint += f" (not carried on from earlier commands: {', '.join(left)})" if left else ""
+        tail = finished.output[-TAIL:].strip()
+        last = f"; last lines:\n{tail}" if tail else ""
+        raise RemitError(
+            Code.EXECUTION_ERROR,
+            f"`{headline(command)}` exited with status {finished.status}{hint}{last}",
+            exitStatus=finished.status,
+        )
+
+
+def _not_found(message: str, command: str) -> str:
+    """What exit status 127 means: a program that is not there, or a message in words after a prompt."""
+    hint = ": a program of it is not there in the sandbox, which has the system's folders and the task's own"
+    if message.strip("\r\n") != f"{PROMPT}{command}" or "\n" in command:
+        return hint
+    return f"{hint}. The shell agent runs commands alone; for a job in words, choose an agent with a model"
+
+
+def _quoted(word: str) -> str:
+    return "'" + word.replace("'", "'\\''") + "'"

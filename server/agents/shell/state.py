@@ -1,0 +1,79 @@
+"""What a lexer of shell commands knows between two lines."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+
+class Kind(Enum):
+    """What can be open, in words for a person."""
+
+    SINGLE = "a single quote (')"
+    ANSI = "a quote ($')"
+    DOUBLE = 'a double quote (")'
+    BACKTICK = "a backquote (`)"
+    PARAMETER = "${"
+    SUBSTITUTION = "$("
+    ARITHMETIC = "(("
+    SUBSHELL = "("
+    ARRAY = "an array, =("
+    PATTERN = "a pattern in parentheses"
+    BRACE = "{"
+    IF = "if"
+    LOOP = "a loop"
+    CASE = "case"
+    TEST = "[["
+
+
+@dataclass(slots=True)
+class Frame:
+    kind: Kind
+    line: int
+    starts: bool = True
+    """Whether the next word begins a command: only there are reserved words reserved."""
+
+    words: int = 0
+    """Words since the frame was opened, or since its command began."""
+
+    depth: int = 0
+    """Parentheses within arithmetic, or quotes that `${` stands in."""
+
+    in_pattern: bool = False
+    """Of `case`: before the `)` of one of its patterns."""
+
+    is_empty: bool = True
+    is_function: bool = False
+
+
+@dataclass(slots=True)
+class Document:
+    delimiter: str
+    strips_tabs: bool
+    is_raw: bool
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What is open, and the line that opened it, counted from the command's first as 1."""
+
+    what: str
+    line: int
+
+
+@dataclass(slots=True)
+class State:
+    """All of it."""
+
+    frames: list[Frame] = field(default_factory=lambda: [Frame(Kind.BRACE, 0)])
+    documents: list[Document] = field(default_factory=list)
+    """Here-documents whose bodies are still to be read."""
+
+    joined: bool = False
+    """Whether the last line goes on in the next, by a backslash at its end."""
+
+    dangling: Opened | None = None
+    """An operator, or the head of a function, that nothing has followed yet."""
+
+    line: int = 0
+    stray: Opened | None = None
+    """The first word or parenthesis that closes or continues what was not opened."""

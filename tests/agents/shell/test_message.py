@@ -1,0 +1,156 @@
+"""What of a message is a command, and what is not."""
+
+from contextlib import suppress
+from time import perf_counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.agents.shell.message import ShellCommand, read
+from server.errors import Code, RemitError
+
+
+def commands(message: str) -> list[str]:
+    return [command.text for command in read(message).commands]
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        pytest.param("ls -la", [], id="words are none"),
+        pytest.param("Delete the logs; rm -rf * only if the disk is full", [], id="words with a command in them"),
+        pytest.param("1. $ echo a", [], id="a list"),
+        pytest.param("  $ echo a", [], id="an indented prompt"),
+        pytest.param("costs $ 5", [], id="a dollar inside a line"),
+        pytest.param("```python\nprint()\n```", [], id="a fence of another language"),
+        pytest.param("```python\n$ rm x\n```", [], id="a prompt in a fence of another language"),
+        pytest.param("```\nrm -rf x\n```", [], id="a fence without a language and prompts"),
+        pytest.param("$ \nprose", [], id="a prompt alone"),
+        pytest.param("   \n", [], id="blanks"),
+        pytest.param("First:\n$ one\n\nthen\n$ two", ["one", "two"], id="prose beside commands"),
+        pytest.param("$ one\ntwo\n\nprose", ["one\ntwo"], id="lines up to an empty one"),
+        pytest.param(
+            "$ cat > a.py <<'EOF'\nprint(1+1)\nEOF\n$ python3 a.py",
+            ["cat > a.py <<'EOF'\nprint(1+1)\nEOF", "python3 a.py"],
+            id="a here-document",
+        ),
+        pytest.param(
+            "$ cat <<EOF\na\n\n$ b\n```sh\nc\n```\nEOF\n$ next",
+            ["cat <<EOF\na\n\n$ b\n```sh\nc\n```\nEOF", "next"],
+            id="a here-document over empty lines, prompts and fences",
+        ),
+        pytest.param(
+            "$ for i in 1 2; do\n\n  echo $i\ndone\n$ next",
+            ["for i in 1 2; do\n\n  echo $i\ndone", "next"],
+            id="a loop",
+        ),
+        pytest.param("$ echo 'a\n$ b'", ["echo 'a\n$ b'"], id="a quote over a prompt"),
+        pytest.param("$ one \\\n  two", ["one \\\n  two"], id="a backslash at the end"),
+        pytest.param("$ cat <<EOF\n> line\n> EOF\n$ next", ["cat <<EOF\nline\nEOF", "next"], id="second prompts"),
+        pytest.param("$ one \\\n> two\n>  three", ["one \\\ntwo\n three"], id="second prompts after a backslash"),
+        pytest.param("$ cat <<EOF\n> quoted\nEOF", ["cat <<EOF\n> quoted\nEOF"], id="a quotation in a document"),
+        pytest.param("Do:\n```sh\none\n\ntwo\n```\nplease", ["one\n\ntwo"], id="a fenced block is one command"),
+        pytest.param("```bash\none\n```\n```shell\ntwo\n```", ["one", "two"], id="each block is one"),
+        pytest.param("```sh\n$ one\n$ two\n```", ["one", "two"], id="prompts in a block"),
+        pytest.param("```console\n$ ls\na.txt\n$ cat a.txt\nhello\n```", ["ls", "cat a.txt"], id="a session"),
+        pytest.param("```\n$ ls\n```", ["ls"], id="a fence without a language, with prompts"),
+        pytest.param("````sh\ncat <<E\n```\nE\n````", ["cat <<E\n```\nE"], id="a longer fence"),
+        pytest.param("$ one\n```sh\ntwo\n```\n$ three", ["one", "two", "three"], id="prompts and fences in order"),
+        pytest.param("$ echo a\r\n$ echo b\r\n", ["echo a", "echo b"], id="line ends of Windows"),
+        pytest.param(
+            "$ echo 'a\u2028b\x85c\x0cd'", ["echo 'a\u2028b\x85c\x0cd'"], id="what only looks like a line end"
+        ),
+    ],
+)
+def test_commands_are_found(message: str, expected: list[str]) -> None:
+    assert commands(message) == expected
+
+
+@pytest.mark.parametrize(
+    ("message", "named"),
+    [
+        ("Look:\n$ echo 'a", "a single quote (') in line 2"),
+        ("$ true\n$ cat <<EOF\nx", "the here-document that ends with 'EOF' in line 2"),
+        ("$ for i in 1; do\necho", "a loop in line 1"),
+        ("```sh\ntrue\nif x; then\n```", "if in line 3"),
+        ("```sh\ntrue", "the fence ```sh in line 1"),
+        ("$ make\nthen\n", "then in line 2"),
+        ("$ a &&\n\n$ b", "&& in line 1"),
+        ("$ a \\\n$ b", "a backslash at the end of the line in line 1"),
+    ],
+)
+def test_a_command_that_is_not_whole_is_refused_and_named(message: str, named: str) -> None:
+    with pytest.raises(RemitError) as caught:
+        read(message)
+    assert (caught.value.code, caught.value.details["field"]) == (Code.VALIDATION_ERROR, "message")
+    assert named in caught.value.message
+
+
+def test_what_is_left_out_is_said_with_its_beginning() -> None:
+    (warning,) = read("Please\ndo this:\n\n$ true\n\n" + "x" * 1000).warnings
+    assert warning.startswith("message: taken for prose and left out: 'Please do this: xxx")
+    assert len(warning) < 200
+
+
+def test_lines_that_run_with_the_command_above_are_said() -> None:
+    (warning,) = read("$ ls\na.txt\n\n$ cat <<E\nx\nE").warnings
+    assert warning.startswith("message: line 2 runs as a part of the command above")
+
+
+def test_nothing_is_said_of_a_message_that_holds_nothing_but_commands() -> None:
+    assert read("$ true\n\n$ cat <<E\nx\nE\n```sh\nls\n```\n").warnings == []
+
+
+@pytest.mark.parametrize(
+    ("first", "expected"),
+    [
+        ("#!/usr/bin/env python3", ("/usr/bin/env", "python3")),
+        ("#! /usr/bin/perl -w -T ", ("/usr/bin/perl", "-w -T")),
+        ("#!/bin/sh", ("/bin/sh",)),
+        ("# a comment", None),
+        ("#!python3", None),
+    ],
+)
+def test_the_first_line_names_an_interpreter_as_for_the_kernel(first: str, expected: tuple[str, ...] | None) -> None:
+    assert ShellCommand(f"{first}\nprint(')')", 1).interpreter == expected
+
+
+LINES = [
+    "$ ",
+    "$ cat <<E",
+    "E",
+    "> E",
+    "> x",
+    ">",
+    "",
+    "```sh",
+    "```",
+    "````",
+    "$ echo 'a",
+    "'",
+    "if x",
+    "fi",
+    "\r",
+    "x \\",
+]
+
+
+@given(st.lists(st.sampled_from(LINES), max_size=15).map("\n".join))
+def test_every_message_is_read_or_refused(message: str) -> None:
+    with suppress(RemitError):
+        assert all(command.text.strip() for command in read(message).commands)
+
+
+@pytest.mark.parametrize("line", ["> cat <<'> E'", "$ a", "'", "echo $(( (", "> '"])
+def test_the_time_to_read_a_message_grows_with_its_length_alone(line: str) -> None:
+    message = "$ cat <<E\n" + f"{line}\n" * (100_000 // (len(line) + 1))
+    start = perf_counter()
+    with suppress(RemitError):
+        read(message)
+        read(message.replace("<<E", ""))
+    assert perf_counter() - start < 5  # on a machine that is busy with much else
+
+
+def test_what_an_interpreter_reads_is_not_taken_for_shell() -> None:
+    assert commands("```sh\n#!/usr/bin/env python3\nprint('(it''s')\nx = \"'\"\n```") != []

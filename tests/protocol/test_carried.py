@@ -1,0 +1,210 @@
+"""What carries on from one command of a message to the next, and what does not."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import servers
+from tests.servers import Host
+
+SECRET = "open-sesame-17"
+
+
+async def output(host: Host, message: str, **arguments: Any) -> str:
+    task = await host.done(message, **arguments)
+    assert task["status"] == "completed", task["error"]
+    return str(task["output"]["content"])
+
+
+def stored(home: Path) -> bytes:
+    """Everything that stands in files of a state folder itself."""
+    return b"".join(path.read_bytes() for path in home.iterdir() if path.is_file())
+
+
+async def warnings(host: Host, task_id: str) -> list[str]:
+    """What the log of a task warns of."""
+    task = await host.call("get_task", id=task_id, include=["events"], maxChars=100_000)
+    return [event["data"]["message"] for event in task["events"] if event["type"] == "warning"]
+
+
+@pytest.mark.parametrize("sandbox", ["auto", "off"])
+async def test_folder_and_exported_variables_carry_on(own_home: Path, sandbox: str) -> None:
+    async with servers.host(own_home, REMIT_SANDBOX=sandbox) as host:
+        message = "$ mkdir 'a b'; cd 'a b'; export A='1\n2' B=x\n$ basename \"$PWD\"; echo \"$A$B\"\n$ pwd | xargs echo"
+        assert (await output(host, message, env={"B": "y"})).startswith("a b\n1\n2x\n")
+
+
+async def test_what_is_unset_stays_unset(host: Host) -> None:
+    assert await output(host, '$ unset A\n$ true\n$ echo "[${A-gone}]"', env={"A": "1"}) == "[gone]\n"
+
+
+async def test_the_next_message_begins_anew(host: Host) -> None:
+    task = await host.done("$ mkdir sub; cd sub; export A=1\n$ pwd")
+    await host.call("send_message", id=task["id"], message='$ basename "$PWD"; echo "[$A]"')
+    task = await host.until(task["id"], "completed")
+    assert task["output"]["content"] == f"{task['id']}\n[]\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "status"),
+    [
+        ("exit 3", 3),
+        ("false", 1),
+        ("set -e; false; true", 1),
+        ("kill -TERM $$", 143),
+        ("sh -c 'exit 9'", 9),
+        ("trap 'exit 4' EXIT", 4),
+        ("no-such-program", 127),
+        ("if", None),
+    ],
+)
+async def test_a_command_that_is_not_the_last_ends_as_it_would_alone(
+    host: Host, command: str, status: int | None
+) -> None:
+    if status is None:
+        assert (await host.fail("create_task", message=f"$ {command}\n$ true"))["code"] == "VALIDATION_ERROR"
+        return
+    task = await host.done(f"$ {command}\n$ true")
+    assert [call.get("exitStatus") for call in task["output"]["toolCalls"]] == [status, None]
+
+
+@pytest.mark.parametrize(
+    "ending", ["exit", "exit 0", "set -e", "set -x", "set -u", "trap 'echo bye' EXIT", "sleep 60 &", "set -- a b"]
+)
+async def test_it_carries_on_however_a_command_succeeds(host: Host, ending: str) -> None:
+    assert (await output(host, f"$ mkdir sub; cd sub; {ending}\n$ basename $PWD")).endswith("sub\n")
+
+
+async def test_a_command_sees_no_words_and_no_descriptors_of_ours_as_its_input(host: Host) -> None:
+    assert await output(host, '$ echo "$#" "$0"; cat\n$ true') == "0 bash\n"
+
+
+@pytest.mark.parametrize("ending", ["exec true", "trap 'echo bye' EXIT; exit 0"])
+async def test_where_nothing_could_be_recorded_no_further_command_runs(host: Host, ending: str) -> None:
+    task = await host.done(f"$ mkdir sub; cd sub; {ending}\n$ touch ../here")
+    assert (task["status"], "was not run" in task["error"]) == ("failed", True)
+    assert "are not known" in task["error"]
+
+
+@pytest.mark.parametrize("removed", ["cd /tmp; mkdir x; cd x", "mkdir x; cd x; rmdir ../x"])
+async def test_a_command_whose_folder_is_gone_does_not_run_in_another(host: Host, removed: str) -> None:
+    task = await host.done(f"$ touch precious; {removed}\n$ rm -rf *")
+    assert task["status"] == "failed"
+    assert "not there any more" in task["error"]
+    assert await output_of_next(host, task["id"], "$ ls precious") == "precious\n"
+
+
+async def output_of_next(host: Host, task_id: str, message: str) -> str:
+    await host.call("send_message", id=task_id, message=message)
+    return str((await host.until(task_id, "completed"))["output"]["content"])
+
+
+async def test_a_variable_that_was_not_exported_is_not_taken_for_an_empty_one(host: Host) -> None:
+    task = await host.done("$ touch precious; DIR=nowhere\n$ rm -rf ./$DIR*")
+    assert "write `export DIR=…`" in task["error"]
+    assert await output_of_next(host, task["id"], "$ ls precious") == "precious\n"
+
+
+async def test_a_command_that_sets_a_variable_itself_may_use_it(host: Host) -> None:
+    assert await output(host, "$ for f in 1; do :; done\n$ for f in 2; do echo $f; done") == "2\n"
+
+
+async def test_functions_options_and_processes_are_left_behind_and_said(host: Host) -> None:
+    task = await host.done("$ f() { :; }; set -u; sleep 60 &\n$ f")
+    said = await warnings(host, task["id"])
+    assert [warning.partition(": ")[2] for warning in said] == [
+        "shell options (-u)",
+        "functions (f)",
+        "1 process in the background, which was ended",
+    ]
+    assert "functions (f) of `f() { :; }; set -u; sleep 60 &`" in task["error"]
+
+
+@pytest.mark.parametrize("value", ["$TOKEN", "Bearer $TOKEN", "$(printf %s $TOKEN | base64)"])
+async def test_a_variable_that_holds_a_secret_is_nowhere_kept(own_home: Path, value: str) -> None:
+    async with servers.host(own_home) as host:
+        task = await host.done(
+            f'$ export AUTH="{value}" OTHER=1\n$ echo $OTHER\n$ echo $AUTH', secrets={"TOKEN": SECRET}
+        )
+        assert task["output"]["content"] == "1\n"
+        assert "contains the secret TOKEN" in task["error"]
+        assert SECRET.encode() not in stored(own_home)
+
+
+async def test_a_secret_too_short_to_be_masked_is_not_kept_either(host: Host) -> None:
+    task = await host.done("$ export CODE=x$PIN\n$ echo $CODE", secrets={"PIN": "4711"})
+    assert "contains the secret PIN" in task["error"]
+
+
+async def test_a_folder_named_for_a_secret_keeps_the_next_command_from_running(host: Host) -> None:
+    task = await host.done("$ mkdir $TOKEN; cd $TOKEN\n$ touch x", secrets={"TOKEN": SECRET})
+    assert "contains a secret" in task["error"]
+
+
+async def test_too_much_is_left_behind_and_said_where_it_is_used(host: Host) -> None:
+    big = "$(head -c 66000 /dev/zero | tr '\\0' x)"
+    task = await host.done(f"$ export BIG={big} SMALL=1\n$ echo $SMALL\n$ echo $BIG")
+    assert task["output"]["content"] == "1\n"
+    assert "65536 bytes in all" in task["error"]
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        "python3 -c \"import os; os.pwrite(197, b'x' * 600_000, 0)\"",
+        'python3 -c "import os; os.pwrite(197, bytes(524288), 0)"; exec true',
+        'python3 -c "import os; os.ftruncate(197, 1)"',
+        "printf() { :; }",
+    ],
+)
+async def test_a_forged_record_harms_nobody(host: Host, forged: str) -> None:
+    task = await host.done(f"$ {forged} 2>/dev/null; true\n$ true")
+    assert task["status"] in ("completed", "failed")
+    assert await output(host, "$ echo fine") == "fine\n"
+
+
+async def test_it_carries_on_over_a_wait_and_a_restart(own_home: Path) -> None:
+    async with servers.host(own_home) as host:
+        message = "$ mkdir sub; cd sub; export A=1\n$ basename $PWD; echo $A"
+        task_id, call = await host.waiting(message)
+        await host.decide(task_id, call, "proceed_once")
+        call = await host.waiting_call(task_id)
+        servers.kill(own_home)
+    async with servers.host(own_home) as host:
+        await host.decide(task_id, call, "proceed_once")
+        assert (await host.until(task_id, "completed"))["output"]["content"] == "sub\n1\n"
+
+
+async def test_who_decides_reads_what_is_carried_on(host: Host) -> None:
+    task_id, call = await host.waiting("$ cd /usr; export PATH=/evil:$PATH\n$ ls x")
+    await host.decide(task_id, call, "proceed_once")
+    await host.waiting_call(task_id)
+    (pending,) = (await host.call("get_task", id=task_id))["pendingApprovals"]
+    assert pending["args"]["folder"] == "/usr"
+    assert pending["args"]["variables"]["PATH"].startswith("/evil:")
+    assert pending["description"] == "Run: ls x (in /usr; with PATH as the commands before have set them)"
+    assert "/evil:" in pending["call"]
+
+
+@pytest.mark.parametrize("before", ["export PATH=.:$PATH", "export LD_PRELOAD=./x.so", "cd /usr"])
+async def test_what_was_approved_for_always_is_not_so_where_something_is_carried_on(host: Host, before: str) -> None:
+    task_id, call = await host.waiting("$ ls /usr")
+    await host.decide(task_id, call, "proceed_always")
+    await host.until(task_id, "completed")
+    await host.call("send_message", id=task_id, message=f"$ ls /usr\n$ {before}\n$ ls /usr")
+    call = await host.waiting_call(task_id)
+    await host.decide(task_id, call, "proceed_once")
+    waiting = await host.until(task_id, "awaiting_approval")
+    (pending,) = waiting["pendingApprovals"]
+    assert pending["args"]["command"] == "ls /usr"
+    await host.decide(task_id, pending["callId"], "cancel")
+
+
+async def test_a_block_is_run_by_the_interpreter_that_its_first_line_names(host: Host) -> None:
+    script = "```sh\n#!/usr/bin/env python3\nimport os\nprint(os.path.basename(os.getcwd()), os.environ['A'])\n```"
+    assert await output(host, f"$ mkdir sub; cd sub; export A=1\n{script}\n$ basename $PWD") == "sub 1\nsub\n"
+
+
+async def test_commands_are_run_by_bash(host: Host) -> None:
+    assert await output(host, '$ a=(1 2); [[ -n $BASH_VERSION ]] && echo "${a[1]}"') == "2\n"
