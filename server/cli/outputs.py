@@ -18,12 +18,13 @@ def whole(client: Client, task_id: str, *include: str) -> TaskView:
     """A task with all of its output, and as much of all else as an answer has room for. Raises RemitError."""
     task: TaskView = client.call("get_task", id=task_id, maxChars=WHOLE, include=list(include))
     output = task.get("output")
-    if output is None or task["status"] not in ENDED or "nextCursor" not in output:
+    if output is None or task["status"] not in ENDED:
         return task
-    output["content"] = _read(client, task_id, output.pop("nextCursor").partition(":")[0] + ":0")
+    if "nextCursor" in output:
+        output["content"] = _read(client, task_id, output.pop("nextCursor").partition(":")[0] + ":0")
     messages = task.get("messages", [])
-    if messages and messages[-1]["role"] == "assistant":  # it has the same text, and was shown in short
-        messages[-1]["content"] = output["content"]
+    if messages and messages[-1]["role"] == "assistant" and "taskId" not in messages[-1]:
+        messages[-1]["content"] = output["content"]  # the same text, which was shown there in short
     return task
 
 

@@ -25,6 +25,9 @@ _MIDDLE = 300
 _ESCAPED = {chr(code): 6 for code in range(32)} | dict.fromkeys('"\\\b\f\n\r\t', 2)
 """Characters that a character takes in JSON, where it takes more than one."""
 
+_CHUNK = 4096
+"""Characters that are measured at a time."""
+
 _WIDTHS = (1000, 300, 100, 50)
 """Characters of each text in a value that is too long, tried one after the other."""
 
@@ -138,9 +141,13 @@ def cut(text: str, room: int, hint: str = RAISE) -> str:
 
 def beginning(text: str, room: int) -> str:
     """The longest beginning of a text that takes `room` characters in a string of JSON."""
-    candidate = text[: max(room, 0)]
-    costs = list(accumulate(_ESCAPED.get(each, 1) for each in candidate))
-    return candidate[: bisect_right(costs, room)]
+    for start in range(0, len(text), _CHUNK):
+        chunk = text[start : start + _CHUNK]
+        if (taken := size(chunk) - 2) > room:
+            costs = list(accumulate(_ESCAPED.get(each, 1) for each in chunk))
+            return text[: start + bisect_right(costs, room)]
+        room -= taken
+    return text
 
 
 def end(text: str, room: int) -> str:

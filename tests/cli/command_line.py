@@ -43,9 +43,9 @@ class CommandLine:
             check=False,
         )
 
-    def json(self, *arguments: str) -> Any:
+    def json(self, *arguments: str, **variables: str) -> Any:
         """The answer to a command that succeeds."""
-        done = self(*arguments, "--json")
+        done = self(*arguments, "--json", **variables)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 

@@ -128,3 +128,19 @@ def test_the_server_tells_its_status_and_stops(own_remit: CommandLine) -> None:
     own_remit("list")
     assert own_remit.json("server", "status")["server"]["running"] == 0
     assert own_remit("server", "stop").stdout.startswith("stopped (pid ")
+
+
+def test_long_output_is_shown_whole(remit: CommandLine) -> None:
+    task = remit.json("run", "seq 1 20000")
+    shown = [line.removeprefix("  | ") for line in remit("show", task["id"]).stdout.splitlines()]
+    assert task["output"]["content"] == "".join(f"{number}\n" for number in range(1, 20_001))
+    assert [line for line in shown if line.isdecimal()] == [str(number) for number in range(1, 20_001)]
+
+
+def test_output_longer_than_any_answer_is_read_piece_by_piece(own_remit: CommandLine) -> None:
+    limits = {"REMIT_OUTPUT_LIMIT": "2000000"}
+    task = own_remit.json("run", "seq 100000 279999", **limits)
+    shown = own_remit.json("show", task["id"], **limits)
+    content = "".join(f"{number}\n" for number in range(100_000, 280_000))
+    assert len(content) > 1_000_000
+    assert task["output"]["content"] == shown["output"]["content"] == shown["messages"][-1]["content"] == content

@@ -1,6 +1,7 @@
 """`examples/review.py` has a repository reviewed by two sub-tasks in worktrees, whose answers their parent sums up."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -59,13 +60,13 @@ def script(shell: str) -> Callable[[Request], Answer]:
                 asked = [{"message": question, "workspace": workspace} for question in QUESTIONS]
                 return [Use(request.tool("create_task"), each) for each in asked]
             case _:
-                answers = [json.loads(result.text) for result in request.results[1:]]
-                known = {answer["id"]: answer for answer in answers}
-                still = [task_id for task_id, answer in known.items() if answer["status"] != "completed"]
+                told = [result.text for result in request.results[1:]]
+                known = {re.findall(r"Task (\S+) is", text)[0]: text for text in told}
+                still = [task_id for task_id, text in known.items() if f"Task {task_id} is completed" not in text]
                 if still:
                     return [Use(request.tool("get_task"), {"id": task_id, "waitSeconds": 45}) for task_id in still]
-                found = sorted(answer["output"]["content"].strip() for answer in known.values())
-                changed = sorted(file["path"] for each in known.values() for file in each["workspace"]["changedFiles"])
+                found = sorted(re.findall(r"not \w+: \d+ left to do", " ".join(known.values())))
+                changed = sorted(re.findall(r"Changed files: \w+ (\S+)", " ".join(known.values())))
                 return Say(f"Summary: {' | '.join(found)}; mended: {' '.join(changed)}")
 
     def sub_task(request: Request) -> Answer:

@@ -39,7 +39,7 @@ CASES: dict[str, tuple[str, dict[str, Any], str]] = {
     ),
     "missing template key": ("create_task", {"message": "$ true", "env": {"A": "<<mcp.NOPE>>"}}, "NOPE"),
     "negative offset": ("list_tasks", {"offset": -1}, "offset"),
-    "wait too long": ("get_task", {"id": "x", "waitSeconds": 46}, "waitSeconds"),
+    "a wait before now": ("get_task", {"id": "x", "waitSeconds": -1}, "waitSeconds"),
     "answer too small": ("get_task", {"id": "x", "maxChars": 1}, "maxChars"),
     "unknown part": ("get_task", {"id": "x", "include": ["all"]}, "include[0]"),
     "missing call": ("approve_tool_call", {"id": "x", "call": "x", "outcome": "cancel"}, "callId"),

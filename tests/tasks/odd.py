@@ -158,11 +158,11 @@ def _data(kind: str, text: str) -> tuple[str, dict[str, Any]]:
 @st.composite
 def snapshots(draw: st.DrawFn, *, fresh: bool) -> Snapshot:
     """A task with all that may belong to it; with `fresh`, what of it is new."""
-    content, made = draw(texts(300_000)), draw(calls())
+    content, made = draw(texts(100_000)), draw(calls())
     thoughts = draw(st.lists(st.fixed_dictionaries({"subject": texts(500), "description": texts(9_000)}), max_size=20))
     ids = [ID] * draw(st.sampled_from([0, 1, 200]))
     neighbours = [Neighbour(ID, Status.BLOCKED, draw(texts(500)))] * 50
-    said = draw(st.lists(texts(100_000), max_size=6))
+    said = draw(st.lists(texts(20_000), max_size=6))
     return Snapshot(
         task=draw(tasks()),
         turn=Turn(1, "", content, AT, thoughts, None, 0, 10**6, 10**9, 10**9, AT, AT),

@@ -23,7 +23,7 @@ EVERYTHING = ["messages", "events", "graph"]
 SIZES = st.one_of(st.just(8000), st.just(LEAST_ANSWER), st.integers(LEAST_ANSWER, 100_000))
 
 patient = settings(
-    deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    deadline=None, max_examples=15, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 
 
