@@ -54,7 +54,7 @@ async def bare_sandbox(workspace: Path) -> BareSandbox:
     """The sandbox of a task that works in `workspace`. Raises RemitError where bubblewrap is missing."""
     policy = SandboxPolicy(workspace=workspace)
     tier = await find_namespaces(await find_interpreter(), Scratch())
-    async with tier.confined(policy) as confinement:
+    async with tier.confined(policy, []) as confinement:
         argv = tier.argv(policy, confinement)
         program = argv.index("--") + 1
         return BareSandbox(policy, argv[:program], argv[program:], confinement)

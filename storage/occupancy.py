@@ -131,6 +131,15 @@ def record(db: sqlite3.Connection, task_id: str, checkout: Checkout, outcome: di
     )
 
 
+def note(db: sqlite3.Connection, task_id: str, changes: dict[str, object]) -> None:
+    """Note something of a folder that a task writes itself, beside what is known of it."""
+    db.execute(
+        """UPDATE workspaces SET outcome = json_patch(ifnull(outcome, '{}'), ?)
+           WHERE task = (SELECT seq FROM tasks WHERE id = ?) AND mode = 'readwrite'""",
+        (rows.dumps(changes), task_id),
+    )
+
+
 def reopen(db: sqlite3.Connection, task_id: str) -> None:
     """Note that a worktree is to be looked at once more."""
     db.execute(

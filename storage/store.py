@@ -362,6 +362,10 @@ class Store:
         """Note what a look at a worktree has found."""
         await self._db.write(occupancy.record, task_id, checkout, outcome)
 
+    async def note_folder(self, task_id: str, **changes: object) -> None:
+        """Note something of a folder that a task writes itself."""
+        await self._db.write(occupancy.note, task_id, changes)
+
     async def reopen_worktree(self, task_id: str) -> None:
         """Note that a worktree is to be looked at once more."""
         await self._db.write(occupancy.reopen, task_id)

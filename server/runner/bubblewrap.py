@@ -4,7 +4,7 @@ import os
 import re
 import shutil
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,6 +19,7 @@ from server.runner.interpreter import Interpreter
 from server.runner.network.gateway import NAMES_GAP, Gateway
 from server.runner.plan import LAUNCHER, Confinement
 from server.runner.policy import LOCKS_GAP, MIB, SandboxPolicy
+from server.runner.protected import TOLD
 from server.runner.scratch import Scratch
 from server.runner.sockets import find_sockets
 
@@ -46,6 +47,11 @@ _GAPS = (
     "In a repository, names that are symlinks, what git's settings name (core.hooksPath), what a command makes anew in "
     "folders of its own, for others that are at work there too, and repositories after the first 16 or in more than "
     "2,000 folders are not protected.",
+    f"Files that tools execute or obey and that are part of a project's work can be written: {', '.join(TOLD)} and "
+    "their like; so can all of them in sub-folders that are no repository of their own.",
+    "What a command leaves in a folder of yours for git to execute (a repository with harmful settings or hooks, a "
+    "rebase that executes) is set aside once it has ended: while it runs, behind more than 2,000 folders, and if the "
+    "server is killed meanwhile, your own git would execute it.",
     "A unix socket that another program makes in the task's folder while a command runs can be connected to, and so "
     "can those behind the first 64, in more than 2,000 folders, or in what the setting readable names.",
     LOCKS_GAP,
@@ -89,7 +95,7 @@ class Namespaces:
         return f"no command can be sandboxed: {output or 'bubblewrap ended without a word'}{advice}"
 
     @asynccontextmanager
-    async def confined(self, policy: SandboxPolicy) -> AsyncIterator[Confinement]:
+    async def confined(self, policy: SandboxPolicy, left: list[str]) -> AsyncIterator[Confinement]:
         """Landlock once more over the mounts, a second wall that does not fail with the first.
 
         Where the network is shared it alone keeps abstract sockets apart.
@@ -97,7 +103,7 @@ class Namespaces:
         home = policy.home or HOME
         writable = (*_writable(policy), home, TEMPORARY, Path("/dev"))
         granted = landlock.grants(read=(Path("/"),), write=writable, use=(Path("/dev"),))
-        async with self._protected(policy) as read_only:
+        async with self._protected(policy, left) as read_only:
             with self._door(policy) as door:
                 yield Confinement(
                     home=home,
@@ -126,14 +132,18 @@ class Namespaces:
                 yield door
 
     @asynccontextmanager
-    async def _protected(self, policy: SandboxPolicy) -> AsyncIterator[tuple[Path, ...]]:
+    async def _protected(self, policy: SandboxPolicy, left: list[str]) -> AsyncIterator[tuple[Path, ...]]:
         if policy.access == "read-only":
             yield ()
         elif policy.hooks == "writable":
             with self.scratch.unprotected(policy.workspace) as nothing:
                 yield nothing
         else:
-            async with self.scratch.protected(policy.workspace, at_top=policy.owner == "user") as paths:
+            is_theirs = policy.owner == "user"
+            async with (
+                self.scratch.protected(policy.workspace, at_top=is_theirs, first=policy.first) as paths,
+                self.scratch.watched(policy.workspace, left) if is_theirs else nullcontext(),
+            ):
                 yield paths
 
     def _sharing(self, policy: SandboxPolicy) -> Iterator[str]:

@@ -7,6 +7,7 @@ from typing import Literal
 
 from server.errors import Code, RemitError
 from server.runner.network.hosts import HostRule
+from server.runner.protected import Place
 
 MIB = 1024**2
 GIB = 1024**3
@@ -86,6 +87,9 @@ class SandboxPolicy:
 
     hooks: Literal["read-only", "writable"] = "read-only"
     """What other tools would execute in the workspace's repositories; read-only where the tier can hold that."""
+
+    first: tuple[Place, ...] = ()
+    """Repositories in the workspace that are protected before others that are found there."""
 
     door: bool = False
     """Whether it has a door to the server, where the tier can hold one."""

@@ -8,17 +8,18 @@ import os
 import re
 import stat
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Literal
 
 from server.errors import RemitError
 from server.runner.folder import read_beneath
 
 MOST_FOLDERS = 2000  # that are looked into for repositories, the outer ones first: some 30 ms
 MOST_NAMES = 100_000  # that are looked at in each: some 100 ms; a file system may hold millions
-MOST_REPOSITORIES = 16  # each takes about 20 mounts, which is some 2 ms at the start of every command
+MOST_REPOSITORIES = 16  # each takes about 35 mounts, which is some 3 ms at the start of every command
 
 OF_GIT = ("hooks", "config", "config.worktree", "commondir")
 ALTERNATES = "objects/info/alternates"
@@ -28,16 +29,48 @@ BESIDE_GIT = (
     ".mcp.json",
     ".vscode",
     ".idea",
+    ".zed",
+    ".cursor",
+    ".windsurf",
     ".claude",
+    ".codex",
+    ".gemini",
+    ".opencode",
+    "opencode.json",
+    ".agents",
+    ".devcontainer",
+    ".husky",
+    ".gitconfig",
+    ".ripgreprc",
     ".bashrc",
     ".bash_profile",
+    ".bash_login",
     ".profile",
     ".zshrc",
+    ".zshenv",
     ".zprofile",
+    ".zlogin",
 )
+"""What tools of today execute or obey and no task has to write: closed."""
+TOLD = (
+    "Makefile",
+    "package.json",
+    ".npmrc",
+    ".yarnrc.yml",
+    "mise.toml",
+    "CLAUDE.md",
+    "AGENTS.md",
+    ".exrc",
+    ".nvim.lua",
+    ".vimrc",
+    ".gdbinit",
+    ".lldbinit",
+    ".inputrc",
+)
+"""What tools execute or obey and is part of a project's work, or takes the person's leave: told as a gap."""
 _KEPT_IF_THERE = ".gitmodules"  # git itself executes nothing it finds there
 
-_TELLING = frozenset({".git", "config"})
+_TELLING = frozenset({".git", "config", "HEAD", "objects", "refs", "commondir"})
 
 _GITDIR_BYTES = 8192  # of a file `.git`: twice the longest path
 
@@ -48,30 +81,80 @@ class Protected:
 
     present: tuple[Path, ...]
     missing: tuple[Path, ...]
+    places: frozenset["Place"] = frozenset()
+    """The repositories that they belong to."""
 
 
-def find_protected(workspace: Path, at_top: bool = False) -> Protected:
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Something in a workspace that is to be protected."""
+
+    kind: Literal["closed", "tree", "git", "link"]
+    """A folder that its user may not list or add to, the working files of a repository, git's own, or a link `.git`."""
+
+    path: Path
+
+
+def find_protected(workspace: Path, at_top: bool = False, first: Iterable[Place] = ()) -> Protected:
     """Look for repositories in the workspace, itself included, and for what is to be protected in each.
 
     A symlink is passed over, with what lies beyond it: mounting its target would let a command choose what it sees.
     A folder that its own user may not list or add to is protected as a whole, since a command could open it again.
     With `at_top`, what lies beside a repository is protected in the workspace itself, whether that is one or not.
+    The places `first` come before all that is found now: what is made since cannot push them out of the limit.
     """
-    found = islice(_closed_and_repositories(workspace), MOST_REPOSITORIES)
+    places = list(dict.fromkeys((*filter(_is_there, first), *find_first(workspace))))[:MOST_REPOSITORIES]
     top = _beside(workspace / ".git") if at_top and _is_open(workspace) else ()
-    paths = dict.fromkeys((*top, *(path for folder in found for path in folder)))
+    paths = dict.fromkeys((*top, *(path for place in places for path in _protected_in(place))))
     present = tuple(path for path in paths if os.path.lexists(path) and not path.is_symlink())
-    return Protected(present, tuple(path for path in paths if not os.path.lexists(path)))
+    return Protected(present, tuple(path for path in paths if not os.path.lexists(path)), frozenset(places))
 
 
-def _closed_and_repositories(workspace: Path) -> Iterator[tuple[Path, ...]]:
-    for folder, names in _folders(workspace, lambda _, names: names - {".git"}):
+def find_first(workspace: Path) -> list[Place]:
+    """Look for as many places as can be protected, the outer ones first. Blocks."""
+    found = (place for place in find_places(workspace) if place.kind != "link")
+    return list(islice(dict.fromkeys(found), MOST_REPOSITORIES))
+
+
+def find_places(workspace: Path) -> Iterator[Place]:
+    """Look for all that is to be protected in the workspace, the outer places first. Blocks."""
+    for folder, names in _folders(workspace, _within):
         if names is None:
-            yield (folder,)
-        elif _is_plain(git := folder / ".git"):
-            yield tuple(_beside(git)) if _is_open(folder) else (folder,)
-            for repository in _git_folders(git, workspace):
-                yield tuple(_of_git(repository)) if _is_open(repository) else (repository,)
+            yield Place("closed", folder)
+            continue
+        if is_repository(names):
+            yield Place("git", folder)
+        if _is_plain(git := folder / ".git"):
+            yield Place("tree", folder)
+            yield from (Place("git", repository) for repository in _git_folders(git, workspace))
+        elif git.is_symlink():
+            yield Place("link", git)
+
+
+def is_repository(names: set[str]) -> bool:
+    """Whether git takes a folder with these names for a repository, as a bare one or one with its files elsewhere."""
+    return "HEAD" in names and ("commondir" in names or {"objects", "refs"} <= names)
+
+
+def _within(_: Path, names: set[str]) -> set[str]:
+    return set() if is_repository(names) and ".git" not in names else names - {".git"}
+
+
+def _is_there(place: Place) -> bool:
+    """Whether the place is still what it was, reached through no link."""
+    try:
+        return place.path.resolve() == place.path and place.path.is_dir()
+    except (OSError, RuntimeError):
+        return False
+
+
+def _protected_in(place: Place) -> Iterator[Path]:
+    if place.kind == "closed" or not _is_open(place.path):
+        yield place.path
+    elif place.kind == "tree":
+        yield from _beside(place.path / ".git")
+    else:
+        yield from _of_git(place.path)
 
 
 def _beside(git: Path) -> Iterator[Path]:
@@ -97,7 +180,7 @@ def _of_git(repository: Path) -> Iterator[Path]:
 
 def _git_folders(git: Path, workspace: Path) -> Iterator[Path]:
     """The repository of a worktree, with those of its submodules and of its other worktrees."""
-    top = git if git.is_dir() else _named_by(git, workspace)
+    top = git if git.is_dir() else named_by(git, workspace)
     if top is None:
         return
     yield top
@@ -139,7 +222,7 @@ def _listed(folder: Path) -> dict[str, bool]:
         return {name: is_folder for name, is_folder in entries if is_folder or name in _TELLING}
 
 
-def _named_by(git: Path, workspace: Path) -> Path | None:
+def named_by(git: Path, workspace: Path) -> Path | None:
     """The repository that a file `.git` names, if it lies in the workspace, where a command could write to it."""
     try:
         content = read_beneath(workspace, str(git.relative_to(workspace)), limit=_GITDIR_BYTES)

@@ -36,6 +36,14 @@ async def _tell_nobody(host: str, port: int, reason: str) -> None:
     """For commands without a network by name."""
 
 
+Disarmed = Callable[[Sequence[str]], Awaitable[None]]
+"""Told what a command has left in a folder of the person's for git to execute, and what was done about it."""
+
+
+async def _keep_quiet(_: Sequence[str]) -> None:
+    """For commands of our own."""
+
+
 class Tier(Protocol):
     """One way to confine a command."""
 
@@ -50,7 +58,7 @@ class Tier(Protocol):
 
     def argv(self, policy: SandboxPolicy, confinement: Confinement) -> tuple[str, ...]: ...
 
-    def confined(self, policy: SandboxPolicy) -> AbstractAsyncContextManager[Confinement]: ...
+    def confined(self, policy: SandboxPolicy, left: list[str]) -> AbstractAsyncContextManager[Confinement]: ...
 
     def explain(self, output: str) -> str: ...
 
@@ -86,6 +94,7 @@ class Sandbox:
         started: Callable[[ProcessMark], Awaitable[None]],
         output: Callable[[bytes], Awaitable[None]],
         refused: Report = _tell_nobody,
+        disarmed: Disarmed = _keep_quiet,
         keeper: Keeper | None = None,
     ) -> Exit:
         """Run `command` to its end, which is the end of everything it started.
@@ -93,6 +102,7 @@ class Sandbox:
         `started` is awaited before the command, or anything secret, is handed over: a process it recorded can be
         ended later by its mark. `output` is awaited for each piece of the merged output, as it comes, 64 KiB at most.
         `refused` is awaited for each host that the policy does not let it reach, with the port and the reason.
+        `disarmed` is awaited once it has ended, if it has left something that the person's own git would execute.
         The `keeper` stands behind its door, where the policy gives it one.
         When this is cancelled, or one of these raises, nothing of the command is left by the time it returns.
 
@@ -101,7 +111,8 @@ class Sandbox:
         does not exist is no error here: it ends with 127, as in a shell.
         """
         attached = {} if command.attached is None else {command.attached: ATTACHED}
-        async with self._running(command, policy, started, refused, keeper, attached) as (process, group, _):
+        running = self._running(command, policy, started, refused, disarmed, keeper, attached)
+        async with running as (process, group, _):
 
             async def take() -> None:
                 while chunk := await process.receive():
@@ -117,11 +128,12 @@ class Sandbox:
         *,
         started: Callable[[ProcessMark], Awaitable[None]],
         refused: Report = _tell_nobody,
+        disarmed: Disarmed = _keep_quiet,
         keeper: Keeper | None = None,
     ) -> AsyncIterator[Dialogue]:
         """A command to talk to, over its stdin and stdout; all else is as for `run`, which see."""
         with Pipes.opened() as pipes:
-            running = self._running(command, policy, started, refused, keeper, pipes.descriptors)
+            running = self._running(command, policy, started, refused, disarmed, keeper, pipes.descriptors)
             async with running as (process, group, relay):
                 pipes.hand_over()
                 piped = Piped(process, pipes, Attendance(process, policy, group), relay)
@@ -135,6 +147,7 @@ class Sandbox:
         policy: SandboxPolicy,
         started: Callable[[ProcessMark], Awaitable[None]],
         refused: Report,
+        disarmed: Disarmed,
         keeper: Keeper | None,
         descriptors: Mapping[int, int] | None = None,
     ) -> AsyncIterator[tuple[Subprocess, ControlGroup | None, Relay | None]]:
@@ -146,7 +159,8 @@ class Sandbox:
         policy = replace(policy, hidden=self._hidden)
         policy.check()
         async with (
-            self._tier.confined(policy) as confinement,
+            _reporting(disarmed) as left,
+            self._tier.confined(policy, left) as confinement,
             self._spawned(policy, confinement, descriptors or {}) as (process, group),
         ):
             self._expect("ready", await _first_word(process, group))
@@ -199,6 +213,18 @@ class Sandbox:
         """Check the launcher's next word; what comes in its place is why there is no sandbox."""
         if line != word:
             raise _unavailable(self._tier.explain(line))
+
+
+@asynccontextmanager
+async def _reporting(disarmed: Disarmed) -> AsyncIterator[list[str]]:
+    """A list of what the block finds, which is told when it has ended, however it did."""
+    left: list[str] = []
+    try:
+        yield left
+    finally:
+        if left:
+            with anyio.CancelScope(shield=True):
+                await disarmed(left)
 
 
 async def _first_word(process: Subprocess, group: ControlGroup | None) -> str:

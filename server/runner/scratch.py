@@ -12,9 +12,10 @@ from tempfile import mkdtemp
 import anyio
 
 from server.errors import Code, RemitError
-from server.runner.protected import Protected, find_protected
+from server.runner.protected import Place, Protected, find_protected
 from server.runner.removal import delete_tree
 from server.runner.standin import make_stand_ins, remove_stand_ins
+from server.runner.traps import Seen, disarm, see
 
 _log = logging.getLogger(__name__)
 
@@ -29,6 +30,9 @@ class _Workspace:
     commands: int = 0
     protected: Protected | None = None
     """As it was found when nobody was at work there."""
+
+    seen: Seen | None = None
+    """The same of what a command could turn into a trap; only of a folder of the person's."""
 
     changing: anyio.Lock = field(default_factory=anyio.Lock)
 
@@ -66,17 +70,19 @@ class Scratch:
             yield ()
 
     @asynccontextmanager
-    async def protected(self, workspace: Path, *, at_top: bool = False) -> AsyncIterator[tuple[Path, ...]]:
+    async def protected(
+        self, workspace: Path, *, at_top: bool = False, first: Sequence[Place] = ()
+    ) -> AsyncIterator[tuple[Path, ...]]:
         """The paths in a workspace that are to be mounted read-only; those that were missing are gone afterwards.
 
         They are looked for when nobody is at work there. Who is may write the workspace, and put a link where a mount
         is about to be made; but what is protected from all of them, none of them can take away.
-        `at_top` is for `find_protected`.
+        `at_top` and `first` are for `find_protected`.
 
         Raises RemitError (SANDBOX_UNAVAILABLE) where something cannot be protected.
         """
         with self._at_work(workspace, is_protected=True) as written:
-            found = await self._found(workspace, written, at_top)
+            found = await self._found(workspace, written, at_top, first)
             if not found.missing:
                 yield found.present
                 return
@@ -94,10 +100,28 @@ class Scratch:
                             left = self._left_by_all(found.missing)
                             await anyio.to_thread.run_sync(remove_stand_ins, workspace, left)
 
-    async def _found(self, workspace: Path, written: _Workspace, at_top: bool) -> Protected:
+    @asynccontextmanager
+    async def watched(self, workspace: Path, left: list[str]) -> AsyncIterator[None]:
+        """See to what a command makes in a folder of the person's that their git would execute; `left` tells of it.
+
+        Within `protected`. What the command itself could do to its end is past: its processes must be gone.
+        """
+        written = self._written[workspace]
+        async with written.changing:
+            if written.seen is None:
+                places = written.protected.places if written.protected else frozenset()
+                written.seen = await anyio.to_thread.run_sync(see, workspace, places)
+        try:
+            yield
+        finally:
+            with anyio.CancelScope(shield=True):
+                async with written.changing:
+                    left += await anyio.to_thread.run_sync(disarm, workspace, written.seen)
+
+    async def _found(self, workspace: Path, written: _Workspace, at_top: bool, first: Sequence[Place]) -> Protected:
         async with written.changing:
             if written.protected is None:
-                written.protected = await anyio.to_thread.run_sync(find_protected, workspace, at_top)
+                written.protected = await anyio.to_thread.run_sync(find_protected, workspace, at_top, first)
             return written.protected
 
     @contextmanager

@@ -14,7 +14,10 @@ from pathlib import Path
 from server.runner.folder import deepest
 from server.runner.protected import ALTERNATES, OF_GIT
 
-_FOLDERS = {"hooks", ".vscode", ".idea", ".claude"}
+_FOLDERS = {
+    *("hooks", ".vscode", ".idea", ".zed", ".cursor", ".windsurf", ".claude", ".codex", ".gemini", ".opencode"),
+    *(".agents", ".devcontainer", ".husky"),
+}
 _BORROWING = Path(ALTERNATES)
 _FILES = dict.fromkeys((*OF_GIT, _BORROWING.name), b"") | {"commondir": b"."}  # "what all worktrees share is here"
 

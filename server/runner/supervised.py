@@ -76,7 +76,7 @@ class Landlock(_Supervised):
         return _LANDLOCK_GAPS if self.abi >= landlock.SCOPES_ABI else (*_LANDLOCK_GAPS, _SIGNAL_GAP)
 
     @asynccontextmanager
-    async def confined(self, policy: SandboxPolicy) -> AsyncIterator[Confinement]:
+    async def confined(self, policy: SandboxPolicy, _left: list[str]) -> AsyncIterator[Confinement]:
         """Grant what the namespaces tier mounts, and a private folder that goes when the command does."""
         if policy.exposed:
             raise _unavailable(
@@ -122,7 +122,7 @@ class Off(_Supervised):
     gaps: ClassVar = _OFF_GAPS
 
     @asynccontextmanager
-    async def confined(self, policy: SandboxPolicy) -> AsyncIterator[Confinement]:
+    async def confined(self, policy: SandboxPolicy, _left: list[str]) -> AsyncIterator[Confinement]:
         """Nothing but a private folder that goes when the command does."""
         with _door(policy.door, self.interpreter) as door:
             async with self.scratch.private_folders() as (home, temporary):

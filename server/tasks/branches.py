@@ -1,5 +1,6 @@
 """What a user is shown of the folder that a task works in, and of what has come of its worktree."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ def workspace(view: TaskView, task_id: str, workspace: Workspace, folder: str | 
         shown["branch"] = branch_of(task_id)
         shown["baseCommit"] = workspace.repository["base"]
         parts += _outcome(shown, workspace.outcome or {})
+    elif problem := _problem(workspace.outcome or {}):
+        parts.append(fitting.text(shown, "problem", problem, 2))
     return parts
 
 
@@ -36,8 +39,8 @@ def worktree(record: Worktree, folder: Path) -> WorktreeView:
         state=record.workspace.checkout or "open",
         lastActivityAt=time(record.last_activity_at),
     )
-    if "problem" in outcome:
-        view["problem"] = outcome["problem"]
+    if problem := _problem(outcome):
+        view["problem"] = problem
     if outcome.get("files"):
         view["changedFiles"] = outcome["files"]
     if outcome.get("omitted"):
@@ -45,12 +48,17 @@ def worktree(record: Worktree, folder: Path) -> WorktreeView:
     return view
 
 
+def _problem(outcome: Mapping[str, Any]) -> str:
+    """Why something would be lost, and what was set aside, in one text; empty where there is nothing to tell."""
+    return "; ".join([*([outcome["problem"]] if "problem" in outcome else []), *outcome.get("disarmed", [])])
+
+
 def _outcome(view: WorkspaceView, outcome: dict[str, Any]) -> list[Part]:
     parts = []
     if "carried" in outcome:
         view["carriedCommit"] = outcome["carried"]
-    if "problem" in outcome:
-        parts.append(fitting.text(view, "problem", outcome["problem"], 2))
+    if problem := _problem(outcome):
+        parts.append(fitting.text(view, "problem", problem, 2))
     if "head" not in outcome:
         return parts
     view["headCommit"] = outcome["head"]

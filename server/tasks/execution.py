@@ -1,7 +1,7 @@
 """The commands and programs of a run: started in the sandbox, and on record while they live."""
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, replace
 from fnmatch import fnmatchcase
 from functools import partial
@@ -17,6 +17,7 @@ from server.runner.dialogue import Dialogue
 from server.runner.door import Keeper
 from server.runner.policy import Command, Exit, SandboxPolicy
 from server.runner.process import ProcessMark
+from server.runner.protected import Place, find_first
 from server.runner.sandbox import Sandbox
 from server.runner.workspace import Workspaces
 from server.tasks import limits
@@ -30,6 +31,9 @@ from storage.store import Store
 
 SHOWN_BYTES = 4096
 """Bytes of output that are masked before others have their turn: some 0.2 s of text made to be hard to mask."""
+
+MOST_TOLD = 20
+"""Traps that are told of one by one."""
 
 
 class Execution:
@@ -53,6 +57,9 @@ class Execution:
         self._settings = settings
         self._subtasks = subtasks
         self._marks: list[ProcessMark] = []
+        self._known: tuple[Place, ...] | None = None
+        before = (claim.workspace and claim.workspace.outcome) or {}
+        self._disarmed_before: list[str] = before.get("disarmed", [])
         self._ground = ground(claim.workspace, workspaces.ensure(claim.task.id))
 
     @property
@@ -79,10 +86,11 @@ class Execution:
             try:
                 return await self._sandbox.run(
                     Command(argv=ran.argv, env=env, attached=ran.attached),
-                    replace(self._policy(), door=keeper is not None),
+                    replace(await self._policy(), door=keeper is not None),
                     started=self._started,
                     output=show,
                     refused=partial(self._refused, call_id),
+                    disarmed=partial(self._disarmed, call_id),
                     keeper=keeper,
                 )
             finally:
@@ -100,9 +108,12 @@ class Execution:
             env["HOME"] = str(home)  # whatever the task's variables say: how it asks is settled there
         async with self._sandbox.talk(
             Command(argv=program.argv, env=env),
-            replace(limits.widened(self._policy(), self._claim.task.demands, program, home), door=keeper is not None),
+            replace(
+                limits.widened(await self._policy(), self._claim.task.demands, program, home), door=keeper is not None
+            ),
             started=self._started,
             refused=partial(self._refused, None),
+            disarmed=partial(self._disarmed, None),
             keeper=keeper,
         ) as dialogue:
             yield dialogue
@@ -119,9 +130,33 @@ class Execution:
                     field=f"env.{name}",
                 )
 
-    def _policy(self) -> SandboxPolicy:
+    async def _policy(self) -> SandboxPolicy:
         task = self._claim.task
-        return limits.policy(self._settings, task.agent, task.demands, self._ground)
+        policy = limits.policy(self._settings, task.agent, task.demands, self._ground)
+        return replace(policy, first=await self._first(policy))
+
+    async def _first(self, policy: SandboxPolicy) -> tuple[Place, ...]:
+        """The repositories that were there at the task's first command in a folder of the person's."""
+        if policy.owner != "user" or policy.access == "read-only" or policy.hooks == "writable":
+            return ()
+        if self._known is None:
+            kept = ((self._claim.workspace and self._claim.workspace.outcome) or {}).get("protected")
+            if kept is None:
+                places = await to_thread.run_sync(find_first, policy.workspace)
+                kept = [[place.kind, str(place.path)] for place in places]
+                await self._store.note_folder(self._claim.task.id, protected=kept)
+            self._known = tuple(Place(kind, Path(path)) for kind, path in kept)
+        return self._known
+
+    async def _disarmed(self, call_id: str | None, found: Sequence[str]) -> None:
+        """Tell what a command has left for the person's git to execute; it stays with the task."""
+        told = [self._variables.redactor.redact(each) for each in found[:MOST_TOLD]]
+        self._disarmed_before = list(dict.fromkeys((*self._disarmed_before, *told)))[:MOST_TOLD]
+        await self._store.note_folder(self._claim.task.id, disarmed=self._disarmed_before)
+        about = {} if call_id is None else {"callId": call_id}
+        events = [NewEvent("error", {"code": Code.FORBIDDEN, "message": each, **about}) for each in told]
+        with suppress(RemitError):  # a run that has lost its task has nothing more to tell
+            await self._store.append_events(self._claim.run, events)
 
     async def _home(self, files: Mapping[str, str]) -> Path:
         return await to_thread.run_sync(self._workspaces.furnish, self._claim.task.id, files)

@@ -20,6 +20,7 @@ from server.runner.removal import delete_tree
 from server.runner.repository import Repository, branch_of
 from server.runner.sandbox import Sandbox
 from server.runner.script import ScriptFailed, plain
+from server.runner.traps import disarm, untouched
 from server.runner.workspace import Workspaces
 from server.runner.worktree import Finding, Worktree, is_committed, tree_of
 from server.tasks import limits
@@ -36,6 +37,10 @@ _log = logging.getLogger(__name__)
 GRACE_SECONDS = 2.0
 """That a run which is cancelled has to see what has come of its worktree: most take a tenth of it."""
 
+MOST_DISARMED = 20
+"""Traps that are told of one by one."""
+
+_UNNAMED = "something was set aside that git could have executed; its name is not shown, since it may hold a secret"
 _CUT_OFF = "the task was cancelled before all its commits were carried over; they are in its worktree"
 
 MOST_FILES = 200
@@ -210,7 +215,18 @@ class Worktrees:
             except (RemitError, OSError) as error:
                 checkout = "dirty"
                 outcome = {**(record.workspace.outcome or {}), "problem": _told(error, await masking())}
+            outcome |= await self._disarmed(record, masking)
             await self._store.record_worktree(task_id, checkout, outcome)
+
+    async def _disarmed(self, record: Record, masking: Masking) -> dict[str, Any]:
+        """What the task has left for the person's git to execute, should they work in the worktree: it is set aside."""
+        told = list((record.workspace.outcome or {}).get("disarmed", []))
+        tree = self.folder(record.task_id)
+        if not (record.demands or {}).get("allowHooks"):
+            found = await to_thread.run_sync(disarm, tree, untouched(tree))
+            redactor = await masking() if found else None
+            told += [redactor.redact(each) if redactor else _UNNAMED for each in found]
+        return {"disarmed": list(dict.fromkeys(told))[:MOST_DISARMED]} if told else {}
 
     async def _conclude_in_grace(self, task_id: str, masking: Masking) -> None:
         """The same at the end of a run. One that is cancelled has little time left; what is not done is on record."""

@@ -161,7 +161,7 @@ def test_a_host_that_is_none_is_refused(workspace: Path) -> None:
 async def test_a_landlock_that_knows_no_ports_has_no_network_by_name(workspace: Path) -> None:
     tier = Landlock(interpreter=await find_interpreter(), scratch=Scratch(), abi=3)
     with pytest.raises(RemitError, match=r"Linux 6\.7"):
-        async with tier.confined(SandboxPolicy(workspace=workspace, network=("a.example",))):
+        async with tier.confined(SandboxPolicy(workspace=workspace, network=("a.example",)), []):
             pass
 
 

@@ -1,0 +1,185 @@
+"""What a task leaves in a folder of the person's for their own git to execute: it is set aside, and told."""
+
+from pathlib import Path
+
+import pytest
+
+from server.runner import protected
+from tests import servers
+from tests.cli.command_line import CommandLine
+from tests.servers import Host, script
+from tests.worktrees.projects import git, names, repository, shell
+
+pytestmark = [pytest.mark.anyio, pytest.mark.namespaces]
+
+BARE = """git init -q --bare bare; mv bare/HEAD bare/objects bare/refs {0}; mv bare/config {0}/config; rm -rf bare
+git config -f {0}/config core.bare false; git config -f {0}/config core.worktree "$(cd {0}; pwd)"
+git config -f {0}/config core.fsmonitor 'touch {mark}; false'; git config -f {0}/config alias.st '!touch {mark}'
+"""
+INIT = "git init -q {0}; git -C {0} config core.fsmonitor 'touch {mark}; false'\n"
+COMMIT = "git -C {0} -c core.fsmonitor=false -c user.name=a -c user.email=a@a.invalid commit -q --allow-empty -m x\n"
+REBASE = """mkdir .git/rebase-merge; cd .git/rebase-merge
+git rev-parse HEAD > onto; cp onto orig-head; echo refs/heads/main > head-name
+echo 'exec touch {mark}' > git-rebase-todo; touch done interactive; echo 1 > end; echo 0 > msgnum
+"""
+STATUS = "git status || true"
+
+TRAPS = {
+    "a bare layout at the top of a plain folder": ("plain", BARE.replace("{0}", "."), ".", STATUS),
+    "a bare layout at the top, and a broken HEAD": (
+        "project",
+        "echo broken > .git/HEAD\n" + BARE.replace("{0}", "."),
+        ".",
+        STATUS,
+    ),
+    "a repository in a folder": ("project", INIT.replace("{0}", "sub"), "sub", STATUS),
+    "a bare layout in a folder": ("project", BARE.replace("{0}", "sub"), "sub", STATUS),
+    "a linked repository": ("project", INIT.replace("{0}", "x") + "mv x/.git y; ln -s ../y sub/.git\n", "sub", STATUS),
+    "a link into git's own folder": (
+        "project",
+        INIT.replace("{0}", "x") + "mv x/.git .git/y; ln -s ../.git/y sub/.git\n",
+        "sub",
+        STATUS,
+    ),
+    "a file that names a repository": (
+        "project",
+        INIT.replace("{0}", "x") + "mv x/.git .git/y; echo gitdir: ../.git/y > sub/.git\n",
+        "sub",
+        STATUS,
+    ),
+    "a layout whose objects are elsewhere": (
+        "plain",
+        BARE.replace("{0}", "sub") + "mkdir x; mv sub/config sub/objects sub/refs x; echo ../x > sub/commondir\n",
+        "sub",
+        "git st || true",
+    ),
+    "a gitlink": (
+        "project",
+        INIT.replace("{0}", "new")
+        + COMMIT.replace("{0}", "new")
+        + "git update-index --add --cacheinfo 160000,$(git -C new rev-parse HEAD),new\n",
+        ".",
+        STATUS,
+    ),
+    "a hook in a repository": (
+        "project",
+        "git init -q sub; cd sub/.git/hooks; printf '#!/bin/sh\\ntouch {mark}\\n' > pre-commit; chmod +x pre-commit\n",
+        "sub",
+        "git commit -q --allow-empty -m x",
+    ),
+    "settings that are included": (
+        "project",
+        "git init -q sub; git config -f sub/more core.fsmonitor 'touch {mark}; false'; "
+        "git -C sub config include.path ../more\n",
+        "sub",
+        STATUS,
+    ),
+    "a rebase that executes": ("project", REBASE, ".", "git rebase --continue || true"),
+}
+
+
+def folder_of(place: Path, kind: str) -> Path:
+    """A folder with a sub-folder, in a repository or not."""
+    folder = repository(place / kind)
+    if kind == "plain":
+        shell(folder, "rm -rf .git")
+    return folder
+
+
+@pytest.mark.parametrize("trap", TRAPS)
+async def test_it_does_not_run_when_the_person_next_uses_git(host: Host, place: Path, trap: str) -> None:
+    kind, made, where, used = TRAPS[trap]
+    mark = place / "mark"
+    made = made.replace("{mark}", str(mark))
+    (place / "tried").mkdir()
+    tried = folder_of(place / "tried", kind)
+    shell(tried, made)
+    shell(tried / where, used)
+    assert mark.exists(), "the trap was none"
+    mark.unlink()
+    folder = folder_of(place, kind)
+    task = await host.done(script(made), workspace={"path": str(folder), "mode": "readwrite"})
+    assert task["status"] == "completed", task["error"]
+    shell(folder / where, used)
+    assert not mark.exists()
+    assert "set aside" in task["workspace"]["problem"]
+
+
+async def test_what_a_clone_and_a_commit_write_is_left_as_it_is(host: Host, place: Path) -> None:
+    folder = folder_of(place, "project")
+    lines = """
+        git clone -q . inner && cd inner && git config user.name a && git config user.email a@a.invalid
+        git checkout -qb side && git commit -q --allow-empty -m x && git worktree add -q ../linked
+    """
+    task = await host.done(script(lines), workspace={"path": str(folder), "mode": "readwrite"})
+    assert (task["status"], "problem" in task["workspace"]) == ("completed", False)
+    assert Path(git(folder / "inner", "config", "remote.origin.url").strip()) == folder
+    assert git(folder / "linked", "status", "--porcelain") == ""
+
+
+async def test_it_is_told_in_the_log_and_at_the_terminal(
+    own_home: Path, place: Path, variables: dict[str, str]
+) -> None:
+    folder = folder_of(place, "plain")
+    async with servers.host(own_home, cwd=place, **variables) as host:
+        lines = INIT.replace("{0}", "sub").replace("{mark}", "x")
+        task = await host.done(script(lines), workspace={"path": str(folder), "mode": "readwrite"})
+        task = await host.call("get_task", id=task["id"], include=["events"])
+        (told,) = [event["data"]["message"] for event in task["events"] if event["type"] == "error"]
+        assert told.startswith("sub/.git/config was set aside as config.aside-")
+        assert names(folder / "sub/.git", "config.aside-*") == {told.split()[5].rstrip(":")}
+        assert "was set aside" in CommandLine(own_home, place)("show", task["id"]).stdout
+
+
+async def test_new_repositories_push_no_earlier_one_out_of_the_protection(host: Host, place: Path) -> None:
+    folder = folder_of(place, "project")
+    git(folder, "init", "-q", "z/y/nested")
+    git(folder, "init", "-q", "--bare", "z/hub.git")
+    many = f"for i in $(seq {protected.MOST_REPOSITORIES + 4}); do git init -q a$i; mkdir -p .git/modules/a$i; "
+    lines = many + "touch .git/modules/a$i/config; done"
+    plant = "for i in z/y/nested/.git/hooks/planted z/hub.git/hooks/update z/hub.git/config; do echo x > $i; done"
+    message = f"{script(lines)}\n{script(plant)}"
+    await host.done(message, workspace={"path": str(folder), "mode": "readwrite"})
+    assert not list(folder.rglob("planted"))
+    assert names(folder / "z/hub.git/hooks", "update") == set()
+    assert (folder / "z/hub.git/config").read_text() != "x\n"
+
+
+async def test_a_rebase_of_the_persons_own_stays_as_it_was(host: Host, place: Path) -> None:
+    folder = folder_of(place, "project")
+    shell(folder, REBASE.replace("{mark}", "x"))
+    task = await host.done("$ touch new", workspace={"path": str(folder), "mode": "readwrite"})
+    assert "problem" not in task["workspace"]
+    assert (folder / ".git/rebase-merge/git-rebase-todo").read_text() == "exec touch x\n"
+
+
+async def test_what_a_task_makes_beyond_the_limit_is_looked_at_after_each_command(host: Host, place: Path) -> None:
+    folder, mark = folder_of(place, "project"), place / "mark"
+    many = f"for i in $(seq {protected.MOST_REPOSITORIES + 4}); do git init -q a$i; done; git init -q sub"
+    plant = f"git -C sub config core.fsmonitor 'touch {mark}; false'"
+    message = f"{script(many)}\n{script(plant)}"
+    task = await host.done(message, workspace={"path": str(folder), "mode": "readwrite"})
+    assert "sub/.git/config was set aside" in task["workspace"]["problem"]
+    shell(folder / "sub", STATUS)
+    assert not mark.exists()
+
+
+async def test_a_persons_settings_beyond_the_limit_stay_where_no_task_changes_them(host: Host, place: Path) -> None:
+    folder = folder_of(place, "project")
+    for number in range(protected.MOST_REPOSITORIES + 4):
+        git(folder, "init", "-q", f"a{number}")
+        git(folder / f"a{number}", "config", "core.editor", "vi")
+    task = await host.done("$ touch new", workspace={"path": str(folder), "mode": "readwrite"})
+    assert "problem" not in task["workspace"]
+
+
+@pytest.mark.parametrize("trap", ["a repository in a folder", "a bare layout in a folder", "a rebase that executes"])
+async def test_nor_does_it_in_the_folder_of_a_worktree(host: Host, place: Path, trap: str) -> None:
+    kind, made, where, used = TRAPS[trap]
+    mark = place / "mark"
+    folder_of(place, kind)
+    task = await host.done(script(made.replace("{mark}", str(mark))), workspace={"path": kind})
+    assert task["status"] == "completed", task["error"]
+    assert "set aside" in task["workspace"]["problem"]
+    shell(Path(task["workspace"]["folder"]) / where, used)
+    assert not mark.exists()
