@@ -1,6 +1,6 @@
 """The tools that the agent of a task has, to hand on sub-tasks: what each is called, and what a model reads of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from server.agents.interface import Offer
 from server.protocol import tasktexts, texts
 from server.protocol.tools import ADDS, CHANGES, READS, Tool
 from server.tasks import requests, views
+from server.tasks.arguments import OPTIONS
 from server.tasks.delegation import LISTED, Delegation
 from server.tasks.inheritance import OWN_FOLDER, SAID, SAID_AGAIN, Inheritance
 
@@ -41,13 +42,33 @@ class DelegatedTool:
     def _schema(self, whole: Mapping[str, Any], inheritance: Inheritance) -> dict[str, Any]:
         known = self.tool.request.model_fields
         names = {known[field].alias or field for field in self.fields}
-        properties = {name: schema for name, schema in whole["properties"].items() if name in names}
+        properties = _among(names, whole["properties"])
         for name, choices in _choices(inheritance).items():
             if name in properties:
                 properties[name] = _chosen(properties[name], choices)
         if "workspace" in properties:
-            properties["workspace"] = {**properties["workspace"], "description": _LENT}
-        return {**whole, "properties": properties, **_definitions(whole)}
+            properties["workspace"] = _lent(properties["workspace"])
+        if "files" in properties:
+            properties["files"] = _by_content(properties["files"])
+        return {**whole, "properties": properties}
+
+
+def _among(names: Set[str], properties: Mapping[str, Any]) -> dict[str, Any]:
+    """The properties of these names, those of `options` too."""
+    found = {name: schema for name, schema in properties.items() if name in names}
+    if OPTIONS in properties:
+        options = _kind(properties[OPTIONS])
+        found[OPTIONS] = _of_kind(properties[OPTIONS], {**options, "properties": _among(names, options["properties"])})
+    return found
+
+
+def _kind(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """What a value is of, where it is not null."""
+    return dict(schema["anyOf"][0] if "anyOf" in schema else schema)
+
+
+def _of_kind(schema: Mapping[str, Any], kind: Mapping[str, Any]) -> dict[str, Any]:
+    return {**schema, "anyOf": [kind, *schema["anyOf"][1:]]} if "anyOf" in schema else {**schema, **kind}
 
 
 def _choices(inheritance: Inheritance) -> dict[str, tuple[str, ...]]:
@@ -59,25 +80,23 @@ def _choices(inheritance: Inheritance) -> dict[str, tuple[str, ...]]:
 
 
 def _chosen(schema: Mapping[str, Any], choices: tuple[str, ...]) -> dict[str, Any]:
-    if schema.get("type") == "array":
-        return {"type": "array", "items": {"type": "string", "enum": list(choices)}}
-    return {"type": "string", "enum": list(choices)}
+    one = {"type": "string", "enum": list(choices)}
+    return _of_kind(schema, {"type": "array", "items": one} if _kind(schema)["type"] == "array" else one)
 
 
-def _definitions(whole: Mapping[str, Any]) -> dict[str, Any]:
-    """Files by their content alone, since an agent has no folder to read from; and its task's own folder to lend."""
-    known = whole.get("$defs", {})
-    narrowed = {}
-    if "File" in known:
-        narrowed["File"] = _with_properties(known["File"], source=None)
-    if "WorkspaceRequest" in known:
-        narrowed["WorkspaceRequest"] = _with_properties(known["WorkspaceRequest"], path={"const": OWN_FOLDER})
-    return {"$defs": {**known, **narrowed}} if narrowed else {}
+def _lent(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Its task's own folder to lend."""
+    kind = _kind(schema)
+    path = kind["properties"]["path"] | {"enum": [OWN_FOLDER]}
+    return {**_of_kind(schema, {**kind, "properties": kind["properties"] | {"path": path}}), "description": _LENT}
 
 
-def _with_properties(schema: Mapping[str, Any], **changed: Mapping[str, Any] | None) -> dict[str, Any]:
-    properties = {**schema["properties"], **changed}
-    return {**schema, "properties": {name: of_one for name, of_one in properties.items() if of_one is not None}}
+def _by_content(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Files by their content alone, since an agent has no folder to read from."""
+    kind = _kind(schema)
+    file = kind["items"]
+    properties = {name: each for name, each in file["properties"].items() if name != "source"}
+    return _of_kind(schema, {**kind, "items": {**file, "properties": properties}})
 
 
 TOOLS: dict[str, DelegatedTool] = {

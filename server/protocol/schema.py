@@ -1,63 +1,88 @@
-"""JSON schemas as models read them: short, and without what says nothing."""
+"""JSON schemas as models and their hosts read them: short, and of what the strict subsets of OpenAI and Gemini take.
 
+Both take `anyOf` with null for what may be left out; lists of types, `const`, `$ref`, `patternProperties` and defaults
+are refused by one or the other.
+"""
+
+from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import TypeAdapter
 
-_SILENT: dict[str, tuple[Any, ...]] = {
-    "default": (None, [], {}, False, 0),
-    "minLength": (1,),
-    "minimum": (0, 1),
-    "maximum": (2**53,),
-    "additionalProperties": (True,),
-}
-"""What says nothing: a default of nothing, a count that is none, a length that nobody reaches."""
+from server.tasks.arguments import OPTIONS, shape
+from server.tasks.fields import Request
+
+_KEPT = ("type", "description", "enum", "format")
+_NULL = {"type": "null"}
 
 
-def request_schema(model: type[BaseModel]) -> dict[str, Any]:
-    """The input schema of a tool. Null is accepted for every optional field, but not advertised."""
-    schema: dict[str, Any] = _slim(_without_null(model.model_json_schema(by_alias=True)))
-    for each in (schema, *schema.get("$defs", {}).values()):
-        each.pop("description", None)  # the tool's own, or the field's, says it
-    return schema
+def request_schema(model: type[Request]) -> dict[str, Any]:
+    """The input schema of a tool. Null may be said for every optional field; lengths and limits are told by errors.
+
+    Within objects, and where null takes a value away, fields are left out: no strict schema has those.
+    """
+    whole = shape(model)
+    required = whole.get("required", [])
+    shown = {name: _kept(each) for name, each in whole["properties"].items() if name not in model.unlisted}
+    rare = {name: shown.pop(name) for name in list(shown) if name in model.grouped}
+    if rare:
+        shown[OPTIONS] = {"type": "object", "description": "rarely needed", "properties": rare}
+    properties = {
+        name: each if name in required or model.takes_away else _nullable(each) for name, each in shown.items()
+    }
+    return {"type": "object", "properties": properties, **({"required": required} if required else {})}
 
 
 def answer_schema(view: Any) -> dict[str, Any]:
     """The output schema of a tool."""
-    schema: dict[str, Any] = _slim(TypeAdapter(view).json_schema(mode="serialization"), drop_descriptions=True)
+    schema: dict[str, Any] = _structure(TypeAdapter(view).json_schema(mode="serialization"))
     return schema
 
 
-def _without_null(node: Any) -> Any:
-    """The schema of what is worth sending: a field that may be null may as well be left out."""
-    if isinstance(node, list):
-        return [_without_null(item) for item in node]
-    if not isinstance(node, dict):
-        return node
-    plain = {name: _without_null(value) for name, value in node.items()}
-    kinds = [kind for kind in plain.get("anyOf", []) if kind != {"type": "null"}]
-    if len(kinds) != 1:
-        return plain
-    del plain["anyOf"]
-    return kinds[0] | plain
+def _kept(node: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {name: node[name] for name in _KEPT if name in node}
+    if "items" in node:
+        kept["items"] = {name: each for name, each in _kept(node["items"]).items() if name != "description"}
+    if values := node.get("patternProperties"):
+        (kind,) = values.values()
+        kept["additionalProperties"] = _kept(kind)
+    if "required" in node:
+        kept["required"] = node["required"]
+        kept["properties"] = {name: _kept(each) for name, each in node["properties"].items()}
+    elif "properties" in node:
+        kept |= _named_values(node)
+    return kept
 
 
-def _slim(node: Any, *, drop_descriptions: bool = False) -> Any:
+def _named_values(node: Mapping[str, Any]) -> dict[str, Any]:
+    """An object whose fields are all optional, as one of values of a kind, whose names its description tells."""
+    names = [f"{name}{_choices(each)}" for name, each in node["properties"].items()]
+    (kind,) = {each["type"] for each in node["properties"].values()}
+    description = f"{node['description']}: {', '.join(names)}"
+    return {"description": description, "additionalProperties": {"type": kind}}
+
+
+def _choices(node: Mapping[str, Any]) -> str:
+    choices = [node["const"]] if "const" in node else node.get("enum", [])
+    return f" ({'|'.join(choices)})" if choices else ""
+
+
+def _nullable(schema: dict[str, Any]) -> dict[str, Any]:
+    kind = {name: each for name, each in schema.items() if name != "description"}
+    return {"description": schema.get("description", ""), "anyOf": [kind, _NULL]}
+
+
+def _structure(node: Any) -> Any:
+    """What a program needs of an answer's schema: no titles, no descriptions, and no defaults."""
     if isinstance(node, list):
-        return [_slim(item, drop_descriptions=drop_descriptions) for item in node]
+        return [_structure(item) for item in node]
     if not isinstance(node, dict):
         return node
-    slim = {
-        name: _slim(value, drop_descriptions=drop_descriptions) for name, value in node.items() if _says(name, value)
-    }
-    if drop_descriptions and isinstance(slim.get("description"), str):
-        del slim["description"]
+    plain = {name: _structure(value) for name, value in node.items() if not _is_prose(name, value)}
     if "properties" in node:
-        slim["properties"] = {
-            name: _slim(value, drop_descriptions=drop_descriptions) for name, value in node["properties"].items()
-        }
-    return slim
+        plain["properties"] = {name: _structure(value) for name, value in node["properties"].items()}
+    return plain
 
 
-def _says(name: str, value: Any) -> bool:
-    return not (name == "title" and isinstance(value, str)) and not (name in _SILENT and value in _SILENT[name])
+def _is_prose(name: str, value: Any) -> bool:
+    return name in ("title", "description", "default") and not isinstance(value, dict)

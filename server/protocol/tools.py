@@ -10,18 +10,18 @@ from typing import Any, Generic, TypeVar
 
 import mcp_types as types
 from mcp import MCPError
-from pydantic import BaseModel
 
 from server.errors import ERROR_META, Code, RemitError
 from server.protocol import tasktexts, texts
 from server.protocol.schema import answer_schema, request_schema
 from server.tasks import requests, views
 from server.tasks.arguments import read
+from server.tasks.fields import Request
 from server.tasks.service import Tasks
 
 _log = logging.getLogger(__name__)
 
-R = TypeVar("R", bound=BaseModel)
+R = TypeVar("R", bound=Request)
 
 Handler = Callable[[Any, Any, R], Awaitable[Any]]
 """Of what does it, for whom, and what is asked for."""
@@ -76,32 +76,43 @@ TOOLS: dict[str, Tool[Any]] = {
     for tool in (
         Tool(
             "create_task",
-            "Hand work to a background agent. Answers at once with the task's id; it goes on when this session ends. "
-            "Follow it with get_task.",
+            "Delegate work to a background agent: run commands, tests, long-running jobs or parallel subtasks in a "
+            "sandbox. Answers at once with the id, and goes on when this session ends; get_task waits for the result.",
             requests.CreateTask,
             views.CreatedView,
             Tasks.create,
             texts.created,
             ADDS,
+            meta={
+                "anthropic/searchHint": "delegate long-running or risky shell commands, scripts, tests, builds and "
+                "jobs to a sandboxed background agent, in parallel",
+                "anthropic/alwaysLoad": True,
+            },
         ),
         Tool(
             "list_tasks",
-            "Your tasks, most recently active first, as summaries.",
+            "Find background tasks and check their status; most recently active first.",
             requests.ListTasks,
             views.PageView,
             Tasks.page,
             texts.page,
             READS,
+            meta={"anthropic/searchHint": "list background tasks and jobs, find running or failed ones, check status"},
         ),
         Tool(
             "get_task",
-            "One task with its output, calls and pendingApprovals. With waitSeconds it answers once the task has ended "
+            "A background task: status, output, calls, pendingApprovals. With waitSeconds it answers once it has ended "
             "or needs someone. What is cut says how to read on.",
             requests.GetTask,
             views.TaskView,
             Tasks.get,
             tasktexts.task,
             READS,
+            meta={
+                "anthropic/searchHint": "check the status, progress, output or result of a background task or job, "
+                "wait until it is done",
+                "anthropic/alwaysLoad": True,
+            },
         ),
         Tool(
             "approve_tool_call",
@@ -126,7 +137,7 @@ TOOLS: dict[str, Tool[Any]] = {
         ),
         Tool(
             "cancel_task",
-            "Stop a task, its sub-tasks and every process they have started.",
+            "Stop a background task, its sub-tasks and all their processes.",
             requests.CancelTask,
             views.StatusView,
             Tasks.cancel,

@@ -16,10 +16,14 @@ from pydantic import BaseModel, ValidationError
 
 from server.characters import visible
 from server.errors import Code, RemitError
+from server.tasks.fields import Request
 from server.tasks.words import folded
 
-R = TypeVar("R", bound=BaseModel)
+R = TypeVar("R", bound=Request)
 Schema = Mapping[str, Any]
+
+OPTIONS = "options"
+"""The object in which rare fields are shown to models."""
 
 HOST_FIELDS = {
     "wait_for_previous": "Gemini CLI: a field of its own in every tool's schema",
@@ -43,7 +47,7 @@ def read(model: type[R], arguments: Any) -> R:
     Raises RemitError, VALIDATION_ERROR with `field` and `problems`: all that is wrong, unknown fields first.
     """
     reader = _Reader()
-    understood = reader.object(shape(model), arguments, "")
+    understood = reader.object(shape(model), reader.ungrouped(model, arguments), "")
     if halves := dict.fromkeys(_halves(understood, ""), _HALF):
         raise _refusal(reader.problems | halves)
     try:
@@ -91,6 +95,21 @@ class _Reader:
         """Add what the model refuses, by fields of which nothing is said yet."""
         for problem in error.errors(include_url=False, include_input=False, include_context=False):
             self.problems.setdefault(_path(problem["loc"]) or "arguments", _message(problem))
+
+    def ungrouped(self, model: type[Request], arguments: Any) -> Any:
+        """The arguments with what stands in `options` at the top, where both places are understood."""
+        given = _from_text(arguments, dict)
+        if not model.grouped or not isinstance(given, dict) or OPTIONS not in given:
+            return given
+        options = _from_text(given[OPTIONS], dict) or {}
+        top = {name: value for name, value in given.items() if name != OPTIONS}
+        if not isinstance(options, dict):
+            self.problems[OPTIONS] = "must be an object"
+            return top
+        for name in options:
+            if top.get(name) not in ("", None, options[name]):
+                self.problems[_below(OPTIONS, name)] = "is given at the top too, with another value: give one"
+        return top | options
 
     def object(self, schema: Schema, value: Any, path: str) -> Any:
         """An object: of known fields, of any names with values of one kind, or free."""

@@ -5,14 +5,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
+from unicodedata import bidirectional, category
 
 from annotated_types import GroupedMetadata
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 from pydantic.alias_generators import to_camel
 
+from server.characters import written_out
 from server.tasks.words import outcome_meant, status_meant
-from storage.states import OUR_REASONS
+from storage.states import OUR_REASONS, Status
 
 MAX_MESSAGE = 100_000
 """Characters in one message."""
@@ -44,12 +46,39 @@ MAX_NAME = 255
 MAX_DEPENDENCIES = 10_000
 """Ids in one request."""
 
+_CONTROLS = frozenset({"Cc", "Zl", "Zp"})
+_BIDI = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
+
 NAME_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*$"
+
+
+@dataclass(frozen=True, slots=True)
+class AtMost(GroupedMetadata):
+    """Makes a number a count from 1 on, of which more than `most` is taken as that."""
+
+    most: int
+
+    def __iter__(self) -> Iterator[object]:
+        yield Field(ge=1)
+        yield AfterValidator(partial(min, self.most))
+        yield WithJsonSchema({"type": "integer", "minimum": 1, "maximum": self.most})
 
 
 def _no_nul(value: str) -> str:
     if "\0" in value:
         raise ValueError("must not contain NUL")
+    return value
+
+
+def _one_line(value: str) -> str:
+    """The text with single spaces for all white space, so that no title fills a list or poses as another line."""
+    return _no_controls(" ".join(value.split()))
+
+
+def _no_controls(value: str) -> str:
+    for character in value:
+        if category(character) in _CONTROLS or bidirectional(character) in _BIDI:
+            raise ValueError(f"must not contain the control character {written_out(character)}")
     return value
 
 
@@ -111,6 +140,12 @@ Name = Annotated[str, Field(pattern=NAME_PATTERN), AfterValidator(_name_fits)]
 Value = Annotated[str, AfterValidator(_no_nul)]
 _PLAIN = WithJsonSchema({"type": "string", "minLength": 1})  # how long an id may be is nothing a model need read
 Id = Annotated[str, Field(min_length=1, max_length=64), _PLAIN]
+TaskId = Annotated[Id, Field(description="the task's")]
+"""The id of the task that is spoken of."""
+
+Line = Annotated[str, AfterValidator(_one_line)]
+"""A text on one line."""
+
 Label = Annotated[str, AfterValidator(_no_nul), Field(min_length=1, max_length=255), _PLAIN]
 """A name somebody else chose: of a list, or of an agent that is none of this server's."""
 
@@ -121,24 +156,10 @@ PathText = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_
 """A path as Linux takes it."""
 
 
-@dataclass(frozen=True, slots=True)
-class AtMost(GroupedMetadata):
-    """Makes a number a count from 1 on, of which more than `most` is taken as that."""
-
-    most: int
-
-    def __iter__(self) -> Iterator[object]:
-        yield Field(ge=1)
-        yield AfterValidator(partial(min, self.most))
-        yield WithJsonSchema({"type": "integer", "minimum": 1, "maximum": self.most})
-
-
 ConfiguredName = Annotated[Name, _PLAIN]
 """The name of a secret in the operator's settings."""
 
-Reason = Annotated[
-    str, AfterValidator(_no_nul), AfterValidator(_not_the_servers_own), Field(min_length=1, max_length=MAX_TITLE)
-]
+Reason = Annotated[Line, AfterValidator(_not_the_servers_own), Field(min_length=1, max_length=MAX_TITLE)]
 
 _STATUS_WORDS = Literal[
     "pending",
@@ -155,8 +176,12 @@ _STATUS_WORDS = Literal[
     "stopped",
     "error",
 ]
-StatusWord = Annotated[_STATUS_WORDS, BeforeValidator(status_meant)]
+StatusWord = Annotated[
+    _STATUS_WORDS, BeforeValidator(status_meant), WithJsonSchema({"type": "string", "enum": [*Status]})
+]
+"""A state, in the words of any of the APIs; models are shown those of this server."""
 
+_REPORTED = [status for status in Status if status not in (Status.AWAITING_APPROVAL, Status.PAUSED)]
 _REPORTED_WORDS = Literal[
     "pending",
     "blocked",
@@ -170,13 +195,24 @@ _REPORTED_WORDS = Literal[
     "stopped",
     "error",
 ]
-ReportedWord = Annotated[_REPORTED_WORDS, BeforeValidator(status_meant)]
+ReportedWord = Annotated[
+    _REPORTED_WORDS, BeforeValidator(status_meant), WithJsonSchema({"type": "string", "enum": _REPORTED})
+]
 
 Outcome = Annotated[Literal["proceed_once", "proceed_always", "cancel"], BeforeValidator(outcome_meant)]
 
 
 class Request(BaseModel):
     """The base of all requests: camelCase on the wire, unknown fields refused."""
+
+    grouped: ClassVar[frozenset[str]] = frozenset()
+    """Rare fields, which models are shown in an object `options`; at the top they are understood too."""
+
+    unlisted: ClassVar[frozenset[str]] = frozenset()
+    """Fields that models are not shown: other APIs have them, and a model has better ones."""
+
+    takes_away: ClassVar[bool] = False
+    """Whether null is more than left out, so that models are not offered it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel, hide_input_in_errors=True)
 
@@ -193,8 +229,3 @@ def check_size(*variables: dict[str, str]) -> None:
     size = sum(len(name.encode()) + len(value.encode()) for each in variables for name, value in each.items())
     if size > MAX_ENVIRONMENT_BYTES:
         raise ValueError(f"env and secrets hold {size} bytes together, at most {MAX_ENVIRONMENT_BYTES} are allowed")
-
-
-def tell_no_default(schema: dict[str, Any]) -> None:
-    """Leave the default out of a field's schema: hosts that fill in defaults would choose for the operator."""
-    schema.pop("default", None)

@@ -23,6 +23,7 @@ from server.tasks.fields import (
     FromDate,
     Id,
     Label,
+    Line,
     Metadata,
     Name,
     Outcome,
@@ -31,10 +32,10 @@ from server.tasks.fields import (
     ReportedWord,
     Request,
     StatusWord,
+    TaskId,
     ToDate,
     Value,
     check_size,
-    tell_no_default,
 )
 from storage.records import NOBODY
 from storage.states import Status, statuses
@@ -56,6 +57,15 @@ _FOR_EXECUTION = (
 _MAX_PER_PAGE = 50
 _CONTENTS = ("content", "contentBase64", "source")
 
+_RARE = frozenset(
+    """
+    onDependencyFailure parentTaskId assignedAgentId timeoutSeconds maxCalls limits require allowHooks mcpServers
+    metadata idempotencyKey
+    """.split()
+)
+_OF_RECORDS = frozenset({"description", "triggeringAgentId", "conversationId"})
+_BY_PAGE_AND_ORIGIN = frozenset({"page", "perPage", "userId", "triggeringAgentId", "internalStatus", "includeDetails"})
+
 _TAKEN_AWAY = frozenset({"taskListId", "assignedAgentId"})
 _OF_STATUS = {"result": Status.COMPLETED, "error": Status.FAILED, "blocked_reason": Status.BLOCKED}
 _COLUMNS = {
@@ -73,10 +83,10 @@ _COLUMNS = {
 class File(Request):
     """A file, by its content or by where it lies."""
 
-    path: str = Field(description="name beneath uploads/")
-    content: str | None = None
-    content_base64: str | None = None
-    source: str | None = Field(None, min_length=1, description="a file beneath the client's folder")
+    path: str = Field(description="name in uploads/")
+    content: str | None = Field(None, description="text")
+    content_base64: str | None = Field(None, description="bytes")
+    source: str | None = Field(None, min_length=1, description="or a file in your folder")
 
     @model_validator(mode="before")
     @classmethod
@@ -127,13 +137,16 @@ class Guarantees(Request):
 class WorkspaceRequest(Request):
     """A folder of the user's to work in."""
 
-    path: PathText
-    mode: Mode | None = None
-    shared: StrictBool = Field(False, description="others may write it too")
+    path: PathText = Field(description="absolute")
+    mode: Mode | None = Field(None, description="worktree: a git branch of its own")
+    shared: StrictBool = Field(False, description="other tasks may write it too")
 
 
 class CreateTask(Request):
     """A new task."""
+
+    grouped = _RARE
+    unlisted = _OF_RECORDS
 
     message: Value = Field(
         min_length=1,
@@ -141,39 +154,38 @@ class CreateTask(Request):
         description="shell: commands, on lines that start with `$ ` or in a ```sh block; folder and exported variables "
         "carry on; others: the job in words",
     )
-    title: str | None = Field(None, min_length=1, max_length=MAX_TITLE)
-    description: str | None = Field(None, min_length=1, max_length=MAX_DESCRIPTION)
-    system_prompt: str | None = Field(None, min_length=1, max_length=MAX_MESSAGE)
+    title: Line | None = Field(None, min_length=1, max_length=MAX_TITLE, description="for lists")
+    description: str | None = Field(
+        None, min_length=1, max_length=MAX_DESCRIPTION, description="a note; the job is message"
+    )
+    system_prompt: str | None = Field(None, min_length=1, max_length=MAX_MESSAGE, description="for agents with a model")
     agent_id: str = Field(
         "shell",  # where the setting default_agent names no other
         min_length=1,
         max_length=64,
         description='see list_agents; "none": others do it, by update_task',
-        json_schema_extra=tell_no_default,
     )
-    task_list_id: Label | None = Field(None, description="any name")
+    task_list_id: Label | None = Field(None, description="any list's name")
     depends_on: list[Id] = Field(default_factory=list, max_length=MAX_DEPENDENCIES, description="ids to wait for")
-    on_dependency_failure: Literal["fail", "continue"] = "fail"
-    parent_task_id: Id | None = None
-    triggering_agent_id: Label | None = None
-    assigned_agent_id: Label | None = None
-    conversation_id: Id | None = Field(None, description="one to join")
+    on_dependency_failure: Literal["fail", "continue"] = Field("fail", description="default fail")
+    parent_task_id: Id | None = Field(None, description="the task it is part of")
+    triggering_agent_id: Label | None = Field(None, description="who asks")
+    assigned_agent_id: Label | None = Field(None, description="who does it")
+    conversation_id: Id | None = Field(None, description="to join")
     auto_execute: StrictBool = Field(True, description="false: each tool call waits for approve_tool_call")
-    show_in_history: StrictBool = True
-    env: dict[Name, Value] = Field(default_factory=dict, description="plain variables, stored and shown")
-    secrets: dict[Name, Value] = Field(default_factory=dict, description="secret variables, never stored or shown")
-    secret_names: list[ConfiguredName] = Field(default_factory=list, description="the operator's secrets by name")
-    files: list[File] = Field(default_factory=list, max_length=20, description="for the uploads/ folder")
-    workspace: WorkspaceRequest | None = Field(
-        None, description="a folder of the user's; worktree, the default in git: on its own branch"
-    )
-    timeout_seconds: int | None = Field(None, ge=1, le=7 * 24 * 3600, description="work time, without waits")
-    max_calls: int | None = Field(None, ge=1, le=1_000_000, description="pauses after so many tool calls")
+    show_in_history: StrictBool = Field(True, description="kept with the task")
+    env: dict[Name, Value] = Field(default_factory=dict, description="variables, shown")
+    secrets: dict[Name, Value] = Field(default_factory=dict, description="secret variables, never stored")
+    secret_names: list[ConfiguredName] = Field(default_factory=list, description="configured secrets")
+    files: list[File] = Field(default_factory=list, max_length=20, description="at most 20")
+    workspace: WorkspaceRequest | None = Field(None, description="the user's folder to work in")
+    timeout_seconds: int | None = Field(None, ge=1, le=7 * 24 * 3600, description="work time")
+    max_calls: int | None = Field(None, ge=1, le=1_000_000, description="then it pauses")
     limits: LowerLimits | None = Field(None, description="lower than the operator's")
-    require: Guarantees | None = Field(None, description="refused unless the sandbox holds this")
-    allow_hooks: StrictBool = Field(False, description="may write what other tools execute: .git/hooks, .envrc …")
-    mcp_servers: list[Label] = Field(default_factory=list, max_length=20)
-    metadata: Metadata | None = None
+    require: Guarantees | None = Field(None, description="else refuse the task")
+    allow_hooks: StrictBool = Field(False, description="may write .git/hooks, .envrc and the like")
+    mcp_servers: list[Label] = Field(default_factory=list, max_length=20, description="configured ones")
+    metadata: Metadata | None = Field(None, description="your own")
     idempotency_key: str | None = Field(None, min_length=1, max_length=255, description="the same key creates once")
 
     @model_validator(mode="after")
@@ -193,17 +205,19 @@ class CreateTask(Request):
 class ListTasks(Request):
     """A page of tasks, most recently active first."""
 
-    limit: Annotated[int, AtMost(100)] = 50
-    offset: int = Field(0, ge=0, le=MAX_OFFSET)
-    cursor: str | None = Field(None, min_length=1, max_length=500, description="nextCursor of the page before")
+    unlisted = _BY_PAGE_AND_ORIGIN
+
+    limit: Annotated[int, AtMost(100)] = Field(50, description="default 50, at most 100")
+    offset: int = Field(0, ge=0, le=MAX_OFFSET, description="to skip")
+    cursor: str | None = Field(None, min_length=1, max_length=500, description="nextCursor of the last page")
     page: int | None = Field(None, ge=1)
     per_page: Annotated[int, AtMost(_MAX_PER_PAGE)] = 20
     status: list[StatusWord] = Field([], description="one or several")
-    task_list_id: Label | None = None
-    assigned_agent_id: Label | None = None
-    agent_id: Label | None = None
+    task_list_id: Label | None = Field(None, description="of this list")
+    assigned_agent_id: Label | None = Field(None, description="done by")
+    agent_id: Label | None = Field(None, description="of this agent")
     user_id: Label | None = None
-    parent_task_id: Id | None = None
+    parent_task_id: Id | None = Field(None, description="part of this task")
     triggering_agent_id: Label | None = None
     internal_status: Label | None = None
     from_date: FromDate | None = Field(None, description="created then or later")
@@ -262,11 +276,13 @@ class ListTasks(Request):
 class GetTask(Request):
     """One task, at once or when something happens."""
 
-    id: Id
+    id: TaskId
     wait_seconds: float = Field(0, ge=0, allow_inf_nan=False, description="up to 45")
     max_chars: int = Field(8000, ge=200, le=1_000_000, description="of the answer")
-    output_cursor: str | None = Field(None, max_length=64, description="a nextCursor: the output from there on")
-    include: list[Literal["messages", "events", "graph"]] = Field(default_factory=list)
+    output_cursor: str | None = Field(
+        None, min_length=1, max_length=64, description="a nextCursor: the output from there on"
+    )
+    include: list[Literal["messages", "events", "graph"]] = Field(default_factory=list, description="more parts")
     after_event: int | None = Field(None, ge=0, le=2**53, description="a lastEvent: only what is new")
 
     @property
@@ -293,9 +309,9 @@ class GetTask(Request):
 class ApproveToolCall(Request):
     """A yes or no to one waiting call."""
 
-    id: Id
-    call_id: Id
-    outcome: Outcome
+    id: TaskId
+    call_id: Id = Field(description="of the waiting call")
+    outcome: Outcome = Field(description="what the user decided")
     message: str | None = Field(None, min_length=1, max_length=10_000, description="the reason, for the agent")
 
 
@@ -308,12 +324,14 @@ class ApproveShownCall(ApproveToolCall):
 class SendMessage(Request):
     """The next turn of an ended task, or what a blocked one waits for."""
 
-    id: Id
-    message: Value | None = Field(None, min_length=1, max_length=MAX_MESSAGE, description="left out: only secrets")
+    takes_away = True
+
+    id: TaskId
+    message: str | None = Field(None, min_length=1, max_length=MAX_MESSAGE, description="left out: only secrets")
     env: dict[Name, Value | None] = Field(default_factory=dict, description="merged by key; null removes one")
     secrets: dict[Name, Value | None] = Field(default_factory=dict, description="null: no longer needed")
-    secret_names: list[ConfiguredName] = Field(default_factory=list)
-    files: list[File] = Field(default_factory=list, max_length=20)
+    secret_names: list[ConfiguredName] = Field(default_factory=list, description="configured secrets")
+    files: list[File] = Field(default_factory=list, max_length=20, description="at most 20")
 
     @property
     def literals(self) -> dict[str, str]:
@@ -331,34 +349,37 @@ class SendMessage(Request):
 class CancelTask(Request):
     """The end of a task that is still open."""
 
-    id: Id
+    id: TaskId
 
 
 class DeleteTask(Request):
     """The removal of a task and all that belongs to it."""
 
-    id: Id
+    id: TaskId
     cascade: StrictBool = Field(False, description="and all that depend on it")
 
 
 class UpdateTask(Request):
     """Changes to a task, and what others report of one that this server does not execute."""
 
-    id: Id
-    title: str | None = Field(None, max_length=MAX_TITLE)
-    description: str | None = Field(None, max_length=MAX_DESCRIPTION)
-    task_list_id: Cleared | None = None
-    assigned_agent_id: Cleared | None = None
+    takes_away = True
+    unlisted = frozenset({"internalStatus"})
+
+    id: TaskId
+    title: Line | None = Field(None, max_length=MAX_TITLE, description="for lists")
+    description: str | None = Field(None, max_length=MAX_DESCRIPTION, description="a note")
+    task_list_id: Cleared | None = Field(None, description="any list's name")
+    assigned_agent_id: Cleared | None = Field(None, description="who does it")
     depends_on: list[Id] | None = Field(None, max_length=MAX_DEPENDENCIES, description="all of them")
-    progress: float | None = Field(None, ge=0, le=1)
-    progress_message: str | None = Field(None, max_length=1000)
-    internal_status: Cleared | None = None
-    metadata: Metadata | None = Field(None, description="replaces the whole")
-    max_calls: int | None = Field(None, ge=1, le=1_000_000)
+    progress: float | None = Field(None, ge=0, le=1, description="0 to 1")
+    progress_message: Line | None = Field(None, max_length=1000, description="how far it is")
+    internal_status: Cleared | None = Field(None, description="in your words")
+    metadata: Metadata | None = Field(None, description="replaced whole")
+    max_calls: int | None = Field(None, ge=1, le=1_000_000, description="then it pauses")
     status: ReportedWord | None = Field(None, description='only agentId "none"')
     result: str | None = Field(None, min_length=1, max_length=MAX_MESSAGE, description="of a completed one")
     error: str | None = Field(None, min_length=1, max_length=MAX_DESCRIPTION, description="of a failed one")
-    blocked_reason: Reason | None = None
+    blocked_reason: Reason | None = Field(None, description="of a blocked one")
 
     @model_validator(mode="before")
     @classmethod
@@ -395,9 +416,9 @@ class UpdateTask(Request):
 class GetTaskGraph(Request):
     """How the tasks of a list depend on each other."""
 
-    task_list_id: Label
-    limit: Annotated[int, AtMost(500)] = 100
-    offset: int = Field(0, ge=0, le=2**53)
+    task_list_id: Label = Field(description="the list's name")
+    limit: Annotated[int, AtMost(500)] = Field(100, description="default 100, at most 500")
+    offset: int = Field(0, ge=0, le=2**53, description="to skip")
 
 
 class ListAgents(Request):
@@ -407,10 +428,10 @@ class ListAgents(Request):
 class ReadArtifacts(Request):
     """The files of a task, or a piece of one."""
 
-    id: Id
+    id: TaskId
     path: PathText | None = Field(None, description="left out: list them")
     offset: int = Field(0, ge=0, le=2**53, description="in bytes, or files")
-    limit: Annotated[int, AtMost(1024**2)] | None = None
+    limit: Annotated[int, AtMost(1024**2)] | None = Field(None, description="bytes, or files")
 
 
 class ListWorktrees(Request):

@@ -63,11 +63,11 @@ def folded(value: str) -> str:
 
 
 def _meant(words: Mapping[str, str], value: Any) -> Any:
-    return words.get(folded(value), value) if isinstance(value, str) else value
+    return words.get(folded(value), folded(value)) if isinstance(value, str) else value
 
 
 status_meant = partial(_meant, STATUS_WORDS)
-"""The state that a word stands for; what is no such word is left as it is."""
+"""The state that a word stands for; any other word is folded alone."""
 
 outcome_meant = partial(_meant, OUTCOME_WORDS)
 """The same of decisions."""

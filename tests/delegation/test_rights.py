@@ -226,10 +226,12 @@ async def test_the_tools_are_shown_as_they_may_be_used(window: Opened) -> None:
     tools = {tool["name"]: tool["inputSchema"] for tool in json.loads(task["output"]["content"])}
     assert set(tools) == {"create_task", "list_tasks", "get_task", "send_message", "cancel_task"}
     properties = tools["create_task"]["properties"]
-    assert properties["agentId"]["enum"] == ["shell"]
+    assert properties["agentId"]["anyOf"][0]["enum"] == ["shell"]
     hidden = {"parentTaskId", "triggeringAgentId", "secrets", "taskListId", "conversationId", "assignedAgentId"}
-    assert not hidden.intersection(properties)
-    assert "source" not in tools["create_task"]["$defs"]["File"]["properties"]
+    rare = properties["options"]["anyOf"][0]["properties"]
+    assert not hidden.intersection(properties) | hidden.intersection(rare)
+    assert "source" not in properties["files"]["anyOf"][0]["items"]["properties"]
+    assert properties["workspace"]["anyOf"][0]["properties"]["path"]["enum"] == ["."]
 
 
 async def test_who_may_not_hand_on_has_no_door(window: Opened) -> None:

@@ -191,3 +191,30 @@ async def test_an_empty_text_takes_a_value_away_where_it_is_meant_to(host: Host)
     await host.call("update_task", id=task_id, title="", taskListId="", dependsOn="", metadata="", status="")
     task = await host.call("get_task", id=task_id)
     assert (task["title"], task.get("taskListId"), task["status"]) == (None, None, "pending")
+
+
+@pytest.mark.parametrize("options", [{"metadata": {"a": 1}}, '{"metadata": {"a": 1}}', {"metadata": '{"a": 1}'}])
+async def test_what_is_rare_stands_in_options(host: Host, options: Any) -> None:
+    task_id = await host.create(**RECORD, options=options)
+    assert (await host.call("get_task", id=task_id))["metadata"] == {"a": 1}
+
+
+async def test_what_is_rare_stands_at_the_top_too_but_not_twice(host: Host) -> None:
+    task_id = await host.create(**RECORD, metadata={"a": 1}, options={"metadata": {"a": 1}, "maxCalls": None})
+    assert (await host.call("get_task", id=task_id))["metadata"] == {"a": 1}
+    error = await host.fail("create_task", **RECORD, metadata={"a": 1}, options={"metadata": {"a": 2}})
+    assert error["field"] == "options.metadata"
+
+
+async def test_a_title_is_one_line_without_control_characters(host: Host) -> None:
+    task_id = await host.create(**RECORD, title=" two\n lines\tof it ⚠️ ")
+    assert (await host.call("get_task", id=task_id))["title"] == "two lines of it ⚠️"
+
+
+@pytest.mark.parametrize("character", ["\x1b", "\x00", "\x7f", "\x9b", "\u202e", "\u2066"])
+@pytest.mark.parametrize("field", ["title", "progressMessage"])
+async def test_control_characters_in_a_line_name_its_field(host: Host, field: str, character: str) -> None:
+    task_id = await host.create(**RECORD)
+    error = await host.fail("update_task", id=task_id, **{field: f"a{character}[2J"})
+    assert (error["code"], error["field"]) == ("VALIDATION_ERROR", field)
+    assert character not in error["message"]

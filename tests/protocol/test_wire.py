@@ -20,16 +20,6 @@ async def test_both_eras_of_the_protocol_are_served(shared_home: Path, mode: str
         assert (await host.done("$ echo hi"))["output"]["content"] == "hi\n"
 
 
-async def test_what_a_model_reads_of_the_tools_is_small(host: Host) -> None:
-    tools = [
-        tool.model_dump(mode="json", by_alias=True, exclude_none=True)
-        for tool in (await host.client.list_tools()).tools
-    ]
-    read = [{name: tool[name] for name in ("name", "description", "inputSchema")} for tool in tools]
-    assert len(json.dumps(read, separators=(",", ":")).encode()) < 10_000
-    assert len(json.dumps(tools, separators=(",", ":")).encode()) < 24_000
-
-
 async def test_every_tool_is_described_typed_and_annotated(host: Host) -> None:
     for tool in (await host.client.list_tools()).tools:
         assert tool.description
