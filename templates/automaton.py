@@ -8,6 +8,8 @@ HEAD = 12
 """Characters of the beginning of a word."""
 
 _NONE = 2**32 - 1
+_MANY = 8  # ends of a state that are looked at before it pays to remember what came of it
+_MOST_STEPS = 2**15
 
 
 class Ending(NamedTuple):
@@ -40,20 +42,31 @@ class Automaton:
         self._labels = self._add(names)
         self._suffixes = array("I", bytes(4 * len(self.depths)))
         self._ended = array("I", bytes(4 * len(self.depths)))
+        self._steps: dict[tuple[int, str], int] = {}
         self._level, self._linked = [0], 0
         self._shortest = min(map(len, names), default=0)
 
     def step(self, state: int, character: str) -> int:
         """Return the state after one more character."""
-        while True:
-            following = state + 1
-            if self._labels[following] == character and self._parents[following] == state:
-                return following
-            if following := self._branches.get(state, {}).get(character, 0):
-                return following
-            if not state:
-                return 0
+        ends = 0  # that were looked at
+        first = state
+        while (following := self._child(state, character)) is None:
             state = self.suffix(state)
+            ends += 1
+            if ends >= _MANY and (following := self._steps.get((state, character))) is not None:
+                break
+        if ends >= _MANY:  # a text that is read in several ways may ask for it, or for one after it, again and again
+            if len(self._steps) >= _MOST_STEPS:
+                self._steps.clear()
+            self._steps[first, character] = following
+        return following
+
+    def _child(self, state: int, character: str) -> int | None:
+        """Return the state of the beginning of `state` and one more character; None where no word has it."""
+        following = state + 1
+        if self._labels[following] == character and self._parents[following] == state:
+            return following
+        return self._branches.get(state, {}).get(character, None if state else 0)
 
     def read(self, text: str, begin: int, until: int, end: int, state: int, found: list[Ending]) -> tuple[int, int]:
         """Return the state after `text[begin:end]`, and the index up to which it was read.

@@ -82,31 +82,60 @@ class Occurrence(NamedTuple):
 class _Way:
     """A way to read the text in which an escape is what it stands for, and marks at the beginning of a line are none.
 
-    `index` counts the characters read in it. From number `places[i]` on, they stand at `positions[i]` and after it.
+    `index` counts the characters read in it. From number `places[i]` on, they stand at `positions[i]` and after it; the
+    last such turn is kept apart, and a way shares the lists with the one it turned from as long as nothing else does.
     """
 
-    def __init__(self, state: int, index: int, places: list[int], positions: list[int], breaks: int = 0) -> None:
+    def __init__(self, state: int, index: int, before: "_Way | None" = None, end: int = 0, breaks: int = 0) -> None:
         self.state = state
         self.index = index
-        self.places = places
-        self.positions = positions
+        self.turn = index if before else 0
+        """The number of characters up to the last escape or mark."""
+
         self.breaks = breaks
         """Line breaks and marks that were read over in a row, up to here."""
 
+        self._end = end
+        self._places = before.places if before else []
+        self._positions = before.positions if before else []
+        self._size = len(self._places)
+        self._is_kept = before is None
+
     @property
-    def turn(self) -> int:
-        """The number of characters up to the last escape or mark."""
-        return self.places[-1]
+    def places(self) -> list[int]:
+        """The places of all turns, for a way that turns from this one."""
+        self._keep()
+        return self._places
+
+    @property
+    def positions(self) -> list[int]:
+        """The positions of all turns, for a way that turns from this one."""
+        self._keep()
+        return self._positions
 
     def position(self, index: int) -> int:
         """Return where in the text without line breaks the character is that was read as number `index`."""
-        place = bisect_right(self.places, index)
-        return self.positions[place - 1] + index - self.places[place - 1] if place else index
+        if not self._is_kept and index >= self.turn:
+            return self._end + index - self.turn
+        place = bisect_right(self._places, index, 0, self._size)
+        return self._positions[place - 1] + index - self._places[place - 1] if place else index
 
-    def turned(self, state: int, index: int, end: int, depth: int, breaks: int) -> "_Way":
-        """Return a way that goes on at `end`, with what is needed of this one for the last `depth` characters."""
-        first = max(bisect_right(self.places, index - depth) - 1, 0)
-        return _Way(state, index, [*self.places[first:], index], [*self.positions[first:], end], breaks)
+    def forget(self, index: int) -> None:
+        """Forget what is before number `index`, if that is most of what is known."""
+        place = bisect_right(self._places, index, 0, self._size) - 1
+        if place > self._size // 2 + 8:
+            self._places, self._positions = self._places[place : self._size], self._positions[place : self._size]
+            self._size -= place
+
+    def _keep(self) -> None:
+        """Note the last turn with the others."""
+        if self._size != len(self._places):
+            self._places, self._positions = self._places[: self._size], self._positions[: self._size]
+        if not self._is_kept:
+            self._places.append(self.turn)
+            self._positions.append(self._end)
+            self._size += 1
+            self._is_kept = True
 
 
 class _Origins:
@@ -173,7 +202,7 @@ class Scanner:
         self._index = 0  # of the tail's beginning in the text without line breaks
         self._starts: list[int] = []
         self._untils: list[int] = []
-        self._literal = _Way(0, 0, [], [])
+        self._literal = _Way(0, 0)
         self._others: list[_Way] = []
         self._waiting: dict[int, list[_Way]] = {}  # those that go on only after an escape, by its end
 
@@ -316,7 +345,8 @@ class Scanner:
         if not depth or breaks > self._most_breaks:
             return
         waiting = self._waiting.setdefault(end, [])
-        other = way.turned(state, index, end, depth, breaks)
+        way.forget(way.index - self._depth(way))
+        other = _Way(state, index, way, end, breaks)
         waiting.append(other)
         if characters and (ended := self._automaton.ended(state)):
             self._note(other, index, end, self._automaton.depths[ended], self._automaton.name(ended))
