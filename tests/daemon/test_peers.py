@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
+from time import monotonic
 
 import pytest
 from anyio import to_thread
@@ -15,7 +16,7 @@ from anyio import to_thread
 from server.peers import Standing, standing
 from tests import servers
 from tests.cli.command_line import CommandLine
-from tests.sandbox.commands import run
+from tests.sandbox.commands import processes_with, run
 from tests.sandbox.test_commands import shell
 from tests.servers import Host
 
@@ -55,7 +56,11 @@ def found(listener: socket.socket, *through: str) -> Standing:
     """What a process may be taken for that is started by another one, no child of this process."""
     argv = (*through, sys.executable, "-I", "-S", "-c", CONNECT, listener.getsockname())
     subprocess.run(("/bin/sh", "-c", '"$@" & exit 0', "sh", *argv), check=True)
-    return examined(listener)
+    answer = examined(listener)
+    deadline = monotonic() + servers.PATIENCE
+    while processes_with(listener.getsockname()) and monotonic() < deadline:
+        pass
+    return answer
 
 
 def examined(listener: socket.socket) -> Standing:
