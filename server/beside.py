@@ -42,7 +42,7 @@ async def beside(*functions: Callable[[], Coroutine[Any, Any, object]]) -> Async
 async def in_grace(function: Callable[[], Awaitable[T]], seconds: float) -> T:
     """Return what a function does, which has so many seconds left to end when this is cancelled from outside."""
     found: list[T] = []
-    error: Exception | None = None
+    error: BaseException | None = None
     scope = anyio.CancelScope(shield=True)
 
     async def shorten() -> None:
@@ -56,7 +56,9 @@ async def in_grace(function: Callable[[], Awaitable[T]], seconds: float) -> T:
         try:
             with scope:
                 found.append(await function())
-        except Exception as raised:
+        except anyio.get_cancelled_exc_class():
+            raise
+        except BaseException as raised:  # the group would wrap it
             error = raised
         group.cancel_scope.cancel()
     if error:

@@ -40,6 +40,9 @@ GRACE_SECONDS = 2.0
 MOST_DISARMED = 20
 """Traps that are told of one by one."""
 
+MOVE_SECONDS = 1.0
+"""That moving the branch has left when whoever waits for it gives up: both it and the record of it are done, or not."""
+
 _UNNAMED = "something was set aside that git could have executed; its name is not shown, since it may hold a secret"
 _CUT_OFF = "the task was cancelled before all its commits were carried over; they are in its worktree"
 
@@ -239,10 +242,11 @@ class Worktrees:
 
         try:
             await in_grace(conclude, GRACE_SECONDS)
-        finally:
+        except anyio.get_cancelled_exc_class():
             if not is_done:
                 with anyio.CancelScope(shield=True):
                     await self._note_cut_off(task_id)
+            raise
 
     async def _note_cut_off(self, task_id: str) -> None:
         """It stays open: the next look, at the latest when the server starts again, carries over what is there."""
@@ -313,10 +317,13 @@ class Worktrees:
         if head != _repository(record).base:
             async with self._stage() as stage:
                 await worktree.bring(head, known, branch, stage)
-        await branch.move(head, known)
-        before.pop("moving", None)
-        with anyio.CancelScope(shield=True):
+
+        async def move() -> None:
+            await branch.move(head, known)
+            before.pop("moving", None)
             await self._store.record_worktree(record.task_id, checkout, {**before, "carried": head})
+
+        await in_grace(move, MOVE_SECONDS)
 
     async def _branch(self, record: Record) -> Branch:
         return Branch(_repository(record), branch_of(record.task_id), await self._sandbox(), self._policy(record))
