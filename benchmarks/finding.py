@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks import population
 from benchmarks.database import LOCAL
 from server.tasks import finding
-from server.tasks.requests import ListTasks
+from server.tasks.listrequests import ListTasks
 from storage.filters import NOTHING, Position
 
 TALLIED, COUNTED = "status", "toDate"

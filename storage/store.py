@@ -17,6 +17,7 @@ from storage import (
     conversations,
     deletion,
     listing,
+    naming,
     news,
     occupancy,
     propagation,
@@ -172,6 +173,10 @@ class Store:
     async def cancel(self, principal: Principal, task_id: str) -> Cancelled:
         """Ask for the end of a task and of everything beneath it; `running` ones are still to be stopped."""
         return await self._ending(runs.cancel, principal, task_id, principal.name, now())
+
+    async def beginning(self, principal: Principal, start: str, asker: int | None) -> list[str]:
+        """The ids of tasks that begin so, of which whoever asks may know."""
+        return await self._db.read(naming.beginning, principal, start, asker)
 
     async def is_beneath(self, principal: Principal, task_id: str, above: int) -> bool:
         """Whether a task is a sub-task of the one with this number, at any depth."""

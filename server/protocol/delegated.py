@@ -13,6 +13,7 @@ from server.tasks import requests, views
 from server.tasks.arguments import OPTIONS
 from server.tasks.delegation import LISTED, Delegation
 from server.tasks.inheritance import OWN_FOLDER, SAID, SAID_AGAIN, Inheritance
+from server.tasks.listrequests import ListTasks
 
 _LENT = "lend your own folder: readonly, readwrite, or a worktree, which is a branch of its own; left out: an empty one"
 
@@ -120,7 +121,7 @@ TOOLS: dict[str, DelegatedTool] = {
             Tool(
                 "list_tasks",
                 "Your sub-tasks, most recently active first, as summaries; with parentTaskId those of one of them.",
-                requests.ListTasks,
+                ListTasks,
                 views.PageView,
                 Delegation.page,
                 texts.page,

@@ -7,6 +7,7 @@ one line of ours with its control characters written out, so that it cannot pose
 from collections.abc import Iterable, Sequence
 
 from server.tasks import requests, views
+from server.tasks.listrequests import ListTasks
 from server.tasks.text import one_line
 
 _MOST_IDS = 20
@@ -26,7 +27,7 @@ def created(view: views.CreatedView, _: requests.CreateTask) -> list[str]:
     return [_lines([told, *_warnings(view["warnings"])])]
 
 
-def page(view: views.PageView, _: requests.ListTasks) -> list[str]:
+def page(view: views.PageView, _: ListTasks) -> list[str]:
     """A task on each line: its id, where it stands, when something last happened, and what it is called."""
     rows = [_row(row) for row in view["tasks"]] if "tasks" in view else view.get("taskIds", [])
     total = f"{view['total']}{' or more' if view.get('totalIsCapped') else ''}"

@@ -17,6 +17,7 @@ from server.protocol.schema import answer_schema, request_schema
 from server.tasks import requests, views
 from server.tasks.arguments import read
 from server.tasks.fields import Request
+from server.tasks.listrequests import ListTasks
 from server.tasks.service import Tasks
 
 _log = logging.getLogger(__name__)
@@ -61,7 +62,7 @@ class Tool(Generic[R]):
 
         Raises RemitError, VALIDATION_ERROR with the field for a bad argument.
         """
-        request = read(self.request, arguments)
+        request = await tasks.whole(caller, read(self.request, arguments))
         answer = await self.handle(tasks, caller, request)
         blocks: list[types.ContentBlock] = [types.TextContent(text=text) for text in self.text(answer, request)]
         return types.CallToolResult(content=blocks, structured_content=answer)
@@ -92,7 +93,7 @@ TOOLS: dict[str, Tool[Any]] = {
         Tool(
             "list_tasks",
             "Find background tasks and check their status; most recently active first.",
-            requests.ListTasks,
+            ListTasks,
             views.PageView,
             Tasks.page,
             texts.page,

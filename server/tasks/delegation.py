@@ -17,7 +17,10 @@ from server.tasks.callers import Caller
 from server.tasks.delegate import Delegate
 from server.tasks.inheritance import Inheritance
 from server.tasks.lending import Lending
-from server.tasks.requests import CancelTask, CreateTask, GetTask, ListTasks, SendMessage
+from server.tasks.listrequests import ListTasks
+from server.tasks.naming import R as Named
+from server.tasks.naming import whole
+from server.tasks.requests import CancelTask, CreateTask, GetTask, SendMessage
 from server.tasks.service import Tasks
 from storage.moves import not_found
 from storage.states import ENDED
@@ -65,6 +68,10 @@ class Delegation:
                 return await self._tasks.create(_caller(delegate), wanted, lent)
 
         return await self._noted(delegate, "create_task", made)
+
+    async def whole(self, delegate: Delegate, request: Named) -> Named:
+        """The request with whole ids of what is beneath the delegate's task, where their beginnings were given."""
+        return await whole(self._store, delegate.principal, request, delegate.claim.run.seq)
 
     async def page(self, delegate: Delegate, request: ListTasks) -> views.PageView:
         """The sub-tasks of the delegate's own task, or of one beneath it."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence, Sized
 from typing import cast
 
 from server.errors import Code, RemitError
-from server.tasks.requests import ListTasks
+from server.tasks.listrequests import ListTasks
 from server.tasks.text import start, time, time_or_none
 from server.tasks.views import PageView, RowView
 from storage.filters import Filter, Page, Position, Total

@@ -16,7 +16,9 @@ from server.tasks.decisions import Decisions
 from server.tasks.folders import Folders, check_tier
 from server.tasks.following import Following
 from server.tasks.intake import Intake
+from server.tasks.listrequests import ListTasks
 from server.tasks.maintenance import periods
+from server.tasks.naming import R, whole
 from server.tasks.requests import (
     ApproveShownCall,
     ApproveToolCall,
@@ -27,7 +29,6 @@ from server.tasks.requests import (
     GetTaskGraph,
     ListAgents,
     ListGrants,
-    ListTasks,
     ListWorktrees,
     PruneWorktrees,
     ReadArtifacts,
@@ -115,6 +116,10 @@ class Tasks:
         unconfined = [UNCONFINED] if tier == "off" else []
         warnings = [*unconfined, *left_out, *notes, *self._warnings(caller, redactor)]
         return views.CreatedView(id=created.id, status=created.status, warnings=warnings)
+
+    async def whole(self, caller: Caller, request: R) -> R:
+        """The request with whole ids of tasks, where their beginnings were given."""
+        return await whole(self._store, caller.principal, request, caller.agent)
 
     async def page(self, caller: Caller, request: ListTasks) -> views.PageView:
         """A page of tasks, most recently active first."""

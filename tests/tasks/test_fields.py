@@ -2,7 +2,7 @@
 
 import pytest
 
-from server.tasks.requests import ListTasks
+from server.tasks.listrequests import ListTasks
 
 DAY_US = 24 * 3600 * 1_000_000
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from server.tasks import finding
-from server.tasks.requests import ListTasks
+from server.tasks.listrequests import ListTasks
 from storage.filters import Filter
 from storage.store import open_store
 from storage.workspace import Workspace
