@@ -25,7 +25,7 @@ async def test_a_conversation_is_what_was_asked_and_answered_in_order(host: Host
     assert [(message["role"], message["content"]) for message in messages] == [
         ("user", "$ echo one\n$ echo two"),
         ("assistant", "one\ntwo\n"),
-        ("user", "echo three"),
+        ("user", "$ echo three"),
         ("assistant", "three\n"),
     ]
     assert (task["status"], bool(task["conversationId"])) == ("completed", True)

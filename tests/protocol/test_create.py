@@ -150,7 +150,7 @@ async def test_a_follow_up_waits_for_its_place_and_stays_as_it_was_written(host:
     task = await host.done("$ true")
     answer = await host.call("send_message", id=task["id"], message="$ true", files=[{"path": "a", "content": ""}])
     again = await host.until(task["id"], "completed", include=["messages"])
-    assert (answer["status"], again["messages"][2]["content"]) == ("pending", "true")
+    assert (answer["status"], again["messages"][2]["content"]) == ("pending", "$ true")
 
 
 @pytest.mark.behaviour("create_task:autoExecute:event", "events:tool_call")

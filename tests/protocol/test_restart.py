@@ -7,7 +7,10 @@ from pathlib import Path
 import anyio
 import pytest
 
+from storage.records import Principal
+from storage.store import open_store
 from tests import servers
+from tests.storage.samples import new_task
 
 
 @pytest.mark.behaviour("events:disconnect")
@@ -24,6 +27,17 @@ async def test_every_acknowledged_task_is_there_after_a_kill(own_home: Path) -> 
         servers.kill(own_home)
     async with servers.host(own_home) as host:
         assert {task["id"] for task in (await host.call("list_tasks"))["tasks"]} == ids
+
+
+async def test_words_that_an_earlier_version_let_in_fail_with_the_reason(own_home: Path) -> None:
+    async with servers.host(own_home):
+        servers.kill(own_home)
+    async with open_store(own_home / "remit.db") as store:
+        task_id = (await store.create_task(Principal("local", "user"), new_task(message="tidy up the folder"))).id
+    async with servers.host(own_home) as host:
+        task = await host.until(task_id, "completed", "failed")
+    assert (task["status"], task["errorCode"]) == ("failed", "VALIDATION_ERROR")
+    assert "holds no command" in task["error"]
 
 
 async def test_a_call_that_waited_can_be_approved_after_a_kill_and_runs_once(own_home: Path) -> None:

@@ -176,10 +176,10 @@ async def test_maintenance_does_not_keep_a_server_from_leaving(own_home: Path) -
 async def test_the_output_of_a_task_is_bounded_over_all_its_turns(own_home: Path) -> None:
     async with servers.host(own_home, REMIT_TASK_OUTPUT_LIMIT="10000") as host:
         command = "$ head -c 9000 /dev/zero | tr '\\0' x"
-        task = await host.done(command)
+        task = await host.until(await host.create(command), "completed", maxChars=100_000)
         assert len(task["output"]["content"]) == 9000
         await host.call("send_message", id=task["id"], message=command)
-        task = await host.until(task["id"], "completed")
+        task = await host.until(task["id"], "completed", maxChars=100_000)
         assert "4904 characters of output were not kept" in task["output"]["content"]
 
 

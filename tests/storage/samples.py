@@ -20,7 +20,7 @@ def new_task(**changes: Any) -> NewTask:
     values: dict[str, Any] = {
         "id": str(uuid4()),
         "agent": "shell",
-        "message": "echo hello",
+        "message": "$ echo hello",
         "title": None,
         "system_prompt": None,
         "show_in_history": True,
@@ -43,7 +43,7 @@ def new_task(**changes: Any) -> NewTask:
 
 def new_turn(**changes: Any) -> NewTurn:
     values: dict[str, Any] = {
-        "message": "and again",
+        "message": "$ echo again",
         "env": None,
         "secrets": {},
         "session": str(uuid4()),

@@ -113,7 +113,7 @@ async def test_an_ended_task_goes_on_with_its_next_turn(store: Store) -> None:
     task = await store.open_turn(ANN, claim.task.id, new_turn(message="more", env={"A": "1", "B": "2"}))
     snapshot = await store.snapshot(ANN, task.id, messages=True)
     assert (task.status, task.turn, task.env) == (Status.PENDING, 2, {"A": "1", "B": "2"})
-    assert [message.content for message in snapshot.messages if message.role == "user"] == ["echo hello", "more"]
+    assert [message.content for message in snapshot.messages if message.role == "user"] == ["$ echo hello", "more"]
 
 
 async def test_an_open_task_takes_no_message(store: Store) -> None:

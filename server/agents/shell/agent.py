@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from server.agents.interface import NeedsModel, Permission, Readiness, Stopped, Turn
 from server.agents.shell import message as messages
-from server.agents.shell.message import ShellCommand
+from server.agents.shell.message import Reading, ShellCommand
 from server.agents.shell.session import Session, proposal
 from server.errors import Code, RemitError
 from server.runner.policy import LONGEST_STRING
@@ -33,11 +33,7 @@ class ShellAgent:
 
     def check(self, message: str) -> Sequence[str]:
         """What of a message is left out. Refuse one with no, too many, too long or unfinished commands."""
-        found = messages.read(message)
-        if not found.commands:
-            raise NeedsModel(
-                f"{messages.shortened(message)} holds no command, and the shell agent runs nothing else: {HOW}"
-            )
+        found = _read(message)
         if len(found.commands) > MAX_COMMANDS:
             raise RemitError(
                 Code.LIMIT_EXCEEDED,
@@ -53,8 +49,11 @@ class ShellAgent:
         return found.warnings
 
     async def work(self, turn: Turn) -> None:
-        """Run the commands in order until one is refused or fails."""
-        commands = messages.read(turn.message).commands
+        """Run the commands in order until one is refused or fails.
+
+        Raises NeedsModel for words, which an earlier version has let in.
+        """
+        commands = _read(turn.message).commands
         remembered = await turn.recall() if len(commands) > 1 else None
         await _propose(turn, commands, again=remembered is not None)
         session = Session(turn, commands, remembered)
@@ -65,6 +64,15 @@ class ShellAgent:
                 raise Stopped
             if permission is Permission.PROCEED:
                 await session.run(number, command)
+
+
+def _read(message: str) -> Reading:
+    found = messages.read(message)
+    if not found.commands:
+        raise NeedsModel(
+            f"{messages.shortened(message)} holds no command, and the shell agent runs nothing else: {HOW}"
+        )
+    return found
 
 
 async def _propose(turn: Turn, commands: Sequence[ShellCommand], *, again: bool) -> None:
