@@ -1,11 +1,22 @@
 """Lines as JSON-RPC messages, and the answer to a line that is none."""
 
 import json
+import re
 from typing import Any
 
 from mcp_types import INVALID_REQUEST, PARSE_ERROR, JSONRPCMessage, JSONRPCNotification, JSONRPCRequest
 from mcp_types import jsonrpc_message_adapter as adapter
 from pydantic import ValidationError
+
+from server.json_text import MAX_VALUES, holds_too_many, is_whole
+
+_WITH_ID = 300
+"""Bytes in which the id of a request stands, with what clients write before or after it."""
+
+_VERSION = rb'"jsonrpc"\s*:\s*"2.0"'
+_NUMBER = rb'"id"\s*:\s*(-?[1-9]\d{0,19}|0|"[\x20-\x21\x23-\x5b\x5d-\x7e]{0,200}")'
+_FIRST_ID = re.compile(rb"\s*\{\s*(?:" + _VERSION + rb"\s*,\s*)?" + _NUMBER + rb"\s*,")
+_LAST_ID = re.compile(rb",\s*" + _NUMBER + rb"\s*(?:,\s*" + _VERSION + rb"\s*)?\}\s*\Z")
 
 
 class NoMessage(Exception):
@@ -23,6 +34,8 @@ def refusal(code: int, reason: str, number: str | int | None) -> bytes:
 
 def parse(line: bytes) -> JSONRPCMessage:
     """The message in a line. Raises NoMessage."""
+    if holds_too_many(line):
+        raise NoMessage(INVALID_REQUEST, f"this message holds more than {MAX_VALUES} values", _plain_id(line))
     try:
         message = adapter.validate_json(line, by_name=False)
     except ValidationError:
@@ -40,7 +53,7 @@ def _tolerated(line: bytes) -> JSONRPCMessage:
         message = adapter.validate_python(found, by_name=False)
     except ValidationError:
         raise NoMessage(INVALID_REQUEST, "this is not a JSON-RPC 2.0 message", number) from None
-    if not isinstance(message, JSONRPCRequest) or not _is_whole(_without_arguments(found)):
+    if not isinstance(message, JSONRPCRequest) or not is_whole(_without_arguments(found)):
         raise NoMessage(INVALID_REQUEST, "half of a surrogate pair is no character", number)
     return _with_arguments(message)
 
@@ -56,7 +69,13 @@ def _loaded(line: bytes) -> Any:
 
 def _id(found: Any) -> str | int | None:
     number = found.get("id") if isinstance(found, dict) else None
-    return number if isinstance(number, str | int) and not isinstance(number, bool) and _is_whole(number) else None
+    return number if isinstance(number, str | int) and not isinstance(number, bool) and is_whole(number) else None
+
+
+def _plain_id(line: bytes) -> str | int | None:
+    """The id of a request whose line is not to be read, where it stands at the beginning or at the end."""
+    found = _FIRST_ID.match(line[:_WITH_ID]) or _LAST_ID.search(line[-_WITH_ID:])
+    return _id({"id": json.loads(found[1])}) if found else None
 
 
 def _without_arguments(request: dict[str, Any]) -> dict[str, Any]:
@@ -66,20 +85,12 @@ def _without_arguments(request: dict[str, Any]) -> dict[str, Any]:
     return request | {"params": {name: value for name, value in params.items() if name != "arguments"}}
 
 
-def _is_whole(value: Any) -> bool:
-    try:
-        json.dumps(value, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def _with_arguments(message: JSONRPCMessage) -> JSONRPCMessage:
     """The same message with the arguments of a tool as an object, where a host has sent them as a text of JSON."""
     if not isinstance(message, JSONRPCRequest) or message.method != "tools/call" or not message.params:
         return message
     text = message.params.get("arguments")
-    if not isinstance(text, str):
+    if not isinstance(text, str) or holds_too_many(text):
         return message
     try:
         arguments = json.loads(text or "{}")

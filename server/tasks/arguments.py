@@ -7,16 +7,18 @@ meant in two ways is refused.
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from difflib import get_close_matches
 from functools import cache
+from itertools import islice
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from server.characters import visible
-from server.errors import Code, RemitError
+from server.json_text import MAX_DEPTH, holds_too_many, is_too_deep, is_whole
 from server.tasks.fields import Request
+from server.tasks.problems import MOST, Problems, below, shown
 from server.tasks.words import folded
 
 R = TypeVar("R", bound=Request)
@@ -34,29 +36,33 @@ HOST_FIELDS = {
 _OTHER_NAMES = {"taskid": "id"}
 """What fields are called besides, where there is none of that name; without case, `_` and `-`."""
 
+_MAX_MISSPELT = 80
+"""Characters of an unknown name that are compared with known ones."""
+
 _HALF = "holds half of a surrogate pair, which is no character: send whole ones"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
-_MAX_NAME = 80
-"""Characters of an unknown field's name in an error."""
+_MAX_FIELDS = 200
+"""Names in an object of known fields: five times as many as there are in any."""
 
 
 def read(model: type[R], arguments: Any) -> R:
     """The request that the arguments of a call stand for.
 
-    Raises RemitError, VALIDATION_ERROR with `field` and `problems`: all that is wrong, unknown fields first.
+    Raises RemitError, VALIDATION_ERROR with `field` and `problems`: what is wrong, unknown fields first.
     """
     reader = _Reader()
     understood = reader.object(shape(model), reader.ungrouped(model, arguments), "")
-    if halves := dict.fromkeys(_halves(understood, ""), _HALF):
-        raise _refusal(reader.problems | halves)
+    if reader.is_too_long:
+        raise reader.problems.refusal()
+    reader.check_texts(understood)
     try:
         request = model.model_validate(understood)
     except ValidationError as error:
-        reader.take(error)
-        raise _refusal(reader.problems) from None
+        reader.problems.take(error)
+        raise reader.problems.refusal() from None
     if reader.problems:
-        raise _refusal(reader.problems)
+        raise reader.problems.refusal()
     return request
 
 
@@ -88,13 +94,19 @@ class _Reader:
     """Reads one value after the other; what cannot be read is left as it is for the model to refuse."""
 
     def __init__(self) -> None:
-        self.problems: dict[str, str] = {}
-        """What is wrong, by the path of the field."""
+        self.problems = Problems()
+        self.is_too_long = False
+        """Whether a list or an object has so many values that it was not read."""
 
-    def take(self, error: ValidationError) -> None:
-        """Add what the model refuses, by fields of which nothing is said yet."""
-        for problem in error.errors(include_url=False, include_input=False, include_context=False):
-            self.problems.setdefault(_path(problem["loc"]) or "arguments", _message(problem))
+    def check_texts(self, understood: Any) -> None:
+        """Raise RemitError, as `read` does, for what is nested too deeply and for texts that are none."""
+        if is_too_deep(understood):
+            self.problems.add("arguments", f"objects and lists stand more than {MAX_DEPTH} deep within each other")
+            raise self.problems.refusal()
+        if not is_whole(understood):
+            for path in islice(_halves(understood), MOST):
+                self.problems.add(path, _HALF)
+            raise self.problems.refusal()
 
     def ungrouped(self, model: type[Request], arguments: Any) -> Any:
         """The arguments with what stands in `options` at the top, where both places are understood."""
@@ -104,11 +116,11 @@ class _Reader:
         options = _from_text(given[OPTIONS], dict) or {}
         top = {name: value for name, value in given.items() if name != OPTIONS}
         if not isinstance(options, dict):
-            self.problems[OPTIONS] = "must be an object"
+            self.problems.add(OPTIONS, "must be an object")
             return top
         for name in options:
             if top.get(name) not in ("", None, options[name]):
-                self.problems[_below(OPTIONS, name)] = "is given at the top too, with another value: give one"
+                self.problems.add(below(OPTIONS, shown(name)), "is given at the top too, with another value: give one")
         return top | options
 
     def object(self, schema: Schema, value: Any, path: str) -> Any:
@@ -118,7 +130,10 @@ class _Reader:
             value = {name: value}
         if not isinstance(value, dict):
             return value
-        if "properties" in schema:
+        known = "properties" in schema
+        if self._has_too_many(value, _MAX_FIELDS if known else schema.get("maxProperties"), path):
+            return {}
+        if known:
             return self._fields(schema, value, path)
         kind = _values(schema)
         return {name: _as_text(kind, each) for name, each in value.items()} if kind else value
@@ -129,7 +144,7 @@ class _Reader:
         found = {}
         for name, each in named.items():
             kind = schema["properties"][name]
-            value = self._value(kind, each, _below(path, name))
+            value = self._value(kind, each, below(path, name))
             if name in required or not _is_left_out(kind, value):
                 found[name] = value
         return found
@@ -143,9 +158,12 @@ class _Reader:
                 continue
             meant = spellings.get(_folded(name)) or spellings.get(_OTHER_NAMES.get(_folded(name), ""))
             if meant is None:
-                self.problems[_below(path, visible(name)[:_MAX_NAME])] = _unknown(name, known)
+                hint = "" if self.problems.are_enough else _nearest(name, known)
+                self.problems.add(below(path, shown(name)), f"there is no such field{hint}")
             elif found.setdefault(meant, value) != value:
-                self.problems[_below(path, name)] = f"is another spelling of {meant}, which is given too: give one"
+                self.problems.add(
+                    below(path, shown(name)), f"is another spelling of {meant}, which is given too: give one"
+                )
         return found
 
     def _value(self, schema: Schema, value: Any, path: str) -> Any:
@@ -153,7 +171,7 @@ class _Reader:
             case "object":
                 return self.object(schema, value, path)
             case "array":
-                return self._list(schema["items"], value, path)
+                return self._list(schema, value, path)
             case "boolean":
                 return {"true": True, "false": False}.get(_word(value), value)
             case "string" if "enum" in schema:
@@ -162,32 +180,43 @@ class _Reader:
             case _:
                 return value
 
-    def _list(self, kind: Schema, value: Any, path: str) -> Any:
+    def _list(self, schema: Schema, value: Any, path: str) -> Any:
         if value is None or value == "":
             return value
         value = _from_text(value, list)
         values = value if isinstance(value, list) else [value]
+        if self._has_too_many(values, schema.get("maxItems"), path):
+            return []
+        kind = schema["items"]
         read = (self._value(kind, each, f"{path}[{number}]") for number, each in enumerate(values))
         return [each for each in read if not _is_left_out(kind, each)]
 
+    def _has_too_many(self, values: Sized, most: int | None, path: str) -> bool:
+        if most is None or len(values) <= most:
+            return False
+        self.is_too_long = True
+        self.problems.add(path or "arguments", f"has {len(values)} entries, at most {most} are allowed")
+        return True
 
-def _halves(value: Any, path: str) -> Iterator[str]:
-    """Where a text holds a surrogate: no text that is stored, shown or written to a file can."""
-    match value:
-        case str() if not value.isascii() and _SURROGATE.search(value):
-            yield path
-        case dict():
-            for name, each in value.items():
-                yield from _halves(name, _below(path, visible(name)[:_MAX_NAME]))
-                yield from _halves(each, _below(path, visible(name)[:_MAX_NAME]))
-        case list():
-            for number, each in enumerate(value):
-                yield from _halves(each, f"{path}[{number}]")
+
+def _halves(value: Any) -> Iterator[str]:
+    """Where a text holds a surrogate: none can that is stored, shown or written to a file. The outer texts first."""
+    left = deque([(value, "")])
+    while left:
+        value, path = left.popleft()
+        match value:
+            case str() if _SURROGATE.search(value):
+                yield path
+            case dict():
+                for name, each in value.items():
+                    left += [(name, below(path, shown(name))), (each, below(path, shown(name)))]
+            case list():
+                left += [(each, f"{path}[{number}]") for number, each in enumerate(value)]
 
 
 def _from_text(value: Any, kind: type) -> Any:
     """What a text holds as JSON, where that is of the kind; else the value itself."""
-    if not isinstance(value, str):
+    if not isinstance(value, str) or holds_too_many(value):
         return value
     try:
         found = json.loads(value)
@@ -234,36 +263,7 @@ def _folded(name: str) -> str:
     return name.replace("_", "").replace("-", "").lower()
 
 
-def _unknown(name: str, known: Iterable[str]) -> str:
+def _nearest(name: str, known: Iterable[str]) -> str:
     spellings = {_folded(each): each for each in known}
-    near = get_close_matches(_folded(name)[:_MAX_NAME], spellings, n=1)
-    return f"there is no such field; did you mean {spellings[near[0]]}?" if near else "there is no such field"
-
-
-def _below(path: str, name: str) -> str:
-    return f"{path}.{name}" if path else name
-
-
-def _path(location: tuple[str | int, ...]) -> str:
-    """`env.NAME` and `files[3].path` rather than pydantic's own spelling."""
-    path = ""
-    for part in location:
-        if isinstance(part, int):
-            path += f"[{part}]"
-        elif part != "[key]":
-            path = _below(path, visible(part)[:_MAX_NAME])
-    return path
-
-
-def _message(problem: Any) -> str:
-    match problem["type"]:
-        case "missing":
-            return "is required"
-        case _:
-            return str(problem["msg"]).removeprefix("Value error, ")
-
-
-def _refusal(problems: Mapping[str, str]) -> RemitError:
-    told = [{"field": field, "message": message} for field, message in problems.items()]
-    message = "; ".join(f"{field}: {text}" for field, text in problems.items())
-    return RemitError(Code.VALIDATION_ERROR, message, field=told[0]["field"], problems=told)
+    near = get_close_matches(_folded(name[:_MAX_MISSPELT]), spellings, n=1)
+    return f"; did you mean {spellings[near[0]]}?" if near else ""

@@ -46,6 +46,12 @@ MAX_NAME = 255
 MAX_DEPENDENCIES = 10_000
 """Ids in one request."""
 
+MAX_VARIABLES = 4_000
+"""Variables of one kind in one request, or names of secrets: MAX_ENVIRONMENT_BYTES hold few more."""
+
+MAX_WORDS = 50
+"""Words in a list of which there are a dozen, each of which may come more than once."""
+
 _CONTROLS = frozenset({"Cc", "Zl", "Zp"})
 _BIDI = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
 

@@ -5,7 +5,7 @@ from typing import Annotated, Self
 from pydantic import Field, StrictBool, model_validator
 from pydantic.alias_generators import to_camel
 
-from server.tasks.fields import MAX_OFFSET, AtMost, FromDate, Id, Label, Request, StatusWord, ToDate, Value
+from server.tasks.fields import MAX_OFFSET, MAX_WORDS, AtMost, FromDate, Id, Label, Request, StatusWord, ToDate, Value
 from storage.states import Status, statuses
 
 _MAX_PER_PAGE = 50
@@ -23,7 +23,7 @@ class ListTasks(Request):
     cursor: str | None = Field(None, min_length=1, max_length=500, description="nextCursor of the last page")
     page: int | None = Field(None, ge=1)
     per_page: Annotated[int, AtMost(_MAX_PER_PAGE)] = 20
-    status: list[StatusWord] = Field([], description="one or several")
+    status: list[StatusWord] = Field([], max_length=MAX_WORDS, description="one or several")
     task_list_id: Label | None = Field(None, description="of this list")
     assigned_agent_id: Label | None = Field(None, description="done by")
     agent_id: Label | None = Field(None, description="of this agent")

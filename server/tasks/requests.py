@@ -15,7 +15,9 @@ from server.tasks.fields import (
     MAX_DESCRIPTION,
     MAX_MESSAGE,
     MAX_TITLE,
+    MAX_VARIABLES,
     MAX_WAIT_SECONDS,
+    MAX_WORDS,
     AtMost,
     Cleared,
     ConfiguredName,
@@ -168,9 +170,13 @@ class CreateTask(Request):
     conversation_id: Id | None = Field(None, description="to join")
     auto_execute: StrictBool = Field(True, description="false: each tool call waits for approve_tool_call")
     show_in_history: StrictBool = Field(True, description="kept with the task")
-    env: dict[Name, Value] = Field(default_factory=dict, description="variables, shown")
-    secrets: dict[Name, Value] = Field(default_factory=dict, description="secret variables, never stored")
-    secret_names: list[ConfiguredName] = Field(default_factory=list, description="configured secrets")
+    env: dict[Name, Value] = Field(default_factory=dict, max_length=MAX_VARIABLES, description="variables, shown")
+    secrets: dict[Name, Value] = Field(
+        default_factory=dict, max_length=MAX_VARIABLES, description="secret variables, never stored"
+    )
+    secret_names: list[ConfiguredName] = Field(
+        default_factory=list, max_length=MAX_VARIABLES, description="configured secrets"
+    )
     files: list[File] = Field(default_factory=list, max_length=20, description="at most 20")
     workspace: WorkspaceRequest | None = Field(None, description="the user's folder to work in")
     timeout_seconds: int | None = Field(None, ge=1, le=7 * 24 * 3600, description="work time")
@@ -205,7 +211,9 @@ class GetTask(Request):
     output_cursor: str | None = Field(
         None, min_length=1, max_length=64, description="a nextCursor: the output from there on"
     )
-    include: list[Literal["messages", "events", "graph"]] = Field(default_factory=list, description="more parts")
+    include: list[Literal["messages", "events", "graph"]] = Field(
+        default_factory=list, max_length=MAX_WORDS, description="more parts"
+    )
     after_event: int | None = Field(None, ge=0, le=2**53, description="a lastEvent: only what is new")
 
     @property
@@ -251,9 +259,15 @@ class SendMessage(Request):
 
     id: TaskId
     message: str | None = Field(None, min_length=1, max_length=MAX_MESSAGE, description="left out: only secrets")
-    env: dict[Name, Value | None] = Field(default_factory=dict, description="merged by key; null removes one")
-    secrets: dict[Name, Value | None] = Field(default_factory=dict, description="null: no longer needed")
-    secret_names: list[ConfiguredName] = Field(default_factory=list, description="configured secrets")
+    env: dict[Name, Value | None] = Field(
+        default_factory=dict, max_length=MAX_VARIABLES, description="merged by key; null removes one"
+    )
+    secrets: dict[Name, Value | None] = Field(
+        default_factory=dict, max_length=MAX_VARIABLES, description="null: no longer needed"
+    )
+    secret_names: list[ConfiguredName] = Field(
+        default_factory=list, max_length=MAX_VARIABLES, description="configured secrets"
+    )
     files: list[File] = Field(default_factory=list, max_length=20, description="at most 20")
 
     @property

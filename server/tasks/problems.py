@@ -1,0 +1,120 @@
+"""What is wrong with the arguments of a call, by field, in plain words that repeat no value."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from server.characters import visible
+from server.errors import Code, RemitError
+from server.tasks.fields import NAME_PATTERN
+
+MOST = 20
+"""Problems that are told of one call; more are counted."""
+
+_MAX_NAME = 80
+"""Characters of a field's name that somebody made up."""
+
+_WORDS = {
+    "missing": "is required",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "string_type": "must be a text",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "int_parsing_size": "is too large a number",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+    "finite_number": "must be a number that is not infinite",
+    "dict_type": "must be an object",
+    "model_type": "must be an object",
+    "list_type": "must be a list",
+    "literal_error": "must be {expected}",
+    "enum": "must be {expected}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
+    "string_too_short": "must not be empty",
+    "string_too_long": "must have at most {max_length} characters",
+    "too_long": "must have at most {max_length} items",
+}
+"""What is said of each kind of error of pydantic's, with what it tells of it."""
+
+_NO_NAME = "must be a variable's name: letters, digits and _, and no digit first"
+_HIDDEN_NAME = f"each name in it {_NO_NAME}; the wrong one is not repeated here, since it may be a value"
+
+
+class Problems:
+    """Problems by the path of their field, one for each: the first MOST of them, and how many more there are."""
+
+    def __init__(self) -> None:
+        self._told: dict[str, str] = {}
+        self._more = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._told)
+
+    @property
+    def are_enough(self) -> bool:
+        """Whether no more are told."""
+        return len(self._told) >= MOST
+
+    def add(self, path: str, text: str) -> None:
+        """Add one, unless something is said of its field already."""
+        if path in self._told:
+            return
+        if self.are_enough:
+            self._more += 1
+        else:
+            self._told[path] = text
+
+    def take(self, error: ValidationError) -> None:
+        """Add what a model refuses."""
+        for problem in error.errors(include_url=False, include_input=False):
+            self.add(*_told(problem))
+
+    def refusal(self) -> RemitError:
+        """The error that tells them: VALIDATION_ERROR with `field` and `problems`, and `moreProblems` if there are."""
+        told = [{"field": field, "message": text} for field, text in self._told.items()]
+        message = "; ".join(f"{field}: {text}" for field, text in self._told.items())
+        if self._more:
+            message += f"; and {self._more} more"
+        more = {"moreProblems": self._more} if self._more else {}
+        return RemitError(Code.VALIDATION_ERROR, message, field=told[0]["field"], problems=told, **more)
+
+
+def below(path: str, name: str) -> str:
+    """The path of a field of an object."""
+    return f"{path}.{name}" if path else name
+
+
+def shown(name: str) -> str:
+    """A name that somebody made up as an error shows it."""
+    return visible(name[:_MAX_NAME])[:_MAX_NAME]
+
+
+def _told(problem: Any) -> tuple[str, str]:
+    location = problem["loc"]
+    if location[:1] == ("secrets",) and location[1:] and not re.match(NAME_PATTERN, str(location[1])):
+        return "secrets", _HIDDEN_NAME
+    return _path(location) or "arguments", _text(problem["type"], problem["msg"], problem.get("ctx", {}))
+
+
+def _path(location: tuple[str | int, ...]) -> str:
+    """`env.NAME` and `files[3].path` rather than pydantic's own spelling."""
+    path = ""
+    for part in location:
+        if isinstance(part, int):
+            path += f"[{part}]"
+        elif part != "[key]":
+            path = below(path, shown(part))
+    return path
+
+
+def _text(kind: str, message: str, context: Mapping[str, Any]) -> str:
+    if kind == "string_pattern_mismatch" and context["pattern"] == NAME_PATTERN:
+        return _NO_NAME
+    if kind in _WORDS:
+        return _WORDS[kind].format_map(context)
+    return message.removeprefix("Value error, ")
