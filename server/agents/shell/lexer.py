@@ -4,6 +4,7 @@ It follows the grammar of bash (Shell Grammar in bash(1)) as far as that decides
 it runs, expands and checks nothing.
 """
 
+import re
 from dataclasses import dataclass, field
 
 from server.agents.shell.quotes import META, PLAIN, QUOTES, QuoteReader
@@ -24,6 +25,8 @@ _WITHIN = {"then": Kind.IF, "elif": Kind.IF, "else": Kind.IF, "do": Kind.LOOP}
 _PREFIXES = frozenset({"!", "time", "coproc", *_WITHIN})
 """Words after which a command begins."""
 
+_COPROCESS_NAME = re.compile(r"[ \t]+\w+(?=[ \t]+(?:[{(]|(?:while|until|for|if|case|select|\[\[)\s))")
+
 
 @dataclass(slots=True)
 class Lexer:
@@ -37,6 +40,11 @@ class Lexer:
     def stray(self) -> Opened | None:
         """The first word or parenthesis that closes or continues what was not opened."""
         return self._state.stray
+
+    @property
+    def apostrophe(self) -> int | None:
+        """The first line whose last quote is opened by the apostrophe of a word, and not closed in it."""
+        return self._state.apostrophe
 
     @property
     def opened(self) -> Opened | None:
@@ -70,6 +78,8 @@ class Lexer:
             return
         self._state.joined = False
         _CommandReader(self._state, line).read()
+        if self._state.frames[-1].is_apostrophe and self._state.apostrophe is None:
+            self._state.apostrophe = self._state.line
         if self._state.documents and not self._state.joined and self._state.frames[-1].kind not in QUOTES:
             self._body = True
 
@@ -90,7 +100,9 @@ class _CommandReader(QuoteReader):
 
     def _step_command(self) -> None:
         character = self._text[self._at]
-        if character in " \t":
+        if self._top.in_word:
+            self._pass_word()
+        elif character in " \t":
             self._at += 1
         elif character == "\n":
             self._at += 1
@@ -251,6 +263,8 @@ class _CommandReader(QuoteReader):
             return True
         if word in _PREFIXES:
             self._begin()
+            if word == "coproc" and (named := _COPROCESS_NAME.match(self._text, self._at)):
+                self._at = named.end()
             return True
         if word == "function":
             self._begin()
@@ -277,6 +291,8 @@ class _CommandReader(QuoteReader):
 
     def _pass_word(self) -> None:
         """Pass over a word up to its end, or to what it opens and goes on behind."""
+        frame = self._top
+        frame.in_word = True
         while True:
             self._skip(PLAIN)
             if self._escape():
@@ -292,6 +308,7 @@ class _CommandReader(QuoteReader):
                 self._open(Kind.ARRAY if is_array else Kind.PATTERN, 1)
                 return
             if character in META:
+                frame.in_word = False
                 return
             self._at += 1
 

@@ -7,7 +7,6 @@ closed. Lines end at line feeds alone.
 
 import re
 from collections.abc import Sequence
-from copy import deepcopy
 from dataclasses import dataclass, field
 from itertools import islice, takewhile
 
@@ -21,10 +20,14 @@ CONTINUATION = "> "
 SHOWN = 100
 """Characters of a message that a warning or an error repeats."""
 
-_FENCE = re.compile(r"(`{3,}|~{3,})[ \t]*([^`\s]*)[^`]*")
+_FENCE = re.compile(r"( {0,3})(`{3,}|~{3,})[ \t]*+([^`\s]*+)[^`]*+")
+"""The line that begins a block: how far it is indented, its mark, and its language."""
+
 _SCRIPTS = frozenset({"sh", "bash", "shell"})
 _SESSIONS = frozenset({"console", "shell-session", "shellsession", "sh-session", "bash-session", ""})
 """Fences whose lines are commands where they begin with a prompt, and output where they do not."""
+
+_NESTED = " in its block; one that has a line of ``` in it begins and ends with a longer fence, as ````sh"
 
 _BLANKS = " \t\r\n"
 
@@ -96,9 +99,6 @@ class _Reader:
         self._first = first
         self._is_session = is_session
         self._at = 0
-        self._tries_prompts = True
-        """Whether what is open may be written with second prompts: once it was not, no more is tried."""
-
         self._found = Reading()
 
     def read(self) -> Reading:
@@ -107,8 +107,8 @@ class _Reader:
             line = self._lines[self._at]
             if line.startswith(PROMPT):
                 self._read_command()
-            elif fence := _FENCE.fullmatch(line.rstrip()):
-                self._read_fence(fence[1], fence[2].lower())
+            elif fence := _fence(line):
+                self._read_fence(*fence.groups())
             else:
                 self._found.prose.append(line)
                 self._at += 1
@@ -120,22 +120,25 @@ class _Reader:
         text = [self._lines[start].removeprefix(PROMPT)]
         lexer.feed(text[0])
         self._at += 1
+        if lexer.opened:
+            text += self._prompted(lexer, text[0])
+            self._at += len(text) - 1
         while text[0].strip(_BLANKS) and self._at < len(self._lines) and (taken := self._continuation(lexer)):
             text += taken
-            self._at += len(taken)
+            self._at += 1
         command = "\n".join(text).strip(_BLANKS)
         if command:
             _check(lexer, self._first + start, command)
             self._found.commands.append(ShellCommand(command, self._first + start))
 
     def _continuation(self, lexer: Lexer) -> list[str]:
-        """The next lines of a command, as they belong to it and fed to the lexer; none at its end."""
+        """The next line of a command, as it belongs to it and fed to the lexer; none at its end."""
         line = self._lines[self._at]
         if lexer.opened:
-            return (self._tries_prompts and self._prompted(lexer)) or _fed(lexer, line)
-        if line.startswith(CONTINUATION) or (_is_prompted(line) and lexer.unfinished):
-            return _fed(lexer, line[len(CONTINUATION) :])
-        if not line.strip(_BLANKS) or line.startswith(PROMPT) or _FENCE.fullmatch(line.rstrip()):
+            return _fed(lexer, line)
+        if _is_prompted(line):  # after a command that is complete it is output, or quoted words
+            return _fed(lexer, line[len(CONTINUATION) :]) if lexer.unfinished else []
+        if not line.strip(_BLANKS) or line.startswith(PROMPT) or _fence(line):
             return []
         if lexer.unfinished is None:
             if self._is_session:  # what its program has written
@@ -143,28 +146,28 @@ class _Reader:
             self._found.joined.append(self._first + self._at)
         return _fed(lexer, line)
 
-    def _prompted(self, lexer: Lexer) -> list[str]:
-        """The lines that close what is open, without the second prompt that each of them begins with; or none."""
-        if not _is_prompted(self._lines[self._at]):
-            return []
-        trial, taken = deepcopy(lexer), list[str]()
+    def _prompted(self, lexer: Lexer, opening: str) -> list[str]:
+        """The lines that close what the first has opened, without their second prompts; none where one has none."""
+        taken = list[str]()
+        trial = Lexer()
         for line in takewhile(_is_prompted, islice(self._lines, self._at, None)):
+            if not taken:
+                trial.feed(opening)
             taken += _fed(trial, line[len(CONTINUATION) :])
             if not trial.opened:
                 for each in taken:
                     lexer.feed(each)
                 return taken
-        self._tries_prompts = False
         return []
 
-    def _read_fence(self, mark: str, language: str) -> None:
-        start = self._at
+    def _read_fence(self, indent: str, mark: str, named: str) -> None:
+        start, language = self._at, named.lower()
         end = next((n for n in range(start + 1, len(self._lines)) if _closes(self._lines[n], mark)), None)
         if end is None:
             raise _refused(f"the fence {mark}{language} in line {self._first + start} is never closed")
         self._at = end + 1
-        inside, first = self._lines[start + 1 : end], self._first + start + 1
-        is_prompted = next((line for line in inside if line.strip(_BLANKS)), "").startswith(PROMPT)
+        inside, first = [_outdented(line, indent) for line in self._lines[start + 1 : end]], self._first + start + 1
+        is_prompted = next(filter(_is_code, inside), "").startswith(PROMPT)
         if language in _SCRIPTS and not is_prompted:
             self._read_script(inside, first)
         elif language in _SCRIPTS or (language in _SESSIONS and is_prompted):
@@ -180,9 +183,11 @@ class _Reader:
         command = ShellCommand(text, first)
         if command.interpreter is None:
             lexer = Lexer()
-            for line in lines:
+            for number, line in enumerate(lines, start=first):
+                if line.startswith(PROMPT) and not lexer.opened:
+                    raise _refused(f"line {number} begins with '$ ' in a block whose first command does not")
                 lexer.feed(line)
-            _check(lexer, first, command.text)
+            _check(lexer, first, command.text, _NESTED)
         self._found.commands.append(command)
 
     def _take(self, inside: Reading) -> None:
@@ -200,14 +205,32 @@ def _fed(lexer: Lexer, line: str) -> list[str]:
     return [line]
 
 
+def _fence(line: str) -> re.Match[str] | None:
+    return _FENCE.fullmatch(line.rstrip())
+
+
 def _closes(line: str, mark: str) -> bool:
-    line = line.rstrip()
+    line = _outdented(line.rstrip(), "   ")
     return len(line) >= len(mark) and set(line) == {mark[0]}
 
 
-def _check(lexer: Lexer, first: int, command: str) -> None:
+def _outdented(line: str, indent: str) -> str:
+    """A line without as many spaces at its beginning as `indent` has, if it has them."""
+    return line[min(len(indent), len(line) - len(line.lstrip(" "))) :]
+
+
+def _is_code(line: str) -> bool:
+    return line.strip(_BLANKS) != "" and not line.startswith("#")
+
+
+def _check(lexer: Lexer, first: int, command: str, hint: str = "") -> None:
     if opened := lexer.unfinished:
-        raise _refused(f"{_named(opened, first, command)} is never closed or followed by anything")
+        raise _refused(f"{_named(opened, first, command)} is never closed or followed by anything{hint}")
+    if lexer.apostrophe:
+        raise _refused(
+            f"in the command {shortened(command)}, the apostrophe in line {first + lexer.apostrophe - 1} opens a quote "
+            "of several lines; escape it (\\'), or write double quotes"
+        )
     if lexer.stray:
         raise _refused(f"{_named(lexer.stray, first, command)} closes or continues nothing")
 

@@ -15,6 +15,11 @@ PLAIN = re.compile(r"[^\s;&|<>()'\"`\\$]+")
 _PLAIN_QUOTED = re.compile(r"[^\"`\\$]+")
 _PLAIN_SINGLE = re.compile(r"[^'\\]+")
 
+# Don't, it's, we're: a quote within a word of letters, which no option and no assignment is.
+_LONGEST_WORD = 20
+_WORD_BEFORE = re.compile(r"(?:^|\s)[A-Za-z]+\Z")
+_CONTRACTED = re.compile(r"'(?:t|s|m|d|re|ve|ll)\b")
+
 
 class QuoteReader:
     """One line as it is read, and the state that it changes."""
@@ -133,8 +138,10 @@ class QuoteReader:
 
     def _expand(self, *, quoted: bool, single: bool = True) -> bool:
         """Pass over what begins a quote or an expansion, and open it."""
+        if self._text[self._at] not in "'\"`$":
+            return False
         if self._is_next("'") and not quoted and single:
-            return self._open(Kind.SINGLE, 1)
+            return self._open(Kind.SINGLE, 1, is_apostrophe=self._is_apostrophe())
         if self._is_next('"') and not quoted:
             return self._open(Kind.DOUBLE, 1)
         if self._is_next("`"):
@@ -147,6 +154,10 @@ class QuoteReader:
         if self._is_next("$(("):
             return self._open(Kind.ARITHMETIC, 3)
         return self._is_next("$(") and self._open(Kind.SUBSTITUTION, 2)
+
+    def _is_apostrophe(self) -> bool:
+        before = _WORD_BEFORE.search(self._text, max(0, self._at - _LONGEST_WORD), self._at)
+        return before is not None and _CONTRACTED.match(self._text, self._at) is not None
 
     def _open(self, kind: Kind, width: int, **about: int) -> bool:
         self._at += width

@@ -34,6 +34,12 @@ class Frame:
     words: int = 0
     """Words since the frame was opened, or since its command began."""
 
+    in_word: bool = False
+    """Whether a word goes on behind what was opened in it."""
+
+    is_apostrophe: bool = False
+    """Of a single quote: whether it stands where a word of English has one."""
+
     depth: int = 0
     """Parentheses within arithmetic, or quotes that `${` stands in."""
 
@@ -77,3 +83,6 @@ class State:
     line: int = 0
     stray: Opened | None = None
     """The first word or parenthesis that closes or continues what was not opened."""
+
+    apostrophe: int | None = None
+    """The first line that has left open a quote which looks like an apostrophe."""

@@ -27,7 +27,9 @@ def read(text: str) -> Lexer:
 
 def bash(text: str) -> tuple[bool, bool]:
     """Whether bash takes a text for whole, and whether it misses the end of something in it."""
-    checked = subprocess.run(["bash", "-n"], input=f"{text}\n", capture_output=True, text=True, check=False)
+    checked = subprocess.run(
+        ["bash", "-n"], input=f"{text}\n", capture_output=True, text=True, errors="replace", check=False
+    )
     is_short = any(
         words in checked.stderr for words in ("here-document", "unexpected end of file", "unexpected EOF while")
     )

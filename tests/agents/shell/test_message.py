@@ -48,7 +48,16 @@ def commands(message: str) -> list[str]:
         pytest.param("$ echo 'a\n$ b'", ["echo 'a\n$ b'"], id="a quote over a prompt"),
         pytest.param("$ one \\\n  two", ["one \\\n  two"], id="a backslash at the end"),
         pytest.param("$ cat <<EOF\n> line\n> EOF\n$ next", ["cat <<EOF\nline\nEOF", "next"], id="second prompts"),
-        pytest.param("$ one \\\n> two\n>  three", ["one \\\ntwo\n three"], id="second prompts after a backslash"),
+        pytest.param("$ one \\\n> two |\n>  three", ["one \\\ntwo |\n three"], id="second prompts after a backslash"),
+        pytest.param("$ npm test\n> app@1.0.0 test\n> jest\nPASS", ["npm test"], id="output that looks like prompts"),
+        pytest.param("```console\n$ npm t\n> jest\n$ ls\n```", ["npm t", "ls"], id="such output in a session"),
+        pytest.param('$ git commit -m "a\n\n> b\n> c"', ['git commit -m "a\n\n> b\n> c"'], id="a quotation in a quote"),
+        pytest.param(
+            "$ cat <<E\n> a\nE\n$ cat <<E\n> a\n> E", ["cat <<E\n> a\nE", "cat <<E\na\nE"], id="prompts only in one"
+        ),
+        pytest.param("1. Do:\n   ```sh\n   ls\n    a\n   ```", ["ls\n a"], id="an indented block"),
+        pytest.param("```sh\nls\n  ```\nprose; rm x", ["ls"], id="a block whose end is indented"),
+        pytest.param("```bash\n# first\n$ one\n\n# then\n$ two\n```", ["one", "two"], id="prompts below a comment"),
         pytest.param("$ cat <<EOF\n> quoted\nEOF", ["cat <<EOF\n> quoted\nEOF"], id="a quotation in a document"),
         pytest.param("Do:\n```sh\none\n\ntwo\n```\nplease", ["one\n\ntwo"], id="a fenced block is one command"),
         pytest.param("```bash\none\n```\n```shell\ntwo\n```", ["one", "two"], id="each block is one"),
@@ -75,6 +84,9 @@ def test_commands_are_found(message: str, expected: list[str]) -> None:
         ("$ for i in 1; do\necho", "a loop in line 1"),
         ("```sh\ntrue\nif x; then\n```", "if in line 3"),
         ("```sh\ntrue", "the fence ```sh in line 1"),
+        ("```sh\ncat <<EOF\n```\nx\n```\nEOF\n```", "longer fence, as ````sh"),
+        ("```sh\nls\n$ rm x\n```", "line 3 begins with '$ '"),
+        ("$ echo don't\n\nThat's it; rm -rf *", "the apostrophe in line 1"),
         ("$ make\nthen\n", "then in line 2"),
         ("$ a &&\n\n$ b", "&& in line 1"),
         ("$ a \\\n$ b", "a backslash at the end of the line in line 1"),
@@ -142,7 +154,7 @@ def test_every_message_is_read_or_refused(message: str) -> None:
         assert all(command.text.strip() for command in read(message).commands)
 
 
-@pytest.mark.parametrize("line", ["> cat <<'> E'", "$ a", "'", "echo $(( (", "> '"])
+@pytest.mark.parametrize("line", ["> cat <<'> E'", "$ a", "'", "echo $(( (", "> '", "```" + " " * 20_000 + "`"])
 def test_the_time_to_read_a_message_grows_with_its_length_alone(line: str) -> None:
     message = "$ cat <<E\n" + f"{line}\n" * (100_000 // (len(line) + 1))
     start = perf_counter()
