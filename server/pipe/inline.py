@@ -4,11 +4,11 @@ The server has the main thread, the window is the same pipe in another thread. T
 done sends the process SIGTERM, which the server heeds like any other.
 """
 
+import logging
 import os
 import queue
 import signal
 import threading
-from functools import partial
 from types import FrameType
 
 from server.errors import Code, RemitError
@@ -16,9 +16,14 @@ from server.hello import Link, reach
 from server.pipe.host import Host, say
 from server.pipe.session import Session
 from server.places import find_places
-from server.start import Lock, RunServer, checked, claim
+from server.start import RunServer, checked, claim
 
 FAREWELL = 1.0  # seconds for the window to answer what the server leaves open
+
+_log = logging.getLogger(__name__)
+
+Answer = queue.SimpleQueue[Exception | None]
+"""Where the main thread says whether a server listens: None, or why there is none."""
 
 
 class InlineServer:
@@ -26,11 +31,11 @@ class InlineServer:
 
     def __init__(self, run_server: RunServer) -> None:
         self._run_server = run_server
-        self._wanted: queue.SimpleQueue[queue.SimpleQueue[Exception | None]] = queue.SimpleQueue()
+        self._wanted: queue.SimpleQueue[Answer | None] = queue.SimpleQueue()
 
     def reach(self) -> Link:
         """A link to the server that listens; called by the window's thread. Raises RemitError if there is none."""
-        answer: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
+        answer: Answer = queue.SimpleQueue()
         self._wanted.put(answer)
         if failure := answer.get():
             raise failure
@@ -40,41 +45,51 @@ class InlineServer:
         return checked(link)
 
     def serve(self) -> None:
-        """See to it that a server listens whenever one is asked for; returns when one of ours has ended."""
+        """See to it that a server listens when one is asked for; returns when one of ours has ended, or on `leave`."""
         is_over = False
-        while not is_over:
-            answer = self._wanted.get()
+        while not is_over and (answer := self._wanted.get()):
             try:
                 is_over = self._provide(answer)
             except Exception as error:
                 answer.put(_told(error))
 
+    def leave(self) -> None:
+        """Have `serve` return where no server runs: the signal that ends one may come just before it begins to wait."""
+        self._wanted.put(None)
+
     def close(self) -> None:
         """Refuse whoever asks from now on."""
         threading.Thread(target=self._refuse, daemon=True).start()
 
-    def _provide(self, answer: "queue.SimpleQueue[Exception | None]") -> bool:
+    def _provide(self, answer: Answer) -> bool:
         """Have a server listen; whether it was ours, and has ended."""
         lock = claim(find_places())
         if lock is None:
             answer.put(None)
             return False
         say("REMIT_SERVER=inline: the server runs inside this process, and its tasks end with this window")
+        is_ready = False
+
+        def ready() -> None:
+            nonlocal is_ready
+            is_ready = True
+            lock.release()
+            answer.put(None)
 
         try:
-            self._run_server(partial(_ready, lock, answer), True)
+            self._run_server(ready, True)
+        except Exception:
+            if is_ready:
+                _log.exception("the server ended by an error")
+            raise
         finally:
             lock.release()
         return True
 
     def _refuse(self) -> None:
         while True:
-            self._wanted.get().put(RemitError(Code.INTERRUPTED, "the server of this window has ended"))
-
-
-def _ready(lock: Lock, answer: "queue.SimpleQueue[Exception | None]") -> None:
-    lock.release()
-    answer.put(None)
+            if answer := self._wanted.get():
+                answer.put(RemitError(Code.INTERRUPTED, "the server of this window has ended"))
 
 
 def serve_inline(run_server: RunServer) -> bool:
@@ -84,11 +99,13 @@ def serve_inline(run_server: RunServer) -> bool:
     host = Host(*_taken_streams())
     server = InlineServer(run_server)
     session = Session(host, server.reach)
-    end = _End()
+    end = _End(server)
 
     def window() -> None:
-        session.run()
-        end()
+        try:
+            session.run()
+        finally:
+            end()
 
     host.watch(end)
     threading.Thread(target=window, daemon=True).start()
@@ -104,11 +121,13 @@ def serve_inline(run_server: RunServer) -> bool:
 class _End:
     """Ends this process, as whoever sends SIGTERM does; once, because a second one would cut the end short."""
 
-    def __init__(self) -> None:
+    def __init__(self, server: InlineServer) -> None:
+        self._server = server
         self._unused = threading.Lock()
 
     def __call__(self) -> None:
         if self._unused.acquire(blocking=False):
+            self._server.leave()
             os.kill(os.getpid(), signal.SIGTERM)
 
 

@@ -94,6 +94,13 @@ async def test_a_setting_that_is_wrong_is_told_to_the_host(ours: Launcher) -> No
     assert await window.close() == 1
 
 
+async def test_it_ends_with_its_host_right_after_a_start_that_failed(checkout: Checkout) -> None:
+    for _ in range(10):
+        window = await checkout.window(REMIT_SERVER="inline", REMIT_TROUBLE="the setting colour must be blue")
+        await window.call(1, "echo")
+        assert await window.close() == 1
+
+
 async def test_a_server_that_runs_already_is_used(checkout: Checkout, home: Path) -> None:
     await (await checkout.window()).call(1, "echo")
     window = await checkout.window(REMIT_SERVER="inline")
