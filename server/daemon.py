@@ -20,12 +20,11 @@ from anyio.abc import ByteStream, SocketStream, TaskGroup
 
 from server import peers
 from server.errors import Code, RemitError
-from server.hello import PROTOCOL, WISHES, Address, credentials, encode
+from server.hello import MAX_LINE, PROTOCOL, WISHES, Address, credentials, encode
 from server.peers import Standing
 from server.places import Places
 
 CHUNK = 65536  # bytes read at once
-MAX_LINE = 32 * 1024**2  # bytes: 8 MiB of files inline, in the longest form that hosts write text as JSON, and the rest
 HELLO_SECONDS = 10.0  # a client says hello at once; one that does not is not ours
 FIRST_VISIT = 5.0  # seconds for whoever started the server to connect, however short `idle_exit` is
 RECHECK = 0.1  # seconds at least between two looks at whether there is work left

@@ -14,6 +14,8 @@ from server.errors import Code, RemitError
 from server.places import Places, settings_checksums, settings_digest
 
 PROTOCOL = 1
+MAX_LINE = 32 * 1024**2  # bytes: 8 MiB of files inline, in the longest form that hosts write text as JSON, and the rest
+TOO_LONG = f"a message may be at most {MAX_LINE // 1024**2} MiB long"
 WISHES = ("approvals", "always")  # settings that a window may want stricter than the server has them
 PERSON = "person"  # the stricter value of these
 SOCKET_PATH_BYTES = 107  # sun_path is 108 with its final zero: unix(7)

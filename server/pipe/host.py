@@ -32,6 +32,7 @@ class Host:
         self._stdout = stdout
         self._parent = _parent()
         self._woken = os.eventfd(0)
+        self._writing = threading.Lock()
         self._moved = 0
         self._patient = False
         self._readable = select.poll()
@@ -39,7 +40,7 @@ class Host:
             self._readable.register(descriptor, select.POLLIN)
 
     def read(self) -> bytes | None:
-        """What the host has sent next; empty once it is gone, None when somebody has called `wake`."""
+        """What the host has sent next; empty once it is gone, None when there is nothing, as after `wake`."""
         ready = {descriptor for descriptor, _ in self._readable.poll()}
         if self._woken in ready:
             os.eventfd_read(self._woken)
@@ -48,18 +49,21 @@ class Host:
             return b""  # our parent has ended
         try:
             chunk = os.read(self._stdin, CHUNK)
+        except BlockingIOError:
+            return None  # it is shared, and somebody else has read what was there
         except OSError:
             return b""  # a terminal that hung up
         self.has_moved()
         return chunk
 
     def write(self, data: bytes) -> None:
-        """Send the host whole lines; nothing if it does not read any more."""
+        """Send the host whole lines, from any thread; nothing if it does not read any more."""
         view = memoryview(data)
         try:
-            while view and not self.is_gone:
-                view = view[os.write(self._stdout, view) :]
-                self.has_moved()
+            with self._writing:
+                while view and not self.is_gone:
+                    view = view[self._written(view) :]
+                    self.has_moved()
         except OSError:
             self.is_gone = True
             self.wake()
@@ -98,14 +102,30 @@ class Host:
             time.sleep(STUCK)
         end()
 
+    def _written(self, view: memoryview) -> int:
+        """Write some of it; how many bytes. Raises OSError if the host does not read any more."""
+        try:
+            return os.write(self._stdout, view)
+        except BlockingIOError:  # whoever shares the descriptor with us has made it non-blocking
+            _writable(self._stdout).poll()
+            return 0
+
     def _own(self, stdin: int) -> list[int]:
         return [stdin, self._woken] + ([] if self._parent is None else [self._parent])
 
 
 def say(text: str) -> None:
-    """Tell whoever reads the host's log."""
+    """Tell whoever reads the host's log; nothing where it is full, because some hosts never read it."""
     with suppress(OSError):  # a host may have closed it
-        os.write(2, f"remit: {text}\n".encode())
+        if _writable(2).poll(0):
+            os.write(2, f"remit: {text}\n".encode()[: select.PIPE_BUF])
+
+
+def _writable(descriptor: int) -> select.poll:
+    """What waits until there is room for `PIPE_BUF` bytes."""
+    room = select.poll()
+    room.register(descriptor, select.POLLOUT)
+    return room
 
 
 def _parent() -> int | None:

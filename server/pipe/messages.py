@@ -1,7 +1,9 @@
 """JSON-RPC lines as the pipe sees them: whose they are, and which may be sent twice."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 TYPE_CHECKING = False  # what typing has, without the megabyte that importing it costs every window
 if TYPE_CHECKING:
@@ -11,6 +13,8 @@ Key = str | int
 """The id of a request."""
 
 SERVER_ERROR = -32000  # JSON-RPC 2.0 leaves -32099 to -32000 to implementations
+
+INVALID_REQUEST = -32600
 
 ENVELOPE = "io.modelcontextprotocol/protocolVersion"
 """What a request has in its `_meta` from 2026-07-28 on, where no handshake opens a connection."""
@@ -44,9 +48,21 @@ def is_key(key: object) -> "TypeGuard[Key]":
     return isinstance(key, str | int) and not isinstance(key, bool)
 
 
-def error(key: Key, text: str) -> bytes:
-    """The answer to a request that could not be done, as a line."""
-    return encoded({"jsonrpc": "2.0", "id": key, "error": {"code": SERVER_ERROR, "message": text}})
+def error(key: Key | None, text: str, code: int = SERVER_ERROR) -> bytes:
+    """The answer to a request that could not be done, as a line; `key` is None where it is not known."""
+    return encoded({"jsonrpc": "2.0", "id": key, "error": {"code": code, "message": text}})
+
+
+def id_of_long(line: bytes) -> Key | None:
+    """The id of a request that is too long to be read as JSON: SDKs write it before the parameters or at the end."""
+    found = _ID_AT_BEGINNING.match(line) or _ID_AT_END.search(line, max(0, len(line) - 1000))
+    key = parsed(b'{"id":%b}' % found[1]).get("id") if found else None
+    return key if is_key(key) else None
+
+
+_ID = rb'"id"\s*:\s*("(?:[^"\\]|\\.)*"|-?\d+)\s*'
+_ID_AT_BEGINNING = re.compile(rb'\s*\{\s*(?:"(?:jsonrpc|method)"\s*:\s*"[^"\\]*"\s*,\s*)*' + _ID + b"[,}]")
+_ID_AT_END = re.compile(_ID + rb"\}\s*$")
 
 
 def may_be_repeated(request: dict[str, object]) -> bool:
@@ -66,11 +82,11 @@ def with_less_to_wait(line: bytes, seconds: float) -> bytes:
     """A request that is sent again after `seconds`: it waits no longer in all than it said."""
     message = parsed(line)
     match message:
-        case {"params": {"arguments": {"waitSeconds": int() | float() as wait} as arguments}}:
-            arguments["waitSeconds"] = max(0, int(wait - seconds))
-            return encoded(message)
-        case _:
-            return line
+        case {"params": {"arguments": {"waitSeconds": int() | float() | str() as wait} as arguments}}:
+            with suppress(ValueError, OverflowError):  # no number, about which the server will say what is wrong
+                arguments["waitSeconds"] = max(0, int(float(wait) - seconds))
+                return encoded(message)
+    return line
 
 
 def answer_beginning(line: bytes) -> dict[str, object]:

@@ -3,14 +3,15 @@
 Neither dataclasses nor typing here: importing them would cost every window 2 MB.
 """
 
+import os
 import threading
 import time
 from collections.abc import Callable
 
 from server.pipe.messages import ENVELOPE, Key, encoded, is_key, may_be_repeated, with_less_to_wait
 
-OPENING_ID = "remit-pipe-opening"
-"""The id of the request that opens a connection anew; its answer is not for the host."""
+OPENING_ID = f"remit-pipe-{os.urandom(8).hex()}"
+"""The id of the request that opens a connection anew; its answer is not for the host, which cannot guess it."""
 
 
 class Request:

@@ -12,9 +12,19 @@ import time
 from collections.abc import Callable
 
 from server.errors import RemitError
-from server.hello import Link
+from server.hello import MAX_LINE, TOO_LONG, Link
 from server.pipe.host import CHUNK, LAST_ANSWERS, Host, say
-from server.pipe.messages import Key, answer_beginning, encoded, error, is_key, parsed, whole_lines
+from server.pipe.messages import (
+    INVALID_REQUEST,
+    Key,
+    answer_beginning,
+    encoded,
+    error,
+    id_of_long,
+    is_key,
+    parsed,
+    whole_lines,
+)
 from server.pipe.requests import OPENING_ID, Opening, OpenRequests, Request
 from server.start import AFTERMATH, notices
 
@@ -26,6 +36,12 @@ MOST_TRIES = 5
 
 BACK_OFF = 0.2
 """Seconds of pause before the second server in a row that ended before it answered anything; doubled each time."""
+
+MOST_DOUBLINGS = 4
+"""Times that this pause is doubled at most, which makes 3.2 s: nothing is read of the host meanwhile."""
+
+SLACK = 4 * 1024**2
+"""Bytes of a line that is too long which are gathered before any are thrown away."""
 
 GONE = f"the remit server ended. {AFTERMATH}"
 
@@ -64,6 +80,8 @@ class Session:
                 lines = bytes(pending[:end])
                 del pending[:end]
                 self._pass_on(lines)
+            elif len(pending) > MAX_LINE + SLACK:
+                del pending[CHUNK : len(pending) - MAX_LINE]  # it stays too long, and its two ends stay
         if pending:
             self._pass_on(bytes(pending) + b"\n")
         self._leave()
@@ -78,6 +96,9 @@ class Session:
             self._recover()
 
     def _take(self, line: bytes) -> None:
+        if len(line) > MAX_LINE + 1:
+            self._host.write(error(id_of_long(line), TOO_LONG, INVALID_REQUEST))
+            return
         message = parsed(line)
         match message:
             case {"method": str(), "id": key} if is_key(key):
@@ -159,7 +180,7 @@ class Session:
             self._bury()
             requests = self._requests.all()
             if requests:
-                time.sleep(BACK_OFF * 2**self._losses if self._losses else 0)
+                time.sleep(BACK_OFF * 2 ** min(self._losses, MOST_DOUBLINGS) if self._losses else 0)
                 self._losses += 1
                 self._repeat(requests)
 
@@ -183,7 +204,7 @@ class Session:
             if not is_connected or request.tries >= MOST_TRIES:
                 self._host.write(error(request.key, GIVEN_UP if is_connected else self._reason))
                 self._requests.closed([request.key])
-            elif not self._is_lost:
+            elif request is requests[0] or not self._is_lost:  # the first is tried each time, so there is an end to it
                 request.send(self._send)
 
     def _read(self, server: socket.socket) -> None:

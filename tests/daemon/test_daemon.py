@@ -18,9 +18,9 @@ from anyio.abc import SocketStream
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from server import daemon
-from server.daemon import MAX_LINE, Load, Ownership, Peer, serve
+from server.daemon import Load, Ownership, Peer, serve
 from server.errors import Code, RemitError
-from server.hello import PROTOCOL
+from server.hello import MAX_LINE, PROTOCOL
 from server.peers import Standing
 from server.places import Places
 from tests.daemon.conftest import PATIENCE

@@ -1,13 +1,15 @@
 """How the pipe knows that its host is gone, and that it ends then."""
 
+import os
 import subprocess
 import sys
-from contextlib import AsyncExitStack
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 import pytest
 
-from tests.daemon.conftest import Checkout
+from tests.daemon.conftest import ROOT, Checkout
 from tests.servers import PATIENCE, wait
 
 HOST = """
@@ -24,6 +26,17 @@ sys.stdin.read()
 """A host whose child holds the writing end of the pipe's input for as long as that child lives."""
 
 
+WRITERS = """
+from concurrent.futures import ThreadPoolExecutor
+from server.pipe.host import Host
+host = Host(0, 1)
+with ThreadPoolExecutor() as threads:
+    for line in (b"a" * 2**20 + b"\\n", *[b"b\\n"] * 100):
+        threads.submit(host.write, line)
+"""
+"""What writes a long line and many short ones at the same time."""
+
+
 @pytest.fixture
 def launcher(home: Path, tmp_path: Path) -> Path:
     """What starts a pipe before the stand-in for the application."""
@@ -33,6 +46,15 @@ def launcher(home: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def abandoned(launcher: Path, home: Path, tmp_path: Path) -> "Abandoned":
     return Abandoned(launcher, home / "remit.sock", tmp_path / "answers")
+
+
+@pytest.fixture
+def ends() -> Iterator[tuple[int, int]]:
+    """A pipe: its reading and its writing end."""
+    ends = os.pipe()
+    yield ends
+    for end in ends:
+        os.close(end)
 
 
 class Abandoned:
@@ -91,6 +113,43 @@ def test_it_ends_when_the_host_stops_reading_with_more_to_send(launcher: Path) -
             pipe.stdin.write(request)
         pipe.stdin.close()
         assert pipe.wait(PATIENCE) == 0
+
+
+def test_lines_written_by_several_threads_do_not_mix() -> None:
+    assert sorted(_written(WRITERS).splitlines()) == [b"a" * 2**20, *[b"b"] * 100]
+
+
+def test_a_host_that_makes_our_output_non_blocking_gets_all_of_it() -> None:
+    assert _written(f"import os; os.set_blocking(1, False)\n{WRITERS}").count(b"a") == 2**20
+
+
+def _written(script: str) -> bytes:
+    """What a script writes to its standard output, read slower than it is written."""
+    with subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdin=subprocess.PIPE, stdout=-1, bufsize=0) as run:
+        assert run.stdout
+        pieces = []
+        while piece := run.stdout.read(1000):
+            pieces.append(piece)
+    return b"".join(pieces)
+
+
+def test_a_host_that_never_reads_its_log_is_answered(launcher: Path, ends: tuple[int, int]) -> None:
+    _, stderr = ends
+    os.set_blocking(stderr, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(stderr, b"x" * 65536)
+    os.set_blocking(stderr, True)
+    pipe = subprocess.run(
+        [sys.executable, launcher],
+        env=os.environ | {"REMIT_TROUBLE": "the setting colour must be blue"},
+        input=b'{"jsonrpc": "2.0", "id": 1, "method": "echo"}\n',
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert b"the setting colour must be blue" in pipe.stdout
 
 
 def test_a_last_line_without_a_newline_is_read(launcher: Path) -> None:

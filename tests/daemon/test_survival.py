@@ -10,7 +10,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from server.hello import reach
+from server.hello import MAX_LINE, TOO_LONG, reach
 from server.pipe.session import GIVEN_UP, MOST_TRIES, UNDECIDED
 from server.places import Places
 from tests.daemon.conftest import PATIENCE, Checkout, Window, servers
@@ -66,11 +66,12 @@ async def test_an_open_read_is_repeated_on_the_next_server(checkout: Checkout, h
     assert (answer["id"], answer["result"]["name"]) == ("open", "get_task")
 
 
+@pytest.mark.parametrize("seconds", [45, "45"])
 async def test_a_repeated_read_waits_only_for_the_rest_of_its_time(
-    checkout: Checkout, home: Path, tmp_path: Path
+    checkout: Checkout, home: Path, tmp_path: Path, seconds: object
 ) -> None:
     window = await checkout.window()
-    await tool(window, "open", "get_task", waitSeconds=45, hangUnless=str(tmp_path / "go"))
+    await tool(window, "open", "get_task", waitSeconds=seconds, hangUnless=str(tmp_path / "go"))
     await window.call(1, "echo")
     await anyio.Path(tmp_path, "go").touch()
     kill(home)
@@ -88,6 +89,25 @@ async def test_an_open_write_is_answered_with_an_error_and_delivered_once(
     assert await window.answer() == {"jsonrpc": "2.0", "id": "open", "error": INTERRUPTED}
     await window.call(2, "echo")
     assert delivered(journal, "open") == 1
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"jsonrpc": "2.0", "id": "long", "method": "echo", "params": {"text": "%b", "id": 2}}',
+        b'{"method":"echo","params":{"text":"%b","id":2},"jsonrpc":"2.0","id":"long"}',
+    ],
+)
+async def test_a_line_that_is_too_long_is_refused_by_its_id_and_costs_nothing_else(
+    checkout: Checkout, journal: Path, line: bytes
+) -> None:
+    window = await checkout.window()
+    await tool(window, "open", "create_task", hangUnless="/nonexistent")
+    await window.call(1, "echo")
+    await window.send_line(line % (b"x" * (2 * MAX_LINE)))
+    assert await window.answer() == {"jsonrpc": "2.0", "id": "long", "error": {"code": -32600, "message": TOO_LONG}}
+    assert (await window.call(2, "echo"))["id"] == 2
+    assert [message["id"] for message in messages(journal)] == ["open", 1, 2]
 
 
 async def test_a_create_with_a_key_is_repeated(checkout: Checkout, home: Path, tmp_path: Path) -> None:
