@@ -33,8 +33,8 @@ def announce(db: sqlite3.Connection, run: Run, new: Sequence[NewCall], at: int) 
     return of_turn(db, run)
 
 
-def amend(db: sqlite3.Connection, run: Run, changed: NewCall, at: int) -> list[Call]:
-    """Give a call that was announced other arguments; returns all calls of the turn, in order.
+def amend(db: sqlite3.Connection, run: Run, changed: NewCall, at: int) -> Call:
+    """Give a call that was announced other arguments; returns it.
 
     Raises RemitError (CONFLICT) for one that has begun, or was decided: that was about the arguments it had.
     """
@@ -57,7 +57,7 @@ def amend(db: sqlite3.Connection, run: Run, changed: NewCall, at: int) -> list[C
         raise RemitError(Code.CONFLICT, f"the call {changed.key!r} has begun, and keeps the arguments it was given")
     data = {"callId": row["id"], "toolName": changed.tool_name, "status": CallStatus.PENDING, "args": changed.args}
     log(db, run.seq, "tool_call", data, at)
-    return of_turn(db, run)
+    return _read(db, row["id"])
 
 
 def of_turn(db: sqlite3.Connection, run: Run) -> list[Call]:

@@ -265,8 +265,8 @@ class Store:
         """Make the turn's calls known; returns all of them in order."""
         return await self._db.write_soon(calls.announce, run, new, now())
 
-    async def amend_call(self, run: Run, changed: NewCall) -> list[Call]:
-        """Give a call that has not begun other arguments; returns all calls of the turn, in order."""
+    async def amend_call(self, run: Run, changed: NewCall) -> Call:
+        """Give a call that has not begun other arguments; returns it."""
         return await self._db.write_soon(calls.amend, run, changed, now())
 
     async def begin_call(

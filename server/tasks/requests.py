@@ -258,7 +258,7 @@ class SendMessage(Request):
     takes_away = True
 
     id: TaskId
-    message: str | None = Field(None, min_length=1, max_length=MAX_MESSAGE, description="left out: only secrets")
+    message: Value | None = Field(None, min_length=1, max_length=MAX_MESSAGE, description="left out: only secrets")
     env: dict[Name, Value | None] = Field(
         default_factory=dict, max_length=MAX_VARIABLES, description="merged by key; null removes one"
     )

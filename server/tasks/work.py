@@ -178,11 +178,7 @@ class Work:
     async def propose(self, proposals: Sequence[Proposal]) -> None:
         """Announce calls, in order, before any of them is made."""
         self._speech.pause()
-        self._args_left -= sum(len(json.dumps(each.args, default=str)) for each in proposals)
-        if self._args_left < 0:
-            raise RemitError(
-                Code.LIMIT_EXCEEDED, f"the arguments of the turn's calls take more than {MAX_ARGS} characters"
-            )
+        self._take_room(proposals)
         first = not self._calls
         self._know(await self._store.announce_calls(self._run, [self._new_call(each) for each in proposals]))
         if first:
@@ -234,7 +230,8 @@ class Work:
 
     async def amend(self, proposal: Proposal) -> None:
         """Give a call that has not begun other arguments, and with them another description."""
-        self._know(await self._store.amend_call(self._run, self._new_call(proposal)))
+        self._take_room([proposal])
+        self._calls[proposal.key] = await self._store.amend_call(self._run, self._new_call(proposal))
 
     def secret_in(self, text: str) -> str | None:
         """The name of a secret that stands in `text`, in any form, also one that is too short to be masked."""
@@ -292,6 +289,14 @@ class Work:
     def redact(self, text: str) -> str:
         """Text about the run as it may be shown."""
         return self._variables.redactor.redact(text)
+
+    def _take_room(self, proposals: Sequence[Proposal]) -> None:
+        """Count the arguments of calls. Raises RemitError (LIMIT_EXCEEDED) where they are too many in all."""
+        self._args_left -= sum(len(json.dumps(each.args, default=str)) for each in proposals)
+        if self._args_left < 0:
+            raise RemitError(
+                Code.LIMIT_EXCEEDED, f"the arguments of the turn's calls take more than {MAX_ARGS} characters"
+            )
 
     async def _begin(self, key: str, *, asked: bool = True, reads: bool = False) -> Call:
         await self._variables.unlock()

@@ -39,6 +39,16 @@ async def test_what_is_unset_stays_unset(host: Host) -> None:
     assert await output(host, '$ unset A\n$ true\n$ echo "[${A-gone}]"', env={"A": "1"}) == "[gone]\n"
 
 
+async def test_the_folder_before_carries_on(host: Host) -> None:
+    message = "$ mkdir -p a/b; cd a\n$ cd b\n$ cd -\n$ cd - >/dev/null; basename $PWD"
+    assert (await output(host, message)).endswith("/a\nb\n")
+
+
+async def test_a_folder_entered_by_a_link_is_left_by_it(host: Host) -> None:
+    message = '$ mkdir -p deep/er; ln -s deep/er link; cd link\n$ basename "$PWD"; cd ..\n$ ls -d link'
+    assert await output(host, message) == "link\nlink\n"
+
+
 async def test_the_next_message_begins_anew(host: Host) -> None:
     task = await host.done("$ mkdir sub; cd sub; export A=1\n$ pwd")
     await host.call("send_message", id=task["id"], message='$ basename "$PWD"; echo "[$A]"')
@@ -108,6 +118,73 @@ async def test_a_variable_that_was_not_exported_is_not_taken_for_an_empty_one(ho
 
 async def test_a_command_that_sets_a_variable_itself_may_use_it(host: Host) -> None:
     assert await output(host, "$ for f in 1; do :; done\n$ for f in 2; do echo $f; done") == "2\n"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "echo '$DIR'",
+        'awk "{ print \\$DIR }" /dev/null',
+        "true # $DIR",
+        "cat <<'E' >/dev/null\necho $DIR\nE",
+        "read -r DIR < /dev/null || echo $DIR",
+        "DIR=x; echo $DIR",
+        "for DIR in 1; do echo $DIR; done",
+        "echo ${DIR:=x}",
+    ],
+)
+async def test_a_command_that_does_not_read_what_is_lost_runs(host: Host, command: str) -> None:
+    await output(host, f"$ DIR=nowhere\n$ {command}")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        'echo "a $DIR"',
+        "cp $DIR DIR",
+        "rm -rf ${DIR}/x # not DIR",
+        "cat <<E\n$DIR\nE",
+        "echo $((DIR + 1))",
+        "((DIR > 1)) || true",
+        "echo `basename $DIR`",
+        "export DIR; printenv DIR || true",
+        "echo ${#DIR}",
+    ],
+)
+async def test_a_command_that_reads_what_is_lost_does_not_run(host: Host, command: str) -> None:
+    task = await host.done(f"$ DIR=nowhere\n$ {command}")
+    assert "the variable DIR that it uses is not carried on" in (task["error"] or "")
+
+
+async def test_an_exported_variable_that_is_not_kept_is_said_and_its_old_value_gone(host: Host) -> None:
+    message = "$ export URL=db://$TOKEN\n$ printenv URL || echo none"
+    task = await host.done(message, env={"URL": "old"}, secrets={"TOKEN": SECRET})
+    assert task["output"]["content"] == "none\n"
+    assert await warnings(host, task["id"]) == [
+        "not carried on to the next command: the variable URL, since its value contains the secret TOKEN"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("set -o pipefail", "shell options (pipefail)"),
+        ("shopt -s globstar", "shell options (globstar)"),
+        ("umask 027", "umask"),
+        ("IFS=,", "IFS"),
+    ],
+)
+async def test_settings_of_the_shell_are_left_behind_and_said(host: Host, command: str, said: str) -> None:
+    task = await host.done(f"$ {command}\n$ true")
+    assert await warnings(host, task["id"]) == [f"not carried on to the next command: {said}"]
+
+
+async def test_a_trap_of_every_command_does_not_disturb_the_record(host: Host) -> None:
+    assert (await output(host, "$ mkdir sub; cd sub; trap 'echo x' DEBUG\n$ basename $PWD")).endswith("\nsub\n")
+
+
+async def test_nothing_of_ours_is_exported_with_all(host: Host) -> None:
+    assert await output(host, "$ set -a; A=1\n$ env | grep -c remit_ || echo $A") == "0\n1\n"
 
 
 async def test_functions_options_and_processes_are_left_behind_and_said(host: Host) -> None:

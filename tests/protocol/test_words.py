@@ -83,7 +83,15 @@ async def test_a_message_of_one_line_whose_program_is_not_there_is_told_of_agent
     assert "choose an agent with a model" in task["error"]
 
 
-@pytest.mark.parametrize("message", ["$ true\n$ nodejs-is-not-here x", "$ nodejs-is-not-here x; exit 127\n\nprose"])
+@pytest.mark.parametrize(
+    "message",
+    [
+        "$ true\n$ nodejs-is-not-here x",
+        "$ nodejs-is-not-here x; exit 127\n\nprose",
+        "$ sh -c 'nodejs-is-not-here x'",
+        "$ true nodejs-is-not-here; exit 127",
+    ],
+)
 async def test_a_missing_program_of_a_longer_message_is_not_blamed_on_the_agent(host: Host, message: str) -> None:
     task = await host.done(message)
     assert "nodejs-is-not-here" in task["error"]

@@ -193,7 +193,7 @@ async def _first_call(store: Store) -> CallStatus:
 async def test_a_call_that_has_not_begun_is_given_other_arguments_and_its_decision_is_about_those(store: Store) -> None:
     claim = await claimed(store, auto_execute=False)
     await store.announce_calls(claim.run, [new_call("1", digest="one", similar=("words",))])
-    (call,) = await store.amend_call(claim.run, new_call("1", digest="two", similar=("exact",)))
+    call = await store.amend_call(claim.run, new_call("1", digest="two", similar=("exact",)))
     assert (call.digest, (await store.begin_call(claim.run, call.id, None)).status) == (
         "two",
         CallStatus.AWAITING_APPROVAL,

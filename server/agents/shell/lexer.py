@@ -7,7 +7,7 @@ it runs, expands and checks nothing.
 import re
 from dataclasses import dataclass, field
 
-from server.agents.shell.quotes import META, PLAIN, QUOTES, QuoteReader
+from server.agents.shell.quotes import EXPANDED, META, PLAIN, QUOTES, QuoteReader
 from server.agents.shell.state import Document, Frame, Kind, Opened, State
 
 _OPENERS = {
@@ -25,6 +25,7 @@ _WITHIN = {"then": Kind.IF, "elif": Kind.IF, "else": Kind.IF, "do": Kind.LOOP}
 _PREFIXES = frozenset({"!", "time", "coproc", *_WITHIN})
 """Words after which a command begins."""
 
+_EXPANDED_OR_ESCAPED = re.compile(rf"\\.|{EXPANDED.pattern}")
 _COPROCESS_NAME = re.compile(r"[ \t]+\w+(?=[ \t]+(?:[{(]|(?:while|until|for|if|case|select|\[\[)\s))")
 
 
@@ -45,6 +46,11 @@ class Lexer:
     def apostrophe(self) -> int | None:
         """The first line whose last quote is opened by the apostrophe of a word, and not closed in it."""
         return self._state.apostrophe
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """The variables that are expanded or calculated with, whoever sets them."""
+        return frozenset(self._state.reads)
 
     @property
     def opened(self) -> Opened | None:
@@ -87,6 +93,8 @@ class Lexer:
         document = self._state.documents[0]
         continued = self._state.joined
         self._state.joined = not document.is_raw and _ends_with_backslash(line)
+        if not document.is_raw:
+            self._state.reads.update(found[1] for found in _EXPANDED_OR_ESCAPED.finditer(line) if found[1])
         if document.strips_tabs:
             line = line.lstrip("\t")
         if not continued and line == document.delimiter:

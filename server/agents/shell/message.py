@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import islice, takewhile
 
+from server.agents.shell import assignments
 from server.agents.shell.lexer import Lexer
 from server.agents.shell.state import Opened
 from server.errors import Code, RemitError
@@ -41,6 +42,9 @@ class ShellCommand:
     text: str
     line: int
     """Of the message, counted from 1."""
+
+    reads: frozenset[str] = frozenset()
+    """The variables that it reads and does not set itself; those of a shell alone."""
 
     @property
     def interpreter(self) -> tuple[str, ...] | None:
@@ -129,7 +133,8 @@ class _Reader:
         command = "\n".join(text).strip(_BLANKS)
         if command:
             _check(lexer, self._first + start, command)
-            self._found.commands.append(ShellCommand(command, self._first + start))
+            reads = assignments.unset(command, lexer.reads)
+            self._found.commands.append(ShellCommand(command, self._first + start, reads))
 
     def _continuation(self, lexer: Lexer) -> list[str]:
         """The next line of a command, as it belongs to it and fed to the lexer; none at its end."""
@@ -187,7 +192,8 @@ class _Reader:
                 if line.startswith(PROMPT) and not lexer.opened:
                     raise _refused(f"line {number} begins with '$ ' in a block whose first command does not")
                 lexer.feed(line)
-            _check(lexer, first, command.text, _NESTED)
+            _check(lexer, first, text, _NESTED)
+            command = ShellCommand(text, first, assignments.unset(text, lexer.reads))
         self._found.commands.append(command)
 
     def _take(self, inside: Reading) -> None:

@@ -15,6 +15,9 @@ PLAIN = re.compile(r"[^\s;&|<>()'\"`\\$]+")
 _PLAIN_QUOTED = re.compile(r"[^\"`\\$]+")
 _PLAIN_SINGLE = re.compile(r"[^'\\]+")
 
+EXPANDED = re.compile(r"\$(?:\{[#!]?)?([A-Za-z_]\w*)")
+_WORD = re.compile(r"\w+")
+
 # Don't, it's, we're: a quote within a word of letters, which no option and no assignment is.
 _LONGEST_WORD = 20
 _WORD_BEFORE = re.compile(r"(?:^|\s)[A-Za-z]+\Z")
@@ -100,6 +103,7 @@ class QuoteReader:
             self._at += 1
 
     def _step_backtick(self) -> None:
+        self._note()
         if self._is_next("`"):
             self._pop()
             self._at += 1
@@ -126,6 +130,9 @@ class QuoteReader:
         elif self._is_next("(") or self._is_next(")"):
             self._top.depth += 1 if self._is_next("(") else -1
             self._at += 1
+        elif word := _WORD.match(self._text, self._at):
+            self._at = word.end()
+            self._state.reads.add(word[0])
         elif not self._escape() and not self._expand(quoted=False):
             self._at += 1
 
@@ -140,6 +147,7 @@ class QuoteReader:
         """Pass over what begins a quote or an expansion, and open it."""
         if self._text[self._at] not in "'\"`$":
             return False
+        self._note()
         if self._is_next("'") and not quoted and single:
             return self._open(Kind.SINGLE, 1, is_apostrophe=self._is_apostrophe())
         if self._is_next('"') and not quoted:
@@ -154,6 +162,11 @@ class QuoteReader:
         if self._is_next("$(("):
             return self._open(Kind.ARITHMETIC, 3)
         return self._is_next("$(") and self._open(Kind.SUBSTITUTION, 2)
+
+    def _note(self) -> None:
+        """Note the variable that is expanded here, if one is."""
+        if read := EXPANDED.match(self._text, self._at):
+            self._state.reads.add(read[1])
 
     def _is_apostrophe(self) -> bool:
         before = _WORD_BEFORE.search(self._text, max(0, self._at - _LONGEST_WORD), self._at)

@@ -1,12 +1,14 @@
 """The commands of one message as one session: each begins where the one before has left off."""
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from server.agents.interface import Finished, Proposal, RunCommand, Turn
 from server.agents.shell import carried as carrying
+from server.agents.shell import record as records
 from server.agents.shell.carried import Carried
 from server.agents.shell.message import PROMPT, ShellCommand
 from server.errors import Code, RemitError
@@ -72,7 +74,7 @@ class Session:
                 run = " ".join((*map(_quoted, interpreter), f"/proc/self/fd/{ATTACHED}"))
                 yield carrying.argv(f"exec {run}", self._carried, recorded=False), script
         elif recorded:
-            with blank(carrying.RECORD_BYTES) as record:
+            with blank(records.RECORD_BYTES) as record:
                 yield carrying.argv(command.text, self._carried, recorded=True), record
         else:
             yield carrying.argv(command.text, self._carried, recorded=False), None
@@ -80,16 +82,18 @@ class Session:
     async def _keep(self, number: int, command: ShellCommand, record: int | None) -> None:
         """Remember what a command has left; a program of its own, which an interpreter runs, leaves nothing."""
         if command.interpreter is None and record is not None:
-            found = carrying.read(os.pread(record, carrying.RECORD_BYTES, 0))
+            found = records.read(os.pread(record, records.RECORD_BYTES, 0))
             if found is None:
-                self._unknown = "it replaced its shell (exec), or ended by a trap of its own"
+                self._unknown = "it replaced its shell (exec), ended by a trap of its own, or left too much"
             elif found.folder is None:
                 self._unknown = "the folder it left is not there any more"
             elif self._turn.secret_in(found.folder) is not None:
                 self._unknown = "the path of the folder it left contains a secret"
             else:
-                self._carried = carrying.after(self._carried, found, self._start, self._turn.secret_in)
-                await self._warn(number, command, found.left)
+                wanted = {name for later in self._commands[number:] for name in later.reads}
+                self._carried, dropped = carrying.after(self._carried, found, self._start, self._turn.secret_in, wanted)
+                variables = [f"the variable {name[:50]}, since {why}" for name, why in dropped.items()][:MOST_LEFT]
+                await self._warn(number, command, [*found.left, *variables])
         self._known_after = number
         await self._turn.remember(
             {"after": number, "carried": self._carried.shown(), "unknown": self._unknown, "left": self._left}
@@ -109,11 +113,11 @@ class Session:
                 f"`{headline(command.text)}` was not run: the folder and the variables that `{before}` has left are "
                 f"not known, since {why}. Put both into one command",
             )
-        if name := carrying.uses(command.text, self._carried.lost):
+        if lost := sorted(command.reads & self._carried.lost.keys()):
             raise RemitError(
                 Code.EXECUTION_ERROR,
-                f"`{headline(command.text)}` was not run: the variable {name} that it uses is not carried on from the "
-                f"command that set it, since {self._carried.lost[name]}; or put both into one command",
+                f"`{headline(command.text)}` was not run: the variable {lost[0]} that it uses is not carried on from "
+                f"the command that set it, since {self._carried.lost[lost[0]]}; or put both into one command",
             )
 
 
@@ -135,7 +139,7 @@ def headline(command: str) -> str:
 
 def _with(given: Mapping[str, Any]) -> str:
     said = [f"in {given['folder']}"] if "folder" in given else []
-    if names := sorted(given.get("variables", ())):
+    if names := sorted({*given.get("variables", ())} - {carrying.PREVIOUS}):
         said.append(f"with {', '.join(names)} as the commands before have set them")
     return f" ({'; '.join(said)})" if said else ""
 
@@ -145,7 +149,7 @@ def _check_end(message: str, command: str, finished: Finished, left: Sequence[st
     if finished.limit:
         raise RemitError(Code.LIMIT_EXCEEDED, f"`{headline(command)}` was ended: {finished.limit}")
     if finished.status:
-        hint = _not_found(message, command) if finished.status == _NOT_FOUND else ""
+        hint = _not_found(message, command, finished.output) if finished.status == _NOT_FOUND else ""
         hint += f" (not carried on from earlier commands: {', '.join(left)})" if left else ""
         tail = finished.output[-TAIL:].strip()
         last = f"; last lines:\n{tail}" if tail else ""
@@ -156,10 +160,12 @@ def _check_end(message: str, command: str, finished: Finished, left: Sequence[st
         )
 
 
-def _not_found(message: str, command: str) -> str:
+def _not_found(message: str, command: str, output: str) -> str:
     """What exit status 127 means: a program that is not there, or a message in words after a prompt."""
     hint = ": a program of it is not there in the sandbox, which has the system's folders and the task's own"
-    if message.strip("\r\n") != f"{PROMPT}{command}" or "\n" in command:
+    first = re.escape(command.split(maxsplit=1)[0])
+    missing = re.compile(rf": {first}: (?:command not found|not found|No such file or directory)$", re.MULTILINE)
+    if message.strip("\r\n") != f"{PROMPT}{command}" or "\n" in command or not missing.search(output):
         return hint
     return f"{hint}. The shell agent runs commands alone; for a job in words, choose an agent with a model"
 

@@ -86,3 +86,6 @@ class State:
 
     apostrophe: int | None = None
     """The first line that has left open a quote which looks like an apostrophe."""
+
+    reads: set[str] = field(default_factory=set)
+    """The variables that are expanded, or calculated with."""
