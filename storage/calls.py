@@ -235,7 +235,8 @@ def _insert(db: sqlite3.Connection, run: Run, call: NewCall, position: int, at: 
 def _find(db: sqlite3.Connection, seq: int, call_id: str) -> sqlite3.Row:
     row = db.execute("SELECT * FROM calls WHERE id = ? AND task = ?", (call_id, seq)).fetchone()
     if row is None:
-        raise RemitError(Code.NOT_FOUND, f"the task has no call {call_id!r}", callId=call_id)
+        message = f"the task has no call {call_id!r}; pendingApprovals of get_task has those that wait"
+        raise RemitError(Code.NOT_FOUND, message, callId=call_id)
     return row  # type: ignore[no-any-return]
 
 

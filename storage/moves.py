@@ -21,9 +21,10 @@ def owned(db: sqlite3.Connection, principal: Principal, task_id: str, *, field: 
 
 def not_found(task_id: str, field: str | None = None) -> RemitError:
     """The error for a task that is not there, with the field that named it, if it was not `id`."""
+    sentence = f"there is no task {task_id!r}; list_tasks has the ids of yours"
     if field is None:
-        return RemitError(Code.NOT_FOUND, f"there is no task {task_id!r}", id=task_id)
-    return RemitError(Code.NOT_FOUND, f"{field}: there is no task {task_id!r}", field=field, id=task_id)
+        return RemitError(Code.NOT_FOUND, sentence, id=task_id)
+    return RemitError(Code.NOT_FOUND, f"{field}: {sentence}", field=field, id=task_id)
 
 
 def held(db: sqlite3.Connection, run: Run) -> sqlite3.Row:

@@ -1,10 +1,11 @@
 """What is new about a task, for those who have looked at it before and those who wait."""
 
 import sqlite3
+from collections.abc import Sequence
 
 from storage import rows
 from storage.moves import owned
-from storage.records import NOBODY, Event, Fresh, Look, Principal, Task
+from storage.records import NOBODY, Event, Fresh, Look, Message, Principal, Task
 from storage.states import CALL_ENDED, Status
 
 _PIECES = 10
@@ -31,6 +32,14 @@ def fresh(db: sqlite3.Connection, task: Task, content: str, thoughts: int, after
         sum(event.kind == "thought" for event in events),
         frozenset(event.data["callId"] for event in events if "callId" in event.data),
     )
+
+
+def messages(db: sqlite3.Connection, task: Task, told: Sequence[Message], after: int) -> list[Message]:
+    """Those of a conversation's messages that came after an event of the task; all, if the log is not kept that far."""
+    found = db.execute(
+        "SELECT at FROM events WHERE task = ? AND number <= ? ORDER BY number DESC LIMIT 1", (task.seq, after)
+    ).fetchone()
+    return [message for message in told if found is None or message.at > found["at"]]
 
 
 def look(db: sqlite3.Connection, principal: Principal, task_id: str) -> Look:

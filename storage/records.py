@@ -334,6 +334,9 @@ class Snapshot:
     events: list[Event] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
     omitted_messages: int = 0
+    warnings: list[str] = field(default_factory=list)
+    """What was noted of the turn's calls, or what is new of it, each once."""
+
     depends_on: list[str] = field(default_factory=list)
     dependency_count: int = 0
     blocked_by: list[str] = field(default_factory=list)

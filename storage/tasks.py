@@ -138,7 +138,7 @@ def snapshot(
 ) -> Snapshot:
     """A task with its current turn, calls and output, and with messages, relations and later events where asked.
 
-    `since` is the number of an event: what came after it is then told apart.
+    `since` is the number of an event: what came after it is then told apart, and of messages there are no others.
 
     `asker` is the number of the task whose agent asks, if one does: of others it hears only what is beneath that.
     """
@@ -150,6 +150,7 @@ def snapshot(
     calls = _calls(db, task, heard)
     thoughts = turn.thoughts or [event.data for event in heard if event.kind == "thought"]
     told = messages_of(db, task) if messages else []
+    new = told if since is None else news.messages(db, task, told, since)
     return Snapshot(
         task=task,
         turn=turn,
@@ -159,9 +160,10 @@ def snapshot(
         calls=calls,
         waiting=sum(call.status is CallStatus.AWAITING_APPROVAL for call in calls),
         secrets=secrets_of(db, task.seq, task.turn),
+        warnings=_warnings(db, task, since or 0),
         events=_events(db, task, events_after, max_events, asker) if events_after is not None else [],
-        messages=told,
-        omitted_messages=task.message_count - len(told),
+        messages=new,
+        omitted_messages=task.message_count - len(told) if since is None else 0,
         depends_on=subtasks.known(db, principal, relations.needed(db, task.seq, _MOST_IDS), asker),
         dependency_count=relations.count_needed(db, task.seq),
         blocked_by=(
@@ -255,6 +257,11 @@ def _refuse_failed_dependency(db: sqlite3.Connection, task: sqlite3.Row) -> None
     ).fetchone()
     if failed:
         raise relations.failed_already(failed["id"], failed["status"])
+
+
+def _warnings(db: sqlite3.Connection, task: Task, after: int) -> list[str]:
+    noted = spoken(db, task.seq, task.turn, "warning")
+    return list(dict.fromkeys(event.data["message"] for event in noted if event.number > after))
 
 
 def _waits(task: Task) -> bool:

@@ -1,12 +1,14 @@
 """A task as models and people read it: where it stands in a few lines, and what was written in blocks of its own.
 
 The first block is all ours: whatever comes from the task stands there on one line, with what is not plainly visible
-written out. The second is its output as it is, if there is any. So no output can pose as a word about the task.
+written out; so do the arguments of waiting calls, a block each. Then comes its output as it is, if there is any. So no
+output can pose as a word about the task, also where a host shows all blocks as one text.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+from server.characters import visible
 from server.tasks import requests, views
 from server.tasks.fields import MAX_WAIT_SECONDS
 from server.tasks.text import one_line
@@ -36,17 +38,25 @@ def subtask(view: views.TaskView, request: requests.GetTask) -> list[str]:
 
 
 def _blocks(view: views.TaskView, request: requests.GetTask, advice: str) -> list[str]:
+    ours = "\n".join(_lines(view, advice))
     content = view["output"]["content"] if "output" in view else ""
-    blocks = ["\n".join(_lines(view, advice)), *([content] if content else [])]
-    left = request.max_chars - sum(map(len, blocks))
-    for block in _further(view):
+    left = request.max_chars - len(ours) - len(content)
+    arguments = _fitting(_arguments(view), left)
+    further = _fitting(_further(view), left - sum(map(len, arguments)))
+    return [ours, *arguments, *([content] if content else []), *further]
+
+
+def _fitting(blocks: Iterable[str], left: int) -> list[str]:
+    """As many blocks as have room, each cut where it has not."""
+    shown = []
+    for block in blocks:
         if len(block) > left:
             note = f"\n[… {len(block) - max(left - 60, 0)} characters left out; raise maxChars …]"
             block = block[: max(left - 60, 0)] + note if left > len(note) else ""
         if block:
-            blocks.append(block)
+            shown.append(block)
             left -= len(block)
-    return blocks
+    return shown
 
 
 def _lines(view: views.TaskView, advice: str) -> Iterator[str]:
@@ -57,12 +67,12 @@ def _lines(view: views.TaskView, advice: str) -> Iterator[str]:
     if view["error"] is not None:
         yield f"{view.get('errorCode')}: {one_line(view['error'], _ERROR)}"
     yield from _needs(view, advice)
+    yield from _warnings(view)
     if "progress" in view or "progressMessage" in view:
         yield f"Progress: {view.get('progress', 0):.0%} {one_line(view.get('progressMessage', ''), _WIDTH)}".rstrip()
     yield from _workspace(view)
     yield from _calls(view)
     yield from _output(view)
-    yield from (f"Warning: {warning}" for warning in view.get("warnings", ()))
     if view["status"] in ENDED:
         yield f"lastEvent: {view['lastEvent']}"
     else:
@@ -88,6 +98,13 @@ def _needs(view: views.TaskView, advice: str) -> Iterator[str]:
         yield "It has made as many calls as it may: send_message without a message lets it make as many more."
     if view.get("blockedReason") in OUR_REASONS and (blockers := view.get("blockedByTaskIds")):
         yield f"It waits for {_named(blockers, view.get('omittedBlockers', 0))}"
+
+
+def _warnings(view: views.TaskView) -> Iterator[str]:
+    warnings = view.get("warnings", [])
+    yield from (f"Warning: {one_line(warning, _ERROR)}" for warning in warnings[:_CALLS])
+    if more := len(warnings[_CALLS:]) + view.get("omittedWarnings", 0):
+        yield f"{more} more warnings, see warnings in structuredContent or include events"
 
 
 def _workspace(view: views.TaskView) -> Iterator[str]:
@@ -123,7 +140,8 @@ def _output(view: views.TaskView) -> Iterator[str]:
     output = view["output"]
     new = f" that came after event {view['afterEvent']}" if "afterEvent" in view else ""
     if output["content"]:
-        yield f"The next block is output of the task{new}, in its own words."
+        block = "The block after the arguments of calls" if any(_arguments(view)) else "The next block"
+        yield f"{block} is output of the task{new}, in its own words."
     else:
         yield f"There is no output{new or ('' if view['status'] in ENDED else ' yet')}."
     if "omittedBefore" in output:
@@ -132,11 +150,15 @@ def _output(view: views.TaskView) -> Iterator[str]:
         yield f'To read the output on: outputCursor "{output["nextCursor"]}"'
 
 
-def _further(view: views.TaskView) -> Iterator[str]:
-    """What else there is to read, each in a block of its own."""
+def _arguments(view: views.TaskView) -> Iterator[str]:
+    """What waiting calls are to do that have no room on their lines: before anything of the task's own words."""
     for call in view.get("pendingApprovals", []):
         if call["call"].endswith(")") and "… (" in call["call"]:  # it is longer than its line
             yield f"Arguments of {call['callId']}: {_compact(call['args'])}"
+
+
+def _further(view: views.TaskView) -> Iterator[str]:
+    """What else there is to read, each in a block of its own."""
     if "diff" in view.get("workspace", {}):
         yield f"Diff:\n{view['workspace']['diff']}"
     for message in view.get("messages", []):
@@ -170,4 +192,5 @@ def _named(names: list[str], omitted: int) -> str:
 
 
 def _compact(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    """A value as JSON on one line, with what is not plainly visible written out."""
+    return visible(json.dumps(value, ensure_ascii=False, separators=(",", ":")))

@@ -109,7 +109,12 @@ class Folders:
 
     def _not_allowed(self) -> RemitError:
         if not self._allowed:
-            return _refused("workspace.path", "the operator allows no folders; the setting workspaces names them")
+            return _refused(
+                "workspace.path",
+                "no folder of the user's is open to tasks here: ask the user to name it in the settings, like "
+                'workspaces = ["~/projects"] (`remit doctor` tells in which file); without workspace, files hands over '
+                "single ones",
+            )
         named = ", ".join(map(str, self._allowed))
         return _refused("workspace.path", f"must be a folder at or beneath one of the setting workspaces: {named}")
 

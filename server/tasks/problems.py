@@ -16,6 +16,8 @@ MOST = 20
 _MAX_NAME = 80
 """Characters of a field's name that somebody made up."""
 
+_FIELD = re.compile(r"([a-z]+(?:[A-Z][a-z]+)*): ")
+
 _WORDS = {
     "missing": "is required",
     "bool_type": "must be true or false",
@@ -37,7 +39,7 @@ _WORDS = {
     "less_than_equal": "must be at most {le}",
     "string_too_short": "must not be empty",
     "string_too_long": "must have at most {max_length} characters",
-    "too_long": "must have at most {max_length} items",
+    "too_short": "must not be empty",
 }
 """What is said of each kind of error of pydantic's, with what it tells of it."""
 
@@ -98,7 +100,10 @@ def _told(problem: Any) -> tuple[str, str]:
     location = problem["loc"]
     if location[:1] == ("secrets",) and location[1:] and not re.match(NAME_PATTERN, str(location[1])):
         return "secrets", _HIDDEN_NAME
-    return _path(location) or "arguments", _text(problem["type"], problem["msg"], problem.get("ctx", {}))
+    text = _text(problem["type"], problem["msg"], problem.get("ctx", {}))
+    if not location and (found := _FIELD.match(text)):  # it is of two fields together, and names the one at fault
+        return found[1], text[found.end() :]
+    return _path(location) or "arguments", text
 
 
 def _path(location: tuple[str | int, ...]) -> str:
@@ -115,6 +120,9 @@ def _path(location: tuple[str | int, ...]) -> str:
 def _text(kind: str, message: str, context: Mapping[str, Any]) -> str:
     if kind == "string_pattern_mismatch" and context["pattern"] == NAME_PATTERN:
         return _NO_NAME
+    if kind == "too_long":  # also of a text, where a validator of ours comes before its length
+        unit = "items" if context["field_type"] in ("List", "Dictionary") else "characters"
+        return f"must have at most {context['max_length']} {unit}"
     if kind in _WORDS:
         return _WORDS[kind].format_map(context)
     return message.removeprefix("Value error, ")

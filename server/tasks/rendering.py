@@ -32,7 +32,7 @@ def task(
     its worktree lies. Raises RemitError (VALIDATION_ERROR) for an `output_cursor` that is none of its output.
     """
     view = _core(snapshot, retention, request)
-    parts = [*_urgent(view, snapshot), *_reported(view, snapshot.task)]
+    parts = [*_urgent(view, snapshot), *_warned(view, snapshot, request), *_reported(view, snapshot.task)]
     if since is not None:
         view["afterEvent"] = since
     if snapshot.calls or snapshot.content or snapshot.thoughts or snapshot.task.status in ENDED:
@@ -76,8 +76,6 @@ def _core(snapshot: Snapshot, retention: Retention, request: GetTask) -> TaskVie
         messageCount=task.message_count,
         result=None,
     )
-    if request.warnings:
-        view["warnings"] = request.warnings
     if task.error_code:
         view["errorCode"] = task.error_code
     if task.blocked_reason:
@@ -106,6 +104,12 @@ def _urgent(view: TaskView, snapshot: Snapshot) -> list[Part]:
         gone = max(task.open_dependencies - len(snapshot.blocked_by), 0)
         parts.append(fitting.items(view, "blockedByTaskIds", snapshot.blocked_by, "omittedBlockers", gone=gone))
     return parts
+
+
+def _warned(view: TaskView, snapshot: Snapshot, request: GetTask) -> list[Part]:
+    """What was taken otherwise than it was meant, or left behind."""
+    warnings = [*request.warnings, *snapshot.warnings]
+    return [fitting.items(view, "warnings", warnings, "omittedWarnings", narrow=fitting.cut)] if warnings else []
 
 
 def _reported(view: TaskView, task: Task) -> list[Part]:

@@ -209,6 +209,7 @@ class TaskView(TypedDict):
     lastEvent: int
     afterEvent: NotRequired[int]
     warnings: NotRequired[list[str]]
+    omittedWarnings: NotRequired[int]
     error: str | None
     errorCode: NotRequired[str]
     blockedReason: NotRequired[str]

@@ -55,7 +55,10 @@ async def test_it_hands_over_a_task_and_reads_what_came_of_it(window: Window) ->
 
 async def test_it_shows_the_reason_of_an_error(window: Window) -> None:
     outcome = await window.call("get_task", id="nope")
-    assert (outcome.failed, outcome.text) == (True, "NOT_FOUND: there is no task 'nope'")
+    assert (outcome.failed, outcome.text) == (
+        True,
+        "NOT_FOUND: there is no task 'nope'; list_tasks has the ids of yours",
+    )
 
 
 async def test_it_shows_which_argument_is_wrong(window: Window) -> None:

@@ -117,3 +117,21 @@ async def test_nothing_is_left_of_a_refused_task(host: Host, shared_home: Any) -
     await host.fail("create_task", message="$ true", files=files)
     assert {entry.name for entry in (shared_home / "workspaces").iterdir()} == before
     assert (await host.call("list_tasks"))["total"] == total
+
+
+@pytest.mark.parametrize(
+    ("given", "field", "message"),
+    [
+        ({"status": "off"}, "status[0]", "must be 'pending', 'blocked'"),
+        ({"limit": 0}, "limit", "must be at least 1"),
+        ({"limit": "all"}, "limit", "must be a whole number"),
+        ({"includeDetails": "maybe"}, "includeDetails", "must be true or false"),
+        ({"query": "x" * 1001}, "query", "must have at most 1000 characters"),
+        ({"query": ["x"]}, "query", "must be a text"),
+        ({"page": 2, "offset": 5}, "page", "does not go with offset"),
+    ],
+)
+async def test_what_is_expected_is_said_in_plain_words(host: Host, given: Any, field: str, message: str) -> None:
+    error = await host.fail("list_tasks", **given)
+    assert error["field"] == field
+    assert error["message"].startswith(f"{field}: {message}")

@@ -198,6 +198,15 @@ async def test_functions_options_and_processes_are_left_behind_and_said(host: Ho
     assert "functions (f) of `f() { :; }; set -u; sleep 60 &`" in task["error"]
 
 
+async def test_what_is_left_behind_is_said_where_a_task_is_read_and_only_once(host: Host) -> None:
+    task = await host.done("$ f() { :; }\n$ true")
+    left = "not carried on to the next command: functions (f)"
+    assert task["warnings"] == [left]
+    seen = await host.client.call_tool("get_task", {"id": task["id"]})
+    assert f"Warning: {left}" in seen.content[0].model_dump()["text"].splitlines()
+    assert "warnings" not in await host.call("get_task", id=task["id"], afterEvent=task["lastEvent"])
+
+
 @pytest.mark.parametrize("value", ["$TOKEN", "Bearer $TOKEN", "$(printf %s $TOKEN | base64)"])
 async def test_a_variable_that_holds_a_secret_is_nowhere_kept(own_home: Path, value: str) -> None:
     async with servers.host(own_home) as host:

@@ -35,6 +35,16 @@ async def test_a_conversation_is_what_was_asked_and_answered_in_order(host: Host
     assert (times[0], times[-1]) == (task["createdAt"], task["completedAt"])
 
 
+async def test_after_an_event_there_are_only_the_messages_that_came_later(host: Host) -> None:
+    task = await host.done("$ echo one")
+    news = {"include": ["messages"], "afterEvent": task["lastEvent"]}
+    assert (await host.call("get_task", id=task["id"], **news))["messages"] == []
+    await host.call("send_message", id=task["id"], message="$ echo two")
+    task = await host.until(task["id"], "completed", **news)
+    assert [message["content"] for message in task["messages"]] == ["$ echo two", "two\n"]
+    assert "omittedMessages" not in task
+
+
 @pytest.mark.behaviour("messages:subtasks", "messages:taskId")
 async def test_a_sub_task_has_a_conversation_of_its_own(host: Host) -> None:
     parent = await host.create("all of it", agentId="none")

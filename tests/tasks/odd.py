@@ -175,6 +175,7 @@ def snapshots(draw: st.DrawFn, *, fresh: bool) -> Snapshot:
         events=draw(events()),
         messages=[Message(ID[::-1], 1, "assistant", text, AT) for text in [*said, content]],
         omitted_messages=100_000,
+        warnings=draw(st.lists(texts(3_000), max_size=30)),
         depends_on=ids,
         dependency_count=10_000,
         blocked_by=ids,

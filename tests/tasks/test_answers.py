@@ -47,7 +47,7 @@ def test_no_task_takes_more_characters_than_were_asked_for(fresh: bool) -> None:
         assert len(compact(view)) <= most
         assert sum(map(len, blocks)) <= most
         output = view.get("output", {"content": ""})
-        assert not output["content"] or blocks[1] == output["content"]
+        assert not output["content"] or output["content"] in blocks[1:]
 
     holds()
 
@@ -73,7 +73,7 @@ def test_a_cursor_reads_an_output_whole_without_gap_and_overlap(snapshot: Snapsh
         if "output" not in view:
             break
         pieces.append(view["output"]["content"])
-        assert not pieces[-1] or blocks[1] == pieces[-1]
+        assert not pieces[-1] or pieces[-1] in blocks[1:]
         cursor = view["output"].get("nextCursor", "") if pieces[-1] else ""
         if len(pieces) > 20:
             break
