@@ -50,8 +50,8 @@ _GAPS = (
     f"Files that tools execute or obey and that are part of a project's work can be written: {', '.join(TOLD)} and "
     "their like; so can all of them in sub-folders that are no repository of their own.",
     "What a command leaves in a folder of yours for git to execute (a repository with harmful settings or hooks, a "
-    "rebase that executes) is set aside once it has ended: while it runs, behind more than 2,000 folders, and if the "
-    "server is killed meanwhile, your own git would execute it.",
+    "rebase or cherry-pick that executes) is set aside once it has ended: while it runs, behind more than 2,000 "
+    "folders, and if the server is killed meanwhile, your own git would execute it.",
     "A unix socket that another program makes in the task's folder while a command runs can be connected to, and so "
     "can those behind the first 64, in more than 2,000 folders, or in what the setting readable names.",
     LOCKS_GAP,

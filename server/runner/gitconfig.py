@@ -1,41 +1,91 @@
 """Settings of a git repository by which git executes nothing, and borrows no settings from elsewhere."""
 
+import hashlib
 import re
 
 MOST_BYTES = 64 * 1024
 """Of a file of settings that is read; most have some hundred."""
 
+MOST_HARMFUL = 100
+"""Settings that are known one by one."""
+
 _HARMLESS = {
+    "advice": "*",
+    "branch": "remote merge rebase pushremote description",
+    "color": "*",
+    "column": "*",
+    "commit": "verbose cleanup",
     "core": (
-        "repositoryformatversion filemode bare logallrefupdates ignorecase precomposeunicode symlinks autocrlf eol"
+        "repositoryformatversion filemode bare logallrefupdates ignorecase precomposeunicode symlinks autocrlf eol "
+        "safecrlf sharedrepository sparsecheckout sparsecheckoutcone untrackedcache preloadindex longpaths quotepath "
+        "abbrev compression bigfilethreshold trustctime checkstat splitindex multipackindex commitgraph protecthfs "
+        "protectntfs hidedotfiles fscache whitespace"
     ),
-    "extensions": "objectformat",
+    "diff": "algorithm renames renamelimit submodule colormoved mnemonicprefix noprefix context",
+    "extensions": "objectformat refstorage partialclone worktreeconfig noop preciousobjects relativeworktrees",
+    "feature": "*",
+    "fetch": "prune prunetags parallel recursesubmodules writecommitgraph",
+    "gc": "auto autodetach autopacklimit reflogexpire reflogexpireunreachable pruneexpire writecommitgraph",
+    "index": "version sparse threads",
     "init": "defaultbranch",
-    "user": "name email",
-    "remote": "url fetch",
-    "branch": "remote merge rebase",
-    "submodule": "url active",
+    "lfs": "repositoryformatversion access locksverify",
+    "log": "*",
+    "maintenance": "auto strategy",
+    "merge": "ff conflictstyle renames renamelimit",
+    "pack": "threads windowmemory depth window",
+    "pull": "rebase ff",
+    "push": "default autosetupremote followtags recursesubmodules",
+    "rebase": "autosquash autostash updaterefs",
+    "receive": "denycurrentbranch denynonfastforwards denydeletes",
+    "remote": (
+        "url fetch pushurl push tagopt mirror prune prunetags promisor partialclonefilter skipfetchall gh-resolved"
+    ),
+    "rerere": "enabled autoupdate",
+    "status": "*",
+    "submodule": "url active branch ignore path shallow recurse fetchrecursesubmodules",
+    "tag": "sort",
+    "user": "name email signingkey useconfigonly",
 }
-"""What a clone, a commit and a branch write, by section; all others are taken for harmful."""
+"""Settings by which git starts no program, by section; all others are taken for harmful."""
+
+_HARMLESS_VALUES = {
+    ("core", "fsmonitor"): {"true", "false"},  # git's own daemon
+    ("core", "hookspath"): {"/dev/null"},
+    ("filter", "clean"): {"git-lfs clean -- %f"},  # as `git lfs install --local` writes them
+    ("filter", "smudge"): {"git-lfs smudge -- %f", "git-lfs smudge --skip -- %f"},
+    ("filter", "process"): {"git-lfs filter-process", "git-lfs filter-process --skip"},
+    ("filter", "required"): {"true", "false"},
+    ("submodule", "update"): {"checkout", "rebase", "merge", "none"},
+}
+"""Settings that start no program of the repository's, with these values."""
 
 _SECTION = re.compile(r"\[\s*([A-Za-z]+)\s*(?:\"[^\"\\\\]*\")?\s*\]")
-_SETTING = re.compile(r"([A-Za-z]+)[ \t]*(?:=[ \t]*([^\\\"#;\x00-\x08\x0a-\x1f]*))?")
+_SETTING = re.compile(r"([A-Za-z][A-Za-z0-9-]*)[ \t]*(?:=[ \t]*([^\\\"#;\x00-\x08\x0a-\x1f]*))?")
 
 
-def is_harmless(content: bytes) -> bool:
-    """Whether these settings have git execute nothing; what is not plainly one of them is not."""
-    known: list[str] = []
-    for line in content.decode("utf-8", errors="replace").split("\n"):
+def harmful(content: bytes) -> frozenset[str]:
+    """Those of these settings that may have git execute something, each known again by its text.
+
+    What is not plainly written is not taken apart: then it is the whole.
+    """
+    found: set[str] = set()
+    header, section = "", ""
+    for line in content.decode("utf-8", errors="surrogateescape").split("\n"):
         text = line.strip(" \t")
         if not text or text.startswith(("#", ";")):
             continue
-        if section := _SECTION.fullmatch(text):
-            known = _HARMLESS.get(section[1].lower(), "").split()
-        elif not (setting := _SETTING.fullmatch(text)) or not _is_known(setting, known):
-            return False
-    return True
+        if named := _SECTION.fullmatch(text):
+            header, section = text, named[1].lower()
+        elif not (setting := _SETTING.fullmatch(text)):
+            return frozenset({hashlib.sha256(content).hexdigest()})
+        elif not _is_harmless(section, setting[1].lower(), setting[2] or ""):
+            found.add(f"{header} {text}")
+    return frozenset(found if len(found) <= MOST_HARMFUL else {hashlib.sha256(content).hexdigest()})
 
 
-def _is_known(setting: re.Match[str], known: list[str]) -> bool:
+def _is_harmless(section: str, name: str, value: str) -> bool:
     """`ext::` has git start a program."""
-    return setting[1].lower() in known and "::" not in (setting[2] or "")
+    if value.rstrip(" \t") in _HARMLESS_VALUES.get((section, name), ()):
+        return True
+    known = _HARMLESS.get(section, "").split()
+    return (known == ["*"] or name in known) and "::" not in value

@@ -17,7 +17,7 @@ from typing import Literal
 from server.errors import RemitError
 from server.runner.folder import read_beneath
 
-MOST_FOLDERS = 2000  # that are looked into for repositories, the outer ones first: some 30 ms
+MOST_FOLDERS = 2000  # that are looked into for repositories, git's own among them, the outer ones first: some 30 ms
 MOST_NAMES = 100_000  # that are looked at in each: some 100 ms; a file system may hold millions
 MOST_REPOSITORIES = 16  # each takes about 35 mounts, which is some 3 ms at the start of every command
 
@@ -84,13 +84,17 @@ class Protected:
     places: frozenset["Place"] = frozenset()
     """The repositories that they belong to."""
 
+    found: tuple["Place", ...] = ()
+    """All that was found, those beyond the limit too."""
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
     """Something in a workspace that is to be protected."""
 
-    kind: Literal["closed", "tree", "git", "link"]
-    """A folder that its user may not list or add to, the working files of a repository, git's own, or a link `.git`."""
+    kind: Literal["closed", "tree", "git", "link", "beyond"]
+    """A folder that its user may not list or add to, the working files of a repository, git's own, a link `.git`, or
+    the first folder that is not looked into, since there are too many."""
 
     path: Path
 
@@ -103,32 +107,46 @@ def find_protected(workspace: Path, at_top: bool = False, first: Iterable[Place]
     With `at_top`, what lies beside a repository is protected in the workspace itself, whether that is one or not.
     The places `first` come before all that is found now: what is made since cannot push them out of the limit.
     """
-    places = list(dict.fromkeys((*filter(_is_there, first), *find_first(workspace))))[:MOST_REPOSITORIES]
+    found = tuple(dict.fromkeys(find_places(workspace)))
+    places = list(dict.fromkeys((*filter(_is_there, first), *_first(found))))[:MOST_REPOSITORIES]
     top = _beside(workspace / ".git") if at_top and _is_open(workspace) else ()
     paths = dict.fromkeys((*top, *(path for place in places for path in _protected_in(place))))
     present = tuple(path for path in paths if os.path.lexists(path) and not path.is_symlink())
-    return Protected(present, tuple(path for path in paths if not os.path.lexists(path)), frozenset(places))
+    return Protected(present, tuple(path for path in paths if not os.path.lexists(path)), frozenset(places), found)
 
 
 def find_first(workspace: Path) -> list[Place]:
     """Look for as many places as can be protected, the outer ones first. Blocks."""
-    found = (place for place in find_places(workspace) if place.kind != "link")
-    return list(islice(dict.fromkeys(found), MOST_REPOSITORIES))
+    return _first(dict.fromkeys(find_places(workspace)))
+
+
+def _first(found: Iterable[Place]) -> list[Place]:
+    return list(islice((place for place in found if place.kind not in ("link", "beyond")), MOST_REPOSITORIES))
 
 
 def find_places(workspace: Path) -> Iterator[Place]:
     """Look for all that is to be protected in the workspace, the outer places first. Blocks."""
-    for folder, names in _folders(workspace, _within):
+    budget = iter(range(MOST_FOLDERS))
+    for folder, names in _folders(workspace, _within, budget):
         if names is None:
             yield Place("closed", folder)
             continue
         if is_repository(names):
             yield Place("git", folder)
-        if _is_plain(git := folder / ".git"):
-            yield Place("tree", folder)
-            yield from (Place("git", repository) for repository in _git_folders(git, workspace))
-        elif git.is_symlink():
-            yield Place("link", git)
+        if ".git" in names:
+            yield from _named_git(folder, workspace, budget)
+    if next(budget, None) is None:
+        yield Place("beyond", workspace)
+
+
+def _named_git(folder: Path, workspace: Path, budget: Iterator[int]) -> Iterator[Place]:
+    """What the name `.git` in a folder stands for."""
+    git = folder / ".git"
+    if _is_plain(git):
+        yield Place("tree", folder)
+        yield from (Place("git", repository) for repository in _git_folders(git, workspace, budget))
+    elif git.is_symlink():
+        yield Place("link", git)
 
 
 def is_repository(names: set[str]) -> bool:
@@ -178,31 +196,32 @@ def _of_git(repository: Path) -> Iterator[Path]:
         yield alternates
 
 
-def _git_folders(git: Path, workspace: Path) -> Iterator[Path]:
+def _git_folders(git: Path, workspace: Path, budget: Iterator[int]) -> Iterator[Path]:
     """The repository of a worktree, with those of its submodules and of its other worktrees."""
     top = git if git.is_dir() else named_by(git, workspace)
     if top is None:
         return
     yield top
     # What tells a repository of a submodule is its `config`: that one is protected, so no command can take it away.
-    for folder, names in _folders(top / "modules", lambda _, names: {"modules"} if "config" in names else names):
+    modules = top / "modules"
+    for folder, names in _folders(modules, lambda _, names: {"modules"} if "config" in names else names, budget):
         if names is None or "config" in names:
             yield folder
     worktrees = top / "worktrees"
-    for folder, names in _folders(worktrees, lambda folder, names: names if folder == worktrees else set()):
+    for folder, names in _folders(worktrees, lambda folder, names: names if folder == worktrees else set(), budget):
         if names is None or folder != worktrees:
             yield folder
 
 
-def _folders(top: Path, below: Callable[[Path, set[str]], set[str]]) -> Iterator[tuple[Path, set[str] | None]]:
+def _folders(
+    top: Path, below: Callable[[Path, set[str]], set[str]], budget: Iterator[int]
+) -> Iterator[tuple[Path, set[str] | None]]:
     """Folders from `top` down, the outer ones first, with the names in each; None for one that is closed.
 
-    `below` tells, by a folder and the names in it, which of them to go on with.
+    `below` tells, by a folder and the names in it, which of them to go on with; each takes one of the `budget`.
     """
     ahead = deque([top] if _is_folder(top) else [])
-    for _ in range(MOST_FOLDERS):
-        if not ahead:
-            return
+    while ahead and next(budget, None) is not None:
         folder = ahead.popleft()
         try:
             is_folder = _listed(folder)

@@ -109,8 +109,8 @@ class Scratch:
         written = self._written[workspace]
         async with written.changing:
             if written.seen is None:
-                places = written.protected.places if written.protected else frozenset()
-                written.seen = await anyio.to_thread.run_sync(see, workspace, places)
+                assert written.protected
+                written.seen = await anyio.to_thread.run_sync(see, workspace, written.protected)
         try:
             yield
         finally:

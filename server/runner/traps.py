@@ -2,62 +2,66 @@
 
 A repository is executed by whoever enters its folder: prompts and editors run `git status` by themselves. Mounts can
 protect those that are there; what appears while a command runs is looked at afterwards, and set aside by another name.
+What was there before is the person's: it stays, unless something that git executes was added to it.
 """
 
 import os
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+import shlex
+import stat
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from secrets import token_hex
 
-from server.errors import RemitError
-from server.runner import gitconfig
-from server.runner.folder import deepest, open_folder, read_beneath
-from server.runner.protected import OF_GIT, Place, find_places, named_by
+from server.runner.folder import deepest
+from server.runner.harm import STEPS, Harm, has_head, of_git, of_pointer, of_steps
+from server.runner.protected import MOST_FOLDERS, Place, Protected, find_places, named_by
 
-TODO = "rebase-merge/git-rebase-todo"
+MOST_TOLD = 20
+"""Traps of a task that are told of one by one."""
 
-_MOST_TODO = 1024**2
-_MOST_HEAD = 4096
-_MOST_HOOKS = 1000
-_HEAD = re.compile(rb"(ref: refs/\S[^\n]*|[0-9a-f]{40}|[0-9a-f]{64})\n*")
-_EXEC = re.compile(rb"(?m)^\s*(exec|x)\b")
+_MORE = "more was set aside: `find . -name '*.aside-remit-*'` in the folder lists all of it"
+_BEYOND = f"the folder has more than {MOST_FOLDERS:,} folders by now: not all were looked at for what git would execute"
 
-
-Mark = tuple[object, ...]
-"""By which a change is known: inodes and times of change, which no program can set."""
+_CLOCK_NS = 2 * 10**9
+"""That the clock of a file system may be behind this machine's, where it cannot be asked: the coarsest ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The repositories of a folder before a command, with what of them a command could turn into a trap."""
+    """The repositories of a folder before a command, with what of them git would execute already."""
 
     protected: frozenset[Place]
     """Those that the command cannot change."""
 
-    marks: Mapping[Place, Mark]
-    """How all others were."""
+    places: frozenset[Place]
+    harm: Mapping[Path, Harm]
+    """By path, of all that have any; but not of those that are protected, their steps alone excepted."""
 
-    todos: Mapping[Path, bytes | None]
     heads: frozenset[Path]
     """Those whose HEAD names a reference or a commit."""
 
+    since: int
+    """Nanoseconds, by the clock of the file system: what has an older time of change is not the command's."""
 
-def see(workspace: Path, protected: frozenset[Place]) -> Seen:
+
+def see(workspace: Path, protected: Protected) -> Seen:
     """Look at the repositories of a folder, before a command may write it. Blocks."""
-    places = frozenset(find_places(workspace))
+    since = _now(workspace)
+    places = frozenset(protected.found)
     gits = [place.path for place in places if place.kind == "git"]
-    todos = {git: _read(workspace, git / TODO, _MOST_TODO) for git in gits}
-    marks = {place: _mark(place) for place in places - protected}
-    return Seen(protected, marks, todos, frozenset(git for git in gits if _has_head(workspace, git)))
+    harm = {path: found for git in gits for path, found in of_steps(workspace, git)}
+    for place in places - protected.places:
+        harm |= _harm(workspace, place, places)
+    return Seen(protected.places, places, harm, frozenset(git for git in gits if has_head(workspace, git)), since)
 
 
 def untouched(tree: Path) -> Seen:
     """A worktree of a task before its work: nothing but its own repository, whose settings no command could change."""
     own = frozenset({Place("tree", tree), Place("git", tree / ".git")})
-    return Seen(own, {}, {}, frozenset({tree / ".git"}))
+    return Seen(own, own, {}, frozenset({tree / ".git"}), 0)
 
 
 def disarm(workspace: Path, before: Seen) -> list[str]:
@@ -68,123 +72,92 @@ def disarm(workspace: Path, before: Seen) -> list[str]:
     found: list[str] = []
     places = dict.fromkeys(find_places(workspace))
     for place in places:
-        if place not in before.protected and before.marks.get(place) != _mark(place):
-            found += _set_aside(workspace, _traps(workspace, place, places.keys()))
+        if place not in before.protected:
+            found += _set_aside(workspace, _new(workspace, place, before, _harm(workspace, place, places.keys())))
         if place.kind == "git":
-            found += _set_aside(workspace, _execs(workspace, place.path, before))
-            if place.path in before.heads and not _has_head(workspace, place.path):
-                found.append(
-                    f"{_name(workspace, place.path / 'HEAD')} names no reference: git passes over that repository"
-                )
+            found += _set_aside(workspace, _new(workspace, place, before, dict(of_steps(workspace, place.path))))
+        found += _cannot(workspace, place, before)
     return found
 
 
-def _mark(place: Place) -> Mark:
-    if place.kind == "link":
-        return _change(place.path)
-    if place.kind == "tree":
-        return _change(place.path / ".git")
-    hooks = place.path / "hooks"
-    names = _listed(hooks) or []
-    paths = (*(place.path / name for name in OF_GIT), *(hooks / name for name in names))
-    return tuple(_change(path) for path in paths)
+def told(found: Sequence[str]) -> list[str]:
+    """What is told of a task's traps: each once, and of very many the first."""
+    distinct = [each for each in dict.fromkeys(found) if each != _MORE]
+    return distinct[:MOST_TOLD] + ([_MORE] if len(distinct) > MOST_TOLD or _MORE in found else [])
 
 
-def _change(path: Path) -> Mark:
-    try:
-        status = path.lstat()
-    except OSError:
-        return ()
-    return path.name, status.st_ino, status.st_ctime_ns
-
-
-def _traps(workspace: Path, place: Place, places: Collection[Place]) -> Iterator[Path]:
+def _harm(workspace: Path, place: Place, places: Collection[Place]) -> dict[Path, Harm]:
     """What of a place git would follow or execute."""
+    git = place.path / ".git"
     if place.kind == "link":
-        yield place.path
-    elif place.kind == "tree" and not (git := place.path / ".git").is_dir() and named_by(git, workspace) is None:
-        yield git  # it leads out of the folder, or through a link
-    elif place.kind == "git":
-        yield from _traps_of_git(workspace, place.path, places)
+        return {place.path: of_pointer(workspace, place.path)}
+    if place.kind == "tree" and not git.is_dir() and named_by(git, workspace) is None:
+        return {git: of_pointer(workspace, git)}  # it leads out of the folder, or through a link
+    return dict(of_git(workspace, place.path, places)) if place.kind == "git" else {}
 
 
-def _traps_of_git(workspace: Path, git: Path, places: Collection[Place]) -> Iterator[Path]:
-    for name in ("config", "config.worktree"):
-        if os.path.lexists(path := git / name) and not _is_harmless(workspace, path):
-            yield path
-    if os.path.lexists(path := git / "commondir") and not _is_of_another(workspace, path, places):
-        yield path
-    if os.path.lexists(hooks := git / "hooks") and not _has_samples_alone(hooks):
-        yield hooks
+def _new(workspace: Path, place: Place, before: Seen, harm: Mapping[Path, Harm]) -> list[Path]:
+    """Those of these paths at which git would execute what it did not before."""
+    is_known = place in before.places
+    return [
+        path
+        for path, found in harm.items()
+        if not found <= before.harm.get(path, frozenset()) and (is_known or not _is_older(workspace, path, before))
+    ]
 
 
-def _execs(workspace: Path, git: Path, before: Seen) -> Iterator[Path]:
-    path = git / TODO
-    todo = _read(workspace, path, _MOST_TODO)
-    is_told = todo is not None and len(todo) < _MOST_TODO
-    if os.path.lexists(path) and todo != before.todos.get(git) and not (is_told and not _EXEC.search(todo or b"")):
-        yield path
-
-
-def _is_harmless(workspace: Path, path: Path) -> bool:
-    content = _read(workspace, path, gitconfig.MOST_BYTES)
-    return content is not None and len(content) < gitconfig.MOST_BYTES and gitconfig.is_harmless(content)
-
-
-def _is_of_another(workspace: Path, path: Path, places: Collection[Place]) -> bool:
-    """Whether a file `commondir` names a repository that is looked at itself, or its own one, through no link."""
-    named = _read(workspace, path, _MOST_HEAD)
-    if named is None:
-        return False
-    shared = path.parent / os.fsdecode(named.rstrip(b"\n"))
+def _is_older(workspace: Path, path: Path, before: Seen) -> bool:
+    """Whether neither the file nor a folder on the way to it was made or moved since."""
+    way = [path, *path.parents]
     try:
-        return Place("git", shared.resolve()) in places and Path(os.path.normpath(shared)) == shared.resolve()
-    except (OSError, RuntimeError, ValueError):
-        return False
-
-
-def _has_samples_alone(hooks: Path) -> bool:
-    names = _listed(hooks)
-    return names is not None and all(name.endswith(".sample") for name in names)
-
-
-def _listed(hooks: Path) -> list[str] | None:
-    """The names in a folder of hooks; None where it is a link, or no folder."""
-    try:
-        folder = open_folder(hooks)
+        statuses = [each.lstat() for each in way[: way.index(workspace)]]
     except OSError:
-        return None
+        return False
+    is_folder = stat.S_ISDIR(statuses[0].st_mode)  # in which something may be younger
+    return not is_folder and all(status.st_ctime_ns < before.since for status in statuses)
+
+
+def _now(workspace: Path) -> int:
+    """The time by the clock of the workspace's own file system, asked by a file that has no name."""
     try:
-        with os.scandir(folder) as listing:
-            return sorted(entry.name for entry in islice(listing, _MOST_HOOKS))
+        file = os.open(workspace, os.O_TMPFILE | os.O_WRONLY, 0o600)
+    except OSError:
+        return time.time_ns() - _CLOCK_NS
+    try:
+        return os.fstat(file).st_ctime_ns
     finally:
-        os.close(folder)
+        os.close(file)
 
 
-def _has_head(workspace: Path, git: Path) -> bool:
-    head = _read(workspace, git / "HEAD", _MOST_HEAD)
-    return head is not None and _HEAD.fullmatch(head) is not None
-
-
-def _read(workspace: Path, path: Path, most: int) -> bytes | None:
-    """The beginning of a regular file; None where there is none, or it is reached through a link."""
-    try:
-        return read_beneath(workspace, str(path.relative_to(workspace)), limit=most)
-    except (RemitError, OSError):
-        return None
+def _cannot(workspace: Path, place: Place, before: Seen) -> Iterator[str]:
+    """What is told, since nothing can be done about it."""
+    if place.kind == "git" and place.path in before.heads and not has_head(workspace, place.path):
+        yield f"{_name(workspace, place.path / 'HEAD')} names no reference: git passes over that repository"
+    if place.kind == "closed" and place not in before.places:
+        yield f"{_name(workspace, place.path)} may not be looked into: git may execute what a repository there names"
+    if place.kind == "beyond" and place not in before.places:
+        yield _BEYOND
 
 
 def _set_aside(workspace: Path, paths: Iterable[Path]) -> Iterator[str]:
-    for path in list(paths):
-        aside = f"{path.name}.aside-{token_hex(4)}"
+    for path in paths:
+        aside = f"{path.name}.aside-remit-{token_hex(4)}"
         parts = path.parent.relative_to(workspace).parts
         try:
             with deepest(workspace, parts) as (folder, depth):
                 if depth == len(parts):
                     os.rename(path.name, aside, src_dir_fd=folder, dst_dir_fd=folder)
-                    yield f"{_name(workspace, path)} was set aside as {aside}: git could have executed what it names"
+                    yield _done(workspace, path, aside)
         except OSError as error:
             yield f"{_name(workspace, path)} could not be set aside ({error.strerror}): git may execute what it names"
+
+
+def _done(workspace: Path, path: Path, aside: str) -> str:
+    what = "git would run these steps" if path.name in STEPS else "git could have executed what it names"
+    name = str(path.relative_to(workspace))
+    is_plain = re.fullmatch(r"[\x20-\x7e]{1,200}", name)
+    back = shlex.join(("mv", "--", str(Path(name).with_name(aside)), name)) if is_plain else "give it its old name"
+    return f"{_name(workspace, path)} was set aside as {aside}: {what}; if it is yours, in the folder: {back}"
 
 
 def _name(workspace: Path, path: Path) -> str:

@@ -13,6 +13,7 @@ from anyio import to_thread
 from server.agents.interface import Program, RunCommand
 from server.config import Settings
 from server.errors import Code, RemitError
+from server.runner import traps
 from server.runner.dialogue import Dialogue
 from server.runner.door import Keeper
 from server.runner.policy import Command, Exit, SandboxPolicy
@@ -31,9 +32,6 @@ from storage.store import Store
 
 SHOWN_BYTES = 4096
 """Bytes of output that are masked before others have their turn: some 0.2 s of text made to be hard to mask."""
-
-MOST_TOLD = 20
-"""Traps that are told of one by one."""
 
 
 class Execution:
@@ -150,8 +148,8 @@ class Execution:
 
     async def _disarmed(self, call_id: str | None, found: Sequence[str]) -> None:
         """Tell what a command has left for the person's git to execute; it stays with the task."""
-        told = [self._variables.redactor.redact(each) for each in found[:MOST_TOLD]]
-        self._disarmed_before = list(dict.fromkeys((*self._disarmed_before, *told)))[:MOST_TOLD]
+        told = traps.told([self._variables.redactor.redact(each) for each in traps.told(found)])
+        self._disarmed_before = traps.told([*self._disarmed_before, *told])
         await self._store.note_folder(self._claim.task.id, disarmed=self._disarmed_before)
         about = {} if call_id is None else {"callId": call_id}
         events = [NewEvent("error", {"code": Code.FORBIDDEN, "message": each, **about}) for each in told]

@@ -14,13 +14,13 @@ from anyio import to_thread
 from server.beside import in_grace
 from server.config import Settings
 from server.errors import Code, RemitError
+from server.runner import traps
 from server.runner.branch import Branch
 from server.runner.policy import SandboxPolicy
 from server.runner.removal import delete_tree
 from server.runner.repository import Repository, branch_of
 from server.runner.sandbox import Sandbox
 from server.runner.script import ScriptFailed, plain
-from server.runner.traps import disarm, untouched
 from server.runner.workspace import Workspaces
 from server.runner.worktree import Finding, Worktree, is_committed, tree_of
 from server.tasks import limits
@@ -36,9 +36,6 @@ _log = logging.getLogger(__name__)
 
 GRACE_SECONDS = 2.0
 """That a run which is cancelled has to see what has come of its worktree: most take a tenth of it."""
-
-MOST_DISARMED = 20
-"""Traps that are told of one by one."""
 
 MOVE_SECONDS = 1.0
 """That moving the branch has left when whoever waits for it gives up: both it and the record of it are done, or not."""
@@ -225,11 +222,12 @@ class Worktrees:
         """What the task has left for the person's git to execute, should they work in the worktree: it is set aside."""
         told = list((record.workspace.outcome or {}).get("disarmed", []))
         tree = self.folder(record.task_id)
-        if not (record.demands or {}).get("allowHooks"):
-            found = await to_thread.run_sync(disarm, tree, untouched(tree))
+        is_theirs = record.workspace.checkout != "open"  # looked at already: what came later is the person's
+        if not is_theirs and not (record.demands or {}).get("allowHooks"):
+            found = await to_thread.run_sync(traps.disarm, tree, traps.untouched(tree))
             redactor = await masking() if found else None
             told += [redactor.redact(each) if redactor else _UNNAMED for each in found]
-        return {"disarmed": list(dict.fromkeys(told))[:MOST_DISARMED]} if told else {}
+        return {"disarmed": traps.told(told)} if told else {}
 
     async def _conclude_in_grace(self, task_id: str, masking: Masking) -> None:
         """The same at the end of a run. One that is cancelled has little time left; what is not done is on record."""

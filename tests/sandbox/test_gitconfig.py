@@ -2,7 +2,7 @@
 
 import pytest
 
-from server.runner.gitconfig import is_harmless
+from server.runner.gitconfig import harmful
 
 HARMLESS = """[core]
 \trepositoryformatversion = 0
@@ -17,8 +17,19 @@ HARMLESS = """[core]
 """
 
 
-def test_what_a_clone_writes_is_harmless() -> None:
-    assert is_harmless(HARMLESS.encode())
+@pytest.mark.parametrize(
+    "more",
+    [
+        "",
+        "[advice]\n\tdetachedHead = false",
+        '[remote "x"]\n\tpromisor = true\n\tpartialclonefilter = blob:none\n\tpushurl = git@example.com:x',
+        '[filter "lfs"]\n\tclean = git-lfs clean -- %f\n\tprocess = git-lfs filter-process\n\trequired = true',
+        "[core]\n\tfsmonitor = true\n\tsparseCheckout = true\n[extensions]\n\tworktreeConfig = true",
+        "[pull]\n\trebase = true",
+    ],
+)
+def test_what_git_and_tools_write_is_harmless(more: str) -> None:
+    assert not harmful(f"{HARMLESS}{more}\n".encode())
 
 
 @pytest.mark.parametrize(
@@ -35,12 +46,13 @@ def test_what_a_clone_writes_is_harmless() -> None:
         "[alias]\n\tst = !x",
         "[core]\n\tworktree = /",
         "[core]\n\thooksPath = x",
+        '[filter "lfs"]\n\tclean = git-lfs clean -- %f; x',
+        "[gc]\n\trecentObjectsHook = x",
         '[filter "x"]\n\tclean = x',
-        "[extensions]\n\tworktreeConfig = true",
         "[core]\n\tfilemode = true\r[core]\r\tfsmonitor=x",
         "fsmonitor",
         "\ufeff[core]\n\tfsmonitor = x",
     ],
 )
 def test_all_else_is_not(line: str) -> None:
-    assert not is_harmless(f"{HARMLESS}{line}\n".encode())
+    assert harmful(f"{HARMLESS}{line}\n".encode())
