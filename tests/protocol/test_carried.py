@@ -131,6 +131,8 @@ async def test_a_command_that_sets_a_variable_itself_may_use_it(host: Host) -> N
         "DIR=x; echo $DIR",
         "for DIR in 1; do echo $DIR; done",
         "echo ${DIR:=x}",
+        "DIR=1; DIR=$DIR:2",
+        "echo DIR=3 > env; . ./env; echo $DIR",
     ],
 )
 async def test_a_command_that_does_not_read_what_is_lost_runs(host: Host, command: str) -> None:
@@ -146,9 +148,11 @@ async def test_a_command_that_does_not_read_what_is_lost_runs(host: Host, comman
         "cat <<E\n$DIR\nE",
         "echo $((DIR + 1))",
         "((DIR > 1)) || true",
+        "DIR=$((DIR + 1)); echo $DIR",
         "echo `basename $DIR`",
         "export DIR; printenv DIR || true",
         "echo ${#DIR}",
+        'awk -v DIR="a $DIR" "BEGIN { print DIR }"',
     ],
 )
 async def test_a_command_that_reads_what_is_lost_does_not_run(host: Host, command: str) -> None:

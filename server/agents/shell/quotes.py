@@ -10,6 +10,9 @@ META = " \t\n;&|<>()"
 QUOTES = frozenset({Kind.SINGLE, Kind.ANSI, Kind.DOUBLE, Kind.BACKTICK, Kind.PARAMETER})
 """In which the end of a line is a character as any other."""
 
+COMMANDS = (Kind.BRACE, Kind.IF, Kind.LOOP, Kind.CASE, Kind.SUBSHELL, Kind.SUBSTITUTION)
+"""In which commands stand."""
+
 # What stands for itself, in a word and within double quotes.
 PLAIN = re.compile(r"[^\s;&|<>()'\"`\\$]+")
 _PLAIN_QUOTED = re.compile(r"[^\"`\\$]+")
@@ -52,7 +55,11 @@ class QuoteReader:
         return self._text.startswith(text, self._at)
 
     def _step(self) -> None:
-        match self._top.kind:
+        kind = self._top.kind
+        if kind in COMMANDS:
+            self._step_command()
+            return
+        match kind:
             case Kind.SINGLE | Kind.ANSI:
                 self._step_single()
             case Kind.DOUBLE:
@@ -67,8 +74,6 @@ class QuoteReader:
                 self._step_list()
             case Kind.TEST:
                 self._step_test()
-            case _:
-                self._step_command()
 
     def _step_command(self) -> None:
         """Read on where commands stand."""
