@@ -34,8 +34,8 @@ def rows(effort: Effort) -> Iterator[Row]:
 def _introduction(remit: Window) -> Iterator[Row]:
     tools = remit.request("tools/list")["tools"]
     read = [{name: tool[name] for name in ("name", "description", "inputSchema")} for tool in tools]
-    yield from _size("tools/list, as models read it", _compact(read), Target("value", "≤", 10_000))
-    yield from _size("tools/list, whole", _compact(tools), Target("value", "≤", 24_000))
+    yield from _size("tools/list, as models read it", _compact(read), Target("value", "≤", 10 * 1024))
+    yield from _size("tools/list, whole", _compact(tools), Target("value", "≤", 24 * 1024))
     yield from _size("instructions", str(remit.introduction["instructions"]))
 
 

@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime
 
+from server.characters import visible
+
 
 def start(text: str, width: int = 64) -> str:
     """The beginning of a text, on one line, in at most `width` bytes of UTF-8."""
@@ -12,8 +14,7 @@ def start(text: str, width: int = 64) -> str:
 
 def one_line(text: str, most: int) -> str:
     """The beginning of a text in at most `most` characters, on one line; what is not plainly visible is written out."""
-    line = " ".join(text[: most + 1].split())
-    shown = "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in line)
+    shown = visible(" ".join(text[: most + 1].split()))
     return shown if len(shown) <= most and len(text) <= most else f"{shown[: most - 1]}…"
 
 

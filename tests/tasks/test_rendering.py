@@ -6,6 +6,7 @@ import pytest
 
 from server.tasks import rendering
 from server.tasks.requests import GetTask
+from server.tasks.text import one_line
 from storage.records import NewEvent, RunEnd
 from storage.retention import Retention
 from storage.states import Status
@@ -28,3 +29,8 @@ async def test_what_an_agent_thinks_is_kept_and_shown(tmp_path: Path, ended: boo
     view = rendering.task(snapshot, FOREVER, GetTask(id=claim.task.id, include=["events"]))
     assert view["output"]["thoughts"] == [THOUGHT]
     assert [event["data"] for event in view["events"] if event["type"] == "thought"] == [THOUGHT]
+
+
+@pytest.mark.parametrize("hidden", ["\u202e", "\u3164", "\u2800", "\ufe0f", "\x1b", "\u200b"])
+def test_one_line_writes_out_what_is_not_plainly_visible(hidden: str) -> None:
+    assert one_line(f"a{hidden}b", 100) == f"a{hidden.encode('unicode_escape').decode()}b"
