@@ -12,6 +12,7 @@ from typing import Any
 from benchmarks import population
 from benchmarks.database import LOCAL
 from server.tasks import finding
+from server.tasks.arguments import read
 from server.tasks.listrequests import ListTasks
 from storage.filters import NOTHING, Position
 
@@ -63,7 +64,7 @@ class Find:
     @property
     def request(self) -> ListTasks:
         """The arguments as the tool takes them."""
-        return ListTasks.model_validate(self.arguments)
+        return read(ListTasks, self.arguments)
 
     def cursor(self) -> str:
         """What the tool would give to go on from the middle."""
