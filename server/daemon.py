@@ -291,7 +291,7 @@ class _Daemon:
         except RemitError as error:
             await connection.send_line(encode({"error": {"code": error.code, "message": error.message}}))
             return
-        await connection.send_line(encode(await self._greet()))
+        await connection.send_line(encode({**await self._greet(), "role": connection.peer.role}))
         match hello:
             case {"op": "stop"}:
                 logger.info("stopping: asked by process %d", connection.peer.pid)

@@ -21,6 +21,11 @@ _log = logging.getLogger(__name__)
 SO_PEERPIDFD = 77  # asm-generic/socket.h; Linux 6.5
 NS_GET_PARENT = 0xB702  # linux/nsfs.h
 
+_TURNED_AWAY = (
+    "this server does not talk to what runs in a sandbox, or in a task; if that is a container, a flatpak or `unshare` "
+    "of your own, run remit outside of it, or set REMIT_HOME there to another folder, for a server of its own"
+)
+
 Kind = Literal["pid", "user", "mnt"]
 
 
@@ -54,7 +59,7 @@ def standing(connection: socket.socket, pid: int) -> Standing:
 def turned_away(pid: int) -> RemitError:
     """The error for a process of a task, which is on record in the log."""
     _log.warning("process %d was turned away: it is in a sandbox, or beneath this server", pid)
-    return RemitError(Code.FORBIDDEN, "this server does not talk to what runs in a sandbox, or in a task")
+    return RemitError(Code.FORBIDDEN, _TURNED_AWAY)
 
 
 def believed(role: str, standing: Standing, pid: int) -> str:

@@ -26,10 +26,18 @@ SHORT_ID = 8  # characters shown; the chance that two of a hundred tasks share t
 LATEST = 100  # tasks, the most that one list holds
 
 
+ELSEWHERE = (
+    "this terminal is in other namespaces than the server, as where one of them was started in a snap or a container: "
+    "the server does not take it for a person's, and it decides nothing. End the server with `remit server stop` and "
+    "start it from here, by any command"
+)
+
+
 class Client:
     """A connection to the server, closed by its `with`."""
 
     def __init__(self, link: Link) -> None:
+        self.is_person = link.greeting.role in ("terminal", None)
         self._socket = link.socket
         self._lines = link.socket.makefile("rb")
         self._numbers = count(1)
@@ -66,10 +74,10 @@ class Client:
             self._receive()
         message = self._arrived.pop(number)
         if error := message.get("error"):
-            raise RemitError(Code.EXECUTION_ERROR, error["message"])
+            raise self._explained(RemitError(Code.EXECUTION_ERROR, error["message"]))  # as for a tool that it has not
         result: dict[str, Any] = message["result"]
         if result.get("isError"):
-            raise RemitError.of_facts(**result["_meta"][ERROR_META])
+            raise self._explained(RemitError.of_facts(**result["_meta"][ERROR_META]))
         return result["structuredContent"]
 
     def find(self, beginning: str) -> str:
@@ -88,6 +96,12 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self._lines.close()
         self._socket.close()
+
+    def _explained(self, error: RemitError) -> RemitError:
+        """The same, or why a person's own arguments are none here."""
+        if self.is_person or error.code not in (Code.VALIDATION_ERROR, Code.EXECUTION_ERROR):
+            return error
+        return RemitError(Code.FORBIDDEN, f"{ELSEWHERE} ({error.message})")
 
     def _receive(self) -> None:
         """Keep the next answer; notifications that come before it are nothing to us."""
@@ -111,7 +125,10 @@ def open_client() -> Client:
     link = connect("terminal", find_places())
     for notice in notices(link.greeting):
         note(notice)
-    return Client(link)
+    client = Client(link)
+    if not client.is_person:
+        note(ELSEWHERE)
+    return client
 
 
 def the_one(ids: list[str], beginning: str) -> str:

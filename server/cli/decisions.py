@@ -9,7 +9,7 @@ from argparse import Namespace
 from typing import TYPE_CHECKING
 
 from server.cli.answers import print_answer
-from server.cli.client import Client, open_client
+from server.cli.client import ELSEWHERE, Client, open_client
 from server.cli.outputs import WHOLE
 from server.cli.terminal import Terminal, open_terminal
 from server.cli.text import Screen, age, clipped, framed, one_line, width
@@ -104,6 +104,8 @@ def _confirmed(client: Client, call: PendingApprovalView, outcome: str) -> bool:
         for line in question(call):
             Screen(sys.stderr).print(line)
         return True
+    if not client.is_person:
+        raise RemitError(Code.FORBIDDEN, ELSEWHERE)
     with open_terminal() as terminal:
         if terminal is None:
             raise RemitError(

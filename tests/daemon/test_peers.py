@@ -113,10 +113,10 @@ def test_a_process_that_left_its_connection_to_another_is_taken_for_a_task(liste
 async def test_a_task_that_has_the_socket_is_not_talked_to(host: Host, tmp_path: Path) -> None:
     request = shell("namespaces", tmp_path, f"python3 -I -S -c '{HELLO}' {tmp_path}/state/remit.sock")
     ran = await run(request)
-    assert json.loads(ran.output)["remit"]["error"] == {
-        "code": "FORBIDDEN",
-        "message": "this server does not talk to what runs in a sandbox, or in a task",
-    }
+    error = json.loads(ran.output)["remit"]["error"]
+    assert error["code"] == "FORBIDDEN"
+    assert error["message"].startswith("this server does not talk to what runs in a sandbox, or in a task; if that is")
+    assert "REMIT_HOME" in error["message"]
 
 
 @needs_unshare
@@ -124,10 +124,20 @@ async def test_a_task_that_has_the_socket_is_not_talked_to(host: Host, tmp_path:
 async def test_a_terminal_in_another_mount_namespace_decides_nothing(host: Host, tmp_path: Path) -> None:
     task_id, call_id = await host.waiting("$ true")
     with _Elsewhere(tmp_path / "state", tmp_path).at_terminal("approve", task_id, REMIT_APPROVALS="person") as approve:
-        await to_thread.run_sync(approve.expect, "approve this call")
-        approve.type("y\n")
-        await to_thread.run_sync(approve.expect, "(FORBIDDEN|VALIDATION_ERROR): ")
+        await to_thread.run_sync(approve.expect, "FORBIDDEN: this terminal is in other namespaces than the server")
     assert await host.waiting_call(task_id) == call_id
+
+
+@needs_unshare
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gets a mount namespace without a user namespace")
+async def test_such_a_terminal_is_told_so_with_what_to_do_and_can_do_it(host: Host, tmp_path: Path) -> None:
+    task_id, _ = await host.waiting("$ true")
+    elsewhere = _Elsewhere(tmp_path / "state", tmp_path)
+    listed, pruned = elsewhere("list"), elsewhere("worktrees", "prune", "--force", task_id)
+    assert (listed.returncode, task_id[:8] in listed.stdout) == (0, True)
+    assert "start it from here" in listed.stderr
+    assert (pruned.returncode != 0, "VALIDATION_ERROR" in pruned.stderr) == (True, False)
+    assert elsewhere("server", "stop", "--force").returncode == 0
 
 
 class _Elsewhere(CommandLine):

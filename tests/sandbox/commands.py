@@ -112,7 +112,8 @@ async def perform(
         ended = await sandbox.run(
             command, request.policy(), started=started, output=output, refused=refused, keeper=keeper
         )
-        await output(os.pread(memory, request.attached, 0).rstrip(b"\0"))
+        if attached := os.pread(memory, request.attached, 0).rstrip(b"\0"):
+            await output(attached)
     return ended
 
 
