@@ -7,7 +7,7 @@ from collections.abc import Sequence
 SHELL = "shell"
 """The agent that takes commands; all others take words."""
 
-_FENCE = re.compile(r"^`{3,}", re.MULTILINE)
+_FENCE = re.compile(r"^ {0,3}(`{3,})", re.MULTILINE)
 _SHOWS_COMMANDS = re.compile(r"\$ |`{3,}(sh|bash|shell|console)?\s*$", re.MULTILINE)
 
 

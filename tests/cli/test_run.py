@@ -26,7 +26,7 @@ def test_the_output_of_a_task_is_all_that_goes_to_standard_output(remit: Command
         (("echo", "a  b", "$HOME", "it's"), "a  b $HOME it's\n"),
         (("echo one; echo two",), "one\ntwo\n"),
         (("--", "printf", "-v", "x", "y"), ""),
-        (("cat <<'EOF'\n$ no prompt\n```\nEOF",), "$ no prompt\n```\n"),
+        (("cat <<'EOF'\n$ no prompt\n   ````\nEOF",), "$ no prompt\n   ````\n"),
         (("cd /usr\npwd",), "/usr\n"),
         (("```sh\necho one\n```",), "one\n"),
         (("Look:\n$ echo one",), None),
