@@ -113,9 +113,8 @@ class Opening:
         self._initialized = b""
 
     def asked(self, request: dict[str, object]) -> None:
-        """Look at a request; the first one decides, and a handshake may be made again."""
-        is_handshake = request["method"] == "initialize"
-        if is_handshake and (self._request is None or self._request["method"] == "initialize"):
+        """Look at a request; the first one decides, unless a handshake follows: a client whose version is not known."""
+        if request["method"] == "initialize":
             self._request = {**request, "id": OPENING_ID}
         elif self._request is None and ENVELOPE in (meta := _meta(request)):
             params = {"_meta": {name: value for name, value in meta.items() if name != "progressToken"}}

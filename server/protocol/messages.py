@@ -4,7 +4,18 @@ import json
 import re
 from typing import Any
 
-from mcp_types import INVALID_REQUEST, PARSE_ERROR, JSONRPCMessage, JSONRPCNotification, JSONRPCRequest
+from mcp.shared.inbound import InboundLadderRejection, classify_inbound_request
+from mcp_types import (
+    INVALID_REQUEST,
+    PARSE_ERROR,
+    PROTOCOL_VERSION_META_KEY,
+    ErrorData,
+    JSONRPCError,
+    JSONRPCMessage,
+    JSONRPCNotification,
+    JSONRPCRequest,
+    JSONRPCResponse,
+)
 from mcp_types import jsonrpc_message_adapter as adapter
 from pydantic import ValidationError
 
@@ -30,6 +41,31 @@ class NoMessage(Exception):
 def refusal(code: int, reason: str, number: str | int | None) -> bytes:
     """The line that answers a request, or what is none, with a JSON-RPC error."""
     return json.dumps({"jsonrpc": "2.0", "id": number, "error": {"code": code, "message": reason}}).encode()
+
+
+def line_of(message: JSONRPCMessage) -> bytes:
+    """The line that a message is sent as."""
+    return message.model_dump_json(by_alias=True, exclude_unset=True).encode()
+
+
+def answer_before_opening(request: JSONRPCRequest) -> JSONRPCResponse | JSONRPCError | None:
+    """The answer to a request that does not open a connection; None if it does.
+
+    The SDK would take it for the opening, and refuse all requests of the other era of the protocol from then on: after
+    a ping those with a version, after one with a version that is not known a handshake in another.
+    """
+    meta = (request.params or {}).get("_meta")
+    has_version = isinstance(meta, dict) and PROTOCOL_VERSION_META_KEY in meta
+    if request.method == "ping" and not has_version:
+        return JSONRPCResponse(jsonrpc="2.0", id=request.id, result={})
+    if request.method == "initialize" or not has_version:
+        return None
+    match classify_inbound_request({"method": request.method, "params": request.params}):
+        case InboundLadderRejection(code=code, message=message, data=data):
+            error = ErrorData(code=code, message=message, data=data)
+            return JSONRPCError(jsonrpc="2.0", id=request.id, error=error)
+        case _:
+            return None
 
 
 def parse(line: bytes) -> JSONRPCMessage:

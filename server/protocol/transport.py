@@ -3,7 +3,7 @@
 The SDK names its stream types privately; having their methods is enough to be one, so no private name is used.
 """
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Self
@@ -11,11 +11,11 @@ from typing import Self
 import anyio
 import anyio.lowlevel
 from mcp.shared.message import ServerMessageMetadata, SessionMessage
-from mcp_types import JSONRPCError, JSONRPCRequest, JSONRPCResponse, RequestId
+from mcp_types import JSONRPCError, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse, RequestId
 
 from server.beside import beside
 from server.daemon import Connection
-from server.protocol.messages import NoMessage, parse, refusal
+from server.protocol.messages import NoMessage, answer_before_opening, line_of, parse, refusal
 from storage.lanes import LANE
 
 MAX_OPEN = 32
@@ -51,27 +51,44 @@ async def streams(connection: Connection, max_open: int = MAX_OPEN) -> AsyncIter
 
 
 class OpenCalls:
-    """The calls of a connection that are not answered yet."""
+    """The requests of a connection that are not answered yet, each under a number of our own.
+
+    The SDK gets these numbers in place of the ids: it takes 1 and "1" for the same, and so would cancel the wrong one.
+    """
 
     def __init__(self, most: int) -> None:
         self.most = most
-        self._ids: Counter[RequestId] = Counter()
+        self._ids: dict[int, RequestId] = {}
+        self._pings: set[int] = set()
+        self._last = 0
 
     @property
     def are_too_many(self) -> bool:
-        """Whether there may not be one more."""
-        return self._ids.total() >= self.most
+        """Whether there may not be one more; a ping does not count."""
+        return len(self._ids) - len(self._pings) >= self.most
 
-    def opened(self, key: RequestId) -> None:
-        """Count a call in."""
-        self._ids[key] += 1
+    def opened(self, request: JSONRPCRequest) -> int:
+        """Count a request in; its number."""
+        self._last += 1
+        self._ids[self._last] = request.id
+        if request.method == "ping":
+            self._pings.add(self._last)
+        return self._last
 
-    async def closed(self, key: RequestId) -> None:
-        """Count a call out, that is answered or was cancelled; a ping was not counted in."""
-        if self._ids[key] > 1:
-            self._ids[key] -= 1
-        else:
-            del self._ids[key]
+    def id(self, number: int) -> RequestId:
+        """The id of an open request."""
+        return self._ids[number]
+
+    def closed(self, number: int) -> None:
+        """Count a request out that is answered or was cancelled."""
+        self._pings.discard(number)
+        del self._ids[number]
+
+    def number(self, key: object) -> int | None:
+        """The number of the last open request with an id; "7" stands for 7 where that is all there is."""
+        same = [number for number, known in self._ids.items() if type(known) is type(key) and known == key]
+        alike = same or [number for number, known in self._ids.items() if str(known) == str(key)]
+        return alike[-1] if alike else None
 
 
 class Outbox:
@@ -129,14 +146,16 @@ class Outbox:
 class Incoming:
     """The messages a peer sends.
 
-    What needs no work is answered here: a line that is no message, since the SDK would pass over it in silence, and
-    a call too many. Notifications, answers and pings are always passed on, so that cancelling cannot be blocked.
+    What needs no work is answered here: a line that is no message, since the SDK would pass over it in silence, a
+    call too many, and what comes before the connection is opened. Notifications, answers and pings are always passed
+    on, so that cancelling cannot be blocked.
     """
 
     def __init__(self, connection: Connection, outbox: Outbox, calls: OpenCalls) -> None:
         self._connection = connection
         self._outbox = outbox
         self._calls = calls
+        self._is_open = False
 
     async def receive(self) -> SessionMessage:
         """The next message. Raises anyio.EndOfStream when the peer is done."""
@@ -159,21 +178,37 @@ class Incoming:
         except NoMessage as refused:
             self._outbox.add(refused.answer)
             return None
-        if not isinstance(message, JSONRPCRequest) or message.method == "ping":
-            return SessionMessage(message)
-        return self._opened(message)
+        match message:
+            case JSONRPCRequest():
+                return self._asked(message)
+            case JSONRPCNotification(method="notifications/cancelled"):
+                return self._cancelled(message)
+            case _:
+                return SessionMessage(message)
 
-    def _opened(self, request: JSONRPCRequest) -> SessionMessage | None:
-        if self._calls.are_too_many:
+    def _asked(self, request: JSONRPCRequest) -> SessionMessage | None:
+        if not self._is_open and (answer := answer_before_opening(request)):
+            self._outbox.add(line_of(answer))
+            return None
+        self._is_open = True
+        if self._calls.are_too_many and request.method != "ping":
             text = f"{self._calls.most} calls of this connection are open; wait for answers"
             self._outbox.add(refusal(TOO_MANY_OPEN, text, request.id))
             return None
-        self._calls.opened(request.id)
+        number = self._calls.opened(request)
 
-        async def cancelled() -> None:
-            await self._calls.closed(request.id)
+        async def unanswered() -> None:
+            self._calls.closed(number)
 
-        return SessionMessage(request, ServerMessageMetadata(on_request_unanswered=cancelled))
+        numbered = request.model_copy(update={"id": number})
+        return SessionMessage(numbered, ServerMessageMetadata(on_request_unanswered=unanswered))
+
+    def _cancelled(self, notification: JSONRPCNotification) -> SessionMessage | None:
+        params = notification.params or {}
+        number = self._calls.number(params.get("requestId"))
+        if number is None:
+            return None  # it is answered already
+        return SessionMessage(notification.model_copy(update={"params": params | {"requestId": number}}))
 
     def __aiter__(self) -> Self:
         return self
@@ -205,9 +240,11 @@ class Outgoing:
         """Send one message. Raises anyio.BrokenResourceError when the peer is gone."""
         await self._outbox.room()
         message = item.message
-        self._outbox.add(message.model_dump_json(by_alias=True, exclude_unset=True).encode())
-        if isinstance(message, JSONRPCResponse | JSONRPCError) and message.id is not None:
-            await self._calls.closed(message.id)
+        if not isinstance(message, JSONRPCResponse | JSONRPCError) or not isinstance(message.id, int):
+            self._outbox.add(line_of(message))
+            return
+        self._outbox.add(line_of(message.model_copy(update={"id": self._calls.id(message.id)})))
+        self._calls.closed(message.id)
 
     async def aclose(self) -> None:
         """Nothing: the connection is closed by whoever opened it."""

@@ -12,8 +12,9 @@ from server.protocol.transport import MAX_OPEN, MAX_UNREAD_LINES
 from storage.lanes import LANE, Turns
 from tests.daemon.conftest import PATIENCE, Launcher, Window, servers
 
+VERSION = "io.modelcontextprotocol/protocolVersion"
 META = {
-    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+    VERSION: "2026-07-28",
     "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
     "io.modelcontextprotocol/clientCapabilities": {},
 }
@@ -21,13 +22,20 @@ TOO_MANY = {"code": -32000, "message": f"{MAX_OPEN} calls of this connection are
 
 
 @pytest.fixture
-async def full(ours: Launcher) -> Window:
-    """A window with as many open calls as there may be: `0` and so on, each waiting for the same task."""
+async def waited_for(ours: Launcher) -> tuple[Window, str]:
+    """A window, and a task of it that waits for approval."""
     window = await ours.window()
     await tool(window, "create", "create_task", message="$ echo hello", autoExecute=False)
     task = (await window.answer())["result"]["structuredContent"]["id"]
     await tool(window, "settle", "get_task", id=task, waitSeconds=45)
     await window.answer()
+    return window, task
+
+
+@pytest.fixture
+async def full(waited_for: tuple[Window, str]) -> Window:
+    """A window with as many open calls as there may be: `0` and so on, each waiting for the same task."""
+    window, task = waited_for
     for number in range(MAX_OPEN):
         await tool(window, number, "get_task", id=task, waitSeconds=45, afterEvent=1000)
     return window
@@ -51,6 +59,34 @@ async def test_a_cancelled_call_makes_room(full: Window) -> None:
     await full.call("passed on", "ping", _meta=META)
     await tool(full, "one more", "list_tasks")
     assert "result" in await full.answer()
+
+
+@pytest.mark.parametrize(("cancelled", "other"), [(0, "0"), ("0", 0)])
+async def test_of_two_ids_that_look_the_same_the_right_one_is_cancelled(
+    waited_for: tuple[Window, str], cancelled: int | str, other: int | str
+) -> None:
+    window, task = waited_for
+    for key in (0, "0"):
+        await tool(window, key, "get_task", id=task, waitSeconds=45, afterEvent=1000)
+    await window.send({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": cancelled}})
+    await window.call("passed on", "ping", _meta=META)
+    await tool(window, "end", "cancel_task", id=task)
+    assert {(await window.answer())["id"] for _ in range(2)} == {"end", other}
+
+
+async def test_a_ping_does_not_decide_in_which_era_a_connection_is_served(ours: Launcher) -> None:
+    window = await ours.window()
+    assert await window.call(1, "ping") == {"jsonrpc": "2.0", "id": 1, "result": {}}
+    assert "result" in await window.call(2, "tools/list", _meta=META)
+
+
+async def test_a_version_that_is_not_known_leaves_the_handshake_open(ours: Launcher) -> None:
+    window = await ours.window()
+    refused = await window.call(1, "server/discover", _meta=META | {VERSION: "2999-01-01"})
+    assert refused["error"]["data"] == {"supported": ["2026-07-28"], "requested": "2999-01-01"}
+    client = {"name": "test", "version": "1"}
+    opened = await window.call(2, "initialize", protocolVersion="2025-11-25", capabilities={}, clientInfo=client)
+    assert opened["result"]["protocolVersion"] == "2025-11-25"
 
 
 async def test_a_window_that_does_not_read_costs_little_and_holds_up_nobody(ours: Launcher, home: Path) -> None:

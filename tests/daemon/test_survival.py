@@ -11,6 +11,7 @@ import anyio.lowlevel
 import pytest
 
 from server.hello import MAX_LINE, TOO_LONG, reach
+from server.pipe.messages import ENVELOPE
 from server.pipe.session import GIVEN_UP, MOST_TRIES, UNDECIDED
 from server.places import Places
 from tests.daemon.conftest import PATIENCE, Checkout, Window, servers
@@ -220,6 +221,17 @@ async def test_the_opening_of_a_handshake_is_replayed_and_its_answer_kept_from_t
     assert (await window.call(2, "echo"))["id"] == 2
     methods = [message["method"] for message in messages(journal)]
     assert methods == ["initialize", "notifications/initialized", "echo"] * 2
+
+
+async def test_a_handshake_after_a_version_that_was_refused_is_what_is_replayed(
+    checkout: Checkout, home: Path, journal: Path
+) -> None:
+    window = await checkout.window()
+    await window.call(0, "server/discover", _meta={ENVELOPE: "2999-01-01"})
+    await window.call(1, "initialize", protocolVersion="2025-11-25")
+    kill(home)
+    await window.call(2, "echo")
+    assert [message["method"] for message in messages(journal)][-2:] == ["initialize", "echo"]
 
 
 async def test_after_a_stop_an_upgraded_program_serves_the_open_window(
