@@ -73,27 +73,23 @@ class Database:
         self, operation: Callable[Concatenate[sqlite3.Connection, P], R], *args: P.args, **kwargs: P.kwargs
     ) -> R:
         """Run `operation(connection, …)` as one durable transaction: fsynced before this returns."""
-        async with self._writing:
-            return await _run(self._writer, self._transact, lambda db: operation(db, *args, **kwargs), "FULL")
+        return await self._written(lambda db: operation(db, *args, **kwargs), "FULL")
 
     async def write_soon(
         self, operation: Callable[Concatenate[sqlite3.Connection, P], R], *args: P.args, **kwargs: P.kwargs
     ) -> R:
         """Like `write`, but a power failure (not a crash of the server) may lose it: for progress only."""
-        async with self._writing:
-            return await _run(self._writer, self._transact, lambda db: operation(db, *args, **kwargs), "NORMAL")
+        return await self._written(lambda db: operation(db, *args, **kwargs), "NORMAL")
 
     async def read(
         self, operation: Callable[Concatenate[sqlite3.Connection, P], R], *args: P.args, **kwargs: P.kwargs
     ) -> R:
         """Run `operation(connection, …)` on one consistent snapshot."""
-        async with self._reading:
-            return await _run(self._reader, _snapshot, lambda db: operation(db, *args, **kwargs))
+        return await _in_turn(self._reading, self._reader, _snapshot, lambda db: operation(db, *args, **kwargs))
 
     async def give_back(self) -> bool:
         """Give some of the room that is free in the file back to the disk; whether there is more."""
-        async with self._writing:
-            return await _run(self._writer, _give_back)
+        return await _in_turn(self._writing, self._writer, _give_back)
 
     async def tidy(self) -> None:
         """Refresh the indexes' statistics, then empty the WAL into the file, unless somebody reads it just now."""
@@ -108,6 +104,9 @@ class Database:
                 await _run(self._writer, _optimize)
             await self._writer.close()
 
+    async def _written(self, operation: Callable[[sqlite3.Connection], R], durability: Durability) -> R:
+        return await _in_turn(self._writing, self._writer, self._transact, operation, durability)
+
     def _transact(
         self, db: sqlite3.Connection, operation: Callable[[sqlite3.Connection], R], durability: Durability
     ) -> R:
@@ -115,6 +114,20 @@ class Database:
         result = _transact(db, operation, durability)
         self._loop.call_soon_threadsafe(self.changes.publish, take_news(db))
         return result
+
+
+async def _in_turn(
+    turns: Turns,
+    connection: aiosqlite.Connection,
+    function: Callable[Concatenate[sqlite3.Connection, P], R],
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> R:
+    """Run a function in a turn, which ends when it is done: also where the caller gives up, the thread has it to do."""
+    await turns.acquire()
+    running = asyncio.ensure_future(_run(connection, function, *args, **kwargs))
+    running.add_done_callback(lambda _: turns.release())
+    return await asyncio.shield(running)
 
 
 async def _run(

@@ -16,13 +16,14 @@ AT_ONCE = 2
 
 
 class Turns:
-    """A lock for up to `AT_ONCE` holders, which goes to the waiting lanes in rotation. Hold it with `async with`."""
+    """A lock for up to `AT_ONCE` holders, which goes to the waiting lanes in rotation."""
 
     def __init__(self) -> None:
         self._free = AT_ONCE
         self._waiting: OrderedDict[object, deque[anyio.Event]] = OrderedDict()
 
-    async def __aenter__(self) -> None:
+    async def acquire(self) -> None:
+        """Wait for a turn."""
         if self._free:
             self._free -= 1
             return
@@ -35,18 +36,8 @@ class Turns:
             self._leave(lane, called)
             raise
 
-    async def __aexit__(self, *_: object) -> None:
-        self._pass_on()
-
-    def _leave(self, lane: object, called: anyio.Event) -> None:
-        if called.is_set():
-            self._pass_on()
-            return
-        self._waiting[lane].remove(called)
-        if not self._waiting[lane]:
-            del self._waiting[lane]
-
-    def _pass_on(self) -> None:
+    def release(self) -> None:
+        """Pass the turn on."""
         if not self._waiting:
             self._free += 1
             return
@@ -54,3 +45,11 @@ class Turns:
         waiting.popleft().set()
         if waiting:
             self._waiting[lane] = waiting  # at the end: it is the others' turn first
+
+    def _leave(self, lane: object, called: anyio.Event) -> None:
+        if called.is_set():
+            self.release()
+            return
+        self._waiting[lane].remove(called)
+        if not self._waiting[lane]:
+            del self._waiting[lane]

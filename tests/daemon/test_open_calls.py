@@ -1,6 +1,8 @@
 """How much of one connection is open and unread at a time, and what that costs the others."""
 
 import json
+import sqlite3
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,8 @@ import anyio.lowlevel
 import pytest
 
 from server.protocol.transport import MAX_OPEN, MAX_UNREAD_LINES
-from storage.lanes import LANE, Turns
+from storage.database import Database
+from storage.lanes import AT_ONCE, LANE, Turns
 from tests.daemon.conftest import PATIENCE, Launcher, Window, servers
 
 VERSION = "io.modelcontextprotocol/protocolVersion"
@@ -132,9 +135,10 @@ async def test_lanes_that_wait_have_their_turns_in_rotation() -> None:
 
     async def use(lane: str) -> None:
         LANE.set(lane)
-        async with turns:
-            order.append(lane)
-            await anyio.lowlevel.checkpoint()
+        await turns.acquire()
+        order.append(lane)
+        await anyio.lowlevel.checkpoint()
+        turns.release()
 
     async with anyio.create_task_group() as group:
         for lane in "aaaaaabbc":
@@ -151,13 +155,33 @@ async def test_who_gives_up_waiting_leaves_the_turn_to_others() -> None:
         group.cancel_scope.cancel()
     with anyio.fail_after(PATIENCE):
         for _ in range(10):
-            async with turns:
-                pass
+            await turns.acquire()
+            turns.release()
+
+
+async def test_an_operation_keeps_its_turn_until_it_is_done_also_where_its_caller_gave_up(tmp_path: Path) -> None:
+    database = await Database.open(tmp_path / "remit.db")
+    go_on = threading.Event()
+    begun: list[bool] = []
+
+    def operation(_: sqlite3.Connection) -> None:
+        begun.append(go_on.wait(PATIENCE))
+
+    for _ in range(10):
+        with anyio.move_on_after(0):
+            await database.read(operation)
+    go_on.set()
+    await database.read(lambda _: None)
+    await database.aclose()
+    assert len(begun) == AT_ONCE
 
 
 async def _hold(turns: Turns) -> None:
-    async with turns:
+    await turns.acquire()
+    try:
         await anyio.sleep_forever()
+    finally:
+        turns.release()
 
 
 async def _ask_often(window: Window, calls: int) -> None:
