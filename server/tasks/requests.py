@@ -233,7 +233,7 @@ class GetTask(Request):
             return []
         return [
             f"waitSeconds: {self.wait_seconds:g} is more than {MAX_WAIT_SECONDS}, and hosts give up a call after 60: "
-            f"the wait was for {MAX_WAIT_SECONDS} s at most; ask again"
+            f"it was taken for {MAX_WAIT_SECONDS}"
         ]
 
 
