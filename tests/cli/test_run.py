@@ -29,12 +29,17 @@ def test_the_output_of_a_task_is_all_that_goes_to_standard_output(remit: Command
         (("cat <<'EOF'\n$ no prompt\n   ````\nEOF",), "$ no prompt\n   ````\n"),
         (("cd /usr\npwd",), "/usr\n"),
         (("```sh\necho one\n```",), "one\n"),
-        (("Look:\n$ echo one",), None),
     ],
 )
-def test_the_words_are_one_command(remit: CommandLine, words: tuple[str, ...], output: str | None) -> None:
+def test_the_words_are_one_command(remit: CommandLine, words: tuple[str, ...], output: str) -> None:
     done = remit("run", *words)
-    assert (done.stdout, done.returncode == 0) == (output, True) if output is not None else done.returncode == 127
+    assert (done.stdout, done.returncode) == (output, 0)
+
+
+def test_words_above_a_prompt_are_no_command(remit: CommandLine) -> None:
+    done = remit("run", "Look:\n$ echo one")
+    assert (done.stdout, done.returncode) == ("", 1)
+    assert "begins with '$ ' in a block whose first command does not" in done.stderr
 
 
 def test_an_option_of_the_command_is_not_taken_for_one_of_ours(remit: CommandLine) -> None:

@@ -157,7 +157,9 @@ class _CommandReader(QuoteReader):
         if self._is_process():
             self._state.dangling = None
             self._open(Kind.SUBSTITUTION, 2)
-        elif self._is_next("<<<"):
+            return
+        self._top.starts = False
+        if self._is_next("<<<"):
             self._at += 3
         elif self._is_next("<<"):
             self._at += 2
