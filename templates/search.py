@@ -3,19 +3,15 @@
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property
-from itertools import accumulate
-from operator import add
 from typing import NamedTuple
 
 from templates.automaton import HEAD, Automaton, Ending
 from templates.escapes import Reading, introduction, readings
+from templates.positions import Origins, Unbroken
 
 MOST_WAYS = 4
 """Ways to read a text, beside the literal one, that are followed at the same time. Only secrets that were made for it
 have more; then those that have found the least are given up."""
-
-_BREAKS = re.compile(r"[\r\n]+")
 
 # What may stand before the lines of base64 and hexadecimal digits: indentation, a quotation mark, one sign of a diff.
 _MARKS = re.compile(r"[^0-9A-Za-z+/=_-]{0,32}")
@@ -24,46 +20,6 @@ _MARK = re.compile(r"[^0-9A-Za-z/=_]|\Z")
 _MARKED_LINE = re.compile(r"[\r\n](?:[^0-9A-Za-z/=_\r\n]|\Z)")
 
 _MOST_HEADS = 100  # to look for one by one; with more, reading every character is faster
-
-
-class Unbroken:
-    """A text without its line breaks, that still knows where each character stood.
-
-    Runs of more than `most` characters of line breaks are left in.
-    """
-
-    def __init__(self, text: str, most: int) -> None:
-        self.original = text
-        self._most = most
-        self._has_long_runs = "\n" * (most + 1) in text.replace("\r", "\n")
-        if self._has_long_runs:
-            self.text = _BREAKS.sub(lambda run: run[0] if len(run[0]) > most else "", text)
-        else:
-            self.text = text.replace("\n", "").replace("\r", "")
-
-    @cached_property
-    def places(self) -> Sequence[int]:
-        """The indices in `.text` before which breaks were, in order; one may be given several times."""
-        if self._has_long_runs:
-            return [start - gone for (start, end), gone in zip(self._runs, (0, *self.removed), strict=False)]
-        return list(accumulate(map(len, self.original.replace("\r", "\n").split("\n"))))[:-1]
-
-    @cached_property
-    def removed(self) -> Sequence[int]:
-        """The characters that are gone before each of `places`."""
-        if self._has_long_runs:
-            return list(accumulate(end - start for start, end in self._runs))
-        return range(1, len(self.places) + 1)
-
-    def origin(self, index: int) -> int:
-        """Return where the character at `index` of `.text` stands in the original; the end's origin is the end."""
-        place = bisect_right(self.places, index)
-        return index + (self.removed[place - 1] if place else 0)
-
-    @cached_property
-    def _runs(self) -> list[tuple[int, int]]:
-        runs = [run.span() for run in _BREAKS.finditer(self.original)]
-        return [(start, end) for start, end in runs if end - start <= self._most]
 
 
 class Occurrence(NamedTuple):
@@ -138,45 +94,6 @@ class _Way:
             self._is_kept = True
 
 
-class _Origins:
-    """Where the characters of a text without line breaks stood in it, for those that are still asked for."""
-
-    def __init__(self) -> None:
-        self._new: list[tuple[Unbroken, int, int]] = []  # of which nothing was asked yet
-        self._indices: list[int] = []
-        self._origins: list[int] = []
-
-    def __call__(self, index: int) -> int:
-        """Return where the character at `index` stands, line breaks counted."""
-        self._take_in()
-        place = bisect_right(self._indices, index) - 1
-        return self._origins[place] + index - self._indices[place]
-
-    def add(self, piece: Unbroken, first: int, origin: int) -> None:
-        """Take in a piece, whose first character has the index `first`; what was said of later ones counts no more."""
-        self._new.append((piece, first, origin))
-
-    def forget(self, index: int, end: int) -> None:
-        """Forget what is before `index`; the next piece begins at `end`."""
-        if index >= end:
-            self._new, self._indices, self._origins = [], [], []
-            return
-        self._take_in()
-        place = max(bisect_right(self._indices, index) - 1, 0)
-        del self._indices[:place], self._origins[:place]
-
-    def _take_in(self) -> None:
-        for piece, first, origin in self._new:
-            place = bisect_left(self._indices, first)
-            del self._indices[place:], self._origins[place:]
-            if not self._indices or self._origins[-1] - self._indices[-1] != origin - first:
-                self._indices.append(first)
-                self._origins.append(origin)
-            self._indices += map(first.__add__, piece.places)
-            self._origins += map(origin.__add__, map(add, piece.places, piece.removed))
-        self._new = []
-
-
 class Scanner:
     """Reads one text for the words of an automaton, which breaks and escapes do not hide; it may come in pieces.
 
@@ -196,7 +113,7 @@ class Scanner:
         self._longest = longest
         self._marked = marked
         self._introduction = introduction(automaton.alphabet)
-        self._origins = _Origins()
+        self._origins = Origins()
         self._tail = ""  # of it, it is not known yet what it is
         self._length = 0
         self._index = 0  # of the tail's beginning in the text without line breaks

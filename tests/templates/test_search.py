@@ -4,7 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from templates.automaton import Automaton
-from templates.search import Scanner, Unbroken
+from templates.positions import Unbroken
+from templates.search import Scanner
 
 
 def covered(spans: list[tuple[int, int]]) -> set[int]:
