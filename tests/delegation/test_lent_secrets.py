@@ -1,10 +1,12 @@
 """A folder that is lent shows its borrower the secrets that its owner has left there: they are masked there, too."""
 
 import json
+import shlex
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from tests import servers
@@ -52,8 +54,9 @@ async def lender(host: Host, lines: str, *calls: Call, **arguments: Any) -> str:
 
 async def borrower(host: Host, task_id: str) -> str:
     """The sub-task of a task, once it is there."""
-    while not (found := (await host.call("list_tasks", parentTaskId=task_id))["tasks"]):
-        await host.call("get_task", id=task_id, waitSeconds=1)
+    with anyio.fail_after(servers.PATIENCE):
+        while not (found := (await host.call("list_tasks", parentTaskId=task_id))["tasks"]):
+            await host.call("get_task", id=task_id, waitSeconds=1)
     return str(found[0]["id"])
 
 
@@ -88,9 +91,8 @@ async def test_they_are_masked_in_the_users_folder_that_both_work_in(host: Host,
 
 
 async def test_they_are_masked_at_any_depth(host: Host) -> None:
-    below = f"""```sh
-        printf %s {json.dumps(json.dumps([sub_task("cat f"), WAIT]))} > "$TMPDIR/below.json"
-        python3 -I -S uploads/visitor.py "$TMPDIR/below.json"\n```"""
+    below = f"""printf %s {shlex.quote(json.dumps([sub_task("cat f"), WAIT]))} > "$TMPDIR/below.json"
+        python3 -I -S uploads/visitor.py "$TMPDIR/below.json\""""
     owner = await lender(host, "echo $KEY > f; VISIT", sub_task(below), WAIT)
     task = await whole(host, await borrower(host, await borrower(host, owner)))
     assert (task["output"]["content"], SECRET in str(task)) == ("[secret KEY]\n", False)
