@@ -129,12 +129,12 @@ def find_places(workspace: Path) -> Iterator[Place]:
     budget = iter(range(MOST_FOLDERS))
     for folder, names in _folders(workspace, _within, budget):
         if names is None:
-            yield Place("closed", folder)
+            yield Place("closed", Path(folder))
             continue
         if is_repository(names):
-            yield Place("git", folder)
+            yield Place("git", Path(folder))
         if ".git" in names:
-            yield from _named_git(folder, workspace, budget)
+            yield from _named_git(Path(folder), workspace, budget)
     if next(budget, None) is None:
         yield Place("beyond", workspace)
 
@@ -154,7 +154,7 @@ def is_repository(names: set[str]) -> bool:
     return "HEAD" in names and ("commondir" in names or {"objects", "refs"} <= names)
 
 
-def _within(_: Path, names: set[str]) -> set[str]:
+def _within(_: str, names: set[str]) -> set[str]:
     return set() if is_repository(names) and ".git" not in names else names - {".git"}
 
 
@@ -206,39 +206,43 @@ def _git_folders(git: Path, workspace: Path, budget: Iterator[int]) -> Iterator[
     modules = top / "modules"
     for folder, names in _folders(modules, lambda _, names: {"modules"} if "config" in names else names, budget):
         if names is None or "config" in names:
-            yield folder
-    worktrees = top / "worktrees"
-    for folder, names in _folders(worktrees, lambda folder, names: names if folder == worktrees else set(), budget):
+            yield Path(folder)
+    worktrees = str(top / "worktrees")
+    kept = _folders(Path(worktrees), lambda folder, names: names if folder == worktrees else set(), budget)
+    for folder, names in kept:
         if names is None or folder != worktrees:
-            yield folder
+            yield Path(folder)
 
 
 def _folders(
-    top: Path, below: Callable[[Path, set[str]], set[str]], budget: Iterator[int]
-) -> Iterator[tuple[Path, set[str] | None]]:
+    top: Path, below: Callable[[str, set[str]], set[str]], budget: Iterator[int]
+) -> Iterator[tuple[str, set[str] | None]]:
     """Folders from `top` down, the outer ones first, with the names in each; None for one that is closed.
 
-    `below` tells, by a folder and the names in it, which of them to go on with; each takes one of the `budget`.
+    `below` tells, by a folder and the names in it, which of them to go on with; each takes one of the `budget`. They
+    are no `Path`s: to join those takes as long as to list a folder.
     """
-    ahead = deque([top] if _is_folder(top) else [])
+    ahead = deque([str(top)] if _is_folder(top) else [])
     while ahead and next(budget, None) is not None:
         folder = ahead.popleft()
         try:
-            is_folder = _listed(folder)
+            telling, folders = _listed(folder)
         except PermissionError:
             yield folder, None
         except OSError:
             pass  # nothing there, or a path longer than any tool could use
         else:
-            yield folder, set(is_folder)
-            ahead += (folder / name for name in sorted(below(folder, set(is_folder))) if is_folder.get(name))
+            names = telling | folders
+            yield folder, names
+            ahead += (f"{folder}/{name}" for name in sorted(below(folder, names) & folders))
 
 
-def _listed(folder: Path) -> dict[str, bool]:
-    """The first names in a folder, and whether each is a folder itself; of files only those that tell a repository."""
+def _listed(folder: str) -> tuple[set[str], set[str]]:
+    """The first names in a folder: those that tell a repository, and those that are folders."""
     with os.scandir(folder) as listing:
-        entries = ((each.name, each.is_dir(follow_symlinks=False)) for each in islice(listing, MOST_NAMES))
-        return {name: is_folder for name, is_folder in entries if is_folder or name in _TELLING}
+        entries = list(islice(listing, MOST_NAMES))
+    folders = {each.name for each in entries if each.is_dir(follow_symlinks=False)}
+    return {each.name for each in entries if each.name in _TELLING}, folders
 
 
 def named_by(git: Path, workspace: Path) -> Path | None:

@@ -30,7 +30,7 @@ def find_sockets(folders: Iterable[Path]) -> tuple[Path, ...]:
 
 
 def _sockets(top: Path) -> Iterator[Path]:
-    ahead = deque([top])
+    ahead = deque([str(top)])  # not paths, which take as long to join as a folder takes to be listed
     for _ in range(MOST_FOLDERS):
         if not ahead:
             return
@@ -38,10 +38,12 @@ def _sockets(top: Path) -> Iterator[Path]:
         try:
             with os.scandir(folder) as listing:
                 for entry in islice(listing, MOST_NAMES):
+                    if entry.is_file(follow_symlinks=False):
+                        continue  # as most are
                     if entry.is_dir(follow_symlinks=False):
-                        ahead.append(folder / entry.name)
-                    elif not entry.is_file(follow_symlinks=False) and not entry.is_symlink():
-                        yield folder / entry.name
+                        ahead.append(entry.path)
+                    elif not entry.is_symlink():
+                        yield Path(entry.path)
         except OSError:
             continue  # it is gone, or closed to us
 
