@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
 
-from server.runner.folder import deepest
+from server.runner.folder import reached
 from server.runner.harm import STEPS, Harm, has_head, of_git, of_pointer, of_steps
 from server.runner.protected import MOST_FOLDERS, Place, Protected, find_places, named_by
 
@@ -24,6 +24,9 @@ MOST_TOLD = 20
 
 _MORE = "more was set aside: `find . -name '*.aside-remit-*'` in the folder lists all of it"
 _BEYOND = f"the folder has more than {MOST_FOLDERS:,} folders by now: not all were looked at for what git would execute"
+
+_MOST_CLOSED = 10
+"""Closed folders within each other that are opened."""
 
 _CLOCK_NS = 2 * 10**9
 """That the clock of a file system may be behind this machine's, where it cannot be asked: the coarsest ones."""
@@ -69,8 +72,7 @@ def disarm(workspace: Path, before: Seen) -> list[str]:
 
     What is there after that can be used: a repository keeps its commits, its branches and harmless settings.
     """
-    found: list[str] = []
-    places = dict.fromkeys(find_places(workspace))
+    places, found = _opened(workspace, before)
     for place in places:
         if place not in before.protected:
             found += _set_aside(workspace, _new(workspace, place, before, _harm(workspace, place, places.keys())))
@@ -84,6 +86,30 @@ def told(found: Sequence[str]) -> list[str]:
     """What is told of a task's traps: each once, and of very many the first."""
     distinct = [each for each in dict.fromkeys(found) if each != _MORE]
     return distinct[:MOST_TOLD] + ([_MORE] if len(distinct) > MOST_TOLD or _MORE in found else [])
+
+
+def _opened(workspace: Path, before: Seen) -> tuple[dict[Place, None], list[str]]:
+    """All that is there, with what a command has closed to its own user: that is opened again, which is told."""
+    places: dict[Place, None] = {}
+    told: list[str] = []
+    for _ in range(_MOST_CLOSED):
+        places = dict.fromkeys(find_places(workspace))
+        closed = [place.path for place in places if place.kind == "closed" and place not in before.places]
+        opened = list(filter(_is_opened, closed))
+        if not opened:
+            break
+        told += [f"{_name(workspace, path)} was closed to you, and is open again" for path in opened]
+    return places, told
+
+
+def _is_opened(folder: Path) -> bool:
+    """Whether a folder of our own could be opened to us."""
+    try:
+        with reached(folder) as descriptor:
+            os.chmod(f"/proc/self/fd/{descriptor}", stat.S_IMODE(os.fstat(descriptor).st_mode) | stat.S_IRWXU)
+    except OSError:
+        return False
+    return True
 
 
 def _harm(workspace: Path, place: Place, places: Collection[Place]) -> dict[Path, Harm]:
@@ -142,14 +168,24 @@ def _cannot(workspace: Path, place: Place, before: Seen) -> Iterator[str]:
 def _set_aside(workspace: Path, paths: Iterable[Path]) -> Iterator[str]:
     for path in paths:
         aside = f"{path.name}.aside-remit-{token_hex(4)}"
-        parts = path.parent.relative_to(workspace).parts
         try:
-            with deepest(workspace, parts) as (folder, depth):
-                if depth == len(parts):
-                    os.rename(path.name, aside, src_dir_fd=folder, dst_dir_fd=folder)
-                    yield _done(workspace, path, aside)
+            _rename(path, aside)
+            yield _done(workspace, path, aside)
+        except FileNotFoundError:
+            pass  # somebody has removed it
         except OSError as error:
             yield f"{_name(workspace, path)} could not be set aside ({error.strerror}): git may execute what it names"
+
+
+def _rename(path: Path, name: str) -> None:
+    """Rename it within its folder, though a command has closed that; through no link."""
+    with reached(path.parent) as folder:
+        try:
+            os.rename(path.name, name, src_dir_fd=folder, dst_dir_fd=folder)
+        except PermissionError:
+            if not _is_opened(path.parent):
+                raise
+            os.rename(path.name, name, src_dir_fd=folder, dst_dir_fd=folder)
 
 
 def _done(workspace: Path, path: Path, aside: str) -> str:

@@ -143,10 +143,15 @@ def test_the_worktrees_and_modules_of_a_repository_count_among_its_folders(
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root looks into every folder")
-def test_a_folder_that_is_closed_meanwhile_is_told(folder: Path) -> None:
-    (told,) = left(folder, lambda: (folder / "sub").chmod(0o111))
-    (folder / "sub").chmod(0o755)
-    assert told.startswith("sub may not be looked into")
+def test_a_folder_that_is_closed_meanwhile_hides_nothing(folder: Path) -> None:
+    def hide() -> None:
+        for number, closed in enumerate(("chmod 555 .git", "chmod 111 .git", "cd ..; chmod 111 closed{0}")):
+            shell(folder, f"git init -q closed{number}; git -C closed{number} config core.fsmonitor x")
+            shell(folder / f"closed{number}", closed.format(number))
+
+    assert len([each for each in left(folder, hide) if "was set aside" in each]) == 3
+    assert names(folder / "closed0/.git", "config") == names(folder / "closed1/.git", "config") == set()
+    assert names(folder / "closed2/.git", "config") == set()
 
 
 def test_of_very_many_the_first_are_told_with_how_to_find_all() -> None:
