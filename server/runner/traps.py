@@ -64,7 +64,8 @@ def see(workspace: Path, protected: Protected) -> Seen:
 def untouched(tree: Path) -> Seen:
     """A worktree of a task before its work: nothing but its own repository, whose settings no command could change."""
     own = frozenset({Place("tree", tree), Place("git", tree / ".git")})
-    return Seen(own, own, {}, frozenset({tree / ".git"}), 0)
+    large = Place("beyond", tree)  # many are large as they are committed
+    return Seen(own, own | {large}, {}, frozenset({tree / ".git"}), 0)
 
 
 def disarm(workspace: Path, before: Seen) -> list[str]:

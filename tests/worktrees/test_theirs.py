@@ -134,6 +134,11 @@ def test_a_folder_that_became_too_large_is_told(folder: Path, monkeypatch: pytes
     assert "not all were looked at" in told
 
 
+def test_a_large_worktree_is_nothing_to_tell(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protected, "MOST_FOLDERS", 2)
+    assert disarm(folder, traps.untouched(folder)) == []
+
+
 def test_the_worktrees_and_modules_of_a_repository_count_among_its_folders(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
