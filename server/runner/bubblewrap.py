@@ -48,7 +48,8 @@ _GAPS = (
     "folders of its own, for others that are at work there too, and repositories after the first 16 or in more than "
     "2,000 folders are not protected.",
     f"Files that tools execute or obey and that are part of a project's work can be written: {', '.join(TOLD)} and "
-    "their like; so can all of them in sub-folders that are no repository of their own.",
+    "their like; an opencode.json can be made where there is none; so can all of them in sub-folders that are no "
+    "repository of their own.",
     "What a command leaves in a folder of yours for git to execute (a repository with harmful settings or hooks, a "
     "rebase or cherry-pick that executes) is set aside once it has ended: while it runs, behind more than 2,000 "
     "folders, and if the server is killed meanwhile, your own git would execute it.",

@@ -36,7 +36,6 @@ BESIDE_GIT = (
     ".codex",
     ".gemini",
     ".opencode",
-    "opencode.json",
     ".agents",
     ".devcontainer",
     ".husky",
@@ -68,7 +67,10 @@ TOLD = (
     ".inputrc",
 )
 """What tools execute or obey and is part of a project's work, or takes the person's leave: told as a gap."""
-_KEPT_IF_THERE = ".gitmodules"  # git itself executes nothing it finds there
+_KEPT_IF_THERE = (
+    ".gitmodules",  # git itself executes nothing it finds there
+    "opencode.json",  # a stand-in for it would be in every listing of the folder
+)
 
 _TELLING = frozenset({".git", "config", "HEAD", "objects", "refs", "commondir"})
 
@@ -178,8 +180,7 @@ def _protected_in(place: Place) -> Iterator[Path]:
 def _beside(git: Path) -> Iterator[Path]:
     if not git.is_dir():
         yield git  # a file that names the repository, and could name another
-    if (modules := git.with_name(_KEPT_IF_THERE)).exists():
-        yield modules
+    yield from filter(Path.exists, map(git.with_name, _KEPT_IF_THERE))
     yield from map(git.with_name, BESIDE_GIT)
 
 

@@ -134,6 +134,13 @@ def test_a_folder_that_became_too_large_is_told(folder: Path, monkeypatch: pytes
     assert "not all were looked at" in told
 
 
+def test_an_opencode_json_is_closed_where_it_is_there_and_in_no_listing_where_not(folder: Path) -> None:
+    path = folder / "opencode.json"
+    assert path not in find_protected(folder, at_top=True).missing
+    path.write_text("{}")
+    assert path in find_protected(folder, at_top=True).present
+
+
 def test_a_large_worktree_is_nothing_to_tell(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protected, "MOST_FOLDERS", 2)
     assert disarm(folder, traps.untouched(folder)) == []
