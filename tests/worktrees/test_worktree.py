@@ -206,7 +206,7 @@ async def test_what_was_shown_masked_stays_when_the_secrets_are_gone(host: Host,
 async def test_a_long_diff_and_many_files_are_cut_and_counted(host: Host, project: Path) -> None:
     task = await work(host, "seq 50000 > long; git add long; for i in $(seq 300); do echo > f$i; done")
     workspace = task["workspace"]
-    assert len(workspace["diff"]) < 3000
+    assert len(workspace["diff"]) < 8000
     assert "left out here" in workspace["diff"]
     assert len(workspace["changedFiles"]) + workspace["omittedFiles"] == 301
 
