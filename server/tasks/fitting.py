@@ -196,7 +196,12 @@ def _part(view: Any, name: str, value: T, shorten: Callable[[T, int], T], weight
 
 
 def _listed(value: Sequence[T], left: int, narrow: Callable[[T, int], T] | None, least: int, *, most: int) -> list[T]:
-    """The first items in `left` characters; none takes more than a part of them, one in `most`, if others follow."""
+    """The first items in `left` characters; none takes more than a part of them, one in `most`, if others follow.
+
+    All of them stay whole where they fit together.
+    """
+    if size(value) - 2 <= left:
+        return list(value)
     shown: list[T] = []
     for index, item in enumerate(value):
         room = left // min(most, len(value) - index)

@@ -8,7 +8,7 @@ from tests.cli.command_line import COLUMNS, CommandLine
 
 def test_a_list_shows_id_status_age_and_message(remit: CommandLine) -> None:
     task_id = remit.json("run", "echo hello")["id"]
-    assert re.match(rf"{task_id[:8]}  completed +\d+s +echo hello\n", remit("list").stdout)
+    assert re.match(rf"{task_id[:8]}  completed +\d+s +\$ echo hello\n", remit("list").stdout)
 
 
 def test_a_title_stands_in_lists_in_place_of_the_message(remit: CommandLine) -> None:
@@ -18,7 +18,7 @@ def test_a_title_stands_in_lists_in_place_of_the_message(remit: CommandLine) -> 
 
 def test_a_list_marks_what_waits_for_approval(remit: CommandLine) -> None:
     remit.waiting("echo hello")
-    assert re.search(r"awaiting_approval +\d+s  !1 +echo hello\n", remit("list").stdout)
+    assert re.search(r"awaiting_approval +\d+s  !1 +\$ echo hello\n", remit("list").stdout)
 
 
 def test_a_list_can_be_of_one_status(own_remit: CommandLine) -> None:
@@ -44,8 +44,8 @@ def test_a_list_on_a_terminal_fits_its_width(remit: CommandLine) -> None:
         assert max(len(line) for line in listing.shown.splitlines()) == COLUMNS
 
 
-def test_no_title_is_obeyed_by_a_terminal(remit: CommandLine) -> None:
-    remit("run", "--title", "\x1b[2Jcleared", "true")
+def test_no_message_is_obeyed_by_a_terminal(remit: CommandLine) -> None:
+    remit("run", "true \x1b[2Jcleared")
     assert r"\x1b[2Jcleared" in remit("list").stdout
 
 
@@ -84,7 +84,13 @@ def test_with_json_an_error_is_told_to_programs_too(remit: CommandLine) -> None:
 def test_a_task_is_shown_in_full(remit: CommandLine) -> None:
     task_id = remit.json("run", "--title", "greeting", "--env", "WHO=you", "echo hello $WHO")["id"]
     shown = remit("show", task_id).stdout
-    facts = ("status      completed", "title       greeting", "env         WHO=you", "| echo hello $WHO", "| hello you")
+    facts = (
+        "status      completed",
+        "title       greeting",
+        "env         WHO=you",
+        "| $ echo hello $WHO",
+        "| hello you",
+    )
     assert [fact for fact in facts if fact not in shown] == []
 
 

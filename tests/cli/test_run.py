@@ -243,7 +243,7 @@ def test_a_killed_server_is_reported_as_gone(own_remit: CommandLine) -> None:
     with own_remit.start("run", "echo working; sleep 60") as run:
         run.expect("\nworking\n")
         end(servers(own_remit.home)[0], signal.SIGKILL)
-        run.expect("INTERRUPTED: the server went away")
+        run.expect("INTERRUPTED: the server ended before it answered")
         assert run.end() == 1
 
 

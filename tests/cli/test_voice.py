@@ -93,6 +93,6 @@ def test_a_reported_reason_does_not_leave_its_margin(remit: CommandLine) -> None
     with remit.start("watch", root, COLUMNS=str(COLUMNS)) as watch:
         remit("update", child, "--status", "blocked", "--reason", f"{'x' * 90}\n{OURS}")
         mark = rf"\[{child[:8]}\]"
-        watch.expect(rf"{mark} the task is blocked: x+\n{mark} : x+\\nremit: a call")
+        watch.expect(rf"{mark} the task is blocked: x+\n{mark} : x+ remit: a call")
         remit("cancel", root)
         watch.end()

@@ -119,6 +119,7 @@ async def test_it_greets_with_what_it_is_and_has_to_do(places: Places) -> None:
         "running": 1,
         "waiting": 2,
         "secretsHeld": 3,
+        "role": "pipe",
     }
 
 

@@ -82,8 +82,8 @@ def script(shell: str) -> Callable[[Request], Answer]:
     ("agent", "home", "shell"),
     [
         ("llm", _llm, "shell"),
-        pytest.param("opencode", _real(OPENCODE), "bash", marks=pytest.mark.namespaces),
-        pytest.param("claude", _real(CLAUDE), "Bash", marks=pytest.mark.namespaces),
+        pytest.param("opencode", _real(OPENCODE), "bash", marks=[pytest.mark.namespaces, pytest.mark.npm]),
+        pytest.param("claude", _real(CLAUDE), "Bash", marks=[pytest.mark.namespaces, pytest.mark.npm]),
     ],
 )
 async def test_two_sub_tasks_review_and_their_parent_sums_up(

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from server.protocol import tasktexts
 from server.tasks import rendering
 from server.tasks.fields import LEAST_ANSWER
+from server.tasks.fitting import items
 from server.tasks.requests import GetTask
 from server.tasks.views import TaskView
 from storage.records import Snapshot
@@ -89,3 +90,11 @@ def test_no_field_is_dropped_for_want_of_room(snapshot: Snapshot, most: int) -> 
     short, _, _ = shown(snapshot, maxChars=most)
     counters = {name for name in short if name.startswith("omitted")}
     assert set(short) - counters == {name for name in whole if not name.startswith("omitted")}
+
+
+def test_items_of_unequal_length_stay_whole_where_they_fit_together() -> None:
+    values = ["a", "b" * 200, "c"]
+    view: dict[str, list[str]] = {}
+    part = items(view, "texts", values, None, narrow=lambda text, room: text[:room])
+    part.place(part.want)
+    assert view["texts"] == values

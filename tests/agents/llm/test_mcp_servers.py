@@ -145,7 +145,7 @@ async def test_one_that_the_settings_do_not_have_is_refused(window: Opened) -> N
 async def test_the_shell_agent_takes_none(window: Opened) -> None:
     with downstream() as notes, model(steps()) as scripted:
         async with window(scripted, **setting(url=notes.url)) as host:
-            error = await host.fail("create_task", message="true", mcpServers=["notes"])
+            error = await host.fail("create_task", message="$ true", mcpServers=["notes"])
     assert (error["code"], error["field"]) == ("VALIDATION_ERROR", "mcpServers")
 
 

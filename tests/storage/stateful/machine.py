@@ -289,7 +289,7 @@ class Machine(Working):
             "depends_on": next(iter(task.needs), task_id),
             "created_from": task.created,
             "created_to": task.created,
-            "words": tuple(task.asked.message.split()[:1]),
+            "words": tuple(filter(str.isalnum, task.asked.message.split()))[:1],
         }
         return Filter(**{name: values[name] for name in names})
 
