@@ -44,6 +44,13 @@ def _real(real: Real) -> Home:
     return home
 
 
+# Some agents are shown an answer's text, others its structure.
+TASK_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")
+COMPLETED = re.compile(r'is completed|"status": ?"completed"')
+FINDING = re.compile(r"not \w+: \d+ left to do")
+CHANGED = re.compile(r'(?:Changed files: \w+ |"path": ?")(\w+\.txt)')
+
+
 def script(shell: str) -> Callable[[Request], Answer]:
     """A parent that reads, hands on what it has read with two questions, waits, and sums up; and its two sub-tasks."""
 
@@ -61,12 +68,12 @@ def script(shell: str) -> Callable[[Request], Answer]:
                 return [Use(request.tool("create_task"), each) for each in asked]
             case _:
                 told = [result.text for result in request.results[1:]]
-                known = {re.findall(r"Task (\S+) is", text)[0]: text for text in told}
-                still = [task_id for task_id, text in known.items() if f"Task {task_id} is completed" not in text]
+                known = {TASK_ID.findall(text)[0]: text for text in told}
+                still = [task_id for task_id, text in known.items() if not COMPLETED.search(text)]
                 if still:
                     return [Use(request.tool("get_task"), {"id": task_id, "waitSeconds": 45}) for task_id in still]
-                found = sorted(re.findall(r"not \w+: \d+ left to do", " ".join(known.values())))
-                changed = sorted(re.findall(r"Changed files: \w+ (\S+)", " ".join(known.values())))
+                found = sorted(set(FINDING.findall(" ".join(known.values()))))
+                changed = sorted(set(CHANGED.findall(" ".join(known.values()))))
                 return Say(f"Summary: {' | '.join(found)}; mended: {' '.join(changed)}")
 
     def sub_task(request: Request) -> Answer:
