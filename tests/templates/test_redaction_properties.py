@@ -100,7 +100,6 @@ def test_wrapped_base64_and_hexadecimal_digits_do_not_survive_marks_before_their
 def test_a_stream_of_escapes_shows_what_the_whole_would_show(value: str, text: str, cuts: list[int]) -> None:
     redactor = Redactor({"A": value, "B": value[1:]})
     assert streamed(redactor, text, cuts) == redactor.redact(text)
-    assert streamed(redactor, text, list(range(len(text)))) == redactor.redact(text)
 
 
 @settings(deadline=None, max_examples=200)
