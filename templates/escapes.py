@@ -98,22 +98,44 @@ def readings(text: str, at: int, levels: int = MOST_LEVELS) -> tuple[list[Readin
     found = _read(text, at)
     is_open = _is_begun(text, at)
     if found and levels > 1 and found[0].characters in _INTRODUCERS:
-        inner, ends, is_cut = _window(text, at)
-        deeper, may_change = readings(inner, 0, levels - 1)
-        found += [Reading(ends[length - 1], characters) for length, characters in deeper]
-        is_open |= is_cut and (may_change or _is_begun(text, at + found[0].length))
+        window = _window(text, at)
+        deeper, may_change = readings(window.characters, 0, levels - 1)
+        found += [Reading(window.ends[length - 1], characters) for length, characters in deeper]
+        if window.sure < len(window.characters):
+            may_change = readings(window.characters[: window.sure], 0, levels - 1)[1]
+        is_open |= window.is_open and may_change
     return found, is_open
 
 
-def _window(text: str, at: int) -> tuple[str, list[int], bool]:
-    """Return what the text at `at` stands for, where in it each character ends, and whether the text ends there."""
+class _Window(NamedTuple):
+    """What the beginning of a text stands for, one level of escapes undone."""
+
+    characters: str
+
+    ends: list[int]
+    """Where in the text each of them ends."""
+
+    sure: int
+    """The number of characters that stay the same if the text goes on."""
+
+    is_open: bool
+    """Whether other characters may follow those if the text goes on."""
+
+
+def _window(text: str, at: int) -> _Window:
+    """Return what the text at `at` stands for, as far as it may be one escape."""
     characters, ends, index = "", list[int](), at
+    sure: int | None = None
     while index < len(text) and (len(characters) < 2 or _may_go_on(characters)):
+        if sure is None and characters and _is_begun(text, index):
+            sure = len(characters)
         length, stands_for = (_read(text, index) or [Reading(1, text[index])])[0]
         index += length
         characters += stands_for
         ends += [index - at] * len(stands_for)
-    return characters, ends, index >= len(text)
+    if sure is None:
+        return _Window(characters, ends, len(characters), index >= len(text))
+    return _Window(characters, ends, sure, is_open=True)
 
 
 def _may_go_on(characters: str) -> bool:
