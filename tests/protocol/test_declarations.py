@@ -2,14 +2,21 @@
 
 import copy
 import json
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic_ai.profiles.google import GoogleJsonSchemaTransformer
 from pydantic_ai.profiles.openai import OpenAIJsonSchemaTransformer
 
+from server.tasks.fields import Request
+from server.tasks.listrequests import ListTasks
+from server.tasks.requests import CreateTask, UpdateTask
 from tests.servers import Host
+
+HOSTS = Path(__file__).parents[2] / "docs" / "hosts.md"
 
 TOP = """message systemPrompt showInHistory autoExecute files env secrets secretNames agentId workspace title dependsOn
 taskListId"""
@@ -42,6 +49,13 @@ async def test_every_parameter_is_described(tools: dict[str, dict[str, Any]]) ->
         for node in nodes(tool["inputSchema"]):
             for name, parameter in node.get("properties", {}).items():
                 assert parameter.get("description"), (tool["name"], name)
+
+
+def test_what_is_taken_and_not_listed_is_documented() -> None:
+    rows = re.findall(r"(?m)^\| `(\w+)` \| (`[^;|]*`)", HOSTS.read_text().partition("do not list")[2])
+    documented = {tool: set(re.findall(r"`(\w+)`", fields)) for tool, fields in rows}
+    taken: dict[str, type[Request]] = {"create_task": CreateTask, "list_tasks": ListTasks, "update_task": UpdateTask}
+    assert documented == {tool: set(model.unlisted) for tool, model in taken.items()}
 
 
 @pytest.mark.parametrize("name", ["create_task", "list_tasks", "get_task", "read_artifacts", "get_task_graph"])
