@@ -3,7 +3,7 @@
 import logging
 import os
 import pwd
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -30,6 +30,7 @@ from server.runner.network.hosts import HostRule
 from server.runner.process import ProcessMark, end_leftover
 from server.runner.scratch import Scratch
 from server.runner.workspace import Workspaces
+from server.tasks import setaside
 from server.tasks.allowance import Allowance
 from server.tasks.awaiting import serve_awaiting
 from server.tasks.callers import Caller
@@ -45,7 +46,7 @@ from server.tasks.service import Tasks
 from server.tasks.shelter import Shelter
 from server.tasks.worktrees import Worktrees
 from server.window_settings import not_in_force, stricter
-from storage.records import Principal
+from storage.records import Leftover, Principal
 from storage.states import Status
 from storage.store import Store, open_store
 
@@ -116,8 +117,9 @@ async def build(state: Path, settings: Settings, notices: list[str]) -> AsyncIte
     async with open_store(state / DATABASE) as store:
         workspaces = Workspaces(state / "workspaces")
         scratch = Scratch(state / "scratch")
-        await _end_leftovers(store, state / "scratch")
-        await to_thread.run_sync(scratch.sweep)
+        leftovers = await store.leftovers()
+        await _end_leftovers(leftovers, state / "scratch")
+        await setaside.tell_interrupted(store, leftovers, await to_thread.run_sync(scratch.sweep))
         await _settle(store, workspaces)
         secrets = Secrets(settings.secrets)
         private = (state, Path(find_places().config))
@@ -191,9 +193,9 @@ async def _end(process: ProcessMark) -> None:
         raise RemitError(Code.INTERRUPTED, message) from None
 
 
-async def _end_leftovers(store: Store, owner: Path) -> None:
+async def _end_leftovers(leftovers: Sequence[Leftover], owner: Path) -> None:
     """End what a dead server left running: known by its mark, or by the control group it is in."""
-    for leftover in await store.leftovers():
+    for leftover in leftovers:
         for process in leftover.processes:
             await _end(ProcessMark(**process))
     await to_thread.run_sync(end_leftover_groups, owner)

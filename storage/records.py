@@ -351,10 +351,11 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
-    """A run that a dead server left open, with the processes it had started."""
+    """A run that a dead server left open, with the processes it had started and the folder it works in."""
 
     run: Run
     processes: list[dict[str, Any]]
+    workspace: Workspace | None
 
 
 @dataclass(frozen=True, slots=True)

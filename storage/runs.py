@@ -176,7 +176,10 @@ def leftovers(db: sqlite3.Connection) -> list[Leftover]:
         """SELECT r.task, t.id, r.turn, r.fence, r.processes FROM runs r CROSS JOIN tasks t ON t.seq = r.task
            WHERE r.ended_at IS NULL"""
     ).fetchall()
-    return [Leftover(Run(*tuple(row)[:4]), rows.loads(row["processes"]) or []) for row in found]
+    return [
+        Leftover(Run(*tuple(row)[:4]), rows.loads(row["processes"]) or [], occupancy.of(db, row["task"]))
+        for row in found
+    ]
 
 
 def settle(db: sqlite3.Connection, at: int) -> Settled:

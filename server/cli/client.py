@@ -10,7 +10,7 @@ from typing import Any, Self
 import remit
 from server.cli.answers import note
 from server.errors import ERROR_META, Code, RemitError
-from server.hello import Link
+from server.hello import Greeting, Link
 from server.places import find_places
 from server.start import AFTERMATH, connect, notices
 
@@ -37,7 +37,7 @@ class Client:
     """A connection to the server, closed by its `with`."""
 
     def __init__(self, link: Link) -> None:
-        self.is_person = link.greeting.role in ("terminal", None)
+        self.is_person = is_persons(link.greeting)
         self._socket = link.socket
         self._lines = link.socket.makefile("rb")
         self._numbers = count(1)
@@ -114,6 +114,11 @@ class Client:
         except ConnectionError:
             pass
         raise _gone()
+
+
+def is_persons(greeting: Greeting) -> bool:
+    """Whether the server takes this terminal for a person's; one of an older version does not say otherwise."""
+    return greeting.role in ("terminal", None)
 
 
 def open_client() -> Client:

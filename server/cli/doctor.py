@@ -14,6 +14,7 @@ import anyio
 
 import remit
 from server.cli.answers import print_answer
+from server.cli.client import ELSEWHERE, is_persons
 from server.cli.text import Screen, one_line
 from server.config import DAY, MIB, RetentionSettings, Settings, load
 from server.errors import RemitError
@@ -148,7 +149,8 @@ def _server(places: Places) -> Finding:
     if link is None:
         return Finding(name="server", told="does not run; it starts when it is needed")
     link.close()
-    return Finding(name="server", told=f"runs, version {link.greeting.version}, pid {link.greeting.pid}")
+    told = f"runs, version {link.greeting.version}, pid {link.greeting.pid}"
+    return Finding(name="server", told=told, advice=() if is_persons(link.greeting) else (ELSEWHERE,))
 
 
 def _lines(findings: list[Finding], ready: bool) -> Iterator[str]:

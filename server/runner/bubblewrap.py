@@ -18,7 +18,7 @@ from server.runner.door import RELAY, Door
 from server.runner.interpreter import Interpreter
 from server.runner.network.gateway import NAMES_GAP, Gateway
 from server.runner.plan import LAUNCHER, Confinement
-from server.runner.policy import LOCKS_GAP, MIB, SandboxPolicy
+from server.runner.policy import LOCKS_GAP, MIB, OWN_FOLDER_GAP, SandboxPolicy
 from server.runner.protected import TOLD
 from server.runner.scratch import Scratch
 from server.runner.sockets import find_sockets
@@ -51,8 +51,10 @@ _GAPS = (
     "their like; an opencode.json can be made where there is none; so can all of them in sub-folders that are no "
     "repository of their own.",
     "What a command leaves in a folder of yours for git to execute (a repository with harmful settings or hooks, a "
-    "rebase or cherry-pick that executes) is set aside once it has ended: while it runs, behind more than 2,000 "
-    "folders, and if the server is killed meanwhile, your own git would execute it.",
+    "rebase or cherry-pick that executes) is set aside once it has ended, or when the server starts again if it was "
+    "killed meanwhile: until then, behind more than 2,000 folders or very many names, and within git's own folders, "
+    "your own git would execute it.",
+    OWN_FOLDER_GAP,
     "A unix socket that another program makes in the task's folder while a command runs can be connected to, and so "
     "can those behind the first 64, in more than 2,000 folders, or in what the setting readable names.",
     LOCKS_GAP,

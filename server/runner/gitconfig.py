@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Iterator
 
 MOST_BYTES = 64 * 1024
 """Of a file of settings that is read; most have some hundred."""
@@ -59,6 +60,9 @@ _HARMLESS_VALUES = {
 }
 """Settings that start no program of the repository's, with these values."""
 
+_PUSHED_TO = {("remote", "url"), ("remote", "pushurl"), ("branch", "remote"), ("branch", "pushremote")}
+"""Settings that name a repository, whose hooks git executes where it pushes to a folder of this machine."""
+
 _SECTION = re.compile(r"\[\s*([A-Za-z]+)\s*(?:\"[^\"\\\\]*\")?\s*\]")
 _SETTING = re.compile(r"([A-Za-z][A-Za-z0-9-]*)[ \t]*(?:=[ \t]*([^\\\"#;\x00-\x08\x0a-\x1f]*))?")
 
@@ -68,7 +72,19 @@ def harmful(content: bytes) -> frozenset[str]:
 
     What is not plainly written is not taken apart: then it is the whole.
     """
-    found: set[str] = set()
+    found = {text for section, name, value, text in _settings(content) if not _is_harmless(section, name, value)}
+    return frozenset(found if len(found) <= MOST_HARMFUL else {_digest(content)})
+
+
+def pushed_to(content: bytes) -> dict[str, str]:
+    """What these settings have git push to and may be a folder, by their texts."""
+    named = {text: value for section, name, value, text in _settings(content) if (section, name) in _PUSHED_TO}
+    local = {text: value.strip(" \t").removeprefix("file://") for text, value in named.items()}
+    return {text: value for text, value in local.items() if ":" not in value.partition("/")[0]}
+
+
+def _settings(content: bytes) -> Iterator[tuple[str, str, str, str]]:
+    """Section, name, value and text of each; one without a name where they are not plainly written."""
     header, section = "", ""
     for line in content.decode("utf-8", errors="surrogateescape").split("\n"):
         text = line.strip(" \t")
@@ -76,11 +92,15 @@ def harmful(content: bytes) -> frozenset[str]:
             continue
         if named := _SECTION.fullmatch(text):
             header, section = text, named[1].lower()
-        elif not (setting := _SETTING.fullmatch(text)):
-            return frozenset({hashlib.sha256(content).hexdigest()})
-        elif not _is_harmless(section, setting[1].lower(), setting[2] or ""):
-            found.add(f"{header} {text}")
-    return frozenset(found if len(found) <= MOST_HARMFUL else {hashlib.sha256(content).hexdigest()})
+        elif setting := _SETTING.fullmatch(text):
+            yield section, setting[1].lower(), setting[2] or "", f"{header} {text}"
+        else:
+            yield "", "", "", _digest(content)
+            return
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _is_harmless(section: str, name: str, value: str) -> bool:

@@ -3,7 +3,7 @@
 import hashlib
 import os
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from server.errors import RemitError
 from server.runner import gitconfig
 from server.runner.folder import open_folder, read_regular
 from server.runner.protected import Place, named_by
+from server.runner.pushing import is_harmless
 
 Harm = frozenset[str]
 """What git would execute of one path: settings, lines, hooks, each known again by its text or a digest of it."""
@@ -22,6 +23,8 @@ STRATEGIES = ("rebase-merge/strategy", "sequencer/opts")
 """Files that name a strategy of merging: one with a slash has git execute a file in the working tree."""
 
 STEPS = frozenset(Path(name).name for name in (TODO, *STRATEGIES))
+
+_LEGACY = ("remotes", "branches")
 
 _MOST_STEPS = 256 * 1024  # bytes; some 3,000 commits
 _MOST_LINES = 100  # that execute, and are known one by one
@@ -39,17 +42,23 @@ def of_git(workspace: Path, git: Path, places: Collection[Place]) -> Iterator[tu
     for name in ("config", "config.worktree"):
         if os.path.lexists(path := git / name):
             content = _read(workspace, path, gitconfig.MOST_BYTES)
-            yield path, _unknown(path) if content is None else _of_settings(workspace, git, content)
+            yield path, _unknown(path) if content is None else _of_settings(workspace, git, content, places)
     if os.path.lexists(path := git / "commondir") and not _is_of_another(workspace, path, places):
         yield path, _unknown(path)
-    if os.path.lexists(path := git / "hooks"):
-        yield from _hooks(workspace, path)
+    yield from _all_in(workspace, git / "hooks", lambda name: "." not in name)
 
 
 def of_steps(workspace: Path, git: Path) -> Iterator[tuple[Path, Harm]]:
-    """What of a rebase or a sequence that was begun git would execute when it goes on, by path. Blocks."""
+    """What of a rebase or a sequence that was begun git would execute when it goes on, by path. Blocks.
+
+    So is what git pushes to by files of an old kind, one for each remote or branch.
+    """
+    for folder in _LEGACY:
+        yield from _all_in(workspace, git / folder)
     for name in (TODO, *STRATEGIES):
-        if os.path.lexists(path := git / name):
+        if (parent := (git / name).parent).is_symlink():
+            yield parent, of_pointer(workspace, parent)
+        elif os.path.lexists(path := git / name):
             content = _read(workspace, path, _MOST_STEPS)
             if content is None:
                 yield path, _unknown(path)
@@ -77,13 +86,15 @@ def has_head(workspace: Path, git: Path) -> bool:
     return head is not None and _HEAD.fullmatch(head) is not None
 
 
-def _of_settings(workspace: Path, git: Path, content: bytes) -> Harm:
+def _of_settings(workspace: Path, git: Path, content: bytes, places: Collection[Place]) -> Harm:
     """Without where the working files of a submodule are, if these name it as their repository."""
-    return Harm(
+    executed = {
         item
         for item in gitconfig.harmful(content)
         if not ((named := _WORKTREE.fullmatch(item)) and _is_submodule(workspace, git, named[1]))
-    )
+    }
+    pushed = gitconfig.pushed_to(content).items()
+    return Harm(executed | {item for item, path in pushed if not is_harmless(workspace, git, path, places)})
 
 
 def _is_submodule(workspace: Path, git: Path, named: str) -> bool:
@@ -91,28 +102,33 @@ def _is_submodule(workspace: Path, git: Path, named: str) -> bool:
     return tree.is_relative_to(workspace) and named_by(tree / ".git", workspace) == git
 
 
-def _hooks(workspace: Path, hooks: Path) -> Iterator[tuple[Path, Harm]]:
-    names = _listed(hooks)
+def _all_in(
+    workspace: Path, folder: Path, counts: Callable[[str], bool] = lambda _: True
+) -> Iterator[tuple[Path, Harm]]:
+    """The files of a folder whose names count, if it is there; or the folder, as a link, no folder, or with too many.
+
+    No name of a hook has a dot.
+    """
+    names = _listed(folder, counts) if os.path.lexists(folder) else []
     if names is None:
-        yield hooks, _unknown(hooks)
+        yield folder, _unknown(folder)
     for name in names or ():
-        content = _read(workspace, path := hooks / name, _MOST_HOOK)
+        content = _read(workspace, path := folder / name, _MOST_HOOK)
         is_open = os.access(path, os.X_OK)
         yield path, _unknown(path) if content is None else Harm({f"{is_open} {_digest(content)}"})
 
 
-def _listed(hooks: Path) -> list[str] | None:
-    """The hooks in a folder, none of whose names has a dot; None where it is a link, no folder, or has too many."""
+def _listed(folder: Path, counts: Callable[[str], bool]) -> list[str] | None:
     try:
-        folder = open_folder(hooks)
+        descriptor = open_folder(folder)
     except OSError:
         return None
     try:
-        with os.scandir(folder) as listing:
+        with os.scandir(descriptor) as listing:
             names = [entry.name for entry in islice(listing, _MOST_NAMES)]
     finally:
-        os.close(folder)
-    found = [name for name in names if "." not in name]
+        os.close(descriptor)
+    found = list(filter(counts, names))
     return found if len(names) < _MOST_NAMES and len(found) <= _MOST_HOOKS else None
 
 

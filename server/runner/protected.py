@@ -9,7 +9,7 @@ import re
 import stat
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Literal
@@ -19,6 +19,7 @@ from server.runner.folder import read_beneath
 
 MOST_FOLDERS = 2000  # that are looked into for repositories, git's own among them, the outer ones first: some 30 ms
 MOST_NAMES = 100_000  # that are looked at in each: some 100 ms; a file system may hold millions
+MOST_NAMES_IN_ALL = 1_000_000  # some second; a large project with its packages has a tenth of it
 MOST_REPOSITORIES = 16  # each takes about 35 mounts, which is some 3 ms at the start of every command
 
 OF_GIT = ("hooks", "config", "config.worktree", "commondir")
@@ -72,9 +73,15 @@ _KEPT_IF_THERE = (
     "opencode.json",  # a stand-in for it would be in every listing of the folder
 )
 
+_OBJECTS = re.compile("[0-9a-f]{2}|pack|info")  # folders in which git keeps objects
 _TELLING = frozenset({".git", "config", "HEAD", "objects", "refs", "commondir"})
 
 _GITDIR_BYTES = 8192  # of a file `.git`: twice the longest path
+
+
+Kind = Literal["closed", "tree", "git", "link", "beyond"]
+"""A folder that its user may not list or add to, the working files of a repository, git's own, a link `.git`, or one
+of which not all was looked at, since there is too much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +101,38 @@ class Protected:
 class Place:
     """Something in a workspace that is to be protected."""
 
-    kind: Literal["closed", "tree", "git", "link", "beyond"]
-    """A folder that its user may not list or add to, the working files of a repository, git's own, a link `.git`, or
-    the first folder that is not looked into, since there are too many."""
-
+    kind: Kind
     path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class _Listing:
+    """A folder with what is in it."""
+
+    folder: str
+    names: set[str] = field(default_factory=set)
+    """Those that are there of the names that tell a repository."""
+
+    folders: set[str] = field(default_factory=set)
+    """The names of folders."""
+
+    is_whole: bool = True
+    """Whether no more names are there than are looked at."""
+
+    is_closed: bool = False
+
+
+@dataclass(slots=True)
+class _Budget:
+    """How much is still looked at of a workspace."""
+
+    folders: int
+    names: int
+
+    def take(self) -> bool:
+        """Whether one folder more may be looked into."""
+        self.folders -= 1
+        return self.folders >= 0 and self.names > 0
 
 
 def find_protected(workspace: Path, at_top: bool = False, first: Iterable[Place] = ()) -> Protected:
@@ -128,20 +162,39 @@ def _first(found: Iterable[Place]) -> list[Place]:
 
 def find_places(workspace: Path) -> Iterator[Place]:
     """Look for all that is to be protected in the workspace, the outer places first. Blocks."""
-    budget = iter(range(MOST_FOLDERS))
-    for folder, names in _folders(workspace, _within, budget):
-        if names is None:
-            yield Place("closed", Path(folder))
-            continue
-        if is_repository(names):
-            yield Place("git", Path(folder))
-        if ".git" in names:
-            yield from _named_git(Path(folder), workspace, budget)
-    if next(budget, None) is None:
+    budget = _Budget(MOST_FOLDERS, MOST_NAMES_IN_ALL)
+    inner = _Inner()
+    for listing in _folders(workspace, inner.of, budget):
+        folder = Path(listing.folder)
+        if listing.is_closed:
+            yield Place("closed", folder)
+        if is_repository(listing.names):
+            yield from (Place("git", repository) for repository in _git_folders(folder, workspace, budget))
+        if ".git" in listing.names:
+            yield from _named_git(folder, workspace, budget)
+        if not listing.is_whole:
+            yield Place("beyond", folder)
+    if not budget.take():
         yield Place("beyond", workspace)
 
 
-def _named_git(folder: Path, workspace: Path, budget: Iterator[int]) -> Iterator[Place]:
+class _Inner:
+    """The folders to go on with, in which a person may work: all but git's own and those of its objects.
+
+    A command can make any folder of the person's look like a bare repository, so one is looked into as others are.
+    """
+
+    def __init__(self) -> None:
+        self._objects: set[str] = set()
+
+    def of(self, listing: _Listing) -> set[str]:
+        if is_repository(listing.names):
+            self._objects.add(f"{listing.folder}/objects")
+        is_gits = listing.folder in self._objects
+        return {name for name in listing.folders if name != ".git" and not (is_gits and _OBJECTS.fullmatch(name))}
+
+
+def _named_git(folder: Path, workspace: Path, budget: _Budget) -> Iterator[Place]:
     """What the name `.git` in a folder stands for."""
     git = folder / ".git"
     if _is_plain(git):
@@ -154,10 +207,6 @@ def _named_git(folder: Path, workspace: Path, budget: Iterator[int]) -> Iterator
 def is_repository(names: set[str]) -> bool:
     """Whether git takes a folder with these names for a repository, as a bare one or one with its files elsewhere."""
     return "HEAD" in names and ("commondir" in names or {"objects", "refs"} <= names)
-
-
-def _within(_: str, names: set[str]) -> set[str]:
-    return set() if is_repository(names) and ".git" not in names else names - {".git"}
 
 
 def _is_there(place: Place) -> bool:
@@ -197,7 +246,7 @@ def _of_git(repository: Path) -> Iterator[Path]:
         yield alternates
 
 
-def _git_folders(git: Path, workspace: Path, budget: Iterator[int]) -> Iterator[Path]:
+def _git_folders(git: Path, workspace: Path, budget: _Budget) -> Iterator[Path]:
     """The repository of a worktree, with those of its submodules and of its other worktrees."""
     top = git if git.is_dir() else named_by(git, workspace)
     if top is None:
@@ -205,45 +254,53 @@ def _git_folders(git: Path, workspace: Path, budget: Iterator[int]) -> Iterator[
     yield top
     # What tells a repository of a submodule is its `config`: that one is protected, so no command can take it away.
     modules = top / "modules"
-    for folder, names in _folders(modules, lambda _, names: {"modules"} if "config" in names else names, budget):
-        if names is None or "config" in names:
-            yield Path(folder)
+    for listing in _folders(modules, _modules, budget):
+        if listing.is_closed or "config" in listing.names:
+            yield Path(listing.folder)
     worktrees = str(top / "worktrees")
-    kept = _folders(Path(worktrees), lambda folder, names: names if folder == worktrees else set(), budget)
-    for folder, names in kept:
-        if names is None or folder != worktrees:
-            yield Path(folder)
+    kept = _folders(Path(worktrees), lambda listing: listing.folders if listing.folder == worktrees else set(), budget)
+    for listing in kept:
+        if listing.is_closed or listing.folder != worktrees:
+            yield Path(listing.folder)
 
 
-def _folders(
-    top: Path, below: Callable[[str, set[str]], set[str]], budget: Iterator[int]
-) -> Iterator[tuple[str, set[str] | None]]:
-    """Folders from `top` down, the outer ones first, with the names in each; None for one that is closed.
+def _modules(listing: _Listing) -> set[str]:
+    return listing.folders & {"modules"} if "config" in listing.names else listing.folders
 
-    `below` tells, by a folder and the names in it, which of them to go on with; each takes one of the `budget`. They
-    are no `Path`s: to join those takes as long as to list a folder.
+
+def _folders(top: Path, below: Callable[[_Listing], set[str]], budget: _Budget) -> Iterator[_Listing]:
+    """Folders from `top` down, the outer ones first.
+
+    `below` tells which folders in one to go on with; each takes one of the `budget`. They are no `Path`s: to join those
+    takes as long as to list a folder.
     """
     ahead = deque([str(top)] if _is_folder(top) else [])
-    while ahead and next(budget, None) is not None:
+    while ahead and budget.take():
         folder = ahead.popleft()
         try:
-            telling, folders = _listed(folder)
+            listing = _listed(folder, budget)
         except PermissionError:
-            yield folder, None
+            yield _Listing(folder, is_closed=True)
         except OSError:
             pass  # nothing there, or a path longer than any tool could use
         else:
-            names = telling | folders
-            yield folder, names
-            ahead += (f"{folder}/{name}" for name in sorted(below(folder, names) & folders))
+            yield listing
+            ahead += (f"{folder}/{name}" for name in sorted(below(listing)))
 
 
-def _listed(folder: str) -> tuple[set[str], set[str]]:
-    """The first names in a folder: those that tell a repository, and those that are folders."""
+def _listed(folder: str, budget: _Budget) -> _Listing:
+    """The first names in a folder; those that tell a repository also where they are listed last, or spelt otherwise.
+
+    Some file systems know a name by other letters: `.GIT`, or with characters that they ignore.
+    """
     with os.scandir(folder) as listing:
         entries = list(islice(listing, MOST_NAMES))
+    budget.names -= len(entries)
     folders = {each.name for each in entries if each.is_dir(follow_symlinks=False)}
-    return {each.name for each in entries if each.name in _TELLING}, folders
+    names = {each.name for each in entries if each.name in _TELLING}
+    if any(name not in names and os.path.lexists(f"{folder}/{name}") for name in (".git", "HEAD")):
+        names = {name for name in _TELLING if os.path.lexists(f"{folder}/{name}")}
+    return _Listing(folder, names, folders, is_whole=len(entries) < MOST_NAMES)
 
 
 def named_by(git: Path, workspace: Path) -> Path | None:

@@ -1,5 +1,6 @@
 """What commands need on disk beside their workspaces, as long as they last; and what of it a dead server left."""
 
+import json
 import logging
 import os
 from collections import Counter
@@ -19,7 +20,9 @@ from server.runner.traps import Seen, disarm, see
 
 _log = logging.getLogger(__name__)
 
-_RECORD = "stand-ins"  # in a folder that is otherwise empty: a workspace, then paths in it, each closed by a NUL
+# Records in folders that are otherwise empty.
+_STAND_INS = "stand-ins"  # a workspace, then paths in it, each closed by a NUL
+_SEEN = "seen"  # as JSON, a workspace and what was in it before the command
 
 
 @dataclass(slots=True)
@@ -88,7 +91,7 @@ class Scratch:
                 return
             async with self._folder() as folder:
                 record = b"".join(os.fsencode(path) + b"\0" for path in (workspace, *found.missing))
-                (folder / _RECORD).write_bytes(record)
+                (folder / _STAND_INS).write_bytes(record)
                 self._standing.update(found.missing)
                 try:
                     async with written.changing:
@@ -104,19 +107,22 @@ class Scratch:
     async def watched(self, workspace: Path, left: list[str]) -> AsyncIterator[None]:
         """See to what a command makes in a folder of the person's that their git would execute; `left` tells of it.
 
-        Within `protected`. What the command itself could do to its end is past: its processes must be gone.
+        Within `protected`. What the command itself could do to its end is past: its processes must be gone. Where this
+        server is killed before, the next one's `sweep` does the same.
         """
         written = self._written[workspace]
         async with written.changing:
             if written.seen is None:
                 assert written.protected
                 written.seen = await anyio.to_thread.run_sync(see, workspace, written.protected)
-        try:
-            yield
-        finally:
-            with anyio.CancelScope(shield=True):
-                async with written.changing:
-                    left += await anyio.to_thread.run_sync(disarm, workspace, written.seen)
+        async with self._folder() as folder:
+            await anyio.to_thread.run_sync(_keep, folder, workspace, written.seen)
+            try:
+                yield
+            finally:
+                with anyio.CancelScope(shield=True):
+                    async with written.changing:
+                        left += await anyio.to_thread.run_sync(disarm, workspace, written.seen)
 
     async def _found(self, workspace: Path, written: _Workspace, at_top: bool, first: Sequence[Place]) -> Protected:
         async with written.changing:
@@ -149,17 +155,22 @@ class Scratch:
             del self._standing[path]
         return left
 
-    def sweep(self) -> int:
-        """Remove what dead servers left, once their commands have ended; how many folders there were. Blocks.
+    def sweep(self) -> dict[Path, list[str]]:
+        """Remove what dead servers left, once their commands have ended, and see to what these have made. Blocks.
 
-        Only for the start of a server: what a command is using would be removed as well.
+        Returns what was done about traps, by workspace. Only for the start of a server: what a command is using would
+        be removed as well.
         """
-        left = list(self.root.iterdir()) if self.root else []
-        for folder in left:
+        folders = list(self.root.iterdir()) if self.root else []
+        for folder in folders:
             if named := _on_record(folder):
                 remove_stand_ins(named[0], named[1:])
+        left: dict[Path, list[str]] = {}
+        for workspace, seen in filter(None, map(_kept, folders)):
+            left.setdefault(workspace, []).extend(disarm(workspace, seen))
+        for folder in folders:
             _clear_away(folder)
-        return len(left)
+        return {workspace: told for workspace, told in left.items() if told}
 
     @asynccontextmanager
     async def _folder(self) -> AsyncIterator[Path]:
@@ -174,10 +185,24 @@ class Scratch:
 def _on_record(folder: Path) -> list[Path]:
     """A workspace, and the stand-ins in it; nothing where a server was killed before it had written them down."""
     try:
-        named = (folder / _RECORD).read_bytes().split(b"\0")[:-1]
+        named = (folder / _STAND_INS).read_bytes().split(b"\0")[:-1]
     except (FileNotFoundError, NotADirectoryError):
         return []
     return [Path(os.fsdecode(path)) for path in named]
+
+
+def _keep(folder: Path, workspace: Path, seen: Seen) -> None:
+    record = json.dumps({"workspace": str(workspace), "seen": seen.as_json()})
+    (folder / _SEEN).write_text(record)
+
+
+def _kept(folder: Path) -> tuple[Path, Seen] | None:
+    """A workspace and what was seen in it; None where a server was killed before it had written that down."""
+    try:
+        record = json.loads((folder / _SEEN).read_text())
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+    return Path(record["workspace"]), Seen.of_json(record["seen"])
 
 
 def _stand_in(workspace: Path, paths: Sequence[Path]) -> None:

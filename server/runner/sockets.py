@@ -16,6 +16,9 @@ MOST_FOLDERS = 2000
 MOST_NAMES = 100_000
 """That are looked at in each of those."""
 
+MOST_NAMES_IN_ALL = 1_000_000
+"""That are looked at in all of one: some second."""
+
 MOST_SOCKETS = 64
 """That are covered: each is one mount more, some 0.1 ms."""
 
@@ -31,13 +34,14 @@ def find_sockets(folders: Iterable[Path]) -> tuple[Path, ...]:
 
 def _sockets(top: Path) -> Iterator[Path]:
     ahead = deque([str(top)])  # not paths, which take as long to join as a folder takes to be listed
+    names = iter(range(MOST_NAMES_IN_ALL))
     for _ in range(MOST_FOLDERS):
         if not ahead:
             return
         folder = ahead.popleft()
         try:
             with os.scandir(folder) as listing:
-                for entry in islice(listing, MOST_NAMES):
+                for _, entry in zip(names, islice(listing, MOST_NAMES), strict=False):
                     if entry.is_file(follow_symlinks=False):
                         continue  # as most are
                     if entry.is_dir(follow_symlinks=False):

@@ -15,7 +15,7 @@ from server.runner.interpreter import Interpreter
 from server.runner.landlock import Ruleset
 from server.runner.network.gateway import NAMES_GAP, Gateway
 from server.runner.plan import Confinement
-from server.runner.policy import LOCKS_GAP, SandboxPolicy
+from server.runner.policy import LOCKS_GAP, OWN_FOLDER_GAP, SandboxPolicy
 from server.runner.scratch import Scratch
 
 _SUPERVISOR = Path(__file__).with_name("supervisor.py")
@@ -26,7 +26,9 @@ _LANDLOCK_GAPS = (
     "The command sees the processes of this machine and their command lines, and can change the priority of yours.",
     "It can look up files outside by name, and change the mode, times and attributes (not the content) of yours.",
     "A readable path inside the workspace is not protected from being written; neither is what other tools execute in "
-    "a repository: git's hooks and settings, .envrc, .vscode and their like.",
+    "a repository: .envrc, .vscode and their like, and git's hooks and settings; in a worktree these two are set aside "
+    "once a run has ended.",
+    OWN_FOLDER_GAP,
     "With network = full the command reaches everything this machine can, its own local services included.",
     NAMES_GAP,
     LOCKS_GAP,

@@ -14,16 +14,20 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
+from typing import Any
 
 from server.runner.folder import reached
 from server.runner.harm import STEPS, Harm, has_head, of_git, of_pointer, of_steps
-from server.runner.protected import MOST_FOLDERS, Place, Protected, find_places, named_by
+from server.runner.protected import MOST_FOLDERS, Kind, Place, Protected, find_places, named_by
 
 MOST_TOLD = 20
 """Traps of a task that are told of one by one."""
 
 _MORE = "more was set aside: `find . -name '*.aside-remit-*'` in the folder lists all of it"
-_BEYOND = f"the folder has more than {MOST_FOLDERS:,} folders by now: not all were looked at for what git would execute"
+_BEYOND = (
+    f"{{}} has more than {MOST_FOLDERS:,} folders, or very many names, by now: not all were looked at for what git "
+    "would execute"
+)
 
 _MOST_CLOSED = 10
 """Closed folders within each other that are opened."""
@@ -49,6 +53,27 @@ class Seen:
     since: int
     """Nanoseconds, by the clock of the file system: what has an older time of change is not the command's."""
 
+    def as_json(self) -> dict[str, Any]:
+        """What is kept of it for the next server, should this one be killed."""
+        return {
+            "protected": _kept(self.protected),
+            "places": _kept(self.places),
+            "harm": {str(path): sorted(found) for path, found in self.harm.items()},
+            "heads": sorted(map(str, self.heads)),
+            "since": self.since,
+        }
+
+    @classmethod
+    def of_json(cls, kept: dict[str, Any]) -> "Seen":
+        """What was kept."""
+        return cls(
+            protected=_places(kept["protected"]),
+            places=_places(kept["places"]),
+            harm={Path(path): Harm(found) for path, found in kept["harm"].items()},
+            heads=frozenset(map(Path, kept["heads"])),
+            since=kept["since"],
+        )
+
 
 def see(workspace: Path, protected: Protected) -> Seen:
     """Look at the repositories of a folder, before a command may write it. Blocks."""
@@ -61,11 +86,14 @@ def see(workspace: Path, protected: Protected) -> Seen:
     return Seen(protected.places, places, harm, frozenset(git for git in gits if has_head(workspace, git)), since)
 
 
-def untouched(tree: Path) -> Seen:
-    """A worktree of a task before its work: nothing but its own repository, whose settings no command could change."""
+def untouched(tree: Path, *, is_protected: bool) -> Seen:
+    """A worktree of a task before its work: nothing but its own repository, whose settings execute nothing.
+
+    `is_protected` says whether its commands could not change these.
+    """
     own = frozenset({Place("tree", tree), Place("git", tree / ".git")})
     large = Place("beyond", tree)  # many are large as they are committed
-    return Seen(own, own | {large}, {}, frozenset({tree / ".git"}), 0)
+    return Seen(own if is_protected else frozenset(), own | {large}, {}, frozenset({tree / ".git"}), 0)
 
 
 def disarm(workspace: Path, before: Seen) -> list[str]:
@@ -87,6 +115,14 @@ def told(found: Sequence[str]) -> list[str]:
     """What is told of a task's traps: each once, and of very many the first."""
     distinct = [each for each in dict.fromkeys(found) if each != _MORE]
     return distinct[:MOST_TOLD] + ([_MORE] if len(distinct) > MOST_TOLD or _MORE in found else [])
+
+
+def _kept(places: Iterable[Place]) -> list[list[str]]:
+    return [[place.kind, str(place.path)] for place in places]
+
+
+def _places(kept: Iterable[tuple[Kind, str]]) -> frozenset[Place]:
+    return frozenset(Place(kind, Path(path)) for kind, path in kept)
 
 
 def _opened(workspace: Path, before: Seen) -> tuple[dict[Place, None], list[str]]:
@@ -163,7 +199,7 @@ def _cannot(workspace: Path, place: Place, before: Seen) -> Iterator[str]:
     if place.kind == "closed" and place not in before.places:
         yield f"{_name(workspace, place.path)} may not be looked into: git may execute what a repository there names"
     if place.kind == "beyond" and place not in before.places:
-        yield _BEYOND
+        yield _BEYOND.format("the folder" if place.path == workspace else _name(workspace, place.path))
 
 
 def _set_aside(workspace: Path, paths: Iterable[Path]) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """The commands and programs of a run: started in the sandbox, and on record while they live."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import asdict, replace
 from fnmatch import fnmatchcase
 from functools import partial
@@ -21,7 +21,7 @@ from server.runner.process import ProcessMark
 from server.runner.protected import Place, find_first
 from server.runner.sandbox import Sandbox
 from server.runner.workspace import Workspaces
-from server.tasks import limits
+from server.tasks import limits, setaside
 from server.tasks.ground import ground
 from server.tasks.output import Output
 from server.tasks.publisher import Publisher
@@ -56,8 +56,7 @@ class Execution:
         self._subtasks = subtasks
         self._marks: list[ProcessMark] = []
         self._known: tuple[Place, ...] | None = None
-        before = (claim.workspace and claim.workspace.outcome) or {}
-        self._disarmed_before: list[str] = before.get("disarmed", [])
+        self._disarmed_before = setaside.before(claim.workspace)
         self._ground = ground(claim.workspace, workspaces.ensure(claim.task.id))
 
     @property
@@ -149,12 +148,8 @@ class Execution:
     async def _disarmed(self, call_id: str | None, found: Sequence[str]) -> None:
         """Tell what a command has left for the person's git to execute; it stays with the task."""
         told = traps.told([self._variables.redactor.redact(each) for each in traps.told(found)])
-        self._disarmed_before = traps.told([*self._disarmed_before, *told])
-        await self._store.note_folder(self._claim.task.id, disarmed=self._disarmed_before)
         about = {} if call_id is None else {"callId": call_id}
-        events = [NewEvent("error", {"code": Code.FORBIDDEN, "message": each, **about}) for each in told]
-        with suppress(RemitError):  # a run that has lost its task has nothing more to tell
-            await self._store.append_events(self._claim.run, events)
+        self._disarmed_before = await setaside.tell(self._store, self._claim.run, self._disarmed_before, told, **about)
 
     async def _home(self, files: Mapping[str, str]) -> Path:
         return await to_thread.run_sync(self._workspaces.furnish, self._claim.task.id, files)

@@ -14,7 +14,6 @@ from anyio import to_thread
 from server.beside import in_grace
 from server.config import Settings
 from server.errors import Code, RemitError
-from server.runner import traps
 from server.runner.branch import Branch
 from server.runner.policy import SandboxPolicy
 from server.runner.removal import delete_tree
@@ -23,7 +22,7 @@ from server.runner.sandbox import Sandbox
 from server.runner.script import ScriptFailed, plain
 from server.runner.workspace import Workspaces
 from server.runner.worktree import Finding, Worktree, is_committed, tree_of
-from server.tasks import limits
+from server.tasks import limits, setaside
 from server.tasks.ground import Ground
 from server.tasks.variables import Variables
 from storage.records import Claim
@@ -40,7 +39,6 @@ GRACE_SECONDS = 2.0
 MOVE_SECONDS = 1.0
 """That moving the branch has left when whoever waits for it gives up: both it and the record of it are done, or not."""
 
-_UNNAMED = "something was set aside that git could have executed; its name is not shown, since it may hold a secret"
 _CUT_OFF = "the task was cancelled before all its commits were carried over; they are in its worktree"
 
 MOST_FILES = 200
@@ -215,19 +213,17 @@ class Worktrees:
             except (RemitError, OSError) as error:
                 checkout = "dirty"
                 outcome = {**(record.workspace.outcome or {}), "problem": _told(error, await masking())}
-            outcome |= await self._disarmed(record, masking)
+            tree, is_protected = self.folder(task_id), await self._is_protected()
+            if told := await setaside.of_worktree(tree, record, masking, is_protected=is_protected):
+                outcome["disarmed"] = told
             await self._store.record_worktree(task_id, checkout, outcome)
 
-    async def _disarmed(self, record: Record, masking: Masking) -> dict[str, Any]:
-        """What the task has left for the person's git to execute, should they work in the worktree: it is set aside."""
-        told = list((record.workspace.outcome or {}).get("disarmed", []))
-        tree = self.folder(record.task_id)
-        is_theirs = record.workspace.checkout != "open"  # looked at already: what came later is the person's
-        if not is_theirs and not (record.demands or {}).get("allowHooks"):
-            found = await to_thread.run_sync(traps.disarm, tree, traps.untouched(tree))
-            redactor = await masking() if found else None
-            told += [redactor.redact(each) if redactor else _UNNAMED for each in found]
-        return {"disarmed": traps.told(told)} if told else {}
+    async def _is_protected(self) -> bool:
+        """Whether no command could change a worktree's own settings and hooks; no, where the sandbox is not known."""
+        try:
+            return (await self._sandbox()).tier == "namespaces"
+        except RemitError:
+            return False
 
     async def _conclude_in_grace(self, task_id: str, masking: Masking) -> None:
         """The same at the end of a run. One that is cancelled has little time left; what is not done is on record."""

@@ -140,6 +140,15 @@ async def test_such_a_terminal_is_told_so_with_what_to_do_and_can_do_it(host: Ho
     assert elsewhere("server", "stop", "--force").returncode == 0
 
 
+@needs_unshare
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gets a mount namespace without a user namespace")
+async def test_doctor_says_there_why_it_decides_nothing_and_what_to_do(host: Host, tmp_path: Path) -> None:
+    await host.call("list_tasks")
+    elsewhere, here = _Elsewhere(tmp_path / "state", tmp_path), CommandLine(tmp_path / "state", tmp_path)
+    assert "this terminal is in other namespaces than the server" in elsewhere("doctor").stdout
+    assert "other namespaces" not in here("doctor").stdout
+
+
 class _Elsewhere(CommandLine):
     """`remit` in a mount namespace of its own."""
 

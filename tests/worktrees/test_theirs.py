@@ -134,6 +134,30 @@ def test_a_folder_that_became_too_large_is_told(folder: Path, monkeypatch: pytes
     assert "not all were looked at" in told
 
 
+@pytest.mark.parametrize("named", [".git", "below/.git"])
+def test_very_many_names_hide_no_repository_in_silence(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, named: str
+) -> None:
+    """The one beside them is set aside all the same; those further within are told of."""
+    monkeypatch.setattr(protected, "MOST_NAMES", 30)
+
+    def hide() -> None:
+        shell(folder, "mkdir many; cd many; git init -q x; git -C x config core.fsmonitor x; touch $(seq 1000)")
+        (folder / "many" / named).parent.mkdir(exist_ok=True)
+        (folder / "many/x/.git").rename(folder / "many" / named)
+
+    told = left(folder, hide)
+    assert any("many has more than" in each for each in told)
+    if named == ".git":
+        assert any("many/.git/config was set aside" in each for each in told)
+
+
+def test_names_are_bounded_in_all(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protected, "MOST_NAMES_IN_ALL", 50)
+    (told,) = left(folder, lambda: shell(folder, "mkdir a b; touch a/$(seq -s ' a/' 100)"))
+    assert "not all were looked at" in told
+
+
 def test_an_opencode_json_is_closed_where_it_is_there_and_in_no_listing_where_not(folder: Path) -> None:
     path = folder / "opencode.json"
     assert path not in find_protected(folder, at_top=True).missing
@@ -143,7 +167,7 @@ def test_an_opencode_json_is_closed_where_it_is_there_and_in_no_listing_where_no
 
 def test_a_large_worktree_is_nothing_to_tell(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protected, "MOST_FOLDERS", 2)
-    assert disarm(folder, traps.untouched(folder)) == []
+    assert disarm(folder, traps.untouched(folder, is_protected=True)) == []
 
 
 def test_the_worktrees_and_modules_of_a_repository_count_among_its_folders(

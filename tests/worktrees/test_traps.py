@@ -75,6 +75,46 @@ TRAPS = {
         STATUS,
     ),
     "a rebase that executes": ("project", REBASE, ".", "git rebase --continue || true"),
+    "a rebase behind a link": (
+        "project",
+        REBASE.replace(".git/rebase-merge", "x").replace("cd x", "cd x; ln -s ../x ../.git/rebase-merge"),
+        ".",
+        "git rebase --continue || true",
+    ),
+    "a repository in what was made a bare layout": (
+        "plain",
+        "mkdir objects refs; echo ref: refs/heads/main > HEAD\n" + INIT.replace("{0}", "sub"),
+        "sub",
+        STATUS,
+    ),
+    "a repository in one without working files": (
+        "project",
+        "git init -q --bare sub; mkdir sub/in\n" + INIT.replace("{0}", "sub/in"),
+        "sub/in",
+        STATUS,
+    ),
+    "a module of a repository without working files": (
+        "plain",
+        "git init -q --bare sub; git init -q x; mkdir sub/modules; mv x/.git sub/modules/x; cd sub/modules/x; "
+        "printf '#!/bin/sh\\ntouch {mark}\\n' > hooks/pre-commit; chmod +x hooks/pre-commit\n",
+        "sub/modules/x",
+        "git --git-dir=. --work-tree=. commit -q --allow-empty -m x",
+    ),
+    "a remote that is hidden in git's own folder": (
+        "project",
+        "git init -q --bare .git/x; printf '#!/bin/sh\\ntouch {mark}\\n' > .git/x/hooks/post-receive\n"
+        "chmod +x .git/x/hooks/post-receive; git init -q sub; git -C sub config remote.origin.url ../.git/x\n"
+        + COMMIT.replace("{0}", "sub"),
+        "sub",
+        "git push -q origin HEAD || true",
+    ),
+    "a remote in a file of an old kind": (
+        "project",
+        "git init -q --bare .git/x; printf '#!/bin/sh\\ntouch {mark}\\n' > .git/x/hooks/post-receive\n"
+        "chmod +x .git/x/hooks/post-receive; mkdir .git/remotes; echo 'URL: .git/x' > .git/remotes/origin\n",
+        ".",
+        "git push -q origin HEAD || true",
+    ),
 }
 
 

@@ -1,0 +1,37 @@
+"""Repositories that git would push to in a folder of this machine, where it executes their hooks."""
+
+import os
+import re
+from collections.abc import Collection
+from pathlib import Path
+
+from server.runner.protected import Place
+
+_CLIMBING = re.compile(r"(^|/)(?!\.\.?(/|$))[^/]+/(.*/)?\.\.(/|$)")
+"""A path in which a `..` follows a name: where it leads depends on the links on the way."""
+
+_SUFFIXES = ("/.git", "", ".git/.git", ".git")  # that git adds to a path, in its own order
+_ELSEWHERE = ("/proc/", "/dev/")  # paths there lead each process elsewhere
+
+
+def is_harmless(workspace: Path, git: Path, named: str, places: Collection[Place]) -> bool:
+    """Whether a setting of the repository `git` names no other repository in the workspace than those in `places`.
+
+    These are looked at themselves. `named` is a path, or else the name of a remote. Blocks.
+    """
+    path = git.parent / named
+    if "/" not in named and not os.path.lexists(path):
+        return True
+    if _CLIMBING.search(named):
+        return False
+    plain = f"/{os.path.normpath(path).lstrip('/')}"  # of two slashes it keeps both
+    if f"{plain}/".startswith(_ELSEWHERE):
+        return False
+    if Path(plain).is_relative_to(workspace) or Path(os.path.realpath(plain)).is_relative_to(workspace):
+        return any(_is_known(Path(plain + suffix), places) for suffix in _SUFFIXES)
+    return True
+
+
+def _is_known(path: Path, places: Collection[Place]) -> bool:
+    is_git = Place("git", path) in places or (path.name == ".git" and Place("tree", path.parent) in places)
+    return is_git and os.path.realpath(path) == str(path)
