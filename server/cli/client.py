@@ -20,10 +20,7 @@ _ENVELOPE = {
     "io.modelcontextprotocol/clientCapabilities": {},
 }
 
-ID_LENGTH = 36  # characters of a whole id, a UUID
-SHORTEST_ID = 4  # fewer name a single task too seldom
-SHORT_ID = 8  # characters shown; the chance that two of a hundred tasks share them is one in a million
-LATEST = 100  # tasks, the most that one list holds
+SHORT_ID = 8  # characters shown, which are enough to name a task
 
 
 ELSEWHERE = (
@@ -81,14 +78,8 @@ class Client:
         return result["structuredContent"]
 
     def find(self, beginning: str) -> str:
-        """The whole id of the task whose id begins so.
-
-        Raises RemitError: VALIDATION_ERROR if that is too short or names several, NOT_FOUND if none.
-        """
-        if len(beginning) >= ID_LENGTH:
-            return beginning
-        latest = self.call("list_tasks", limit=LATEST)["tasks"]
-        return the_one([task["id"] for task in latest], beginning)
+        """The whole id of the task whose id begins so. Raises RemitError as `get_task` does."""
+        return str(self.call("get_task", id=beginning)["id"])
 
     def __enter__(self) -> Self:
         return self
@@ -134,18 +125,6 @@ def open_client() -> Client:
     if not client.is_person:
         note(ELSEWHERE)
     return client
-
-
-def the_one(ids: list[str], beginning: str) -> str:
-    """The only one of the ids of the latest tasks that begins so. Raises RemitError as `Client.find` does."""
-    if len(beginning) < SHORTEST_ID:
-        raise RemitError(Code.VALIDATION_ERROR, f"give at least {SHORTEST_ID} characters of the task's id")
-    found = [each for each in ids if each.startswith(beginning)]
-    if not found:
-        raise RemitError(Code.NOT_FOUND, f"none of your latest {LATEST} tasks has an id that begins with {beginning!r}")
-    if len(found) > 1:
-        raise RemitError(Code.VALIDATION_ERROR, f"{beginning!r} is the beginning of {', '.join(found)}")
-    return found[0]
 
 
 def _gone() -> RemitError:

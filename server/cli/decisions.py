@@ -85,14 +85,13 @@ def the_waiting(calls: list[PendingApprovalView], beginning: str | None, status:
 
 def _decide(arguments: Namespace, outcome: str) -> int:
     with open_client() as client:
-        task_id = client.find(arguments.id)
-        task: TaskView = client.call("get_task", id=task_id, maxChars=WHOLE)
+        task: TaskView = client.call("get_task", id=arguments.id, maxChars=WHOLE)
         call = the_waiting(task.get("pendingApprovals", []), arguments.call, task["status"])
         if not _confirmed(client, call, outcome):
             Screen(sys.stderr).print("nothing was decided")
             return 1
         answer: ApprovedView = client.call(
-            "approve_tool_call", id=task_id, callId=call["callId"], outcome=outcome, message=arguments.reason
+            "approve_tool_call", id=task["id"], callId=call["callId"], outcome=outcome, message=arguments.reason
         )
     print_answer(arguments, answer, [f"{_WORDS[outcome]}; the task is {answer['status']}"])
     return 0

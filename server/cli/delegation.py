@@ -32,8 +32,8 @@ def run(arguments: Namespace) -> int:
             autoExecute=not arguments.ask,
             timeoutSeconds=arguments.timeout,
             taskListId=arguments.list,
-            dependsOn=[client.find(task_id) for task_id in arguments.after],
-            parentTaskId=client.find(arguments.parent) if arguments.parent else None,
+            dependsOn=arguments.after,
+            parentTaskId=arguments.parent,
             maxCalls=arguments.max_calls,
         )
         for warning in created["warnings"]:
@@ -57,8 +57,8 @@ def send(arguments: Namespace) -> int:
     """`remit send`: go on with a task, and follow it as `run` does."""
     fields = given(arguments)
     with open_client() as client:
-        task_id = client.find(arguments.id)
-        task: TaskView = client.call("get_task", id=task_id)
+        task: TaskView = client.call("get_task", id=arguments.id)
+        task_id = task["id"]
         said = message(arguments.words, task["agentId"]) if arguments.words else None
         sent = client.call("send_message", **fields, id=task_id, message=said)
         for warning in sent.get("warnings", []):

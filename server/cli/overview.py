@@ -41,7 +41,7 @@ def tasks(arguments: Namespace) -> int:
             offset=arguments.offset,
             status=arguments.status or None,
             taskListId=arguments.list,
-            parentTaskId=client.find(arguments.parent) if arguments.parent else None,
+            parentTaskId=arguments.parent,
             assignedAgentId=arguments.assigned,
             query=arguments.query,
         )
@@ -53,12 +53,11 @@ def tasks(arguments: Namespace) -> int:
 def show(arguments: Namespace) -> int:
     """`remit show`: one task with everything that belongs to it."""
     with open_client() as client:
-        task_id = client.find(arguments.id)
         include = ["messages", "events"] if arguments.events else ["messages"]
-        task = whole(client, task_id, *include)
+        task = whole(client, arguments.id, *include)
         if arguments.events:
             _add_events(client, task)
-        branches, omitted = grow(client, task_id, MOST_SUBTASKS)
+        branches, omitted = grow(client, task["id"], MOST_SUBTASKS)
     answer = {**task, "subtasks": branches, **({"omittedSubtasks": omitted} if omitted else {})}
     print_answer(arguments, answer, [*_details(task), *_family(branches, omitted)])
     return 0
@@ -75,7 +74,7 @@ def agents(arguments: Namespace) -> int:
 def cancel(arguments: Namespace) -> int:
     """`remit cancel`: end a task, its sub-tasks and every process of them."""
     with open_client() as client:
-        answer = client.call("cancel_task", id=client.find(arguments.id))
+        answer = client.call("cancel_task", id=arguments.id)
     print_answer(arguments, answer, [f"the task is {answer['status']}"])
     return 0
 
@@ -83,7 +82,7 @@ def cancel(arguments: Namespace) -> int:
 def delete(arguments: Namespace) -> int:
     """`remit delete`: remove a task for good."""
     with open_client() as client:
-        answer = client.call("delete_task", id=client.find(arguments.id), cascade=arguments.cascade)
+        answer = client.call("delete_task", id=arguments.id, cascade=arguments.cascade)
     print_answer(arguments, answer, [f"deleted {task_id}" for task_id in answer["deletedTaskIds"]])
     return 0
 

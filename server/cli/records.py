@@ -32,9 +32,9 @@ def update(arguments: Namespace) -> int:
     }
     with open_client() as client:
         if arguments.after is not None:
-            changes["dependsOn"] = [client.find(task_id) for task_id in arguments.after if task_id]
+            changes["dependsOn"] = [task_id for task_id in arguments.after if task_id]
         given = {name: value for name, value in changes.items() if value is not None}
-        answer = client.call("update_task", id=client.find(arguments.id), **given)
+        answer = client.call("update_task", id=arguments.id, **given)
     print_answer(arguments, answer, [f"the task is {answer['status']}"])
     return 0
 

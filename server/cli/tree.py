@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NotRequired, TypedDict
 
-from server.cli.client import LATEST, Client
+from server.cli.client import Client
 
 if TYPE_CHECKING:
     from server.tasks.views import PageView, RowView
+
+_PAGE = 100  # tasks, the most that one list holds
 
 
 class BranchView(TypedDict):
@@ -34,7 +36,7 @@ def subtasks(client: Client, task_id: str, most: int) -> Subtasks:
     rows: list[RowView] = []
     more: dict[str, str] = {}
     while True:
-        limit = max(1, min(most - len(rows), LATEST))
+        limit = max(1, min(most - len(rows), _PAGE))
         page: PageView = client.call("list_tasks", parentTaskId=task_id, limit=limit, **more)
         rows += page["tasks"]
         if "nextCursor" not in page or len(rows) >= most:

@@ -4,15 +4,9 @@ import re
 import subprocess
 import sys
 
-import pytest
-
 import remit as launcher
-from server.cli.client import the_one
-from server.errors import Code, RemitError
 from tests.cli.command_line import CommandLine
 from tests.servers import LAUNCHER, environment
-
-IDS = ["aaaa1111-0000", "aaaa2222-0000", "bbbb1111-0000"]
 
 
 def test_a_list_imports_none_of_the_slow_packages(remit: CommandLine) -> None:
@@ -54,24 +48,6 @@ def test_ctrl_c_ends_a_command_without_a_traceback(remit: CommandLine) -> None:
         run.type("\x03")
         assert run.end() == 130
         assert "Traceback" not in run.shown
-
-
-def test_the_beginning_of_one_id_names_it() -> None:
-    assert the_one(IDS, "bbbb") == "bbbb1111-0000"
-
-
-@pytest.mark.parametrize(
-    ("beginning", "code", "message"),
-    [
-        ("bbb", Code.VALIDATION_ERROR, "give at least 4 characters of the task's id"),
-        ("aaaa", Code.VALIDATION_ERROR, "'aaaa' is the beginning of aaaa1111-0000, aaaa2222-0000"),
-        ("cccc", Code.NOT_FOUND, "none of your latest 100 tasks has an id that begins with 'cccc'"),
-    ],
-)
-def test_a_beginning_that_names_no_single_task_is_refused(beginning: str, code: Code, message: str) -> None:
-    with pytest.raises(RemitError) as raised:
-        the_one(IDS, beginning)
-    assert (raised.value.code, raised.value.message) == (code, message)
 
 
 def test_other_settings_than_the_servers_are_pointed_out(remit: CommandLine) -> None:

@@ -3,6 +3,7 @@
 import json
 import re
 
+from tests import servers
 from tests.cli.command_line import COLUMNS, CommandLine
 
 
@@ -57,9 +58,16 @@ def test_no_color_is_heeded(remit: CommandLine) -> None:
         assert ("\x1b" in plain.shown, "\x1b" in coloured.shown) == (False, True)
 
 
-def test_a_task_is_found_by_the_beginning_of_its_id(remit: CommandLine) -> None:
-    task_id = remit.json("run", "true")["id"]
-    assert remit.json("show", task_id[:8])["id"] == task_id
+async def test_a_task_is_found_by_the_beginning_of_its_id_however_many_are_newer(remit: CommandLine) -> None:
+    async with servers.host(remit.home) as host:
+        oldest, *_ = [await host.create("a record", agentId="none") for _ in range(101)]
+    assert remit.json("show", oldest[:8])["id"] == oldest
+
+
+def test_too_short_a_beginning_says_how_long_it_must_be(remit: CommandLine) -> None:
+    assert remit("show", "abcdef0").stderr == (
+        "remit: NOT_FOUND: id: 'abcdef0' names no task; give at least 8 characters of its id\n"
+    )
 
 
 def test_a_waiting_call_is_shown_on_one_line_with_the_command_that_decides_it(remit: CommandLine) -> None:
@@ -73,7 +81,7 @@ def test_a_waiting_call_is_shown_on_one_line_with_the_command_that_decides_it(re
 def test_an_error_is_one_line_and_exits_with_one(remit: CommandLine) -> None:
     done = remit("show", "nothing-begins-so")
     assert (done.returncode, done.stdout) == (1, "")
-    assert re.fullmatch(r"remit: NOT_FOUND: none of your .*\n", done.stderr)
+    assert re.fullmatch(r"remit: NOT_FOUND: there is no task 'nothing-begins-so'; .*\n", done.stderr)
 
 
 def test_with_json_an_error_is_told_to_programs_too(remit: CommandLine) -> None:
