@@ -2,6 +2,7 @@
 
 from array import array
 from collections.abc import Iterator, Mapping
+from threading import Lock
 from typing import NamedTuple
 
 HEAD = 12
@@ -25,7 +26,7 @@ class Automaton:
 
     A state is a number that stands for the longest end of what was read that begins a word; 0 stands for none.
     Takes about 20 bytes for each character of the words. The links from a state to the next shorter end are made level
-    by level, when a text first gets so far into a word.
+    by level, when a text first gets so far into a word. Texts may be read in several threads at once.
     """
 
     def __init__(self, names: Mapping[str, str]) -> None:
@@ -44,6 +45,7 @@ class Automaton:
         self._ended = array("I", bytes(4 * len(self.depths)))
         self._steps: dict[tuple[int, str], int] = {}
         self._level, self._linked = [0], 0
+        self._linking = Lock()
         self._shortest = min(map(len, names), default=0)
 
     def step(self, state: int, character: str) -> int:
@@ -137,12 +139,18 @@ class Automaton:
     def _link(self, depth: int) -> None:
         """Make the links of all states of at most `depth` characters."""
         while self._linked < depth:
-            children = [(state, *child) for state in self._level for child in self._children(state)]
-            for state, character, child in children:
-                suffix = self._suffixes[child] = self.step(self._suffixes[state], character) if state else 0
-                self._ended[child] = suffix if suffix in self._names else self._ended[suffix]
-            self._level = [child for _, _, child in children]
-            self._linked += 1
+            with self._linking:
+                if self._linked < depth:
+                    self._link_level()
+
+    def _link_level(self) -> None:
+        """Make the links of the first states that have none."""
+        children = [(state, *child) for state in self._level for child in self._children(state)]
+        for state, character, child in children:
+            suffix = self._suffixes[child] = self.step(self._suffixes[state], character) if state else 0
+            self._ended[child] = suffix if suffix in self._names else self._ended[suffix]
+        self._level = [child for _, _, child in children]
+        self._linked += 1  # last: from here on, others use them
 
 
 def _shared(left: str, right: str) -> int:

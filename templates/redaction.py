@@ -7,6 +7,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from operator import attrgetter
+from typing import NamedTuple
 
 from templates.automaton import Automaton
 from templates.forms import encoded, unbroken
@@ -29,6 +30,25 @@ MAX_TAKEN = 4 * 1024**2
 _MOST_TAKEN = 9  # characters for a byte of a value: `\\\\u0001` in JSON within JSON within JSON
 
 
+class _Sought(NamedTuple):
+    """All that is looked for; it never changes, so that a text can be read in a thread while more comes to be known."""
+
+    whole: Automaton
+    parts: Automaton
+    """What `whole` has, and single lines."""
+
+    encoded: Automaton
+    most_breaks: int
+    longest: int
+
+    def scanners(self, *, parts: bool) -> tuple[Scanner, Scanner]:
+        """Return what finds the values in a new text, also their `parts`, and what finds the encoded forms."""
+        return (
+            Scanner(self.parts if parts else self.whole, self.most_breaks, self.longest, marked=False),
+            Scanner(self.encoded, self.most_breaks, self.longest, marked=True),
+        )
+
+
 class Redactor:
     """Replaces the values of `secrets` (name -> value), in all their forms, by `[secret NAME]`.
 
@@ -45,26 +65,18 @@ class Redactor:
 
     def know(self, secrets: Mapping[str, str], derived: Iterable[tuple[str, str]] = ()) -> None:
         """Mask these from now on, instead of those before: also in streams that have begun."""
-        self.too_short = tuple(name for name, value in secrets.items() if _is_short(value))
+        self.too_short = too_short(secrets)
         """Names of the secrets that are not masked, because their values are shorter than `MIN_MASKED`."""
-        whole: dict[str, str] = {}
-        encodings: dict[str, str] = {}
-        lines: dict[str, str] = {}
-        self._most_breaks, size = _MIN_BREAKS, 0
-        for name, text in _masked([*secrets.items(), *derived]):
-            self._most_breaks = max(self._most_breaks, _breaks_in(text))
-            size = max(size, len(text.encode(errors="surrogatepass")))
-            whole.setdefault(unbroken(text), name)
-            for form in encoded(text):
-                encodings.setdefault(form, name)
-            new = {line: name for line in _lines(text) if line not in whole and line not in lines}
-            if len(lines) + len(new) <= MAX_LINES:
-                lines |= new
-        self._whole = Automaton(whole)
-        self._parts = Automaton({**lines, **whole}) if lines else self._whole
-        self._encoded = Automaton(encodings)
-        self.longest = min(size * _MOST_TAKEN * (1 + self._most_breaks), MAX_TAKEN)
+        self._sought = _sought(_masked([*secrets.items(), *derived]))
+
+    def become(self, other: "Redactor") -> None:
+        """Mask from now on what another masks, likewise."""
+        self.too_short, self._sought = other.too_short, other._sought
+
+    @property
+    def longest(self) -> int:
         """Characters that one occurrence can take up in a text, with all the line breaks that are looked through."""
+        return self._sought.longest
 
     def redact(self, text: str) -> str:
         """Return `text` with every occurrence of a secret replaced by its mask."""
@@ -74,7 +86,7 @@ class Redactor:
         """Return `text` from `start` to `stop`, masked, also what of an occurrence is left that is cut there."""
         shown: list[str] = []
         covered = start
-        for found in self._occurrences(text, self._parts):
+        for found in self._occurrences(text, parts=True):
             if found.start >= stop:
                 break
             if found.end <= covered:
@@ -89,24 +101,17 @@ class Redactor:
 
         One line of a secret of many does not count: `apiVersion: v1` stands in every file of its kind.
         """
-        return next((found.name for found in self._occurrences(text, self._whole)), None)
+        return next((found.name for found in self._occurrences(text, parts=False)), None)
 
     def stream(self) -> "RedactionStream":
         """Return a redactor for one text that comes in pieces."""
         return RedactionStream(self)
 
-    def _occurrences(self, text: str, words: Automaton) -> list[Occurrence]:
-        scanners = self._scanners(words)
+    def _occurrences(self, text: str, *, parts: bool) -> list[Occurrence]:
+        scanners = self._sought.scanners(parts=parts)
         for scanner in scanners:
             scanner.feed(text, is_last=True)
         return sorted(found for scanner in scanners for found in scanner.found)
-
-    def _scanners(self, words: Automaton) -> tuple[Scanner, Scanner]:
-        """Return what finds `words` in a new text, and what finds the encoded forms."""
-        return (
-            Scanner(words, self._most_breaks, self.longest, marked=False),
-            Scanner(self._encoded, self._most_breaks, self.longest, marked=True),
-        )
 
 
 class RedactionStream:
@@ -136,14 +141,14 @@ class RedactionStream:
 
     def _begin(self) -> None:
         """Look for what is known now, in what is held and what comes."""
-        self._words = self._redactor._parts
-        self._scanners = self._redactor._scanners(self._words)
+        self._sought = self._redactor._sought
+        self._scanners = self._sought.scanners(parts=True)
         self._start = 0  # of what is held, as the scanners count
         self._found: list[Occurrence] = []
         self._scan(self._held, is_last=False)
 
     def _take(self, text: str, *, is_last: bool) -> str:
-        if self._words is not self._redactor._parts:
+        if self._sought is not self._redactor._sought:
             self._begin()
         self._held += text
         self._scan(text, is_last=is_last)
@@ -175,6 +180,31 @@ class RedactionStream:
         self._start += stop
         self._covered = max(self._covered - stop, 0)
         return "".join(shown)
+
+
+def too_short(secrets: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the names of those that are not masked, because their values are shorter than `MIN_MASKED`."""
+    return tuple(name for name, value in secrets.items() if _is_short(value))
+
+
+def _sought(named: Iterable[tuple[str, str]]) -> _Sought:
+    """Return what to look for of texts, each given with its name."""
+    whole: dict[str, str] = {}
+    encodings: dict[str, str] = {}
+    lines: dict[str, str] = {}
+    most_breaks, size = _MIN_BREAKS, 0
+    for name, text in named:
+        most_breaks = max(most_breaks, _breaks_in(text))
+        size = max(size, len(text.encode(errors="surrogatepass")))
+        whole.setdefault(unbroken(text), name)
+        for form in encoded(text):
+            encodings.setdefault(form, name)
+        new = {line: name for line in _lines(text) if line not in whole and line not in lines}
+        if len(lines) + len(new) <= MAX_LINES:
+            lines |= new
+    words = Automaton(whole)
+    longest = min(size * _MOST_TAKEN * (1 + most_breaks), MAX_TAKEN)
+    return _Sought(words, Automaton({**lines, **whole}) if lines else words, Automaton(encodings), most_breaks, longest)
 
 
 def _masked(named: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:

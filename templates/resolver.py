@@ -4,33 +4,43 @@ import re
 from base64 import b64encode
 from collections.abc import Mapping
 from functools import lru_cache
+from itertools import count
 
-from jinja2 import StrictUndefined, TemplateSyntaxError, UndefinedError
+from jinja2 import StrictUndefined, UndefinedError
 from jinja2.environment import TemplateExpression
 from jinja2.filters import FILTERS
 from jinja2.sandbox import SandboxedEnvironment
 
 from server.errors import Code, RemitError
 
+MOST_FILTERS = 4
+"""Filters after one key: each b64encode makes a text longer by a third, fifty of them a letter into ten megabytes."""
+
+MOST_FILLED = 128 * 1024
+"""Characters of a text with its templates filled in: no program can be given a longer one (MAX_ARG_STRLEN)."""
+
+_LITERAL = r"""'(?:[^'\\\r\n]|\\[^\r\n])*+' | "(?:[^"\\\r\n]|\\[^\r\n])*+" """
 _SPAN = re.compile(
-    r"""
-    (?: (?P<angle> << ) | \{\{ ) [ \t]*+ mcp\.
+    rf"""
+    (?: (?P<angle> << ) | \{{\{{ ) [ \t]*+ mcp\.
     (?:
         (?P<key> [A-Za-z_][A-Za-z0-9_]*+ )
         (?P<filters> (?:
             [ \t]*+ \| [ \t]*+
             (?: b64encode | urlencode | trim
-              | default \( [ \t]*+ (?: '(?:[^'\\\r\n]|\\[^\r\n])*+' | "(?:[^"\\\r\n]|\\[^\r\n])*+" ) [ \t]*+ \)
+              | default \( [ \t]*+ (?: {_LITERAL} ) [ \t]*+ \)
             )
-        )*+ )
-        [ \t]*+ (?(angle) >> | \}\} )
+        ){{0,{MOST_FILTERS}}}+ )
+        [ \t]*+ (?(angle) >> | \}}\}} )
       |
         # Closed by its own mark, but not what may stand there: told to the caller rather than passed on.
-        (?: (?! << | >> | \{\{ | \}\} ) [^\r\n] )*+ (?(angle) >> | \}\} )
+        (?: (?! << | >> | \{{\{{ | \}}\}} ) [^\r\n] )*+ (?(angle) >> | \}}\}} )
     )
     """,
     re.VERBOSE,
 )
+
+_LITERALS = re.compile(_LITERAL, re.VERBOSE)
 
 
 def resolve(text: str, values: Mapping[str, str]) -> str:
@@ -41,21 +51,30 @@ def resolve(text: str, values: Mapping[str, str]) -> str:
 
     Raises:
         RemitError: `TEMPLATE_ERROR`, for a missing key (`details["key"]`) or a span that is not understood
-            (`details["span"]`). It never shows a value.
+            (`details["span"]`), or where the text becomes longer than `MOST_FILLED`. It never shows a value.
     """
     if "mcp." not in text:
         return text
-    return _SPAN.sub(lambda span: _evaluate(span, values), text)
+    filled: list[str] = []
+    room, end = MOST_FILLED, 0
+    for span in _SPAN.finditer(text):
+        filled += text[end : span.start()], _evaluate(span, values)
+        room, end = room - len(filled[-2]) - len(filled[-1]), span.end()
+        if room < 0:
+            raise RemitError(
+                Code.TEMPLATE_ERROR, f"A text is longer than {MOST_FILLED} characters once its templates are filled in."
+            )
+    return "".join((*filled, text[end:]))
 
 
 def derived(text: str, secrets: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Return what becomes of each span of `text` that refers to one of `secrets`, after the key of that secret.
+    """Return what becomes of the spans of `text` that refer to one of `secrets`, after the key of that secret.
 
     Raises:
         RemitError: `TEMPLATE_ERROR`, as `resolve` does for such a span.
     """
     spans = (span for span in _SPAN.finditer(text) if span["key"] in secrets)
-    return [(span["key"], _evaluate(span, secrets)) for span in spans]
+    return list(dict.fromkeys((span["key"], _evaluate(span, secrets)) for span in spans))
 
 
 def _evaluate(span: re.Match[str], values: Mapping[str, str]) -> str:
@@ -63,9 +82,11 @@ def _evaluate(span: re.Match[str], values: Mapping[str, str]) -> str:
     if key is None:
         raise _not_understood(span)
     known = {"value": values[key]} if key in values else {}
+    literals = _LITERALS.findall(span["filters"])
     try:
-        return str(_compile(span["filters"])(known))
-    except TemplateSyntaxError:  # a broken escape in a literal
+        known |= {f"literal{number}": _unescaped(literal) for number, literal in enumerate(literals)}
+        return str(_compile(_named(span["filters"]))(known))
+    except UnicodeDecodeError:  # a broken escape in a literal
         error = _not_understood(span)
     except UndefinedError:
         error = _missing(key)
@@ -78,7 +99,7 @@ def _not_understood(span: re.Match[str]) -> RemitError:
     return RemitError(
         Code.TEMPLATE_ERROR,
         f"{span[0]} is not understood: write mcp.KEY between the marks, and after it no filter "
-        "but default('x'), b64encode, urlencode and trim.",
+        f"but default('x'), b64encode, urlencode and trim, {MOST_FILTERS} at most.",
         span=span[0],
     )
 
@@ -107,7 +128,18 @@ def _environment() -> SandboxedEnvironment:
 _ENVIRONMENT = _environment()
 
 
-@lru_cache(maxsize=256)
+def _named(filters: str) -> str:
+    """The filters with the names of variables for their literals, of which a text may have thousands."""
+    numbers = count()
+    return _LITERALS.sub(lambda _: f"literal{next(numbers)}", filters)
+
+
+def _unescaped(literal: str) -> str:
+    """What a literal stands for, as Jinja2 reads it. Raises UnicodeDecodeError for a broken escape."""
+    return literal[1:-1].encode("ascii", "backslashreplace").decode("unicode-escape")
+
+
+@lru_cache(maxsize=512)
 def _compile(filters: str) -> TemplateExpression:
     """Compile what is done with a value.
 

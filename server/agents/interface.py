@@ -242,7 +242,7 @@ class Turn(Protocol):
         """
         ...
 
-    def mask(self, value: Any) -> Any:
+    async def mask(self, value: Any) -> Any:
         """A value of JSON with every secret in its texts masked: for what comes from outside and goes to a model."""
         ...
 
@@ -257,7 +257,7 @@ class Turn(Protocol):
         """All calls of the turn by their keys, in order, as of the latest `propose`, `call` or end of one."""
         ...
 
-    def is_same(self, key: str, args: Mapping[str, Any]) -> bool:
+    async def is_same(self, key: str, args: Mapping[str, Any]) -> bool:
         """Whether these are the arguments of a known call, whose own are masked."""
         ...
 

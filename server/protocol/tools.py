@@ -12,6 +12,7 @@ import mcp_types as types
 from mcp import MCPError
 
 from server.errors import ERROR_META, Code, RemitError
+from server.json_text import memory
 from server.protocol import tasktexts, texts
 from server.protocol.schema import answer_schema, request_schema
 from server.tasks import requests, views
@@ -19,6 +20,7 @@ from server.tasks.arguments import read
 from server.tasks.fields import Request
 from server.tasks.listrequests import ListTasks
 from server.tasks.service import Tasks
+from server.worker import READING, computed
 
 _log = logging.getLogger(__name__)
 
@@ -62,7 +64,8 @@ class Tool(Generic[R]):
 
         Raises RemitError, VALIDATION_ERROR with the field for a bad argument.
         """
-        request = await tasks.whole(caller, read(self.request, arguments))
+        given = await computed(memory(arguments), read, self.request, arguments, limiter=READING)
+        request = await tasks.whole(caller, given)
         answer = await self.handle(tasks, caller, request)
         blocks: list[types.ContentBlock] = [types.TextContent(text=text) for text in self.text(answer, request)]
         return types.CallToolResult(content=blocks, structured_content=answer)

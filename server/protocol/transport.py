@@ -16,6 +16,7 @@ from mcp_types import JSONRPCError, JSONRPCNotification, JSONRPCRequest, JSONRPC
 from server.beside import beside
 from server.daemon import Connection
 from server.protocol.messages import NoMessage, answer_before_opening, line_of, parse, refusal
+from server.worker import READING, computed
 from storage.lanes import LANE
 
 MAX_OPEN = 32
@@ -168,13 +169,13 @@ class Incoming:
             if line is None:
                 raise anyio.EndOfStream
             line = line.removeprefix(_BYTE_ORDER_MARK)
-            if line.strip() and (message := self._understood(line)):
+            if line.strip() and (message := await self._understood(line)):
                 return message
             await anyio.lowlevel.checkpoint()  # thousands of them may be there already: others want to be served too
 
-    def _understood(self, line: bytes) -> SessionMessage | None:
+    async def _understood(self, line: bytes) -> SessionMessage | None:
         try:
-            message = parse(line)
+            message = await computed(len(line), parse, line, limiter=READING)
         except NoMessage as refused:
             self._outbox.add(refused.answer)
             return None

@@ -173,6 +173,11 @@ class Finding:
     failure: ScriptFailed | None
     """Why not all of it was found out."""
 
+    @property
+    def size(self) -> int:
+        """Characters of names and diff."""
+        return len(self.diff) + sum(len(path) for path, _ in self.files)
+
 
 class _Answer(NamedTuple):
     is_whole: bool

@@ -1,6 +1,7 @@
 """The files of a task, listed and read; what would be a secret's value in them is masked, or they are not shown."""
 
 import base64
+from collections.abc import Sequence
 from dataclasses import dataclass
 from mimetypes import MimeTypes
 from pathlib import Path
@@ -11,7 +12,7 @@ from server.errors import Code, RemitError
 from server.runner.artifacts import Artifact, Piece, list_artifacts, read_artifact
 from server.runner.delivery import UPLOADS
 from server.runner.workspace import Workspaces
-from server.tasks import views
+from server.tasks import masking, views
 from server.tasks.callers import Caller
 from server.tasks.folders import Folders
 from server.tasks.ground import top
@@ -19,6 +20,7 @@ from server.tasks.masks import Masks
 from server.tasks.requests import ReadArtifacts
 from server.tasks.secrets import Secrets
 from server.tasks.text import time
+from server.worker import computed
 from storage.records import NOBODY, Task
 from storage.store import Store
 from templates.redaction import Redactor
@@ -57,10 +59,10 @@ class Artifacts:
         found = await to_thread.run_sync(list_artifacts, folder)
         end = request.offset + (request.limit or FILES)
         is_own = folder == self._workspaces.path(request.id)
-        view = views.ArtifactsView(
-            files=[_file(file, masks.names, is_own=is_own) for file in found.files[request.offset : end]],
-            total=len(found.files),
-        )
+        files = found.files[request.offset : end]
+        size = sum(len(file.path) for file in files)
+        shown = await computed(size, _files, files, masks.names, is_own)
+        view = views.ArtifactsView(files=shown, total=len(found.files))
         if end < len(found.files):
             view["nextOffset"] = end
         if found.partial:
@@ -112,7 +114,9 @@ class Artifacts:
                 missing=lost,
             )
         as_bytes = [(name, value.encode().decode("latin-1")) for name, value in known.values]
-        return _Masking(Redactor({}, known.values), Redactor({}, [*known.values, *as_bytes]), lost)
+        names = await masking.redactor({}, known.values)
+        content = await masking.redactor({}, [*known.values, *as_bytes])
+        return _Masking(names, content, lost)
 
 
 def _why_gone(task: Task) -> str:
@@ -137,6 +141,10 @@ def _whole_characters(content: bytes) -> int:
             continue
         return len(content) - cut
     return len(content)
+
+
+def _files(files: Sequence[Artifact], redactor: Redactor, is_own: bool) -> list[views.ArtifactView]:
+    return [_file(file, redactor, is_own=is_own) for file in files]
 
 
 def _file(file: Artifact, redactor: Redactor, *, is_own: bool) -> views.ArtifactView:

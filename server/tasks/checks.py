@@ -11,23 +11,31 @@ from pydantic.alias_generators import to_camel
 from server.errors import Code, RemitError
 from server.runner.upload import Upload
 from server.tasks.requests import CreateTask, File, SendMessage, UpdateTask
+from server.tasks.variables import environment
+from server.worker import READING, computed
 from storage.records import SecretSource as Origin
 from templates.redaction import Redactor
 
 
-def no_secrets(redactor: Redactor, texts: Iterable[tuple[str, str]]) -> None:
+async def no_secrets(redactor: Redactor, texts: Iterable[tuple[str, str]]) -> None:
     """Refuse a request whose texts, which are stored and shown, contain the value of one of its secrets.
 
     Raises RemitError (VALIDATION_ERROR) that names the field and the secret.
     """
-    for field, text in texts:
-        if name := redactor.contains(text):
-            raise RemitError(
-                Code.VALIDATION_ERROR,
-                f"{field} contains the value of the secret {name}; it would be stored; "
-                f"commands get secrets as variables, so write ${name} instead",
-                field=field,
-            )
+    stored = list(texts)
+    if found := await computed(sum(len(text) for _, text in stored), _contained, redactor, stored):
+        field, name = found
+        raise RemitError(
+            Code.VALIDATION_ERROR,
+            f"{field} contains the value of the secret {name}; it would be stored; "
+            f"commands get secrets as variables, so write ${name} instead",
+            field=field,
+        )
+
+
+def _contained(redactor: Redactor, texts: Iterable[tuple[str, str]]) -> tuple[str, str] | None:
+    """The first field that contains a secret, and the secret."""
+    return next(((field, name) for field, text in texts if (name := redactor.contains(text))), None)
 
 
 def task_texts(request: CreateTask) -> Iterator[tuple[str, str]]:
@@ -79,11 +87,20 @@ def nothing_to_execute_with(request: SendMessage) -> None:
             )
 
 
-def digest(request: CreateTask) -> str:
+async def templates(env: Mapping[str, str], secrets: Mapping[str, str]) -> None:
+    """Refuse variables whose templates cannot be filled in. Raises RemitError (TEMPLATE_ERROR) that names the key."""
+    await computed(sum(map(len, env.values())), environment, env, secrets)
+
+
+async def digest(request: CreateTask) -> str:
     """What a request is known by when it is repeated: SHA-256, hex, over all but the values of secrets.
 
     What has its default is left out, so that a field of a later version does not make an old request another one.
     """
+    return await computed(_inline(request.files), _digest, request, limiter=READING)
+
+
+def _digest(request: CreateTask) -> str:
     fields = request.model_dump(mode="json", exclude={"secrets", "idempotency_key"}, exclude_defaults=True)
     known = fields | {"secrets": sorted(request.secrets)}
     return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
@@ -102,8 +119,17 @@ def origins(literals: Iterable[str], names: Iterable[str]) -> dict[str, Origin]:
     return origins | dict.fromkeys(literals, "literal")
 
 
-def uploads(files: Sequence[File]) -> list[Upload]:
+async def uploads(files: Sequence[File]) -> list[Upload]:
     """The files of a request as the workspace takes them."""
+    return await computed(_inline(files), _uploads, files, limiter=READING)
+
+
+def _inline(files: Sequence[File]) -> int:
+    """Characters of the content of files."""
+    return sum(len(file.content or file.content_base64 or "") for file in files)
+
+
+def _uploads(files: Sequence[File]) -> list[Upload]:
     return [
         Upload(file.path, content=file.inline(), source=Path(file.source) if file.source is not None else None)
         for file in files

@@ -8,13 +8,12 @@ import anyio
 
 from server.config import Settings
 from server.errors import Code, RemitError
-from server.tasks import calls, checks, rendering, views
+from server.tasks import calls, checks, masking, rendering, views
 from server.tasks.callers import Caller
 from server.tasks.requests import ApproveShownCall, ApproveToolCall, RevokeGrant
 from server.tasks.secrets import Secrets
 from storage.store import Store, now
 from storage.toolcalls import Decision
-from templates.redaction import Redactor
 
 
 class Decisions:
@@ -30,7 +29,8 @@ class Decisions:
         """Answer a waiting call, once. Raises RemitError (FORBIDDEN) for what only a person may decide."""
         self._check_right(caller, request)
         wanted = await self._store.secret_names(caller.principal, request.id)
-        checks.no_secrets(Redactor(self._secrets.known(request.id)), [("message", request.message or "")])
+        redactor = await masking.redactor(self._secrets.known(request.id))
+        await checks.no_secrets(redactor, [("message", request.message or "")])
         with anyio.CancelScope(shield=True):  # a caller that gives up must not leave a decision without effect
             decided = await self._store.decide_call(
                 caller.principal,

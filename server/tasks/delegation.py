@@ -60,7 +60,7 @@ class Delegation:
             narrowed = self.inheritance(delegate).task(request, speaks=self._speaks)
             for needed in request.depends_on:
                 await self._check_beneath(delegate, needed, field="dependsOn")
-            _check_texts(delegate, checks.task_texts(request))
+            await _check_texts(delegate, checks.task_texts(request))
             key = request.idempotency_key and sha256(f"{task.id}\0{request.idempotency_key}".encode()).hexdigest()
             wanted = narrowed.model_copy(update={"idempotency_key": key})
             lent = await self._lending.lend(delegate, wanted.workspace) if wanted.workspace else None
@@ -105,10 +105,10 @@ class Delegation:
         async def sent() -> views.StatusView:
             delegate.count_change()
             await self._check_beneath(delegate, request.id)
-            _check_texts(delegate, checks.message_texts(request))
+            await _check_texts(delegate, checks.message_texts(request))
             had = await self._store.secret_names(delegate.principal, request.id)
             wanted = self.inheritance(delegate).message(request, had)
-            with self._allowance.spent(delegate.claim, checks.uploads(wanted.files)):
+            with self._allowance.spent(delegate.claim, await checks.uploads(wanted.files)):
                 return await self._tasks.send(_caller(delegate), wanted)
 
         return await self._noted(delegate, "send_message", sent)
@@ -145,8 +145,8 @@ class Delegation:
 
     async def _new_uploads(self, delegate: Delegate, wanted: CreateTask) -> list[Upload]:
         """The files of a new sub-task: none where the same was asked for before, and is there."""
-        repeated = await self._store.repeated(delegate.principal, wanted.idempotency_key, checks.digest(wanted))
-        return [] if repeated else checks.uploads(wanted.files)
+        repeated = await self._store.repeated(delegate.principal, wanted.idempotency_key, await checks.digest(wanted))
+        return [] if repeated else await checks.uploads(wanted.files)
 
     async def _check_beneath(self, delegate: Delegate, task_id: str, *, field: str | None = None) -> None:
         if not await self._store.is_beneath(delegate.principal, task_id, delegate.claim.run.seq):
@@ -161,9 +161,9 @@ class Delegation:
             raise
 
 
-def _check_texts(delegate: Delegate, texts: Iterable[tuple[str, str]]) -> None:
+async def _check_texts(delegate: Delegate, texts: Iterable[tuple[str, str]]) -> None:
     """No secret of the task is to be stored with what it hands on, whether handed on itself or not."""
-    checks.no_secrets(delegate.variables.redactor, texts)
+    await checks.no_secrets(delegate.variables.redactor, texts)
 
 
 def _caller(delegate: Delegate) -> Caller:

@@ -7,7 +7,6 @@ from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 
-import anyio.lowlevel
 from anyio import to_thread
 
 from server.agents.interface import Program, RunCommand
@@ -29,9 +28,6 @@ from server.tasks.subtasks import Subtasks
 from server.tasks.variables import Variables
 from storage.records import Claim, NewEvent
 from storage.store import Store
-
-SHOWN_BYTES = 4096
-"""Bytes of output that are masked before others have their turn: some 0.2 s of text made to be hard to mask."""
 
 
 class Execution:
@@ -75,9 +71,7 @@ class Execution:
         env = self._ground.variables | self._variables.environment() | dict(ran.env)
 
         async def show(data: bytes) -> None:
-            for start in range(0, len(data), SHOWN_BYTES):
-                publisher.publish(output.feed(data[start : start + SHOWN_BYTES]))
-                await anyio.lowlevel.cancel_shielded_checkpoint()  # others have their turn between
+            await output.show(data, publisher.publish)
 
         async with publisher.serving():
             try:
@@ -91,7 +85,11 @@ class Execution:
                     keeper=keeper,
                 )
             finally:
-                publisher.publish(output.finish())
+                shown = len(output.text)
+                try:
+                    await output.finish()
+                finally:
+                    publisher.publish(output.text[shown:])
 
     @asynccontextmanager
     async def talk(self, program: Program) -> AsyncIterator[Dialogue]:

@@ -12,19 +12,18 @@ from server.agents.interface import Agent, NeedsModel
 from server.config import Settings
 from server.errors import Code, RemitError
 from server.runner.workspace import Workspaces
-from server.tasks import checks, identity
+from server.tasks import checks, identity, masking
 from server.tasks.callers import Caller
 from server.tasks.masks import Masks
 from server.tasks.requests import CreateTask, SendMessage
 from server.tasks.secrets import Secrets
-from server.tasks.variables import environment
+from server.worker import READING, computed
 from storage.records import NOBODY, Created, Nesting, NewTask, NewTurn, Task
 from storage.records import SecretSource as Origin
 from storage.states import ENDED, Status
 from storage.store import Store, now
 from storage.subtasks import AGENT
 from storage.workspace import Workspace
-from templates.redaction import Redactor
 
 
 class Intake:
@@ -59,7 +58,7 @@ class Intake:
             known = ", ".join((*self._agents, NOBODY))
             raise RemitError(Code.AGENT_UNAVAILABLE, f"agentId: there is no agent {agent_id!r} (known: {known})")
         try:
-            warnings = agent.check(message)
+            warnings = await computed(len(message), agent.check, message, limiter=READING)
         except NeedsModel as error:
             raise RemitError(error.code, f"{error.message}; {await self._with_models()}", **error.details) from None
         if mcp_servers and not agent.speaks:
@@ -94,7 +93,7 @@ class Intake:
     ) -> Created:
         """Make a task, with its files in place; durable when this returns."""
         new = replace(self._new_task(caller, request, digest, tier), workspace=workspace)
-        uploads = checks.uploads(request.files)
+        uploads = await checks.uploads(request.files)
         with anyio.CancelScope(shield=True):  # a caller that gives up must not leave half a task behind
             if uploads:
                 await to_thread.run_sync(partial(self._workspaces.create, new.id, uploads, source_root=caller.folder))
@@ -182,7 +181,8 @@ class Intake:
     ) -> tuple[Task, Sequence[str]]:
         if request.message is None:
             raise RemitError(Code.VALIDATION_ERROR, "message: an ended task needs one to go on", field="message")
-        checks.no_secrets(Redactor(request.literals), [("message", request.message)])  # which an error would repeat
+        redactor = await masking.redactor(request.literals)
+        await checks.no_secrets(redactor, [("message", request.message)])  # which an error would repeat
         warnings = await self.check(task.agent, request.message)
         if task.agent == NOBODY:
             checks.nothing_to_execute_with(request)
@@ -190,9 +190,9 @@ class Intake:
         names = [name for name, origin in had.items() if origin == "named" and name not in request.secrets]
         names += [name for name in request.secret_names if name not in names]
         values = await self._values(request.literals, names)
-        checks.no_secrets(Redactor(values), checks.message_texts(request))
+        await checks.no_secrets(await masking.redactor(values), checks.message_texts(request))
         env = checks.merged(request, task.env or {})
-        environment(env, values)
+        await checks.templates(env, values)
         lenders = await self._store.lenders(task.id)
         if lenders:
             await self._masks.lent(task.id, since=now())
@@ -248,7 +248,7 @@ class Intake:
             )
         checks.only_missing(missing, request)
         values = {**self._secrets.known(task.id), **request.literals}
-        environment(task.env or {}, values)
+        await checks.templates(task.env or {}, values)
         unneeded = [name for name, value in request.secrets.items() if value is None]
         with anyio.CancelScope(shield=True):
             self._secrets.keep(task.id, task.turn, request.literals, wanted)
@@ -257,7 +257,7 @@ class Intake:
         return back
 
     async def _upload(self, caller: Caller, request: SendMessage) -> None:
-        uploads = checks.uploads(request.files)
+        uploads = await checks.uploads(request.files)
         if uploads:
             self._workspaces.ensure(request.id)
             add = partial(self._workspaces.add, request.id, uploads, source_root=caller.folder)

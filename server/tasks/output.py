@@ -2,8 +2,20 @@
 
 import codecs
 from collections import deque
+from collections.abc import Callable
 
+import anyio
+import anyio.lowlevel
+
+from server.beside import in_grace
+from server.worker import computed
 from templates.redaction import Redactor
+
+SHOWN_BYTES = 4096
+"""Bytes of output that are masked before others have their turn: some 0.2 s of text made to be hard to mask."""
+
+GRACE_SECONDS = 1.0
+"""For the end of an output to be masked once its task is cancelled: made to be hard, megabytes take minutes."""
 
 LEAST_OUTPUT = 4096
 """Characters that are kept of any output, also where the task has used up what it may keep."""
@@ -58,15 +70,45 @@ class Output:
         self._head_left -= len(head)
         return self._show(self._stream.feed(head))
 
-    def finish(self) -> str:
-        """Returns what is left to show. The output ends here."""
+    async def show(self, data: bytes, publish: Callable[[str], None]) -> None:
+        """Take what the command has written, and publish what of it can be shown now."""
+        for start in range(0, len(data), SHOWN_BYTES):
+            publish(self.feed(data[start : start + SHOWN_BYTES]))
+            await anyio.lowlevel.cancel_shielded_checkpoint()  # others have their turn between
+
+    async def finish(self) -> str:
+        """Returns what is left to show. The output ends here.
+
+        Where it is cancelled, what is not masked soon is not kept, which `text` then says.
+        """
         self._keep(self._decode(b"", True))
+        try:
+            rest = await in_grace(self._rest, GRACE_SECONDS)
+        except anyio.get_cancelled_exc_class():
+            self._cut("")
+            raise
+        return self._show(rest) if self._taken <= 2 * self._half else self._cut(rest)
+
+    async def take(self, text: str) -> None:
+        """Take all of an output, which ends here."""
+        await computed(len(text), self.feed, text.encode(errors="replace"))
+        await self.finish()
+
+    async def _rest(self) -> str:
+        """What is left, masked: all of it, or the last half."""
         end = "".join(self._end)
-        rest = self._taken - self._half + self._head_left
         if self._taken <= 2 * self._half:
-            return self._show(self._stream.feed(end[len(end) - rest :]) + self._stream.finish())
+            return await computed(len(end), self._unshown, end)
         # What the stream still holds back is left out: it begins what nobody sees, and maybe a secret.
-        tail = self._redactor.redact_within(end, len(end) - self._half, len(end))[-self._half :]
+        tail = await computed(len(end), self._redactor.redact_within, end, len(end) - self._half, len(end))
+        return tail[-self._half :]
+
+    def _unshown(self, end: str) -> str:
+        rest = self._taken - self._half + self._head_left
+        return self._stream.feed(end[len(end) - rest :]) + self._stream.finish()
+
+    def _cut(self, tail: str) -> str:
+        """Show the end of an output of which something is left out."""
         self.dropped = self._taken - len(self.text) - len(tail)
         return self._show(f"\n[… {self.dropped} characters of output were not kept …]\n{tail}")
 

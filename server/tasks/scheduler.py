@@ -15,6 +15,7 @@ from server.config import Settings
 from server.errors import Code, RemitError
 from server.runner.sandbox import Sandbox
 from server.runner.workspace import Workspaces
+from server.tasks import masking
 from server.tasks.delegate import Delegate, Desk, may_delegate
 from server.tasks.execution import Execution
 from server.tasks.folders import Folders, check_tier
@@ -189,7 +190,7 @@ class Scheduler:
         except Stopped:
             return RunEnd(Status.CANCELLED)
         except RemitError as error:
-            return RunEnd(Status.FAILED, error.code, _cut(variables.redactor.redact(error.message)))
+            return RunEnd(Status.FAILED, error.code, _cut(await masking.redacted(variables.redactor, error.message)))
         except TimeoutError:
             limit = f"the task reached its limit of {claim.task.timeout_seconds} s of work (timeoutSeconds)"
             return RunEnd(Status.FAILED, Code.TIMEOUT, limit)

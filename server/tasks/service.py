@@ -9,7 +9,7 @@ from server.config import Settings
 from server.errors import Code, RemitError
 from server.runner.sandbox import Sandbox
 from server.runner.workspace import Workspaces
-from server.tasks import branches, checks, finding, graphs, limits, rendering, views, waiting
+from server.tasks import branches, checks, finding, graphs, limits, masking, rendering, views, waiting
 from server.tasks.artifacts import Artifacts
 from server.tasks.callers import Caller
 from server.tasks.decisions import Decisions
@@ -39,14 +39,13 @@ from server.tasks.requests import (
 from server.tasks.scheduler import Scheduler
 from server.tasks.secrets import Secrets
 from server.tasks.text import time
-from server.tasks.variables import environment
 from server.tasks.worktrees import Worktrees
 from storage.filters import NOTHING
 from storage.records import NOBODY, Snapshot, Task, Update
 from storage.states import ENDED, Status
 from storage.store import Store
 from storage.workspace import Workspace
-from templates.redaction import MIN_MASKED, Redactor
+from templates.redaction import MIN_MASKED, too_short
 
 CANCEL_SECONDS = 5
 """How long an answer waits for a cancelled task to be gone; more than that breaks a promise."""
@@ -100,21 +99,22 @@ class Tasks:
         """
         if "agent_id" not in request.model_fields_set:
             request = request.model_copy(update={"agent_id": self._settings.default_agent})
-        digest = checks.digest(request)
+        digest = await checks.digest(request)
         created = await self._store.repeated(caller.principal, request.idempotency_key, digest)
         if created:
             return views.CreatedView(id=created.id, status=created.status, warnings=[])
-        checks.no_secrets(Redactor(request.secrets), [("message", request.message)])  # which an error would repeat
+        redactor = await masking.redactor(request.secrets)
+        await checks.no_secrets(redactor, [("message", request.message)])  # which an error would repeat
         left_out = await self._intake.check(request.agent_id, request.message, request.mcp_servers)
         tier = await self._tier(request)
         workspace, notes = lent or await self._workspace(caller, request)
         values = await self._intake.values(request)
-        redactor = Redactor(values)
-        checks.no_secrets(redactor, checks.task_texts(request))
-        environment(request.env, values)
+        redactor = await masking.redactor(values)
+        await checks.no_secrets(redactor, checks.task_texts(request))
+        await checks.templates(request.env, values)
         created = await self._intake.create(caller, request, digest, tier, values, workspace)
         unconfined = [UNCONFINED] if tier == "off" else []
-        warnings = [*unconfined, *left_out, *notes, *self._warnings(caller, redactor)]
+        warnings = [*unconfined, *left_out, *notes, *self._warnings(caller, values)]
         return views.CreatedView(id=created.id, status=created.status, warnings=warnings)
 
     async def whole(self, caller: Caller, request: R) -> R:
@@ -176,13 +176,13 @@ class Tasks:
         async with self.following(request.id):
             before = await self._store.task(caller.principal, request.id)
             task, left_out = await self._intake.follow_up(caller, request, before)
-        warnings = [*left_out, *_losses(before), *self._warnings(caller, Redactor(request.literals))]
+        warnings = [*left_out, *_losses(before), *self._warnings(caller, request.literals)]
         return views.StatusView(id=task.id, status=task.status, warnings=warnings)
 
     async def update(self, caller: Caller, request: UpdateTask) -> views.StatusView:
         """Change what the request names, all of it or nothing."""
         texts = checks.update_texts(request)
-        checks.no_secrets(Redactor(self._secrets.known(request.id)), texts)
+        await checks.no_secrets(await masking.redactor(self._secrets.known(request.id)), texts)
         wanted = Update(
             columns=request.columns,
             depends_on=request.depends_on,
@@ -328,10 +328,10 @@ class Tasks:
                     return
                 await change.wait()
 
-    def _warnings(self, caller: Caller, redactor: Redactor) -> list[str]:
+    def _warnings(self, caller: Caller, secrets: Mapping[str, str]) -> list[str]:
         short = [
             f"the secret {name} has fewer than {MIN_MASKED} characters and is too short to be masked in output"
-            for name in redactor.too_short
+            for name in too_short(secrets)
         ]
         return [*short, *_ineffective(caller), *self._notices]
 

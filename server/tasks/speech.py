@@ -2,8 +2,11 @@
 
 from contextlib import suppress
 
+import anyio
+
 from server.config import Settings
 from server.errors import RemitError
+from server.tasks import masking
 from server.tasks.output import Allowance, Output
 from server.tasks.publisher import Publisher
 from server.tasks.variables import Variables
@@ -25,20 +28,23 @@ class Speech:
         self._most = settings.output_limit
         self._output: Output | None = None
         self._unkept = 0
+        self._speaking = anyio.Lock()
         self.publisher = Publisher(store, run, settings.event_limit)
 
-    def say(self, text: str) -> None:
+    async def say(self, text: str) -> None:
         """Show a piece of the answer."""
-        if self._output is None:
-            self._output = Output(self._variables.redactor, self._allowance.limit(self._most))
-        self.publisher.publish(self._output.feed(text.encode(errors="replace")))
+        async with self._speaking:
+            if self._output is None:
+                self._output = Output(self._variables.redactor, self._allowance.limit(self._most))
+            await self._output.show(text.encode(errors="replace"), self.publisher.publish)
 
-    def pause(self) -> None:
+    async def pause(self) -> None:
         """What was said so far is whole: show what was held back of it, since it might have begun a secret."""
-        if self._output is not None:
-            self.publisher.publish(self._output.finish())
-            self._allowance.take(self._output.text)
-            self._output = None
+        async with self._speaking:
+            if (output := self._output) is not None:
+                self._output = None
+                self.publisher.publish(await output.finish())
+                self._allowance.take(output.text)
 
     async def think(self, description: str, subject: str) -> None:
         """Show one thought, whole: its two ends where it is long. Beyond what the task may keep they are counted."""
@@ -46,14 +52,14 @@ class Speech:
             self._unkept += 1
             return
         thought = Output(self._variables.redactor, self._allowance.limit(MAX_THOUGHT))
-        thought.feed(description.encode(errors="replace"))
-        thought.finish()
+        await thought.take(description)
         self._allowance.take(thought.text)
-        await self._append_thought(self._variables.redactor.redact(subject)[:200], thought.text)
+        shown = await masking.redacted(self._variables.redactor, subject)
+        await self._append_thought(shown[:200], thought.text)
 
     async def end(self) -> None:
         """Nothing more is said in this run."""
-        self.pause()
+        await self.pause()
         if self._unkept:
             with suppress(RemitError):  # a run that has lost its task is told so elsewhere
                 await self._append_thought("", f"[… {self._unkept} thoughts were not kept …]")

@@ -2,15 +2,21 @@
 
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
 
-from server.errors import RemitError
+import anyio
+
+from server.errors import Code, RemitError
+from server.tasks import masking
 from server.tasks.masks import Masks
 from server.tasks.secrets import Secrets, SecretsLost
+from server.worker import computed
 from storage.records import Claim
 from storage.store import Store
 from templates.redaction import Redactor
 from templates.resolver import derived, resolve
+
+MOST_FILLED = 1024**2
+"""Characters of all variables in env once their templates are filled in: half of what Linux lets a program have."""
 
 
 class Variables:
@@ -25,6 +31,8 @@ class Variables:
         self._derived: list[tuple[str, str]] = []
         self.redactor = Redactor({})
         """Masks what is known so far; what comes to be known is masked in streams of it that have begun, too."""
+
+        self._unlocking = anyio.Lock()
 
     @property
     def secrets(self) -> Mapping[str, str]:
@@ -49,11 +57,23 @@ class Variables:
 
     async def unlock(self) -> None:
         """Have the values of the turn's secrets. Raises SecretsLost, or RemitError for one that cannot be read."""
-        if self._claim.secrets and not self._values:
-            self._values = await self._secrets.of_turn(self._claim.task.id, self._claim.run.turn, self._claim.secrets)
-            for text in self._env.values():
-                self._mask(text)
-            self.redactor.know(self._values, self._derived)
+        async with self._unlocking:
+            if self._claim.secrets and not self._values:
+                await self._unlock()
+
+    async def _unlock(self) -> None:
+        values = await self._secrets.of_turn(self._claim.task.id, self._claim.run.turn, self._claim.secrets)
+        made = await computed(_size(self._env), _derived, self._env, values)
+        before = list(self._derived)
+        wanted = list(dict.fromkeys([*before, *made]))
+        redactor = await masking.redactor(values, wanted)
+        self._values = values
+        if self._derived == before:
+            self._derived = wanted
+            self.redactor.become(redactor)
+        else:  # something came to be known meanwhile
+            self._derived = list(dict.fromkeys([*self._derived, *made]))
+            self.redactor.know(values, self._derived)
 
     async def ever(self) -> Redactor | None:
         """What masks the secrets of all turns of the task, beside all that `redactor` does; None where one is gone."""
@@ -62,7 +82,7 @@ class Variables:
             known = await self._masks.ever(self._claim.task.id)
         except (SecretsLost, RemitError):
             return None
-        return None if known.lost else Redactor(self._values, [*self._derived, *known.values])
+        return None if known.lost else await masking.redactor(self._values, [*self._derived, *known.values])
 
     def fill_in(self, text: str) -> str:
         """`text` with its templates filled in; what a filter makes of a secret is masked from now on, too.
@@ -80,18 +100,6 @@ class Variables:
         """
         return environment(self._env, self._values)
 
-    def masked(self, value: Any) -> Any:
-        """A value as JSON knows them, with every text in it masked, names included."""
-        match value:
-            case str():
-                return self.redactor.redact(value)
-            case dict():
-                return {self.redactor.redact(str(name)): self.masked(each) for name, each in value.items()}
-            case list() | tuple():
-                return [self.masked(each) for each in value]
-            case _:
-                return value
-
     def _hide(self, named: Iterable[tuple[str, str]]) -> None:
         if new := [pair for pair in dict.fromkeys(named) if pair not in self._derived]:
             self._derived += new
@@ -103,10 +111,29 @@ class Variables:
         return bool(new)
 
 
+def _derived(env: Mapping[str, str], values: Mapping[str, str]) -> list[tuple[str, str]]:
+    """What templates in `env` make of the values of secrets, after the names of these."""
+    return [pair for text in env.values() for pair in derived(text, values)]
+
+
+def _size(env: Mapping[str, str]) -> int:
+    return sum(map(len, env.values()))
+
+
 def environment(env: Mapping[str, str], secrets: Mapping[str, str]) -> dict[str, str]:
     """All variables of a turn, with the templates in `env` filled in.
 
-    Raises RemitError (TEMPLATE_ERROR) that names the missing key.
+    Raises RemitError (TEMPLATE_ERROR) that names the missing key, or for variables that become too long in all.
     """
     known = {**env, **secrets}
-    return {name: resolve(value, known) for name, value in env.items()} | dict(secrets)
+    filled = dict(secrets)
+    room = MOST_FILLED
+    for name, value in env.items():
+        filled[name] = resolve(value, known)
+        room -= len(filled[name])
+        if room < 0:
+            raise RemitError(
+                Code.TEMPLATE_ERROR,
+                f"env.{name}: with their templates filled in, the variables are longer than {MOST_FILLED} characters",
+            )
+    return filled | dict(secrets)

@@ -27,8 +27,9 @@ from server.agents.interface import (
 )
 from server.config import Settings
 from server.errors import Code, RemitError
+from server.json_text import memory
 from server.runner.dialogue import Dialogue
-from server.tasks import limits, similarity
+from server.tasks import limits, masking, similarity
 from server.tasks.execution import Execution
 from server.tasks.output import Allowance, Output
 from server.tasks.place import Place
@@ -45,8 +46,8 @@ from storage.toolcalls import Call, CallResult, NewCall
 MAX_STATE = 8 * 1024**2
 """Characters of JSON that an agent may remember: a long conversation with a model."""
 
-MAX_ARGS = 16 * 1024**2
-"""Characters of JSON that the arguments of a turn's calls may take: what is read back whenever one more is made."""
+MAX_ARGS = 32 * 1024**2
+"""Bytes of memory that the arguments of a turn's calls may take: what is read back whenever one more is made."""
 
 MAX_DESCRIPTION = 200
 """Characters of what a call does; cut once it is masked."""
@@ -137,7 +138,7 @@ class Work:
 
     async def remember(self, state: Mapping[str, Any], usage: Usage | None = None) -> None:
         """Keep `state` for a later run, and count `usage`."""
-        text = json.dumps(self._variables.masked(state), ensure_ascii=False, separators=(",", ":"))
+        text = await masking.masked_text(self._variables.redactor, state)
         if len(text) > MAX_STATE:
             raise RemitError(
                 Code.LIMIT_EXCEEDED,
@@ -157,7 +158,7 @@ class Work:
 
     async def say(self, text: str) -> None:
         """Show a piece of the answer as it comes."""
-        self._speech.say(text)
+        await self._speech.say(text)
 
     async def think(self, description: str, subject: str = "") -> None:
         """Show one thought, whole."""
@@ -171,16 +172,17 @@ class Work:
         """`text` with its templates filled in."""
         return self._variables.fill_in(text)
 
-    def mask(self, value: Any) -> Any:
+    async def mask(self, value: Any) -> Any:
         """A value of JSON with every secret in its texts masked."""
-        return self._variables.masked(value)
+        return await masking.masked(self._variables.redactor, value)
 
     async def propose(self, proposals: Sequence[Proposal]) -> None:
         """Announce calls, in order, before any of them is made."""
-        self._speech.pause()
+        await self._speech.pause()
         self._take_room(proposals)
         first = not self._calls
-        self._know(await self._store.announce_calls(self._run, [self._new_call(each) for each in proposals]))
+        new = [await self._new_call(each) for each in proposals]
+        self._know(await self._store.announce_calls(self._run, new))
         if first:
             self._begun_before = {key for key, call in self._calls.items() if call.status is CallStatus.EXECUTING}
 
@@ -188,9 +190,9 @@ class Work:
         """All calls of the turn by their keys, in order."""
         return {key: _known_call(call) for key, call in self._calls.items()}
 
-    def is_same(self, key: str, args: Mapping[str, Any]) -> bool:
+    async def is_same(self, key: str, args: Mapping[str, Any]) -> bool:
         """Whether these are the arguments of a known call."""
-        return self._calls[key].digest == similarity.digest(self._variables.masked(args))
+        return self._calls[key].digest == similarity.digest(await self.mask(args))
 
     def offers(self) -> Sequence[Offer]:
         """This server's own tools, where the agent may hand on sub-tasks; else none."""
@@ -231,7 +233,7 @@ class Work:
     async def amend(self, proposal: Proposal) -> None:
         """Give a call that has not begun other arguments, and with them another description."""
         self._take_room([proposal])
-        self._calls[proposal.key] = await self._store.amend_call(self._run, self._new_call(proposal))
+        self._calls[proposal.key] = await self._store.amend_call(self._run, await self._new_call(proposal))
 
     def secret_in(self, text: str) -> str | None:
         """The name of a secret that stands in `text`, in any form, also one that is too short to be masked."""
@@ -272,8 +274,7 @@ class Work:
     async def end(self, key: str, answer: Answer) -> Answer:
         """Note how a call ended that is no command; its text as it is kept."""
         output = self._output()
-        output.feed(answer.text.encode(errors="replace"))
-        output.finish()
+        await output.take(answer.text)
         await self._end(
             key, CallStatus.ERROR if answer.failed else CallStatus.SUCCESS, output.text, dropped=output.dropped
         )
@@ -292,10 +293,10 @@ class Work:
 
     def _take_room(self, proposals: Sequence[Proposal]) -> None:
         """Count the arguments of calls. Raises RemitError (LIMIT_EXCEEDED) where they are too many in all."""
-        self._args_left -= sum(len(json.dumps(each.args, default=str)) for each in proposals)
+        self._args_left -= sum(memory(each.args) for each in proposals)
         if self._args_left < 0:
             raise RemitError(
-                Code.LIMIT_EXCEEDED, f"the arguments of the turn's calls take more than {MAX_ARGS} characters"
+                Code.LIMIT_EXCEEDED, f"the arguments of the turn's calls take more than {MAX_ARGS} bytes of memory"
             )
 
     async def _begin(self, key: str, *, asked: bool = True, reads: bool = False) -> Call:
@@ -329,8 +330,9 @@ class Work:
         await self._store.end_call(self._run, self._calls[key].id, result)
         self._calls[key] = replace(self._calls[key], status=status, output=text, exit_status=result.exit_status)
 
-    def _new_call(self, proposal: Proposal) -> NewCall:
-        args, tool_name = self._variables.masked(proposal.args), self.redact(proposal.tool_name)
+    async def _new_call(self, proposal: Proposal) -> NewCall:
+        args, tool_name = await self.mask(proposal.args), self.redact(proposal.tool_name)
+        description = await masking.redacted(self._variables.redactor, proposal.description)
         return NewCall(
             key=proposal.key,
             id=f"call_{token_hex(8)}",
@@ -338,7 +340,7 @@ class Work:
             args=args,
             digest=similarity.digest(args),
             similar=similarity.keys(tool_name, args),
-            description=self._variables.redactor.redact(proposal.description)[:MAX_DESCRIPTION],
+            description=description[:MAX_DESCRIPTION],
         )
 
 

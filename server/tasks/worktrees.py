@@ -25,6 +25,7 @@ from server.runner.worktree import Finding, Worktree, is_committed, tree_of
 from server.tasks import limits, setaside
 from server.tasks.ground import Ground
 from server.tasks.variables import Variables
+from server.worker import computed
 from storage.records import Claim
 from storage.store import Store
 from storage.workspace import Checkout, Workspace
@@ -283,7 +284,7 @@ class Worktrees:
         outcome = {
             "head": finding.head,
             "dirty": finding.dirty,
-            **_shown(finding, redactor, record.workspace.outcome or {}),
+            **await computed(finding.size, _shown, finding, redactor, record.workspace.outcome or {}),
         }
         try:
             await self._carry(worktree, record, finding.head, known)

@@ -1,7 +1,11 @@
 """What a request is known by."""
 
+import pytest
+
 from server.tasks import checks
 from server.tasks.requests import CreateTask
+
+pytestmark = pytest.mark.anyio
 
 
 class LaterRequest(CreateTask):
@@ -10,16 +14,16 @@ class LaterRequest(CreateTask):
     colour: str | None = None
 
 
-def test_a_field_that_is_left_out_does_not_change_what_a_request_is_known_by() -> None:
+async def test_a_field_that_is_left_out_does_not_change_what_a_request_is_known_by() -> None:
     asked = {"message": "$ echo hi", "title": "t", "files": [{"path": "a", "content": "b"}], "secrets": {"A": "value"}}
-    digest = checks.digest(CreateTask.model_validate(asked))
-    assert checks.digest(LaterRequest.model_validate(asked)) == digest
-    assert checks.digest(LaterRequest.model_validate({**asked, "colour": "blue"})) != digest
+    digest = await checks.digest(CreateTask.model_validate(asked))
+    assert await checks.digest(LaterRequest.model_validate(asked)) == digest
+    assert await checks.digest(LaterRequest.model_validate({**asked, "colour": "blue"})) != digest
 
 
-def test_a_request_is_known_by_the_names_of_its_secrets_and_not_by_their_values() -> None:
+async def test_a_request_is_known_by_the_names_of_its_secrets_and_not_by_their_values() -> None:
     digests = [
-        checks.digest(CreateTask(message="$ m", secrets=secrets))
+        await checks.digest(CreateTask(message="$ m", secrets=secrets))
         for secrets in ({"A": "1"}, {"A": "2"}, {"B": "1"}, {})
     ]
     assert digests[0] == digests[1]

@@ -3,6 +3,7 @@
 import base64
 from itertools import pairwise
 
+import anyio
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,7 +15,7 @@ SECRET = "hunter2-hunter2"
 
 def run(chunks: list[bytes], *, limit: int = 10_000, secrets: dict[str, str] | None = None) -> Output:
     output = Output(Redactor(secrets or {}), limit)
-    shown = "".join([*map(output.feed, chunks), output.finish()])
+    shown = "".join([*map(output.feed, chunks), anyio.run(output.finish)])
     assert shown == output.text
     return output
 

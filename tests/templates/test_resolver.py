@@ -7,19 +7,20 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from server.errors import Code, RemitError
-from templates.resolver import derived, resolve
+from templates.resolver import MOST_FILTERS, derived, resolve
 
 VALUES = {"TOKEN": "t0k3n", "items": "a list", "_x1": "low", "EMPTY": "", "PADDED": " a b/c ", "not": "a word"}
 
+chains = st.lists(st.sampled_from(["trim", "urlencode", "b64encode", "default('x')"]), max_size=MOST_FILTERS)
 surroundings = st.text(st.sampled_from("<>{}%| \n\\'\"ä") | st.characters(codec="utf-8")).filter(
     lambda text: "mcp." not in text
 )
 marks = st.sampled_from(["<<mcp.KEY>>", "{{mcp.KEY}}", "<< mcp.KEY\t>>", "{{  mcp.KEY | default('x') }}"])
 
 
-def failure(text: str) -> RemitError:
+def failure(text: str, **values: str) -> RemitError:
     with pytest.raises(RemitError) as raised:
-        resolve(text, VALUES)
+        resolve(text, VALUES | values)
     assert raised.value.code is Code.TEMPLATE_ERROR
     return raised.value
 
@@ -108,6 +109,17 @@ def test_a_span_that_is_not_understood_is_quoted(span: str) -> None:
     assert span in error.message
 
 
+def test_no_chain_of_filters_makes_a_letter_into_megabytes() -> None:
+    error = failure(f"<<mcp.A{'|b64encode' * 30}>>", A="x")
+    assert "4 at most" in error.message
+
+
+def test_a_text_that_becomes_longer_than_a_program_can_be_given_is_refused() -> None:
+    error = failure("<<mcp.A>>" * 100, A="x" * 10_000)
+    assert "longer than 131072 characters" in error.message
+    assert "xx" not in error.message
+
+
 @pytest.mark.parametrize("filters", ["", "|trim", "|b64encode", "|urlencode", "|trim|default('late')"])
 def test_a_missing_key_is_named(filters: str) -> None:
     error = failure(f"<<mcp.MISSING{filters}>>")
@@ -169,7 +181,11 @@ def test_any_value_can_be_filtered(value: str) -> None:
 
 
 @settings(deadline=None)
-@given(surroundings, st.lists(st.sampled_from(["trim", "urlencode", "b64encode", "default('x')"])), surroundings)
+@given(
+    surroundings,
+    st.lists(st.sampled_from(["trim", "urlencode", "b64encode", "default('x')"]), max_size=4),
+    surroundings,
+)
 def test_derived_gives_the_very_text_that_is_filled_in(before: str, filters: list[str], after: str) -> None:
     text = f"{before}<<{'|'.join(['mcp.PADDED', *filters])}>>{after}"
     ((key, filled),) = derived(text, VALUES)

@@ -15,6 +15,7 @@ from server.agents.acp.connection import Fault
 from server.agents.acp.messages import ToolCallUpdate
 from server.agents.interface import Answer, KnownCall, Permission, Proposal, Turn
 from server.errors import Code, RemitError
+from server.json_text import memory
 
 MAX_CALLS = 10_000
 """Calls in one run: a person's week of work."""
@@ -24,6 +25,9 @@ MAX_OPEN = 64
 
 MAX_ARGS = 1024**2
 """Bytes of a call's arguments, as JSON: a long file to be written."""
+
+MAX_HELD = 32 * 1024**2
+"""Bytes of memory that is kept of all calls under way: some thirty of the longest arguments, or outputs, in ASCII."""
 
 ARGS_SECONDS = 2.0
 """How long the arguments of a call that was asked for may take to come; OpenCode tells them within 25 ms."""
@@ -80,6 +84,12 @@ class ToolCall:
         self.informed = anyio.Event()
         """The agent has told its arguments."""
 
+        self.over = anyio.Event()
+        """It has ended, and nothing more is waited for."""
+
+        self.asked = 0
+        """Bytes of memory that the arguments of open questions take."""
+
         self._title = ""
         self._name: str | None = None
         self._kind: str | None = None
@@ -87,6 +97,7 @@ class ToolCall:
         self._locations: list[dict[str, Any]] = []
         self._text = ""
         self._output = ""
+        self._told = 0
 
     def merge(self, update: ToolCallUpdate) -> None:
         """Take what is new."""
@@ -102,6 +113,12 @@ class ToolCall:
             self._text = "\n".join(piece.shown for piece in update.content)[:MAX_OUTPUT]
         if update.raw_output is not None:
             self._output = _raw_text(update.raw_output)[:MAX_OUTPUT]
+        self._told = memory([self._title, self._kind, self._args, self._locations, self._text, self._output])
+
+    @property
+    def held(self) -> int:
+        """Bytes of memory that what is kept of it takes."""
+        return self._told + self.asked
 
     @property
     def tool_name(self) -> str:
@@ -158,6 +175,8 @@ class Calls:
         if call is None:
             raise Fault("a permission request for a call that has ended")
         call.questions += 1
+        call.asked += memory(arguments(update))
+        self._check_room()
         return call
 
     async def ask(self, call: ToolCall, args: Mapping[str, Any]) -> Permission:
@@ -177,6 +196,7 @@ class Calls:
             return await self._decided(act)
         finally:
             call.questions -= 1
+            call.asked -= memory(args)
 
     async def tell(self, call: ToolCall) -> None:
         """Put on record that the agent makes a call without having asked, unless it has asked, or ended, by now."""
@@ -188,7 +208,7 @@ class Calls:
         """The turn is over: note of every open call that nothing more is known of it, and take every question back."""
         async with self._recording:
             for call in list(self._calls.values()):
-                del self._calls[call.id]
+                self._forget(call)
                 await self._end(call, Answer(f"{call.output}\n{_UNTOLD}".strip(), failed=True))
 
     async def cut_off(self) -> None:
@@ -208,7 +228,7 @@ class Calls:
             if act.state == "told":
                 await self._turn.end(act.key, Answer(_ASKED_LATE, failed=True))
                 act.state = "ended"
-        act = Act(self._known(call, args) or self._key(call.id), args, is_blind=is_blind)
+        act = Act(await self._known(call, args) or await self._key(call.id), args, is_blind=is_blind)
         await self._record(call, act)
         act.state = "asking"
         return act
@@ -233,7 +253,15 @@ class Calls:
                 return None
             call = self._opened(update.tool_call_id)
         call.merge(update)
+        self._check_room()
         return call
+
+    def _check_room(self) -> None:
+        if sum(call.held for call in self._calls.values()) > MAX_HELD:
+            raise RemitError(
+                Code.LIMIT_EXCEEDED,
+                f"what the agent tells of its calls under way takes more than {MAX_HELD} bytes of memory",
+            )
 
     def _opened(self, call_id: str) -> ToolCall:
         if len(self._calls) >= MAX_OPEN:
@@ -244,24 +272,25 @@ class Calls:
         self._calls[call_id] = call = ToolCall(call_id)
         return call
 
-    def _known(self, call: ToolCall, args: Mapping[str, Any]) -> str | None:
+    async def _known(self, call: ToolCall, args: Mapping[str, Any]) -> str | None:
         """The key of the same call of an earlier run, in which it did not come to its end."""
         for known in self._earlier:
-            if known.tool_name == self._turn.mask(call.tool_name) and self._turn.is_same(known.key, args):
+            if known.tool_name == await self._turn.mask(call.tool_name) and await self._turn.is_same(known.key, args):
                 self._earlier.remove(known)
                 return known.key
         return None
 
-    def _key(self, call_id: str) -> str:
+    async def _key(self, call_id: str) -> str:
         """A key that no call of the turn has yet: agents may give an id again, in a later run or the same one."""
         taken = self._turn.calls()
-        while (key := self._numbered(call_id)) in taken:
+        while (key := await self._numbered(call_id)) in taken:
             pass
         return key
 
-    def _numbered(self, call_id: str) -> str:
+    async def _numbered(self, call_id: str) -> str:
         number = self._made[call_id] = self._made[call_id] + 1
-        return str(self._turn.mask(f"{self._session_id}/{call_id}")) + (f"#{number}" if number > 1 else "")
+        masked = await self._turn.mask(f"{self._session_id}/{call_id}")
+        return f"{masked}#{number}" if number > 1 else str(masked)
 
     async def _record(self, call: ToolCall, act: Act) -> None:
         if len(json.dumps(act.args)) > MAX_ARGS:
@@ -272,7 +301,7 @@ class Calls:
         call.acts.append(act)
 
     async def _tell(self, call: ToolCall) -> None:
-        act = Act(self._key(call.id), call.args)
+        act = Act(await self._key(call.id), call.args)
         await self._record(call, act)
         await self._turn.told(act.key)
         act.state = "told"
@@ -285,8 +314,12 @@ class Calls:
             )
         if not call.acts:
             await self._tell(call)
-        del self._calls[call.id]
+        self._forget(call)
         await self._end(call, Answer(call.output, failed=failed))
+
+    def _forget(self, call: ToolCall) -> None:
+        del self._calls[call.id]
+        call.over.set()
 
     async def _end(self, call: ToolCall, answer: Answer) -> None:
         for act in call.acts:

@@ -8,12 +8,16 @@ import anyio
 from server.agents.acp.lines import Lines, NotJson, encode, parse
 from server.errors import Code, RemitError
 from server.runner.dialogue import Dialogue
+from server.worker import READING, computed
 
 MAX_FAULTS = 100
 """Messages that make no sense, in one run: some programs greet, or warn, where they should only speak JSON."""
 
 MAX_MESSAGES = 1_000_000
 """Messages in one run: an hour and a half of 200 tokens a second, each told by itself."""
+
+MAX_ID = 256
+"""Characters of the id of a request, which its answer repeats; the longest seen have about forty."""
 
 METHOD_NOT_FOUND = -32601
 INVALID_REQUEST = -32600
@@ -80,7 +84,8 @@ class Connection:
         self._pending: dict[int, _Pending] = {}
         self._requests = 0
         self._messages = 0
-        self._faults: list[str] = []
+        self._faults = 0
+        self._last_fault = ""
         self._sending = anyio.Lock()
         self._broken = False
         self._failure: Exception | None = None
@@ -88,7 +93,7 @@ class Connection:
     @property
     def last_fault(self) -> str | None:
         """The latest message that made no sense, and how many there were."""
-        return f"{self._faults[-1]} ({len(self._faults)} of such)" if self._faults else None
+        return f"{self._last_fault} ({self._faults} of such)" if self._faults else None
 
     async def serve(self) -> None:
         """Take what the program says until it ends; then every request of ours fails with the reason."""
@@ -159,13 +164,14 @@ class Connection:
         if self._messages > MAX_MESSAGES:
             raise RemitError(Code.LIMIT_EXCEEDED, f"the agent sent more than {MAX_MESSAGES} messages in one run")
         try:
-            await self._dispatch(parse(line))
+            await self._dispatch(await computed(len(line), parse, line, limiter=READING))
         except (NotJson, Fault) as fault:
             self._count(str(fault))
 
     def _count(self, fault: str) -> None:
-        self._faults.append(fault)
-        if len(self._faults) >= MAX_FAULTS:
+        self._faults += 1
+        self._last_fault = fault
+        if self._faults >= MAX_FAULTS:
             raise RemitError(
                 Code.EXECUTION_ERROR,
                 f"the agent does not keep to the Agent Client Protocol: {self.last_fault}; is its command right?",
@@ -187,6 +193,8 @@ class Connection:
     async def _requested(self, request: Any, method: str, params: Mapping[str, Any]) -> None:
         if isinstance(request, bool) or not isinstance(request, Id):
             raise Fault("a request whose id is neither a text nor a number")
+        if len(str(request)) > MAX_ID:
+            raise Fault(f"a request whose id has more than {MAX_ID} characters")
         await self._handler.asked(request, method, params)
 
 

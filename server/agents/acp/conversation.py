@@ -8,7 +8,7 @@ from anyio.abc import TaskGroup
 
 from server.agents.acp.calls import Calls, ToolCall, arguments
 from server.agents.acp.connection import INVALID_PARAMS, METHOD_NOT_FOUND, Connection, Fault, Gone, Id
-from server.agents.acp.messages import Chunk, PermissionRequest, Plan, ToolCallUpdate, read
+from server.agents.acp.messages import Chunk, Option, PermissionRequest, Plan, ToolCallUpdate, read
 from server.agents.acp.speech import Speech
 from server.agents.interface import Permission, Turn
 from server.errors import Code, RemitError
@@ -35,7 +35,7 @@ class Conversation:
         self._calls: Calls | None = None
         self._session_id = ""
         self._scope: anyio.CancelScope | None = None
-        self._asking: dict[Id, PermissionRequest] = {}
+        self._asking: dict[Id, Sequence[Option]] = {}
         self.error: Exception | None = None
         """Why it has stopped listening."""
 
@@ -181,13 +181,15 @@ class Conversation:
             self._beside(self._unasked, call)
 
     async def _unasked(self, call: ToolCall) -> None:
-        await anyio.sleep(UNASKED_SECONDS)
+        with anyio.move_on_after(UNASKED_SECONDS):
+            await call.over.wait()
+            return
         await self._known_calls.tell(call)
 
     async def _permission(self, request: Id, question: PermissionRequest) -> None:
         if len(self._asking) >= MAX_ASKING:
             raise RemitError(Code.LIMIT_EXCEEDED, f"the agent asks for more than {MAX_ASKING} permissions at once")
-        self._asking[request] = question
+        self._asking[request] = question.options
         try:
             call = self._known_calls.question(question.tool_call)
         except Fault:
@@ -202,8 +204,8 @@ class Conversation:
 
     async def _answer(self, request: Id, allowed: bool | None) -> None:
         """Answer by an option of the right kind; None, or no such option, says that the question is cancelled."""
-        question = self._asking.pop(request, None)
+        options = self._asking.pop(request, ())
         kind = "allow_once" if allowed else "reject_once"
-        option = question.option(kind) if question and allowed is not None else None
+        option = None if allowed is None else next((known.option_id for known in options if known.kind == kind), None)
         outcome = {"outcome": "selected", "optionId": option} if option else {"outcome": "cancelled"}
         await self._wire.answer(request, {"outcome": outcome})

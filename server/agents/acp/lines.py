@@ -4,16 +4,20 @@ import json
 from typing import Any, NoReturn
 
 from server.errors import Code, RemitError
+from server.json_text import MAX_VALUES, holds_too_many
 from server.runner.dialogue import Dialogue
 
-MAX_LINE = 8 * 1024**2
-"""Bytes of one message: a file of a few megabytes, escaped, in the arguments of a call."""
+MAX_LINE = 4 * 1024**2
+"""Bytes of one message: a call's arguments, of which 1 MiB is taken, and a file before and after it, escaped."""
 
 MAX_BYTES = 1024**3
 """Bytes in one run. Agents repeat all output of a command with every line of it."""
 
 MAX_DEPTH = 64
 """Arrays and objects inside one another; what is deeper is hard on whatever reads it later."""
+
+SHOWN = 200
+"""Characters of a line that makes no sense which are told."""
 
 
 class NotJson(Exception):
@@ -64,6 +68,8 @@ class Lines:
 def parse(line: bytes) -> Any:
     """What a line says, in text that can be stored: halves of characters are replaced. Raises NotJson."""
     try:
+        if holds_too_many(line):
+            raise ValueError(f"JSON of more than {MAX_VALUES} values")
         text = line.decode()
         found = json.loads(text, parse_constant=_refuse)
         if text.count("[") + text.count("{") > MAX_DEPTH and _depth(found) > MAX_DEPTH:
@@ -72,7 +78,7 @@ def parse(line: bytes) -> Any:
             found = json.loads(json.dumps(found, ensure_ascii=False).encode(errors="replace"))
     except (ValueError, RecursionError) as error:
         reason = str(error) if type(error) is ValueError else "no JSON"
-        raise NotJson(f"{reason}: {line.decode(errors='replace')}") from None
+        raise NotJson(f"{reason}: {line[:SHOWN].decode(errors='replace')}") from None
     return found
 
 

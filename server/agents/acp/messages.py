@@ -1,6 +1,7 @@
 """The messages of the Agent Client Protocol, version 1, as far as they are used here.
 
-Lenient: what is not known is ignored, and what may be left out may also be null.
+Lenient: what is not known is ignored, and what may be left out may also be null. Of the faults of a list, which may be
+a hundred thousand, the first is told.
 """
 
 from typing import Annotated, Any, TypeVar
@@ -17,6 +18,9 @@ AUTH_REQUIRED = -32000
 
 Identifier = Annotated[str, Field(min_length=1, max_length=256)]
 """Names that the agent gives to sessions and calls; the longest seen have about fifty characters."""
+
+Name = Annotated[str, Field(max_length=256)]
+"""Of an option, or of a kind of them."""
 
 
 class _Lenient(BaseModel):
@@ -71,7 +75,7 @@ class Initialized(_Lenient):
     protocol_version: int
     agent_capabilities: AgentCapabilities | None = None
     agent_info: Implementation | None = None
-    auth_methods: list[AuthMethod] | None = None
+    auth_methods: list[AuthMethod] | None = Field(None, fail_fast=True)
 
 
 class Mode(_Lenient):
@@ -84,7 +88,7 @@ class Modes(_Lenient):
     """The ways of working of a session."""
 
     current_mode_id: str
-    available_modes: list[Mode]
+    available_modes: list[Mode] = Field(fail_fast=True)
 
 
 class Opened(_Lenient):
@@ -157,10 +161,10 @@ class ToolCallUpdate(_Lenient):
     tool_call_id: Identifier
     name: str | None = None
     title: str | None = None
-    kind: str | None = None
-    status: str | None = None
-    content: list[Content] | None = None
-    locations: list[dict[str, Any]] | None = None
+    kind: Name | None = None
+    status: Name | None = None
+    content: list[Content] | None = Field(None, fail_fast=True)
+    locations: list[dict[str, Any]] | None = Field(None, fail_fast=True)
     raw_input: Any = None
     raw_output: Any = None
     meta: dict[str, Any] | None = Field(None, alias="_meta")
@@ -169,8 +173,8 @@ class ToolCallUpdate(_Lenient):
 class Option(_Lenient):
     """One possible answer to a permission request."""
 
-    option_id: str
-    kind: str
+    option_id: Name
+    kind: Name
 
 
 class PermissionRequest(_Lenient):
@@ -178,11 +182,7 @@ class PermissionRequest(_Lenient):
 
     session_id: str
     tool_call: ToolCallUpdate
-    options: list[Option]
-
-    def option(self, kind: str) -> str | None:
-        """The first option of a kind."""
-        return next((option.option_id for option in self.options if option.kind == kind), None)
+    options: list[Option] = Field(max_length=100, fail_fast=True)
 
 
 class PlanEntry(_Lenient):
@@ -195,7 +195,7 @@ class PlanEntry(_Lenient):
 class Plan(_Lenient):
     """All the steps of a plan."""
 
-    entries: list[PlanEntry]
+    entries: list[PlanEntry] = Field(fail_fast=True)
 
 
 M = TypeVar("M", bound=BaseModel)

@@ -63,7 +63,7 @@ async def _tools(server: Remote | Local, turn: Turn, stack: AsyncExitStack) -> l
         raise
     except Exception as error:
         raise _unreachable(server, _reason(error)) from None
-    return [_tool(server, client, tool, turn) for tool in _wanted(server, found)]
+    return [await _tool(server, client, tool, turn) for tool in _wanted(server, found)]
 
 
 async def _transport(server: Remote | Local, turn: Turn, stack: AsyncExitStack) -> Transport:
@@ -90,14 +90,14 @@ def _wanted(server: Remote | Local, tools: Iterable[types.Tool]) -> list[types.T
     return [tool for tool in tools if (allow is None or tool.name in allow) and tool.name not in deny]
 
 
-def _tool(server: Remote | Local, client: Client, tool: types.Tool, turn: Turn) -> Tool:
+async def _tool(server: Remote | Local, client: Client, tool: types.Tool, turn: Turn) -> Tool:
     async def execute(turn: Turn, key: str, args: Mapping[str, Any]) -> Answer:
         return await turn.perform(key, partial(_call, server, client, tool.name, args))
 
     return Tool(
         name=re.sub(r"[^A-Za-z0-9_-]", "_", f"{server.name}_{tool.name}")[:LONGEST_NAME],
-        description=turn.mask(tool.description or tool.title or tool.name),
-        schema=turn.mask(tool.input_schema),
+        description=await turn.mask(tool.description or tool.title or tool.name),
+        schema=await turn.mask(tool.input_schema),
         execute=execute,
         describe=lambda _: f"Call {tool.name} of the MCP server {server.name}",
     )

@@ -8,6 +8,7 @@ from server.agents.shell.message import Reading, ShellCommand
 from server.agents.shell.session import Session, proposal
 from server.errors import Code, RemitError
 from server.runner.policy import LONGEST_STRING
+from server.worker import READING, computed
 
 MAX_COMMANDS = 200
 """Commands in one message; more is a program, and belongs in a file."""
@@ -53,7 +54,7 @@ class ShellAgent:
 
         Raises NeedsModel for words, which an earlier version has let in.
         """
-        commands = _read(turn.message).commands
+        commands = (await computed(len(turn.message), _read, turn.message, limiter=READING)).commands
         remembered = await turn.recall() if len(commands) > 1 else None
         await _propose(turn, commands, again=remembered is not None)
         session = Session(turn, commands, remembered)

@@ -14,6 +14,7 @@ from server.agents.shell.message import PROMPT, ShellCommand
 from server.errors import Code, RemitError
 from server.runner.memory import blank, holding
 from server.runner.policy import ATTACHED
+from server.worker import computed
 
 TAIL = 2000
 """Characters of a failed command's output that its error repeats."""
@@ -53,7 +54,7 @@ class Session:
         command = self._commands[number - 1]
         self._check(number, command)
         given = proposal(number, command, self._carried.args)
-        if not self._turn.is_same(given.key, given.args):
+        if not await self._turn.is_same(given.key, given.args):
             await self._turn.amend(given)
 
     async def run(self, number: int, command: ShellCommand) -> None:
@@ -91,7 +92,9 @@ class Session:
                 self._unknown = "the path of the folder it left contains a secret"
             else:
                 wanted = {name for later in self._commands[number:] for name in later.reads}
-                self._carried, dropped = carrying.after(self._carried, found, self._start, self._turn.secret_in, wanted)
+                self._carried, dropped = await computed(
+                    carrying.MOST, carrying.after, self._carried, found, self._start, self._turn.secret_in, wanted
+                )
                 variables = [f"the variable {name[:50]}, since {why}" for name, why in dropped.items()][:MOST_LEFT]
                 await self._warn(number, command, [*found.left, *variables])
         self._known_after = number

@@ -537,6 +537,48 @@ def sends_a_huge_line() -> None:
 
 
 @behaviour
+def speaks_long_nonsense() -> None:
+    prompt = opened()
+    for _ in range(20):
+        write(("\U0001f600" + "x" * 3 * 1024**2).encode() + b"\n")
+    say("made it")
+    done(prompt)
+
+
+@behaviour
+def tells_many_faults() -> None:
+    prompt = opened()
+    call("1", content=[0] * 90_000, rawInput={})
+    say("made it")
+    done(prompt)
+
+
+@behaviour
+def has_calls_of_small_things() -> None:
+    opened()
+    for number in range(60):
+        call(str(number), rawInput={"all": [[]] * 45_000})
+    wait()
+
+
+@behaviour
+def asks_with_much_besides() -> None:
+    prompt = opened()
+    for number in range(30):
+        ask("1", number, rawInput={"command": "make"}, content=[{"type": "x", "path": "x" * 3 * 1024**2}])
+    say(chosen())
+    done(prompt)
+
+
+@behaviour
+def asks_under_a_long_name() -> None:
+    prompt = opened()
+    ask("1", "x" * 1000, rawInput={"command": "make"})
+    say("made it")
+    done(prompt)
+
+
+@behaviour
 def floods() -> None:
     opened()
     line = json.dumps({"method": "session/update", "params": {"sessionId": SESSION, "update": {"sessionUpdate": "x"}}})

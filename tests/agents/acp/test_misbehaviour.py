@@ -1,14 +1,19 @@
 """Agents that crash, hang, lie, flood or talk nonsense end in a clear failure, or make no difference."""
 
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
 from server.agents.acp import connection, session
+from server.agents.acp.lines import MAX_LINE
 from server.errors import Code
 from tests.agents.acp.turns import MemoryTurn, failure, never, work
 
 pytestmark = pytest.mark.anyio
+
+MOST_MEMORY = 24 * MAX_LINE
+"""Bytes: a line as it came, its text and its values of four bytes a character, each twice while it is read."""
 
 
 @pytest.mark.parametrize(
@@ -21,9 +26,10 @@ pytestmark = pytest.mark.anyio
         ("answers_nonsense", Code.EXECUTION_ERROR, "makes no sense: Initialized: protocolVersion"),
         ("refuses_to_work", Code.EXECUTION_ERROR, 'Internal error: {"cause":"no model"}'),
         ("speaks_nonsense_only", Code.EXECUTION_ERROR, "no JSON: Loading... (100 of such)"),
-        ("sends_a_huge_line", Code.LIMIT_EXCEEDED, "a message of more than 8388608 bytes"),
+        ("sends_a_huge_line", Code.LIMIT_EXCEEDED, "a message of more than 4194304 bytes"),
         ("floods_with_calls", Code.LIMIT_EXCEEDED, "more than 64 calls under way at once"),
         ("floods_with_questions", Code.LIMIT_EXCEEDED, "more than 32 permissions at once"),
+        ("has_calls_of_small_things", Code.LIMIT_EXCEEDED, "calls under way takes more than 33554432 bytes"),
         ("sends_huge_arguments", Code.LIMIT_EXCEEDED, "more than 1048576 bytes of arguments"),
         ("does_another_thing", Code.EXECUTION_ERROR, "asked for one call of bash and then told of another"),
         ("does_not_wait", Code.EXECUTION_ERROR, "without waiting for the permission it had asked for"),
@@ -35,6 +41,28 @@ async def test_it_fails_and_says_why(tmp_path: Path, behaviour: str, code: Code,
     error = await failure(MemoryTurn(tmp_path, decide=decide), behaviour)
     assert error.code is code
     assert words in error.message
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    ["speaks_long_nonsense", "tells_many_faults", "asks_with_much_besides"],
+)
+async def test_however_long_its_messages_are_little_of_them_is_kept(tmp_path: Path, behaviour: str) -> None:
+    turn = MemoryTurn(tmp_path)
+    tracemalloc.start()
+    try:
+        await work(turn, behaviour)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert turn.text in ("made it", "a")
+    assert most < MOST_MEMORY
+
+
+async def test_the_id_of_a_question_is_short(tmp_path: Path) -> None:
+    turn = MemoryTurn(tmp_path)
+    await work(turn, "asks_under_a_long_name")
+    assert (turn.text, turn.made) == ("made it", [])
 
 
 @pytest.mark.parametrize(

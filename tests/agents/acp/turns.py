@@ -125,7 +125,7 @@ class MemoryTurn:
     def fill_in(self, text: str) -> str:
         return resolve(text, self._values)
 
-    def mask(self, value: Any) -> Any:
+    async def mask(self, value: Any) -> Any:
         return value
 
     async def propose(self, proposals: Sequence[Proposal]) -> None:
@@ -148,7 +148,7 @@ class MemoryTurn:
     def calls(self) -> Mapping[str, KnownCall]:
         return self._shown
 
-    def is_same(self, key: str, args: Mapping[str, Any]) -> bool:
+    async def is_same(self, key: str, args: Mapping[str, Any]) -> bool:
         return self._known[key].args == args
 
     def offers(self) -> Sequence[Offer]:
