@@ -97,8 +97,12 @@ def _tolerated(line: bytes) -> JSONRPCMessage:
 def _loaded(line: bytes) -> Any:
     try:
         return json.loads(line)
-    except ValueError:
+    except json.JSONDecodeError:
         raise NoMessage(PARSE_ERROR, "this line is not JSON") from None
+    except UnicodeDecodeError:
+        raise NoMessage(PARSE_ERROR, "this line is not UTF-8") from None
+    except ValueError:  # of Python's own: it reads 4,300 digits
+        raise NoMessage(INVALID_REQUEST, "a number in this message has too many digits", _plain_id(line)) from None
     except RecursionError:
         raise NoMessage(INVALID_REQUEST, "this message is nested too deeply") from None
 
