@@ -9,7 +9,7 @@ from storage import rows
 from storage.moves import at_work, count_output, held, log, move, move_call, owned
 from storage.records import Principal, Run
 from storage.states import LOST, CallStatus, Status
-from storage.toolcalls import Call, CallResult, Decided, Decision, Grant, NewCall
+from storage.toolcalls import HIDDEN, KEYED, Call, CallResult, Circumstances, Decided, Decision, Grant, NewCall
 
 EXPIRED = "expired"
 UNASKED = "the agent did not ask"
@@ -19,7 +19,8 @@ TAKEN_BACK = "the agent took it back"
 def announce(db: sqlite3.Connection, run: Run, new: Sequence[NewCall], at: int) -> list[Call]:
     """Make the turn's calls known, or find them again after a restart; returns all of them in order.
 
-    A call is bound to its arguments: the same key with others is a CONFLICT.
+    A call is bound to its arguments: the same key with others is a CONFLICT. Where it cannot be known any more whether
+    they are the same, the call is asked about anew.
     """
     held(db, run)
     found = db.execute("SELECT key, id, digest FROM calls WHERE task = ? AND turn = ?", (run.seq, run.turn))
@@ -29,7 +30,7 @@ def announce(db: sqlite3.Connection, run: Run, new: Sequence[NewCall], at: int) 
             _insert(db, run, call, len(known), at)
         call_id, digest = known.setdefault(call.key, (call.id, call.digest))
         if digest != call.digest:
-            raise RemitError(Code.CONFLICT, f"the call {call_id} was announced with other arguments")
+            _announce_anew(db, run, call_id, call, at)
     return of_turn(db, run)
 
 
@@ -40,23 +41,13 @@ def amend(db: sqlite3.Connection, run: Run, changed: NewCall, at: int) -> Call:
     """
     held(db, run)
     row = db.execute(
-        f"""UPDATE calls SET args = ?, digest = ?, similar = ?, description = ?
-            WHERE task = ? AND turn = ? AND key = ? AND status = '{CallStatus.PENDING}' AND outcome IS NULL
-            RETURNING id""",
-        (
-            rows.dumps(changed.args),
-            changed.digest,
-            rows.dumps(list(changed.similar)),
-            changed.description,
-            run.seq,
-            run.turn,
-            changed.key,
-        ),
+        f"""SELECT * FROM calls WHERE task = ? AND turn = ? AND key = ?
+            AND status = '{CallStatus.PENDING}' AND outcome IS NULL""",
+        (run.seq, run.turn, changed.key),
     ).fetchone()
     if row is None:
         raise RemitError(Code.CONFLICT, f"the call {changed.key!r} has begun, and keeps the arguments it was given")
-    data = {"callId": row["id"], "toolName": changed.tool_name, "status": CallStatus.PENDING, "args": changed.args}
-    log(db, run.seq, "tool_call", data, at)
+    _rewrite(db, row, changed, at)
     return _read(db, row["id"])
 
 
@@ -75,23 +66,31 @@ def begin(
     expires_at: int | None,
     at: int,
     *,
+    circumstances: Circumstances | None = None,
     asked: bool = True,
     reads: bool = False,
+    hidden: str | None = None,
 ) -> Call:
     """Let a call proceed if it may, else have it wait for approval: the one gate every call passes.
 
     It stays `pending` where the task's budget of calls is used up. One that an agent program makes without having
-    `asked` is noted, not decided, and one that only `reads` what the task has made needs no decision.
+    `asked` is noted, not decided, and one that only `reads` what the task has made needs no decision. A yes counts
+    under the same `circumstances` alone. `hidden` is why nobody can decide it, who is then not asked: it is cancelled.
     """
     task = held(db, run)
     row = _find(db, run.seq, call_id)
     if row["status"] == CallStatus.PENDING and task["calls_left"] != 0:
         if not asked:
             move_call(db, row, CallStatus.EXECUTING, at, reason=UNASKED)
-        elif reads or _may_proceed(db, task, row, at):
+        elif task["auto_execute"] or reads:
+            move_call(db, row, CallStatus.EXECUTING, at)
+        elif hidden:
+            move_call(db, row, CallStatus.CANCELLED, at, outcome=HIDDEN, decided_at=at, reason=hidden)
+            return _read(db, call_id)
+        elif _is_approved(db, task, row, circumstances.digest if circumstances else None, at):
             move_call(db, row, CallStatus.EXECUTING, at)
         else:
-            move_call(db, row, CallStatus.AWAITING_APPROVAL, at, requested_at=at, expires_at=expires_at)
+            _ask(db, row, circumstances, expires_at, at)
             return _read(db, call_id)
         db.execute("UPDATE tasks SET calls_left = calls_left - 1 WHERE seq = ?", (run.seq,))
         if task["status"] == Status.AWAITING_APPROVAL:  # while another call waits, this one is made
@@ -159,6 +158,13 @@ def decide(
         )
     if row["expires_at"] is not None and row["expires_at"] <= at:
         raise RemitError(Code.APPROVAL_EXPIRED, "the time to decide this call has passed; it counts as cancelled")
+    if decision.outcome == "proceed_always" and not json.loads(row["similar"]):
+        raise RemitError(
+            Code.VALIDATION_ERROR,
+            "outcome: a secret is masked in this call, so nobody can tell which calls are similar to it, and nothing "
+            "was decided: use proceed_once",
+            field="outcome",
+        )
     _decide(db, task, row, decision, at)
     status = _resume(db, task, decision.outcome != "cancel", secrets_at_hand, at)
     return Decided(_read(db, call_id), status, repeated=False)
@@ -245,9 +251,60 @@ def _read(db: sqlite3.Connection, call_id: str) -> Call:
     return rows.call(row)
 
 
-def _may_proceed(db: sqlite3.Connection, task: sqlite3.Row, call: sqlite3.Row, at: int) -> bool:
-    if task["auto_execute"] or call["outcome"] is not None:
-        return True
+def _announce_anew(db: sqlite3.Connection, run: Run, call_id: str, call: NewCall, at: int) -> None:
+    """Replace a call whose arguments cannot be compared any more, without what was decided; one that is over stays.
+
+    Raises RemitError (CONFLICT) for one whose arguments can be compared, and are others.
+    """
+    row = _find(db, run.seq, call_id)
+    if not row["digest"].startswith(KEYED):
+        raise RemitError(Code.CONFLICT, f"the call {call_id} was announced with other arguments")
+    if row["status"] in (CallStatus.PENDING, CallStatus.AWAITING_APPROVAL):
+        db.execute("UPDATE calls SET outcome = NULL, decided_by = NULL, decided_at = NULL WHERE id = ?", (call_id,))
+        if row["status"] == CallStatus.AWAITING_APPROVAL:
+            move_call(db, row, CallStatus.PENDING, at, outcome=None)
+        _rewrite(db, row, call, at)
+
+
+def _rewrite(db: sqlite3.Connection, row: sqlite3.Row, call: NewCall, at: int) -> None:
+    """Give a call other arguments, and what follows from them."""
+    db.execute(
+        "UPDATE calls SET args = ?, digest = ?, similar = ?, description = ? WHERE id = ?",
+        (rows.dumps(call.args), call.digest, rows.dumps(list(call.similar)), call.description, row["id"]),
+    )
+    data = {"callId": row["id"], "toolName": call.tool_name, "status": CallStatus.PENDING, "args": call.args}
+    log(db, row["task"], "tool_call", data, at)
+
+
+def _ask(
+    db: sqlite3.Connection, call: sqlite3.Row, circumstances: Circumstances | None, expires_at: int | None, at: int
+) -> None:
+    """Have a call wait for a yes, or for another one where that which it had was for other circumstances."""
+    changes: dict[str, object] = {"requested_at": at, "expires_at": expires_at}
+    changes |= {"outcome": None, "decided_by": None, "decided_at": None, "reason": None}
+    if circumstances:
+        approved = db.execute(
+            """SELECT content FROM circumstances WHERE task = ? AND approved_at IS NOT NULL
+               ORDER BY approved_at DESC LIMIT 1""",
+            (call["task"],),
+        ).fetchone()
+        differs = circumstances.differ(rows.loads(approved["content"]) if approved else None)
+        changes |= {"circumstances": circumstances.digest, "differs": rows.dumps(list(differs))}
+        db.execute(
+            "INSERT OR IGNORE INTO circumstances (task, digest, content) VALUES (?, ?, ?)",
+            (call["task"], circumstances.digest, rows.dumps(circumstances.content)),
+        )
+    move_call(db, call, CallStatus.AWAITING_APPROVAL, at, **changes)
+
+
+def _is_approved(db: sqlite3.Connection, task: sqlite3.Row, call: sqlite3.Row, digest: str | None, at: int) -> bool:
+    """Whether a yes lets a call proceed, its own or one for always. Those for always under other circumstances end."""
+    db.execute(
+        "UPDATE grants SET revoked_at = ? WHERE session = ? AND revoked_at IS NULL AND circumstances IS NOT ?",
+        (at, task["session"], digest),
+    )
+    if call["outcome"] is not None:
+        return bool(call["circumstances"] == digest)
     similar = set(json.loads(call["similar"]))
     in_force = db.execute(
         """SELECT g.keys FROM grants g JOIN sessions s ON s.id = g.session
@@ -276,13 +333,18 @@ def _decide(db: sqlite3.Connection, task: sqlite3.Row, call: sqlite3.Row, decisi
         decided_at=at,
         reason=decision.reason,
     )
+    if not refused:
+        db.execute(
+            "UPDATE circumstances SET approved_at = ? WHERE task = ? AND digest = ?",
+            (at, task["seq"], call["circumstances"]),
+        )
     if decision.outcome == "proceed_always":
         db.execute(
             "UPDATE sessions SET expires_at = max(expires_at, ?) WHERE id = ?",
             (decision.session_expires_at, task["session"]),
         )
         db.execute(
-            "INSERT INTO grants VALUES (?, ?, ?, ?, ?, ?, ?, NULL)",
+            "INSERT INTO grants VALUES (?, ?, ?, ?, ?, ?, ?, NULL, ?)",
             (
                 decision.grant,
                 task["session"],
@@ -291,6 +353,7 @@ def _decide(db: sqlite3.Connection, task: sqlite3.Row, call: sqlite3.Row, decisi
                 call["similar"],
                 decision.by,
                 at,
+                call["circumstances"],
             ),
         )
 

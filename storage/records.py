@@ -71,6 +71,8 @@ class NewTask:
     max_calls: int | None = None
     source: str | None = None
     workspace: Workspace | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
+    """The files that come with it: what each is known again by, by their paths in uploads/."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +84,8 @@ class NewTurn:
     secrets: Mapping[str, SecretSource]
     session: str
     session_expires_at: int
+    files: Mapping[str, str] = field(default_factory=dict)
+    """As of a new task."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,6 +162,9 @@ class Task:
     workspace_removed_at: int | None
     kept_output: int
     """Characters of its calls' output, over all turns."""
+
+    files: dict[str, str] | None
+    """The files that have come with its messages: what each is known again by, by their paths in uploads/."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,8 @@ TASK_COLUMNS = f"""
     t.cancel_requested, t.blocked_reason, t.blocked_at, t.error_code, t.error, t.turn, {_MESSAGES}, t.last_event,
     t.description, t.task_list, t.assigned_agent, t.triggering_agent, t.internal_status, t.source, {_PARENT}, t.depth,
     t.progress, t.progress_message, t.on_dependency_failure, t.open_dependencies, t.max_calls, t.queued_at,
-    t.created_at, t.started_at, t.completed_at, t.updated_at, t.last_activity_at, t.workspace_removed_at, t.kept_output
+    t.created_at, t.started_at, t.completed_at, t.updated_at, t.last_activity_at, t.workspace_removed_at, t.kept_output,
+    t.files
 """
 ROW_COLUMNS = f"""
     t.seq, t.id, p.name AS username, t.conversation, t.agent, t.status, substr(t.title, 1, 200) AS title,
@@ -41,7 +42,7 @@ def task(row: sqlite3.Row) -> Task:
     values = dict(row)
     for name in ("show_in_history", "auto_execute", "cancel_requested"):
         values[name] = bool(values[name])
-    for name in ("env", "metadata", "demands"):
+    for name in ("env", "metadata", "demands", "files"):
         values[name] = loads(values[name])
     return Task(**values | {"status": Status(values["status"])})
 
@@ -57,7 +58,8 @@ def summary(row: sqlite3.Row) -> Row:
 def call(row: sqlite3.Row, **changes: Any) -> Call:
     """A call from a row of CALL_COLUMNS, with `changes` to its columns."""
     values = dict(row) | changes
-    return Call(**values | {"args": json.loads(values["args"]), "status": CallStatus(values["status"])})
+    read = {"args": json.loads(values["args"]), "differs": loads(values["differs"]) or []}
+    return Call(**values | read | {"status": CallStatus(values["status"])})
 
 
 def turn(row: sqlite3.Row) -> Turn:

@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar, Unpack
 
 import anyio
 
@@ -56,7 +56,7 @@ from storage.records import (
 )
 from storage.secrets import Had
 from storage.states import Status
-from storage.toolcalls import Call, CallResult, Decided, Decision, Grant, NewCall
+from storage.toolcalls import Begun, Call, CallResult, Decided, Decision, Grant, NewCall
 from storage.upkeep import Upkeep
 from storage.workspace import Checkout, Workspace, Worktree
 
@@ -166,6 +166,10 @@ class Store:
         await self._ending(updates.update, principal, task_id, update, now())
         return await self.task(principal, task_id)
 
+    async def bring_files(self, principal: Principal, task_id: str, files: Mapping[str, str]) -> None:
+        """Note which files come with a message to a task; durable when this returns."""
+        await self._db.write(tasks.bring_files, principal, task_id, files)
+
     async def go_on(self, principal: Principal, task_id: str) -> Task:
         """Give a paused task its budget of calls once more; CONFLICT for one that is not paused."""
         return await self._db.write(tasks.go_on, principal, task_id, now())
@@ -269,14 +273,9 @@ class Store:
         """Give a call that has not begun other arguments; returns it."""
         return await self._db.write_soon(calls.amend, run, changed, now())
 
-    async def begin_call(
-        self, run: Run, call_id: str, expires_at: int | None, *, asked: bool = True, reads: bool = False
-    ) -> Call:
-        """Let a call proceed if it may, else have it wait for approval; note one that was not `asked` for.
-
-        One that only `reads` what the task has made needs no approval.
-        """
-        return await self._db.write(calls.begin, run, call_id, expires_at, now(), asked=asked, reads=reads)
+    async def begin_call(self, run: Run, call_id: str, expires_at: int | None, **about: Unpack[Begun]) -> Call:
+        """Let a call proceed if it may, else have it wait for approval: as `storage.calls.begin`."""
+        return await self._db.write(calls.begin, run, call_id, expires_at, now(), **about)
 
     async def stay(self, run: Run) -> tuple[bool, list[Call]]:
         """Have a run whose process must stay wait for a decision; whether it waits, and the calls of its turn.

@@ -1,7 +1,8 @@
 """Creating and reading tasks, and opening their next turns."""
 
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from hashlib import sha256
 from typing import Any
 
 from server.errors import Code, RemitError
@@ -18,6 +19,9 @@ from storage.turns import insert_turn, secrets_of, spoken
 
 _MOST_IDS = 200
 """Ids of related tasks that are shown with a task."""
+
+_MOST_FILES = 500
+"""Files that are known one by one of those that have come with a task's messages: 25 messages bring as many."""
 
 
 def create(db: sqlite3.Connection, principal: Principal, new: NewTask, at: int) -> Created:
@@ -77,9 +81,9 @@ def open_turn(db: sqlite3.Connection, principal: Principal, task_id: str, new: N
         return None
     session = session_of(db, row, new, at)
     db.execute(
-        """UPDATE tasks SET env = ?, turn = turn + 1, session = ?, calls_left = max_calls, started_at = NULL,
+        """UPDATE tasks SET env = ?, files = ?, turn = turn + 1, session = ?, calls_left = max_calls, started_at = NULL,
                progress = NULL, progress_message = NULL WHERE seq = ?""",
-        (rows.dumps(new.env), session, row["seq"]),
+        (rows.dumps(new.env), _files(row, new.files), session, row["seq"]),
     )
     end_session(db, row["session"])
     insert_turn(db, row["seq"], row["turn"] + 1, new.message, new.secrets, at)
@@ -88,6 +92,12 @@ def open_turn(db: sqlite3.Connection, principal: Principal, task_id: str, new: N
     else:
         move(db, row, Status.PENDING, at)
     return get(db, principal, task_id)
+
+
+def bring_files(db: sqlite3.Connection, principal: Principal, task_id: str, files: Mapping[str, str]) -> None:
+    """Note which files come with a message to a task, beside those that came before."""
+    row = owned(db, principal, task_id)
+    db.execute("UPDATE tasks SET files = ? WHERE seq = ?", (_files(row, files), row["seq"]))
 
 
 def go_on(db: sqlite3.Connection, principal: Principal, task_id: str, at: int) -> Task:
@@ -216,6 +226,7 @@ def _insert(
         "show_in_history": new.show_in_history,
         "auto_execute": new.auto_execute,
         "env": rows.dumps(new.env),
+        "files": rows.dumps(new.files),
         "metadata": rows.dumps(new.metadata),
         "demands": rows.dumps(new.demands),
         "sandbox": new.sandbox,
@@ -246,6 +257,16 @@ def _insert(
     ).lastrowid
     assert seq is not None
     return seq, status
+
+
+def _files(task: sqlite3.Row, more: Mapping[str, str]) -> str | None:
+    """The files that have come with a task's messages; where they are too many, the oldest known together alone."""
+    before = rows.loads(task["files"]) or {}
+    known = {**{path: version for path, version in before.items() if path not in more}, **more}
+    if oldest := dict(list(known.items())[:-_MOST_FILES]):
+        together = {"": sha256(str(rows.dumps(oldest)).encode()).hexdigest()}
+        known = together | dict(list(known.items())[-_MOST_FILES:])
+    return rows.dumps(known)
 
 
 def _refuse_failed_dependency(db: sqlite3.Connection, task: sqlite3.Row) -> None:

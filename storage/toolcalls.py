@@ -3,18 +3,53 @@
 Times are integers: microseconds since the epoch, UTC.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 from storage.states import CallStatus, Status
 
 Outcome = Literal["proceed_once", "proceed_always", "cancel"]
 
+KEYED = "keyed:"
+"""Begins the digest of a call that no later server can make again: it was made with a key in memory."""
+
+HIDDEN = "hidden"
+"""The outcome of a call that nobody was asked about, since a part of it would have been hidden from them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Circumstances:
+    """What decides, besides its arguments, what a call does; a yes counts for one call under these alone."""
+
+    digest: str
+    content: Mapping[str, Any]
+    differ: Callable[[Mapping[str, Any] | None], Sequence[str]]
+    """How they differ from the content of others, in sentences for whoever decides; None for a task without a yes."""
+
+
+class Begun(TypedDict, total=False):
+    """What there is to know of a call that is to begin."""
+
+    circumstances: Circumstances | None
+    """Those that a yes counts for; None where nobody is asked."""
+
+    asked: bool
+    """Whether its agent asks before it makes it: the default."""
+
+    reads: bool
+    """Whether it only reads what the task has made."""
+
+    hidden: str | None
+    """Why nobody can decide it: a part of it would be hidden from them."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewCall:
-    """A tool call as an agent announces it. `key` is the agent's own name for it, unique in its turn."""
+    """A tool call as an agent announces it. `key` is the agent's own name for it, unique in its turn.
+
+    `similar` is empty for a call that can be approved once alone.
+    """
 
     key: str
     id: str
@@ -47,6 +82,8 @@ class Call:
     decided_by: str | None
     decided_at: int | None
     reason: str | None
+    differs: list[str]
+    """Of one that waits, or has waited: how its circumstances differ from those of the last yes, in sentences."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,19 +82,13 @@ class Redactor:
         """Return `text` with every occurrence of a secret replaced by its mask."""
         return self.redact_within(text, 0, len(text))
 
+    def redact_values(self, text: str) -> str:
+        """Return `text` with whole values masked, in all their forms, and no single lines of values of many."""
+        return self._redacted(text, 0, len(text), parts=False)
+
     def redact_within(self, text: str, start: int, stop: int) -> str:
         """Return `text` from `start` to `stop`, masked, also what of an occurrence is left that is cut there."""
-        shown: list[str] = []
-        covered = start
-        for found in self._occurrences(text, parts=True):
-            if found.start >= stop:
-                break
-            if found.end <= covered:
-                continue
-            if found.start >= covered or not shown:
-                shown += text[covered : max(found.start, covered)], f"[secret {found.name}]"
-            covered = found.end
-        return "".join((*shown, text[covered:stop]))
+        return self._redacted(text, start, stop, parts=True)
 
     def contains(self, text: str) -> str | None:
         """Return the name of the first secret that stands in `text` in any form, or None.
@@ -106,6 +100,19 @@ class Redactor:
     def stream(self) -> "RedactionStream":
         """Return a redactor for one text that comes in pieces."""
         return RedactionStream(self)
+
+    def _redacted(self, text: str, start: int, stop: int, *, parts: bool) -> str:
+        shown: list[str] = []
+        covered = start
+        for found in self._occurrences(text, parts=parts):
+            if found.start >= stop:
+                break
+            if found.end <= covered:
+                continue
+            if found.start >= covered or not shown:
+                shown += text[covered : max(found.start, covered)], f"[secret {found.name}]"
+            covered = found.end
+        return "".join((*shown, text[covered:stop]))
 
     def _occurrences(self, text: str, *, parts: bool) -> list[Occurrence]:
         scanners = self._sought.scanners(parts=parts)

@@ -51,6 +51,11 @@ class Proposal:
     tool_name: str
     args: Mapping[str, Any]
     description: str
+    is_message: bool = False
+    """Whether all of its arguments stands in the message, which is shown as it is: then their lines are, too."""
+
+    is_command: bool = False
+    """Whether it is made by `Turn.run`: what else a program executes, it does in surroundings of its own."""
 
 
 class Permission(Enum):
@@ -81,6 +86,9 @@ class KnownCall:
     reason: str | None
     """Why it was refused or cut off, in the words of whoever decided."""
 
+    is_hidden: bool
+    """Whether it was refused since a part of it would have been hidden from whoever decides."""
+
 
 @dataclass(frozen=True, slots=True)
 class Finished:
@@ -98,6 +106,9 @@ class RunCommand:
 
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    inherits: bool = True
+    """Whether it has the task's variables, secrets included."""
+
     attached: int | None = None
     """A descriptor that it is to have, as `server.runner.policy.ATTACHED`."""
 
@@ -258,7 +269,10 @@ class Turn(Protocol):
         ...
 
     async def is_same(self, key: str, args: Mapping[str, Any]) -> bool:
-        """Whether these are the arguments of a known call, whose own are masked."""
+        """Whether these, nothing masked in them, are the arguments of a known call.
+
+        Where a secret is masked in that, it may be another by now: `propose` has it asked about anew then.
+        """
         ...
 
     def offers(self) -> Sequence[Offer]:
@@ -279,7 +293,8 @@ class Turn(Protocol):
     async def call(self, key: str, *, reads: bool = False) -> Permission:
         """Return once the proposed call may proceed, is refused, or was done by an earlier run.
 
-        One that only `reads` what the task itself has made needs nobody's approval.
+        One that only `reads` what the task itself has made needs nobody's approval. One in which a secret is masked is
+        refused where it would need one: its arguments are not kept meanwhile.
         Raises Suspended when it has to wait for approval, OutOfCalls when the task may make no more.
         """
         ...
@@ -287,7 +302,8 @@ class Turn(Protocol):
     async def wait(self, key: str) -> Permission:
         """Like `call`, for an agent whose process must stay: where the call waits for approval, so does this.
 
-        Meanwhile the task is `awaiting_approval`, its clock stands still, and its place is free for others.
+        Meanwhile the task is `awaiting_approval`, its clock stands still, and its place is free for others. A call
+        is refused where secrets are masked in it, and the decision would be about something hidden.
         """
         ...
 

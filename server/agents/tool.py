@@ -29,5 +29,8 @@ class Tool:
     reads: bool = False
     """Whether a call of it needs nobody's approval: it only reads what the task itself has made."""
 
+    is_command: bool = False
+    """Whether a call of it is a command, made by `Turn.run`."""
+
     describe: Callable[[Mapping[str, Any]], str] | None = None
     """What a call does, in words for whoever decides it; None where there is no more to say than its name."""

@@ -16,7 +16,8 @@ from server.cli.text import Screen, age, clipped, framed, one_line, width
 from server.errors import Code, RemitError
 
 if TYPE_CHECKING:
-    from server.tasks.views import ApprovedView, GrantsView, PendingApprovalView, TaskView
+    from server.tasks.approvalviews import PendingApprovalView
+    from server.tasks.views import ApprovedView, GrantsView, TaskView
 
 _OUTCOMES = {"y": "proceed_once", "yes": "proceed_once", "a": "proceed_always", "n": "cancel", "no": "cancel"}
 _WORDS = {"proceed_once": "approved", "proceed_always": "approved for this session", "cancel": "rejected"}
@@ -53,6 +54,9 @@ def question(call: PendingApprovalView, taken: int = 0) -> list[str]:
     args = call["args"]
     exact = args["command"] if args.keys() == {"command"} else json.dumps(args, indent=2)
     lines = [f"the tool {one_line(call['toolName'])} wants to run ({call['callId']}):", *framed(str(exact), taken)]
+    if differs := call.get("differs"):
+        lines.append("what else decides what it does, as far as it is new:")
+        lines += [line for sentence in differs for line in framed(sentence, taken)]
     if len(lines) > shutil.get_terminal_size().lines:
         lines.append(f"  these are {len(lines) - 1} lines: scroll up to read them all")
     return lines
@@ -62,8 +66,10 @@ def ask(terminal: Terminal, call: PendingApprovalView) -> str | None:
     """Have the person decide a call; the outcome, or None if they leave it open with Ctrl-D."""
     for line in question(call):
         terminal.say(line)
-    while (answer := terminal.ask("proceed? [y]es, [a]lways for similar calls, [n]o: ")) is not None:
-        if outcome := _OUTCOMES.get(answer.strip().lower()):
+    always = "" if call.get("onceOnly") else "[a]lways for similar calls, "
+    while (answer := terminal.ask(f"proceed? [y]es, {always}[n]o: ")) is not None:
+        outcome = _OUTCOMES.get(answer.strip().lower())
+        if outcome and (always or outcome != "proceed_always"):
             return outcome
     return None
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from server.characters import visible
 from server.tasks import requests, views
+from server.tasks.approvalviews import PendingApprovalView
 from server.tasks.fields import MAX_WAIT_SECONDS
 from server.tasks.text import one_line
 from storage.states import ENDED, LOST, OUR_REASONS
@@ -86,7 +87,9 @@ def _needs(view: views.TaskView, advice: str) -> Iterator[str]:
     omitted = view.get("omittedApprovals", 0)
     if waiting or omitted:
         yield f"Calls that wait for approval: {len(waiting) + omitted}. {advice}"
-        yield from (f"  callId {call['callId']}, call: {call['call']}" for call in waiting)
+        for call in waiting:
+            yield f"  callId {call['callId']}, call: {call['call']}"
+            yield from _differs(call)
         if omitted:
             yield f"  and {omitted} more, shown once these are decided, or with a higher maxChars"
     if beneath := view.get("subtasksAwaitingApproval"):
@@ -98,6 +101,14 @@ def _needs(view: views.TaskView, advice: str) -> Iterator[str]:
         yield "It has made as many calls as it may: send_message without a message lets it make as many more."
     if view.get("blockedReason") in OUR_REASONS and (blockers := view.get("blockedByTaskIds")):
         yield f"It waits for {_named(blockers, view.get('omittedBlockers', 0))}"
+
+
+def _differs(call: PendingApprovalView) -> Iterator[str]:
+    """What differs from the last yes, where the line of the call has no room for it."""
+    sentences = call.get("differs", []) if _is_cut(call) else []
+    yield from (f"    differs: {one_line(sentence, _WIDTH)}" for sentence in sentences)
+    if omitted := call.get("omittedDifferences"):
+        yield f"    and {omitted} more differences, shown with a higher maxChars"
 
 
 def _warnings(view: views.TaskView) -> Iterator[str]:
@@ -153,8 +164,13 @@ def _output(view: views.TaskView) -> Iterator[str]:
 def _arguments(view: views.TaskView) -> Iterator[str]:
     """What waiting calls are to do that have no room on their lines: before anything of the task's own words."""
     for call in view.get("pendingApprovals", []):
-        if call["call"].endswith(")") and "… (" in call["call"]:  # it is longer than its line
+        if _is_cut(call):
             yield f"Arguments of {call['callId']}: {_compact(call['args'])}"
+
+
+def _is_cut(call: PendingApprovalView) -> bool:
+    """Whether a call is longer than its line."""
+    return call["call"].endswith(")") and "… (" in call["call"]
 
 
 def _further(view: views.TaskView) -> Iterator[str]:

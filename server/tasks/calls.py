@@ -7,6 +7,7 @@ What stands in it is chosen by an agent that may want the call approved unread. 
 - Only what is plainly visible stands as it is. These are written out, as `\n`, `\x1b` or `\u202e`: what no reader sees;
   letters and digits that run from right to left, since they reorder their surroundings; what Unicode holds for another
   form of ASCII (NFKC); and each space that follows another, or ends the line. A backslash of a command is doubled.
+- What else decides what it does, and differs from the last yes, follows behind ` … `, sentence by sentence.
 - What is longer than 200 characters is cut, and ends in `… (N characters, sha256:HASH)`: N counts the whole line as
   it would have been shown, and HASH is the first 8 hex digits of the SHA-256 of its UTF-8. The sign `…` stands nowhere
   else: Unicode holds it for a form of three dots.
@@ -19,7 +20,7 @@ import hashlib
 import json
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from server.characters import is_hidden, rewritten
@@ -32,9 +33,9 @@ _LOOSE_SPACE = re.compile(r"(?<= ) | $")
 _RIGHT_TO_LEFT = frozenset({"R", "AL", "AN"})
 
 
-def line(tool_name: str, args: Mapping[str, Any]) -> str:
-    """What a call does, in at most MAX_LINE characters."""
-    whole = _whole(tool_name, args)
+def line(tool_name: str, args: Mapping[str, Any], differs: Sequence[str] = ()) -> str:
+    """What a call does, in at most MAX_LINE characters; `differs` says what else decides that."""
+    whole = " … ".join([_whole(tool_name, args), *([_plain("; ".join(differs))] if differs else [])])
     if len(whole) <= MAX_LINE:
         return whole
     ending = f"… ({len(whole)} characters, sha256:{hashlib.sha256(whole.encode()).hexdigest()[:8]})"
@@ -52,6 +53,10 @@ def _whole(tool_name: str, args: Mapping[str, Any]) -> str:
             text = f"shell: {command}".replace("\\", "\\\\")
         case _:
             text = f"{_name(tool_name)} {_arguments(args)}"
+    return _plain(text)
+
+
+def _plain(text: str) -> str:
     return _LOOSE_SPACE.sub(r"\\x20", rewritten(text, _misleads))
 
 

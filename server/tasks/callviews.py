@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from typing import Any, TypeVar, cast
 
 from server.tasks import calls, fitting
+from server.tasks.approvalviews import PendingApprovalView
 from server.tasks.fitting import Part
 from server.tasks.outputs import MAX_REPEATED, repeated
 from server.tasks.text import time
-from server.tasks.views import OutputView, PendingApprovalView, TaskView, ToolCallView
-from storage.toolcalls import Call
+from server.tasks.views import OutputView, TaskView, ToolCallView
+from storage.toolcalls import KEYED, Call
 
 V = TypeVar("V", ToolCallView, PendingApprovalView)
 
@@ -64,11 +65,15 @@ def _call(call: Call, content: str) -> ToolCallView:
 def _pending(call: Call) -> PendingApprovalView:
     view = PendingApprovalView(
         callId=call.id,
-        call=calls.line(call.tool_name, call.args),
+        call=calls.line(call.tool_name, call.args, call.differs),
         toolName=call.tool_name,
         args=call.args,
         description=call.description,
     )
+    if call.differs:
+        view["differs"] = call.differs
+    if call.digest.startswith(KEYED):
+        view["onceOnly"] = True
     if call.expires_at:
         view["expiresAt"] = time(call.expires_at)
     return view
@@ -91,5 +96,8 @@ def _narrow(view: V, room: int, *names: str) -> V:
         fitting.values(shown, name, value, 4) if name == "args" else fitting.text(shown, name, value)
         for name, value in elastic.items()
     ]
+    if "differs" in given:
+        shown["differs"] = []
+        parts.append(fitting.items(shown, "differs", given["differs"], "omittedDifferences", weight=4))
     fitting.fill(shown, parts, room)
     return cast("V", shown)

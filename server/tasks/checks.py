@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 from pydantic.alias_generators import to_camel
@@ -134,6 +135,18 @@ def _uploads(files: Sequence[File]) -> list[Upload]:
         Upload(file.path, content=file.inline(), source=Path(file.source) if file.source is not None else None)
         for file in files
     ]
+
+
+async def versions(uploads: Sequence[Upload]) -> dict[str, str]:
+    """What the files are known again by, by their paths: their SHA-256, hex; a copied one is another each time."""
+    return await computed(sum(len(each.content or b"") for each in uploads), _versions, uploads, limiter=READING)
+
+
+def _versions(uploads: Sequence[Upload]) -> dict[str, str]:
+    return {
+        upload.path: token_hex(16) if upload.content is None else hashlib.sha256(upload.content).hexdigest()
+        for upload in uploads
+    }
 
 
 def literals_are_sent(had: Mapping[str, Origin], request: SendMessage) -> None:

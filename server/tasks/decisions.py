@@ -49,7 +49,7 @@ class Decisions:
         """
         self._check_right(caller, request)
         call = await self._store.call(caller.principal, request.id, request.call_id)
-        line = calls.line(call.tool_name, call.args)
+        line = calls.line(call.tool_name, call.args, call.differs)
         if not calls.says(request.call, line):
             raise RemitError(
                 Code.VALIDATION_ERROR,

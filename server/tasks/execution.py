@@ -60,6 +60,17 @@ class Execution:
         """The folder that the task's commands start in."""
         return self._ground.folder
 
+    @property
+    def allowed(self) -> SandboxPolicy:
+        """What a command may reach and use, whatever of it is protected."""
+        task = self._claim.task
+        return limits.policy(self._settings, task.agent, task.demands, self._ground)
+
+    @property
+    def tier(self) -> str:
+        """What holds its commands."""
+        return self._sandbox.tier
+
     def keeper(self) -> Keeper | None:
         """Who stands behind the door of a command, where the task may hand on sub-tasks."""
         return self._subtasks.keeper() if self._subtasks else None
@@ -68,7 +79,7 @@ class Execution:
         self, ran: RunCommand, output: Output, publisher: Publisher, call_id: str, keeper: Keeper | None
     ) -> Exit:
         """Run a command to its end; its output is published as it comes."""
-        env = self._ground.variables | self._variables.environment() | dict(ran.env)
+        env = {**(self._given() if ran.inherits else {}), **ran.env}
 
         async def show(data: bytes) -> None:
             await output.show(data, publisher.publish)
@@ -97,8 +108,7 @@ class Execution:
         self._refuse_steering(program)
         keeper = self.keeper() if program.hands_on else None
         home = None if program.home is None else await self._home(program.home)
-        own = self._ground.variables | self._variables.environment() if program.inherits else {}
-        env = {**own, **program.env}
+        env = {**(self._given() if program.inherits else {}), **program.env}
         if home is not None:
             env["HOME"] = str(home)  # whatever the task's variables say: how it asks is settled there
         async with self._sandbox.talk(
@@ -126,9 +136,12 @@ class Execution:
                 )
 
     async def _policy(self) -> SandboxPolicy:
-        task = self._claim.task
-        policy = limits.policy(self._settings, task.agent, task.demands, self._ground)
+        policy = self.allowed
         return replace(policy, first=await self._first(policy))
+
+    def _given(self) -> dict[str, str]:
+        """The variables that the task has, secrets included."""
+        return self._ground.variables | self._variables.environment()
 
     async def _first(self, policy: SandboxPolicy) -> tuple[Place, ...]:
         """The repositories that were there at the task's first command in a folder of the person's."""

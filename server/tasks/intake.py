@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from secrets import token_hex
 from uuid import uuid4
 
 import anyio
@@ -11,6 +12,7 @@ from anyio import to_thread
 from server.agents.interface import Agent, NeedsModel
 from server.config import Settings
 from server.errors import Code, RemitError
+from server.runner.upload import Upload
 from server.runner.workspace import Workspaces
 from server.tasks import checks, identity, masking
 from server.tasks.callers import Caller
@@ -92,8 +94,9 @@ class Intake:
         workspace: Workspace | None,
     ) -> Created:
         """Make a task, with its files in place; durable when this returns."""
-        new = replace(self._new_task(caller, request, digest, tier), workspace=workspace)
         uploads = await checks.uploads(request.files)
+        files = await checks.versions(uploads)
+        new = replace(self._new_task(caller, request, digest, tier), workspace=workspace, files=files)
         with anyio.CancelScope(shield=True):  # a caller that gives up must not leave half a task behind
             if uploads:
                 await to_thread.run_sync(partial(self._workspaces.create, new.id, uploads, source_root=caller.folder))
@@ -196,15 +199,17 @@ class Intake:
         lenders = await self._store.lenders(task.id)
         if lenders:
             await self._masks.lent(task.id, since=now())
+        uploads = await checks.uploads(request.files)
         new = NewTurn(
             message=request.message,
             env=env or None,
             secrets=checks.origins(request.literals, names),
+            files=await checks.versions(uploads),
             session=identity.token(now()),
             session_expires_at=self._session_end(),
         )
         with anyio.CancelScope(shield=True):  # a caller that gives up must not leave half a turn behind
-            await self._upload(caller, request)
+            await self._upload(caller, task.id, uploads)
             self._secrets.keep(task.id, task.turn + 1, values, new.secrets)
             self._secrets.borrow(task.id, lenders)
             try:
@@ -256,11 +261,13 @@ class Intake:
             self._poke()
         return back
 
-    async def _upload(self, caller: Caller, request: SendMessage) -> None:
-        uploads = await checks.uploads(request.files)
+    async def _upload(self, caller: Caller, task_id: str, uploads: Sequence[Upload]) -> None:
         if uploads:
-            self._workspaces.ensure(request.id)
-            add = partial(self._workspaces.add, request.id, uploads, source_root=caller.folder)
+            # A yes under the files that are there ends before they are replaced, whatever comes of the message.
+            replaced = {upload.path: token_hex(16) for upload in uploads}
+            await self._store.bring_files(caller.principal, task_id, replaced)
+            self._workspaces.ensure(task_id)
+            add = partial(self._workspaces.add, task_id, uploads, source_root=caller.folder)
             await to_thread.run_sync(add)
 
     def _session_end(self) -> int:

@@ -1,7 +1,7 @@
 """Masking that keeps nobody waiting: what takes long is done beside the event loop."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from server.json_text import memory
@@ -23,7 +23,12 @@ async def redacted(redactor: Redactor, text: str) -> str:
 
 async def masked(redactor: Redactor, value: Any) -> Any:
     """Return a value of JSON with every secret in its texts masked, those of names included."""
-    return await computed(memory(value), _masked, redactor, value)
+    return await computed(memory(value), _masked, redactor.redact, value)
+
+
+async def masked_values(redactor: Redactor, value: Any) -> Any:
+    """Return the same with whole values of secrets masked, and no single lines of those of many."""
+    return await computed(memory(value), _masked, redactor.redact_values, value)
 
 
 async def masked_text(redactor: Redactor, value: Any) -> str:
@@ -31,17 +36,17 @@ async def masked_text(redactor: Redactor, value: Any) -> str:
     return await computed(memory(value), _masked_text, redactor, value)
 
 
-def _masked(redactor: Redactor, value: Any) -> Any:
+def _masked(redact: Callable[[str], str], value: Any) -> Any:
     match value:
         case str():
-            return redactor.redact(value)
+            return redact(value)
         case dict():
-            return {redactor.redact(str(name)): _masked(redactor, each) for name, each in value.items()}
+            return {redact(str(name)): _masked(redact, each) for name, each in value.items()}
         case list() | tuple():
-            return [_masked(redactor, each) for each in value]
+            return [_masked(redact, each) for each in value]
         case _:
             return value
 
 
 def _masked_text(redactor: Redactor, value: Any) -> str:
-    return json.dumps(_masked(redactor, value), ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(_masked(redactor.redact, value), ensure_ascii=False, separators=(",", ":"))

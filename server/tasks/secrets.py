@@ -1,8 +1,11 @@
 """The values of secrets: in this process's memory, and nowhere else."""
 
+import hmac
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from hashlib import sha256
+from secrets import token_bytes
 
 from server import sources
 from server.config import SecretSource
@@ -39,6 +42,7 @@ class Secrets:
 
     def __init__(self, sources: Mapping[str, SecretSource]) -> None:
         self._sources = sources
+        self._key = token_bytes(32)
         self._turns: dict[str, dict[int, _Turn]] = {}
         self._lenders: dict[str, Sequence[str]] = {}
         self._at_work: dict[str, Hide] = {}
@@ -101,6 +105,20 @@ class Secrets:
     def of(self, had: Had) -> str | None:
         """The value of a secret of some turn, if it is in memory."""
         return self._turns.get(had.task_id, {}).get(had.turn, _Turn()).all.get(had.name)
+
+    def seal(self, text: str) -> str:
+        """What a text is known again by: made with a key in this process's memory, so that nobody can try guesses."""
+        return hmac.digest(self._key, text.encode(errors="surrogatepass"), "sha256").hex()
+
+    def version(self, name: str, origin: Origin, value: str) -> str:
+        """What a secret is known again by: its value where it was typed, which lasts as long as this process.
+
+        One by name is what the operator's settings say of it, whatever value they lead to now.
+        """
+        if origin == "literal":
+            return self.seal(f"{name}\0{value}")
+        source = self._sources.get(name)
+        return sha256(source.model_dump_json().encode()).hexdigest() if source else ""
 
     def missing(self, task_id: str, wanted: Mapping[str, Origin]) -> list[str]:
         """The names of literal secrets that are wanted in a task's latest turn and not known any more."""

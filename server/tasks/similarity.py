@@ -16,22 +16,50 @@ _PROGRAMS = frozenset(
     stat tail touch true wc
     """.split()
 )
+READING = {
+    "GIT_CONFIG_GLOBAL": "/dev/null",
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_CONFIG_COUNT": "2",
+    "GIT_CONFIG_KEY_0": "core.fsmonitor",
+    "GIT_CONFIG_VALUE_0": "false",
+    "GIT_CONFIG_KEY_1": "core.hooksPath",
+    "GIT_CONFIG_VALUE_1": "/dev/null",
+}
+"""The variables of a command that only reads, beside the sandbox's own HOME and PATH: by these, git reads no settings
+but the repository's, and starts neither its file watcher nor its hooks."""
+
 _PLACES = frozenset({"", "/bin/", "/usr/bin/"})
 _PLAIN_WORD = re.compile(r"[A-Za-z0-9_@%+:,./=-]+")
 
 
+def canonical(value: Any) -> str:
+    """A value of JSON as a text that is the same for all that are equal."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+
+
 def digest(args: Mapping[str, Any]) -> str:
     """The arguments of a call as one SHA-256, hex: what a decision is bound to."""
-    canonical = json.dumps(args, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()
+    return hashlib.sha256(canonical(args).encode()).hexdigest()
 
 
-def keys(tool_name: str, args: Mapping[str, Any]) -> tuple[str, ...]:
-    """What a call is known by: always its exact arguments, and for a simple command its first two words."""
+def keys(args: Mapping[str, Any], *, is_command: bool) -> tuple[str, ...]:
+    """What a call is known by: always its exact arguments, and for a simple command its first two words.
+
+    The arguments are those that are executed, nothing masked. A command is what this server itself executes.
+    """
     exact = f"exact:{digest(args)}"
-    command = args["command"] if tool_name == "shell" and set(args) == {"command"} else None
-    words = _simple_command(command) if isinstance(command, str) else None
+    words = _words(args) if is_command else None
     return (exact, f"words:{' '.join(words[:2])}") if words else (exact,)
+
+
+def only_reads(args: Mapping[str, Any]) -> bool:
+    """Whether a command is of those that are similar to others by their first two words."""
+    return _words(args) is not None
+
+
+def _words(args: Mapping[str, Any]) -> list[str] | None:
+    command = args["command"] if set(args) == {"command"} else None
+    return _simple_command(command) if isinstance(command, str) else None
 
 
 def _simple_command(command: str) -> list[str] | None:
@@ -54,7 +82,8 @@ def _is_harmless(program: str, first: str) -> bool:
     """Whether nothing that can follow these two words does more than they tell.
 
     Of git that is status alone: log, show and diff write to an --output, add, branch and tag can start an editor.
-    What the settings of a repository make status start, they do for the exact command as well.
+    What the settings of a repository make status start for all that (filters of files), they do for the exact command
+    as well.
     """
     folder, slash, name = program.rpartition("/")
     return folder + slash in _PLACES and (name in _PROGRAMS or (name, first) == ("git", "status"))

@@ -100,6 +100,15 @@ class Variables:
         """
         return environment(self._env, self._values)
 
+    def versions(self) -> dict[str, str]:
+        """What the turn's secrets are known again by, by their names, once they are at hand; it tells no value."""
+        origins = self._claim.secrets
+        return {name: self._secrets.version(name, origins[name], value) for name, value in self._values.items()}
+
+    def seal(self, text: str) -> str:
+        """What a text is known again by as long as this server runs; it tells nothing of the text."""
+        return self._secrets.seal(text)
+
     def _hide(self, named: Iterable[tuple[str, str]]) -> None:
         if new := [pair for pair in dict.fromkeys(named) if pair not in self._derived]:
             self._derived += new

@@ -4,6 +4,8 @@ from typing import Any, Literal, NotRequired
 
 from typing_extensions import TypedDict  # pydantic reads the one in typing only from Python 3.12 on
 
+from server.tasks.approvalviews import PendingApprovalView
+
 
 class CreatedView(TypedDict):
     """The answer to create_task."""
@@ -109,17 +111,6 @@ class OutputView(TypedDict):
     toolCalls: list[ToolCallView]
     omittedToolCalls: NotRequired[int]
     usage: NotRequired[UsageView]
-
-
-class PendingApprovalView(TypedDict):
-    """A call that waits for a yes or no; `call` is all of it on one line, as `server.tasks.calls.line` makes it."""
-
-    callId: str
-    call: str
-    toolName: str
-    args: dict[str, Any]
-    description: str
-    expiresAt: NotRequired[str]
 
 
 class MessageView(TypedDict):

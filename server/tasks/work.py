@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from secrets import token_hex
 from typing import Any
 
 import anyio
@@ -29,8 +28,9 @@ from server.config import Settings
 from server.errors import Code, RemitError
 from server.json_text import memory
 from server.runner.dialogue import Dialogue
-from server.tasks import limits, masking, similarity
+from server.tasks import limits, masking
 from server.tasks.execution import Execution
+from server.tasks.gate import Gate
 from server.tasks.output import Allowance, Output
 from server.tasks.place import Place
 from server.tasks.publisher import Publisher
@@ -40,17 +40,14 @@ from server.tasks.variables import Variables
 from storage import records
 from storage.records import Claim
 from storage.states import CallStatus
-from storage.store import Store, now
-from storage.toolcalls import Call, CallResult, NewCall
+from storage.store import Store
+from storage.toolcalls import HIDDEN, Call, CallResult
 
 MAX_STATE = 8 * 1024**2
 """Characters of JSON that an agent may remember: a long conversation with a model."""
 
 MAX_ARGS = 32 * 1024**2
 """Bytes of memory that the arguments of a turn's calls may take: what is read back whenever one more is made."""
-
-MAX_DESCRIPTION = 200
-"""Characters of what a call does; cut once it is masked."""
 
 _PERMISSIONS = {
     CallStatus.EXECUTING: Permission.PROCEED,
@@ -88,6 +85,7 @@ class Work:
         self._calls: dict[str, Call] = {}
         self._args_left = MAX_ARGS
         self._allowance = Allowance(settings.task_output_limit - claim.task.kept_output)
+        self._gate = Gate(store, claim, execution, variables, settings)
         self._speech = Speech(store, claim.run, variables, self._allowance, settings)
 
     @asynccontextmanager
@@ -181,7 +179,7 @@ class Work:
         await self._speech.pause()
         self._take_room(proposals)
         first = not self._calls
-        new = [await self._new_call(each) for each in proposals]
+        new = [await self._gate.new_call(each) for each in proposals]
         self._know(await self._store.announce_calls(self._run, new))
         if first:
             self._begun_before = {key for key, call in self._calls.items() if call.status is CallStatus.EXECUTING}
@@ -192,7 +190,7 @@ class Work:
 
     async def is_same(self, key: str, args: Mapping[str, Any]) -> bool:
         """Whether these are the arguments of a known call."""
-        return self._calls[key].digest == similarity.digest(await self.mask(args))
+        return await self._gate.is_same(self._calls[key], args)
 
     def offers(self) -> Sequence[Offer]:
         """This server's own tools, where the agent may hand on sub-tasks; else none."""
@@ -220,10 +218,8 @@ class Work:
 
     async def wait(self, key: str) -> Permission:
         """The same gate, for an agent whose process must stay: it returns once the call is decided."""
-        call = await self._begin(key)
-        if call.status is CallStatus.AWAITING_APPROVAL:
+        while (call := await self._begin(key, stays=True)).status is CallStatus.AWAITING_APPROVAL:
             await self._decided(key)
-            call = await self._begin(key)
         return _permission(call)
 
     async def told(self, key: str) -> Permission:
@@ -233,7 +229,7 @@ class Work:
     async def amend(self, proposal: Proposal) -> None:
         """Give a call that has not begun other arguments, and with them another description."""
         self._take_room([proposal])
-        self._calls[proposal.key] = await self._store.amend_call(self._run, await self._new_call(proposal))
+        self._calls[proposal.key] = await self._store.amend_call(self._run, await self._gate.new_call(proposal))
 
     def secret_in(self, text: str) -> str | None:
         """The name of a secret that stands in `text`, in any form, also one that is too short to be masked."""
@@ -249,7 +245,7 @@ class Work:
         kind = "output" if self._speaks else "content"
         publisher = Publisher(self._store, self._run, self._settings.event_limit, kind=kind, call_id=call.id)
         try:
-            ended = await self._execution.run(ran, output, publisher, call.id, keeper)
+            ended = await self._execution.run(self._gate.command(call, ran), output, publisher, call.id, keeper)
         except RemitError as error:
             message = self._variables.redactor.redact(error.message)
             await self._end(key, CallStatus.ERROR, f"{output.text}\n{message}".strip(), dropped=output.dropped)
@@ -299,11 +295,8 @@ class Work:
                 Code.LIMIT_EXCEEDED, f"the arguments of the turn's calls take more than {MAX_ARGS} bytes of memory"
             )
 
-    async def _begin(self, key: str, *, asked: bool = True, reads: bool = False) -> Call:
-        await self._variables.unlock()
-        expires = self._settings.approval_expires
-        expires_at = now() + expires * 1_000_000 if expires else None
-        call = await self._store.begin_call(self._run, self._calls[key].id, expires_at, asked=asked, reads=reads)
+    async def _begin(self, key: str, *, asked: bool = True, reads: bool = False, stays: bool = False) -> Call:
+        call = await self._gate.begin(self._calls[key], asked=asked, reads=reads, stays=stays)
         self._calls[key] = call
         return call
 
@@ -330,19 +323,6 @@ class Work:
         await self._store.end_call(self._run, self._calls[key].id, result)
         self._calls[key] = replace(self._calls[key], status=status, output=text, exit_status=result.exit_status)
 
-    async def _new_call(self, proposal: Proposal) -> NewCall:
-        args, tool_name = await self.mask(proposal.args), self.redact(proposal.tool_name)
-        description = await masking.redacted(self._variables.redactor, proposal.description)
-        return NewCall(
-            key=proposal.key,
-            id=f"call_{token_hex(8)}",
-            tool_name=tool_name,
-            args=args,
-            digest=similarity.digest(args),
-            similar=similarity.keys(tool_name, args),
-            description=description[:MAX_DESCRIPTION],
-        )
-
 
 def _permission(call: Call) -> Permission:
     """Raises OutOfCalls for a call that has not been let proceed although nobody is to decide it."""
@@ -361,6 +341,7 @@ def _known_call(call: Call) -> KnownCall:
         output=call.output or "",
         exit_status=call.exit_status,
         reason=call.reason,
+        is_hidden=call.outcome == HIDDEN,
     )
 
 

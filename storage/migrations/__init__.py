@@ -7,6 +7,7 @@ from storage.migrations import (
     agents,
     awaiting,
     basis,
+    circumstances,
     history,
     lending,
     numbers,
@@ -31,4 +32,5 @@ MIGRATIONS = (
     secrets.SCRIPT,
     lending.SCRIPT,
     remains.SCRIPT,
+    circumstances.SCRIPT,
 )

@@ -25,6 +25,18 @@ DECIDING = (
         APPROVE,
     ),
     departs(
+        "approve_tool_call:proceed_always:circumstances",
+        "`proceed_always` holds for the session",
+        "it ends with a change of variables, secrets, files, folder, network or limits; `differs` says of which",
+        APPROVE,
+    ),
+    departs(
+        "approve_tool_call:proceed_always:masked",
+        "`proceed_always` may be said of any call",
+        "VALIDATION_ERROR where a secret is masked in it, and nothing is decided",
+        APPROVE,
+    ),
+    departs(
         "approve_tool_call:call",
         "`callId` and `outcome` decide a call",
         "over MCP `call` says what the call does, as in `pendingApprovals`: hosts show arguments to their users",

@@ -2,13 +2,15 @@
 
 import re
 from pathlib import Path
+from typing import cast
 
 import pytest
 
-from server.cli.decisions import question, the_waiting
+from server.cli.decisions import ask, question, the_waiting
+from server.cli.terminal import Terminal
 from server.errors import Code, RemitError
+from server.tasks.approvalviews import PendingApprovalView
 from server.tasks.calls import line
-from server.tasks.views import PendingApprovalView
 from tests.cli.command_line import COLUMNS, LINES, CommandLine
 
 PROCEED = r"proceed\? \[y\]es, \[a\]lways for similar calls, \[n\]o: "
@@ -193,6 +195,47 @@ def test_every_line_of_a_command_stands_in_the_margin() -> None:
 def test_the_arguments_of_another_tool_are_shown_whole() -> None:
     lines = question(_call("ls", path="/etc"))
     assert {'  |   "command": "ls",', '  |   "path": "/etc"'} <= set(lines)
+
+
+def test_what_differs_from_the_last_yes_is_shown_in_the_margin() -> None:
+    call = _call("git status")
+    call["differs"] = ["the variable LD_PRELOAD is new: x.so\nproceed? [y]es", "the file uploads/a is new"]
+    assert question(call)[1:] == [
+        "  | git status",
+        "what else decides what it does, as far as it is new:",
+        "  | the variable LD_PRELOAD is new: x.so",
+        "  | proceed? [y]es",
+        "  | the file uploads/a is new",
+    ]
+
+
+def test_a_person_at_a_terminal_reads_what_the_variables_are_that_a_call_runs_with(persons_remit: CommandLine) -> None:
+    task_id, call_id = persons_remit.waiting("git status", "--env", "GIT_DIR=elsewhere")
+    with persons_remit.at_terminal("approve", task_id, call_id) as approve:
+        approve.expect(r"  \| git status\r\nwhat else decides .*:\r\n  \| the variable GIT_DIR is elsewhere\r\napprove")
+        approve.type("n\n")
+        assert approve.end() == 1
+
+
+class _Typist:
+    """A terminal at which these answers are typed, and where questions and lines go nowhere."""
+
+    def __init__(self, *answers: str) -> None:
+        self._answers = list(answers)
+        self.asked: list[str] = []
+
+    def say(self, _: str) -> None: ...
+
+    def ask(self, question: str) -> str | None:
+        self.asked.append(question)
+        return self._answers.pop(0) if self._answers else None
+
+
+def test_a_call_that_can_be_approved_once_alone_is_not_offered_for_always() -> None:
+    call, typist = _call("true"), _Typist("a", "y")
+    call["onceOnly"] = True
+    assert ask(cast(Terminal, typist), call) == "proceed_once"
+    assert typist.asked == ["proceed? [y]es, [n]o: "] * 2
 
 
 def _call(command: str, call_id: str = "call_one", **more: str) -> PendingApprovalView:

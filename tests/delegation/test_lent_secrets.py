@@ -287,3 +287,17 @@ async def test_the_secret_of_a_borrower_that_was_deleted_is_not_shown_in_what_it
     await host.call("delete_task", id=child)
     error = await host.fail("read_artifacts", id=owner, path="left")
     assert (error["code"], "OWN" in error["message"]) == ("SECRETS_LOST", True)
+
+
+async def test_a_command_of_a_borrower_that_is_a_line_of_the_owners_secret_is_shown_to_whoever_decides(
+    host: Host,
+) -> None:
+    harm = "touch harm; echo done"
+    secrets = {"KEY": f"0123456789\n{harm}"}
+    owner = await lender(host, "VISIT", sub_task(harm, "readwrite"), autoExecute=False, secrets=secrets)
+    await host.decide(owner, await host.waiting_call(owner), "proceed_once")
+    await host.until(owner, "completed")
+    task_id = await borrower(host, owner)
+    await host.waiting_call(task_id)
+    (pending,) = (await host.call("get_task", id=task_id))["pendingApprovals"]
+    assert (pending["args"], pending["call"]) == ({"command": harm}, f"shell: {harm}")

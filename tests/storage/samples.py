@@ -7,7 +7,7 @@ from uuid import uuid4
 from storage.records import Claim, Nesting, NewTask, NewTurn, Principal
 from storage.states import CallStatus
 from storage.store import Store, now
-from storage.toolcalls import CallResult, Decision, NewCall, Outcome
+from storage.toolcalls import CallResult, Circumstances, Decision, NewCall, Outcome
 
 ANN = Principal("ann", "Ann")
 BOB = Principal("bob", "Bob")
@@ -67,6 +67,15 @@ def new_call(key: str = "1", *, similar: tuple[str, ...] = ("exact:1",), digest:
 def decision(outcome: Outcome = "proceed_once") -> Decision:
     return Decision(
         outcome=outcome, by="Ann", reason=None, grant=f"grant_{next(_numbers)}", session_expires_at=now() + HOUR
+    )
+
+
+def circumstances(variable: str) -> Circumstances:
+    """Those in which a variable has a value; they differ by that of the last yes."""
+    return Circumstances(
+        digest=variable,
+        content={"variable": variable},
+        differ=lambda before: [f"{before['variable'] if before else 'nothing'} before"],
     )
 
 

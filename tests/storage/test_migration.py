@@ -6,10 +6,14 @@ from pathlib import Path
 
 from storage.filters import Filter
 from storage.migrations import MIGRATIONS
+from storage.migrations import circumstances as circumstances_step
 from storage.records import Nesting
-from storage.states import Status
+from storage.states import CallStatus, Status
 from storage.store import open_store
-from tests.storage.samples import ANN, new_task
+from tests.storage.samples import ANN, circumstances, new_call, new_task, new_turn
+
+BOUND = MIGRATIONS.index(circumstances_step.SCRIPT)
+"""The steps before calls were bound to what is executed."""
 
 TASK = """
 INSERT INTO principals VALUES ('ann', 'Ann', 1);
@@ -44,3 +48,19 @@ async def test_what_was_counted_beneath_a_task_that_is_gone_is_counted_anew(tmp_
         assert (await store.find(ANN, Filter(parent="old"), 10)).total == 0
         await store.create_task(ANN, new_task(parent="old", nesting=Nesting(depth=1, count=1)))
         assert (await store.find(ANN, Filter(parent="old"), 10)).total == 1
+
+
+async def test_grants_of_before_calls_were_bound_to_what_is_executed_end(tmp_path: Path) -> None:
+    grant = "INSERT INTO grants VALUES ('g', 's', 'shell', 'Run: true', '[\"exact:1\"]', 'Ann', 1, NULL)"
+    in_force = "UPDATE sessions SET expires_at = 9000000000000000; UPDATE tasks SET auto_execute = 0"
+    with closing(sqlite3.connect(tmp_path / "remit.db", isolation_level=None)) as db:
+        steps = ";".join([*MIGRATIONS[1:BOUND], grant, in_force])
+        db.executescript(f"BEGIN;{MIGRATIONS[0]};{TASK};{steps};PRAGMA user_version = {BOUND};COMMIT")
+    async with open_store(tmp_path / "remit.db") as store:
+        assert await store.grants(ANN) == []
+        await store.open_turn(ANN, "old", new_turn())
+        claim = await store.claim_run("owner")
+        assert claim
+        (call,) = await store.announce_calls(claim.run, [new_call()])
+        begun = await store.begin_call(claim.run, call.id, None, circumstances=circumstances("1"))
+        assert begun.status is CallStatus.AWAITING_APPROVAL

@@ -58,6 +58,7 @@ def calls(draw: st.DrawFn) -> list[Call]:
             decided_by=text,
             decided_at=AT,
             reason=text,
+            differs=[text] * draw(st.sampled_from([0, 1, 50])) if number < 8 else [],
         )
         for number, (status, text, output) in enumerate(many)
     ]
@@ -118,6 +119,7 @@ def tasks(draw: st.DrawFn) -> Task:
         last_activity_at=AT,
         workspace_removed_at=AT,
         kept_output=0,
+        files={},
     )
 
 

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from server.tasks.similarity import digest, keys
 
 
-def similar(approved: str, later: str, tool: str = "shell") -> bool:
-    return bool(set(keys(tool, {"command": approved})) & set(keys(tool, {"command": later})))
+def similar(approved: str, later: str, *, is_command: bool = True) -> bool:
+    known = [set(keys({"command": command}, is_command=is_command)) for command in (approved, later)]
+    return bool(known[0] & known[1])
 
 
 @given(st.text())
@@ -86,9 +87,14 @@ def test_an_option_before_the_command_is_similar_only_to_itself(command: str) ->
     assert not similar(command, f"{command} b")
 
 
-def test_other_tools_are_similar_by_identical_arguments_only() -> None:
-    assert similar("git status a", "git status a", tool="other")
-    assert not similar("git status a", "git status b", tool="other")
+def test_what_others_execute_is_similar_by_identical_arguments_only() -> None:
+    assert similar("git status a", "git status a", is_command=False)
+    assert not similar("git status a", "git status b", is_command=False)
+
+
+def test_a_command_that_is_given_more_than_its_text_is_similar_to_itself_alone() -> None:
+    known = [set(keys({"command": f"ls /usr {each}", "folder": "/"}, is_command=True)) for each in "ab"]
+    assert not known[0] & known[1]
 
 
 def test_a_digest_does_not_depend_on_the_order_of_arguments() -> None:

@@ -137,7 +137,9 @@ class _Asked:
         self.proposal: Proposal | None = None
         if tool and problem is None:
             described = tool.describe(args) if tool.describe else tool.name
-            self.proposal = Proposal(key=key, tool_name=tool.name, args=args, description=described)
+            self.proposal = Proposal(
+                key=key, tool_name=tool.name, args=args, description=described, is_command=tool.is_command
+            )
 
     @classmethod
     def of(cls, call: "ToolCallPart", tools: Mapping[str, Tool], key: str) -> "_Asked":
@@ -184,7 +186,7 @@ def _earlier(call: KnownCall) -> Answer:
 
 def _refusal(call: KnownCall) -> Answer:
     reason = f": {call.reason}" if call.reason else ""
-    return Answer(f"refused by whoever decides{reason}", failed=True)
+    return Answer(f"refused{'' if call.is_hidden else ' by whoever decides'}{reason}", failed=True)
 
 
 def _shown(text: str) -> str:

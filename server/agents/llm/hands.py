@@ -121,6 +121,8 @@ def _tool(
     args: type[A],
     do: Callable[[Turn, str, A], Awaitable[Answer]],
     describe: Callable[[Mapping[str, Any]], str],
+    *,
+    is_command: bool = False,
 ) -> Tool:
     hand = _Hand(args, do)
     return Tool(
@@ -130,6 +132,7 @@ def _tool(
         execute=hand.execute,
         check=hand.check,
         describe=describe,
+        is_command=is_command,
     )
 
 
@@ -140,6 +143,7 @@ HANDS = (
         Shell,
         _shell,
         lambda args: f"Run: {' '.join(args['command'].split())}",
+        is_command=True,
     ),
     _tool("read_file", "Read a text file.", ReadFile, _read_file, lambda args: f"Read {args['path']}"),
     _tool(

@@ -62,9 +62,14 @@ class ShellAgent:
             await session.prepare(number)
             permission = await turn.call(str(number))
             if permission is Permission.REFUSED:
-                raise Stopped
+                raise _refusal(turn, number)
             if permission is Permission.PROCEED:
                 await session.run(number, command)
+
+
+def _refusal(turn: Turn, number: int) -> Exception:
+    known = turn.calls()[str(number)]
+    return RemitError(Code.FORBIDDEN, f"command {number} was not run: {known.reason}") if known.is_hidden else Stopped()
 
 
 def _read(message: str) -> Reading:

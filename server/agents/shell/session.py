@@ -49,7 +49,7 @@ class Session:
         Raises RemitError (EXECUTION_ERROR) where it would run without what they have left.
         """
         known = self._turn.calls()[str(number)]
-        if known.status != "pending" or known.approved:
+        if known.status != "pending":
             return
         command = self._commands[number - 1]
         self._check(number, command)
@@ -131,6 +131,8 @@ def proposal(number: int, command: ShellCommand, given: Mapping[str, Any]) -> Pr
         tool_name="shell",
         args={"command": command.text, **given},
         description=f"Run: {headline(command.text)}{_with(given)}",
+        is_message=True,
+        is_command=True,
     )
 
 

@@ -410,6 +410,22 @@ def asks_as_before() -> None:
 
 
 @behaviour
+def uses_its_secret() -> None:
+    """Ask for a call with the secret KEY in it, as the prompt says, however the session was opened."""
+    _, prompt = taken_up()
+    key = os.environ["KEY"]
+    text = prompt["params"]["prompt"][0]["text"]
+    ways: Json = {"token": {"token": key}, "line": {"text": key.split("\n")[-1]}, "command": {"command": f"curl {key}"}}
+    args = next(ways[way] for way in ways if way in text)
+    call("1", kind="fetch", rawInput=args)
+    ask("1", rawInput=args)
+    answered = chosen()
+    called("1", status="completed" if answered == "a" else "failed", rawOutput={"output": answered})
+    say(answered)
+    parted(prompt)
+
+
+@behaviour
 def forgets() -> None:
     """Say that sessions last, and know none."""
     answer(until("initialize"), protocolVersion=1, agentCapabilities=LASTS)

@@ -188,3 +188,57 @@ async def test_a_task_cannot_steer_the_program_by_its_variables(home: Path, name
         task = await host.done("do it", agentId="speaks", env={name: "/tmp/elsewhere"})
     assert (task["status"], task["errorCode"]) == ("failed", "VALIDATION_ERROR")
     assert f"env.{name}" in task["error"]
+
+
+@pytest.mark.behaviour("approve_tool_call:proceed_always:masked")
+async def test_a_call_with_a_whole_secret_in_it_is_masked_and_can_be_approved_once_alone(home: Path) -> None:
+    async with window(home) as host:
+        task_id, call_id = await host.waiting("the token", agentId="uses-its-secret", secrets={"KEY": "a-secret-value"})
+        (pending,) = (await host.call("get_task", id=task_id))["pendingApprovals"]
+        assert (pending["args"], pending["onceOnly"]) == ({"token": "[secret KEY]"}, True)
+        decided = {"id": task_id, "callId": call_id, "call": pending["call"]}
+        error = await host.fail("approve_tool_call", **decided, outcome="proceed_always")
+        assert (error["code"], error["field"]) == ("VALIDATION_ERROR", "outcome")
+        await host.decide(task_id, call_id, "proceed_once")
+        task = await host.until(task_id, "completed")
+    assert (task["result"], statuses(task)) == ("a", ["success"])
+
+
+async def test_a_call_with_a_secret_in_it_is_asked_about_anew_after_a_kill(home: Path) -> None:
+    (home.parent / "token").write_text("a-secret-value")
+    with (home.parent / "remit.toml").open("a") as settings:
+        settings.write(f'[secrets.KEY]\nfile = "{home.parent}/token"\n')
+    async with window(home) as host:
+        task_id, call_id = await host.waiting("the token", agentId="uses-its-secret", secretNames=["KEY"])
+        servers.kill(home)
+    async with window(home) as host:
+        await host.decide(task_id, call_id, "proceed_once")
+        await _asked_again(host, task_id)
+        await host.decide(task_id, call_id, "proceed_once")
+        task = await host.until(task_id, "completed")
+    assert statuses(task) == ["success"]
+
+
+@pytest.mark.parametrize(
+    ("way", "why"),
+    [("a line", "a line of a secret stands in it"), ("the command", "a secret is masked in what it executes")],
+)
+async def test_a_call_that_hides_what_it_does_behind_a_secret_is_refused(home: Path, way: str, why: str) -> None:
+    secrets = {"KEY": "0123456789\na line of it"}
+    async with window(home) as host:
+        task_id = await host.create(way, agentId="uses-its-secret", autoExecute=False, secrets=secrets)
+        task = await host.until(task_id, "completed", "awaiting_approval")
+    (call,) = task["output"]["toolCalls"]
+    assert (call["status"], call["outcome"]) == ("cancelled", "hidden")
+    assert call["reason"].startswith(why)
+
+
+async def _asked_again(host: Host, task_id: str) -> None:
+    """Until the task's call waits for another yes: nothing differs from the one before."""
+    with anyio.fail_after(servers.PATIENCE):
+        while True:
+            task = await host.call("get_task", id=task_id)
+            if any("differs" not in pending for pending in task.get("pendingApprovals", [])):
+                return
+            news = {"include": ["events"], "afterEvent": task["lastEvent"]}
+            await host.call("get_task", id=task_id, waitSeconds=10, **news)

@@ -35,6 +35,7 @@ def known(command: str, status: Status, *, approved: bool = False, reason: str |
         output="",
         exit_status=None,
         reason=reason,
+        is_hidden=False,
     )
 
 

@@ -139,6 +139,7 @@ class MemoryTurn:
                 output="",
                 exit_status=None,
                 reason=None,
+                is_hidden=False,
             )
             if self._known.setdefault(proposal.key, call).args != proposal.args:
                 raise RemitError(Code.CONFLICT, f"{proposal.key} is known with other arguments")

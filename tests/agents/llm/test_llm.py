@@ -212,3 +212,45 @@ async def test_without_a_model_it_says_how_to_name_one(state: Path) -> None:
         (llm,) = [agent for agent in (await host.call("list_agents"))["agents"] if agent["id"] == "llm"]
         assert llm["ready"] is False
         assert "model" in llm["needs"]
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [{"K": "0123456789\ntouch harm; echo done"}, {"K": "touch harm; echo done"}],
+    ids=["a line of a secret", "a whole secret"],
+)
+async def test_a_command_that_a_secret_would_hide_from_whoever_decides_is_refused_and_the_model_hears_why(
+    window: Opened, state: Path, hidden: dict[str, str]
+) -> None:
+    script = steps(Use("shell", {"command": "touch harm; echo done"}), Say("I see."))
+    with model(script) as scripted:
+        async with window(scripted) as host:
+            task_id = await host.create("do it", agentId="llm", autoExecute=False, secrets=hidden)
+            task = await host.until(task_id, "completed", "awaiting_approval")
+    (call,) = task["output"]["toolCalls"]
+    assert (task["status"], call["status"], call["outcome"]) == ("completed", "cancelled", "hidden")
+    (result,) = scripted.requests[-1].results
+    assert "refused: a secret stands in it" in result.text
+    assert "$NAME" in result.text
+    assert not await anyio.Path(state / "workspaces" / task_id / "harm").exists()
+
+
+async def test_a_grant_for_a_command_covers_no_other_that_a_secret_makes_look_the_same(
+    window: Opened, state: Path
+) -> None:
+    script = prompts(
+        {
+            "first": steps(Use("shell", {"command": "make test TARGET=staging-a || true"}), Say("done")),
+            "second": steps(Use("shell", {"command": "make test TARGET=x;touch harm || true"}), Say("done")),
+        }
+    )
+    with model(script) as scripted:
+        async with window(scripted) as host:
+            task_id, call_id = await host.waiting("first", agentId="llm")
+            await host.decide(task_id, call_id, "proceed_always")
+            await host.until(task_id, "completed")
+            secrets = {"K": "0123456789\nstaging-a\nx;touch harm"}
+            await host.call("send_message", id=task_id, message="second", secrets=secrets)
+            task = await host.until(task_id, "completed", "awaiting_approval")
+    assert task["output"]["toolCalls"][0]["outcome"] == "hidden"
+    assert not await anyio.Path(state / "workspaces" / task_id / "harm").exists()

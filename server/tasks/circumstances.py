@@ -1,0 +1,116 @@
+"""What decides, besides its arguments, what a call does: a yes counts under the same circumstances alone.
+
+These are the task's variables, its secrets by name and version, the files that came with it, the folder it works in,
+and the sandbox with its network and limits.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
+from hashlib import sha256
+from typing import Any
+
+from server.runner.policy import SandboxPolicy
+from server.tasks import similarity
+from storage.records import Claim
+from storage.toolcalls import Circumstances
+
+LONGEST_VALUE = 200
+"""Characters of a variable that are shown to whoever decides; of a longer one, the beginning and what it hashes to."""
+
+_STEERING = re.compile(
+    "ENV|HOME|IFS|PATH|PS4|SHELL|SHELLOPTS|TMPDIR|(?:BASH|CARGO|CLASSPATH|DYLD|GCC|GIT|GO|JAVA|JDK|LD|LESS|LIBRARY|LUA|"
+    "MAKE|NODE|NPM|PAGER|PERL|PHP|PIP|PYTHON|R|RUBY|RUST|SSH|UV|XDG|ZDOT)[A-Z0-9]*(?:_.*)?"
+)
+"""Variables by which programs load or start others: they are shown first, so that no number of others hides them."""
+
+
+def circumstances(claim: Claim, secrets: Mapping[str, str], policy: SandboxPolicy, tier: str) -> Circumstances:
+    """Those of the calls of a run.
+
+    Args:
+        claim: the run.
+        secrets: the versions of its secrets, by their names.
+        policy: of its commands.
+        tier: of the sandbox.
+    """
+    content = _content(claim, secrets, policy, tier)
+    return Circumstances(digest=similarity.digest(content), content=content, differ=partial(_differences, now=content))
+
+
+def _content(claim: Claim, secrets: Mapping[str, str], policy: SandboxPolicy, tier: str) -> dict[str, Any]:
+    task, folder = claim.task, claim.workspace
+    return {
+        "variables": {name: _shortened(value) for name, value in (task.env or {}).items()},
+        "secrets": dict(secrets),
+        "files": task.files or {},
+        "agent": task.agent,
+        "folder": f"{folder.path} ({folder.mode})" if folder else "a folder of its own",
+        "network": policy.network if isinstance(policy.network, str) else ", ".join(policy.network),
+        "hooks": policy.hooks,
+        "sandbox": tier,
+        "readable folders": ", ".join(map(str, (policy.workspace, *policy.readable))),
+        "limits": {name.replace("_", " "): str(number) for name, number in asdict(policy.limits).items()},
+    }
+
+
+def _shortened(value: str) -> str:
+    if len(value) <= LONGEST_VALUE:
+        return value
+    hashed = sha256(value.encode(errors="surrogatepass")).hexdigest()
+    return f"{value[:LONGEST_VALUE]}… ({len(value)} characters, sha256:{hashed})"
+
+
+def _differences(before: Mapping[str, Any] | None, *, now: Mapping[str, Any]) -> Sequence[str]:
+    """How circumstances differ from those of the last yes; where there was none, from those of a task without any."""
+    return list(_set_at_first(now) if before is None else _changed(before, now))
+
+
+def _set_at_first(now: Mapping[str, Any]) -> Iterator[str]:
+    yield from (f"the variable {name} is {now['variables'][name]}" for name in _ordered(now["variables"]))
+    yield from (f"it has the secret {name}" for name in sorted(now["secrets"]))
+    yield from (f"the file uploads/{path} came with it" for path in sorted(now["files"]))
+    if now["network"] != "none":
+        yield f"its network is {now['network']}"
+
+
+def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    yield from _changed_variables(before["variables"], now["variables"])
+    yield from _changed_parts("secret ", before["secrets"], now["secrets"])
+    yield from _changed_parts("file uploads/", before["files"], now["files"])
+    yield from (
+        f"the {name} was: {before[name]}, and is now: {now[name]}"
+        for name in ("agent", "folder", "network", "hooks", "sandbox", "readable folders")
+        if before[name] != now[name]
+    )
+    yield from (
+        f"the limit of {name} was {before['limits'].get(name)}, and is now {limit}"
+        for name, limit in now["limits"].items()
+        if before["limits"].get(name) != limit
+    )
+
+
+def _changed_variables(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
+    for name in _ordered({**before, **now}):
+        if name not in now:
+            yield f"the variable {name} is gone, which was {before[name]}"
+        elif name not in before:
+            yield f"the variable {name} is new: {now[name]}"
+        elif before[name] != now[name]:
+            yield f"the variable {name} was {before[name]}, and is now {now[name]}"
+
+
+def _changed_parts(kind: str, before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
+    for name in sorted({**before, **now}):
+        if name not in now:
+            yield f"the {kind}{name} is gone"
+        elif name not in before:
+            yield f"the {kind}{name} is new"
+        elif before[name] != now[name]:
+            yield f"the {kind}{name} was sent again, or is another"
+
+
+def _ordered(variables: Mapping[str, str]) -> list[str]:
+    """The names, those that steer programs first."""
+    return sorted(variables, key=lambda name: (_STEERING.fullmatch(name.upper()) is None, name))
