@@ -97,7 +97,12 @@ def _decide(arguments: Namespace, outcome: str) -> int:
             Screen(sys.stderr).print("nothing was decided")
             return 1
         answer: ApprovedView = client.call(
-            "approve_tool_call", id=task["id"], callId=call["callId"], outcome=outcome, message=arguments.reason
+            "approve_tool_call",
+            id=task["id"],
+            callId=call["callId"],
+            call=call["call"],
+            outcome=outcome,
+            message=arguments.reason,
         )
     print_answer(arguments, answer, [f"{_WORDS[outcome]}; the task is {answer['status']}"])
     return 0

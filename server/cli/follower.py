@@ -193,6 +193,7 @@ class _Followed:
 
     def _attend(self, task: TaskView) -> None:
         """Have decided what waits; nothing may be left to do but to wait for others."""
+        self._asked_about.intersection_update(call["callId"] for call in task.get("pendingApprovals", []))
         for call in task.get("pendingApprovals", []):
             if call["callId"] not in self._asked_about:
                 self._asked_about.add(call["callId"])
@@ -215,7 +216,9 @@ class _Followed:
         if outcome is None:
             return
         try:
-            self._client.call("approve_tool_call", id=self.task_id, callId=call["callId"], outcome=outcome)
+            shown = {"callId": call["callId"], "call": call["call"]}
+            self._client.call("approve_tool_call", id=self.task_id, **shown, outcome=outcome)
+            self._asked_about.discard(call["callId"])  # where it waits once more, that is another question
         except RemitError as error:
             self.voice.say(error.message)  # someone else was faster, or it was too late
 

@@ -124,7 +124,7 @@ TOOLS: dict[str, Tool[Any]] = {
             "Ask the user.",
             requests.ApproveShownCall,
             views.ApprovedView,
-            Tasks.approve_shown,
+            Tasks.approve,
             texts.approved,
             CHANGES,
             meta={"anthropic/requiresUserInteraction": True},
@@ -202,7 +202,7 @@ TOOLS: dict[str, Tool[Any]] = {
 TERMINAL_TOOLS: dict[str, Tool[Any]] = {
     tool.name: tool
     for tool in (
-        replace(TOOLS["approve_tool_call"], request=requests.ApproveToolCall, handle=Tasks.approve),
+        replace(TOOLS["approve_tool_call"], request=requests.ApproveToolCall),
         Tool(
             "list_worktrees",
             "The worktrees of your tasks that are there, or half there.",

@@ -10,7 +10,7 @@ from server.config import Settings
 from server.errors import Code, RemitError
 from server.tasks import calls, checks, masking, rendering, views
 from server.tasks.callers import Caller
-from server.tasks.requests import ApproveShownCall, ApproveToolCall, RevokeGrant
+from server.tasks.requests import ApproveToolCall, RevokeGrant
 from server.tasks.secrets import Secrets
 from storage.store import Store, now
 from storage.toolcalls import Decision
@@ -26,8 +26,14 @@ class Decisions:
         self._settings = settings
 
     async def approve(self, caller: Caller, request: ApproveToolCall) -> views.ApprovedView:
-        """Answer a waiting call, once. Raises RemitError (FORBIDDEN) for what only a person may decide."""
+        """Answer a waiting call, once.
+
+        Raises RemitError: FORBIDDEN for what only a person may decide, VALIDATION_ERROR with the right text where what
+        was shown is not what the call does, or not any more.
+        """
         self._check_right(caller, request)
+        if request.call is not None:
+            await self._check_shown(caller, request, request.call)
         wanted = await self._store.secret_names(caller.principal, request.id)
         redactor = await masking.redactor(self._secrets.known(request.id))
         await checks.no_secrets(redactor, [("message", request.message or "")])
@@ -41,23 +47,6 @@ class Decisions:
             )
             self._poke()
         return views.ApprovedView(approved=request.outcome != "cancel", status=decided.status)
-
-    async def approve_shown(self, caller: Caller, request: ApproveShownCall) -> views.ApprovedView:
-        """The same, for a caller whose user sees the arguments of this request and nothing else.
-
-        Raises RemitError, besides: VALIDATION_ERROR with the right text where `call` is not what the call does.
-        """
-        self._check_right(caller, request)
-        call = await self._store.call(caller.principal, request.id, request.call_id)
-        line = calls.line(call.tool_name, call.args, call.differs)
-        if not calls.says(request.call, line):
-            raise RemitError(
-                Code.VALIDATION_ERROR,
-                f"call: is not what this call does; nothing was decided. Show the user this, and give it back: {line}",
-                field="call",
-                call=line,
-            )
-        return await self.approve(caller, request)
 
     async def grants(self, caller: Caller) -> views.GrantsView:
         """What was approved for always and is still in force."""
@@ -73,6 +62,17 @@ class Decisions:
         if setting == "always" and self.who(caller, "approvals") == "person":
             return "person"
         return "person" if setting in caller.person_only else getattr(self._settings, setting)
+
+    async def _check_shown(self, caller: Caller, request: ApproveToolCall, shown: str) -> None:
+        call = await self._store.call(caller.principal, request.id, request.call_id)
+        line = calls.line(call.tool_name, call.args, call.differs)
+        if not calls.says(shown, line):
+            raise RemitError(
+                Code.VALIDATION_ERROR,
+                f"call: is not what this call does; nothing was decided. Show the user this, and give it back: {line}",
+                field="call",
+                call=line,
+            )
 
     def _check_right(self, caller: Caller, request: ApproveToolCall) -> None:
         if caller.person:

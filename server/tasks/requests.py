@@ -244,10 +244,11 @@ class ApproveToolCall(Request):
     call_id: Id = Field(description="of the waiting call")
     outcome: Outcome = Field(description="what the user decided")
     message: str | None = Field(None, min_length=1, max_length=10_000, description="the reason, for the agent")
+    call: str | None = Field(None, max_length=10_000, description="as in pendingApprovals")
 
 
 class ApproveShownCall(ApproveToolCall):
-    """The same with what the call does, so that the prompt of a host shows it to its user."""
+    """The same where it has to say what the call does, so that the prompt of a host shows it to its user."""
 
     call: str = Field(max_length=10_000, description="as in pendingApprovals")
 

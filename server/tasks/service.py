@@ -20,7 +20,6 @@ from server.tasks.listrequests import ListTasks
 from server.tasks.maintenance import periods
 from server.tasks.naming import R, whole
 from server.tasks.requests import (
-    ApproveShownCall,
     ApproveToolCall,
     CancelTask,
     CreateTask,
@@ -163,10 +162,6 @@ class Tasks:
     async def approve(self, caller: Caller, request: ApproveToolCall) -> views.ApprovedView:
         """Answer a waiting call, once."""
         return await self._decisions.approve(caller, request)
-
-    async def approve_shown(self, caller: Caller, request: ApproveShownCall) -> views.ApprovedView:
-        """Answer a waiting call, once, having shown what it does."""
-        return await self._decisions.approve_shown(caller, request)
 
     async def send(self, caller: Caller, request: SendMessage) -> views.StatusView:
         """Open the next turn of an ended task, or bring one that waits its secrets or its budget."""

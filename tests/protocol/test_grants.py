@@ -10,6 +10,7 @@ import pytest
 
 from server.runner import landlock
 from tests import servers
+from tests.protocol.test_schemas import terminal
 from tests.servers import Host
 
 STARTING = {
@@ -203,6 +204,7 @@ async def test_a_grant_outlives_its_server_where_nothing_has_changed(own_home: P
 async def test_a_yes_given_before_other_secrets_were_sent_is_asked_for_again(own_home: Path) -> None:
     async with servers.host(own_home) as host:
         task_id, call_id = await host.waiting("$ sh -c $S", secrets={"S": "echo harmless"})
+        shown = await host.shown(task_id, call_id)
         servers.kill(own_home)
     async with servers.host(own_home) as host:
         await host.decide(task_id, call_id, "proceed_once")
@@ -210,5 +212,8 @@ async def test_a_yes_given_before_other_secrets_were_sent_is_asked_for_again(own
         assert await host.waiting_call(task_id) == call_id
         (pending,) = (await host.call("get_task", id=task_id))["pendingApprovals"]
         assert pending["differs"] == ["the secret S was sent again, or is another"]
+        decided = {"id": task_id, "callId": call_id, "outcome": "proceed_once"}
+        answer = terminal(own_home, "tools/call", name="approve_tool_call", arguments={**decided, "call": shown})
+        assert "call: is not what this call does" in answer["content"][0]["text"]  # a person still reads what was
         await host.decide(task_id, call_id, "proceed_once")
         await host.until(task_id, "completed", "failed")
