@@ -57,10 +57,8 @@ def stay(db: sqlite3.Connection, run: Run, at: int) -> tuple[bool, list[Call]]:
     task = held(db, run)
     calls = of_turn(db, run)
     waits = any(call.status is CallStatus.AWAITING_APPROVAL for call in calls)
-    goes_on = any(
-        call.status is CallStatus.EXECUTING or (call.status is CallStatus.PENDING and call.outcome is not None)
-        for call in calls
-    )
+    (since,) = db.execute("SELECT started_at FROM runs WHERE task = ? AND fence = ?", (run.seq, run.fence)).fetchone()
+    goes_on = any(call.status is CallStatus.EXECUTING or _is_let_go(call, since) for call in calls)
     waits = waits and not goes_on and not task["cancel_requested"]
     if waits and task["status"] == Status.RUNNING:
         move(db, task, Status.AWAITING_APPROVAL, at)
@@ -278,6 +276,14 @@ def _claim(db: sqlite3.Connection, run: Run) -> Claim:
     own = secrets_of(db, run.seq, run.turn)
     lenders = secrets.lenders(db, run.task_id)
     return Claim(run, rows.task(task), rows.turn(turn), own, occupancy.of(db, run.seq), lenders)
+
+
+def _is_let_go(call: Call, since: int) -> bool:
+    """Whether a call was decided during a run that began then, and is still to be made by it.
+
+    One that was decided before that run is no sign of work: its agent may not ask for it any more.
+    """
+    return call.status is CallStatus.PENDING and call.decided_at is not None and call.decided_at >= since
 
 
 def _end(db: sqlite3.Connection, run: Run, outcome: str, ran_us: int, at: int) -> None:

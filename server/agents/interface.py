@@ -52,7 +52,8 @@ class Proposal:
     args: Mapping[str, Any]
     description: str
     is_message: bool = False
-    """Whether all of its arguments stands in the message, which is shown as it is: then their lines are, too."""
+    """Whether its arguments stand in the message, which is shown as it is, and hold no secret besides: then no single
+    line of a secret is masked in them either."""
 
     is_command: bool = False
     """Whether it is made by `Turn.run`: what else a program executes, it does in surroundings of its own."""

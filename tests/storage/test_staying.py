@@ -31,6 +31,11 @@ async def decide(store: Store, claim: Claim, call: Call, outcome: str = "proceed
     await store.decide_call(ANN, claim.task.id, call.id, answer, secrets_at_hand=False)
 
 
+async def decide_at_hand(store: Store, claim: Claim, call: Call) -> None:
+    """Approve a call of a task whose secrets are at hand, which goes on with its next run."""
+    await store.decide_call(ANN, claim.task.id, call.id, decision(), secrets_at_hand=True)
+
+
 async def test_a_run_that_stays_still_holds_its_task(store: Store) -> None:
     claim, _ = await staying(store)
     assert await status(store, claim) is Status.AWAITING_APPROVAL
@@ -68,6 +73,18 @@ async def test_it_runs_again_as_soon_as_it_makes_another_call(store: Store) -> N
     await store.end_call(claim.run, other.id, DONE)
     assert (await store.stay(claim.run))[0] is True
     assert await status(store, claim) is Status.AWAITING_APPROVAL
+
+
+async def test_it_waits_also_where_a_call_was_approved_before_it_that_its_agent_asks_for_no_more(store: Store) -> None:
+    claim, (call,) = await staying(store)
+    await store.suspend_run(claim.run)
+    await decide_at_hand(store, claim, call)
+    again = await store.claim_run("owner")
+    assert again
+    *_, other = await store.announce_calls(again.run, [new_call("other")])
+    await store.begin_call(again.run, other.id, None)
+    assert (await store.stay(again.run))[0] is True
+    assert await status(store, again) is Status.AWAITING_APPROVAL
 
 
 async def test_it_can_be_paused_while_a_call_waits(store: Store) -> None:
