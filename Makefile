@@ -6,7 +6,7 @@ BIN := .venv/bin
 PACKAGES := tests/npm/node_modules/.installed
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
-.PHONY: demo test test-all test-npm packages bench check format compatibility clean
+.PHONY: demo test test-all test-npm packages bench check format compatibility security clean
 
 demo: .venv/installed
 	@$(BIN)/remit demo
@@ -39,6 +39,9 @@ format: .venv/installed
 
 compatibility: .venv/installed
 	$(BIN)/python -m tests.behaviours
+
+security: .venv/installed
+	$(BIN)/python -m tests.gaps
 
 .venv/installed: pyproject.toml
 	@test -n "$(PYTHON)" || { echo "remit needs Python 3.11 or newer; name one with: make PYTHON=/path/to/python3" >&2; exit 2; }

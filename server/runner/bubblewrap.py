@@ -40,7 +40,7 @@ _ISOLATION = (
     *("--die-with-parent", "--new-session", "--cap-drop", "ALL"),
 )
 
-_GAPS = (
+GAPS = (
     "The kernel is shared: a bug in it can be a way out.",
     "With network = full the command reaches everything this machine can, its own local services included.",
     NAMES_GAP,
@@ -59,8 +59,8 @@ _GAPS = (
     "can those behind the first 64, in more than 2,000 folders, or in what the setting readable names.",
     LOCKS_GAP,
 )
-_ROOT_GAP = "As root a command can change the mode of /dev/null and its like, which are this machine's own."
-_ABSTRACT_GAP = (
+ROOT_GAP = "As root a command can change the mode of /dev/null and its like, which are this machine's own."
+ABSTRACT_GAP = (
     "With network = full the command reaches abstract unix sockets; keeping them apart takes Linux 6.12 or newer."
 )
 
@@ -83,9 +83,9 @@ class Namespaces:
     @property
     def gaps(self) -> tuple[str, ...]:
         """What this tier does not hold, a sentence each."""
-        root = (_ROOT_GAP,) if os.geteuid() == 0 else ()
-        abstract = (_ABSTRACT_GAP,) if self.landlock_abi < landlock.SCOPES_ABI else ()
-        return (*_GAPS, *root, *abstract)
+        root = (ROOT_GAP,) if os.geteuid() == 0 else ()
+        abstract = (ABSTRACT_GAP,) if self.landlock_abi < landlock.SCOPES_ABI else ()
+        return (*GAPS, *root, *abstract)
 
     def argv(self, policy: SandboxPolicy, confinement: Confinement) -> tuple[str, ...]:
         """The command line that starts the launcher inside."""
@@ -113,7 +113,9 @@ class Namespaces:
                     temporary=TEMPORARY,
                     neighbours=0,
                     read_only=read_only,
-                    covered=await anyio.to_thread.run_sync(find_sockets, _of_the_person(policy)),
+                    covered=await anyio.to_thread.run_sync(
+                        find_sockets, _of_the_person(policy), set(_of_the_person(policy)).difference(_writable(policy))
+                    ),
                     ruleset=landlock.ruleset(self.landlock_abi, granted, ports=None),
                     program=_filter(),
                     gateway=None if policy.hosts is None else Gateway(port=_PROXY_PORT),

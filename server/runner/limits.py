@@ -14,29 +14,29 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
-_ON_DISK = (
+ON_DISK_GAP = (
     "The workspace is measured every few seconds and when a command ends: what is written in between can exceed its "
     "limit, and folders that a command has closed to its own user, or deleted files that it keeps open and hides, are "
     "not counted in it; the floor of free disk space holds all the same."
 )
-_GAPS: dict[Feature, str] = {
+GAPS: dict[Feature, str] = {
     "processes": "Processes are counted by looking, ten times a second; a burst in between can exceed the limit.",
     "memory": "Memory of the whole tree is summed up once a second; a burst in between can exceed the limit.",
     "kernel memory": "What the kernel holds for a command (socket buffers, folders in memory) is not counted.",
     "processor time": "Processor time is summed up once a second, that of children that nobody waited for left out.",
 }
-_NO_GROUPS = "No control group was delegated to this server: limits on a whole tree are held by looking alone."
-_ROOT_GAP = "As root the number of processes is held by looking alone, since the kernel does not count root's."
+NO_GROUPS_GAP = "No control group was delegated to this server: limits on a whole tree are held by looking alone."
+ROOT_GAP = "As root the number of processes is held by looking alone, since the kernel does not count root's."
 
 
 def gaps(held: Set[Feature]) -> Iterator[str]:
     """What of the limits no tier holds, a sentence each, where control groups hold these."""
     if not held:
-        yield _NO_GROUPS
-    yield from (gap for feature, gap in _GAPS.items() if feature not in held)
+        yield NO_GROUPS_GAP
+    yield from (gap for feature, gap in GAPS.items() if feature not in held)
     if os.geteuid() == 0 and "processes" not in held:
-        yield _ROOT_GAP
-    yield _ON_DISK
+        yield ROOT_GAP
+    yield ON_DISK_GAP
 
 
 def exceeded(root: int, limits: Limits) -> str | None:

@@ -12,10 +12,7 @@ from server.runner.protected import Place
 MIB = 1024**2
 GIB = 1024**3
 
-LOCKS_GAP = (
-    "A command can lock (flock) files that it may only read, and so hold up programs that wait for those locks; and it "
-    "can take what your programs write to a FIFO there."
-)
+LOCKS_GAP = "A command can lock (flock) files that it may only read, and so hold up programs that wait for those locks."
 OWN_FOLDER_GAP = (
     "The folder of a task's own, in the state folder, is not looked at after a command: your own git, or an editor, "
     "would execute there what the task has left for it; `remit artifacts` only reads."

@@ -1,10 +1,10 @@
-"""Unix sockets in folders of the person's: somebody outside answers there, whatever network a command has."""
+"""Unix sockets and FIFOs in folders of the person's: somebody outside is there, whatever network a command has."""
 
 import os
 import socket
 import stat
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -23,16 +23,23 @@ MOST_SOCKETS = 64
 """That are covered: each is one mount more, some 0.1 ms."""
 
 
-def find_sockets(folders: Iterable[Path]) -> tuple[Path, ...]:
+def find_sockets(folders: Iterable[Path], read_only: Collection[Path] = ()) -> tuple[Path, ...]:
     """Find the sockets at or beneath these folders that a process listens on, or may listen on. Blocks.
 
-    One that nobody is bound to any more cannot come to life again. Links are not followed.
+    One that nobody is bound to any more cannot come to life again. In those of the folders that are `read_only`, where
+    no command has made one for itself, FIFOs are found, too. Links are not followed.
     """
-    found = (path for folder in dict.fromkeys(folders) for path in _sockets(folder) if _is_alive(path))
+    found = (
+        path
+        for folder in dict.fromkeys(folders)
+        for path in _special(folder)
+        if _is_alive(path) or (folder in read_only and path.is_fifo())
+    )
     return tuple(islice(dict.fromkeys(found), MOST_SOCKETS))
 
 
-def _sockets(top: Path) -> Iterator[Path]:
+def _special(top: Path) -> Iterator[Path]:
+    """What is neither a regular file nor a folder nor a link."""
     ahead = deque([str(top)])  # not paths, which take as long to join as a folder takes to be listed
     names = iter(range(MOST_NAMES_IN_ALL))
     for _ in range(MOST_FOLDERS):

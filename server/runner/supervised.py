@@ -21,7 +21,7 @@ from server.runner.scratch import Scratch
 _SUPERVISOR = Path(__file__).with_name("supervisor.py")
 
 _TEMPORARY_GAP = "The size of temporary folders is not limited, only that of each file."
-_LANDLOCK_GAPS = (
+LANDLOCK_GAPS = (
     "The kernel is shared: a bug in it can be a way out.",
     "The command sees the processes of this machine and their command lines, and can change the priority of yours.",
     "It can look up files outside by name, and change the mode, times and attributes (not the content) of yours.",
@@ -32,16 +32,17 @@ _LANDLOCK_GAPS = (
     "With network = full the command reaches everything this machine can, its own local services included.",
     NAMES_GAP,
     LOCKS_GAP,
+    "It can take what your programs write to a FIFO in a folder that it may only read.",
     "With a network by name it also reaches, on any other host, the port numbers of its proxy and of its door to this "
     "server, random ones.",
     "Without a network it has no such door: programs that may hand on sub-tasks cannot do so.",
     _TEMPORARY_GAP,
 )
-_SIGNAL_GAP = (
+SIGNAL_GAP = (
     "It can send signals to your other processes, its supervisor and this server included; keeping them apart takes "
     "Linux 6.12 or newer."
 )
-_OFF_GAPS = (
+OFF_GAPS = (
     "Nothing confines the command: it can read, write and reach all that you can.",
     "It can end its supervisor, and then outlive its task.",
     _TEMPORARY_GAP,
@@ -75,7 +76,7 @@ class Landlock(_Supervised):
     @property
     def gaps(self) -> tuple[str, ...]:
         """What this tier does not hold, a sentence each."""
-        return _LANDLOCK_GAPS if self.abi >= landlock.SCOPES_ABI else (*_LANDLOCK_GAPS, _SIGNAL_GAP)
+        return LANDLOCK_GAPS if self.abi >= landlock.SCOPES_ABI else (*LANDLOCK_GAPS, SIGNAL_GAP)
 
     @asynccontextmanager
     async def confined(self, policy: SandboxPolicy, _left: list[str]) -> AsyncIterator[Confinement]:
@@ -121,7 +122,7 @@ class Off(_Supervised):
     """No confinement; only limits, and an end that is the end of all."""
 
     name: ClassVar[Literal["off"]] = "off"
-    gaps: ClassVar = _OFF_GAPS
+    gaps: ClassVar = OFF_GAPS
 
     @asynccontextmanager
     async def confined(self, policy: SandboxPolicy, _left: list[str]) -> AsyncIterator[Confinement]:

@@ -80,6 +80,21 @@ async def test_they_are_looked_for_before_each_command(workspace: Path) -> None:
 
 
 @pytest.mark.namespaces
+@pytest.mark.parametrize(("access", "expected"), [("read-only", ""), ("read-write", "for others\n")])
+async def test_nothing_is_taken_from_a_fifo_in_a_folder_that_is_only_read(
+    workspace: Path, access: Literal["read-only", "read-write"], expected: str
+) -> None:
+    os.mkfifo(workspace / "fifo")
+    fifo = os.open(workspace / "fifo", os.O_RDWR)
+    try:
+        os.write(fifo, b"for others\n")
+        ran = await run(replace(shell("namespaces", workspace, "head -n 1 fifo"), access=access, owner="user"))
+    finally:
+        os.close(fifo)
+    assert ran.output == expected
+
+
+@pytest.mark.namespaces
 async def test_those_in_a_repository_that_a_worktree_borrows_from_are_covered(workspace: Path) -> None:
     borrowed = workspace.parent / "objects"
     with listening(borrowed / "service"):
