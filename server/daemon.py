@@ -301,13 +301,18 @@ class _Daemon:
                     await self._application.serve(connection)
 
     async def _hello(self, connection: Connection) -> dict[str, Any]:
-        """The hello of a peer that may talk to us."""
+        """The hello of a peer that may talk to us.
+
+        That of our own user is read in any case: of a connection that is closed with something unread in it, the answer
+        would be lost.
+        """
         peer = connection.peer
         if peer.uid != os.geteuid():
             raise RemitError(Code.FORBIDDEN, "this server belongs to another user")
+        line = await connection.receive_line() or b""
         if peer.standing is Standing.TASK:
             raise peers.turned_away(peer.pid)
-        hello = _understood(await connection.receive_line() or b"")
+        hello = _understood(line)
         load = await self._application.load()
         if hello["op"] == "stop" and load.busy and not hello.get("force"):
             raise RemitError(

@@ -110,6 +110,13 @@ def test_a_process_that_left_its_connection_to_another_is_taken_for_a_task(liste
 
 
 @pytest.mark.namespaces
+async def test_one_that_takes_its_time_is_told_why_all_the_same(host: Host, tmp_path: Path) -> None:
+    late = HELLO.replace("peer.sendall", "import time; time.sleep(0.5); peer.sendall")
+    ran = await run(shell("namespaces", tmp_path, f"python3 -I -S -c '{late}' {tmp_path}/state/remit.sock"))
+    assert "FORBIDDEN" in ran.output
+
+
+@pytest.mark.namespaces
 async def test_a_task_that_has_the_socket_is_not_talked_to(host: Host, tmp_path: Path) -> None:
     request = shell("namespaces", tmp_path, f"python3 -I -S -c '{HELLO}' {tmp_path}/state/remit.sock")
     ran = await run(request)
