@@ -29,6 +29,9 @@ _NUMBER = rb'"id"\s*:\s*(-?[1-9]\d{0,19}|0|"[\x20-\x21\x23-\x5b\x5d-\x7e]{0,200}
 _FIRST_ID = re.compile(rb"\s*\{\s*(?:" + _VERSION + rb"\s*,\s*)?" + _NUMBER + rb"\s*,")
 _LAST_ID = re.compile(rb",\s*" + _NUMBER + rb"\s*(?:,\s*" + _VERSION + rb"\s*)?\}\s*\Z")
 
+_HALF = re.compile(rb"\\u[dD]|\xed[\xa0-\xbf]")
+"""What may be half of a surrogate pair, escaped or as bytes."""
+
 
 class NoMessage(Exception):
     """A line that is no message; `answer` is the line to send back. It repeats nothing of the first but its id."""
@@ -72,26 +75,23 @@ def parse(line: bytes) -> JSONRPCMessage:
     """The message in a line. Raises NoMessage."""
     if holds_too_many(line):
         raise NoMessage(INVALID_REQUEST, f"this message holds more than {MAX_VALUES} values", _plain_id(line))
-    try:
-        message = adapter.validate_json(line, by_name=False)
-    except ValidationError:
-        return _tolerated(line)
-    if isinstance(message, JSONRPCNotification) and "id" in json.loads(line):
-        raise NoMessage(INVALID_REQUEST, "the id of a request must be a text or a whole number")
-    return _with_arguments(message)
-
-
-def _tolerated(line: bytes) -> JSONRPCMessage:
-    """The same for JSON with halves of surrogate pairs in the arguments of a tool, which names the field at fault."""
     found = _loaded(line)
     number = _id(found)
     try:
         message = adapter.validate_python(found, by_name=False)
     except ValidationError:
         raise NoMessage(INVALID_REQUEST, "this is not a JSON-RPC 2.0 message", number) from None
-    if not isinstance(message, JSONRPCRequest) or not is_whole(_without_arguments(found)):
-        raise NoMessage(INVALID_REQUEST, "half of a surrogate pair is no character", number)
+    if isinstance(message, JSONRPCNotification) and "id" in found:
+        raise NoMessage(INVALID_REQUEST, "the id of a request must be a text or a whole number")
+    if _HALF.search(line):
+        _check_whole(message, found, number)
     return _with_arguments(message)
+
+
+def _check_whole(message: JSONRPCMessage, found: Any, number: str | int | None) -> None:
+    """Raise NoMessage for halves of surrogate pairs; in the arguments of a tool, the field at fault is named later."""
+    if not is_whole(_without_arguments(found) if isinstance(message, JSONRPCRequest) else found):
+        raise NoMessage(INVALID_REQUEST, "half of a surrogate pair is no character", number)
 
 
 def _loaded(line: bytes) -> Any:

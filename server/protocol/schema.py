@@ -1,10 +1,11 @@
 """JSON schemas as models and their hosts read them: short, and of what the strict subsets of OpenAI and Gemini take.
 
 Both take `anyOf` with null for what may be left out; lists of types, `const`, `$ref`, `patternProperties` and defaults
-are refused by one or the other.
+are refused by one or the other. Each is made once: that takes ten milliseconds, and a program may ask time and again.
 """
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -16,6 +17,7 @@ _KEPT = ("type", "description", "enum", "format")
 _NULL = {"type": "null"}
 
 
+@cache
 def request_schema(model: type[Request]) -> dict[str, Any]:
     """The input schema of a tool. Null may be said for every optional field; lengths and limits are told by errors.
 
@@ -33,6 +35,7 @@ def request_schema(model: type[Request]) -> dict[str, Any]:
     return {"type": "object", "properties": properties, **({"required": required} if required else {})}
 
 
+@cache
 def answer_schema(view: Any) -> dict[str, Any]:
     """The output schema of a tool."""
     schema: dict[str, Any] = _structure(TypeAdapter(view).json_schema(mode="serialization"))

@@ -7,7 +7,11 @@ from hypothesis import strategies as st
 
 from server.runner.network.hosts import Endpoint
 from server.runner.network.request import Rejected, check_head, destination, forwarded
+from tests.bounds import bounded
 from tests.network.services import ask, proxy, service
+
+MOST_MEMORY = 2 * 1024**2
+"""Bytes: some of 64 KiB for each direction of the connections of an example, of which there are ten at most."""
 
 WORDS = st.sampled_from(
     [
@@ -118,7 +122,7 @@ def test_the_proxy_outlives_whatever_it_is_told(requests: list[bytes]) -> None:
 
 
 async def _tell(requests: list[bytes]) -> None:
-    async with proxy() as entrance:
+    async with bounded(MOST_MEMORY), proxy() as entrance:
         for request in requests:
             answer = await ask(entrance.port, request, end=True)
             assert not answer or answer.startswith((b"HTTP/1.1 4", b"HTTP/1.1 5"))
@@ -131,6 +135,6 @@ def test_the_proxy_outlives_whatever_a_host_answers(answer: bytes, method: str, 
 
 
 async def _hear(answer: bytes, method: str, version: str) -> None:
-    async with service(answer) as upstream, proxy(upstream.here) as entrance:
+    async with bounded(MOST_MEMORY), service(answer) as upstream, proxy(upstream.here) as entrance:
         request = f"{method} http://{upstream.here}/ HTTP/{version}\r\nHost: {upstream.here}\r\n\r\n".encode()
         assert (await ask(entrance.port, request)).startswith(b"HTTP/1.1 ")
