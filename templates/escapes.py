@@ -3,6 +3,7 @@
 import re
 import sys
 from collections.abc import Set
+from functools import lru_cache
 from html.entities import html5
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ _INTRODUCERS = ("\\", "%", "&")
 _NESTED = ("\\\\", "\\u", "\\%", "\\&", "%2", "%5", "&a", "&#")
 _CONTROLS = dict(zip("abefnrtvE", "\a\b\x1b\f\n\r\t\v\x1b", strict=True))
 _HEX = "[0-9A-Fa-f]"
+_MADE_OF = "uUx0123456789abcdefABCDEFnrtvE#;'\""
 
 _ESCAPE = re.compile(
     rf"""
@@ -60,18 +62,19 @@ _BEGUN = re.compile(
 )
 
 
-def introduction(alphabet: Set[str]) -> re.Pattern[str]:
+@lru_cache(maxsize=64)
+def introduction(alphabet: frozenset[str]) -> re.Pattern[str]:
     """Return a pattern for the first character of all escapes that may stand for characters of `alphabet`.
 
-    It also matches before line breaks that are escaped, and some that stand for others.
+    It also matches before line breaks that are escaped, and some that stand for others. Of escapes by number it passes
+    over most that stand for others: logs are full of them, and each that is looked at takes some microseconds.
     """
     known = {*alphabet, "\r", "\n"}
     letters = "".join(letter for letter, control in _CONTROLS.items() if control in known)
     signs = re.escape("".join(sorted(sign for sign in {*alphabet, "%", "&"} - {"\\"} if not sign.isalnum())))
-    data = "".join((*known, *_INTRODUCERS)).encode(errors="surrogatepass")
-    octets = "|".join(sorted({f"{byte:02x}" for byte in data}))
+    octets = "|".join(sorted({f"{byte:02x}" for byte in _utf8(known | {*_INTRODUCERS})}))
     ways = [
-        rf"(?<=\\)(?=\\{{0,7}}(?:[uUx](?:{_HEX}|\Z)|[0-3](?:[0-7]|\Z)|[{letters}{signs}]|\Z))",
+        rf"(?<=\\)(?=\\{{0,7}}(?:{_numbered(known)}|[{letters}{signs}]|\Z))",
         rf"(?<=%)(?=(?i:{octets})|{_HEX}?\Z)",
         r"(?<=&)(?=[#A-Za-z]|\Z)",
         *([r"(?<=\\)(?=\\)"] if "\\" in alphabet else []),
@@ -79,6 +82,24 @@ def introduction(alphabet: Set[str]) -> re.Pattern[str]:
         *([r"(?<=\+)"] if " " in alphabet else []),
     ]
     return re.compile(rf"[\\%&'+](?:{'|'.join(ways)})")
+
+
+def _numbered(known: Set[str]) -> str:
+    """Return a pattern for what follows the backslash of the number of a character that matters.
+
+    So do those of which escapes are made, which may be escaped themselves.
+    """
+    wanted = {*known, *_INTRODUCERS, *_MADE_OF}
+    single = {ord(each) for each in wanted if ord(each) < 256}  # as Python shows what it cannot print
+    codes = sorted(single.union(_utf8(wanted)))
+    hexadecimal, octal = ("|".join(format(code, base) for code in codes) for base in ("02x", "03o"))
+    short = "|".join(f"{code:02x}" for code in sorted(single))
+    unicode = rf"(?:{_HEX}|\Z)" if max(map(ord, wanted)) > 255 else rf"(?:00(?i:{short})|{_HEX}{{0,3}}\Z)"
+    return rf"x(?:(?i:{hexadecimal})|{_HEX}?\Z)|u{unicode}|U(?:{_HEX}|\Z)|{octal}|[0-3][0-7]?\Z"
+
+
+def _utf8(characters: Set[str]) -> bytes:
+    return "".join(characters).encode(errors="surrogatepass")
 
 
 class Reading(NamedTuple):
