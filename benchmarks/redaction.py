@@ -1,5 +1,6 @@
 """How fast output is masked, against replacing the plain values alone."""
 
+import json
 import random
 import time
 from collections.abc import Iterator
@@ -15,18 +16,20 @@ SECRETS = 5
 
 
 def rows(effort: Effort) -> Iterator[Row]:
-    """Lines of a log in which, now and then, a secret stands."""
+    """Lines of a log in which, now and then, a secret stands, and such as are full of escapes."""
     source = random.Random(2026)
     secrets = {f"SECRET_{number}": source.randbytes(20).hex() for number in range(SECRETS)}
-    pieces = _log(source, list(secrets.values()))
-    measured, baseline = in_turn(effort.passes, partial(_masked, secrets, pieces), partial(_replaced, secrets, pieces))
-    yield Row(
-        name=f"output masked, {SECRETS} secrets of 40 characters",
-        unit="MB/s",
-        measured=measured,
-        against="str.replace of plain values",
-        baseline=baseline,
-    )
+    logs = {"": _log(source, list(secrets.values())), ", bytes in JSON": _log_of_bytes(source)}
+    for of, pieces in logs.items():
+        masked, replaced = (partial(function, secrets, pieces) for function in (_masked, _replaced))
+        measured, baseline = in_turn(effort.passes, masked, replaced)
+        yield Row(
+            name=f"output masked, {SECRETS} secrets of 40 characters{of}",
+            unit="MB/s",
+            measured=measured,
+            against="str.replace of plain values",
+            baseline=baseline,
+        )
 
 
 def _log(source: random.Random, secrets: list[str]) -> list[str]:
@@ -37,7 +40,15 @@ def _log(source: random.Random, secrets: list[str]) -> list[str]:
         line = source.choices(words, k=12) + ([source.choice(secrets)] if source.random() < 0.001 else [])
         lines.append(" ".join(line) + "\n")
         length += len(lines[-1])
-    text = "".join(lines)
+    return _pieces("".join(lines))
+
+
+def _log_of_bytes(source: random.Random) -> list[str]:
+    lines = (json.dumps({"read": repr(source.randbytes(60))}) + "\n" for _ in range(PIECE * PIECES // 200))
+    return _pieces("".join(lines))
+
+
+def _pieces(text: str) -> list[str]:
     return [text[start : start + PIECE] for start in range(0, PIECE * PIECES, PIECE)]
 
 

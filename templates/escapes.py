@@ -109,21 +109,39 @@ class Reading(NamedTuple):
     characters: str
 
 
-def readings(text: str, at: int, levels: int = MOST_LEVELS) -> tuple[list[Reading], bool]:
+# Of these, that are common, nothing that follows changes the meaning: they stand for ASCII that begins no escape.
+_SETTLED = re.compile(
+    rf"\\{{1,8}}(?:(?:x|u00)(?:2[0134589A-Fa-f]|[346]{_HEX}|5[0-9abdefABDEF]|7[0-9A-Ea-e])|[abefnrtv])"
+)
+_FAR = 256  # characters before the end of a text: so far no escape is read, with all that it stands inside
+
+
+def readings(text: str, at: int) -> tuple[list[Reading], bool]:
     """Return what the text at index `at` may stand for as an escape, and whether that may change if the text goes on.
 
-    At most `levels` of escapes that stand inside others are read.
+    At most `MOST_LEVELS` of escapes that stand inside others are read.
     """
+    if at + _FAR < len(text) and (settled := _SETTLED.match(text, at)):
+        return list(_settled(settled[0])), False
+    return _readings(text, at, MOST_LEVELS)
+
+
+@lru_cache(maxsize=4096)
+def _settled(escape: str) -> tuple[Reading, ...]:
+    return tuple(_readings(escape + "." * _FAR, 0, MOST_LEVELS)[0])
+
+
+def _readings(text: str, at: int, levels: int) -> tuple[list[Reading], bool]:
     if text[at] == "+":  # as forms encode a blank
         return [Reading(1, " ")], False
     found = _read(text, at)
     is_open = _is_begun(text, at)
     if found and levels > 1 and found[0].characters in _INTRODUCERS:
         window = _window(text, at)
-        deeper, may_change = readings(window.characters, 0, levels - 1)
+        deeper, may_change = _readings(window.characters, 0, levels - 1)
         found += [Reading(window.ends[length - 1], characters) for length, characters in deeper]
         if window.sure < len(window.characters):
-            may_change = readings(window.characters[: window.sure], 0, levels - 1)[1]
+            may_change = _readings(window.characters[: window.sure], 0, levels - 1)[1]
         is_open |= window.is_open and may_change
     return found, is_open
 
