@@ -106,19 +106,34 @@ class OpenRequests:
 
 
 class Opening:
-    """How the host opened its connection: a handshake, or since 2026-07-28 the first request that says its version."""
+    """How the host opened its connection: a handshake, or since 2026-07-28 the first request that says its version.
+
+    Which of several it was, the server says, by the first that it takes: a host that tries the one and then the other
+    may have either refused.
+    """
 
     def __init__(self) -> None:
-        self._request: dict[str, object] | None = None
+        self._taken: dict[str, object] | None = None
+        self._tried: dict[Key, dict[str, object]] = {}
+        """What may have opened the connection, by the id of the request that is to be answered yet."""
+
         self._initialized = b""
 
     def asked(self, request: dict[str, object]) -> None:
-        """Look at a request; the first one decides, unless a handshake follows: a client whose version is not known."""
+        """Note a request that may open the connection."""
+        key = request["id"]
+        assert is_key(key)
         if request["method"] == "initialize":
-            self._request = {**request, "id": OPENING_ID}
-        elif self._request is None and ENVELOPE in (meta := _meta(request)):
+            self._tried[key] = {**request, "id": OPENING_ID}
+        elif self._taken is None and ENVELOPE in (meta := _meta(request)):
             params = {"_meta": {name: value for name, value in meta.items() if name != "progressToken"}}
-            self._request = {"jsonrpc": "2.0", "id": OPENING_ID, "method": "server/discover", "params": params}
+            self._tried[key] = {"jsonrpc": "2.0", "id": OPENING_ID, "method": "server/discover", "params": params}
+
+    def answered(self, key: Key, *, is_refused: bool) -> None:
+        """Note the answer to a request."""
+        tried = self._tried.pop(key, None)
+        if tried and not is_refused:
+            self._taken = tried
 
     def initialized(self, line: bytes) -> None:
         """Note the notification that concludes a handshake."""
@@ -126,7 +141,8 @@ class Opening:
 
     def lines(self) -> bytes:
         """What opens a connection to another server in the same way; empty if nothing was opened."""
-        return encoded(self._request) + self._initialized if self._request else b""
+        opening = self._taken or next(iter(self._tried.values()), None)
+        return encoded(opening) + self._initialized if opening else b""
 
 
 def _meta(request: dict[str, object]) -> dict[str, object]:

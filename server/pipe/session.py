@@ -228,7 +228,8 @@ class Session:
                     continue
                 case {"method": str(), "id": key} if is_key(key):
                     self._requests.asked_back(key)
-                case {"id": key} if is_key(key):
+                case {"id": key} as answer if is_key(key):
+                    self._opening.answered(key, is_refused="error" in answer)
                     answered.append(key)
             passed.append(line)
         self._host.write(b"".join(passed))

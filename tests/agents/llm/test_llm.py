@@ -10,6 +10,7 @@ from tests import servers
 from tests.agents.llm.conftest import KEY, Opened
 from tests.models.script import Fail, Hold, Say, Think, Use, prompts, relay, steps
 from tests.models.server import model
+from tests.servers import Host
 
 
 async def test_it_calls_a_tool_and_says_what_came_of_it(window: Opened, provider: str) -> None:
@@ -202,6 +203,27 @@ async def test_cancelling_leaves_the_model(window: Opened) -> None:
             scripted.wait(1)
             assert (await host.call("cancel_task", id=task_id))["status"] == "cancelled"
             assert hold.left.wait(servers.PATIENCE)
+
+
+async def test_others_are_served_while_it_is_loaded(window: Opened) -> None:
+    """The longest wait for an answer is a small part of the time until the model is asked for the first time."""
+    waits: list[float] = []
+    with model(steps(Say("done"))) as scripted:
+        async with window(scripted) as host, anyio.create_task_group() as others:
+            await host.call("list_agents")
+            begin = anyio.current_time()
+            await host.create("hello", agentId="llm")
+            others.start_soon(_answers, host, waits)
+            await anyio.to_thread.run_sync(scripted.wait, 1)
+            others.cancel_scope.cancel()
+            assert max(waits) < (anyio.current_time() - begin) / 3
+
+
+async def _answers(host: Host, waits: list[float]) -> None:
+    while True:
+        asked = anyio.current_time()
+        await host.call("list_tasks", limit=1)
+        waits.append(anyio.current_time() - asked)
 
 
 async def test_without_a_model_it_says_how_to_name_one(state: Path) -> None:
