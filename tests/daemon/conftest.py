@@ -19,10 +19,18 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 
 import remit
 from server import hello
+from server.pipe.messages import ENVELOPE
 from server.places import Places, find_places
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 20  # seconds: far above what anything here takes
+
+META = {
+    ENVELOPE: "2026-07-28",
+    "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
+    "io.modelcontextprotocol/clientCapabilities": {},
+}
+"""What a request of 2026-07-28 says of its sender."""
 
 
 @pytest.fixture

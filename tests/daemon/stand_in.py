@@ -51,6 +51,8 @@ class Obedient:
                 os.abort()
             case {"params": {"arguments": {"hangUnless": str() as file}}} if not Path(file).exists():
                 return None
+            case {"method": "server/discover" | "initialize", "params": {"refused": True}}:
+                return {"jsonrpc": "2.0", "id": message["id"], "error": {"code": -32022, "message": "told to refuse"}}
             case {"method": "hang"} | {"method": "notifications/cancelled"}:
                 return None
             case _ if "id" not in message or "method" not in message:

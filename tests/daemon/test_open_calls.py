@@ -10,17 +10,12 @@ import anyio
 import anyio.lowlevel
 import pytest
 
+from server.pipe.messages import ENVELOPE
 from server.protocol.transport import MAX_OPEN, MAX_UNREAD_LINES
 from storage.database import Database
 from storage.lanes import AT_ONCE, LANE, Turns
-from tests.daemon.conftest import PATIENCE, Launcher, Window, servers
+from tests.daemon.conftest import META, PATIENCE, Launcher, Window, servers
 
-VERSION = "io.modelcontextprotocol/protocolVersion"
-META = {
-    VERSION: "2026-07-28",
-    "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
-    "io.modelcontextprotocol/clientCapabilities": {},
-}
 TOO_MANY = {"code": -32000, "message": f"{MAX_OPEN} calls of this connection are open; wait for answers"}
 
 
@@ -85,7 +80,7 @@ async def test_a_ping_does_not_decide_in_which_era_a_connection_is_served(ours: 
 
 async def test_a_version_that_is_not_known_leaves_the_handshake_open(ours: Launcher) -> None:
     window = await ours.window()
-    refused = await window.call(1, "server/discover", _meta=META | {VERSION: "2999-01-01"})
+    refused = await window.call(1, "server/discover", _meta=META | {ENVELOPE: "2999-01-01"})
     assert refused["error"]["data"] == {"supported": ["2026-07-28"], "requested": "2999-01-01"}
     client = {"name": "test", "version": "1"}
     opened = await window.call(2, "initialize", protocolVersion="2025-11-25", capabilities={}, clientInfo=client)

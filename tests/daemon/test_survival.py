@@ -14,7 +14,7 @@ from server.hello import MAX_LINE, TOO_LONG, reach
 from server.pipe.messages import ENVELOPE
 from server.pipe.session import GIVEN_UP, MOST_TRIES, UNDECIDED
 from server.places import Places
-from tests.daemon.conftest import PATIENCE, Checkout, Window, servers
+from tests.daemon.conftest import META, PATIENCE, Checkout, Launcher, Window, servers
 from tests.servers import end
 
 INTERRUPTED = {"code": -32000, "message": UNDECIDED}
@@ -227,11 +227,45 @@ async def test_a_handshake_after_a_version_that_was_refused_is_what_is_replayed(
     checkout: Checkout, home: Path, journal: Path
 ) -> None:
     window = await checkout.window()
-    await window.call(0, "server/discover", _meta={ENVELOPE: "2999-01-01"})
+    await window.call(0, "server/discover", _meta={ENVELOPE: "2999-01-01"}, refused=True)
     await window.call(1, "initialize", protocolVersion="2025-11-25")
     kill(home)
     await window.call(2, "echo")
     assert [message["method"] for message in messages(journal)][-2:] == ["initialize", "echo"]
+
+
+async def test_a_handshake_that_was_refused_is_not_replayed(checkout: Checkout, home: Path, journal: Path) -> None:
+    window = await checkout.window()
+    await window.call(0, "server/discover", _meta={ENVELOPE: "2026-07-28"})
+    await window.call(1, "initialize", protocolVersion="2025-11-25", refused=True)
+    kill(home)
+    await window.call(2, "echo")
+    assert [message["method"] for message in messages(journal)][-2:] == ["server/discover", "echo"]
+
+
+async def test_a_window_of_2026_that_tried_a_handshake_as_well_goes_on_with_the_next_server(
+    ours: Launcher, home: Path
+) -> None:
+    window = await ours.window()
+    await window.call(0, "server/discover", _meta=META)
+    handshake = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
+    assert "error" in await window.call(1, "initialize", **handshake)
+    kill(home)
+    answer = await window.call(2, "tools/call", name="list_tasks", arguments={}, _meta=META)
+    assert answer["result"]["structuredContent"]["tasks"] == []
+
+
+async def test_a_handshake_that_nobody_has_answered_is_replayed(
+    checkout: Checkout, home: Path, journal: Path, tmp_path: Path
+) -> None:
+    window = await checkout.window()
+    later = tmp_path / "later"
+    await window.ask(0, "initialize", arguments={"hangUnless": str(later)})
+    await window.call(1, "echo")
+    later.touch()
+    kill(home)
+    assert (await window.answer())["id"] == 0
+    assert [message["method"] for message in messages(journal)][-2:] == ["initialize", "initialize"]
 
 
 async def test_after_a_stop_an_upgraded_program_serves_the_open_window(
