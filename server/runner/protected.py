@@ -105,7 +105,7 @@ class Place:
     path: Path
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Listing:
     """A folder with what is in it."""
 
@@ -165,15 +165,15 @@ def find_places(workspace: Path) -> Iterator[Place]:
     budget = _Budget(MOST_FOLDERS, MOST_NAMES_IN_ALL)
     inner = _Inner()
     for listing in _folders(workspace, inner.of, budget):
-        folder = Path(listing.folder)
         if listing.is_closed:
-            yield Place("closed", folder)
+            yield Place("closed", Path(listing.folder))
         if is_repository(listing.names):
-            yield from (Place("git", repository) for repository in _git_folders(folder, workspace, budget))
+            repositories = _git_folders(Path(listing.folder), workspace, budget)
+            yield from (Place("git", repository) for repository in repositories)
         if ".git" in listing.names:
-            yield from _named_git(folder, workspace, budget)
+            yield from _named_git(Path(listing.folder), workspace, budget)
         if not listing.is_whole:
-            yield Place("beyond", folder)
+            yield Place("beyond", Path(listing.folder))
     if not budget.take():
         yield Place("beyond", workspace)
 
@@ -190,8 +190,9 @@ class _Inner:
     def of(self, listing: _Listing) -> set[str]:
         if is_repository(listing.names):
             self._objects.add(f"{listing.folder}/objects")
-        is_gits = listing.folder in self._objects
-        return {name for name in listing.folders if name != ".git" and not (is_gits and _OBJECTS.fullmatch(name))}
+        if listing.folder in self._objects:
+            return {name for name in listing.folders if not _OBJECTS.fullmatch(name)} - {".git"}
+        return listing.folders - {".git"}
 
 
 def _named_git(folder: Path, workspace: Path, budget: _Budget) -> Iterator[Place]:
