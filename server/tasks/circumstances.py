@@ -19,6 +19,8 @@ from storage.toolcalls import Circumstances
 LONGEST_VALUE = 200
 """Characters of a variable that are shown to whoever decides; of a longer one, the beginning and what it hashes to."""
 
+_UNKNOWN = "unknown"
+
 _STEERING = re.compile(
     "ENV|HOME|IFS|PATH|PS4|SHELL|SHELLOPTS|TMPDIR|(?:BASH|CARGO|CLASSPATH|DYLD|GCC|GIT|GO|JAVA|JDK|LD|LESS|LIBRARY|LUA|"
     "MAKE|NODE|NPM|PAGER|PERL|PHP|PIP|PYTHON|R|RUBY|RUST|SSH|UV|XDG|ZDOT)[A-Z0-9]*(?:_.*)?"
@@ -48,9 +50,9 @@ def _content(claim: Claim, secrets: Mapping[str, str], policy: SandboxPolicy, ti
         "agent": task.agent,
         "folder": f"{folder.path} ({folder.mode})" if folder else "a folder of its own",
         "network": policy.network if isinstance(policy.network, str) else ", ".join(policy.network),
-        "hooks": policy.hooks,
+        "access to hooks": policy.hooks,
         "sandbox": tier,
-        "readable folders": ", ".join(map(str, (policy.workspace, *policy.readable))),
+        "readable path": ":".join(map(str, (policy.workspace, *policy.readable))),
         "limits": {name.replace("_", " "): str(number) for name, number in asdict(policy.limits).items()},
     }
 
@@ -76,18 +78,20 @@ def _set_at_first(now: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
-    yield from _changed_variables(before["variables"], now["variables"])
-    yield from _changed_parts("secret ", before["secrets"], now["secrets"])
-    yield from _changed_parts("file uploads/", before["files"], now["files"])
+    """What has changed; of what an earlier version has not noted, that it was unknown."""
+    yield from _changed_variables(before.get("variables", {}), now["variables"])
+    yield from _changed_parts("secret ", before.get("secrets", {}), now["secrets"])
+    yield from _changed_parts("file uploads/", before.get("files", {}), now["files"])
     yield from (
-        f"the {name} was: {before[name]}, and is now: {now[name]}"
-        for name in ("agent", "folder", "network", "hooks", "sandbox", "readable folders")
-        if before[name] != now[name]
+        f"the {name} was: {before.get(name, _UNKNOWN)}, and is now: {now[name]}"
+        for name in ("agent", "folder", "network", "access to hooks", "sandbox", "readable path")
+        if before.get(name) != now[name]
     )
+    limits = before.get("limits", {})
     yield from (
-        f"the limit of {name} was {before['limits'].get(name)}, and is now {limit}"
+        f"the limit of {name} was {limits.get(name, _UNKNOWN)}, and is now {limit}"
         for name, limit in now["limits"].items()
-        if before["limits"].get(name) != limit
+        if limits.get(name) != limit
     )
 
 

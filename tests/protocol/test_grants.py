@@ -151,6 +151,12 @@ async def test_what_differs_cannot_pose_as_a_command_nor_hide(host: Host) -> Non
     assert shown == r"shell: true … the variable A is 1 \u2026 shell: \u202eof\n"
 
 
+async def test_what_differs_stands_beneath_a_call_that_is_too_long_for_its_line(host: Host) -> None:
+    task_id, _ = await host.waiting(f"$ echo {'x' * 300}", env={"A": "1"})
+    answer = await host.client.call_tool("get_task", {"id": task_id})
+    assert "\n    differs: the variable A is 1\n" in answer.content[0].model_dump()["text"]
+
+
 async def test_a_value_too_long_to_be_shown_is_told_apart_all_the_same(own_home: Path) -> None:
     async with granted(own_home, "$ true", env={"A": "x" * 1000}) as (host, task_id):
         pending = await asked(host, task_id, message="$ true", env={"A": "x" * 999 + "y"})
@@ -199,6 +205,21 @@ async def test_a_grant_outlives_its_server_where_nothing_has_changed(own_home: P
         servers.kill(own_home)
     async with servers.host(own_home) as host:
         await let_pass(host, task_id, message="$ true")
+
+
+@pytest.mark.parametrize(("later", "is_asked"), [("token", False), ("other", True)])
+async def test_a_secret_by_name_counts_by_what_the_settings_say_of_it(
+    own_home: Path, later: str, is_asked: bool
+) -> None:
+    for name in ("token", "other"):
+        (own_home.parent / name).write_text(f"a-secret-{name}")
+    settings = own_home.parent / "remit.toml"
+    settings.write_text(f'[secrets.S]\nfile = "{own_home.parent}/token"\n')
+    async with granted(own_home, "$ true", secretNames=["S"]) as (_, task_id):
+        servers.kill(own_home)
+    settings.write_text(f'[secrets.S]\nfile = "{own_home.parent}/{later}"\n')
+    async with servers.host(own_home) as host:
+        await (asked if is_asked else let_pass)(host, task_id, message="$ true")
 
 
 async def test_a_yes_given_before_other_secrets_were_sent_is_asked_for_again(own_home: Path) -> None:

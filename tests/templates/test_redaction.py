@@ -47,6 +47,13 @@ def test_the_lines_of_a_value_are_masked_with_marks_before_them() -> None:
     assert Redactor({"KEY": KEY_FILE}).redact(shown) == f"{mask}{mask}+ \n{mask}{mask}"
 
 
+def test_the_values_alone_can_be_masked_and_no_single_lines() -> None:
+    redactor = Redactor({"KEY": KEY_FILE})
+    assert redactor.redact_values(f"<{KEY_FILE.strip()}> MIIEvQIBADANBgkqhkiG9w0BAQEFAASC") == (
+        "<[secret KEY]> MIIEvQIBADANBgkqhkiG9w0BAQEFAASC"
+    )
+
+
 def test_short_lines_of_a_value_are_not_masked_by_themselves() -> None:
     assert Redactor({"KEY": "{\n  long enough\n}"}).redact("<long enough> {\n}") == "<[secret KEY]> {\n}"
 
