@@ -8,8 +8,9 @@ from anyio import CapacityLimiter, to_thread
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
-AT_ONCE = 16 * 1024
-"""Characters or bytes that are worked on in the event loop itself: a thread takes as long as a few of them."""
+AT_ONCE = 4096
+"""Characters or bytes that are worked on in the event loop itself: 0.2 s where they were made to be hard to mask, else
+less than a thread takes to begin."""
 
 MOST_THREADS = 4
 """Computations of a kind at the same time: they share one interpreter, in which the event loop waits for its turn."""

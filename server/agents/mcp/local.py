@@ -12,7 +12,9 @@ from mcp.shared.message import SessionMessage
 from server.agents.interface import Program, Turn
 from server.agents.mcp.servers import Local
 from server.beside import beside
+from server.json_text import holds_too_many
 from server.runner.dialogue import Dialogue
+from server.worker import READING, computed
 
 MAX_LINE = 8 * 1024**2
 """Bytes of one message: far above what a model can take in."""
@@ -38,13 +40,18 @@ async def transport(turn: Turn, server: Local) -> AsyncIterator[TransportStreams
 
 
 async def _receive(dialogue: Dialogue, arriving: MemoryObjectSendStream[SessionMessage | Exception]) -> None:
-    """Pass on each line as a message, until the program ends or sends one that is too long."""
+    """Pass on each line as a message, until the program ends or sends one that is too long or has too many values."""
     with arriving, suppress(anyio.BrokenResourceError):  # whoever listened has left
-        buffer = b""
+        buffer = bytearray()
         while len(buffer) <= MAX_LINE and (chunk := await dialogue.receive()):
-            *lines, buffer = (buffer + chunk).split(b"\n")
+            buffer += chunk
+            end = buffer.rfind(b"\n", len(buffer) - len(chunk)) + 1
+            lines = bytes(buffer[:end]).split(b"\n")
+            del buffer[:end]
             for line in filter(bytes.strip, lines):
-                await arriving.send(_message(line))
+                if holds_too_many(line):
+                    return
+                await arriving.send(await computed(len(line), _message, line, limiter=READING))
 
 
 def _message(line: bytes) -> SessionMessage | Exception:
