@@ -36,11 +36,8 @@ async def whole(store: Store, principal: Principal, request: R, asker: int | Non
 
 
 async def _whole(store: Store, principal: Principal, text: str | None, asker: int | None, field: str) -> str | None:
-    if text is None or len(text) >= _WHOLE:
+    if text is None or not SHORTEST <= len(text) < _WHOLE:
         return text
-    if len(text) < SHORTEST:
-        message = f"{field}: {text!r} names no task; give at least {SHORTEST} characters of its id"
-        raise RemitError(Code.NOT_FOUND, message, field=field, id=text)
     found = await store.beginning(principal, text, asker)
     if len(found) > 1 and text not in found:
         message = f"{field}: {text!r} is the beginning of several of your tasks, give more of it: {', '.join(found)}"

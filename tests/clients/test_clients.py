@@ -57,7 +57,7 @@ async def test_it_shows_the_reason_of_an_error(window: Window) -> None:
     outcome = await window.call("get_task", id="nope")
     assert (outcome.failed, outcome.text) == (
         True,
-        "NOT_FOUND: there is no task 'nope'; list_tasks has the ids of yours",
+        "NOT_FOUND: there is no task 'nope'; list_tasks has the ids of yours, of which 8 characters are enough",
     )
 
 

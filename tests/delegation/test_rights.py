@@ -58,7 +58,7 @@ for task in {[other, parent, "no-such-task"]} + [os.path.basename(os.getcwd())]:
     errors = [json.loads(line)["error"] for line in task["output"]["content"].splitlines()]
     assert [error["id"] for error in errors] == [other, parent, "no-such-task", task["id"]]
     assert {(e["code"], e["message"].replace(e["id"], "ID")) for e in errors} == {
-        ("NOT_FOUND", "there is no task 'ID'; list_tasks has the ids of yours")
+        ("NOT_FOUND", "there is no task 'ID'; list_tasks has the ids of yours, of which 8 characters are enough")
     }
     assert attempts(task) == [("NOT_FOUND", tool)] * 4
 

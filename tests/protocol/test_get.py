@@ -193,6 +193,6 @@ async def test_an_error_is_marked_and_has_a_code_and_a_message(host: Host) -> No
     assert result.meta
     assert result.meta["remit/error"] == {
         "code": "NOT_FOUND",
-        "message": "there is no task 'unknown'; list_tasks has the ids of yours",
+        "message": "there is no task 'unknown'; list_tasks has the ids of yours, of which 8 characters are enough",
         "id": "unknown",
     }

@@ -1,7 +1,10 @@
 """The llm agent: a model thinks in the server, and whatever it does is a call that passes the gate."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from anyio import to_thread
 
 from server.agents.interface import Answer, Awaiting, KnownCall, Permission, Proposal, Readiness, Suspended, Turn
 from server.agents.mcp.servers import resolve
@@ -60,7 +63,7 @@ class LlmAgent:
 
     async def work(self, turn: Turn) -> None:
         """Ask the model, make the calls it asks for, and so on until it asks for none."""
-        mind = await self._mind()
+        mind = await to_thread.run_sync(self._mind, await self._key())
         from server.agents.llm.conversation import Conversation
         from server.agents.llm.delegation import delegation
         from server.agents.llm.hands import HANDS
@@ -81,12 +84,18 @@ class LlmAgent:
                 )
                 await conversation.answered(response)
 
-    async def _mind(self) -> "Mind":
+    def _mind(self, key: str | None) -> "Mind":
+        """Import what only this agent needs, which takes two seconds: run it in a thread, so that others are served.
+
+        Raises RemitError (AGENT_UNAVAILABLE) that says what is missing.
+        """
         try:
+            for name in ("llm.conversation", "llm.delegation", "llm.hands", "mcp.tools"):
+                import_module(f"server.agents.{name}")
             from server.agents.llm.model import Mind
         except ImportError:
             raise RemitError(Code.AGENT_UNAVAILABLE, f"the agent llm cannot work: {_INSTALL}") from None
-        return Mind.of(self._settings, await self._key())
+        return Mind.of(self._settings, key)
 
 
 def by_name(tools: Sequence[Tool]) -> dict[str, Tool]:

@@ -1,6 +1,8 @@
 """The llm agent against a scripted model: what it does, what it is shown, and what it never is."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import anyio
@@ -10,7 +12,30 @@ from tests import servers
 from tests.agents.llm.conftest import KEY, Opened
 from tests.models.script import Fail, Hold, Say, Think, Use, prompts, relay, steps
 from tests.models.server import model
-from tests.servers import Host
+
+LOAD = """
+import sys, threading
+from contextlib import suppress
+from importlib.abc import MetaPathFinder
+import anyio
+from server.agents.llm.agent import LlmAgent
+from server.config import LlmSettings
+
+watched = {"pydantic_ai": "pydantic_ai", "server.agents.llm.conversation": "the agent"}
+
+class Spy(MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name in watched:
+            is_loop = threading.current_thread() is threading.main_thread()
+            print(watched[name], "in the loop" if is_loop else "in a thread")
+
+async def key():
+    return "sk-model-key"
+
+sys.meta_path.insert(0, Spy())
+with suppress(AttributeError):  # it is loaded before it looks at its turn
+    anyio.run(LlmAgent(LlmSettings(model="openai:scripted"), {}, key).work, None)
+"""
 
 
 async def test_it_calls_a_tool_and_says_what_came_of_it(window: Opened, provider: str) -> None:
@@ -205,25 +230,9 @@ async def test_cancelling_leaves_the_model(window: Opened) -> None:
             assert hold.left.wait(servers.PATIENCE)
 
 
-async def test_others_are_served_while_it_is_loaded(window: Opened) -> None:
-    """The longest wait for an answer is a small part of the time until the model is asked for the first time."""
-    waits: list[float] = []
-    with model(steps(Say("done"))) as scripted:
-        async with window(scripted) as host, anyio.create_task_group() as others:
-            await host.call("list_agents")
-            begin = anyio.current_time()
-            await host.create("hello", agentId="llm")
-            others.start_soon(_answers, host, waits)
-            await anyio.to_thread.run_sync(scripted.wait, 1)
-            others.cancel_scope.cancel()
-            assert max(waits) < (anyio.current_time() - begin) / 3
-
-
-async def _answers(host: Host, waits: list[float]) -> None:
-    while True:
-        asked = anyio.current_time()
-        await host.call("list_tasks", limit=1)
-        waits.append(anyio.current_time() - asked)
+def test_it_is_loaded_in_another_thread_than_that_which_serves() -> None:
+    done = subprocess.run([sys.executable, "-c", LOAD], capture_output=True, text=True, timeout=servers.PATIENCE)
+    assert (done.stdout, done.returncode) == ("the agent in a thread\npydantic_ai in a thread\n", 0), done.stderr
 
 
 async def test_without_a_model_it_says_how_to_name_one(state: Path) -> None:
