@@ -95,7 +95,7 @@ async def test_a_message_of_one_line_whose_program_is_not_there_is_told_of_agent
 async def test_a_missing_program_of_a_longer_message_is_not_blamed_on_the_agent(host: Host, message: str) -> None:
     task = await host.done(message)
     assert "nodejs-is-not-here" in task["error"]
-    assert "not there in the sandbox" in task["error"]
+    assert "not in the sandbox" in task["error"]
     assert "model" not in task["error"]
 
 

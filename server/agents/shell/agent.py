@@ -77,6 +77,7 @@ def _read(message: str) -> Reading:
     if not found.commands:
         raise NeedsModel(
             f"{messages.shortened(message)} holds no command, and the shell agent runs nothing else: {HOW}"
+            f"{found.mistake}"
         )
     return found
 

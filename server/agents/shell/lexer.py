@@ -63,6 +63,11 @@ class Lexer:
         return None
 
     @property
+    def is_unclosed(self) -> bool:
+        """Whether what is missing at the end of the command is an end: of a quote, a here-document or a block."""
+        return self.opened is not None or bool(self._state.documents)
+
+    @property
     def unfinished(self) -> Opened | None:
         """What is missing at the end of the command, open or only begun."""
         if self.opened:

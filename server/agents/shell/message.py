@@ -13,6 +13,7 @@ from itertools import islice, takewhile
 from server.agents.shell import assignments
 from server.agents.shell.lexer import Lexer
 from server.agents.shell.state import Opened
+from server.characters import visible
 from server.errors import Code, RemitError
 
 PROMPT = "$ "
@@ -31,6 +32,9 @@ _SESSIONS = frozenset({"console", "shell-session", "shellsession", "sh-session",
 _NESTED = " in its block; one that has a line of ``` in it begins and ends with a longer fence, as ````sh"
 
 _BLANKS = " \t\r\n"
+
+_BYTE_ORDER_MARK = "\ufeff"
+"""What some editors begin a file with."""
 
 _INTERPRETER = re.compile(r"#![ \t]*(/\S+)(?:[ \t]+(.*\S))?[ \t]*")
 
@@ -69,7 +73,7 @@ class Reading:
         """What whoever wrote the message should know, a sentence each."""
         said = []
         if words := " ".join(" ".join(self.prose).split()):
-            said.append(f"message: taken for prose and left out: {shortened(words)}")
+            said.append(f"message: taken for prose and left out: {shortened(words)}{self.mistake}")
         if self.joined:
             lines = ", ".join(map(str, self.joined[:10])) + (" …" if len(self.joined) > 10 else "")
             said.append(
@@ -78,12 +82,23 @@ class Reading:
             )
         return said
 
+    @property
+    def mistake(self) -> str:
+        """Why a line of the prose that was meant as a command is none, as the end of a sentence; empty if none was."""
+        for line in self.prose:
+            if _is_almost_prompted(line):
+                return f" ('$ ', a dollar and a space, is not the beginning of {_quoted(line)})"
+            if fence := _fence(line):
+                return f" (a block of commands begins with ```sh, not with {fence[2]}{fence[3]})"
+        return ""
+
 
 def read(message: str) -> Reading:
     """The commands of a message, in order.
 
     Raises RemitError (VALIDATION_ERROR) for a command or a fence that is never closed; names what, and its line.
     """
+    message = message.removeprefix(_BYTE_ORDER_MARK)
     if message.count("\n") == message.count("\r\n"):  # written where lines end so
         message = message.replace("\r\n", "\n")
     return _Reader(message.split("\n")).read()
@@ -91,8 +106,19 @@ def read(message: str) -> Reading:
 
 def shortened(text: str) -> str:
     """The beginning of a text in quotes, on one line."""
-    line = " ".join(text.split())
-    return f"'{line[:SHOWN]}{' …' if len(line) > SHOWN else ''}'"
+    return _quoted(" ".join(text.split()))
+
+
+def _quoted(line: str) -> str:
+    return f"'{visible(line[:SHOWN])}{' …' if len(line) > SHOWN else ''}'"
+
+
+def _is_almost_prompted(line: str) -> bool:
+    """Whether a line has a prompt with an indentation, a number, a bullet or `user@host:~` before it, or odd blanks."""
+    before, dollar, command = line.partition("$")
+    bare = before.strip()
+    is_prompt = not any(each.isalpha() for each in bare) or ("@" in bare and len(bare.split()) == 1)
+    return bool(dollar) and command[:1].isspace() and command.strip() != "" and is_prompt
 
 
 class _Reader:
@@ -231,7 +257,8 @@ def _is_code(line: str) -> bool:
 
 def _check(lexer: Lexer, first: int, command: str, hint: str = "") -> None:
     if opened := lexer.unfinished:
-        raise _refused(f"{_named(opened, first, command)} is never closed or followed by anything{hint}")
+        missing = "closed" if lexer.is_unclosed else "followed by anything"
+        raise _refused(f"{_named(opened, first, command)} is never {missing}{hint}")
     if lexer.apostrophe:
         raise _refused(
             f"in the command {shortened(command)}, the apostrophe in line {first + lexer.apostrophe - 1} opens a quote "

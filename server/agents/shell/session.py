@@ -167,7 +167,7 @@ def _check_end(message: str, command: str, finished: Finished, left: Sequence[st
 
 def _not_found(message: str, command: str, output: str) -> str:
     """What exit status 127 means: a program that is not there, or a message in words after a prompt."""
-    hint = ": a program of it is not there in the sandbox, which has the system's folders and the task's own"
+    hint = ": a program that it runs is not in the sandbox, which has the system's folders and the task's own"
     first = re.escape(command.split(maxsplit=1)[0])
     missing = re.compile(rf": {first}: (?:command not found|not found|No such file or directory)$", re.MULTILINE)
     if message.strip("\r\n") != f"{PROMPT}{command}" or "\n" in command or not missing.search(output):

@@ -16,6 +16,38 @@ def commands(message: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
+    ("message", "mistake"),
+    [
+        pytest.param("1. $ ls\n2. $ pwd", "the beginning of '1. $ ls'", id="a numbered list"),
+        pytest.param("- $ ls", "the beginning of '- $ ls'", id="a bullet"),
+        pytest.param("    $ ls", "the beginning of '    $ ls'", id="an indentation"),
+        pytest.param("\t$ ls", r"the beginning of '\t$ ls'", id="a tab"),
+        pytest.param("$\tls", r"the beginning of '$\tls'", id="a tab after it"),
+        pytest.param("$\u00a0ls", r"the beginning of '$\xa0ls'", id="a blank that is no space"),
+        pytest.param("\u200b$ ls", r"the beginning of '\u200b$ ls'", id="a character that is not seen"),
+        pytest.param("> $ ls", "the beginning of '> $ ls'", id="a quotation"),
+        pytest.param("user@host:~$ ls", "the beginning of 'user@host:~$ ls'", id="a prompt with a name"),
+        pytest.param("Do:\n```zsh\nls\n```", "begins with ```sh, not with ```zsh)", id="a block of another language"),
+        pytest.param("```\nls\n```", "begins with ```sh, not with ```)", id="a block of no language"),
+    ],
+)
+def test_it_is_said_why_what_was_meant_as_a_command_is_none(message: str, mistake: str) -> None:
+    found = read(message)
+    assert found.commands == []
+    assert mistake in found.mistake
+    assert found.mistake in found.warnings[0]
+
+
+@pytest.mark.parametrize("message", ["It costs $ 5", "Delete the logs", "$", "5 $ ", "mail a@b.de and pay $ 5"])
+def test_words_are_no_mistake(message: str) -> None:
+    assert read(message).mistake == ""
+
+
+def test_a_byte_order_mark_before_the_first_prompt_is_passed_over() -> None:
+    assert commands("\ufeff$ ls") == ["ls"]
+
+
+@pytest.mark.parametrize(
     ("message", "expected"),
     [
         pytest.param("ls -la", [], id="words are none"),
