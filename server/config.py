@@ -9,6 +9,7 @@ from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError, fi
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from server.errors import Code, RemitError
+from server.plain_words import in_words
 
 MIB = 1024**2
 GIB = 1024**3
@@ -285,7 +286,8 @@ def load(config: Path) -> Settings:
 
 
 def _problem(problem: Any) -> str:
-    return f"{'.'.join(map(str, problem['loc'])) or 'settings'}: {problem['msg']}"
+    text = in_words(problem["type"], problem["msg"], problem.get("ctx", {}))
+    return f"{'.'.join(map(str, problem['loc']))}: {text}" if problem["loc"] else text  # which names its setting itself
 
 
 def _refuse_unknown_variables() -> None:

@@ -1,6 +1,7 @@
 """The operator's settings."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -57,3 +58,19 @@ def test_a_settings_file_that_is_named_must_be_there(tmp_path: Path, monkeypatch
     monkeypatch.setenv("REMIT_CONFIG", str(tmp_path / "none.toml"))
     with pytest.raises(RemitError, match=r"none\.toml"):
         load(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("workspaces = 5", "workspaces: must be a list"),
+        ("nonsense = 1", "nonsense: is unknown"),
+        ('max_running = "many"', "max_running: must be a whole number"),
+        ('approvals = "nobody"', "approvals: must be 'caller' or 'person'"),
+        ('default_agent = "nobody"', "variables): default_agent: there is no agent 'nobody' to do tasks"),
+    ],
+)
+def test_what_is_wrong_with_a_setting_is_said_in_plain_words(tmp_path: Path, text: str, told: str) -> None:
+    (tmp_path / "remit.toml").write_text(text)
+    with pytest.raises(RemitError, match=re.escape(told)):
+        load(tmp_path / "remit.toml")

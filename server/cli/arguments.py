@@ -152,7 +152,7 @@ def _add_overview(commands: _Commands) -> None:
         "--status",
         action="append",
         default=[],
-        choices=sorted({*Status, *SYNONYMS}),
+        choices=sorted({*map(str, Status), *SYNONYMS}),
         metavar="STATUS",
         help=f"only these: {', '.join(Status)}",
     )

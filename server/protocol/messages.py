@@ -6,6 +6,7 @@ from typing import Any
 
 from mcp.shared.inbound import InboundLadderRejection, classify_inbound_request
 from mcp_types import (
+    INVALID_PARAMS,
     INVALID_REQUEST,
     PARSE_ERROR,
     PROTOCOL_VERSION_META_KEY,
@@ -34,7 +35,7 @@ _HALF = re.compile(rb"\\u[dD]|\xed[\xa0-\xbf]")
 
 
 class NoMessage(Exception):
-    """A line that is no message; `answer` is the line to send back. It repeats nothing of the first but its id."""
+    """A line that is no message, or calls no tool. `answer` is the line to send back, which repeats its id alone."""
 
     def __init__(self, code: int, reason: str, number: str | int | None = None) -> None:
         super().__init__(reason)
@@ -126,14 +127,27 @@ def _without_arguments(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _with_arguments(message: JSONRPCMessage) -> JSONRPCMessage:
-    """The same message with the arguments of a tool as an object, where a host has sent them as a text of JSON."""
-    if not isinstance(message, JSONRPCRequest) or message.method != "tools/call" or not message.params:
+    """The same message with the arguments of a tool as an object, where a host has sent them as a text of JSON.
+
+    Raises NoMessage for a call that names no tool or whose arguments are no object, of which the SDK says no more than
+    that they are invalid.
+    """
+    if not isinstance(message, JSONRPCRequest) or message.method != "tools/call":
         return message
-    text = message.params.get("arguments")
-    if not isinstance(text, str) or holds_too_many(text):
-        return message
+    params = message.params or {}
+    if not isinstance(params.get("name"), str):
+        raise NoMessage(INVALID_PARAMS, "params.name must be a text, the name of a tool", message.id)
+    arguments = _read(params.get("arguments"))
+    if not isinstance(arguments, dict | None):
+        raise NoMessage(INVALID_PARAMS, "params.arguments must be an object", message.id)
+    return message.model_copy(update={"params": params | {"arguments": arguments}})
+
+
+def _read(arguments: Any) -> Any:
+    """The arguments of a tool, out of the text of JSON that some hosts send."""
+    if not isinstance(arguments, str) or holds_too_many(arguments):
+        return arguments
     try:
-        arguments = json.loads(text or "{}")
+        return json.loads(arguments or "{}")
     except (ValueError, RecursionError):
-        return message
-    return message.model_copy(update={"params": message.params | {"arguments": arguments}})
+        return arguments

@@ -87,6 +87,8 @@ def agents(view: views.AgentsView, _: requests.ListAgents) -> list[str]:
         who += ", proceed_always by a person at a terminal"
     lines = [_agent(agent, view["default"]) for agent in view["agents"]]
     lines.append(f"Sandbox: {view['sandbox']}. Approvals: {who}.")
+    if names := view["settingsNotInForce"]:
+        lines.append(f"Settings of this window that are not in force, since the server has others: {', '.join(names)}")
     lines += [f"Not held: {gap}" for gap in view["notHeld"]]
     for title, names in (("Secrets by name", view["secretNames"]), ("MCP servers", view["mcpServers"])):
         if names:
@@ -118,7 +120,8 @@ def revoked(view: views.RevokedView, _: requests.RevokeGrant) -> list[str]:
 
 
 def _row(row: views.RowView) -> str:
-    waiting = f", {row['pendingApprovalCount']} calls to decide" if "pendingApprovalCount" in row else ""
+    count = row.get("pendingApprovalCount", 0)
+    waiting = f", {count} call{'s' if count > 1 else ''} to decide" if count else ""
     reason = f": {one_line(row['error'], _ROW)}" if "error" in row else ""
     said = one_line(row["title"] or row.get("message", ""), _ROW)
     return f"{row['id']}  {row['status']}{waiting}{reason}  {row['lastActivityAt']}  {said}"

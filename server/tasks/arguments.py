@@ -36,6 +36,14 @@ HOST_FIELDS = {
 _OTHER_NAMES = {"taskid": "id"}
 """What fields are called besides, where there is none of that name; without case, `_` and `-`."""
 
+_MEANT = {
+    "message": "command commands content input instruction instructions prompt text",
+    "workspace": "cwd directory dir folder workdir workingdirectory",
+    "title": "name",
+    "id": "task",
+}
+"""Words for fields that are not found by their letters, folded. They are asked about, not taken."""
+
 _MAX_MISSPELT = 80
 """Characters of an unknown name that are compared with known ones."""
 
@@ -175,19 +183,20 @@ class _Reader:
             case "boolean":
                 return {"true": True, "false": False}.get(_word(value), value)
             case "string" if "enum" in schema:
-                word = _word(value)
-                return word if word in schema["enum"] else value
+                return {_folded(each): each for each in schema["enum"]}.get(_folded(_word(value)), value)
             case _:
                 return value
 
     def _list(self, schema: Schema, value: Any, path: str) -> Any:
         if value is None or value == "":
             return value
+        kind = schema["items"]
         value = _from_text(value, list)
+        if isinstance(value, str) and "enum" in kind:
+            value = value.split(",")
         values = value if isinstance(value, list) else [value]
         if self._has_too_many(values, schema.get("maxItems"), path):
             return []
-        kind = schema["items"]
         read = (self._value(kind, each, f"{path}[{number}]") for number, each in enumerate(values))
         return [each for each in read if not _is_left_out(kind, each)]
 
@@ -265,5 +274,8 @@ def _folded(name: str) -> str:
 
 def _nearest(name: str, known: Iterable[str]) -> str:
     spellings = {_folded(each): each for each in known}
-    near = get_close_matches(_folded(name[:_MAX_MISSPELT]), spellings, n=1)
-    return f"; did you mean {spellings[near[0]]}?" if near else ""
+    folded_name = _folded(name[:_MAX_MISSPELT])
+    near = get_close_matches(folded_name, spellings, n=1)
+    meant = next((field for field, words in _MEANT.items() if folded_name in words.split()), None)
+    found = meant if meant in spellings.values() else spellings[near[0]] if near else None
+    return f"; did you mean {found}?" if found else ""

@@ -74,7 +74,11 @@ class Artifacts:
         folder = await self._folder(caller, request.id)
         masks = await self._masking(caller, request.id)
         length = request.limit or PIECE
-        piece = await to_thread.run_sync(read_artifact, folder, path, request.offset, length, masks.content.longest)
+        try:
+            piece = await to_thread.run_sync(read_artifact, folder, path, request.offset, length, masks.content.longest)
+        except RemitError as error:
+            text = f"path: {error.message}; without path the files are listed"
+            raise RemitError(error.code, text, field="path", **error.details) from None
         length = _whole_characters(piece.content)
         view = views.ArtifactsView(size=piece.size, mimeType=_mime_type(path), modifiedAt=time(piece.modified_at))
         shown = await to_thread.run_sync(_masked, piece, length, masks.content)  # megabytes, for a long secret

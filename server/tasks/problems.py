@@ -1,13 +1,13 @@
-"""What is wrong with the arguments of a call, by field, in plain words that repeat no value."""
+"""What is wrong with the arguments of a call, by field, in plain words that repeat nothing which may be a secret."""
 
 import re
-from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
 from server.characters import visible
 from server.errors import Code, RemitError
+from server.plain_words import but_is, in_words
 from server.tasks.fields import NAME_PATTERN
 
 MOST = 20
@@ -18,30 +18,8 @@ _MAX_NAME = 80
 
 _FIELD = re.compile(r"([a-z]+(?:[A-Z][a-z]+)*): ")
 
-_WORDS = {
-    "missing": "is required",
-    "bool_type": "must be true or false",
-    "bool_parsing": "must be true or false",
-    "string_type": "must be a text",
-    "int_type": "must be a whole number",
-    "int_parsing": "must be a whole number",
-    "int_from_float": "must be a whole number",
-    "int_parsing_size": "is too large a number",
-    "float_type": "must be a number",
-    "float_parsing": "must be a number",
-    "finite_number": "must be a number that is not infinite",
-    "dict_type": "must be an object",
-    "model_type": "must be an object",
-    "list_type": "must be a list",
-    "literal_error": "must be {expected}",
-    "enum": "must be {expected}",
-    "greater_than_equal": "must be at least {ge}",
-    "less_than_equal": "must be at most {le}",
-    "string_too_short": "must not be empty",
-    "string_too_long": "must have at most {max_length} characters",
-    "too_short": "must not be empty",
-}
-"""What is said of each kind of error of pydantic's, with what it tells of it."""
+_NEVER_REPEATED = frozenset({"secrets", "env", "files", "metadata", "message", "systemPrompt"})
+"""Fields of whose values no error repeats anything."""
 
 _NO_NAME = "must be a variable's name: letters, digits and _, and no digit first"
 _HIDDEN_NAME = f"each name in it {_NO_NAME}; the wrong one is not repeated here, since it may be a value"
@@ -73,7 +51,7 @@ class Problems:
 
     def take(self, error: ValidationError) -> None:
         """Add what a model refuses."""
-        for problem in error.errors(include_url=False, include_input=False):
+        for problem in error.errors(include_url=False):
             self.add(*_told(problem))
 
     def refusal(self) -> RemitError:
@@ -100,7 +78,7 @@ def _told(problem: Any) -> tuple[str, str]:
     location = problem["loc"]
     if location[:1] == ("secrets",) and location[1:] and not re.match(NAME_PATTERN, str(location[1])):
         return "secrets", _HIDDEN_NAME
-    text = _text(problem["type"], problem["msg"], problem.get("ctx", {}))
+    text = _text(problem)
     if not location and (found := _FIELD.match(text)):  # it is of two fields together, and names the one at fault
         return found[1], text[found.end() :]
     return _path(location) or "arguments", text
@@ -117,12 +95,9 @@ def _path(location: tuple[str | int, ...]) -> str:
     return path
 
 
-def _text(kind: str, message: str, context: Mapping[str, Any]) -> str:
+def _text(problem: Any) -> str:
+    kind, context, location = problem["type"], problem.get("ctx", {}), problem["loc"]
     if kind == "string_pattern_mismatch" and context["pattern"] == NAME_PATTERN:
         return _NO_NAME
-    if kind == "too_long":  # also of a text, where a validator of ours comes before its length
-        unit = "items" if context["field_type"] in ("List", "Dictionary") else "characters"
-        return f"must have at most {context['max_length']} {unit}"
-    if kind in _WORDS:
-        return _WORDS[kind].format_map(context)
-    return message.removeprefix("Value error, ")
+    is_public = bool(location) and location[0] not in _NEVER_REPEATED
+    return in_words(kind, problem["msg"], context) + but_is(kind, problem["input"], repeated=is_public)

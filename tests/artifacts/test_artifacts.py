@@ -126,7 +126,8 @@ async def test_nothing_but_regular_files_of_the_task_is_listed_or_read(host: Hos
     for path in ("link", "root/etc/passwd", "fifo", "twice", "/etc/passwd", "../x", "fine/..", "sub", ".", "fine\0"):
         assert (await host.fail("read_artifacts", id=task_id, path=path))["code"] == "VALIDATION_ERROR"
     for path in (".git/config", "sub/.git/x", "none"):
-        assert (await host.fail("read_artifacts", id=task_id, path=path))["code"] == "NOT_FOUND"
+        error = await host.fail("read_artifacts", id=task_id, path=path)
+        assert (error["code"], error["field"]) == ("NOT_FOUND", "path")
 
 
 async def test_more_files_than_are_looked_at_are_said_to_be_there(host: Host) -> None:

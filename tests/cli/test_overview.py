@@ -22,6 +22,11 @@ def test_a_list_marks_what_waits_for_approval(remit: CommandLine) -> None:
     assert re.search(r"awaiting_approval +\d+s  !1 +\$ echo hello\n", remit("list").stdout)
 
 
+def test_a_status_that_there_is_not_is_refused_with_those_there_are(remit: CommandLine) -> None:
+    refused = remit("list", "--status", "nope").stderr
+    assert "invalid choice: 'nope' (choose from 'awaiting_approval', 'blocked', " in refused
+
+
 def test_a_list_can_be_of_one_status(own_remit: CommandLine) -> None:
     own_remit("run", "--title", "good", "true")
     own_remit("run", "--title", "bad", "false")

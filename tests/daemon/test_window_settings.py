@@ -54,6 +54,13 @@ async def test_a_setting_that_does_not_hold_is_named_without_its_value(ours: Lau
     assert "54321" not in f"{created}{agents}"
 
 
+async def test_a_setting_that_does_not_hold_is_named_in_the_text_of_list_agents(ours: Launcher) -> None:
+    await _opened(await ours.window())
+    window = await _opened(await ours.window(REMIT_MAX_RUNNING="54321"))
+    answer = await window.call("agents", "tools/call", name="list_agents", arguments={})
+    assert "not in force, since the server has others: REMIT_MAX_RUNNING" in answer["result"]["content"][0]["text"]
+
+
 async def test_the_same_settings_bring_no_warning(ours: Launcher) -> None:
     await _opened(await ours.window(REMIT_MAX_RUNNING="3"))
     window = await _opened(await ours.window(REMIT_MAX_RUNNING="3"))

@@ -123,11 +123,11 @@ async def test_nothing_is_left_of_a_refused_task(host: Host, shared_home: Any) -
     ("given", "field", "message"),
     [
         ({"status": "off"}, "status[0]", "must be 'pending', 'blocked'"),
-        ({"limit": 0}, "limit", "must be at least 1"),
-        ({"limit": "all"}, "limit", "must be a whole number"),
-        ({"includeDetails": "maybe"}, "includeDetails", "must be true or false"),
+        ({"limit": 0}, "limit", "must be at least 1, not 0"),
+        ({"limit": "all"}, "limit", "must be a whole number, not 'all'"),
+        ({"includeDetails": "maybe"}, "includeDetails", "must be true or false, not 'maybe'"),
         ({"query": "x" * 1001}, "query", "must have at most 1000 characters"),
-        ({"query": ["x"]}, "query", "must be a text"),
+        ({"query": ["x"]}, "query", "must be a text, not a list"),
         ({"page": 2, "offset": 5}, "page", "does not go with offset"),
     ],
 )
@@ -135,3 +135,24 @@ async def test_what_is_expected_is_said_in_plain_words(host: Host, given: Any, f
     error = await host.fail("list_tasks", **given)
     assert error["field"] == field
     assert error["message"].startswith(f"{field}: {message}")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"env": ["A=hush"]}, "env: must be an object, not a list"),
+        ({"env": "A=hush"}, "env: must be an object, not a text"),
+        ({"secrets": {"A": ["hush"]}}, "secrets.A: must be a text, not a list"),
+        ({"files": [{"path": "a", "content": 5}]}, "files[0].content: must be a text, not a number"),
+        ({"autoExecute": "yes"}, "autoExecute: must be true or false, not 'yes'"),
+        ({"workspace": {"path": "/x", "mode": "rw"}}, "must be 'worktree', 'readwrite' or 'readonly', not 'rw'"),
+    ],
+)
+async def test_what_was_typed_is_said_where_it_can_be_no_secret(host: Host, given: Any, message: str) -> None:
+    error = await host.fail("create_task", message="$ true", **given)
+    assert error["message"].endswith(message)
+
+
+async def test_a_limit_is_told_as_it_is_written(host: Host) -> None:
+    error = await host.fail("get_task", id="x", waitSeconds=-1)
+    assert error["message"] == "waitSeconds: must be at least 0, not -1"

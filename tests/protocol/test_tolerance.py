@@ -51,6 +51,24 @@ async def test_the_empty_texts_beside_the_content_of_a_file_are_passed_over(host
     assert task["output"]["content"] == "hi0\n"
 
 
+@pytest.mark.parametrize("mode", ["READ_ONLY", "read-only", "Readonly"])
+async def test_a_word_of_a_few_may_be_spelt_in_other_ways(host: Host, mode: str) -> None:
+    error = await host.fail("create_task", message="$ true", workspace={"path": "/somewhere", "mode": mode})
+    assert error["field"] == "workspace.path"
+
+
+async def test_words_of_a_few_may_stand_in_one_text(host: Host) -> None:
+    task = await host.call("get_task", id=await host.create(**RECORD), include="events, messages")
+    assert task["events"]
+    assert task["messages"]
+
+
+@pytest.mark.parametrize(("name", "meant"), [("prompt", "message"), ("cwd", "workspace"), ("name", "title")])
+async def test_a_field_that_goes_by_another_name_is_named(host: Host, name: str, meant: str) -> None:
+    error = await host.fail("create_task", message="$ true", **{name: "x"})
+    assert error["message"] == f"{name}: there is no such field; did you mean {meant}?"
+
+
 async def test_a_folder_may_come_as_its_path_alone(host: Host) -> None:
     error = await host.fail("create_task", message="$ true", workspace="/somewhere")
     assert (error["code"], error["field"]) == ("VALIDATION_ERROR", "workspace.path")

@@ -89,7 +89,14 @@ def test_arguments_may_come_as_a_text_of_json(shared_home: Path, arguments: str)
 @pytest.mark.parametrize("arguments", ['"nonsense"', '"[]"', "7"])
 def test_arguments_that_are_no_object_are_refused(shared_home: Path, arguments: str) -> None:
     (answer,) = exchanged(shared_home, called("list_tasks", arguments))
-    assert (answer["id"], answer["error"]["code"]) == (1, -32602)
+    assert answer["id"] == 1
+    assert answer["error"] == {"code": -32602, "message": "params.arguments must be an object"}
+
+
+def test_a_call_of_no_tool_is_refused(shared_home: Path) -> None:
+    line = called("list_tasks", "{}").replace(b'"list_tasks"', b"7")
+    (answer,) = exchanged(shared_home, line)
+    assert answer["error"] == {"code": -32602, "message": "params.name must be a text, the name of a tool"}
 
 
 @pytest.mark.parametrize("mode", ["legacy", "2026-07-28"])

@@ -1,0 +1,69 @@
+"""What is wrong with a value, as people say it rather than as pydantic does."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from server.characters import visible
+
+_SHOWN = 40
+"""Characters of a value that is repeated."""
+
+_WORDS = {
+    "missing": "is required",
+    "extra_forbidden": "is unknown",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "string_type": "must be a text",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "int_parsing_size": "is too large a number",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+    "finite_number": "must be a number that is not infinite",
+    "dict_type": "must be an object",
+    "model_type": "must be an object",
+    "list_type": "must be a list",
+    "tuple_type": "must be a list",
+    "literal_error": "must be {expected}",
+    "enum": "must be {expected}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
+    "string_too_short": "must not be empty",
+    "string_too_long": "must have at most {max_length} characters",
+    "too_short": "must not be empty",
+}
+"""What is said of each kind of error of pydantic's, with what it tells of it."""
+
+_KINDS = {dict: "an object", list: "a list", str: "a text", bool: "true or false", type(None): "null"}
+
+
+def in_words(kind: str, message: str, context: Mapping[str, Any]) -> str:
+    """An error of pydantic's, by its type, its message and what it tells of what is allowed."""
+    if kind == "too_long":  # also of a text, where a validator of ours comes before its length
+        unit = "items" if context["field_type"] in ("List", "Dictionary") else "characters"
+        return f"must have at most {context['max_length']} {unit}"
+    if kind in _WORDS:
+        return _WORDS[kind].format_map({name: _plain(value) for name, value in context.items()})
+    return message.removeprefix("Value error, ")
+
+
+def but_is(kind: str, value: Any, *, repeated: bool) -> str:
+    """What was typed instead of what an error of this type says, as the end of its sentence.
+
+    A word or a number is `repeated`, where it can be no secret; of all else it is told what kind of value it is.
+    """
+    if not _WORDS.get(kind, "").startswith("must be"):
+        return ""
+    if isinstance(value, str) and repeated:
+        return f", not '{visible(value[:_SHOWN])}{' …' if len(value) > _SHOWN else ''}'"
+    if isinstance(value, str) and not kind.endswith("_type"):
+        return ""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return f", not {json.dumps(value)[:_SHOWN]}" if repeated else ", not a number"
+    return f", not {_KINDS[type(value)]}" if type(value) in _KINDS else ""
+
+
+def _plain(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
