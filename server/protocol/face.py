@@ -32,7 +32,7 @@ class Face:
     def server(self, caller: Caller) -> Server[dict[str, Any]]:
         """An MCP server that acts for `caller`."""
 
-        offered = tools.offered(person=caller.person)
+        offered = tools.offered(person=caller.person, decides=self._tasks.may_decide(caller))
 
         async def list_tools(_: Any, params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
             return tools.listed(params, person=caller.person)

@@ -33,6 +33,11 @@ def task(view: views.TaskView, request: requests.GetTask) -> list[str]:
     return _blocks(view, request, "Ask the user, then decide each with approve_tool_call:")
 
 
+def undecided(view: views.TaskView, request: requests.GetTask) -> list[str]:
+    """The same for a window whose settings leave every decision to a person at a terminal."""
+    return _blocks(view, request, f"Ask the user to decide each with `remit approve {view['id']}` in a terminal:")
+
+
 def subtask(view: views.TaskView, request: requests.GetTask) -> list[str]:
     """The same for an agent, which decides nothing."""
     return _blocks(view, request, "A person decides:")

@@ -243,9 +243,10 @@ TERMINAL_TOOLS: dict[str, Tool[Any]] = {
 }
 
 
-def offered(*, person: bool) -> dict[str, Tool[Any]]:
-    """The tools a caller has, by name."""
-    return TOOLS | TERMINAL_TOOLS if person else TOOLS
+def offered(*, person: bool, decides: bool = True) -> dict[str, Tool[Any]]:
+    """The tools a caller has, by name; `decides` says whether its approvals count."""
+    known = TOOLS | TERMINAL_TOOLS if person else TOOLS
+    return known if decides else known | {"get_task": replace(TOOLS["get_task"], text=tasktexts.undecided)}
 
 
 @cache

@@ -275,6 +275,10 @@ class Tasks:
             mcpServers=sorted(self._settings.mcp_servers),
         )
 
+    def may_decide(self, caller: Caller) -> bool:
+        """Whether a yes of this caller counts."""
+        return caller.person or self._decisions.who(caller, "approvals") == "caller"
+
     async def grants(self, caller: Caller, request: ListGrants) -> views.GrantsView:
         """What was approved for always and is still in force."""
         return await self._decisions.grants(caller)

@@ -24,6 +24,15 @@ async def test_the_window_beside_it_approves_as_before(ours: Launcher) -> None:
     assert (await _tool(window, "approve_tool_call", **_yes(task, call)))["approved"]
 
 
+async def test_a_window_that_leaves_approvals_to_a_person_is_not_told_to_decide(ours: Launcher) -> None:
+    window = await _opened(await ours.window(REMIT_APPROVALS="person"))
+    task, _ = await _waiting(window)
+    answer = await window.call("look", "tools/call", name="get_task", arguments={"id": task})
+    text = answer["result"]["content"][0]["text"]
+    assert f"Ask the user to decide each with `remit approve {task}` in a terminal:" in text
+    assert "approve_tool_call" not in text
+
+
 async def test_a_window_that_leaves_always_to_a_person_gets_that_and_still_approves_once(ours: Launcher) -> None:
     await _opened(await ours.window())
     window = await _opened(await ours.window(REMIT_ALWAYS="person"))
