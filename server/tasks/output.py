@@ -2,7 +2,7 @@
 
 import codecs
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import anyio
 import anyio.lowlevel
@@ -82,12 +82,17 @@ class Output:
         Where it is cancelled, what is not masked soon is not kept, which `text` then says.
         """
         self._keep(self._decode(b"", True))
+        rest: list[str] = []
+
+        async def mask() -> None:
+            rest.append(await self._rest())
+
         try:
-            rest = await in_grace(self._rest, GRACE_SECONDS)
+            await in_grace(mask, GRACE_SECONDS)
         except anyio.get_cancelled_exc_class():
-            self._cut("")
+            self._end_with(rest)
             raise
-        return self._show(rest) if self._taken <= 2 * self._half else self._cut(rest)
+        return self._end_with(rest)
 
     async def take(self, text: str) -> None:
         """Take all of an output, which ends here."""
@@ -107,10 +112,14 @@ class Output:
         rest = self._taken - self._half + self._head_left
         return self._stream.feed(end[len(end) - rest :]) + self._stream.finish()
 
-    def _cut(self, tail: str) -> str:
-        """Show the end of an output of which something is left out."""
+    def _end_with(self, rest: Sequence[str]) -> str:
+        """Show what is left, and how much of the output is not kept; `rest` is empty where masking took too long."""
+        if rest and self._taken <= 2 * self._half:
+            return self._show(rest[0])
+        tail = "".join(rest)
         self.dropped = self._taken - len(self.text) - len(tail)
-        return self._show(f"\n[… {self.dropped} characters of output were not kept …]\n{tail}")
+        note = f"\n[… {self.dropped} characters of output were not kept …]\n" if self.dropped else ""
+        return self._show(f"{note}{tail}")
 
     def _keep(self, text: str) -> None:
         """Remember the end of all, with a margin before the last half for a secret cut in two."""

@@ -232,8 +232,8 @@ class GetTask(Request):
         if self.wait_seconds <= MAX_WAIT_SECONDS:
             return []
         return [
-            f"waitSeconds: {self.wait_seconds:g} is more than {MAX_WAIT_SECONDS}, and hosts give up a call after 60: "
-            f"it was taken for {MAX_WAIT_SECONDS}"
+            f"waitSeconds: {self.wait_seconds:.15g} is more than {MAX_WAIT_SECONDS}, and hosts give up a call after "
+            f"60: it was taken for {MAX_WAIT_SECONDS}"
         ]
 
 

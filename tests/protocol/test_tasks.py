@@ -252,6 +252,7 @@ async def test_a_task_that_takes_too_long_fails(host: Host) -> None:
     assert (task["status"], task["errorCode"]) == ("failed", "TIMEOUT")
     assert "timeoutSeconds" in task["error"]
     assert task["output"]["content"] == "begun\n"
+    assert task["output"]["content"] == "begun\n"
 
 
 async def test_agents_say_what_they_need_and_what_holds_them(host: Host) -> None:

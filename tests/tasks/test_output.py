@@ -61,6 +61,19 @@ def test_output_as_long_as_the_limit_is_whole() -> None:
     assert (output.text, output.dropped) == ("x" * 4096, 0)
 
 
+def test_output_of_what_was_cancelled_is_whole() -> None:
+    output = Output(Redactor({"S": SECRET}), 10_000)
+    output.feed(b"all of it, hunter")  # what might begin the secret is held back until the end
+
+    async def finish() -> None:
+        with anyio.CancelScope() as scope:
+            scope.cancel()
+            await output.finish()
+
+    anyio.run(finish)
+    assert (output.text, output.dropped) == ("all of it, hunter", 0)
+
+
 def test_bytes_that_are_no_text_are_shown_as_replacements() -> None:
     assert run([b"a\xff", b"b\xc3"]).text == "a\ufffdb\ufffd"
 
