@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from server.errors import Code, RemitError
-from server.runner.folder import open_beneath, open_folder
+from server.runner.folder import open_beneath, open_folder, reached
 
 MOST_ENTRIES = 20_000
 """Names that are looked at for one list: some 100 ms."""
@@ -50,24 +50,29 @@ class Piece:
 def list_artifacts(folder: Path) -> Listing:
     """Look through a folder for regular files with one name, those of git left out; links are not followed. Blocks.
 
-    Raises RemitError (NOT_FOUND) where the folder is gone.
+    Nor are they on the way to the folder. Raises RemitError (NOT_FOUND) where it is gone.
     """
     budget = _Budget(MOST_ENTRIES)
     try:
-        files = list(_files(folder, None, "", MOST_DEPTH, budget))
+        with reached(folder) as top:
+            files = list(_files(".", top, "", MOST_DEPTH, budget))
     except OSError:
-        raise RemitError(Code.NOT_FOUND, "the task's folder is not there") from None
+        raise _gone() from None
     return Listing(sorted(files, key=lambda file: file.path), budget.is_spent)
 
 
 def read_artifact(folder: Path, name: str, offset: int, length: int, margin: int) -> Piece:
     """Read `length` bytes of a file from byte `offset` on, with `margin` more on either side. Blocks.
 
-    Raises what `open_beneath` raises; what belongs to git is not found.
+    Raises what `open_beneath` raises; what belongs to git is not found, nor is a folder behind a link.
     """
     if _HIDDEN.intersection(name.split("/")):
         raise RemitError(Code.NOT_FOUND, f"{name!r} does not exist")
-    fd = open_beneath(folder, name)
+    try:
+        with reached(folder) as top:
+            fd = open_beneath(top, name)
+    except OSError:
+        raise _gone() from None
     try:
         status = os.fstat(fd)
         start = max(0, offset - margin)
@@ -76,6 +81,10 @@ def read_artifact(folder: Path, name: str, offset: int, length: int, margin: int
         os.close(fd)
     before, rest = data[: offset - start], data[offset - start :]
     return Piece(before, rest[:length], rest[length:], status.st_size, status.st_mtime_ns // 1000)
+
+
+def _gone() -> RemitError:
+    return RemitError(Code.NOT_FOUND, "the task's folder is not there")
 
 
 class _Budget:
@@ -89,7 +98,7 @@ class _Budget:
         return not self.is_spent
 
 
-def _files(folder: Path | str, parent: int | None, prefix: str, depth: int, budget: _Budget) -> Iterator[Artifact]:
+def _files(folder: str, parent: int, prefix: str, depth: int, budget: _Budget) -> Iterator[Artifact]:
     with _opened(folder, parent) as fd:
         names = sorted(_names(fd, budget))
         for name in names:
@@ -116,7 +125,7 @@ def _names(fd: int, budget: _Budget) -> Iterator[str]:
 
 
 @contextmanager
-def _opened(folder: Path | str, parent: int | None) -> Iterator[int]:
+def _opened(folder: str, parent: int) -> Iterator[int]:
     fd = open_folder(folder, parent)
     try:
         yield fd

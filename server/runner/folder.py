@@ -16,11 +16,12 @@ from server.errors import Code, RemitError
 CHUNK_BYTES = 1024**2
 
 
-def open_beneath(folder: Path, name: str) -> int:
+def open_beneath(folder: Path | int, name: str) -> int:
     """Open a file that an agent made, for reading; the caller closes the descriptor.
 
-    `name` is relative to `folder`. Only a regular file with one name is opened: a hard link could be the second
-    name of a file outside. Never blocks, and never opens a device or a FIFO even to look at it.
+    `name` is relative to `folder`, a path or a descriptor of it. Only a regular file with one name is opened: a hard
+    link could be the second name of a file outside. Never blocks, and never opens a device or a FIFO even to look at
+    it.
 
     Raises RemitError: NOT_FOUND where there is no such file, else VALIDATION_ERROR; both name the path.
     """
@@ -31,7 +32,7 @@ def open_beneath(folder: Path, name: str) -> int:
     return fd
 
 
-def open_regular(folder: Path, name: str) -> int:
+def open_regular(folder: Path | int, name: str) -> int:
     """Do what `open_beneath` does, in a folder of the person's own, where hard links are no threat."""
     *parents, last = _components(name)
     try:
@@ -73,12 +74,12 @@ def read_regular(folder: Path, name: str, *, limit: int) -> bytes:
 
 
 @contextmanager
-def deepest(folder: Path, parts: Sequence[str]) -> Iterator[tuple[int, int]]:
+def deepest(folder: Path | int, parts: Sequence[str]) -> Iterator[tuple[int, int]]:
     """Descend from `folder` along `parts` as far as they exist; yield the descriptor there and how many it took.
 
     Raises NotADirectoryError at anything but a folder, a symlink to one included.
     """
-    fd, depth = open_folder(folder), 0
+    fd, depth = open_folder(folder) if isinstance(folder, Path) else open_folder(".", folder), 0
     try:
         for part in parts:
             try:

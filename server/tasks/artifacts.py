@@ -11,6 +11,7 @@ from anyio import to_thread
 from server.errors import Code, RemitError
 from server.runner.artifacts import Artifact, Piece, list_artifacts, read_artifact
 from server.runner.delivery import UPLOADS
+from server.runner.folder import identity
 from server.runner.workspace import Workspaces
 from server.tasks import masking, views
 from server.tasks.callers import Caller
@@ -58,7 +59,7 @@ class Artifacts:
         masks = await self._masking(caller, request.id)
         found = await to_thread.run_sync(list_artifacts, folder)
         end = request.offset + (request.limit or FILES)
-        is_own = folder == self._workspaces.path(request.id)
+        is_own = folder == _placed(self._workspaces.path(request.id))
         files = found.files[request.offset : end]
         size = sum(len(file.path) for file in files)
         shown = await computed(size, _files, files, masks.names, is_own)
@@ -98,7 +99,9 @@ class Artifacts:
         workspace = await self._store.workspace(caller.principal, task_id)
         self._folders.check(workspace)
         folder = top(workspace, self._workspaces.path(task.id))
-        if not folder.is_dir() or folder.resolve() != folder.parent.resolve() / folder.name:
+        if workspace is None or workspace.owner == "task" or workspace.repository is not None:
+            folder = _placed(folder)
+        if not await to_thread.run_sync(_is_there, folder):
             raise RemitError(Code.NOT_FOUND, _why_gone(task))
         return folder
 
@@ -121,6 +124,20 @@ class Artifacts:
         names = await masking.redactor({}, known.values)
         content = await masking.redactor({}, [*known.values, *as_bytes])
         return _Masking(names, content, lost)
+
+
+def _placed(folder: Path) -> Path:
+    """A folder of this server's own, whose state folder may lie behind links."""
+    return folder.parent.resolve() / folder.name
+
+
+def _is_there(folder: Path) -> bool:
+    """Whether a folder is there, reached through no link: others may write what it lies in."""
+    try:
+        identity(folder)
+    except OSError:
+        return False
+    return True
 
 
 def _why_gone(task: Task) -> str:

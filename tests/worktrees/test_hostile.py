@@ -327,3 +327,19 @@ async def test_a_repository_above_the_allowed_folders_is_not_borrowed_from(own_h
         assert "is not within the folders" in error["message"]
         task = await host.done("$ cat b.txt", workspace={"path": "whole/sub", "mode": "readonly"})
         assert task["output"]["content"] == "two\n"
+
+
+@pytest.mark.parametrize("arguments", [{}, {"path": "key"}])
+async def test_files_are_not_read_behind_a_link_that_another_task_has_put_above_a_folder(
+    host: Host, place: Path, tmp_path: Path, arguments: dict[str, str]
+) -> None:
+    for folder in (place / "outer/sub/private", tmp_path / "private"):
+        folder.mkdir(parents=True)
+        (folder / "key").write_text("of the person's")
+    reader = await host.done("$ ls", workspace={"path": "outer/sub/private", "mode": "readonly"})
+    assert await host.call("read_artifacts", id=reader["id"], **arguments)
+    lines = f"mv sub moved; ln -s {tmp_path} sub"
+    await host.done(script(lines), workspace={"path": "outer", "mode": "readwrite"})
+    assert (place / "outer/sub/private/key").exists()
+    error = await host.fail("read_artifacts", id=reader["id"], **arguments)
+    assert error["code"] == "NOT_FOUND"
