@@ -17,25 +17,17 @@ from anyio.from_thread import check_cancelled
 
 from server.errors import Code, RemitError
 from server.runner import git
+from server.runner.alternates import Unreadable, folders_of_objects
 from server.runner.folder import CHUNK_BYTES, open_beneath, open_folder, reached, read_regular
 from server.runner.system import SEARCH_PATH
 
 SECONDS = 30.0
 """That all looks at a repository may take together; they take some 20 milliseconds."""
 
-MOST_ALTERNATES = 20
-"""Folders of objects; git itself follows five levels of them."""
-
-ALTERNATES_BYTES = 1024**2
-"""Of a file that names them: a hundred times what so many of the longest paths take."""
-
 SHALLOW_BYTES = 64 * 1024**2
 """Of the file that says where a history is cut off: a million commits."""
 
 BRANCHES = "remit/"
-
-INFO = "info"
-"""A folder among the objects, where what is borrowed from is named."""
 
 SHALLOW = "shallow"
 """The name of the file that says where a repository's history is cut off."""
@@ -163,7 +155,7 @@ async def _found(folder: Path) -> Repository | None:
     top = None if bare == "true" else await _top(folder)
     found = Repository(
         git=str(common),
-        objects=tuple(map(str, await to_thread.run_sync(_alternates, objects, abandon_on_cancel=True))),
+        objects=await to_thread.run_sync(_folders_of_objects, objects, abandon_on_cancel=True),
         top=None if top is None else str(top),
         inside="" if top is None or top == folder else str(folder.relative_to(top)),
         base=base,
@@ -197,29 +189,11 @@ async def _check_names(folder: Path, repository: Repository) -> None:
         raise _unusable("the repository has a branch remit, so that none can be called remit/ID; rename it")
 
 
-def _alternates(objects: Path) -> list[Path]:
-    """A folder of objects, and all that it borrows from. Blocks no longer than the disk does."""
-    found = [objects]
-    for folder in found:
-        for line in _borrowed(folder):
-            other = Path(folder, line).resolve()
-            found += [other] if other not in found else []
-            if len(found) > MOST_ALTERNATES:
-                raise _unusable("the repository borrows objects from too many others")
-    return found
-
-
-def _borrowed(objects: Path) -> list[str]:
-    """The lines that name what a folder of objects borrows from itself."""
+def _folders_of_objects(objects: Path) -> tuple[str, ...]:
     try:
-        content = read_regular(objects, f"{INFO}/alternates", limit=ALTERNATES_BYTES)
-    except RemitError as error:
-        if error.code is Code.NOT_FOUND:
-            return []
-        raise _unusable(f"the repository's objects cannot be read: {error.message}") from None
-    except OSError as error:
-        raise _unusable(f"the repository's objects cannot be read: {error.strerror}") from None
-    return [line for line in os.fsdecode(content).split("\n") if line and not line.startswith("#")]
+        return tuple(map(str, folders_of_objects(objects)))
+    except Unreadable as error:
+        raise _unusable(str(error)) from None
 
 
 async def _has(folder: Path, name: str) -> bool:

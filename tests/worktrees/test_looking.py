@@ -7,9 +7,10 @@ import anyio
 import pytest
 
 from server.errors import RemitError
-from server.runner.repository import ALTERNATES_BYTES, SHALLOW_BYTES, _alternates, find_repository
+from server.runner.alternates import ALTERNATES_BYTES, Unreadable, folders_of_objects
+from server.runner.repository import SHALLOW_BYTES, find_repository
 from tests.sandbox.commands import processes_with
-from tests.worktrees.projects import repository
+from tests.worktrees.projects import git, repository
 
 HANGING = ("HEAD", "config", "packed-refs", "objects/info/alternates", "refs/heads/main")
 
@@ -51,8 +52,22 @@ def test_what_is_borrowed_from_is_told_by_a_regular_file_of_some_size(tmp_path: 
     else:
         named.touch()
         os.truncate(named, ALTERNATES_BYTES + 1)
-    with pytest.raises(RemitError, match="objects cannot be read"):
-        _alternates(tmp_path)
+    with pytest.raises(Unreadable, match="objects cannot be read"):
+        folders_of_objects(tmp_path)
+
+
+@pytest.mark.parametrize("line", ['"{0}"', '# a comment\n"{0}"', '"{0}"\n/nowhere', "/nowhere/at/all\n{0}"])
+async def test_what_is_borrowed_from_is_read_as_git_reads_it(tmp_path: Path, line: str) -> None:
+    lent, project = repository(tmp_path / 'with "quotes" é'), repository(tmp_path / "project")
+    objects = lent / ".git/objects"
+    quoted = str(objects).replace('"', '\\"').replace("é", r"\303\251") if '"{0}' in line else str(objects)
+    replaced(project, "objects/info/alternates").write_text(line.format(quoted) + "\n")
+    git(lent, "commit", "-q", "--allow-empty", "-m", "only there")
+    assert git(project, "cat-file", "-t", git(lent, "rev-parse", "HEAD").strip()) == "commit\n"
+    found = await find_repository(project)
+    assert found
+    assert found.objects == (str(project / ".git/objects"), str(objects))
+    found.check_place()
 
 
 async def test_a_history_that_is_cut_off_at_no_end_of_places_is_not_copied(tmp_path: Path) -> None:
