@@ -1,6 +1,6 @@
 """Which folder of the user's a task may work in, and how."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from anyio import to_thread
@@ -12,6 +12,8 @@ from server.runner.sandbox import Name
 from server.tasks.callers import Caller
 from server.tasks.requests import WorkspaceRequest
 from storage.workspace import Mode, Workspace
+
+_MOST_LINKS = 40  # that Linux follows: path_resolution(7)
 
 _OUTSIDE = "is not within the folders of the setting workspaces"
 _PRIVATE = "holds, or belongs to, what this server keeps for itself"
@@ -25,7 +27,7 @@ class Folders:
     def __init__(self, allowed: Sequence[Path], private: Sequence[Path]) -> None:
         """`private` is what no task may see: the state folder and the settings."""
         self._allowed = allowed
-        self._private = [path.resolve() for path in private]
+        self._private = [place for path in private for place in _ways(path)]
 
     async def choose(self, caller: Caller, request: WorkspaceRequest) -> tuple[Workspace, list[str]]:
         """The folder a task asks for, and what there is to warn of.
@@ -148,6 +150,16 @@ def _why_no_worktree() -> str:
 def _whole(repository: Repository) -> tuple[str, ...]:
     """Every folder of a repository: its working files, git's own, and those it borrows objects from."""
     return (repository.top or repository.git, *repository.reaches)
+
+
+def _ways(path: Path) -> Iterator[Path]:
+    """Where a file or a folder is, and each link on the way to it by its own name: who writes that leads elsewhere."""
+    for _ in range(_MOST_LINKS):
+        own = path.parent.resolve() / path.name
+        yield own
+        if not own.is_symlink():
+            return
+        path = own.parent / own.readlink()
 
 
 def _is_within(path: Path, allowed: Sequence[Path]) -> bool:

@@ -69,3 +69,17 @@ def test_a_task_that_was_created_before_that_was_looked_at_does_not_run(tmp_path
     folders = Folders([tmp_path], [state])
     with pytest.raises(RemitError, match=PRIVATE):
         folders.check(workspace)
+
+
+@pytest.mark.parametrize("folder", ["settings", "first", "second", "kept"])
+def test_a_folder_with_a_link_on_the_way_to_the_settings_is_refused(tmp_path: Path, folder: str) -> None:
+    for name in ("settings", "first", "second", "kept", "other"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "kept" / "remit.toml").touch()
+    (tmp_path / "second" / "link").symlink_to("../kept/remit.toml")
+    (tmp_path / "first" / "link").symlink_to(tmp_path / "second" / "link")
+    (tmp_path / "settings" / "remit.toml").symlink_to("../first/link")
+    folders = Folders([tmp_path], [tmp_path / "settings" / "remit.toml"])
+    folders.check(Workspace(mode="readwrite", path=str(tmp_path / "other"), shared=False, reaches=()))
+    with pytest.raises(RemitError, match=PRIVATE):
+        folders.check(Workspace(mode="readwrite", path=str(tmp_path / folder), shared=False, reaches=()))
