@@ -44,9 +44,9 @@ GAPS = (
     "The kernel is shared: a bug in it can be a way out.",
     "With network = full the command reaches everything this machine can, its own local services included.",
     NAMES_GAP,
-    "In a repository, names that are symlinks, what git's settings name (core.hooksPath), what a command makes anew in "
-    "folders of its own, for others that are at work there too, and repositories after the first 16 or in more than "
-    "2,000 folders are not protected.",
+    "In a repository, names that are symlinks, what git's settings name but a folder of hooks, what a command makes "
+    "anew in folders of its own, for others that are at work there too, and repositories after the first 16 or in more "
+    "than 2,000 folders are not protected.",
     f"Files that tools execute or obey and that are part of a project's work can be written: {', '.join(TOLD)} and "
     "their like; an opencode.json can be made where there is none; so can all of them in sub-folders that are no "
     "repository of their own.",
@@ -113,14 +113,19 @@ class Namespaces:
                     temporary=TEMPORARY,
                     neighbours=0,
                     read_only=read_only,
-                    covered=await anyio.to_thread.run_sync(
-                        find_sockets, _of_the_person(policy), set(_of_the_person(policy)).difference(_writable(policy))
-                    ),
+                    covered=await anyio.to_thread.run_sync(self._sockets, policy),
                     ruleset=landlock.ruleset(self.landlock_abi, granted, ports=None),
                     program=_filter(),
                     gateway=None if policy.hosts is None else Gateway(port=_PROXY_PORT),
                     door=door,
                 )
+
+    def _sockets(self, policy: SandboxPolicy) -> tuple[Path, ...]:
+        """What is covered for a command, those first that were there before. Blocks."""
+        folders = _of_the_person(policy)
+        first = self.scratch.first(policy.workspace, policy.first)
+        known = [place.path for place in first if place.kind == "socket"]
+        return find_sockets(folders, set(folders).difference(_writable(policy)), known)
 
     @contextmanager
     def _door(self, policy: SandboxPolicy) -> Iterator[Door | None]:
@@ -145,8 +150,9 @@ class Namespaces:
                 yield nothing
         else:
             is_theirs = policy.owner == "user"
+            first = self.scratch.first(policy.workspace, policy.first)
             async with (
-                self.scratch.protected(policy.workspace, at_top=is_theirs, first=policy.first) as paths,
+                self.scratch.protected(policy.workspace, at_top=is_theirs, first=first) as paths,
                 self.scratch.watched(policy.workspace, left) if is_theirs else nullcontext(),
             ):
                 yield paths

@@ -63,8 +63,9 @@ _HARMLESS_VALUES = {
 _PUSHED_TO = {("remote", "url"), ("remote", "pushurl"), ("branch", "remote"), ("branch", "pushremote")}
 """Settings that name a repository, whose hooks git executes where it pushes to a folder of this machine."""
 
-_SECTION = re.compile(r"\[\s*([A-Za-z]+)\s*(?:\"[^\"\\\\]*\")?\s*\]")
-_SETTING = re.compile(r"([A-Za-z][A-Za-z0-9-]*)[ \t]*(?:=[ \t]*([^\\\"#;\x00-\x08\x0a-\x1f]*))?")
+# Each part keeps what it has taken: a line of blanks would else be tried in every way to share them out.
+_SECTION = re.compile(r"\[\s*+([A-Za-z]++)\s*+(?:\"[^\"\\\\]*+\")?\s*+\]")
+_SETTING = re.compile(r"([A-Za-z][A-Za-z0-9-]*+)[ \t]*+(?:=[ \t]*+([^\\\"#;\x00-\x08\x0a-\x1f]*+))?")
 
 
 def harmful(content: bytes) -> frozenset[str]:
@@ -74,6 +75,12 @@ def harmful(content: bytes) -> frozenset[str]:
     """
     found = {text for section, name, value, text in _settings(content) if not _is_harmless(section, name, value)}
     return frozenset(found if len(found) <= MOST_HARMFUL else {_digest(content)})
+
+
+def hooks_path(content: bytes) -> str | None:
+    """Where these settings have git look for hooks; None where they do not say so plainly."""
+    named = [value for section, name, value, _ in _settings(content) if (section, name) == ("core", "hookspath")]
+    return named[-1].strip(" \t") if named else None
 
 
 def pushed_to(content: bytes) -> dict[str, str]:

@@ -93,7 +93,7 @@ class SandboxPolicy:
     """What other tools would execute in the workspace's repositories; read-only where the tier can hold that."""
 
     first: tuple[Place, ...] = ()
-    """Repositories in the workspace that are protected before others that are found there."""
+    """Repositories and sockets in the workspace that are protected before others that are found there."""
 
     door: bool = False
     """Whether it has a door to the server, where the tier can hold one."""

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Literal
 
 from server.errors import RemitError
-from server.runner.folder import read_beneath
+from server.runner import gitconfig
+from server.runner.folder import read_beneath, read_regular
 
 MOST_FOLDERS = 2000  # that are looked into for repositories, git's own among them, the outer ones first: some 30 ms
 MOST_NAMES = 100_000  # that are looked at in each: some 100 ms; a file system may hold millions
@@ -79,9 +80,9 @@ _TELLING = frozenset({".git", "config", "HEAD", "objects", "refs", "commondir"})
 _GITDIR_BYTES = 8192  # of a file `.git`: twice the longest path
 
 
-Kind = Literal["closed", "tree", "git", "link", "beyond"]
-"""A folder that its user may not list or add to, the working files of a repository, git's own, a link `.git`, or one
-of which not all was looked at, since there is too much."""
+Kind = Literal["closed", "tree", "git", "link", "beyond", "socket"]
+"""A folder that its user may not list or add to, the working files of a repository, git's own, a link `.git`, one of
+which not all was looked at, since there is too much; or a socket of another program."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +124,11 @@ class _Listing:
 
 
 @dataclass(slots=True)
-class _Budget:
-    """How much is still looked at of a workspace."""
+class Budget:
+    """How much is still looked at of a workspace: in one look, and of names in all looks that share it."""
 
-    folders: int
-    names: int
+    folders: int = MOST_FOLDERS
+    names: int = MOST_NAMES_IN_ALL
 
     def take(self) -> bool:
         """Whether one folder more may be looked into."""
@@ -146,7 +147,7 @@ def find_protected(workspace: Path, at_top: bool = False, first: Iterable[Place]
     found = tuple(dict.fromkeys(find_places(workspace)))
     places = list(dict.fromkeys((*filter(_is_there, first), *_first(found))))[:MOST_REPOSITORIES]
     top = _beside(workspace / ".git") if at_top and _is_open(workspace) else ()
-    paths = dict.fromkeys((*top, *(path for place in places for path in _protected_in(place))))
+    paths = dict.fromkeys((*top, *(path for place in places for path in _protected_in(place, workspace))))
     present = tuple(path for path in paths if os.path.lexists(path) and not path.is_symlink())
     return Protected(present, tuple(path for path in paths if not os.path.lexists(path)), frozenset(places), found)
 
@@ -160,9 +161,10 @@ def _first(found: Iterable[Place]) -> list[Place]:
     return list(islice((place for place in found if place.kind not in ("link", "beyond")), MOST_REPOSITORIES))
 
 
-def find_places(workspace: Path) -> Iterator[Place]:
+def find_places(workspace: Path, budget: Budget | None = None) -> Iterator[Place]:
     """Look for all that is to be protected in the workspace, the outer places first. Blocks."""
-    budget = _Budget(MOST_FOLDERS, MOST_NAMES_IN_ALL)
+    budget = budget or Budget()
+    budget.folders = MOST_FOLDERS
     inner = _Inner()
     for listing in _folders(workspace, inner.of, budget):
         if listing.is_closed:
@@ -195,7 +197,7 @@ class _Inner:
         return listing.folders - {".git"}
 
 
-def _named_git(folder: Path, workspace: Path, budget: _Budget) -> Iterator[Place]:
+def _named_git(folder: Path, workspace: Path, budget: Budget) -> Iterator[Place]:
     """What the name `.git` in a folder stands for."""
     git = folder / ".git"
     if _is_plain(git):
@@ -218,11 +220,12 @@ def _is_there(place: Place) -> bool:
         return False
 
 
-def _protected_in(place: Place) -> Iterator[Path]:
+def _protected_in(place: Place, workspace: Path) -> Iterator[Path]:
     if place.kind == "closed" or not _is_open(place.path):
         yield place.path
     elif place.kind == "tree":
         yield from _beside(place.path / ".git")
+        yield from _hooks_of(place.path, workspace)
     else:
         yield from _of_git(place.path)
 
@@ -232,6 +235,18 @@ def _beside(git: Path) -> Iterator[Path]:
         yield git  # a file that names the repository, and could name another
     yield from filter(Path.exists, map(git.with_name, _KEPT_IF_THERE))
     yield from map(git.with_name, BESIDE_GIT)
+
+
+def _hooks_of(tree: Path, workspace: Path) -> Iterator[Path]:
+    """The folder among the working files in which the settings of their repository have git look for hooks."""
+    git = tree / ".git" if (tree / ".git").is_dir() else named_by(tree / ".git", workspace)
+    try:
+        named = git and gitconfig.hooks_path(read_regular(git, "config", limit=gitconfig.MOST_BYTES))
+        folder = tree / (named or ".")
+        if tree in folder.parents and folder.parent.resolve() == folder.parent and folder.parent.is_dir():
+            yield folder
+    except (RemitError, OSError, RuntimeError):
+        pass
 
 
 def _of_git(repository: Path) -> Iterator[Path]:
@@ -247,7 +262,7 @@ def _of_git(repository: Path) -> Iterator[Path]:
         yield alternates
 
 
-def _git_folders(git: Path, workspace: Path, budget: _Budget) -> Iterator[Path]:
+def _git_folders(git: Path, workspace: Path, budget: Budget) -> Iterator[Path]:
     """The repository of a worktree, with those of its submodules and of its other worktrees."""
     top = git if git.is_dir() else named_by(git, workspace)
     if top is None:
@@ -269,7 +284,7 @@ def _modules(listing: _Listing) -> set[str]:
     return listing.folders & {"modules"} if "config" in listing.names else listing.folders
 
 
-def _folders(top: Path, below: Callable[[_Listing], set[str]], budget: _Budget) -> Iterator[_Listing]:
+def _folders(top: Path, below: Callable[[_Listing], set[str]], budget: Budget) -> Iterator[_Listing]:
     """Folders from `top` down, the outer ones first.
 
     `below` tells which folders in one to go on with; each takes one of the `budget`. They are no `Path`s: to join those
@@ -289,7 +304,7 @@ def _folders(top: Path, below: Callable[[_Listing], set[str]], budget: _Budget) 
             ahead += (f"{folder}/{name}" for name in sorted(below(listing)))
 
 
-def _listed(folder: str, budget: _Budget) -> _Listing:
+def _listed(folder: str, budget: Budget) -> _Listing:
     """The first names in a folder; those that tell a repository also where they are listed last, or spelt otherwise.
 
     Some file systems know a name by other letters: `.GIT`, or with characters that they ignore.

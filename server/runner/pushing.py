@@ -1,20 +1,18 @@
 """Repositories that git would push to in a folder of this machine, where it executes their hooks."""
 
 import os
-import re
 from collections.abc import Collection
+from itertools import dropwhile
 from pathlib import Path
 
 from server.runner.protected import Place
-
-_CLIMBING = re.compile(r"(^|/)(?!\.\.?(/|$))[^/]+/(.*/)?\.\.(/|$)")
-"""A path in which a `..` follows a name: where it leads depends on the links on the way."""
+from server.runner.reading import Look
 
 _SUFFIXES = ("/.git", "", ".git/.git", ".git")  # that git adds to a path, in its own order
 _ELSEWHERE = ("/proc/", "/dev/")  # paths there lead each process elsewhere
 
 
-def is_harmless(workspace: Path, git: Path, named: str, places: Collection[Place]) -> bool:
+def is_harmless(look: Look, git: Path, named: str, places: Collection[Place]) -> bool:
     """Whether a setting of the repository `git` names no other repository in the workspace than those in `places`.
 
     These are looked at themselves. `named` is a path, or else the name of a remote. Blocks.
@@ -22,14 +20,19 @@ def is_harmless(workspace: Path, git: Path, named: str, places: Collection[Place
     path = git.parent / named
     if "/" not in named and not os.path.lexists(path):
         return True
-    if _CLIMBING.search(named):
+    if _climbs(named) or not look.follows():
         return False
     plain = f"/{os.path.normpath(path).lstrip('/')}"  # of two slashes it keeps both
     if f"{plain}/".startswith(_ELSEWHERE):
         return False
-    if Path(plain).is_relative_to(workspace) or Path(os.path.realpath(plain)).is_relative_to(workspace):
+    if any(Path(path).is_relative_to(look.workspace) for path in (plain, os.path.realpath(plain))):
         return any(_is_known(Path(plain + suffix), places) for suffix in _SUFFIXES)
     return True
+
+
+def _climbs(path: str) -> bool:
+    """Whether a `..` follows a name in a path: where it leads depends on the links on the way."""
+    return ".." in dropwhile(lambda part: part in ("", ".", ".."), path.split("/"))
 
 
 def _is_known(path: Path, places: Collection[Place]) -> bool:

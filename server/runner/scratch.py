@@ -51,8 +51,16 @@ class Scratch:
         self.root = root
         self._standing: Counter[Path] = Counter()
         self._written: dict[Path, _Workspace] = {}
+        self._first: dict[Path, tuple[Place, ...]] = {}
         if root:
             root.mkdir(mode=0o700, exist_ok=True)
+
+    def first(self, workspace: Path, found: Sequence[Place]) -> tuple[Place, ...]:
+        """What is protected before all else: what was there at the first command of this server, and `found`.
+
+        The latter was there at the first command of a task: one that another has handed on, or that came after it.
+        """
+        return (*self._first.setdefault(workspace, tuple(found)), *found) if found else ()
 
     @asynccontextmanager
     async def private_folders(self) -> AsyncIterator[tuple[Path, Path]]:

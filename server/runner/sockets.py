@@ -5,7 +5,7 @@ import socket
 import stat
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 from server.runner.folder import open_folder, pinned
@@ -23,19 +23,23 @@ MOST_SOCKETS = 64
 """That are covered: each is one mount more, some 0.1 ms."""
 
 
-def find_sockets(folders: Iterable[Path], read_only: Collection[Path] = ()) -> tuple[Path, ...]:
+def find_sockets(
+    folders: Iterable[Path], read_only: Collection[Path] = (), first: Iterable[Path] = ()
+) -> tuple[Path, ...]:
     """Find the sockets at or beneath these folders that a process listens on, or may listen on. Blocks.
 
     One that nobody is bound to any more cannot come to life again. In those of the folders that are `read_only`, where
-    no command has made one for itself, FIFOs are found, too. Links are not followed.
+    no command has made one for itself, FIFOs are found, too. Links are not followed. Those of `first` that are still
+    there come before all others: what is made since cannot push them out of the limits.
     """
+    known = (path for path in first if _is_plain(path) and _is_alive(path))
     found = (
         path
         for folder in dict.fromkeys(folders)
         for path in _special(folder)
         if _is_alive(path) or (folder in read_only and path.is_fifo())
     )
-    return tuple(islice(dict.fromkeys(found), MOST_SOCKETS))
+    return tuple(islice(dict.fromkeys(chain(known, found)), MOST_SOCKETS))
 
 
 def _special(top: Path) -> Iterator[Path]:
@@ -57,6 +61,14 @@ def _special(top: Path) -> Iterator[Path]:
                         yield Path(entry.path)
         except OSError:
             continue  # it is gone, or closed to us
+
+
+def _is_plain(path: Path) -> bool:
+    """Whether it is reached through no link."""
+    try:
+        return path.resolve() == path
+    except (OSError, RuntimeError):
+        return False
 
 
 def _is_alive(path: Path) -> bool:

@@ -17,8 +17,9 @@ from secrets import token_hex
 from typing import Any
 
 from server.runner.folder import reached
-from server.runner.harm import STEPS, Harm, has_head, of_git, of_pointer, of_steps
-from server.runner.protected import MOST_FOLDERS, Kind, Place, Protected, find_places, named_by
+from server.runner.harm import STEPS, Harm, has_head, of_borrowed, of_git, of_pointer, of_steps
+from server.runner.protected import MOST_FOLDERS, Budget, Kind, Place, Protected, find_places, named_by
+from server.runner.reading import Look
 
 MOST_TOLD = 20
 """Traps of a task that are told of one by one."""
@@ -79,10 +80,11 @@ def see(workspace: Path, protected: Protected) -> Seen:
     """Look at the repositories of a folder, before a command may write it. Blocks."""
     since = _now(workspace)
     places = frozenset(protected.found)
-    gits = [place.path for place in places if place.kind == "git"]
-    harm = {path: found for git in gits for path, found in of_steps(workspace, git)}
-    for place in places - protected.places:
-        harm |= _harm(workspace, place, places)
+    gits = [place.path for place in _ordered(places) if place.kind == "git"]
+    look = Look(workspace)
+    harm = {path: found for git in gits for path, found in of_steps(look, git)}
+    for place in _ordered(places - protected.places):
+        harm |= _harm(look, place, places)
     return Seen(protected.places, places, harm, frozenset(git for git in gits if has_head(workspace, git)), since)
 
 
@@ -102,11 +104,12 @@ def disarm(workspace: Path, before: Seen) -> list[str]:
     What is there after that can be used: a repository keeps its commits, its branches and harmless settings.
     """
     places, found = _opened(workspace, before)
-    for place in places:
+    look = Look(workspace)
+    for place in (*_ordered(places & before.places), *_ordered(places - before.places)):
         if place not in before.protected:
-            found += _set_aside(workspace, _new(workspace, place, before, _harm(workspace, place, places.keys())))
+            found += _set_aside(workspace, _new(look, place, before, _harm(look, place, places)))
         if place.kind == "git":
-            found += _set_aside(workspace, _new(workspace, place, before, dict(of_steps(workspace, place.path))))
+            found += _set_aside(workspace, _new(look, place, before, dict(of_steps(look, place.path))))
         found += _cannot(workspace, place, before)
     return found
 
@@ -125,13 +128,19 @@ def _places(kept: Iterable[tuple[Kind, str]]) -> frozenset[Place]:
     return frozenset(Place(kind, Path(path)) for kind, path in kept)
 
 
-def _opened(workspace: Path, before: Seen) -> tuple[dict[Place, None], list[str]]:
+def _ordered(places: Iterable[Place]) -> list[Place]:
+    """In the same order before a command and after it: where not all can be read, it is the same ones."""
+    return sorted(places, key=lambda place: (str(place.path), place.kind))
+
+
+def _opened(workspace: Path, before: Seen) -> tuple[frozenset[Place], list[str]]:
     """All that is there, with what a command has closed to its own user: that is opened again, which is told."""
-    places: dict[Place, None] = {}
+    places: frozenset[Place] = frozenset()
     told: list[str] = []
+    budget = Budget()
     for _ in range(_MOST_CLOSED):
-        places = dict.fromkeys(find_places(workspace))
-        closed = [place.path for place in places if place.kind == "closed" and place not in before.places]
+        places = frozenset(find_places(workspace, budget))
+        closed = [place.path for place in _ordered(places) if place.kind == "closed" and place not in before.places]
         opened = list(filter(_is_opened, closed))
         if not opened:
             break
@@ -149,23 +158,26 @@ def _is_opened(folder: Path) -> bool:
     return True
 
 
-def _harm(workspace: Path, place: Place, places: Collection[Place]) -> dict[Path, Harm]:
+def _harm(look: Look, place: Place, places: Collection[Place]) -> dict[Path, Harm]:
     """What of a place git would follow or execute."""
     git = place.path / ".git"
     if place.kind == "link":
-        return {place.path: of_pointer(workspace, place.path)}
-    if place.kind == "tree" and not git.is_dir() and named_by(git, workspace) is None:
-        return {git: of_pointer(workspace, git)}  # it leads out of the folder, or through a link
-    return dict(of_git(workspace, place.path, places)) if place.kind == "git" else {}
+        return {place.path: of_pointer(look, place.path)}
+    if place.kind == "tree" and not git.is_dir():
+        named = named_by(git, look.workspace)
+        if named is None:
+            return {git: of_pointer(look, git)}  # it leads out of the folder, or through a link
+        return {git: found} if (found := of_borrowed(look, git, named, places)) else {}
+    return dict(of_git(look, place.path, places)) if place.kind == "git" else {}
 
 
-def _new(workspace: Path, place: Place, before: Seen, harm: Mapping[Path, Harm]) -> list[Path]:
-    """Those of these paths at which git would execute what it did not before."""
-    is_known = place in before.places
+def _new(look: Look, place: Place, before: Seen, harm: Mapping[Path, Harm]) -> list[Path]:
+    """Those of these paths at which git would execute what it did not before, or may do so."""
+    is_known = place in before.places and not look.is_spent
     return [
         path
         for path, found in harm.items()
-        if not found <= before.harm.get(path, frozenset()) and (is_known or not _is_older(workspace, path, before))
+        if not found <= before.harm.get(path, frozenset()) and (is_known or not _is_older(look.workspace, path, before))
     ]
 
 

@@ -19,6 +19,7 @@ from server.runner.policy import Command, Exit, SandboxPolicy
 from server.runner.process import ProcessMark
 from server.runner.protected import Place, find_first
 from server.runner.sandbox import Sandbox
+from server.runner.sockets import find_sockets
 from server.runner.workspace import Workspaces
 from server.tasks import limits, setaside
 from server.tasks.ground import ground
@@ -144,13 +145,13 @@ class Execution:
         return self._ground.variables | self._variables.environment()
 
     async def _first(self, policy: SandboxPolicy) -> tuple[Place, ...]:
-        """The repositories that were there at the task's first command in a folder of the person's."""
+        """The repositories and sockets that were there at the task's first command in a folder of the person's."""
         if policy.owner != "user" or policy.access == "read-only" or policy.hooks == "writable":
             return ()
         if self._known is None:
             kept = ((self._claim.workspace and self._claim.workspace.outcome) or {}).get("protected")
             if kept is None:
-                places = await to_thread.run_sync(find_first, policy.workspace)
+                places = await to_thread.run_sync(_find_first, policy.workspace)
                 kept = [[place.kind, str(place.path)] for place in places]
                 await self._store.note_folder(self._claim.task.id, protected=kept)
             self._known = tuple(Place(kind, Path(path)) for kind, path in kept)
@@ -175,3 +176,8 @@ class Execution:
         about = {} if call_id is None else {"callId": call_id}
         event = NewEvent("error", {"code": Code.FORBIDDEN, "message": message, **about})
         await self._store.append_events(self._claim.run, [event])
+
+
+def _find_first(workspace: Path) -> list[Place]:
+    """What is protected in a folder before what a task makes there. Blocks."""
+    return [*find_first(workspace), *(Place("socket", path) for path in find_sockets([workspace]))]

@@ -1,8 +1,14 @@
 """Settings of git that are harmless."""
 
+import time
+from pathlib import Path
+
 import pytest
 
 from server.runner.gitconfig import harmful
+from server.runner.harm import of_git
+from server.runner.reading import Look
+from tests.growth import is_in_proportion
 
 HARMLESS = """[core]
 \trepositoryformatversion = 0
@@ -56,3 +62,22 @@ def test_what_git_and_tools_write_is_harmless(more: str) -> None:
 )
 def test_all_else_is_not(line: str) -> None:
     assert harmful(f"{HARMLESS}{line}\n".encode())
+
+
+SLOW = {
+    "blanks after a name": '[core]\n\tbare ={blanks}"',
+    "blanks in a heading": "[{blanks}core",
+    "blanks in a value": "[core]\n\tworktree = x{blanks}y",
+    "names in a path": '[remote "x"]\n\turl = {names}',
+}
+
+
+@pytest.mark.parametrize("text", SLOW.values(), ids=SLOW)
+def test_what_is_long_takes_no_more_than_in_proportion(tmp_path: Path, text: str) -> None:
+    def taken(size: int) -> list[float]:
+        (tmp_path / "config").write_text(text.format(blanks=" " * size, names="a/" * (size // 2)))
+        start = time.thread_time()
+        assert dict(of_git(Look(tmp_path), tmp_path, ()))
+        return [time.thread_time() - start]
+
+    assert is_in_proportion(taken, 8_000, [0.001])

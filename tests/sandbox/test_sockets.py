@@ -140,3 +140,15 @@ async def test_a_gap_tells_what_is_left(workspace: Path) -> None:
     gaps = " ".join((await sandbox_of("namespaces")).gaps)
     assert "while a command runs can be connected to" in gaps
     assert "can lock (flock) files that it may only read" in gaps
+
+
+def test_a_socket_that_was_there_first_is_found_whatever_has_been_made_since(workspace: Path) -> None:
+    with listening(workspace / "z/deep/of-the-person"):
+        first = find_sockets([workspace])
+        assert first
+        for number in range(sockets.MOST_FOLDERS):
+            (workspace / f"a{number}").mkdir()
+        assert (find_sockets([workspace]), find_sockets([workspace], first=first)) == ((), first)
+        (workspace / "z").rename(workspace / "y")
+        (workspace / "z").symlink_to("y")
+        assert find_sockets([workspace], first=first) == ()

@@ -8,6 +8,7 @@ import pytest
 from server.runner.harm import of_git
 from server.runner.protected import Place, find_places
 from server.runner.pushing import is_harmless
+from server.runner.reading import Look
 from tests.worktrees.projects import git, repository, shell
 
 HARMLESS = ["origin", ".", "..", "../library", "{top}/.", "{top}", "/nowhere/else", "../../outside", "../hub", "./"]
@@ -39,7 +40,7 @@ def new(tmp_path: Path) -> Path:
 def found(new: Path, named: str) -> bool:
     """Whether it is harmless that the settings of the new repository name this."""
     top = new.parent
-    return is_harmless(top, new / ".git", named.replace("{top}", str(top)), set(find_places(top)))
+    return is_harmless(Look(top), new / ".git", named.replace("{top}", str(top)), set(find_places(top)))
 
 
 @pytest.mark.parametrize("named", HARMLESS)
@@ -58,6 +59,6 @@ def test_a_setting_that_names_a_hidden_one_is_harm(new: Path, name: str, named: 
     top = new.parent
     places = set(find_places(top))
     assert Place("git", new / ".git") in places
-    assert not any(harm for _, harm in of_git(top, new / ".git", places))
+    assert not any(harm for _, harm in of_git(Look(top), new / ".git", places))
     git(new, "config", name, named.replace("{top}", str(top)))
-    assert any(harm for _, harm in of_git(top, new / ".git", places))
+    assert any(harm for _, harm in of_git(Look(top), new / ".git", places))

@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+import anyio
 import pytest
 
-from server.runner import protected
+from server.runner import protected, sockets
 from tests import servers
 from tests.cli.command_line import CommandLine
+from tests.sandbox.test_sockets import CONNECT, listening
 from tests.servers import Host, script
 from tests.worktrees.projects import git, names, repository, shell
 
@@ -21,6 +23,9 @@ COMMIT = "git -C {0} -c core.fsmonitor=false -c user.name=a -c user.email=a@a.in
 REBASE = """mkdir .git/rebase-merge; cd .git/rebase-merge
 git rev-parse HEAD > onto; cp onto orig-head; echo refs/heads/main > head-name
 echo 'exec touch {mark}' > git-rebase-todo; touch done interactive; echo 1 > end; echo 0 > msgnum
+"""
+HOOK = """mkdir -p {0}/.githooks; printf '#!/bin/sh\\ntouch {mark}\\n' > {0}/.githooks/post-index-change
+cd {0}/.githooks; chmod +x *; cp post-index-change pre-commit; cp pre-commit reference-transaction; cd ../..
 """
 STATUS = "git status || true"
 
@@ -108,6 +113,24 @@ TRAPS = {
         "sub",
         "git push -q origin HEAD || true",
     ),
+    "a file that has the person's own settings execute what lies in the folder": (
+        "hooked",
+        HOOK.replace("{0}", "sub") + "echo gitdir: ../.git > sub/.git\n",
+        "sub",
+        STATUS,
+    ),
+    "a worktree in which the person's own settings execute what lies there": (
+        "hooked",
+        "git worktree add -q more\n" + HOOK.replace("{0}", "more"),
+        "more",
+        "git commit -q --allow-empty -m x || true",
+    ),
+    "a layout that has the person's own settings execute what lies in the folder": (
+        "hooked",
+        HOOK.replace("{0}", "sub") + "echo ref: refs/heads/main > sub/HEAD; echo ../.git > sub/commondir\n",
+        "sub",
+        "git update-ref refs/heads/x HEAD || true",
+    ),
     "a remote in a file of an old kind": (
         "project",
         "git init -q --bare .git/x; printf '#!/bin/sh\\ntouch {mark}\\n' > .git/x/hooks/post-receive\n"
@@ -123,6 +146,8 @@ def folder_of(place: Path, kind: str) -> Path:
     folder = repository(place / kind)
     if kind == "plain":
         shell(folder, "rm -rf .git")
+    if kind == "hooked":
+        git(folder, "config", "core.hooksPath", ".githooks")
     return folder
 
 
@@ -171,15 +196,17 @@ async def test_it_is_told_in_the_log_and_at_the_terminal(
         assert "was set aside" in CommandLine(own_home, place)("show", task["id"]).stdout
 
 
-async def test_new_repositories_push_no_earlier_one_out_of_the_protection(host: Host, place: Path) -> None:
+@pytest.mark.parametrize("tasks", [1, 2])
+async def test_new_repositories_push_no_earlier_one_out_of_the_protection(host: Host, place: Path, tasks: int) -> None:
     folder = folder_of(place, "project")
     git(folder, "init", "-q", "z/y/nested")
     git(folder, "init", "-q", "--bare", "z/hub.git")
     many = f"for i in $(seq {protected.MOST_REPOSITORIES + 4}); do git init -q a$i; mkdir -p .git/modules/a$i; "
     lines = many + "touch .git/modules/a$i/config; done"
     plant = "for i in z/y/nested/.git/hooks/planted z/hub.git/hooks/update z/hub.git/config; do echo x > $i; done"
-    message = f"{script(lines)}\n{script(plant)}"
-    await host.done(message, workspace={"path": str(folder), "mode": "readwrite"})
+    messages = [f"{script(lines)}\n{script(plant)}"] if tasks == 1 else [script(lines), script(plant)]
+    for message in messages:
+        await host.done(message, workspace={"path": str(folder), "mode": "readwrite"})
     assert not list(folder.rglob("planted"))
     assert names(folder / "z/hub.git/hooks", "update") == set()
     assert (folder / "z/hub.git/config").read_text() != "x\n"
@@ -223,3 +250,53 @@ async def test_nor_does_it_in_the_folder_of_a_worktree(host: Host, place: Path, 
     assert "set aside" in task["workspace"]["problem"]
     shell(Path(task["workspace"]["folder"]) / where, used)
     assert not mark.exists()
+
+
+async def test_so_many_files_that_not_all_can_be_read_are_looked_at_in_some_seconds(host: Host, place: Path) -> None:
+    folder, mark = folder_of(place, "project"), place / "mark"
+    lines = """python3 - <<'END'
+import os
+for number in range(1000):
+    git = f"a{number}/.git"
+    for name in ("objects", "refs", "hooks", "remotes", "branches"):
+        os.makedirs(f"{git}/{name}")
+    for name in ("hooks", "remotes", "branches"):
+        for each in range(30):
+            open(f"{git}/{name}/{each}", "w").close()
+    with open(f"{git}/HEAD", "w") as head, open(f"{git}/config", "w") as config:
+        head.write("ref: refs/heads/main\\n")
+        config.write("[core]\\n" + "bare\\n" * 12_000)
+END
+"""
+    plant = INIT.replace("{0}", "sub").replace("{mark}", str(mark))
+    with anyio.fail_after(60):
+        task = await host.done(script(lines + plant), workspace={"path": str(folder), "mode": "readwrite"})
+    assert "more was set aside" in task["workspace"]["problem"]
+    shell(folder / "sub", STATUS)
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+async def test_hooks_that_the_persons_own_settings_name_cannot_be_written(
+    host: Host, place: Path, is_there: bool
+) -> None:
+    folder = folder_of(place, "hooked")
+    if is_there:
+        (folder / ".githooks").mkdir()
+    lines = "mkdir .githooks; echo x > .githooks/post-index-change; mv .githooks moved; echo x > new"
+    await host.done(script(lines), workspace={"path": str(folder), "mode": "readwrite"})
+    assert (names(folder / ".githooks"), names(folder, "new"), names(folder, "moved")) == (set(), {"new"}, set())
+
+
+@pytest.mark.parametrize("tasks", [1, 2])
+async def test_new_folders_hide_no_socket_that_was_there_from_being_covered(
+    host: Host, place: Path, tasks: int
+) -> None:
+    folder = folder_of(place, "plain")
+    with listening(folder / "z/deep/of-the-person"):
+        connect = CONNECT.replace("sys.argv[1:]", "['z/deep/of-the-person']")
+        lines = [f"mkdir $(seq {sockets.MOST_FOLDERS})", f"python3 - <<'END'\n{connect}\nEND"]
+        messages = ["\n".join(map(script, lines))] if tasks == 1 else list(map(script, lines))
+        where = {"path": str(folder), "mode": "readwrite"}
+        done = [await host.done(message, workspace=where) for message in messages]
+        assert (done[-1]["status"], done[-1]["output"].get("text")) == ("completed", None)
