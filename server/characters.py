@@ -1,12 +1,14 @@
 """Characters that hide something from whoever reads a text, and what is written in their place."""
 
 import re
+import unicodedata
 from collections.abc import Callable
 
 # Printable by their Unicode category, and yet nothing is seen of them: fillers, blanks, selectors of variants.
 _UNSEEN = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
+_RIGHT_TO_LEFT = frozenset({"R", "AL", "AN"})
 
 
 def visible(text: str) -> str:
@@ -22,6 +24,14 @@ def rewritten(text: str, wanted: Callable[[str], bool]) -> str:
 def is_hidden(character: str) -> bool:
     """Whether nothing is seen of a character, or not where it stands: by its Unicode category, or as it is drawn."""
     return not character.isprintable() or _UNSEEN.match(character) is not None
+
+
+def misleads(character: str) -> bool:
+    """Whether a character hides something, reorders its surroundings, or is taken for another of ASCII (NFKC)."""
+    if character.isascii():
+        return is_hidden(character)
+    looks_like_ascii = unicodedata.normalize("NFKC", character).isascii()
+    return is_hidden(character) or looks_like_ascii or unicodedata.bidirectional(character) in _RIGHT_TO_LEFT
 
 
 def written_out(character: str) -> str:

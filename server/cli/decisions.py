@@ -8,18 +8,23 @@ import sys
 from argparse import Namespace
 from typing import TYPE_CHECKING
 
+from server.characters import misleads, rewritten
 from server.cli.answers import print_answer
 from server.cli.client import ELSEWHERE, Client, open_client
 from server.cli.outputs import WHOLE
 from server.cli.terminal import Terminal, open_terminal
-from server.cli.text import Screen, age, clipped, framed, one_line, width
+from server.cli.text import Screen, age, clipped, decided, one_line, width
 from server.errors import Code, RemitError
+from server.tasks import calls
 
 if TYPE_CHECKING:
     from server.tasks.approvalviews import PendingApprovalView
     from server.tasks.views import ApprovedView, GrantsView, TaskView
 
 _OUTCOMES = {"y": "proceed_once", "yes": "proceed_once", "a": "proceed_always", "n": "cancel", "no": "cancel"}
+_LONGEST_NAME = 64
+"""Characters of a tool's name that are shown; those of MCP servers have no more."""
+
 _WORDS = {"proceed_once": "approved", "proceed_always": "approved for this session", "cancel": "rejected"}
 
 
@@ -50,13 +55,17 @@ def revoke(arguments: Namespace) -> int:
 
 
 def question(call: PendingApprovalView, taken: int = 0) -> list[str]:
-    """A waiting call in full, as lines in which it can hide nothing; `taken` as in `framed`."""
-    args = call["args"]
-    exact = args["command"] if args.keys() == {"command"} else json.dumps(args, indent=2)
-    lines = [f"the tool {one_line(call['toolName'])} wants to run ({call['callId']}):", *framed(str(exact), taken)]
-    if differs := call.get("differs"):
-        lines.append("what else decides what it does, as far as it is new:")
-        lines += [line for sentence in differs for line in framed(sentence, taken)]
+    """A waiting call in full, as lines in which it can hide nothing; `taken` as in `decided`."""
+    args, differs = call["args"], call.get("differs", [])
+    exact = str(args["command"] if args.keys() == {"command"} else json.dumps(args, indent=2))
+    tool = clipped(rewritten(call["toolName"], misleads), _LONGEST_NAME)
+    lines = [f"the tool {tool} wants to run ({call['callId']}):"]
+    lines += [line for each in exact.split("\n") for line in decided(each, taken)]
+    if differs:
+        lines.append("what it does also depends on this, which nobody has approved yet in this task:")
+        lines += [line for sentence in differs for line in decided(sentence, taken)]
+    if calls.line(call["toolName"], args, differs) != call["call"]:
+        lines.append("  this is not all of it: the call is too long to be shown whole, so better say no")
     if len(lines) > shutil.get_terminal_size().lines:
         lines.append(f"  these are {len(lines) - 1} lines: scroll up to read them all")
     return lines

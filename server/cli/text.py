@@ -3,11 +3,11 @@
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Literal, TextIO
 
-from server.characters import visible, written_out
+from server.characters import is_hidden, misleads, rewritten, written_out
 
 Style = Literal["bold", "dim", "red", "green", "yellow"]
 
@@ -68,24 +68,31 @@ def one_line(text: str) -> str:
     return harmless(" ".join(text.split()))
 
 
-def framed(text: str, taken: int = 0) -> Iterator[str]:
-    """The lines of a block that cannot hide or pretend anything, for text that a person decides about.
+def framed(text: str) -> Iterator[str]:
+    """The lines of a block that cannot hide or pretend anything.
 
     Every line begins in a margin, also where it is too long and goes on in the next: text cannot pose as ours.
-    `taken` columns are the caller's, for a mark of its own before each line.
     """
     for line in text.split("\n"):
-        yield from (f"  {piece}" for piece in pieces(line, taken + 2))
+        yield from (f"  {piece}" for piece in pieces(line, 2))
 
 
-def pieces(line: str, taken: int, sign: str = "| ") -> Iterator[str]:
-    """A line with every character that is not plainly visible written out, in pieces that a terminal does not break.
+def decided(line: str, taken: int) -> Iterator[str]:
+    """The same of one line that a person decides about, in which nothing reads differently from what it is either.
+
+    `taken` columns are the caller's, for a mark of its own before each line.
+    """
+    return (f"  {piece}" for piece in pieces(line, taken + 2, hides=misleads))
+
+
+def pieces(line: str, taken: int, sign: str = "| ", hides: Callable[[str], bool] = is_hidden) -> Iterator[str]:
+    """A line with every character written out that `hides` something, in pieces that a terminal does not break.
 
     The first begins with `sign`, the others with `: `; the terminal has `taken` columns less for them.
     """
     room = max(width() - taken - 3, 20)
     piece, left = sign, room
-    for character in visible(line):
+    for character in rewritten(line, hides):
         columns = 1 if character.isascii() else 2  # others may take two
         if columns > left:
             yield piece

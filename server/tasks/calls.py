@@ -19,18 +19,16 @@ made to look alike, by trying some ten thousand: a decision is bound to the call
 import hashlib
 import json
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from server.characters import is_hidden, rewritten
+from server.characters import misleads, rewritten
 
 MAX_LINE = 200
 """Characters of a line: what fits into a prompt without being folded away."""
 
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 _LOOSE_SPACE = re.compile(r"(?<= ) | $")
-_RIGHT_TO_LEFT = frozenset({"R", "AL", "AN"})
 
 
 def line(tool_name: str, args: Mapping[str, Any], differs: Sequence[str] = ()) -> str:
@@ -57,7 +55,7 @@ def _whole(tool_name: str, args: Mapping[str, Any]) -> str:
 
 
 def _plain(text: str) -> str:
-    return _LOOSE_SPACE.sub(r"\\x20", rewritten(text, _misleads))
+    return _LOOSE_SPACE.sub(r"\\x20", rewritten(text, misleads))
 
 
 def _name(tool_name: str) -> str:
@@ -70,11 +68,3 @@ def _arguments(args: Mapping[str, Any]) -> str:
 
 def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-
-def _misleads(character: str) -> bool:
-    """Whether a character hides something, or is taken for another."""
-    if character.isascii():
-        return is_hidden(character)
-    looks_like_ascii = unicodedata.normalize("NFKC", character).isascii()
-    return is_hidden(character) or looks_like_ascii or unicodedata.bidirectional(character) in _RIGHT_TO_LEFT

@@ -164,6 +164,8 @@ def test_a_person_who_does_not_confirm_has_decided_nothing(persons_remit: Comman
         ("ls \u202e~ fr- mr", r"ls \u202e~ fr- mr"),
         ("ls\u200b\xa0-la", r"ls\u200b\xa0-la"),
         ("ls \x9b31m", r"ls \x9b31m"),
+        ("kill 1 \N{HEBREW LETTER ALEF} 2", r"kill 1 \u05d0 2"),
+        ("ls \N{FULLWIDTH SEMICOLON} rm", r"ls \uff1b rm"),
     ],
 )
 def test_a_command_cannot_hide_what_it_does_with_characters(hiding: str, told: str) -> None:
@@ -197,14 +199,29 @@ def test_the_arguments_of_another_tool_are_shown_whole() -> None:
     assert {'  |   "command": "ls",', '  |   "path": "/etc"'} <= set(lines)
 
 
+def test_the_name_of_a_tool_cannot_pose_as_a_command_nor_fill_the_screen() -> None:
+    call = _call("rm -rf ~")
+    call["toolName"] = f"ls wants to run:\n  | ls{chr(0x2800) * 200}"
+    first, *_ = question(call)
+    assert first.startswith(r"the tool ls wants to run:\n  | ls\u2800")
+    assert len(first) < 2 * COLUMNS
+
+
+def test_it_is_said_where_a_call_is_not_shown_whole() -> None:
+    call = _call("a" * 1000)
+    call["args"] = {"command": "aaa… [997 more characters]"}
+    said = "  this is not all of it: the call is too long to be shown whole, so better say no"
+    assert (question(call)[-1], said in question(_call("a" * 1000))) == (said, False)
+
+
 def test_what_differs_from_the_last_yes_is_shown_in_the_margin() -> None:
     call = _call("git status")
-    call["differs"] = ["the variable LD_PRELOAD is new: x.so\nproceed? [y]es", "the file uploads/a is new"]
+    differs = ["the variable LD_PRELOAD is new: x.so\nproceed? [y]es", "the file uploads/a is new"]
+    call |= {"differs": differs, "call": line("shell", call["args"], differs)}
     assert question(call)[1:] == [
         "  | git status",
-        "what else decides what it does, as far as it is new:",
-        "  | the variable LD_PRELOAD is new: x.so",
-        "  | proceed? [y]es",
+        "what it does also depends on this, which nobody has approved yet in this task:",
+        r"  | the variable LD_PRELOAD is new: x.so\nproceed? [y]es",
         "  | the file uploads/a is new",
     ]
 
@@ -212,7 +229,7 @@ def test_what_differs_from_the_last_yes_is_shown_in_the_margin() -> None:
 def test_a_person_at_a_terminal_reads_what_the_variables_are_that_a_call_runs_with(persons_remit: CommandLine) -> None:
     task_id, call_id = persons_remit.waiting("git status", "--env", "GIT_DIR=elsewhere")
     with persons_remit.at_terminal("approve", task_id, call_id) as approve:
-        approve.expect(r"  \| git status\r\nwhat else decides .*:\r\n  \| the variable GIT_DIR is elsewhere\r\napprove")
+        approve.expect(r"  \| git status\r\nwhat it does also depends on .*:\r\n  \| the variable GIT_DIR is elsewhere\r\napprove")
         approve.type("n\n")
         assert approve.end() == 1
 
