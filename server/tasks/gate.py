@@ -1,6 +1,6 @@
 """The server's gate before every call of a run: what it is bound to, and what a yes to it counts for."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from secrets import token_hex
 from typing import Any
 
@@ -17,8 +17,11 @@ from storage.toolcalls import KEYED, Begun, Call, NewCall
 MAX_DESCRIPTION = 200
 """Characters of what a call does; cut once it is masked."""
 
-_COMMANDS = frozenset({"command", "cmd", "script", "code"})
+_COMMANDS = frozenset({"argv", "cmd", "code", "command", "commands", "script"})
 """What tools call an argument that is executed."""
+
+_GIVEN = frozenset({"args", "input"})
+"""What they call one that may be, where it is a text or a list: what a program is given."""
 
 _USE_ITS_NAME = "write the secret's variable, such as $NAME, in its place"
 _LINE = f"a line of a secret stands in it, and whoever decides would not see what that does: {_USE_ITS_NAME}"
@@ -100,8 +103,18 @@ class Gate:
         values = await masking.masked_values(redactor, given)
         if values != await masking.masked(redactor, given):
             return _LINE
-        executed = {name: value for name, value in proposal.args.items() if name.lower() in _COMMANDS}
+        executed = list(_executed(proposal.args))
         return _COMMAND if executed != await masking.masked(redactor, executed) else None
 
     def _keyed(self, args: Mapping[str, Any]) -> str:
         return f"{KEYED}{self._variables.seal(similarity.canonical(args))}"
+
+
+def _executed(value: Any) -> Iterator[Any]:
+    """What is executed of arguments, wherever in them it stands."""
+    for name, each in value.items() if isinstance(value, Mapping) else enumerate(value):
+        word = str(name).lower()
+        if word in _COMMANDS or (word in _GIVEN and not isinstance(each, Mapping)):
+            yield each
+        elif isinstance(each, (Mapping, list)):
+            yield from _executed(each)

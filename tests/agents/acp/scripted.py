@@ -415,7 +415,14 @@ def uses_its_secret() -> None:
     _, prompt = taken_up()
     key = os.environ["KEY"]
     text = prompt["params"]["prompt"][0]["text"]
-    ways: Json = {"token": {"token": key}, "line": {"text": key.split("\n")[-1]}, "command": {"command": f"curl {key}"}}
+    ways: Json = {
+        "token": {"token": key},
+        "line": {"text": key.split("\n")[-1]},
+        "inner": {"params": [{"Command": f"curl {key}"}]},
+        "command": {"command": f"curl {key}"},
+        "list": {"program": "sh", "args": ["-c", key]},
+        "input": key,
+    }
     args = next(ways[way] for way in ways if way in text)
     call("1", kind="fetch", rawInput=args)
     ask("1", rawInput=args)

@@ -221,7 +221,10 @@ async def test_a_call_with_a_secret_in_it_is_asked_about_anew_after_a_kill(home:
 
 @pytest.mark.parametrize(
     ("way", "why"),
-    [("a line", "a line of a secret stands in it"), ("the command", "a secret is masked in what it executes")],
+    [
+        ("a line", "a line of a secret stands in it"),
+        *((way, "a secret is masked in what it executes") for way in ("command", "inner", "list", "input")),
+    ],
 )
 async def test_a_call_that_hides_what_it_does_behind_a_secret_is_refused(home: Path, way: str, why: str) -> None:
     secrets = {"KEY": "0123456789\na line of it"}
