@@ -71,7 +71,7 @@ def _differences(before: Mapping[str, Any] | None, *, now: Mapping[str, Any]) ->
 
 def _set_at_first(now: Mapping[str, Any]) -> Iterator[str]:
     yield from (f"the variable {name} is {now['variables'][name]}" for name in _ordered(now["variables"]))
-    yield from (f"it has the secret {name}" for name in sorted(now["secrets"]))
+    yield from (f"the task has the secret {name}" for name in sorted(now["secrets"]))
     yield from (f"the file uploads/{path} came with it" for path in sorted(now["files"]))
     if now["network"] != "none":
         yield f"its network is {now['network']}"
@@ -112,7 +112,7 @@ def _changed_parts(kind: str, before: Mapping[str, str], now: Mapping[str, str])
         elif name not in before:
             yield f"the {kind}{name} is new"
         elif before[name] != now[name]:
-            yield f"the {kind}{name} was sent again, or is another"
+            yield f"the {kind}{name} was sent again, and may be another"
 
 
 def _ordered(variables: Mapping[str, str]) -> list[str]:

@@ -68,7 +68,7 @@ def _simple_command(command: str) -> list[str] | None:
     if len(words) < 2 or not all(_PLAIN_WORD.fullmatch(word) for word in words):
         return None
     program, first, *_ = words
-    if first.startswith("-") or any(_is_relative_path(word) for word in words):
+    if first.startswith("-") or "--help" in words or any(_is_relative_path(word) for word in words):
         return None
     return words if _is_harmless(program, first) else None
 
@@ -83,7 +83,7 @@ def _is_harmless(program: str, first: str) -> bool:
 
     Of git that is status alone: log, show and diff write to an --output, add, branch and tag can start an editor.
     What the settings of a repository make status start for all that (filters of files), they do for the exact command
-    as well.
+    as well; with --help they would name the program that shows the manual.
     """
     folder, slash, name = program.rpartition("/")
     return folder + slash in _PLACES and (name in _PROGRAMS or (name, first) == ("git", "status"))

@@ -73,7 +73,7 @@ async def test_a_grant_does_not_cover_what_a_new_file_makes_of_a_command(own_hom
         await let_pass(host, task_id, message="$ sh uploads/run.sh")
         changed = [{"path": "run.sh", "content": "echo harmful > harm"}]
         pending = await asked(host, task_id, message="$ sh uploads/run.sh", files=changed)
-        assert pending["differs"] == ["the file uploads/run.sh was sent again, or is another"]
+        assert pending["differs"] == ["the file uploads/run.sh was sent again, and may be another"]
     assert not (own_home / "workspaces" / task_id / "harm").exists()
 
 
@@ -118,7 +118,7 @@ async def test_a_grant_holds_where_nothing_has_changed(own_home: Path) -> None:
         ({"env": {"A": "2"}}, "the variable A was 1, and is now 2"),
         ({"env": {"A": None}}, "the variable A is gone, which was 1"),
         ({"secrets": {"S": "a-secret-value", "T": "another-value"}}, "the secret T is new"),
-        ({"secrets": {"S": "another-value"}}, "the secret S was sent again, or is another"),
+        ({"secrets": {"S": "another-value"}}, "the secret S was sent again, and may be another"),
         ({"secrets": {"S": None}}, "the secret S is gone"),
         ({"files": [{"path": "b", "content": ""}]}, "the file uploads/b is new"),
     ],
@@ -140,7 +140,7 @@ async def test_who_decides_at_first_reads_what_is_set_and_what_steers_programs_b
     assert pending["differs"] == [
         "the variable LD_PRELOAD is x.so",
         "the variable A is 1",
-        "it has the secret S",
+        "the task has the secret S",
         "the file uploads/a came with it",
     ]
 
@@ -181,6 +181,13 @@ async def test_a_granted_command_that_only_reads_starts_nothing_of_the_repositor
     async with granted(own_home, message, tier) as (host, task_id):
         (own_home / "workspaces" / task_id / "started").unlink()
         await let_pass(host, task_id, message="$ git status --porcelain")
+        assert not (own_home / "workspaces" / task_id / "started").exists()
+
+
+async def test_a_granted_git_status_shows_no_manual_by_a_program_of_the_repositorys_own(own_home: Path) -> None:
+    viewer = "git config help.format man; git config man.viewer x; git config man.x.cmd 'touch started; true'"
+    async with granted(own_home, f"$ git init -q .; {viewer}\n$ git status") as (host, task_id):
+        await asked(host, task_id, message="$ git status --help")
         assert not (own_home / "workspaces" / task_id / "started").exists()
 
 
@@ -232,7 +239,7 @@ async def test_a_yes_given_before_other_secrets_were_sent_is_asked_for_again(own
         await host.call("send_message", id=task_id, secrets={"S": "touch harm"})
         assert await host.waiting_call(task_id) == call_id
         (pending,) = (await host.call("get_task", id=task_id))["pendingApprovals"]
-        assert pending["differs"] == ["the secret S was sent again, or is another"]
+        assert pending["differs"] == ["the secret S was sent again, and may be another"]
         decided = {"id": task_id, "callId": call_id, "outcome": "proceed_once"}
         answer = terminal(own_home, "tools/call", name="approve_tool_call", arguments={**decided, "call": shown})
         assert "call: is not what this call does" in answer["content"][0]["text"]  # a person still reads what was
