@@ -90,6 +90,10 @@ class Redactor:
         """Return `text` from `start` to `stop`, masked, also what of an occurrence is left that is cut there."""
         return self._redacted(text, start, stop, parts=True)
 
+    def redact_beginning(self, text: str) -> str:
+        """Return a text whose end was cut off, masked, without what may be the beginning of an occurrence."""
+        return self.stream().feed(text)
+
     def contains(self, text: str) -> str | None:
         """Return the name of the first secret that stands in `text` in any form, or None.
 

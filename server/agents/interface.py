@@ -234,8 +234,8 @@ class Turn(Protocol):
         """Show a piece of the answer as it comes; masked, and bounded in all."""
         ...
 
-    async def think(self, description: str, subject: str = "") -> None:
-        """Show one thought, whole."""
+    async def think(self, description: str, subject: str = "", *, goes_on: bool = False) -> None:
+        """Show one thought: whole, or a piece that `goes_on` in the next."""
         ...
 
     # What is done.
@@ -256,6 +256,10 @@ class Turn(Protocol):
 
     async def mask(self, value: Any) -> Any:
         """A value of JSON with every secret in its texts masked: for what comes from outside and goes to a model."""
+        ...
+
+    async def mask_beginning(self, text: str) -> str:
+        """A text whose end was cut off, masked, without what may be the beginning of a secret."""
         ...
 
     async def propose(self, proposals: Sequence[Proposal]) -> None:

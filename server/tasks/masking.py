@@ -21,6 +21,11 @@ async def redacted(redactor: Redactor, text: str) -> str:
     return await computed(len(text), redactor.redact, text)
 
 
+async def beginning(redactor: Redactor, text: str) -> str:
+    """Return the same of a text whose end was cut off: without what may be the beginning of a secret."""
+    return await computed(len(text), redactor.redact_beginning, text)
+
+
 async def masked(redactor: Redactor, value: Any) -> Any:
     """Return a value of JSON with every secret in its texts masked, those of names included."""
     return await computed(memory(value), _masked, redactor.redact, value)

@@ -10,8 +10,10 @@ from server.tasks import masking
 from server.tasks.output import Allowance, Output
 from server.tasks.publisher import Publisher
 from server.tasks.variables import Variables
+from server.worker import computed
 from storage.records import NewEvent, Run
 from storage.store import Store
+from templates.redaction import RedactionStream, Redactor
 
 MAX_THOUGHT = 8000
 """Characters of one thought; so much fits into one event."""
@@ -27,6 +29,9 @@ class Speech:
         self._allowance = allowance
         self._most = settings.output_limit
         self._output: Output | None = None
+        self._thought: RedactionStream | None = None
+        """Of one that goes on: a secret may begin in one piece and end in the next."""
+
         self._unkept = 0
         self._speaking = anyio.Lock()
         self.publisher = Publisher(store, run, settings.event_limit)
@@ -46,16 +51,20 @@ class Speech:
                 self.publisher.publish(await output.finish())
                 self._allowance.take(output.text)
 
-    async def think(self, description: str, subject: str) -> None:
-        """Show one thought, whole: its two ends where it is long. Beyond what the task may keep they are counted."""
+    async def think(self, description: str, subject: str, *, goes_on: bool = False) -> None:
+        """Show one thought, or a piece that `goes_on` in the next: its two ends where it is long.
+
+        Beyond what the task may keep they are counted.
+        """
         if self._allowance.is_used_up:
             self._unkept += 1
             return
-        thought = Output(self._variables.redactor, self._allowance.limit(MAX_THOUGHT))
-        await thought.take(description)
+        thought = Output(Redactor({}), self._allowance.limit(MAX_THOUGHT))
+        await thought.take(await self._masked(description, goes_on=goes_on))
         self._allowance.take(thought.text)
         shown = await masking.redacted(self._variables.redactor, subject)
-        await self._append_thought(shown[:200], thought.text)
+        if thought.text or shown:
+            await self._append_thought(shown[:200], thought.text)
 
     async def end(self) -> None:
         """Nothing more is said in this run."""
@@ -63,6 +72,13 @@ class Speech:
         if self._unkept:
             with suppress(RemitError):  # a run that has lost its task is told so elsewhere
                 await self._append_thought("", f"[… {self._unkept} thoughts were not kept …]")
+
+    async def _masked(self, piece: str, *, goes_on: bool) -> str:
+        """What can be shown of a thought by now."""
+        stream = self._thought or self._variables.redactor.stream()
+        self._thought = stream if goes_on else None
+        masked = await computed(len(piece), stream.feed, piece)
+        return masked if goes_on else masked + await computed(stream.held, stream.finish)
 
     async def _append_thought(self, subject: str, description: str) -> None:
         thought = {"subject": subject, "description": description}

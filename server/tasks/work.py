@@ -158,9 +158,9 @@ class Work:
         """Show a piece of the answer as it comes."""
         await self._speech.say(text)
 
-    async def think(self, description: str, subject: str = "") -> None:
-        """Show one thought, whole."""
-        await self._speech.think(description, subject)
+    async def think(self, description: str, subject: str = "", *, goes_on: bool = False) -> None:
+        """Show one thought: whole, or a piece that `goes_on` in the next."""
+        await self._speech.think(description, subject, goes_on=goes_on)
 
     async def unlock(self) -> None:
         """Have the values of the secrets at hand."""
@@ -173,6 +173,10 @@ class Work:
     async def mask(self, value: Any) -> Any:
         """A value of JSON with every secret in its texts masked."""
         return await masking.masked(self._variables.redactor, value)
+
+    async def mask_beginning(self, text: str) -> str:
+        """A text whose end was cut off, masked, without what may be the beginning of a secret."""
+        return await masking.beginning(self._variables.redactor, text)
 
     async def propose(self, proposals: Sequence[Proposal]) -> None:
         """Announce calls, in order, before any of them is made."""

@@ -209,7 +209,7 @@ class Calls:
         async with self._recording:
             for call in list(self._calls.values()):
                 self._forget(call)
-                await self._end(call, Answer(f"{call.output}\n{_UNTOLD}".strip(), failed=True))
+                await self._end(call, await self._answer(call, _UNTOLD))
 
     async def cut_off(self) -> None:
         """The run has failed: note that of what was under way; questions stay open, for the run that may follow."""
@@ -217,7 +217,7 @@ class Calls:
             for call in self._calls.values():
                 for act in call.acts:
                     if act.is_under_way:
-                        await self._turn.end(act.key, Answer(f"{call.output}\n{_CUT_OFF}".strip(), failed=True))
+                        await self._turn.end(act.key, await self._answer(call, _CUT_OFF))
 
     async def _asked(self, call: ToolCall, args: Mapping[str, Any], *, is_blind: bool) -> Act | None:
         if self._calls.get(call.id) is not call:
@@ -315,7 +315,13 @@ class Calls:
         if not call.acts:
             await self._tell(call)
         self._forget(call)
-        await self._end(call, Answer(call.output, failed=failed))
+        await self._end(call, Answer((await self._answer(call)).text, failed=failed))
+
+    async def _answer(self, call: ToolCall, note: str = "") -> Answer:
+        """What a call that has failed has produced; of a secret that was cut off at its end, nothing."""
+        is_cut = len(call.output) == MAX_OUTPUT
+        output = await self._turn.mask_beginning(call.output) if is_cut else call.output
+        return Answer("\n".join(filter(None, (output, note))), failed=True)
 
     def _forget(self, call: ToolCall) -> None:
         del self._calls[call.id]

@@ -54,6 +54,10 @@ class Handler(Protocol):
         """Take a request; `Connection.answer` or `refuse` answers it, now or later. Raises Fault."""
         ...
 
+    async def shown(self, beginning: str) -> str:
+        """The beginning of what makes no sense, as it may be told."""
+        ...
+
 
 def _nothing() -> None:
     pass
@@ -165,7 +169,9 @@ class Connection:
             raise RemitError(Code.LIMIT_EXCEEDED, f"the agent sent more than {MAX_MESSAGES} messages in one run")
         try:
             await self._dispatch(await computed(len(line), parse, line, limiter=READING))
-        except (NotJson, Fault) as fault:
+        except NotJson as found:
+            self._count(f"{found.reason}: {await self._handler.shown(found.beginning)}")
+        except Fault as fault:
             self._count(str(fault))
 
     def _count(self, fault: str) -> None:

@@ -104,6 +104,10 @@ class Conversation:
         else:
             await self._heed(self._permission, request, question)
 
+    async def shown(self, beginning: str) -> str:
+        """The beginning of what makes no sense, as it may be told."""
+        return await self._turn.mask_beginning(beginning)
+
     @property
     def _wire(self) -> Connection:
         assert self._connection

@@ -21,7 +21,12 @@ SHOWN = 200
 
 
 class NotJson(Exception):
-    """A line that is not JSON as it is meant to be: what it is, and how it begins."""
+    """A line that is not JSON as it is meant to be: what it is, and how it begins, not masked."""
+
+    def __init__(self, reason: str, beginning: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.beginning = beginning
 
 
 class Lines:
@@ -78,7 +83,7 @@ def parse(line: bytes) -> Any:
             found = json.loads(json.dumps(found, ensure_ascii=False).encode(errors="replace"))
     except (ValueError, RecursionError) as error:
         reason = str(error) if type(error) is ValueError else "no JSON"
-        raise NotJson(f"{reason}: {line[:SHOWN].decode(errors='replace')}") from None
+        raise NotJson(reason, line[: 4 * SHOWN].decode(errors="replace")[:SHOWN]) from None
     return found
 
 

@@ -15,6 +15,7 @@ class Speech:
     def __init__(self, turn: Turn) -> None:
         self._turn = turn
         self._thought = ""
+        self._goes_on = False
         self._message_id: str | None = None
         self._last = ""
         self._plan = ""
@@ -40,12 +41,14 @@ class Speech:
         self._thought += chunk.content.shown
         while len(self._thought) >= MAX_THOUGHT:
             thought, self._thought = self._thought[:MAX_THOUGHT], self._thought[MAX_THOUGHT:]
-            await self._turn.think(thought)
+            self._goes_on = True
+            await self._turn.think(thought, goes_on=True)
 
     async def finish_thought(self) -> None:
         """Show the thought there is: it goes on no more."""
-        thought, self._thought = self._thought.strip(), ""
-        if thought:
+        thought, self._thought = self._thought.rstrip(), ""
+        if thought.strip() or self._goes_on:
+            self._goes_on = False
             await self._turn.think(thought)
 
     async def plan(self, plan: Plan) -> None:

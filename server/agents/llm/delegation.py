@@ -7,9 +7,6 @@ from typing import Any
 from server.agents.interface import Answer, Offer, Turn
 from server.agents.tool import Tool
 
-MAX_SHOWN = 200
-"""Characters of what is handed on that whoever decides is shown first."""
-
 
 def delegation(turn: Turn) -> list[Tool]:
     """The tools that are at hand; none where the task may not hand on any."""
@@ -33,4 +30,4 @@ async def _use(name: str, turn: Turn, key: str, args: Mapping[str, Any]) -> Answ
 
 def _described(name: str, args: Mapping[str, Any]) -> str:
     about = " ".join(str(args.get("message") or args.get("id") or "").split())
-    return f"{name.replace('_', ' ').capitalize()}: {about[:MAX_SHOWN]}" if about else name
+    return f"{name.replace('_', ' ').capitalize()}: {about}" if about else name

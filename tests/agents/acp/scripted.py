@@ -746,5 +746,22 @@ def names_a_call_after_a_secret() -> None:
     done(prompt)
 
 
+@behaviour
+def has_its_secret_cut() -> None:
+    """Say it where what is said is too long to be kept whole: in a line that is no JSON, a thought or an output."""
+    prompt = opened()
+    token = os.environ["TOKEN"]
+    match prompt["params"]["prompt"][0]["text"]:
+        case "a line":
+            write(f"{' ' * 190}{token}\n".encode())
+            sys.exit(1)
+        case "a thought":
+            think(f"{' ' * 7990}{token}")
+            think(" it was")
+        case "an output":
+            call("1", rawInput={"command": "make"}, status="completed", rawOutput=f"{' ' * (1024**2 - 10)}{token}")
+    done(prompt)
+
+
 if __name__ == "__main__":
     BEHAVIOURS[sys.argv[1]]()

@@ -135,7 +135,7 @@ class Turn(MemoryTurn):
     async def say(self, text: str) -> None:
         pass
 
-    async def think(self, description: str, subject: str = "") -> None:
+    async def think(self, description: str, subject: str = "", *, goes_on: bool = False) -> None:
         pass
 
     async def propose(self, proposals: Sequence[Proposal]) -> None:

@@ -131,6 +131,15 @@ async def test_a_secret_in_the_name_and_the_id_of_a_call_is_neither_shown_nor_st
     assert secret.encode() not in await anyio.to_thread.run_sync(_stored, home)
 
 
+@pytest.mark.parametrize("way", ["a line", "a thought", "an output"])
+async def test_nothing_of_a_secret_is_shown_that_is_cut_where_too_much_is_said(home: Path, way: str) -> None:
+    async with window(home) as host:
+        task = await host.done(way, agentId="has-its-secret-cut", secrets={"TOKEN": "lantern-and-tide-7"})
+        answer = await host.call("get_task", id=task["id"], include=["events"], maxChars=1_000_000)
+    assert "lantern" not in str(answer)
+    assert "tide-7" not in str(answer)
+
+
 async def test_an_approval_after_a_kill_is_for_the_same_call_once(home: Path) -> None:
     async with window(home) as host:
         task_id, call_id = await host.waiting("do it", agentId="asks-as-before")

@@ -116,7 +116,7 @@ class MemoryTurn:
         self.said.append(text)
         self._happened()
 
-    async def think(self, description: str, subject: str = "") -> None:
+    async def think(self, description: str, subject: str = "", *, goes_on: bool = False) -> None:
         self.thoughts.append((subject, description))
 
     async def unlock(self) -> None:
@@ -127,6 +127,9 @@ class MemoryTurn:
 
     async def mask(self, value: Any) -> Any:
         return value
+
+    async def mask_beginning(self, text: str) -> str:
+        return text
 
     async def propose(self, proposals: Sequence[Proposal]) -> None:
         for proposal in proposals:
