@@ -262,6 +262,10 @@ class Turn(Protocol):
         """A text whose end was cut off, masked, without what may be the beginning of a secret."""
         ...
 
+    async def mask_within(self, text: str, start: int, stop: int) -> str:
+        """`text` from `start` to `stop`, masked, also what is left there of a secret that is cut by these."""
+        ...
+
     async def propose(self, proposals: Sequence[Proposal]) -> None:
         """Announce calls, in order, before any of them is made. One that is known already stays as it is.
 

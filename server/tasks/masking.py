@@ -26,6 +26,11 @@ async def beginning(redactor: Redactor, text: str) -> str:
     return await computed(len(text), redactor.redact_beginning, text)
 
 
+async def within(redactor: Redactor, text: str, start: int, stop: int) -> str:
+    """Return a text from `start` to `stop`, masked, also what is left there of a secret that is cut by these."""
+    return await computed(len(text), redactor.redact_within, text, start, stop)
+
+
 async def masked(redactor: Redactor, value: Any) -> Any:
     """Return a value of JSON with every secret in its texts masked, those of names included."""
     return await computed(memory(value), _masked, redactor.redact, value)

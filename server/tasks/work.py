@@ -178,6 +178,10 @@ class Work:
         """A text whose end was cut off, masked, without what may be the beginning of a secret."""
         return await masking.beginning(self._variables.redactor, text)
 
+    async def mask_within(self, text: str, start: int, stop: int) -> str:
+        """`text` from `start` to `stop`, masked, also what is left there of a secret that is cut by these."""
+        return await masking.within(self._variables.redactor, text, start, stop)
+
     async def propose(self, proposals: Sequence[Proposal]) -> None:
         """Announce calls, in order, before any of them is made."""
         await self._speech.pause()

@@ -15,6 +15,9 @@ from server.runner.policy import LONGEST_STRING
 MAX_READ = 50_000
 """Bytes of one read: about what a model takes in at once. `offset` goes on."""
 
+_MARGIN = 64 * 1024
+"""Bytes that are read before and after a piece, for a secret that it cuts in two: as long as a value may be."""
+
 _READ = 'tail -c "+$2" -- "$1" | head -c "$3"'
 _WRITE = 'case $1 in */*) mkdir -p -- "${1%/*}";; esac && cat > "$1"'
 _LIST = 'ls -lAp -- "$1" | head -n 1000'
@@ -63,8 +66,19 @@ async def _shell(turn: Turn, key: str, args: Shell) -> Answer:
 
 
 async def _read_file(turn: Turn, key: str, args: ReadFile) -> Answer:
-    script = (_READ, args.path, str(args.offset + 1), str(args.limit))
-    return await turn.perform(key, partial(_quietly, turn, script))
+    return await turn.perform(key, partial(_piece, turn, args))
+
+
+async def _piece(turn: Turn, args: ReadFile) -> Answer:
+    """A piece of a file, masked, also where a secret is cut by its ends."""
+    start = min(args.offset, _MARGIN)
+    stop = start + args.limit
+    script = (_READ, args.path, str(args.offset - start + 1), str(stop + _MARGIN))
+    said, failure = await _said(turn, script)
+    if failure is not None:
+        return Answer(failure, failed=True)
+    text, before, until = (part.decode(errors="replace") for part in (said, said[:start], said[:stop]))
+    return Answer(await turn.mask_within(text, len(before), len(until)))
 
 
 async def _write_file(turn: Turn, key: str, args: WriteFile) -> Answer:
@@ -76,7 +90,13 @@ async def _list_files(turn: Turn, key: str, args: ListFiles) -> Answer:
 
 
 async def _quietly(turn: Turn, script: tuple[str, ...], given: bytes = b"") -> Answer:
-    """Run a script of ours with its arguments, without the task's variables, and answer with what it says."""
+    """Run a script of ours, and answer with what it says."""
+    said, failure = await _said(turn, script, given)
+    return Answer(said.decode(errors="replace")) if failure is None else Answer(failure, failed=True)
+
+
+async def _said(turn: Turn, script: tuple[str, ...], given: bytes = b"") -> tuple[bytes, str | None]:
+    """Run a script of ours with its arguments, without the task's variables: what it says, and why it has failed."""
     text, *args = script
     program = Program(argv=("/bin/sh", "-c", text, "sh", *args), inherits=False)
     said = b""
@@ -89,8 +109,8 @@ async def _quietly(turn: Turn, script: tuple[str, ...], given: bytes = b"") -> A
         ended = await dialogue.ended()
         failure = ended.limit or dialogue.last_words.strip()
     if ended.status or ended.limit or (failure and not said):  # of a pipeline, the status is its last part's
-        return Answer(failure or f"exit status {ended.status}", failed=True)
-    return Answer(said.decode(errors="replace"))
+        return said, failure or f"exit status {ended.status}"
+    return said, None
 
 
 class _Hand(Generic[A]):

@@ -131,6 +131,9 @@ class MemoryTurn:
     async def mask_beginning(self, text: str) -> str:
         return text
 
+    async def mask_within(self, text: str, start: int, stop: int) -> str:
+        return text[start:stop]
+
     async def propose(self, proposals: Sequence[Proposal]) -> None:
         for proposal in proposals:
             call = KnownCall(

@@ -90,6 +90,20 @@ async def test_it_reads_what_it_has_written(window: Opened) -> None:
     assert "a.txt" in listed["output"]
 
 
+async def test_nothing_of_a_secret_is_shown_that_the_ends_of_a_piece_of_a_file_cut(window: Opened) -> None:
+    script = steps(
+        Use("shell", {"command": "{ printf %100s; echo $TOKEN; } > a"}),
+        Use("read_file", {"path": "a", "limit": 110}),
+        Use("read_file", {"path": "a", "offset": 110}),
+        Say("done"),
+    )
+    with model(script) as scripted:
+        async with window(scripted) as host:
+            task = await host.done("read", agentId="llm", secrets={"TOKEN": "lantern-and-tide-7"})
+    _, *read = task["output"]["toolCalls"]
+    assert [call["output"].strip() for call in read] == ["[secret TOKEN]", "[secret TOKEN]"]
+
+
 def holding(folder: Path, text: str) -> list[Path]:
     """The files beneath `folder` that hold `text`."""
     return [path for path in folder.rglob("*") if path.is_file() and text.encode() in path.read_bytes()]
