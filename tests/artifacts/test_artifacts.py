@@ -212,7 +212,9 @@ async def test_files_are_not_shown_when_the_turn_has_given_up_a_secret_that_it_h
     async with servers.host(own_home) as host:
         await host.decide(task_id, call, "proceed_once")
         await host.call("send_message", id=task_id, secrets={"TOKEN": None})
-        await host.decide(task_id, await host.waiting_call(task_id), "proceed_once")  # the yes was given with the secret
+        await host.decide(
+            task_id, await host.waiting_call(task_id), "proceed_once"
+        )  # the yes was given with the secret
         await host.until(task_id, "completed")
         error = await host.fail("read_artifacts", id=task_id, path="text")
         assert (error["code"], error["missing"]) == ("SECRETS_LOST", ["TOKEN"])

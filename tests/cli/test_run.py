@@ -186,8 +186,11 @@ def test_secrets_that_a_killed_server_lost_are_asked_for_and_brought(own_remit: 
     own_remit("approve", task_id)
     with own_remit.start("watch", task_id) as watch:
         watch.expect(f"remit: the server has lost the task's secrets: remit send {task_id} --secret TOKEN\n")
-        assert own_remit("send", task_id, "--secret", "TOKEN", TOKEN=SECRET).stdout == "[secret TOKEN]\n"
+        own_remit("send", task_id, "--detach", "--secret", "TOKEN", TOKEN=SECRET)
+        own_remit.waiting_call(task_id)  # the yes was given without the secret
+        own_remit("approve", task_id)
         assert watch.end() == 0
+    assert own_remit.json("show", task_id)["output"]["content"] == "[secret TOKEN]\n"
 
 
 def test_ctrl_c_cancels_the_task_of_a_run(remit: CommandLine) -> None:

@@ -57,10 +57,15 @@ def found(listener: socket.socket, *through: str) -> Standing:
     argv = (*through, sys.executable, "-I", "-S", "-c", CONNECT, listener.getsockname())
     subprocess.run(("/bin/sh", "-c", '"$@" & exit 0', "sh", *argv), check=True)
     answer = examined(listener)
+    until_gone(listener)
+    return answer
+
+
+def until_gone(listener: socket.socket) -> None:
+    """Wait until whoever has connected is gone."""
     deadline = monotonic() + servers.PATIENCE
     while processes_with(listener.getsockname()) and monotonic() < deadline:
         pass
-    return answer
 
 
 def examined(listener: socket.socket) -> Standing:
@@ -107,6 +112,7 @@ def test_a_process_that_left_its_connection_to_another_is_taken_for_a_task(liste
         stdout=subprocess.DEVNULL,
     )
     assert examined(listener) is Standing.TASK
+    until_gone(listener)
 
 
 @pytest.mark.namespaces

@@ -38,7 +38,7 @@ def test_signs_within_texts_are_no_values() -> None:
 
 async def test_json_in_a_text_is_not_read_either_where_it_holds_too_many_values(host: Host) -> None:
     error = await host.fail("get_task", id="x", include=f"[{'0,' * MANY}0]")
-    assert error["field"] == "include[0]"
+    assert error["field"] == "include"
 
 
 @pytest.mark.parametrize(

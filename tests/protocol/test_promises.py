@@ -83,13 +83,16 @@ async def test_a_lost_secret_may_be_declared_no_longer_needed(own_home: Path) ->
         error = await host.fail("send_message", id=task_id, secrets={"S": "a-secret-value", "T": "another-value"})
         assert error["field"] == "secrets.T"
         await host.call("send_message", id=task_id, secrets={"S": None})
+        await host.decide(
+            task_id, await host.waiting_call(task_id), "proceed_once"
+        )  # the yes was given with the secret
         task = await host.until(task_id, "completed")
         assert (task["output"]["content"], task["secretNames"]) == ("[]\n", [])
 
 
 async def test_a_reason_that_contains_a_secret_is_refused(host: Host) -> None:
     task_id, call_id = await host.waiting("$ true", secrets={"S": "a-secret-value"})
-    decided = {"id": task_id, "callId": call_id, "call": "shell: true", "outcome": "cancel"}
+    decided = {"id": task_id, "callId": call_id, "call": await host.shown(task_id, call_id), "outcome": "cancel"}
     error = await host.fail("approve_tool_call", **decided, message="no a-secret-value")
     assert (error["code"], error["field"]) == ("VALIDATION_ERROR", "message")
 

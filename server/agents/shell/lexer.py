@@ -245,11 +245,8 @@ class _CommandReader(QuoteReader):
             frame.in_pattern = True
             return
         self._at = start
-        self._pass_word()
         frame.starts = frame.is_function
-        if frame.is_function:
-            self._state.dangling = Opened("the head of a function", self._state.line)
-        frame.is_function = False
+        self._pass_word()
 
     def _literal(self) -> str | None:
         """The word that begins here, if it has no quotes and no expansions."""
@@ -323,9 +320,16 @@ class _CommandReader(QuoteReader):
                 self._open(Kind.ARRAY if is_array else Kind.PATTERN, 1)
                 return
             if character in META:
-                frame.in_word = False
+                self._end_word()
                 return
             self._at += 1
+
+    def _end_word(self) -> None:
+        frame = self._top
+        frame.in_word = False
+        if frame.is_function:
+            frame.is_function = False
+            self._state.dangling = Opened("the head of a function", self._state.line)
 
 
 def _ends_with_backslash(line: str) -> bool:
