@@ -10,7 +10,7 @@ import stat
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -81,8 +81,8 @@ _GITDIR_BYTES = 8192  # of a file `.git`: twice the longest path
 
 
 Kind = Literal["closed", "tree", "git", "link", "beyond", "socket"]
-"""A folder that its user may not list or add to, the working files of a repository, git's own, a link `.git`, one of
-which not all was looked at, since there is too much; or a socket of another program."""
+"""A folder that its user may not list or add to, the working files of a repository, git's own, a link `.git` or one to
+where nobody looks, a folder of which not all was looked at, as there is too much; or a socket of another program."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +116,9 @@ class _Listing:
 
     folders: set[str] = field(default_factory=set)
     """The names of folders."""
+
+    links: list[str] = field(default_factory=list)
+    """The names of links."""
 
     is_whole: bool = True
     """Whether no more names are there than are looked at."""
@@ -161,8 +164,13 @@ def _first(found: Iterable[Place]) -> list[Place]:
     return list(islice((place for place in found if place.kind not in ("link", "beyond")), MOST_REPOSITORIES))
 
 
-def find_places(workspace: Path, budget: Budget | None = None) -> Iterator[Place]:
-    """Look for all that is to be protected in the workspace, the outer places first. Blocks."""
+def find_places(
+    workspace: Path, budget: Budget | None = None, hides: Callable[[Path], bool] = lambda _: False
+) -> Iterator[Place]:
+    """Look for all that is to be protected in the workspace, the outer places first. Blocks.
+
+    `hides` says of a link whether it leads to where nobody looks: it is a place of its own then.
+    """
     budget = budget or Budget()
     budget.folders = MOST_FOLDERS
     inner = _Inner()
@@ -174,6 +182,7 @@ def find_places(workspace: Path, budget: Budget | None = None) -> Iterator[Place
             yield from (Place("git", repository) for repository in repositories)
         if ".git" in listing.names:
             yield from _named_git(Path(listing.folder), workspace, budget)
+        yield from (Place("link", path) for path in map(Path(listing.folder).joinpath, listing.links) if hides(path))
         if not listing.is_whole:
             yield Place("beyond", Path(listing.folder))
     if not budget.take():
@@ -240,6 +249,8 @@ def _beside(git: Path) -> Iterator[Path]:
 def _hooks_of(tree: Path, workspace: Path) -> Iterator[Path]:
     """The folder among the working files in which the settings of their repository have git look for hooks."""
     git = tree / ".git" if (tree / ".git").is_dir() else named_by(tree / ".git", workspace)
+    if git and git.parent.name == "worktrees" and (git / "commondir").is_file():
+        git = git.parent.parent
     try:
         named = git and gitconfig.hooks_path(read_regular(git, "config", limit=gitconfig.MOST_BYTES))
         folder = tree / (named or ".")
@@ -316,7 +327,8 @@ def _listed(folder: str, budget: Budget) -> _Listing:
     names = {each.name for each in entries if each.name in _TELLING}
     if any(name not in names and os.path.lexists(f"{folder}/{name}") for name in (".git", "HEAD")):
         names = {name for name in _TELLING if os.path.lexists(f"{folder}/{name}")}
-    return _Listing(folder, names, folders, is_whole=len(entries) < MOST_NAMES)
+    links = [each.name for each in entries if each.is_symlink()]
+    return _Listing(folder, names, folders, links, is_whole=len(entries) < MOST_NAMES)
 
 
 def named_by(git: Path, workspace: Path) -> Path | None:
@@ -329,6 +341,12 @@ def named_by(git: Path, workspace: Path) -> Path | None:
     folder = Path(os.path.normpath(git.parent / os.fsdecode(named[1]))) if named else workspace
     between = [path for path in (folder, *folder.parents) if path.is_relative_to(workspace) and path != workspace]
     return folder if between and all(map(_is_folder, between)) else None
+
+
+def is_within_git(folder: Path) -> bool:
+    """Whether a folder, named relative to a workspace, lies within git's own, where is not looked for more."""
+    parts = folder.parts
+    return ".git" in parts or any(a == "objects" and _OBJECTS.fullmatch(b) for a, b in pairwise(parts))
 
 
 def _is_folder(path: Path) -> bool:

@@ -60,7 +60,13 @@ class Scratch:
 
         The latter was there at the first command of a task: one that another has handed on, or that came after it.
         """
-        return (*self._first.setdefault(workspace, tuple(found)), *found) if found else ()
+        if found:
+            self._first.setdefault(workspace, tuple(found))
+        return (*self._first.get(workspace, ()), *found)
+
+    @property
+    def _state(self) -> Path | None:
+        return self.root.parent if self.root else None
 
     @asynccontextmanager
     async def private_folders(self) -> AsyncIterator[tuple[Path, Path]]:
@@ -130,7 +136,7 @@ class Scratch:
             finally:
                 with anyio.CancelScope(shield=True):
                     async with written.changing:
-                        left += await anyio.to_thread.run_sync(disarm, workspace, written.seen)
+                        left += await anyio.to_thread.run_sync(disarm, workspace, written.seen, self._state)
 
     async def _found(self, workspace: Path, written: _Workspace, at_top: bool, first: Sequence[Place]) -> Protected:
         async with written.changing:
@@ -175,7 +181,7 @@ class Scratch:
                 remove_stand_ins(named[0], named[1:])
         left: dict[Path, list[str]] = {}
         for workspace, seen in filter(None, map(_kept, folders)):
-            left.setdefault(workspace, []).extend(disarm(workspace, seen))
+            left.setdefault(workspace, []).extend(disarm(workspace, seen, self._state))
         for folder in folders:
             _clear_away(folder)
         return {workspace: told for workspace, told in left.items() if told}

@@ -12,13 +12,23 @@ import stat
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
 from server.runner.folder import reached
 from server.runner.harm import STEPS, Harm, has_head, of_borrowed, of_git, of_pointer, of_steps
-from server.runner.protected import MOST_FOLDERS, Budget, Kind, Place, Protected, find_places, named_by
+from server.runner.protected import (
+    MOST_FOLDERS,
+    Budget,
+    Kind,
+    Place,
+    Protected,
+    find_places,
+    is_within_git,
+    named_by,
+)
 from server.runner.reading import Look
 
 MOST_TOLD = 20
@@ -98,12 +108,14 @@ def untouched(tree: Path, *, is_protected: bool) -> Seen:
     return Seen(own if is_protected else frozenset(), own | {large}, {}, frozenset({tree / ".git"}), 0)
 
 
-def disarm(workspace: Path, before: Seen) -> list[str]:
+def disarm(workspace: Path, before: Seen, state: Path | None = None) -> list[str]:
     """Set aside what a command has made of it since; what was done, a sentence each. Blocks.
+
+    `state` is the state folder, in which tasks have folders of their own that nobody looks at.
 
     What is there after that can be used: a repository keeps its commits, its branches and harmless settings.
     """
-    places, found = _opened(workspace, before)
+    places, found = _opened(workspace, before, state)
     look = Look(workspace)
     for place in (*_ordered(places & before.places), *_ordered(places - before.places)):
         if place not in before.protected:
@@ -133,19 +145,29 @@ def _ordered(places: Iterable[Place]) -> list[Place]:
     return sorted(places, key=lambda place: (str(place.path), place.kind))
 
 
-def _opened(workspace: Path, before: Seen) -> tuple[frozenset[Place], list[str]]:
+def _opened(workspace: Path, before: Seen, state: Path | None) -> tuple[frozenset[Place], list[str]]:
     """All that is there, with what a command has closed to its own user: that is opened again, which is told."""
     places: frozenset[Place] = frozenset()
     told: list[str] = []
     budget = Budget()
     for _ in range(_MOST_CLOSED):
-        places = frozenset(find_places(workspace, budget))
+        places = frozenset(find_places(workspace, budget, partial(_hides, workspace, before, state)))
         closed = [place.path for place in _ordered(places) if place.kind == "closed" and place not in before.places]
         opened = list(filter(_is_opened, closed))
         if not opened:
             break
         told += [f"{_name(workspace, path)} was closed to you, and is open again" for path in opened]
     return places, told
+
+
+def _hides(workspace: Path, before: Seen, state: Path | None, link: Path) -> bool:
+    """Whether a link that a command has made, or moved, leads to a folder where nobody looks for repositories."""
+    if _is_older(workspace, link, before) or not link.is_dir():
+        return False
+    folder = Path(os.path.realpath(link))
+    if folder.is_relative_to(workspace):
+        return is_within_git(folder.relative_to(workspace))
+    return state is not None and folder.is_relative_to(state.resolve())
 
 
 def _is_opened(folder: Path) -> bool:

@@ -32,6 +32,11 @@ class Workspaces:
             folder.mkdir(mode=0o700, exist_ok=True)
             folder.chmod(0o700)
 
+    @property
+    def state(self) -> Path:
+        """The state folder, in which they lie."""
+        return self._root.parent
+
     def path(self, task_id: str) -> Path:
         """Return where the task's workspace is, or would be.
 

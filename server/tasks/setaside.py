@@ -49,18 +49,24 @@ async def tell_interrupted(store: Store, leftovers: Sequence[Leftover], left: Ma
 
 
 async def of_worktree(
-    tree: Path, record: Worktree, masking: Callable[[], Awaitable[Redactor | None]], *, is_protected: bool
+    tree: Path,
+    state: Path,
+    record: Worktree,
+    masking: Callable[[], Awaitable[Redactor | None]],
+    *,
+    is_protected: bool,
 ) -> list[str]:
     """Set aside what a task has left in its worktree, and return all that is to be told of it.
 
-    `masking` is for the names in that, and `is_protected` says whether no command could change the worktree's own
-    settings and hooks.
+    It lies in the state folder, `state`. `masking` is for the names in that, and `is_protected` says whether no command
+    could change the worktree's own settings and hooks.
     """
     known = before(record.workspace)
     is_theirs = record.workspace.checkout != "open"  # looked at already: what came later is the person's
     if is_theirs or (record.demands or {}).get("allowHooks"):
         return known
-    found = await to_thread.run_sync(traps.disarm, tree, traps.untouched(tree, is_protected=is_protected))
+    untouched = traps.untouched(tree, is_protected=is_protected)
+    found = await to_thread.run_sync(traps.disarm, tree, untouched, state)
     return traps.told([*known, *(_masked(found, await masking()) if found else [])])
 
 

@@ -215,7 +215,8 @@ class Worktrees:
                 checkout = "dirty"
                 outcome = {**(record.workspace.outcome or {}), "problem": _told(error, await masking())}
             tree, is_protected = self.folder(task_id), await self._is_protected()
-            if told := await setaside.of_worktree(tree, record, masking, is_protected=is_protected):
+            state = self._workspaces.state
+            if told := await setaside.of_worktree(tree, state, record, masking, is_protected=is_protected):
                 outcome["disarmed"] = told
             await self._store.record_worktree(task_id, checkout, outcome)
 

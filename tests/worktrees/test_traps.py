@@ -40,6 +40,18 @@ TRAPS = {
     "a repository in a folder": ("project", INIT.replace("{0}", "sub"), "sub", STATUS),
     "a bare layout in a folder": ("project", BARE.replace("{0}", "sub"), "sub", STATUS),
     "a linked repository": ("project", INIT.replace("{0}", "x") + "mv x/.git y; ln -s ../y sub/.git\n", "sub", STATUS),
+    "a folder that is a link into git's own folder": (
+        "project",
+        "rm -r sub; " + INIT.replace("{0}", ".git/x/y") + "ln -s .git/x sub\n",
+        "sub/y",
+        STATUS,
+    ),
+    "a folder that is a link to where git keeps objects": (
+        "project",
+        INIT.replace("{0}", ".git/objects/aa/x") + "ln -s .git/objects/aa/x way; rm -r sub; ln -s way sub\n",
+        "sub",
+        STATUS,
+    ),
     "a link into git's own folder": (
         "project",
         INIT.replace("{0}", "x") + "mv x/.git .git/y; ln -s ../.git/y sub/.git\n",
@@ -165,7 +177,8 @@ async def test_it_does_not_run_when_the_person_next_uses_git(host: Host, place: 
     folder = folder_of(place, kind)
     task = await host.done(script(made), workspace={"path": str(folder), "mode": "readwrite"})
     assert task["status"] == "completed", task["error"]
-    shell(folder / where, used)
+    if (folder / where).exists():  # it may be behind a link that was set aside
+        shell(folder / where, used)
     assert not mark.exists()
     assert "set aside" in task["workspace"]["problem"]
 
@@ -295,8 +308,21 @@ async def test_new_folders_hide_no_socket_that_was_there_from_being_covered(
     folder = folder_of(place, "plain")
     with listening(folder / "z/deep/of-the-person"):
         connect = CONNECT.replace("sys.argv[1:]", "['z/deep/of-the-person']")
-        lines = [f"mkdir $(seq {sockets.MOST_FOLDERS})", f"python3 - <<'END'\n{connect}\nEND"]
+        lines = [f"mkdir $(seq {sockets.MOST_FOLDERS})", f"python3 - <<'END'\n{connect}\nprint('looked')\nEND"]
         messages = ["\n".join(map(script, lines))] if tasks == 1 else list(map(script, lines))
         where = {"path": str(folder), "mode": "readwrite"}
         done = [await host.done(message, workspace=where) for message in messages]
-        assert (done[-1]["status"], done[-1]["output"].get("text")) == ("completed", None)
+        assert (done[-1]["status"], done[-1]["output"]["toolCalls"][-1]["output"]) == ("completed", "looked\n")
+
+
+@pytest.mark.parametrize("workspace", [{"path": "project", "mode": "readwrite"}, {"path": "project"}])
+async def test_a_link_to_the_own_folder_of_a_task_is_set_aside(
+    host: Host, place: Path, workspace: dict[str, str]
+) -> None:
+    folder_of(place, "project")
+    own = await host.done("$ git init -q x; pwd")
+    lines = f"rm -r sub; ln -s {own['output']['content'].strip()}/x sub; ln -s /usr/share theirs; ln -s . here"
+    task = await host.done(script(lines), workspace=workspace)
+    folder = Path(task["workspace"].get("folder", place / "project"))
+    assert names(folder, "*.aside-remit-*") == {task["workspace"]["problem"].split(" aside as ")[1].split(":")[0]}
+    assert {"theirs", "here"} < names(folder)
