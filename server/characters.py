@@ -9,6 +9,12 @@ _UNSEEN = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
 _RIGHT_TO_LEFT = frozenset({"R", "AL", "AN"})
+# Look like a quote, a slash, a backslash, a bar or a # of the shell, and are none: of those in confusables.txt of
+# UTS #39 the ones that NFKC leaves as they are, but for letters of living scripts.
+_LIKE_SYNTAX = re.compile(
+    "[\u00ab\u00b4\u00bb\u01c0\u02b0-\u02ff\u2018-\u201f\u2032-\u2037\u2039\u203a\u2044\u2215\u2223\u266f\u275b-\u275e\u29f5"
+    "\ua78b\ua78c]"
+)
 
 
 def visible(text: str) -> str:
@@ -27,10 +33,13 @@ def is_hidden(character: str) -> bool:
 
 
 def misleads(character: str) -> bool:
-    """Whether a character hides something, reorders its surroundings, or is taken for another of ASCII (NFKC)."""
+    """Whether a character hides something, reorders its surroundings, or is taken for one of ASCII.
+
+    That is what Unicode holds for another form of it (NFKC), or what looks like a sign of the shell.
+    """
     if character.isascii():
         return is_hidden(character)
-    looks_like_ascii = unicodedata.normalize("NFKC", character).isascii()
+    looks_like_ascii = unicodedata.normalize("NFKC", character).isascii() or _LIKE_SYNTAX.match(character) is not None
     return is_hidden(character) or looks_like_ascii or unicodedata.bidirectional(character) in _RIGHT_TO_LEFT
 
 

@@ -6,7 +6,8 @@ What stands in it is chosen by an agent that may want the call approved unread. 
   Arguments are JSON without spaces between them, the shortest first: a long one pushes no short one out of sight.
 - Only what is plainly visible stands as it is. These are written out, as `\n`, `\x1b` or `\u202e`: what no reader sees;
   letters and digits that run from right to left, since they reorder their surroundings; what Unicode holds for another
-  form of ASCII (NFKC); and each space that follows another, or ends the line. A backslash of a command is doubled.
+  form of ASCII (NFKC), or looks like a quote, a slash, a bar or a # of the shell; and each space that follows another,
+  or ends the line. A backslash of a command is doubled.
 - What else decides what it does, and differs from the last yes, follows behind ` … `, sentence by sentence.
 - What is longer than 200 characters is cut, and ends in `… (N characters, sha256:HASH)`: N counts the whole line as
   it would have been shown, and HASH is the first 8 hex digits of the SHA-256 of its UTF-8. The sign `…` stands nowhere

@@ -166,6 +166,8 @@ def test_a_person_who_does_not_confirm_has_decided_nothing(persons_remit: Comman
         ("ls \x9b31m", r"ls \x9b31m"),
         ("kill 1 \N{HEBREW LETTER ALEF} 2", r"kill 1 \u05d0 2"),
         ("ls \N{FULLWIDTH SEMICOLON} rm", r"ls \uff1b rm"),
+        ("echo \u2018a; rm -rf ~; b\u2019", r"echo \u2018a; rm -rf ~; b\u2019"),
+        ("true \N{MUSIC SHARP SIGN} only a note; rm -rf ~", r"true \u266f only a note; rm -rf ~"),
     ],
 )
 def test_a_command_cannot_hide_what_it_does_with_characters(hiding: str, told: str) -> None:
