@@ -15,9 +15,12 @@ demo: .venv/installed
 test: .venv/installed
 	$(PYTEST)
 
-# The same without skips, and then the agents, hosts and clients from npm. It needs npm, and what apt brings for the rest.
+# The same without skips, with what takes long, and then the agents, hosts and clients from npm. It needs npm, and what
+# apt brings for the rest.
 test-all: export MISSING = fail
-test-all: test test-npm
+test-all: .venv/installed
+	$(PYTEST) -m "not npm"
+	$(MAKE) test-npm
 
 test-npm: .venv/installed $(PACKAGES)
 	$(PYTEST) -m npm

@@ -6,9 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.long
 def test_every_row_comes_out_as_a_line_and_as_json(tmp_path: Path) -> None:
     results = tmp_path / "results.json"
     ended = subprocess.run(

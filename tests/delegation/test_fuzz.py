@@ -102,6 +102,7 @@ async def answered(agent: Wire, number: str) -> dict[str, Any]:
                 return message
 
 
+@pytest.mark.long
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(garbage=lines)
 async def test_after_any_lines_a_request_is_answered(

@@ -47,7 +47,7 @@ async def counts(host: Host, *statuses: str) -> int:
     return int((await host.call("list_tasks", status=list(statuses), limit=1))["total"])
 
 
-@pytest.mark.parametrize(("places", "width"), [(2, 10), (1, 4)])
+@pytest.mark.parametrize(("places", "width"), [pytest.param(2, 10, marks=pytest.mark.long), (1, 4)])
 async def test_three_levels_of_sub_tasks_are_done_whatever_places_there_are(
     window: Opened, places: int, width: int
 ) -> None:

@@ -2,6 +2,7 @@
 
 import anyio
 import h11
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -115,6 +116,7 @@ def test_what_is_sent_on_says_one_thing(data: bytes) -> None:
     assert [line for line in lines if line.startswith(b"Host: ")] == [f"Host: {endpoint}".removesuffix(":80").encode()]
 
 
+@pytest.mark.long
 @settings(max_examples=50, deadline=None)
 @given(st.lists(NONSENSE | NEARLY_SENSE, min_size=1, max_size=10))
 def test_the_proxy_outlives_whatever_it_is_told(requests: list[bytes]) -> None:
@@ -128,6 +130,7 @@ async def _tell(requests: list[bytes]) -> None:
             assert not answer or answer.startswith((b"HTTP/1.1 4", b"HTTP/1.1 5"))
 
 
+@pytest.mark.long
 @settings(max_examples=100, deadline=None)
 @given(NONSENSE | NEARLY_AN_ANSWER, st.sampled_from(["GET", "HEAD", "POST"]), st.sampled_from(["1.0", "1.1"]))
 def test_the_proxy_outlives_whatever_a_host_answers(answer: bytes, method: str, version: str) -> None:

@@ -170,6 +170,7 @@ def _nested(path: list[str], value: str) -> str:
 TERMINALS = {f"{name} at a terminal": tool for name, tool in TERMINAL_TOOLS.items()}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", [*TOOLS, *TERMINALS])
 async def test_no_field_stalls_others_out_of_proportion(host: Host, shared_home: Path, name: str) -> None:
     tool = {**TOOLS, **TERMINALS}[name]
@@ -217,6 +218,7 @@ HARD: dict[str, tuple[int, Callable[[int], dict[str, Any]]]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("what", HARD)
 async def test_no_secret_and_no_file_does(host: Host, shared_home: Path, what: str) -> None:
     size, made = HARD[what]

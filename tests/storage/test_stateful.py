@@ -13,6 +13,7 @@ from tests.storage.stateful.ground import Clock
 from tests.storage.stateful.machine import Machine
 
 
+@pytest.mark.long
 def test_the_store_does_what_the_model_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
     monkeypatch.setattr("storage.store.now", clock)

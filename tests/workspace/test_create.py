@@ -56,6 +56,7 @@ def test_everything_is_on_disk_before_it_returns(workspaces: Workspaces, monkeyp
     assert {path.stat().st_ino for path in made} <= synced
 
 
+@pytest.mark.long
 def test_a_workspace_is_complete_from_the_moment_it_is_seen(workspaces: Workspaces, state: Path) -> None:
     seen: set[int] = set()
 

@@ -46,6 +46,7 @@ def test_removing_again_does_nothing(workspaces: Workspaces) -> None:
     assert not workspaces.path("task").exists()
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("few_descriptors")
 def test_a_tree_of_ten_thousand_levels_is_removed(workspaces: Workspaces) -> None:
     dig(workspaces.create("task"), 10_000)

@@ -145,6 +145,7 @@ class Turn(MemoryTurn):
         await super().propose(proposals)
 
 
+@pytest.mark.long
 @settings(max_examples=40, deadline=None)
 @given(lines)
 def test_the_run_outlives_whatever_a_program_says(said: list[bytes]) -> None:
