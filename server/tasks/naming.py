@@ -1,5 +1,6 @@
-"""Tasks named by the beginning of their ids, as people and models shorten them."""
+"""Tasks named by the beginning of their ids, as people and models shorten and copy them."""
 
+import re
 from typing import TypeVar
 
 from server.errors import Code, RemitError
@@ -14,6 +15,8 @@ SHORTEST = 8
 
 _WHOLE = 36
 """Characters of an id, a UUID."""
+
+_ID = re.compile("[0-9a-f-]+")
 
 _OF_TASKS = ("id", "ids", "depends_on", "parent_task_id")
 
@@ -36,10 +39,17 @@ async def whole(store: Store, principal: Principal, request: R, asker: int | Non
 
 
 async def _whole(store: Store, principal: Principal, text: str | None, asker: int | None, field: str) -> str | None:
-    if text is None or not SHORTEST <= len(text) < _WHOLE:
-        return text
-    found = await store.beginning(principal, text, asker)
-    if len(found) > 1 and text not in found:
+    written = _written(text) if text else ""
+    if not SHORTEST <= len(written) < _WHOLE:
+        return written if len(written) == _WHOLE else text
+    found = await store.beginning(principal, written, asker)
+    if len(found) > 1 and written not in found:
         message = f"{field}: {text!r} is the beginning of several of your tasks, give more of it: {', '.join(found)}"
         raise RemitError(Code.VALIDATION_ERROR, message, field=field, candidates=found)
     return found[0] if len(found) == 1 else text
+
+
+def _written(text: str) -> str:
+    """An id, or its beginning, as ids are written here; any other text as it is."""
+    folded = text.strip().lower()
+    return folded if _ID.fullmatch(folded) else text

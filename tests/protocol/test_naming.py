@@ -24,6 +24,12 @@ async def test_the_beginning_of_an_id_is_enough(host: Host, length: int) -> None
     assert (await host.call("cancel_task", id=other[:length]))["id"] == other
 
 
+@pytest.mark.parametrize("length", [8, 36])
+async def test_an_id_may_be_in_capitals_and_between_blanks(host: Host, length: int) -> None:
+    task_id = await host.create(**RECORD)
+    assert (await host.call("get_task", id=f" {task_id[:length].upper()} "))["id"] == task_id
+
+
 async def test_fewer_than_eight_characters_name_no_task(host: Host) -> None:
     task_id = await host.create(**RECORD)
     assert (await host.fail("get_task", id=task_id[:7]))["code"] == "NOT_FOUND"
