@@ -1,4 +1,4 @@
-"""Fair turns at the database: of the lanes that have something to do, each gets one operation after the other.
+"""Fair turns, at the database and elsewhere: each lane that has something to do gets one operation after the other.
 
 Without them the first to ask is served first, and a connection with a thousand calls holds up everybody else's.
 """
@@ -9,17 +9,17 @@ from contextvars import ContextVar
 import anyio
 
 LANE: ContextVar[object] = ContextVar("LANE", default=None)
-"""For whom the current task works: a connection, or None for the server itself."""
+"""For whom the current task works: a connection, a run of a task, or None for the server itself."""
 
 AT_ONCE = 2
 """Operations handed to the thread of the database: while one runs, the next is there already."""
 
 
 class Turns:
-    """A lock for up to `AT_ONCE` holders, which goes to the waiting lanes in rotation."""
+    """A lock for several holders at once, which goes to the waiting lanes in rotation."""
 
-    def __init__(self) -> None:
-        self._free = AT_ONCE
+    def __init__(self, at_once: int = AT_ONCE) -> None:
+        self._free = at_once
         self._waiting: OrderedDict[object, deque[anyio.Event]] = OrderedDict()
 
     async def acquire(self) -> None:

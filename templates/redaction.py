@@ -12,6 +12,7 @@ from typing import NamedTuple
 from templates.automaton import Automaton
 from templates.forms import encoded, unbroken
 from templates.search import Occurrence, Scanner
+from templates.steps import Steps, finished, pieces
 
 MIN_MASKED = 6
 """Values of fewer characters, line breaks not counted, are not masked: they would be found everywhere."""
@@ -80,15 +81,20 @@ class Redactor:
 
     def redact(self, text: str) -> str:
         """Return `text` with every occurrence of a secret replaced by its mask."""
-        return self.redact_within(text, 0, len(text))
+        return finished(self.redacting(text))
 
     def redact_values(self, text: str) -> str:
         """Return `text` with whole values masked, in all their forms, and no single lines of values of many."""
-        return self._redacted(text, 0, len(text), parts=False)
+        return finished(self.redacting(text, parts=False))
 
     def redact_within(self, text: str, start: int, stop: int) -> str:
         """Return `text` from `start` to `stop`, masked, also what of an occurrence is left that is cut there."""
-        return self._redacted(text, start, stop, parts=True)
+        return finished(self.redacting(text, start, stop))
+
+    def redacting(self, text: str, start: int = 0, stop: int | None = None, *, parts: bool = True) -> Steps[str]:
+        """Do in steps what `redact_within` does, and without `parts` what `redact_values` does."""
+        occurrences = yield from self._occurrences(text, parts=parts)
+        return _masked_within(text, start, len(text) if stop is None else stop, occurrences)
 
     def redact_beginning(self, text: str) -> str:
         """Return a text whose end was cut off, masked, without what may be the beginning of an occurrence."""
@@ -99,29 +105,23 @@ class Redactor:
 
         One line of a secret of many does not count: `apiVersion: v1` stands in every file of its kind.
         """
-        return next((found.name for found in self._occurrences(text, parts=False)), None)
+        return finished(self.containing(text))
+
+    def containing(self, text: str) -> Steps[str | None]:
+        """Do in steps what `contains` does."""
+        occurrences = yield from self._occurrences(text, parts=False)
+        return next((found.name for found in occurrences), None)
 
     def stream(self) -> "RedactionStream":
         """Return a redactor for one text that comes in pieces."""
         return RedactionStream(self)
 
-    def _redacted(self, text: str, start: int, stop: int, *, parts: bool) -> str:
-        shown: list[str] = []
-        covered = start
-        for found in self._occurrences(text, parts=parts):
-            if found.start >= stop:
-                break
-            if found.end <= covered:
-                continue
-            if found.start >= covered or not shown:
-                shown += text[covered : max(found.start, covered)], f"[secret {found.name}]"
-            covered = found.end
-        return "".join((*shown, text[covered:stop]))
-
-    def _occurrences(self, text: str, *, parts: bool) -> list[Occurrence]:
+    def _occurrences(self, text: str, *, parts: bool) -> Steps[list[Occurrence]]:
         scanners = self._sought.scanners(parts=parts)
-        for scanner in scanners:
-            scanner.feed(text, is_last=True)
+        for piece, is_last in pieces(text):
+            for scanner in scanners:
+                scanner.feed(piece, is_last=is_last)
+            yield
         return sorted(found for scanner in scanners for found in scanner.found)
 
 
@@ -145,6 +145,14 @@ class RedactionStream:
     def feed(self, text: str) -> str:
         """Take the next piece and return what can be shown: all but an end that can still become a secret."""
         return self._take(text, is_last=False)
+
+    def feeding(self, text: str) -> Steps[str]:
+        """Do in steps what `feed` does."""
+        shown = []
+        for piece, _ in pieces(text):
+            shown.append(self.feed(piece))
+            yield
+        return "".join(shown)
 
     def finish(self) -> str:
         """Return the rest, masked. The text ends here."""
@@ -191,6 +199,21 @@ class RedactionStream:
         self._start += stop
         self._covered = max(self._covered - stop, 0)
         return "".join(shown)
+
+
+def _masked_within(text: str, start: int, stop: int, occurrences: Iterable[Occurrence]) -> str:
+    """Return `text` from `start` to `stop` with masks for `occurrences`, which are in order."""
+    shown: list[str] = []
+    covered = start
+    for found in occurrences:
+        if found.start >= stop:
+            break
+        if found.end <= covered:
+            continue
+        if found.start >= covered or not shown:
+            shown += text[covered : max(found.start, covered)], f"[secret {found.name}]"
+        covered = found.end
+    return "".join((*shown, text[covered:stop]))
 
 
 def too_short(secrets: Mapping[str, str]) -> tuple[str, ...]:

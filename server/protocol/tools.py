@@ -64,7 +64,7 @@ class Tool(Generic[R]):
 
         Raises RemitError, VALIDATION_ERROR with the field for a bad argument.
         """
-        given = await computed(memory(arguments), read, self.request, arguments, limiter=READING)
+        given = await computed(memory(arguments), read, self.request, arguments, threads=READING)
         request = await tasks.whole(caller, given)
         answer = await self.handle(tasks, caller, request)
         blocks: list[types.ContentBlock] = [types.TextContent(text=text) for text in self.text(answer, request)]

@@ -175,7 +175,7 @@ class Incoming:
 
     async def _understood(self, line: bytes) -> SessionMessage | None:
         try:
-            message = await computed(len(line), parse, line, limiter=READING)
+            message = await computed(len(line), parse, line, threads=READING)
         except NoMessage as refused:
             self._outbox.add(refused.answer)
             return None

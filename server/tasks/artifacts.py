@@ -21,10 +21,11 @@ from server.tasks.masks import Masks
 from server.tasks.requests import ReadArtifacts
 from server.tasks.secrets import Secrets
 from server.tasks.text import time
-from server.worker import computed
+from server.worker import stepped
 from storage.records import NOBODY, Task
 from storage.store import Store
 from templates.redaction import Redactor
+from templates.steps import Steps
 
 FILES = 100
 """Files of a list where no limit is given."""
@@ -62,7 +63,7 @@ class Artifacts:
         is_own = folder == _placed(self._workspaces.path(request.id))
         files = found.files[request.offset : end]
         size = sum(len(file.path) for file in files)
-        shown = await computed(size, _files, files, masks.names, is_own)
+        shown = await stepped(size, _showing(files, masks.names, is_own=is_own))
         view = views.ArtifactsView(files=shown, total=len(found.files))
         if end < len(found.files):
             view["nextOffset"] = end
@@ -82,7 +83,9 @@ class Artifacts:
             raise RemitError(error.code, text, field="path", **error.details) from None
         length = _whole_characters(piece.content)
         view = views.ArtifactsView(size=piece.size, mimeType=_mime_type(path), modifiedAt=time(piece.modified_at))
-        shown = await to_thread.run_sync(_masked, piece, length, masks.content)  # megabytes, for a long secret
+        shown = await stepped(
+            len(piece.before) + len(piece.content) + len(piece.after), _masking(piece, length, masks.content)
+        )
         try:
             view["text"] = shown.decode()
         except UnicodeDecodeError:
@@ -146,11 +149,12 @@ def _why_gone(task: Task) -> str:
     return "the task has no files yet" if task.started_at is None else "the task's folder is gone"
 
 
-def _masked(piece: Piece, length: int, redactor: Redactor) -> bytes:
+def _masking(piece: Piece, length: int, redactor: Redactor) -> Steps[bytes]:
     """The first bytes of a piece, masked, also where a secret is cut by its ends."""
     text = (piece.before + piece.content + piece.after).decode("latin-1")  # a character for each byte
     start = len(piece.before)
-    return redactor.redact_within(text, start, start + length).encode("latin-1")
+    shown = yield from redactor.redacting(text, start, start + length)
+    return shown.encode("latin-1")
 
 
 def _whole_characters(content: bytes) -> int:
@@ -164,12 +168,15 @@ def _whole_characters(content: bytes) -> int:
     return len(content)
 
 
-def _files(files: Sequence[Artifact], redactor: Redactor, is_own: bool) -> list[views.ArtifactView]:
-    return [_file(file, redactor, is_own=is_own) for file in files]
+def _showing(files: Sequence[Artifact], redactor: Redactor, *, is_own: bool) -> Steps[list[views.ArtifactView]]:
+    shown = []
+    for file in files:
+        path = yield from redactor.redacting(file.path.encode(errors="surrogateescape").decode(errors="replace"))
+        shown.append(_file(file, path, is_own=is_own))
+    return shown
 
 
-def _file(file: Artifact, redactor: Redactor, *, is_own: bool) -> views.ArtifactView:
-    path = redactor.redact(file.path.encode(errors="surrogateescape").decode(errors="replace"))
+def _file(file: Artifact, path: str, *, is_own: bool) -> views.ArtifactView:
     return views.ArtifactView(
         name=path.rpartition("/")[2],
         path=path,

@@ -13,9 +13,10 @@ from server.errors import Code, RemitError
 from server.runner.upload import Upload
 from server.tasks.requests import CreateTask, File, SendMessage, UpdateTask
 from server.tasks.variables import environment
-from server.worker import READING, computed
+from server.worker import READING, computed, stepped
 from storage.records import SecretSource as Origin
 from templates.redaction import Redactor
+from templates.steps import Steps
 
 
 async def no_secrets(redactor: Redactor, texts: Iterable[tuple[str, str]]) -> None:
@@ -24,7 +25,7 @@ async def no_secrets(redactor: Redactor, texts: Iterable[tuple[str, str]]) -> No
     Raises RemitError (VALIDATION_ERROR) that names the field and the secret.
     """
     stored = list(texts)
-    if found := await computed(sum(len(text) for _, text in stored), _contained, redactor, stored):
+    if found := await stepped(sum(len(text) for _, text in stored), _containing(redactor, stored)):
         field, name = found
         raise RemitError(
             Code.VALIDATION_ERROR,
@@ -34,9 +35,12 @@ async def no_secrets(redactor: Redactor, texts: Iterable[tuple[str, str]]) -> No
         )
 
 
-def _contained(redactor: Redactor, texts: Iterable[tuple[str, str]]) -> tuple[str, str] | None:
+def _containing(redactor: Redactor, texts: Iterable[tuple[str, str]]) -> Steps[tuple[str, str] | None]:
     """The first field that contains a secret, and the secret."""
-    return next(((field, name) for field, text in texts if (name := redactor.contains(text))), None)
+    for field, text in texts:
+        if name := (yield from redactor.containing(text)):
+            return field, name
+    return None
 
 
 def task_texts(request: CreateTask) -> Iterator[tuple[str, str]]:
@@ -98,7 +102,7 @@ async def digest(request: CreateTask) -> str:
 
     What has its default is left out, so that a field of a later version does not make an old request another one.
     """
-    return await computed(_inline(request.files), _digest, request, limiter=READING)
+    return await computed(_inline(request.files), _digest, request, threads=READING)
 
 
 def _digest(request: CreateTask) -> str:
@@ -122,7 +126,7 @@ def origins(literals: Iterable[str], names: Iterable[str]) -> dict[str, Origin]:
 
 async def uploads(files: Sequence[File]) -> list[Upload]:
     """The files of a request as the workspace takes them."""
-    return await computed(_inline(files), _uploads, files, limiter=READING)
+    return await computed(_inline(files), _uploads, files, threads=READING)
 
 
 def _inline(files: Sequence[File]) -> int:
@@ -139,7 +143,7 @@ def _uploads(files: Sequence[File]) -> list[Upload]:
 
 async def versions(uploads: Sequence[Upload]) -> dict[str, str]:
     """What the files are known again by, by their paths: their SHA-256, hex; a copied one is another each time."""
-    return await computed(sum(len(each.content or b"") for each in uploads), _versions, uploads, limiter=READING)
+    return await computed(sum(len(each.content or b"") for each in uploads), _versions, uploads, threads=READING)
 
 
 def _versions(uploads: Sequence[Upload]) -> dict[str, str]:

@@ -60,7 +60,7 @@ class Intake:
             known = ", ".join((*self._agents, NOBODY))
             raise RemitError(Code.AGENT_UNAVAILABLE, f"agentId: there is no agent {agent_id!r} (known: {known})")
         try:
-            warnings = await computed(len(message), agent.check, message, limiter=READING)
+            warnings = await computed(len(message), agent.check, message, threads=READING)
         except NeedsModel as error:
             raise RemitError(error.code, f"{error.message}; {await self._with_models()}", **error.details) from None
         if mcp_servers and not agent.speaks:

@@ -1,12 +1,13 @@
 """Masking that keeps nobody waiting: what takes long is done beside the event loop."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from server.json_text import memory
-from server.worker import computed
+from server.worker import computed, stepped
 from templates.redaction import Redactor
+from templates.steps import Steps
 
 
 async def redactor(secrets: Mapping[str, str], derived: Iterable[tuple[str, str]] = ()) -> Redactor:
@@ -18,45 +19,53 @@ async def redactor(secrets: Mapping[str, str], derived: Iterable[tuple[str, str]
 
 async def redacted(redactor: Redactor, text: str) -> str:
     """Return a text with every secret in it masked."""
-    return await computed(len(text), redactor.redact, text)
+    return await stepped(len(text), redactor.redacting(text))
 
 
 async def beginning(redactor: Redactor, text: str) -> str:
     """Return the same of a text whose end was cut off: without what may be the beginning of a secret."""
-    return await computed(len(text), redactor.redact_beginning, text)
+    return await stepped(len(text), redactor.stream().feeding(text))
 
 
 async def within(redactor: Redactor, text: str, start: int, stop: int) -> str:
     """Return a text from `start` to `stop`, masked, also what is left there of a secret that is cut by these."""
-    return await computed(len(text), redactor.redact_within, text, start, stop)
+    return await stepped(len(text), redactor.redacting(text, start, stop))
 
 
 async def masked(redactor: Redactor, value: Any) -> Any:
     """Return a value of JSON with every secret in its texts masked, those of names included."""
-    return await computed(memory(value), _masked, redactor.redact, value)
+    return await stepped(memory(value), _masking(redactor, value, parts=True))
 
 
 async def masked_values(redactor: Redactor, value: Any) -> Any:
     """Return the same with whole values of secrets masked, and no single lines of those of many."""
-    return await computed(memory(value), _masked, redactor.redact_values, value)
+    return await stepped(memory(value), _masking(redactor, value, parts=False))
 
 
 async def masked_text(redactor: Redactor, value: Any) -> str:
     """Return the same as compact JSON."""
-    return await computed(memory(value), _masked_text, redactor, value)
+    return await stepped(memory(value), _text_masking(redactor, value))
 
 
-def _masked(redact: Callable[[str], str], value: Any) -> Any:
+def _masking(redactor: Redactor, value: Any, *, parts: bool) -> Steps[Any]:
     match value:
         case str():
-            return redact(value)
+            return (yield from redactor.redacting(value, parts=parts))
         case dict():
-            return {redact(str(name)): _masked(redact, each) for name, each in value.items()}
+            shown = {}
+            for name, each in value.items():
+                name = yield from redactor.redacting(str(name), parts=parts)
+                shown[name] = yield from _masking(redactor, each, parts=parts)
+            return shown
         case list() | tuple():
-            return [_masked(redact, each) for each in value]
+            items: list[Any] = [None] * len(value)
+            for number, each in enumerate(value):
+                items[number] = yield from _masking(redactor, each, parts=parts)
+            return items
         case _:
             return value
 
 
-def _masked_text(redactor: Redactor, value: Any) -> str:
-    return json.dumps(_masked(redactor.redact, value), ensure_ascii=False, separators=(",", ":"))
+def _text_masking(redactor: Redactor, value: Any) -> Steps[str]:
+    shown = yield from _masking(redactor, value, parts=True)
+    return json.dumps(shown, ensure_ascii=False, separators=(",", ":"))

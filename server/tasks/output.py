@@ -1,6 +1,7 @@
 """The output of one command: shown as it comes, masked, with both ends kept when it grows too long."""
 
 import codecs
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
@@ -8,11 +9,18 @@ import anyio
 import anyio.lowlevel
 
 from server.beside import in_grace
-from server.worker import computed
+from server.worker import carried_through, stepped
 from templates.redaction import Redactor
+from templates.steps import Steps
 
-SHOWN_BYTES = 4096
-"""Bytes of output that are masked before others have their turn: some 0.2 s of text made to be hard to mask."""
+FIRST_BYTES = 1024
+"""Bytes of output that are masked before others have their turn: some 0.05 s of text made to be hard to mask."""
+
+MOST_BYTES = 4096
+"""The same where that has been quick."""
+
+QUICK = 0.005
+"""Seconds, in which even the text of web pages is masked."""
 
 GRACE_SECONDS = 1.0
 """For the end of an output to be masked once its task is cancelled: made to be hard, megabytes take minutes."""
@@ -53,6 +61,7 @@ class Output:
         self._end: deque[str] = deque()
         self._end_length = 0
         self._taken = 0
+        self._at_once = FIRST_BYTES
         self._shown: list[str] = []
         self.dropped = 0
         """Characters that were not kept; known when the output has ended."""
@@ -72,8 +81,12 @@ class Output:
 
     async def show(self, data: bytes, publish: Callable[[str], None]) -> None:
         """Take what the command has written, and publish what of it can be shown now."""
-        for start in range(0, len(data), SHOWN_BYTES):
-            publish(self.feed(data[start : start + SHOWN_BYTES]))
+        done = 0
+        while done < len(data):
+            begun, size = time.monotonic(), self._at_once
+            publish(await carried_through(self.feed, data[done : done + size]))
+            done += size
+            self._at_once = min(2 * size, MOST_BYTES) if time.monotonic() - begun < QUICK else FIRST_BYTES
             await anyio.lowlevel.cancel_shielded_checkpoint()  # others have their turn between
 
     async def finish(self) -> str:
@@ -96,21 +109,22 @@ class Output:
 
     async def take(self, text: str) -> None:
         """Take all of an output, which ends here."""
-        await computed(len(text), self.feed, text.encode(errors="replace"))
+        await self.show(text.encode(errors="replace"), _nobody)
         await self.finish()
 
     async def _rest(self) -> str:
         """What is left, masked: all of it, or the last half."""
         end = "".join(self._end)
         if self._taken <= 2 * self._half:
-            return await computed(len(end), self._unshown, end)
+            return await stepped(len(end), self._unshown(end))
         # What the stream still holds back is left out: it begins what nobody sees, and maybe a secret.
-        tail = await computed(len(end), self._redactor.redact_within, end, len(end) - self._half, len(end))
+        tail = await stepped(len(end), self._redactor.redacting(end, len(end) - self._half))
         return tail[-self._half :]
 
-    def _unshown(self, end: str) -> str:
+    def _unshown(self, end: str) -> Steps[str]:
         rest = self._taken - self._half + self._head_left
-        return self._stream.feed(end[len(end) - rest :]) + self._stream.finish()
+        shown = yield from self._stream.feeding(end[len(end) - rest :])
+        return shown + self._stream.finish()
 
     def _end_with(self, rest: Sequence[str]) -> str:
         """Show what is left, and how much of the output is not kept; `rest` is empty where masking took too long."""
@@ -136,3 +150,7 @@ class Output:
         if text:
             self._shown.append(text)
         return text
+
+
+def _nobody(_text: str) -> None:
+    """Publish nothing: the text is shown once it is whole."""

@@ -25,6 +25,7 @@ from server.tasks.subtasks import Subtasks
 from server.tasks.variables import Variables
 from server.tasks.work import Work
 from server.tasks.worktrees import Worktrees
+from storage.lanes import LANE
 from storage.records import Claim, Run, RunEnd
 from storage.states import Status
 from storage.store import Store, now
@@ -151,6 +152,7 @@ class Scheduler:
 
     async def _work(self, claim: Claim) -> None:
         place = self._running[claim.task.id]
+        LANE.set(place)
         if claim.task.id in self._cancelled:
             place.scope.cancel()
         end: RunEnd | Pause | Wait = Pause.INTERRUPTED  # what stands if the server ends

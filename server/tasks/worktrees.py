@@ -25,12 +25,13 @@ from server.runner.worktree import Finding, Worktree, is_committed, tree_of
 from server.tasks import limits, setaside
 from server.tasks.ground import Ground
 from server.tasks.variables import Variables
-from server.worker import computed
+from server.worker import stepped
 from storage.records import Claim
 from storage.store import Store
 from storage.workspace import Checkout, Workspace
 from storage.workspace import Worktree as Record
 from templates.redaction import Redactor
+from templates.steps import Steps
 
 _log = logging.getLogger(__name__)
 
@@ -285,7 +286,7 @@ class Worktrees:
         outcome = {
             "head": finding.head,
             "dirty": finding.dirty,
-            **await computed(finding.size, _shown, finding, redactor, record.workspace.outcome or {}),
+            **await stepped(finding.size, _showing(finding, redactor, record.workspace.outcome or {})),
         }
         try:
             await self._carry(worktree, record, finding.head, known)
@@ -371,7 +372,7 @@ def _problem(finding: Finding, redactor: Redactor | None) -> str | None:
     return None
 
 
-def _shown(finding: Finding, redactor: Redactor | None, before: Mapping[str, Any]) -> dict[str, Any]:
+def _showing(finding: Finding, redactor: Redactor | None, before: Mapping[str, Any]) -> Steps[dict[str, Any]]:
     """What is kept of a look, to be shown; unmasked nothing is: what was kept of the same commit, or only numbers."""
     files = finding.files[:MOST_FILES]
     shown: dict[str, Any] = {"omitted": len(finding.files) - len(files), "cut": finding.is_cut}
@@ -380,8 +381,11 @@ def _shown(finding: Finding, redactor: Redactor | None, before: Mapping[str, Any
     if redactor is None:
         return shown | {"files": [], "omitted": len(finding.files)}
     stream = redactor.stream()  # left unfinished where the diff was cut: its end may begin a secret
-    diff = stream.feed(finding.diff) + ("" if finding.is_cut else stream.finish())
-    return shown | {"files": [[redactor.redact(path), status] for path, status in files], "diff": diff}
+    diff = (yield from stream.feeding(finding.diff)) + ("" if finding.is_cut else stream.finish())
+    masked = []
+    for path, status in files:
+        masked.append([(yield from redactor.redacting(path)), status])
+    return shown | {"files": masked, "diff": diff}
 
 
 def _told(error: RemitError | OSError, redactor: Redactor | None) -> str:

@@ -1,12 +1,16 @@
 """Masking what was made to be hard keeps nobody waiting, and does not keep a task that is cancelled."""
 
+import threading
 import time
+from functools import partial
 
 import anyio
 import pytest
 
 from server.tasks import masking
 from server.tasks.output import GRACE_SECONDS, Output
+from server.worker import MOST_THREADS
+from storage.lanes import LANE
 from tests.bounds import unstalled
 
 pytestmark = pytest.mark.anyio
@@ -38,3 +42,53 @@ async def test_a_cancel_does_not_wait_until_an_end_is_masked() -> None:
     assert time.monotonic() - start < 5 * GRACE_SECONDS
     assert output.dropped == len(HARD) * 50
     assert "characters of output were not kept" in output.text
+
+
+async def test_what_was_given_up_takes_no_more_threads_and_is_soon_done() -> None:
+    redactor = await masking.redactor(SECRETS)
+    before = threading.active_count()
+    for _ in range(5 * MOST_THREADS):
+        with anyio.move_on_after(0.05):
+            await masking.redacted(redactor, HARD * 10)
+    assert threading.active_count() - before <= MOST_THREADS
+    start = time.monotonic()
+    assert await masking.redacted(redactor, "nothing") == "nothing"
+    assert time.monotonic() - start < 10
+
+
+async def test_an_ordinary_text_does_not_come_behind_others_hard_ones() -> None:
+    redactor = await masking.redactor(SECRETS)
+    ended: list[str] = []
+    first = anyio.Event()
+
+    async def mask(lane: str, text: str) -> None:
+        LANE.set(lane)
+        await masking.redacted(redactor, text)
+        ended.append(lane)
+        first.set()
+
+    async with anyio.create_task_group() as group:
+        for _ in range(10):
+            group.start_soon(mask, "hard", HARD)
+        await anyio.sleep(0.01)  # they are before it
+        group.start_soon(mask, "ordinary", "words and more words " * 5000)
+        await first.wait()
+        group.cancel_scope.cancel()
+    assert ended == ["ordinary"]
+
+
+async def test_many_short_texts_at_once_leave_others_their_turn() -> None:
+    redactor = await masking.redactor(SECRETS)
+    async with unstalled(), anyio.create_task_group() as group:
+        for _ in range(20):
+            group.start_soon(masking.redacted, redactor, HARD[:4000])
+
+
+async def test_the_outputs_of_many_tasks_leave_others_their_turn() -> None:
+    redactor = await masking.redactor(SECRETS)
+    shown: list[str] = []
+    async with unstalled(), anyio.create_task_group() as group:
+        for _ in range(10):
+            output = Output(redactor, 1_000_000)
+            group.start_soon(partial(output.show, HARD[:8192].encode(), shown.append))
+    assert sum(map(len, shown)) > 0

@@ -168,7 +168,7 @@ class Connection:
         if self._messages > MAX_MESSAGES:
             raise RemitError(Code.LIMIT_EXCEEDED, f"the agent sent more than {MAX_MESSAGES} messages in one run")
         try:
-            await self._dispatch(await computed(len(line), parse, line, limiter=READING))
+            await self._dispatch(await computed(len(line), parse, line, threads=READING))
         except NotJson as found:
             self._count(f"{found.reason}: {await self._handler.shown(found.beginning)}")
         except Fault as fault:

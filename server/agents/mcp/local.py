@@ -51,7 +51,7 @@ async def _receive(dialogue: Dialogue, arriving: MemoryObjectSendStream[SessionM
             for line in filter(bytes.strip, lines):
                 if holds_too_many(line):
                     return
-                await arriving.send(await computed(len(line), _message, line, limiter=READING))
+                await arriving.send(await computed(len(line), _message, line, threads=READING))
 
 
 def _message(line: bytes) -> SessionMessage | Exception:

@@ -54,7 +54,7 @@ class ShellAgent:
 
         Raises NeedsModel for words, which an earlier version has let in.
         """
-        commands = (await computed(len(turn.message), _read, turn.message, limiter=READING)).commands
+        commands = (await computed(len(turn.message), _read, turn.message, threads=READING)).commands
         remembered = await turn.recall() if len(commands) > 1 else None
         await _propose(turn, commands, again=remembered is not None)
         session = Session(turn, commands, remembered)
