@@ -18,6 +18,9 @@ from server.tasks.delegation import Delegation
 MAX_LINE = 12 * 1024**2
 """Bytes of a message: 8 MiB of files in base64, and the rest."""
 
+MAX_OPEN_MEMORY = 16 * 1024**2
+"""Bytes of memory that the open calls of one visitor take, of whom there are eight: from so many on one is refused."""
+
 _INSTRUCTIONS = (
     "Hand parts of your task to background agents: create_task, then get_task with waitSeconds until each has ended."
 )
@@ -58,7 +61,7 @@ class Desk:
         """Talk MCP on a connection until it ends."""
         connection = Connection(stream, Peer(uid=-1, pid=-1, role="agent", cwd=None), max_line=MAX_LINE)
         server = self._server(delegate)
-        async with streams(connection) as (incoming, outgoing):
+        async with streams(connection, max_memory=MAX_OPEN_MEMORY) as (incoming, outgoing):
             await server.run(incoming, outgoing, server.create_initialization_options())
 
     def _server(self, delegate: Delegate) -> Server[dict[str, Any]]:

@@ -11,16 +11,20 @@ from typing import Self
 import anyio
 import anyio.lowlevel
 from mcp.shared.message import ServerMessageMetadata, SessionMessage
-from mcp_types import JSONRPCError, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse, RequestId
+from mcp_types import JSONRPCError, JSONRPCMessage, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse, RequestId
 
 from server.beside import beside
 from server.daemon import Connection
+from server.json_text import memory
 from server.protocol.messages import NoMessage, answer_before_opening, line_of, parse, refusal
 from server.worker import READING, computed
 from storage.lanes import LANE
 
 MAX_OPEN = 32
 """Calls of one connection that are not answered yet; a further one is refused."""
+
+MAX_OPEN_MEMORY = 64 * 1024**2
+"""Bytes of memory that the open calls of one connection take: from so many on a further one is refused."""
 
 MAX_UNREAD_BYTES = 4 * 1024**2
 """Bytes of answers that a peer has not read; at so many nothing more is read of it."""
@@ -37,10 +41,12 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 @asynccontextmanager
-async def streams(connection: Connection, max_open: int = MAX_OPEN) -> AsyncIterator[tuple["Incoming", "Outgoing"]]:
+async def streams(
+    connection: Connection, max_open: int = MAX_OPEN, max_memory: int = MAX_OPEN_MEMORY
+) -> AsyncIterator[tuple["Incoming", "Outgoing"]]:
     """The two streams of a connection, inside the block; what is done in it for the connection has its own turns."""
     outbox = Outbox(connection)
-    calls = OpenCalls(max_open)
+    calls = OpenCalls(max_open, max_memory)
     lane = LANE.set(connection)
     try:
         async with beside(outbox.serve):
@@ -57,21 +63,28 @@ class OpenCalls:
     The SDK gets these numbers in place of the ids: it takes 1 and "1" for the same, and so would cancel the wrong one.
     """
 
-    def __init__(self, most: int) -> None:
-        self.most = most
+    def __init__(self, most: int, most_memory: int) -> None:
+        self._most = most
+        self._most_memory = most_memory
+        self._memory: dict[int, int] = {}
         self._ids: dict[int, RequestId] = {}
         self._pings: set[int] = set()
         self._last = 0
 
     @property
-    def are_too_many(self) -> bool:
-        """Whether there may not be one more; a ping does not count."""
-        return len(self._ids) - len(self._pings) >= self.most
+    def objection(self) -> str | None:
+        """Why there may not be one more; a ping does not count."""
+        if len(self._ids) - len(self._pings) >= self._most:
+            return f"{self._most} calls of this connection are open; wait for answers"
+        if sum(self._memory.values()) >= self._most_memory:
+            return f"the open calls of this connection take {self._most_memory} bytes of memory; wait for answers"
+        return None
 
-    def opened(self, request: JSONRPCRequest) -> int:
-        """Count a request in; its number."""
+    def opened(self, request: JSONRPCRequest, taken: int) -> int:
+        """Count a request in that takes so many bytes of memory; its number."""
         self._last += 1
         self._ids[self._last] = request.id
+        self._memory[self._last] = taken
         if request.method == "ping":
             self._pings.add(self._last)
         return self._last
@@ -83,7 +96,7 @@ class OpenCalls:
     def closed(self, number: int) -> None:
         """Count a request out that is answered or was cancelled."""
         self._pings.discard(number)
-        del self._ids[number]
+        del self._ids[number], self._memory[number]
 
     def number(self, key: object) -> int | None:
         """The number of the last open request with an id; "7" stands for 7 where that is all there is."""
@@ -175,28 +188,27 @@ class Incoming:
 
     async def _understood(self, line: bytes) -> SessionMessage | None:
         try:
-            message = await computed(len(line), parse, line, threads=READING)
+            message, taken = await computed(len(line), _weighed, line, threads=READING)
         except NoMessage as refused:
             self._outbox.add(refused.answer)
             return None
         match message:
             case JSONRPCRequest():
-                return self._asked(message)
+                return self._asked(message, taken)
             case JSONRPCNotification(method="notifications/cancelled"):
                 return self._cancelled(message)
             case _:
                 return SessionMessage(message)
 
-    def _asked(self, request: JSONRPCRequest) -> SessionMessage | None:
+    def _asked(self, request: JSONRPCRequest, taken: int) -> SessionMessage | None:
         if not self._is_open and (answer := answer_before_opening(request)):
             self._outbox.add(line_of(answer))
             return None
         self._is_open = True
-        if self._calls.are_too_many and request.method != "ping":
-            text = f"{self._calls.most} calls of this connection are open; wait for answers"
-            self._outbox.add(refusal(TOO_MANY_OPEN, text, request.id))
+        if request.method != "ping" and (objection := self._calls.objection):
+            self._outbox.add(refusal(TOO_MANY_OPEN, objection, request.id))
             return None
-        number = self._calls.opened(request)
+        number = self._calls.opened(request, taken)
 
         async def unanswered() -> None:
             self._calls.closed(number)
@@ -228,6 +240,14 @@ class Incoming:
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
+
+
+def _weighed(line: bytes) -> tuple[JSONRPCMessage, int]:
+    """The message in a line, and the bytes of memory that it takes. Raises NoMessage."""
+    message = parse(line)
+    if not isinstance(message, JSONRPCRequest):
+        return message, 0
+    return message, memory([message.id, message.method, message.params])
 
 
 class Outgoing:

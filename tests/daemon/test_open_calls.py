@@ -11,7 +11,7 @@ import anyio.lowlevel
 import pytest
 
 from server.pipe.messages import ENVELOPE
-from server.protocol.transport import MAX_OPEN, MAX_UNREAD_LINES
+from server.protocol.transport import MAX_OPEN, MAX_OPEN_MEMORY, MAX_UNREAD_LINES
 from storage.database import Database
 from storage.lanes import AT_ONCE, LANE, Turns
 from tests.daemon.conftest import META, PATIENCE, Launcher, Window, servers
@@ -46,6 +46,20 @@ async def tool(window: Window, key: int | str, name: str, **arguments: Any) -> N
 async def test_a_call_too_many_is_refused_at_once(full: Window) -> None:
     await tool(full, "one more", "list_tasks")
     assert await full.answer() == {"jsonrpc": "2.0", "id": "one more", "error": TOO_MANY}
+
+
+async def test_open_calls_take_so_much_memory_and_no_more(waited_for: tuple[Window, str]) -> None:
+    window, task = waited_for
+    arguments = {"id": task, "waitSeconds": 45, "afterEvent": 1000}
+    long = META | {"long": "x" * (MAX_OPEN_MEMORY // 4)}
+    for number in range(5):
+        await window.ask(number, "tools/call", name="get_task", arguments=arguments, _meta=long)
+    refused = await window.answer()
+    assert (refused["id"], refused["error"]["code"]) == (4, TOO_MANY["code"])
+    assert "bytes of memory" in refused["error"]["message"]
+    await window.send({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 0}})
+    await window.call("passed on", "ping", _meta=META)
+    assert "result" in await window.call("one more", "tools/call", name="list_tasks", arguments={}, _meta=META)
 
 
 async def test_a_ping_is_answered_beside_as_many_calls_as_there_may_be(full: Window) -> None:
