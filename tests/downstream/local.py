@@ -13,6 +13,12 @@ PROTOCOL = "2025-06-18"
 _TEXT = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
 TOOLS = [
     {"name": "variable", "description": "Say the value of one of this server's variables.", "inputSchema": _TEXT},
+    {
+        "name": "odd",
+        "description": "Say something that its own schema takes for ever to look at.",
+        "inputSchema": {"type": "object"},
+        "outputSchema": {"type": "object", "properties": {"a": {"type": "string", "pattern": "^(a+)+$"}}},
+    },
     {"name": "arguments", "description": "Say this server's arguments.", "inputSchema": {"type": "object"}},
 ]
 
@@ -33,7 +39,8 @@ def answer(method: str, params: dict[str, Any]) -> dict[str, Any] | None:
         case "tools/list":
             return {"tools": TOOLS}
         case "tools/call":
-            return {"content": [{"type": "text", "text": call(params["name"], params.get("arguments") or {})}]}
+            said = {"content": [{"type": "text", "text": call(params["name"], params.get("arguments") or {})}]}
+            return said | ({"structuredContent": {"a": "a" * 100 + "!"}} if params["name"] == "odd" else {})
     return None
 
 

@@ -19,6 +19,7 @@ from mcp.shared.exceptions import MCPError
 from server.agents.interface import Answer, Turn
 from server.agents.mcp import local
 from server.agents.mcp.servers import Local, Remote
+from server.agents.mcp.unchecked import unchecked
 from server.agents.tool import Tool
 from server.errors import Code, RemitError, innermost
 
@@ -57,7 +58,7 @@ async def _tools(server: Remote | Local, turn: Turn, stack: AsyncExitStack) -> l
     try:
         transport = await _transport(server, turn, stack)
         # Its own timeout: no scope of ours may end while what was entered within it goes on.
-        client = await stack.enter_async_context(Client(transport, read_timeout_seconds=CONNECT_SECONDS))
+        client = await stack.enter_async_context(Client(unchecked(transport), read_timeout_seconds=CONNECT_SECONDS))
         found = await _listed(client)
     except RemitError:
         raise

@@ -85,6 +85,16 @@ async def test_a_local_one_runs_in_the_sandbox_with_its_own_variables_alone(wind
     assert outputs == ["[secret KEY]", "(unset)", "--for=ann"]
 
 
+async def test_no_schema_of_a_local_one_keeps_the_server_busy(window: Opened) -> None:
+    here = Path(local.__file__)
+    settings = setting(command="/usr/bin/python3", args=["-I", "-S", str(here), "said"])
+    readable = json.dumps([str(here.parent)])
+    with model(steps([Use("notes_odd", {})], Say("done"))) as scripted:
+        async with window(scripted, REMIT_AGENTS__LLM__READABLE=readable, **settings) as host:
+            task = await host.done("ask", agentId="llm", mcpServers=["notes"])
+    assert [call["output"] for call in task["output"]["toolCalls"]] == ["said"]
+
+
 @pytest.mark.behaviour("wire:mcp_servers")
 @pytest.mark.parametrize(
     ("tools", "there", "not_there"), [({"allow": ["echo"]}, "echo", "erase"), ({"deny": ["erase"]}, "echo", "erase")]
