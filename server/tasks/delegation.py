@@ -28,6 +28,9 @@ from storage.store import Store
 
 R = TypeVar("R")
 
+MAX_TOOL_NAME = 100
+"""Characters of the name of a tool that is not there, as they are told."""
+
 _ATTEMPTS = frozenset({Code.FORBIDDEN, Code.NOT_FOUND, Code.LIMIT_EXCEEDED})
 LISTED = frozenset({"limit", "offset", "cursor", "status", "parent_task_id"})
 
@@ -124,7 +127,8 @@ class Delegation:
         return await self._noted(delegate, "cancel_task", cancelled)
 
     async def forbid(self, delegate: Delegate, tool: str) -> NoReturn:
-        """Refuse a tool that is not for delegates."""
+        """Refuse a tool that is not for delegates; its name may be of any length."""
+        tool = tool[:MAX_TOOL_NAME]
 
         async def refused() -> NoReturn:
             raise RemitError(

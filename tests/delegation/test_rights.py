@@ -41,6 +41,16 @@ async def test_tools_that_are_not_for_agents_are_forbidden(window: Opened, call:
     await refused(window, call, "FORBIDDEN")
 
 
+async def test_little_is_told_of_a_tool_with_a_very_long_name(window: Opened) -> None:
+    async with window() as host:
+        script = "visitor = Visitor(); visitor.begin(); print(json.dumps(visitor.call('x' * 5_000_000)))"
+        task = await run(host, script)
+    error = json.loads(task["output"]["content"])["error"]
+    assert error["code"] == "FORBIDDEN"
+    assert len(error["message"]) < 300
+    assert attempts(task) == [("FORBIDDEN", "x" * 100)]
+
+
 @pytest.mark.parametrize("tool", ["get_task", "cancel_task", "send_message"])
 async def test_any_other_task_is_not_there(window: Opened, tool: str) -> None:
     async with window() as host:
