@@ -26,6 +26,7 @@ from server.places import Places
 
 CHUNK = 65536  # bytes read at once
 HELLO_SECONDS = 10.0  # a client says hello at once; one that does not is not ours
+MAX_HELLO = 64 * 1024  # bytes of its line: a role, a folder, and the checksums of some variables
 FIRST_VISIT = 5.0  # seconds for whoever started the server to connect, however short `idle_exit` is
 RECHECK = 0.1  # seconds at least between two looks at whether there is work left
 BACKLOG = 1024  # windows that may start at the same instant; the kernel caps it at net.core.somaxconn
@@ -84,16 +85,17 @@ class Connection:
         self._received = bytearray()
         self._sending = anyio.Lock()
 
-    async def receive_line(self) -> bytes | None:
+    async def receive_line(self, max_line: int | None = None) -> bytes | None:
         """The next line, without its newline; None when the peer is done or sent more than a line may be long.
 
-        The last one need not have a newline.
+        The last one need not have a newline. `max_line` is for this one, in bytes.
         """
+        most = max_line or self._max_line
         searched = 0
         while (end := self._received.find(b"\n", searched)) < 0:
             searched = len(self._received)
-            if searched > self._max_line:
-                await self._refuse_long_line()
+            if searched > most:
+                await self._refuse_long_line(most)
                 return None
             try:
                 self._received += await self._stream.receive(CHUNK)
@@ -125,8 +127,9 @@ class Connection:
         self._received.clear()
         return line or None
 
-    async def _refuse_long_line(self) -> None:
-        error = {"code": -32600, "message": f"a message may be at most {self._max_line // 1024**2} MiB long"}
+    async def _refuse_long_line(self, most: int) -> None:
+        size = f"{most // 1024**2} MiB" if most >= 1024**2 else f"{most // 1024} KiB"
+        error = {"code": -32600, "message": f"a message may be at most {size} long"}
         with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
             await self.send_line(json.dumps({"jsonrpc": "2.0", "id": None, "error": error}).encode())
         await self.aclose()
@@ -309,7 +312,7 @@ class _Daemon:
         peer = connection.peer
         if peer.uid != os.geteuid():
             raise RemitError(Code.FORBIDDEN, "this server belongs to another user")
-        line = await connection.receive_line() or b""
+        line = await connection.receive_line(MAX_HELLO) or b""
         if peer.standing is Standing.TASK:
             raise peers.turned_away(peer.pid)
         hello = _understood(line)
@@ -369,7 +372,7 @@ def _unlink(path: str) -> None:
 
 
 def _understood(line: bytes) -> dict[str, Any]:
-    with suppress(ValueError):
+    with suppress(ValueError, RecursionError):
         message: dict[str, dict[str, Any]] = json.loads(line)
         match message:
             case {"remit": {"op": "connect" | "status" | "stop", "role": "pipe" | "terminal"} as hello}:

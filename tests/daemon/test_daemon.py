@@ -18,7 +18,7 @@ from anyio.abc import SocketStream
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from server import daemon
-from server.daemon import Load, Ownership, Peer, serve
+from server.daemon import CHUNK, MAX_HELLO, Load, Ownership, Peer, serve
 from server.errors import Code, RemitError
 from server.hello import MAX_LINE, PROTOCOL
 from server.peers import Standing
@@ -250,6 +250,15 @@ async def test_a_line_of_the_greatest_length_passes(places: Places) -> None:
         async with anyio.create_task_group() as group:
             group.start_soon(lambda: peer.send({"id": 1, "method": "echo", "params": {"text": text}}))
             assert (await peer.receive())["result"]["text"] == text
+
+
+@pytest.mark.parametrize("hello", [b"[" * MAX_HELLO + b"\n", b" " * (MAX_HELLO + CHUNK)])
+async def test_a_hello_is_short_and_simple(places: Places, hello: bytes) -> None:
+    async with served(places), client(places) as peer:
+        await peer.stream.send(hello)
+        answer = await peer.receive()
+        assert "error" in answer.get("remit", answer)
+        await peer.ended()
 
 
 async def test_a_line_that_is_too_long_is_refused_and_the_connection_closed(places: Places) -> None:
