@@ -13,6 +13,9 @@ from server.agents.acp.connection import Fault
 
 PROTOCOL = 1
 
+MAX_TOKENS = 2**40
+"""Tokens of one prompt, of each kind: far above what is used, so that no sum of them is too large for the database."""
+
 AUTH_REQUIRED = -32000
 """The code of an error that says: sign in first."""
 
@@ -98,13 +101,16 @@ class Opened(_Lenient):
     modes: Modes | None = None
 
 
+Count = Annotated[int, Field(ge=0, le=MAX_TOKENS)]
+
+
 class Tokens(_Lenient):
     """What a turn has used."""
 
-    input_tokens: int = Field(0, ge=0)
-    output_tokens: int = Field(0, ge=0)
-    cached_read_tokens: int | None = Field(None, ge=0)
-    cached_write_tokens: int | None = Field(None, ge=0)
+    input_tokens: Count = 0
+    output_tokens: Count = 0
+    cached_read_tokens: Count | None = None
+    cached_write_tokens: Count | None = None
 
 
 class Prompted(_Lenient):
@@ -149,10 +155,13 @@ class Content(_Lenient):
     def shown(self) -> str:
         """It as text."""
         if self.type == "diff":
-            removed = "".join(f"-{line}\n" for line in (self.old_text or "").splitlines())
-            added = "".join(f"+{line}\n" for line in (self.new_text or "").splitlines())
-            return f"{self.path}\n{removed}{added}"
+            return f"{self.path}\n{_marked('-', self.old_text)}{_marked('+', self.new_text)}"
         return self.content.shown if self.content else ""
+
+
+def _marked(mark: str, text: str | None) -> str:
+    """The lines of a text, which may be millions, each with a mark before it."""
+    return mark + text.removesuffix("\n").replace("\n", f"\n{mark}") + "\n" if text else ""
 
 
 class ToolCallUpdate(_Lenient):
