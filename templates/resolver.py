@@ -129,9 +129,9 @@ _ENVIRONMENT = _environment()
 
 
 def _named(filters: str) -> str:
-    """The filters with the names of variables for their literals, of which a text may have thousands."""
+    """The filters without blanks, and with the names of variables for their literals: there are a few hundred such."""
     numbers = count()
-    return _LITERALS.sub(lambda _: f"literal{next(numbers)}", filters)
+    return "".join(_LITERALS.sub(lambda _: f"literal{next(numbers)}", filters).split())
 
 
 def _unescaped(literal: str) -> str:
