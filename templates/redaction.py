@@ -96,10 +96,6 @@ class Redactor:
         occurrences = yield from self._occurrences(text, parts=parts)
         return _masked_within(text, start, len(text) if stop is None else stop, occurrences)
 
-    def redact_beginning(self, text: str) -> str:
-        """Return a text whose end was cut off, masked, without what may be the beginning of an occurrence."""
-        return self.stream().feed(text)
-
     def contains(self, text: str) -> str | None:
         """Return the name of the first secret that stands in `text` in any form, or None.
 
