@@ -21,6 +21,7 @@ from server.runner.folder import read_beneath, read_regular
 MOST_FOLDERS = 2000  # that are looked into for repositories, git's own among them, the outer ones first: some 30 ms
 MOST_NAMES = 100_000  # that are looked at in each: some 100 ms; a file system may hold millions
 MOST_NAMES_IN_ALL = 1_000_000  # some second; a large project with its packages has a tenth of it
+MOST_LINKS = 20_000  # that are followed; some second, if all are new
 MOST_REPOSITORIES = 16  # each takes about 35 mounts, which is some 3 ms at the start of every command
 
 OF_GIT = ("hooks", "config", "config.worktree", "commondir")
@@ -132,6 +133,7 @@ class Budget:
 
     folders: int = MOST_FOLDERS
     names: int = MOST_NAMES_IN_ALL
+    links: int = MOST_LINKS
 
     def take(self) -> bool:
         """Whether one folder more may be looked into."""
@@ -182,10 +184,12 @@ def find_places(
             yield from (Place("git", repository) for repository in repositories)
         if ".git" in listing.names:
             yield from _named_git(Path(listing.folder), workspace, budget)
-        yield from (Place("link", path) for path in map(Path(listing.folder).joinpath, listing.links) if hides(path))
+        links = map(Path(listing.folder).joinpath, listing.links[: max(budget.links, 0)])
+        yield from (Place("link", path) for path in links if hides(path))
+        budget.links -= len(listing.links)
         if not listing.is_whole:
             yield Place("beyond", Path(listing.folder))
-    if not budget.take():
+    if not budget.take() or budget.links < 0:
         yield Place("beyond", workspace)
 
 

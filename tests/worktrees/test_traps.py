@@ -269,7 +269,7 @@ async def test_so_many_files_that_not_all_can_be_read_are_looked_at_in_some_seco
     folder, mark = folder_of(place, "project"), place / "mark"
     lines = """python3 - <<'END'
 import os
-for number in range(1000):
+for number in range(150):
     git = f"a{number}/.git"
     for name in ("objects", "refs", "hooks", "remotes", "branches"):
         os.makedirs(f"{git}/{name}")
@@ -313,6 +313,18 @@ async def test_new_folders_hide_no_socket_that_was_there_from_being_covered(
         where = {"path": str(folder), "mode": "readwrite"}
         done = [await host.done(message, workspace=where) for message in messages]
         assert (done[-1]["status"], done[-1]["output"]["toolCalls"][-1]["output"]) == ("completed", "looked\n")
+
+
+async def test_so_many_links_that_not_all_are_followed_are_told(host: Host, place: Path) -> None:
+    folder = folder_of(place, "plain")
+    lines = f"""python3 - <<'END'
+import os
+for number in range({protected.MOST_LINKS + 1}):
+    os.symlink(".", f"l{{number}}")
+END
+"""
+    task = await host.done(script(lines), workspace={"path": str(folder), "mode": "readwrite"})
+    assert "not all were looked at" in task["workspace"]["problem"]
 
 
 @pytest.mark.parametrize("workspace", [{"path": "project", "mode": "readwrite"}, {"path": "project"}])
