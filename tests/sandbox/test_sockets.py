@@ -35,7 +35,9 @@ def listening(path: Path, kind: int = socket.SOCK_STREAM) -> socket.socket:
     """A socket that anybody may connect to."""
     path.parent.mkdir(parents=True, exist_ok=True)
     listener = socket.socket(socket.AF_UNIX, kind)
-    listener.bind(str(path))
+    folder = os.open(path.parent, os.O_PATH)
+    listener.bind(f"/proc/self/fd/{folder}/{path.name}")  # its own may be longer than the address of a socket
+    os.close(folder)
     path.chmod(0o777)
     if kind != socket.SOCK_DGRAM:
         listener.listen()
