@@ -11,36 +11,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from server.errors import Code, RemitError
 from server.runner.dialogue import Dialogue
-
-
-class Suspended(Exception):
-    """The run ends here without holding a process; the decision about a waiting call starts the next."""
-
-
-class Awaiting(Exception):
-    """The run ends here without holding a process; the end of all these sub-tasks, or a time, starts the next."""
-
-    def __init__(self, seconds: Mapping[str, float]) -> None:
-        """`seconds` are how long each is waited for at most, by the ids."""
-        super().__init__(", ".join(seconds))
-        self.seconds = seconds
-
-
-class OutOfCalls(Exception):
-    """The run ends here because the task has made as many calls as it may; more of them start the next."""
-
-
-class Stopped(Exception):
-    """The agent will not go on because a call was refused; the task ends as cancelled."""
-
-
-class NeedsModel(RemitError):
-    """A message is in words, and the agent it is for has no model to understand them."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(Code.VALIDATION_ERROR, f"message: {reason}", field="message")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

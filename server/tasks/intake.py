@@ -9,7 +9,8 @@ from uuid import uuid4
 import anyio
 from anyio import to_thread
 
-from server.agents.interface import Agent, NeedsModel
+from server.agents.endings import NeedsModel
+from server.agents.interface import Agent
 from server.config import Settings
 from server.errors import Code, RemitError
 from server.runner.upload import Upload

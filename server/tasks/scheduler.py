@@ -10,7 +10,8 @@ from enum import Enum
 import anyio
 from anyio.abc import TaskGroup
 
-from server.agents.interface import Agent, Awaiting, OutOfCalls, Stopped, Suspended
+from server.agents.endings import Awaiting, OutOfCalls, Stopped, Suspended
+from server.agents.interface import Agent
 from server.config import Settings
 from server.errors import Code, RemitError
 from server.runner.sandbox import Sandbox

@@ -5,7 +5,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from server.agents.interface import Answer, Awaiting, Offer
+from server.agents.endings import Awaiting
+from server.agents.interface import Answer, Offer
 from server.errors import Code
 from server.runner.door import Keeper, new_token
 from server.tasks.delegate import Delegate, Desk

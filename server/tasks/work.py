@@ -10,18 +10,17 @@ from typing import Any
 
 import anyio
 
+from server.agents.endings import OutOfCalls, Suspended
 from server.agents.interface import (
     Answer,
     Finished,
     KnownCall,
     Message,
     Offer,
-    OutOfCalls,
     Permission,
     Program,
     Proposal,
     RunCommand,
-    Suspended,
     Usage,
 )
 from server.config import Settings

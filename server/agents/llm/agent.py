@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from anyio import to_thread
 
-from server.agents.interface import Answer, Awaiting, KnownCall, Permission, Proposal, Readiness, Suspended, Turn
+from server.agents.endings import Awaiting, Suspended
+from server.agents.interface import Answer, KnownCall, Permission, Proposal, Readiness, Turn
 from server.agents.mcp.servers import resolve
 from server.agents.tool import Tool
 from server.config import LlmSettings, McpServerSettings

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from server.agents.interface import NeedsModel, Permission, Readiness, Stopped, Turn
+from server.agents.endings import NeedsModel, Stopped
+from server.agents.interface import Permission, Readiness, Turn
 from server.agents.shell import message as messages
 from server.agents.shell.message import Reading, ShellCommand
 from server.agents.shell.session import Session, proposal

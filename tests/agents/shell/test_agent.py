@@ -2,7 +2,7 @@
 
 import pytest
 
-from server.agents.interface import NeedsModel
+from server.agents.endings import NeedsModel
 from server.agents.shell.agent import MAX_COMMANDS, ShellAgent
 from server.errors import Code, RemitError
 
