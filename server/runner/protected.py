@@ -131,9 +131,9 @@ class _Listing:
 class Budget:
     """How much is still looked at of a workspace: in one look, and of names in all looks that share it."""
 
-    folders: int = MOST_FOLDERS
-    names: int = MOST_NAMES_IN_ALL
-    links: int = MOST_LINKS
+    folders: int = field(default_factory=lambda: MOST_FOLDERS)
+    names: int = field(default_factory=lambda: MOST_NAMES_IN_ALL)
+    links: int = field(default_factory=lambda: MOST_LINKS)
 
     def take(self) -> bool:
         """Whether one folder more may be looked into."""
