@@ -111,6 +111,7 @@ def test_a_task_is_shown_with_its_whole_log_where_it_is_asked_for(remit: Command
     many = "$ true\n" * 200
     task_id, _ = remit.waiting(many)
     remit("reject", task_id)
+    remit("watch", task_id)  # to its end: what is sent before is refused
     remit("send", task_id, many, "--detach")
     remit.waiting_call(task_id)
     task = remit.json("show", task_id, "--events")
