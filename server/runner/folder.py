@@ -16,6 +16,14 @@ from server.errors import Code, RemitError
 CHUNK_BYTES = 1024**2
 
 
+def leads_to(path: Path, plain: Path) -> bool:
+    """Whether a path, its links followed, is `plain`; with the path itself, whether it is reached through none."""
+    try:
+        return path.resolve() == plain
+    except (OSError, RuntimeError, ValueError):
+        return False
+
+
 def open_beneath(folder: Path | int, name: str) -> int:
     """Open a file that an agent made, for reading; the caller closes the descriptor.
 

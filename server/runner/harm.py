@@ -9,7 +9,7 @@ from pathlib import Path
 
 from server.errors import RemitError
 from server.runner import gitconfig
-from server.runner.folder import read_regular
+from server.runner.folder import leads_to, read_regular
 from server.runner.protected import Place, named_by
 from server.runner.pushing import is_harmless
 from server.runner.reading import Look
@@ -152,16 +152,9 @@ def shared_by(look: Look, git: Path, places: Collection[Place]) -> Path | None:
         return None
     shared = git / os.fsdecode(named.rstrip(b"\n"))
     plain = Path(os.path.normpath(shared))
-    if Place("git", plain) not in places or plain not in (git, git.parent.parent) or not _leads_to(shared, plain):
+    if Place("git", plain) not in places or plain not in (git, git.parent.parent) or not leads_to(shared, plain):
         return None
     return plain
-
-
-def _leads_to(path: Path, plain: Path) -> bool:
-    try:
-        return path.resolve() == plain
-    except (OSError, RuntimeError, ValueError):
-        return False
 
 
 def _unknown(path: Path) -> Harm:

@@ -16,7 +16,7 @@ from typing import Literal
 
 from server.errors import RemitError
 from server.runner import gitconfig
-from server.runner.folder import read_beneath, read_regular
+from server.runner.folder import leads_to, read_beneath, read_regular
 
 MOST_FOLDERS = 2000  # that are looked into for repositories, git's own among them, the outer ones first: some 30 ms
 MOST_NAMES = 100_000  # that are looked at in each: some 100 ms; a file system may hold millions
@@ -227,10 +227,7 @@ def is_repository(names: set[str]) -> bool:
 
 def _is_there(place: Place) -> bool:
     """Whether the place is still what it was, reached through no link."""
-    try:
-        return place.path.resolve() == place.path and place.path.is_dir()
-    except (OSError, RuntimeError):
-        return False
+    return leads_to(place.path, place.path) and place.path.is_dir()
 
 
 def _protected_in(place: Place, workspace: Path) -> Iterator[Path]:

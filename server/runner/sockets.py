@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator
 from itertools import chain, islice
 from pathlib import Path
 
-from server.runner.folder import open_folder, pinned
+from server.runner.folder import leads_to, open_folder, pinned
 
 MOST_FOLDERS = 2000
 """That are looked into in each, the outer ones first: some 30 ms."""
@@ -32,7 +32,7 @@ def find_sockets(
     no command has made one for itself, FIFOs are found, too. Links are not followed. Those of `first` that are still
     there come before all others: what is made since cannot push them out of the limits.
     """
-    known = (path for path in first if _is_plain(path) and _is_alive(path))
+    known = (path for path in first if leads_to(path, path) and _is_alive(path))
     found = (
         path
         for folder in dict.fromkeys(folders)
@@ -61,14 +61,6 @@ def _special(top: Path) -> Iterator[Path]:
                         yield Path(entry.path)
         except OSError:
             continue  # it is gone, or closed to us
-
-
-def _is_plain(path: Path) -> bool:
-    """Whether it is reached through no link."""
-    try:
-        return path.resolve() == path
-    except (OSError, RuntimeError):
-        return False
 
 
 def _is_alive(path: Path) -> bool:

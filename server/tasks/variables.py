@@ -135,7 +135,7 @@ def environment(env: Mapping[str, str], secrets: Mapping[str, str]) -> dict[str,
     Raises RemitError (TEMPLATE_ERROR) that names the missing key, or for variables that become too long in all.
     """
     known = {**env, **secrets}
-    filled = dict(secrets)
+    filled: dict[str, str] = {}
     room = MOST_FILLED
     for name, value in env.items():
         filled[name] = resolve(value, known)
