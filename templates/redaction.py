@@ -83,16 +83,12 @@ class Redactor:
         """Return `text` with every occurrence of a secret replaced by its mask."""
         return finished(self.redacting(text))
 
-    def redact_values(self, text: str) -> str:
-        """Return `text` with whole values masked, in all their forms, and no single lines of values of many."""
-        return finished(self.redacting(text, parts=False))
-
     def redact_within(self, text: str, start: int, stop: int) -> str:
         """Return `text` from `start` to `stop`, masked, also what of an occurrence is left that is cut there."""
         return finished(self.redacting(text, start, stop))
 
     def redacting(self, text: str, start: int = 0, stop: int | None = None, *, parts: bool = True) -> Steps[str]:
-        """Do in steps what `redact_within` does, and without `parts` what `redact_values` does."""
+        """Do in steps what `redact_within` does; without `parts`, single lines of values of many stay."""
         occurrences = yield from self._occurrences(text, parts=parts)
         return _masked_within(text, start, len(text) if stop is None else stop, occurrences)
 

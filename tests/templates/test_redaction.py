@@ -6,6 +6,7 @@ from base64 import b64encode
 import pytest
 
 from templates.redaction import MAX_LINES, MIN_MASKED, Redactor
+from templates.steps import finished
 from tests.templates.encodings import ENCODINGS, Encoding
 
 TOKEN = """sk-/Pä+5w~r<d>&"x*?#(';$ @!)="""
@@ -49,7 +50,7 @@ def test_the_lines_of_a_value_are_masked_with_marks_before_them() -> None:
 
 def test_the_values_alone_can_be_masked_and_no_single_lines() -> None:
     redactor = Redactor({"KEY": KEY_FILE})
-    assert redactor.redact_values(f"<{KEY_FILE.strip()}> MIIEvQIBADANBgkqhkiG9w0BAQEFAASC") == (
+    assert finished(redactor.redacting(f"<{KEY_FILE.strip()}> MIIEvQIBADANBgkqhkiG9w0BAQEFAASC", parts=False)) == (
         "<[secret KEY]> MIIEvQIBADANBgkqhkiG9w0BAQEFAASC"
     )
 
