@@ -10,9 +10,10 @@ from pathlib import Path
 from server.errors import RemitError
 from server.runner import gitconfig
 from server.runner.folder import leads_to, read_regular
-from server.runner.protected import Place, named_by
+from server.runner.places import Place
 from server.runner.pushing import is_harmless
 from server.runner.reading import Look
+from server.runner.repositories import named_by
 
 Harm = frozenset[str]
 """What git would execute of one path: settings, lines, hooks, each known again by its text or a digest of it."""

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from itertools import dropwhile
 from pathlib import Path
 
-from server.runner.protected import Place
+from server.runner.places import Place
 from server.runner.reading import Look
 
 _SUFFIXES = ("/.git", "", ".git/.git", ".git")  # that git adds to a path, in its own order

@@ -13,7 +13,8 @@ from tempfile import mkdtemp
 import anyio
 
 from server.errors import Code, RemitError
-from server.runner.protected import Place, Protected, find_protected
+from server.runner.places import Place
+from server.runner.protected import Protected, find_protected
 from server.runner.removal import delete_tree
 from server.runner.standin import make_stand_ins, remove_stand_ins
 from server.runner.traps import Seen, disarm, see

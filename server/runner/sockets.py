@@ -3,21 +3,12 @@
 import os
 import socket
 import stat
-from collections import deque
 from collections.abc import Collection, Iterable, Iterator
 from itertools import chain, islice
 from pathlib import Path
 
 from server.runner.folder import leads_to, open_folder, pinned
-
-MOST_FOLDERS = 2000
-"""That are looked into in each, the outer ones first: some 30 ms."""
-
-MOST_NAMES = 100_000
-"""That are looked at in each of those."""
-
-MOST_NAMES_IN_ALL = 1_000_000
-"""That are looked at in all of one: some second."""
+from server.runner.walk import Budget, walked
 
 MOST_SOCKETS = 64
 """That are covered: each is one mount more, some 0.1 ms."""
@@ -44,23 +35,8 @@ def find_sockets(
 
 def _special(top: Path) -> Iterator[Path]:
     """What is neither a regular file nor a folder nor a link."""
-    ahead = deque([str(top)])  # not paths, which take as long to join as a folder takes to be listed
-    names = iter(range(MOST_NAMES_IN_ALL))
-    for _ in range(MOST_FOLDERS):
-        if not ahead:
-            return
-        folder = ahead.popleft()
-        try:
-            with os.scandir(folder) as listing:
-                for _, entry in zip(names, islice(listing, MOST_NAMES), strict=False):
-                    if entry.is_file(follow_symlinks=False):
-                        continue  # as most are
-                    if entry.is_dir(follow_symlinks=False):
-                        ahead.append(entry.path)
-                    elif not entry.is_symlink():
-                        yield Path(entry.path)
-        except OSError:
-            continue  # it is gone, or closed to us
+    for listing in walked(top, lambda listing: listing.folders, Budget()):
+        yield from map(Path(listing.folder).joinpath, listing.others)
 
 
 def _is_alive(path: Path) -> bool:

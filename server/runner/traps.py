@@ -19,17 +19,11 @@ from typing import Any
 
 from server.runner.folder import reached
 from server.runner.harm import STEPS, Harm, has_head, of_borrowed, of_git, of_pointer, of_steps
-from server.runner.protected import (
-    MOST_FOLDERS,
-    Budget,
-    Kind,
-    Place,
-    Protected,
-    find_places,
-    is_within_git,
-    named_by,
-)
+from server.runner.places import Place, places_as_json, places_of_json
+from server.runner.protected import Protected
 from server.runner.reading import Look
+from server.runner.repositories import find_places, is_within_git, named_by
+from server.runner.walk import MOST_FOLDERS, Budget
 
 MOST_TOLD = 20
 """Traps of a task that are told of one by one."""
@@ -67,8 +61,8 @@ class Seen:
     def as_json(self) -> dict[str, Any]:
         """What is kept of it for the next server, should this one be killed."""
         return {
-            "protected": _kept(self.protected),
-            "places": _kept(self.places),
+            "protected": places_as_json(self.protected),
+            "places": places_as_json(self.places),
             "harm": {str(path): sorted(found) for path, found in self.harm.items()},
             "heads": sorted(map(str, self.heads)),
             "since": self.since,
@@ -78,8 +72,8 @@ class Seen:
     def of_json(cls, kept: dict[str, Any]) -> "Seen":
         """What was kept."""
         return cls(
-            protected=_places(kept["protected"]),
-            places=_places(kept["places"]),
+            protected=frozenset(places_of_json(kept["protected"])),
+            places=frozenset(places_of_json(kept["places"])),
             harm={Path(path): Harm(found) for path, found in kept["harm"].items()},
             heads=frozenset(map(Path, kept["heads"])),
             since=kept["since"],
@@ -130,14 +124,6 @@ def told(found: Sequence[str]) -> list[str]:
     """What is told of a task's traps: each once, and of very many the first."""
     distinct = [each for each in dict.fromkeys(found) if each != _MORE]
     return distinct[:MOST_TOLD] + ([_MORE] if len(distinct) > MOST_TOLD or _MORE in found else [])
-
-
-def _kept(places: Iterable[Place]) -> list[list[str]]:
-    return [[place.kind, str(place.path)] for place in places]
-
-
-def _places(kept: Iterable[tuple[Kind, str]]) -> frozenset[Place]:
-    return frozenset(Place(kind, Path(path)) for kind, path in kept)
 
 
 def _ordered(places: Iterable[Place]) -> list[Place]:

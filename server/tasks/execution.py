@@ -15,9 +15,10 @@ from server.errors import Code, RemitError
 from server.runner import traps
 from server.runner.dialogue import Dialogue
 from server.runner.door import Keeper
+from server.runner.places import Place, places_as_json, places_of_json
 from server.runner.policy import Command, Exit, SandboxPolicy
 from server.runner.process import ProcessMark
-from server.runner.protected import Place, find_first
+from server.runner.protected import find_first
 from server.runner.sandbox import Sandbox
 from server.runner.sockets import find_sockets
 from server.runner.workspace import Workspaces
@@ -151,10 +152,9 @@ class Execution:
         if self._known is None:
             kept = ((self._claim.workspace and self._claim.workspace.outcome) or {}).get("protected")
             if kept is None:
-                places = await to_thread.run_sync(_find_first, policy.workspace)
-                kept = [[place.kind, str(place.path)] for place in places]
+                kept = places_as_json(await to_thread.run_sync(_find_first, policy.workspace))
                 await self._store.note_folder(self._claim.task.id, protected=kept)
-            self._known = tuple(Place(kind, Path(path)) for kind, path in kept)
+            self._known = places_of_json(kept)
         return self._known
 
     async def _disarmed(self, call_id: str | None, found: Sequence[str]) -> None:

@@ -12,7 +12,7 @@ import anyio
 import pytest
 
 from server.errors import Code, RemitError
-from server.runner import protected
+from server.runner import walk
 from server.runner.protected import ALTERNATES, BESIDE_GIT, OF_GIT, find_protected
 from server.runner.removal import delete_tree
 from server.runner.sandbox import Name
@@ -89,7 +89,7 @@ def test_a_branch_is_not_taken_for_a_repository(repository: Path) -> None:
 
 
 def test_the_search_ends_where_folders_are_too_many(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protected, "MOST_FOLDERS", 20)
+    monkeypatch.setattr(walk, "MOST_FOLDERS", 20)
     for number in range(20):
         (repository / f"a{number}").mkdir()
     git(repository, "init", "--quiet", "z/nested")

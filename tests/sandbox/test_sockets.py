@@ -10,7 +10,7 @@ from typing import Literal
 
 import pytest
 
-from server.runner import sockets
+from server.runner import walk
 from server.runner.sandbox import Name
 from server.runner.sockets import find_sockets
 from tests.sandbox.commands import run, sandbox_of
@@ -132,7 +132,7 @@ def test_neither_links_nor_other_files_nor_the_dead_are_taken_for_sockets(worksp
 
 
 def test_the_search_ends_where_folders_are_too_many(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sockets, "MOST_FOLDERS", 1)
+    monkeypatch.setattr(walk, "MOST_FOLDERS", 1)
     with listening(workspace / "found"), listening(workspace / "below/lost"):
         assert find_sockets([workspace]) == (workspace / "found",)
 
@@ -148,7 +148,7 @@ def test_a_socket_that_was_there_first_is_found_whatever_has_been_made_since(wor
     with listening(workspace / "z/deep/of-the-person"):
         first = find_sockets([workspace])
         assert first
-        for number in range(sockets.MOST_FOLDERS):
+        for number in range(walk.MOST_FOLDERS):
             (workspace / f"a{number}").mkdir()
         assert (find_sockets([workspace]), find_sockets([workspace], first=first)) == ((), first)
         (workspace / "z").rename(workspace / "y")

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from server.runner.harm import of_git
-from server.runner.protected import Place, find_places
+from server.runner.places import Place
 from server.runner.pushing import is_harmless
 from server.runner.reading import Look
+from server.runner.repositories import find_places
 from tests.worktrees.projects import git, repository, shell
 
 HARMLESS = ["origin", ".", "..", "../library", "{top}/.", "{top}", "/nowhere/else", "../../outside", "../hub", "./"]

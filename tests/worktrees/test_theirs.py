@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from server.runner import protected, traps
+from server.runner import protected, traps, walk
 from server.runner.protected import find_protected
+from server.runner.repositories import find_places
 from server.runner.traps import disarm, see
 from tests.servers import Host, script
 from tests.worktrees.projects import git, names, repository, shell
@@ -79,8 +80,8 @@ def test_of_many_hooks_a_new_one_alone_is_set_aside(folder: Path) -> None:
 def test_a_repository_that_comes_into_view_stays(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As where `rm -rf node_modules` leaves fewer folders to look into."""
     shell(folder, "mkdir a0 a1 a2 a3 a4 a5")
-    monkeypatch.setattr(protected, "MOST_FOLDERS", 7)
-    assert "theirs" not in {place.path.name for place in protected.find_places(folder)}
+    monkeypatch.setattr(walk, "MOST_FOLDERS", 7)
+    assert "theirs" not in {place.path.name for place in find_places(folder)}
     assert left(folder, lambda: shell(folder, "rm -r a?")) == []
     assert git(folder / "theirs", "config", "core.sshCommand") == "ssh -i key\n"
 
@@ -129,7 +130,7 @@ def test_many_large_files_of_rebases_take_little_memory(folder: Path) -> None:
 
 
 def test_a_folder_that_became_too_large_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protected, "MOST_FOLDERS", 20)
+    monkeypatch.setattr(walk, "MOST_FOLDERS", 20)
     (told,) = left(folder, lambda: shell(folder, "mkdir $(seq 30)"))
     assert "not all were looked at" in told
 
@@ -139,7 +140,7 @@ def test_very_many_names_hide_no_repository_in_silence(
     folder: Path, monkeypatch: pytest.MonkeyPatch, named: str
 ) -> None:
     """The one beside them is set aside all the same; those further within are told of."""
-    monkeypatch.setattr(protected, "MOST_NAMES", 30)
+    monkeypatch.setattr(walk, "MOST_NAMES", 30)
 
     def hide() -> None:
         shell(folder, "mkdir many; cd many; git init -q x; git -C x config core.fsmonitor x; touch $(seq 1000)")
@@ -153,7 +154,7 @@ def test_very_many_names_hide_no_repository_in_silence(
 
 
 def test_names_are_bounded_in_all(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protected, "MOST_NAMES_IN_ALL", 50)
+    monkeypatch.setattr(walk, "MOST_NAMES_IN_ALL", 50)
     (told,) = left(folder, lambda: shell(folder, "mkdir a b; touch a/$(seq -s ' a/' 100)"))
     assert "not all were looked at" in told
 
@@ -166,16 +167,16 @@ def test_an_opencode_json_is_closed_where_it_is_there_and_in_no_listing_where_no
 
 
 def test_a_large_worktree_is_nothing_to_tell(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protected, "MOST_FOLDERS", 2)
+    monkeypatch.setattr(walk, "MOST_FOLDERS", 2)
     assert disarm(folder, traps.untouched(folder, is_protected=True)) == []
 
 
 def test_the_worktrees_and_modules_of_a_repository_count_among_its_folders(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(protected, "MOST_FOLDERS", 20)
+    monkeypatch.setattr(walk, "MOST_FOLDERS", 20)
     shell(folder, "cd .git; mkdir -p $(seq -f worktrees/%g 50)")
-    assert len(list(protected.find_places(folder))) <= 22
+    assert len(list(find_places(folder))) <= 22
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root looks into every folder")

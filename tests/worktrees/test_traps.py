@@ -5,7 +5,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from server.runner import protected, sockets
+from server.runner import protected, walk
 from tests import servers
 from tests.cli.command_line import CommandLine
 from tests.sandbox.test_sockets import CONNECT, listening
@@ -308,7 +308,7 @@ async def test_new_folders_hide_no_socket_that_was_there_from_being_covered(
     folder = folder_of(place, "plain")
     with listening(folder / "z/deep/of-the-person"):
         connect = CONNECT.replace("sys.argv[1:]", "['z/deep/of-the-person']")
-        lines = [f"mkdir $(seq {sockets.MOST_FOLDERS})", f"python3 - <<'END'\n{connect}\nprint('looked')\nEND"]
+        lines = [f"mkdir $(seq {walk.MOST_FOLDERS})", f"python3 - <<'END'\n{connect}\nprint('looked')\nEND"]
         messages = ["\n".join(map(script, lines))] if tasks == 1 else list(map(script, lines))
         where = {"path": str(folder), "mode": "readwrite"}
         done = [await host.done(message, workspace=where) for message in messages]
@@ -319,7 +319,7 @@ async def test_so_many_links_that_not_all_are_followed_are_told(host: Host, plac
     folder = folder_of(place, "plain")
     lines = f"""python3 - <<'END'
 import os
-for number in range({protected.MOST_LINKS + 1}):
+for number in range({walk.MOST_LINKS + 1}):
     os.symlink(".", f"l{{number}}")
 END
 """
