@@ -75,6 +75,14 @@ class NewTask:
     """The files that come with it: what each is known again by, by their paths in uploads/."""
 
 
+@dataclass(frozen=True, slots=True)
+class SentKey:
+    """The idempotency key of a message, and the digest that the same message has again."""
+
+    key: str
+    request_digest: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewTurn:
     """A follow-up message, with all of the variables the task has from now on."""
@@ -86,6 +94,8 @@ class NewTurn:
     session_expires_at: int
     files: Mapping[str, str] = field(default_factory=dict)
     """As of a new task."""
+
+    sent: SentKey | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

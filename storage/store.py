@@ -30,6 +30,7 @@ from storage import (
     updates,
 )
 from storage import graph as graphs
+from storage import sent as sent_messages
 from storage.database import Database
 from storage.events import EventLog
 from storage.filters import Filter, Page, Position, Total
@@ -48,6 +49,7 @@ from storage.records import (
     Run,
     RunEnd,
     SecretSource,
+    SentKey,
     Settled,
     Snapshot,
     Task,
@@ -94,9 +96,15 @@ class Store:
             pass  # others wait their turn between the chunks in which its dependants are told of its end
         return task
 
-    async def secrets_are_back(self, principal: Principal, task_id: str, unneeded: Collection[str] = ()) -> Task:
+    async def secrets_are_back(
+        self, principal: Principal, task_id: str, unneeded: Collection[str] = (), key: SentKey | None = None
+    ) -> Task:
         """Let a task that was blocked for its lost secrets go on, without those it does not need any more."""
-        return await self._db.write(tasks.secrets_are_back, principal, task_id, unneeded, now())
+        return await self._db.write(tasks.secrets_are_back, principal, task_id, unneeded, now(), key)
+
+    async def was_sent(self, principal: Principal, task_id: str, sent: SentKey) -> bool:
+        """Whether a message was sent to the task before; CONFLICT if its key was used for another one."""
+        return await self._db.read(sent_messages.was_sent, principal, task_id, sent)
 
     async def task(self, principal: Principal, task_id: str) -> Task:
         """One task."""
@@ -170,9 +178,9 @@ class Store:
         """Note which files come with a message to a task; durable when this returns."""
         await self._db.write(tasks.bring_files, principal, task_id, files)
 
-    async def go_on(self, principal: Principal, task_id: str) -> Task:
+    async def go_on(self, principal: Principal, task_id: str, key: SentKey | None = None) -> Task:
         """Give a paused task its budget of calls once more; CONFLICT for one that is not paused."""
-        return await self._db.write(tasks.go_on, principal, task_id, now())
+        return await self._db.write(tasks.go_on, principal, task_id, now(), key)
 
     async def cancel(self, principal: Principal, task_id: str) -> Cancelled:
         """Ask for the end of a task and of everything beneath it; `running` ones are still to be stopped."""

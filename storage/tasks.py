@@ -6,12 +6,12 @@ from hashlib import sha256
 from typing import Any
 
 from server.errors import Code, RemitError
-from storage import blockers, news, occupancy, relations, rows, secrets, subtasks
+from storage import blockers, news, occupancy, relations, rows, secrets, sent, subtasks
 from storage.conversations import end_session, join, messages_of, session_of
 from storage.graph import neighbours
 from storage.moves import log, move, not_found, owned
 from storage.propagation import tell_of
-from storage.records import Created, Event, NewTask, NewTurn, Principal, SecretSource, Snapshot, Task, Turn
+from storage.records import Created, Event, NewTask, NewTurn, Principal, SecretSource, SentKey, Snapshot, Task, Turn
 from storage.relations import Dependency, Place
 from storage.states import DEPENDENCIES, ENDED, LOST, OPEN, CallStatus, Status
 from storage.toolcalls import Call
@@ -87,6 +87,7 @@ def open_turn(db: sqlite3.Connection, principal: Principal, task_id: str, new: N
     )
     end_session(db, row["session"])
     insert_turn(db, row["seq"], row["turn"] + 1, new.message, new.secrets, at)
+    sent.keep(db, row["seq"], new.sent, at)
     if row["open_dependencies"]:
         move(db, row, Status.BLOCKED, at, blocked_reason=DEPENDENCIES)
     else:
@@ -100,7 +101,7 @@ def bring_files(db: sqlite3.Connection, principal: Principal, task_id: str, file
     db.execute("UPDATE tasks SET files = ? WHERE seq = ?", (_files(row, files), row["seq"]))
 
 
-def go_on(db: sqlite3.Connection, principal: Principal, task_id: str, at: int) -> Task:
+def go_on(db: sqlite3.Connection, principal: Principal, task_id: str, at: int, key: SentKey | None = None) -> Task:
     """Give a paused task its budget of calls once more; CONFLICT for one that is not paused."""
     row = owned(db, principal, task_id)
     if row["status"] != Status.PAUSED:
@@ -108,16 +109,23 @@ def go_on(db: sqlite3.Connection, principal: Principal, task_id: str, at: int) -
             Code.CONFLICT, f"the task is {row['status']}; only a paused one can be let go on", status=row["status"]
         )
     db.execute("UPDATE tasks SET calls_left = max_calls WHERE seq = ?", (row["seq"],))
+    sent.keep(db, row["seq"], key, at)
     move(db, row, Status.PENDING, at)
     return get(db, principal, task_id)
 
 
 def secrets_are_back(
-    db: sqlite3.Connection, principal: Principal, task_id: str, unneeded: Collection[str], at: int
+    db: sqlite3.Connection,
+    principal: Principal,
+    task_id: str,
+    unneeded: Collection[str],
+    at: int,
+    key: SentKey | None = None,
 ) -> Task:
     """Let a task that was blocked for its lost secrets go on, without those it does not need any more."""
     row = owned(db, principal, task_id)
     secrets.give_up(db, row, unneeded)
+    sent.keep(db, row["seq"], key, at)
     if Status(row["status"]) is Status.BLOCKED and row["blocked_reason"] == LOST:
         move(db, row, Status.PENDING, at)
     return get(db, principal, task_id)

@@ -70,7 +70,10 @@ def may_be_repeated(request: dict[str, object]) -> bool:
     if request["method"] != "tools/call":
         return request["method"] in READING_METHODS
     match request.get("params"):
-        case {"name": "create_task", "arguments": {"idempotencyKey": str() as key}}:
+        case {
+            "name": "create_task" | "send_message",
+            "arguments": {"idempotencyKey": str() as key} | {"options": {"idempotencyKey": str() as key}},
+        }:
             return bool(key)
         case {"name": str() as tool}:
             return tool in READING_TOOLS

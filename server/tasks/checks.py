@@ -15,6 +15,7 @@ from server.tasks.requests import CreateTask, File, SendMessage, UpdateTask
 from server.tasks.variables import environment
 from server.worker import READING, computed, stepped
 from storage.records import SecretSource as Origin
+from storage.records import SentKey
 from templates.redaction import Redactor
 from templates.steps import Steps
 
@@ -62,6 +63,7 @@ def task_texts(request: CreateTask) -> Iterator[tuple[str, str]]:
 def message_texts(request: SendMessage) -> Iterator[tuple[str, str]]:
     """Every text of a follow-up that is stored, with the name of its field."""
     yield "message", request.message or ""
+    yield "idempotencyKey", request.idempotency_key or ""
     yield from _variables(request.env)
     yield from _paths(request.files)
 
@@ -73,8 +75,8 @@ def update_texts(request: UpdateTask) -> Iterator[tuple[str, str]]:
 
 
 def brings_anything(request: SendMessage) -> bool:
-    """Whether a follow-up holds more than the task's id."""
-    return request.model_dump(exclude={"id"}, exclude_defaults=True, exclude_none=True) != {}
+    """Whether a follow-up holds more than the task's id and a key."""
+    return request.model_dump(exclude={"id", "idempotency_key"}, exclude_defaults=True, exclude_none=True) != {}
 
 
 def nothing_to_execute_with(request: SendMessage) -> None:
@@ -97,7 +99,7 @@ async def templates(env: Mapping[str, str], secrets: Mapping[str, str]) -> None:
     await computed(sum(map(len, env.values())), environment, env, secrets)
 
 
-async def digest(request: CreateTask) -> str:
+async def digest(request: CreateTask | SendMessage) -> str:
     """What a request is known by when it is repeated: SHA-256, hex, over all but the values of secrets.
 
     What has its default is left out, so that a field of a later version does not make an old request another one.
@@ -105,7 +107,12 @@ async def digest(request: CreateTask) -> str:
     return await computed(_inline(request.files), _digest, request, threads=READING)
 
 
-def _digest(request: CreateTask) -> str:
+async def sent_key(request: SendMessage) -> SentKey | None:
+    """The idempotency key of a message, with what the message is known by; None for a message without a key."""
+    return SentKey(request.idempotency_key, await digest(request)) if request.idempotency_key else None
+
+
+def _digest(request: CreateTask | SendMessage) -> str:
     fields = request.model_dump(mode="json", exclude={"secrets", "idempotency_key"}, exclude_defaults=True)
     known = fields | {"secrets": sorted(request.secrets)}
     return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()

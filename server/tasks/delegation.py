@@ -27,6 +27,7 @@ from storage.states import ENDED
 from storage.store import Store
 
 R = TypeVar("R")
+W = TypeVar("W", CreateTask, SendMessage)
 
 MAX_TOOL_NAME = 100
 """Characters of the name of a tool that is not there, as they are told."""
@@ -59,13 +60,11 @@ class Delegation:
 
         async def made() -> views.CreatedView:
             delegate.count_change()
-            task = delegate.claim.task
             narrowed = self.inheritance(delegate).task(request, speaks=self._speaks)
             for needed in request.depends_on:
                 await self._check_beneath(delegate, needed, field="dependsOn")
             await _check_texts(delegate, checks.task_texts(request))
-            key = request.idempotency_key and sha256(f"{task.id}\0{request.idempotency_key}".encode()).hexdigest()
-            wanted = narrowed.model_copy(update={"idempotency_key": key})
+            wanted = _with_own_key(delegate, narrowed)
             lent = await self._lending.lend(delegate, wanted.workspace) if wanted.workspace else None
             with self._allowance.spent(delegate.claim, await self._new_uploads(delegate, wanted)):
                 return await self._tasks.create(_caller(delegate), wanted, lent)
@@ -110,8 +109,8 @@ class Delegation:
             await self._check_beneath(delegate, request.id)
             await _check_texts(delegate, checks.message_texts(request))
             had = await self._store.secret_names(delegate.principal, request.id)
-            wanted = self.inheritance(delegate).message(request, had)
-            with self._allowance.spent(delegate.claim, await checks.uploads(wanted.files)):
+            wanted = _with_own_key(delegate, self.inheritance(delegate).message(request, had))
+            with self._allowance.spent(delegate.claim, await self._sent_uploads(delegate, wanted)):
                 return await self._tasks.send(_caller(delegate), wanted)
 
         return await self._noted(delegate, "send_message", sent)
@@ -152,6 +151,12 @@ class Delegation:
         repeated = await self._store.repeated(delegate.principal, wanted.idempotency_key, await checks.digest(wanted))
         return [] if repeated else await checks.uploads(wanted.files)
 
+    async def _sent_uploads(self, delegate: Delegate, wanted: SendMessage) -> list[Upload]:
+        """The files of a message: none where the same was sent before."""
+        key = await checks.sent_key(wanted)
+        repeated = key is not None and await self._store.was_sent(delegate.principal, wanted.id, key)
+        return [] if repeated else await checks.uploads(wanted.files)
+
     async def _check_beneath(self, delegate: Delegate, task_id: str, *, field: str | None = None) -> None:
         if not await self._store.is_beneath(delegate.principal, task_id, delegate.claim.run.seq):
             raise not_found(task_id, field)
@@ -168,6 +173,14 @@ class Delegation:
 async def _check_texts(delegate: Delegate, texts: Iterable[tuple[str, str]]) -> None:
     """No secret of the task is to be stored with what it hands on, whether handed on itself or not."""
     await checks.no_secrets(delegate.variables.redactor, texts)
+
+
+def _with_own_key(delegate: Delegate, wanted: W) -> W:
+    """The request with an idempotency key that nobody but the delegate's task can have used."""
+    if wanted.idempotency_key is None:
+        return wanted
+    key = sha256(f"{delegate.claim.task.id}\0{wanted.idempotency_key}".encode()).hexdigest()
+    return wanted.model_copy(update={"idempotency_key": key})
 
 
 def _caller(delegate: Delegate) -> Caller:

@@ -23,7 +23,7 @@ SAID = frozenset(
 OWN_FOLDER = "."
 """What an agent calls the folder of its task."""
 
-SAID_AGAIN = frozenset({"id", "message", "env", "secret_names", "files"})
+SAID_AGAIN = frozenset({"id", "message", "env", "secret_names", "files", "idempotency_key"})
 """What an agent may say in a further message to a sub-task."""
 
 

@@ -21,7 +21,7 @@ from server.tasks.masks import Masks
 from server.tasks.requests import CreateTask, SendMessage
 from server.tasks.secrets import Secrets
 from server.worker import READING, computed
-from storage.records import NOBODY, Created, Nesting, NewTask, NewTurn, Task
+from storage.records import NOBODY, Created, Nesting, NewTask, NewTurn, SentKey, Task
 from storage.records import SecretSource as Origin
 from storage.states import ENDED, Status
 from storage.store import Store, now
@@ -119,17 +119,19 @@ class Intake:
         self._secrets.drop(task_id)
         await to_thread.run_sync(self._workspaces.remove, task_id)
 
-    async def follow_up(self, caller: Caller, request: SendMessage, task: Task) -> tuple[Task, Sequence[str]]:
+    async def follow_up(
+        self, caller: Caller, request: SendMessage, task: Task, key: SentKey | None
+    ) -> tuple[Task, Sequence[str]]:
         """Open the next turn of an ended task, or bring one that waits its secrets or its budget.
 
-        The task as it is then, and what there is to warn of in the message.
+        `key` is kept with it. Returns the task as it is then, and what there is to warn of in the message.
         """
         wanted = await self._store.secret_names(caller.principal, request.id)
         if task.status in ENDED:
-            return await self._open_turn(caller, request, task, wanted)
+            return await self._open_turn(caller, request, task, wanted, key)
         if task.status is Status.PAUSED:
-            return await self._go_on(caller, request, task), ()
-        return await self._bring_secrets(caller, request, task, wanted), ()
+            return await self._go_on(caller, request, task, key), ()
+        return await self._bring_secrets(caller, request, task, wanted, key), ()
 
     async def _values(self, literals: Mapping[str, str], names: list[str]) -> dict[str, str]:
         if both := sorted(set(literals).intersection(names)):
@@ -181,7 +183,12 @@ class Intake:
         )
 
     async def _open_turn(
-        self, caller: Caller, request: SendMessage, task: Task, had: Mapping[str, Origin]
+        self,
+        caller: Caller,
+        request: SendMessage,
+        task: Task,
+        had: Mapping[str, Origin],
+        key: SentKey | None,
     ) -> tuple[Task, Sequence[str]]:
         if request.message is None:
             raise RemitError(Code.VALIDATION_ERROR, "message: an ended task needs one to go on", field="message")
@@ -208,6 +215,7 @@ class Intake:
             files=await checks.versions(uploads),
             session=identity.token(now()),
             session_expires_at=self._session_end(),
+            sent=key,
         )
         with anyio.CancelScope(shield=True):  # a caller that gives up must not leave half a turn behind
             await self._upload(caller, task.id, uploads)
@@ -223,7 +231,7 @@ class Intake:
             self._poke()
         return opened, warnings
 
-    async def _go_on(self, caller: Caller, request: SendMessage, task: Task) -> Task:
+    async def _go_on(self, caller: Caller, request: SendMessage, task: Task, key: SentKey | None) -> Task:
         if checks.brings_anything(request):
             raise RemitError(
                 Code.CONFLICT,
@@ -231,13 +239,19 @@ class Intake:
                 "as many again, send nothing but its id; to say something else, cancel_task first",
                 status=task.status,
             )
+        await checks.no_secrets(await masking.redactor(self._secrets.known(task.id)), checks.message_texts(request))
         with anyio.CancelScope(shield=True):
-            gone_on = await self._store.go_on(caller.principal, task.id)
+            gone_on = await self._store.go_on(caller.principal, task.id, key)
             self._poke()
         return gone_on
 
     async def _bring_secrets(
-        self, caller: Caller, request: SendMessage, task: Task, wanted: Mapping[str, Origin]
+        self,
+        caller: Caller,
+        request: SendMessage,
+        task: Task,
+        wanted: Mapping[str, Origin],
+        key: SentKey | None,
     ) -> Task:
         missing = self._secrets.missing(task.id, wanted)
         if not missing:
@@ -254,11 +268,12 @@ class Intake:
             )
         checks.only_missing(missing, request)
         values = {**self._secrets.known(task.id), **request.literals}
+        await checks.no_secrets(await masking.redactor(values), checks.message_texts(request))
         await checks.templates(task.env or {}, values)
         unneeded = [name for name, value in request.secrets.items() if value is None]
         with anyio.CancelScope(shield=True):
             self._secrets.keep(task.id, task.turn, request.literals, wanted)
-            back = await self._store.secrets_are_back(caller.principal, task.id, unneeded)
+            back = await self._store.secrets_are_back(caller.principal, task.id, unneeded, key)
             self._poke()
         return back
 

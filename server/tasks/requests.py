@@ -186,7 +186,7 @@ class CreateTask(Request):
     allow_hooks: StrictBool = Field(False, description="may write .git/hooks, .envrc and the like")
     mcp_servers: list[Label] = Field(default_factory=list, max_length=20, description="configured ones")
     metadata: Metadata | None = Field(None, description="your own")
-    idempotency_key: str | None = Field(None, min_length=1, max_length=255, description="the same key creates once")
+    idempotency_key: str | None = Field(None, min_length=1, max_length=255, description="creates once")
 
     @model_validator(mode="after")
     def _environment_fits(self) -> Self:
@@ -259,17 +259,18 @@ class SendMessage(Request):
     takes_away = True
 
     id: TaskId
-    message: Value | None = Field(None, min_length=1, max_length=MAX_MESSAGE, description="left out: only secrets")
+    message: Value | None = Field(None, min_length=1, max_length=MAX_MESSAGE, description="or only secrets")
     env: dict[Name, Value | None] = Field(
         default_factory=dict, max_length=MAX_VARIABLES, description="merged by key; null removes one"
     )
     secrets: dict[Name, Value | None] = Field(
-        default_factory=dict, max_length=MAX_VARIABLES, description="null: no longer needed"
+        default_factory=dict, max_length=MAX_VARIABLES, description="null removes one"
     )
     secret_names: list[ConfiguredName] = Field(
         default_factory=list, max_length=MAX_VARIABLES, description="configured secrets"
     )
     files: list[File] = Field(default_factory=list, max_length=20, description="at most 20")
+    idempotency_key: str | None = Field(None, min_length=1, max_length=255, description="sent once")
 
     @property
     def literals(self) -> dict[str, str]:

@@ -170,7 +170,10 @@ class Tasks:
         # One at a time for each task: a message that is refused must not have brought its files and secrets.
         async with self.following(request.id):
             before = await self._store.task(caller.principal, request.id)
-            task, left_out = await self._intake.follow_up(caller, request, before)
+            key = await checks.sent_key(request)
+            if key and await self._store.was_sent(caller.principal, request.id, key):
+                return views.StatusView(id=before.id, status=before.status)
+            task, left_out = await self._intake.follow_up(caller, request, before, key)
         warnings = [*left_out, *_losses(before), *self._warnings(caller, request.literals)]
         return views.StatusView(id=task.id, status=task.status, warnings=warnings)
 

@@ -15,6 +15,7 @@ from storage.migrations import (
     remains,
     retention,
     secrets,
+    sent,
     spans,
     workspaces,
 )
@@ -33,4 +34,5 @@ MIGRATIONS = (
     lending.SCRIPT,
     remains.SCRIPT,
     circumstances.SCRIPT,
+    sent.SCRIPT,
 )

@@ -111,13 +111,17 @@ async def test_a_line_that_is_too_long_is_refused_by_its_id_and_costs_nothing_el
     assert [message["id"] for message in messages(journal)] == ["open", 1, 2]
 
 
-async def test_a_create_with_a_key_is_repeated(checkout: Checkout, home: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["create_task", "send_message"])
+@pytest.mark.parametrize("where", [{"idempotencyKey": "key"}, {"options": {"idempotencyKey": "key"}}])
+async def test_a_request_with_a_key_is_repeated(
+    checkout: Checkout, home: Path, tmp_path: Path, name: str, where: dict[str, Any]
+) -> None:
     window = await checkout.window()
-    await tool(window, "open", "create_task", idempotencyKey="key", hangUnless=str(tmp_path / "go"))
+    await tool(window, "open", name, **where, hangUnless=str(tmp_path / "go"))
     await window.call(1, "echo")
     await anyio.Path(tmp_path, "go").touch()
     kill(home)
-    assert (await window.answer())["result"]["name"] == "create_task"
+    assert (await window.answer())["result"]["name"] == name
 
 
 async def test_a_cancelled_request_is_not_repeated(checkout: Checkout, home: Path, journal: Path) -> None:

@@ -265,6 +265,26 @@ for name in "aaab":
     assert len({answer["id"] for answer in answers}) == 2
 
 
+async def test_files_of_a_message_that_is_sent_again_under_its_key_do_not_count(window: Opened) -> None:
+    script = """
+visitor = Visitor()
+visitor.begin()
+task = visitor.call("create_task", message="$ echo x")["id"]
+visitor.call("get_task", id=task, waitSeconds=20)
+uploads = [{"path": "a", "content": 600 * 1024 * "x"}]
+for _ in range(2):
+    sent = visitor.call("send_message", id=task, message="$ echo y", files=uploads, idempotencyKey="k")
+    print(json.dumps(sent))
+    found = visitor.call("get_task", id=task, waitSeconds=20)
+print(found["messageCount"])
+"""
+    async with window() as host:
+        task = await run(host, script, limits={"workspaceMb": 1})
+    *answers, count = [json.loads(line) for line in task["output"]["content"].splitlines()]
+    assert [answer.get("error") for answer in answers] == [None] * 2
+    assert count == 4
+
+
 async def test_files_for_sub_tasks_are_bounded_by_the_tasks_own_workspace_over_all_its_runs(window: Opened) -> None:
     script = """
 visitor = Visitor()
