@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from server.characters import visible
 from server.tasks import requests, views
 from server.tasks.approvalviews import PendingApprovalView
+from server.tasks.circumstances import LONGEST_VALUE
 from server.tasks.fields import MAX_WAIT_SECONDS
 from server.tasks.text import one_line
 from storage.states import ENDED, LOST, OUR_REASONS
@@ -20,6 +21,9 @@ _WIDTH = 200
 
 _ERROR = 600
 """The same of the reason why it has failed."""
+
+_DIFFERENCE = 2 * LONGEST_VALUE + 400
+"""The same of what differs from the last yes: two values of a variable, with its name and what they hash to."""
 
 _CALLS = 5
 """Calls that are told, the latest ones; and changed files, and the ids of other tasks."""
@@ -111,7 +115,7 @@ def _needs(view: views.TaskView, advice: str) -> Iterator[str]:
 def _differs(call: PendingApprovalView) -> Iterator[str]:
     """What differs from the last yes, where the line of the call has no room for it."""
     sentences = call.get("differs", []) if _is_cut(call) else []
-    yield from (f"    differs: {one_line(sentence, _WIDTH)}" for sentence in sentences)
+    yield from (f"    differs: {one_line(sentence, _DIFFERENCE)}" for sentence in sentences)
     if omitted := call.get("omittedDifferences"):
         yield f"    and {omitted} more differences, shown with a higher maxChars"
 

@@ -1,7 +1,7 @@
 """What decides, besides its arguments, what a call does: a yes counts under the same circumstances alone.
 
 These are the task's variables, its secrets by name and version, the files that came with it, the folder it works in,
-and the sandbox with its network and limits.
+the sandbox with its network and limits, and what the settings say of its agent's program and of its MCP servers.
 """
 
 import re
@@ -11,9 +11,10 @@ from functools import partial
 from hashlib import sha256
 from typing import Any
 
+from server.config import AcpSettings, Settings
 from server.runner.policy import SandboxPolicy
-from server.tasks import similarity
-from storage.records import Claim
+from server.tasks import limits, similarity
+from storage.records import Claim, Task
 from storage.toolcalls import Circumstances
 
 LONGEST_VALUE = 200
@@ -22,13 +23,27 @@ LONGEST_VALUE = 200
 _UNKNOWN = "unknown"
 
 _STEERING = re.compile(
-    "ENV|HOME|IFS|PATH|PS4|SHELL|SHELLOPTS|TMPDIR|(?:BASH|CARGO|CLASSPATH|DYLD|GCC|GIT|GO|JAVA|JDK|LD|LESS|LIBRARY|LUA|"
-    "MAKE|NODE|NPM|PAGER|PERL|PHP|PIP|PYTHON|R|RUBY|RUST|SSH|UV|XDG|ZDOT)[A-Z0-9]*(?:_.*)?"
+    r"""
+    # By their whole names: shells, and programs that start an editor, a pager, a browser or a compiler.
+    BROWSER | CC | CXX | EDITOR | ENV | FPATH | HOME | IFS | PAGER | PS[0-4] | SHELL | TMPDIR | VISUAL
+    # By the program that reads them.
+  | (?: AWS | BASH | BUN | BUNDLE | CARGO | CMAKE | CONDA | CURL | DENO | DOCKER | DOTNET | DYLD | ELECTRON | GCC
+      | GCONV | GEM | GIT | GNUPG | GO | GPG | GRADLE | JAVA | JDK | JVM | KUBE | LD | LESS | LIBRARY | LUA | MAKE
+      | MAVEN | MYSQL | NODE | NPM | OPENSSL | PERL | PG | PHP | PIP | PKG | PYTHON | RSYNC | RUBY | RUST | SSH | SSL
+      | SUDO | SVN | TCL | TERRAFORM | UV | VIM | XDG | YARN | ZDOT )[A-Z0-9]* (?: _.* )?
+  | (?: LC | R ) _.*
+    # By what they are for, whoever reads them.
+  | .* (?: ASKPASS | BROWSER | COMMAND | CONF | CONFIG | CONFIG_FILE | DIR | EDITOR | FLAGS | HOME | INIT | OPT
+      | OPTIONS | OPTS | PAGER | PATH | PRELOAD | PROXY | RC | RCFILE | RSH | SHELL | STARTUP | WRAPPER )
+    """,
+    re.VERBOSE,
 )
 """Variables by which programs load or start others: they are shown first, so that no number of others hides them."""
 
 
-def circumstances(claim: Claim, secrets: Mapping[str, str], policy: SandboxPolicy, tier: str) -> Circumstances:
+def circumstances(
+    claim: Claim, secrets: Mapping[str, str], policy: SandboxPolicy, tier: str, settings: Settings
+) -> Circumstances:
     """Those of the calls of a run.
 
     Args:
@@ -36,8 +51,9 @@ def circumstances(claim: Claim, secrets: Mapping[str, str], policy: SandboxPolic
         secrets: the versions of its secrets, by their names.
         policy: of its commands.
         tier: of the sandbox.
+        settings: those that this server was started with.
     """
-    content = _content(claim, secrets, policy, tier)
+    content = {**_content(claim, secrets, policy, tier), "programs": _programs(claim.task, settings)}
     return Circumstances(digest=similarity.digest(content), content=content, differ=partial(_differences, now=content))
 
 
@@ -55,6 +71,18 @@ def _content(claim: Claim, secrets: Mapping[str, str], policy: SandboxPolicy, ti
         "readable path": ":".join(map(str, (policy.workspace, *policy.readable))),
         "limits": {name.replace("_", " "): str(number) for name, number in asdict(policy.limits).items()},
     }
+
+
+def _programs(task: Task, settings: Settings) -> dict[str, str]:
+    """What the settings say of the programs that make the calls, each as a digest: it may hold a secret."""
+    agent = settings.agents.of(task.agent)
+    known: dict[str, Any] = {}
+    if isinstance(agent, AcpSettings):
+        known[f"agent {task.agent}"] = {"command": agent.command, "env": agent.env}
+    for name in limits.mcp_servers(settings, task.agent, task.demands):
+        if name in settings.mcp_servers:
+            known[f"MCP server {name}"] = settings.mcp_servers[name].model_dump()
+    return {name: similarity.digest(said) for name, said in known.items()}
 
 
 def _shortened(value: str) -> str:
@@ -87,12 +115,14 @@ def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]
         for name in ("agent", "folder", "network", "access to hooks", "sandbox", "readable path")
         if before.get(name) != now[name]
     )
-    limits = before.get("limits", {})
-    yield from (
-        f"the limit of {name} was {limits.get(name, _UNKNOWN)}, and is now {limit}"
-        for name, limit in now["limits"].items()
-        if limits.get(name) != limit
-    )
+    yield from _changed_limits(before.get("limits", {}), now["limits"])
+    yield from _changed_parts("", before.get("programs", {}), now["programs"], "has other settings")
+
+
+def _changed_limits(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
+    for name, limit in now.items():
+        if before.get(name) != limit:
+            yield f"the limit of {name} was {before.get(name, _UNKNOWN)}, and is now {limit}"
 
 
 def _changed_variables(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
@@ -105,14 +135,16 @@ def _changed_variables(before: Mapping[str, str], now: Mapping[str, str]) -> Ite
             yield f"the variable {name} was {before[name]}, and is now {now[name]}"
 
 
-def _changed_parts(kind: str, before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
+def _changed_parts(
+    kind: str, before: Mapping[str, str], now: Mapping[str, str], otherwise: str = "was sent again, and may be another"
+) -> Iterator[str]:
     for name in sorted({**before, **now}):
         if name not in now:
             yield f"the {kind}{name} is gone"
         elif name not in before:
             yield f"the {kind}{name} is new"
         elif before[name] != now[name]:
-            yield f"the {kind}{name} was sent again, and may be another"
+            yield f"the {kind}{name} {otherwise}"
 
 
 def _ordered(variables: Mapping[str, str]) -> list[str]:

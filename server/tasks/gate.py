@@ -83,6 +83,7 @@ class Gate:
                 self._variables.versions(),
                 self._execution.allowed,
                 self._execution.tier,
+                self._settings,
             )
         return await self._store.begin_call(self._run, call.id, expires_at, **about)
 

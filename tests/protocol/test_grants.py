@@ -157,6 +157,15 @@ async def test_what_differs_stands_beneath_a_call_that_is_too_long_for_its_line(
     assert "\n    differs: the variable A is 1\n" in answer.content[0].model_dump()["text"]
 
 
+async def test_both_values_of_a_variable_stand_beneath_such_a_call(own_home: Path) -> None:
+    before, now = "x" * 199 + "y", "x" * 199 + "z"
+    async with granted(own_home, "$ true", env={"A": before}) as (host, task_id):
+        await asked(host, task_id, message=f"$ echo {'x' * 300}", env={"A": now})
+        answer = await host.client.call_tool("get_task", {"id": task_id})
+    told = f"    differs: the variable A was {before}, and is now {now}\n"
+    assert told in answer.content[0].model_dump()["text"]
+
+
 async def test_a_value_too_long_to_be_shown_is_told_apart_all_the_same(own_home: Path) -> None:
     async with granted(own_home, "$ true", env={"A": "x" * 1000}) as (host, task_id):
         pending = await asked(host, task_id, message="$ true", env={"A": "x" * 999 + "y"})

@@ -317,7 +317,7 @@ def is_cancelled() -> None:
 @behaviour
 def heeds_no_cancel() -> None:
     opened()
-    say("at it")
+    say("at it.")
     wait()
 
 

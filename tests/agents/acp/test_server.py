@@ -70,6 +70,33 @@ async def test_a_call_is_made_at_once_where_none_is_to_be_asked_for(home: Path) 
     assert (statuses(task), ran(home, task["id"])) == (["success"], ["make"])
 
 
+@pytest.mark.parametrize(
+    ("before", "now", "differs"),
+    [
+        ('"runs"]', '"runs", "more"]', "the agent runs has other settings"),
+        ('"/bin/cat"', '"/bin/tac"', "the MCP server files has other settings"),
+        ("mcp_servers = ", "# ", "the MCP server files is gone"),
+    ],
+)
+async def test_a_grant_ends_where_the_settings_name_another_program(
+    home: Path, before: str, now: str, differs: str
+) -> None:
+    settings = home.parent / "remit.toml"
+    with_server = settings.read_text().replace("[agents.runs]\n", '[agents.runs]\nmcp_servers = ["files"]\n')
+    settings.write_text(f'{with_server}[mcp_servers.files]\ncommand = "/bin/cat"\n')
+    async with window(home) as host:
+        task_id, call_id = await host.waiting("do it", agentId="runs")
+        await host.decide(task_id, call_id, "proceed_always")
+        await host.until(task_id, "completed")
+        servers.kill(home)
+    settings.write_text(settings.read_text().replace(before, now))
+    async with window(home) as host:
+        await host.call("send_message", id=task_id, message="again")
+        await host.waiting_call(task_id)
+        (pending,) = (await host.call("get_task", id=task_id))["pendingApprovals"]
+    assert pending["differs"] == [differs]
+
+
 async def test_a_call_that_is_refused_is_not_made(home: Path) -> None:
     async with window(home) as host:
         task_id, call_id = await host.waiting("do it", agentId="runs")
@@ -99,7 +126,7 @@ async def test_a_cancel_is_told_to_it_before_it_is_ended(home: Path) -> None:
 async def test_one_that_heeds_no_cancel_is_ended(home: Path) -> None:
     async with window(home) as host:
         task_id = await host.create("do it", agentId="heeds-no-cancel")
-        await _said(host, task_id, "at it")
+        await _said(host, task_id, "at it.")
         await host.call("cancel_task", id=task_id)
         await host.until(task_id, "cancelled")
 
@@ -186,9 +213,9 @@ async def test_one_that_makes_too_many_calls_pauses(home: Path) -> None:
 
 
 async def _said(host: Host, task_id: str, text: str) -> None:
-    """Wait until the program has said that; its last letter is held back where the task's own token begins with it."""
+    """Wait until the program has said that, whose last character begins no secret: it would be held back."""
     with anyio.fail_after(servers.PATIENCE):
-        while text[:-1] not in (task := await host.call("get_task", id=task_id)).get("output", {}).get("content", ""):
+        while text not in (task := await host.call("get_task", id=task_id)).get("output", {}).get("content", ""):
             await host.call("get_task", id=task_id, waitSeconds=10, include=["events"], afterEvent=task["lastEvent"])
 
 

@@ -214,5 +214,5 @@ async def test_an_agent_that_heeds_no_cancel_is_ended(tmp_path: Path) -> None:
     with anyio.fail_after(PATIENCE):
         async with anyio.create_task_group() as group:
             group.start_soon(scripted("heeds_no_cancel").work, turn)
-            await turn.until(lambda: turn.text == "at it")
+            await turn.until(lambda: turn.text == "at it.")
             group.cancel_scope.cancel()
