@@ -21,7 +21,7 @@ _NULL = {"type": "null"}
 def request_schema(model: type[Request]) -> dict[str, Any]:
     """The input schema of a tool. Null may be said for every optional field; lengths and limits are told by errors.
 
-    Within objects, and where null takes a value away, fields are left out: no strict schema has those.
+    Within objects, fields are left out: no strict schema has those.
     """
     whole = shape(model)
     required = whole.get("required", [])
@@ -29,9 +29,7 @@ def request_schema(model: type[Request]) -> dict[str, Any]:
     rare = {name: shown.pop(name) for name in list(shown) if name in model.grouped}
     if rare:
         shown[OPTIONS] = {"type": "object", "description": "rarely needed", "properties": rare}
-    properties = {
-        name: each if name in required or model.takes_away else _nullable(each) for name, each in shown.items()
-    }
+    properties = {name: each if name in required else _nullable(each) for name, each in shown.items()}
     return {"type": "object", "properties": properties, **({"required": required} if required else {})}
 
 

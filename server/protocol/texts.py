@@ -58,10 +58,11 @@ def deleted(view: views.DeletedView, _: requests.DeleteTask) -> list[str]:
     return [f"Deleted: {_named(view['deletedTaskIds'], view['deletedCount'])}."]
 
 
-def graph(view: views.GraphView, _: requests.GetTaskGraph) -> list[str]:
+def graph(view: views.GraphView, request: requests.GetTaskGraph) -> list[str]:
     """A task on each line, with what it depends on."""
     capped = " or more" if view.get("taskCountIsCapped") else ""
-    head = f"{len(view['graph'])} of {view['taskCount']}{capped} tasks{', more by offset' if view['hasMore'] else ''}."
+    more = f" More with offset {request.offset + len(view['graph'])}." if view["hasMore"] else ""
+    head = f"{len(view['graph'])} of {view['taskCount']}{capped} tasks.{more}"
     return [_lines([head, *(_node(task_id, node) for task_id, node in view["graph"].items())])]
 
 

@@ -216,9 +216,6 @@ class Request(BaseModel):
     unlisted: ClassVar[frozenset[str]] = frozenset()
     """Fields that models are not shown: other APIs have them, and a model has better ones."""
 
-    takes_away: ClassVar[bool] = False
-    """Whether null is more than left out, so that models are not offered it."""
-
     model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel, hide_input_in_errors=True)
 
     @model_validator(mode="before")

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from server.tasks import fitting
-from server.tasks.finding import fits
 from server.tasks.fitting import Part
 from server.tasks.requests import GetTaskGraph
+from server.tasks.rows import fits
 from server.tasks.text import start
 from server.tasks.views import GraphView, NeighboursView, NeighbourView, NodeView, TaskView
 from storage.kinship import Graph, Neighbour, Neighbours, Node

@@ -10,13 +10,18 @@ from storage.states import Status, statuses
 
 _MAX_PER_PAGE = 50
 
-_BY_PAGE_AND_ORIGIN = frozenset({"page", "perPage", "userId", "triggeringAgentId", "internalStatus", "includeDetails"})
+# A model goes on by the cursor, and reads a graph to see what waits for what.
+_FOR_PROGRAMS = frozenset(
+    """
+    assignedAgentId dependsOn includeDetails internalStatus offset page perPage toDate triggeringAgentId userId
+    """.split()
+)
 
 
 class ListTasks(Request):
     """A page of tasks, most recently active first."""
 
-    unlisted = _BY_PAGE_AND_ORIGIN
+    unlisted = _FOR_PROGRAMS
 
     limit: Annotated[int, AtMost(100)] = Field(50, description="default 50, at most 100")
     offset: int = Field(0, ge=0, le=MAX_OFFSET, description="to skip")

@@ -57,10 +57,10 @@ _CONTENTS = ("content", "contentBase64", "source")
 _RARE = frozenset(
     """
     onDependencyFailure parentTaskId assignedAgentId timeoutSeconds maxCalls limits require allowHooks mcpServers
-    metadata idempotencyKey
+    idempotencyKey
     """.split()
 )
-_OF_RECORDS = frozenset({"description", "triggeringAgentId", "conversationId"})
+_OF_RECORDS = frozenset({"description", "triggeringAgentId", "conversationId", "metadata"})
 
 _TAKEN_AWAY = frozenset({"taskListId", "assignedAgentId"})
 _OF_STATUS = {"result": Status.COMPLETED, "error": Status.FAILED, "blocked_reason": Status.BLOCKED}
@@ -79,10 +79,10 @@ _COLUMNS = {
 class File(Request):
     """A file, by its content or by where it lies."""
 
-    path: str = Field(description="name in uploads/")
+    path: str = Field(description="in uploads/")
     content: str | None = Field(None, description="text")
     content_base64: str | None = Field(None, description="bytes")
-    source: str | None = Field(None, min_length=1, description="or a file in your folder")
+    source: str | None = Field(None, min_length=1, description="a file in your folder")
 
     @model_validator(mode="before")
     @classmethod
@@ -256,8 +256,6 @@ class ApproveShownCall(ApproveToolCall):
 class SendMessage(Request):
     """The next turn of an ended task, or what a blocked one waits for."""
 
-    takes_away = True
-
     id: TaskId
     message: Value | None = Field(None, min_length=1, max_length=MAX_MESSAGE, description="or only secrets")
     env: dict[Name, Value | None] = Field(
@@ -301,14 +299,13 @@ class DeleteTask(Request):
 class UpdateTask(Request):
     """Changes to a task, and what others report of one that this server does not execute."""
 
-    takes_away = True
-    unlisted = frozenset({"internalStatus"})
+    unlisted = frozenset({"description", "internalStatus", "metadata"})
 
     id: TaskId
     title: Line | None = Field(None, max_length=MAX_TITLE, description="for lists")
     description: str | None = Field(None, max_length=MAX_DESCRIPTION, description="a note")
-    task_list_id: Cleared | None = Field(None, description="any list's name")
-    assigned_agent_id: Cleared | None = Field(None, description="who does it")
+    task_list_id: Cleared | None = Field(None, description="any list's name; null: none")
+    assigned_agent_id: Cleared | None = Field(None, description="who does it; null: nobody")
     depends_on: list[Id] | None = Field(None, max_length=MAX_DEPENDENCIES, description="all of them")
     progress: float | None = Field(None, ge=0, le=1, description="0 to 1")
     progress_message: Line | None = Field(None, max_length=1000, description="how far it is")
@@ -354,6 +351,8 @@ class UpdateTask(Request):
 
 class GetTaskGraph(Request):
     """How the tasks of a list depend on each other."""
+
+    unlisted = frozenset({"limit", "offset"})
 
     task_list_id: Label = Field(description="the list's name")
     limit: Annotated[int, AtMost(500)] = Field(100, description="default 100, at most 500")

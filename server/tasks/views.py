@@ -23,14 +23,14 @@ class RowView(TypedDict):
     status: str
     message: NotRequired[str]
     agentId: str
-    username: str
-    conversationId: str
+    username: NotRequired[str]
+    conversationId: NotRequired[str]
     createdAt: str
-    startedAt: str | None
-    completedAt: str | None
+    startedAt: NotRequired[str | None]
+    completedAt: NotRequired[str | None]
     updatedAt: NotRequired[str]
     lastActivityAt: str
-    messageCount: int
+    messageCount: NotRequired[int]
     description: NotRequired[str]
     taskListId: NotRequired[str]
     assignedAgentId: NotRequired[str]

@@ -11,9 +11,7 @@ import pytest
 from pydantic_ai.profiles.google import GoogleJsonSchemaTransformer
 from pydantic_ai.profiles.openai import OpenAIJsonSchemaTransformer
 
-from server.tasks.fields import Request
-from server.tasks.listrequests import ListTasks
-from server.tasks.requests import CreateTask, UpdateTask
+from server.protocol.tools import TOOLS
 from tests.servers import Host
 
 HOSTS = Path(__file__).parents[2] / "docs" / "hosts.md"
@@ -54,11 +52,10 @@ async def test_every_parameter_is_described(tools: dict[str, dict[str, Any]]) ->
 def test_what_is_taken_and_not_listed_is_documented() -> None:
     rows = re.findall(r"(?m)^\| `(\w+)` \| (`[^;|]*`)", HOSTS.read_text().partition("do not list")[2])
     documented = {tool: set(re.findall(r"`(\w+)`", fields)) for tool, fields in rows}
-    taken: dict[str, type[Request]] = {"create_task": CreateTask, "list_tasks": ListTasks, "update_task": UpdateTask}
-    assert documented == {tool: set(model.unlisted) for tool, model in taken.items()}
+    assert documented == {name: set(tool.request.unlisted) for name, tool in TOOLS.items() if tool.request.unlisted}
 
 
-@pytest.mark.parametrize("name", ["create_task", "list_tasks", "get_task", "read_artifacts", "get_task_graph"])
+@pytest.mark.parametrize("name", sorted(TOOLS))
 async def test_null_may_be_said_for_what_is_optional(tools: dict[str, dict[str, Any]], name: str) -> None:
     schema = tools[name]["inputSchema"]
     for parameter, declared in schema["properties"].items():
