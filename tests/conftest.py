@@ -2,9 +2,10 @@
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
+from time import monotonic, sleep
 
 import anyio
 import pytest
@@ -12,6 +13,9 @@ import pytest
 from server.errors import RemitError
 from server.runner.sandbox import find_sandbox
 from tests.needs import lacks
+
+CLOSING_SECONDS = 2.0
+"""Far above what it takes to close a connection whose other end is closed."""
 
 
 @cache
@@ -47,8 +51,16 @@ def nothing_is_left_behind(tmp_path: Path) -> Iterator[None]:
     yield
     left = _processes_of(tmp_path)
     assert not left, f"processes left behind: {left}"
-    new = {fd: target for fd, target in _descriptors().items() if before.get(fd) != target}
+    new = _left_of(lambda: {fd: target for fd, target in _descriptors().items() if before.get(fd) != target})
     assert not new, f"file descriptors left open: {new}"
+
+
+def _left_of(look: Callable[[], dict[str, str]]) -> dict[str, str]:
+    """Return what is found, once nothing is or for a while: a thread that tests share may just be closing it."""
+    deadline = monotonic() + CLOSING_SECONDS
+    while (found := look()) and monotonic() < deadline:
+        sleep(0.01)
+    return found
 
 
 def _descriptors() -> dict[str, str]:

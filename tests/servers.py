@@ -24,8 +24,10 @@ PATIENCE = 30
 class Host:
     """What an assistant is to remit: an MCP client at the other end of a `remit` it has started."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, home: Path) -> None:
         self.client = client
+        self.home = home
+        """The state folder of its server."""
 
     async def call(self, tool: str, **arguments: Any) -> dict[str, Any]:
         """A tool's answer."""
@@ -116,7 +118,7 @@ async def host(home: Path, *, cwd: Path | None = None, mode: Any = "auto", **var
         command=sys.executable, args=[str(LAUNCHER)], env=environment(home, **variables), cwd=cwd or home.parent
     )
     async with Client(stdio_client(parameters), mode=mode) as client:
-        yield Host(client)
+        yield Host(client, home)
 
 
 def environment(home: Path, **variables: str) -> dict[str, str]:

@@ -4,11 +4,14 @@ import socket
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from threading import Thread
+from threading import Event, Thread
 
 import uvicorn
 from mcp.server import MCPServer
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+PATIENCE = 30
+"""Seconds to wait for its beginning: far above what that takes."""
 
 _PATH = "/mcp"
 
@@ -24,6 +27,8 @@ class Downstream:
     calls: list[tuple[str, str]] = field(default_factory=list)
     """The tool and the text of each call."""
 
+    has_begun: Event = field(default_factory=Event)
+
     @property
     def url(self) -> str:
         """Where a client finds it."""
@@ -38,6 +43,11 @@ class Downstream:
         """Whether every request had that header with that value, and there was one."""
         return bool(self.headers) and all(headers.get(name.lower()) == value for headers in self.headers)
 
+    def forget(self) -> None:
+        """Be as one that was told nothing yet."""
+        self.headers.clear()
+        self.calls.clear()
+
 
 @contextmanager
 def downstream() -> Iterator[Downstream]:
@@ -49,6 +59,7 @@ def downstream() -> Iterator[Downstream]:
         thread = Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:
+            assert this.has_begun.wait(PATIENCE), "it does not begin"
             yield this
         finally:
             server.should_exit = True
@@ -77,6 +88,8 @@ def _noting(app: ASGIApp, this: Downstream) -> ASGIApp:
     """The same application, whose requests are noted."""
 
     async def noting(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            this.has_begun.set()
         if scope["type"] == "http":
             this.headers.append({name.decode().lower(): value.decode() for name, value in scope["headers"]})
         await app(scope, receive, send)

@@ -52,7 +52,11 @@ class Model:
         self.faults: list[Exception] = []
         """What the script, or a conversation that no provider takes, brought about."""
 
+        self.has_ended = False
+        """Whether nobody waits for its answers any more."""
+
         self._heard = bytearray()
+        self._open = 0
         self._changed = Condition()
 
     @property
@@ -80,6 +84,24 @@ class Model:
             assert self._changed.wait_for(lambda: len(self.requests) >= count, PATIENCE), "the model was not asked"
             return self.requests[count - 1]
 
+    @contextmanager
+    def attended(self) -> Iterator[None]:
+        """Count a request as open as long as the body lasts."""
+        with self._changed:
+            self._open += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._open -= 1
+                self._changed.notify_all()
+
+    def end(self) -> None:
+        """Give up what is held, and wait until no request is open."""
+        self.has_ended = True
+        with self._changed:
+            assert self._changed.wait_for(lambda: not self._open, PATIENCE), "a request to the model does not end"
+
     def hear(self, data: bytes) -> None:
         """Keep what reached it."""
         self._heard += data + b"\n"
@@ -95,25 +117,47 @@ class Model:
         return self.script(request)
 
 
-@contextmanager
-def model(script: Script) -> Iterator[Model]:
-    """Serve a model on the loopback as long as the body lasts; what went wrong in it fails the test at the end."""
-    with _Server(("127.0.0.1", 0), _Handler) as server:
-        server.model = Model(server.server_address[1], script)
-        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": _GLANCE_SECONDS})
-        thread.start()
+class Endpoint:
+    """A place on the loopback at which one model after another is served."""
+
+    def __init__(self, server: "_Server") -> None:
+        self._server = server
+
+    @contextmanager
+    def model(self, script: Script) -> Iterator[Model]:
+        """Serve a model as long as the body lasts; what went wrong in it fails the test at the end."""
+        this = self._server.model = Model(self._server.server_port, script)
         try:
-            yield server.model
+            yield this
         except BaseException as error:
-            for fault in server.model.faults:
+            for fault in this.faults:
                 error.add_note(f"before that, in the model: {fault!r}")
             raise
         finally:
-            server.ending = True
+            this.end()
+            self._server.model = None
+        if this.faults:
+            raise ExceptionGroup("the model was asked what its script does not foresee", this.faults)
+
+
+@contextmanager
+def endpoint() -> Iterator[Endpoint]:
+    """Listen on the loopback as long as the body lasts."""
+    with _Server(("127.0.0.1", 0), _Handler) as server:
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": _GLANCE_SECONDS})
+        thread.start()
+        try:
+            yield Endpoint(server)
+        finally:
             server.shutdown()
             thread.join()
-    if server.model.faults:
-        raise ExceptionGroup("the model was asked what its script does not foresee", server.model.faults)
+
+
+@contextmanager
+def model(script: Script) -> Iterator[Model]:
+    """Serve a model at an endpoint of its own as long as the body lasts."""
+    with endpoint() as own, own.model(script) as this:
+        yield this
 
 
 def _aside(request: Request) -> str:
@@ -123,12 +167,11 @@ def _aside(request: Request) -> str:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = False  # so that closing waits for them
-    model: Model
-    ending = False
+    model: Model | None = None
 
 
 class _Gone(Exception):
-    """The client has left, or the server ends."""
+    """The client has left, or the model has ended."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -140,31 +183,31 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer that there is nothing: no agent needs it."""
-        self._hear(b"")
-        self._stray()
+        self._serve(b"")
 
     def do_POST(self) -> None:
         """Answer what a model is asked."""
-        raw = self.rfile.read(int(self.headers["Content-Length"]))
-        self._hear(raw)
-        if wire := _FORMATS.get(self.path.partition("?")[0]):
-            self._answer(wire, raw)
-        else:
-            self._stray()
+        self._serve(self.rfile.read(int(self.headers["Content-Length"])))
 
-    def _hear(self, raw: bytes) -> None:
-        self.server.model.hear(f"{self.path}\n{self.headers}".encode() + raw)
+    def _serve(self, raw: bytes) -> None:
+        if (model := self.server.model) is None:
+            self._send(503, b'{"error": {"message": "no model is served here now"}}')
+            return
+        with model.attended():
+            model.hear(f"{self.path}\n{self.headers}".encode() + raw)
+            wire = _FORMATS.get(self.path.partition("?")[0]) if self.command == "POST" else None
+            if wire:
+                self._answer(model, wire, raw)
+            else:
+                model.strays.append(f"{self.command} {self.path}")
+                self._send(404, b'{"error": {"message": "there is no such path"}}')
 
-    def _stray(self) -> None:
-        self.server.model.strays.append(f"{self.command} {self.path}")
-        self._send(404, b'{"error": {"message": "there is no such path"}}')
-
-    def _answer(self, wire: Format, raw: bytes) -> None:
+    def _answer(self, model: Model, wire: Format, raw: bytes) -> None:
         try:
             request = self._read(wire, raw)
-            answer = self.server.model.answer(request)
+            answer = model.answer(request)
         except Exception as fault:
-            self.server.model.faults.append(fault)
+            model.faults.append(fault)
             status = 400 if isinstance(fault, Malformed) else 422
             self._send(status, json.dumps(wire.error(status, f"{type(fault).__name__}: {fault}")).encode())
             return
@@ -174,7 +217,7 @@ class _Handler(BaseHTTPRequestHandler):
         reply = Reply.to(request, answer)
         parts = wire.streamed(reply, request.body) if request.streams else wire.whole(reply)
         self._begin(200, "text/event-stream" if request.streams else "application/json")
-        self._send_parts(parts)
+        self._send_parts(model, parts)
 
     def _read(self, wire: Format, raw: bytes) -> Request:
         body = json.loads(raw)
@@ -200,20 +243,20 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
 
-    def _send_parts(self, parts: Iterator[Part]) -> None:
+    def _send_parts(self, model: Model, parts: Iterator[Part]) -> None:
         try:
             for part in parts:
                 if isinstance(part, Hold):
-                    self._hold(part)
+                    self._hold(model, part)
                 else:
                     self.wfile.write(part)
         except (ConnectionError, _Gone):
             pass  # nobody is left to hear the rest
 
-    def _hold(self, hold: Hold) -> None:
+    def _hold(self, model: Model, hold: Hold) -> None:
         hold.reached.set()
         while not hold.released.wait(_GLANCE_SECONDS):
             readable, _, _ = select.select([self.connection], [], [], 0)
-            if readable or self.server.ending:  # a client that has asked says nothing more, and so it has left
+            if readable or model.has_ended:  # a client that has asked says nothing more, and so it has left
                 hold.left.set()
                 raise _Gone

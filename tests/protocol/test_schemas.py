@@ -59,7 +59,7 @@ class CheckedHost(Host):
     """A window whose every call and answer are checked."""
 
     def __init__(self, host: Host, declared: Declared) -> None:
-        super().__init__(host.client)
+        super().__init__(host.client, host.home)
         self._declared = declared
 
     async def call(self, tool: str, **arguments: Any) -> dict[str, Any]:

@@ -9,9 +9,8 @@ import anyio
 import pytest
 
 from tests import servers
-from tests.agents.llm.conftest import KEY, Opened
+from tests.agents.llm.conftest import KEY, Opened, Serve
 from tests.models.script import Fail, Hold, Say, Think, Use, prompts, relay, steps
-from tests.models.server import model
 
 LOAD = """
 import sys, threading
@@ -38,7 +37,7 @@ with suppress(AttributeError):  # it is loaded before it looks at its turn
 """
 
 
-async def test_it_calls_a_tool_and_says_what_came_of_it(window: Opened, provider: str) -> None:
+async def test_it_calls_a_tool_and_says_what_came_of_it(window: Opened, model: Serve, provider: str) -> None:
     with model(relay("shell", command="echo hello from here")) as scripted:
         async with window(scripted, provider) as host:
             task = await host.done("say hello", agentId="llm")
@@ -48,7 +47,7 @@ async def test_it_calls_a_tool_and_says_what_came_of_it(window: Opened, provider
     assert scripted.keys == {KEY}
 
 
-async def test_it_thinks_aloud(window: Opened, provider: str) -> None:
+async def test_it_thinks_aloud(window: Opened, model: Serve, provider: str) -> None:
     with model(steps([Think("what would they want?"), Say("This.")])) as scripted:
         async with window(scripted, provider) as host:
             task = await host.done("think", agentId="llm")
@@ -57,7 +56,7 @@ async def test_it_thinks_aloud(window: Opened, provider: str) -> None:
 
 
 @pytest.mark.behaviour("create_task:invoke:metrics")
-async def test_what_it_used_is_counted(window: Opened, provider: str) -> None:
+async def test_what_it_used_is_counted(window: Opened, model: Serve, provider: str) -> None:
     with model(relay("shell", command="true")) as scripted:
         async with window(scripted, provider) as host:
             task = await host.done("count", agentId="llm")
@@ -68,14 +67,14 @@ async def test_what_it_used_is_counted(window: Opened, provider: str) -> None:
 
 
 @pytest.mark.behaviour("create_task:systemPrompt:prepended")
-async def test_it_goes_by_the_system_prompt(window: Opened, provider: str) -> None:
+async def test_it_goes_by_the_system_prompt(window: Opened, model: Serve, provider: str) -> None:
     with model(steps(Say("Aye."))) as scripted:
         async with window(scripted, provider) as host:
             await host.done("hello", agentId="llm", systemPrompt="Speak like a pirate.")
     assert scripted.heard("Speak like a pirate.")
 
 
-async def test_it_reads_what_it_has_written(window: Opened) -> None:
+async def test_it_reads_what_it_has_written(window: Opened, model: Serve) -> None:
     script = steps(
         Use("write_file", {"path": "notes/a.txt", "content": "first\nsecond\n"}),
         Use("read_file", {"path": "notes/a.txt", "offset": 6}),
@@ -90,7 +89,9 @@ async def test_it_reads_what_it_has_written(window: Opened) -> None:
     assert "a.txt" in listed["output"]
 
 
-async def test_nothing_of_a_secret_is_shown_that_the_ends_of_a_piece_of_a_file_cut(window: Opened) -> None:
+async def test_nothing_of_a_secret_is_shown_that_the_ends_of_a_piece_of_a_file_cut(
+    window: Opened, model: Serve
+) -> None:
     script = steps(
         Use("shell", {"command": "{ printf %100s; echo $TOKEN; } > a"}),
         Use("read_file", {"path": "a", "limit": 110}),
@@ -110,7 +111,7 @@ def holding(folder: Path, text: str) -> list[Path]:
 
 
 @pytest.mark.parametrize("tool", ["read_file", "list_files"])
-async def test_what_is_not_there_is_an_error_and_not_an_empty_answer(window: Opened, tool: str) -> None:
+async def test_what_is_not_there_is_an_error_and_not_an_empty_answer(window: Opened, model: Serve, tool: str) -> None:
     with model(steps(Use(tool, {"path": "nowhere"}), Say("I see"))) as scripted:
         async with window(scripted) as host:
             task = await host.done("look", agentId="llm")
@@ -119,16 +120,16 @@ async def test_what_is_not_there_is_an_error_and_not_an_empty_answer(window: Ope
 
 
 @pytest.mark.parametrize("path", ["/etc/remit-was-here", "../remit-was-here", "/proc/self/mem"])
-async def test_no_file_outside_is_written(window: Opened, state: Path, path: str) -> None:
+async def test_no_file_outside_is_written(window: Opened, model: Serve, path: str) -> None:
     with model(steps(Use("write_file", {"path": path, "content": "x"}), Say("done"))) as scripted:
         async with window(scripted) as host:
             task = await host.done("write", agentId="llm")
     assert task["status"] == "completed"
-    for folder in (Path("/etc"), state / "workspaces"):
+    for folder in (Path("/etc"), host.home / "workspaces"):
         assert not await anyio.Path(folder / "remit-was-here").exists()
 
 
-async def test_arguments_that_cannot_be_are_told_to_the_model_and_are_no_call(window: Opened) -> None:
+async def test_arguments_that_cannot_be_are_told_to_the_model_and_are_no_call(window: Opened, model: Serve) -> None:
     script = steps([Use("shell", {"cmd": "true"}), Use("sing", {})], Say("I see."))
     with model(script) as scripted:
         async with window(scripted) as host:
@@ -139,7 +140,7 @@ async def test_arguments_that_cannot_be_are_told_to_the_model_and_are_no_call(wi
     assert "there is no tool 'sing'; there are shell," in unknown.text
 
 
-async def test_it_goes_on_after_a_yes_and_hears_a_no(window: Opened, provider: str) -> None:
+async def test_it_goes_on_after_a_yes_and_hears_a_no(window: Opened, model: Serve, provider: str) -> None:
     script = steps([Use("shell", {"command": "echo one"}), Use("shell", {"command": "echo two"})], Say("as you wish"))
     with model(script) as scripted:
         async with window(scripted, provider) as host:
@@ -156,7 +157,7 @@ async def test_it_goes_on_after_a_yes_and_hears_a_no(window: Opened, provider: s
 
 
 async def test_a_restart_while_it_waits_repeats_no_call_that_was_made(
-    window: Opened, state: Path, provider: str, tmp_path: Path
+    own_window: Opened, model: Serve, provider: str
 ) -> None:
     script = steps(
         Use("shell", {"command": "echo once >> made"}),
@@ -165,12 +166,12 @@ async def test_a_restart_while_it_waits_repeats_no_call_that_was_made(
         Say("finished"),
     )
     with model(script) as scripted:
-        async with window(scripted, provider) as host:
+        async with own_window(scripted, provider) as host:
             task_id = await host.create("append", agentId="llm", autoExecute=False)
             await host.decide(task_id, await host.waiting_call(task_id), "proceed_once")
             second = await host.waiting_call(task_id)
-            servers.kill(state)
-        async with window(scripted, provider) as host:
+            servers.kill(host.home)
+        async with own_window(scripted, provider) as host:
             await host.decide(task_id, second, "proceed_once")
             await host.decide(task_id, await host.waiting_call(task_id), "proceed_once")
             task = await host.until(task_id, "completed", "failed")
@@ -179,7 +180,7 @@ async def test_a_restart_while_it_waits_repeats_no_call_that_was_made(
     assert len(scripted.requests) == 4
 
 
-async def test_a_follow_up_goes_on_with_the_whole_conversation(window: Opened, provider: str) -> None:
+async def test_a_follow_up_goes_on_with_the_whole_conversation(window: Opened, model: Serve, provider: str) -> None:
     script = prompts({"first": relay("shell", command="echo 42"), "second": steps(Say("It was 42."))})
     with model(script) as scripted:
         async with window(scripted, provider) as host:
@@ -192,7 +193,7 @@ async def test_a_follow_up_goes_on_with_the_whole_conversation(window: Opened, p
 
 
 async def test_neither_the_models_key_nor_a_secret_is_found_where_it_must_not_be(
-    window: Opened, state: Path, provider: str
+    window: Opened, model: Serve, provider: str
 ) -> None:
     secret = "swordfish-4711-xyz"
     script = steps(Use("shell", {"command": "env; echo $TOKEN > kept; cat kept"}), Say("read it"))
@@ -205,13 +206,13 @@ async def test_neither_the_models_key_nor_a_secret_is_found_where_it_must_not_be
     assert secret not in shown
     assert "[secret TOKEN]" in shown
     assert not scripted.heard(secret)
-    assert holding(state, KEY) == []
-    assert all("workspaces" in path.parts for path in holding(state, secret))
+    assert holding(host.home, KEY) == []
+    assert all("workspaces" in path.parts for path in holding(host.home, secret))
 
 
 @pytest.mark.parametrize(("status", "words"), [(401, "401"), (400, "400")])
 async def test_a_provider_that_refuses_is_a_clear_failure(
-    window: Opened, provider: str, status: int, words: str
+    window: Opened, model: Serve, provider: str, status: int, words: str
 ) -> None:
     with model(lambda _: Fail(status, f"bad key {KEY}")) as scripted:
         async with window(scripted, provider) as host:
@@ -221,7 +222,7 @@ async def test_a_provider_that_refuses_is_a_clear_failure(
     assert KEY not in task["error"]
 
 
-async def test_too_many_requests_end_the_turn_and_a_message_goes_on(window: Opened) -> None:
+async def test_too_many_requests_end_the_turn_and_a_message_goes_on(window: Opened, model: Serve) -> None:
     script = prompts({"work": lambda _: Use("shell", {"command": "true"}), "report": steps(Say("half of it"))})
     with model(script) as scripted:
         async with window(scripted, REMIT_AGENTS__LLM__MAX_REQUESTS="3") as host:
@@ -234,7 +235,7 @@ async def test_too_many_requests_end_the_turn_and_a_message_goes_on(window: Open
     assert task["output"]["content"] == "half of it"
 
 
-async def test_cancelling_leaves_the_model(window: Opened) -> None:
+async def test_cancelling_leaves_the_model(window: Opened, model: Serve) -> None:
     hold = Hold()
     with model(steps(hold)) as scripted:
         async with window(scripted) as host:
@@ -249,8 +250,8 @@ def test_it_is_loaded_in_another_thread_than_that_which_serves() -> None:
     assert (done.stdout, done.returncode) == ("the agent in a thread\npydantic_ai in a thread\n", 0), done.stderr
 
 
-async def test_without_a_model_it_says_how_to_name_one(state: Path) -> None:
-    async with servers.host(state) as host:
+async def test_without_a_model_it_says_how_to_name_one(own_home: Path) -> None:
+    async with servers.host(own_home) as host:
         error = await host.fail("create_task", message="hello", agentId="llm")
         assert (error["code"], error["field"]) == ("AGENT_UNAVAILABLE", "agentId")
         assert "[agents.llm] model" in error["message"]
@@ -265,7 +266,7 @@ async def test_without_a_model_it_says_how_to_name_one(state: Path) -> None:
     ids=["a line of a secret", "a whole secret"],
 )
 async def test_a_command_that_a_secret_would_hide_from_whoever_decides_is_refused_and_the_model_hears_why(
-    window: Opened, state: Path, hidden: dict[str, str]
+    window: Opened, model: Serve, hidden: dict[str, str]
 ) -> None:
     script = steps(Use("shell", {"command": "touch harm; echo done"}), Say("I see."))
     with model(script) as scripted:
@@ -277,11 +278,11 @@ async def test_a_command_that_a_secret_would_hide_from_whoever_decides_is_refuse
     (result,) = scripted.requests[-1].results
     assert "refused: a secret stands in it" in result.text
     assert "$NAME" in result.text
-    assert not await anyio.Path(state / "workspaces" / task_id / "harm").exists()
+    assert not await anyio.Path(host.home / "workspaces" / task_id / "harm").exists()
 
 
 async def test_a_grant_for_a_command_covers_no_other_that_a_secret_makes_look_the_same(
-    window: Opened, state: Path
+    window: Opened, model: Serve
 ) -> None:
     script = prompts(
         {
@@ -298,4 +299,4 @@ async def test_a_grant_for_a_command_covers_no_other_that_a_secret_makes_look_th
             await host.call("send_message", id=task_id, message="second", secrets=secrets)
             task = await host.until(task_id, "completed", "awaiting_approval")
     assert task["output"]["toolCalls"][0]["outcome"] == "hidden"
-    assert not await anyio.Path(state / "workspaces" / task_id / "harm").exists()
+    assert not await anyio.Path(host.home / "workspaces" / task_id / "harm").exists()

@@ -1,8 +1,9 @@
 """MCP servers that the llm agent uses: what they are shown, and what decides about their calls."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,35 +13,67 @@ from server.agents.interface import Answer, Turn
 from server.agents.llm.agent import by_name
 from server.agents.tool import Tool
 from server.errors import RemitError
-from tests.agents.llm.conftest import Opened
+from tests.agents.llm.conftest import Opened, Serve
 from tests.downstream import local
-from tests.downstream.server import downstream
+from tests.downstream.server import Downstream, downstream
 from tests.models.script import Say, Use, relay, steps
-from tests.models.server import model
 
 SECRET = "tracker-token-77812"
 
 
-def setting(**settings: Any) -> dict[str, str]:
-    """One MCP server called notes."""
-    return {"REMIT_MCP_SERVERS": json.dumps({"notes": settings})}
+def settings(url: str) -> dict[str, str]:
+    """Variables of a server that knows the remote one at `url` in several ways, and local ones."""
+    here = Path(local.__file__)
+    python = {"command": "/usr/bin/python3", "args": ["-I", "-S", str(here)]}
+    known = {
+        "notes": {"url": url},
+        "allowing": {"url": url, "allow": ["echo"]},
+        "denying": {"url": url, "deny": ["erase"]},
+        "signed": {"url": url, "headers": {"Authorization": "Bearer <<mcp.TOKEN>>"}},
+        "unsigned": {"url": url, "headers": {"X-Key": "<<mcp.ABSENT>>"}},
+        "gone": {"url": "http://127.0.0.1:9/mcp"},
+        "local": {**python, "args": [*python["args"], "--for=<<mcp.WHO>>"], "env": {"TOKEN": "<<mcp.KEY>>"}},
+        "odd": {**python, "args": [*python["args"], "said"]},
+    }
+    return {"REMIT_MCP_SERVERS": json.dumps(known), "REMIT_AGENTS__LLM__READABLE": json.dumps([str(here.parent)])}
+
+
+@pytest.fixture(scope="module")
+def shared_downstream() -> Iterator[Downstream]:
+    """The remote one, which the tests share."""
+    with downstream() as shared:
+        yield shared
+
+
+@pytest.fixture
+def notes(shared_downstream: Downstream) -> Downstream:
+    """The same, which was told nothing yet."""
+    shared_downstream.forget()
+    return shared_downstream
+
+
+@pytest.fixture
+def window(window: Opened, notes: Downstream) -> Opened:
+    """A window on a server with these settings."""
+    return partial(window, **settings(notes.url))
 
 
 @pytest.mark.behaviour("create_task:templates:mcp_servers", "create_task:invoke:mcp_servers")
-async def test_a_templated_header_arrives_and_the_model_never_sees_it(window: Opened) -> None:
-    header = {"Authorization": "Bearer <<mcp.TOKEN>>"}
-    with downstream() as notes, model(relay("echo", text="hello")) as scripted:
-        async with window(scripted, **setting(url=notes.url, headers=header)) as host:
-            task = await host.done("echo", agentId="llm", mcpServers=["notes"], secrets={"TOKEN": SECRET})
+async def test_a_templated_header_arrives_and_the_model_never_sees_it(
+    window: Opened, model: Serve, notes: Downstream
+) -> None:
+    with model(relay("echo", text="hello")) as scripted:
+        async with window(scripted) as host:
+            task = await host.done("echo", agentId="llm", mcpServers=["signed"], secrets={"TOKEN": SECRET})
     assert (task["status"], task["output"]["content"]) == ("completed", "echo: hello")
     assert notes.was_shown("Authorization", f"Bearer {SECRET}")
     assert SECRET not in json.dumps(task)
     assert not scripted.heard(SECRET)
 
 
-async def test_its_calls_wait_for_approval_like_any_other(window: Opened) -> None:
-    with downstream() as notes, model(relay("echo", text="hello")) as scripted:
-        async with window(scripted, **setting(url=notes.url)) as host:
+async def test_its_calls_wait_for_approval_like_any_other(window: Opened, model: Serve, notes: Downstream) -> None:
+    with model(relay("echo", text="hello")) as scripted:
+        async with window(scripted) as host:
             task_id = await host.create("echo", agentId="llm", mcpServers=["notes"], autoExecute=False)
             task = await host.until(task_id, "awaiting_approval")
             (call,) = task["pendingApprovals"]
@@ -52,84 +85,73 @@ async def test_its_calls_wait_for_approval_like_any_other(window: Opened) -> Non
     assert notes.calls == [("echo", "hello")]
 
 
-async def test_a_missing_key_ends_the_task_before_anything_starts(window: Opened) -> None:
-    with downstream() as notes, model(relay("echo", text="hello")) as scripted:
-        async with window(scripted, **setting(url=notes.url, headers={"X-Key": "<<mcp.ABSENT>>"})) as host:
-            task = await host.done("echo", agentId="llm", mcpServers=["notes"])
+async def test_a_missing_key_ends_the_task_before_anything_starts(
+    window: Opened, model: Serve, notes: Downstream
+) -> None:
+    with model(relay("echo", text="hello")) as scripted:
+        async with window(scripted) as host:
+            task = await host.done("echo", agentId="llm", mcpServers=["unsigned"])
     assert (task["status"], task["errorCode"]) == ("failed", "TEMPLATE_ERROR")
     assert "ABSENT" in task["error"]
-    assert "notes" in task["error"]
+    assert "unsigned" in task["error"]
     assert (scripted.requests, notes.headers) == ([], [])
 
 
 @pytest.mark.behaviour("create_task:templates:mcp_servers", "wire:mcp_servers")
-async def test_a_local_one_runs_in_the_sandbox_with_its_own_variables_alone(window: Opened) -> None:
-    here = Path(local.__file__)
+async def test_a_local_one_runs_in_the_sandbox_with_its_own_variables_alone(window: Opened, model: Serve) -> None:
     script = steps(
         [
-            Use("notes_variable", {"name": "TOKEN"}),
-            Use("notes_variable", {"name": "OTHER"}),
-            Use("notes_arguments", {}),
+            Use("local_variable", {"name": "TOKEN"}),
+            Use("local_variable", {"name": "OTHER"}),
+            Use("local_arguments", {}),
         ],
         Say("done"),
     )
-    settings = setting(
-        command="/usr/bin/python3", args=["-I", "-S", str(here), "--for=<<mcp.WHO>>"], env={"TOKEN": "<<mcp.KEY>>"}
-    )
-    readable = json.dumps([str(here.parent)])
     with model(script) as scripted:
-        async with window(scripted, REMIT_AGENTS__LLM__READABLE=readable, **settings) as host:
+        async with window(scripted) as host:
             secrets = {"KEY": SECRET, "OTHER": "another-secret-1"}
-            task = await host.done("ask", agentId="llm", mcpServers=["notes"], secrets=secrets, env={"WHO": "ann"})
+            task = await host.done("ask", agentId="llm", mcpServers=["local"], secrets=secrets, env={"WHO": "ann"})
     outputs = [call["output"] for call in task["output"]["toolCalls"]]
     assert outputs == ["[secret KEY]", "(unset)", "--for=ann"]
 
 
-async def test_no_schema_of_a_local_one_keeps_the_server_busy(window: Opened) -> None:
-    here = Path(local.__file__)
-    settings = setting(command="/usr/bin/python3", args=["-I", "-S", str(here), "said"])
-    readable = json.dumps([str(here.parent)])
-    with model(steps([Use("notes_odd", {})], Say("done"))) as scripted:
-        async with window(scripted, REMIT_AGENTS__LLM__READABLE=readable, **settings) as host:
-            task = await host.done("ask", agentId="llm", mcpServers=["notes"])
+async def test_no_schema_of_a_local_one_keeps_the_server_busy(window: Opened, model: Serve) -> None:
+    with model(steps([Use("odd_odd", {})], Say("done"))) as scripted:
+        async with window(scripted) as host:
+            task = await host.done("ask", agentId="llm", mcpServers=["odd"])
     assert [call["output"] for call in task["output"]["toolCalls"]] == ["said"]
 
 
 @pytest.mark.behaviour("wire:mcp_servers")
-@pytest.mark.parametrize(
-    ("tools", "there", "not_there"), [({"allow": ["echo"]}, "echo", "erase"), ({"deny": ["erase"]}, "echo", "erase")]
-)
-async def test_only_the_tools_that_are_allowed_are_offered(
-    window: Opened, tools: dict[str, list[str]], there: str, not_there: str
-) -> None:
-    with downstream() as notes, model(steps(Say("I see"))) as scripted:
-        async with window(scripted, **setting(url=notes.url, **tools)) as host:
-            await host.done("look", agentId="llm", mcpServers=["notes"])
+@pytest.mark.parametrize("name", ["allowing", "denying"])
+async def test_only_the_tools_that_are_allowed_are_offered(window: Opened, model: Serve, name: str) -> None:
+    with model(steps(Say("I see"))) as scripted:
+        async with window(scripted) as host:
+            await host.done("look", agentId="llm", mcpServers=[name])
     (request,) = scripted.requests
-    assert f"notes_{there}" in request.tools
-    assert f"notes_{not_there}" not in request.tools
+    assert f"{name}_echo" in request.tools
+    assert f"{name}_erase" not in request.tools
 
 
-async def test_one_that_cannot_be_reached_is_named(window: Opened) -> None:
+async def test_one_that_cannot_be_reached_is_named(window: Opened, model: Serve) -> None:
     with model(relay("echo", text="hello")) as scripted:
-        async with window(scripted, **setting(url="http://127.0.0.1:9/mcp")) as host:
-            task = await host.done("echo", agentId="llm", mcpServers=["notes"])
+        async with window(scripted) as host:
+            task = await host.done("echo", agentId="llm", mcpServers=["gone"])
     assert (task["status"], task["errorCode"]) == ("failed", "AGENT_UNAVAILABLE")
-    assert "notes" in task["error"]
+    assert "gone" in task["error"]
 
 
-async def test_one_that_cannot_be_reached_is_named_beside_one_that_can(window: Opened) -> None:
-    with downstream() as notes, model(relay("echo", text="hello")) as scripted:
-        servers = {"notes": {"url": notes.url}, "gone": {"url": "http://127.0.0.1:9/mcp"}}
-        async with window(scripted, REMIT_MCP_SERVERS=json.dumps(servers)) as host:
+async def test_one_that_cannot_be_reached_is_named_beside_one_that_can(window: Opened, model: Serve) -> None:
+    with model(relay("echo", text="hello")) as scripted:
+        async with window(scripted) as host:
             task = await host.done("echo", agentId="llm", mcpServers=["notes", "gone"])
     assert (task["status"], task["errorCode"]) == ("failed", "AGENT_UNAVAILABLE")
     assert "gone" in task["error"]
 
 
-async def test_a_remote_one_and_no_network_do_not_go_together(window: Opened) -> None:
-    with downstream() as notes, model(steps()) as scripted:
-        async with window(scripted, **setting(url=notes.url)) as host:
+async def test_a_remote_one_and_no_network_do_not_go_together(window: Opened, model: Serve) -> None:
+    with model(steps()) as scripted:
+        async with window(scripted) as host:
             asked = {"mcpServers": ["notes"], "require": {"network": "none"}}
             error = await host.fail("create_task", message="echo", agentId="llm", **asked)
     assert (error["code"], error["field"]) == ("VALIDATION_ERROR", "require.network")
@@ -145,31 +167,31 @@ def test_two_tools_of_one_name_are_refused() -> None:
         by_name([tool, replace(tool, description="another")])
 
 
-async def test_one_that_the_settings_do_not_have_is_refused(window: Opened) -> None:
+async def test_one_that_the_settings_do_not_have_is_refused(window: Opened, model: Serve) -> None:
     with model(steps()) as scripted:
         async with window(scripted) as host:
-            error = await host.fail("create_task", message="echo", agentId="llm", mcpServers=["notes"])
+            error = await host.fail("create_task", message="echo", agentId="llm", mcpServers=["unknown"])
     assert (error["code"], error["field"]) == ("VALIDATION_ERROR", "mcpServers")
 
 
-async def test_the_shell_agent_takes_none(window: Opened) -> None:
-    with downstream() as notes, model(steps()) as scripted:
-        async with window(scripted, **setting(url=notes.url)) as host:
+async def test_the_shell_agent_takes_none(window: Opened, model: Serve) -> None:
+    with model(steps()) as scripted:
+        async with window(scripted) as host:
             error = await host.fail("create_task", message="$ true", mcpServers=["notes"])
     assert (error["code"], error["field"]) == ("VALIDATION_ERROR", "mcpServers")
 
 
-async def test_the_agent_has_those_its_settings_name(window: Opened) -> None:
-    with downstream() as notes, model(relay("echo", text="hello")) as scripted:
+async def test_the_agent_has_those_its_settings_name(window: Opened, model: Serve) -> None:
+    with model(relay("echo", text="hello")) as scripted:
         own = {"REMIT_AGENTS__LLM__MCP_SERVERS": '["notes"]'}
-        async with window(scripted, **setting(url=notes.url), **own) as host:
+        async with window(scripted, **own) as host:
             task = await host.done("echo", agentId="llm")
     assert task["output"]["content"] == "echo: hello"
 
 
-async def test_a_tool_that_fails_is_told_to_the_model(window: Opened) -> None:
-    with downstream() as notes, model(relay("echo")) as scripted:
-        async with window(scripted, **setting(url=notes.url)) as host:
+async def test_a_tool_that_fails_is_told_to_the_model(window: Opened, model: Serve) -> None:
+    with model(relay("echo")) as scripted:
+        async with window(scripted) as host:
             task = await host.done("echo", agentId="llm", mcpServers=["notes"])
     (call,) = task["output"]["toolCalls"]
     assert (task["status"], call["status"]) == ("completed", "error")
