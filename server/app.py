@@ -20,7 +20,8 @@ from server.agents.interface import Agent
 from server.agents.llm.agent import LlmAgent
 from server.agents.shell.agent import ShellAgent
 from server.config import Settings, load
-from server.daemon import Connection, Load, Ownership, Peer
+from server.connection import Connection, Peer
+from server.daemon import Load, Ownership
 from server.errors import Code, RemitError
 from server.places import DATABASE, Places, find_places, settings_checksums, settings_digest
 from server.protocol.desk import Desk

@@ -8,7 +8,7 @@ import os
 import resource
 import signal
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -16,15 +16,16 @@ from pathlib import Path
 from typing import Any, Protocol, Self
 
 import anyio
-from anyio.abc import ByteStream, SocketStream, TaskGroup
+from anyio.abc import SocketStream, TaskGroup
 
 from server import peers
+from server.connection import Connection, Peer
 from server.errors import Code, RemitError
-from server.hello import MAX_LINE, PROTOCOL, WISHES, Address, credentials, encode
+from server.gathering import Gathering
+from server.hello import PROTOCOL, WISHES, Address, credentials, encode
 from server.peers import Standing
 from server.places import Places
 
-CHUNK = 65536  # bytes read at once
 HELLO_SECONDS = 10.0  # a client says hello at once; one that does not is not ours
 MAX_HELLO = 64 * 1024  # bytes of its line: a role, a folder, and the checksums of some variables
 FIRST_VISIT = 5.0  # seconds for whoever started the server to connect, however short `idle_exit` is
@@ -33,22 +34,6 @@ BACKLOG = 1024  # windows that may start at the same instant; the kernel caps it
 PR_SET_DUMPABLE = 4  # linux/prctl.h
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """Who is at the other end: uid and pid as the kernel knows them, the rest as the peer says."""
-
-    uid: int
-    pid: int
-    role: str
-    cwd: Path | None
-    standing: Standing = Standing.CALLER
-    """What the kernel lets it be taken for."""
-    variables: Mapping[str, str] | None = None
-    """A checksum for each `REMIT_*` variable of its environment, by name; None if it is too old to say."""
-    person_only: frozenset[str] = frozenset()
-    """The settings among `hello.WISHES` that it wants to be `person`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,71 +53,11 @@ class Load:
 class Application(Protocol):
     """What the daemon serves to those who connect."""
 
-    async def serve(self, connection: "Connection") -> None:
+    async def serve(self, connection: Connection) -> None:
         """Talk on one connection until it ends."""
 
     async def load(self) -> Load:
         """What there is to do at this moment."""
-
-
-class Connection:
-    """A peer's socket, cut into lines."""
-
-    def __init__(self, stream: ByteStream, peer: Peer, *, max_line: int = MAX_LINE) -> None:
-        self.peer = peer
-        self._max_line = max_line
-        self._stream = stream
-        self._received = bytearray()
-        self._sending = anyio.Lock()
-
-    async def receive_line(self, max_line: int | None = None) -> bytes | None:
-        """The next line, without its newline; None when the peer is done or sent more than a line may be long.
-
-        The last one need not have a newline. `max_line` is for this one, in bytes.
-        """
-        most = max_line or self._max_line
-        searched = 0
-        while (end := self._received.find(b"\n", searched)) < 0:
-            searched = len(self._received)
-            if searched > most:
-                await self._refuse_long_line(most)
-                return None
-            try:
-                self._received += await self._stream.receive(CHUNK)
-            except anyio.EndOfStream:
-                return self._last_line()
-            except (anyio.BrokenResourceError, anyio.ClosedResourceError):
-                return None
-        line = bytes(self._received[:end])
-        del self._received[: end + 1]
-        return line
-
-    async def send_line(self, line: bytes) -> None:
-        """Send a line, and the newline after it; whole, even if the caller is cancelled meanwhile.
-
-        Raises:
-            anyio.BrokenResourceError: the peer is gone.
-            anyio.ClosedResourceError: the connection was closed on this side.
-        """
-        async with self._sending:
-            with anyio.CancelScope(shield=True):
-                await self._stream.send(line + b"\n")
-
-    async def aclose(self) -> None:
-        """Close the connection; a line being sent is given up."""
-        await self._stream.aclose()
-
-    def _last_line(self) -> bytes | None:
-        line = bytes(self._received)
-        self._received.clear()
-        return line or None
-
-    async def _refuse_long_line(self, most: int) -> None:
-        size = f"{most // 1024**2} MiB" if most >= 1024**2 else f"{most // 1024} KiB"
-        error = {"code": -32600, "message": f"a message may be at most {size} long"}
-        with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
-            await self.send_line(json.dumps({"jsonrpc": "2.0", "id": None, "error": error}).encode())
-        await self.aclose()
 
 
 class Ownership:
@@ -200,6 +125,7 @@ class _Daemon:
         self._application = application
         self._greeting = greeting
         self._idle_exit = idle_exit
+        self._gathering = Gathering()
         self._open: set[Connection] = set()
         self._connected = 0
         self._visited = anyio.Event()
@@ -272,7 +198,8 @@ class _Daemon:
         pid, uid = credentials(accepted)
         standing = peers.standing(accepted, pid)
         stream = await SocketStream.from_socket(accepted)
-        connection = Connection(stream, Peer(uid=uid, pid=pid, role="", cwd=None, standing=standing))
+        peer = Peer(uid=uid, pid=pid, role="", cwd=None, standing=standing)
+        connection = Connection(stream, peer, self._gathering)
         self._open.add(connection)
         try:
             await self._converse(connection)

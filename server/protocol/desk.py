@@ -8,10 +8,10 @@ from anyio.abc import ByteStream
 from mcp.server.lowlevel import Server
 
 from server.agents.interface import Answer, Offer
-from server.daemon import Connection, Peer
+from server.connection import Connection, Peer
 from server.protocol import tools
 from server.protocol.delegated import TOOLS
-from server.protocol.transport import streams
+from server.protocol.transport import LargeCalls, streams
 from server.tasks.delegate import Delegate
 from server.tasks.delegation import Delegation
 
@@ -61,7 +61,7 @@ class Desk:
         """Talk MCP on a connection until it ends."""
         connection = Connection(stream, Peer(uid=-1, pid=-1, role="agent", cwd=None), max_line=MAX_LINE)
         server = self._server(delegate)
-        async with streams(connection, max_memory=MAX_OPEN_MEMORY) as (incoming, outgoing):
+        async with streams(connection, LargeCalls(), max_memory=MAX_OPEN_MEMORY) as (incoming, outgoing):
             await server.run(incoming, outgoing, server.create_initialization_options())
 
     def _server(self, delegate: Delegate) -> Server[dict[str, Any]]:

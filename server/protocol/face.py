@@ -7,9 +7,9 @@ import mcp_types as types
 from mcp.server import ServerRequestContext
 from mcp.server.lowlevel import Server
 
-from server.daemon import Connection
+from server.connection import Connection
 from server.protocol import tools
-from server.protocol.transport import MAX_OPEN, streams
+from server.protocol.transport import MAX_OPEN, LargeCalls, streams
 from server.tasks.callers import Caller, Tell
 from server.tasks.service import Tasks
 
@@ -28,6 +28,7 @@ class Face:
     def __init__(self, tasks: Tasks, version: str) -> None:
         self._tasks = tasks
         self._version = version
+        self._large_calls = LargeCalls()
 
     def server(self, caller: Caller) -> Server[dict[str, Any]]:
         """An MCP server that acts for `caller`."""
@@ -56,7 +57,8 @@ class Face:
     async def serve(self, connection: Connection, caller: Caller) -> None:
         """Talk MCP on one connection until it ends, in the era the client opens with."""
         server = self.server(caller)
-        async with streams(connection, MAX_PERSON_OPEN if caller.person else MAX_OPEN) as (incoming, outgoing):
+        most = MAX_PERSON_OPEN if caller.person else MAX_OPEN
+        async with streams(connection, self._large_calls, most) as (incoming, outgoing):
             await server.run(incoming, outgoing, server.create_initialization_options())
 
     async def _call(self, caller: Caller, tool: tools.Tool[Any], arguments: dict[str, Any]) -> types.CallToolResult:

@@ -20,7 +20,14 @@ from mcp_types import (
 from mcp_types import jsonrpc_message_adapter as adapter
 from pydantic import ValidationError
 
-from server.json_text import MAX_VALUES, holds_too_many, is_whole
+from server.json_text import MAX_VALUES, holds_too_many, is_whole, memory
+
+MAX_BESIDE = 256 * 1024
+"""Bytes of memory that a message takes beside the arguments of a tool, which are kept while a call is open: icons that
+a client sends along take some kilobytes."""
+
+_LONGEST_NAME = 200
+"""Characters that are kept of the name and the version of a client."""
 
 _WITH_ID = 300
 """Bytes in which the id of a request stands, with what clients write before or after it."""
@@ -86,13 +93,41 @@ def parse(line: bytes) -> JSONRPCMessage:
         raise NoMessage(INVALID_REQUEST, "the id of a request must be a text or a whole number")
     if _HALF.search(line):
         _check_whole(message, found, number)
-    return _with_arguments(message)
+    return _bounded(_with_arguments(_opening(message)))
 
 
 def _check_whole(message: JSONRPCMessage, found: Any, number: str | int | None) -> None:
     """Raise NoMessage for halves of surrogate pairs; in the arguments of a tool, the field at fault is named later."""
     if not is_whole(_without_arguments(found) if isinstance(message, JSONRPCRequest) else found):
         raise NoMessage(INVALID_REQUEST, "half of a surrogate pair is no character", number)
+
+
+def _opening(message: JSONRPCMessage) -> JSONRPCMessage:
+    """The same message; of one that opens a connection what is used here, since the SDK keeps that as long as it lasts.
+
+    These are the version of the protocol, and the name and version of the client.
+    """
+    if not isinstance(message, JSONRPCRequest) or message.method != "initialize":
+        return message
+    params = message.params or {}
+    kept: dict[str, Any] = {name: params[name] for name in ("protocolVersion", "_meta") if name in params}
+    match params:
+        case {"clientInfo": {"name": str(name), "version": str(version)}, "capabilities": dict()}:
+            kept["clientInfo"] = {"name": name[:_LONGEST_NAME], "version": version[:_LONGEST_NAME]}
+            kept["capabilities"] = {}
+    return message.model_copy(update={"params": kept})
+
+
+def _bounded(message: JSONRPCMessage) -> JSONRPCMessage:
+    """The same message. Raises NoMessage for one that takes too much beside the arguments of a tool."""
+    if not isinstance(message, JSONRPCRequest | JSONRPCNotification):
+        return message
+    beside = _without_arguments({"method": message.method, "params": message.params})
+    number = message.id if isinstance(message, JSONRPCRequest) else None
+    if memory([beside, number]) > MAX_BESIDE:
+        reason = f"beside the arguments of a tool, a message may take {MAX_BESIDE // 1024} KiB of memory"
+        raise NoMessage(INVALID_REQUEST, reason, number)
+    return message
 
 
 def _loaded(line: bytes) -> Any:

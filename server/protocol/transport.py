@@ -14,9 +14,9 @@ from mcp.shared.message import ServerMessageMetadata, SessionMessage
 from mcp_types import JSONRPCError, JSONRPCMessage, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse, RequestId
 
 from server.beside import beside
-from server.daemon import Connection
+from server.connection import Connection
 from server.json_text import memory
-from server.protocol.messages import NoMessage, answer_before_opening, line_of, parse, refusal
+from server.protocol.messages import MAX_BESIDE, NoMessage, answer_before_opening, line_of, parse, refusal
 from server.worker import READING, computed
 from storage.lanes import LANE
 
@@ -25,6 +25,9 @@ MAX_OPEN = 32
 
 MAX_OPEN_MEMORY = 64 * 1024**2
 """Bytes of memory that the open calls of one connection take: from so many on a further one is refused."""
+
+MAX_LARGE_MEMORY = 256 * 1024**2
+"""The same of the large calls of all connections: eight of the longest lines."""
 
 MAX_UNREAD_BYTES = 4 * 1024**2
 """Bytes of answers that a peer has not read; at so many nothing more is read of it."""
@@ -42,11 +45,14 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 @asynccontextmanager
 async def streams(
-    connection: Connection, max_open: int = MAX_OPEN, max_memory: int = MAX_OPEN_MEMORY
+    connection: Connection, others: "LargeCalls", max_open: int = MAX_OPEN, max_memory: int = MAX_OPEN_MEMORY
 ) -> AsyncIterator[tuple["Incoming", "Outgoing"]]:
-    """The two streams of a connection, inside the block; what is done in it for the connection has its own turns."""
+    """The two streams of a connection, inside the block; what is done in it for the connection has its own turns.
+
+    `others` counts the large calls of this connection with those of others.
+    """
     outbox = Outbox(connection)
-    calls = OpenCalls(max_open, max_memory)
+    calls = OpenCalls(max_open, max_memory, others)
     lane = LANE.set(connection)
     try:
         async with beside(outbox.serve):
@@ -57,34 +63,60 @@ async def streams(
         LANE.reset(lane)
 
 
+class LargeCalls:
+    """The memory of the large calls among those of several connections, which are not answered yet.
+
+    What makes a call large is the arguments of a tool, and no tool that waits takes large ones: so there is soon room.
+    """
+
+    def __init__(self, most: int = MAX_LARGE_MEMORY) -> None:
+        self._most = most
+        self._taken = 0
+
+    def objection(self, taken: int) -> str | None:
+        """Why there may not be one more."""
+        if taken > MAX_BESIDE and self._taken >= self._most:
+            return f"the large calls of all connections take {self._most} bytes of memory; try again soon"
+        return None
+
+    def opened(self, taken: int) -> None:
+        """Count a call in that takes so many bytes."""
+        self._taken += taken if taken > MAX_BESIDE else 0
+
+    def closed(self, taken: int) -> None:
+        """Count such a call out."""
+        self._taken -= taken if taken > MAX_BESIDE else 0
+
+
 class OpenCalls:
     """The requests of a connection that are not answered yet, each under a number of our own.
 
     The SDK gets these numbers in place of the ids: it takes 1 and "1" for the same, and so would cancel the wrong one.
     """
 
-    def __init__(self, most: int, most_memory: int) -> None:
+    def __init__(self, most: int, most_memory: int, others: "LargeCalls") -> None:
         self._most = most
         self._most_memory = most_memory
+        self._others = others
         self._memory: dict[int, int] = {}
         self._ids: dict[int, RequestId] = {}
         self._pings: set[int] = set()
         self._last = 0
 
-    @property
-    def objection(self) -> str | None:
-        """Why there may not be one more; a ping does not count."""
+    def objection(self, taken: int) -> str | None:
+        """Why there may not be one more, that takes so many bytes of memory; a ping does not count."""
         if len(self._ids) - len(self._pings) >= self._most:
             return f"{self._most} calls of this connection are open; wait for answers"
         if sum(self._memory.values()) >= self._most_memory:
             return f"the open calls of this connection take {self._most_memory} bytes of memory; wait for answers"
-        return None
+        return self._others.objection(taken)
 
     def opened(self, request: JSONRPCRequest, taken: int) -> int:
         """Count a request in that takes so many bytes of memory; its number."""
         self._last += 1
         self._ids[self._last] = request.id
         self._memory[self._last] = taken
+        self._others.opened(taken)
         if request.method == "ping":
             self._pings.add(self._last)
         return self._last
@@ -96,7 +128,8 @@ class OpenCalls:
     def closed(self, number: int) -> None:
         """Count a request out that is answered or was cancelled."""
         self._pings.discard(number)
-        del self._ids[number], self._memory[number]
+        del self._ids[number]
+        self._others.closed(self._memory.pop(number))
 
     def number(self, key: object) -> int | None:
         """The number of the last open request with an id; "7" stands for 7 where that is all there is."""
@@ -178,15 +211,16 @@ class Incoming:
                 await self._outbox.room()
             except anyio.BrokenResourceError:
                 raise anyio.EndOfStream from None
-            line = await self._connection.receive_line()
-            if line is None:
-                raise anyio.EndOfStream
-            line = line.removeprefix(_BYTE_ORDER_MARK)
-            if line.strip() and (message := await self._understood(line)):
-                return message
+            async with self._connection.line() as line:
+                if line is None:
+                    raise anyio.EndOfStream
+                if message := await self._understood(line.removeprefix(_BYTE_ORDER_MARK)):
+                    return message
             await anyio.lowlevel.checkpoint()  # thousands of them may be there already: others want to be served too
 
     async def _understood(self, line: bytes) -> SessionMessage | None:
+        if line.isspace() or not line:
+            return None
         try:
             message, taken = await computed(len(line), _weighed, line, threads=READING)
         except NoMessage as refused:
@@ -205,7 +239,7 @@ class Incoming:
             self._outbox.add(line_of(answer))
             return None
         self._is_open = True
-        if request.method != "ping" and (objection := self._calls.objection):
+        if request.method != "ping" and (objection := self._calls.objection(taken)):
             self._outbox.add(refusal(TOO_MANY_OPEN, objection, request.id))
             return None
         number = self._calls.opened(request, taken)

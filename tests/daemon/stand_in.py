@@ -13,7 +13,8 @@ import anyio
 
 import remit
 from server import logs
-from server.daemon import Connection, Load, Ownership, harden, serve
+from server.connection import Connection
+from server.daemon import Load, Ownership, harden, serve
 from server.errors import Code, RemitError
 from server.places import find_places, settings_digest
 

@@ -18,7 +18,8 @@ from anyio.abc import SocketStream
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from server import daemon
-from server.daemon import CHUNK, MAX_HELLO, Load, Ownership, Peer, serve
+from server.connection import CHUNK, Peer
+from server.daemon import MAX_HELLO, Load, Ownership, serve
 from server.errors import Code, RemitError
 from server.hello import MAX_LINE, PROTOCOL
 from server.peers import Standing

@@ -3,15 +3,23 @@
 import json
 import sqlite3
 import threading
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import anyio
 import anyio.lowlevel
+import anyio.to_thread
 import pytest
+from mcp_types import JSONRPCRequest
 
+from server import hello
+from server.gathering import MOST
 from server.pipe.messages import ENVELOPE
-from server.protocol.transport import MAX_OPEN, MAX_OPEN_MEMORY, MAX_UNREAD_LINES
+from server.places import find_places
+from server.protocol.messages import MAX_BESIDE
+from server.protocol.transport import MAX_OPEN, MAX_OPEN_MEMORY, MAX_UNREAD_LINES, LargeCalls, OpenCalls
 from storage.database import Database
 from storage.lanes import AT_ONCE, LANE, Turns
 from tests.daemon.conftest import META, PATIENCE, Launcher, Window, servers
@@ -48,18 +56,65 @@ async def test_a_call_too_many_is_refused_at_once(full: Window) -> None:
     assert await full.answer() == {"jsonrpc": "2.0", "id": "one more", "error": TOO_MANY}
 
 
-async def test_open_calls_take_so_much_memory_and_no_more(waited_for: tuple[Window, str]) -> None:
-    window, task = waited_for
-    arguments = {"id": task, "waitSeconds": 45, "afterEvent": 1000}
-    long = META | {"long": "x" * (MAX_OPEN_MEMORY // 4)}
-    for number in range(5):
-        await window.ask(number, "tools/call", name="get_task", arguments=arguments, _meta=long)
-    refused = await window.answer()
-    assert (refused["id"], refused["error"]["code"]) == (4, TOO_MANY["code"])
-    assert "bytes of memory" in refused["error"]["message"]
-    await window.send({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 0}})
-    await window.call("passed on", "ping", _meta=META)
-    assert "result" in await window.call("one more", "tools/call", name="list_tasks", arguments={}, _meta=META)
+def test_the_open_calls_of_a_connection_take_so_much_memory_and_no_more() -> None:
+    calls = OpenCalls(MAX_OPEN, MAX_OPEN_MEMORY, LargeCalls())
+    numbers = [calls.opened(_call(key), MAX_OPEN_MEMORY // 4) for key in range(4)]
+    assert "this connection take" in (calls.objection(1) or "")
+    calls.closed(numbers[0])
+    assert calls.objection(1) is None
+
+
+def test_the_large_calls_of_all_connections_take_so_much_memory_and_no_more() -> None:
+    large_calls = LargeCalls(MAX_OPEN_MEMORY)
+    one, other = (OpenCalls(MAX_OPEN, MAX_OPEN_MEMORY, large_calls) for _ in range(2))
+    number = one.opened(_call("large"), MAX_OPEN_MEMORY)
+    assert "all connections take" in (other.objection(MAX_BESIDE + 1) or "")
+    assert other.objection(MAX_BESIDE) is None
+    one.closed(number)
+    assert other.objection(MAX_BESIDE + 1) is None
+
+
+async def test_what_a_message_takes_beside_the_arguments_of_a_tool_has_a_bound(ours: Launcher) -> None:
+    window = await ours.window()
+    long = META | {"long": "x" * MAX_BESIDE}
+    refused = await window.call("a", "tools/call", name="list_tasks", arguments={}, _meta=long)
+    assert (refused["id"], refused["error"]["code"]) == ("a", -32600)
+    assert "256 KiB" in refused["error"]["message"]
+
+
+async def test_what_a_client_says_of_itself_is_not_kept(ours: Launcher, home: Path) -> None:
+    client = {"name": "test", "version": "1", "icons": [{"src": f"data:image/png;base64,{'A' * 20_000_000}"}]}
+    taken: list[int] = []
+    for _ in range(8):
+        window = await ours.window()
+        opened = await window.call(1, "initialize", protocolVersion="2025-11-25", capabilities={}, clientInfo=client)
+        assert opened["result"]["serverInfo"]["name"] == "remit"
+        taken.append(_resident(servers(home)[0]))
+    assert taken[-1] - taken[2] < 50_000_000  # threads keep what they have read last
+
+
+async def test_half_lines_of_many_connections_take_so_much_memory_and_no_more(ours: Launcher, home: Path) -> None:
+    other = await ours.window()
+    await other.call(1, "ping")
+    pid = servers(home)[0]
+    before = _resident(pid)
+    with ExitStack() as stack:
+        for _ in range(24):
+            stack.callback(await anyio.to_thread.run_sync(_half_a_line, 16 * 1024**2))
+        assert _resident(pid) - before < MOST + 32 * 1024**2
+        assert "result" in await other.call(2, "ping")
+
+
+def _half_a_line(size: int) -> Callable[[], None]:
+    """Send a beginning of so many bytes; what closes the connection."""
+    link = hello.reach(find_places(), "connect", "pipe")
+    assert link
+    link.socket.sendall(b"x" * size)
+    return link.close
+
+
+def _call(key: int | str) -> JSONRPCRequest:
+    return JSONRPCRequest(jsonrpc="2.0", id=key, method="tools/call")
 
 
 async def test_a_ping_is_answered_beside_as_many_calls_as_there_may_be(full: Window) -> None:
