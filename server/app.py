@@ -30,8 +30,8 @@ from server.runner.delegation import end_leftover_groups
 from server.runner.network.hosts import HostRule
 from server.runner.process import ProcessMark, end_leftover
 from server.runner.scratch import Scratch
-from server.runner.workspace import Workspaces
-from server.tasks import setaside
+from server.runner.workspace import Swept, Workspaces
+from server.tasks import pairing, setaside
 from server.tasks.allowance import Allowance
 from server.tasks.awaiting import serve_awaiting
 from server.tasks.callers import Caller
@@ -47,7 +47,7 @@ from server.tasks.service import Tasks
 from server.tasks.shelter import Shelter
 from server.tasks.worktrees import Worktrees
 from server.window_settings import not_in_force, stricter
-from storage.records import Leftover, Principal
+from storage.records import Leftover, Principal, Settled
 from storage.states import Status
 from storage.store import Store, open_store
 
@@ -115,13 +115,15 @@ async def _serve(places: Places, settings: Settings, ready: Callable[[], None], 
 @asynccontextmanager
 async def build(state: Path, settings: Settings, notices: list[str]) -> AsyncIterator[App]:
     """The whole server but its socket, at work; everything it runs has ended when the block is left."""
+    workspaces = Workspaces(state / "workspaces")
+    adopt = await to_thread.run_sync(pairing.check, state / DATABASE, workspaces)
     async with open_store(state / DATABASE) as store:
-        workspaces = Workspaces(state / "workspaces")
         scratch = Scratch(state / "scratch")
         leftovers = await store.leftovers()
         await _end_leftovers(leftovers, state / "scratch")
         await setaside.tell_interrupted(store, leftovers, await to_thread.run_sync(scratch.sweep))
-        await _settle(store, workspaces)
+        swept = await pairing.arrange(store, workspaces, adopt=adopt)
+        _tell(await store.settle(), swept, workspaces)
         secrets = Secrets(settings.secrets)
         private = (state, Path(find_places().config))
         folders = Folders(settings.workspaces, private)
@@ -202,16 +204,21 @@ async def _end_leftovers(leftovers: Sequence[Leftover], owner: Path) -> None:
     await to_thread.run_sync(end_leftover_groups, owner)
 
 
-async def _settle(store: Store, workspaces: Workspaces) -> None:
-    """Decide what becomes of the tasks of a dead server, of which nothing runs any more."""
-    settled = await store.settle()
-    known = await store.having_workspaces(await to_thread.run_sync(workspaces.names))
-    swept = await to_thread.run_sync(workspaces.sweep, known)
-    if settled.interrupted or settled.resumed or settled.blocked or swept:
+def _tell(settled: Settled, swept: Swept, workspaces: Workspaces) -> None:
+    """Log what has become of the tasks of a dead server, of which nothing runs any more, and of their folders."""
+    if settled.interrupted or settled.resumed or settled.blocked or swept.deleted:
         _log.info(
             "after a server that died: %d tasks interrupted, %d go on, %d wait for their secrets, %d folders removed",
             len(settled.interrupted),
             len(settled.resumed),
             len(settled.blocked),
-            len(swept),
+            len(swept.deleted),
         )
+    if swept.lost:
+        _log.warning(
+            "%d folders of tasks that the database does not know were set aside in %s",
+            len(swept.lost),
+            workspaces.lost.root,
+        )
+    if swept.returned:
+        _log.info("%d folders that had been set aside are back in their places", len(swept.returned))

@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Iterable
 
 from server.errors import Code, RemitError
+from storage import folders
 from storage.connection import news
 from storage.conversations import leave
 from storage.moves import owned
@@ -84,6 +85,7 @@ def remove(db: sqlite3.Connection, task: sqlite3.Row) -> None:
     db.execute("DELETE FROM dependencies WHERE needs = ?", (seq,))
     db.execute("UPDATE tasks SET parent = NULL WHERE parent = ?", (seq,))
     db.execute("DELETE FROM tasks WHERE seq = ?", (seq,))
+    folders.give_up(db, task["id"])
     leave(db, task)
     news(db).changed.add(task["id"])
     news(db).ended.add(task["id"])

@@ -8,9 +8,10 @@ have opened their next turn meanwhile.
 
 import sqlite3
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from storage import folders
 from storage.deletion import remove
 from storage.subtasks import still_lent
 
@@ -132,15 +133,9 @@ def give_up_workspace(db: sqlite3.Connection, task_id: str, ended_by: int, at: i
             WHERE id = ? AND completed_at <= ? AND NOT {still_lent("tasks")}""",
         (at, task_id, ended_by),
     )
+    if given_up.rowcount:
+        folders.give_up(db, task_id)
     return given_up.rowcount > 0
-
-
-def having_workspaces(db: sqlite3.Connection, names: Iterable[str]) -> set[str]:
-    """Those of these names that are tasks whose folder was not given up; one with a worktree whatever the times say."""
-    statement = """SELECT 1 FROM tasks WHERE id = ?
-        AND (completed_at IS NULL OR completed_at > coalesce(workspace_removed_at, 0)
-            OR EXISTS (SELECT 1 FROM workspaces WHERE task = seq AND checkout IS NOT NULL))"""
-    return {name for name in names if name.isascii() and db.execute(statement, (name,)).fetchone()}
 
 
 def _is_free(db: sqlite3.Connection, seq: int, ended_by: int) -> bool:

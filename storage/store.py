@@ -5,7 +5,7 @@ Nothing of SQLite leaks out of it, so that another store can stand beside it.
 
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar, Unpack
@@ -21,7 +21,6 @@ from storage import (
     news,
     occupancy,
     propagation,
-    retention,
     runs,
     secrets,
     subtasks,
@@ -385,10 +384,6 @@ class Store:
     async def give_up_worktree(self, task_id: str) -> None:
         """Note that a worktree is gone, and the task's folder with it."""
         await self._db.write(occupancy.give_up, task_id, now())
-
-    async def having_workspaces(self, names: Iterable[str]) -> set[str]:
-        """Those of these names that are tasks whose folder was not given up."""
-        return await self._db.read(retention.having_workspaces, names)
 
     async def open_counts(self) -> dict[Status, int]:
         """How many tasks are in each state that is not an end."""

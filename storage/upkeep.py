@@ -1,8 +1,8 @@
 """What keeps a store from growing for ever: each of these is one short transaction, for others to be served between."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from storage import retention
+from storage import folders, retention
 from storage.database import Database
 from storage.retention import Chunk, Ended
 
@@ -36,6 +36,22 @@ class Upkeep:
     async def give_up_workspace(self, task_id: str, ended_by: int, at: int) -> bool:
         """Note that a task has no folder any more, before it is removed; not if the task goes on, or has lent it."""
         return await self._db.write(retention.give_up_workspace, task_id, ended_by, at)
+
+    async def identity(self) -> str:
+        """The random id of the database, which the folders of its tasks bear too."""
+        return await self._db.read(folders.identity)
+
+    async def having_folders(self, names: Iterable[str]) -> set[str]:
+        """Those of these names that are tasks whose folder was not given up."""
+        return await self._db.read(folders.known, names)
+
+    async def given_up_folders(self) -> set[str]:
+        """The tasks whose folders were given up, and may still be there."""
+        return await self._db.read(folders.given_up)
+
+    async def folders_are_gone(self, task_ids: Iterable[str]) -> None:
+        """Note that the folders of these tasks, which were given up, are not there any more."""
+        await self._db.write_soon(folders.forget, list(task_ids))
 
     async def give_back(self) -> bool:
         """Give some of the room that is free in the file back to the disk; whether there is more."""

@@ -241,6 +241,14 @@ def _add_upkeep(commands: _Commands) -> None:
     background.add("status", lambda arguments: server.status(arguments.json), "tell whether it runs, and what it does")
     stop = background.add("stop", lambda arguments: server.stop(arguments.force, arguments.json), "end it")
     stop.add_argument("--force", action="store_true", help="even while tasks are at work, or it keeps secrets for them")
+    background.add(
+        "adopt",
+        _adopt,
+        "have the folders of tasks belong to the database that is there",
+        "For a server that refuses to start since its database is missing or another one; `remit restore` is for where "
+        "there is a backup. Folders of tasks that the database does not know are set aside, in lost/ of the state "
+        "folder, for as long as the setting retention.workspaces says; worktrees stay there.",
+    )
 
 
 def _variable(text: str) -> tuple[str, str]:
@@ -260,6 +268,12 @@ def _demo(_: Namespace) -> int:
     from server.cli import demo  # imports the MCP SDK
 
     return demo.main()
+
+
+def _adopt(arguments: Namespace) -> int:
+    from server.cli import adoption  # imports the database
+
+    return adoption.adopt(arguments)
 
 
 def _doctor(arguments: Namespace) -> int:

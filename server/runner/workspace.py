@@ -6,16 +6,34 @@ import re
 import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from secrets import token_hex
 
 from server.errors import Code, RemitError
 from server.runner.delivery import UPLOADS, deliver
 from server.runner.folder import sync_folder
+from server.runner.lost import Lost
 from server.runner.removal import delete_tree
 from server.runner.upload import SourceFolder, Upload, check_uploads
 
 _log = logging.getLogger(__name__)
+
+
+OWNER = ".database"
+"""The file among the workspaces that has the id of the database which they belong to."""
+
+_NEW = ".new"  # ends our notes of what is being made; a task's id has no dot
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What a sweep has done with the folders of no known task, and with what had been set aside; by name."""
+
+    deleted: list[str]
+    lost: list[str]
+    returned: list[str]
 
 
 class Workspaces:
@@ -31,6 +49,7 @@ class Workspaces:
         for folder in (root, self._homes):
             folder.mkdir(mode=0o700, exist_ok=True)
             folder.chmod(0o700)
+        self.lost = Lost(root.with_name("lost"))
 
     @property
     def state(self) -> Path:
@@ -49,6 +68,7 @@ class Workspaces:
     def create(self, task_id: str, uploads: Sequence[Upload] = (), *, source_root: Path | None = None) -> Path:
         """Make the task's workspace with its uploads in `uploads/`; it appears complete, and returns durable.
 
+        Until `keep` is called, it counts as half-made: the task is not on record yet.
         Sources are read beneath `source_root`, the folder that the client was started in.
 
         Raises RemitError: VALIDATION_ERROR or LIMIT_EXCEEDED with the `field` at fault in its details, or CONFLICT
@@ -65,6 +85,10 @@ class Workspaces:
             deliver(uploads, workspace, hidden, self._sources(source_root))
             self._publish(workspace, target)
         return target
+
+    def keep(self, task_id: str) -> None:
+        """Note that the task of a workspace that was created is on record."""
+        self._unkept(task_id).unlink(missing_ok=True)
 
     def ensure(self, task_id: str) -> Path:
         """Return the task's workspace, made empty where there is none yet: a task without uploads needs none sooner."""
@@ -118,32 +142,66 @@ class Workspaces:
             with suppress(FileNotFoundError):
                 folder.rename(aside)
                 delete_tree(aside)
+        self.keep(task_id)
 
     def disk(self) -> os.statvfs_result:
         """Return how much is left where they lie."""
         return os.statvfs(self._root)
 
-    def names(self) -> list[str]:
-        """Return the names of all workspaces and homes, and of what else lies beside them."""
-        return [*os.listdir(self._root), *os.listdir(self._homes)]
+    @property
+    def owner(self) -> str | None:
+        """The id of the database whose tasks the folders belong to; None where it was not written down yet."""
+        try:
+            return (self._root / OWNER).read_text().strip() or None
+        except FileNotFoundError:
+            return None
 
-    def sweep(self, known: Collection[str]) -> list[str]:
-        """Delete what belongs to no known task, half-made folders included; return the names of what is gone.
+    @owner.setter
+    def owner(self, identity: str) -> None:
+        new = self._root / f"{OWNER}{_NEW}"
+        with new.open("w") as file:
+            file.write(f"{identity}\n")
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(self._root / OWNER)
+        sync_folder(self._root)
 
-        Only for the start of the server: what another thread is preparing would be deleted with the rest.
+    def names(self) -> set[str]:
+        """Return the names of all workspaces and homes, and of what else lies beside them; not of what is half-made."""
+        return {folder.name for folder in self._folders() if not self._is_ours(folder)}
+
+    def sweep(self, known: Collection[str], given_up: Collection[str], at: datetime) -> Swept:
+        """Delete what is half-made or was given up, and set aside what else belongs to no known task.
+
+        What was set aside before and belongs to a known task is put back. Only for the start of the server: what
+        another thread is preparing would be deleted with the rest.
         """
-        swept = set()
-        folders = [folder / name for folder in (self._root, self._homes) for name in os.listdir(folder)]
-        for folder in sorted(folders):
+        returned = self.lost.give_back(known, self._root.with_name)
+        unneeded = {*given_up, *(name for name in self.names() if self._unkept(name).exists())}
+        deleted, lost = set(), set()
+        for folder in self._folders():
             if folder.name in known:
                 continue
-            try:
-                delete_tree(folder)
-            except OSError as error:  # one bad folder must not keep the server from starting
-                _log.warning("cannot delete %s: %s", folder, error.strerror)
-            else:
-                swept.add(folder.name)
-        return sorted(swept)
+            if self._is_ours(folder) or folder.name in unneeded:
+                deleted.update(_deleted(folder))
+            elif self.lost.take(folder, at):
+                lost.add(folder.name)
+        for note in self._root.glob(f".*{_NEW}"):
+            note.unlink()
+        return Swept(sorted(deleted), sorted(lost), sorted(returned))
+
+    def _folders(self) -> list[Path]:
+        """All folders, those of homes included, without our notes beside them."""
+        folders = [folder / name for folder in (self._root, self._homes) for name in os.listdir(folder)]
+        return sorted(folder for folder in folders if folder.name != OWNER and folder.suffix != _NEW)
+
+    def _unkept(self, task_id: str) -> Path:
+        """The file that is there as long as a workspace may be that of a task which is not on record."""
+        return self._root / f".{task_id}{_NEW}"
+
+    def _is_ours(self, folder: Path) -> bool:
+        """Whether it is no task's: half-made, or half-deleted."""
+        return folder.parent == self._root and folder.name.startswith(".")
 
     def _sources(self, folder: Path | None) -> SourceFolder:
         return SourceFolder(folder, private=self._root.parent)
@@ -165,11 +223,23 @@ class Workspaces:
 
     def _publish(self, workspace: Path, target: Path) -> None:
         # Synced after the move, so that one commit of the file system's journal holds it all. A crash in between
-        # does no harm: the task is not on record yet, so its workspace will be swept.
+        # does no harm: what is half-made will be swept.
+        self._unkept(target.name).touch(mode=0o600)
         workspace.rename(target)
         try:
             for folder in (target / UPLOADS, target, self._root):
                 sync_folder(folder)
         except OSError:
             delete_tree(target)
+            self.keep(target.name)
             raise
+
+
+def _deleted(folder: Path) -> list[str]:
+    """Delete a folder; its name if that was done."""
+    try:
+        delete_tree(folder)
+    except OSError as error:  # one bad folder must not keep the server from starting
+        _log.warning("cannot delete %s: %s", folder, error.strerror)
+        return []
+    return [folder.name]

@@ -1,6 +1,6 @@
 """What comes in: new tasks and further messages, with the files and the secrets that go with them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from secrets import token_hex
@@ -18,6 +18,7 @@ from server.runner.workspace import Workspaces
 from server.tasks import checks, identity, masking
 from server.tasks.callers import Caller
 from server.tasks.masks import Masks
+from server.tasks.removal import remove_folders
 from server.tasks.requests import CreateTask, SendMessage
 from server.tasks.secrets import Secrets
 from server.worker import READING, computed
@@ -107,15 +108,23 @@ class Intake:
             try:
                 created = await self._store.create_task(caller.principal, new)
             except BaseException:
-                await self.forget(new.id)
+                await self._undo(new.id)
                 raise
             if created.repeated:
-                await self.forget(new.id)
+                await self._undo(new.id)
+            elif uploads:
+                self._workspaces.keep(new.id)
         self._poke()
         return created
 
-    async def forget(self, task_id: str) -> None:
-        """Drop what belongs to a task outside the store."""
+    async def forget(self, task_ids: Collection[str]) -> None:
+        """Drop what belongs to these tasks, which the store has given up, outside of it."""
+        for task_id in task_ids:
+            self._secrets.drop(task_id)
+        await remove_folders(self._store, self._workspaces, task_ids)
+
+    async def _undo(self, task_id: str) -> None:
+        """Drop what was made for a task that is not in the store."""
         self._secrets.drop(task_id)
         await to_thread.run_sync(self._workspaces.remove, task_id)
 
@@ -226,7 +235,7 @@ class Intake:
             except RemitError as error:
                 self._secrets.drop(task.id)
                 if error.code is Code.NOT_FOUND:  # it was removed while its files were delivered
-                    await self.forget(task.id)
+                    await self._undo(task.id)
                 raise
             self._poke()
         return opened, warnings

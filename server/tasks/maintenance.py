@@ -1,7 +1,8 @@
 """Removes what has been kept for long enough, in chunks between which others are served, and gives the room back."""
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import anyio
 from anyio import to_thread
@@ -9,6 +10,7 @@ from anyio import to_thread
 from server.config import RetentionSettings
 from server.errors import RemitError
 from server.runner.workspace import Workspaces
+from server.tasks.removal import remove_folders
 from server.tasks.worktrees import Worktrees
 from storage.retention import Ended, Retention
 from storage.store import Store, now
@@ -72,6 +74,7 @@ class Maintenance:
             await self._remove_tasks(at - kept.tasks)
         if kept.workspaces is not None:
             await self._remove_workspaces(at - kept.workspaces, at)
+            await to_thread.run_sync(self._workspaces.lost.remove, _moment(at - kept.workspaces))
         if kept.logs is not None:
             await self._remove_logs(at - kept.logs, at)
         await self._give_back()
@@ -86,7 +89,7 @@ class Maintenance:
                 chunk = await self._upkeep.remove_expired(left, ended_by)
                 left = chunk.left
                 count += len(chunk.removed)
-                await self._delete_folders(chunk.removed)
+                await remove_folders(self._store, self._workspaces, chunk.removed)
                 await anyio.sleep(PAUSE)
         if count:
             _log.info("%d tasks removed: they ended more than %d s ago", count, (self._retention.tasks or 0) // 10**6)
@@ -97,7 +100,7 @@ class Maintenance:
                 # A message that comes meanwhile brings its files into the folder that follows.
                 async with self._following(task_id):
                     if await self._upkeep.give_up_workspace(task_id, ended_by, at):
-                        await self._delete_folders([task_id])
+                        await remove_folders(self._store, self._workspaces, [task_id])
 
     async def _remove_worktrees(self, ended_by: int) -> None:
         """One of which something would be lost stays, and its task with it."""
@@ -122,9 +125,7 @@ class Maintenance:
             more = await self._upkeep.give_back()
             await anyio.sleep(PAUSE)
 
-    async def _delete_folders(self, ids: Iterable[str]) -> None:
-        for task_id in ids:
-            try:
-                await to_thread.run_sync(self._workspaces.remove, task_id)
-            except OSError as error:
-                _log.warning("the folder of task %s cannot be deleted: %s", task_id, error.strerror)
+
+def _moment(at: int) -> datetime:
+    """A time of the store's, in microseconds since the epoch."""
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=at)

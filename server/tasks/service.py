@@ -219,8 +219,7 @@ class Tasks:
             await self._worktrees.discard_all(going)
             with anyio.CancelScope(shield=True):
                 deleted = await self._store.delete(caller.principal, request.id, cascade=request.cascade)
-                for task_id in deleted:
-                    await self._intake.forget(task_id)
+                await self._intake.forget(deleted)
         return views.DeletedView(deletedTaskIds=deleted[-MAX_DELETED:], deletedCount=len(deleted))
 
     async def read_artifacts(self, caller: Caller, request: ReadArtifacts) -> views.ArtifactsView:

@@ -9,6 +9,7 @@ from storage.migrations import (
     basis,
     circumstances,
     history,
+    identity,
     lending,
     numbers,
     relations,
@@ -35,4 +36,5 @@ MIGRATIONS = (
     remains.SCRIPT,
     circumstances.SCRIPT,
     sent.SCRIPT,
+    identity.SCRIPT,
 )

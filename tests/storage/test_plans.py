@@ -57,7 +57,7 @@ async def live(store: Store) -> None:
     await store.propagate()
     await store.settle()
     await store.open_counts()
-    await store.having_workspaces([child.id])
+    await store.upkeep.having_folders([child.id])
     await store.snapshot(ANN, parent.task.id, messages=True, events_after=0, max_events=10)
     await store.cancel(ANN, asked.task.id)
     await store.removable(ANN, parent.task.id, cascade=True)

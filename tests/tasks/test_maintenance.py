@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import anyio
@@ -71,8 +72,18 @@ async def test_the_folder_of_a_task_that_goes_on_meanwhile_stays(store: Store, w
         await asked.wait()
         await store.open_turn(ANN, task_id, new_turn())
         lock.release()
-    assert workspaces.names() == [task_id]
+    assert workspaces.names() == {task_id}
     assert (await store.task(ANN, task_id)).workspace_removed_at is None
+
+
+async def test_what_was_set_aside_goes_when_folders_do(store: Store, workspaces: Workspaces) -> None:
+    workspaces.ensure("lost")
+    workspaces.sweep([], [], datetime.now(UTC))
+    sweeper = sweeping(store, workspaces, lambda _: anyio.Lock(), AT_ONCE)
+    await sweeper.sweep(now())
+    assert workspaces.lost.names() == ["lost"]
+    await sweeper.sweep(now() + HOUR)
+    assert workspaces.lost.names() == []
 
 
 async def test_others_are_served_while_many_tasks_are_removed(
@@ -90,7 +101,7 @@ async def test_others_are_served_while_many_tasks_are_removed(
         done = Filter(statuses=frozenset({Status.COMPLETED}))
         assert (await store.find(ANN, done, 1)).total > 0
     assert (await store.find(ANN, done, 1)).total == 0
-    assert workspaces.names() == []
+    assert workspaces.names() == set()
 
 
 async def test_a_sweep_that_fails_is_told_of_and_the_next_one_does_its_work(

@@ -18,7 +18,9 @@ from .adversary import every_moment, swapping, tree
 @pytest.fixture
 def uploads(workspaces: Workspaces) -> Path:
     """The `uploads/` of a task with two files in it."""
-    return workspaces.create("task", [Upload("a.txt", b"a"), Upload("sub/b.txt", b"b")]) / "uploads"
+    folder = workspaces.create("task", [Upload("a.txt", b"a"), Upload("sub/b.txt", b"b")])
+    workspaces.keep("task")
+    return folder / "uploads"
 
 
 def conflict_of(act: Callable[[], object]) -> RemitError:
@@ -114,6 +116,7 @@ def test_a_folder_swapped_for_a_symlink_at_any_moment_leads_nowhere(workspaces: 
     def prepare() -> Callable[[], object]:
         workspaces.remove("task")
         folder = workspaces.create("task", [Upload("sub/a", b"a")])
+        workspaces.keep("task")
         (folder / "link").symlink_to(outside)
         return swapping(folder / "uploads" / "sub", folder / "link")
 

@@ -4,32 +4,60 @@ import logging
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from signal import SIGKILL
 
 import pytest
 
 from server.runner.upload import Upload
-from server.runner.workspace import Workspaces
+from server.runner.workspace import Swept, Workspaces
 
 from .adversary import tree
 
+NOW = datetime.now(UTC)
 
-def test_workspaces_of_no_known_task_are_removed(workspaces: Workspaces, state: Path) -> None:
-    for task_id in ("kept", "lost", "gone"):
+
+def test_workspaces_that_were_given_up_are_removed(workspaces: Workspaces, state: Path) -> None:
+    for task_id in ("kept", "old", "gone"):
         workspaces.create(task_id, [Upload("a", b"x")])
-    assert workspaces.sweep({"kept"}) == ["gone", "lost"]
+    assert workspaces.sweep({"kept"}, {"old", "gone", "never"}, NOW).deleted == ["gone", "old"]
     assert os.listdir(state / "workspaces") == ["kept"]
+
+
+def test_workspaces_and_homes_of_no_known_task_are_set_aside_as_they_are(workspaces: Workspaces, state: Path) -> None:
+    workspaces.create("lost", [Upload("a", b"x")])
+    workspaces.keep("lost")
+    workspaces.furnish("lost", {".settings": "y"})
+    assert workspaces.sweep({"kept"}, [], NOW).lost == ["lost"]
+    (batch,) = (state / "lost").iterdir()
+    assert tree(batch)["workspaces/lost/uploads/a"] == b"x"
+    assert tree(batch)["homes/lost/.settings"] == b"y"
+
+
+def test_a_workspace_that_its_task_has_closed_is_set_aside(unprivileged: Path) -> None:
+    workspaces = Workspaces(unprivileged / "workspaces")
+    workspaces.ensure("lost").chmod(0o500)
+    assert workspaces.sweep([], [], NOW).lost == ["lost"]
 
 
 def test_workspaces_of_known_tasks_stay_as_they_are(workspaces: Workspaces) -> None:
     folder = workspaces.create("kept", [Upload("a", b"x")])
-    workspaces.sweep(["kept"])
+    workspaces.sweep(["kept"], [], NOW)
     assert tree(folder) == {"uploads": None, "uploads/a": b"x"}
 
 
 def test_a_known_task_without_a_workspace_is_no_obstacle(workspaces: Workspaces) -> None:
-    assert workspaces.sweep(["without"]) == []
+    assert workspaces.sweep(["without"], [], NOW) == Swept([], [], [])
+
+
+def test_a_workspace_whose_task_was_not_on_record_when_the_server_was_killed_is_removed(
+    workspaces: Workspaces, state: Path
+) -> None:
+    workspaces.create("unknown", [Upload("a", b"x")])
+    workspaces.create("known", [Upload("a", b"x")])
+    assert workspaces.sweep(["known"], [], NOW).deleted == ["unknown"]
+    assert os.listdir(state / "workspaces") == ["known"]
 
 
 @pytest.mark.parametrize("sync", [1, 2, 3])  # the file, and the folders that it lies in
@@ -41,7 +69,7 @@ def test_what_a_killed_server_left_half_made_is_hidden_and_is_removed(
     assert left.startswith(".")
     assert b"x" in tree(state).values()
 
-    assert workspaces.sweep([]) == [left]
+    assert workspaces.sweep([], [], NOW).deleted == [left]
     assert tree(state) == {"homes": None, "workspaces": None}
 
 
@@ -55,9 +83,9 @@ def killed_at(sync: int, root: Path) -> int:
     return subprocess.run([sys.executable, "-c", script, str(sync), str(root)], check=False).returncode
 
 
-def test_a_stray_file_is_removed(workspaces: Workspaces, state: Path) -> None:
+def test_a_stray_file_is_set_aside(workspaces: Workspaces, state: Path) -> None:
     (state / "workspaces" / "stray").touch()
-    assert workspaces.sweep([]) == ["stray"]
+    assert workspaces.sweep([], [], NOW).lost == ["stray"]
     assert os.listdir(state / "workspaces") == []
 
 
@@ -73,5 +101,5 @@ def test_what_cannot_be_deleted_is_said_and_does_not_keep_the_rest(
     os.chown(workspaces.path("bad") / "uploads", 0, 0)
     os.seteuid(unprivileged.stat().st_uid)
     with caplog.at_level(logging.WARNING):
-        assert workspaces.sweep([]) == ["worse"]
+        assert workspaces.sweep([], ["bad", "worse"], NOW).deleted == ["worse"]
     assert "bad" in caplog.text

@@ -1,0 +1,52 @@
+"""`remit server adopt`: the folders of tasks are given to the database that is there."""
+
+import os
+from argparse import Namespace
+from collections.abc import Iterator
+from pathlib import Path
+
+import anyio
+
+from server.cli.answers import print_answer
+from server.daemon import Ownership
+from server.errors import Code, RemitError
+from server.places import DATABASE, Places, find_places
+from server.runner.workspace import Swept, Workspaces
+from server.tasks import pairing
+from storage.store import open_store
+
+
+def adopt(arguments: Namespace) -> int:
+    """Have the folders name the database, made if there is none; set aside those of tasks that it does not know.
+
+    Raises RemitError: `CONFLICT` while a server runs; `NOT_FOUND` where there is no state folder.
+    """
+    places = find_places()
+    if not os.path.isdir(places.state):
+        raise RemitError(Code.NOT_FOUND, f"there is no state folder {places.state}")
+    places.prepare()
+    os.umask(0o077)
+    with Ownership(places):
+        workspaces = Workspaces(Path(places.state, "workspaces"))
+        swept = anyio.run(_arranged, Path(places.state, DATABASE), workspaces)
+    answer = {
+        "state": places.state,
+        "lost": swept.lost,
+        "returned": swept.returned,
+        "folder": str(workspaces.lost.root),
+    }
+    print_answer(arguments, answer, _lines(places, workspaces, swept))
+    return 0
+
+
+async def _arranged(database: Path, workspaces: Workspaces) -> Swept:
+    async with open_store(database) as store:
+        return await pairing.arrange(store, workspaces, adopt=True)
+
+
+def _lines(places: Places, workspaces: Workspaces, swept: Swept) -> Iterator[str]:
+    yield f"the folders in {places.state} belong to its database now"
+    if swept.returned:
+        yield f"  put back: {len(swept.returned)} of its tasks, which had been set aside"
+    if swept.lost:
+        yield f"  set aside: {len(swept.lost)} of no task in it; they are in {workspaces.lost.root}"

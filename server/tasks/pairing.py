@@ -1,0 +1,57 @@
+"""The pair of a database and the folders of its tasks: each names the other, so that neither is taken for another's."""
+
+from collections.abc import Collection
+from datetime import UTC, datetime
+from pathlib import Path
+
+from anyio import to_thread
+
+from server.errors import Code, RemitError
+from server.runner.workspace import Swept, Workspaces
+from storage.inspection import inspect
+from storage.store import Store
+
+_WAYS = (
+    "`remit restore FILE` puts a backup of the right one in its place; `remit server adopt` goes on with what is there,"
+    " and sets the folders of tasks that are not in it aside, in {lost}. Nothing was changed"
+)
+
+
+def check(database: Path, workspaces: Workspaces) -> bool:
+    """Look, before a database is opened, whether the folders are its own; whether both are older than their ids.
+
+    Raises RemitError: CONFLICT where it is missing or another one, and there are folders that hold something;
+    EXECUTION_ERROR where it cannot be read.
+    """
+    found, names = inspect(database), workspaces.names()
+    if found is None:
+        if names:
+            raise _refused(workspaces, names, f"there is no database in {workspaces.state}, or nothing in it, but")
+        return False
+    if names and workspaces.owner not in (None, found.identity):
+        raise _refused(workspaces, names, f"the database in {workspaces.state} is not the one that has made")
+    return found.identity is None
+
+
+async def arrange(store: Store, workspaces: Workspaces, *, adopt: bool) -> Swept:
+    """Put the folders in order, and have them name the database; what its tasks do not know is set aside.
+
+    `adopt` is for folders that may be another one's. Raises RemitError (CONFLICT) without it, where folders name no
+    database, and some belong to no task of this one.
+    """
+    names = await to_thread.run_sync(workspaces.names)
+    known = await store.upkeep.having_folders({*names, *await to_thread.run_sync(workspaces.lost.names)})
+    given_up = await store.upkeep.given_up_folders()
+    if not adopt and workspaces.owner is None and (unknown := names.difference(known, given_up)):
+        raise _refused(workspaces, unknown, "the database does not know")
+    if workspaces.owner != (identity := await store.upkeep.identity()):
+        workspaces.owner = identity
+    swept = await to_thread.run_sync(workspaces.sweep, known, given_up, datetime.now(UTC))
+    await store.upkeep.folders_are_gone(given_up.difference(await to_thread.run_sync(workspaces.names)))
+    return swept
+
+
+def _refused(workspaces: Workspaces, names: Collection[str], beginning: str) -> RemitError:
+    number = f"the folders of {len(names)} tasks" if len(names) > 1 else "the folder of a task"
+    ways = _WAYS.format(lost=workspaces.lost.root)
+    return RemitError(Code.CONFLICT, f"{beginning} {number} ({min(names)}{', …' * (len(names) > 1)}): {ways}")

@@ -1,0 +1,27 @@
+"""The removal of the folders of tasks that are gone, or go on without them."""
+
+import logging
+from collections.abc import Iterable
+from contextlib import suppress
+
+from anyio import to_thread
+
+from server.errors import RemitError
+from server.runner.workspace import Workspaces
+from storage.store import Store
+
+_log = logging.getLogger(__name__)
+
+
+async def remove_folders(store: Store, workspaces: Workspaces, task_ids: Iterable[str]) -> None:
+    """Delete the folders of these tasks, which the store has given up; what is left of them goes at the next start."""
+    gone = []
+    for task_id in task_ids:
+        try:
+            await to_thread.run_sync(workspaces.remove, task_id)
+        except OSError as error:
+            _log.warning("the folder of task %s cannot be deleted: %s", task_id, error.strerror)
+        else:
+            gone.append(task_id)
+    with suppress(RemitError):  # the next start finds that they are not there
+        await store.upkeep.folders_are_gone(gone)

@@ -1,0 +1,9 @@
+"""Step 15: an id of the database, which the folders of its tasks bear too; and the folders that are still to go."""
+
+SCRIPT = """
+CREATE TABLE identity (id TEXT NOT NULL) STRICT;
+INSERT INTO identity VALUES (lower(hex(randomblob(16))));
+
+-- Tasks that are gone, or have given up their folder, for as long as the folder may still be there.
+CREATE TABLE removals (task TEXT NOT NULL PRIMARY KEY) STRICT, WITHOUT ROWID;
+"""
