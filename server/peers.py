@@ -22,8 +22,9 @@ SO_PEERPIDFD = 77  # asm-generic/socket.h; Linux 6.5
 NS_GET_PARENT = 0xB702  # linux/nsfs.h
 
 _TURNED_AWAY = (
-    "this server does not talk to what runs in a sandbox, or in a task; if that is a container, a flatpak or `unshare` "
-    "of your own, run remit outside of it, or set REMIT_HOME there to another folder, for a server of its own"
+    "this server does not talk to what runs in a sandbox, or in a task, nor to a process that it may not look at (one "
+    "of another user, or one that hides itself); if that is a container, a flatpak, `sudo` or `unshare` of your own, "
+    "run remit outside of it, or set REMIT_HOME there to another folder, for a server of its own"
 )
 
 Kind = Literal["pid", "user", "mnt"]
@@ -36,10 +37,10 @@ class Standing(Enum):
     """In this server's own namespaces: a terminal, if it says so."""
 
     CALLER = "caller"
-    """In other namespaces, as a program of a snap or a container, or not to be looked at: a client, never a person."""
+    """In other namespaces, as a program of a snap or a container: a client, never a person."""
 
     TASK = "task"
-    """Beneath this server itself, in a sandbox, or gone by now: not to be let in."""
+    """Beneath this server itself, in a sandbox, gone by now, or not to be looked at: not to be let in."""
 
 
 def standing(connection: socket.socket, pid: int) -> Standing:
@@ -58,7 +59,7 @@ def standing(connection: socket.socket, pid: int) -> Standing:
 
 def turned_away(pid: int) -> RemitError:
     """The error for a process of a task, which is on record in the log."""
-    _log.warning("process %d was turned away: it is in a sandbox, or beneath this server", pid)
+    _log.warning("process %d was turned away: it is in a sandbox, beneath this server, or not to be looked at", pid)
     return RemitError(Code.FORBIDDEN, _TURNED_AWAY)
 
 
@@ -97,12 +98,15 @@ def _descends(pid: int, ancestor: int) -> bool:
 
 
 def _is_below(kind: Kind, pid: int) -> bool:
-    """Whether the namespace of a process is within this server's own; what is beside that shows no parent."""
+    """Whether the namespace of a process is within this server's own, or may be, as it cannot be looked at.
+
+    What is beside that shows no parent.
+    """
     own = _namespace(f"/proc/self/ns/{kind}")
     try:
         namespace = os.open(f"/proc/{pid}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC)
-    except PermissionError:  # one of another user's, or one that hides itself: neither is below
-        return False
+    except PermissionError:  # one of another user's, or one that hides itself, as a program in a sandbox can
+        return True
     except FileNotFoundError:
         raise ProcessLookupError(pid) from None
     if _identity(os.fstat(namespace)) == own:

@@ -19,9 +19,9 @@ from server.runner.interpreter import Interpreter
 from server.runner.network.gateway import NAMES_GAP, Gateway
 from server.runner.plan import LAUNCHER, Confinement
 from server.runner.policy import LOCKS_GAP, MIB, OWN_FOLDER_GAP, SandboxPolicy
-from server.runner.protected import TOLD
+from server.runner.protected import OTHER_SYSTEMS, TOLD
 from server.runner.scratch import Scratch
-from server.runner.sockets import find_sockets
+from server.runner.sockets import NOT_COVERED, find_sockets
 
 HOME = Path("/home/task")
 TEMPORARY = Path("/tmp")  # noqa: S108 - the command's own
@@ -48,15 +48,17 @@ GAPS = (
     "anew in folders of its own, for others that are at work there too, and repositories after the first 16 or in more "
     "than 2,000 folders are not protected.",
     f"Files that tools execute or obey and that are part of a project's work can be written: {', '.join(TOLD)} and "
-    "their like; an opencode.json can be made where there is none; so can all of them in sub-folders that are no "
-    "repository of their own.",
+    "their like; an opencode.json can be made where there is none. In sub-folders that are no repository of git's, so "
+    f"can all that is closed elsewhere, {', '.join(OTHER_SYSTEMS)} among it.",
     "What a command leaves in a folder of yours for git to execute (a repository with harmful settings or hooks, a "
     "rebase or cherry-pick that executes) is set aside once it has ended, or when the server starts again if it was "
-    "killed meanwhile: until then, behind more than 2,000 folders or very many names, and within git's own folders, "
-    "your own git would execute it.",
+    "killed meanwhile. Until then, within git's own folders, and behind more than 2,000 folders or very many names, "
+    "which the task then tells, your own git would execute it; of what lies behind these, repositories that an index "
+    "names are set aside too.",
     OWN_FOLDER_GAP,
     "A unix socket that another program makes in the task's folder while a command runs can be connected to, and so "
-    "can those behind the first 64, in more than 2,000 folders, or in what the setting readable names.",
+    "can those behind more than 2,000 folders or very many names, which the task then tells, or in what the setting "
+    "readable names.",
     LOCKS_GAP,
 )
 ROOT_GAP = "As root a command can change the mode of /dev/null and its like, which are this machine's own."
@@ -113,19 +115,21 @@ class Namespaces:
                     temporary=TEMPORARY,
                     neighbours=0,
                     read_only=read_only,
-                    covered=await anyio.to_thread.run_sync(self._sockets, policy),
+                    covered=await anyio.to_thread.run_sync(self._sockets, policy, left),
                     ruleset=landlock.ruleset(self.landlock_abi, granted, ports=None),
                     program=_filter(),
                     gateway=None if policy.hosts is None else Gateway(port=_PROXY_PORT),
                     door=door,
                 )
 
-    def _sockets(self, policy: SandboxPolicy) -> tuple[Path, ...]:
-        """What is covered for a command, those first that were there before. Blocks."""
+    def _sockets(self, policy: SandboxPolicy, left: list[str]) -> tuple[Path, ...]:
+        """What is covered for a command, those first that were there before; `left` tells of others. Blocks."""
         folders = _of_the_person(policy)
         first = self.scratch.first(policy.workspace, policy.first)
         known = [place.path for place in first if place.kind == "socket"]
-        return find_sockets(folders, set(folders).difference(_writable(policy)), known)
+        found = find_sockets(folders, set(folders).difference(_writable(policy)), known)
+        left += [] if found.is_whole else [NOT_COVERED]
+        return found.paths
 
     @contextmanager
     def _door(self, policy: SandboxPolicy) -> Iterator[Door | None]:

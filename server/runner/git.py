@@ -11,7 +11,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from resource import RLIMIT_CORE, RLIMIT_CPU, RLIMIT_DATA, RLIMIT_FSIZE, prlimit
+from select import POLLIN, poll
 from subprocess import DEVNULL, Popen
+from time import monotonic
 
 import anyio
 
@@ -54,11 +56,44 @@ class Answer:
     complaint: str
 
 
+class Unanswered(Exception):
+    """Git is not there, failed, or took longer than it may."""
+
+
 async def ask(folder: Path, *arguments: str) -> Answer:
     """Run git in a folder to its end; it is killed when this is cancelled."""
     with _memory() as said, _memory() as complaint:
         status = await _ended(_start(folder, arguments, said, complaint))
         return Answer(status, _read(said), _read(complaint))
+
+
+def read(folder: Path, *arguments: str, seconds: float) -> Iterator[bytes]:
+    """Run git in a folder, and read what it says in pieces, `seconds` at most. Blocks. Raises Unanswered."""
+    until = monotonic() + seconds
+    ours, theirs = os.pipe()
+    with open(ours, "rb", buffering=0) as said:
+        try:
+            process = _start(folder, arguments, theirs, DEVNULL)
+        except OSError:
+            raise Unanswered from None
+        finally:
+            os.close(theirs)
+        try:
+            while _is_readable(said.fileno(), until) and (piece := said.read(MOST_SAID)):
+                yield piece
+            with open(os.pidfd_open(process.pid), "rb", buffering=0) as ended:
+                _is_readable(ended.fileno(), until)
+        finally:
+            _end(process)
+    if process.returncode:
+        raise Unanswered
+
+
+def _is_readable(file: int, until: float) -> bool:
+    """Whether there is something to read, or the end, before a time."""
+    readable = poll()
+    readable.register(file, POLLIN)
+    return bool(readable.poll(max(until - monotonic(), 0) * 1000))
 
 
 def _start(folder: Path, arguments: tuple[str, ...], said: int, complaint: int) -> "Popen[bytes]":
@@ -78,11 +113,16 @@ async def _ended(process: "Popen[bytes]") -> int:
     try:
         await anyio.wait_readable(ended)
     finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)  # not waited for yet, so the number is still its own
         os.close(ended)
-        process.wait()
+        _end(process)
     return process.returncode
+
+
+def _end(process: "Popen[bytes]") -> None:
+    """End git and all it has started."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)  # not waited for yet, so the number is still its own
+    process.wait()
 
 
 @contextmanager

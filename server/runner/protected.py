@@ -13,9 +13,10 @@ from pathlib import Path
 from server.errors import RemitError
 from server.runner import gitconfig
 from server.runner.folder import leads_to, read_regular
+from server.runner.gitlinks import find_linked
 from server.runner.places import Place
-from server.runner.repositories import find_places, named_by
-from server.runner.walk import is_folder
+from server.runner.repositories import find_places, is_cut, named_by
+from server.runner.walk import Budget, is_folder
 
 MOST_REPOSITORIES = 16  # each takes about 35 mounts, which is some 3 ms at the start of every command
 
@@ -49,6 +50,13 @@ BESIDE_GIT = (
     ".zlogin",
 )
 """What tools of today execute or obey and no task has to write: closed."""
+OTHER_SYSTEMS = {
+    ".hg": ("hgrc", "hgrc-not-shared", "sharedpath"),
+    ".sl": ("config", "sharedpath"),
+    ".jj": ("workspace-config.toml", "repo/config.toml", "repo/store/git_target"),
+}
+"""The folders of other systems of version control, as Mercurial, Sapling and Jujutsu have them, with the files in each
+that name programs, or another repository whose settings do: these are closed, and where there is no such folder, it."""
 TOLD = (
     "Makefile",
     "package.json",
@@ -63,6 +71,8 @@ TOLD = (
     ".gdbinit",
     ".lldbinit",
     ".inputrc",
+    "_darcs",
+    ".pijul",
 )
 """What tools execute or obey and is part of a project's work, or takes the person's leave: told as a gap."""
 _KEPT_IF_THERE = (
@@ -92,7 +102,7 @@ def find_protected(workspace: Path, at_top: bool = False, first: Iterable[Place]
     With `at_top`, what lies beside a repository is protected in the workspace itself, whether that is one or not.
     The places `first` come before all that is found now: what is made since cannot push them out of the limit.
     """
-    found = tuple(dict.fromkeys(find_places(workspace)))
+    found = _found(workspace)
     places = list(dict.fromkeys((*filter(_is_there, first), *_first(found))))[:MOST_REPOSITORIES]
     top = _beside(workspace / ".git") if at_top and _is_open(workspace) else ()
     paths = dict.fromkeys((*top, *(path for place in places for path in _protected_in(place, workspace))))
@@ -102,7 +112,15 @@ def find_protected(workspace: Path, at_top: bool = False, first: Iterable[Place]
 
 def find_first(workspace: Path) -> list[Place]:
     """Look for as many places as can be protected, the outer ones first. Blocks."""
-    return _first(dict.fromkeys(find_places(workspace)))
+    return _first(_found(workspace))
+
+
+def _found(workspace: Path) -> tuple[Place, ...]:
+    """All places, those that an index names last; without these where all folders were looked at."""
+    budget = Budget()
+    found = dict.fromkeys(find_places(workspace, budget))
+    linked = find_linked(workspace, tuple(found), budget) if is_cut(found) else ()
+    return (*found, *linked)
 
 
 def _first(found: Iterable[Place]) -> list[Place]:
@@ -129,6 +147,14 @@ def _beside(git: Path) -> Iterator[Path]:
         yield git  # a file that names the repository, and could name another
     yield from filter(Path.exists, map(git.with_name, _KEPT_IF_THERE))
     yield from map(git.with_name, BESIDE_GIT)
+    for name, files in OTHER_SYSTEMS.items():
+        yield from (_first_missing(git.with_name(name), file) for file in files)
+
+
+def _first_missing(folder: Path, name: str) -> Path:
+    """A file beneath a folder, or that of the folders on the way which is none, or closed."""
+    way = [folder, *(folder / above for above in reversed(Path(name).parents[:-1]))]
+    return next((above for above in way if not (is_folder(above) and _is_open(above))), folder / name)
 
 
 def _hooks_of(tree: Path, workspace: Path) -> Iterator[Path]:

@@ -3,17 +3,21 @@
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
 from server.errors import RemitError
 from server.runner.folder import read_beneath
+from server.runner.pipes import pipes_in
 from server.runner.places import Place
 from server.runner.walk import Budget, Listing, is_folder, walked
 
 _OBJECTS = re.compile("[0-9a-f]{2}|pack|info")  # folders in which git keeps objects
 _TELLING = frozenset({".git", "config", "HEAD", "objects", "refs", "commondir"})
+
+_READ_ANYWHERE = {".gitignore", ".gitattributes", ".gitmodules", ".mailmap"}
+"""What git reads in folders of working files."""
 
 _GITDIR_BYTES = 8192  # of a file `.git`: twice the longest path
 
@@ -35,7 +39,8 @@ def find_places(
             repositories = _git_folders(Path(listing.folder), workspace, budget)
             yield from (Place("git", repository) for repository in repositories)
         if ".git" in listing.names:
-            yield from _named_git(Path(listing.folder), workspace, budget)
+            yield from named_git(Path(listing.folder), workspace, budget)
+        yield from (Place("pipe", path) for path in pipes_in(listing, _READ_ANYWHERE))
         links = map(Path(listing.folder).joinpath, listing.links[: max(budget.links, 0)])
         yield from (Place("link", path) for path in links if hides(path))
         budget.links -= len(listing.links)
@@ -43,6 +48,11 @@ def find_places(
             yield Place("beyond", Path(listing.folder))
     if budget.is_spent:
         yield Place("beyond", workspace)
+
+
+def is_cut(places: Iterable[Place]) -> bool:
+    """Whether some of these places say that not all was looked at."""
+    return any(place.kind == "beyond" for place in places)
 
 
 class _Inner:
@@ -62,7 +72,7 @@ class _Inner:
         return listing.folders - {".git"}
 
 
-def _named_git(folder: Path, workspace: Path, budget: Budget) -> Iterator[Place]:
+def named_git(folder: Path, workspace: Path, budget: Budget) -> Iterator[Place]:
     """What the name `.git` in a folder stands for."""
     git = folder / ".git"
     if _is_plain(git):

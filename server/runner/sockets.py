@@ -4,38 +4,70 @@ import os
 import socket
 import stat
 from collections.abc import Collection, Iterable, Iterator
-from itertools import chain, islice
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
+from server.errors import Code, RemitError
 from server.runner.folder import leads_to, open_folder, pinned
-from server.runner.walk import Budget, walked
+from server.runner.walk import MOST_FOLDERS, Budget, walked
 
-MOST_SOCKETS = 64
-"""That are covered: each is one mount more, some 0.1 ms."""
+MOST_SOCKETS = 128
+"""That are covered, and as many FIFOs: each is one mount more, some 0.1 ms."""
+
+MOST_SPECIAL = 10_000
+"""Sockets, FIFOs and devices that are looked at in one folder: some half a second."""
+
+NOT_COVERED = (
+    f"the folder, or the repository that it borrows from, has more than {MOST_FOLDERS:,} folders, or very many names: "
+    "unix sockets and FIFOs behind these were not kept from the command"
+)
 
 
-def find_sockets(
-    folders: Iterable[Path], read_only: Collection[Path] = (), first: Iterable[Path] = ()
-) -> tuple[Path, ...]:
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is to be covered."""
+
+    paths: tuple[Path, ...]
+    is_whole: bool
+    """Whether all was looked at."""
+
+
+def find_sockets(folders: Iterable[Path], read_only: Collection[Path] = (), first: Iterable[Path] = ()) -> Found:
     """Find the sockets at or beneath these folders that a process listens on, or may listen on. Blocks.
 
     One that nobody is bound to any more cannot come to life again. In those of the folders that are `read_only`, where
     no command has made one for itself, FIFOs are found, too. Links are not followed. Those of `first` that are still
-    there come before all others: what is made since cannot push them out of the limits.
+    there are found however many folders have been made since.
+
+    Raises RemitError (SANDBOX_UNAVAILABLE) where there are more sockets than are covered: another task at work there
+    may have made them, to have one of the person's left over.
     """
-    known = (path for path in first if leads_to(path, path) and _is_alive(path))
-    found = (
-        path
-        for folder in dict.fromkeys(folders)
-        for path in _special(folder)
-        if _is_alive(path) or (folder in read_only and path.is_fifo())
+    sockets = dict.fromkeys(path for path in first if leads_to(path, path) and _is_alive(path))
+    pipes: dict[Path, None] = {}
+    is_whole = True
+    for folder in dict.fromkeys(folders):
+        budget = Budget()
+        special = list(islice(_special(folder, budget), MOST_SPECIAL))
+        sockets |= dict.fromkeys(filter(_is_alive, special))
+        pipes |= dict.fromkeys(path for path in special if folder in read_only and path.is_fifo())
+        is_whole &= not budget.is_spent and len(special) < MOST_SPECIAL
+    if len(sockets) > MOST_SOCKETS:
+        raise _too_many(next(iter(sockets)).parent)
+    return Found((*sockets, *islice(pipes, MOST_SOCKETS)), is_whole and len(pipes) <= MOST_SOCKETS)
+
+
+def _too_many(folder: Path) -> RemitError:
+    return RemitError(
+        Code.SANDBOX_UNAVAILABLE,
+        f"programs listen on more than {MOST_SOCKETS} unix sockets in the folder of the task, as in {folder}: so many "
+        "are not kept from a command; end some of these programs, or give the task a folder beneath",
     )
-    return tuple(islice(dict.fromkeys(chain(known, found)), MOST_SOCKETS))
 
 
-def _special(top: Path) -> Iterator[Path]:
+def _special(top: Path, budget: Budget) -> Iterator[Path]:
     """What is neither a regular file nor a folder nor a link."""
-    for listing in walked(top, lambda listing: listing.folders, Budget()):
+    for listing in walked(top, lambda listing: listing.folders, budget):
         yield from map(Path(listing.folder).joinpath, listing.others)
 
 

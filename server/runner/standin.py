@@ -12,14 +12,16 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from server.runner.folder import deepest
-from server.runner.protected import ALTERNATES, OF_GIT
+from server.runner.protected import ALTERNATES, OF_GIT, OTHER_SYSTEMS
 
 _FOLDERS = {
     *("hooks", ".vscode", ".idea", ".zed", ".cursor", ".windsurf", ".claude", ".codex", ".gemini", ".opencode"),
     *(".agents", ".devcontainer", ".husky"),
 }
 _BORROWING = Path(ALTERNATES)
-_FILES = dict.fromkeys((*OF_GIT, _BORROWING.name), b"") | {"commondir": b"."}  # "what all worktrees share is here"
+_OF_OTHERS = {Path(file).name for files in OTHER_SYSTEMS.values() for file in files}
+_EMPTY = dict.fromkeys((*OF_GIT, _BORROWING.name, *_OF_OTHERS), b"")
+_FILES = _EMPTY | {"commondir": b"."}  # "what all worktrees share is here"
 
 
 def make_stand_ins(workspace: Path, paths: Iterable[Path]) -> None:

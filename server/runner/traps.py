@@ -13,16 +13,19 @@ import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
 from server.runner.folder import reached
+from server.runner.gitlinks import find_linked, index_of
 from server.runner.harm import STEPS, Harm, has_head, of_borrowed, of_git, of_pointer, of_steps
-from server.runner.places import Place, places_as_json, places_of_json
+from server.runner.pipes import find_pipes
+from server.runner.places import Kind, Place, places_as_json, places_of_json
 from server.runner.protected import Protected
 from server.runner.reading import Look
-from server.runner.repositories import find_places, is_within_git, named_by
+from server.runner.repositories import find_places, is_cut, is_within_git, named_by
 from server.runner.walk import MOST_FOLDERS, Budget
 
 MOST_TOLD = 20
@@ -30,9 +33,14 @@ MOST_TOLD = 20
 
 _MORE = "more was set aside: `find . -name '*.aside-remit-*'` in the folder lists all of it"
 _BEYOND = (
-    f"{{}} has more than {MOST_FOLDERS:,} folders, or very many names, by now: not all were looked at for what git "
-    "would execute"
+    f"{{}} has more than {MOST_FOLDERS:,} folders, or very many names: not all of them were looked at for what git "
+    "would execute; repositories that an index names were"
 )
+_WHY: Mapping[Kind, str] = {
+    "pipe": "git would wait for it, or read it, without end",
+    "index": "git would enter what no index may name, or could not read it; `git reset` makes a new one",
+}
+"""Why a place of this kind was set aside."""
 
 _MOST_CLOSED = 10
 """Closed folders within each other that are opened."""
@@ -98,8 +106,7 @@ def untouched(tree: Path, *, is_protected: bool) -> Seen:
     `is_protected` says whether its commands could not change these.
     """
     own = frozenset({Place("tree", tree), Place("git", tree / ".git")})
-    large = Place("beyond", tree)  # many are large as they are committed
-    return Seen(own if is_protected else frozenset(), own | {large}, {}, frozenset({tree / ".git"}), 0)
+    return Seen(own if is_protected else frozenset(), own, {}, frozenset({tree / ".git"}), 0)
 
 
 def disarm(workspace: Path, before: Seen, state: Path | None = None) -> list[str]:
@@ -109,15 +116,37 @@ def disarm(workspace: Path, before: Seen, state: Path | None = None) -> list[str
 
     What is there after that can be used: a repository keeps its commits, its branches and harmless settings.
     """
-    places, found = _opened(workspace, before, state)
-    look = Look(workspace)
+    look, budget = Look(workspace), Budget()
+    places, found = _opened(workspace, before, state, budget)
+    found += _dealt_with(look, before, _pipes(places, budget))  # git would wait for these
+    linked = frozenset(find_linked(workspace, places, budget, partial(_may_name_more, look, before, is_cut(places))))
+    return [*found, *_dealt_with(look, before, places | linked | _pipes(linked, budget))]
+
+
+def _dealt_with(look: Look, before: Seen, places: frozenset[Place]) -> Iterator[str]:
+    """What was done about these places, or could not be."""
     for place in (*_ordered(places & before.places), *_ordered(places - before.places)):
         if place not in before.protected:
-            found += _set_aside(workspace, _new(look, place, before, _harm(look, place, places)))
+            yield from _set_aside(look.workspace, place, _new(look, place, before, _harm(look, place, places)))
         if place.kind == "git":
-            found += _set_aside(workspace, _new(look, place, before, dict(of_steps(look, place.path))))
-        found += _cannot(workspace, place, before)
-    return found
+            steps = dict(of_steps(look, place.path))
+            yield from _set_aside(look.workspace, place, _new(look, place, before, steps))
+        yield from _cannot(look.workspace, place, before)
+
+
+def _pipes(places: Iterable[Place], budget: Budget) -> frozenset[Place]:
+    found = (find_pipes(place.path, budget) for place in _ordered(places) if place.kind == "git")
+    return frozenset(chain.from_iterable(found))
+
+
+def _may_name_more(look: Look, before: Seen, is_cut: bool, tree: Path) -> bool:
+    """Whether the index of a repository may name one that was not found: there are more, or it was written since."""
+    index = index_of(look.workspace, tree)
+    if is_cut or index is None:
+        return is_cut
+    names = look.names(index.parent)
+    is_split = names is None or any(name.startswith("sharedindex.") for name in names)
+    return is_split or not _is_older(look.workspace, index, before)
 
 
 def told(found: Sequence[str]) -> list[str]:
@@ -131,11 +160,10 @@ def _ordered(places: Iterable[Place]) -> list[Place]:
     return sorted(places, key=lambda place: (str(place.path), place.kind))
 
 
-def _opened(workspace: Path, before: Seen, state: Path | None) -> tuple[frozenset[Place], list[str]]:
+def _opened(workspace: Path, before: Seen, state: Path | None, budget: Budget) -> tuple[frozenset[Place], list[str]]:
     """All that is there, with what a command has closed to its own user: that is opened again, which is told."""
     places: frozenset[Place] = frozenset()
     told: list[str] = []
-    budget = Budget()
     for _ in range(_MOST_CLOSED):
         places = frozenset(find_places(workspace, budget, partial(_hides, workspace, before, state)))
         closed = [place.path for place in _ordered(places) if place.kind == "closed" and place not in before.places]
@@ -174,7 +202,7 @@ def _is_opened(folder: Path) -> bool:
 def _harm(look: Look, place: Place, places: Collection[Place]) -> dict[Path, Harm]:
     """What of a place git would follow or execute."""
     git = place.path / ".git"
-    if place.kind == "link":
+    if place.kind in ("link", "pipe", "index"):
         return {place.path: of_pointer(look, place.path)}
     if place.kind == "tree" and not git.is_dir():
         named = named_by(git, look.workspace)
@@ -225,16 +253,16 @@ def _cannot(workspace: Path, place: Place, before: Seen) -> Iterator[str]:
         yield f"{_name(workspace, place.path / 'HEAD')} names no reference: git passes over that repository"
     if place.kind == "closed" and place not in before.places:
         yield f"{_name(workspace, place.path)} may not be looked into: git may execute what a repository there names"
-    if place.kind == "beyond" and place not in before.places:
+    if place.kind == "beyond":
         yield _BEYOND.format("the folder" if place.path == workspace else _name(workspace, place.path))
 
 
-def _set_aside(workspace: Path, paths: Iterable[Path]) -> Iterator[str]:
+def _set_aside(workspace: Path, place: Place, paths: Iterable[Path]) -> Iterator[str]:
     for path in paths:
         aside = f"{path.name}.aside-remit-{token_hex(4)}"
         try:
             _rename(path, aside)
-            yield _done(workspace, path, aside)
+            yield _done(workspace, place, path, aside)
         except FileNotFoundError:
             pass  # somebody has removed it
         except OSError as error:
@@ -252,8 +280,9 @@ def _rename(path: Path, name: str) -> None:
             os.rename(path.name, name, src_dir_fd=folder, dst_dir_fd=folder)
 
 
-def _done(workspace: Path, path: Path, aside: str) -> str:
+def _done(workspace: Path, place: Place, path: Path, aside: str) -> str:
     what = "git would run these steps" if path.name in STEPS else "git could have executed what it names"
+    what = _WHY.get(place.kind, what)
     name = str(path.relative_to(workspace))
     is_plain = re.fullmatch(r"[\x20-\x7e]{1,200}", name)
     back = shlex.join(("mv", "--", str(Path(name).with_name(aside)), name)) if is_plain else "give it its old name"

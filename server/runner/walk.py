@@ -10,7 +10,7 @@ from pathlib import Path
 MOST_FOLDERS = 2000  # that one walk looks into: some 30 ms
 MOST_NAMES = 100_000  # that are looked at in each: some 100 ms; a file system may hold millions
 MOST_NAMES_IN_ALL = 1_000_000  # some second; a large project with its packages has a tenth of it
-MOST_LINKS = 20_000  # links, and names in an index, that are followed; some second, if all are new
+MOST_LINKS = 20_000  # that are followed, and as many gitlinks; some second, if all are new
 
 
 @dataclass(slots=True)
@@ -20,6 +20,7 @@ class Budget:
     folders: int = field(default_factory=lambda: MOST_FOLDERS)
     names: int = field(default_factory=lambda: MOST_NAMES_IN_ALL)
     links: int = field(default_factory=lambda: MOST_LINKS)
+    gitlinks: int = field(default_factory=lambda: MOST_LINKS)
 
     def renew(self) -> None:
         """Begin another walk."""

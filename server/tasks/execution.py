@@ -180,4 +180,4 @@ class Execution:
 
 def _find_first(workspace: Path) -> list[Place]:
     """What is protected in a folder before what a task makes there. Blocks."""
-    return [*find_first(workspace), *(Place("socket", path) for path in find_sockets([workspace]))]
+    return [*find_first(workspace), *(Place("socket", path) for path in find_sockets([workspace]).paths)]

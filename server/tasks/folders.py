@@ -6,7 +6,7 @@ from pathlib import Path
 from anyio import to_thread
 
 from server.errors import Code, RemitError
-from server.runner.protected import BESIDE_GIT
+from server.runner.protected import BESIDE_GIT, OTHER_SYSTEMS
 from server.runner.repository import Repository, find_repository, git_is_installed
 from server.runner.sandbox import Name
 from server.tasks.callers import Caller
@@ -167,9 +167,10 @@ def _is_within(path: Path, allowed: Sequence[Path]) -> bool:
 
 
 def _is_executed(path: Path) -> bool:
-    """Whether it lies within git's own files, or among an editor's or an assistant's settings."""
+    """Whether it lies within the own files of git or its like, or among an editor's or an assistant's settings."""
+    own = {*BESIDE_GIT, *OTHER_SYSTEMS}
     return any(
-        folder.name in BESIDE_GIT or all((folder / name).exists() for name in ("HEAD", "objects", "refs"))
+        folder.name in own or all((folder / name).exists() for name in ("HEAD", "objects", "refs"))
         for folder in (path, *path.parents)
     )
 

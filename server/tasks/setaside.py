@@ -27,13 +27,14 @@ def before(workspace: Workspace | None) -> list[str]:
 
 
 async def tell(store: Store, run: Run, known: Sequence[str], found: Sequence[str], **about: Any) -> list[str]:
-    """Keep with a task what was `found` just now, and put it in its log; returns that with what is `known`.
+    """Keep with a task what was `found` just now, and put what is new in its log; returns that with what is `known`.
 
     It must be masked. `about` goes to each entry of the log.
     """
     every = traps.told([*known, *found])
     await store.note_folder(run.task_id, disarmed=every)
-    events = [NewEvent("error", {"code": Code.FORBIDDEN, "message": each, **about}) for each in found]
+    new = [each for each in found if each not in known]
+    events = [NewEvent("error", {"code": Code.FORBIDDEN, "message": each, **about}) for each in new]
     with suppress(RemitError):  # a run that has lost its task has nothing more to tell
         await store.append_events(run, events)
     return every

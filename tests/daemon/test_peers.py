@@ -52,9 +52,9 @@ async def host(tmp_path: Path) -> AsyncIterator[Host]:
             yield host
 
 
-def found(listener: socket.socket, *through: str) -> Standing:
+def found(listener: socket.socket, *through: str, script: str = CONNECT) -> Standing:
     """What a process may be taken for that is started by another one, no child of this process."""
-    argv = (*through, sys.executable, "-I", "-S", "-c", CONNECT, listener.getsockname())
+    argv = (*through, sys.executable, "-I", "-S", "-c", script, listener.getsockname())
     subprocess.run(("/bin/sh", "-c", '"$@" & exit 0', "sh", *argv), check=True)
     answer = examined(listener)
     until_gone(listener)
@@ -81,6 +81,9 @@ def examined(listener: socket.socket) -> Standing:
 needs_unshare = pytest.mark.skipif(shutil.which("unshare") is None, reason="util-linux is not installed")
 
 
+HIDE = "import ctypes; ctypes.CDLL(None).prctl(4, 0)  # PR_SET_DUMPABLE of linux/prctl.h\n"
+
+
 def test_a_process_in_the_same_namespaces_may_be_a_person(listener: socket.socket) -> None:
     assert found(listener) is Standing.PERSON
 
@@ -89,6 +92,13 @@ def test_a_process_in_the_same_namespaces_may_be_a_person(listener: socket.socke
 @pytest.mark.parametrize("kind", ["--user", "--pid --user --fork", "--user --map-root-user --mount"])
 def test_a_process_in_a_namespace_below_this_ones_is_taken_for_a_task(listener: socket.socket, kind: str) -> None:
     assert found(listener, "unshare", *kind.split()) is Standing.TASK
+
+
+@needs_unshare
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing hides from root")
+@pytest.mark.parametrize("through", [(), ("unshare", "--user"), ("unshare", "--pid", "--user", "--fork")])
+def test_a_process_that_hides_itself_is_taken_for_a_task(listener: socket.socket, through: tuple[str, ...]) -> None:
+    assert found(listener, *through, script=HIDE + CONNECT) is Standing.TASK
 
 
 @needs_unshare
@@ -128,7 +138,7 @@ async def test_a_task_that_has_the_socket_is_not_talked_to(host: Host, tmp_path:
     ran = await run(request)
     error = json.loads(ran.output)["remit"]["error"]
     assert error["code"] == "FORBIDDEN"
-    assert error["message"].startswith("this server does not talk to what runs in a sandbox, or in a task; if that is")
+    assert error["message"].startswith("this server does not talk to what runs in a sandbox, or in a task, nor")
     assert "REMIT_HOME" in error["message"]
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from server.errors import Code, RemitError
 from server.runner import walk
-from server.runner.protected import ALTERNATES, BESIDE_GIT, OF_GIT, find_protected
+from server.runner.protected import ALTERNATES, BESIDE_GIT, OF_GIT, OTHER_SYSTEMS, find_protected
 from server.runner.removal import delete_tree
 from server.runner.sandbox import Name
 from server.runner.scratch import Scratch
@@ -21,7 +21,8 @@ from server.runner.standin import make_stand_ins
 from tests.sandbox.commands import NOBODY, files, perform, run
 from tests.sandbox.test_commands import shell
 
-EVERY_NAME = (*(f".git/{name}" for name in (*OF_GIT, ALTERNATES)), *BESIDE_GIT)
+EVERY_NAME = (*(f".git/{name}" for name in (*OF_GIT, ALTERNATES)), *BESIDE_GIT, *OTHER_SYSTEMS)
+OF_OTHERS = tuple(f"{folder}/{name}" for folder, names in OTHER_SYSTEMS.items() for name in names)
 ALTERNATES_INSIDE = f".git/{ALTERNATES}"
 PLANTED = "hook-or-setting"
 
@@ -106,6 +107,29 @@ async def test_what_is_there_cannot_be_written(repository: Path) -> None:
     ran = await run(shell("namespaces", repository, planting(*EVERY_NAME)))
     assert (ran.output, files(repository) - before) == ("", {"new"})
     assert (repository / ".envrc").read_text() == ""
+
+
+@pytest.mark.namespaces
+@pytest.mark.parametrize("is_there", [True, False])
+async def test_what_other_systems_of_version_control_execute_cannot_be_written(workspace: Path, is_there: bool) -> None:
+    """In a folder of the person's that is no repository of git's."""
+    for name in OF_OTHERS:
+        (workspace / name).parent.mkdir(parents=True, exist_ok=True)
+        if is_there:
+            (workspace / name).touch()
+    before = files(workspace)
+    moving = "; ".join(f"mv {folder} moved" for folder in OTHER_SYSTEMS)
+    script = f"{planting(*OF_OTHERS)}; {moving}; for i in {' '.join(OTHER_SYSTEMS)}; do echo x > $i/commit; done"
+    ran = await run(replace(shell("namespaces", workspace, script), owner="user"))
+    assert (ran.output, files(workspace) - before) == ("", {"new", *(f"{name}/commit" for name in OTHER_SYSTEMS)})
+
+
+@pytest.mark.namespaces
+async def test_a_file_that_leads_to_another_repository_cannot_be_replaced(workspace: Path) -> None:
+    (workspace / ".jj").mkdir()
+    (workspace / ".jj/repo").write_text("../other")
+    ran = await run(replace(shell("namespaces", workspace, planting(".jj/repo")), owner="user"))
+    assert (ran.output, (workspace / ".jj/repo").read_text()) == ("", "../other")
 
 
 async def test_without_a_sandbox_it_can_be_written(repository: Path) -> None:

@@ -10,9 +10,10 @@ from typing import Literal
 
 import pytest
 
-from server.runner import walk
+from server.errors import Code, RemitError
+from server.runner import sockets, walk
 from server.runner.sandbox import Name
-from server.runner.sockets import find_sockets
+from server.runner.sockets import Found, find_sockets
 from tests.sandbox.commands import run, sandbox_of
 from tests.sandbox.test_commands import shell
 
@@ -128,13 +129,34 @@ def test_neither_links_nor_other_files_nor_the_dead_are_taken_for_sockets(worksp
     listening(workspace / "dead").close()
     with listening(workspace / "alive"):
         (workspace / "link").symlink_to("alive")
-        assert find_sockets([workspace, workspace]) == (workspace / "alive",)
+        assert find_sockets([workspace, workspace]) == Found((workspace / "alive",), is_whole=True)
 
 
 def test_the_search_ends_where_folders_are_too_many(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(walk, "MOST_FOLDERS", 1)
     with listening(workspace / "found"), listening(workspace / "below/lost"):
-        assert find_sockets([workspace]) == (workspace / "found",)
+        assert find_sockets([workspace]) == Found((workspace / "found",), is_whole=False)
+
+
+def test_fifos_take_no_socket_its_place(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sockets, "MOST_SOCKETS", 2)
+    for number in range(4):
+        os.mkfifo(workspace / f"a{number}")
+    with listening(workspace / "z"):
+        found = find_sockets([workspace], read_only=[workspace])
+    assert (found.paths[0], len(found.paths), found.is_whole) == (workspace / "z", 3, False)
+
+
+@pytest.mark.namespaces
+async def test_a_command_is_refused_where_others_listen_on_more_sockets_than_are_covered(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sockets, "MOST_SOCKETS", 2)
+    with listening(workspace / "a"), listening(workspace / "b"), listening(workspace / "c"):
+        ran = run(replace(shell("namespaces", workspace, "true"), owner="user"))
+        with pytest.raises(RemitError, match="more than 2 unix sockets") as caught:
+            await ran
+    assert caught.value.code is Code.SANDBOX_UNAVAILABLE
 
 
 @pytest.mark.namespaces
@@ -146,11 +168,11 @@ async def test_a_gap_tells_what_is_left(workspace: Path) -> None:
 
 def test_a_socket_that_was_there_first_is_found_whatever_has_been_made_since(workspace: Path) -> None:
     with listening(workspace / "z/deep/of-the-person"):
-        first = find_sockets([workspace])
+        first = find_sockets([workspace]).paths
         assert first
         for number in range(walk.MOST_FOLDERS):
             (workspace / f"a{number}").mkdir()
-        assert (find_sockets([workspace]), find_sockets([workspace], first=first)) == ((), first)
+        assert (find_sockets([workspace]).paths, find_sockets([workspace], first=first).paths) == ((), first)
         (workspace / "z").rename(workspace / "y")
         (workspace / "z").symlink_to("y")
-        assert find_sockets([workspace], first=first) == ()
+        assert find_sockets([workspace], first=first).paths == ()

@@ -132,7 +132,7 @@ def test_many_large_files_of_rebases_take_little_memory(folder: Path) -> None:
 def test_a_folder_that_became_too_large_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(walk, "MOST_FOLDERS", 20)
     (told,) = left(folder, lambda: shell(folder, "mkdir $(seq 30)"))
-    assert "not all were looked at" in told
+    assert "not all of them were looked at" in told
 
 
 @pytest.mark.parametrize("named", [".git", "below/.git"])
@@ -156,7 +156,7 @@ def test_very_many_names_hide_no_repository_in_silence(
 def test_names_are_bounded_in_all(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(walk, "MOST_NAMES_IN_ALL", 50)
     (told,) = left(folder, lambda: shell(folder, "mkdir a b; touch a/$(seq -s ' a/' 100)"))
-    assert "not all were looked at" in told
+    assert "not all of them were looked at" in told
 
 
 def test_an_opencode_json_is_closed_where_it_is_there_and_in_no_listing_where_not(folder: Path) -> None:
@@ -166,9 +166,10 @@ def test_an_opencode_json_is_closed_where_it_is_there_and_in_no_listing_where_no
     assert path in find_protected(folder, at_top=True).present
 
 
-def test_a_large_worktree_is_nothing_to_tell(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_worktree_is_told_of_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(walk, "MOST_FOLDERS", 2)
-    assert disarm(folder, traps.untouched(folder, is_protected=True)) == []
+    (told,) = disarm(folder, traps.untouched(folder, is_protected=True))
+    assert "not all of them were looked at" in told
 
 
 def test_the_worktrees_and_modules_of_a_repository_count_among_its_folders(

@@ -28,6 +28,32 @@ HOOK = """mkdir -p {0}/.githooks; printf '#!/bin/sh\\ntouch {mark}\\n' > {0}/.gi
 cd {0}/.githooks; chmod +x *; cp post-index-change pre-commit; cp pre-commit reference-transaction; cd ../..
 """
 STATUS = "git status || true"
+LINK = "git -C {1} update-index --add --cacheinfo 160000,$(git -C {1}/{0} rev-parse HEAD),{0}\n"
+MANY = f"mkdir $(seq {walk.MOST_FOLDERS + 1}); mkdir -p z/z\n"
+FORGE = """python3 - <<'END'
+import hashlib, struct
+index = b"DIRC" + struct.pack(">II", 2, 1)
+index += struct.pack(">10I", 0, 0, 0, 0, 0, 0, {1}, 0, 0, 0) + bytes(range(20))
+index += struct.pack(">H", len(b"{0}")) + b"{0}"
+index += bytes(8 - (len(index) - 12) % 8)
+with open(".git/index", "wb") as file:
+    file.write(index + hashlib.sha1(index).digest())
+END
+"""
+"""An index that git itself would not write."""
+
+
+def fill(text: str, *values: str) -> str:
+    """A script with these values for {0} and {1}."""
+    for number, value in enumerate(values):
+        text = text.replace(f"{{{number}}}", value)
+    return text
+
+
+def committed(name: str) -> str:
+    """A repository that executes something, with a commit."""
+    return fill(INIT + COMMIT, name)
+
 
 TRAPS = {
     "a bare layout at the top of a plain folder": ("plain", BARE.replace("{0}", "."), ".", STATUS),
@@ -75,6 +101,35 @@ TRAPS = {
         INIT.replace("{0}", "new")
         + COMMIT.replace("{0}", "new")
         + "git update-index --add --cacheinfo 160000,$(git -C new rev-parse HEAD),new\n",
+        ".",
+        STATUS,
+    ),
+    "a gitlink behind more folders than are looked into": (
+        "project",
+        MANY + committed("z/z/new") + fill(LINK, "z/z/new", "."),
+        ".",
+        STATUS,
+    ),
+    "a gitlink of a gitlink behind more folders than are looked into": (
+        "project",
+        MANY
+        + "git init -q z/z/new\n"
+        + committed("z/z/new/z/more")
+        + fill(LINK, "z/more", "z/z/new")
+        + fill(COMMIT, "z/z/new")
+        + fill(LINK, "z/z/new", "."),
+        ".",
+        STATUS,
+    ),
+    "a gitlink to a repository within git's own folder": (
+        "project",
+        committed(".git/x/new") + fill(FORGE, ".git/x/new", "0xE000"),
+        ".",
+        STATUS,
+    ),
+    "a gitlink whose mode has other bits, behind more folders": (
+        "project",
+        MANY + committed("z/z/new") + fill(FORGE, "z/z/new", "0x1234E1A4"),
         ".",
         STATUS,
     ),
@@ -153,6 +208,19 @@ TRAPS = {
 }
 
 
+STALLING = (
+    "rm .git/index; mkfifo .git/index",
+    "rm .git/HEAD; mkfifo .git/HEAD",
+    "mkfifo .git/packed-refs",
+    "rm .git/refs/heads/main; mkfifo .git/refs/heads/main",
+    "mkfifo x; ln -sf ../x .git/index",
+    "ln -sf /dev/zero .git/info/exclude",
+    "mkfifo sub/.gitignore",
+    "mkfifo x; ln -s x .gitattributes",
+)
+"""What has git wait for a writer, or read without end."""
+
+
 def folder_of(place: Path, kind: str) -> Path:
     """A folder with a sub-folder, in a repository or not."""
     folder = repository(place / kind)
@@ -181,6 +249,43 @@ async def test_it_does_not_run_when_the_person_next_uses_git(host: Host, place: 
         shell(folder / where, used)
     assert not mark.exists()
     assert "set aside" in task["workspace"]["problem"]
+
+
+@pytest.mark.parametrize("made", STALLING)
+async def test_nothing_has_the_persons_git_wait_without_end(host: Host, place: Path, made: str) -> None:
+    folder = folder_of(place, "project")
+    task = await host.done(script(made), workspace={"path": str(folder), "mode": "readwrite"})
+    assert task["status"] == "completed", task["error"]
+    with anyio.fail_after(servers.PATIENCE):
+        await anyio.run_process(["git", "status"], cwd=folder, check=False)
+    assert "without end" in task["workspace"]["problem"]
+
+
+async def test_an_index_that_cannot_be_read_is_set_aside_and_a_reset_makes_a_new_one(host: Host, place: Path) -> None:
+    folder = folder_of(place, "project")
+    task = await host.done("$ echo x > .git/index", workspace={"path": str(folder), "mode": "readwrite"})
+    assert ".git/index was set aside" in task["workspace"]["problem"]
+    git(folder, "reset")
+    assert git(folder, "status", "--porcelain") == ""
+
+
+async def test_a_gitlink_of_the_persons_own_behind_more_folders_is_protected(host: Host, place: Path) -> None:
+    folder = folder_of(place, "project")
+    shell(folder, MANY + "git init -q z/z/new\n" + fill(COMMIT + LINK, "z/z/new", "."))
+    task = await host.done("$ ! echo x > z/z/new/.git/config", workspace={"path": str(folder), "mode": "readwrite"})
+    assert task["status"] == "completed", task["error"]
+    assert git(folder / "z/z/new", "status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize("mode", ["readonly", "readwrite", "worktree"])
+async def test_a_folder_of_which_not_all_was_looked_at_is_told_of_once(host: Host, place: Path, mode: str) -> None:
+    folder = folder_of(place, "project")
+    shell(folder, MANY + "for i in *; do touch $i/x || true; done; git add -A; git commit -qm many")
+    task = await host.done("$ true\n$ true", workspace={"path": str(folder), "mode": mode})
+    task = await host.call("get_task", id=task["id"], include=["events"])
+    told = [event["data"]["message"] for event in task["events"] if event["type"] == "error"]
+    assert "more than 2,000 folders" in task["workspace"]["problem"]
+    assert len(set(told)) == len(told)
 
 
 async def test_what_a_clone_and_a_commit_write_is_left_as_it_is(host: Host, place: Path) -> None:
@@ -324,7 +429,7 @@ for number in range({walk.MOST_LINKS + 1}):
 END
 """
     task = await host.done(script(lines), workspace={"path": str(folder), "mode": "readwrite"})
-    assert "not all were looked at" in task["workspace"]["problem"]
+    assert "not all of them were looked at" in task["workspace"]["problem"]
 
 
 @pytest.mark.parametrize("workspace", [{"path": "project", "mode": "readwrite"}, {"path": "project"}])
