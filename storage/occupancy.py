@@ -132,10 +132,10 @@ def record(db: sqlite3.Connection, task_id: str, checkout: Checkout, outcome: di
 
 
 def note(db: sqlite3.Connection, task_id: str, changes: dict[str, object]) -> None:
-    """Note something of a folder that a task writes itself, beside what is known of it."""
+    """Note something of a folder that a task works in itself, and not on a worktree, beside what is known of it."""
     db.execute(
         """UPDATE workspaces SET outcome = json_patch(ifnull(outcome, '{}'), ?)
-           WHERE task = (SELECT seq FROM tasks WHERE id = ?) AND mode = 'readwrite'""",
+           WHERE task = (SELECT seq FROM tasks WHERE id = ?) AND mode <> 'worktree'""",
         (rows.dumps(changes), task_id),
     )
 

@@ -374,7 +374,7 @@ class Store:
         await self._db.write(occupancy.record, task_id, checkout, outcome)
 
     async def note_folder(self, task_id: str, **changes: object) -> None:
-        """Note something of a folder that a task writes itself."""
+        """Note something of a folder that a task works in itself, and not on a worktree."""
         await self._db.write(occupancy.note, task_id, changes)
 
     async def reopen_worktree(self, task_id: str) -> None:

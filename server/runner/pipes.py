@@ -22,7 +22,7 @@ def find_pipes(git: Path, budget: Budget) -> Iterator[Place]:
     for listing in walked(git, lambda at: at.folders - without if at.folder == str(git) else at.folders, budget):
         yield from (Place("pipe", path) for path in pipes_in(listing))
     if budget.is_spent:
-        yield Place("beyond", git)
+        yield Place("unread", git)
 
 
 def pipes_in(listing: Listing, names: Collection[str] | None = None) -> Iterator[Path]:

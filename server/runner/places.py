@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-Kind = Literal["closed", "tree", "git", "link", "beyond", "socket", "pipe", "index"]
+Kind = Literal["closed", "tree", "git", "link", "beyond", "socket", "pipe", "unread", "index"]
 """What a place is:
 
 - closed: a folder that its user may not list or add to
@@ -15,6 +15,7 @@ Kind = Literal["closed", "tree", "git", "link", "beyond", "socket", "pipe", "ind
 - beyond: a folder of which not all was looked at, as there is too much
 - socket: a socket of another program
 - pipe: a FIFO or a device under a name that git reads: git would wait for it, or read without end
+- unread: git's own folder, of which not all was looked at for pipes
 - index: an index that git cannot read, or that names what no index does, such as a folder elsewhere
 """
 

@@ -36,6 +36,10 @@ _BEYOND = (
     f"{{}} has more than {MOST_FOLDERS:,} folders, or very many names: not all of them were looked at for what git "
     "would execute; repositories that an index names were"
 )
+_UNREAD = (
+    f"{{}} has more than {MOST_FOLDERS:,} folders, or very many names: not all of them were looked at for FIFOs, for "
+    "which git would wait without end"
+)
 _WHY: Mapping[Kind, str] = {
     "pipe": "git would wait for it, or read it, without end",
     "index": "git would enter what no index may name, or could not read it; `git reset` makes a new one",
@@ -255,6 +259,8 @@ def _cannot(workspace: Path, place: Place, before: Seen) -> Iterator[str]:
         yield f"{_name(workspace, place.path)} may not be looked into: git may execute what a repository there names"
     if place.kind == "beyond":
         yield _BEYOND.format("the folder" if place.path == workspace else _name(workspace, place.path))
+    if place.kind == "unread":
+        yield _UNREAD.format(_name(workspace, place.path))
 
 
 def _set_aside(workspace: Path, place: Place, paths: Iterable[Path]) -> Iterator[str]:
