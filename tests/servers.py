@@ -64,6 +64,13 @@ class Host:
                 news = {"include": ["events"], "afterEvent": task["lastEvent"]}
                 await self.call("get_task", id=task_id, waitSeconds=20, **news)
 
+    async def said(self, task_id: str, text: str) -> None:
+        """Wait until the task has said that, whose last character begins no secret: it would be held back."""
+        with anyio.fail_after(PATIENCE):
+            while text not in (task := await self.call("get_task", id=task_id)).get("output", {}).get("content", ""):
+                news = {"include": ["events"], "afterEvent": task["lastEvent"]}
+                await self.call("get_task", id=task_id, waitSeconds=20, **news)
+
     async def done(self, message: str, **arguments: Any) -> dict[str, Any]:
         """A new task, once it has ended."""
         return await self.until(await self.create(message, **arguments), "completed", "failed", "cancelled")

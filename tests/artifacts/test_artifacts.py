@@ -83,9 +83,7 @@ async def test_a_text_is_read_as_text_and_other_bytes_as_base64(host: Host) -> N
 
 async def test_a_running_task_has_files_already(host: Host) -> None:
     task_id = await host.create("$ echo x > x; echo made; sleep 60")
-    with anyio.fail_after(servers.PATIENCE):
-        while "made\n" not in (await host.call("get_task", id=task_id)).get("output", {}).get("content", ""):
-            pass
+    await host.said(task_id, "made\n")
     assert (await read(host, task_id, "x"))["text"] == "x\n"
     await host.call("cancel_task", id=task_id)
 

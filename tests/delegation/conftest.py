@@ -1,7 +1,7 @@
 """Servers whose shell agent may hand on sub-tasks, and what a program in such a task does through its door."""
 
 import json
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -9,40 +9,69 @@ from typing import Any
 import pytest
 
 from tests import servers
+from tests.homes import SharedHomes, own_home, shared_homes
+from tests.models.shared import asking, model, shared_endpoint
 from tests.servers import Host
+
+__all__ = ["asking", "model", "own_home", "shared_endpoint", "shared_homes"]
 
 VISITOR = Path(__file__).with_name("visitor.py").read_text()
 RUN = "$ python3 -I -S uploads/visitor.py uploads/calls.json"
-SETTINGS = {"REMIT_AGENTS__SHELL__DELEGATE": "true"}
 
 Call = tuple[str, dict[str, Any]]
 Opened = Callable[..., AbstractAsyncContextManager[Host]]
 
 
-@pytest.fixture
-def state(tmp_path: Path) -> Iterator[Path]:
-    """A state folder, whose server is stopped at the end."""
-    with servers.home(tmp_path) as state:
-        yield state
-
-
 @pytest.fixture(scope="package")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The state folder of a server that tests share."""
-    with servers.home(tmp_path_factory.mktemp("shared")) as state:
-        yield state
+def allowed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that the setting `workspaces` names."""
+    return tmp_path_factory.mktemp("allowed").resolve()
 
 
 @pytest.fixture
-def window(state: Path, shared: Path) -> Opened:
-    """A window on a server with such a shell agent: a shared one, or with variables, one of the test's own."""
+def place(allowed: Path, tmp_path: Path) -> Path:
+    """A folder of the test's own in it."""
+    folder = allowed / tmp_path.name
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def variables(allowed: Path) -> dict[str, Any]:
+    """The settings of a server with such a shell agent."""
+    return {"REMIT_AGENTS__SHELL__DELEGATE": "true", "REMIT_WORKSPACES": json.dumps([str(allowed)])}
+
+
+@pytest.fixture
+def window(shared_homes: SharedHomes, variables: dict[str, Any]) -> Opened:
+    """A window on a server with these settings and more of them; tests with the same ones share it."""
 
     @asynccontextmanager
-    async def opened(**variables: Any) -> AsyncIterator[Host]:
-        async with servers.host(state if variables else shared, **{**SETTINGS, **variables}) as host:
+    async def opened(**more: Any) -> AsyncIterator[Host]:
+        settings = {**variables, **more}
+        async with servers.host(shared_homes(frozenset(settings.items())), **settings) as host:
             yield host
 
     return opened
+
+
+@pytest.fixture
+def own_window(own_home: Path, variables: dict[str, Any]) -> Opened:
+    """The same on a server of the test's own, for those that end it or count its tasks."""
+
+    @asynccontextmanager
+    async def opened(**more: Any) -> AsyncIterator[Host]:
+        async with servers.host(own_home, **{**variables, **more}) as host:
+            yield host
+
+    return opened
+
+
+@pytest.fixture
+async def host(window: Opened) -> AsyncIterator[Host]:
+    """A window on the server that most tests share."""
+    async with window() as host:
+        yield host
 
 
 def files(calls: Sequence[Call] = ()) -> list[dict[str, str]]:

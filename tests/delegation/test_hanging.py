@@ -1,8 +1,6 @@
 """A task whose requests through its callback hang: it can be cancelled, and the server can be stopped."""
 
-import json
 import signal
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +8,7 @@ import anyio
 import pytest
 
 from tests import servers
-from tests.delegation.conftest import SETTINGS, files
+from tests.delegation.conftest import Opened, files
 from tests.sandbox.commands import until
 from tests.servers import Host
 
@@ -50,18 +48,11 @@ while True:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(place: Path) -> Path:
     """A folder of the person's."""
-    folder = tmp_path.resolve() / "allowed" / "plain"
-    folder.mkdir(parents=True)
+    folder = place / "plain"
+    folder.mkdir()
     return folder
-
-
-@pytest.fixture
-async def host(state: Path, folder: Path) -> AsyncIterator[Host]:
-    variables: dict[str, Any] = {**SETTINGS, "REMIT_WORKSPACES": json.dumps([str(folder.parent)])}
-    async with servers.host(state, **variables) as host:
-        yield host
 
 
 async def hanging(host: Host, folder: Path, **arguments: Any) -> str:
@@ -104,8 +95,9 @@ async def test_it_times_out_when_its_time_is_over(host: Host, folder: Path) -> N
         assert (await host.until(task_id, "failed"))["errorCode"] == "TIMEOUT"
 
 
-async def test_it_keeps_no_server_from_stopping(host: Host, folder: Path, state: Path) -> None:
-    await hanging(host, folder)
-    (server,) = servers.servers(state)
-    with anyio.fail_after(SECONDS):
-        await anyio.to_thread.run_sync(servers.end, server, signal.SIGTERM)
+async def test_it_keeps_no_server_from_stopping(own_window: Opened, folder: Path) -> None:
+    async with own_window() as host:
+        await hanging(host, folder)
+        (server,) = servers.servers(host.home)
+        with anyio.fail_after(SECONDS):
+            await anyio.to_thread.run_sync(servers.end, server, signal.SIGTERM)

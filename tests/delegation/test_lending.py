@@ -2,16 +2,14 @@
 
 import json
 import subprocess
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
-from tests import servers
 from tests.cli.command_line import CommandLine
-from tests.delegation.conftest import SETTINGS, attempts, files
+from tests.delegation.conftest import attempts, files
 from tests.servers import Host, script
 from tests.worktrees.projects import contents, git, in_progress, repository, tip
 
@@ -22,18 +20,11 @@ OWN = {"path": "."}
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Path:
+def project(place: Path) -> Path:
     """A repository with work in progress."""
-    folder = repository(tmp_path.resolve() / "allowed" / "project")
+    folder = repository(place / "project")
     in_progress(folder)
     return folder
-
-
-@pytest.fixture
-async def host(state: Path, project: Path) -> AsyncIterator[Host]:
-    variables: dict[str, Any] = {**SETTINGS, "REMIT_WORKSPACES": json.dumps([str(project.parent)])}
-    async with servers.host(state, **variables) as host:
-        yield host
 
 
 def sub_task(lines: str, mode: str | None = None, **workspace: Any) -> tuple[str, dict[str, Any]]:
@@ -224,20 +215,18 @@ async def left_at_work(host: Host, project: Path, command: str) -> tuple[dict[st
     return task, made["id"]
 
 
-async def test_a_worktree_is_not_pruned_while_a_sub_task_works_in_it(
-    host: Host, project: Path, state: Path, tmp_path: Path
-) -> None:
+async def test_a_worktree_is_not_pruned_while_a_sub_task_works_in_it(host: Host, project: Path, tmp_path: Path) -> None:
     task, child = await left_at_work(host, project, "true")
-    pruned = await pruned_by_name(state, tmp_path, task["id"])
+    pruned = await pruned_by_name(host.home, tmp_path, task["id"])
     assert (pruned.returncode, "a sub-task that works in it has not ended" in pruned.stderr) == (1, True)
     await anyio.Path(task["workspace"]["folder"], "go").touch()
     await host.until(child, "completed")
-    assert (await pruned_by_name(state, tmp_path, task["id"])).returncode == 0
+    assert (await pruned_by_name(host.home, tmp_path, task["id"])).returncode == 0
     assert not await anyio.Path(task["workspace"]["folder"]).exists()
 
 
-async def pruned_by_name(state: Path, cwd: Path, task_id: str) -> subprocess.CompletedProcess[str]:
-    remit = CommandLine(state, cwd)
+async def pruned_by_name(home: Path, cwd: Path, task_id: str) -> subprocess.CompletedProcess[str]:
+    remit = CommandLine(home, cwd)
     return await anyio.to_thread.run_sync(remit, "worktrees", "prune", "--force", task_id)
 
 

@@ -2,7 +2,6 @@
 
 import json
 import shlex
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import anyio
 import pytest
 
 from tests import servers
-from tests.delegation.conftest import SETTINGS, Call, files
+from tests.delegation.conftest import Call, Opened, files
 from tests.servers import Host, script
 from tests.worktrees.projects import repository
 
@@ -23,19 +22,8 @@ WAIT = ("get_task", {"id": "ID", "waitSeconds": 30})
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Path:
-    return repository(tmp_path.resolve() / "allowed" / "project")
-
-
-@pytest.fixture
-def variables(project: Path) -> dict[str, Any]:
-    return {**SETTINGS, "REMIT_WORKSPACES": json.dumps([str(project.parent)])}
-
-
-@pytest.fixture
-async def host(state: Path, variables: dict[str, Any]) -> AsyncIterator[Host]:
-    async with servers.host(state, **variables) as host:
-        yield host
+def project(place: Path) -> Path:
+    return repository(place / "project")
 
 
 def sub_task(lines: str, mode: str = "readonly") -> Call:
@@ -66,20 +54,20 @@ async def whole(host: Host, task_id: str) -> dict[str, Any]:
     return await host.call("get_task", id=task_id, include=["events", "messages"])
 
 
-def stored(state: Path) -> list[Path]:
+def stored(host: Host) -> list[Path]:
     """The files of the database in which the secret stands."""
-    return [path for path in state.glob("remit.db*") if SECRET.encode() in path.read_bytes()]
+    return [path for path in host.home.glob("remit.db*") if SECRET.encode() in path.read_bytes()]
 
 
-def let_go(state: Path, task_id: str) -> None:
-    (state / "workspaces" / task_id / "go").touch()
+def let_go(host: Host, task_id: str) -> None:
+    (host.home / "workspaces" / task_id / "go").touch()
 
 
-async def test_they_are_masked_in_what_a_borrower_prints_and_stand_in_no_database(host: Host, state: Path) -> None:
+async def test_they_are_masked_in_what_a_borrower_prints_and_stand_in_no_database(host: Host) -> None:
     owner = await lender(host, "echo $KEY > f; VISIT", sub_task("cat f"), WAIT)
     task = await whole(host, await borrower(host, owner))
     assert (task["output"]["content"], SECRET in str(task)) == ("[secret KEY]\n", False)
-    assert not stored(state)
+    assert not stored(host)
 
 
 @pytest.mark.namespaces
@@ -98,10 +86,10 @@ async def test_they_are_masked_at_any_depth(host: Host) -> None:
     assert (task["output"]["content"], SECRET in str(task)) == ("[secret KEY]\n", False)
 
 
-async def test_they_are_masked_also_when_the_owner_has_ended_before(host: Host, state: Path) -> None:
+async def test_they_are_masked_also_when_the_owner_has_ended_before(host: Host) -> None:
     owner = await lender(host, "echo $KEY > f; VISIT", sub_task(f"{GONE_ON}; cat f"))
     await host.until(owner, "completed")
-    let_go(state, owner)
+    let_go(host, owner)
     task = await whole(host, await borrower(host, owner))
     assert (task["output"]["content"], SECRET in str(task)) == ("[secret KEY]\n", False)
 
@@ -122,11 +110,11 @@ async def test_those_of_a_later_turn_of_the_owner_are_masked_too(host: Host) -> 
 
 @pytest.mark.parametrize("how", [{"secrets": {"KEY": SECRET}}, {"secretNames": ["KEY"]}], ids=["typed", "named"])
 async def test_those_that_the_owner_gets_while_a_command_of_the_borrower_runs_are_masked_in_its_output(
-    state: Path, variables: dict[str, Any], how: dict[str, Any]
+    own_home: Path, own_window: Opened, how: dict[str, Any]
 ) -> None:
-    (state.parent / "token").write_text(SECRET)
-    (state.parent / "remit.toml").write_text(f'[secrets.KEY]\nfile = "{state.parent}/token"\n')
-    async with servers.host(state, **variables) as host:
+    (own_home.parent / "token").write_text(SECRET)
+    (own_home.parent / "remit.toml").write_text(f'[secrets.KEY]\nfile = "{own_home.parent}/token"\n')
+    async with own_window() as host:
         child = sub_task(f"touch begun; {GONE_ON}; cat f", "readwrite")
         begun = "until [ -e begun ]; do sleep 0.05; done"
         owner = await lender(host, f"VISIT; {begun}", child, secrets={})
@@ -135,11 +123,11 @@ async def test_those_that_the_owner_gets_while_a_command_of_the_borrower_runs_ar
         await host.call("send_message", id=owner, message="$ echo $KEY > f; touch go", **how)
         task = await whole(host, task_id)
     assert (task["output"]["content"], SECRET in str(task)) == ("[secret KEY]\n", False)
-    assert not stored(state)
+    assert not stored(host)
 
 
 async def test_those_that_a_borrower_gets_while_a_command_of_the_owner_runs_are_masked_in_its_output(
-    host: Host, state: Path
+    host: Host,
 ) -> None:
     child = sub_task("true", "readwrite")
     owner = await lender(host, f"VISIT > /dev/null; {GONE_ON}; cat f", child, WAIT, secrets={})
@@ -148,16 +136,16 @@ async def test_those_that_a_borrower_gets_while_a_command_of_the_owner_runs_are_
     await host.call("send_message", id=task_id, message="$ echo $KEY > f; touch go", secrets={"KEY": SECRET})
     task = await whole(host, owner)
     assert (task["output"]["content"], SECRET in str(task)) == ("[secret KEY]\n", False)
-    assert not stored(state)
+    assert not stored(host)
 
 
-async def test_they_are_masked_in_the_files_of_the_borrower_as_in_the_owners(host: Host, state: Path) -> None:
+async def test_they_are_masked_in_the_files_of_the_borrower_as_in_the_owners(host: Host) -> None:
     owner = await lender(host, f"echo $KEY > f; VISIT; {GONE_ON}", sub_task("true"), WAIT)
     task_id = await borrower(host, owner)
     await host.until(task_id, "completed")
     for each in (owner, task_id):
         assert (await host.call("read_artifacts", id=each, path="f"))["text"] == "[secret KEY]\n"
-    let_go(state, owner)
+    let_go(host, owner)
     await host.until(owner, "completed")
     for each in (owner, task_id):
         error = await host.fail("read_artifacts", id=each, path="f")
@@ -183,13 +171,13 @@ async def test_the_files_that_a_borrower_wrote_are_masked_by_its_own_secrets(hos
 
 
 async def test_no_look_at_a_worktree_shows_what_a_borrower_wrote_once_its_typed_secrets_are_gone(
-    host: Host, state: Path, project: Path
+    host: Host, project: Path
 ) -> None:
     owner = await written_by_a_borrower(host, project, "echo $KEY > f; git add f; git commit -qm f; touch more")
     await host.call("send_message", id=owner, message="$ git commit --allow-empty -qm more")
     task = await whole(host, owner)
     assert ("omittedFiles" in task["workspace"], SECRET in str(task)) == (True, False)
-    assert not stored(state)
+    assert not stored(host)
 
 
 async def test_they_are_masked_in_the_diff_of_a_worktree_that_begins_with_the_owners_commits(
@@ -213,12 +201,12 @@ async def test_a_diff_is_shown_where_a_borrower_that_has_ended_had_the_owners_ty
 
 
 async def test_they_are_masked_in_the_diff_of_the_owners_worktree_that_a_borrower_writes_after_its_end(
-    host: Host, state: Path, project: Path
+    host: Host, project: Path
 ) -> None:
     child = sub_task(f"{GONE_ON}; git add f; git commit -qm f", "readwrite")
     owner = await lender(host, "echo $KEY > f; VISIT", child, workspace={"path": str(project)})
     before = await host.until(owner, "completed")
-    (state / "workspaces" / owner / "tree" / "go").touch()
+    (host.home / "workspaces" / owner / "tree" / "go").touch()
     await host.until(await borrower(host, owner), "completed")
     task = await whole(host, owner)
     assert task["workspace"]["headCommit"] != before["workspace"]["headCommit"]
@@ -233,14 +221,14 @@ async def test_a_borrower_whose_owners_typed_secrets_are_gone_does_not_go_on(hos
     assert (error["code"], error["missing"], owner in error["message"]) == ("SECRETS_LOST", ["KEY"], True)
 
 
-async def test_it_goes_on_while_the_owner_has_them_again(host: Host, state: Path) -> None:
+async def test_it_goes_on_while_the_owner_has_them_again(host: Host) -> None:
     owner = await lender(host, "echo $KEY > f; VISIT", sub_task("cat f"), WAIT)
     await host.until(owner, "completed")
     task_id = await borrower(host, owner)
     await host.call("send_message", id=owner, message=script(GONE_ON), secrets={"KEY": SECRET})
     await host.call("send_message", id=task_id, message="$ cat f; echo again")
     task = await whole(host, task_id)
-    let_go(state, owner)
+    let_go(host, owner)
     assert (task["output"]["content"], SECRET in str(task)) == ("[secret KEY]\nagain\n", False)
 
 
@@ -253,11 +241,11 @@ async def waiting(host: Host, **secrets: Any) -> tuple[str, str, str]:
     return owner, task_id, await host.waiting_call(task_id)
 
 
-async def test_after_a_restart_a_borrower_does_not_run_unmasked(state: Path, variables: dict[str, Any]) -> None:
-    async with servers.host(state, **variables) as host:
+async def test_after_a_restart_a_borrower_does_not_run_unmasked(own_window: Opened) -> None:
+    async with own_window() as host:
         owner, task_id, call = await waiting(host)
-    servers.kill(state)
-    async with servers.host(state, **variables) as host:
+    servers.kill(host.home)
+    async with own_window() as host:
         await host.decide(task_id, call, "proceed_once")
         task = await whole(host, task_id)
     (error,) = [event["data"] for event in task["events"] if event["type"] == "error"]
@@ -266,13 +254,13 @@ async def test_after_a_restart_a_borrower_does_not_run_unmasked(state: Path, var
     assert SECRET not in str(task)
 
 
-async def test_after_a_restart_secrets_by_name_are_masked(state: Path, variables: dict[str, Any]) -> None:
-    (state.parent / "token").write_text(SECRET)
-    (state.parent / "remit.toml").write_text(f'[secrets.KEY]\nfile = "{state.parent}/token"\n')
-    async with servers.host(state, **variables) as host:
+async def test_after_a_restart_secrets_by_name_are_masked(own_home: Path, own_window: Opened) -> None:
+    (own_home.parent / "token").write_text(SECRET)
+    (own_home.parent / "remit.toml").write_text(f'[secrets.KEY]\nfile = "{own_home.parent}/token"\n')
+    async with own_window() as host:
         _, task_id, call = await waiting(host, secrets={}, secretNames=["KEY"])
-    servers.kill(state)
-    async with servers.host(state, **variables) as host:
+    servers.kill(host.home)
+    async with own_window() as host:
         await host.decide(task_id, call, "proceed_once")
         task = await whole(host, task_id)
     assert (task["output"]["content"], SECRET in str(task)) == ("[secret KEY]\n", False)

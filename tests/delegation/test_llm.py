@@ -1,41 +1,31 @@
 """The llm agent hands on sub-tasks: through its turn, without a door, and waits for them without a process."""
 
 import re
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from pathlib import Path
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
 
 from tests import servers
-from tests.delegation.conftest import attempts
+from tests.delegation.conftest import Opened, attempts
 from tests.models.conversation import Request
 from tests.models.script import Answer, Say, Script, Use, prompts, steps
-from tests.models.server import Model, model
+from tests.models.server import Model
+from tests.models.shared import Asking, Serve
 from tests.servers import Host
 
 pytestmark = pytest.mark.anyio
 
-Thinking = Callable[..., AbstractAsyncContextManager[Host]]
+DELEGATES = {"REMIT_AGENTS__LLM__DELEGATES_TO": '["shell"]'}
 
 
 @pytest.fixture
-def thinking(state: Path) -> Thinking:
+def thinking(window: Opened, asking: Asking) -> Opened:
     """A window on a server whose llm agent asks this model, and may hand on to the shell agent."""
 
-    @asynccontextmanager
-    async def opened(model: Model, **variables: Any) -> AsyncIterator[Host]:
-        key = state.parent / "model-key"
-        key.write_text("sk-model-key-9f2b71")
-        settings: dict[str, Any] = {
-            "REMIT_AGENTS__LLM__MODEL": "openai:scripted",
-            "REMIT_AGENTS__LLM__BASE_URL": f"{model.url}/v1",
-            "REMIT_AGENTS__LLM__API_KEY__FILE": str(key),
-            "REMIT_AGENTS__LLM__DELEGATES_TO": '["shell"]',
-        }
-        async with servers.host(state, **{**settings, **variables}) as host:
-            yield host
+    def opened(model: Model, **variables: Any) -> AbstractAsyncContextManager[Host]:
+        return window(**{**asking(model, "openai"), **DELEGATES, **variables})
 
     return opened
 
@@ -77,7 +67,7 @@ async def blocked(host: Host, task_id: str) -> dict[str, Any]:
     return task
 
 
-async def test_it_hands_on_and_sums_up(thinking: Thinking) -> None:
+async def test_it_hands_on_and_sums_up(thinking: Opened, model: Serve) -> None:
     script = then([shell("$ echo one"), shell("$ echo two")], waiting)
     with model(script) as scripted:
         async with thinking(scripted) as host:
@@ -90,7 +80,7 @@ async def test_it_hands_on_and_sums_up(thinking: Thinking) -> None:
     assert [call["status"] for call in task["output"]["toolCalls"]] == ["success"] * 4
 
 
-async def test_while_it_waits_it_is_blocked_and_says_by_what(thinking: Thinking) -> None:
+async def test_while_it_waits_it_is_blocked_and_says_by_what(thinking: Opened, model: Serve) -> None:
     script = then([shell("$ cat go", autoExecute=False), shell("$ cat go", autoExecute=False)], waiting)
     with model(script) as scripted:
         async with thinking(scripted) as host:
@@ -104,7 +94,7 @@ async def test_while_it_waits_it_is_blocked_and_says_by_what(thinking: Thinking)
     assert len(scripted.requests) == 3
 
 
-async def test_it_waits_no_longer_than_it_said(thinking: Thinking) -> None:
+async def test_it_waits_no_longer_than_it_said(thinking: Opened, model: Serve) -> None:
     script = then(shell("$ cat go", autoExecute=False), lambda ids: waiting(ids, 0.2))
     with model(script) as scripted:
         async with thinking(scripted) as host:
@@ -113,15 +103,15 @@ async def test_it_waits_no_longer_than_it_said(thinking: Thinking) -> None:
     assert "A person decides" in task["output"]["content"]
 
 
-async def test_its_wait_survives_the_server(thinking: Thinking, state: Path) -> None:
+async def test_its_wait_survives_the_server(own_window: Opened, asking: Asking, model: Serve) -> None:
     script = then(shell("$ echo after", autoExecute=False), waiting)
     with model(script) as scripted:
-        async with thinking(scripted) as host:
+        async with own_window(**asking(scripted, "openai"), **DELEGATES) as host:
             task_id = await host.create("hand on", agentId="llm")
             (sub_task,) = (await blocked(host, task_id))["blockedByTaskIds"]
             call_id = await host.waiting_call(sub_task)
-        servers.kill(state)
-        async with thinking(scripted) as host:
+        servers.kill(host.home)
+        async with own_window(**asking(scripted, "openai"), **DELEGATES) as host:
             assert (await host.call("get_task", id=task_id))["status"] == "blocked"
             await host.decide(sub_task, call_id, "proceed_once")
             task = await host.until(task_id, "completed", "failed")
@@ -129,7 +119,9 @@ async def test_its_wait_survives_the_server(thinking: Thinking, state: Path) -> 
     assert len(scripted.requests) == 3
 
 
-async def test_making_sub_tasks_is_approved_like_any_call_and_looking_at_them_is_not(thinking: Thinking) -> None:
+async def test_making_sub_tasks_is_approved_like_any_call_and_looking_at_them_is_not(
+    thinking: Opened, model: Serve
+) -> None:
     with model(then(shell("$ echo x"), lambda ids: Use("list_tasks"))) as scripted:
         async with thinking(scripted) as host:
             task_id, call_id = await host.waiting("hand on", agentId="llm")
@@ -142,7 +134,7 @@ async def test_making_sub_tasks_is_approved_like_any_call_and_looking_at_them_is
     assert row["id"] in task["output"]["content"]
 
 
-async def test_what_it_may_not_do_is_refused_and_told_of(thinking: Thinking) -> None:
+async def test_what_it_may_not_do_is_refused_and_told_of(thinking: Opened, model: Serve) -> None:
     with model(
         steps(
             Use("create_task", {"message": "x", "parentTaskId": "another"}),
@@ -165,7 +157,7 @@ async def test_what_it_may_not_do_is_refused_and_told_of(thinking: Thinking) -> 
     ]
 
 
-async def test_it_has_no_tools_for_sub_tasks_at_the_last_level(thinking: Thinking) -> None:
+async def test_it_has_no_tools_for_sub_tasks_at_the_last_level(thinking: Opened, model: Serve) -> None:
     script = prompts(
         {"hand on": then(Use("create_task", {"message": "go deep"}), waiting), "go deep": steps(Say("bottom"))}
     )
@@ -178,7 +170,7 @@ async def test_it_has_no_tools_for_sub_tasks_at_the_last_level(thinking: Thinkin
     assert "create_task" not in offered["go deep"]
 
 
-async def test_one_that_fails_takes_its_sub_tasks_along(thinking: Thinking) -> None:
+async def test_one_that_fails_takes_its_sub_tasks_along(thinking: Opened, model: Serve) -> None:
     with model(then(shell("$ cat go", autoExecute=False), lambda ids: Use("shell", {"command": "true"}))) as scripted:
         async with thinking(scripted, REMIT_AGENTS__LLM__MAX_REQUESTS="2") as host:
             task = await host.done("hand on", agentId="llm")
@@ -186,7 +178,7 @@ async def test_one_that_fails_takes_its_sub_tasks_along(thinking: Thinking) -> N
     assert (task["status"], row["status"]) == ("failed", "cancelled")
 
 
-async def test_one_that_is_done_leaves_its_sub_tasks_at_work(thinking: Thinking) -> None:
+async def test_one_that_is_done_leaves_its_sub_tasks_at_work(thinking: Opened, model: Serve) -> None:
     with model(then(shell("$ cat go", autoExecute=False), lambda ids: Say("done"))) as scripted:
         async with thinking(scripted) as host:
             task = await host.done("hand on", agentId="llm")
@@ -195,7 +187,7 @@ async def test_one_that_is_done_leaves_its_sub_tasks_at_work(thinking: Thinking)
     assert task["status"] == "completed"
 
 
-async def test_an_approval_that_waits_below_reaches_whoever_watches_above(thinking: Thinking) -> None:
+async def test_an_approval_that_waits_below_reaches_whoever_watches_above(thinking: Opened, model: Serve) -> None:
     script = prompts(
         {
             "hand on": then(Use("create_task", {"message": "hand down"}), waiting),
@@ -215,14 +207,14 @@ async def test_an_approval_that_waits_below_reaches_whoever_watches_above(thinki
     assert {"taskId": lowest, "status": "awaiting_approval"} in told
 
 
-async def test_its_clock_stands_still_while_it_waits(thinking: Thinking) -> None:
+async def test_its_clock_stands_still_while_it_waits(thinking: Opened, model: Serve) -> None:
     with model(then([shell("$ sleep 4"), shell("$ sleep 4")], waiting)) as scripted:
         async with thinking(scripted, REMIT_SUBTASKS__MAX_RUNNING="1") as host:
             task = await host.done("hand on", agentId="llm", timeoutSeconds=6)
     assert (task["status"], task["error"]) == ("completed", None)
 
 
-async def test_its_commands_have_no_door(thinking: Thinking) -> None:
+async def test_its_commands_have_no_door(thinking: Opened, model: Serve) -> None:
     with model(steps(Use("shell", {"command": 'echo "[$REMIT_DOOR$REMIT_TOKEN]"'}), Say("done"))) as scripted:
         async with thinking(scripted) as host:
             task = await host.done("look", agentId="llm")

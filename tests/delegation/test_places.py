@@ -1,7 +1,5 @@
 """Trees of tasks get done whatever places there are, and end together."""
 
-from pathlib import Path
-
 import anyio
 import pytest
 
@@ -49,9 +47,9 @@ async def counts(host: Host, *statuses: str) -> int:
 
 @pytest.mark.parametrize(("places", "width"), [pytest.param(2, 10, marks=pytest.mark.long), (1, 4)])
 async def test_three_levels_of_sub_tasks_are_done_whatever_places_there_are(
-    window: Opened, places: int, width: int
+    own_window: Opened, places: int, width: int
 ) -> None:
-    async with window(REMIT_MAX_RUNNING=str(places), REMIT_SUBTASKS__COUNT="2000") as host:
+    async with own_window(REMIT_MAX_RUNNING=str(places), REMIT_SUBTASKS__COUNT="2000") as host:
         with anyio.fail_after(PATIENCE):
             task_id = await grown(host, 3, width)
             while (task := await host.call("get_task", id=task_id, waitSeconds=45))["status"] != "completed":
@@ -69,39 +67,39 @@ async def many(host: Host) -> str:
     return task_id
 
 
-async def test_a_tree_is_cancelled_by_its_root(window: Opened, state: Path) -> None:
-    async with window(REMIT_MAX_RUNNING="2") as host:
+async def test_a_tree_is_cancelled_by_its_root(own_window: Opened) -> None:
+    async with own_window(REMIT_MAX_RUNNING="2") as host:
         task_id = await many(host)
         with anyio.fail_after(CANCEL_SECONDS + 5):  # an answer that is late would be one of a task still at work
             cancelled = await host.call("cancel_task", id=task_id)
         assert (cancelled["status"], await counts(host, *OPEN)) == ("cancelled", 0)
-        assert processes_with(str(state / "workspaces")) == []
+        assert processes_with(str(host.home / "workspaces")) == []
 
 
-async def test_a_tree_is_deleted_by_its_root(window: Opened) -> None:
-    async with window(REMIT_MAX_RUNNING="2") as host:
+async def test_a_tree_is_deleted_by_its_root(own_window: Opened) -> None:
+    async with own_window(REMIT_MAX_RUNNING="2") as host:
         await host.call("delete_task", id=await many(host))
         assert (await host.call("list_tasks", limit=1))["total"] == 0
 
 
-async def test_a_tree_does_not_outlive_a_killed_server(window: Opened, state: Path) -> None:
-    async with window(REMIT_MAX_RUNNING="2") as host:
+async def test_a_tree_does_not_outlive_a_killed_server(own_window: Opened) -> None:
+    async with own_window(REMIT_MAX_RUNNING="2") as host:
         task_id = await many(host)
-    servers.kill(state)
-    async with window(REMIT_MAX_RUNNING="2") as host:
+    servers.kill(host.home)
+    async with own_window(REMIT_MAX_RUNNING="2") as host:
         task = await host.call("get_task", id=task_id)
         assert (task["status"], task["errorCode"]) == ("failed", "INTERRUPTED")
         assert await counts(host, *OPEN) == 0
 
 
-async def test_no_more_sub_tasks_of_one_task_are_at_work_than_the_settings_allow(window: Opened) -> None:
+async def test_no_more_sub_tasks_of_one_task_are_at_work_than_the_settings_allow(own_window: Opened) -> None:
     script = """
 visitor = Visitor()
 visitor.begin()
 for number in range(3):
     visitor.call("create_task", message="$ while [ ! -e go ]; do sleep 0.02; done")
 """
-    async with window(REMIT_MAX_RUNNING="8", REMIT_SUBTASKS__MAX_RUNNING="2") as host:
+    async with own_window(REMIT_MAX_RUNNING="8", REMIT_SUBTASKS__MAX_RUNNING="2") as host:
         task = await run(host, script)
         await host.done("$ true")  # what could be started before it has been started
         running = await host.call("list_tasks", parentTaskId=task["id"], status="running")
@@ -110,7 +108,7 @@ for number in range(3):
     assert (running["total"], waiting["total"]) == (2, 1)
 
 
-async def test_a_run_whose_sub_task_waits_for_approval_has_its_place_and_gives_it_back(window: Opened) -> None:
+async def test_a_run_whose_sub_task_waits_for_approval_has_its_place_and_gives_it_back(own_window: Opened) -> None:
     script = """
 import json, os, sys; sys.path.insert(0, "uploads")
 from visitor import Visitor
@@ -121,7 +119,7 @@ while visitor.call("get_task", id=task, waitSeconds=45)["status"] != "completed"
     pass
 """
     uploads = [*files(), {"path": "script.py", "content": script}]
-    async with window(REMIT_MAX_RUNNING="1") as host:
+    async with own_window(REMIT_MAX_RUNNING="1") as host:
         parent = await host.create("$ python3 -I -S uploads/script.py", files=uploads)
         task = await host.call("get_task", id=parent)
         while not (waiting := task.get("subtasksAwaitingApproval")):

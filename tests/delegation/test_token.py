@@ -37,7 +37,7 @@ Open = Callable[..., AbstractAsyncContextManager[tuple[str, str, Callable[[], An
 
 
 @pytest.fixture
-def held(state: Path) -> Open:
+def held() -> Open:
     """A run with a door while the block lasts: its address, its token, and what ends it and returns its task."""
 
     @asynccontextmanager
@@ -45,7 +45,7 @@ def held(state: Path) -> Open:
         start = "import json, os, sys; sys.path.insert(0, 'uploads'); from visitor import Visitor\n"
         uploads = [*files(), {"path": "script.py", "content": start + HOLD}]
         task_id = await host.create("$ python3 -I -S uploads/script.py", files=uploads)
-        folder = state / "workspaces" / task_id
+        folder = host.home / "workspaces" / task_id
         with anyio.fail_after(PATIENCE):
             while not (folder / "opens.txt").exists():  # noqa: ASYNC110 - the sandbox sets no event
                 await anyio.sleep(0.01)
@@ -101,7 +101,7 @@ async def test_it_opens_no_other_door(window: Opened, held: Open) -> None:
 
 @pytest.mark.namespaces
 async def test_a_door_of_another_network_is_not_even_there(window: Opened, held: Open) -> None:
-    async with window(REMIT_MAX_RUNNING="4") as host, held(host) as (door, token, ended):
+    async with window() as host, held(host) as (door, token, ended):
         with pytest.raises(ConnectionRefusedError):
             await anyio.to_thread.run_sync(shown, door, token)
         await ended()
@@ -114,18 +114,18 @@ async def test_it_opens_nothing_after_its_run(window: Opened, held: Open) -> Non
             await anyio.to_thread.run_sync(shown, door, token)
 
 
-async def test_it_is_masked_and_written_nowhere(window: Opened, held: Open, state: Path) -> None:
-    async with window(REMIT_MAX_RUNNING="4") as host, held(host) as (_, token, ended):
+async def test_it_is_masked_and_written_nowhere(own_window: Opened, held: Open) -> None:
+    async with own_window() as host, held(host) as (_, token, ended):
         assert processes_with(token) == []
         task = await ended()
     assert task["output"]["content"] == "[secret REMIT_TOKEN]\n"
-    servers.kill(state)
-    assert [path.name for path in holding(state, token)] == ["opens.txt"]  # which the task itself has written
+    servers.kill(host.home)
+    assert [path.name for path in holding(host.home, token)] == ["opens.txt"]  # which the task itself has written
 
 
-async def test_it_is_no_word_for_the_servers_own_socket(window: Opened, held: Open, state: Path) -> None:
-    async with window(REMIT_MAX_RUNNING="4") as host, held(host) as (_, token, ended):
-        async with await anyio.connect_unix(state / "remit.sock") as visitor:
+async def test_it_is_no_word_for_the_servers_own_socket(window: Opened, held: Open) -> None:
+    async with window() as host, held(host) as (_, token, ended):
+        async with await anyio.connect_unix(host.home / "remit.sock") as visitor:
             await visitor.send(token.encode() + b"\n")
             answer = json.loads(await visitor.receive())
         await ended()

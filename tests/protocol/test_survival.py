@@ -25,8 +25,7 @@ async def test_a_client_goes_on_after_its_server_was_killed_between_two_calls(ow
 async def test_a_wait_goes_on_and_hears_that_the_task_was_interrupted(own_home: Path, mode: str) -> None:
     async with servers.host(own_home, mode=mode) as host:
         task = await host.create("$ echo begun; sleep 60")
-        while not (await host.call("get_task", id=task))["output"]["content"]:
-            pass
+        await host.said(task, "begun\n")
         async with anyio.create_task_group() as group:
 
             async def wait() -> None:

@@ -1,6 +1,7 @@
 """Worktrees are listed until they are removed, and removed only where nothing is lost."""
 
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,20 @@ DISPOSALS = (
 DAY_US = 24 * 3600 * 1_000_000
 
 
+@pytest.fixture(scope="module")
+def shared_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """One that the tests of this file share: they list their own worktrees alone, which are few."""
+    with servers.home(tmp_path_factory.mktemp("shared")) as home:
+        yield home
+
+
 @pytest.fixture
-def remit(own_home: Path, place: Path) -> CommandLine:
+def remit(shared_home: Path, place: Path) -> CommandLine:
+    return CommandLine(shared_home, place)
+
+
+@pytest.fixture
+def own_remit(own_home: Path, place: Path) -> CommandLine:
     return CommandLine(own_home, place)
 
 
@@ -35,6 +48,13 @@ async def command(remit: CommandLine, *arguments: str) -> str:
     done = await anyio.to_thread.run_sync(remit, *arguments)
     assert done.returncode == 0, done.stderr
     return done.stderr + done.stdout
+
+
+async def refusal(remit: CommandLine, task: dict[str, Any]) -> str:
+    """Why the worktree of a task is not removed where something of it would be lost."""
+    done = await anyio.to_thread.run_sync(remit, "worktrees", "prune", task["id"])
+    assert done.returncode == 1
+    return done.stderr
 
 
 async def listed(remit: CommandLine) -> dict[str, dict[str, Any]]:
@@ -51,18 +71,13 @@ def is_there(task: dict[str, Any]) -> bool:
     return Path(task["workspace"]["folder"]).exists()
 
 
-async def said(host: Host, task_id: str, text: str) -> None:
-    """Wait until the task has said that."""
-    with anyio.fail_after(servers.PATIENCE):
-        while text not in (await host.call("get_task", id=task_id)).get("output", {}).get("content", ""):
-            pass
-
-
-async def test_all_that_are_there_are_listed(own_home: Path, remit: CommandLine, project: Path, variables: Any) -> None:
+async def test_all_that_are_there_are_listed(
+    own_home: Path, own_remit: CommandLine, project: Path, variables: Any
+) -> None:
     async with servers.host(own_home, cwd=project.parent, **variables) as host:
         clean, dirty = await work(host, COMMIT), await work(host, "echo x > x")
         open_one, call = await host.waiting("$ true", workspace={"path": "project"})
-        found = await listed(remit)
+        found = await listed(own_remit)
         assert {task_id: each["state"] for task_id, each in found.items()} == {
             clean["id"]: "clean",
             dirty["id"]: "dirty",
@@ -70,59 +85,54 @@ async def test_all_that_are_there_are_listed(own_home: Path, remit: CommandLine,
         }
         assert found[dirty["id"]]["changedFiles"] == [["x", "untracked"]]
         assert found[clean["id"]]["path"] == clean["workspace"]["folder"]
-        assert f"remit/{clean['id']} in {project}/.git" in await command(remit, "worktrees")
+        assert f"remit/{clean['id']} in {project}/.git" in await command(own_remit, "worktrees")
         await host.decide(open_one, call, "cancel")
 
 
 async def test_pruning_removes_what_is_in_the_branch_and_keeps_the_rest(
-    own_home: Path, remit: CommandLine, project: Path, variables: Any
+    own_home: Path, own_remit: CommandLine, project: Path, variables: Any
 ) -> None:
     async with servers.host(own_home, cwd=project.parent, **variables) as host:
         committed, idle, dirty = await work(host, COMMIT), await work(host, "true"), await work(host, "echo x > x")
-        said = await command(remit, "worktrees", "prune")
+        said = await command(own_remit, "worktrees", "prune")
         assert f"the worktree of task {dirty['id']} would be lost: it has uncommitted changes" in said
-        assert set(await listed(remit)) == {dirty["id"]}
+        assert set(await listed(own_remit)) == {dirty["id"]}
         assert set(branches(project)) == {committed["workspace"]["branch"], dirty["workspace"]["branch"]}
         assert [is_there(task) for task in (committed, idle, dirty)] == [False, False, True]
 
 
 @pytest.mark.parametrize("disposal", DISPOSALS)
 async def test_commits_that_were_carried_are_the_persons_to_keep_whatever_becomes_of_the_branch(
-    own_home: Path, remit: CommandLine, project: Path, variables: Any, disposal: str
+    host: Host, remit: CommandLine, project: Path, disposal: str
 ) -> None:
-    async with servers.host(own_home, cwd=project.parent, **variables) as host:
-        task = await work(host, COMMIT)
-        shell(project, disposal.format(branch=task["workspace"]["branch"]))
-        refs, packs = git(project, "show-ref"), names(project / ".git" / "objects" / "pack")
-        assert f"removed {task['id']}" in await command(remit, "worktrees", "prune")
-        assert (git(project, "show-ref"), names(project / ".git" / "objects" / "pack")) == (refs, packs)
-        git(project, "fsck", "--strict")
+    task = await work(host, COMMIT)
+    shell(project, disposal.format(branch=task["workspace"]["branch"]))
+    refs, packs = git(project, "show-ref"), names(project / ".git" / "objects" / "pack")
+    assert f"removed {task['id']}" in await command(remit, "worktrees", "prune", task["id"])
+    assert (git(project, "show-ref"), names(project / ".git" / "objects" / "pack")) == (refs, packs)
+    git(project, "fsck", "--strict")
 
 
-async def test_a_task_that_takes_a_commit_back_leaves_the_repository_whole(
-    own_home: Path, project: Path, variables: Any
-) -> None:
-    async with servers.host(own_home, cwd=project.parent, **variables) as host:
-        task = await work(host, COMMIT)
-        branch = task["workspace"]["branch"]
-        for message in ("$ git commit -q --allow-empty -m second", "$ git reset -q --hard HEAD~1"):
-            await host.call("send_message", id=task["id"], message=message)
-            await host.until(task["id"], "completed")
-        assert git(project, "log", "--format=%s", branch) == "by the task\nfirst\n"
-        git(project, "fsck", "--strict")
+async def test_a_task_that_takes_a_commit_back_leaves_the_repository_whole(host: Host, project: Path) -> None:
+    task = await work(host, COMMIT)
+    branch = task["workspace"]["branch"]
+    for message in ("$ git commit -q --allow-empty -m second", "$ git reset -q --hard HEAD~1"):
+        await host.call("send_message", id=task["id"], message=message)
+        await host.until(task["id"], "completed")
+    assert git(project, "log", "--format=%s", branch) == "by the task\nfirst\n"
+    git(project, "fsck", "--strict")
 
 
 async def test_a_task_whose_branch_was_renamed_goes_on_from_its_commits(
-    own_home: Path, remit: CommandLine, project: Path, variables: Any
+    host: Host, remit: CommandLine, project: Path
 ) -> None:
-    async with servers.host(own_home, cwd=project.parent, **variables) as host:
-        task = await work(host, COMMIT)
-        git(project, "branch", "-m", task["workspace"]["branch"], "feature")
-        await command(remit, "worktrees", "prune")
-        await host.call("send_message", id=task["id"], message="$ git commit -q --allow-empty -m second")
-        task = await host.until(task["id"], "completed")
-        assert git(project, "log", "--format=%s", task["workspace"]["branch"]) == "second\nby the task\nfirst\n"
-        assert git(project, "log", "--format=%s", "feature") == "by the task\nfirst\n"
+    task = await work(host, COMMIT)
+    git(project, "branch", "-m", task["workspace"]["branch"], "feature")
+    await command(remit, "worktrees", "prune", task["id"])
+    await host.call("send_message", id=task["id"], message="$ git commit -q --allow-empty -m second")
+    task = await host.until(task["id"], "completed")
+    assert git(project, "log", "--format=%s", task["workspace"]["branch"]) == "second\nby the task\nfirst\n"
+    assert git(project, "log", "--format=%s", "feature") == "by the task\nfirst\n"
 
 
 @pytest.mark.parametrize(
@@ -135,132 +145,115 @@ async def test_a_task_whose_branch_was_renamed_goes_on_from_its_commits(
     ],
 )
 async def test_what_lies_in_a_stash_or_on_another_branch_is_not_removed(
-    own_home: Path, remit: CommandLine, project: Path, variables: Any, hiding: str
+    host: Host, remit: CommandLine, project: Path, hiding: str
 ) -> None:
-    async with servers.host(own_home, cwd=project.parent, **variables) as host:
-        task = await work(host, f"echo more >> a.txt; {hiding}")
-        assert task["workspace"]["dirty"] is False
-        assert "on other branches or in a stash" in await command(remit, "worktrees", "prune")
-        assert is_there(task)
+    task = await work(host, f"echo more >> a.txt; {hiding}")
+    assert task["workspace"]["dirty"] is False
+    assert "on other branches or in a stash" in await refusal(remit, task)
+    assert is_there(task)
 
 
 @pytest.mark.parametrize(
     "adding", ["git add .", "git -c protocol.file.allow=always submodule add -q $PWD/tool part && rm -rf tool"]
 )
 async def test_a_repository_within_that_has_commits_of_its_own_is_not_removed(
-    own_home: Path, remit: CommandLine, project: Path, variables: Any, adding: str
+    host: Host, remit: CommandLine, project: Path, adding: str
 ) -> None:
     made = "git init -q tool && git -C tool -c user.name=x -c user.email=x@y.invalid commit -q --allow-empty -m mine"
-    async with servers.host(own_home, cwd=project.parent, **variables) as host:
-        task = await work(host, f"{made}; {adding}; git commit -qam all")
-        assert "it has a repository within" in await command(remit, "worktrees", "prune")
-        assert is_there(task)
+    task = await work(host, f"{made}; {adding}; git commit -qam all")
+    assert "it has a repository within" in await refusal(remit, task)
+    assert is_there(task)
 
 
-async def test_a_submodule_that_is_worked_in_is_not_removed(
-    own_home: Path, remit: CommandLine, project: Path, variables: Any
-) -> None:
+async def test_a_submodule_that_is_worked_in_is_not_removed(host: Host, remit: CommandLine, project: Path) -> None:
     git(project, "update-index", "--add", "--cacheinfo", f"160000,{tip(project, 'main')},part")
     git(project, "commit", "-qm", "with a submodule")
-    async with servers.host(own_home, cwd=project.parent, **variables) as host:
-        task = await work(host, "git clone -q . part; git -C part checkout -q HEAD~1; echo x > part/new")
-        assert "it has a repository within" in await command(remit, "worktrees", "prune")
-        assert is_there(task)
+    task = await work(host, "git clone -q . part; git -C part checkout -q HEAD~1; echo x > part/new")
+    assert "it has a repository within" in await refusal(remit, task)
+    assert is_there(task)
 
 
 async def test_what_was_fetched_from_elsewhere_does_not_keep_a_worktree(
-    own_home: Path, remit: CommandLine, project: Path, variables: Any
+    host: Host, remit: CommandLine, project: Path
 ) -> None:
-    async with servers.host(own_home, cwd=project.parent, **variables) as host:
-        commit = "$(git commit-tree -m theirs HEAD^{tree})"
-        task = await work(host, f"git update-ref refs/remotes/origin/main {commit}")
-        assert f"removed {task['id']}" in await command(remit, "worktrees", "prune")
+    commit = "$(git commit-tree -m theirs HEAD^{tree})"
+    task = await work(host, f"git update-ref refs/remotes/origin/main {commit}")
+    assert f"removed {task['id']}" in await command(remit, "worktrees", "prune", task["id"])
 
 
 async def test_what_would_be_lost_is_removed_by_name_and_force_and_said_before(
-    own_home: Path, remit: CommandLine, project: Path, variables: Any
+    host: Host, remit: CommandLine, project: Path
 ) -> None:
-    async with servers.host(own_home, cwd=project.parent, **variables) as host:
-        dirty = await work(host, "echo x > x")
-        unnamed = await anyio.to_thread.run_sync(remit, "worktrees", "prune", "--force")
-        assert "name those that are to be lost" in unnamed.stderr
-        assert "untracked x" in await command(remit, "worktrees", "prune", "--force", dirty["id"])
-        assert (await listed(remit), branches(project)) == ({}, [])
+    dirty = await work(host, "echo x > x")
+    unnamed = await anyio.to_thread.run_sync(remit, "worktrees", "prune", "--force")
+    assert "name those that are to be lost" in unnamed.stderr
+    assert "untracked x" in await command(remit, "worktrees", "prune", "--force", dirty["id"])
+    assert dirty["id"] not in await listed(remit)
+    assert branches(project) == []
 
 
 async def test_a_task_is_shown_with_the_number_of_changed_files_that_are_not_listed(
-    own_home: Path, remit: CommandLine, project: Path, variables: Any
+    host: Host, remit: CommandLine, project: Path
 ) -> None:
-    async with servers.host(own_home, cwd=project.parent, **variables) as host:
-        dirty = await work(host, "touch $(seq 300)")
-        shown = await command(remit, "show", dirty["id"])
-        assert (shown.count("  untracked "), "  …           100 more changed files\n" in shown) == (200, True)
+    dirty = await work(host, "touch $(seq 300)")
+    shown = await command(remit, "show", dirty["id"])
+    assert (shown.count("  untracked "), "  …           100 more changed files\n" in shown) == (200, True)
 
 
 async def test_what_would_be_lost_is_counted_with_the_files_that_no_list_holds(
-    own_home: Path, remit: CommandLine, project: Path, variables: Any
+    host: Host, remit: CommandLine, project: Path
 ) -> None:
-    async with servers.host(own_home, cwd=project.parent, **variables) as host:
-        dirty = await work(host, "touch $(seq 300)")
-        said = await command(remit, "worktrees", "prune", "--force", dirty["id"])
-        assert (said.count("remit: untracked "), "… and 280 more\n" in said) == (20, True)
+    dirty = await work(host, "touch $(seq 300)")
+    said = await command(remit, "worktrees", "prune", "--force", dirty["id"])
+    assert (said.count("remit: untracked "), "… and 280 more\n" in said) == (20, True)
 
 
-async def test_one_that_is_in_use_is_not_removed(
-    own_home: Path, remit: CommandLine, project: Path, variables: Any
-) -> None:
-    async with servers.host(own_home, cwd=project.parent, **variables) as host:
-        task_id, _ = await host.waiting("$ true", workspace={"path": "project"})
-        done = await anyio.to_thread.run_sync(remit, "worktrees", "prune", "--force", task_id)
-        assert (done.returncode, "in use" in done.stderr) == (1, True)
-        await host.call("cancel_task", id=task_id)
+async def test_one_that_is_in_use_is_not_removed(host: Host, remit: CommandLine, project: Path) -> None:
+    task_id, _ = await host.waiting("$ true", workspace={"path": "project"})
+    done = await anyio.to_thread.run_sync(remit, "worktrees", "prune", "--force", task_id)
+    assert (done.returncode, "in use" in done.stderr) == (1, True)
+    await host.call("cancel_task", id=task_id)
 
 
 async def test_a_task_whose_worktree_was_removed_goes_on_from_its_branch(
-    own_home: Path, remit: CommandLine, project: Path, variables: Any
+    host: Host, remit: CommandLine, project: Path
 ) -> None:
-    async with servers.host(own_home, cwd=project.parent, **variables) as host:
-        task = await work(host, COMMIT)
-        await command(remit, "worktrees", "prune")
-        await host.call("send_message", id=task["id"], message="$ git commit -q --allow-empty -m second")
-        task = await host.until(task["id"], "completed")
-        assert git(project, "log", "--format=%s", task["workspace"]["branch"]) == "second\nby the task\nfirst\n"
+    task = await work(host, COMMIT)
+    await command(remit, "worktrees", "prune", task["id"])
+    await host.call("send_message", id=task["id"], message="$ git commit -q --allow-empty -m second")
+    task = await host.until(task["id"], "completed")
+    assert git(project, "log", "--format=%s", task["workspace"]["branch"]) == "second\nby the task\nfirst\n"
 
 
 async def test_what_git_says_is_not_kept_once_it_cannot_be_masked(
-    own_home: Path, remit: CommandLine, project: Path, variables: Any
+    host: Host, remit: CommandLine, project: Path
 ) -> None:
     message, secrets = f'$ {COMMIT}; git config pack.threads "$TOKEN"', {"TOKEN": "very-secret-value"}
-    async with servers.host(own_home, cwd=project.parent, **variables) as host:
-        task = await host.done(message, workspace={"path": "project"}, secrets=secrets, allowHooks=True)
-        assert "[secret TOKEN]" in task["workspace"]["problem"]
-        said = await command(remit, "worktrees", "prune")
-        assert "could not be packed" in said
-        assert "very-secret-value" not in said + str(await listed(remit))
+    task = await host.done(message, workspace={"path": "project"}, secrets=secrets, allowHooks=True)
+    assert "[secret TOKEN]" in task["workspace"]["problem"]
+    said = await refusal(remit, task)
+    assert "could not be packed" in said
+    assert "very-secret-value" not in said + str((await listed(remit))[task["id"]])
 
 
-async def test_a_task_is_not_deleted_while_its_worktree_would_be_lost(
-    own_home: Path, project: Path, variables: Any
-) -> None:
-    async with servers.host(own_home, cwd=project.parent, **variables) as host:
-        clean, dirty = await work(host, "true"), await work(host, "echo x > x")
-        error = await host.fail("delete_task", id=dirty["id"])
-        assert (error["code"], error["id"]) == ("CONFLICT", dirty["id"])
-        assert (await host.call("get_task", id=dirty["id"]))["status"] == "completed"
-        await host.call("delete_task", id=clean["id"])
-        assert branches(project) == [dirty["workspace"]["branch"]]
-        assert not is_there(clean)
+async def test_a_task_is_not_deleted_while_its_worktree_would_be_lost(host: Host, project: Path) -> None:
+    clean, dirty = await work(host, "true"), await work(host, "echo x > x")
+    error = await host.fail("delete_task", id=dirty["id"])
+    assert (error["code"], error["id"]) == ("CONFLICT", dirty["id"])
+    assert (await host.call("get_task", id=dirty["id"]))["status"] == "completed"
+    await host.call("delete_task", id=clean["id"])
+    assert branches(project) == [dirty["workspace"]["branch"]]
+    assert not is_there(clean)
 
 
-async def test_what_was_changed_after_the_end_counts_as_well(own_home: Path, project: Path, variables: Any) -> None:
-    async with servers.host(own_home, cwd=project.parent, **variables) as host:
-        task = await work(host, "true")
-        await anyio.Path(task["workspace"]["folder"], "mine").write_text("a person's")
-        assert (await host.fail("delete_task", id=task["id"]))["code"] == "CONFLICT"
+async def test_what_was_changed_after_the_end_counts_as_well(host: Host, project: Path) -> None:
+    task = await work(host, "true")
+    await anyio.Path(task["workspace"]["folder"], "mine").write_text("a person's")
+    assert (await host.fail("delete_task", id=task["id"]))["code"] == "CONFLICT"
 
 
 async def test_retention_removes_only_what_is_not_lost(
-    own_home: Path, remit: CommandLine, project: Path, variables: Any
+    own_home: Path, own_remit: CommandLine, project: Path, variables: Any
 ) -> None:
     async with servers.host(own_home, cwd=project.parent, **variables) as host:
         committed, dirty = await work(host, COMMIT), await work(host, "echo x > x")
@@ -271,17 +264,17 @@ async def test_retention_removes_only_what_is_not_lost(
         with anyio.fail_after(servers.PATIENCE):
             while not (await host.client.call_tool("get_task", {"id": committed["id"]})).is_error:
                 pass
-        assert set(await listed(remit)) == {dirty["id"]}
+        assert set(await listed(own_remit)) == {dirty["id"]}
         assert is_there(dirty)
         assert committed["workspace"]["branch"] in branches(project)
 
 
 async def test_a_clock_that_was_set_back_costs_no_uncommitted_work(
-    own_home: Path, remit: CommandLine, project: Path, variables: Any
+    own_home: Path, own_remit: CommandLine, project: Path, variables: Any
 ) -> None:
     async with servers.host(own_home, cwd=project.parent, **variables) as host:
         task = await work(host, COMMIT)
-        await command(remit, "worktrees", "prune")
+        await command(own_remit, "worktrees", "prune")
         await host.call("send_message", id=task["id"], message="$ echo x > x")
         task = await host.until(task["id"], "completed")
         servers.kill(own_home)
@@ -293,19 +286,19 @@ async def test_a_clock_that_was_set_back_costs_no_uncommitted_work(
 
 @pytest.mark.parametrize("moment", ["created", "at work", "ended"])
 async def test_a_killed_server_leaves_nothing_that_is_not_listed(
-    own_home: Path, remit: CommandLine, project: Path, variables: Any, moment: str
+    own_home: Path, own_remit: CommandLine, project: Path, variables: Any, moment: str
 ) -> None:
     before = contents(project)
     async with servers.host(own_home, cwd=project.parent, **variables) as host:
         command = f"{COMMIT}; echo committed; sleep 60" if moment == "at work" else COMMIT
         tasks = [await host.create(script(command), workspace={"path": "project"}) for _ in range(5)]
         if moment == "at work":
-            await said(host, tasks[0], "committed\n")
+            await host.said(tasks[0], "committed\n")
         if moment == "ended":
             await host.until(tasks[0], "completed")
         servers.kill(own_home)
     async with servers.host(own_home, cwd=project.parent, **variables) as host:
-        found = await listed(remit)
+        found = await listed(own_remit)
         assert {each["branch"] for each in found.values()} >= set(branches(project))
         assert names(own_home / "workspaces", "[!.]*") <= {*found}
         for task_id in tasks:
@@ -322,7 +315,7 @@ async def test_the_commits_of_a_task_whose_server_was_killed_are_carried_over_by
 ) -> None:
     async with servers.host(own_home, cwd=project.parent, **variables) as host:
         task_id = await host.create(f"$ {COMMIT}; echo committed; sleep 60", workspace={"path": "project"})
-        await said(host, task_id, "committed\n")
+        await host.said(task_id, "committed\n")
         servers.kill(own_home)
     async with servers.host(own_home, cwd=project.parent, **variables) as host:
         with anyio.fail_after(servers.PATIENCE):

@@ -132,7 +132,7 @@ async def test_a_cancel_is_told_to_it_before_it_is_ended(host: Host) -> None:
 
 async def test_one_that_heeds_no_cancel_is_ended(host: Host) -> None:
     task_id = await host.create("do it", agentId="heeds-no-cancel")
-    await _said(host, task_id, "at it.")
+    await host.said(task_id, "at it.")
     await host.call("cancel_task", id=task_id)
     await host.until(task_id, "cancelled")
 
@@ -210,13 +210,6 @@ async def test_one_that_makes_too_many_calls_pauses(host: Host) -> None:
     task_id = await host.create("do it", agentId="leaves-a-call-open", maxCalls=1)
     await host.until(task_id, "paused")
     assert ran(host, task_id) == ["one"]
-
-
-async def _said(host: Host, task_id: str, text: str) -> None:
-    """Wait until the program has said that, whose last character begins no secret: it would be held back."""
-    with anyio.fail_after(servers.PATIENCE):
-        while text not in (task := await host.call("get_task", id=task_id)).get("output", {}).get("content", ""):
-            await host.call("get_task", id=task_id, waitSeconds=10, include=["events"], afterEvent=task["lastEvent"])
 
 
 @pytest.mark.parametrize("name", ["HOME", "NODE_OPTIONS", "XDG_CONFIG_HOME"])

@@ -9,8 +9,9 @@ import anyio
 import pytest
 
 from tests import servers
-from tests.agents.llm.conftest import KEY, Opened, Serve
+from tests.agents.llm.conftest import Opened
 from tests.models.script import Fail, Hold, Say, Think, Use, prompts, relay, steps
+from tests.models.shared import KEY, Serve
 
 LOAD = """
 import sys, threading

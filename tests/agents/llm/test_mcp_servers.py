@@ -13,10 +13,11 @@ from server.agents.interface import Answer, Turn
 from server.agents.llm.agent import by_name
 from server.agents.tool import Tool
 from server.errors import RemitError
-from tests.agents.llm.conftest import Opened, Serve
+from tests.agents.llm.conftest import Opened
 from tests.downstream import local
 from tests.downstream.server import Downstream, downstream
 from tests.models.script import Say, Use, relay, steps
+from tests.models.shared import Serve
 
 SECRET = "tracker-token-77812"
 
