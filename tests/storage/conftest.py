@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from storage.store import Store, open_store
+from tests.storage.fresh import fresh
 
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    async with open_store(tmp_path / "remit.db") as store:
+    async with open_store(fresh(tmp_path / "remit.db")) as store:
         yield store

@@ -2,6 +2,7 @@
 
 import re
 import sqlite3
+from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,11 @@ from hypothesis import strategies as some
 from server.errors import Code, RemitError
 from storage import listing, routes, tasks, walks
 from storage.connection import Connection
-from storage.database import migrate
 from storage.filters import Filter, Page, Position, Total
 from storage.records import Nesting, Update
 from storage.states import Status
 from storage.store import Store
+from tests.storage.fresh import fresh
 from tests.storage.samples import ANN, BOB, new_task
 
 SECOND = 1_000_000
@@ -31,9 +32,8 @@ SHORT_OR_NOT = pytest.mark.parametrize("short", [0, routes.SHORT], ids=["by acti
 
 
 def opened(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path, isolation_level=None, factory=Connection)
+    db = sqlite3.connect(fresh(path), isolation_level=None, factory=Connection)
     db.row_factory = sqlite3.Row
-    migrate(db)
     return db
 
 
@@ -53,6 +53,15 @@ def ids(page: Page) -> list[str]:
 def db(tmp_path: Path) -> Any:
     db = opened(tmp_path / "remit.db")
     db.execute("BEGIN")
+    yield db
+    db.close()
+
+
+@pytest.fixture(scope="module")
+def populated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sqlite3.Connection]:
+    """A database that no test changes."""
+    db = opened(tmp_path_factory.mktemp("populated") / "remit.db")
+    population(db)
     yield db
     db.close()
 
@@ -111,13 +120,12 @@ def by_hand(db: sqlite3.Connection, wanted: Filter) -> list[str]:
     "names", [names for size in (0, 1, 2, 3) for names in combinations(FIELDS, size)], ids="-".join
 )
 def test_filters_combine(
-    db: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...], short: int
+    populated: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...], short: int
 ) -> None:
     monkeypatch.setattr(routes, "SHORT", short)
-    population(db)
     wanted = Filter(**{name: FIELDS[name] for name in names})
-    expected = by_hand(db, wanted)
-    page = listing.find(db, ANN, wanted, 100, 0, None)
+    expected = by_hand(populated, wanted)
+    page = listing.find(populated, ANN, wanted, 100, 0, None)
     assert (ids(page), page.total, page.total_is_capped, page.partial) == (expected, len(expected), False, False)
 
 
@@ -128,22 +136,21 @@ def test_filters_combine(
     ids="-".join,
 )
 def test_offsets_and_positions_lead_to_the_same_rows(
-    db: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...], short: int
+    populated: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...], short: int
 ) -> None:
     monkeypatch.setattr(routes, "SHORT", short)
-    population(db)
     wanted = Filter(**{name: FIELDS[name] for name in names})
     by_offset: list[str] = []
     by_position: list[str] = []
     after: Position | None = None
     while True:
-        by_offset += ids(listing.find(db, ANN, wanted, 7, len(by_offset), None))
-        page = listing.find(db, ANN, wanted, 7, 0, after)
+        by_offset += ids(listing.find(populated, ANN, wanted, 7, len(by_offset), None))
+        page = listing.find(populated, ANN, wanted, 7, 0, after)
         by_position += ids(page)
         after = page.next
         if after is None:
             break
-    assert by_offset == by_position == by_hand(db, wanted)
+    assert by_offset == by_position == by_hand(populated, wanted)
 
 
 def test_a_list_of_what_depends_on_a_task_can_be_narrowed(db: sqlite3.Connection) -> None:

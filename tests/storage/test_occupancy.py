@@ -11,6 +11,7 @@ from storage.records import RunEnd
 from storage.states import BUSY, Status
 from storage.store import Store, open_store
 from storage.workspace import Workspace
+from tests.storage.fresh import fresh
 from tests.storage.samples import ANN, BOB, new_task, new_turn
 
 DONE = RunEnd(Status.COMPLETED)
@@ -18,7 +19,7 @@ DONE = RunEnd(Status.COMPLETED)
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    async with open_store(tmp_path / "remit.db") as store:
+    async with open_store(fresh(tmp_path / "remit.db")) as store:
         yield store
 
 

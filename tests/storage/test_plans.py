@@ -14,6 +14,7 @@ from storage.records import RunEnd
 from storage.states import Status
 from storage.store import Store, now, open_store
 from storage.workspace import Workspace
+from tests.storage.fresh import fresh
 from tests.storage.samples import ANN, DONE, HOUR, claimed, decision, new_call, new_task, new_turn, waiting
 
 COMPLETED = RunEnd(Status.COMPLETED)
@@ -103,7 +104,7 @@ def scans(db: sqlite3.Connection, statements: Sequence[str]) -> set[tuple[str, s
 @pytest.mark.parametrize("tables", [(), ("tasks",), ("tasks", "turns", "events")])
 @pytest.mark.parametrize("rows", [100, 1_000_000])
 async def test_no_statement_scans_the_tasks(tmp_path: Path, tables: tuple[str, ...], rows: int) -> None:
-    async with open_store(tmp_path / "remit.db") as store:
+    async with open_store(fresh(tmp_path / "remit.db")) as store:
         statements: list[str] = []
         for run in (store._db._reader, store._db._writer):
             await run.set_trace_callback(statements.append)

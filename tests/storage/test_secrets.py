@@ -9,6 +9,7 @@ from storage.records import Run, RunEnd
 from storage.states import Status
 from storage.store import Store, open_store
 from storage.workspace import Mode, Workspace
+from tests.storage.fresh import fresh
 from tests.storage.samples import ANN, new_task, new_turn
 
 DONE = RunEnd(Status.COMPLETED)
@@ -16,7 +17,7 @@ DONE = RunEnd(Status.COMPLETED)
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    async with open_store(tmp_path / "remit.db") as store:
+    async with open_store(fresh(tmp_path / "remit.db")) as store:
         yield store
 
 

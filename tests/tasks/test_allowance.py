@@ -11,6 +11,7 @@ from server.runner.workspace import Workspaces
 from server.tasks.allowance import Allowance
 from storage.records import Claim
 from storage.store import open_store
+from tests.storage.fresh import fresh
 from tests.storage.samples import claimed
 
 MIB = 1024**2
@@ -19,7 +20,7 @@ FILES = [Upload("a", content=b"x" * 600 * 1024)]
 
 @pytest.fixture
 async def claim(tmp_path: Path) -> Claim:
-    async with open_store(tmp_path / "remit.db") as store:
+    async with open_store(fresh(tmp_path / "remit.db")) as store:
         return await claimed(store)
 
 

@@ -14,6 +14,7 @@ from storage.records import Claim
 from storage.store import open_store
 from storage.toolcalls import Circumstances
 from storage.workspace import Workspace
+from tests.storage.fresh import fresh
 from tests.storage.samples import claimed
 
 POLICY = SandboxPolicy(workspace=Path("/w"))
@@ -23,7 +24,7 @@ SETTINGS = Settings()
 @pytest.fixture
 async def claim(tmp_path: Path) -> AsyncIterator[Claim]:
     """A run of a task with a variable."""
-    async with open_store(tmp_path / "remit.db") as store:
+    async with open_store(fresh(tmp_path / "remit.db")) as store:
         yield await claimed(store, env={"A": "1"})
 
 

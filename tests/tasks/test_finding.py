@@ -7,6 +7,7 @@ from server.tasks.listrequests import ListTasks
 from storage.filters import Filter
 from storage.store import open_store
 from storage.workspace import Workspace
+from tests.storage.fresh import fresh
 from tests.storage.samples import ANN, new_task
 
 
@@ -14,7 +15,7 @@ async def test_who_keeps_a_task_out_of_its_folder_is_named_and_no_others_are_cou
     first, second = [
         new_task(workspace=Workspace(mode="readwrite", path="/a", shared=False, reaches=("/a",))) for _ in range(2)
     ]
-    async with open_store(tmp_path / "remit.db") as store:
+    async with open_store(fresh(tmp_path / "remit.db")) as store:
         for new in (first, second):
             await store.create_task(ANN, new)
         await store.claim_run("owner")

@@ -20,6 +20,7 @@ from storage.records import RunEnd
 from storage.retention import Retention
 from storage.states import Status
 from storage.store import Store, now, open_store
+from tests.storage.fresh import fresh
 from tests.storage.samples import ANN, HOUR, claimed, new_task, new_turn
 from tests.tasks.test_scheduler import no_sandbox
 
@@ -29,7 +30,7 @@ GONE = periods(RetentionSettings(tasks=3600, events="forever", workspaces="forev
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    async with open_store(tmp_path / "remit.db") as store:
+    async with open_store(fresh(tmp_path / "remit.db")) as store:
         yield store
 
 

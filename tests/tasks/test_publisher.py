@@ -10,12 +10,13 @@ from server.tasks import publisher
 from server.tasks.publisher import Publisher
 from storage.records import Event, NewEvent, Run
 from storage.store import Store, open_store
+from tests.storage.fresh import fresh
 from tests.storage.samples import ANN, claimed
 
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    async with open_store(tmp_path / "remit.db") as store:
+    async with open_store(fresh(tmp_path / "remit.db")) as store:
         yield store
 
 

@@ -11,6 +11,7 @@ from storage.records import NewEvent, RunEnd
 from storage.retention import Retention
 from storage.states import Status
 from storage.store import open_store
+from tests.storage.fresh import fresh
 from tests.storage.samples import ANN, claimed
 
 FOREVER = Retention(tasks=None, logs=None, workspaces=None)
@@ -20,7 +21,7 @@ THOUGHT = {"subject": "the plan", "description": "first this, then that"}
 @pytest.mark.behaviour("get_task:output:thoughts", "events:thought")
 @pytest.mark.parametrize("ended", [False, True], ids=["while it runs", "after its end"])
 async def test_what_an_agent_thinks_is_kept_and_shown(tmp_path: Path, ended: bool) -> None:
-    async with open_store(tmp_path / "remit.db") as store:
+    async with open_store(fresh(tmp_path / "remit.db")) as store:
         claim = await claimed(store)
         await store.append_events(claim.run, [NewEvent("thought", THOUGHT)])
         if ended:

@@ -17,6 +17,7 @@ from server.tasks.worktrees import Worktrees
 from storage.records import Run, RunEnd
 from storage.states import ENDED, Status
 from storage.store import Store, open_store
+from tests.storage.fresh import fresh
 from tests.storage.samples import ANN, new_task
 
 
@@ -27,7 +28,7 @@ async def no_sandbox() -> Sandbox:
 async def test_a_run_whose_end_cannot_be_written_does_not_end_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with open_store(tmp_path / "remit.db") as store:
+    async with open_store(fresh(tmp_path / "remit.db")) as store:
         bad, good = new_task(), new_task()
         finish = store.finish_run
 

@@ -23,6 +23,7 @@ from storage.records import Nesting, RunEnd
 from storage.states import Status
 from storage.store import Store, open_store
 from storage.workspace import Workspace
+from tests.storage.fresh import fresh
 from tests.storage.samples import ANN, new_task, new_turn
 from tests.tasks.test_scheduler import no_sandbox
 from tests.worktrees.projects import repository
@@ -53,7 +54,7 @@ async def test_all_that_has_to_stop_is_waited_for_under_one_deadline(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(service, "CANCEL_SECONDS", 1)
-    async with open_store(tmp_path / "remit.db") as store:
+    async with open_store(fresh(tmp_path / "remit.db")) as store:
         parent = await running_family(store)
         with anyio.fail_after(CHILDREN / 2):
             view = await tasks(store, tmp_path / "workspaces").cancel(CALLER, CancelTask(id=parent))
@@ -64,7 +65,7 @@ async def test_a_deletion_waits_for_all_that_has_to_stop_under_one_deadline(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(service, "CANCEL_SECONDS", 1)
-    async with open_store(tmp_path / "remit.db") as store:
+    async with open_store(fresh(tmp_path / "remit.db")) as store:
         parent = await running_family(store)
         with anyio.fail_after(CHILDREN / 2), pytest.raises(RemitError) as caught:
             await tasks(store, tmp_path / "workspaces").delete(CALLER, DeleteTask(id=parent))
@@ -77,7 +78,7 @@ async def test_a_deletion_waits_for_whoever_opens_the_next_turn_of_a_task_with_a
     workspace = Workspace(
         mode="worktree", path=found.git, shared=False, reaches=found.reaches, repository=found.as_json()
     )
-    async with open_store(tmp_path / "remit.db") as store:
+    async with open_store(fresh(tmp_path / "remit.db")) as store:
         new = new_task(workspace=workspace)
         await store.create_task(ANN, new)
         claim = await store.claim_run("owner")

@@ -12,6 +12,7 @@ from server.tasks.requests import GetTask
 from storage.records import Look, NewEvent
 from storage.states import Status
 from storage.store import now, open_store
+from tests.storage.fresh import fresh
 from tests.storage.samples import ANN, claimed
 
 CALLER = Caller(ANN, person=False, folder=None)
@@ -47,7 +48,7 @@ async def test_words_end_with_the_wait_that_was_given_up(tmp_path: Path, monkeyp
         if len(told) == 3:
             enough.set()
 
-    async with open_store(tmp_path / "remit.db") as store:
+    async with open_store(fresh(tmp_path / "remit.db")) as store:
         claim = await claimed(store)
         request = GetTask(id=claim.task.id, waitSeconds=40)
         with anyio.fail_after(30):

@@ -24,6 +24,7 @@ from storage.states import Status
 from storage.store import Store, open_store
 from storage.workspace import Workspace
 from tests.sandbox.commands import sandbox_of
+from tests.storage.fresh import fresh
 from tests.storage.samples import ANN, new_task
 from tests.tasks.test_scheduler import no_sandbox
 from tests.worktrees.projects import git, repository, tip
@@ -60,7 +61,7 @@ def in_namespaces(store: Store, folder: Path) -> Worktrees:
 
 
 async def test_one_that_cannot_be_removed_stays_on_record_and_the_error_says_why(tmp_path: Path) -> None:
-    async with open_store(tmp_path / "remit.db") as store:
+    async with open_store(fresh(tmp_path / "remit.db")) as store:
         claim = await started(store, tmp_path / "project")
         await store.finish_run(claim.run, RunEnd(Status.COMPLETED))
         worktrees = Worktrees(store, no_sandbox, Stuck(tmp_path / "workspaces"), Settings())
@@ -74,7 +75,7 @@ async def test_one_that_cannot_be_removed_stays_on_record_and_the_error_says_why
 async def test_commits_follow_those_whose_carrying_a_kill_kept_from_the_record(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with open_store(tmp_path / "remit.db") as store:
+    async with open_store(fresh(tmp_path / "remit.db")) as store:
         claim = await started(store, tmp_path / "project")
         worktrees = in_namespaces(store, tmp_path)
         move = Branch.move
@@ -102,7 +103,7 @@ async def test_commits_follow_those_whose_carrying_a_kill_kept_from_the_record(
 async def test_a_secret_that_another_gets_while_a_worktree_is_looked_at_is_masked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with open_store(tmp_path / "remit.db") as store:
+    async with open_store(fresh(tmp_path / "remit.db")) as store:
         claim = await started(store, tmp_path / "project")
         worktrees = in_namespaces(store, tmp_path)
         secrets, look = Secrets({}), Worktree.look
@@ -135,7 +136,7 @@ async def ask_and_give_up(worktrees: Worktrees, store: Store, claim: Claim, begu
 async def test_what_was_carried_over_is_on_record_though_whoever_asked_has_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with open_store(tmp_path / "remit.db") as store:
+    async with open_store(fresh(tmp_path / "remit.db")) as store:
         claim = await started(store, tmp_path / "project")
         worktrees = in_namespaces(store, tmp_path)
         begun, move = anyio.Event(), Branch.move
@@ -158,7 +159,7 @@ async def test_what_was_carried_over_is_on_record_though_whoever_asked_has_given
 async def test_whoever_asks_what_is_committed_and_gives_up_waits_for_no_look(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with open_store(tmp_path / "remit.db") as store:
+    async with open_store(fresh(tmp_path / "remit.db")) as store:
         claim = await started(store, tmp_path / "project")
         worktrees = Worktrees(store, unused, Workspaces(tmp_path / "workspaces"), Settings())
         worktrees.folder(claim.task.id).mkdir(parents=True)
@@ -183,7 +184,7 @@ async def test_whoever_asks_what_is_committed_and_gives_up_waits_for_no_look(
 
 
 async def test_what_a_look_finds_of_one_that_is_gone_does_not_bring_it_back(tmp_path: Path) -> None:
-    async with open_store(tmp_path / "remit.db") as store:
+    async with open_store(fresh(tmp_path / "remit.db")) as store:
         claim = await started(store, tmp_path / "project")
         await store.finish_run(claim.run, RunEnd(Status.COMPLETED))
         await store.give_up_worktree(claim.task.id)
@@ -193,7 +194,7 @@ async def test_what_a_look_finds_of_one_that_is_gone_does_not_bring_it_back(tmp_
 
 @pytest.mark.namespaces
 async def test_one_that_is_looked_at_is_removed_afterwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with open_store(tmp_path / "remit.db") as store:
+    async with open_store(fresh(tmp_path / "remit.db")) as store:
         claim = await started(store, tmp_path / "project")
         task_id = claim.task.id
         worktrees = in_namespaces(store, tmp_path)
