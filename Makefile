@@ -15,11 +15,11 @@ demo: .venv/installed
 test: .venv/installed
 	$(PYTEST)
 
-# The same without skips, with what takes long, and then the agents, hosts and clients from npm. It needs npm, and what
-# apt brings for the rest.
+# The same without skips, with what takes long and more examples of each property, and then the agents, hosts and
+# clients from npm. It needs npm, and what apt brings for the rest.
 test-all: export MISSING = fail
 test-all: .venv/installed
-	$(PYTEST) -m "not npm"
+	$(PYTEST) -m "not npm" --hypothesis-profile thorough
 	$(MAKE) test-npm
 
 test-npm: .venv/installed $(PACKAGES)

@@ -9,6 +9,7 @@ from time import monotonic, sleep
 
 import anyio
 import pytest
+from hypothesis import settings
 
 from server.errors import RemitError
 from server.runner.sandbox import find_sandbox
@@ -24,6 +25,11 @@ def _tier() -> str:
         return anyio.run(find_sandbox).tier
     except RemitError as error:
         return f"none ({error.message})"
+
+
+settings.register_profile("quick", deadline=None, max_examples=60)
+settings.register_profile("thorough", deadline=None, max_examples=400)
+settings.load_profile("quick")  # `make test-all` loads the other one
 
 
 def pytest_configure() -> None:
@@ -45,11 +51,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_left_behind(tmp_path: Path) -> Iterator[None]:
-    """Fail a test that leaves a process, a file descriptor or a temporary folder behind."""
+def nothing_is_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test that leaves a process or a file descriptor behind."""
+    folder: Path | None = request.getfixturevalue("tmp_path") if "tmp_path" in request.fixturenames else None
     before = _descriptors()
     yield
-    left = _processes_of(tmp_path)
+    left = _processes_of(folder) if folder or _has_children() else {}
     assert not left, f"processes left behind: {left}"
     new = _left_of(lambda: {fd: target for fd, target in _descriptors().items() if before.get(fd) != target})
     assert not new, f"file descriptors left open: {new}"
@@ -75,7 +82,15 @@ def _descriptors() -> dict[str, str]:
     return found
 
 
-def _processes_of(folder: Path) -> dict[int, str]:
+def _has_children() -> bool:
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
+
+
+def _processes_of(folder: Path | None) -> dict[int, str]:
     """Processes started by this one or that name or work in `folder`, by pid."""
     found: dict[int, str] = {}
     for entry in Path("/proc").iterdir():
@@ -87,7 +102,7 @@ def _processes_of(folder: Path) -> dict[int, str]:
             cwd = os.readlink(entry / "cwd")
         except OSError:
             continue  # it ended meanwhile
-        if parent == os.getpid() or str(folder) in command or cwd.startswith(str(folder)):
+        if parent == os.getpid() or (folder and (str(folder) in command or cwd.startswith(str(folder)))):
             found[int(entry.name)] = command or "(a zombie)"
     return found
 

@@ -101,7 +101,6 @@ def understood(data: bytes) -> tuple[Endpoint, h11.Request]:
     return endpoint, forwarded(request, endpoint)
 
 
-@settings(max_examples=500)
 @given(NEARLY_SENSE)
 def test_what_is_sent_on_says_one_thing(data: bytes) -> None:
     try:

@@ -1,6 +1,6 @@
 """Words that are found in a text all at once, held against the slow and obvious way to find them."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from templates.automaton import Automaton, Ending
@@ -16,7 +16,6 @@ def state_after(automaton: Automaton, text: str) -> int:
     return state
 
 
-@settings(deadline=None, max_examples=300)
 @given(words, texts)
 def test_a_state_is_the_longest_end_that_begins_a_word(known: list[str], text: str) -> None:
     automaton = Automaton(dict.fromkeys(known, "KEY"))
@@ -24,7 +23,6 @@ def test_a_state_is_the_longest_end_that_begins_a_word(known: list[str], text: s
     assert automaton.depths[state_after(automaton, text)] == max(begins)
 
 
-@settings(deadline=None, max_examples=300)
 @given(words, texts)
 def test_an_unfinished_state_is_the_longest_end_that_begins_more_than_itself(known: list[str], text: str) -> None:
     automaton = Automaton(dict.fromkeys(known, "KEY"))
@@ -33,7 +31,6 @@ def test_an_unfinished_state_is_the_longest_end_that_begins_more_than_itself(kno
     assert automaton.depths[automaton.unfinished(state_after(automaton, text))] == max(begun, default=0)
 
 
-@settings(deadline=None, max_examples=300)
 @given(words, texts)
 def test_the_longest_word_that_ends_at_each_index_is_found(known: list[str], text: str) -> None:
     longer = [f"c{word}" for word in known]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from itertools import pairwise
 from string import printable
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from templates.forms import forms, unbroken
@@ -61,7 +61,6 @@ def streamed(redactor: Redactor, text: str, cuts: list[int]) -> str:
     return "".join([*map(stream.feed, pieces(text, cuts)), stream.finish()])
 
 
-@settings(deadline=None, max_examples=400)
 @given(values, encodings, surroundings, surroundings, cuts)
 def test_no_form_survives(value: str, encode: Encoding, before: str, after: str, cuts: list[int]) -> None:
     redactor, core = Redactor({"KEY": value}), value.strip("\r\n")
@@ -72,7 +71,6 @@ def test_no_form_survives(value: str, encode: Encoding, before: str, after: str,
         assert redactor.contains(shown) is None
 
 
-@settings(deadline=None, max_examples=400)
 @given(writable, escapes, harmless, harmless, cuts)
 def test_no_escaped_form_survives(value: str, escape: Encoding, before: str, after: str, cuts: list[int]) -> None:
     redactor, core = Redactor({"KEY": value}), value.strip("\r\n")
@@ -82,7 +80,6 @@ def test_no_escaped_form_survives(value: str, escape: Encoding, before: str, aft
     assert len(masked) <= len(MASK) + len(f"{before} {after}") + 4
 
 
-@settings(deadline=None, max_examples=200)
 @given(writable, st.integers(1, 76), st.sampled_from(["+ ", "+", "-", "    ", "> ", "\t", ">> | ", "# ", ""]), cuts)
 def test_wrapped_base64_and_hexadecimal_digits_do_not_survive_marks_before_their_lines(
     value: str, width: int, mark: str, cuts: list[int]
@@ -94,7 +91,6 @@ def test_wrapped_base64_and_hexadecimal_digits_do_not_survive_marks_before_their
         assert streamed(Redactor({"KEY": value}), text, cuts) == f"{mark}key:\n{mark}[secret KEY]\n{mark}end\n"
 
 
-@settings(deadline=None, max_examples=400)
 @example("\\ 'a''\\", " 'a'\\\\'\\''", [])
 @given(repetitive_escapes, escaped_texts, cuts)
 def test_a_stream_of_escapes_shows_what_the_whole_would_show(value: str, text: str, cuts: list[int]) -> None:
@@ -103,7 +99,6 @@ def test_a_stream_of_escapes_shows_what_the_whole_would_show(value: str, text: s
     assert streamed(redactor, text, list(range(len(text)))) == redactor.redact(text)
 
 
-@settings(deadline=None, max_examples=200)
 @given(values, st.binary(max_size=7), st.binary(max_size=7), st.sampled_from([b64encode, urlsafe_b64encode]), cuts)
 def test_base64_keeps_only_what_its_surroundings_share(
     value: str, before: bytes, after: bytes, encode: Callable[[bytes], bytes], cuts: list[int]
@@ -116,7 +111,6 @@ def test_base64_keeps_only_what_its_surroundings_share(
     assert len("".join(shown)) <= len(encoded) - determined
 
 
-@settings(deadline=None, max_examples=400)
 @given(secrets, texts, cuts)
 def test_a_stream_shows_what_the_whole_would_show(secrets: dict[str, str], text: str, cuts: list[int]) -> None:
     redactor = Redactor(secrets)
@@ -124,7 +118,6 @@ def test_a_stream_shows_what_the_whole_would_show(secrets: dict[str, str], text:
     assert streamed(redactor, text, list(range(len(text)))) == redactor.redact(text)
 
 
-@settings(deadline=None, max_examples=200)
 @given(values, encodings, surroundings, cuts)
 def test_a_stream_of_any_value_shows_what_the_whole_would_show(
     value: str, encode: Encoding, surrounding: str, cuts: list[int]
@@ -134,7 +127,6 @@ def test_a_stream_of_any_value_shows_what_the_whole_would_show(
     assert streamed(redactor, text, cuts) == redactor.redact(text)
 
 
-@settings(deadline=None, max_examples=300)
 @given(secrets, texts, cuts)
 def test_only_a_beginning_of_a_secret_is_held_back(secrets: dict[str, str], text: str, cuts: list[int]) -> None:
     redactor = Redactor(secrets)
@@ -151,21 +143,18 @@ def test_only_a_beginning_of_a_secret_is_held_back(secrets: dict[str, str], text
         assert any(form.startswith(held) and form != held for form in known)
 
 
-@settings(deadline=None, max_examples=200)
 @given(secrets, texts, st.integers(0, 160))
 def test_a_tail_shows_an_end_of_what_the_whole_would_show(secrets: dict[str, str], text: str, cut: int) -> None:
     redactor = Redactor(secrets)
     assert redactor.redact(text).endswith(redactor.redact_within(text, min(cut, len(text)), len(text)))
 
 
-@settings(deadline=None)
 @given(st.text("АБВ", min_size=6), st.text("где \r\n%=\\", max_size=200), cuts)
 def test_a_text_without_secrets_stays_the_same(value: str, text: str, cuts: list[int]) -> None:
     redactor = Redactor({"KEY": value})
     assert streamed(redactor, text, cuts) == text
 
 
-@settings(deadline=None)
 @given(values, encodings, surroundings, surroundings)
 def test_an_occurrence_takes_up_no_more_than_the_longest(value: str, encode: Encoding, before: str, after: str) -> None:
     redactor, core = Redactor({"KEY": value}), value.strip("\r\n")
@@ -180,7 +169,6 @@ def test_a_secret_whose_blanks_a_shell_has_joined_is_masked(words: list[str], bl
     assert Redactor({"KEY": secret}).redact(f"<{' '.join(words)}>") == "<[secret KEY]>"
 
 
-@settings(deadline=None, max_examples=400)
 @given(secrets, texts, st.integers(0, 100), st.integers(0, 100))
 def test_a_part_of_a_text_shows_nothing_that_the_whole_masks(
     secrets: dict[str, str], text: str, start: int, stop: int

@@ -3,7 +3,7 @@
 from urllib.parse import quote
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from server.errors import Code, RemitError
@@ -150,7 +150,6 @@ def test_derived_raises_no_value() -> None:
     assert raised.value.__context__ is None
 
 
-@settings(deadline=None)
 @given(surroundings, marks, surroundings, marks, surroundings, surroundings)
 @example("<<", "<<mcp.KEY>>", ">>{{", "{{mcp.KEY}}", "}}", "mcp.KEY")
 @example("", "<<mcp.KEY>>", "", "{{mcp.KEY}}", "", "<<mcp.KEY>>{{mcp.KEY}}\\1\\g<0>")
@@ -161,26 +160,22 @@ def test_nothing_but_spans_changes_and_values_are_not_looked_at_again(
     assert resolved == before + value + between + value + after
 
 
-@settings(deadline=None)
 @given(surroundings)
 def test_a_text_without_spans_stays_the_same(text: str) -> None:
     assert resolve(f"{text} mcp.KEY", {}) == f"{text} mcp.KEY"
 
 
-@settings(deadline=None)
 @given(st.text(st.characters(codec="utf-8", exclude_characters="\\'\r\n")))
 @example("}} >> {{mcp.KEY}} | trim")
 def test_any_literal_can_be_a_default(literal: str) -> None:
     assert resolve(f"<<mcp.KEY|default('{literal}')>>", {}) == literal
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_any_value_can_be_filtered(value: str) -> None:
     assert resolve("<<mcp.KEY|trim|urlencode>>", {"KEY": value}) == quote(value.strip())
 
 
-@settings(deadline=None)
 @given(
     surroundings,
     st.lists(st.sampled_from(["trim", "urlencode", "b64encode", "default('x')"]), max_size=4),

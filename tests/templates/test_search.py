@@ -1,6 +1,6 @@
 """Where words stand in a text that comes in pieces, broken and escaped."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from templates.automaton import Automaton
@@ -21,7 +21,6 @@ def found(words: Scanner, text: str) -> list[tuple[int, int]]:
     return [(each.start, each.end) for each in sorted(words.found)]
 
 
-@settings(deadline=None, max_examples=300)
 @given(st.text("ab", min_size=1, max_size=8), st.lists(st.integers(1, 8), max_size=8))
 def test_occurrences_cover_what_a_search_at_every_place_finds(word: str, sizes: list[int]) -> None:
     text = "".join(word[-size:] for size in sizes)
@@ -80,7 +79,6 @@ def test_a_sign_at_the_beginning_of_a_line_is_a_mark_or_is_not() -> None:
     assert found(scanner("abc+def", marked=True), "abc\n++def") == [(0, 9)]
 
 
-@settings(deadline=None)
 @given(st.text("ab\r\n", max_size=40))
 def test_the_origin_of_a_character_is_where_it_stood(text: str) -> None:
     unbroken = Unbroken(text, 2)

@@ -4,7 +4,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from server.agents.shell.lexer import Lexer
@@ -49,7 +49,6 @@ def test_a_command_is_whole_after_the_same_lines_as_in_bash(sample: str) -> None
 
 @given(st.lists(st.sampled_from([*PIECES, "\n", " ", " "]), max_size=12).map(" ".join))
 @example('function "$(" " )"')
-@settings(max_examples=300, deadline=None)
 def test_what_bash_takes_for_short_is_never_taken_for_whole(text: str) -> None:
     _, is_short = bash(text)
     lexer = read(text)
