@@ -236,7 +236,8 @@ def _add_upkeep(commands: _Commands) -> None:
     commands.add_show(
         "demo", _demo, "show in ten seconds what remit does", "In a temporary folder; nothing of yours is touched."
     )
-    commands.add("doctor", _doctor, "check what tasks need, and say what the sandbox does not hold")
+    doctor = commands.add("doctor", _doctor, "check what tasks need, and say what the sandbox does not hold")
+    doctor.add_argument("--bundle", nargs="?", const="", metavar="FILE", help="write what a bug report needs to a file")
     background = commands.add_group("server", "look after the server in the background")
     background.add("status", lambda arguments: server.status(arguments.json), "tell whether it runs, and what it does")
     stop = background.add("stop", lambda arguments: server.stop(arguments.force, arguments.json), "end it")

@@ -13,6 +13,7 @@ from pathlib import Path
 import anyio
 
 import remit
+from server.cli import bundle
 from server.cli.answers import print_answer
 from server.cli.client import ELSEWHERE, is_persons
 from server.cli.text import Screen, one_line
@@ -36,12 +37,33 @@ class Finding:
 
 
 def examine(arguments: Namespace) -> int:
-    """Look at everything, without a server and without making anything; 1 if tasks could not run."""
-    findings = list(_findings(find_places()))
+    """Look at everything, without a server and without making anything; 1 if tasks could not run.
+
+    With `--bundle`, write what was found to a file, with what else a bug report needs.
+    """
+    places = find_places()
+    findings = list(_findings(places))
+    if arguments.bundle is not None:
+        return _bundle(arguments, places, findings)
     ready = not any(finding.problem for finding in findings)
     answer = {"ready": ready, "findings": [asdict(finding) for finding in findings]}
     print_answer(arguments, answer, _lines(findings, ready))
     return 0 if ready else 1
+
+
+def _bundle(arguments: Namespace, places: Places, findings: list[Finding]) -> int:
+    path = Path(arguments.bundle) if arguments.bundle else bundle.default_path()
+    settings, _ = _settings(places)
+    parts = bundle.write(path, places, settings, [asdict(finding) for finding in findings])
+    answer = {"bundle": str(path), "parts": [{"name": part.name, "about": part.about} for part in parts]}
+    print_answer(arguments, answer, _told(path, parts))
+    return 0
+
+
+def _told(path: Path, parts: list[bundle.Part]) -> Iterator[str]:
+    yield f"{one_line(str(path))} holds, without secrets and without what tasks say:"
+    yield from (f"  {part.name:<14}{part.about}" for part in parts)
+    yield "names of folders, files and this machine are in it: read it before you give it away"
 
 
 def _findings(places: Places) -> Iterator[Finding]:
