@@ -15,6 +15,7 @@ class Changes:
         self._expected: dict[str, set[anyio.Event]] = {}
         self._on_end: list[Callable[[str], None]] = []
         self._unfinished = anyio.Event()
+        self._committed: anyio.Event | None = None
 
     @contextmanager
     def expected(self, task_id: str) -> Iterator[anyio.Event]:
@@ -38,8 +39,17 @@ class Changes:
         await self._unfinished.wait()
         self._unfinished = anyio.Event()
 
+    async def committed(self) -> None:
+        """Until the next transaction has been written."""
+        if self._committed is None:
+            self._committed = anyio.Event()
+        await self._committed.wait()
+
     def publish(self, news: News) -> None:
         """Wake everyone concerned by a transaction. To be called in the event loop, after the commit."""
+        if self._committed is not None:
+            self._committed.set()
+            self._committed = None
         for task_id in news.changed:
             for change in self._expected.get(task_id, ()):
                 change.set()

@@ -13,12 +13,15 @@ from typing import Concatenate, Literal, ParamSpec, TypeVar
 
 import aiosqlite
 import anyio
+from anyio import to_thread
 
 from server.errors import Code, RemitError
 from storage.changes import Changes
 from storage.connection import Connection, take_news
 from storage.lanes import Turns
 from storage.migrations import MIGRATIONS
+from storage.reserve import Reserve
+from storage.trouble import Trouble, is_full
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -37,6 +40,9 @@ SPARE_PAGES = 256
 VACUUM_PAGES = 250
 """Pages given back at once: 4 ms of work."""
 
+RESERVE = "reserve"
+"""The name of the file beside the database that keeps some room free."""
+
 
 class Database:
     """The two connections of one file. Open it with `Database.open`, close it with `aclose`.
@@ -44,9 +50,10 @@ class Database:
     `changes` hears of every transaction once it is committed, also where the caller has given up meanwhile.
     """
 
-    def __init__(self, writer: aiosqlite.Connection, reader: aiosqlite.Connection) -> None:
+    def __init__(self, writer: aiosqlite.Connection, reader: aiosqlite.Connection, reserve: Reserve) -> None:
         self._writer = writer
         self._reader = reader
+        self._reserve = reserve
         self._writing = Turns()
         self._reading = Turns()
         self._loop = asyncio.get_running_loop()
@@ -67,7 +74,9 @@ class Database:
             await writer.close()
             raise
         await _run(reader, _prepare_reader)
-        return cls(writer, reader)
+        reserve = Reserve(path.with_name(RESERVE))
+        await to_thread.run_sync(reserve.take)
+        return cls(writer, reader, reserve)
 
     async def write(
         self, operation: Callable[Concatenate[sqlite3.Connection, P], R], *args: P.args, **kwargs: P.kwargs
@@ -80,6 +89,14 @@ class Database:
     ) -> R:
         """Like `write`, but a power failure (not a crash of the server) may lose it: for progress only."""
         return await self._written(lambda db: operation(db, *args, **kwargs), "NORMAL")
+
+    async def write_end(
+        self, operation: Callable[Concatenate[sqlite3.Connection, P], R], *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Like `write`, for what ends tasks or makes room: on a full disk the reserve is given up for it."""
+        return await _in_turn(
+            self._writing, self._writer, self._transact_at_last, lambda db: operation(db, *args, **kwargs)
+        )
 
     async def read(
         self, operation: Callable[Concatenate[sqlite3.Connection, P], R], *args: P.args, **kwargs: P.kwargs
@@ -105,7 +122,25 @@ class Database:
             await self._writer.close()
 
     async def _written(self, operation: Callable[[sqlite3.Connection], R], durability: Durability) -> R:
-        return await _in_turn(self._writing, self._writer, self._transact, operation, durability)
+        return await _in_turn(self._writing, self._writer, self._transact_with_room, operation, durability)
+
+    def _transact_with_room(
+        self, db: sqlite3.Connection, operation: Callable[[sqlite3.Connection], R], durability: Durability
+    ) -> R:
+        self._reserve.take()
+        if self._reserve.is_in_use:
+            raise Trouble("the disk is full", passes=True)
+        return self._transact(db, operation, durability)
+
+    def _transact_at_last(self, db: sqlite3.Connection, operation: Callable[[sqlite3.Connection], R]) -> R:
+        try:
+            return self._transact(db, operation, "FULL")
+        except sqlite3.Error as error:
+            if not is_full(error):
+                raise
+            self._reserve.give_up()
+            _reuse_log(db)
+            return self._transact(db, operation, "FULL")
 
     def _transact(
         self, db: sqlite3.Connection, operation: Callable[[sqlite3.Connection], R], durability: Durability
@@ -140,7 +175,7 @@ async def _run(
         # aiosqlite has no public way to run a whole function in its thread: its private one is used here alone.
         return await connection._execute(function, connection._conn, *args, **kwargs)  # type: ignore[no-any-return,no-untyped-call]
     except sqlite3.Error as error:
-        raise RemitError(Code.EXECUTION_ERROR, f"the database failed: {error}; nothing was changed") from error
+        raise Trouble.of(error) from error
 
 
 def _prepare(db: sqlite3.Connection, durability: Durability) -> None:
@@ -204,6 +239,12 @@ def _checkpoint(db: sqlite3.Connection) -> None:
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     finally:
         db.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT}")
+
+
+def _reuse_log(db: sqlite3.Connection) -> None:
+    """Bring the log of changes (WAL) into the file, so that the next changes are written over it and take no room."""
+    with suppress(sqlite3.Error):  # the file may have to grow for it, or somebody reads the log
+        db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
 
 def _optimize(db: sqlite3.Connection) -> None:

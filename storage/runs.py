@@ -4,13 +4,17 @@ import sqlite3
 from collections.abc import Collection, Mapping, Sequence
 
 from storage import occupancy, rows, secrets, subtasks
-from storage.calls import of_turn
+from storage.calls import end as end_call
+from storage.calls import keep_output, of_turn
 from storage.moves import at_work, count_output, held, log, log_all, move, move_call, owned, start
-from storage.records import Cancelled, Claim, Leftover, NewEvent, Principal, Run, RunEnd, Settled
+from storage.records import Cancelled, Claim, Leftover, NewEvent, Principal, Run, RunEnd, Settled, Unwritten
 from storage.relations import family
 from storage.states import ENDED, LOST, SUBTASKS, CallStatus, Status
 from storage.toolcalls import Call
-from storage.turns import close_turn, output_of, secrets_of
+from storage.turns import close_turn, cut_off_calls, secrets_of
+
+SERVER_ENDED = "the server ended"
+"""What cuts off most runs that are, in words."""
 
 
 def claim(
@@ -138,24 +142,31 @@ def finish(db: sqlite3.Connection, run: Run, end: RunEnd, ran_us: int, at: int) 
     return end.status
 
 
-def interrupt(db: sqlite3.Connection, run: Run, ran_us: int, at: int) -> Status:
-    """End a run whose server ends: in the middle of a call it has failed, between two it goes on with the next server.
+def interrupt(db: sqlite3.Connection, run: Run, ran_us: int, at: int, by: str = SERVER_ENDED) -> Status:
+    """End a run that was cut off: in the middle of a call it has failed, between two it goes on in another run.
 
     A call that was cut off is reported as such and never silently redone. Where the work was bound to a process, it is
     lost with it.
     """
     held(db, run)
     (bound,) = db.execute("SELECT bound FROM runs WHERE task = ? AND fence = ?", (run.seq, run.fence)).fetchone()
-    executing = db.execute(
-        "SELECT * FROM calls WHERE task = ? AND turn = ? AND status = 'executing'", (run.seq, run.turn)
-    ).fetchall()
-    if not executing and not bound:
+    if not cut_off_calls(db, run.seq, run.turn, at, f"cut off when {by}") and not bound:
         return suspend(db, run, ran_us, at)
-    for call in executing:
-        output = output_of(db, run.seq, run.turn, call["id"]) if call["output"] is None else call["output"]
-        move_call(db, call, CallStatus.ERROR, at, output=output, reason="cut off when the server ended")
-    message = "the server ended while this task was at work; what it had done so far is kept, nothing was repeated"
+    message = f"{by} while this task was at work; what it had done so far is kept, nothing was repeated"
     return finish(db, run, RunEnd(Status.FAILED, "INTERRUPTED", message), ran_us, at)
+
+
+def bring(db: sqlite3.Connection, run: Run, unwritten: Unwritten, at: int) -> None:
+    """Write what a run that is about to end could not write before."""
+    held(db, run)
+    if unwritten.folder:
+        occupancy.note(db, run.task_id, unwritten.folder)
+    if unwritten.events:
+        append_events(db, run, unwritten.events, at)
+    for call_id, (output, dropped) in unwritten.outputs.items():
+        keep_output(db, run, call_id, output, dropped)
+    for call_id, result in unwritten.results.items():
+        end_call(db, run, call_id, result, at)
 
 
 def cancel(db: sqlite3.Connection, principal: Principal, task_id: str, by: str, at: int) -> Cancelled:
@@ -166,6 +177,21 @@ def cancel(db: sqlite3.Connection, principal: Principal, task_id: str, by: str, 
     tasks = family(db, owned(db, principal, task_id)["seq"])
     stopping = [task["id"] for task in tasks if _cancel(db, task, by, at) is Status.RUNNING]
     return Cancelled(Status(owned(db, principal, task_id)["status"]), stopping)
+
+
+def at_work_beneath(db: sqlite3.Connection, principal: Principal, task_id: str) -> list[str]:
+    """The ids of a task and of all beneath it whose runs are under way, the task itself first."""
+    tasks = family(db, owned(db, principal, task_id)["seq"])
+    return [task["id"] for task in tasks if at_work(db, task)]
+
+
+def abandon(db: sqlite3.Connection, task_ids: Collection[str], at: int) -> None:
+    """End the runs of tasks that were cancelled, and that nobody works on."""
+    for leftover in leftovers(db):
+        if leftover.run.task_id in task_ids:
+            task = _back_at_work(db, leftover.run, at)
+            _end(db, leftover.run, Status.CANCELLED, 0, at)
+            _cancelled(db, task, at)
 
 
 def leftovers(db: sqlite3.Connection) -> list[Leftover]:

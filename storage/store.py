@@ -3,18 +3,15 @@
 Nothing of SQLite leaks out of it, so that another store can stand beside it.
 """
 
-import sqlite3
-import time
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar, Unpack
+from typing import Any, ParamSpec, TypeVar
 
 import anyio
 
 from storage import (
     calls,
-    conversations,
     deletion,
     listing,
     naming,
@@ -25,7 +22,6 @@ from storage import (
     secrets,
     subtasks,
     tasks,
-    turns,
     updates,
 )
 from storage import graph as graphs
@@ -36,28 +32,25 @@ from storage.filters import Filter, Page, Position, Total
 from storage.kinship import Graph
 from storage.records import (
     Cancelled,
-    Claim,
     Created,
     Leftover,
     Look,
-    Message,
-    NewEvent,
     NewTask,
     NewTurn,
     Principal,
     Run,
-    RunEnd,
     SecretSource,
     SentKey,
     Settled,
     Snapshot,
     Task,
     Update,
-    Usage,
 )
+from storage.runstore import RunStore
 from storage.secrets import Had
 from storage.states import Status
-from storage.toolcalls import Begun, Call, CallResult, Decided, Decision, Grant, NewCall
+from storage.times import now
+from storage.toolcalls import Call, Decided, Decision, Grant
 from storage.upkeep import Upkeep
 from storage.workspace import Checkout, Workspace, Worktree
 
@@ -65,17 +58,11 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def now() -> int:
-    """The time as the store keeps it: microseconds since the epoch, UTC."""
-    return time.time_ns() // 1000
-
-
-class Store:
+class Store(RunStore):
     """Tasks in one SQLite file. Made by `open_store`."""
 
     def __init__(self, database: Database, events: EventLog) -> None:
-        self._db = database
-        self._events = events
+        super().__init__(database, events)
         self.changes = database.changes
         self.upkeep = Upkeep(database)
 
@@ -185,6 +172,10 @@ class Store:
         """Ask for the end of a task and of everything beneath it; `running` ones are still to be stopped."""
         return await self._ending(runs.cancel, principal, task_id, principal.name, now())
 
+    async def at_work_beneath(self, principal: Principal, task_id: str) -> list[str]:
+        """The ids of a task and of all beneath it whose runs are under way, the task itself first."""
+        return await self._db.read(runs.at_work_beneath, principal, task_id)
+
     async def beginning(self, principal: Principal, start: str, asker: int | None) -> list[str]:
         """The ids of tasks that begin so, of which whoever asks may know."""
         return await self._db.read(naming.beginning, principal, start, asker)
@@ -214,7 +205,9 @@ class Store:
         deleted: list[str] = []
         going = await self._db.read(deletion.removable, principal, task_id, cascade=cascade)
         while going:
-            some, going = await self._db.write(deletion.delete_some, principal, task_id, going, now(), cascade=cascade)
+            some, going = await self._db.write_end(
+                deletion.delete_some, principal, task_id, going, now(), cascade=cascade
+            )
             deleted += some
         return deleted
 
@@ -237,91 +230,6 @@ class Store:
     async def revoke_grant(self, principal: Principal, grant_id: str) -> None:
         """Take a grant back."""
         await self._db.write(calls.revoke, principal, grant_id, now())
-
-    # What a run does; each of these raises CONFLICT once the run's fence is stale. What nobody was told of need not
-    # be synced by itself: the beginning of a call and the end of a run are, and what came before them with them.
-
-    async def claim_run(self, owner: str, *, full: Collection[str] = (), waiting: Collection[int] = ()) -> Claim | None:
-        """Start a run of the task that has waited longest; None when nothing waits.
-
-        None beneath the tasks `full` is started; what is beneath those `waiting` comes first, the deepest before all.
-        """
-        return await self._db.write_soon(runs.claim, owner, now(), full=full, waiting=waiting)
-
-    async def record_processes(self, run: Run, processes: Sequence[Mapping[str, object]], sandbox: str) -> None:
-        """Note which processes do the run's work, and in which tier of the sandbox."""
-        await self._db.write_soon(runs.record_processes, run, processes, sandbox)
-
-    async def bind_run(self, run: Run, bound: bool) -> None:
-        """Note whether the work of a run would be lost with its process."""
-        await self._db.write_soon(runs.bind, run, bound)
-
-    async def remember(self, run: Run, state: str, usage: Usage | None) -> None:
-        """Keep what the turn's agent will go on from, as JSON, and count what its model has used."""
-        await self._db.write(turns.remember, run, state, usage)
-
-    async def recall(self, run: Run, *, back: int = 0) -> str | None:
-        """What was remembered last in the run's turn, or so many turns before it."""
-        return await self._db.read(turns.recall, run, back=back)
-
-    async def history(self, run: Run) -> list[Message]:
-        """The messages of the conversation before the run's turn, oldest first."""
-        return await self._db.read(conversations.before, run)
-
-    async def append_events(self, run: Run, events: list[NewEvent]) -> int:
-        """Append to the task's log; returns the number of the last event."""
-        return await self._events.append(run, events, now())
-
-    async def announce_calls(self, run: Run, new: Sequence[NewCall]) -> list[Call]:
-        """Make the turn's calls known; returns all of them in order."""
-        return await self._db.write_soon(calls.announce, run, new, now())
-
-    async def amend_call(self, run: Run, changed: NewCall) -> Call:
-        """Give a call that has not begun other arguments; returns it."""
-        return await self._db.write_soon(calls.amend, run, changed, now())
-
-    async def begin_call(self, run: Run, call_id: str, expires_at: int | None, **about: Unpack[Begun]) -> Call:
-        """Let a call proceed if it may, else have it wait for approval: as `storage.calls.begin`."""
-        return await self._db.write(calls.begin, run, call_id, expires_at, now(), **about)
-
-    async def stay(self, run: Run) -> tuple[bool, list[Call]]:
-        """Have a run whose process must stay wait for a decision; whether it waits, and the calls of its turn.
-
-        It goes on by itself once the decision is there.
-        """
-        return await self._db.write(runs.stay, run, now())
-
-    async def keep_output(self, run: Run, call_id: str, output: str, dropped: int) -> None:
-        """Note what a call that is being cut off has written."""
-        await self._db.write_soon(calls.keep_output, run, call_id, output, dropped)
-
-    async def end_call(self, run: Run, call_id: str, result: CallResult) -> None:
-        """Note how an executed call ended."""
-        await self._db.write_soon(calls.end, run, call_id, result, now())
-
-    async def suspend_run(self, run: Run, ran_us: int = 0) -> Status:
-        """End a run that waits for a decision, after so many microseconds of work."""
-        return await self._ending(runs.suspend, run, ran_us, now())
-
-    async def wait_run(self, run: Run, awaited: Mapping[str, int], ran_us: int = 0) -> Status:
-        """End a run that waits for the ends of tasks (id -> until when at most), so that its own goes on then."""
-        return await self._ending(runs.wait, run, awaited, ran_us, now())
-
-    async def pause_run(self, run: Run, ran_us: int = 0) -> Status:
-        """End a run whose budget of calls is used up."""
-        return await self._ending(runs.pause, run, ran_us, now())
-
-    async def block_run(self, run: Run, ran_us: int = 0) -> Status:
-        """End a run whose secrets are gone."""
-        return await self._ending(runs.block, run, ran_us, now())
-
-    async def interrupt_run(self, run: Run, ran_us: int = 0) -> Status:
-        """End a run whose server ends."""
-        return await self._ending(runs.interrupt, run, ran_us, now())
-
-    async def finish_run(self, run: Run, end: RunEnd, ran_us: int = 0) -> Status:
-        """End a run and its turn."""
-        return await self._ending(runs.finish, run, end, ran_us, now())
 
     # What the server does for itself, across principals.
 
@@ -388,12 +296,6 @@ class Store:
     async def open_counts(self) -> dict[Status, int]:
         """How many tasks are in each state that is not an end."""
         return await self._db.read(tasks.open_counts)
-
-    async def _ending(
-        self, operation: Callable[Concatenate[sqlite3.Connection, P], R], *args: P.args, **kwargs: P.kwargs
-    ) -> R:
-        """Write what may end tasks, and tell those that waited for them."""
-        return await self._db.write(propagation.with_consequences, lambda db: operation(db, *args, **kwargs), now())
 
 
 @asynccontextmanager

@@ -4,10 +4,11 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from server.errors import Code
 from storage import rows
-from storage.moves import close_calls, count_in_conversation, count_message, held, log, move
+from storage.moves import close_calls, count_in_conversation, count_message, held, log, move, move_call
 from storage.records import Event, Origin, Run, RunEnd, SecretSource, Usage
-from storage.states import Status
+from storage.states import CallStatus, Status
 
 
 def insert_turn(
@@ -39,8 +40,9 @@ def close_turn(
     seq, turn = task["seq"], task["turn"]
     heard: list[Event] = []
     if task["fence"]:  # or no run has ever begun, to make a call or to say anything
-        reason = f"the task was {end.status}" if end.status is Status.CANCELLED else "not reached"
-        close_calls(db, seq, turn, at, reason)
+        cut_off_calls(db, seq, turn, at, _cut_off_by(end))
+        because = ": the task was cancelled" if end.status is Status.CANCELLED else ""
+        close_calls(db, seq, turn, at, f"not reached{because}")
         heard = spoken(db, seq, turn, "content", "thought")
     answered = _joined([event for event in heard if event.kind == "content"])
     content, said_at = answered if result is None else (result, at)
@@ -53,6 +55,20 @@ def close_turn(
     count_in_conversation(db, seq)
     error = (end.error_code, end.error or "") if end.error_code else None
     move(db, task, end.status, at, error=error, origin=origin, done=_done(content))
+
+
+def cut_off_calls(db: sqlite3.Connection, seq: int, turn: int, at: int, reason: str) -> int:
+    """Close the calls of a turn that were being executed, with what they had written by then; how many there were.
+
+    They have begun, and may have done all that they were to do: nobody may take them for calls that were not made.
+    """
+    executing = db.execute(
+        "SELECT * FROM calls WHERE task = ? AND turn = ? AND status = 'executing' ORDER BY position", (seq, turn)
+    ).fetchall()
+    for call in executing:
+        output = output_of(db, seq, turn, call["id"]) if call["output"] is None else call["output"]
+        move_call(db, call, CallStatus.ERROR, at, output=output, reason=reason)
+    return len(executing)
 
 
 def correct_turn(db: sqlite3.Connection, task: sqlite3.Row, result: str, at: int) -> None:
@@ -81,6 +97,14 @@ def output_of(db: sqlite3.Connection, seq: int, turn: int, call_id: str) -> str:
     """
     events = spoken(db, seq, turn, "content", "output")
     return _joined([event for event in events if event.data.get("callId") == call_id])[0]
+
+
+def _cut_off_by(end: RunEnd) -> str:
+    """What has cut off the calls that a turn leaves unfinished, in words."""
+    if end.error_code == Code.TIMEOUT:
+        return "cut off at the task's limit of time (timeoutSeconds)"
+    words = {Status.CANCELLED: "the task was cancelled", Status.FAILED: "the task failed"}
+    return f"cut off when {words.get(end.status, 'the turn ended')}"
 
 
 def _joined(events: Sequence[Event]) -> tuple[str, int | None]:

@@ -12,7 +12,8 @@ from server.tasks import calls, checks, masking, rendering, views
 from server.tasks.callers import Caller
 from server.tasks.requests import ApproveToolCall, RevokeGrant
 from server.tasks.secrets import Secrets
-from storage.store import Store, now
+from storage.store import Store
+from storage.times import now
 from storage.toolcalls import Decision
 
 

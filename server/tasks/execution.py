@@ -26,10 +26,10 @@ from server.tasks import limits, setaside
 from server.tasks.ground import ground
 from server.tasks.output import Output
 from server.tasks.publisher import Publisher
+from server.tasks.record import Record
 from server.tasks.subtasks import Subtasks
 from server.tasks.variables import Variables
 from storage.records import Claim, NewEvent
-from storage.store import Store
 
 
 class Execution:
@@ -37,7 +37,7 @@ class Execution:
 
     def __init__(
         self,
-        store: Store,
+        record: Record,
         claim: Claim,
         sandbox: Sandbox,
         workspaces: Workspaces,
@@ -45,7 +45,7 @@ class Execution:
         settings: Settings,
         subtasks: Subtasks | None,
     ) -> None:
-        self._store = store
+        self._record = record
         self._claim = claim
         self._sandbox = sandbox
         self._workspaces = workspaces
@@ -153,7 +153,7 @@ class Execution:
             kept = ((self._claim.workspace and self._claim.workspace.outcome) or {}).get("protected")
             if kept is None:
                 kept = places_as_json(await to_thread.run_sync(_find_first, policy.workspace))
-                await self._store.note_folder(self._claim.task.id, protected=kept)
+                await self._record.note_folder(self._claim.task.id, protected=kept)
             self._known = places_of_json(kept)
         return self._known
 
@@ -161,21 +161,21 @@ class Execution:
         """Tell what a command has left for the person's git to execute; it stays with the task."""
         told = traps.told([self._variables.redactor.redact(each) for each in traps.told(found)])
         about = {} if call_id is None else {"callId": call_id}
-        self._disarmed_before = await setaside.tell(self._store, self._claim.run, self._disarmed_before, told, **about)
+        self._disarmed_before = await setaside.tell(self._record, self._claim.run, self._disarmed_before, told, **about)
 
     async def _home(self, files: Mapping[str, str]) -> Path:
         return await to_thread.run_sync(self._workspaces.furnish, self._claim.task.id, files)
 
     async def _started(self, mark: ProcessMark) -> None:
         self._marks = [known for known in self._marks if known.is_alive()] + [mark]
-        await self._store.record_processes(self._claim.run, [asdict(each) for each in self._marks], self._sandbox.tier)
+        await self._record.record_processes([asdict(each) for each in self._marks], self._sandbox.tier)
 
     async def _refused(self, call_id: str | None, host: str, port: int, reason: str) -> None:
         """Tell of a host that was not let through to."""
         message = self._variables.redactor.redact(f"network: {host}:{port} {reason}")
         about = {} if call_id is None else {"callId": call_id}
         event = NewEvent("error", {"code": Code.FORBIDDEN, "message": message, **about})
-        await self._store.append_events(self._claim.run, [event])
+        await self._record.append_events(self._claim.run, [event])
 
 
 def _find_first(workspace: Path) -> list[Place]:

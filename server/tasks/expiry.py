@@ -6,7 +6,8 @@ import anyio
 
 from server.errors import RemitError
 from server.tasks.scheduler import PATIENCE, Scheduler
-from storage.store import Store, now
+from storage.store import Store
+from storage.times import now
 
 _log = logging.getLogger(__name__)
 

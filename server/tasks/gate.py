@@ -9,9 +9,10 @@ from server.config import Settings
 from server.tasks import masking, similarity
 from server.tasks.circumstances import circumstances
 from server.tasks.execution import Execution
+from server.tasks.record import Record
 from server.tasks.variables import Variables
 from storage.records import Claim
-from storage.store import Store, now
+from storage.times import now
 from storage.toolcalls import KEYED, Begun, Call, NewCall
 
 MAX_DESCRIPTION = 200
@@ -33,10 +34,9 @@ class Gate:
     """Lets the calls of one run pass, or has them wait."""
 
     def __init__(
-        self, store: Store, claim: Claim, execution: Execution, variables: Variables, settings: Settings
+        self, record: Record, claim: Claim, execution: Execution, variables: Variables, settings: Settings
     ) -> None:
-        self._store = store
-        self._run = claim.run
+        self._record = record
         self._claim = claim
         self._execution = execution
         self._variables = variables
@@ -85,7 +85,7 @@ class Gate:
                 self._execution.tier,
                 self._settings,
             )
-        return await self._store.begin_call(self._run, call.id, expires_at, **about)
+        return await self._record.begin_call(call.id, expires_at, **about)
 
     def command(self, call: Call, ran: RunCommand) -> RunCommand:
         """The command that is run for a call, which may proceed.

@@ -25,8 +25,9 @@ from server.worker import READING, computed
 from storage.records import NOBODY, Created, Nesting, NewTask, NewTurn, SentKey, Task
 from storage.records import SecretSource as Origin
 from storage.states import ENDED, Status
-from storage.store import Store, now
+from storage.store import Store
 from storage.subtasks import AGENT
+from storage.times import now
 from storage.workspace import Workspace
 
 

@@ -13,7 +13,8 @@ from server.runner.workspace import Workspaces
 from server.tasks.removal import remove_folders
 from server.tasks.worktrees import Worktrees
 from storage.retention import Ended, Retention
-from storage.store import Store, now
+from storage.store import Store
+from storage.times import now
 
 _log = logging.getLogger(__name__)
 

@@ -11,9 +11,9 @@ from storage.records import Claim
 
 
 class Place:
-    """Where one run works. While it waits for a decision its clock stands still, and the place is free for others.
+    """Where one run works. Its clock stands still while it waits, and where that may take long, others have the place.
 
-    `scope` ends the run; `freed` is called when the place is.
+    `freed` is called when the place is.
     """
 
     def __init__(self, claim: Claim, freed: Callable[[], None], *, hands_on: bool) -> None:
@@ -22,22 +22,39 @@ class Place:
         """Whether its agent may hand on sub-tasks."""
 
         self.scope = anyio.CancelScope()
+        """Ends the run."""
+
+        self.ending = anyio.Event()
+        """Set when the run is to end: from then on nobody waits for anything in it."""
+
+        self.ended = anyio.Event()
+        """Set when nothing of the run is at work any more."""
+
+        self.before_end: list[anyio.Event] = []
+        """What is to be done before the end of the run is written."""
+
         self._freed = freed
         self._limit = anyio.CancelScope()
         self._worked = 0.0
         self._since = time.monotonic()
         self._remaining = 0.0
-        self._waiting = 0
+        self._away = 0
+        self._still = 0
 
     @property
     def is_free(self) -> bool:
-        """Whether the run waits."""
-        return self._waiting > 0
+        """Whether others may have the place."""
+        return self._away > 0
 
     @property
     def ran_us(self) -> int:
         """Microseconds of work so far."""
-        return int((self._worked + (0 if self.is_free else time.monotonic() - self._since)) * 1_000_000)
+        return int((self._worked + (0 if self._still else time.monotonic() - self._since)) * 1_000_000)
+
+    def stop(self) -> None:
+        """End the run."""
+        self.ending.set()
+        self.scope.cancel()
 
     @contextmanager
     def limited(self, seconds: float) -> Iterator[None]:
@@ -47,17 +64,27 @@ class Place:
 
     @contextmanager
     def left(self) -> Iterator[None]:
-        """Leave the place while the block waits; several may wait at once."""
-        if not self._waiting:
+        """Leave the place to others while the block waits for a person; several may wait at once."""
+        self._away += 1
+        try:
+            with self.standing():
+                self._freed()
+                yield
+        finally:
+            self._away -= 1
+
+    @contextmanager
+    def standing(self) -> Iterator[None]:
+        """Stop the clock while the block waits for what the run is not to blame for; several may wait at once."""
+        if not self._still:
             self._worked += time.monotonic() - self._since
             self._remaining = self._limit.deadline - anyio.current_time()
             self._limit.deadline = math.inf
-        self._waiting += 1
-        self._freed()
+        self._still += 1
         try:
             yield
         finally:
-            self._waiting -= 1
-            if not self._waiting:
+            self._still -= 1
+            if not self._still:
                 self._since = time.monotonic()
                 self._limit.deadline = anyio.current_time() + self._remaining

@@ -7,13 +7,13 @@ until the call ends: however it is dribbled, it makes few events, and nothing of
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from typing import Protocol
 
 import anyio
 
 from server.beside import beside
 from server.errors import RemitError
 from storage.records import NewEvent, Run
-from storage.store import Store
 
 MAX_EVENT = 8000
 """Characters of text in one event, so that a page of events can be kept small."""
@@ -25,6 +25,14 @@ LONGEST_PAUSE = 1.0
 """Seconds; a call that goes on for an hour makes some 4,000 events at most."""
 
 
+class Log(Protocol):
+    """Where events of tasks are written."""
+
+    async def append_events(self, run: Run, events: list[NewEvent]) -> int:
+        """Append to the log of the run's task, whole or not at all; returns the number of the last event."""
+        ...
+
+
 class Publisher:
     """Appends text to the log of a run: what its agent says, or what comes out of one of its calls.
 
@@ -32,9 +40,9 @@ class Publisher:
     """
 
     def __init__(
-        self, store: Store, run: Run, event_limit: int, *, kind: str = "content", call_id: str | None = None
+        self, log: Log, run: Run, event_limit: int, *, kind: str = "content", call_id: str | None = None
     ) -> None:
-        self._store = store
+        self._log = log
         self._run = run
         self._kind = kind
         self._extra = {} if call_id is None else {"callId": call_id}
@@ -69,10 +77,8 @@ class Publisher:
     async def _write(self) -> None:
         text, self._text = "".join(self._text), []
         if text:
-            # Not given up halfway: behind the run's end it would be refused. A run that has lost its task is told so
-            # by its next step.
-            with anyio.CancelScope(shield=True), suppress(RemitError):
-                self._events_so_far = await self._store.append_events(self._run, self._events(text))
+            with suppress(RemitError):  # a run that has lost its task is told so by its next step
+                self._events_so_far = await self._log.append_events(self._run, self._events(text))
 
     def _events(self, text: str) -> list[NewEvent]:
         pieces = (text[start : start + MAX_EVENT] for start in range(0, len(text), MAX_EVENT))

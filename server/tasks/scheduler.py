@@ -1,11 +1,9 @@
 """Who works when: claims what waits, first come first served, and settles how each run ends."""
 
 import logging
-import traceback
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from enum import Enum
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 
 import anyio
 from anyio.abc import TaskGroup
@@ -18,40 +16,25 @@ from server.runner.sandbox import Sandbox
 from server.runner.workspace import Workspaces
 from server.tasks import masking
 from server.tasks.delegate import Delegate, Desk, may_delegate
+from server.tasks.ends import End, Ends, Pause, Wait, where
 from server.tasks.execution import Execution
 from server.tasks.folders import Folders, check_tier
 from server.tasks.place import Place
+from server.tasks.record import Record
 from server.tasks.secrets import Secrets, SecretsLost
 from server.tasks.subtasks import Subtasks
 from server.tasks.variables import Variables
 from server.tasks.work import Work
 from server.tasks.worktrees import Worktrees
 from storage.lanes import LANE
-from storage.records import Claim, Run, RunEnd
+from storage.records import Claim, RunEnd
 from storage.states import Status
-from storage.store import Store, now
+from storage.store import Store
+from storage.times import now
+from storage.trouble import Trouble
 
 _log = logging.getLogger(__name__)
 
-
-class Pause(Enum):
-    """A run that ended without ending its turn."""
-
-    SUSPENDED = "suspended"
-    PAUSED = "paused"
-    BLOCKED = "blocked"
-    INTERRUPTED = "interrupted"
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """A run that ended to wait for other tasks: until when at most, by their ids."""
-
-    until: Mapping[str, int]
-
-
-SETTLE_TRIES = 10
-"""How often the end of a run is written before it is left to the next start of the server."""
 
 MAX_ERROR = 4000
 """Characters of an error: the shell agent's repeats 2,000 of output."""
@@ -87,14 +70,18 @@ class Scheduler:
         self._owner = owner
         self._desk = desk
         self._running: dict[str, Place] = {}
-        self._cancelled: set[str] = set()
+        self._claiming = anyio.Lock()
+        self._stopped_early: set[str] = set()
+        """What was to be stopped while one more run was being claimed, which may be of one of these tasks."""
+
         self._wake = anyio.Event()
         self._waits = anyio.Event()
+        self.ends = Ends(store, self.stop, lambda: self._waits.set())
 
     @property
     def running(self) -> int:
-        """How many runs are under way, those included whose process waits for a decision."""
-        return len(self._running)
+        """How many runs are under way, those included that wait for a decision, or whose end is still to be written."""
+        return len(self._running) + len(self.ends)
 
     def poke(self) -> None:
         """Look for work: something may have become pending."""
@@ -107,31 +94,79 @@ class Scheduler:
 
     def stop(self, task_id: str) -> None:
         """End the run of a task; its status changes once its processes are gone."""
-        self._cancelled.add(task_id)
         if place := self._running.get(task_id):
-            place.scope.cancel()
+            place.stop()
+        elif self._claiming.locked():
+            self._stopped_early.add(task_id)
+
+    @contextmanager
+    def stopping(self, task_ids: Iterable[str]) -> Iterator[None]:
+        """End the runs of tasks. What the block writes of them is written before how they have ended."""
+        left = anyio.Event()
+        for task_id in task_ids:
+            if place := self._running.get(task_id):
+                place.before_end.append(left)
+            self.stop(task_id)
+        try:
+            yield
+        finally:
+            left.set()
+
+    async def ended(self, task_ids: Iterable[str]) -> None:
+        """Wait until nothing of the runs of these tasks is at work any more."""
+        for place in [self._running[task_id] for task_id in task_ids if task_id in self._running]:
+            await place.ended.wait()
+
+    async def abandon(self, task_ids: Iterable[str]) -> None:
+        """End on record what was cancelled and nobody works on. Raises RemitError."""
+        async with self._claiming:  # a run that has just begun is known from then on
+            nobodys = [each for each in task_ids if each not in self._running and not self.ends.holds(each)]
+        if nobodys:
+            await self._store.abandon_runs(nobodys)
 
     async def serve(self) -> None:
         """Start runs until cancelled; then end them all, and wait until they have ended."""
-        async with anyio.create_task_group() as group:
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(self.ends.serve)
+                await self._start_runs(group)
+        finally:
+            await self.ends.close()
+
+    async def _start_runs(self, group: TaskGroup) -> None:
+        try:
             while True:
                 self._wake = anyio.Event()
                 await self._start_what_fits(group)
                 await self._wake.wait()
+        finally:
+            for place in self._running.values():
+                place.ending.set()
 
     async def _start_what_fits(self, group: TaskGroup) -> None:
         while (room := await self._room()) is not None:
             try:
-                claim = await self._store.claim_run(self._owner, full=self._full(), waiting=room)
+                place = await self._claimed(room)
             except RemitError as error:
                 _log.error("no task can be started: %s", error.message)
                 await anyio.sleep(PATIENCE)
                 continue
-            if claim is None:
+            if place is None:
                 return
-            # Known as running before anything else can happen, so that a cancellation finds it.
-            self._running[claim.task.id] = Place(claim, self.poke, hands_on=may_delegate(self._settings, claim))
-            group.start_soon(self._work, claim)
+            group.start_soon(self._work, place)
+
+    async def _claimed(self, waiting: set[int]) -> Place | None:
+        """One more run, which is known as running before anything else can happen: a cancellation finds it."""
+        async with self._claiming:
+            claim = await self._store.claim_run(self._owner, full=self._full(), waiting=waiting)
+            stopped, self._stopped_early = self._stopped_early, set()
+        if claim is None:
+            return None
+        place = Place(claim, self.poke, hands_on=may_delegate(self._settings, claim))
+        self._running[claim.task.id] = place
+        if claim.task.id in stopped or self.ends.cancels(claim.task.id):
+            place.stop()
+        return place
 
     async def _room(self) -> set[int] | None:
         """None where every place is taken, else whose sub-tasks go first: a run that has active ones holds no place.
@@ -151,34 +186,34 @@ class Scheduler:
         most = self._settings.subtasks.max_running
         return [parent for parent, count in parents.items() if parent is not None and count >= most]
 
-    async def _work(self, claim: Claim) -> None:
-        place = self._running[claim.task.id]
+    async def _work(self, place: Place) -> None:
         LANE.set(place)
-        if claim.task.id in self._cancelled:
-            place.scope.cancel()
-        end: RunEnd | Pause | Wait = Pause.INTERRUPTED  # what stands if the server ends
+        record = Record(self._store, place.claim.run, place)
+        how: RunEnd | Pause | Wait = Pause.INTERRUPTED  # what stands if the server ends
         try:
             with place.scope:
-                end = await self._attempt(claim, place)
-            if place.scope.cancelled_caught:
-                end = RunEnd(Status.CANCELLED)
+                how = await self._attempt(place, record)
+            if place.scope.cancelled_caught or (place.scope.cancel_called and isinstance(how, Pause)):
+                how = RunEnd(Status.CANCELLED)
         finally:
+            place.ended.set()
             with anyio.CancelScope(shield=True):
-                await self._settle(claim, end, place.ran_us)
-            if self._running.get(claim.task.id) is place:
-                del self._running[claim.task.id]
-                self._cancelled.discard(claim.task.id)
+                for before in place.before_end:
+                    await before.wait()
+                await self.ends.settle(End(place.claim, how, place.ran_us, record.unwritten))
+            del self._running[place.claim.task.id]
             self.poke()
 
-    async def _attempt(self, claim: Claim, place: Place) -> RunEnd | Pause | Wait:
+    async def _attempt(self, place: Place, record: Record) -> RunEnd | Pause | Wait:
         """Have the agent work; every way that can end is an answer, save the end of the server."""
+        claim = place.claim
         left = claim.task.timeout_seconds - claim.turn.ran_us / 1_000_000
         variables = Variables(claim, self._secrets, self._store)
         try:
             agent = self._agent(claim)
             self._folders.check(claim.workspace)
             async with self._worktrees.at_work(claim, variables), variables.shared():
-                work = await self._prepare(claim, place, agent, variables)
+                work = await self._prepare(place, record, agent, variables)
                 with place.limited(left):
                     async with work.speaking():
                         await agent.work(work)
@@ -192,13 +227,15 @@ class Scheduler:
             return Pause.BLOCKED
         except Stopped:
             return RunEnd(Status.CANCELLED)
+        except Trouble as error:
+            return Pause.DISTURBED if error.passes else RunEnd(Status.FAILED, error.code, error.message)
         except RemitError as error:
             return RunEnd(Status.FAILED, error.code, _cut(await masking.redacted(variables.redactor, error.message)))
         except TimeoutError:
             limit = f"the task reached its limit of {claim.task.timeout_seconds} s of work (timeoutSeconds)"
             return RunEnd(Status.FAILED, Code.TIMEOUT, limit)
         except Exception as error:
-            _log.error("run of task %s failed: %s\n%s", claim.task.id, type(error).__name__, _where(error))
+            _log.error("run of task %s failed: %s\n%s", claim.task.id, type(error).__name__, where(error))
             return RunEnd(
                 Status.FAILED, Code.EXECUTION_ERROR, f"internal error ({type(error).__name__}); see server.log"
             )
@@ -210,62 +247,15 @@ class Scheduler:
             raise RemitError(Code.AGENT_UNAVAILABLE, f"this server has no agent {claim.task.agent!r} any more")
         return agent
 
-    async def _prepare(self, claim: Claim, place: Place, agent: Agent, variables: Variables) -> Work:
+    async def _prepare(self, place: Place, record: Record, agent: Agent, variables: Variables) -> Work:
+        claim = place.claim
         sandbox = await self._sandbox()
         check_tier(claim.workspace, sandbox.tier, allow_hooks=bool((claim.task.demands or {}).get("allowHooks")))
         subtasks = Subtasks(self._desk, Delegate(self._store, claim, variables)) if place.hands_on else None
-        execution = Execution(self._store, claim, sandbox, self._workspaces, variables, self._settings, subtasks)
-        return Work(
-            self._store, claim, place, execution, variables, self._settings, speaks=agent.speaks, subtasks=subtasks
-        )
-
-    async def _settle(self, claim: Claim, end: RunEnd | Pause | Wait, ran_us: int) -> None:
-        """Write how a run ended. What cannot be written is left to the next start of the server: others go on."""
-        for _ in range(SETTLE_TRIES):
-            try:
-                if await self._written(claim.run, end, ran_us) in (Status.FAILED, Status.CANCELLED):
-                    await self._stop_beneath(claim)
-            except RemitError as error:
-                _log.warning("run of task %s: %s", claim.task.id, error.message)
-                if error.code is Code.CONFLICT:
-                    return
-                await anyio.sleep(PATIENCE)
-            except Exception as error:
-                _log.error(
-                    "run of task %s cannot be settled: %s\n%s", claim.task.id, type(error).__name__, _where(error)
-                )
-                return
-            else:
-                return
-
-    async def _stop_beneath(self, claim: Claim) -> None:
-        """End the runs of what was cancelled along with a task."""
-        for task_id in await self._store.stopping_beneath(claim.run):
-            self.stop(task_id)
-
-    async def _written(self, run: Run, end: RunEnd | Pause | Wait, ran_us: int) -> Status:
-        match end:
-            case Wait(until):
-                status = await self._store.wait_run(run, until, ran_us)
-                self._waits.set()
-                return status
-            case Pause.SUSPENDED:
-                return await self._store.suspend_run(run, ran_us)
-            case Pause.PAUSED:
-                return await self._store.pause_run(run, ran_us)
-            case Pause.BLOCKED:
-                return await self._store.block_run(run, ran_us)
-            case Pause.INTERRUPTED:
-                return await self._store.interrupt_run(run, ran_us)
-            case RunEnd():
-                return await self._store.finish_run(run, end, ran_us)
+        execution = Execution(record, claim, sandbox, self._workspaces, variables, self._settings, subtasks)
+        return Work(record, claim, place, execution, variables, self._settings, speaks=agent.speaks, subtasks=subtasks)
 
 
 def _cut(message: str) -> str:
     """An error as it is kept; cut once it is masked, so that no part of a secret is left over."""
     return message if len(message) <= MAX_ERROR else f"{message[:MAX_ERROR]} …"
-
-
-def _where(error: BaseException) -> str:
-    """Where an error of our own arose; its message might hold a secret."""
-    return "".join(traceback.format_tb(error.__traceback__))

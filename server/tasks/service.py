@@ -165,6 +165,7 @@ class Tasks:
 
     async def send(self, caller: Caller, request: SendMessage) -> views.StatusView:
         """Open the next turn of an ended task, or bring one that waits its secrets or its budget."""
+        await self._scheduler.ends.catch_up(caller.principal, request.id)
         with anyio.move_on_after(CANCEL_SECONDS):
             await self._until_stopped(caller, request.id, only_cancelled=True)
         # One at a time for each task: a message that is refused must not have brought its files and secrets.
@@ -308,17 +309,40 @@ class Tasks:
 
     async def _end(self, caller: Caller, ids: Sequence[str]) -> None:
         """Cancel tasks and all beneath them, and wait until they have stopped, at most CANCEL_SECONDS for all."""
-        stopping = set(ids)
-        for task_id in ids:
-            with anyio.CancelScope(shield=True):  # a caller that gives up must not leave a cancelled task running
-                cancelled = await self._store.cancel(caller.principal, task_id)
-                for each in cancelled.stopping:
-                    self._scheduler.stop(each)
-                self._scheduler.poke()
-            stopping.update(cancelled.stopping)
+        stopping = [each for task_id in ids for each in await self._stopped(caller, task_id)]
         with anyio.move_on_after(CANCEL_SECONDS):
-            for task_id in stopping:
+            for task_id in {*ids, *stopping}:
                 await self._until_stopped(caller, task_id)
+
+    async def _stopped(self, caller: Caller, task_id: str) -> list[str]:
+        """End a task and all beneath it, first what is at work and then on record; the ids of what was at work.
+
+        Raises RemitError (EXECUTION_ERROR) that says what holds, where it cannot be put on record.
+        """
+        at_work = await self._store.at_work_beneath(caller.principal, task_id)
+        with anyio.CancelScope(shield=True):  # a caller that gives up must not leave a cancelled task running
+            with self._scheduler.stopping(at_work):
+                cancelled = await self._scheduler.ends.cancel(caller.principal, task_id, CANCEL_SECONDS)
+            if not cancelled:
+                raise await self._unwritten(at_work)
+            for each in cancelled.stopping:
+                self._scheduler.stop(each)
+            await self._scheduler.abandon(cancelled.stopping)
+            self._scheduler.poke()
+            at_work += cancelled.stopping
+        return at_work
+
+    async def _unwritten(self, at_work: Sequence[str]) -> RemitError:
+        """What is told of a cancellation that cannot be put on record, once nothing of it is at work any more."""
+        with anyio.move_on_after(CANCEL_SECONDS) as scope:
+            await self._scheduler.ended(at_work)
+        stopped = "is being stopped" if scope.cancelled_caught else "is stopped: nothing of it is at work"
+        return RemitError(
+            Code.EXECUTION_ERROR,
+            f"the task {stopped}, but its end cannot be written to the database now (its disk is full or fails, or "
+            "another program has locked it); it is written as soon as that is possible, if the server lives until "
+            "then: make room or end that program, then ask again",
+        )
 
     async def _until_stopped(self, caller: Caller, task_id: str, *, only_cancelled: bool = False) -> None:
         """Until the task does not run any more; at once if it was not cancelled."""

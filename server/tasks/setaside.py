@@ -3,12 +3,13 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from anyio import to_thread
 
 from server.errors import Code, RemitError
 from server.runner import traps
+from server.tasks.publisher import Log
 from storage.records import Leftover, NewEvent, Run
 from storage.store import Store
 from storage.workspace import Workspace, Worktree
@@ -20,23 +21,31 @@ _UNNAMED = (
 )
 
 
+class Notes(Log, Protocol):
+    """Where it is kept."""
+
+    async def note_folder(self, task_id: str, **changes: object) -> None:
+        """Note something of a folder that a task writes itself."""
+        ...
+
+
 def before(workspace: Workspace | None) -> list[str]:
     """What a task has been told already of the folder it works in."""
     told: list[str] = ((workspace and workspace.outcome) or {}).get("disarmed", [])
     return told
 
 
-async def tell(store: Store, run: Run, known: Sequence[str], found: Sequence[str], **about: Any) -> list[str]:
+async def tell(notes: Notes, run: Run, known: Sequence[str], found: Sequence[str], **about: Any) -> list[str]:
     """Keep with a task what was `found` just now, and put what is new in its log; returns that with what is `known`.
 
     It must be masked. `about` goes to each entry of the log.
     """
     every = traps.told([*known, *found])
-    await store.note_folder(run.task_id, disarmed=every)
+    await notes.note_folder(run.task_id, disarmed=every)
     new = [each for each in found if each not in known]
     events = [NewEvent("error", {"code": Code.FORBIDDEN, "message": each, **about}) for each in new]
     with suppress(RemitError):  # a run that has lost its task has nothing more to tell
-        await store.append_events(run, events)
+        await notes.append_events(run, events)
     return every
 
 

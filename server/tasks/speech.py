@@ -8,11 +8,10 @@ from server.config import Settings
 from server.errors import RemitError
 from server.tasks import masking
 from server.tasks.output import Allowance, Output
-from server.tasks.publisher import Publisher
+from server.tasks.publisher import Log, Publisher
 from server.tasks.variables import Variables
 from server.worker import computed
 from storage.records import NewEvent, Run
-from storage.store import Store
 from templates.redaction import RedactionStream, Redactor
 
 MAX_THOUGHT = 8000
@@ -22,8 +21,8 @@ MAX_THOUGHT = 8000
 class Speech:
     """Shows what is said as it comes, masked and bounded; what is not kept is counted."""
 
-    def __init__(self, store: Store, run: Run, variables: Variables, allowance: Allowance, settings: Settings) -> None:
-        self._store = store
+    def __init__(self, log: Log, run: Run, variables: Variables, allowance: Allowance, settings: Settings) -> None:
+        self._log = log
         self._run = run
         self._variables = variables
         self._allowance = allowance
@@ -34,7 +33,7 @@ class Speech:
 
         self._unkept = 0
         self._speaking = anyio.Lock()
-        self.publisher = Publisher(store, run, settings.event_limit)
+        self.publisher = Publisher(log, run, settings.event_limit)
 
     async def say(self, text: str) -> None:
         """Show a piece of the answer."""
@@ -82,4 +81,4 @@ class Speech:
 
     async def _append_thought(self, subject: str, description: str) -> None:
         thought = {"subject": subject, "description": description}
-        await self._store.append_events(self._run, [NewEvent("thought", thought)])
+        await self._log.append_events(self._run, [NewEvent("thought", thought)])

@@ -13,7 +13,8 @@ from server.tasks.requests import GetTask
 from server.tasks.text import one_line
 from storage.records import Look, Task
 from storage.states import BUSY, DEPENDENCIES, ENDED, SUBTASKS, Status
-from storage.store import Store, now
+from storage.store import Store
+from storage.times import now
 
 PERIOD = 1.0
 """Seconds between two words on how far a task is."""

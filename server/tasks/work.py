@@ -33,13 +33,13 @@ from server.tasks.gate import Gate
 from server.tasks.output import Allowance, Output
 from server.tasks.place import Place
 from server.tasks.publisher import Publisher
+from server.tasks.record import Record
 from server.tasks.speech import Speech
 from server.tasks.subtasks import Subtasks
 from server.tasks.variables import Variables
 from storage import records
 from storage.records import Claim
 from storage.states import CallStatus
-from storage.store import Store
 from storage.toolcalls import HIDDEN, Call, CallResult
 
 MAX_STATE = 8 * 1024**2
@@ -61,7 +61,7 @@ class Work:
 
     def __init__(
         self,
-        store: Store,
+        record: Record,
         claim: Claim,
         place: Place,
         execution: Execution,
@@ -71,7 +71,7 @@ class Work:
         speaks: bool,
         subtasks: Subtasks | None,
     ) -> None:
-        self._store = store
+        self._record = record
         self._run = claim.run
         self._claim = claim
         self._place = place
@@ -84,8 +84,8 @@ class Work:
         self._calls: dict[str, Call] = {}
         self._args_left = MAX_ARGS
         self._allowance = Allowance(settings.task_output_limit - claim.task.kept_output)
-        self._gate = Gate(store, claim, execution, variables, settings)
-        self._speech = Speech(store, claim.run, variables, self._allowance, settings)
+        self._gate = Gate(record, claim, execution, variables, settings)
+        self._speech = Speech(record, claim.run, variables, self._allowance, settings)
 
     @asynccontextmanager
     async def speaking(self) -> AsyncIterator[None]:
@@ -123,15 +123,15 @@ class Work:
 
     async def history(self) -> list[Message]:
         """The conversation before this turn, oldest first."""
-        return [Message(each.role, each.content) for each in await self._store.history(self._run)]
+        return [Message(each.role, each.content) for each in await self._record.history()]
 
     async def recall(self) -> Mapping[str, Any] | None:
         """What `remember` was given last in this turn."""
-        return _loads(await self._store.recall(self._run))
+        return _loads(await self._record.recall())
 
     async def recall_earlier(self) -> Mapping[str, Any] | None:
         """What `remember` was given last in the task's turn before this one."""
-        return _loads(await self._store.recall(self._run, back=1))
+        return _loads(await self._record.recall(back=1))
 
     async def remember(self, state: Mapping[str, Any], usage: Usage | None = None) -> None:
         """Keep `state` for a later run, and count `usage`."""
@@ -142,16 +142,16 @@ class Work:
                 f"the agent has {len(text)} characters to remember, at most {MAX_STATE} are kept; begin a new task",
             )
         used = records.Usage(usage.requests, usage.input_tokens, usage.output_tokens) if usage else None
-        await self._store.remember(self._run, text, used)
+        await self._record.remember(text, used)
 
     async def warn(self, message: str, key: str) -> None:
         """Note in the task's log what is to be known of a call, masked."""
         data = {"message": self.redact(message), "callId": self._calls[key].id}
-        await self._store.append_events(self._run, [records.NewEvent("warning", data)])
+        await self._record.append_events(self._run, [records.NewEvent("warning", data)])
 
     async def bind(self, bound: bool) -> None:
         """Say whether the work of this run would be lost with its process."""
-        await self._store.bind_run(self._run, bound)
+        await self._record.bind(bound)
 
     async def say(self, text: str) -> None:
         """Show a piece of the answer as it comes."""
@@ -187,7 +187,7 @@ class Work:
         self._take_room(proposals)
         first = not self._calls
         new = [await self._gate.new_call(each) for each in proposals]
-        self._know(await self._store.announce_calls(self._run, new))
+        self._know(await self._record.announce_calls(new))
         if first:
             self._begun_before = {key for key, call in self._calls.items() if call.status is CallStatus.EXECUTING}
 
@@ -236,7 +236,7 @@ class Work:
     async def amend(self, proposal: Proposal) -> None:
         """Give a call that has not begun other arguments, and with them another description."""
         self._take_room([proposal])
-        self._calls[proposal.key] = await self._store.amend_call(self._run, await self._gate.new_call(proposal))
+        self._calls[proposal.key] = await self._record.amend_call(await self._gate.new_call(proposal))
 
     def secret_in(self, text: str) -> str | None:
         """The name of a secret that stands in `text`, in any form, also one that is too short to be masked."""
@@ -250,7 +250,7 @@ class Work:
         keeper = None if self._speaks else self._execution.keeper()  # whose token is masked in the output
         output = self._output()
         kind = "output" if self._speaks else "content"
-        publisher = Publisher(self._store, self._run, self._settings.event_limit, kind=kind, call_id=call.id)
+        publisher = Publisher(self._record, self._run, self._settings.event_limit, kind=kind, call_id=call.id)
         try:
             ended = await self._execution.run(self._gate.command(call, ran), output, publisher, call.id, keeper)
         except RemitError as error:
@@ -258,8 +258,7 @@ class Work:
             await self._end(key, CallStatus.ERROR, f"{output.text}\n{message}".strip(), dropped=output.dropped)
             raise
         except BaseException:
-            with anyio.CancelScope(shield=True):
-                await self._store.keep_output(self._run, call.id, output.text, output.dropped)
+            self._record.keep_output(call.id, output.text, output.dropped)
             raise
         status = CallStatus.ERROR if ended.status or ended.limit else CallStatus.SUCCESS
         ran_us = int(ended.seconds * 1_000_000)
@@ -310,8 +309,8 @@ class Work:
     async def _decided(self, key: str) -> None:
         """Until the call does not wait any more; meanwhile the task says what it waits for."""
         while True:
-            with self._store.changes.expected(self._run.task_id) as change:
-                waits, calls = await self._store.stay(self._run)
+            with self._record.changes.expected(self._run.task_id) as change:
+                waits, calls = await self._record.stay()
                 self._know(calls)
                 if self._calls[key].status is not CallStatus.AWAITING_APPROVAL:
                     return
@@ -327,7 +326,7 @@ class Work:
     async def _end(self, key: str, status: CallStatus, text: str, **about: int) -> None:
         self._allowance.take(text)
         result = CallResult(status, text, **about)
-        await self._store.end_call(self._run, self._calls[key].id, result)
+        await self._record.end_call(self._calls[key].id, result)
         self._calls[key] = replace(self._calls[key], status=status, output=text, exit_status=result.exit_status)
 
 

@@ -6,7 +6,8 @@ from uuid import uuid4
 
 from storage.records import Claim, Nesting, NewTask, NewTurn, Principal
 from storage.states import CallStatus
-from storage.store import Store, now
+from storage.store import Store
+from storage.times import now
 from storage.toolcalls import CallResult, Circumstances, Decision, NewCall, Outcome
 
 ANN = Principal("ann", "Ann")

@@ -8,7 +8,8 @@ from server.errors import Code, RemitError
 from storage import deletion
 from storage.filters import Filter
 from storage.records import Nesting, Update
-from storage.store import Store, now, open_store
+from storage.store import Store, open_store
+from storage.times import now
 from tests.storage.samples import ANN, new_task
 
 NESTING = Nesting(depth=5, count=100)

@@ -12,7 +12,8 @@ import pytest
 
 from storage.records import RunEnd
 from storage.states import Status
-from storage.store import Store, now, open_store
+from storage.store import Store, open_store
+from storage.times import now
 from storage.workspace import Workspace
 from tests.storage.fresh import fresh
 from tests.storage.samples import ANN, DONE, HOUR, claimed, decision, new_call, new_task, new_turn, waiting

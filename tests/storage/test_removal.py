@@ -6,7 +6,8 @@ from server.errors import Code, RemitError
 from storage import deletion
 from storage.records import Nesting, Update
 from storage.states import Status
-from storage.store import Store, now
+from storage.store import Store
+from storage.times import now
 from tests.storage.samples import ANN, decision, new_task, waiting
 from tests.storage.test_propagation import record, report
 

@@ -11,10 +11,11 @@ import pytest
 from storage import retention
 from storage.database import SPARE_PAGES
 from storage.filters import Filter
-from storage.records import Nesting, NewEvent, Run, RunEnd, Update
+from storage.records import Nesting, NewEvent, Run, RunEnd, Unwritten, Update
 from storage.retention import Ended, Retention
 from storage.states import Status
-from storage.store import Store, now, open_store
+from storage.store import Store, open_store
+from storage.times import now
 from storage.workspace import Workspace
 from tests.storage.samples import ANN, DONE, claimed, decision, new_call, new_task, new_turn, waiting
 from tests.storage.test_database import plan
@@ -367,8 +368,7 @@ async def test_the_output_of_a_call_that_is_cut_off_is_counted_once(store: Store
     claim = await claimed(store)
     (call,) = await store.announce_calls(claim.run, [new_call()])
     await store.begin_call(claim.run, call.id, None)
-    await store.keep_output(claim.run, call.id, "half", 0)
-    await store.interrupt_run(claim.run)
+    await store.interrupt_run(claim.run, unwritten=Unwritten(outputs={call.id: ("half", 0)}))
     assert (await store.task(ANN, claim.task.id)).kept_output == len("half")
 
 

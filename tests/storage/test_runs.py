@@ -8,7 +8,7 @@ import pytest
 
 from server.errors import Code, RemitError
 from storage import runs, tasks
-from storage.records import NewEvent, Run, RunEnd
+from storage.records import NewEvent, Run, RunEnd, Unwritten
 from storage.states import CallStatus, Status
 from storage.store import Store, open_store
 from tests.storage.samples import ANN, DONE, claimed, decision, new_call, new_task, waiting
@@ -172,8 +172,8 @@ async def test_a_run_whose_server_is_stopped_in_a_call_failed_with_its_output_ke
     claim = await claimed(store)
     (call,) = await store.announce_calls(claim.run, [new_call()])
     await store.begin_call(claim.run, call.id, None)
-    await store.keep_output(claim.run, call.id, "so far", 3)
-    assert await store.interrupt_run(claim.run) is Status.FAILED
+    unwritten = Unwritten(outputs={call.id: ("so far", 3)})
+    assert await store.interrupt_run(claim.run, unwritten=unwritten) is Status.FAILED
     (call,) = (await store.snapshot(ANN, claim.task.id)).calls
     assert (call.status, call.output, call.dropped) == (CallStatus.ERROR, "so far", 3)
 

@@ -9,7 +9,8 @@ from storage import occupancy, subtasks
 from storage.filters import Filter
 from storage.records import Claim, RunEnd, Snapshot, Update
 from storage.states import BUSY, DEPENDENCIES, SUBTASKS, Status
-from storage.store import Store, now
+from storage.store import Store
+from storage.times import now
 from storage.workspace import Workspace
 from tests.storage.samples import ANN, BOB, HOUR, claimed, decision, new_call, new_task, waiting
 from tests.storage.test_plans import believe

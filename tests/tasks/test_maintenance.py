@@ -19,7 +19,8 @@ from storage.filters import Filter
 from storage.records import RunEnd
 from storage.retention import Retention
 from storage.states import Status
-from storage.store import Store, now, open_store
+from storage.store import Store, open_store
+from storage.times import now
 from tests.storage.fresh import fresh
 from tests.storage.samples import ANN, HOUR, claimed, new_task, new_turn
 from tests.tasks.test_scheduler import no_sandbox

@@ -7,7 +7,9 @@ import anyio
 import pytest
 
 from server.tasks import publisher
+from server.tasks.place import Place
 from server.tasks.publisher import Publisher
+from server.tasks.record import Record
 from storage.records import Event, NewEvent, Run
 from storage.store import Store, open_store
 from tests.storage.fresh import fresh
@@ -62,8 +64,10 @@ async def test_what_waits_to_be_written_when_its_call_ends_is_not_lost(
         return await append(run, events)
 
     monkeypatch.setattr(store, "append_events", append_behind_others)
-    run = (await claimed(store)).run
-    publishing = Publisher(store, run, 1000, call_id="call_1")
+    claim = await claimed(store)
+    run = claim.run
+    record = Record(store, run, Place(claim, lambda: None, hands_on=False))
+    publishing = Publisher(record, run, 1000, call_id="call_1")
     async with publishing.serving():
         publishing.publish("x")
         await waits.wait()

@@ -1,5 +1,8 @@
 """The scheduler outlives whatever becomes of a single run."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import count
 from pathlib import Path
 
 import anyio
@@ -10,13 +13,15 @@ from server.errors import Code, RemitError
 from server.protocol.desk import Desk
 from server.runner.sandbox import Sandbox
 from server.runner.workspace import Workspaces
+from server.tasks import ends
 from server.tasks.folders import Folders
 from server.tasks.scheduler import Scheduler
 from server.tasks.secrets import Secrets
 from server.tasks.worktrees import Worktrees
-from storage.records import Run, RunEnd
+from storage.records import Run, RunEnd, Unwritten
 from storage.states import ENDED, Status
 from storage.store import Store, open_store
+from storage.trouble import Trouble
 from tests.storage.fresh import fresh
 from tests.storage.samples import ANN, new_task
 
@@ -25,33 +30,98 @@ async def no_sandbox() -> Sandbox:
     raise RemitError(Code.SANDBOX_UNAVAILABLE, "there is none in this test")
 
 
-async def test_a_run_whose_end_cannot_be_written_does_not_end_the_others(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
     async with open_store(fresh(tmp_path / "remit.db")) as store:
-        bad, good = new_task(), new_task()
-        finish = store.finish_run
+        yield store
 
-        async def finish_or_break(run: Run, end: RunEnd, ran_us: int = 0) -> Status:
-            if run.task_id == bad.id:
-                raise ArithmeticError("a mistake of ours")
-            return await finish(run, end, ran_us)
 
-        monkeypatch.setattr(store, "finish_run", finish_or_break)
-        workspaces, settings = Workspaces(tmp_path / "workspaces"), Settings(max_running=1)
-        worktrees = Worktrees(store, no_sandbox, workspaces, settings)
-        folders, desk = Folders((), ()), Desk("1")
-        scheduler = Scheduler(
-            store, {}, Secrets({}), no_sandbox, workspaces, worktrees, folders, settings, "owner", desk
-        )
-        async with anyio.create_task_group() as group:
-            group.start_soon(scheduler.serve)
-            for new in (bad, good):
-                await store.create_task(ANN, new)
-                scheduler.poke()
-            await ended(store, good.id)
-            group.cancel_scope.cancel()
-        assert (await store.task(ANN, bad.id)).status is Status.RUNNING
+@asynccontextmanager
+async def scheduling(store: Store, folder: Path) -> AsyncIterator[Scheduler]:
+    """A scheduler at work that has a place for one task, and no agent: whatever it starts fails at once."""
+    workspaces, settings = Workspaces(folder / "workspaces"), Settings(max_running=1)
+    worktrees = Worktrees(store, no_sandbox, workspaces, settings)
+    scheduler = Scheduler(
+        store, {}, Secrets({}), no_sandbox, workspaces, worktrees, Folders((), ()), settings, "owner", Desk("1")
+    )
+    async with anyio.create_task_group() as group:
+        group.start_soon(scheduler.serve)
+        yield scheduler
+        group.cancel_scope.cancel()
+
+
+async def test_a_run_whose_end_cannot_be_written_does_not_end_the_others(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad, good = new_task(), new_task()
+    _fail_to_finish(store, bad.id, ArithmeticError("a mistake of ours"), monkeypatch)
+    async with scheduling(store, tmp_path) as scheduler:
+        for new in (bad, good):
+            await store.create_task(ANN, new)
+            scheduler.poke()
+        await ended(store, good.id)
+    assert (await store.task(ANN, bad.id)).status is Status.RUNNING
+
+
+async def test_what_nobody_works_on_any_more_can_be_cancelled(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad, good = new_task(), new_task()
+    _fail_to_finish(store, bad.id, ArithmeticError("a mistake of ours"), monkeypatch)
+    async with scheduling(store, tmp_path) as scheduler:
+        for new in (bad, good):
+            await store.create_task(ANN, new)
+            scheduler.poke()
+        await ended(store, good.id)
+        cancelled = await store.cancel(ANN, bad.id)
+        assert cancelled.stopping == [bad.id]
+        await scheduler.abandon(cancelled.stopping)
+    assert (await store.task(ANN, bad.id)).status is Status.CANCELLED
+
+
+async def test_the_end_of_a_run_is_written_however_often_that_has_failed(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ends, "SHORTEST_WAIT", 0.0)
+    new = new_task()
+    _fail_to_finish(store, new.id, Trouble("the disk fails", passes=True), monkeypatch, times=30)
+    async with scheduling(store, tmp_path) as scheduler:
+        await store.create_task(ANN, new)
+        scheduler.poke()
+        await ended(store, new.id)
+
+
+async def test_the_end_of_a_run_is_written_as_soon_as_anything_can_be_written(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ends, "SHORTEST_WAIT", 1000.0)
+    new = new_task()
+    failed = _fail_to_finish(store, new.id, Trouble("the disk fails", passes=True), monkeypatch, times=1)
+    async with scheduling(store, tmp_path) as scheduler:
+        await store.create_task(ANN, new)
+        scheduler.poke()
+        await failed.wait()
+        while scheduler.running != 1 or (await store.task(ANN, new.id)).status is not Status.RUNNING:
+            pass
+        await store.create_task(ANN, new_task(agent="none"))
+        await ended(store, new.id)
+
+
+def _fail_to_finish(
+    store: Store, task_id: str, error: Exception, monkeypatch: pytest.MonkeyPatch, times: int = 1_000_000
+) -> anyio.Event:
+    """Have the end of a task's run fail to be written so many times; the event tells of the last."""
+    finish, failures, last = store.finish_run, count(1), anyio.Event()
+
+    async def finish_or_break(run: Run, end: RunEnd, ran_us: int = 0, unwritten: Unwritten | None = None) -> Status:
+        if run.task_id == task_id and (number := next(failures)) <= times:
+            if number == times:
+                last.set()
+            raise error
+        return await finish(run, end, ran_us, unwritten)
+
+    monkeypatch.setattr(store, "finish_run", finish_or_break)
+    return last
 
 
 async def ended(store: Store, task_id: str) -> None:

@@ -11,7 +11,8 @@ from server.tasks.callers import Caller
 from server.tasks.requests import GetTask
 from storage.records import Look, NewEvent
 from storage.states import Status
-from storage.store import now, open_store
+from storage.store import open_store
+from storage.times import now
 from tests.storage.fresh import fresh
 from tests.storage.samples import ANN, claimed
 

@@ -1,0 +1,205 @@
+"""How runs end, and that it is written: at once, or else as soon as the database takes it."""
+
+import logging
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+import anyio
+
+from server.errors import Code, RemitError
+from storage.records import Cancelled, Claim, Principal, Run, RunEnd, Unwritten
+from storage.states import Status
+from storage.store import Store
+from storage.trouble import Trouble
+
+_log = logging.getLogger(__name__)
+
+SHORTEST_WAIT = 0.5
+"""Seconds before what could not be written is tried again; each wait in vain doubles them."""
+
+LONGEST_WAIT = 10.0
+"""Seconds at most: what others can write again meanwhile has all of it tried at once."""
+
+LAST_SECONDS = 10.0
+"""For what is left to be written when the server ends; the next one settles what was not."""
+
+
+class Pause(Enum):
+    """A run that ended without ending its turn."""
+
+    SUSPENDED = "suspended"
+    PAUSED = "paused"
+    BLOCKED = "blocked"
+    INTERRUPTED = "interrupted"
+    """Its server ends."""
+
+    DISTURBED = "disturbed"
+    """The database has failed where that could not be waited for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """A run that ended to wait for other tasks: until when at most, by their ids."""
+
+    until: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How one run has ended, after so many microseconds of work, and what it could not write itself."""
+
+    claim: Claim
+    how: RunEnd | Pause | Wait
+    ran_us: int
+    unwritten: Unwritten
+
+
+class Ends:
+    """Writes the ends of runs and the cancellations of tasks, and keeps those that cannot be written.
+
+    `stop` is called with the ids of tasks whose runs are to be ended along with what was written; `waits` when one more
+    task waits for others.
+    """
+
+    def __init__(self, store: Store, stop: Callable[[str], None], waits: Callable[[], None]) -> None:
+        self._store = store
+        self._stop = stop
+        self._waits = waits
+        self._ends: dict[str, End] = {}
+        self._cancels: dict[tuple[str, str], Principal] = {}
+        self._kept = anyio.Event()
+
+    def __len__(self) -> int:
+        """How many are kept."""
+        return len(self._ends) + len(self._cancels)
+
+    def holds(self, task_id: str) -> bool:
+        """Whether the end of a run of this task is kept."""
+        return task_id in self._ends
+
+    def cancels(self, task_id: str) -> bool:
+        """Whether the cancellation of this task is kept."""
+        return any(known == task_id for _, known in self._cancels)
+
+    async def settle(self, end: End) -> None:
+        """Write how a run ended, or keep it."""
+        if not await self._is_settled(end):
+            self._ends[end.claim.task.id] = end
+            self._kept.set()
+
+    async def cancel(self, principal: Principal, task_id: str, seconds: float) -> Cancelled | None:
+        """Write that a task was cancelled within so many seconds; None where that cannot be: then it is kept.
+
+        Raises RemitError (NOT_FOUND).
+        """
+        written: Cancelled | None = None
+        with anyio.move_on_after(seconds, shield=True):  # one that asks and leaves has asked all the same
+            try:
+                written = await self._store.cancel(principal, task_id)
+            except Trouble as error:
+                _log.warning("that task %s was cancelled cannot be written: %s", task_id, error.message)
+        if written is None:
+            self._cancels[principal.id, task_id] = principal
+            self._kept.set()
+        else:
+            self._cancels.pop((principal.id, task_id), None)
+        return written
+
+    async def catch_up(self, principal: Principal, task_id: str) -> None:
+        """Write a cancellation of this task that is kept, before the task goes on. Raises RemitError."""
+        if (principal.id, task_id) in self._cancels:
+            await self._cancel_now(principal, task_id)
+
+    async def serve(self) -> None:
+        """Write what is kept, until cancelled."""
+        while True:
+            await self._kept.wait()
+            self._kept = anyio.Event()
+            wait = SHORTEST_WAIT
+            while len(self):
+                with anyio.move_on_after(wait):
+                    await self._store.changes.committed()
+                wait = min(2 * wait, LONGEST_WAIT)
+                await self._write_kept()
+
+    async def close(self) -> None:
+        """Write what is left, for some seconds, when no run is under way any more."""
+        with anyio.move_on_after(LAST_SECONDS, shield=True):
+            while len(self):
+                await self._write_kept()
+                if len(self):
+                    await anyio.sleep(SHORTEST_WAIT)
+        for task_id in self._ends:
+            _log.error("the end of a run of task %s could not be written; the next server settles it", task_id)
+
+    async def _write_kept(self) -> None:
+        """Try all that is kept, the cancellations first: they say who has ended the runs."""
+        for (_, task_id), principal in list(self._cancels.items()):
+            try:
+                await self._cancel_now(principal, task_id)
+            except Trouble:
+                return
+            except RemitError as error:
+                _log.warning("task %s cannot be cancelled any more: %s", task_id, error.message)
+                del self._cancels[principal.id, task_id]
+        for task_id, end in list(self._ends.items()):
+            if not await self._is_settled(end):
+                return
+            del self._ends[task_id]
+
+    async def _cancel_now(self, principal: Principal, task_id: str) -> None:
+        cancelled = await self._store.cancel(principal, task_id)
+        self._cancels.pop((principal.id, task_id), None)
+        for each in cancelled.stopping:
+            self._stop(each)
+
+    async def _is_settled(self, end: End) -> bool:
+        """Whether there is nothing left to be written of it."""
+        claim = end.claim
+        try:
+            status = await self._written(end)
+            if status in (Status.FAILED, Status.CANCELLED):
+                await self._stop_beneath(claim)
+        except RemitError as error:
+            _log.warning("run of task %s: %s", claim.task.id, error.message)
+            return error.code is Code.CONFLICT  # it has lost its task: somebody else has settled it
+        except Exception as error:
+            _log.error("run of task %s cannot be settled: %s\n%s", claim.task.id, type(error).__name__, where(error))
+        return True
+
+    async def _stop_beneath(self, claim: Claim) -> None:
+        """End the runs of what was cancelled along with a task."""
+        for task_id in await self._store.stopping_beneath(claim.run):
+            self._stop(task_id)
+
+    async def _written(self, end: End) -> Status:
+        run, about = end.claim.run, (end.ran_us, end.unwritten)
+        match end.how:
+            case Wait(until):
+                status = await self._store.wait_run(run, until, *about)
+                self._waits()
+                return status
+            case RunEnd() as ended:
+                return await self._store.finish_run(run, ended, *about)
+            case Pause() as pause:
+                return await self._paused(run, pause, *about)
+
+    async def _paused(self, run: Run, pause: Pause, ran_us: int, unwritten: Unwritten) -> Status:
+        match pause:
+            case Pause.SUSPENDED:
+                return await self._store.suspend_run(run, ran_us, unwritten)
+            case Pause.PAUSED:
+                return await self._store.pause_run(run, ran_us, unwritten)
+            case Pause.BLOCKED:
+                return await self._store.block_run(run, ran_us, unwritten)
+            case Pause.INTERRUPTED:
+                return await self._store.interrupt_run(run, ran_us, unwritten)
+            case Pause.DISTURBED:
+                return await self._store.interrupt_run(run, ran_us, unwritten, by="the database failed")
+
+
+def where(error: BaseException) -> str:
+    """Where an error of our own arose; its message might hold a secret."""
+    return "".join(traceback.format_tb(error.__traceback__))

@@ -1,0 +1,40 @@
+"""What is told of a database that could not be read or written."""
+
+import sqlite3
+
+from server.errors import Code, RemitError
+
+_NO_ROOM = frozenset({"SQLITE_FULL", "SQLITE_IOERR_SHMSIZE"})
+"""A full disk: for what is written, and for the index of the log of changes, which grows in memory and on disk."""
+
+_LASTING = frozenset({"SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_MISUSE", "SQLITE_ERROR", "SQLITE_CONSTRAINT"})
+"""Primary result codes (sqlite.org/rescode.html) after which the same operation would fail again."""
+
+
+class Trouble(RemitError):
+    """The database could not be read or written; nothing was changed.
+
+    `passes` says whether the same may work later: it is locked, the disk is full or fails.
+    """
+
+    def __init__(self, reason: str, *, passes: bool) -> None:
+        super().__init__(Code.EXECUTION_ERROR, f"the database failed: {reason}; nothing was changed")
+        self.passes = passes
+
+    @classmethod
+    def of(cls, error: sqlite3.Error) -> "Trouble":
+        """What SQLite says of it."""
+        return cls(str(error), passes=_primary(error) not in _LASTING)
+
+
+def is_full(error: sqlite3.Error) -> bool:
+    """Whether an operation has failed for want of room on the disk."""
+    return _name(error) in _NO_ROOM
+
+
+def _name(error: sqlite3.Error) -> str:
+    return getattr(error, "sqlite_errorname", None) or "SQLITE_ERROR"  # errors of the module itself have none
+
+
+def _primary(error: sqlite3.Error) -> str:
+    return "_".join(_name(error).split("_")[:2])
