@@ -3,10 +3,11 @@
 import sqlite3
 from collections.abc import Collection, Mapping, Sequence
 
-from storage import occupancy, rows, secrets, subtasks
+from storage import occupancy, queue, rows, secrets, subtasks
 from storage.calls import end as end_call
 from storage.calls import keep_output, of_turn
 from storage.moves import at_work, count_output, held, log, log_all, move, move_call, owned, start
+from storage.queue import NO_DEMAND, Demand
 from storage.records import Cancelled, Claim, Leftover, NewEvent, Principal, Run, RunEnd, Settled, Unwritten
 from storage.relations import family
 from storage.states import ENDED, LOST, SUBTASKS, CallStatus, Status
@@ -17,15 +18,9 @@ SERVER_ENDED = "the server ended"
 """What cuts off most runs that are, in words."""
 
 
-def claim(
-    db: sqlite3.Connection, owner: str, at: int, *, full: Collection[str] = (), waiting: Collection[int] = ()
-) -> Claim | None:
-    """Take the task that has waited longest and start a run of it; None when nothing waits.
-
-    Those beneath `waiting` (numbers), whose processes wait for them, come first, the deepest first of all; none beneath
-    `full` (ids).
-    """
-    row = _next_with_room(db, at, full, waiting)
+def claim(db: sqlite3.Connection, owner: str, at: int, demand: Demand = NO_DEMAND) -> Claim | None:
+    """Take the task whose turn it is and start a run of it; None when nothing waits."""
+    row = queue.first_with_room(db, demand, at)
     if row is None:
         return None
     start(db, row, at, anew=row["started_at"] is None)
@@ -224,47 +219,6 @@ def settle(db: sqlite3.Connection, at: int) -> Settled:
         move(db, row, Status.BLOCKED, at, blocked_reason=LOST)
         settled.blocked.append(row["id"])
     return settled
-
-
-def _numbers(db: sqlite3.Connection, ids: Collection[str]) -> list[int]:
-    if not ids:
-        return []
-    found = db.execute("SELECT seq FROM tasks WHERE id IN (SELECT value FROM json_each(?))", (rows.dumps(list(ids)),))
-    return [row["seq"] for row in found]
-
-
-def _next_with_room(
-    db: sqlite3.Connection, at: int, full: Collection[str], waiting: Collection[int]
-) -> sqlite3.Row | None:
-    """The task whose turn it is and whose folder is free; one whose folder is not is blocked."""
-    occupancy.wake(db, at)
-    closed = _numbers(db, full)
-    first = set(waiting).difference(closed)
-    while True:
-        row = _next_beneath(db, first) or _next(db, closed)
-        if row is None or occupancy.occupy(db, row, at):
-            return row
-
-
-def _next(db: sqlite3.Connection, full: Collection[int]) -> sqlite3.Row | None:
-    """The task that has waited longest, of those that are not beneath one of these."""
-    elsewhere = "AND (parent IS NULL OR parent NOT IN (SELECT value FROM json_each(?)))" if full else ""
-    return db.execute(  # type: ignore[no-any-return]
-        f"""SELECT * FROM tasks INDEXED BY tasks_queue WHERE status = 'pending' AND agent <> 'none' {elsewhere}
-            ORDER BY queued_at, seq LIMIT 1""",
-        (rows.dumps(list(full)),) if full else (),
-    ).fetchone()
-
-
-def _next_beneath(db: sqlite3.Connection, parents: Collection[int]) -> sqlite3.Row | None:
-    """The deepest of the sub-tasks of these that wait for a place, of several the one that has waited longest."""
-    if not parents:
-        return None
-    return db.execute(  # type: ignore[no-any-return]
-        """SELECT t.* FROM json_each(?) CROSS JOIN tasks t INDEXED BY tasks_by_parent ON t.parent = value
-           WHERE t.status = 'pending' AND t.agent <> 'none' ORDER BY t.depth DESC, t.queued_at, t.seq LIMIT 1""",
-        (rows.dumps(list(parents)),),
-    ).fetchone()
 
 
 def _cancel(db: sqlite3.Connection, task: sqlite3.Row, by: str, at: int) -> Status:

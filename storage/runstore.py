@@ -11,6 +11,7 @@ from typing import Concatenate, ParamSpec, TypeVar, Unpack
 from storage import calls, conversations, propagation, runs, turns
 from storage.database import Database
 from storage.events import EventLog
+from storage.queue import NO_DEMAND, Demand
 from storage.records import Claim, Message, NewEvent, Run, RunEnd, Unwritten, Usage
 from storage.states import Status
 from storage.times import now
@@ -27,12 +28,9 @@ class RunStore:
         self._db = database
         self._events = events
 
-    async def claim_run(self, owner: str, *, full: Collection[str] = (), waiting: Collection[int] = ()) -> Claim | None:
-        """Start a run of the task that has waited longest; None when nothing waits.
-
-        None beneath the tasks `full` is started; what is beneath those `waiting` comes first, the deepest before all.
-        """
-        return await self._db.write_soon(runs.claim, owner, now(), full=full, waiting=waiting)
+    async def claim_run(self, owner: str, demand: Demand = NO_DEMAND) -> Claim | None:
+        """Start a run of the task whose turn it is, as `storage.queue` has it; None when nothing waits."""
+        return await self._db.write_soon(runs.claim, owner, now(), demand)
 
     async def record_processes(self, run: Run, processes: Sequence[Mapping[str, object]], sandbox: str) -> None:
         """Note which processes do the run's work, and in which tier of the sandbox."""

@@ -1,4 +1,4 @@
-"""Who works when: claims what waits, first come first served, and settles how each run ends."""
+"""Who works when: claims what waits, in the order of the queue, and has how each run ends put on record."""
 
 import logging
 from collections import Counter
@@ -27,6 +27,7 @@ from server.tasks.variables import Variables
 from server.tasks.work import Work
 from server.tasks.worktrees import Worktrees
 from storage.lanes import LANE
+from storage.queue import Demand
 from storage.records import Claim, RunEnd
 from storage.states import Status
 from storage.store import Store
@@ -73,6 +74,10 @@ class Scheduler:
         self._claiming = anyio.Lock()
         self._stopped_early: set[str] = set()
         """What was to be stopped while one more run was being claimed, which may be of one of these tasks."""
+
+        self._claims = 0
+        self._served: dict[str, int] = {}
+        """As the how-manieth of all each principal was served last."""
 
         self._wake = anyio.Event()
         self._waits = anyio.Event()
@@ -158,12 +163,14 @@ class Scheduler:
     async def _claimed(self, waiting: set[int]) -> Place | None:
         """One more run, which is known as running before anything else can happen: a cancellation finds it."""
         async with self._claiming:
-            claim = await self._store.claim_run(self._owner, full=self._full(), waiting=waiting)
+            claim = await self._store.claim_run(self._owner, self._demand(waiting))
             stopped, self._stopped_early = self._stopped_early, set()
         if claim is None:
             return None
         place = Place(claim, self.poke, hands_on=may_delegate(self._settings, claim))
         self._running[claim.task.id] = place
+        self._claims += 1
+        self._served[claim.task.principal] = self._claims
         if claim.task.id in stopped or self.ends.cancels(claim.task.id):
             place.stop()
         return place
@@ -179,6 +186,11 @@ class Scheduler:
             return set()
         waiting = await self._store.having_active_subtasks([place.claim.run.seq for place in held if place.hands_on])
         return waiting if len(held) - len(waiting) < self._settings.max_running else None
+
+    def _demand(self, waiting: set[int]) -> Demand:
+        places = Counter(place.claim.task.principal for place in self._running.values() if not place.is_free)
+        shares = {principal: (places[principal], last) for principal, last in self._served.items()}
+        return Demand(full=self._full(), waiting=waiting, shares=shares)
 
     def _full(self) -> list[str]:
         """The tasks of whose sub-tasks no more may be at work at the same time."""

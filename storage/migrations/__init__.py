@@ -12,6 +12,7 @@ from storage.migrations import (
     identity,
     lending,
     numbers,
+    queue,
     relations,
     remains,
     retention,
@@ -37,4 +38,5 @@ MIGRATIONS = (
     circumstances.SCRIPT,
     sent.SCRIPT,
     identity.SCRIPT,
+    queue.SCRIPT,
 )

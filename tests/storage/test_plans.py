@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from storage.queue import Demand
 from storage.records import RunEnd
 from storage.states import Status
 from storage.store import Store, open_store
@@ -32,7 +33,7 @@ async def live(store: Store) -> None:
     later = new_task(depends_on=[child.id])
     await store.create_task(ANN, later)
     await store.create_task(ANN, new_task(workspace=FOLDER))
-    await store.claim_run("owner", full=[parent.task.id], waiting=[parent.run.seq])
+    await store.claim_run("owner", Demand(full=[parent.task.id], waiting=[parent.run.seq]))
     await store.snapshot(ANN, later.id, since=0)
     await store.look(ANN, later.id)
     await store.record_processes(parent.run, [], "namespaces")

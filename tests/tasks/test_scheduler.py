@@ -18,12 +18,12 @@ from server.tasks.folders import Folders
 from server.tasks.scheduler import Scheduler
 from server.tasks.secrets import Secrets
 from server.tasks.worktrees import Worktrees
-from storage.records import Run, RunEnd, Unwritten
+from storage.records import Principal, Run, RunEnd, Unwritten
 from storage.states import ENDED, Status
 from storage.store import Store, open_store
 from storage.trouble import Trouble
 from tests.storage.fresh import fresh
-from tests.storage.samples import ANN, new_task
+from tests.storage.samples import ANN, BOB, new_task
 
 
 async def no_sandbox() -> Sandbox:
@@ -107,6 +107,20 @@ async def test_the_end_of_a_run_is_written_as_soon_as_anything_can_be_written(
         await ended(store, new.id)
 
 
+async def test_one_principals_many_tasks_do_not_hold_up_anothers(store: Store, tmp_path: Path) -> None:
+    many = [new_task() for _ in range(20)]
+    for new in many:
+        await store.create_task(ANN, new)
+    few = [new_task() for _ in range(2)]
+    for new in few:
+        await store.create_task(BOB, new)
+    async with scheduling(store, tmp_path):
+        for new in few:
+            await ended(store, new.id, BOB)
+    begun = [(await store.task(ANN, new.id)).status is not Status.PENDING for new in many]
+    assert sum(begun) <= len(few) + 1
+
+
 def _fail_to_finish(
     store: Store, task_id: str, error: Exception, monkeypatch: pytest.MonkeyPatch, times: int = 1_000_000
 ) -> anyio.Event:
@@ -124,10 +138,10 @@ def _fail_to_finish(
     return last
 
 
-async def ended(store: Store, task_id: str) -> None:
+async def ended(store: Store, task_id: str, principal: Principal = ANN) -> None:
     with anyio.fail_after(30):
         while True:
             with store.changes.expected(task_id) as change:
-                if (await store.task(ANN, task_id)).status in ENDED:
+                if (await store.task(principal, task_id)).status in ENDED:
                     return
                 await change.wait()
