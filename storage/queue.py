@@ -2,7 +2,8 @@
 
 1. Sub-tasks for which a process waits come first, the deepest of them before all: else nothing would ever go on.
 2. Of the principals that have tasks waiting, the one with the fewest at work is next, and of several the one that has
-   been served least recently: however many tasks one of them has, they do not hold up another's.
+   been served least recently: however many tasks one of them has, they do not hold up another's. Those that were never
+   served are served as if they were one.
 3. Of one principal's tasks, those that have been started come before those that have not begun: a call was approved,
    sub-tasks have ended. Of these it is first come, first served.
 """
@@ -10,6 +11,7 @@
 import sqlite3
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from itertools import groupby
 
 from storage import occupancy, rows
 
@@ -30,6 +32,9 @@ class Demand:
 
 
 NO_DEMAND = Demand()
+
+_NEVER = (0, 0)
+"""The share of a principal that was never served."""
 
 
 def first_with_room(db: sqlite3.Connection, demand: Demand, at: int) -> sqlite3.Row | None:
@@ -65,9 +70,11 @@ def _first_in_turn(
     db: sqlite3.Connection, full: Collection[int], shares: Mapping[str, tuple[int, int]]
 ) -> sqlite3.Row | None:
     """The first task, not beneath one of these, of the principal whose turn it is."""
-    for principal in sorted(_waiting(db), key=lambda each: shares.get(each, (0, 0))):
-        if row := _first_of(db, principal, full):
-            return row
+    waiting = sorted(_waiting(db), key=lambda each: shares.get(each, _NEVER))
+    for _, equals in groupby(waiting, key=lambda each: shares.get(each, _NEVER)):
+        found = [row for each in equals if (row := _first_of(db, each, full))]
+        if found:
+            return min(found, key=lambda row: (row["started_at"] is None, row["queued_at"], row["seq"]))
     return None
 
 
