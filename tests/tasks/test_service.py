@@ -1,5 +1,6 @@
 """The heart, without a face."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import anyio
@@ -32,11 +33,18 @@ CALLER = Caller(ANN, person=False, folder=None)
 CHILDREN = 60
 
 
+class Heedless(Scheduler):
+    """Does not serve: what was claimed passes for a run that does not heed a cancellation."""
+
+    async def abandon(self, task_ids: Iterable[str]) -> None:
+        """Leave all to whoever works on it."""
+
+
 def tasks(store: Store, folder: Path) -> Tasks:
-    """With a scheduler that does not serve: what runs does not heed a cancellation."""
+    """With a scheduler whose runs do not heed a cancellation."""
     secrets, workspaces, settings = Secrets({}), Workspaces(folder), Settings()
     worktrees, folders = Worktrees(store, no_sandbox, workspaces, settings), Folders((), ())
-    scheduler = Scheduler(store, {}, secrets, no_sandbox, workspaces, worktrees, folders, settings, "owner", Desk("1"))
+    scheduler = Heedless(store, {}, secrets, no_sandbox, workspaces, worktrees, folders, settings, "owner", Desk("1"))
     return Tasks(store, {}, secrets, no_sandbox, workspaces, worktrees, folders, scheduler, settings, [])
 
 
