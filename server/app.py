@@ -21,9 +21,10 @@ from server.agents.llm.agent import LlmAgent
 from server.agents.shell.agent import ShellAgent
 from server.config import Settings, load
 from server.connection import Connection, Peer
-from server.daemon import Load, Ownership
+from server.daemon import Load
 from server.errors import Code, RemitError
-from server.places import DATABASE, Places, find_places, settings_checksums, settings_digest
+from server.ownership import Ownership
+from server.places import DATABASE, find_places, settings_checksums, settings_digest
 from server.protocol.desk import Desk
 from server.protocol.face import Face
 from server.runner.delegation import end_leftover_groups
@@ -93,18 +94,20 @@ def main(*, ready: Callable[[], None], inline: bool = False) -> None:
     """
     places = find_places()
     places.prepare()
-    with Ownership(places):
+    with Ownership(places) as ownership:
         logs.configure(places)
         settings = load(Path(places.config))
         daemon.harden()
-        anyio.run(_serve, places, settings, ready, inline)
+        anyio.run(_serve, ownership, settings, ready, inline)
 
 
-async def _serve(places: Places, settings: Settings, ready: Callable[[], None], inline: bool) -> None:
-    async with build(Path(places.state), settings, [INLINE_NOTICE] if inline else []) as app:
+async def _serve(ownership: Ownership, settings: Settings, ready: Callable[[], None], inline: bool) -> None:
+    state = Path(ownership.places.state)
+    async with build(state, settings, [INLINE_NOTICE] if inline else []) as app:
+        ownership.keep(str(state / DATABASE))
         await daemon.serve(
             app,
-            places=places,
+            ownership=ownership,
             version=remit.VERSION,
             settings_digest=settings_digest(),
             idle_exit=settings.idle_exit,

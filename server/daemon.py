@@ -1,7 +1,6 @@
 """The owner of a state folder: one process at a time listens on its socket, and leaves when nobody needs it."""
 
 import ctypes
-import fcntl
 import json
 import logging
 import os
@@ -23,6 +22,7 @@ from server.connection import Connection, Peer
 from server.errors import Code, RemitError
 from server.gathering import Gathering
 from server.hello import PROTOCOL, WISHES, Address, credentials, encode
+from server.ownership import Ownership
 from server.peers import Standing
 from server.places import Places
 
@@ -31,6 +31,7 @@ MAX_HELLO = 64 * 1024  # bytes of its line: a role, a folder, and the checksums 
 FIRST_VISIT = 5.0  # seconds for whoever started the server to connect, however short `idle_exit` is
 RECHECK = 0.1  # seconds at least between two looks at whether there is work left
 BACKLOG = 1024  # windows that may start at the same instant; the kernel caps it at net.core.somaxconn
+LOOK = 2.0  # seconds between two looks at whether the state folder, and the socket in it, are still this server's
 PR_SET_DUMPABLE = 4  # linux/prctl.h
 
 logger = logging.getLogger(__name__)
@@ -60,28 +61,6 @@ class Application(Protocol):
         """What there is to do at this moment."""
 
 
-class Ownership:
-    """The state folder is ours inside the `with`: an flock, so that the kernel takes it back from a killed server."""
-
-    def __init__(self, places: Places) -> None:
-        self._places = places
-
-    def __enter__(self) -> Self:
-        self._descriptor = os.open(self._places.server_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(self._descriptor)
-            raise RemitError(Code.CONFLICT, f"another server owns the state folder {self._places.state}") from None
-        os.truncate(self._descriptor, 0)
-        os.write(self._descriptor, f"{os.getpid()}\n".encode())  # for people; the lock itself is the flock
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        os.truncate(self._descriptor, 0)
-        os.close(self._descriptor)
-
-
 def harden() -> None:
     """Keep secrets in memory out of core dumps and from other processes of the user, and new files from others."""
     os.umask(0o077)
@@ -93,7 +72,7 @@ def harden() -> None:
 async def serve(
     application: Application,
     *,
-    places: Places,
+    ownership: Ownership,
     version: str,
     settings_digest: str,
     idle_exit: float,
@@ -103,7 +82,7 @@ async def serve(
 
     Args:
         application: what to serve.
-        places: the state folder, prepared, inside its `Ownership`.
+        ownership: of the state folder, held.
         version: of this server, told to clients.
         settings_digest: of this server's environment, told to clients.
         idle_exit: seconds without a connection and without work after which the server ends.
@@ -115,14 +94,17 @@ async def serve(
         "pid": os.getpid(),
         "settings": settings_digest,
         "startedAt": _now(),
-        "state": places.state,
+        "state": ownership.places.state,
     }
-    await _Daemon(application, greeting, idle_exit).run(places, ready)
+    await _Daemon(application, ownership, greeting, idle_exit).run(ready)
 
 
 class _Daemon:
-    def __init__(self, application: Application, greeting: dict[str, Any], idle_exit: float) -> None:
+    def __init__(
+        self, application: Application, ownership: Ownership, greeting: dict[str, Any], idle_exit: float
+    ) -> None:
         self._application = application
+        self._ownership = ownership
         self._greeting = greeting
         self._idle_exit = idle_exit
         self._gathering = Gathering()
@@ -133,20 +115,45 @@ class _Daemon:
         self._deserted.set()
         self._stop = anyio.Event()
 
-    async def run(self, places: Places, ready: Callable[[], None]) -> None:
-        with _listening(places) as listener:
+    async def run(self, ready: Callable[[], None]) -> None:
+        with _Listener(self._ownership.places) as listener:
             async with anyio.create_task_group() as group:
                 try:
                     group.start_soon(self._stop_on_signal)
                     group.start_soon(self._stop_when_idle)
-                    group.start_soon(self._accept, listener, group)
+                    group.start_soon(self._listen, listener, group)
                     ready()
                     logger.info("listening, pid %d", os.getpid())
                     await self._stop.wait()
                 finally:
-                    _unlink(places.socket)
+                    listener.unlink()
                     await self._close_connections()
                     group.cancel_scope.cancel()
+
+    async def _listen(self, listener: "_Listener", group: TaskGroup) -> None:
+        """Accept connections, on a new socket where the one there was is removed; stop where the folder is lost."""
+        while True:
+            async with anyio.create_task_group() as accepting:
+                accepting.start_soon(self._accept, listener.socket, group)
+                await self._until_unreachable(listener)
+                accepting.cancel_scope.cancel()
+            try:
+                listener.bind_anew()
+            except OSError as error:
+                logger.error("%s is gone and cannot be made anew now: %s", listener.path, error.strerror)
+            else:
+                logger.warning("%s was removed, and is made anew", listener.path)
+
+    async def _until_unreachable(self, listener: "_Listener") -> None:
+        """Return when nobody can connect any more."""
+        while not self._stop.is_set():
+            await anyio.sleep(LOOK)
+            if why := self._ownership.loss():
+                logger.error("stopping: %s; its tasks end, and what was written since may be lost", why)
+                self._stop.set()
+            elif not listener.is_there:
+                return
+        await anyio.sleep_forever()
 
     async def _stop_on_signal(self) -> None:
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
@@ -278,19 +285,57 @@ class _Daemon:
                 await connection.aclose()
 
 
-def _listening(places: Places) -> socket.socket:
-    _unlink(places.socket)  # a killed server's: the state folder is ours now
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        with Address(places) as address:
-            listener.bind(address)
-        os.chmod(places.socket, 0o600)
-        listener.listen(BACKLOG)
-        listener.setblocking(False)
-    except BaseException:
-        listener.close()
-        raise
-    return listener
+class _Listener:
+    """The socket of the state folder, which is ours to make and to remove."""
+
+    def __init__(self, places: Places) -> None:
+        self.path = places.socket
+        self._places = places
+        _unlink(self.path)  # a killed server's: the state folder is ours now
+        self.socket = self._bound()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.socket.close()
+
+    @property
+    def is_there(self) -> bool:
+        """Whether its path leads to it."""
+        try:
+            status = os.stat(self.path)
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True  # on a disk that fails, nobody knows
+        return (status.st_dev, status.st_ino) == self._identity
+
+    def bind_anew(self) -> None:
+        """Put another one in its place, in which there is none of ours. Raises OSError."""
+        _unlink(self.path)
+        former, self.socket = self.socket, self._bound()
+        former.close()
+
+    def unlink(self) -> None:
+        """Remove it, unless another one is in its place."""
+        if self.is_there:
+            _unlink(self.path)
+
+    def _bound(self) -> socket.socket:
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            with Address(self._places) as address:
+                listener.bind(address)
+            os.chmod(self.path, 0o600)
+            listener.listen(BACKLOG)
+            listener.setblocking(False)
+            status = os.stat(self.path)
+        except BaseException:
+            listener.close()
+            raise
+        self._identity = status.st_dev, status.st_ino
+        return listener
 
 
 def _unlink(path: str) -> None:

@@ -4,6 +4,7 @@ Standard library only, and without pathlib: the pipe imports this, and it must s
 """
 
 import binascii
+import errno
 import os
 import stat
 
@@ -47,6 +48,19 @@ class Places:
                 Code.FORBIDDEN,
                 f"the state folder {self.state} is open to other users; close it with: chmod 700 '{self.state}'",
             )
+
+    def unusable(self, error: OSError) -> RemitError:
+        """Why a server cannot have the state folder, which is there: what to do about a file that cannot be made."""
+        way = _WAYS.get(error.errno or 0, "set REMIT_HOME to another folder")
+        return RemitError(Code.FORBIDDEN, f"the state folder {self.state} cannot be written: {error.strerror}; {way}")
+
+
+_WAYS = {
+    errno.EROFS: "set REMIT_HOME to a folder on a disk that is not mounted read-only",
+    errno.EACCES: "make it yours to write (chmod u+rwx), or set REMIT_HOME to another folder",
+    errno.ENOSPC: "make room on its disk, or set REMIT_HOME to a folder on another one",
+}
+"""What to do about a state folder that cannot be written, by the error."""
 
 
 def find_places() -> Places:

@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from io import FileIO
 from types import FrameType
@@ -16,7 +17,11 @@ from types import FrameType
 import remit
 from server.errors import Code, RemitError, innermost
 from server.hello import PROTOCOL, Greeting, Link, reach
+from server.ownership import Owned, owner
 from server.places import Places, settings_digest
+
+POLL = 0.05
+"""Seconds between two looks for a server that is about to listen, or to end."""
 
 PATIENCE = 30.0
 """Seconds for all of finding, replacing and starting; a start takes about 1 s, hosts give a server 10 to 60 s."""
@@ -43,13 +48,13 @@ def connect(role: str, places: Places) -> Link:
         RemitError: why there is no server to talk to.
     """
     places.prepare()
-    with Deadline(PATIENCE, f"the server did not get ready within {PATIENCE:.0f} s; its log is {places.log}"):
+    with Deadline(PATIENCE, lambda: unanswered(places, f"did not get ready within {PATIENCE:.0f} s")):
         link = reach(places, "connect", role)
         if link is not None and _gives_way(link):
             link.leave()
             link = None
         if link is None:
-            with Lock(places.start_lock):
+            with StartLock(places):
                 link = _reach_or_start(places, role)
     return checked(link)
 
@@ -82,10 +87,11 @@ def notices(greeting: Greeting) -> list[str]:
     return said
 
 
-def wait_until_free(places: Places) -> None:
-    """Return once no process owns the state folder; one that is ending still does."""
-    with Lock(places.server_lock):
-        pass
+def unanswered(places: Places, what: str) -> str:
+    """That a server has not done something in time, and what its user can do."""
+    if pid := owner(places):
+        return f"the server {what} (pid {pid}): `remit server stop --force` ends it; its log is {places.log}"
+    return f"the server {what}; its log is {places.log}"
 
 
 def serve(run_server: RunServer) -> int:
@@ -97,26 +103,27 @@ def serve(run_server: RunServer) -> int:
     except Exception as error:
         sys.excepthook(type(error), error, error.__traceback__)
         cause = innermost(error)
-        _announce(announcement, {"code": _code(cause), "message": _words(cause)})
+        report = {"code": _code(cause), "message": _words(cause), "owned": isinstance(cause, Owned)}
+        _announce(announcement, report)
         return 1
     return 0
 
 
-def claim(places: Places) -> "Lock | None":
+def claim(places: Places) -> "StartLock | None":
     """The lock that whoever starts a server here has to hold until it listens; None if one listens already.
 
     Raises:
         RemitError: the state folder did not become free.
     """
     places.prepare()
-    lock = Lock(places.start_lock)
+    lock = StartLock(places)
     try:
-        with Deadline(PATIENCE, f"the state folder {places.state} did not become free within {PATIENCE:.0f} s"):
+        with Deadline(PATIENCE, lambda: unanswered(places, f"neither answered nor ended within {PATIENCE:.0f} s")):
             lock.acquire()
-            link = reach(places, "status", "pipe")
-            if link is None:
-                wait_until_free(places)
-                return lock
+            while (link := reach(places, "status", "pipe")) is None:
+                if owner(places) is None:
+                    return lock
+                time.sleep(POLL)
     except BaseException:
         lock.release()
         raise
@@ -125,16 +132,19 @@ def claim(places: Places) -> "Lock | None":
     return None
 
 
-class Lock:
-    """An exclusive flock on a file, held inside the `with` or from `acquire` to `release`."""
+class StartLock:
+    """The exclusive flock on `start.lock`, held inside the `with` or from `acquire` to `release`."""
 
-    def __init__(self, path: str) -> None:
-        self._path = path
+    def __init__(self, places: Places) -> None:
+        self._places = places
         self._descriptor: int | None = None
 
     def acquire(self) -> None:
-        """Wait for the lock."""
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        """Wait for the lock. Raises RemitError (FORBIDDEN) where its file cannot be made."""
+        try:
+            descriptor = os.open(self._places.start_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise self._places.unusable(error) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         except BaseException:
@@ -156,9 +166,12 @@ class Lock:
 
 
 class Deadline:
-    """Raise `TIMEOUT` in the main thread after `seconds`: waiting for an flock knows no limit of its own."""
+    """Raise `TIMEOUT` in the main thread after `seconds`: waiting for an flock knows no limit of its own.
 
-    def __init__(self, seconds: float, message: str) -> None:
+    `message` is asked for when the time is over.
+    """
+
+    def __init__(self, seconds: float, message: Callable[[], str]) -> None:
         self._seconds = seconds
         self._message = message
 
@@ -171,18 +184,25 @@ class Deadline:
         signal.signal(signal.SIGALRM, self._former)
 
     def _expire(self, _signal: int, _frame: FrameType | None) -> None:
-        raise RemitError(Code.TIMEOUT, self._message)
+        raise RemitError(Code.TIMEOUT, self._message())
 
 
 def _reach_or_start(places: Places, role: str) -> Link:
-    link = reach(places, "connect", role)
-    if link is not None and _gives_way(link) and _ended(places, role):
-        link.close()
-        link = None
-    if link is None:
-        wait_until_free(places)
-        _start(places)
+    """A link, whoever starts the server: whoever held the lock before may have been killed in the middle of it."""
+    while True:
         link = reach(places, "connect", role)
+        if link is not None and _gives_way(link) and _ended(places, role):
+            link.close()
+            link = None
+        if link is not None:
+            return link
+        if owner(places) is None and _started(places):
+            return _reached(places, role)
+        time.sleep(POLL)  # an owner that does not listen is about to, or about to end
+
+
+def _reached(places: Places, role: str) -> Link:
+    link = reach(places, "connect", role)
     if link is None:
         raise RemitError(Code.INTERRUPTED, f"the server ended right after its start; its log is {places.log}")
     return link
@@ -202,14 +222,16 @@ def _ended(places: Places, role: str) -> bool:
     return True
 
 
-def _start(places: Places) -> None:
+def _started(places: Places) -> bool:
+    """Start a server; False where another one came first. Raises RemitError: why it could not start."""
     with os.fdopen(_spawn(places), "rb") as announcement:
         line = announcement.readline()
     if not line:
         raise RemitError(Code.INTERRUPTED, f"the server ended while it started; its log is {places.log}")
     report = json.loads(line)
-    if "ready" not in report:
+    if "ready" not in report and not report["owned"]:
         raise RemitError(Code(report["code"]), f"the server could not start: {report['message']}")
+    return "ready" in report
 
 
 def _spawn(places: Places) -> int:

@@ -8,8 +8,8 @@ from pathlib import Path
 import anyio
 
 from server.cli.answers import print_answer
-from server.daemon import Ownership
 from server.errors import Code, RemitError
+from server.ownership import Ownership
 from server.places import DATABASE, Places, find_places
 from server.runner.workspace import Swept, Workspaces
 from server.tasks import pairing

@@ -16,14 +16,18 @@ import remit
 from server.cli import bundle
 from server.cli.answers import print_answer
 from server.cli.client import ELSEWHERE, is_persons
+from server.cli.server import silent
 from server.cli.text import Screen, one_line
 from server.config import DAY, MIB, RetentionSettings, Settings, load
 from server.errors import RemitError
 from server.hello import reach
+from server.ownership import owner
 from server.places import DATABASE, Places, find_places
 from server.runner.sandbox import Wanted, find_sandbox
-from server.start import PATIENCE, Deadline
+from server.start import PATIENCE, Deadline, unanswered
 from storage.header import read_header
+
+_FORCE = "`remit server stop --force` ends it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,11 +168,14 @@ def _period(kept: int | str) -> str:
 
 def _server(places: Places) -> Finding:
     try:
-        with Deadline(PATIENCE, f"it has not answered for {PATIENCE:.0f} s; its log is {places.log}"):
+        with Deadline(PATIENCE, lambda: unanswered(places, f"has not answered for {PATIENCE:.0f} s")):
             link = reach(places, "status", "terminal")
     except RemitError as error:
         return Finding(name="server", told="not usable", problem=error.message)
     if link is None:
+        pid = owner(places)
+        if pid is not None:
+            return Finding(name="server", told="not usable", problem=f"{silent(places, pid)}; {_FORCE}")
         return Finding(name="server", told="does not run; it starts when it is needed")
     link.close()
     told = f"runs, version {link.greeting.version}, pid {link.greeting.pid}"

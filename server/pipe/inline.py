@@ -13,6 +13,7 @@ from types import FrameType
 
 from server.errors import Code, RemitError
 from server.hello import Link, reach
+from server.ownership import Owned
 from server.pipe.host import Host, say
 from server.pipe.session import Session
 from server.places import find_places
@@ -50,6 +51,8 @@ class InlineServer:
         while not is_over and (answer := self._wanted.get()):
             try:
                 is_over = self._provide(answer)
+            except Owned:
+                self._wanted.put(answer)  # another one was about to listen
             except Exception as error:
                 answer.put(_told(error))
 

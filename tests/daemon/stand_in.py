@@ -14,8 +14,9 @@ import anyio
 import remit
 from server import logs
 from server.connection import Connection
-from server.daemon import Load, Ownership, harden, serve
+from server.daemon import Load, harden, serve
 from server.errors import Code, RemitError
+from server.ownership import Ownership
 from server.places import find_places, settings_digest
 
 
@@ -77,6 +78,12 @@ async def _break_off_once(connection: Connection, message: dict[str, Any]) -> No
         os.abort()
 
 
+def _wait_at(variable: str) -> None:
+    """Wait until the test opens a gate: it writes to a pipe with a name."""
+    if gate := os.environ.get(variable):
+        Path(gate).read_bytes()
+
+
 def main(*, ready: Callable[[], None], inline: bool = False) -> None:
     if not os.environ.get("REMIT_SOFT"):  # what looks into its process may not be root
         harden()
@@ -89,17 +96,19 @@ def main(*, ready: Callable[[], None], inline: bool = False) -> None:
     if os.environ.get("REMIT_ABORT"):
         os.abort()
     print("a library that prints", flush=True)
+    _wait_at("REMIT_GATE_BEFORE_OWNING")
     application = Obedient()
 
     async def run() -> None:
         await serve(
             application,
-            places=places,
+            ownership=ownership,
             version=remit.VERSION,
             settings_digest=settings_digest(),
             idle_exit=float(os.environ.get("REMIT_IDLE_EXIT", "900")),
             ready=ready,
         )
 
-    with Ownership(places):
+    with Ownership(places) as ownership:
+        _wait_at("REMIT_GATE_BEFORE_LISTENING")
         anyio.run(run)

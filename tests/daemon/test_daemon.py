@@ -19,9 +19,10 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 
 from server import daemon
 from server.connection import CHUNK, Peer
-from server.daemon import MAX_HELLO, Load, Ownership, serve
+from server.daemon import MAX_HELLO, Load, serve
 from server.errors import Code, RemitError
 from server.hello import MAX_LINE, PROTOCOL
+from server.ownership import Ownership
 from server.peers import Standing
 from server.places import Places
 from tests.daemon.conftest import PATIENCE
@@ -76,10 +77,10 @@ async def served(places: Places, idle_exit: float = 900) -> AsyncIterator[Obedie
     ready = anyio.Event()
 
     async def run() -> None:
-        with Ownership(places):
+        with Ownership(places) as ownership:
             await serve(
                 application,
-                places=places,
+                ownership=ownership,
                 version="1.2.3",
                 settings_digest="cafe",
                 idle_exit=idle_exit,

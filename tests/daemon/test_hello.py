@@ -12,7 +12,7 @@ from server import start
 from server.errors import Code, RemitError
 from server.hello import Link, encode, reach
 from server.places import Places
-from server.start import Lock, connect
+from server.start import StartLock, connect
 
 GREETING: dict[str, object] = {
     "protocol": 1,
@@ -75,7 +75,7 @@ async def test_another_users_server_is_refused(places: Places) -> None:
 
 def test_a_start_that_hangs_is_given_up(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(start, "PATIENCE", 0.1)
-    with Lock(places.start_lock), pytest.raises(RemitError, match=f"its log is {places.log}") as refusal:
+    with StartLock(places), pytest.raises(RemitError, match=f"its log is {places.log}") as refusal:
         connect("terminal", places)
     assert refusal.value.code is Code.TIMEOUT
 

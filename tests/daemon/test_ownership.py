@@ -1,0 +1,248 @@
+"""One server per state folder, found by its lock, whatever happens to the files in the folder and to who starts it."""
+
+import json
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import anyio
+import pytest
+from anyio import to_thread
+
+from server.cli import server as commands
+from server.ownership import owner
+from server.places import Places
+from tests.daemon.conftest import META, PATIENCE, ROOT, Checkout, Launcher, Window, servers
+from tests.sandbox.commands import processes_with, until
+from tests.servers import wait
+
+OWN = """
+import sys
+from server.ownership import Ownership
+from server.places import Places
+with Ownership(Places(sys.argv[1], "")):
+    print(flush=True)
+    sys.stdin.read()
+"""
+"""A server that never listens, as far as others can see."""
+
+
+@pytest.fixture
+def silent(places: Places) -> Iterator[int]:
+    """The pid of a process that owns the state folder and does not listen."""
+    argv = [sys.executable, "-c", OWN, places.state]
+    with subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        process.stdout.readline()
+        yield process.pid
+
+
+def test_the_owner_is_told_by_the_kernel(places: Places, silent: int) -> None:
+    Path(places.server_lock).write_text("1\n")
+    assert owner(places) == silent
+
+
+def test_a_lock_that_a_killed_server_left_has_no_owner(places: Places) -> None:
+    Path(places.server_lock).write_text(f"{os.getppid()}\n")
+    assert owner(places) is None
+
+
+async def test_a_window_finds_a_server_whose_socket_was_deleted(checkout: Checkout, home: Path) -> None:
+    await (await checkout.window()).call(1, "echo")
+    before = servers(home)
+    (home / "remit.sock").unlink()
+    window = await checkout.window()
+    assert (await window.call(1, "echo"))["result"] == {}
+    assert servers(home) == before
+
+
+async def test_a_lock_that_was_deleted_is_there_again_and_lets_no_second_server_in(
+    checkout: Checkout, home: Path
+) -> None:
+    await (await checkout.window()).call(1, "echo")
+    (pid,) = servers(home)
+    for name in ("remit.sock", "server.lock"):
+        (home / name).unlink()
+    window = await checkout.window()
+    assert (await window.call(1, "echo"))["result"] == {}
+    assert servers(home) == [pid]
+    assert (home / "server.lock").read_text() == f"{pid}\n"
+
+
+async def test_a_server_whose_folder_was_deleted_ends_and_leaves_the_next_ones_socket(
+    checkout: Checkout, home: Path
+) -> None:
+    first = await checkout.window()
+    await first.call(1, "echo")
+    (old,) = servers(home)
+    shutil.rmtree(home)
+    await (await checkout.window()).call(1, "echo")
+    (new,) = set(servers(home)) - {old}
+    await to_thread.run_sync(wait, old)
+    assert (await (await checkout.window()).call(1, "echo"))["result"] == {}
+    assert (await first.call(2, "echo"))["result"] == {}
+    assert servers(home) == [new]
+
+
+def _delete(home: Path) -> None:
+    shutil.rmtree(home)
+
+
+def _move(home: Path) -> None:
+    home.rename(home.with_name("moved"))
+
+
+def _replace_database(home: Path) -> None:
+    shutil.copy(home / "remit.db", home / "copy")
+    (home / "copy").replace(home / "remit.db")
+
+
+@pytest.mark.parametrize("happen", [_delete, _move, _replace_database])
+async def test_tasks_end_with_a_server_that_has_lost_its_folder_or_its_database(
+    ours: Launcher, home: Path, happen: Callable[[Path], None]
+) -> None:
+    window = await ours.window()
+    await _create(window, "$ sleep 4321.5")
+    await until(lambda: processes_with("4321.5"))
+    (pid,) = servers(home)
+    happen(home)
+    await to_thread.run_sync(wait, pid)
+    assert processes_with("4321.5") == []
+
+
+async def test_a_server_that_lost_its_folder_says_so_in_its_log(ours: Launcher, home: Path) -> None:
+    window = await ours.window()
+    await _create(window, "$ true")
+    (pid,) = servers(home)
+    _move(home)
+    await to_thread.run_sync(wait, pid)
+    log = (home.with_name("moved") / "server.log").read_text()
+    assert f"stopping: the state folder {home} was removed, or moved" in log
+
+
+def test_status_names_an_owner_that_does_not_listen(
+    home: Path, silent: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert commands.status(json=False) == 1
+    assert f"does not listen there (pid {silent})" in capsys.readouterr().out
+    assert commands.status(json=True) == 1
+    assert json.loads(capsys.readouterr().out) == {"state": str(home), "server": None, "owner": silent}
+
+
+def test_stop_of_an_owner_that_does_not_listen_is_refused_with_the_way_to_do_it(
+    silent: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands, "SILENCE", 0.1)
+    assert commands.stop(force=False, json=False) == 1
+    told = capsys.readouterr().err
+    assert f"(pid {silent})" in told
+    assert "--force" in told
+    os.kill(silent, 0)
+
+
+def test_a_forced_stop_kills_an_owner_that_does_not_listen(
+    silent: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands, "FORCED", 0.1)
+    process = os.pidfd_open(silent)
+    try:
+        assert commands.stop(force=True, json=False) == 0
+        assert select.select([process], [], [], 0)[0]
+    finally:
+        os.close(process)
+    assert capsys.readouterr().out == f"stopped (pid {silent})\n"
+
+
+def test_a_forced_stop_kills_nobody_whose_number_a_dead_server_left(
+    places: Places, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with subprocess.Popen(["sleep", "60"]) as bystander:
+        Path(places.server_lock).write_text(f"{bystander.pid}\n")
+        assert commands.stop(force=True, json=False) == 0
+        assert bystander.poll() is None
+        bystander.kill()
+    assert "no server runs" in capsys.readouterr().out
+
+
+async def test_a_server_that_hangs_is_killed_by_a_forced_stop_and_what_it_ran_with_it(
+    ours: Launcher, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands, "FORCED", 1)
+    window = await ours.window()
+    await _create(window, "$ sleep 4321.6")
+    await until(lambda: processes_with("4321.6"))
+    (pid,) = servers(home)
+    os.kill(pid, signal.SIGSTOP)
+    assert commands.stop(force=True, json=True) == 0
+    await until(lambda: not processes_with("4321.6"))
+    assert (await window.call(2, "tools/call", name="list_tasks", arguments={}, _meta=META))["result"]
+
+
+async def test_a_window_killed_while_its_server_starts_does_not_keep_the_next_one_from_its_own(
+    checkout: Checkout, home: Path, tmp_path: Path
+) -> None:
+    first, second = _gate(tmp_path / "first"), _gate(tmp_path / "second")
+    killed = await _started(checkout, home, 1, REMIT_GATE_BEFORE_OWNING=str(first))
+    killed.process.kill()
+    window = await _started(checkout, home, 2, REMIT_GATE_BEFORE_OWNING=str(second))
+    await _open(first)
+    await until(lambda: (home / "remit.sock").exists())
+    await _open(second)
+    assert (await window.answer())["result"] == {}
+    await until(lambda: len(servers(home)) == 1)
+
+
+async def test_a_window_killed_while_its_server_starts_leaves_it_to_the_next_one(
+    checkout: Checkout, home: Path, tmp_path: Path
+) -> None:
+    gate = _gate(tmp_path / "gate")
+    killed = await _started(checkout, home, 1, REMIT_GATE_BEFORE_LISTENING=str(gate))
+    await until(lambda: (home / "server.lock").exists() and (home / "server.lock").read_text())
+    killed.process.kill()
+    window = await checkout.window()
+    await window.ask(1, "echo")
+    before = servers(home)
+    await _open(gate)
+    assert (await window.answer())["result"] == {}
+    assert servers(home) == before
+
+
+async def test_an_inline_window_finds_the_server_of_a_window_that_was_killed(
+    checkout: Checkout, home: Path, tmp_path: Path
+) -> None:
+    gate = _gate(tmp_path / "gate")
+    killed = await _started(checkout, home, 1, REMIT_GATE_BEFORE_LISTENING=str(gate))
+    await until(lambda: (home / "server.lock").exists() and (home / "server.lock").read_text())
+    killed.process.kill()
+    window = await checkout.window(REMIT_SERVER="inline")
+    await window.ask(1, "echo")
+    await _open(gate)
+    assert (await window.answer())["result"] == {}
+
+
+def _gate(path: Path) -> Path:
+    os.mkfifo(path)
+    return path
+
+
+async def _open(gate: Path) -> None:
+    with anyio.fail_after(PATIENCE):
+        await anyio.Path(gate).write_bytes(b"")
+
+
+async def _started(checkout: Checkout, home: Path, number: int, **environment: str) -> Window:
+    """A window that has asked something, and waits for its server, which is one of so many."""
+    window = await checkout.window(cwd=None, **environment)
+    await window.ask(1, "echo")
+    await until(lambda: len(servers(home)) == number)
+    return window
+
+
+async def _create(window: Window, message: str) -> None:
+    answer = await window.call(1, "tools/call", name="create_task", arguments={"message": message}, _meta=META)
+    assert "error" not in answer
