@@ -74,6 +74,20 @@ def servers(state: Path) -> list[int]:
     return [pid for pid in sorted(found) if command_line(pid)[-1:] == [b"serve"]]
 
 
+async def held(lock: Path) -> None:
+    """Return when somebody holds the flock on a file."""
+    with anyio.fail_after(PATIENCE):
+        while not _is_held(lock):
+            await anyio.lowlevel.checkpoint()
+
+
+def _is_held(lock: Path) -> bool:
+    if not lock.exists():
+        return False
+    inode = f":{lock.stat().st_ino} "
+    return any(inode in line for line in Path("/proc/locks").read_text().splitlines())
+
+
 def command_line(pid: int) -> list[bytes]:
     """The arguments of a process; none if it has ended."""
     return _listed(pid, "cmdline")

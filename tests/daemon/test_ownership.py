@@ -17,7 +17,7 @@ from anyio import to_thread
 from server.cli import server as commands
 from server.ownership import owner
 from server.places import Places
-from tests.daemon.conftest import META, PATIENCE, ROOT, Checkout, Launcher, Window, servers
+from tests.daemon.conftest import META, PATIENCE, ROOT, Checkout, Launcher, Window, held, servers
 from tests.sandbox.commands import processes_with, until
 from tests.servers import wait
 
@@ -189,6 +189,7 @@ async def test_a_window_killed_while_its_server_starts_does_not_keep_the_next_on
     first, second = _gate(tmp_path / "first"), _gate(tmp_path / "second")
     killed = await _started(checkout, home, 1, REMIT_GATE_BEFORE_OWNING=str(first))
     killed.process.kill()
+    await killed.process.wait()
     window = await _started(checkout, home, 2, REMIT_GATE_BEFORE_OWNING=str(second))
     await _open(first)
     await until(lambda: (home / "remit.sock").exists())
@@ -204,8 +205,10 @@ async def test_a_window_killed_while_its_server_starts_leaves_it_to_the_next_one
     killed = await _started(checkout, home, 1, REMIT_GATE_BEFORE_LISTENING=str(gate))
     await until(lambda: (home / "server.lock").exists() and (home / "server.lock").read_text())
     killed.process.kill()
+    await killed.process.wait()
     window = await checkout.window()
     await window.ask(1, "echo")
+    await held(home / "start.lock")
     before = servers(home)
     await _open(gate)
     assert (await window.answer())["result"] == {}
@@ -219,8 +222,10 @@ async def test_an_inline_window_finds_the_server_of_a_window_that_was_killed(
     killed = await _started(checkout, home, 1, REMIT_GATE_BEFORE_LISTENING=str(gate))
     await until(lambda: (home / "server.lock").exists() and (home / "server.lock").read_text())
     killed.process.kill()
+    await killed.process.wait()
     window = await checkout.window(REMIT_SERVER="inline")
     await window.ask(1, "echo")
+    await held(home / "start.lock")
     await _open(gate)
     assert (await window.answer())["result"] == {}
 

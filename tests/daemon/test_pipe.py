@@ -13,7 +13,7 @@ import pytest
 from server.ownership import Ownership
 from server.pipe.host import LAST_ANSWERS
 from server.places import Places
-from tests.daemon.conftest import PATIENCE, Checkout, servers
+from tests.daemon.conftest import PATIENCE, Checkout, held, servers
 
 
 async def test_it_starts_the_server_and_passes_requests_and_answers(checkout: Checkout) -> None:
@@ -52,22 +52,8 @@ async def test_a_start_waits_for_a_server_that_is_ending(checkout: Checkout, pla
     with Ownership(places):
         window = await checkout.window()
         await window.ask(1, "echo")
-        await _held(Path(places.start_lock))
+        await held(Path(places.start_lock))
     assert (await window.answer())["id"] == 1
-
-
-async def _held(lock: Path) -> None:
-    """Return when somebody holds the flock on a file."""
-    with anyio.fail_after(PATIENCE):
-        while not _is_held(lock):
-            await anyio.lowlevel.checkpoint()
-
-
-def _is_held(lock: Path) -> bool:
-    if not lock.exists():
-        return False
-    inode = f":{lock.stat().st_ino} "
-    return any(inode in line for line in Path("/proc/locks").read_text().splitlines())
 
 
 async def test_lines_of_many_megabytes_pass_both_ways(checkout: Checkout) -> None:
