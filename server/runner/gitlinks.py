@@ -29,18 +29,19 @@ def find_linked(
 ) -> Iterator[Place]:
     """Look for the repositories that the indexes of `places` name, and for those that these name in turn. Blocks.
 
-    `is_asked` says of the working files of a repository whether git is asked for its index.
+    Some may be among `places`. `is_asked` says of the working files of a repository whether git is asked for its index.
+    The outer ones are asked first: that there is no time left for others is their own doing.
     """
     until = monotonic() + SECONDS
-    known = set(places)
-    ahead = deque(place.path for place in known if place.kind == "tree")
+    ahead = deque(sorted((place.path for place in places if place.kind == "tree"), key=lambda path: len(path.parts)))
+    known = set(ahead)
     while ahead:
         tree = ahead.popleft()
         for place in _linked(workspace, tree, budget, until) if is_asked(tree) else ():
-            if place not in known:
-                known.add(place)
-                ahead += [place.path] if place.kind == "tree" else []
-                yield place
+            yield place
+            if place.kind == "tree" and place.path not in known:
+                known.add(place.path)
+                ahead.append(place.path)
 
 
 def index_of(workspace: Path, tree: Path) -> Path | None:

@@ -120,7 +120,7 @@ def _found(workspace: Path) -> tuple[Place, ...]:
     budget = Budget()
     found = dict.fromkeys(find_places(workspace, budget))
     linked = find_linked(workspace, tuple(found), budget) if is_cut(found) else ()
-    return (*found, *linked)
+    return tuple(dict.fromkeys((*found, *linked)))
 
 
 def _first(found: Iterable[Place]) -> list[Place]:

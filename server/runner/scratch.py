@@ -6,7 +6,7 @@ import os
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -53,6 +53,7 @@ class Scratch:
         self._standing: Counter[Path] = Counter()
         self._written: dict[Path, _Workspace] = {}
         self._first: dict[Path, tuple[Place, ...]] = {}
+        self._began: dict[Path, int] = {}
         if root:
             root.mkdir(mode=0o700, exist_ok=True)
 
@@ -129,7 +130,8 @@ class Scratch:
         async with written.changing:
             if written.seen is None:
                 assert written.protected
-                written.seen = await anyio.to_thread.run_sync(see, workspace, written.protected)
+                seen = await anyio.to_thread.run_sync(see, workspace, written.protected)
+                written.seen = replace(seen, since=self._began.setdefault(workspace, seen.since))
         async with self._folder() as folder:
             await anyio.to_thread.run_sync(_keep, folder, workspace, written.seen)
             try:

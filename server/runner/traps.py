@@ -11,7 +11,7 @@ import shlex
 import stat
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -25,7 +25,7 @@ from server.runner.pipes import find_pipes
 from server.runner.places import Kind, Place, places_as_json, places_of_json
 from server.runner.protected import Protected
 from server.runner.reading import Look
-from server.runner.repositories import find_places, is_cut, is_within_git, named_by
+from server.runner.repositories import find_places, is_within_git, named_by
 from server.runner.walk import MOST_FOLDERS, Budget
 
 MOST_TOLD = 20
@@ -68,7 +68,7 @@ class Seen:
     """Those whose HEAD names a reference or a commit."""
 
     since: int
-    """Nanoseconds, by the clock of the file system: what has an older time of change is not the command's."""
+    """Nanoseconds, by the clock of the file system: what has an older time of change is no command's of this server."""
 
     def as_json(self) -> dict[str, Any]:
         """What is kept of it for the next server, should this one be killed."""
@@ -123,12 +123,16 @@ def disarm(workspace: Path, before: Seen, state: Path | None = None) -> list[str
     look, budget = Look(workspace), Budget()
     places, found = _opened(workspace, before, state, budget)
     found += _dealt_with(look, before, _pipes(places, budget))  # git would wait for these
-    linked = frozenset(find_linked(workspace, places, budget, partial(_may_name_more, look, before, is_cut(places))))
-    return [*found, *_dealt_with(look, before, places | linked | _pipes(linked, budget))]
+    is_asked = partial(_may_name_more, look, before, any(map(_may_hide, places)))
+    linked = frozenset(find_linked(workspace, places, budget, is_asked))
+    return [*found, *_dealt_with(look, before, places | linked | _pipes(linked - places, budget), linked)]
 
 
-def _dealt_with(look: Look, before: Seen, places: frozenset[Place]) -> Iterator[str]:
-    """What was done about these places, or could not be."""
+def _dealt_with(
+    look: Look, before: Seen, places: frozenset[Place], linked: frozenset[Place] = frozenset()
+) -> Iterator[str]:
+    """What was done about these places, or could not be; those that are `linked` git enters, however old they are."""
+    before = replace(before, places=before.places | {place for place in linked if place.kind != "index"})
     for place in (*_ordered(places & before.places), *_ordered(places - before.places)):
         if place not in before.protected:
             yield from _set_aside(look.workspace, place, _new(look, place, before, _harm(look, place, places)))
@@ -143,11 +147,16 @@ def _pipes(places: Iterable[Place], budget: Budget) -> frozenset[Place]:
     return frozenset(chain.from_iterable(found))
 
 
-def _may_name_more(look: Look, before: Seen, is_cut: bool, tree: Path) -> bool:
-    """Whether the index of a repository may name one that was not found: there are more, or it was written since."""
+def _may_hide(place: Place) -> bool:
+    """Whether there may be repositories at a place that are not found; in bare ones nobody looks among objects."""
+    return place.kind in ("beyond", "closed") or (place.kind == "git" and ".git" not in place.path.parts)
+
+
+def _may_name_more(look: Look, before: Seen, is_hidden: bool, tree: Path) -> bool:
+    """Whether the index of a repository may name one that is hidden, or one that it did not name before."""
     index = index_of(look.workspace, tree)
-    if is_cut or index is None:
-        return is_cut
+    if is_hidden or index is None:
+        return is_hidden
     names = look.names(index.parent)
     is_split = names is None or any(name.startswith("sharedindex.") for name in names)
     return is_split or not _is_older(look.workspace, index, before)

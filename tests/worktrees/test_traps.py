@@ -221,6 +221,31 @@ STALLING = (
 """What has git wait for a writer, or read without end."""
 
 
+PREPARED = {
+    "a gitlink to what was made before": (
+        MANY + committed("z/z/new"),
+        fill(LINK, "z/z/new", "."),
+        ".",
+    ),
+    "a gitlink to what was made before and comes into view": (
+        MANY + committed("z/z/new"),
+        fill(LINK, "z/z/new", ".") + "rm -r [0-9]*\n",
+        ".",
+    ),
+    "a repository that comes into view": (
+        MANY + committed("z/z/new"),
+        "rm -r [0-9]*\n",
+        "z/z/new",
+    ),
+    "a repository where a gitlink was made before to where objects would be": (
+        "git update-index --add --cacheinfo 160000,$(git rev-parse HEAD),sub/objects/aa/new\n",
+        "mkdir -p sub/objects/aa sub/refs; echo ref: refs/heads/main > sub/HEAD\n" + committed("sub/objects/aa/new"),
+        ".",
+    ),
+}
+"""What one command prepares, and the next one makes a trap of, in which folder."""
+
+
 def folder_of(place: Path, kind: str) -> Path:
     """A folder with a sub-folder, in a repository or not."""
     folder = repository(place / kind)
@@ -249,6 +274,21 @@ async def test_it_does_not_run_when_the_person_next_uses_git(host: Host, place: 
         shell(folder / where, used)
     assert not mark.exists()
     assert "set aside" in task["workspace"]["problem"]
+
+
+@pytest.mark.parametrize("trap", PREPARED)
+@pytest.mark.parametrize("tasks", [1, 2])
+async def test_nor_does_what_was_prepared_by_a_command_before(host: Host, place: Path, trap: str, tasks: int) -> None:
+    first, second, where = PREPARED[trap]
+    mark = place / "mark"
+    folder = folder_of(place, "project")
+    lines = [script(each.replace("{mark}", str(mark))) for each in (first, second)]
+    messages = ["\n".join(lines)] if tasks == 1 else lines
+    done = [await host.done(each, workspace={"path": str(folder), "mode": "readwrite"}) for each in messages]
+    assert {task["status"] for task in done} == {"completed"}
+    shell(folder / where, STATUS)
+    assert not mark.exists()
+    assert "set aside" in done[-1]["workspace"]["problem"]
 
 
 @pytest.mark.parametrize("made", STALLING)
