@@ -39,7 +39,7 @@ def test_the_words_are_one_command(remit: CommandLine, words: tuple[str, ...], o
 def test_words_above_a_prompt_are_no_command(remit: CommandLine) -> None:
     done = remit("run", "Look:\n$ echo one")
     assert (done.stdout, done.returncode) == ("", 1)
-    assert "begins with '$ ' in a block whose first command does not" in done.stderr
+    assert "line 2 of a block begins with '$ ', and its first command does not" in done.stderr
 
 
 def test_an_option_of_the_command_is_not_taken_for_one_of_ours(remit: CommandLine) -> None:
@@ -55,6 +55,12 @@ def test_the_words_for_an_agent_with_a_model_stay_words(remit: CommandLine) -> N
 def test_an_unfinished_command_is_refused_and_named(remit: CommandLine) -> None:
     done = remit("run", "echo 'a")
     assert (done.returncode, "a single quote (') in line 1" in done.stderr) == (1, True)
+
+
+def test_the_lines_of_an_unfinished_command_are_counted_as_they_were_typed(remit: CommandLine) -> None:
+    done = remit("run", "\necho one\necho 'two")
+    assert done.returncode == 1
+    assert "a single quote (') in line 3 of its block is never closed; nothing" in done.stderr
 
 
 def test_the_words_of_a_follow_up_are_one_command_too(remit: CommandLine) -> None:

@@ -29,7 +29,7 @@ _SCRIPTS = frozenset({"sh", "bash", "shell"})
 _SESSIONS = frozenset({"console", "shell-session", "shellsession", "sh-session", "bash-session", ""})
 """Fences whose lines are commands where they begin with a prompt, and output where they do not."""
 
-_NESTED = " in its block; one that has a line of ``` in it begins and ends with a longer fence, as ````sh"
+_NESTED = "; a block that has a line of ``` in it begins and ends with a longer fence, as ````sh"
 
 _BLANKS = " \t\r\n"
 
@@ -158,7 +158,7 @@ class _Reader:
             self._at += 1
         command = "\n".join(text).strip(_BLANKS)
         if command:
-            _check(lexer, self._first + start, command)
+            _check(lexer, _Lines(command, self._first + start))
             reads = assignments.unset(command, lexer.reads)
             self._found.commands.append(ShellCommand(command, self._first + start, reads))
 
@@ -200,25 +200,25 @@ class _Reader:
         inside, first = [_outdented(line, indent) for line in self._lines[start + 1 : end]], self._first + start + 1
         is_prompted = next(filter(_is_code, inside), "").startswith(PROMPT)
         if language in _SCRIPTS and not is_prompted:
-            self._read_script(inside, first)
+            self._read_script(inside, first, _NESTED if any(map(_fence, self._lines[end + 1 :])) else "")
         elif language in _SCRIPTS or (language in _SESSIONS and is_prompted):
             self._take(_Reader(inside, first, is_session=language in _SESSIONS).read())
         else:
             self._found.prose += self._lines[start : end + 1]
 
-    def _read_script(self, lines: Sequence[str], first: int) -> None:
-        """A block without prompts is one command."""
+    def _read_script(self, lines: Sequence[str], first: int, hint: str) -> None:
+        """A block without prompts is one command; `hint` is what may have ended it too early."""
         text = "\n".join(lines).strip(_BLANKS)
         if not text:
             return
         command = ShellCommand(text, first)
         if command.interpreter is None:
             lexer = Lexer()
-            for number, line in enumerate(lines, start=first):
+            for number, line in enumerate(lines, start=1):
                 if line.startswith(PROMPT) and not lexer.opened:
-                    raise _refused(f"line {number} begins with '$ ' in a block whose first command does not")
+                    raise _refused(f"line {number} of a block begins with '$ ', and its first command does not")
                 lexer.feed(line)
-            _check(lexer, first, text, _NESTED)
+            _check(lexer, _Lines(text, 1, " of its block"), hint)
             command = ShellCommand(text, first, assignments.unset(text, lexer.reads))
         self._found.commands.append(command)
 
@@ -255,21 +255,37 @@ def _is_code(line: str) -> bool:
     return line.strip(_BLANKS) != "" and not line.startswith("#")
 
 
-def _check(lexer: Lexer, first: int, command: str, hint: str = "") -> None:
+@dataclass(frozen=True, slots=True)
+class _Lines:
+    """The lines of a command, as an error names them: by their numbers in the message, or in their own block.
+
+    The command line puts several lines into a block, so that their numbers are those of what was typed.
+    """
+
+    command: str
+    first: int
+    of: str = ""
+
+    def named(self, what: str, line: int) -> str:
+        """What stands in a line of the command, counted from 1."""
+        return f"in the command {shortened(self.command)}, {what} in line {self.first + line - 1}{self.of}"
+
+    def opened(self, opened: Opened) -> str:
+        """What was opened, and where."""
+        return self.named(opened.what, opened.line)
+
+
+def _check(lexer: Lexer, lines: _Lines, hint: str = "") -> None:
     if opened := lexer.unfinished:
         missing = "closed" if lexer.is_unclosed else "followed by anything"
-        raise _refused(f"{_named(opened, first, command)} is never {missing}{hint}")
+        raise _refused(f"{lines.opened(opened)} is never {missing}{hint}")
     if lexer.apostrophe:
         raise _refused(
-            f"in the command {shortened(command)}, the apostrophe in line {first + lexer.apostrophe - 1} opens a quote "
-            "of several lines; escape it (\\'), or write double quotes"
+            f"{lines.named('the apostrophe', lexer.apostrophe)} opens a quote of several lines; escape it (\\'), or "
+            "write double quotes"
         )
     if lexer.stray:
-        raise _refused(f"{_named(lexer.stray, first, command)} closes or continues nothing")
-
-
-def _named(opened: Opened, first: int, command: str) -> str:
-    return f"in the command {shortened(command)}, {opened.what} in line {first + opened.line - 1}"
+        raise _refused(f"{lines.opened(lexer.stray)} closes or continues nothing")
 
 
 def _refused(reason: str) -> RemitError:
