@@ -8,7 +8,7 @@ meant in two ways is refused.
 import json
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from difflib import get_close_matches
 from functools import cache
 from itertools import islice
@@ -37,12 +37,35 @@ _OTHER_NAMES = {"taskid": "id"}
 """What fields are called besides, where there is none of that name; without case, `_` and `-`."""
 
 _MEANT = {
-    "message": "command commands content input instruction instructions prompt text",
-    "workspace": "cwd directory dir folder workdir workingdirectory",
-    "title": "name",
-    "id": "task",
+    "id": "job task uuid",
+    "path": "file filename name",
+    "message": "cmd code command commands comment content feedback goal input instruction instructions job prompt "
+    "query reason reply request script task text",
+    "workspace": "cwd directory dir folder path repo repository workdir workingdirectory",
+    "title": "label name subject",
+    "taskListId": "list name",
+    "env": "environment variables vars",
+    "files": "attachments uploads",
+    "fromDate": "after since start startdate",
+    "toDate": "before end enddate until",
+    "dependsOn": "after blockedby dependencies deps prerequisites",
+    "autoExecute": "approval approve autoapprove requireapproval",
+    "status": "phase state states",
+    "query": "filter keyword keywords q search term text words",
+    "limit": "count max maxresults pagesize size top",
+    "cursor": "nextpage nextpagetoken pagetoken",
+    "waitSeconds": "block timeout wait",
+    "maxChars": "limit maxlength",
+    "afterEvent": "since",
+    "outcome": "action answer approve approved confirm decision",
+    "progressMessage": "comment message note",
+    "result": "answer output summary",
+    "cascade": "force recursive",
 }
 """Words for fields that are not found by their letters, folded. They are asked about, not taken."""
+
+_LIKENESS = 0.65
+"""Of letters, as `difflib` counts it, from which on a name may stand for another: `timeout` for timeoutSeconds."""
 
 _MAX_MISSPELT = 80
 """Characters of an unknown name that are compared with known ones."""
@@ -149,6 +172,7 @@ class _Reader:
     def _fields(self, schema: Schema, given: Mapping[str, Any], path: str) -> dict[str, Any]:
         named = self._named(schema["properties"], given, path)
         required = schema.get("required", ())
+        self._check_ignored(given, [name for name in required if name not in named], path)
         found = {}
         for name, each in named.items():
             kind = schema["properties"][name]
@@ -173,6 +197,12 @@ class _Reader:
                     below(path, shown(name)), f"is another spelling of {meant}, which is given too: give one"
                 )
         return found
+
+    def _check_ignored(self, given: Mapping[str, Any], missing: Sequence[str], path: str) -> None:
+        """Tell of a field of hosts that may have been meant for one that is missing."""
+        for name in HOST_FIELDS:
+            if name in given and (hint := _nearest(name, missing)):
+                self.problems.add(below(path, name), f"is ignored, since some hosts add it to every call{hint}")
 
     def _value(self, schema: Schema, value: Any, path: str) -> Any:
         match schema.get("type"):
@@ -275,7 +305,6 @@ def _folded(name: str) -> str:
 def _nearest(name: str, known: Iterable[str]) -> str:
     spellings = {_folded(each): each for each in known}
     folded_name = _folded(name[:_MAX_MISSPELT])
-    near = get_close_matches(folded_name, spellings, n=1)
-    meant = next((field for field, words in _MEANT.items() if folded_name in words.split()), None)
-    found = meant if meant in spellings.values() else spellings[near[0]] if near else None
-    return f"; did you mean {found}?" if found else ""
+    meant = [field for field, words in _MEANT.items() if folded_name in words.split() and field in spellings.values()]
+    near = [spellings[each] for each in get_close_matches(folded_name, spellings, n=1, cutoff=_LIKENESS)]
+    return f"; did you mean {found[0]}?" if (found := meant or near) else ""

@@ -63,10 +63,45 @@ async def test_words_of_a_few_may_stand_in_one_text(host: Host) -> None:
     assert task["messages"]
 
 
-@pytest.mark.parametrize(("name", "meant"), [("prompt", "message"), ("cwd", "workspace"), ("name", "title")])
-async def test_a_field_that_goes_by_another_name_is_named(host: Host, name: str, meant: str) -> None:
-    error = await host.fail("create_task", message="$ true", **{name: "x"})
-    assert error["message"] == f"{name}: there is no such field; did you mean {meant}?"
+@pytest.mark.parametrize(
+    ("tool", "name", "meant"),
+    [
+        ("create_task", "prompt", "message"),
+        ("create_task", "script", "message"),
+        ("create_task", "task", "message"),
+        ("create_task", "cwd", "workspace"),
+        ("create_task", "name", "title"),
+        ("create_task", "list", "taskListId"),
+        ("create_task", "dependencies", "dependsOn"),
+        ("create_task", "after", "dependsOn"),
+        ("list_tasks", "state", "status"),
+        ("list_tasks", "search", "query"),
+        ("list_tasks", "text", "query"),
+        ("list_tasks", "pageSize", "limit"),
+        ("list_tasks", "after", "fromDate"),
+        ("get_task", "task", "id"),
+        ("get_task", "wait", "waitSeconds"),
+        ("get_task_graph", "name", "taskListId"),
+        ("approve_tool_call", "decision", "outcome"),
+        ("read_artifacts", "file", "path"),
+        ("delete_task", "force", "cascade"),
+    ],
+)
+async def test_a_field_that_goes_by_another_name_is_named(host: Host, tool: str, name: str, meant: str) -> None:
+    error = await host.fail(tool, **{name: "x"})
+    assert error["problems"][0]["message"] == f"there is no such field; did you mean {meant}?"
+
+
+async def test_no_field_is_named_that_is_hardly_like_what_was_written(host: Host) -> None:
+    error = await host.fail("list_tasks", sort="asc")
+    assert error["message"] == "sort: there is no such field"
+
+
+async def test_a_field_of_hosts_is_named_where_it_may_stand_for_one_that_is_missing(host: Host) -> None:
+    error = await host.fail("approve_tool_call", id="x", toolCallId="call_1", call="shell: ls", outcome="cancel")
+    assert error["message"] == (
+        "toolCallId: is ignored, since some hosts add it to every call; did you mean callId?; callId: is required"
+    )
 
 
 async def test_a_folder_may_come_as_its_path_alone(host: Host) -> None:
