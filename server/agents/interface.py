@@ -4,7 +4,7 @@ The gate before every call is the server's, so it does not rest on an agent's go
 by itself, in its sandbox, can only be told of.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import Enum
@@ -365,8 +365,11 @@ class Agent(Protocol):
         """
         ...
 
-    async def readiness(self) -> Readiness:
-        """Whether it can be asked here and now; quick, and without a word over the network."""
+    async def readiness(self, variables: Collection[str] = ()) -> Readiness:
+        """Whether it can be asked here and now, by a task that brings variables and secrets of these names.
+
+        Quick, and without a word over the network.
+        """
         ...
 
     def check(self, message: str) -> Sequence[str]:

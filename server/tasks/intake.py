@@ -51,17 +51,21 @@ class Intake:
         self._settings = settings
         self._poke = poke
 
-    async def check(self, agent_id: str, message: str, mcp_servers: Sequence[str] = ()) -> Sequence[str]:
+    async def check(
+        self, agent_id: str, message: str, variables: Collection[str], mcp_servers: Sequence[str] = ()
+    ) -> Sequence[str]:
         """Refuse an agent that is not there, and a message or an MCP server it can do nothing with.
 
-        What is left to warn of in the message, a sentence each.
+        What is left to warn of, a sentence each: in the message, and that the agent is not ready for a task that has
+        variables and secrets of these names. It may be by the time that the task begins.
         """
         if agent_id == NOBODY:
             return ()
         agent = self._agents.get(agent_id)
         if agent is None:
             known = ", ".join((*self._agents, NOBODY))
-            raise RemitError(Code.AGENT_UNAVAILABLE, f"agentId: there is no agent {agent_id!r} (known: {known})")
+            unknown_agent = f"agentId: there is no agent {agent_id!r} (known: {known})"
+            raise RemitError(Code.AGENT_UNAVAILABLE, unknown_agent, field="agentId")
         try:
             warnings = await computed(len(message), agent.check, message, threads=READING)
         except NeedsModel as error:
@@ -71,7 +75,9 @@ class Intake:
         if unknown := [name for name in mcp_servers if name not in self._settings.mcp_servers]:
             known = ", ".join(sorted(self._settings.mcp_servers)) or "none"
             raise _bad_server(f"the settings have no MCP server {unknown[0]!r} (known: {known})")
-        return warnings
+        needs = (await agent.readiness(variables)).needs
+        unready = [f"agentId: {agent_id!r} is not ready, and a task of it fails: {needs}"] if needs else []
+        return [*unready, *warnings]
 
     async def _with_models(self) -> str:
         """Who could work on a message in words."""
@@ -204,15 +210,15 @@ class Intake:
             raise RemitError(Code.VALIDATION_ERROR, "message: an ended task needs one to go on", field="message")
         redactor = await masking.redactor(request.literals)
         await checks.no_secrets(redactor, [("message", request.message)])  # which an error would repeat
-        warnings = await self.check(task.agent, request.message)
+        env = checks.merged(request, task.env or {})
+        names = [name for name, origin in had.items() if origin == "named" and name not in request.secrets]
+        names += [name for name in request.secret_names if name not in names]
+        warnings = await self.check(task.agent, request.message, {*env, *request.literals, *names})
         if task.agent == NOBODY:
             checks.nothing_to_execute_with(request)
         checks.literals_are_sent(had, request)
-        names = [name for name, origin in had.items() if origin == "named" and name not in request.secrets]
-        names += [name for name in request.secret_names if name not in names]
         values = await self._values(request.literals, names)
         await checks.no_secrets(await masking.redactor(values), checks.message_texts(request))
-        env = checks.merged(request, task.env or {})
         await checks.templates(env, values)
         lenders = await self._store.lenders(task.id)
         if lenders:

@@ -104,7 +104,8 @@ class Tasks:
             return views.CreatedView(id=created.id, status=created.status, warnings=[])
         redactor = await masking.redactor(request.secrets)
         await checks.no_secrets(redactor, [("message", request.message)])  # which an error would repeat
-        left_out = await self._intake.check(request.agent_id, request.message, request.mcp_servers)
+        variables = {*request.env, *request.secrets, *request.secret_names}
+        left_out = await self._intake.check(request.agent_id, request.message, variables, request.mcp_servers)
         tier = await self._tier(request)
         workspace, notes = lent or await self._workspace(caller, request)
         values = await self._intake.values(request)

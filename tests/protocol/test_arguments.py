@@ -106,7 +106,7 @@ async def test_an_unknown_call_is_not_found(host: Host) -> None:
 
 async def test_an_unknown_agent_is_named(host: Host) -> None:
     error = await host.fail("create_task", message="true", agentId="nobody")
-    assert error["code"] == "AGENT_UNAVAILABLE"
+    assert (error["code"], error["field"]) == ("AGENT_UNAVAILABLE", "agentId")
     assert "nobody" in error["message"]
 
 

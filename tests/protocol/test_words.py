@@ -110,6 +110,22 @@ async def test_a_default_agent_with_a_model_takes_words(own_home: Path) -> None:
             assert "agentId 'llm'" in error["message"]
 
 
+async def test_an_agent_that_is_not_ready_is_warned_of_and_may_be_so_when_the_task_begins(own_home: Path) -> None:
+    program = own_home.parent / "guest"
+    (own_home.parent / "remit.toml").write_text(f'[agents.guest]\ncommand = ["{program}"]\n')
+    async with servers.host(own_home) as host:
+        created = await host.call("create_task", message="Summarise the report", agentId="guest")
+        (warning,) = created["warnings"]
+        assert warning.startswith("agentId: 'guest' is not ready, and a task of it fails: ")
+        assert f"{program} is not installed" in warning
+        await host.until(created["id"], "failed")
+        sent = await host.call("send_message", id=created["id"], message="Once more")
+        assert sent["warnings"] == [warning]
+        program.write_text("#!/bin/sh\n")
+        program.chmod(0o755)
+        assert (await host.call("create_task", message="Again", agentId="guest"))["warnings"] == []
+
+
 EXAMPLES: list[dict[str, Any]] = [
     {
         "message": "Generate the monthly report",

@@ -1,6 +1,6 @@
 """An agent that is a program in the sandbox and speaks the Agent Client Protocol."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from anyio import to_thread
@@ -35,14 +35,18 @@ class AcpAgent:
         self._memory = (own.limits or settings.limits).memory
         self._version = version
 
-    async def readiness(self) -> Readiness:
-        """Whether it is installed, has a key, and memory enough."""
+    async def readiness(self, variables: Collection[str] = ()) -> Readiness:
+        """Whether it is installed, has a key, and memory enough.
+
+        A key among a task's own variables counts where the settings say something of the network: its host is not open
+        by itself.
+        """
         try:
             installation = await self._located()
         except RemitError as error:
             return Readiness(needs=error.message, notes=self._profile.notes)
         return Readiness(
-            needs=self._missing_memory() or self._missing_key(),
+            needs=self._missing_memory() or self._missing_key(variables),
             version=installation.version,
             notes=self._profile.notes,
         )
@@ -118,9 +122,14 @@ class AcpAgent:
 
     def _hosts(self) -> tuple[str, ...]:
         """The hosts of its models, where the settings say nothing of a network."""
-        if "network" in self._settings.model_fields_set:
+        if self._sets_network:
             return ()
         return tuple(dict.fromkeys(self._profile.keys[key] for key in self._keys()))
+
+    @property
+    def _sets_network(self) -> bool:
+        """Whether the settings say something of its network."""
+        return "network" in self._settings.model_fields_set
 
     def _keys(self) -> list[str]:
         given = {*self._settings.secrets, *self._settings.env}
@@ -132,10 +141,12 @@ class AcpAgent:
             return None
         return f"memory: at least {ByteSize(least).human_readable()} in [agents.{self.id}.limits] or [limits]"
 
-    def _missing_key(self) -> str | None:
+    def _missing_key(self, variables: Collection[str]) -> str | None:
+        brought = variables if self._sets_network else ()
         if (
             not self._profile.keys
             or self._keys()
+            or not self._profile.keys.keys().isdisjoint(brought)
             or not self._settings.env.keys().isdisjoint(self._profile.is_set_up_by)
         ):
             return None

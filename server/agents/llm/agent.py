@@ -1,6 +1,6 @@
 """The llm agent: a model thinks in the server, and whatever it does is a call that passes the gate."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +42,7 @@ class LlmAgent:
         self._servers = servers
         self._key = key
 
-    async def readiness(self) -> Readiness:
+    async def readiness(self, variables: Collection[str] = ()) -> Readiness:
         """Whether the extra is installed and a model is named."""
         from importlib.util import find_spec
 

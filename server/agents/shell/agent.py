@@ -1,6 +1,6 @@
 """The shell agent: runs the commands of a message one after the other."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from server.agents.endings import NeedsModel, Stopped
 from server.agents.interface import Permission, Readiness, Turn
@@ -29,7 +29,7 @@ class ShellAgent:
 
     speaks = False
 
-    async def readiness(self) -> Readiness:
+    async def readiness(self, variables: Collection[str] = ()) -> Readiness:
         """It is there wherever the server is."""
         return Readiness()
 

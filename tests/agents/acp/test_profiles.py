@@ -58,6 +58,15 @@ async def test_one_without_a_key_names_it(tmp_path: Path, monkeypatch: pytest.Mo
     assert "[secrets.ANTHROPIC_API_KEY]" in readiness.needs
 
 
+@pytest.mark.parametrize(("settings", "is_ready"), [({"network": "full"}, True), ({}, False)])
+async def test_a_key_that_a_task_brings_signs_it_in_where_the_network_is_set(
+    tmp_path: Path, settings: dict[str, Any], is_ready: bool
+) -> None:
+    command = program(tmp_path / "agent")
+    readiness = await agent("claude", command=[str(command)], **settings).readiness({"ANTHROPIC_API_KEY", "OTHER"})
+    assert (readiness.needs is None) == is_ready
+
+
 @pytest.mark.parametrize(
     ("name", "settings"),
     [
