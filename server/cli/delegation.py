@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from server.cli.answers import note, print_answer
 from server.cli.client import Client, open_client
-from server.cli.commands import message
+from server.cli.commands import NOBODY, message
 from server.cli.follower import Follower
 from server.cli.inputs import given
 from server.errors import Code, RemitError
@@ -42,6 +42,8 @@ def run(arguments: Namespace) -> int:
             print_answer(arguments, created, [created["id"]])
             return 0
         note(f"task {created['id']}")
+        if arguments.agent == NOBODY:
+            note(f"nobody here executes it: `remit update {created['id']} --status completed` reports its end")
         return _see_through(arguments, client, created["id"], after=0)
 
 

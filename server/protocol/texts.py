@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from server.tasks import requests, views
 from server.tasks.listrequests import ListTasks
 from server.tasks.text import one_line
+from storage.records import NOBODY
 
 _MOST_IDS = 20
 """Ids that are named in a sentence."""
@@ -21,10 +22,11 @@ _ROW = 60
 """The same in a list of tasks, of which fifty are to take 12 KB at most."""
 
 
-def created(view: views.CreatedView, _: requests.CreateTask) -> list[str]:
-    """A new task, and how to follow it."""
-    told = f"Task {view['id']} is {view['status']}. get_task with waitSeconds waits for its end."
-    return [_lines([told, *_warnings(view["warnings"])])]
+def created(view: views.CreatedView, request: requests.CreateTask) -> list[str]:
+    """A new task, and what comes next."""
+    nobody = "Nobody here executes it: whoever does it reports with update_task."
+    next_step = nobody if request.agent_id == NOBODY else "get_task with waitSeconds waits for its end."
+    return [_lines([f"Task {view['id']} is {view['status']}. {next_step}", *_warnings(view["warnings"])])]
 
 
 def page(view: views.PageView, _: ListTasks) -> list[str]:

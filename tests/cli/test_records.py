@@ -28,6 +28,13 @@ def test_a_report_of_what_was_done_starts_what_waited_for_it(remit: CommandLine)
     assert remit.json("show", first)["result"] == "the plan"
 
 
+def test_a_task_that_nobody_here_executes_says_how_its_end_is_reported(remit: CommandLine) -> None:
+    with remit.start("run", "--agent", "none", "paint the fence") as run:
+        task_id = run.expect(r"nobody here executes it: `remit update (\S+) --status completed`")[1]
+        remit("update", task_id, "--status", "completed")
+        assert run.end() == 0
+
+
 def test_an_empty_text_takes_a_task_out_of_its_list(remit: CommandLine) -> None:
     task_id = remit.detached("--agent", "none", "--list", "w3", "design")
     remit("update", task_id, "--list", "")

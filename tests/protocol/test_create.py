@@ -32,6 +32,12 @@ async def test_a_creation_answers_with_id_status_and_warnings(host: Host) -> Non
     assert (await host.call("get_task", id=created["id"]))["title"] == "a title"
 
 
+@pytest.mark.parametrize(("agent", "next_step"), [("none", "reports with update_task"), ("shell", "waitSeconds waits")])
+async def test_a_creation_says_in_words_what_comes_next(host: Host, agent: str, next_step: str) -> None:
+    result = await host.client.call_tool("create_task", {"message": "$ true", "agentId": agent})
+    assert next_step in result.content[0].model_dump()["text"]
+
+
 @pytest.mark.behaviour("create_task:background")
 async def test_a_creation_does_not_wait_for_the_work(host: Host) -> None:
     created = await host.call("create_task", message="$ sleep 60")
