@@ -19,7 +19,8 @@ from server.agents.acp.profiles import acp_agents
 from server.agents.interface import Agent
 from server.agents.llm.agent import LlmAgent
 from server.agents.shell.agent import ShellAgent
-from server.config import Settings, load
+from server.backups.schedule import BackupFolder, Schedule
+from server.config import BackupSettings, Settings, load
 from server.connection import Connection, Peer
 from server.daemon import Load
 from server.errors import Code, RemitError
@@ -128,7 +129,8 @@ async def build(state: Path, settings: Settings, notices: list[str]) -> AsyncIte
         swept = await pairing.arrange(store, workspaces, adopt=adopt)
         _tell(await store.settle(), swept, workspaces)
         secrets = Secrets(settings.secrets)
-        private = (state, Path(find_places().config))
+        backups = _backups(state, settings.backup)
+        private = (state, Path(find_places().config), *([settings.backup.folder] if settings.backup.folder else []))
         folders = Folders(settings.workspaces, private)
         shelter = Shelter(settings.sandbox, scratch, private)
         agents = _agents(settings)
@@ -152,9 +154,15 @@ async def build(state: Path, settings: Settings, notices: list[str]) -> AsyncIte
             group.start_soon(serve_awaiting, store, scheduler)
             group.start_soon(serve_expiry, store, scheduler, settings.approval_expires)
             group.start_soon(maintenance.serve)
+            if backups:
+                group.start_soon(backups.serve)
             group.start_soon(worktrees.conclude_ended)
             yield App(store, secrets, scheduler, Face(tasks, remit.VERSION), settings)
             group.cancel_scope.cancel()
+
+
+def _backups(state: Path, settings: BackupSettings) -> Schedule | None:
+    return Schedule(BackupFolder(state, settings), with_folders=settings.folders) if settings.folder else None
 
 
 def caller(person: bool, folder: Path | None) -> Caller:

@@ -82,6 +82,29 @@ class RetentionSettings(BaseModel):
     workspaces: Kept = Field(7 * DAY, description="its folder, with all files")
 
 
+class BackupSettings(BaseModel):
+    """The backups that the server writes by itself: none as long as there is no folder for them.
+
+    Off by default: a copy of what was asked and done belongs where its owner wants it, and what is deleted lives on in
+    it for as long as it is kept.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    folder: Path | None = Field(None, description="where they are put, best on another disk")
+    interval: int = Field(DAY, ge=3600, le=365 * DAY, description="seconds from one to the next")
+    keep: int = Field(7, ge=1, le=1000, description="how many of them are kept")
+    folders: bool = Field(False, description="whether the folders of tasks are taken along")
+
+    @field_validator("folder")
+    @classmethod
+    def _named_in_full(cls, folder: Path | None) -> Path | None:
+        expanded = folder and folder.expanduser()
+        if expanded and not expanded.is_absolute():
+            raise ValueError(f"{expanded} is not absolute")
+        return expanded
+
+
 class AgentSettings(BaseModel):
     """What an agent's commands may reach and use."""
 
@@ -224,6 +247,7 @@ class Settings(BaseSettings):
     limits: LimitSettings = Field(default_factory=LimitSettings, description="what each command may use")
     subtasks: SubtaskSettings = Field(default_factory=SubtaskSettings, description="how far tasks may be handed on")
     retention: RetentionSettings = Field(default_factory=RetentionSettings, description="how long ended tasks are kept")
+    backup: BackupSettings = Field(default_factory=BackupSettings, description="backups by itself")
     agents: AgentTable = Field(default_factory=AgentTable, description="per agent")
     mcp_servers: dict[McpName, McpServerSettings] = Field(
         default_factory=dict, description="MCP servers that agents may use, by name"

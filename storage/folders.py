@@ -1,7 +1,9 @@
 """What the database knows of the folders of its tasks: whose they are, and which of them are to go."""
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+
+from storage.rows import dumps
 
 
 def identity(db: sqlite3.Connection) -> str:
@@ -15,6 +17,20 @@ def known(db: sqlite3.Connection, names: Iterable[str]) -> set[str]:
         AND (completed_at IS NULL OR completed_at > coalesce(workspace_removed_at, 0)
             OR EXISTS (SELECT 1 FROM workspaces WHERE task = seq AND checkout IS NOT NULL))"""
     return {name for name in names if name.isascii() and db.execute(statement, (name,)).fetchone()}
+
+
+def expected(db: sqlite3.Connection, ids: Collection[str] | None = None) -> set[str]:
+    """Those of these tasks, or of all, that have worked in a folder of their own, or were given files, ever since.
+
+    That is since what they had was given up, if it ever was: they should have a folder.
+    """
+    among = "" if ids is None else "AND id IN (SELECT value FROM json_each(?))"
+    statement = f"""SELECT id FROM tasks WHERE agent <> 'none' {among}
+        AND (workspace_removed_at IS NULL AND coalesce(files, '{{}}') <> '{{}}'
+            OR EXISTS (SELECT 1 FROM runs WHERE task = seq AND ended_at IS NOT NULL
+                AND started_at > coalesce(workspace_removed_at, 0))
+            AND NOT EXISTS (SELECT 1 FROM workspaces WHERE task = seq AND repository IS NULL))"""
+    return {row["id"] for row in db.execute(statement, () if ids is None else (dumps(list(ids)),))}
 
 
 def give_up(db: sqlite3.Connection, task_id: str) -> None:

@@ -31,7 +31,7 @@ _S = Status
 _C = CallStatus
 
 TASK_MOVES: dict[Status, frozenset[Status]] = {
-    _S.PENDING: frozenset({_S.RUNNING, _S.BLOCKED, _S.FAILED, _S.CANCELLED}),
+    _S.PENDING: frozenset({_S.RUNNING, _S.BLOCKED, _S.PAUSED, _S.FAILED, _S.CANCELLED}),
     _S.BLOCKED: frozenset({_S.PENDING, _S.AWAITING_APPROVAL, _S.FAILED, _S.CANCELLED}),
     _S.RUNNING: frozenset(
         {_S.AWAITING_APPROVAL, _S.PAUSED, _S.PENDING, _S.BLOCKED, _S.COMPLETED, _S.FAILED, _S.CANCELLED}
@@ -67,8 +67,10 @@ LOST = "SECRETS_LOST"
 SUBTASKS = "SUBTASKS"
 REPORTED = "REPORTED"
 BUSY = "WORKSPACE_BUSY"
+RESTORED = "RESTORED"
+"""Why a task is paused that came out of a backup: whether it has gone on after that, nobody knows."""
 
-OUR_REASONS = frozenset({BUSY, DEPENDENCIES, LOST, SUBTASKS})
+OUR_REASONS = frozenset({BUSY, DEPENDENCIES, LOST, RESTORED, SUBTASKS})
 """Those that nobody can report."""
 
 # The three source APIs name some states differently; a filter understands all of them.

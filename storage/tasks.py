@@ -13,7 +13,7 @@ from storage.moves import log, move, not_found, owned
 from storage.propagation import tell_of
 from storage.records import Created, Event, NewTask, NewTurn, Principal, SecretSource, SentKey, Snapshot, Task, Turn
 from storage.relations import Dependency, Place
-from storage.states import DEPENDENCIES, ENDED, LOST, OPEN, CallStatus, Status
+from storage.states import DEPENDENCIES, ENDED, LOST, OPEN, RESTORED, CallStatus, Status
 from storage.toolcalls import Call
 from storage.turns import insert_turn, secrets_of, spoken
 
@@ -102,13 +102,14 @@ def bring_files(db: sqlite3.Connection, principal: Principal, task_id: str, file
 
 
 def go_on(db: sqlite3.Connection, principal: Principal, task_id: str, at: int, key: SentKey | None = None) -> Task:
-    """Give a paused task its budget of calls once more; CONFLICT for one that is not paused."""
+    """Let a paused task go on, with its budget of calls once more if that was used up; CONFLICT for any other."""
     row = owned(db, principal, task_id)
     if row["status"] != Status.PAUSED:
         raise RemitError(
             Code.CONFLICT, f"the task is {row['status']}; only a paused one can be let go on", status=row["status"]
         )
-    db.execute("UPDATE tasks SET calls_left = max_calls WHERE seq = ?", (row["seq"],))
+    if row["blocked_reason"] != RESTORED:
+        db.execute("UPDATE tasks SET calls_left = max_calls WHERE seq = ?", (row["seq"],))
     sent.keep(db, row["seq"], key, at)
     move(db, row, Status.PENDING, at)
     return get(db, principal, task_id)

@@ -1,9 +1,10 @@
 """What keeps a store from growing for ever: each of these is one short transaction, for others to be served between."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
-from storage import folders, retention
+from storage import folders, restored, retention
 from storage.database import Database
+from storage.restored import Held
 from storage.retention import Chunk, Ended
 
 
@@ -45,6 +46,10 @@ class Upkeep:
         """Those of these names that are tasks whose folder was not given up."""
         return await self._db.read(folders.known, names)
 
+    async def expecting_folders(self, ids: Collection[str] | None = None) -> set[str]:
+        """Those of these tasks, or of all, that should have a folder of their own."""
+        return await self._db.read(folders.expected, ids)
+
     async def given_up_folders(self) -> set[str]:
         """The tasks whose folders were given up, and may still be there."""
         return await self._db.read(folders.given_up)
@@ -52,6 +57,10 @@ class Upkeep:
     async def folders_are_gone(self, task_ids: Iterable[str]) -> None:
         """Note that the folders of these tasks, which were given up, are not there any more."""
         await self._db.write_soon(folders.forget, list(task_ids))
+
+    async def hold_restored(self, at: int) -> Held:
+        """Settle the open tasks of a database that came out of a backup: none goes on before somebody says so."""
+        return await self._db.write(restored.hold, at)
 
     async def give_back(self) -> bool:
         """Give some of the room that is free in the file back to the disk; whether there is more."""

@@ -238,6 +238,21 @@ def _add_upkeep(commands: _Commands) -> None:
     )
     doctor = commands.add("doctor", _doctor, "check what tasks need, and say what the sandbox does not hold")
     doctor.add_argument("--bundle", nargs="?", const="", metavar="FILE", help="write what a bug report needs to a file")
+    backup = commands.add(
+        "backup",
+        _backup,
+        "write a backup of all tasks to a file, also while the server runs",
+        "It is checked before it has its name. It holds no secret's value.",
+    )
+    backup.add_argument("file", metavar="FILE", help="a file that is not there yet, outside the state folder")
+    backup.add_argument("--folders", action="store_true", help="with the folders of the tasks, as a tar.gz")
+    restore = commands.add(
+        "restore",
+        _restore,
+        "put a backup in the place of what is there, while no server runs",
+        "What was there is kept beside it. Tasks that would go on by themselves are paused.",
+    )
+    restore.add_argument("file", metavar="FILE", help="what `remit backup` has written, checked first and only read")
     background = commands.add_group("server", "look after the server in the background")
     background.add("status", lambda arguments: server.status(arguments.json), "tell whether it runs, and what it does")
     stop = background.add("stop", lambda arguments: server.stop(arguments.force, arguments.json), "end it")
@@ -281,3 +296,15 @@ def _doctor(arguments: Namespace) -> int:
     from server.cli import doctor  # imports the sandbox
 
     return doctor.examine(arguments)
+
+
+def _backup(arguments: Namespace) -> int:
+    from server.cli import backups  # imports the sandbox
+
+    return backups.backup(arguments)
+
+
+def _restore(arguments: Namespace) -> int:
+    from server.cli import backups
+
+    return backups.restore(arguments)

@@ -7,18 +7,20 @@ import sys
 from argparse import Namespace
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 import anyio
 
 import remit
+from server.backups.schedule import BackupFolder
 from server.cli import bundle
 from server.cli.answers import print_answer
 from server.cli.client import ELSEWHERE, is_persons
 from server.cli.server import silent
 from server.cli.text import Screen, one_line
-from server.config import DAY, MIB, RetentionSettings, Settings, load
+from server.config import DAY, MIB, BackupSettings, RetentionSettings, Settings, load
 from server.errors import RemitError
 from server.hello import reach
 from server.ownership import owner
@@ -80,6 +82,7 @@ def _findings(places: Places) -> Iterator[Finding]:
     yield _database(Path(places.state) / DATABASE)
     if settings:
         yield _retention(settings.retention)
+        yield _backups(Path(places.state), settings.backup)
     yield _server(places)
 
 
@@ -160,6 +163,23 @@ def _database(path: Path) -> Finding:
 def _retention(settings: RetentionSettings) -> Finding:
     kept = ", ".join(f"{name} {_period(value)}" for name, value in settings)
     return Finding(name="kept", told=f"after a task's end: {kept}")
+
+
+def _backups(state: Path, settings: BackupSettings) -> Finding:
+    if settings.folder is None:
+        return Finding(name="backups", told="none by itself; the setting backup.folder has them written every day")
+    try:
+        kept = BackupFolder(state, settings).kept()
+    except RemitError as error:
+        return Finding(name="backups", told="none", problem=error.message)
+    except OSError as error:
+        return Finding(name="backups", told="none", advice=(f"{settings.folder}: {error.strerror}",))
+    if not kept:
+        return Finding(name="backups", told=f"none yet in {settings.folder}")
+    age = datetime.now(UTC) - kept[-1].at
+    late = f"the latest is {age.days} days old; if a server runs meanwhile, its log says why"
+    told = f"{len(kept)} in {settings.folder}, the latest of {kept[-1].at.isoformat()}"
+    return Finding(name="backups", told=told, advice=(late,) if age.total_seconds() > 2 * settings.interval else ())
 
 
 def _period(kept: int | str) -> str:

@@ -10,7 +10,7 @@ from server.cli.text import one_line
 from server.cli.tree import subtasks
 from server.cli.voice import Background, Foreground
 from server.errors import Code, RemitError
-from storage.states import BUSY, DEPENDENCIES, ENDED, LOST, OUR_REASONS, SUBTASKS
+from storage.states import BUSY, DEPENDENCIES, ENDED, LOST, OUR_REASONS, RESTORED, SUBTASKS
 
 if TYPE_CHECKING:
     from server.tasks.approvalviews import PendingApprovalView
@@ -246,4 +246,6 @@ def blocked(task: TaskView) -> str:
 
 
 def _paused(task: TaskView) -> str:
+    if task.get("blockedReason") == RESTORED:
+        return f"the task came out of a backup, and may have gone on after it; to let it: remit send {task['id']}"
     return f"the task has made its {task['maxCalls']} calls; to let it make as many again: remit send {task['id']}"

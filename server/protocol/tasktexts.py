@@ -14,7 +14,7 @@ from server.tasks.approvalviews import PendingApprovalView
 from server.tasks.circumstances import LONGEST_VALUE
 from server.tasks.fields import MAX_WAIT_SECONDS
 from server.tasks.text import one_line
-from storage.states import ENDED, LOST, OUR_REASONS
+from storage.states import ENDED, LOST, OUR_REASONS, RESTORED
 
 _WIDTH = 200
 """Characters of a text of the task in one of our lines."""
@@ -106,7 +106,7 @@ def _needs(view: views.TaskView, advice: str) -> Iterator[str]:
     if view.get("blockedReason") == LOST:
         names = ", ".join(view.get("secretNames", [])[:_CALLS])
         yield f"Its secrets are lost{f' ({names})' if names else ''}: send_message with their values lets it go on."
-    if view["status"] == "paused":
+    if view["status"] == "paused" and view.get("blockedReason") != RESTORED:  # of which a warning tells
         yield "It has made as many calls as it may: send_message without a message lets it make as many more."
     if view.get("blockedReason") in OUR_REASONS and (blockers := view.get("blockedByTaskIds")):
         yield f"It waits for {_named(blockers, view.get('omittedBlockers', 0))}"

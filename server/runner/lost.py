@@ -35,8 +35,7 @@ class Lost:
         place = self.root / at.strftime(_TIME) / folder.parent.name
         try:
             place.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _make_movable(folder)
-            folder.rename(place / folder.name)
+            move(folder, place / folder.name)
         except OSError as error:  # one bad folder must not keep the server from starting
             _log.warning("%s stays: it cannot be set aside: %s", folder, error.strerror)
             return False
@@ -79,6 +78,12 @@ class Lost:
             for folder in (*batch.iterdir(), batch):
                 if folder.is_dir() and not os.listdir(folder):
                     folder.rmdir()
+
+
+def move(folder: Path, place: Path) -> None:
+    """Move a folder within its file system, whatever its mode. Raises OSError."""
+    _make_movable(folder)
+    folder.rename(place)
 
 
 def _make_movable(folder: Path) -> None:

@@ -65,6 +65,10 @@ class Workspaces:
             raise RemitError(Code.NOT_FOUND, "there is no such task")
         return self._root / task_id
 
+    def has(self, task_id: str) -> bool:
+        """Whether the task has a workspace."""
+        return os.path.lexists(self.path(task_id))
+
     def create(self, task_id: str, uploads: Sequence[Upload] = (), *, source_root: Path | None = None) -> Path:
         """Make the task's workspace with its uploads in `uploads/`; it appears complete, and returns durable.
 
@@ -76,7 +80,7 @@ class Workspaces:
         """
         check_uploads(uploads)
         target = self.path(task_id)
-        if os.path.lexists(target):
+        if self.has(task_id):
             raise RemitError(Code.CONFLICT, "the task has a workspace already")
         with self._hidden() as hidden:
             workspace = hidden / "workspace"

@@ -17,6 +17,7 @@ from server.runner.upload import Upload
 from server.runner.workspace import Workspaces
 from server.tasks import checks, identity, masking
 from server.tasks.callers import Caller
+from server.tasks.losses import is_held
 from server.tasks.masks import Masks
 from server.tasks.removal import remove_folders
 from server.tasks.requests import CreateTask, SendMessage
@@ -249,10 +250,15 @@ class Intake:
 
     async def _go_on(self, caller: Caller, request: SendMessage, task: Task, key: SentKey | None) -> Task:
         if checks.brings_anything(request):
+            why, aim = (
+                ("came out of a backup", "go on")
+                if is_held(task)
+                else (f"has made its {task.max_calls} tool calls (maxCalls)", "make as many again")
+            )
             raise RemitError(
                 Code.CONFLICT,
-                f"the task is {task.status}, as it has made its {task.max_calls} tool calls (maxCalls): to let it make "
-                "as many again, send nothing but its id; to say something else, cancel_task first",
+                f"the task is {task.status}, as it {why}: to let it {aim}, send nothing but its id; to say something "
+                "else, cancel_task first",
                 status=task.status,
             )
         await checks.no_secrets(await masking.redactor(self._secrets.known(task.id)), checks.message_texts(request))

@@ -1,5 +1,7 @@
 """A task as a user is shown it: all of it, or what is new, in as many characters as were asked for."""
 
+from collections.abc import Sequence
+
 from server.tasks import branches, callviews, fitting, graphs, logs
 from server.tasks.finding import ORGANIZATION
 from server.tasks.fitting import Part
@@ -23,16 +25,18 @@ def task(
     *,
     since: int | None = None,
     folder: str | None = None,
+    losses: Sequence[str] = (),
 ) -> TaskView:
     """A task with everything that belongs to it, in at most `request.max_chars` characters of compact JSON.
 
     A task whose fields need more than that, at most LEAST_ANSWER, is shown in as many, with a warning.
 
     With `since`, the number of an event, only what came after it, which `snapshot.fresh` tells apart; `folder` is where
-    its worktree lies. Raises RemitError (VALIDATION_ERROR) for an `output_cursor` that is none of its output.
+    its worktree lies, `losses` what is not as it was left. Raises RemitError (VALIDATION_ERROR) for an `output_cursor`
+    that is none of its output.
     """
     view = _core(snapshot, retention, request)
-    parts = [*_urgent(view, snapshot), *_warned(view, snapshot, request), *_reported(view, snapshot.task)]
+    parts = [*_urgent(view, snapshot), *_warned(view, snapshot, request, losses), *_reported(view, snapshot.task)]
     if since is not None:
         view["afterEvent"] = since
     if snapshot.calls or snapshot.content or snapshot.thoughts or snapshot.task.status in ENDED:
@@ -106,9 +110,9 @@ def _urgent(view: TaskView, snapshot: Snapshot) -> list[Part]:
     return parts
 
 
-def _warned(view: TaskView, snapshot: Snapshot, request: GetTask) -> list[Part]:
+def _warned(view: TaskView, snapshot: Snapshot, request: GetTask, losses: Sequence[str]) -> list[Part]:
     """What was taken otherwise than it was meant, or left behind."""
-    warnings = [*request.warnings, *snapshot.warnings]
+    warnings = [*request.warnings, *losses, *snapshot.warnings]
     return [fitting.items(view, "warnings", warnings, "omittedWarnings", narrow=fitting.cut)] if warnings else []
 
 

@@ -19,6 +19,7 @@ from server.tasks.delegate import Delegate, Desk, may_delegate
 from server.tasks.ends import End, Ends, Pause, Wait, where
 from server.tasks.execution import Execution
 from server.tasks.folders import Folders, check_tier
+from server.tasks.losses import Losses
 from server.tasks.place import Place
 from server.tasks.record import Record
 from server.tasks.secrets import Secrets, SecretsLost
@@ -67,6 +68,7 @@ class Scheduler:
         self._workspaces = workspaces
         self._worktrees = worktrees
         self._folders = folders
+        self._losses = Losses(store, workspaces)
         self._settings = settings
         self._owner = owner
         self._desk = desk
@@ -224,6 +226,7 @@ class Scheduler:
         try:
             agent = self._agent(claim)
             self._folders.check(claim.workspace)
+            await self._losses.note(claim)
             async with self._worktrees.at_work(claim, variables), variables.shared():
                 work = await self._prepare(place, record, agent, variables)
                 with place.limited(left):

@@ -17,6 +17,7 @@ from server.tasks.folders import Folders, check_tier
 from server.tasks.following import Following
 from server.tasks.intake import Intake
 from server.tasks.listrequests import ListTasks
+from server.tasks.losses import Losses
 from server.tasks.maintenance import periods
 from server.tasks.naming import R, whole
 from server.tasks.requests import (
@@ -37,10 +38,9 @@ from server.tasks.requests import (
 )
 from server.tasks.scheduler import Scheduler
 from server.tasks.secrets import Secrets
-from server.tasks.text import time
 from server.tasks.worktrees import Worktrees
 from storage.filters import NOTHING
-from storage.records import NOBODY, Snapshot, Task, Update
+from storage.records import NOBODY, Snapshot, Update
 from storage.states import ENDED, Status
 from storage.store import Store
 from storage.workspace import Workspace
@@ -81,6 +81,7 @@ class Tasks:
         self._worktrees = worktrees
         self._folders = folders
         self._artifacts = Artifacts(store, secrets, workspaces, folders)
+        self._losses = Losses(store, workspaces)
         self._scheduler = scheduler
         self._settings = settings
         self._retention = periods(settings.retention)
@@ -146,7 +147,8 @@ class Tasks:
             since = None  # it has ended at the very last
             snapshot = await self._snapshot(caller, request, since)
         folder = str(self._worktrees.folder(request.id))
-        return rendering.task(snapshot, self._retention, request, since=since, folder=folder)
+        losses = await self._losses.of(snapshot.task) if since is None else []
+        return rendering.task(snapshot, self._retention, request, since=since, folder=folder, losses=losses)
 
     async def _snapshot(self, caller: Caller, request: GetTask, since: int | None) -> Snapshot:
         return await self._store.snapshot(
@@ -175,8 +177,9 @@ class Tasks:
             key = await checks.sent_key(request)
             if key and await self._store.was_sent(caller.principal, request.id, key):
                 return views.StatusView(id=before.id, status=before.status)
+            losses = await self._losses.before_turn(before) if before.status in ENDED else []
             task, left_out = await self._intake.follow_up(caller, request, before, key)
-        warnings = [*left_out, *_losses(before), *self._warnings(caller, request.literals)]
+        warnings = [*left_out, *losses, *self._warnings(caller, request.literals)]
         return views.StatusView(id=task.id, status=task.status, warnings=warnings)
 
     async def update(self, caller: Caller, request: UpdateTask) -> views.StatusView:
@@ -375,16 +378,6 @@ def _ineffective(caller: Caller) -> list[str]:
 def _counted(gaps: Sequence[str]) -> list[str]:
     """What a sandbox does not hold, in short: models ask again and again, and it is always the same."""
     return [f"{len(gaps)} things that this sandbox does not hold: `remit doctor` names each"] if gaps else []
-
-
-def _losses(task: Task) -> list[str]:
-    """What the next turn of a task will not find any more."""
-    if task.completed_at is None or (task.workspace_removed_at or 0) < task.completed_at:
-        return []
-    return [
-        f"the task's folder was removed {time(task.workspace_removed_at or 0)} (setting retention.workspaces): "
-        "it goes on in an empty one, without the files of its earlier turns"
-    ]
 
 
 def _agent(agent: Agent, readiness: Readiness, sandbox_needs: str | None) -> views.AgentView:

@@ -71,7 +71,7 @@ def test_programs_read_each_finding(own_remit: CommandLine) -> None:
     answer = json.loads(own_remit("doctor", "--json").stdout)
     assert answer["ready"] is True
     names = [finding["name"] for finding in answer["findings"]]
-    assert names == ["remit", "state folder", "settings", "sandbox", "SQLite", "database", "kept", "server"]
+    assert names == ["remit", "state folder", "settings", "sandbox", "SQLite", "database", "kept", "backups", "server"]
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from server.config import (
     AcpSettings,
+    BackupSettings,
     LimitSettings,
     LlmSettings,
     McpServerSettings,
@@ -41,7 +42,16 @@ def test_what_is_commented_out_is_valid_too(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "model",
-    [Settings, LimitSettings, RetentionSettings, LlmSettings, AcpSettings, McpServerSettings, SecretSource],
+    [
+        Settings,
+        LimitSettings,
+        RetentionSettings,
+        BackupSettings,
+        LlmSettings,
+        AcpSettings,
+        McpServerSettings,
+        SecretSource,
+    ],
 )
 def test_every_setting_stands_in_it(model: type[BaseModel]) -> None:
     text = EXAMPLE.read_text()

@@ -1,0 +1,120 @@
+"""Backups that the server writes by itself, and the removal of those that are not kept any more."""
+
+import json
+import logging
+import os
+import re
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from zlib import crc32
+
+import anyio
+
+import remit
+from server.config import BackupSettings
+from server.errors import Code, RemitError
+
+_log = logging.getLogger(__name__)
+
+FIRST_LOOK = 2.0
+"""Seconds after the start of the server: whoever started it is served first."""
+
+LAUNCHER = os.path.abspath(remit.__file__)
+
+INTERVAL = 600.0
+"""Seconds between two looks at whether one is due."""
+
+_TIME = "%Y%m%dT%H%M%SZ"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Kept:
+    """A backup that is there."""
+
+    at: datetime
+    file: Path
+
+
+class BackupFolder:
+    """The backups of one state folder among all files of a folder: others may put theirs there as well."""
+
+    def __init__(self, state: Path, settings: BackupSettings) -> None:
+        """Raises RemitError (VALIDATION_ERROR) for a folder within the state folder."""
+        assert settings.folder
+        if settings.folder.resolve().is_relative_to(state.resolve()):
+            raise RemitError(
+                Code.VALIDATION_ERROR,
+                f"settings: backup.folder, {settings.folder}, lies in the state folder, which a backup must outlive",
+            )
+        self._folder = settings.folder
+        self._settings = settings
+        self._prefix = f"remit-{crc32(os.fsencode(state.resolve())):08x}-"
+        self._suffix = ".tar.gz" if settings.folders else ".db"
+
+    def kept(self) -> list[Kept]:
+        """The backups that are there, the oldest first. Blocks. Raises OSError, for a folder that is not there too."""
+        pattern = re.compile(re.escape(self._prefix) + r"(\d{8}T\d{6}Z)\.(db|tar\.gz)")
+        found = [(pattern.fullmatch(path.name), path) for path in self._folder.iterdir()]
+        times = [(datetime.strptime(match[1], _TIME).replace(tzinfo=UTC), path) for match, path in found if match]
+        return sorted(Kept(at, path) for at, path in times)
+
+    def due(self, at: datetime) -> Path | None:
+        """The file for the next backup if one is due at `at`; None before. Blocks. Raises OSError.
+
+        One from the future, written when the clock was wrong, does not count.
+        """
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        since = at - timedelta(seconds=self._settings.interval)
+        if any(since < kept.at <= at for kept in self.kept()):
+            return None
+        return self._folder / f"{self._prefix}{at:{_TIME}}{self._suffix}"
+
+    def remove_old(self) -> None:
+        """Remove those that are not kept any more, and what a killed one has left. Blocks. Raises OSError."""
+        left = self._folder.glob(f".{self._prefix}*")
+        for path in (*left, *(kept.file for kept in self.kept()[: -self._settings.keep])):
+            path.unlink()
+
+
+class Schedule:
+    """Writes a backup whenever one is due."""
+
+    def __init__(self, folder: BackupFolder, *, with_folders: bool) -> None:
+        self._folder = folder
+        self._with_folders = with_folders
+
+    async def serve(self) -> None:
+        """Look now and then, until cancelled; what fails is in the log, and tried again at the next look."""
+        await anyio.sleep(FIRST_LOOK)
+        while True:
+            try:
+                await self.look(datetime.now(UTC))
+            except (RemitError, OSError) as error:
+                _log.error("no backup can be written now: %s", error)
+            await anyio.sleep(INTERVAL)
+
+    async def look(self, at: datetime) -> None:
+        """Write a backup if one is due at `at`. Raises RemitError or OSError where it cannot be written."""
+        target = await anyio.to_thread.run_sync(self._folder.due, at)
+        if target is None:
+            return
+        await self._write(target)
+        await anyio.to_thread.run_sync(self._folder.remove_old)
+        _log.info("backup written: %s", target)
+
+    async def _write(self, target: Path) -> None:
+        """Run `remit backup`: a process can be ended with the server, and takes nobody's turn meanwhile."""
+        options = ["--json", *(["--folders"] if self._with_folders else [])]
+        argv = [sys.executable, "-P", LAUNCHER, "backup", str(target), *options]
+        done = await anyio.run_process(argv, check=False)
+        if done.returncode != 0:
+            raise RemitError(Code.EXECUTION_ERROR, _why(done.stdout, done.stderr))
+
+
+def _why(stdout: bytes, stderr: bytes) -> str:
+    try:
+        return str(json.loads(stdout)["error"]["message"])
+    except (ValueError, KeyError):
+        return stderr.decode(errors="replace").strip() or "remit backup ended without a word"
