@@ -31,6 +31,7 @@ from server.protocol.face import Face
 from server.runner.delegation import end_leftover_groups
 from server.runner.network.hosts import HostRule
 from server.runner.process import ProcessMark, end_leftover
+from server.runner.programs import copy_programs
 from server.runner.scratch import Scratch
 from server.runner.workspace import Swept, Workspaces
 from server.tasks import pairing, setaside
@@ -132,7 +133,8 @@ async def build(state: Path, settings: Settings, notices: list[str]) -> AsyncIte
         backups = _backups(state, settings.backup)
         private = (state, Path(find_places().config), *([settings.backup.folder] if settings.backup.folder else []))
         folders = Folders(settings.workspaces, private)
-        shelter = Shelter(settings.sandbox, scratch, private)
+        programs = await to_thread.run_sync(copy_programs, state / "programs")
+        shelter = Shelter(settings.sandbox, scratch, private, programs)
         agents = _agents(settings)
         await _check_default(settings, agents)
         owner = str(uuid4())

@@ -7,6 +7,7 @@ from anyio import to_thread
 
 from server.config import SecretSource
 from server.errors import Code, RemitError
+from server.upgrades import check_importable
 
 COMMAND_SECONDS = 10
 """How long a source may take: a tool call has to answer well before its host gives up (60 s)."""
@@ -48,6 +49,7 @@ async def _value(source: SecretSource) -> str:
 
 
 def _from_keyring(service: str, user: str) -> str:
+    check_importable("keyring")
     import keyring  # an optional dependency, and slow to import
 
     value: str | None = keyring.get_password(service, user)

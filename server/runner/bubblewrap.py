@@ -14,11 +14,12 @@ import anyio
 
 from server.errors import Code, RemitError
 from server.runner import landlock, seccomp, system
-from server.runner.door import RELAY, Door
+from server.runner.door import Door
 from server.runner.interpreter import Interpreter
 from server.runner.network.gateway import NAMES_GAP, Gateway
-from server.runner.plan import LAUNCHER, Confinement
+from server.runner.plan import Confinement
 from server.runner.policy import LOCKS_GAP, MIB, OWN_FOLDER_GAP, SandboxPolicy
+from server.runner.programs import INSTALLED, Programs
 from server.runner.protected import OTHER_SYSTEMS, TOLD
 from server.runner.scratch import Scratch
 from server.runner.sockets import NOT_COVERED, find_sockets
@@ -31,8 +32,7 @@ _DOOR_PORT = 3129
 
 _LAUNCHER_INSIDE = Path("/run/launcher.py")
 _RELAY_INSIDE = Path("/run/relay.py")
-_SKELETON = Path(__file__).parent / "skeleton"  # accounts and names as they look from inside
-_EMPTY = _SKELETON / "empty"  # a file that is mounted over what is not to be seen
+_EMPTY = "empty"  # a file of the skeleton that is mounted over what is not to be seen
 
 _ISOLATION = (
     # --unshare-all does it for users, but not for root, whose command would then be root outside as well
@@ -77,6 +77,7 @@ class Namespaces:
 
     interpreter: Interpreter
     scratch: Scratch
+    programs: Programs = INSTALLED
     landlock_abi: int
 
     name: ClassVar[Literal["namespaces"]] = "namespaces"
@@ -168,16 +169,16 @@ class Namespaces:
             yield "--share-net"
 
     def _mounts(self, policy: SandboxPolicy, confinement: Confinement) -> Iterator[str]:
-        yield from _system(policy)
+        yield from _system(policy, self.programs)
         for folder in self.interpreter.folders:
             yield from ("--ro-bind", str(folder), str(folder))
         yield from ("--proc", "/proc", "--dev", "/dev")
         for folder in (TEMPORARY, HOME, Path("/dev/shm")):  # noqa: S108
             yield from ("--size", str(policy.limits.tmp_bytes), "--tmpfs", str(folder))
-        yield from _given(policy, confinement)
-        yield from ("--ro-bind", str(LAUNCHER), str(_LAUNCHER_INSIDE))
+        yield from _given(policy, confinement, self.programs)
+        yield from ("--ro-bind", str(self.programs.launcher), str(_LAUNCHER_INSIDE))
         if policy.door:
-            yield from ("--ro-bind", str(RELAY), str(_RELAY_INSIDE))
+            yield from ("--ro-bind", str(self.programs.relay), str(_RELAY_INSIDE))
         # These two lie in memory without a limit of their own.
         yield from ("--remount-ro", "/dev", "--remount-ro", "/")
         if os.geteuid() == 0:  # the kernel's settings are root's to change, whoever root is inside
@@ -190,7 +191,7 @@ def _filter() -> bytes:
     return seccomp.program(seccomp.families(*seccomp.EVERY_FAMILY), shares_host=False)
 
 
-def _system(policy: SandboxPolicy) -> Iterator[str]:
+def _system(policy: SandboxPolicy, programs: Programs) -> Iterator[str]:
     yield from ("--ro-bind", str(system.PROGRAMS), str(system.PROGRAMS))
     for root in system.ROOTS:
         if root.is_symlink():
@@ -201,10 +202,10 @@ def _system(policy: SandboxPolicy) -> Iterator[str]:
     for path in (*system.SETTINGS, *(system.NETWORK_SETTINGS if connected else ())):
         yield from ("--ro-bind-try", str(path), str(path))
     for name in ("passwd", "group", *(() if connected else ("hosts",))):
-        yield from ("--ro-bind", str(_SKELETON / name), f"/etc/{name}")
+        yield from ("--ro-bind", str(programs.skeleton / name), f"/etc/{name}")
 
 
-def _given(policy: SandboxPolicy, confinement: Confinement) -> Iterator[str]:
+def _given(policy: SandboxPolicy, confinement: Confinement, programs: Programs) -> Iterator[str]:
     """The policy's own paths, what of them is read-only or not to be seen: the outer ones first, to be mounted upon.
 
     A folder that may be written to, with something read-only in it, is mounted upon itself: then it cannot be moved
@@ -218,18 +219,18 @@ def _given(policy: SandboxPolicy, confinement: Confinement) -> Iterator[str]:
         options |= {folder: "--bind" for folder in above if not any(map(folder.is_relative_to, policy.exposed))}
     options |= dict.fromkeys(paths, "--ro-bind")
     mounts: dict[Path, tuple[str, ...]] = {path: (option, str(path), str(path)) for path, option in options.items()}
-    mounts |= {path: _empty(path) for path in (*policy.exposed, *confinement.covered)}
+    mounts |= {path: _empty(path, programs) for path in (*policy.exposed, *confinement.covered)}
     for path in sorted(mounts, key=lambda path: len(path.parts)):
         yield from mounts[path]
     for path in policy.exposed:
         yield from ("--remount-ro", str(path))
 
 
-def _empty(path: Path) -> tuple[str, ...]:
+def _empty(path: Path, programs: Programs) -> tuple[str, ...]:
     """A mount that hides a folder or a file. What is mounted further within is there."""
     if path.is_dir():
         return ("--size", str(MIB), "--tmpfs", str(path))
-    return ("--ro-bind", str(_EMPTY), str(path))
+    return ("--ro-bind", str(programs.skeleton / _EMPTY), str(path))
 
 
 def _of_the_person(policy: SandboxPolicy) -> tuple[Path, ...]:
@@ -261,7 +262,7 @@ _ADVICE = (
 )
 
 
-async def find_namespaces(interpreter: Interpreter, scratch: Scratch) -> Namespaces:
+async def find_namespaces(interpreter: Interpreter, scratch: Scratch, programs: Programs = INSTALLED) -> Namespaces:
     """The tier as this machine has it, not yet tried. Raises SANDBOX_UNAVAILABLE where bubblewrap is missing."""
     bwrap = shutil.which("bwrap")
     if bwrap is None:
@@ -275,5 +276,6 @@ async def find_namespaces(interpreter: Interpreter, scratch: Scratch) -> Namespa
         disables_userns=b"--disable-userns" in usage.stdout,
         interpreter=interpreter,
         scratch=scratch,
+        programs=programs,
         landlock_abi=landlock.abi(),
     )

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
 from hmac import compare_digest
-from pathlib import Path
 from secrets import token_urlsafe
 from socket import create_server, socket
 from typing import Self
@@ -34,8 +33,6 @@ CONNECTIONS = 8
 TOKEN_BYTES = 32
 TOKEN_SECONDS = 10.0
 """For the token to be shown: programs do so at once."""
-
-RELAY = Path(__file__).with_name("relay.py")
 
 WRONG_TOKEN = "a token was shown that is not the one of this run"  # noqa: S105
 WRONG_PLACE = "the token was shown by a process outside the sandbox that it is for"

@@ -12,6 +12,7 @@ from time import monotonic, sleep
 from server.runner.cgroup import ControlGroup, ControlGroups, Controller, Delegation, Feature, prefix_of
 from server.runner.delegation import candidates
 from server.runner.policy import MIB, Limits
+from server.runner.programs import INSTALLED, Programs
 
 PATIENCE = 5.0  # seconds; all of it takes 0.1
 
@@ -19,20 +20,18 @@ _LIMITS = Limits(processes=4, memory_bytes=48 * MIB)  # enough for the Python th
 _KERNEL_BYTES = 4 * MIB  # of what the trial has the kernel hold, which is three times as much
 _BUSY_SECONDS = 0.015  # of what the trial's child spends, which is twice as much
 
-_TRIAL = Path(__file__).with_name("trial.py")
 
-
-def find_groups(owner: Path | None) -> ControlGroups:
+def find_groups(owner: Path | None, programs: Programs = INSTALLED) -> ControlGroups:
     """What of the groups this process is in can be relied upon. Blocks for a moment.
 
-    `owner` is the folder of the server whose groups they are to be. Raises nothing: where none were delegated, or they
-    do not hold, there are none.
+    `owner` is the folder of the server whose groups they are to be, `programs` has what tries them. Raises nothing:
+    where none were delegated, or they do not hold, there are none.
     """
     prefix = prefix_of(owner)
     usable = tuple(_usable(prefix))
     held: set[Feature] = set()
     with suppress(OSError), _group(usable, prefix) as group:
-        held = _tried(group)
+        held = _tried(group, programs)
     narrowed = (replace(each, controllers=_holding(each, held)) for each in usable)
     return ControlGroups(tuple(each for each in narrowed if each.controllers), frozenset(held), prefix)
 
@@ -62,8 +61,8 @@ def _holding(delegation: Delegation, held: set[Feature]) -> tuple[Controller, ..
     return tuple(each for each in delegation.controllers if each.feature in held)
 
 
-def _tried(group: ControlGroup) -> set[Feature]:
-    argv = (sys.executable, "-I", "-S", str(_TRIAL))
+def _tried(group: ControlGroup, programs: Programs) -> set[Feature]:
+    argv = (sys.executable, "-I", "-S", str(programs.trial))
     pipe = subprocess.PIPE
     with subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, env={}, bufsize=0) as trial:
         try:

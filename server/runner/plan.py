@@ -11,8 +11,6 @@ from server.runner.network.gateway import BACKLOG, Gateway
 from server.runner.policy import Command, Limits, SandboxPolicy
 from server.runner.system import SEARCH_PATH
 
-LAUNCHER = Path(__file__).with_name("launcher.py")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Confinement:

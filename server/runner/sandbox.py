@@ -25,8 +25,10 @@ from server.runner.piped import Piped, Pipes
 from server.runner.plan import Confinement
 from server.runner.policy import ATTACHED, Command, Exit, SandboxPolicy
 from server.runner.process import ProcessMark, Subprocess
+from server.runner.programs import INSTALLED, Programs
 from server.runner.scratch import Scratch
 from server.runner.supervised import Off, find_landlock
+from server.upgrades import check_importable
 
 Name = Literal["namespaces", "landlock", "off"]
 Wanted = Literal["auto", "namespaces", "landlock", "off"]
@@ -267,6 +269,7 @@ async def _network(
     if confinement.gateway is None or policy.hosts is None:
         yield
         return
+    check_importable("server.runner.network.proxy")
     from server.runner.network.proxy import serving  # with an HTTP library that most servers never need
 
     with closing(confinement.gateway.listener or process.receive_socket()) as listener:
@@ -285,35 +288,47 @@ async def _door(confinement: Confinement, process: Subprocess, keeper: Keeper | 
         yield Relay(argv=door.relay, env=keeper.environment(door))
 
 
-async def find_sandbox(wanted: Wanted = "auto", scratch: Scratch | None = None, hidden: Sequence[Path] = ()) -> Sandbox:
+async def find_sandbox(
+    wanted: Wanted = "auto",
+    scratch: Scratch | None = None,
+    hidden: Sequence[Path] = (),
+    programs: Programs = INSTALLED,
+) -> Sandbox:
     """Find a tier that this machine can hold, by running a canary in it; `auto` takes the strongest.
 
-    A server gives the `scratch` that it sweeps at its start, and its own files, which are `hidden` from all commands.
+    A server gives the `scratch` that it sweeps at its start, its own files, which are `hidden` from all commands,
+    and its own copy of the `programs`.
 
     `off` confines nothing, and is never chosen by itself. Raises SANDBOX_UNAVAILABLE, with a reason for each tier
     that was tried and what to do about it.
     """
     if platform.system() != "Linux":
         raise _unavailable(f"tasks can be sandboxed on Linux only so far, not on {platform.system()}")
-    found = await anyio.to_thread.run_sync(find_groups, scratch.root if scratch else None)
+    found = await anyio.to_thread.run_sync(find_groups, scratch.root if scratch else None, programs)
     groups = found.in_one_hierarchy()
     reasons: dict[str, str] = {}
     names: tuple[Name, ...] = ("namespaces", "landlock") if wanted == "auto" else (wanted,)
     for name in names:
         try:
-            return await _try(name, scratch or Scratch(), groups, hidden)
+            return await _try(name, scratch or Scratch(), groups, hidden, programs)
         except RemitError as error:
             reasons[name] = error.message
     raise _unavailable("; ".join(f"{name}: {reason}" for name, reason in reasons.items()), reasons=reasons)
 
 
-async def _try(name: Name, scratch: Scratch, groups: ControlGroups, hidden: Sequence[Path]) -> Sandbox:
+async def _try(
+    name: Name, scratch: Scratch, groups: ControlGroups, hidden: Sequence[Path], programs: Programs
+) -> Sandbox:
     interpreter = await find_interpreter()
     if name == "off":
-        return Sandbox(Off(interpreter=interpreter, scratch=scratch), groups, hidden)
+        return Sandbox(Off(interpreter=interpreter, scratch=scratch, programs=programs), groups, hidden)
     if not seccomp.is_supported():
         raise _unavailable(f"the system calls of this machine, {platform.machine()}, are not known to remit")
-    tier = await find_namespaces(interpreter, scratch) if name == "namespaces" else find_landlock(interpreter, scratch)
+    tier = (
+        await find_namespaces(interpreter, scratch, programs)
+        if name == "namespaces"
+        else find_landlock(interpreter, scratch, programs)
+    )
     sandbox = Sandbox(tier, groups, hidden)
     await canary.examine(sandbox, interpreter)
     return sandbox

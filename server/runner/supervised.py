@@ -10,15 +10,14 @@ from typing import ClassVar, Literal
 
 from server.errors import Code, RemitError
 from server.runner import landlock, seccomp, system, tree
-from server.runner.door import RELAY, Door
+from server.runner.door import Door
 from server.runner.interpreter import Interpreter
 from server.runner.landlock import Ruleset
 from server.runner.network.gateway import NAMES_GAP, Gateway
 from server.runner.plan import Confinement
 from server.runner.policy import LOCKS_GAP, OWN_FOLDER_GAP, SandboxPolicy
+from server.runner.programs import INSTALLED, Programs
 from server.runner.scratch import Scratch
-
-_SUPERVISOR = Path(__file__).with_name("supervisor.py")
 
 _TEMPORARY_GAP = "The size of temporary folders is not limited, only that of each file."
 LANDLOCK_GAPS = (
@@ -53,16 +52,28 @@ OFF_GAPS = (
 class _Supervised:
     interpreter: Interpreter
     scratch: Scratch
+    programs: Programs = INSTALLED
 
     supervised: ClassVar = True
 
     def argv(self, _policy: SandboxPolicy, confinement: Confinement) -> tuple[str, ...]:
         """The command line that starts the launcher beneath its supervisor."""
-        return (*self.interpreter.command(_SUPERVISOR), str(confinement.temporary.parent))
+        return (*self.interpreter.command(self.programs.supervisor), str(confinement.temporary.parent))
 
     def explain(self, output: str) -> str:
         """What the launcher's last words mean."""
         return f"no command can be sandboxed: {output or 'the launcher ended without a word'}"
+
+    @contextmanager
+    def _door(self, wanted: bool) -> Iterator[Door | None]:
+        """A way to the server on this machine's loopback."""
+        if not wanted:
+            yield None
+            return
+        door = Door.open(self.interpreter.command(self.programs.relay))
+        assert door.listener
+        with closing(door.listener):
+            yield door
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +98,7 @@ class Landlock(_Supervised):
                 "hiding it takes bubblewrap"
             )
         wants_door = policy.door and policy.network != "none"  # one port on every host would be a network
-        with _gateway(policy, self.abi) as gateway, _door(wants_door, self.interpreter) as door:
+        with _gateway(policy, self.abi) as gateway, self._door(wants_door) as door:
             async with self.scratch.private_folders() as (home, temporary):
                 yield Confinement(
                     home=policy.home or home,
@@ -110,7 +121,7 @@ class Landlock(_Supervised):
             *self.interpreter.folders,
             *policy.readable,
             policy.workspace,
-            *((RELAY,) if policy.door else ()),
+            *((self.programs.relay,) if policy.door else ()),
         )
         writable = private if policy.access == "read-only" else (policy.workspace, *private)
         granted = landlock.grants(read=readable, write=writable, use=system.DEVICES)
@@ -127,7 +138,7 @@ class Off(_Supervised):
     @asynccontextmanager
     async def confined(self, policy: SandboxPolicy, _left: list[str]) -> AsyncIterator[Confinement]:
         """Nothing but a private folder that goes when the command does."""
-        with _door(policy.door, self.interpreter) as door:
+        with self._door(policy.door) as door:
             async with self.scratch.private_folders() as (home, temporary):
                 yield Confinement(
                     home=policy.home or home,
@@ -139,7 +150,7 @@ class Off(_Supervised):
                 )
 
 
-def find_landlock(interpreter: Interpreter, scratch: Scratch) -> Landlock:
+def find_landlock(interpreter: Interpreter, scratch: Scratch, programs: Programs = INSTALLED) -> Landlock:
     """The tier as this machine has it, not yet tried. Raises SANDBOX_UNAVAILABLE where it cannot be relied upon."""
     if os.geteuid() == 0:
         raise _unavailable(
@@ -148,7 +159,7 @@ def find_landlock(interpreter: Interpreter, scratch: Scratch) -> Landlock:
     abi = landlock.abi()
     if abi < landlock.OLDEST_ABI:
         raise _unavailable("this kernel has no Landlock, or one that does not hold; it takes Linux 6.2 or newer")
-    return Landlock(interpreter=interpreter, scratch=scratch, abi=abi)
+    return Landlock(interpreter=interpreter, scratch=scratch, programs=programs, abi=abi)
 
 
 @contextmanager
@@ -163,18 +174,6 @@ def _gateway(policy: SandboxPolicy, abi: int) -> Iterator[Gateway | None]:
     assert gateway.listener
     with gateway.listener:
         yield gateway
-
-
-@contextmanager
-def _door(wanted: bool, interpreter: Interpreter) -> Iterator[Door | None]:
-    """A way to the server on this machine's loopback."""
-    if not wanted:
-        yield None
-        return
-    door = Door.open(interpreter.command(RELAY))
-    assert door.listener
-    with closing(door.listener):
-        yield door
 
 
 def _ports(*ways: Gateway | Door | None) -> tuple[int, ...]:

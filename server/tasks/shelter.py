@@ -6,6 +6,7 @@ from typing import Literal
 
 import anyio
 
+from server.runner.programs import Programs
 from server.runner.sandbox import Sandbox, find_sandbox
 from server.runner.scratch import Scratch
 
@@ -14,12 +15,17 @@ class Shelter:
     """Finds the sandbox once. While there is none every request looks again, so that installing one is enough."""
 
     def __init__(
-        self, wanted: Literal["auto", "namespaces", "landlock", "off"], scratch: Scratch, hidden: Sequence[Path]
+        self,
+        wanted: Literal["auto", "namespaces", "landlock", "off"],
+        scratch: Scratch,
+        hidden: Sequence[Path],
+        programs: Programs,
     ) -> None:
-        """`hidden` is what no command may see, whatever holds it."""
+        """`hidden` is what no command may see, whatever holds it; `programs` are this server's own."""
         self._wanted = wanted
         self._scratch = scratch
         self._hidden = hidden
+        self._programs = programs
         self._found: Sandbox | None = None
         self._looking = anyio.Lock()
 
@@ -32,5 +38,5 @@ class Shelter:
 
     async def _look(self) -> Sandbox:
         if self._found is None:
-            self._found = await find_sandbox(self._wanted, self._scratch, self._hidden)
+            self._found = await find_sandbox(self._wanted, self._scratch, self._hidden, self._programs)
         return self._found

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.runner.plan import LAUNCHER, Confinement, encode
+from server.runner.plan import Confinement, encode
 from server.runner.policy import Command, SandboxPolicy
+from server.runner.programs import INSTALLED
 from tests.sandbox.commands import readable_python
 
 COMMAND = Command(argv=("/bin/echo", "ran"), env={"A": "b"})
@@ -17,7 +18,7 @@ COMMAND = Command(argv=("/bin/echo", "ran"), env={"A": "b"})
 
 def launch(plan: bytes) -> tuple[int, bytes]:
     """Its status and all it said."""
-    argv = (readable_python(), "-I", "-S", str(LAUNCHER))
+    argv = (readable_python(), "-I", "-S", str(INSTALLED.launcher))
     done = subprocess.run(argv, input=plan, capture_output=True, check=False)
     assert done.stderr == b""
     return done.returncode, done.stdout

@@ -12,6 +12,7 @@ from server.agents.mcp.servers import resolve
 from server.agents.tool import Tool
 from server.config import LlmSettings, McpServerSettings
 from server.errors import Code, RemitError
+from server.upgrades import check_importable
 
 if TYPE_CHECKING:  # a second's work to import, for those who use this agent alone
     from pydantic_ai.messages import ToolCallPart, ToolReturnPart
@@ -88,8 +89,9 @@ class LlmAgent:
     def _mind(self, key: str | None) -> "Mind":
         """Import what only this agent needs, which takes two seconds: run it in a thread, so that others are served.
 
-        Raises RemitError (AGENT_UNAVAILABLE) that says what is missing.
+        Raises RemitError: AGENT_UNAVAILABLE that says what is missing, CONFLICT after an upgrade.
         """
+        check_importable("server.agents.llm.model")
         try:
             for name in ("llm.conversation", "llm.delegation", "llm.hands", "mcp.tools"):
                 import_module(f"server.agents.{name}")
