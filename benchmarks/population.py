@@ -201,7 +201,7 @@ def _task(
         "message_count": 2 * turns if ended else 2 * turns - 1,
         "last_event": len(events),
         "request_digest": "0" * 64,
-        "queued_at": created,
+        "queue_place": created,
         "created_at": created,
         "started_at": started,
         "completed_at": ended,

@@ -42,7 +42,6 @@ from server.tasks.delegation import Delegation
 from server.tasks.expiry import serve_expiry
 from server.tasks.folders import Folders
 from server.tasks.lending import Lending
-from server.tasks.maintenance import Maintenance, periods
 from server.tasks.propagation import serve_propagation
 from server.tasks.scheduler import Scheduler
 from server.tasks.secrets import Secrets
@@ -149,13 +148,12 @@ async def build(state: Path, settings: Settings, notices: list[str]) -> AsyncIte
         lending = Lending(workspaces, worktrees, folders, shelter.sandbox)
         desk.open(Delegation(tasks, store, agents, lending, Allowance(workspaces, settings), settings))
         store.changes.on_end(secrets.drop)
-        maintenance = Maintenance(store, workspaces, worktrees, tasks.following, periods(settings.retention))
         async with anyio.create_task_group() as group:
             group.start_soon(scheduler.serve)
             group.start_soon(serve_propagation, store, scheduler)
             group.start_soon(serve_awaiting, store, scheduler)
             group.start_soon(serve_expiry, store, scheduler, settings.approval_expires)
-            group.start_soon(maintenance.serve)
+            group.start_soon(tasks.maintenance.serve)
             if backups:
                 group.start_soon(backups.serve)
             group.start_soon(worktrees.conclude_ended)

@@ -87,16 +87,17 @@ def move(
         NewEvent("status", status),
         *([NewEvent("done", done)] if done is not None else []),
     ]
+    place = next_place(db) if target is Status.PENDING else None
     (last,) = db.execute(
         """UPDATE tasks SET status = ?1, error_code = ?2, error = ?3, blocked_reason = ?4, updated_at = ?5,
                blocked_at = CASE WHEN ?1 = 'blocked' THEN ?5 END,
-               queued_at = CASE WHEN ?1 = 'pending' THEN ?5 ELSE queued_at END,
+               queue_place = coalesce(?10, queue_place),
                completed_at = CASE WHEN ?6 THEN ?5 END,
                cancel_requested = CASE WHEN ?6 THEN 0 ELSE cancel_requested END,
                last_activity_at = CASE WHEN ?6 THEN max(?5, last_activity_at) ELSE last_activity_at END,
                last_event = last_event + ?7, message_count = message_count + ?8
            WHERE seq = ?9 RETURNING last_event""",
-        (target, code, message, blocked_reason, at, target in ENDED, len(events), done is not None, task["seq"]),
+        (target, code, message, blocked_reason, at, target in ENDED, len(events), done is not None, task["seq"], place),
     ).fetchone()
     _write(db, task["seq"], task["id"], events, last, at)
     if task["parent"] is not None:
@@ -104,6 +105,12 @@ def move(
     if target in ENDED:
         _announce_end(db, task, target, origin or Origin(task["id"], target))
         _let_waiting_go_on(db, task, at)
+
+
+def next_place(db: sqlite3.Connection) -> int:
+    """Give out the next place in the queue: whoever comes later has a higher number, whatever the time of day says."""
+    (place,) = db.execute("UPDATE queue SET latest = latest + 1 RETURNING latest").fetchone()
+    return int(place)
 
 
 def start(db: sqlite3.Connection, task: sqlite3.Row, at: int, *, anew: bool) -> None:

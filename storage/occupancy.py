@@ -21,7 +21,7 @@ _COLUMNS = "w.mode, w.path, w.shared, w.owner, w.reaches, w.repository, w.checko
 
 # Those who keep others out: at work in a turn, or before them in the queue. CROSS JOIN has SQLite begin with these few,
 # whatever it believes of the size of the tables.
-_PRESENT = f"""SELECT t.seq, t.id, t.principal, t.queued_at, w.use, w.mode, w.path, w.shared, w.reaches
+_PRESENT = f"""SELECT t.seq, t.id, t.principal, t.queue_place, w.use, w.mode, w.path, w.shared, w.reaches
     FROM workspaces w INDEXED BY workspaces_in_use CROSS JOIN tasks t ON t.seq = w.task
     WHERE w.use IS NOT NULL AND t.status NOT IN {ENDED_SQL}
         AND iif(w.use = 'held', t.started_at IS NOT NULL, t.status = 'pending' OR t.blocked_reason = '{BUSY}')"""
@@ -98,7 +98,7 @@ def wake(db: sqlite3.Connection, at: int) -> None:
         row = db.execute("SELECT * FROM tasks WHERE seq = ?", (waiting.seq,)).fetchone()
         if row["status"] == Status.BLOCKED:
             move(db, row, Status.PENDING, at)
-            db.execute("UPDATE tasks SET queued_at = ? WHERE seq = ?", (row["queued_at"], row["seq"]))
+            db.execute("UPDATE tasks SET queue_place = ? WHERE seq = ?", (row["queue_place"], row["seq"]))
 
 
 def occupy(db: sqlite3.Connection, task: sqlite3.Row, at: int) -> bool:
@@ -107,7 +107,7 @@ def occupy(db: sqlite3.Connection, task: sqlite3.Row, at: int) -> bool:
     if found is None:
         return True
     goes_on = found["use"] == "held" and task["started_at"] is not None
-    free = goes_on or not _blockers(db, task["seq"], task["queued_at"])
+    free = goes_on or not _blockers(db, task["seq"], task["queue_place"])
     db.execute("UPDATE workspaces SET use = ? WHERE task = ?", ("held" if free else "awaited", task["seq"]))
     if not free:
         move(db, task, Status.BLOCKED, at, blocked_reason=BUSY)
@@ -118,8 +118,8 @@ def occupy(db: sqlite3.Connection, task: sqlite3.Row, at: int) -> bool:
 
 def blocking(db: sqlite3.Connection, principal: Principal, seq: int) -> list[str]:
     """The ids of those who keep a task out of its folder, as far as they are this principal's."""
-    (queued_at,) = db.execute("SELECT queued_at FROM tasks WHERE seq = ?", (seq,)).fetchone()
-    return [each.id for each in _blockers(db, seq, queued_at) if each.principal == principal.id]
+    (queue_place,) = db.execute("SELECT queue_place FROM tasks WHERE seq = ?", (seq,)).fetchone()
+    return [each.id for each in _blockers(db, seq, queue_place) if each.principal == principal.id]
 
 
 def record(db: sqlite3.Connection, task_id: str, checkout: Checkout, outcome: dict[str, object]) -> None:
@@ -179,11 +179,11 @@ def worktrees(db: sqlite3.Connection, task_id: str | None = None) -> list[Worktr
     ]
 
 
-def _blockers(db: sqlite3.Connection, seq: int, queued_at: int) -> list[_Presence]:
+def _blockers(db: sqlite3.Connection, seq: int, queue_place: int) -> list[_Presence]:
     row = db.execute(
-        """SELECT task AS seq, '' AS id, '' AS principal, ? AS queued_at, NULL AS use, mode, path, shared, reaches
+        """SELECT task AS seq, '' AS id, '' AS principal, ? AS queue_place, NULL AS use, mode, path, shared, reaches
            FROM workspaces WHERE task = ?""",
-        (queued_at, seq),
+        (queue_place, seq),
     ).fetchone()
     return _ahead(db, _presence(row), _present(db))
 
@@ -220,7 +220,7 @@ def _presence(row: sqlite3.Row) -> _Presence:
         id=row["id"],
         principal=row["principal"],
         held=row["use"] == "held",
-        place=(row["queued_at"], row["seq"]),
+        place=(row["queue_place"], row["seq"]),
         writes=row["mode"] == "readwrite",
         shared=bool(row["shared"]),
         path=PurePosixPath(row["path"]),

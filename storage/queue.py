@@ -61,7 +61,7 @@ def _first_beneath(db: sqlite3.Connection, parents: Collection[int]) -> sqlite3.
         return None
     return db.execute(  # type: ignore[no-any-return]
         """SELECT t.* FROM json_each(?) CROSS JOIN tasks t INDEXED BY tasks_by_parent ON t.parent = value
-           WHERE t.status = 'pending' AND t.agent <> 'none' ORDER BY t.depth DESC, t.queued_at, t.seq LIMIT 1""",
+           WHERE t.status = 'pending' AND t.agent <> 'none' ORDER BY t.depth DESC, t.queue_place, t.seq LIMIT 1""",
         (rows.dumps(list(parents)),),
     ).fetchone()
 
@@ -74,7 +74,7 @@ def _first_in_turn(
     for _, equals in groupby(waiting, key=lambda each: shares.get(each, _NEVER)):
         found = [row for each in equals if (row := _first_of(db, each, full))]
         if found:
-            return min(found, key=lambda row: (row["started_at"] is None, row["queued_at"], row["seq"]))
+            return min(found, key=lambda row: (row["started_at"] is None, row["queue_place"], row["seq"]))
     return None
 
 
@@ -95,6 +95,6 @@ def _first_of(db: sqlite3.Connection, principal: str, full: Collection[int]) -> 
     elsewhere = "AND (parent IS NULL OR parent NOT IN (SELECT value FROM json_each(?)))" if full else ""
     return db.execute(  # type: ignore[no-any-return]
         f"""SELECT * FROM tasks INDEXED BY tasks_queue WHERE status = 'pending' AND agent <> 'none' AND principal = ?
-            {elsewhere} ORDER BY started_at IS NULL, queued_at, seq LIMIT 1""",
+            {elsewhere} ORDER BY started_at IS NULL, queue_place, seq LIMIT 1""",
         (principal, rows.dumps(list(full))) if full else (principal,),
     ).fetchone()

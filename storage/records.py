@@ -163,7 +163,9 @@ class Task:
     on_dependency_failure: OnFailure
     open_dependencies: int
     max_calls: int | None
-    queued_at: int
+    queue_place: int
+    """Where it stands, or stood last, in the queue: see `storage.moves.next_place`."""
+
     created_at: int
     started_at: int | None
     completed_at: int | None

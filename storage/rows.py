@@ -22,7 +22,7 @@ TASK_COLUMNS = f"""
     t.system_prompt, t.show_in_history, t.auto_execute, t.env, t.metadata, t.demands, t.sandbox, t.timeout_seconds,
     t.cancel_requested, t.blocked_reason, t.blocked_at, t.error_code, t.error, t.turn, {_MESSAGES}, t.last_event,
     t.description, t.task_list, t.assigned_agent, t.triggering_agent, t.internal_status, t.source, {_PARENT}, t.depth,
-    t.progress, t.progress_message, t.on_dependency_failure, t.open_dependencies, t.max_calls, t.queued_at,
+    t.progress, t.progress_message, t.on_dependency_failure, t.open_dependencies, t.max_calls, t.queue_place,
     t.created_at, t.started_at, t.completed_at, t.updated_at, t.last_activity_at, t.workspace_removed_at, t.kept_output,
     t.files
 """

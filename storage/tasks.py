@@ -9,7 +9,7 @@ from server.errors import Code, RemitError
 from storage import blockers, news, occupancy, relations, rows, secrets, sent, subtasks
 from storage.conversations import end_session, join, messages_of, session_of
 from storage.graph import neighbours
-from storage.moves import log, move, not_found, owned
+from storage.moves import log, move, next_place, not_found, owned
 from storage.propagation import tell_of
 from storage.records import Created, Event, NewTask, NewTurn, Principal, SecretSource, SentKey, Snapshot, Task, Turn
 from storage.relations import Dependency, Place
@@ -252,7 +252,8 @@ def _insert(
         "max_calls": new.max_calls,
         "calls_left": new.max_calls,
         "message_count": 0,
-    } | dict.fromkeys(("queued_at", "created_at", "updated_at", "last_activity_at"), at)
+        "queue_place": next_place(db),
+    } | dict.fromkeys(("created_at", "updated_at", "last_activity_at"), at)
     if place:
         values |= {"parent": place.parent, "root": place.root, "depth": place.depth}
     if still_open:

@@ -2,7 +2,8 @@
 
 from collections.abc import Collection, Iterable, Sequence
 
-from storage import folders, restored, retention
+from storage import clock, folders, restored, retention
+from storage.clock import Clock
 from storage.database import Database
 from storage.restored import Held
 from storage.retention import Chunk, Ended
@@ -61,6 +62,18 @@ class Upkeep:
     async def hold_restored(self, at: int) -> Held:
         """Settle the open tasks of a database that came out of a backup: none goes on before somebody says so."""
         return await self._db.write(restored.hold, at)
+
+    async def observe_clock(self, at: int, ran_us: int) -> bool:
+        """Note that it is `at`, and that the server has run so long since the last time; whether it is believed."""
+        return await self._db.write_soon(clock.observe, at, ran_us)
+
+    async def believe_clock(self, at: int) -> None:
+        """Take `at` for the right time."""
+        await self._db.write(clock.believe, at)
+
+    async def clock(self) -> Clock:
+        """What is known of the time."""
+        return await self._db.read(clock.get)
 
     async def give_back(self) -> bool:
         """Give some of the room that is free in the file back to the disk; whether there is more."""

@@ -16,8 +16,8 @@ import anyio
 
 from server.backups.archive import FOLDERS, LeftOut, unpack
 from server.backups.writing import reading
-from server.daemon import Ownership
 from server.errors import Code, RemitError
+from server.ownership import Ownership
 from server.places import DATABASE, Places
 from server.runner.folder import sync_folder
 from server.runner.lost import move
@@ -27,7 +27,8 @@ from server.runner.workspace import Workspaces
 from server.start import claim
 from storage.backup import examine, fold_changes, leftovers
 from storage.restored import Held
-from storage.store import now, open_store
+from storage.store import open_store
+from storage.times import now
 
 _SQLITE, _GZIP = b"SQLite format 3\0", b"\x1f\x8b"
 _STAGE = ".restore-"

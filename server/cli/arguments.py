@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Self
 
 import remit
-from server.cli import decisions, delegation, files, overview, records, server
+from server.cli import decisions, delegation, files, overview, records, server, upkeep
 from storage.states import SYNONYMS, Status
 
 Handle = Callable[[Namespace], int]
@@ -253,6 +253,13 @@ def _add_upkeep(commands: _Commands) -> None:
         "What was there is kept beside it. Tasks that would go on by themselves are paused.",
     )
     restore.add_argument("file", metavar="FILE", help="what `remit backup` has written, checked first and only read")
+    pruning = commands.add(
+        "prune",
+        upkeep.prune,
+        "remove at once what was kept long enough",
+        "The server does it by itself every ten minutes; not while its clock is far ahead of what it was.",
+    )
+    pruning.add_argument("--now", action="store_true", help="believe the clock, however far ahead it is")
     background = commands.add_group("server", "look after the server in the background")
     background.add("status", lambda arguments: server.status(arguments.json), "tell whether it runs, and what it does")
     stop = background.add("stop", lambda arguments: server.stop(arguments.force, arguments.json), "end it")

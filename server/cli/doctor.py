@@ -6,6 +6,7 @@ import sqlite3
 import sys
 from argparse import Namespace
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -27,7 +28,10 @@ from server.ownership import owner
 from server.places import DATABASE, Places, find_places
 from server.runner.sandbox import Wanted, find_sandbox
 from server.start import PATIENCE, Deadline, unanswered
+from server.tasks.maintenance import doubt
+from storage.clock import read as read_clock
 from storage.header import read_header
+from storage.times import now
 
 _FORCE = "`remit server stop --force` ends it"
 
@@ -80,6 +84,7 @@ def _findings(places: Places) -> Iterator[Finding]:
     yield _sandbox(settings.sandbox if settings else "auto")
     yield _sqlite()
     yield _database(Path(places.state) / DATABASE)
+    yield from _clock(Path(places.state) / DATABASE)
     if settings:
         yield _retention(settings.retention)
         yield _backups(Path(places.state), settings.backup)
@@ -158,6 +163,14 @@ def _database(path: Path) -> Finding:
         f"sqlite3 {path} 'PRAGMA journal_mode=DELETE; PRAGMA auto_vacuum=INCREMENTAL; VACUUM'"
     )
     return Finding(name="database", told=told, advice=(advice,))
+
+
+def _clock(path: Path) -> Iterator[Finding]:
+    """Something, where the time of day is doubted."""
+    with suppress(RemitError):
+        clock, at = read_clock(path) if path.exists() else None, now()
+        if clock and clock.doubts(at):
+            yield Finding(name="clock", told="far ahead", advice=(doubt(clock, at),))
 
 
 def _retention(settings: RetentionSettings) -> Finding:

@@ -6,7 +6,7 @@ one line of ours with its control characters written out, so that it cannot pose
 
 from collections.abc import Iterable, Sequence
 
-from server.tasks import requests, views
+from server.tasks import pruning, requests, views
 from server.tasks.listrequests import ListTasks
 from server.tasks.text import one_line
 from storage.records import NOBODY
@@ -105,10 +105,15 @@ def worktrees(view: views.WorktreesView, _: requests.ListWorktrees) -> list[str]
     return [_lines([f"{len(lines)} worktrees.", *lines])]
 
 
-def pruned(view: views.PrunedView, _: requests.PruneWorktrees) -> list[str]:
+def pruned(view: views.PrunedView, _: pruning.PruneWorktrees) -> list[str]:
     """What is gone, and why the others are not."""
     gone = view["prunedTaskIds"]
     return [_lines([f"Removed: {_named(gone, len(gone))}.", *view["kept"]])]
+
+
+def pruned_tasks(view: views.PrunedTasksView, _: pruning.PruneTasks) -> list[str]:
+    """How many tasks are gone."""
+    return [f"Removed {view['removedCount']} tasks."]
 
 
 def grants(view: views.GrantsView, _: requests.ListGrants) -> list[str]:

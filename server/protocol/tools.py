@@ -15,7 +15,7 @@ from server.errors import ERROR_META, Code, RemitError
 from server.json_text import memory
 from server.protocol import tasktexts, texts
 from server.protocol.schema import answer_schema, request_schema
-from server.tasks import requests, views
+from server.tasks import pruning, requests, views
 from server.tasks.arguments import read
 from server.tasks.fields import Request
 from server.tasks.listrequests import ListTasks
@@ -215,10 +215,19 @@ TERMINAL_TOOLS: dict[str, Tool[Any]] = {
         Tool(
             "prune_worktrees",
             "Remove worktrees of tasks that have ended.",
-            requests.PruneWorktrees,
+            pruning.PruneWorktrees,
             views.PrunedView,
             Tasks.prune,
             texts.pruned,
+            CHANGES,
+        ),
+        Tool(
+            "prune_tasks",
+            "Remove what was kept for as long as the settings say.",
+            pruning.PruneTasks,
+            views.PrunedTasksView,
+            Tasks.prune_tasks,
+            texts.pruned_tasks,
             CHANGES,
         ),
         Tool(

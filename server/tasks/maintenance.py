@@ -3,15 +3,18 @@
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from time import monotonic
 
 import anyio
 from anyio import to_thread
 
-from server.config import RetentionSettings
-from server.errors import RemitError
+from server.config import DAY, RetentionSettings
+from server.errors import Code, RemitError
 from server.runner.workspace import Workspaces
 from server.tasks.removal import remove_folders
+from server.tasks.text import time
 from server.tasks.worktrees import Worktrees
+from storage.clock import DOUBT, Clock
 from storage.retention import Ended, Retention
 from storage.store import Store
 from storage.times import now
@@ -26,6 +29,20 @@ INTERVAL = 600.0
 
 PAUSE = 0.02
 """Seconds for others between two transactions: about as long as one takes."""
+
+
+DOUBTED_INTERVAL = 60.0
+"""Seconds between two looks while the time of day is doubted: so exactly is counted for how long."""
+
+
+def doubt(clock: Clock, at: int) -> str:
+    """Why nothing is removed where the time `at` is doubted, and what to do."""
+    return (
+        f"the clock says {time(at)}, {(at - clock.latest) // (DAY * 1_000_000)} days past the latest time that was "
+        f"seen here, {time(clock.latest)}: nothing that was kept long enough is removed before servers have run for "
+        f"{DOUBT // 3_600_000_000} hours so ({clock.doubted_us / 3_600_000_000:.1f} so far). Set the clock right, or "
+        "have it believed now: remit prune --now"
+    )
 
 
 def periods(settings: RetentionSettings) -> Retention:
@@ -55,24 +72,54 @@ class Maintenance:
         self._worktrees = worktrees
         self._following = following
         self._retention = retention
+        self._sweeping = anyio.Lock()
+        self._observed = monotonic()
 
     async def serve(self) -> None:
         """Sweep now and then, until cancelled."""
         await anyio.sleep(FIRST_LOOK)
         while True:
+            is_believed = True
             try:
-                await self.sweep(now())
+                is_believed = await self.look(now())
             except RemitError as error:
                 _log.error("what is not kept any more cannot be removed now: %s", error.message)
-            await anyio.sleep(INTERVAL)
+            await anyio.sleep(INTERVAL if is_believed else DOUBTED_INTERVAL)
 
-    async def sweep(self, at: int) -> None:
-        """Remove everything whose time is over at `at`; microseconds since the epoch."""
+    async def look(self, at: int) -> bool:
+        """Sweep if the time `at`, in microseconds since 1970, is believed; whether it is."""
+        ran_us, self._observed = int((monotonic() - self._observed) * 1_000_000), monotonic()
+        is_believed = await self._upkeep.observe_clock(at, ran_us)
+        if is_believed:
+            await self.sweep(at)
+        else:
+            _log.warning("%s", doubt(await self._upkeep.clock(), at))
+        return is_believed
+
+    async def prune(self, at: int, *, regardless: bool) -> int:
+        """Sweep now; how many tasks are gone. With `regardless`, the time `at` is believed from now on.
+
+        Raises RemitError (CONFLICT) where it is not believed.
+        """
+        clock = await self._upkeep.clock()
+        if regardless:
+            await self._upkeep.believe_clock(at)
+        elif clock.doubts(at):
+            raise RemitError(Code.CONFLICT, doubt(clock, at))
+        return await self.sweep(at)
+
+    async def sweep(self, at: int) -> int:
+        """Remove everything whose time is over at `at`, in microseconds since 1970; how many tasks are gone."""
+        async with self._sweeping:
+            return await self._sweep(at)
+
+    async def _sweep(self, at: int) -> int:
         kept = self._retention
+        count = 0
         if periods := [period for period in (kept.tasks, kept.workspaces) if period is not None]:
             await self._remove_worktrees(at - min(periods))
         if kept.tasks is not None:
-            await self._remove_tasks(at - kept.tasks)
+            count = await self._remove_tasks(at - kept.tasks)
         if kept.workspaces is not None:
             await self._remove_workspaces(at - kept.workspaces, at)
             await to_thread.run_sync(self._workspaces.lost.remove, _moment(at - kept.workspaces))
@@ -80,8 +127,9 @@ class Maintenance:
             await self._remove_logs(at - kept.logs, at)
         await self._give_back()
         await self._upkeep.tidy()
+        return count
 
-    async def _remove_tasks(self, ended_by: int) -> None:
+    async def _remove_tasks(self, ended_by: int) -> int:
         after: Ended | None = Ended()
         count = 0
         while after:
@@ -94,6 +142,7 @@ class Maintenance:
                 await anyio.sleep(PAUSE)
         if count:
             _log.info("%d tasks removed: they ended more than %d s ago", count, (self._retention.tasks or 0) // 10**6)
+        return count
 
     async def _remove_workspaces(self, ended_by: int, at: int) -> None:
         while ids := await self._upkeep.with_workspace(ended_by):

@@ -376,19 +376,6 @@ class ListWorktrees(Request):
     """The worktrees that are there."""
 
 
-class PruneWorktrees(Request):
-    """The end of worktrees that are not needed any more."""
-
-    ids: list[Id] = Field(default_factory=list, max_length=1000)
-    force: StrictBool = False
-
-    @model_validator(mode="after")
-    def _losses_are_named(self) -> Self:
-        if self.force and not self.ids:
-            raise ValueError("ids: with force, name those that are to be lost")
-        return self
-
-
 class ListGrants(Request):
     """The grants in force."""
 

@@ -18,8 +18,9 @@ from server.tasks.following import Following
 from server.tasks.intake import Intake
 from server.tasks.listrequests import ListTasks
 from server.tasks.losses import Losses
-from server.tasks.maintenance import periods
+from server.tasks.maintenance import Maintenance, periods
 from server.tasks.naming import R, whole
+from server.tasks.pruning import PruneTasks, PruneWorktrees
 from server.tasks.requests import (
     ApproveToolCall,
     CancelTask,
@@ -30,7 +31,6 @@ from server.tasks.requests import (
     ListAgents,
     ListGrants,
     ListWorktrees,
-    PruneWorktrees,
     ReadArtifacts,
     RevokeGrant,
     SendMessage,
@@ -43,6 +43,7 @@ from storage.filters import NOTHING
 from storage.records import NOBODY, Snapshot, Update
 from storage.states import ENDED, Status
 from storage.store import Store
+from storage.times import now
 from storage.workspace import Workspace
 from templates.redaction import MIN_MASKED, too_short
 
@@ -89,6 +90,7 @@ class Tasks:
         self._intake = Intake(store, agents, secrets, workspaces, settings, scheduler.poke)
         self._decisions = Decisions(store, secrets, scheduler.poke, settings)
         self.following = Following()
+        self.maintenance = Maintenance(store, workspaces, worktrees, self.following, self._retention)
 
     async def create(
         self, caller: Caller, request: CreateTask, lent: tuple[Workspace, list[str]] | None = None
@@ -259,6 +261,11 @@ class Tasks:
             else:
                 pruned.append(task_id)
         return views.PrunedView(prunedTaskIds=pruned, kept=kept)
+
+    async def prune_tasks(self, caller: Caller, request: PruneTasks) -> views.PrunedTasksView:
+        """Remove at once what was kept long enough; with `now`, whatever is thought of the clock."""
+        removed = await self.maintenance.prune(now(), regardless=request.now)
+        return views.PrunedTasksView(removedCount=removed)
 
     async def agents(self, caller: Caller, request: ListAgents) -> views.AgentsView:
         """Who can be asked, and what holds them."""

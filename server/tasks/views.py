@@ -367,6 +367,12 @@ class PrunedView(TypedDict):
     kept: list[str]
 
 
+class PrunedTasksView(TypedDict):
+    """The answer to prune_tasks: how many tasks are gone."""
+
+    removedCount: int
+
+
 class GrantView(TypedDict):
     """A `proceed_always` in force."""
 

@@ -8,6 +8,7 @@ from storage.migrations import (
     awaiting,
     basis,
     circumstances,
+    clock,
     history,
     identity,
     lending,
@@ -39,4 +40,5 @@ MIGRATIONS = (
     sent.SCRIPT,
     identity.SCRIPT,
     queue.SCRIPT,
+    clock.SCRIPT,
 )

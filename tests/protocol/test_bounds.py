@@ -10,7 +10,8 @@ from server.json_text import MAX_VALUES, holds_too_many
 from server.tasks.arguments import shape
 from server.tasks.fields import Request
 from server.tasks.listrequests import ListTasks
-from server.tasks.requests import CreateTask, GetTask, PruneWorktrees, SendMessage, UpdateTask
+from server.tasks.pruning import PruneWorktrees
+from server.tasks.requests import CreateTask, GetTask, SendMessage, UpdateTask
 from tests.protocol.test_wire import called, exchanged
 from tests.servers import Host
 

@@ -111,7 +111,7 @@ def tasks(draw: st.DrawFn) -> Task:
         on_dependency_failure="continue",
         open_dependencies=draw(st.sampled_from([0, 10_000])),
         max_calls=1_000_000,
-        queued_at=AT,
+        queue_place=AT,
         created_at=AT,
         started_at=AT,
         completed_at=AT,
