@@ -31,6 +31,11 @@ def age(home: Path, days: int) -> None:
         db.execute("UPDATE tasks SET completed_at = completed_at - ?", (days * DAY * 1_000_000,))
 
 
+def task_folders(home: Path) -> list[str]:
+    """The names of the folders of tasks."""
+    return [path.name for path in (home / "workspaces").iterdir() if not path.name.startswith(".")]
+
+
 async def until_gone(host: Host, task_id: str) -> None:
     with anyio.fail_after(servers.PATIENCE):
         while not (await host.client.call_tool("get_task", {"id": task_id})).is_error:
@@ -77,7 +82,7 @@ async def test_a_task_whose_time_is_over_is_removed_with_its_folder(own_home: Pa
         new = await host.done("$ true")
         await until_gone(host, old)
         with anyio.fail_after(servers.PATIENCE):
-            while (folders := [path.name for path in (own_home / "workspaces").iterdir()]) != [new["id"]]:
+            while (folders := task_folders(own_home)) != [new["id"]]:
                 assert new["id"] in folders
                 await host.call("list_tasks")
         assert [task["id"] for task in (await host.call("list_tasks"))["tasks"]] == [new["id"]]
@@ -107,7 +112,7 @@ async def test_a_folder_that_was_given_up_before_a_crash_is_deleted_by_the_next_
     with closing(sqlite3.connect(own_home / "remit.db", isolation_level=None)) as db:
         db.execute("UPDATE tasks SET workspace_removed_at = completed_at + 1")
     async with servers.host(own_home) as host:
-        assert list((own_home / "workspaces").iterdir()) == []
+        assert task_folders(own_home) == []
         assert "workspaceRemovedAt" in await host.call("get_task", id=task["id"])
 
 
