@@ -73,9 +73,9 @@ class Execution:
         """What holds its commands."""
         return self._sandbox.tier
 
-    def keeper(self) -> Keeper | None:
+    async def keeper(self) -> Keeper | None:
         """Who stands behind the door of a command, where the task may hand on sub-tasks."""
-        return self._subtasks.keeper() if self._subtasks else None
+        return await self._subtasks.keeper() if self._subtasks else None
 
     async def run(
         self, ran: RunCommand, output: Output, publisher: Publisher, call_id: str, keeper: Keeper | None
@@ -108,7 +108,7 @@ class Execution:
     async def talk(self, program: Program) -> AsyncIterator[Dialogue]:
         """A program to talk to."""
         self._refuse_steering(program)
-        keeper = self.keeper() if program.hands_on else None
+        keeper = await self.keeper() if program.hands_on else None
         home = None if program.home is None else await self._home(program.home)
         env = {**(self._given() if program.inherits else {}), **program.env}
         if home is not None:

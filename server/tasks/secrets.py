@@ -80,16 +80,14 @@ class Secrets:
         self._tell(task_id)
 
     @contextmanager
-    def shared(self, task_id: str, hide: Hide) -> Iterator[None]:
-        """Have a task at work hide the values of those it shares a folder with: all they have, and what they get.
+    def shared(self, task_id: str, hide: Hide) -> Iterator[list[tuple[str, str]]]:
+        """The values of those that a task at work shares a folder with; `hide` is told what these get meanwhile.
 
         A value is told before a command can have it, and so before anybody can find it in the folder.
         """
         self._at_work[task_id] = hide
-        for other in self._sharing(task_id):
-            hide(self.all(other))
         try:
-            yield
+            yield [named for other in self._sharing(task_id) for named in self.all(other)]
         finally:
             del self._at_work[task_id]
 

@@ -42,13 +42,12 @@ class Subtasks:
         """Use one of the tools."""
         return await self._desk.use(self._delegate, tool, args)
 
-    def keeper(self) -> Keeper:
+    async def keeper(self) -> Keeper:
         """Who stands behind the run's door. Its token lives as long as the run, and is masked in what comes out."""
-        if self._token is None:
-            self._token = new_token()
-            self._delegate.variables.hide("REMIT_TOKEN", self._token)
+        token = self._token = self._token or new_token()
+        await self._delegate.variables.hide("REMIT_TOKEN", token)
         return Keeper(
-            token=self._token,
+            token=token,
             attend=partial(self._desk.serve, self._delegate),
             refused=partial(self._delegate.attempted, Code.FORBIDDEN),
         )

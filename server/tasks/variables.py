@@ -33,15 +33,16 @@ class Variables:
         """Masks what is known so far; what comes to be known is masked in streams of it that have begun, too."""
 
         self._unlocking = anyio.Lock()
+        self._learning = anyio.Lock()
 
     @property
     def secrets(self) -> Mapping[str, str]:
         """The values of the turn's secrets, once they are at hand."""
         return self._values
 
-    def hide(self, name: str, value: str) -> None:
-        """Have a value masked from now on that is no secret of the task's own."""
-        self._hide([(name, value)])
+    async def hide(self, name: str, value: str) -> None:
+        """Have a value masked, once this returns, that is no secret of the task's own."""
+        await self._learn([(name, value)])
 
     @asynccontextmanager
     async def shared(self) -> AsyncIterator[None]:
@@ -50,9 +51,10 @@ class Variables:
         Raises RemitError (SECRETS_LOST) where one of those who lend it to the task is gone.
         """
         self._secrets.borrow(self._claim.task.id, self._claim.lenders)
-        with self._secrets.shared(self._claim.task.id, self._hide):
+        with self._secrets.shared(self._claim.task.id, self._hide) as known:
             if self._claim.lenders:
-                self._hide(await self._masks.lent(self._claim.task.id, self._claim.turn.created_at))
+                known += await self._masks.lent(self._claim.task.id, self._claim.turn.created_at)
+            await self._learn(known)
             yield
 
     async def unlock(self) -> None:
@@ -63,17 +65,25 @@ class Variables:
 
     async def _unlock(self) -> None:
         values = await self._secrets.of_turn(self._claim.task.id, self._claim.run.turn, self._claim.secrets)
-        made = await computed(_size(self._env), _derived, self._env, values)
-        before = list(self._derived)
-        wanted = list(dict.fromkeys([*before, *made]))
-        redactor = await masking.redactor(values, wanted)
-        self._values = values
-        if self._derived == before:
-            self._derived = wanted
+        await self._learn(await computed(_size(self._env), _derived, self._env, values), values)
+
+    async def _learn(self, named: Iterable[tuple[str, str]], values: Mapping[str, str] | None = None) -> None:
+        """Have what is `named` masked beside all that was before, and the `values` of the turn's secrets.
+
+        What masks them is made beside the event loop: of thousands of secrets it takes a second.
+        """
+        async with self._learning:
+            if values is None and set(named) <= set(self._derived):
+                return
+            values = self._values if values is None else dict(values)
+            while True:
+                known = list(self._derived)
+                wanted = list(dict.fromkeys([*known, *named]))
+                redactor = await masking.redactor(values, wanted)
+                if known == self._derived:  # else more came to be known meanwhile
+                    break
+            self._values, self._derived = values, wanted
             self.redactor.become(redactor)
-        else:  # something came to be known meanwhile
-            self._derived = list(dict.fromkeys([*self._derived, *made]))
-            self.redactor.know(values, self._derived)
 
     async def ever(self) -> Redactor | None:
         """What masks the secrets of all turns of the task, beside all that `redactor` does; None where one is gone."""

@@ -247,7 +247,7 @@ class Work:
     async def run(self, key: str, ran: RunCommand) -> Finished:
         """Execute a call that may proceed, as a command in the sandbox, and note how it ended."""
         call = self._calls[key]
-        keeper = None if self._speaks else self._execution.keeper()  # whose token is masked in the output
+        keeper = None if self._speaks else await self._execution.keeper()  # whose token is masked in the output
         output = self._output()
         kind = "output" if self._speaks else "content"
         publisher = Publisher(self._record, self._run, self._settings.event_limit, kind=kind, call_id=call.id)

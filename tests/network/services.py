@@ -8,7 +8,7 @@ from ipaddress import ip_address
 
 import anyio
 
-from server.runner.network.dialer import Dialer, Resolve, resolve
+from server.runner.network.dialer import Dialer, Resolve
 from server.runner.network.hosts import Address, Endpoint, HostRule
 from server.runner.network.proxy import Proxy
 
@@ -74,7 +74,7 @@ async def echo() -> AsyncIterator[Service]:
 
 
 @asynccontextmanager
-async def proxy(*rules: str, resolve: Resolve = resolve, token: str | None = None) -> AsyncIterator[Entrance]:
+async def proxy(*rules: str, resolve: Resolve | None = None, token: str | None = None) -> AsyncIterator[Entrance]:
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
         entrance = Entrance(listener.getsockname()[1])
 

@@ -1,15 +1,21 @@
 """A name is looked up once, all it leads to is checked, and the connection is made to what was checked."""
 
+import threading
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from ipaddress import ip_address
+from socket import AF_INET, SOCK_STREAM
 
+import anyio
 import pytest
 
 from server.runner.network import dialer as dialers
 from server.runner.network.dialer import Dialer, Refused, Resolve
 from server.runner.network.hosts import Address, Endpoint, HostRule
 from tests.network.services import names, service
+
+PATIENCE = 20.0
+"""Seconds: far above what a connection on this machine takes."""
 
 
 def dialer(*rules: str, resolve: Resolve) -> Dialer:
@@ -108,3 +114,30 @@ async def test_the_next_address_is_tried_where_one_does_not_answer() -> None:
 async def test_a_host_that_does_not_listen_cannot_be_reached() -> None:
     with pytest.raises(ConnectionRefusedError):
         await dialer("127.0.0.1:1", resolve=unknown).dial(Endpoint.parse("127.0.0.1:1"))
+
+
+async def test_lookups_that_take_long_hold_up_those_of_no_other_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    over = threading.Event()
+
+    def look_up(host: str, port: int, **_: object) -> list[tuple[object, ...]]:
+        if host == "slow.example":
+            over.wait(PATIENCE)
+            raise OSError("it has no address")
+        return [(AF_INET, SOCK_STREAM, 0, "", ("127.0.0.1", port))]
+
+    monkeypatch.setattr(dialers, "getaddrinfo", look_up)
+    slow = Dialer([HostRule.parse("slow.example")])
+    async with service() as upstream, anyio.create_task_group() as group:
+        for _ in range(64):
+            group.start_soon(_fail, slow, Endpoint("slow.example", 443))
+        other = Dialer([HostRule.parse(f"fast.example:{upstream.port}"), HostRule.parse(upstream.here)])
+        with anyio.fail_after(PATIENCE / 2):
+            connection = await other.dial(Endpoint("fast.example", upstream.port))
+        connection.close()
+        group.cancel_scope.cancel()
+        over.set()
+
+
+async def _fail(dialer: Dialer, endpoint: Endpoint) -> None:
+    with suppress(OSError):
+        await dialer.dial(endpoint)

@@ -164,6 +164,14 @@ def test_it_is_told_what_one_has_that_comes_to_share_its_folder() -> None:
     assert told == [("A", "value")]
 
 
+def test_it_learns_what_those_have_already_that_it_shares_a_folder_with() -> None:
+    secrets = Secrets({})
+    secrets.lend("owner", "borrower")
+    secrets.keep("borrower", 1, {"A": "value"}, {"A": "literal"})
+    with secrets.shared("owner", lambda _: None) as known:
+        assert known == [("A", "value")]
+
+
 async def test_it_is_told_what_one_reads_anew_that_shares_its_folder() -> None:
     secrets = Secrets({"A": SecretSource(command=("echo", "value"))})
     secrets.lend("owner", "borrower")

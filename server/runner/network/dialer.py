@@ -3,16 +3,20 @@
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from errno import EINPROGRESS
+from functools import partial
 from ipaddress import ip_address
-from socket import AF_INET, AF_INET6, IPPROTO_TCP, SO_ERROR, SOCK_STREAM, SOL_SOCKET, TCP_NODELAY, socket
+from socket import AF_INET, AF_INET6, IPPROTO_TCP, SO_ERROR, SOCK_STREAM, SOL_SOCKET, TCP_NODELAY, getaddrinfo, socket
 
 import anyio
+from anyio import CapacityLimiter, to_thread
 
 from server.runner.network.addresses import is_own, is_public
 from server.runner.network.hosts import Address, Endpoint, HostRule, rule_for, unmapped
 
 LOOKUP_SECONDS = 10.0  # two rounds of the C library's resolver, which waits 5 s for each server
 CONNECT_SECONDS = 10.0  # for each address: three SYNs, sent after 0, 1 and 3 s
+
+LOOKUPS = 8  # of one command at the same time; more wait
 
 Resolve = Callable[[Endpoint], Awaitable[Sequence[Address]]]
 
@@ -25,18 +29,25 @@ class Refused(Exception):
         self.rule = rule
 
 
-async def resolve(endpoint: Endpoint) -> Sequence[Address]:
-    """Every address of a host, in the order of preference. Raises OSError if there is none."""
-    found = await anyio.getaddrinfo(str(endpoint.host), endpoint.port, type=SOCK_STREAM)
-    return [ip_address(address[0]) for *_, address in found]
+class Resolver:
+    """Looks hosts up for one command, in threads of its own: a slow name server holds up no other command."""
+
+    def __init__(self) -> None:
+        self._limiter = CapacityLimiter(LOOKUPS)
+
+    async def __call__(self, endpoint: Endpoint) -> Sequence[Address]:
+        """Every address of a host, in the order of preference. Raises OSError if there is none."""
+        look_up = partial(getaddrinfo, str(endpoint.host), endpoint.port, type=SOCK_STREAM)
+        found = await to_thread.run_sync(look_up, abandon_on_cancel=True, limiter=self._limiter)
+        return [ip_address(address[0]) for *_, address in found]
 
 
 class Dialer:
     """Connects to what its rules admit."""
 
-    def __init__(self, rules: Sequence[HostRule], resolve: Resolve = resolve) -> None:
+    def __init__(self, rules: Sequence[HostRule], resolve: Resolve | None = None) -> None:
         self._rules = rules
-        self._resolve = resolve
+        self._resolve = resolve or Resolver()
 
     async def dial(self, endpoint: Endpoint) -> socket:
         """Connect to it, without blocking. Raises Refused, or OSError if it cannot be reached."""
