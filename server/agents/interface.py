@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from server.runner.dialogue import Dialogue
+from templates.steps import Steps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -298,8 +299,8 @@ class Turn(Protocol):
         """
         ...
 
-    def secret_in(self, text: str) -> str | None:
-        """The name of a secret that stands in `text`, in any form and however short; "" for one without a name."""
+    def secret_in(self, text: str) -> Steps[str | None]:
+        """Find, in steps, the name of a secret in `text`, in any form and however short; "" for one without a name."""
         ...
 
     async def warn(self, message: str, key: str) -> None:

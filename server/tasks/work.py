@@ -41,6 +41,7 @@ from storage import records
 from storage.records import Claim
 from storage.states import CallStatus
 from storage.toolcalls import HIDDEN, Call, CallResult
+from templates.steps import Steps
 
 MAX_STATE = 8 * 1024**2
 """Characters of JSON that an agent may remember: a long conversation with a model."""
@@ -238,11 +239,15 @@ class Work:
         self._take_room([proposal])
         self._calls[proposal.key] = await self._record.amend_call(await self._gate.new_call(proposal))
 
-    def secret_in(self, text: str) -> str | None:
-        """The name of a secret that stands in `text`, in any form, also one that is too short to be masked."""
+    def secret_in(self, text: str) -> Steps[str | None]:
+        """Find, in steps, the name of a secret in `text`, in any form, also of one that is too short to be masked."""
         redactor = self._variables.redactor
+        if name := (yield from redactor.containing(text)):
+            return name
         short = (name for name in redactor.too_short if self._variables.secrets.get(name, "\0") in text)
-        return redactor.contains(text) or next(short, None) or ("" if redactor.redact(text) != text else None)
+        if name := next(short, None):
+            return name
+        return "" if (yield from redactor.redacting(text)) != text else None
 
     async def run(self, key: str, ran: RunCommand) -> Finished:
         """Execute a call that may proceed, as a command in the sandbox, and note how it ended."""

@@ -11,6 +11,7 @@ from typing import Any
 
 from server.agents.shell.record import RECORDED, Record
 from server.runner.system import SEARCH_PATH
+from templates.steps import Steps
 
 MOST = 64 * 1024
 """Bytes of names and values that are carried on, together: as many as a task may have of its own."""
@@ -27,8 +28,8 @@ PREVIOUS = "OLDPWD"
 
 _ALONE = 'exec "$3" -c "$2"'
 
-Secret = Callable[[str], str | None]
-"""The name of the secret that a text contains, if it contains one."""
+Secret = Callable[[str], Steps[str | None]]
+"""Finds, in steps, the name of the secret that a text contains, if it contains one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +85,17 @@ def _enter(previous: str | None) -> str:
 
 def after(
     carried: Carried, record: Record, start: str, secret: Secret, wanted: Collection[str]
-) -> tuple[Carried, Mapping[str, str]]:
-    """What the next command is to have after one has left this record, and the exported variables that it has not.
+) -> Steps[tuple[Carried, Mapping[str, str]]]:
+    """Find, in steps, what the next command is to have after one has left this record, and which variables it has not.
 
     `start` is the folder that commands start in, without links; `wanted` are the variables that later commands read.
     """
     changed = _changed(record)
     kept = _bounded({**carried.variables, **changed})
-    dropped = {name: why for name in changed if (why := _refusal(name, changed, kept, record, secret))}
+    dropped: dict[str, str] = {}
+    for name in changed:
+        if why := (yield from _refusal(name, changed, kept, record, secret)):
+            dropped[name] = why
     # A program is not to find the value that such a variable had before.
     stale = _bounded(dict.fromkeys(dropped.keys() & record.before.keys()))
     variables = {name: value for name, value in kept.items() if name not in dropped} | stale
@@ -109,14 +113,14 @@ def _changed(record: Record) -> dict[str, str | None]:
 
 def _refusal(
     name: str, changed: Mapping[str, str | None], kept: Collection[str], record: Record, secret: Secret
-) -> str | None:
-    """Why a variable is not carried on, if it is not."""
+) -> Steps[str | None]:
+    """Find, in steps, why a variable is not carried on, if it is not."""
     value = changed[name]
     if name not in kept:
         return f"what is carried on may be {MOST_VARIABLES} variables with {MOST} bytes in all"
     if value is None:
         return "its value is no text" if name in record.after else None
-    held = secret(f"{name}={value}")
+    held = yield from secret(f"{name}={value}")
     return None if held is None else f"its value contains {f'the secret {held}' if held else 'a secret'}"
 
 

@@ -14,7 +14,7 @@ from server.agents.shell.message import PROMPT, ShellCommand
 from server.errors import Code, RemitError
 from server.runner.memory import blank, holding
 from server.runner.policy import ATTACHED
-from server.worker import computed
+from server.worker import stepped
 
 TAIL = 2000
 """Characters of a failed command's output that its error repeats."""
@@ -88,13 +88,12 @@ class Session:
                 self._unknown = "it replaced its shell (exec), ended by a trap of its own, or left too much"
             elif found.folder is None:
                 self._unknown = "the folder it left is not there any more"
-            elif self._turn.secret_in(found.folder) is not None:
+            elif await stepped(len(found.folder), self._turn.secret_in(found.folder)) is not None:
                 self._unknown = "the path of the folder it left contains a secret"
             else:
                 wanted = {name for later in self._commands[number:] for name in later.reads}
-                self._carried, dropped = await computed(
-                    carrying.MOST, carrying.after, self._carried, found, self._start, self._turn.secret_in, wanted
-                )
+                after = carrying.after(self._carried, found, self._start, self._turn.secret_in, wanted)
+                self._carried, dropped = await stepped(carrying.MOST, after)
                 variables = [f"the variable {name[:50]}, since {why}" for name, why in dropped.items()][:MOST_LEFT]
                 await self._warn(number, command, [*found.left, *variables])
         self._known_after = number

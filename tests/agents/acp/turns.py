@@ -30,6 +30,7 @@ from server.runner.policy import Command, SandboxPolicy
 from server.runner.process import ProcessMark
 from server.runner.sandbox import Sandbox, find_sandbox
 from templates.resolver import resolve
+from templates.steps import Steps
 
 SCRIPTED = Path(__file__).with_name("scripted.py")
 PATIENCE = 30
@@ -188,7 +189,7 @@ class MemoryTurn:
     async def amend(self, proposal: Proposal) -> None:
         raise NotImplementedError
 
-    def secret_in(self, text: str) -> str | None:
+    def secret_in(self, text: str) -> Steps[str | None]:
         raise NotImplementedError
 
     async def warn(self, message: str, key: str) -> None:

@@ -1,7 +1,11 @@
 """What a record that a command has forged can do."""
 
+from functools import partial
+
 from server.agents.shell import record
 from server.agents.shell.carried import MOST, MOST_VARIABLES, Carried, after
+from templates.redaction import Redactor
+from templates.steps import Steps, finished
 
 
 def forged(before: bytes, now: bytes, names: bytes = b"", folder: bytes = b"/tmp") -> bytes:
@@ -9,21 +13,35 @@ def forged(before: bytes, now: bytes, names: bytes = b"", folder: bytes = b"/tmp
     return b"\0\0" + folder + b"\n\0\0\0\0" + names + b"\0" + before + b"end\0" + now + b"end\0"
 
 
+def _none(searched: list[str], text: str) -> Steps[str | None]:
+    """Find nothing in a text, which is noted."""
+    searched.append(text)
+    yield
+    return None
+
+
 def test_a_record_of_very_many_variables_is_searched_for_secrets_no_more_than_so_often() -> None:
     many = b"".join(b"v%d=1\0" % number for number in range(60_000))
     found = record.read(forged(b"A=1\0", many))
     assert found
     searched: list[str] = []
-    carried, _ = after(Carried(), found, "/", searched.append, {"v59999"})
+    carried, _ = finished(after(Carried(), found, "/", partial(_none, searched), {"v59999"}))
     assert len(searched) + 1 == len(carried.variables) == MOST_VARIABLES  # one of them is gone
     assert list(carried.lost) == ["v59999"]
+
+
+def test_others_have_their_turn_while_a_long_variable_is_searched_for_secrets() -> None:
+    found = record.read(forged(b"A=1\0", b"A=1\0B=" + b"x" * 60_000 + b"\0"))
+    assert found
+    steps = after(Carried(), found, "/", Redactor({"KEY": "a-secret-value"}).containing, ())
+    assert sum(1 for _ in steps) > 5
 
 
 def test_what_is_kept_of_a_record_is_bounded() -> None:
     many = b"".join(b"v%d=\0" % number for number in range(60_000))
     found = record.read(forged(many, b"\xff=1\0" + many.replace(b"=", b"=\xff"), many.replace(b"=\0", b"\n")))
     assert found
-    carried, _ = after(Carried(), found, "/", lambda _: None, ())
+    carried, _ = finished(after(Carried(), found, "/", partial(_none, []), ()))
     assert sum(len(name) + len(value or "") for name, value in carried.variables.items()) <= 2 * MOST
     assert not carried.lost
 
