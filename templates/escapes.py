@@ -1,4 +1,7 @@
-"""How one character may stand in a text when programs escape it: for JSON, URLs, HTML, C, Python and shells."""
+"""How one character may stand in a text when programs escape it.
+
+That is for JSON, URLs, HTML, mails (quoted-printable), tables (CSV, SQL, YAML), C, Python, Rust and shells.
+"""
 
 import re
 import sys
@@ -16,11 +19,13 @@ _INTRODUCERS = ("\\", "%", "&")
 _NESTED = ("\\\\", "\\u", "\\%", "\\&", "%2", "%5", "&a", "&#")
 _CONTROLS = dict(zip("abefnrtvE", "\a\b\x1b\f\n\r\t\v\x1b", strict=True))
 _HEX = "[0-9A-Fa-f]"
+_NEVER = "\0\1\2"  # which make a set of characters one that `re` has a table for: that is found twice as fast
 _MADE_OF = "uUx0123456789abcdefABCDEFnrtvE#;'\""
 
 _ESCAPE = re.compile(
     rf"""
     (?P<pair> \\u[dD][89ABab]{_HEX}{{2}} \\u[dD][C-Fc-f]{_HEX}{{2}} )
+  | (?P<braces> \\u\{{ {_HEX}{{1,6}} \}} )
   | (?P<code> \\u{_HEX}{{4}} | \\U000{_HEX}{{5}} | \\U0010{_HEX}{{4}} )
   | (?P<hex> (?: \\x{_HEX}{{2}} ){{1,4}} )
   | (?P<octal> (?: \\[0-3][0-7]{{2}} ){{1,4}} )
@@ -29,6 +34,8 @@ _ESCAPE = re.compile(
   | (?P<itself> \\[^0-9A-Za-z] )
   | (?P<number> &\#[0-9]{{1,7}}; | &\#[xX]{_HEX}{{1,6}}; )
   | (?P<entity> &[A-Za-z][A-Za-z0-9]{{1,30}}; )
+  | (?P<mail> (?: ={_HEX}{{2}} ){{1,4}} )
+  | (?P<doubled> "" | '' )
   | (?P<quote> '\\''? | '"'{{1,8}}"'? )
     """,
     re.VERBOSE,
@@ -46,17 +53,18 @@ _BYTES_BEGUN = (
     _bytes_begun(r"\\x", _LEADS, rf"\\x[89ABab]{_HEX}", r"\\ (?: x [89ABab]? )?"),
     _bytes_begun(r"\\3", ("[0-3][0-7]", "[45][0-7]", "6[0-7]"), r"\\2[0-7]{2}", r"\\ (?: 2[0-7]? )?"),
     _bytes_begun("%", _LEADS, f"%[89ABab]{_HEX}", "% [89ABab]?"),
+    _bytes_begun("=", _LEADS, f"=[89ABab]{_HEX}", "= [89ABab]?"),
 )
 
 # An escape of which the rest is still to come.
 _BEGUN = re.compile(
     rf"""
-    \\ (?: u{_HEX}{{0,3}} | U{_HEX}{{0,7}} | x{_HEX}? | [0-3][0-7]? )?
+    \\ (?: u{_HEX}{{0,3}} | u\{{ {_HEX}{{0,6}} | U{_HEX}{{0,7}} | x{_HEX}? | [0-3][0-7]? )?
   | \\u[dD][89ABab]{_HEX}{{2}} (?: \\ (?: u (?: [dD] (?: [C-Fc-f]{_HEX}? )? )? )? )?
   | {" | ".join(_BYTES_BEGUN)}
-  | % {_HEX}?
+  | [%=] {_HEX}?
   | & (?: \# (?: [0-9]{{0,7}} | [xX]{_HEX}{{0,6}} ) )? | &[A-Za-z][A-Za-z0-9]{{0,30}}
-  | ' (?: \\'? | "'{{0,8}} | "'{{1,8}}" )?
+  | ' (?: \\'? | "'{{0,8}} | "'{{1,8}}" )? | "
     """,
     re.VERBOSE,
 )
@@ -67,21 +75,38 @@ def introduction(alphabet: frozenset[str]) -> re.Pattern[str]:
     """Return a pattern for the first character of all escapes that may stand for characters of `alphabet`.
 
     It also matches before line breaks that are escaped, and some that stand for others. Of escapes by number it passes
-    over most that stand for others: logs are full of them, and each that is looked at takes some microseconds.
+    over most that stand for others: logs are full of them, and each that is looked at takes some microseconds. Those of
+    mails are left out, see `in_mails`.
     """
     known = {*alphabet, "\r", "\n"}
     letters = "".join(letter for letter, control in _CONTROLS.items() if control in known)
     signs = re.escape("".join(sorted(sign for sign in {*alphabet, "%", "&"} - {"\\"} if not sign.isalnum())))
     octets = "|".join(sorted({f"{byte:02x}" for byte in _utf8(known | {*_INTRODUCERS})}))
-    ways = [
-        rf"(?<=\\)(?=\\{{0,7}}(?:{_numbered(known)}|[{letters}{signs}]|\Z))",
-        rf"(?<=%)(?=(?i:{octets})|{_HEX}?\Z)",
-        r"(?<=&)(?=[#A-Za-z]|\Z)",
-        *([r"(?<=\\)(?=\\)"] if "\\" in alphabet else []),
-        *([r"""(?<=')(?=[\\"]|\Z)"""] if "'" in alphabet else []),
-        *([r"(?<=\+)"] if " " in alphabet else []),
-    ]
-    return re.compile(rf"[\\%&'+](?:{'|'.join(ways)})")
+    ways = {
+        r"\\": [rf"(?=\\{{0,7}}(?:{_numbered(known)}|[{letters}{signs}]|\Z))"],
+        "%": [rf"(?=(?i:{octets})|{_HEX}?\Z)"],
+        "&": [r"(?=[#A-Za-z]|\Z)"],
+    }
+    if "\\" in alphabet:
+        ways[r"\\"].append(r"(?=\\)")
+    if "'" in alphabet:
+        ways["'"] = [r"""(?=[\\"']|\Z)"""]
+    if '"' in alphabet:
+        ways['"'] = [r'(?="|\Z)']
+    if " " in alphabet:
+        ways[r"\+"] = [""]
+    after = (rf"(?<={sign}){way}" for sign, several in ways.items() for way in several)
+    return re.compile(f"[{''.join(ways)}{_NEVER}](?:{'|'.join(after)})")
+
+
+def in_mails(alphabet: Set[str]) -> re.Pattern[str] | None:
+    """Return a pattern for how those characters begin that mails escape (RFC 2045 §6.7); None where there are none.
+
+    They are few, and `=` is common elsewhere: so they are not looked for with the others.
+    """
+    escaped = {each for each in alphabet if not "!" <= each <= "~" or each == "="}
+    codes = {*_utf8(escaped), *(ord(each) for each in escaped if ord(each) < 256)}
+    return re.compile("|".join(f"={code:02X}" for code in sorted(codes))) if codes else None
 
 
 def _numbered(known: Set[str]) -> str:
@@ -95,6 +120,7 @@ def _numbered(known: Set[str]) -> str:
     hexadecimal, octal = ("|".join(format(code, base) for code in codes) for base in ("02x", "03o"))
     short = "|".join(f"{code:02x}" for code in sorted(single))
     unicode = rf"(?:{_HEX}|\Z)" if max(map(ord, wanted)) > 255 else rf"(?:00(?i:{short})|{_HEX}{{0,3}}\Z)"
+    unicode = rf"(?:\{{|{unicode})"
     return rf"x(?:(?i:{hexadecimal})|{_HEX}?\Z)|u{unicode}|U(?:{_HEX}|\Z)|{octal}|[0-3][0-7]?\Z"
 
 
@@ -202,8 +228,12 @@ def _read(text: str, at: int) -> list[Reading]:
             return _bytes(bytes.fromhex(escape.replace("\\x", "")), 4)
         case "octal":
             return _bytes(bytes(int(byte, 8) for byte in escape.split("\\")[1:]), 4)
-        case "percent":
-            return _bytes(bytes.fromhex(escape.replace("%", "")), 3)
+        case "percent" | "mail":
+            return _bytes(bytes.fromhex(escape.replace(escape[0], "")), 3)
+        case "braces":
+            return _numbered_reading(escape, escape[3:-1], 16)
+        case "doubled":
+            return [Reading(2, escape[0])]
         case "control":
             return [Reading(2, _CONTROLS[escape[1]])]
         case "itself":
@@ -235,8 +265,12 @@ def _reference(escape: str) -> list[Reading]:
     """Return what a reference of HTML stands for: by its name, or the number of a character."""
     if escape[1] != "#":
         characters = html5.get(escape[1:], "")
-    else:
-        digits = escape[2:-1]
-        code = int(digits[1:], 16) if digits[0] in "xX" else int(digits)
-        characters = chr(code) if code <= sys.maxunicode else ""
-    return [Reading(len(escape), characters)] if characters else []
+        return [Reading(len(escape), characters)] if characters else []
+    if escape[2] in "xX":
+        return _numbered_reading(escape, escape[3:-1], 16)
+    return _numbered_reading(escape, escape[2:-1], 10)
+
+
+def _numbered_reading(escape: str, digits: str, base: int) -> list[Reading]:
+    code = int(digits, base)
+    return [Reading(len(escape), chr(code))] if code <= sys.maxunicode else []

@@ -1,4 +1,4 @@
-"""Positions in a text without its line breaks, and where they are in the text itself."""
+"""Positions in a text without its line breaks and changes of color, and where they are in the text itself."""
 
 import re
 from bisect import bisect_left, bisect_right
@@ -8,36 +8,62 @@ from itertools import accumulate
 from operator import add
 
 _BREAKS = re.compile(r"[\r\n]+")
+_COLOR = r"\x1b\[[0-9;:]{0,16}[mK]"  # ECMA-48: SGR, and the EL that grep adds
+_GAPS = re.compile(rf"[\r\n]+|{_COLOR}")
+_COLOR_BEGUN = re.compile(r"\x1b(?:\[[0-9;:]{0,16})?\Z")
+_LONGEST_BEGUN = 18  # characters, of which 38;2;255;255;255 are the longest that are meant
+
+
+def without_color_begun(text: str) -> int:
+    """Return the length of `text` without the beginning of a change of color at its end."""
+    begun = _COLOR_BEGUN.search(text, max(len(text) - _LONGEST_BEGUN, 0))
+    return begun.start() if begun else len(text)
 
 
 class Unbroken:
     """A text without its line breaks, that still knows where each character stood.
 
-    Runs of more than `most` characters of line breaks are left in.
+    Runs of more than `most` characters of line breaks are left in. With `colors`, changes of color are gone as well.
     """
 
-    def __init__(self, text: str, most: int) -> None:
+    def __init__(self, text: str, most: int, *, colors: bool = False) -> None:
         self.original = text
         self._most = most
-        self._has_long_runs = "\n" * (most + 1) in text.replace("\r", "\n")
-        if self._has_long_runs:
-            self.text = _BREAKS.sub(lambda run: run[0] if len(run[0]) > most else "", text)
-        else:
+        self._gaps = _GAPS if colors and "\x1b" in text else _BREAKS
+        lines = text.replace("\r", "\n")
+        self.has_soft = "=" in text and ("=\n" in lines or text[-1] == "=")
+        """Whether a line ends in `=`, as mails break one that is too long (RFC 2045 §6.7)."""
+
+        has_long_runs = "\n" * (most + 1) in lines
+        self._is_regular = self._gaps is _BREAKS and not has_long_runs
+        if self._is_regular:
             self.text = text.replace("\n", "").replace("\r", "")
+        elif not has_long_runs:
+            self.text = self._gaps.sub("", text)
+        else:
+            self.text = self._gaps.sub(lambda gap: "" if self._is_gone(gap[0]) else gap[0], text)
 
     @cached_property
     def places(self) -> Sequence[int]:
-        """The indices in `.text` before which breaks were, in order; one may be given several times."""
-        if self._has_long_runs:
-            return [start - gone for (start, end), gone in zip(self._runs, (0, *self.removed), strict=False)]
-        return list(accumulate(map(len, self.original.replace("\r", "\n").split("\n"))))[:-1]
+        """The indices in `.text` before which something is gone, in order; one may be given several times."""
+        if self._is_regular:
+            return list(accumulate(map(len, self.original.replace("\r", "\n").split("\n"))))[:-1]
+        return [start - gone for (start, _), gone in zip(self._runs, (0, *self.removed), strict=False)]
+
+    @cached_property
+    def lines(self) -> Sequence[int]:
+        """Those of `places` before which line breaks are gone."""
+        if self._gaps is _BREAKS:
+            return self.places
+        runs = zip(self._runs, self.places, strict=True)
+        return [place for (start, _), place in runs if self.original[start] != "\x1b"]
 
     @cached_property
     def removed(self) -> Sequence[int]:
         """The characters that are gone before each of `places`."""
-        if self._has_long_runs:
-            return list(accumulate(end - start for start, end in self._runs))
-        return range(1, len(self.places) + 1)
+        if self._is_regular:
+            return range(1, len(self.places) + 1)
+        return list(accumulate(end - start for start, end in self._runs))
 
     def origin(self, index: int) -> int:
         """Return where the character at `index` of `.text` stands in the original; the end's origin is the end."""
@@ -46,8 +72,10 @@ class Unbroken:
 
     @cached_property
     def _runs(self) -> list[tuple[int, int]]:
-        runs = [run.span() for run in _BREAKS.finditer(self.original)]
-        return [(start, end) for start, end in runs if end - start <= self._most]
+        return [gap.span() for gap in self._gaps.finditer(self.original) if self._is_gone(gap[0])]
+
+    def _is_gone(self, gap: str) -> bool:
+        return len(gap) <= self._most or gap[0] == "\x1b"
 
 
 class Origins:

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from templates.automaton import HEAD, Automaton, Ending
-from templates.escapes import Reading, introduction, readings
-from templates.positions import Origins, Unbroken
+from templates.escapes import Reading, in_mails, introduction, readings
+from templates.positions import Origins, Unbroken, without_color_begun
 
 MOST_WAYS = 4
 """Ways to read a text, beside the literal one, that are followed at the same time. Only secrets that were made for it
@@ -18,6 +18,7 @@ _MARKS = re.compile(r"[^0-9A-Za-z+/=_-]{0,32}")
 _SIGN = re.compile(r"[+-]")
 _MARK = re.compile(r"[^0-9A-Za-z/=_]|\Z")
 _MARKED_LINE = re.compile(r"[\r\n](?:[^0-9A-Za-z/=_\r\n]|\Z)")
+
 
 _MOST_HEADS = 100  # to look for one by one; with more, reading every character is faster
 
@@ -112,7 +113,9 @@ class Scanner:
         self._most_breaks = most_breaks
         self._longest = longest
         self._marked = marked
+        self._skips_colors = "\x1b" not in automaton.alphabet
         self._introduction = introduction(automaton.alphabet)
+        self._in_mails = None if marked else in_mails(automaton.alphabet)
         self._origins = Origins()
         self._tail = ""  # of it, it is not known yet what it is
         self._length = 0
@@ -130,8 +133,8 @@ class Scanner:
             self.undecided = self._length
             return
         text = self._tail + text
-        whole = len(text) if is_last else self._without_open_breaks(text)
-        piece = Unbroken(text[:whole], self._most_breaks)
+        whole = len(text) if is_last else self._without_open_end(text)
+        piece = Unbroken(text[:whole], self._most_breaks, colors=self._skips_colors)
         self._origins.add(piece, self._index, self._length - len(text))
         stop = self._read(piece, is_last)
         self._index += stop
@@ -143,10 +146,12 @@ class Scanner:
             is_escape = self._escapes(piece.text, stop)[1]
             self._decide(self._length - len(text) + piece.origin(stop) if is_escape else self._length)
 
-    def _without_open_breaks(self, text: str) -> int:
-        """Return the length of `text` without the line breaks at its end that more may follow."""
+    def _without_open_end(self, text: str) -> int:
+        """Return the length of `text` without the line breaks, or the change of color, at its end that may go on."""
         length = len(text.rstrip("\r\n"))
-        return length if len(text) - length <= self._most_breaks else len(text)
+        if length < len(text):
+            return length if len(text) - length <= self._most_breaks else len(text)
+        return without_color_begun(text) if self._skips_colors else length
 
     def _read(self, piece: Unbroken, is_last: bool) -> int:
         """Read a piece to its end, or to something that may go on in the next; return the index of that."""
@@ -166,9 +171,14 @@ class Scanner:
     def _specials(self, piece: Unbroken) -> list[int]:
         """Return where escapes or marks may begin, in order."""
         escapes = [found.start() for found in self._introduction.finditer(piece.text)]
-        if not self._marked or not _MARKED_LINE.search(piece.original):
-            return escapes
-        return sorted({*escapes, *(place for place in piece.places if _MARK.match(piece.text, place))})
+        marks = [at for at in range(max(len(piece.text) - 2, 0), len(piece.text)) if piece.text[at] == "="]
+        if self._marked and _MARKED_LINE.search(piece.original):
+            marks += (place for place in piece.lines if _MARK.match(piece.text, place))
+        if piece.has_soft:
+            marks += (place - 1 for place in piece.lines if place and piece.text[place - 1] == "=")
+        if self._in_mails and "=" in piece.text:
+            marks += (found.start() for found in self._in_mails.finditer(piece.text))
+        return sorted({*escapes, *marks}) if marks else escapes
 
     def _beginnings(self, text: str, specials: Iterable[int]) -> tuple[list[int], list[int]]:
         """Return where words may begin, in order: from the index `starts[i]` on to before `untils[i]`.
@@ -189,7 +199,13 @@ class Scanner:
         return starts, untils
 
     def _escapes(self, text: str, index: int) -> tuple[list[Reading], bool]:
-        return readings(text, index) if self._introduction.match(text, index) else ([], False)
+        return readings(text, index) if self._begins(text, index) else ([], False)
+
+    def _begins(self, text: str, index: int) -> bool:
+        """Whether an escape may begin at `index`, as far as it can be seen quickly."""
+        if text.startswith("=", index):
+            return self._in_mails is not None and bool(index + 2 >= len(text) or self._in_mails.match(text, index))
+        return self._introduction.match(text, index) is not None
 
     def _steps(self, piece: Unbroken, index: int) -> tuple[set[Reading], bool]:
         """Return what the text at `index` may stand for, and whether that may change if it goes on.
@@ -198,8 +214,11 @@ class Scanner:
         """
         escapes, is_open = self._escapes(piece.text, index)
         ends = [index + length for length, characters in escapes if characters in ("\r", "\n")]
+        if piece.text.startswith("=", index) and (index + 1 == len(piece.text) or _holds(piece.lines, index + 1)):
+            ends.append(index + 1)
+            is_open |= index + 1 == len(piece.text)
         if self._marked:
-            starts = ends + [index] * _holds(piece.places, index)
+            starts = ends + [index] * _holds(piece.lines, index)
             ends += (end for start in starts for end in _marks(piece.text, start))
             is_open |= len(piece.text) in ends
         known = {escape for escape in escapes if self._automaton.alphabet.issuperset(escape.characters)}

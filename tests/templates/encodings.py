@@ -2,6 +2,7 @@
 
 import html
 import json
+import quopri
 import re
 import shlex
 from base64 import b64encode, encodebytes, urlsafe_b64encode
@@ -79,6 +80,16 @@ def percent(value: str, safe: str, *, plus: bool = False) -> str:
     return encoded.replace("%20", "+") if plus else encoded
 
 
+def colored(value: str) -> str:
+    """Return `value` as grep --color=always shows it where it has found a part of it."""
+    return f"{value[:2]}\x1b[01;31m\x1b[K{value[2:5]}\x1b[m\x1b[K{value[5:]}"
+
+
+def in_braces(value: str) -> str:
+    """Return `value` as Rust shows what is not ASCII with `escape_unicode`."""
+    return "".join(each if each.isascii() else f"\\u{{{ord(each):x}}}" for each in value)
+
+
 ESCAPES: dict[str, Encoding] = {
     "JSON of .NET": lambda value: escaped(in_json(value).replace('\\"', '"'), "\"&'+<>`").replace("\x7f", "\\u007F"),
     "JSON of Gson": lambda value: escaped(in_json(value), "<>&='", "\\u{:04x}"),
@@ -113,5 +124,10 @@ ESCAPES: dict[str, Encoding] = {
     "printf %q of bash": lambda value: re.sub(r"([^0-9A-Za-z_\r\n\x80-\U0010ffff])", r"\\\1", value),
     "printf %q of bash, quoted": in_quotes,
     "printf %q of bash, in octal": in_octal,
+    "grep with colors": colored,
+    "a string of Rust": in_braces,
+    "a field of CSV": lambda value: value.replace('"', '""'),
+    "a text of SQL": lambda value: value.replace("'", "''"),
+    "a mail": lambda value: quopri.encodestring(value.encode()).decode(),
 }
 """How programs escape a value, character by character."""

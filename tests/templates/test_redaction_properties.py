@@ -43,10 +43,11 @@ writable = (
 )
 escapes = st.sampled_from(list(ESCAPES.values()))
 harmless = st.sampled_from(["", "in:", "12,"])  # too short to hold a value
-repetitive_escapes = st.text("a'\\% ", min_size=7, max_size=12)
+repetitive_escapes = st.text("a'\"\\%= ", min_size=7, max_size=12)
 escaped_texts = st.lists(
     st.sampled_from(["a", "'", " ", "+", "%61", "%27", "%5c", "%25", "&#39;", "&amp;", "\n"])
-    | st.sampled_from(["\\", "%", "\\u0061", "\\\\", "'\\''"]),
+    | st.sampled_from(["\\", "%", "\\u0061", "\\\\", "'\\''", "\\u{61}", '"', '""', "''", "=", "=3d", "=20", "=\n"])
+    | st.sampled_from(["\x1b[m", "\x1b[1;31m\x1b[K", "\x1b[1", "\x1b"]),
     max_size=30,
 ).map("".join)
 
