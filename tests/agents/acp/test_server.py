@@ -11,10 +11,11 @@ import anyio.to_thread
 import pytest
 
 from tests import servers
-from tests.agents.acp import scripted
+from tests.agents.acp.scripted import BEHAVIOURS
+from tests.agents.acp.turns import SCRIPTED
 from tests.servers import Host
 
-SCRIPT = str(Path(scripted.__file__))
+SCRIPT = str(SCRIPTED)
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,7 @@ def own_home(tmp_path: Path) -> Iterator[Path]:
 
 @contextmanager
 def _home(folder: Path) -> Iterator[Path]:
-    (folder / "remit.toml").write_text("".join(map(_settings, scripted.BEHAVIOURS)))
+    (folder / "remit.toml").write_text("".join(map(_settings, BEHAVIOURS)))
     with servers.home(folder) as home:
         yield home
 

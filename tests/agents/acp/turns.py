@@ -32,7 +32,7 @@ from server.runner.sandbox import Sandbox, find_sandbox
 from templates.resolver import resolve
 from templates.steps import Steps
 
-SCRIPTED = Path(__file__).with_name("scripted.py")
+SCRIPTED = Path(__file__).with_name("scripted")
 PATIENCE = 30
 """Seconds: far above what anything here takes."""
 

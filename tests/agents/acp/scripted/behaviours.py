@@ -1,0 +1,11 @@
+"""What the agent can do, by name."""
+
+from collections.abc import Callable
+
+BEHAVIOURS: dict[str, Callable[[], None]] = {}
+
+
+def behaviour(function: Callable[[], None]) -> Callable[[], None]:
+    """Something this agent can do, by its name."""
+    BEHAVIOURS[function.__name__] = function
+    return function
