@@ -1,19 +1,28 @@
 """State folders for the tests of a package, whose `conftest.py` imports these fixtures: each package has its own."""
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests import servers
+from tests.servers import Host
 
 
 @pytest.fixture(scope="package")
 def shared_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """One that the tests of a package share."""
     with servers.home(tmp_path_factory.mktemp("shared")) as home:
+        yield home
+
+
+@pytest.fixture(scope="package")
+def killed_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """One that the tests of a package share which kill its server: the next window starts another."""
+    with servers.home(tmp_path_factory.mktemp("killed")) as home:
         yield home
 
 
@@ -24,16 +33,21 @@ def own_home(tmp_path: Path) -> Iterator[Path]:
         yield home
 
 
-SharedHomes = Callable[[frozenset[tuple[str, str]]], Path]
+Windows = Callable[..., AbstractAsyncContextManager[Host]]
 
 
 @pytest.fixture(scope="package")
-def shared_homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedHomes]:
-    """One for each set of variables of a server, which the tests of a package share."""
+def shared_windows(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Windows]:
+    """Opens windows on servers that the tests of a package share: one for each set of variables."""
     with ExitStack() as stack:
 
         @cache
         def home(variables: frozenset[tuple[str, str]]) -> Path:
             return stack.enter_context(servers.home(tmp_path_factory.mktemp("shared")))
 
-        yield home
+        @asynccontextmanager
+        async def window(**variables: Any) -> AsyncIterator[Host]:
+            async with servers.host(home(frozenset(variables.items())), **variables) as host:
+                yield host
+
+        yield window

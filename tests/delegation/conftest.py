@@ -1,25 +1,24 @@
 """Servers whose shell agent may hand on sub-tasks, and what a program in such a task does through its door."""
 
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests import servers
-from tests.homes import SharedHomes, own_home, shared_homes
+from tests.homes import Windows, own_home, shared_windows
 from tests.models.shared import asking, model, shared_endpoint
 from tests.servers import Host
 
-__all__ = ["asking", "model", "own_home", "shared_endpoint", "shared_homes"]
+__all__ = ["asking", "model", "own_home", "shared_endpoint", "shared_windows"]
 
 VISITOR = Path(__file__).with_name("visitor.py").read_text()
 RUN = "$ python3 -I -S uploads/visitor.py uploads/calls.json"
 
 Call = tuple[str, dict[str, Any]]
-Opened = Callable[..., AbstractAsyncContextManager[Host]]
 
 
 @pytest.fixture(scope="package")
@@ -43,32 +42,27 @@ def variables(allowed: Path) -> dict[str, Any]:
 
 
 @pytest.fixture
-def window(shared_homes: SharedHomes, variables: dict[str, Any]) -> Opened:
+def window(shared_windows: Windows, variables: dict[str, Any]) -> Windows:
     """A window on a server with these settings and more of them; tests with the same ones share it."""
 
-    @asynccontextmanager
-    async def opened(**more: Any) -> AsyncIterator[Host]:
-        settings = {**variables, **more}
-        async with servers.host(shared_homes(frozenset(settings.items())), **settings) as host:
-            yield host
+    def opened(**more: Any) -> AbstractAsyncContextManager[Host]:
+        return shared_windows(**{**variables, **more})
 
     return opened
 
 
 @pytest.fixture
-def own_window(own_home: Path, variables: dict[str, Any]) -> Opened:
+def own_window(own_home: Path, variables: dict[str, Any]) -> Windows:
     """The same on a server of the test's own, for those that end it or count its tasks."""
 
-    @asynccontextmanager
-    async def opened(**more: Any) -> AsyncIterator[Host]:
-        async with servers.host(own_home, **{**variables, **more}) as host:
-            yield host
+    def opened(**more: Any) -> AbstractAsyncContextManager[Host]:
+        return servers.host(own_home, **{**variables, **more})
 
     return opened
 
 
 @pytest.fixture
-async def host(window: Opened) -> AsyncIterator[Host]:
+async def host(window: Windows) -> AsyncIterator[Host]:
     """A window on the server that most tests share."""
     async with window() as host:
         yield host

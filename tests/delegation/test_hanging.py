@@ -8,7 +8,8 @@ import anyio
 import pytest
 
 from tests import servers
-from tests.delegation.conftest import Opened, files
+from tests.delegation.conftest import files
+from tests.homes import Windows
 from tests.sandbox.commands import until
 from tests.servers import Host
 
@@ -95,7 +96,7 @@ async def test_it_times_out_when_its_time_is_over(host: Host, folder: Path) -> N
         assert (await host.until(task_id, "failed"))["errorCode"] == "TIMEOUT"
 
 
-async def test_it_keeps_no_server_from_stopping(own_window: Opened, folder: Path) -> None:
+async def test_it_keeps_no_server_from_stopping(own_window: Windows, folder: Path) -> None:
     async with own_window() as host:
         await hanging(host, folder)
         (server,) = servers.servers(host.home)

@@ -9,7 +9,8 @@ import anyio
 import pytest
 
 from tests import servers
-from tests.delegation.conftest import Call, Opened, files
+from tests.delegation.conftest import Call, files
+from tests.homes import Windows
 from tests.servers import Host, script
 from tests.worktrees.projects import repository
 
@@ -110,7 +111,7 @@ async def test_those_of_a_later_turn_of_the_owner_are_masked_too(host: Host) -> 
 
 @pytest.mark.parametrize("how", [{"secrets": {"KEY": SECRET}}, {"secretNames": ["KEY"]}], ids=["typed", "named"])
 async def test_those_that_the_owner_gets_while_a_command_of_the_borrower_runs_are_masked_in_its_output(
-    own_home: Path, own_window: Opened, how: dict[str, Any]
+    own_home: Path, own_window: Windows, how: dict[str, Any]
 ) -> None:
     (own_home.parent / "token").write_text(SECRET)
     (own_home.parent / "remit.toml").write_text(f'[secrets.KEY]\nfile = "{own_home.parent}/token"\n')
@@ -241,7 +242,7 @@ async def waiting(host: Host, **secrets: Any) -> tuple[str, str, str]:
     return owner, task_id, await host.waiting_call(task_id)
 
 
-async def test_after_a_restart_a_borrower_does_not_run_unmasked(own_window: Opened) -> None:
+async def test_after_a_restart_a_borrower_does_not_run_unmasked(own_window: Windows) -> None:
     async with own_window() as host:
         owner, task_id, call = await waiting(host)
     servers.kill(host.home)
@@ -254,7 +255,7 @@ async def test_after_a_restart_a_borrower_does_not_run_unmasked(own_window: Open
     assert SECRET not in str(task)
 
 
-async def test_after_a_restart_secrets_by_name_are_masked(own_home: Path, own_window: Opened) -> None:
+async def test_after_a_restart_secrets_by_name_are_masked(own_home: Path, own_window: Windows) -> None:
     (own_home.parent / "token").write_text(SECRET)
     (own_home.parent / "remit.toml").write_text(f'[secrets.KEY]\nfile = "{own_home.parent}/token"\n')
     async with own_window() as host:

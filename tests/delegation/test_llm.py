@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from tests import servers
-from tests.delegation.conftest import Opened, attempts
+from tests.delegation.conftest import attempts
+from tests.homes import Windows
 from tests.models.conversation import Request
 from tests.models.script import Answer, Say, Script, Use, prompts, steps
 from tests.models.server import Model
@@ -21,7 +22,7 @@ DELEGATES = {"REMIT_AGENTS__LLM__DELEGATES_TO": '["shell"]'}
 
 
 @pytest.fixture
-def thinking(window: Opened, asking: Asking) -> Opened:
+def thinking(window: Windows, asking: Asking) -> Windows:
     """A window on a server whose llm agent asks this model, and may hand on to the shell agent."""
 
     def opened(model: Model, **variables: Any) -> AbstractAsyncContextManager[Host]:
@@ -67,7 +68,7 @@ async def blocked(host: Host, task_id: str) -> dict[str, Any]:
     return task
 
 
-async def test_it_hands_on_and_sums_up(thinking: Opened, model: Serve) -> None:
+async def test_it_hands_on_and_sums_up(thinking: Windows, model: Serve) -> None:
     script = then([shell("$ echo one"), shell("$ echo two")], waiting)
     with model(script) as scripted:
         async with thinking(scripted) as host:
@@ -80,7 +81,7 @@ async def test_it_hands_on_and_sums_up(thinking: Opened, model: Serve) -> None:
     assert [call["status"] for call in task["output"]["toolCalls"]] == ["success"] * 4
 
 
-async def test_while_it_waits_it_is_blocked_and_says_by_what(thinking: Opened, model: Serve) -> None:
+async def test_while_it_waits_it_is_blocked_and_says_by_what(thinking: Windows, model: Serve) -> None:
     script = then([shell("$ cat go", autoExecute=False), shell("$ cat go", autoExecute=False)], waiting)
     with model(script) as scripted:
         async with thinking(scripted) as host:
@@ -94,7 +95,7 @@ async def test_while_it_waits_it_is_blocked_and_says_by_what(thinking: Opened, m
     assert len(scripted.requests) == 3
 
 
-async def test_it_waits_no_longer_than_it_said(thinking: Opened, model: Serve) -> None:
+async def test_it_waits_no_longer_than_it_said(thinking: Windows, model: Serve) -> None:
     script = then(shell("$ cat go", autoExecute=False), lambda ids: waiting(ids, 0.2))
     with model(script) as scripted:
         async with thinking(scripted) as host:
@@ -103,7 +104,7 @@ async def test_it_waits_no_longer_than_it_said(thinking: Opened, model: Serve) -
     assert "A person decides" in task["output"]["content"]
 
 
-async def test_its_wait_survives_the_server(own_window: Opened, asking: Asking, model: Serve) -> None:
+async def test_its_wait_survives_the_server(own_window: Windows, asking: Asking, model: Serve) -> None:
     script = then(shell("$ echo after", autoExecute=False), waiting)
     with model(script) as scripted:
         async with own_window(**asking(scripted, "openai"), **DELEGATES) as host:
@@ -120,7 +121,7 @@ async def test_its_wait_survives_the_server(own_window: Opened, asking: Asking, 
 
 
 async def test_making_sub_tasks_is_approved_like_any_call_and_looking_at_them_is_not(
-    thinking: Opened, model: Serve
+    thinking: Windows, model: Serve
 ) -> None:
     with model(then(shell("$ echo x"), lambda ids: Use("list_tasks"))) as scripted:
         async with thinking(scripted) as host:
@@ -134,7 +135,7 @@ async def test_making_sub_tasks_is_approved_like_any_call_and_looking_at_them_is
     assert row["id"] in task["output"]["content"]
 
 
-async def test_what_it_may_not_do_is_refused_and_told_of(thinking: Opened, model: Serve) -> None:
+async def test_what_it_may_not_do_is_refused_and_told_of(thinking: Windows, model: Serve) -> None:
     with model(
         steps(
             Use("create_task", {"message": "x", "parentTaskId": "another"}),
@@ -157,7 +158,7 @@ async def test_what_it_may_not_do_is_refused_and_told_of(thinking: Opened, model
     ]
 
 
-async def test_it_has_no_tools_for_sub_tasks_at_the_last_level(thinking: Opened, model: Serve) -> None:
+async def test_it_has_no_tools_for_sub_tasks_at_the_last_level(thinking: Windows, model: Serve) -> None:
     script = prompts(
         {"hand on": then(Use("create_task", {"message": "go deep"}), waiting), "go deep": steps(Say("bottom"))}
     )
@@ -170,7 +171,7 @@ async def test_it_has_no_tools_for_sub_tasks_at_the_last_level(thinking: Opened,
     assert "create_task" not in offered["go deep"]
 
 
-async def test_one_that_fails_takes_its_sub_tasks_along(thinking: Opened, model: Serve) -> None:
+async def test_one_that_fails_takes_its_sub_tasks_along(thinking: Windows, model: Serve) -> None:
     with model(then(shell("$ cat go", autoExecute=False), lambda ids: Use("shell", {"command": "true"}))) as scripted:
         async with thinking(scripted, REMIT_AGENTS__LLM__MAX_REQUESTS="2") as host:
             task = await host.done("hand on", agentId="llm")
@@ -178,7 +179,7 @@ async def test_one_that_fails_takes_its_sub_tasks_along(thinking: Opened, model:
     assert (task["status"], row["status"]) == ("failed", "cancelled")
 
 
-async def test_one_that_is_done_leaves_its_sub_tasks_at_work(thinking: Opened, model: Serve) -> None:
+async def test_one_that_is_done_leaves_its_sub_tasks_at_work(thinking: Windows, model: Serve) -> None:
     with model(then(shell("$ cat go", autoExecute=False), lambda ids: Say("done"))) as scripted:
         async with thinking(scripted) as host:
             task = await host.done("hand on", agentId="llm")
@@ -187,7 +188,7 @@ async def test_one_that_is_done_leaves_its_sub_tasks_at_work(thinking: Opened, m
     assert task["status"] == "completed"
 
 
-async def test_an_approval_that_waits_below_reaches_whoever_watches_above(thinking: Opened, model: Serve) -> None:
+async def test_an_approval_that_waits_below_reaches_whoever_watches_above(thinking: Windows, model: Serve) -> None:
     script = prompts(
         {
             "hand on": then(Use("create_task", {"message": "hand down"}), waiting),
@@ -207,14 +208,14 @@ async def test_an_approval_that_waits_below_reaches_whoever_watches_above(thinki
     assert {"taskId": lowest, "status": "awaiting_approval"} in told
 
 
-async def test_its_clock_stands_still_while_it_waits(thinking: Opened, model: Serve) -> None:
+async def test_its_clock_stands_still_while_it_waits(thinking: Windows, model: Serve) -> None:
     with model(then([shell("$ sleep 4"), shell("$ sleep 4")], waiting)) as scripted:
         async with thinking(scripted, REMIT_SUBTASKS__MAX_RUNNING="1") as host:
             task = await host.done("hand on", agentId="llm", timeoutSeconds=6)
     assert (task["status"], task["error"]) == ("completed", None)
 
 
-async def test_its_commands_have_no_door(thinking: Opened, model: Serve) -> None:
+async def test_its_commands_have_no_door(thinking: Windows, model: Serve) -> None:
     with model(steps(Use("shell", {"command": 'echo "[$REMIT_DOOR$REMIT_TOKEN]"'}), Say("done"))) as scripted:
         async with thinking(scripted) as host:
             task = await host.done("look", agentId="llm")

@@ -5,7 +5,8 @@ import pytest
 
 from server.tasks.service import CANCEL_SECONDS
 from tests import servers
-from tests.delegation.conftest import VISITOR, Opened, files, run
+from tests.delegation.conftest import VISITOR, files, run
+from tests.homes import Windows
 from tests.sandbox.commands import processes_with
 from tests.servers import Host
 
@@ -47,7 +48,7 @@ async def counts(host: Host, *statuses: str) -> int:
 
 @pytest.mark.parametrize(("places", "width"), [pytest.param(2, 10, marks=pytest.mark.long), (1, 4)])
 async def test_three_levels_of_sub_tasks_are_done_whatever_places_there_are(
-    own_window: Opened, places: int, width: int
+    own_window: Windows, places: int, width: int
 ) -> None:
     async with own_window(REMIT_MAX_RUNNING=str(places), REMIT_SUBTASKS__COUNT="2000") as host:
         with anyio.fail_after(PATIENCE):
@@ -67,7 +68,7 @@ async def many(host: Host) -> str:
     return task_id
 
 
-async def test_a_tree_is_cancelled_by_its_root(own_window: Opened) -> None:
+async def test_a_tree_is_cancelled_by_its_root(own_window: Windows) -> None:
     async with own_window(REMIT_MAX_RUNNING="2") as host:
         task_id = await many(host)
         with anyio.fail_after(CANCEL_SECONDS + 5):  # an answer that is late would be one of a task still at work
@@ -76,13 +77,13 @@ async def test_a_tree_is_cancelled_by_its_root(own_window: Opened) -> None:
         assert processes_with(str(host.home / "workspaces")) == []
 
 
-async def test_a_tree_is_deleted_by_its_root(own_window: Opened) -> None:
+async def test_a_tree_is_deleted_by_its_root(own_window: Windows) -> None:
     async with own_window(REMIT_MAX_RUNNING="2") as host:
         await host.call("delete_task", id=await many(host))
         assert (await host.call("list_tasks", limit=1))["total"] == 0
 
 
-async def test_a_tree_does_not_outlive_a_killed_server(own_window: Opened) -> None:
+async def test_a_tree_does_not_outlive_a_killed_server(own_window: Windows) -> None:
     async with own_window(REMIT_MAX_RUNNING="2") as host:
         task_id = await many(host)
     servers.kill(host.home)
@@ -92,7 +93,7 @@ async def test_a_tree_does_not_outlive_a_killed_server(own_window: Opened) -> No
         assert await counts(host, *OPEN) == 0
 
 
-async def test_no_more_sub_tasks_of_one_task_are_at_work_than_the_settings_allow(own_window: Opened) -> None:
+async def test_no_more_sub_tasks_of_one_task_are_at_work_than_the_settings_allow(own_window: Windows) -> None:
     script = """
 visitor = Visitor()
 visitor.begin()
@@ -108,7 +109,7 @@ for number in range(3):
     assert (running["total"], waiting["total"]) == (2, 1)
 
 
-async def test_a_run_whose_sub_task_waits_for_approval_has_its_place_and_gives_it_back(own_window: Opened) -> None:
+async def test_a_run_whose_sub_task_waits_for_approval_has_its_place_and_gives_it_back(own_window: Windows) -> None:
     script = """
 import json, os, sys; sys.path.insert(0, "uploads")
 from visitor import Visitor

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.delegation.conftest import RUN, Call, Opened, attempts, files, run, visited
+from tests.delegation.conftest import RUN, Call, attempts, files, run, visited
+from tests.homes import Windows
 from tests.servers import Host
 
 pytestmark = pytest.mark.anyio
@@ -13,7 +14,7 @@ pytestmark = pytest.mark.anyio
 ECHO = "$ echo x"
 
 
-async def refused(window: Opened, call: Call, code: str, field: str | None = None, **arguments: Any) -> None:
+async def refused(window: Windows, call: Call, code: str, field: str | None = None, **arguments: Any) -> None:
     """The only call of a task is refused so, and its log tells of that once."""
     async with window() as host:
         task, (answer,) = await visited(host, call, **arguments)
@@ -37,11 +38,11 @@ async def refused(window: Opened, call: Call, code: str, field: str | None = Non
         ("no_such_tool", {}),
     ],
 )
-async def test_tools_that_are_not_for_agents_are_forbidden(window: Opened, call: Call) -> None:
+async def test_tools_that_are_not_for_agents_are_forbidden(window: Windows, call: Call) -> None:
     await refused(window, call, "FORBIDDEN")
 
 
-async def test_little_is_told_of_a_tool_with_a_very_long_name(window: Opened) -> None:
+async def test_little_is_told_of_a_tool_with_a_very_long_name(window: Windows) -> None:
     async with window() as host:
         script = "visitor = Visitor(); visitor.begin(); print(json.dumps(visitor.call('x' * 5_000_000)))"
         task = await run(host, script)
@@ -52,7 +53,7 @@ async def test_little_is_told_of_a_tool_with_a_very_long_name(window: Opened) ->
 
 
 @pytest.mark.parametrize("tool", ["get_task", "cancel_task", "send_message"])
-async def test_any_other_task_is_not_there(window: Opened, tool: str) -> None:
+async def test_any_other_task_is_not_there(window: Windows, tool: str) -> None:
     async with window() as host:
         other = await host.create("# a record", agentId="none")
         parent = await host.create("# a record", agentId="none")
@@ -91,11 +92,11 @@ for task in {[other, parent, "no-such-task"]} + [os.path.basename(os.getcwd())]:
         ("mcpServers", {"mcpServers": ["tracker"]}),
     ],
 )
-async def test_what_is_not_for_agents_to_say_is_forbidden(window: Opened, field: str, asked: dict[str, Any]) -> None:
+async def test_what_is_not_for_agents_to_say_is_forbidden(window: Windows, field: str, asked: dict[str, Any]) -> None:
     await refused(window, ("create_task", {"message": ECHO, **asked}), "FORBIDDEN", field)
 
 
-async def test_calls_that_wait_for_approval_are_not_let_go_by_handing_them_on(window: Opened) -> None:
+async def test_calls_that_wait_for_approval_are_not_let_go_by_handing_them_on(window: Windows) -> None:
     async with window() as host:
         calls: list[Call] = [
             ("create_task", {"message": ECHO, "autoExecute": True}),
@@ -119,12 +120,12 @@ async def test_calls_that_wait_for_approval_are_not_let_go_by_handing_them_on(wi
     ],
 )
 async def test_no_limit_is_wider_than_the_tasks_own(
-    window: Opened, field: str, own: dict[str, Any], asked: dict[str, Any]
+    window: Windows, field: str, own: dict[str, Any], asked: dict[str, Any]
 ) -> None:
     await refused(window, ("create_task", {"message": ECHO, **asked}), "LIMIT_EXCEEDED", field, **own)
 
 
-async def test_what_a_task_is_held_to_holds_its_sub_tasks(window: Opened) -> None:
+async def test_what_a_task_is_held_to_holds_its_sub_tasks(window: Windows) -> None:
     own: dict[str, Any] = {
         "limits": {"memoryMb": 512},
         "timeoutSeconds": 60,
@@ -142,7 +143,7 @@ async def test_what_a_task_is_held_to_holds_its_sub_tasks(window: Opened) -> Non
     assert sub_task["env"] == {"COLOUR": "red", "SIZE": "2"}
 
 
-async def test_a_secret_is_handed_on_by_name_by_whoever_has_it(window: Opened) -> None:
+async def test_a_secret_is_handed_on_by_name_by_whoever_has_it(window: Windows) -> None:
     async with window() as host:
         message = '$ test ${#KEY} = 11 && test -z "$OTHER" && echo opened'
         calls: list[Call] = [
@@ -157,14 +158,14 @@ async def test_a_secret_is_handed_on_by_name_by_whoever_has_it(window: Opened) -
     assert (again["messageCount"], again["output"]["content"]) == (4, "opened\n")
 
 
-async def test_a_secret_is_not_handed_on_in_a_text(window: Opened) -> None:
+async def test_a_secret_is_not_handed_on_in_a_text(window: Windows) -> None:
     async with window() as host:
         calls: list[Call] = [("create_task", {"message": "$ echo open-sesame"})]
         _, (answer,) = await visited(host, *calls, secrets={"KEY": "open-sesame"})
     assert (answer["error"]["code"], answer["error"]["field"]) == ("VALIDATION_ERROR", "message")
 
 
-async def test_a_sub_task_waits_for_sub_tasks_alone(window: Opened) -> None:
+async def test_a_sub_task_waits_for_sub_tasks_alone(window: Windows) -> None:
     async with window() as host:
         other = await host.create("# a record", agentId="none")
         await refused_in(host, ("create_task", {"message": ECHO, "dependsOn": [other]}), "NOT_FOUND", "dependsOn")
@@ -176,7 +177,7 @@ async def refused_in(host: Host, call: Call, code: str, field: str) -> None:
     assert attempts(task) == [(code, call[0])]
 
 
-async def test_lists_show_nothing_but_sub_tasks(window: Opened) -> None:
+async def test_lists_show_nothing_but_sub_tasks(window: Windows) -> None:
     async with window() as host:
         other = await host.create("# a record", agentId="none")
         task, (made, mine, theirs, found) = await visited(
@@ -191,7 +192,7 @@ async def test_lists_show_nothing_but_sub_tasks(window: Opened) -> None:
     assert attempts(task) == [("NOT_FOUND", "list_tasks"), ("FORBIDDEN", "list_tasks")]
 
 
-async def test_lists_do_not_show_what_others_have_put_beneath_the_task(window: Opened) -> None:
+async def test_lists_do_not_show_what_others_have_put_beneath_the_task(window: Windows) -> None:
     async with window() as host:
         task, (made,) = await visited(host, ("create_task", {"message": ECHO}))
         await host.create("# a record", agentId="none", parentTaskId=task["id"])
@@ -201,7 +202,7 @@ async def test_lists_do_not_show_what_others_have_put_beneath_the_task(window: O
     assert ([row["id"] for row in found["tasks"]], found["total"]) == ([made["id"]], 1)
 
 
-async def test_the_same_key_as_somebody_elses_makes_another_task(window: Opened) -> None:
+async def test_the_same_key_as_somebody_elses_makes_another_task(window: Windows) -> None:
     async with window() as host:
         other = await host.create("# a record", agentId="none", idempotencyKey="k")
         call: Call = ("create_task", {"message": ECHO, "idempotencyKey": "k"})
@@ -213,7 +214,7 @@ async def test_the_same_key_as_somebody_elses_makes_another_task(window: Opened)
     ("variable", "number", "made"),
     [("REMIT_SUBTASKS__COUNT", "2", 2), ("REMIT_SUBTASKS__DEPTH", "1", 3)],
 )
-async def test_no_more_are_made_than_the_settings_allow(window: Opened, variable: str, number: str, made: int) -> None:
+async def test_no_more_are_made_than_the_settings_allow(window: Windows, variable: str, number: str, made: int) -> None:
     call: Call = ("create_task", {"message": '$ test -z "$REMIT_DOOR"' if made == 3 else ECHO})
     async with window(**{variable: number}) as host:
         task, answers = await visited(host, call, call, call)
@@ -222,14 +223,14 @@ async def test_no_more_are_made_than_the_settings_allow(window: Opened, variable
     assert attempts(task) == [("LIMIT_EXCEEDED", "create_task")] * (3 - made)
 
 
-async def test_attempts_do_not_flood_the_log(window: Opened) -> None:
+async def test_attempts_do_not_flood_the_log(window: Windows) -> None:
     async with window() as host:
         task, answers = await visited(host, *[("delete_task", {"id": "x"})] * 150)
     assert {answer["error"]["code"] for answer in answers} == {"FORBIDDEN"}
     assert len(attempts(task)) == 100
 
 
-async def test_the_tools_are_shown_as_they_may_be_used(window: Opened) -> None:
+async def test_the_tools_are_shown_as_they_may_be_used(window: Windows) -> None:
     script = "v = Visitor(); v.begin(); print(json.dumps(v.request('tools/list')['result']['tools']))"
     async with window() as host:
         task = await run(host, script)
@@ -244,13 +245,13 @@ async def test_the_tools_are_shown_as_they_may_be_used(window: Opened) -> None:
     assert properties["workspace"]["anyOf"][0]["properties"]["path"]["enum"] == ["."]
 
 
-async def test_who_may_not_hand_on_has_no_door(window: Opened) -> None:
+async def test_who_may_not_hand_on_has_no_door(window: Windows) -> None:
     async with window(REMIT_AGENTS__SHELL__DELEGATE="false") as host:
         task = await host.done('$ echo "door: $REMIT_DOOR$REMIT_TOKEN"; ls /run')
     assert task["output"]["content"] == "door: \nlauncher.py\n"
 
 
-async def test_files_that_a_repeated_request_brings_again_do_not_count(window: Opened) -> None:
+async def test_files_that_a_repeated_request_brings_again_do_not_count(window: Windows) -> None:
     script = """
 visitor = Visitor()
 visitor.begin()
@@ -265,7 +266,7 @@ for name in "aaab":
     assert len({answer["id"] for answer in answers}) == 2
 
 
-async def test_files_of_a_message_that_is_sent_again_under_its_key_do_not_count(window: Opened) -> None:
+async def test_files_of_a_message_that_is_sent_again_under_its_key_do_not_count(window: Windows) -> None:
     script = """
 visitor = Visitor()
 visitor.begin()
@@ -285,7 +286,7 @@ print(found["messageCount"])
     assert count == 4
 
 
-async def test_files_for_sub_tasks_are_bounded_by_the_tasks_own_workspace_over_all_its_runs(window: Opened) -> None:
+async def test_files_for_sub_tasks_are_bounded_by_the_tasks_own_workspace_over_all_its_runs(window: Windows) -> None:
     script = """
 visitor = Visitor()
 visitor.begin()

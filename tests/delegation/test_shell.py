@@ -2,12 +2,13 @@
 
 import pytest
 
-from tests.delegation.conftest import Opened, visited
+from tests.delegation.conftest import visited
+from tests.homes import Windows
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_sub_task_is_made_waited_for_and_read(window: Opened) -> None:
+async def test_a_sub_task_is_made_waited_for_and_read(window: Windows) -> None:
     async with window() as host:
         task, (made, read) = await visited(
             host, ("create_task", {"message": "$ echo from below"}), ("get_task", {"id": "ID", "waitSeconds": 20})

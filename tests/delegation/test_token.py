@@ -12,7 +12,8 @@ import pytest
 
 from server.runner.door import WRONG_PLACE, WRONG_TOKEN
 from tests import servers
-from tests.delegation.conftest import Opened, attempts, files, run
+from tests.delegation.conftest import attempts, files, run
+from tests.homes import Windows
 from tests.sandbox.commands import processes_with
 from tests.servers import PATIENCE, Host
 
@@ -75,7 +76,7 @@ def holding(folder: Path, text: str) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file() and text.encode() in path.read_bytes()]
 
 
-async def test_it_opens_nothing_for_a_process_outside(window: Opened, held: Open) -> None:
+async def test_it_opens_nothing_for_a_process_outside(window: Windows, held: Open) -> None:
     async with window(**SHARED) as host, held(host) as (door, token, ended):
         answer = await anyio.to_thread.run_sync(shown, door, token)
         task = await ended()
@@ -83,7 +84,7 @@ async def test_it_opens_nothing_for_a_process_outside(window: Opened, held: Open
     assert attempts(task) == [("FORBIDDEN", "")]
 
 
-async def test_it_opens_nothing_for_another_sandbox(window: Opened, held: Open) -> None:
+async def test_it_opens_nothing_for_another_sandbox(window: Windows, held: Open) -> None:
     async with window(**SHARED) as host, held(host) as (door, token, ended):
         other = await run(host, VISIT.format(door=door, token=token))
         task = await ended()
@@ -91,7 +92,7 @@ async def test_it_opens_nothing_for_another_sandbox(window: Opened, held: Open) 
     assert attempts(task) == [("FORBIDDEN", "")]
 
 
-async def test_it_opens_no_other_door(window: Opened, held: Open) -> None:
+async def test_it_opens_no_other_door(window: Windows, held: Open) -> None:
     async with window(**SHARED) as host, held(host) as (_, token, ended):
         other = await run(host, VISIT.format(door=None, token=token))
         await ended()
@@ -100,21 +101,21 @@ async def test_it_opens_no_other_door(window: Opened, held: Open) -> None:
 
 
 @pytest.mark.namespaces
-async def test_a_door_of_another_network_is_not_even_there(window: Opened, held: Open) -> None:
+async def test_a_door_of_another_network_is_not_even_there(window: Windows, held: Open) -> None:
     async with window() as host, held(host) as (door, token, ended):
         with pytest.raises(ConnectionRefusedError):
             await anyio.to_thread.run_sync(shown, door, token)
         await ended()
 
 
-async def test_it_opens_nothing_after_its_run(window: Opened, held: Open) -> None:
+async def test_it_opens_nothing_after_its_run(window: Windows, held: Open) -> None:
     async with window(**SHARED) as host, held(host) as (door, token, ended):
         await ended()
         with pytest.raises(ConnectionRefusedError):
             await anyio.to_thread.run_sync(shown, door, token)
 
 
-async def test_it_is_masked_and_written_nowhere(own_window: Opened, held: Open) -> None:
+async def test_it_is_masked_and_written_nowhere(own_window: Windows, held: Open) -> None:
     async with own_window() as host, held(host) as (_, token, ended):
         assert processes_with(token) == []
         task = await ended()
@@ -123,7 +124,7 @@ async def test_it_is_masked_and_written_nowhere(own_window: Opened, held: Open) 
     assert [path.name for path in holding(host.home, token)] == ["opens.txt"]  # which the task itself has written
 
 
-async def test_it_is_no_word_for_the_servers_own_socket(window: Opened, held: Open) -> None:
+async def test_it_is_no_word_for_the_servers_own_socket(window: Windows, held: Open) -> None:
     async with window() as host, held(host) as (_, token, ended):
         async with await anyio.connect_unix(host.home / "remit.sock") as visitor:
             await visitor.send(token.encode() + b"\n")

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from tests import servers
-from tests.homes import own_home, shared_home
+from tests.homes import killed_home, own_home, shared_home, shared_windows
 from tests.servers import Host
 
-__all__ = ["own_home", "shared_home"]
+__all__ = ["killed_home", "own_home", "shared_home", "shared_windows"]
 
 
 @pytest.fixture

@@ -1,11 +1,20 @@
 """Approvals, over real stdio and at the terminal."""
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from tests import servers
+from tests.homes import Windows
 from tests.servers import Host
+
+
+@pytest.fixture
+async def strict(shared_windows: Windows) -> AsyncIterator[Host]:
+    """A window on a server that leaves *always* to a person."""
+    async with shared_windows(REMIT_ALWAYS="person") as host:
+        yield host
 
 
 @pytest.mark.behaviour(
@@ -101,13 +110,11 @@ async def test_a_waiting_task_holds_no_process(own_home: Path) -> None:
         assert _children(server) == ""
 
 
-async def test_time_spent_waiting_for_approval_does_not_count(own_home: Path) -> None:
-    async with servers.host(own_home, REMIT_APPROVAL_EXPIRES="60") as host:
-        task_id, call_id = await host.waiting("$ true", timeoutSeconds=1)
-        await host.call("get_task", id=await host.create("$ sleep 1.2"), waitSeconds=20)
-        await host.until((await host.call("list_tasks"))["tasks"][0]["id"], "completed", "awaiting_approval")
-        await host.decide(task_id, call_id, "proceed_once")
-        assert (await host.until(task_id, "completed", "failed"))["status"] == "completed"
+async def test_time_spent_waiting_for_approval_does_not_count(host: Host) -> None:
+    task_id, call_id = await host.waiting("$ true", timeoutSeconds=1)
+    await host.done("$ sleep 1.2")
+    await host.decide(task_id, call_id, "proceed_once")
+    assert (await host.until(task_id, "completed", "failed"))["status"] == "completed"
 
 
 async def test_an_approval_nobody_gives_in_time_means_no(own_home: Path) -> None:
@@ -178,23 +185,21 @@ async def test_hosts_read_that_deciding_a_call_needs_their_user(host: Host) -> N
 
 
 @pytest.mark.behaviour("approve_tool_call:proceed_always:person")
-async def test_where_a_person_approves_for_always_a_tool_call_cannot_and_does_not_do_less(own_home: Path) -> None:
-    async with servers.host(own_home, REMIT_ALWAYS="person") as host:
-        task_id, call_id = await host.waiting("$ true")
-        call = await host.shown(task_id, call_id)
-        arguments = {"id": task_id, "callId": call_id, "call": call}
-        error = await host.fail("approve_tool_call", **arguments, outcome="proceed_always")
-        assert (error["code"], error["field"]) == ("FORBIDDEN", "outcome")
-        assert 'always = "person"' in error["message"]
-        assert "proceed_once" in error["message"]
-        await host.waiting_call(task_id)
+async def test_where_a_person_approves_for_always_a_tool_call_cannot_and_does_not_do_less(strict: Host) -> None:
+    task_id, call_id = await strict.waiting("$ true")
+    call = await strict.shown(task_id, call_id)
+    arguments = {"id": task_id, "callId": call_id, "call": call}
+    error = await strict.fail("approve_tool_call", **arguments, outcome="proceed_always")
+    assert (error["code"], error["field"]) == ("FORBIDDEN", "outcome")
+    assert 'always = "person"' in error["message"]
+    assert "proceed_once" in error["message"]
+    await strict.waiting_call(task_id)
 
 
 @pytest.mark.parametrize("outcome", ["proceed_once", "cancel"])
-async def test_where_a_person_approves_for_always_a_tool_call_still_decides_once(own_home: Path, outcome: str) -> None:
-    async with servers.host(own_home, REMIT_ALWAYS="person") as host:
-        task_id, call_id = await host.waiting("$ true")
-        assert (await host.decide(task_id, call_id, outcome))["approved"] == (outcome == "proceed_once")
+async def test_where_a_person_approves_for_always_a_tool_call_still_decides_once(strict: Host, outcome: str) -> None:
+    task_id, call_id = await strict.waiting("$ true")
+    assert (await strict.decide(task_id, call_id, outcome))["approved"] == (outcome == "proceed_once")
 
 
 def _children(pid: int) -> str:

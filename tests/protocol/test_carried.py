@@ -212,14 +212,11 @@ async def test_what_is_left_behind_is_said_where_a_task_is_read_and_only_once(ho
 
 
 @pytest.mark.parametrize("value", ["$TOKEN", "Bearer $TOKEN", "$(printf %s $TOKEN | base64)"])
-async def test_a_variable_that_holds_a_secret_is_nowhere_kept(own_home: Path, value: str) -> None:
-    async with servers.host(own_home) as host:
-        task = await host.done(
-            f'$ export AUTH="{value}" OTHER=1\n$ echo $OTHER\n$ echo $AUTH', secrets={"TOKEN": SECRET}
-        )
-        assert task["output"]["content"] == "1\n"
-        assert "contains the secret TOKEN" in task["error"]
-        assert SECRET.encode() not in stored(own_home)
+async def test_a_variable_that_holds_a_secret_is_nowhere_kept(host: Host, value: str) -> None:
+    task = await host.done(f'$ export AUTH="{value}" OTHER=1\n$ echo $OTHER\n$ echo $AUTH', secrets={"TOKEN": SECRET})
+    assert task["output"]["content"] == "1\n"
+    assert "contains the secret TOKEN" in task["error"]
+    assert SECRET.encode() not in stored(host.home)
 
 
 async def test_a_secret_too_short_to_be_masked_is_not_kept_either(host: Host) -> None:
@@ -254,14 +251,14 @@ async def test_a_forged_record_harms_nobody(host: Host, forged: str) -> None:
     assert await output(host, "$ echo fine") == "fine\n"
 
 
-async def test_it_carries_on_over_a_wait_and_a_restart(own_home: Path) -> None:
-    async with servers.host(own_home) as host:
+async def test_it_carries_on_over_a_wait_and_a_restart(killed_home: Path) -> None:
+    async with servers.host(killed_home) as host:
         message = "$ mkdir sub; cd sub; export A=1\n$ basename $PWD; echo $A"
         task_id, call = await host.waiting(message)
         await host.decide(task_id, call, "proceed_once")
         call = await host.waiting_call(task_id)
-        servers.kill(own_home)
-    async with servers.host(own_home) as host:
+        servers.kill(killed_home)
+    async with servers.host(killed_home) as host:
         await host.decide(task_id, call, "proceed_once")
         assert (await host.until(task_id, "completed"))["output"]["content"] == "sub\n1\n"
 

@@ -41,13 +41,13 @@ async def test_what_no_id_begins_with_is_not_found(host: Host, given: str) -> No
     assert (error["code"], error["id"]) == ("NOT_FOUND", given)
 
 
-async def test_the_beginning_of_several_ids_tells_them(own_home: Path) -> None:
-    async with servers.host(own_home) as host:
+async def test_the_beginning_of_several_ids_tells_them(killed_home: Path) -> None:
+    async with servers.host(killed_home) as host:
         made = [await host.create(**RECORD) for _ in ALIKE]
-    servers.kill(own_home)
-    with closing(sqlite3.connect(own_home / "remit.db")) as database, database:
+    servers.kill(killed_home)
+    with closing(sqlite3.connect(killed_home / "remit.db")) as database, database:
         database.executemany("UPDATE tasks SET id = ? WHERE id = ?", zip(ALIKE, made, strict=True))
-    async with servers.host(own_home) as host:
+    async with servers.host(killed_home) as host:
         error = await host.fail("get_task", id="aaaaaaaa-0000")
         assert (error["code"], error["field"], error["candidates"]) == ("VALIDATION_ERROR", "id", list(ALIKE))
         assert (await host.call("get_task", id=ALIKE[0]))["id"] == ALIKE[0]

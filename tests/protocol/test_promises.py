@@ -18,26 +18,24 @@ META = {
 }
 
 
-async def test_a_decision_takes_effect_though_its_window_closes_at_once(own_home: Path) -> None:
-    async with servers.host(own_home) as host:
-        for _ in range(8):
-            task_id, call_id = await host.waiting("$ true")
-            _say(own_home, "approve_tool_call", id=task_id, callId=call_id, call="shell: true", outcome="proceed_once")
-            task = await host.call("get_task", id=task_id)
-            if task["status"] != "awaiting_approval":  # what was not read before the window closed is not decided
-                await host.until(task_id, "completed")
+async def test_a_decision_takes_effect_though_its_window_closes_at_once(host: Host) -> None:
+    for _ in range(8):
+        task_id, call_id = await host.waiting("$ true")
+        _say(host.home, "approve_tool_call", id=task_id, callId=call_id, call="shell: true", outcome="proceed_once")
+        task = await host.call("get_task", id=task_id)
+        if task["status"] != "awaiting_approval":  # what was not read before the window closed is not decided
+            await host.until(task_id, "completed")
 
 
-async def test_a_cancellation_takes_effect_though_its_window_closes_at_once(own_home: Path) -> None:
-    async with servers.host(own_home) as host:
-        for _ in range(8):
-            task_id = await host.create("$ sleep 60")
-            _say(own_home, "cancel_task", id=task_id)
-            task = await host.call("get_task", id=task_id)
-            if task["status"] == "cancelled" or task.get("cancelRequested"):
-                await host.until(task_id, "cancelled")
-            else:
-                await host.call("cancel_task", id=task_id)
+async def test_a_cancellation_takes_effect_though_its_window_closes_at_once(host: Host) -> None:
+    for _ in range(8):
+        task_id = await host.create("$ sleep 60")
+        _say(host.home, "cancel_task", id=task_id)
+        task = await host.call("get_task", id=task_id)
+        if task["status"] == "cancelled" or task.get("cancelRequested"):
+            await host.until(task_id, "cancelled")
+        else:
+            await host.call("cancel_task", id=task_id)
 
 
 async def test_a_refused_message_brings_neither_its_files_nor_its_secrets(host: Host, shared_home: Path) -> None:
@@ -65,20 +63,20 @@ async def test_a_refused_message_brings_neither_its_files_nor_its_secrets(host: 
     assert task["output"]["content"] == f"{name}\n{10 + len(name)}\n{name}\n"
 
 
-async def test_a_no_to_a_call_whose_secrets_are_lost_cancels_the_task(own_home: Path) -> None:
-    async with servers.host(own_home) as host:
+async def test_a_no_to_a_call_whose_secrets_are_lost_cancels_the_task(killed_home: Path) -> None:
+    async with servers.host(killed_home) as host:
         task_id, call_id = await host.waiting("$ true", secrets={"S": "a-secret-value"})
-    servers.kill(own_home)
-    async with servers.host(own_home) as host:
+    servers.kill(killed_home)
+    async with servers.host(killed_home) as host:
         await host.decide(task_id, call_id, "cancel")
         assert (await host.until(task_id, "cancelled"))["status"] == "cancelled"
 
 
-async def test_a_lost_secret_may_be_declared_no_longer_needed(own_home: Path) -> None:
-    async with servers.host(own_home) as host:
+async def test_a_lost_secret_may_be_declared_no_longer_needed(killed_home: Path) -> None:
+    async with servers.host(killed_home) as host:
         task_id, call_id = await host.waiting('$ echo "[$S]"', secrets={"S": "a-secret-value"})
-    servers.kill(own_home)
-    async with servers.host(own_home) as host:
+    servers.kill(killed_home)
+    async with servers.host(killed_home) as host:
         await host.decide(task_id, call_id, "proceed_once")
         error = await host.fail("send_message", id=task_id, secrets={"S": "a-secret-value", "T": "another-value"})
         assert error["field"] == "secrets.T"

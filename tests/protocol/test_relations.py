@@ -220,13 +220,13 @@ async def test_a_conversation_that_is_not_there_cannot_be_joined(host: Host) -> 
     assert (error["code"], error["field"]) == ("NOT_FOUND", "conversationId")
 
 
-async def test_dependants_are_freed_after_a_restart_too(own_home: Path) -> None:
-    async with servers.host(own_home) as host:
+async def test_dependants_are_freed_after_a_restart_too(killed_home: Path) -> None:
+    async with servers.host(killed_home) as host:
         first = await host.create("one", agentId="none")
         second = await host.create("$ echo two", dependsOn=[first])
         await host.call("get_task", id=second)
-    servers.kill(own_home)
-    async with servers.host(own_home) as host:
+    servers.kill(killed_home)
+    async with servers.host(killed_home) as host:
         await host.call("update_task", id=first, status="completed")
         assert (await host.until(second, "completed"))["result"] == "two\n"
 

@@ -88,11 +88,11 @@ async def test_a_task_whose_time_is_over_is_removed_with_its_folder(own_home: Pa
         assert [task["id"] for task in (await host.call("list_tasks"))["tasks"]] == [new["id"]]
 
 
-async def test_a_task_that_goes_on_without_its_old_folder_says_so(own_home: Path) -> None:
-    async with servers.host(own_home) as host:
+async def test_a_task_that_goes_on_without_its_old_folder_says_so(killed_home: Path) -> None:
+    async with servers.host(killed_home) as host:
         task = await host.done("$ echo x > file")
-        later(own_home, 8)
-    async with servers.host(own_home) as host:
+        later(killed_home, 8)
+    async with servers.host(killed_home) as host:
         await until_it_says(host, task["id"], "workspaceRemovedAt")
         sent = await host.call(
             "send_message", id=task["id"], message="$ ls . uploads", files=[{"path": "new", "content": ""}]
@@ -116,14 +116,14 @@ async def test_a_folder_that_was_given_up_before_a_crash_is_deleted_by_the_next_
         assert "workspaceRemovedAt" in await host.call("get_task", id=task["id"])
 
 
-async def test_a_removed_log_is_said_to_be_gone_and_the_output_is_still_there(own_home: Path) -> None:
-    async with servers.host(own_home) as host:
+async def test_a_removed_log_is_said_to_be_gone_and_the_output_is_still_there(killed_home: Path) -> None:
+    async with servers.host(killed_home) as host:
         task = await host.done("$ echo kept")
-        later(own_home, 8)
-    async with servers.host(own_home) as host:
+        later(killed_home, 8)
+    async with servers.host(killed_home) as host:
         old = await until_it_says(host, task["id"], "omittedEvents")
         assert (old["events"], old["omittedEvents"], old["result"]) == ([], task["lastEvent"], "kept\n")
-        shown = await anyio.to_thread.run_sync(servers.command, own_home, "show", task["id"], "--events")
+        shown = await anyio.to_thread.run_sync(servers.command, killed_home, "show", task["id"], "--events")
         assert f"the first {task['lastEvent']} are not kept any more" in shown.stdout
         await host.call("send_message", id=task["id"], message="$ echo more")
         await host.until(task["id"], "completed")
@@ -132,13 +132,13 @@ async def test_a_removed_log_is_said_to_be_gone_and_the_output_is_still_there(ow
         assert "omittedEvents" not in new
 
 
-async def test_a_log_that_is_gone_is_not_followed_for_ever(own_home: Path) -> None:
-    async with servers.host(own_home) as host:
+async def test_a_log_that_is_gone_is_not_followed_for_ever(killed_home: Path) -> None:
+    async with servers.host(killed_home) as host:
         task = await host.done("$ true")
-        later(own_home, 8)
-    async with servers.host(own_home) as host:
+        later(killed_home, 8)
+    async with servers.host(killed_home) as host:
         await until_it_says(host, task["id"], "omittedEvents")
-        watched = await anyio.to_thread.run_sync(servers.command, own_home, "watch", task["id"])
+        watched = await anyio.to_thread.run_sync(servers.command, killed_home, "watch", task["id"])
         assert watched.returncode == 0
 
 

@@ -79,8 +79,8 @@ class CheckedHost(Host):
 
 
 @pytest.mark.parametrize("era", ERAS)
-async def test_what_is_said_of_tasks_in_every_state_is_what_the_tools_declare(own_home: Path, era: str) -> None:
-    async with servers.host(own_home, mode=era) as plain:
+async def test_what_is_said_of_tasks_in_every_state_is_what_the_tools_declare(shared_home: Path, era: str) -> None:
+    async with servers.host(shared_home, mode=era) as plain:
         host = CheckedHost(plain, await declared(plain))
         common = {"taskListId": "schemas", "metadata": {"a": [1, None]}, "env": {"A": "1"}, "title": "a title"}
         running = await host.create("$ sleep 600", **common)
@@ -105,8 +105,8 @@ async def test_what_is_said_of_tasks_in_every_state_is_what_the_tools_declare(ow
 
 
 @pytest.mark.parametrize("era", ERAS)
-async def test_what_each_tool_answers_is_what_it_declares(own_home: Path, era: str) -> None:
-    async with servers.host(own_home, mode=era) as plain:
+async def test_what_each_tool_answers_is_what_it_declares(shared_home: Path, era: str) -> None:
+    async with servers.host(shared_home, mode=era) as plain:
         host = CheckedHost(plain, await declared(plain))
         task_id = await host.create("$ echo hi > file; cat file", autoExecute=False)
         call_id = await host.waiting_call(task_id)

@@ -109,21 +109,20 @@ for form in forms:
 
 
 @pytest.mark.namespaces
-async def test_a_secret_is_in_no_command_line_and_no_environment_outside_its_sandbox(own_home: Path) -> None:
-    async with servers.host(own_home) as host:
-        task_id = await host.create("$ echo begun; sleep 60", secrets={"S": SECRET})
-        await _until_begun(host, task_id)
-        inside, outside = _processes_that_show(SECRET)
-        await host.call("cancel_task", id=task_id)
+async def test_a_secret_is_in_no_command_line_and_no_environment_outside_its_sandbox(host: Host) -> None:
+    task_id = await host.create("$ echo begun; sleep 60", secrets={"S": SECRET})
+    await _until_begun(host, task_id)
+    inside, outside = _processes_that_show(SECRET)
+    await host.call("cancel_task", id=task_id)
     assert inside
     assert not outside
 
 
-async def test_a_blocked_task_goes_on_when_its_secrets_are_sent_again(own_home: Path) -> None:
-    async with servers.host(own_home) as host:
+async def test_a_blocked_task_goes_on_when_its_secrets_are_sent_again(killed_home: Path) -> None:
+    async with servers.host(killed_home) as host:
         task_id, call_id = await host.waiting('$ echo "${#S}"', secrets={"S": SECRET})
-    servers.kill(own_home)
-    async with servers.host(own_home) as host:
+    servers.kill(killed_home)
+    async with servers.host(killed_home) as host:
         assert (await host.decide(task_id, call_id, "proceed_once"))["status"] == "blocked"
         task = await host.call("get_task", id=task_id)
         assert task["blockedReason"] == "SECRETS_LOST"

@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from tests import servers
-from tests.agents.llm.conftest import Opened
+from tests.homes import Windows
 from tests.models.script import Fail, Hold, Say, Think, Use, prompts, relay, steps
 from tests.models.shared import KEY, Serve
 
@@ -38,7 +38,7 @@ with suppress(AttributeError):  # it is loaded before it looks at its turn
 """
 
 
-async def test_it_calls_a_tool_and_says_what_came_of_it(window: Opened, model: Serve, provider: str) -> None:
+async def test_it_calls_a_tool_and_says_what_came_of_it(window: Windows, model: Serve, provider: str) -> None:
     with model(relay("shell", command="echo hello from here")) as scripted:
         async with window(scripted, provider) as host:
             task = await host.done("say hello", agentId="llm")
@@ -48,7 +48,7 @@ async def test_it_calls_a_tool_and_says_what_came_of_it(window: Opened, model: S
     assert scripted.keys == {KEY}
 
 
-async def test_it_thinks_aloud(window: Opened, model: Serve, provider: str) -> None:
+async def test_it_thinks_aloud(window: Windows, model: Serve, provider: str) -> None:
     with model(steps([Think("what would they want?"), Say("This.")])) as scripted:
         async with window(scripted, provider) as host:
             task = await host.done("think", agentId="llm")
@@ -57,7 +57,7 @@ async def test_it_thinks_aloud(window: Opened, model: Serve, provider: str) -> N
 
 
 @pytest.mark.behaviour("create_task:invoke:metrics")
-async def test_what_it_used_is_counted(window: Opened, model: Serve, provider: str) -> None:
+async def test_what_it_used_is_counted(window: Windows, model: Serve, provider: str) -> None:
     with model(relay("shell", command="true")) as scripted:
         async with window(scripted, provider) as host:
             task = await host.done("count", agentId="llm")
@@ -68,14 +68,14 @@ async def test_what_it_used_is_counted(window: Opened, model: Serve, provider: s
 
 
 @pytest.mark.behaviour("create_task:systemPrompt:prepended")
-async def test_it_goes_by_the_system_prompt(window: Opened, model: Serve, provider: str) -> None:
+async def test_it_goes_by_the_system_prompt(window: Windows, model: Serve, provider: str) -> None:
     with model(steps(Say("Aye."))) as scripted:
         async with window(scripted, provider) as host:
             await host.done("hello", agentId="llm", systemPrompt="Speak like a pirate.")
     assert scripted.heard("Speak like a pirate.")
 
 
-async def test_it_reads_what_it_has_written(window: Opened, model: Serve) -> None:
+async def test_it_reads_what_it_has_written(window: Windows, model: Serve) -> None:
     script = steps(
         Use("write_file", {"path": "notes/a.txt", "content": "first\nsecond\n"}),
         Use("read_file", {"path": "notes/a.txt", "offset": 6}),
@@ -91,7 +91,7 @@ async def test_it_reads_what_it_has_written(window: Opened, model: Serve) -> Non
 
 
 async def test_nothing_of_a_secret_is_shown_that_the_ends_of_a_piece_of_a_file_cut(
-    window: Opened, model: Serve
+    window: Windows, model: Serve
 ) -> None:
     script = steps(
         Use("shell", {"command": "{ printf %100s; echo $TOKEN; } > a"}),
@@ -112,7 +112,7 @@ def holding(folder: Path, text: str) -> list[Path]:
 
 
 @pytest.mark.parametrize("tool", ["read_file", "list_files"])
-async def test_what_is_not_there_is_an_error_and_not_an_empty_answer(window: Opened, model: Serve, tool: str) -> None:
+async def test_what_is_not_there_is_an_error_and_not_an_empty_answer(window: Windows, model: Serve, tool: str) -> None:
     with model(steps(Use(tool, {"path": "nowhere"}), Say("I see"))) as scripted:
         async with window(scripted) as host:
             task = await host.done("look", agentId="llm")
@@ -121,7 +121,7 @@ async def test_what_is_not_there_is_an_error_and_not_an_empty_answer(window: Ope
 
 
 @pytest.mark.parametrize("path", ["/etc/remit-was-here", "../remit-was-here", "/proc/self/mem"])
-async def test_no_file_outside_is_written(window: Opened, model: Serve, path: str) -> None:
+async def test_no_file_outside_is_written(window: Windows, model: Serve, path: str) -> None:
     with model(steps(Use("write_file", {"path": path, "content": "x"}), Say("done"))) as scripted:
         async with window(scripted) as host:
             task = await host.done("write", agentId="llm")
@@ -130,7 +130,7 @@ async def test_no_file_outside_is_written(window: Opened, model: Serve, path: st
         assert not await anyio.Path(folder / "remit-was-here").exists()
 
 
-async def test_arguments_that_cannot_be_are_told_to_the_model_and_are_no_call(window: Opened, model: Serve) -> None:
+async def test_arguments_that_cannot_be_are_told_to_the_model_and_are_no_call(window: Windows, model: Serve) -> None:
     script = steps([Use("shell", {"cmd": "true"}), Use("sing", {})], Say("I see."))
     with model(script) as scripted:
         async with window(scripted) as host:
@@ -141,7 +141,7 @@ async def test_arguments_that_cannot_be_are_told_to_the_model_and_are_no_call(wi
     assert "there is no tool 'sing'; there are shell," in unknown.text
 
 
-async def test_it_goes_on_after_a_yes_and_hears_a_no(window: Opened, model: Serve, provider: str) -> None:
+async def test_it_goes_on_after_a_yes_and_hears_a_no(window: Windows, model: Serve, provider: str) -> None:
     script = steps([Use("shell", {"command": "echo one"}), Use("shell", {"command": "echo two"})], Say("as you wish"))
     with model(script) as scripted:
         async with window(scripted, provider) as host:
@@ -158,7 +158,7 @@ async def test_it_goes_on_after_a_yes_and_hears_a_no(window: Opened, model: Serv
 
 
 async def test_a_restart_while_it_waits_repeats_no_call_that_was_made(
-    own_window: Opened, model: Serve, provider: str
+    own_window: Windows, model: Serve, provider: str
 ) -> None:
     script = steps(
         Use("shell", {"command": "echo once >> made"}),
@@ -181,7 +181,7 @@ async def test_a_restart_while_it_waits_repeats_no_call_that_was_made(
     assert len(scripted.requests) == 4
 
 
-async def test_a_follow_up_goes_on_with_the_whole_conversation(window: Opened, model: Serve, provider: str) -> None:
+async def test_a_follow_up_goes_on_with_the_whole_conversation(window: Windows, model: Serve, provider: str) -> None:
     script = prompts({"first": relay("shell", command="echo 42"), "second": steps(Say("It was 42."))})
     with model(script) as scripted:
         async with window(scripted, provider) as host:
@@ -194,7 +194,7 @@ async def test_a_follow_up_goes_on_with_the_whole_conversation(window: Opened, m
 
 
 async def test_neither_the_models_key_nor_a_secret_is_found_where_it_must_not_be(
-    window: Opened, model: Serve, provider: str
+    window: Windows, model: Serve, provider: str
 ) -> None:
     secret = "swordfish-4711-xyz"
     script = steps(Use("shell", {"command": "env; echo $TOKEN > kept; cat kept"}), Say("read it"))
@@ -213,7 +213,7 @@ async def test_neither_the_models_key_nor_a_secret_is_found_where_it_must_not_be
 
 @pytest.mark.parametrize(("status", "words"), [(401, "401"), (400, "400")])
 async def test_a_provider_that_refuses_is_a_clear_failure(
-    window: Opened, model: Serve, provider: str, status: int, words: str
+    window: Windows, model: Serve, provider: str, status: int, words: str
 ) -> None:
     with model(lambda _: Fail(status, f"bad key {KEY}")) as scripted:
         async with window(scripted, provider) as host:
@@ -223,7 +223,7 @@ async def test_a_provider_that_refuses_is_a_clear_failure(
     assert KEY not in task["error"]
 
 
-async def test_too_many_requests_end_the_turn_and_a_message_goes_on(window: Opened, model: Serve) -> None:
+async def test_too_many_requests_end_the_turn_and_a_message_goes_on(window: Windows, model: Serve) -> None:
     script = prompts({"work": lambda _: Use("shell", {"command": "true"}), "report": steps(Say("half of it"))})
     with model(script) as scripted:
         async with window(scripted, REMIT_AGENTS__LLM__MAX_REQUESTS="3") as host:
@@ -236,7 +236,7 @@ async def test_too_many_requests_end_the_turn_and_a_message_goes_on(window: Open
     assert task["output"]["content"] == "half of it"
 
 
-async def test_cancelling_leaves_the_model(window: Opened, model: Serve) -> None:
+async def test_cancelling_leaves_the_model(window: Windows, model: Serve) -> None:
     hold = Hold()
     with model(steps(hold)) as scripted:
         async with window(scripted) as host:
@@ -267,7 +267,7 @@ async def test_without_a_model_it_says_how_to_name_one(own_home: Path) -> None:
     ids=["a line of a secret", "a whole secret"],
 )
 async def test_a_command_that_a_secret_would_hide_from_whoever_decides_is_refused_and_the_model_hears_why(
-    window: Opened, model: Serve, hidden: dict[str, str]
+    window: Windows, model: Serve, hidden: dict[str, str]
 ) -> None:
     script = steps(Use("shell", {"command": "touch harm; echo done"}), Say("I see."))
     with model(script) as scripted:
@@ -283,7 +283,7 @@ async def test_a_command_that_a_secret_would_hide_from_whoever_decides_is_refuse
 
 
 async def test_a_grant_for_a_command_covers_no_other_that_a_secret_makes_look_the_same(
-    window: Opened, model: Serve
+    window: Windows, model: Serve
 ) -> None:
     script = prompts(
         {

@@ -13,9 +13,9 @@ from server.agents.interface import Answer, Turn
 from server.agents.llm.agent import by_name
 from server.agents.tool import Tool
 from server.errors import RemitError
-from tests.agents.llm.conftest import Opened
 from tests.downstream import local
 from tests.downstream.server import Downstream, downstream
+from tests.homes import Windows
 from tests.models.script import Say, Use, relay, steps
 from tests.models.shared import Serve
 
@@ -54,14 +54,14 @@ def notes(shared_downstream: Downstream) -> Downstream:
 
 
 @pytest.fixture
-def window(window: Opened, notes: Downstream) -> Opened:
+def window(window: Windows, notes: Downstream) -> Windows:
     """A window on a server with these settings."""
     return partial(window, **settings(notes.url))
 
 
 @pytest.mark.behaviour("create_task:templates:mcp_servers", "create_task:invoke:mcp_servers")
 async def test_a_templated_header_arrives_and_the_model_never_sees_it(
-    window: Opened, model: Serve, notes: Downstream
+    window: Windows, model: Serve, notes: Downstream
 ) -> None:
     with model(relay("echo", text="hello")) as scripted:
         async with window(scripted) as host:
@@ -72,7 +72,7 @@ async def test_a_templated_header_arrives_and_the_model_never_sees_it(
     assert not scripted.heard(SECRET)
 
 
-async def test_its_calls_wait_for_approval_like_any_other(window: Opened, model: Serve, notes: Downstream) -> None:
+async def test_its_calls_wait_for_approval_like_any_other(window: Windows, model: Serve, notes: Downstream) -> None:
     with model(relay("echo", text="hello")) as scripted:
         async with window(scripted) as host:
             task_id = await host.create("echo", agentId="llm", mcpServers=["notes"], autoExecute=False)
@@ -87,7 +87,7 @@ async def test_its_calls_wait_for_approval_like_any_other(window: Opened, model:
 
 
 async def test_a_missing_key_ends_the_task_before_anything_starts(
-    window: Opened, model: Serve, notes: Downstream
+    window: Windows, model: Serve, notes: Downstream
 ) -> None:
     with model(relay("echo", text="hello")) as scripted:
         async with window(scripted) as host:
@@ -99,7 +99,7 @@ async def test_a_missing_key_ends_the_task_before_anything_starts(
 
 
 @pytest.mark.behaviour("create_task:templates:mcp_servers", "wire:mcp_servers")
-async def test_a_local_one_runs_in_the_sandbox_with_its_own_variables_alone(window: Opened, model: Serve) -> None:
+async def test_a_local_one_runs_in_the_sandbox_with_its_own_variables_alone(window: Windows, model: Serve) -> None:
     script = steps(
         [
             Use("local_variable", {"name": "TOKEN"}),
@@ -116,7 +116,7 @@ async def test_a_local_one_runs_in_the_sandbox_with_its_own_variables_alone(wind
     assert outputs == ["[secret KEY]", "(unset)", "--for=ann"]
 
 
-async def test_no_schema_of_a_local_one_keeps_the_server_busy(window: Opened, model: Serve) -> None:
+async def test_no_schema_of_a_local_one_keeps_the_server_busy(window: Windows, model: Serve) -> None:
     with model(steps([Use("odd_odd", {})], Say("done"))) as scripted:
         async with window(scripted) as host:
             task = await host.done("ask", agentId="llm", mcpServers=["odd"])
@@ -125,7 +125,7 @@ async def test_no_schema_of_a_local_one_keeps_the_server_busy(window: Opened, mo
 
 @pytest.mark.behaviour("wire:mcp_servers")
 @pytest.mark.parametrize("name", ["allowing", "denying"])
-async def test_only_the_tools_that_are_allowed_are_offered(window: Opened, model: Serve, name: str) -> None:
+async def test_only_the_tools_that_are_allowed_are_offered(window: Windows, model: Serve, name: str) -> None:
     with model(steps(Say("I see"))) as scripted:
         async with window(scripted) as host:
             await host.done("look", agentId="llm", mcpServers=[name])
@@ -134,7 +134,7 @@ async def test_only_the_tools_that_are_allowed_are_offered(window: Opened, model
     assert f"{name}_erase" not in request.tools
 
 
-async def test_one_that_cannot_be_reached_is_named(window: Opened, model: Serve) -> None:
+async def test_one_that_cannot_be_reached_is_named(window: Windows, model: Serve) -> None:
     with model(relay("echo", text="hello")) as scripted:
         async with window(scripted) as host:
             task = await host.done("echo", agentId="llm", mcpServers=["gone"])
@@ -142,7 +142,7 @@ async def test_one_that_cannot_be_reached_is_named(window: Opened, model: Serve)
     assert "gone" in task["error"]
 
 
-async def test_one_that_cannot_be_reached_is_named_beside_one_that_can(window: Opened, model: Serve) -> None:
+async def test_one_that_cannot_be_reached_is_named_beside_one_that_can(window: Windows, model: Serve) -> None:
     with model(relay("echo", text="hello")) as scripted:
         async with window(scripted) as host:
             task = await host.done("echo", agentId="llm", mcpServers=["notes", "gone"])
@@ -150,7 +150,7 @@ async def test_one_that_cannot_be_reached_is_named_beside_one_that_can(window: O
     assert "gone" in task["error"]
 
 
-async def test_a_remote_one_and_no_network_do_not_go_together(window: Opened, model: Serve) -> None:
+async def test_a_remote_one_and_no_network_do_not_go_together(window: Windows, model: Serve) -> None:
     with model(steps()) as scripted:
         async with window(scripted) as host:
             asked = {"mcpServers": ["notes"], "require": {"network": "none"}}
@@ -168,21 +168,21 @@ def test_two_tools_of_one_name_are_refused() -> None:
         by_name([tool, replace(tool, description="another")])
 
 
-async def test_one_that_the_settings_do_not_have_is_refused(window: Opened, model: Serve) -> None:
+async def test_one_that_the_settings_do_not_have_is_refused(window: Windows, model: Serve) -> None:
     with model(steps()) as scripted:
         async with window(scripted) as host:
             error = await host.fail("create_task", message="echo", agentId="llm", mcpServers=["unknown"])
     assert (error["code"], error["field"]) == ("VALIDATION_ERROR", "mcpServers")
 
 
-async def test_the_shell_agent_takes_none(window: Opened, model: Serve) -> None:
+async def test_the_shell_agent_takes_none(window: Windows, model: Serve) -> None:
     with model(steps()) as scripted:
         async with window(scripted) as host:
             error = await host.fail("create_task", message="$ true", mcpServers=["notes"])
     assert (error["code"], error["field"]) == ("VALIDATION_ERROR", "mcpServers")
 
 
-async def test_the_agent_has_those_its_settings_name(window: Opened, model: Serve) -> None:
+async def test_the_agent_has_those_its_settings_name(window: Windows, model: Serve) -> None:
     with model(relay("echo", text="hello")) as scripted:
         own = {"REMIT_AGENTS__LLM__MCP_SERVERS": '["notes"]'}
         async with window(scripted, **own) as host:
@@ -190,7 +190,7 @@ async def test_the_agent_has_those_its_settings_name(window: Opened, model: Serv
     assert task["output"]["content"] == "echo: hello"
 
 
-async def test_a_tool_that_fails_is_told_to_the_model(window: Opened, model: Serve) -> None:
+async def test_a_tool_that_fails_is_told_to_the_model(window: Windows, model: Serve) -> None:
     with model(relay("echo")) as scripted:
         async with window(scripted) as host:
             task = await host.done("echo", agentId="llm", mcpServers=["notes"])
