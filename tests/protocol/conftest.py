@@ -7,9 +7,10 @@ import pytest
 
 from tests import servers
 from tests.homes import killed_home, own_home, shared_home, shared_windows
+from tests.models.shared import asking, model, shared_endpoint
 from tests.servers import Host
 
-__all__ = ["killed_home", "own_home", "shared_home", "shared_windows"]
+__all__ = ["asking", "killed_home", "model", "own_home", "shared_endpoint", "shared_home", "shared_windows"]
 
 
 @pytest.fixture

@@ -1,26 +1,30 @@
 """Words are no script: what the shell agent does with a message that shows no commands, and who takes words."""
 
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests import servers
+from tests.homes import Windows
 from tests.models.script import Say, steps
-from tests.models.server import Model, model
+from tests.models.server import Model
+from tests.models.shared import Asking, Serve
 from tests.servers import Host
 
+Asked = Callable[[Model], AbstractAsyncContextManager[Host]]
 
-def with_model(home: Path, scripted: Model) -> dict[str, Any]:
-    """The settings by which the llm agent does what names no agent, with a scripted model."""
-    key = home.parent / "key"
-    key.write_text("sk-model-key")
-    return {
-        "REMIT_DEFAULT_AGENT": "llm",
-        "REMIT_AGENTS__LLM__MODEL": "openai:scripted",
-        "REMIT_AGENTS__LLM__BASE_URL": f"{scripted.url}/v1",
-        "REMIT_AGENTS__LLM__API_KEY__FILE": str(key),
-    }
+
+@pytest.fixture
+def with_model(shared_windows: Windows, asking: Asking) -> Asked:
+    """A window on a server whose llm agent does what names no agent, with a scripted model."""
+
+    def opened(scripted: Model) -> AbstractAsyncContextManager[Host]:
+        return shared_windows(REMIT_DEFAULT_AGENT="llm", **asking(scripted, "openai"))
+
+    return opened
 
 
 DELETING = "Delete the old logs; rm -rf * in the current folder only if the disk is full"
@@ -99,9 +103,9 @@ async def test_a_missing_program_of_a_longer_message_is_not_blamed_on_the_agent(
     assert "model" not in task["error"]
 
 
-async def test_a_default_agent_with_a_model_takes_words(own_home: Path) -> None:
+async def test_a_default_agent_with_a_model_takes_words(with_model: Asked, model: Serve) -> None:
     with model(steps(Say("done"))) as scripted:
-        async with servers.host(own_home, **with_model(own_home, scripted)) as host:
+        async with with_model(scripted) as host:
             task = await host.done("Summarise the report")
             assert (task["agentId"], task["status"]) == ("llm", "completed")
             assert (await host.done("$ echo hi", agentId="shell"))["output"]["content"] == "hi\n"
@@ -149,10 +153,10 @@ EXAMPLES: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("asked", EXAMPLES)
 async def test_with_a_default_agent_that_has_a_model_the_requests_of_the_pages_are_worked_on(
-    own_home: Path, asked: dict[str, Any]
+    with_model: Asked, model: Serve, asked: dict[str, Any]
 ) -> None:
     with model(steps(Say("Here it is."))) as scripted:
-        async with servers.host(own_home, **with_model(own_home, scripted)) as host:
+        async with with_model(scripted) as host:
             task = await host.done(**asked)
     assert (task["status"], task["result"], task["message"]) == ("completed", "Here it is.", asked["message"])
     shown = {name: value for name, value in asked.items() if name != "secrets"}
