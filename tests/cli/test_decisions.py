@@ -1,6 +1,7 @@
 """Approvals at a terminal and without one, and the grants that come of them."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
@@ -11,6 +12,7 @@ from server.cli.terminal import Terminal
 from server.errors import Code, RemitError
 from server.tasks.approvalviews import PendingApprovalView
 from server.tasks.calls import line
+from tests import servers
 from tests.cli.command_line import COLUMNS, LINES, CommandLine
 
 PROCEED = r"proceed\? \[y\]es, \[a\]lways for similar calls, \[n\]o: "
@@ -120,11 +122,17 @@ def test_a_grant_is_listed_until_it_is_revoked(own_remit: CommandLine) -> None:
     assert own_remit("grants").stdout == "no grants are in force\n"
 
 
+@pytest.fixture(scope="module")
+def persons_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The state folder of a server whose approvals are given by a person; the tests share it."""
+    with servers.home(tmp_path_factory.mktemp("person")) as home:
+        (home.parent / "remit.toml").write_text('approvals = "person"\n')
+        yield home
+
+
 @pytest.fixture
-def persons_remit(own_remit: CommandLine) -> CommandLine:
-    """A server whose approvals are given by a person."""
-    Path(own_remit.home.parent, "remit.toml").write_text('approvals = "person"\n')
-    return own_remit
+def persons_remit(persons_home: Path, project: Path) -> CommandLine:
+    return CommandLine(persons_home, project)
 
 
 @pytest.mark.parametrize("command", ["approve", "reject"])

@@ -27,16 +27,18 @@ def test_a_status_that_there_is_not_is_refused_with_those_there_are(remit: Comma
     assert "invalid choice: 'nope' (choose from 'awaiting_approval', 'blocked', " in refused
 
 
-def test_a_list_can_be_of_one_status(own_remit: CommandLine) -> None:
-    own_remit("run", "--title", "good", "true")
-    own_remit("run", "--title", "bad", "false")
-    assert [task["title"] for task in own_remit.json("list", "--status", "error")["tasks"]] == ["bad"]
+def test_a_list_can_be_of_one_status(remit: CommandLine) -> None:
+    remit("run", "--title", "good", "true")
+    remit("run", "--title", "bad", "false")
+    titles = [task["title"] for task in remit.json("list", "--status", "error")["tasks"]]
+    assert (titles[0], "good" in titles) == ("bad", False)
 
 
-def test_a_list_tells_how_to_see_more(own_remit: CommandLine) -> None:
+def test_a_list_tells_how_to_see_more(remit: CommandLine) -> None:
     for _ in range(2):
-        own_remit("run", "true")
-    assert own_remit("list", "--limit", "1").stdout.endswith("… 2 in all; more with --offset 1\n")
+        remit("run", "true")
+    total = remit.json("list")["total"]
+    assert remit("list", "--limit", "1").stdout.endswith(f"… {total} in all; more with --offset 1\n")
 
 
 def test_an_empty_list_says_so(own_remit: CommandLine) -> None:

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from tests import servers
-from tests.homes import own_home, shared_home
+from tests.homes import killed_home, own_home, shared_home
 from tests.servers import Host
 from tests.worktrees import projects
 
-__all__ = ["own_home", "shared_home"]
+__all__ = ["killed_home", "own_home", "shared_home"]
 
 
 @pytest.fixture(scope="package")

@@ -67,10 +67,12 @@ async def test_it_is_cancelled_within_five_seconds(host: Host, project: Path, ph
 
 
 @pytest.mark.namespaces
-async def test_the_server_stops_within_five_seconds(own_home: Path, project: Path, variables: dict[str, Any]) -> None:
-    async with servers.host(own_home, cwd=project.parent, **variables) as host:
+async def test_the_server_stops_within_five_seconds(
+    killed_home: Path, project: Path, variables: dict[str, Any]
+) -> None:
+    async with servers.host(killed_home, cwd=project.parent, **variables) as host:
         await hanging(host, project, "pack")
-        (server,) = servers.servers(own_home)
+        (server,) = servers.servers(killed_home)
         with anyio.fail_after(SECONDS):
             await to_thread.run_sync(servers.end, server, signal.SIGTERM)
         whole(project)
@@ -78,17 +80,17 @@ async def test_the_server_stops_within_five_seconds(own_home: Path, project: Pat
 
 @pytest.mark.namespaces
 async def test_what_was_cut_off_is_carried_over_when_the_server_starts_again(
-    own_home: Path, project: Path, variables: dict[str, Any]
+    killed_home: Path, project: Path, variables: dict[str, Any]
 ) -> None:
-    async with servers.host(own_home, cwd=project.parent, **variables) as host:
+    async with servers.host(killed_home, cwd=project.parent, **variables) as host:
         task_id = await hanging(host, project, "pack")
         await host.call("cancel_task", id=task_id)
         folder = Path((await host.call("get_task", id=task_id))["workspace"]["folder"])
         (fifo,) = [path for path in (folder / ".git/objects").rglob("*") if path.is_fifo()]
         fifo.unlink()
         git(folder, "hash-object", "-w", "x")
-        servers.kill(own_home)
-    async with servers.host(own_home, cwd=project.parent, **variables) as host:
+        servers.kill(killed_home)
+    async with servers.host(killed_home, cwd=project.parent, **variables) as host:
         with anyio.fail_after(servers.PATIENCE):
             while "problem" in (task := await host.call("get_task", id=task_id))["workspace"]:
                 pass

@@ -171,13 +171,13 @@ async def test_no_program_is_started_to_fetch_what_is_missing(host: Host, projec
 @pytest.mark.namespaces
 @pytest.mark.parametrize("harm", ["rm .git/HEAD", "echo x > .git/index", "echo x > .git/HEAD"])
 async def test_a_worktree_that_cannot_be_read_keeps_no_server_from_starting(
-    own_home: Path, project: Path, variables: dict[str, str], harm: str
+    killed_home: Path, project: Path, variables: dict[str, str], harm: str
 ) -> None:
-    async with servers.host(own_home, cwd=project.parent, **variables) as host:
+    async with servers.host(killed_home, cwd=project.parent, **variables) as host:
         task = await hostile(host, harm)
         assert task["workspace"]["problem"]
-        servers.kill(own_home)
-    async with servers.host(own_home, cwd=project.parent, **variables) as host:
+        servers.kill(killed_home)
+    async with servers.host(killed_home, cwd=project.parent, **variables) as host:
         assert (await host.call("get_task", id=task["id"]))["status"] == "completed"
 
 

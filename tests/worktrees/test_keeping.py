@@ -311,13 +311,13 @@ async def test_a_killed_server_leaves_nothing_that_is_not_listed(
 
 
 async def test_the_commits_of_a_task_whose_server_was_killed_are_carried_over_by_the_next(
-    own_home: Path, project: Path, variables: Any
+    killed_home: Path, project: Path, variables: Any
 ) -> None:
-    async with servers.host(own_home, cwd=project.parent, **variables) as host:
+    async with servers.host(killed_home, cwd=project.parent, **variables) as host:
         task_id = await host.create(f"$ {COMMIT}; echo committed; sleep 60", workspace={"path": "project"})
         await host.said(task_id, "committed\n")
-        servers.kill(own_home)
-    async with servers.host(own_home, cwd=project.parent, **variables) as host:
+        servers.kill(killed_home)
+    async with servers.host(killed_home, cwd=project.parent, **variables) as host:
         with anyio.fail_after(servers.PATIENCE):
             while "headCommit" not in (task := await host.call("get_task", id=task_id))["workspace"]:
                 pass

@@ -34,21 +34,21 @@ async def planting(host: Host, folder: Path, name: str = "ready", **arguments: A
 
 
 async def after_a_kill(
-    own_home: Path, folder: Path, variables: dict[str, str], **arguments: Any
+    killed_home: Path, folder: Path, variables: dict[str, str], **arguments: Any
 ) -> tuple[dict[str, Any], list[str]]:
     """A task whose server was killed, as the next server shows it, with what it has logged."""
-    async with servers.host(own_home, cwd=folder.parent, **variables) as host:
+    async with servers.host(killed_home, cwd=folder.parent, **variables) as host:
         task_id = await planting(host, folder, **arguments)
-        servers.kill(own_home)
-    async with servers.host(own_home, cwd=folder.parent, **variables) as host:
+        servers.kill(killed_home)
+    async with servers.host(killed_home, cwd=folder.parent, **variables) as host:
         task = await host.call("get_task", id=task_id, include=["events"])
         return task, [event["data"].get("message", "") for event in task["events"] if event["type"] == "error"]
 
 
 async def test_it_is_set_aside_before_anything_else_happens(
-    own_home: Path, folder: Path, variables: dict[str, str]
+    killed_home: Path, folder: Path, variables: dict[str, str]
 ) -> None:
-    task, told = await after_a_kill(own_home, folder, variables)
+    task, told = await after_a_kill(killed_home, folder, variables)
     assert (task["status"], task["errorCode"]) == ("failed", "INTERRUPTED")
     assert "sub/.git/config was set aside" in task["workspace"]["problem"]
     assert any("sub/.git/config was set aside" in each for each in told)
@@ -56,30 +56,32 @@ async def test_it_is_set_aside_before_anything_else_happens(
     assert not (folder.parent / "mark").exists()
 
 
-async def test_what_was_the_persons_before_stays(own_home: Path, folder: Path, variables: dict[str, str]) -> None:
-    await after_a_kill(own_home, folder, variables)
+async def test_what_was_the_persons_before_stays(killed_home: Path, folder: Path, variables: dict[str, str]) -> None:
+    await after_a_kill(killed_home, folder, variables)
     assert git(folder / "theirs", "config", "core.sshCommand") == "ssh -i key\n"
     assert names(folder, ".envrc") == set(), "a stand-in was left"
-    assert names(own_home / "scratch") == set()
+    assert names(killed_home / "scratch") == set()
 
 
-async def test_no_name_is_told_that_may_hold_a_secret(own_home: Path, folder: Path, variables: dict[str, str]) -> None:
-    task, told = await after_a_kill(own_home, folder, variables, secrets={"KEY": "sk-0123456789abcdef"})
+async def test_no_name_is_told_that_may_hold_a_secret(
+    killed_home: Path, folder: Path, variables: dict[str, str]
+) -> None:
+    task, told = await after_a_kill(killed_home, folder, variables, secrets={"KEY": "sk-0123456789abcdef"})
     assert "sub" not in task["workspace"]["problem"]
     assert "its name is not shown" in task["workspace"]["problem"]
     assert not any("sub/" in each for each in told)
 
 
 async def test_each_task_that_was_at_work_there_is_told(
-    own_home: Path, folder: Path, variables: dict[str, str]
+    killed_home: Path, folder: Path, variables: dict[str, str]
 ) -> None:
     workspace = {"path": str(folder), "mode": "readwrite", "shared": True}
-    async with servers.host(own_home, cwd=folder.parent, **variables) as host:
+    async with servers.host(killed_home, cwd=folder.parent, **variables) as host:
         ids = [await host.create(script(f"touch up{i}; exec sleep 1000"), workspace=workspace) for i in (1, 2)]
         await until(lambda: (folder / "up1").exists() and (folder / "up2").exists())
         shell(folder, "git init -q sub; git -C sub config core.fsmonitor x")
-        servers.kill(own_home)
-    async with servers.host(own_home, cwd=folder.parent, **variables) as host:
+        servers.kill(killed_home)
+    async with servers.host(killed_home, cwd=folder.parent, **variables) as host:
         for task_id in ids:
             problem = (await host.call("get_task", id=task_id))["workspace"]["problem"]
             assert "sub/.git/config was set aside" in problem
