@@ -9,6 +9,7 @@ from typing import Any
 import anyio
 import pytest
 
+from server.runner.workspace import OWNER
 from tests import servers
 from tests.cli.command_line import CommandLine
 from tests.servers import Host, script
@@ -305,7 +306,7 @@ async def test_a_killed_server_leaves_nothing_that_is_not_listed(
             await host.call("cancel_task", id=task_id)
         packs = project / ".git" / "objects" / "pack"
         with anyio.fail_after(servers.PATIENCE):  # commits of what was cut off are carried over meanwhile
-            while names(own_home / "workspaces") - {*tasks} or names(packs, "tmp_*"):
+            while names(own_home / "workspaces") - {*tasks, OWNER} or names(packs, "tmp_*"):
                 await host.call("list_tasks")
         assert contents(project) == before
 
