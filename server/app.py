@@ -24,6 +24,7 @@ from server.config import BackupSettings, Settings, load
 from server.connection import Connection, Peer
 from server.daemon import Load
 from server.errors import Code, RemitError
+from server.mounts import refuse_remote
 from server.ownership import Ownership
 from server.places import DATABASE, find_places, settings_checksums, settings_digest
 from server.protocol.desk import Desk
@@ -49,11 +50,15 @@ from server.tasks.service import Tasks
 from server.tasks.shelter import Shelter
 from server.tasks.worktrees import Worktrees
 from server.window_settings import not_in_force, stricter
+from storage.inspection import check, inspect, was_left_open
 from storage.records import Leftover, Principal, Settled
 from storage.states import Status
 from storage.store import Store, open_store
 
 _log = logging.getLogger(__name__)
+
+CHECK_SECONDS = 5.0
+"""For a look at the database after a server that died: enough for some gigabytes, where the disk is not slow."""
 
 INLINE_NOTICE = "this server lives in the window that started it (REMIT_SERVER=inline): tasks end when it closes"
 
@@ -95,6 +100,7 @@ def main(*, ready: Callable[[], None], inline: bool = False) -> None:
     """
     places = find_places()
     places.prepare()
+    refuse_remote(places.state)
     with Ownership(places) as ownership:
         logs.configure(places)
         settings = load(Path(places.config))
@@ -121,6 +127,7 @@ async def build(state: Path, settings: Settings, notices: list[str]) -> AsyncIte
     """The whole server but its socket, at work; everything it runs has ended when the block is left."""
     workspaces = Workspaces(state / "workspaces")
     adopt = await to_thread.run_sync(pairing.check, state / DATABASE, workspaces)
+    await to_thread.run_sync(_check, state / DATABASE)
     async with open_store(state / DATABASE) as store:
         scratch = Scratch(state / "scratch")
         leftovers = await store.leftovers()
@@ -163,6 +170,12 @@ async def build(state: Path, settings: Settings, notices: list[str]) -> AsyncIte
 
 def _backups(state: Path, settings: BackupSettings) -> Schedule | None:
     return Schedule(BackupFolder(state, settings), with_folders=settings.folders) if settings.folder else None
+
+
+def _check(database: Path) -> None:
+    """Look for damage where a server has died, or its machine. Raises RemitError (EXECUTION_ERROR)."""
+    if inspect(database) and was_left_open(database) and not check(database, CHECK_SECONDS):
+        _log.warning("the database is large: %g s were not enough to look at all of it for damage", CHECK_SECONDS)
 
 
 def caller(person: bool, folder: Path | None) -> Caller:

@@ -49,6 +49,15 @@ class Places:
                 f"the state folder {self.state} is open to other users; close it with: chmod 700 '{self.state}'",
             )
 
+    def check_writable(self) -> None:
+        """Look, without making anything, whether files can be made in the state folder, which is there.
+
+        Raises RemitError (FORBIDDEN) where they cannot.
+        """
+        if not os.access(self.state, os.W_OK | os.X_OK):
+            number = errno.EROFS if os.statvfs(self.state).f_flag & os.ST_RDONLY else errno.EACCES
+            raise self.unusable(OSError(number, os.strerror(number)))
+
     def unusable(self, error: OSError) -> RemitError:
         """Why a server cannot have the state folder, which is there: what to do about a file that cannot be made."""
         way = _WAYS.get(error.errno or 0, "set REMIT_HOME to another folder")

@@ -15,9 +15,10 @@ import aiosqlite
 import anyio
 from anyio import to_thread
 
-from server.errors import Code, RemitError
+from server.errors import RemitError
 from storage.changes import Changes
 from storage.connection import Connection, take_news
+from storage.inspection import INCREMENTAL, refuse_newer
 from storage.lanes import Turns
 from storage.migrations import MIGRATIONS
 from storage.reserve import Reserve
@@ -30,9 +31,6 @@ Durability = Literal["FULL", "NORMAL"]
 
 BUSY_TIMEOUT = 5000
 """Milliseconds to wait for a lock that a tool beside the server holds."""
-
-INCREMENTAL = 2
-"""`PRAGMA auto_vacuum` of a file that can give room back."""
 
 SPARE_PAGES = 256
 """Free pages (1 MiB) that stay in the file for what comes next."""
@@ -254,12 +252,7 @@ def _optimize(db: sqlite3.Connection) -> None:
 def migrate(db: sqlite3.Connection) -> None:
     """Apply every migration the file has not seen, each in a transaction of its own."""
     version = db.execute("PRAGMA user_version").fetchone()[0]
-    if version > len(MIGRATIONS):
-        raise RemitError(
-            Code.CONFLICT,
-            f"the database was written by a newer remit (schema {version}, this one knows {len(MIGRATIONS)}); "
-            "upgrade remit, or point REMIT_HOME to another folder",
-        )
+    refuse_newer(version)
     for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
         # executescript commits what is open, so the transaction stands in the script itself.
         try:

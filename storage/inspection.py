@@ -1,12 +1,18 @@
-"""A look at a database file that changes nothing in it: what has written it, and which database it is."""
+"""A look at a database file that changes nothing in it: what wrote it, which one it is, and whether it is damaged."""
 
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Timer
 
 from server.errors import Code, RemitError
+from storage import trouble
+from storage.migrations import MIGRATIONS
+
+INCREMENTAL = 2
+"""`PRAGMA auto_vacuum` of a file that can give room back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +25,13 @@ class Inspection:
     identity: str | None
     """Its random id; None for one of before there were ids."""
 
+    size: int
+    free: int
+    """Bytes in it that nothing needs."""
+
+    gives_back: bool
+    """Whether what is free in it can be given back to the disk without rewriting it."""
+
 
 def inspect(path: Path) -> Inspection | None:
     """Look at the file at `path`; None where there is none, or nothing in it.
@@ -28,10 +41,49 @@ def inspect(path: Path) -> Inspection | None:
     if not path.exists() or not path.stat().st_size:
         return None
     with reading(path) as db:
-        (version,) = db.execute("PRAGMA user_version").fetchone()
+        version, page, pages, free, vacuum = (
+            db.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in ("user_version", "page_size", "page_count", "freelist_count", "auto_vacuum")
+        )
         has_identity = db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'identity'").fetchone()
         (identity,) = db.execute("SELECT id FROM identity").fetchone() if has_identity else (None,)
-    return Inspection(version, identity) if version else None
+    if not version:
+        return None
+    return Inspection(version, identity, page * pages, page * free, gives_back=vacuum == INCREMENTAL)
+
+
+def refuse_newer(version: int) -> None:
+    """Refuse a database of more steps than are known here. Raises RemitError (CONFLICT)."""
+    if version > len(MIGRATIONS):
+        raise RemitError(
+            Code.CONFLICT,
+            f"the database was written by a newer remit (schema {version}, this one knows {len(MIGRATIONS)}); "
+            "upgrade remit, or point REMIT_HOME to another folder",
+        )
+
+
+def check(path: Path, seconds: float) -> bool:
+    """Look for damage for so many seconds; whether all of it was looked at.
+
+    Where it is in memory already, 100 MB take 0.1 to 0.3 s, measured.
+
+    Raises RemitError (EXECUTION_ERROR): what is damaged.
+    """
+    with reading(path) as db:
+        timer = Timer(seconds, db.interrupt)
+        timer.start()
+        try:
+            found = [row[0] for row in db.execute("PRAGMA quick_check(3)")]
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
+                raise
+            return False
+        finally:
+            timer.cancel()
+            timer.join()
+    if found != ["ok"]:
+        raise damaged(path, "; ".join(found).replace("\n", " "))
+    return True
 
 
 @contextmanager
@@ -44,15 +96,25 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?{_mode(path)}", uri=True)) as db:
             yield db
     except sqlite3.Error as error:
+        if trouble.is_damage(error):
+            raise damaged(path, str(error)) from error
         raise RemitError(Code.EXECUTION_ERROR, f"the database {path} cannot be read: {error}") from error
 
 
-def has_wal(path: Path) -> bool:
-    """Whether something stands in the WAL of a database: a server is at work on it, or has died."""
-    wal = path.with_name(f"{path.name}-wal")
-    return wal.exists() and wal.stat().st_size > 0
+def damaged(path: Path, why: str) -> RemitError:
+    """The error for a database that is damaged."""
+    return RemitError(
+        Code.EXECUTION_ERROR,
+        f"the database {path} is damaged ({why}): `remit restore FILE` puts a backup in its place, and keeps it; "
+        f"without a backup, `sqlite3 {path} .recover` saves what can be read",
+    )
+
+
+def was_left_open(path: Path) -> bool:
+    """Whether a database has a WAL: a server is at work on it, or has died; one that ends takes it away."""
+    return path.with_name(f"{path.name}-wal").exists()
 
 
 def _mode(path: Path) -> str:
     """How to open it: nobody is at work on one without a WAL, and SQLite would make files beside it."""
-    return "mode=ro" if has_wal(path) else "immutable=1"
+    return "mode=ro" if was_left_open(path) else "immutable=1"

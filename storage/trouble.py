@@ -7,7 +7,10 @@ from server.errors import Code, RemitError
 _NO_ROOM = frozenset({"SQLITE_FULL", "SQLITE_IOERR_SHMSIZE"})
 """A full disk: for what is written, and for the index of the log of changes, which grows in memory and on disk."""
 
-_LASTING = frozenset({"SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_MISUSE", "SQLITE_ERROR", "SQLITE_CONSTRAINT"})
+_DAMAGE = frozenset({"SQLITE_CORRUPT", "SQLITE_NOTADB"})
+"""Primary result codes of a file that is damaged, or no database."""
+
+_LASTING = _DAMAGE | {"SQLITE_MISUSE", "SQLITE_ERROR", "SQLITE_CONSTRAINT"}
 """Primary result codes (sqlite.org/rescode.html) after which the same operation would fail again."""
 
 
@@ -24,7 +27,13 @@ class Trouble(RemitError):
     @classmethod
     def of(cls, error: sqlite3.Error) -> "Trouble":
         """What SQLite says of it."""
-        return cls(str(error), passes=_primary(error) not in _LASTING)
+        reason = f"it is damaged ({error}), see `remit doctor`" if is_damage(error) else str(error)
+        return cls(reason, passes=_primary(error) not in _LASTING)
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether the file itself is damaged, or no database."""
+    return _primary(error) in _DAMAGE
 
 
 def is_full(error: sqlite3.Error) -> bool:

@@ -9,6 +9,7 @@ import anyio
 
 from server.cli.answers import print_answer
 from server.errors import Code, RemitError
+from server.mounts import refuse_remote
 from server.ownership import Ownership
 from server.places import DATABASE, Places, find_places
 from server.runner.workspace import Swept, Workspaces
@@ -25,6 +26,7 @@ def adopt(arguments: Namespace) -> int:
     if not os.path.isdir(places.state):
         raise RemitError(Code.NOT_FOUND, f"there is no state folder {places.state}")
     places.prepare()
+    refuse_remote(places.state)
     os.umask(0o077)
     with Ownership(places):
         workspaces = Workspaces(Path(places.state, "workspaces"))

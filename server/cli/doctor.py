@@ -7,7 +7,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -18,32 +18,24 @@ import remit
 from server.backups.schedule import BackupFolder
 from server.cli import bundle
 from server.cli.answers import print_answer
+from server.cli.bookkeeping import of_database
 from server.cli.client import ELSEWHERE, is_persons
+from server.cli.finding import Finding
 from server.cli.server import silent
 from server.cli.text import Screen, one_line
-from server.config import DAY, MIB, BackupSettings, RetentionSettings, Settings, load
+from server.config import DAY, BackupSettings, RetentionSettings, Settings, load
 from server.errors import RemitError
 from server.hello import reach
+from server.mounts import refuse_remote
 from server.ownership import owner
 from server.places import DATABASE, Places, find_places
 from server.runner.sandbox import Wanted, find_sandbox
 from server.start import PATIENCE, Deadline, unanswered
 from server.tasks.maintenance import doubt
 from storage.clock import read as read_clock
-from storage.header import read_header
 from storage.times import now
 
 _FORCE = "`remit server stop --force` ends it"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One thing that was looked at. A `problem` keeps tasks from running, `advice` does not."""
-
-    name: str
-    told: str
-    problem: str | None = None
-    advice: tuple[str, ...] = ()
 
 
 def examine(arguments: Namespace) -> int:
@@ -83,7 +75,7 @@ def _findings(places: Places) -> Iterator[Finding]:
     yield finding
     yield _sandbox(settings.sandbox if settings else "auto")
     yield _sqlite()
-    yield _database(Path(places.state) / DATABASE)
+    yield of_database(Path(places.state))
     yield from _clock(Path(places.state) / DATABASE)
     if settings:
         yield _retention(settings.retention)
@@ -96,6 +88,8 @@ def _state_folder(places: Places) -> Finding:
         return Finding(name="state folder", told=f"{places.state}, to be made by the first start")
     try:
         places.prepare()
+        places.check_writable()
+        refuse_remote(places.state)
     except RemitError as error:
         return Finding(name="state folder", told=places.state, problem=error.message)
     return Finding(name="state folder", told=places.state)
@@ -144,25 +138,6 @@ def _sqlite() -> Finding:
 def wal_reset_is_fixed(version: tuple[int, int, int]) -> bool:
     """Whether a version of SQLite has the fix of its "WAL-reset bug" (3.51.3 of March 2026, and two backports)."""
     return version >= (3, 51, 3) or (3, 50, 7) <= version < (3, 51) or (3, 44, 6) <= version < (3, 45)
-
-
-def _database(path: Path) -> Finding:
-    try:
-        header = read_header(path)
-    except FileNotFoundError:
-        return Finding(name="database", told="none yet")
-    except OSError as error:
-        return Finding(name="database", told=str(path), problem=f"it cannot be read: {error.strerror}")
-    if header is None:
-        return Finding(name="database", told=f"{path}, nothing in it yet")
-    told = f"{header.size / MIB:.1f} MiB, {header.free / MIB:.1f} of it free"
-    if header.gives_back:
-        return Finding(name="database", told=told)
-    advice = (
-        "what becomes free in it is used again, but not given back to the disk; to change that: remit server stop; "
-        f"sqlite3 {path} 'PRAGMA journal_mode=DELETE; PRAGMA auto_vacuum=INCREMENTAL; VACUUM'"
-    )
-    return Finding(name="database", told=told, advice=(advice,))
 
 
 def _clock(path: Path) -> Iterator[Finding]:

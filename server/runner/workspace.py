@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+import stat
 import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -48,7 +49,8 @@ class Workspaces:
         self._homes = root.with_name("homes")
         for folder in (root, self._homes):
             folder.mkdir(mode=0o700, exist_ok=True)
-            folder.chmod(0o700)
+            if stat.S_IMODE(folder.stat().st_mode) != 0o700:
+                folder.chmod(0o700)
         self.lost = Lost(root.with_name("lost"))
 
     @property

@@ -63,7 +63,7 @@ def test_it_tells_the_size_of_the_database_and_how_long_tasks_are_kept(own_remit
 def test_a_database_that_cannot_shrink_is_told(own_remit: CommandLine) -> None:
     own_remit.home.mkdir(mode=0o700)
     with closing(sqlite3.connect(own_remit.home / "remit.db")) as db:
-        db.executescript("PRAGMA auto_vacuum = NONE; CREATE TABLE t (a)")
+        db.executescript("PRAGMA auto_vacuum = NONE; CREATE TABLE t (a); PRAGMA user_version = 1")
     assert "PRAGMA auto_vacuum=INCREMENTAL; VACUUM" in own_remit("doctor").stdout
 
 

@@ -4,18 +4,17 @@ import json
 import logging
 import shutil
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import anyio
 import pytest
 
 from server.runner.workspace import Workspaces
 from storage.migrations import MIGRATIONS
 from storage.migrations import identity as identity_step
 from tests import servers
+from tests.state.conftest import done, stop
 from tests.storage.test_migration import TASK
 from tests.worktrees import projects
 
@@ -31,34 +30,6 @@ def workspaces(home: Path) -> set[str]:
 def lost(home: Path) -> set[str]:
     """The folders that are set aside."""
     return {path.name for path in home.glob("lost/*/workspaces/*")}
-
-
-def stop(home: Path) -> None:
-    """End the server as its user does."""
-    assert servers.command(home, "server", "stop").returncode == 0
-
-
-async def done(home: Path) -> str:
-    """The id of a new task that has ended and has left a file; the server is stopped."""
-    async with servers.host(home) as host:
-        task_id = (await host.done("$ echo work > work.txt"))["id"]
-    stop(home)
-    return str(task_id)
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
-    """A state folder with one such task, and its id."""
-    with servers.home(tmp_path_factory.mktemp("made")) as home:
-        yield home, anyio.run(done, home)
-
-
-@pytest.fixture
-def task_id(made: tuple[Path, str], own_home: Path) -> str:
-    """The id of a task that has ended and has left a file, in a state folder of the test's own without a server."""
-    folder, task_id = made
-    shutil.copytree(folder, own_home, ignore=shutil.ignore_patterns("remit.sock"))
-    return task_id
 
 
 def damaged(home: Path, how: str) -> None:
