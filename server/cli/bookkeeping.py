@@ -50,4 +50,4 @@ def _advice(state: Path, found: Inspection, *, is_complete: bool) -> Iterator[st
             f"sqlite3 {state / DATABASE} 'PRAGMA journal_mode=DELETE; PRAGMA auto_vacuum=INCREMENTAL; VACUUM'"
         )
     if lost := Lost(state / "lost").names():
-        yield f"{len(lost)} folders of tasks that it does not know, or did not know once, are in {state / 'lost'}"
+        yield f"folders that were set aside in {state / 'lost'}, of tasks that it did not know then: {len(lost)}"

@@ -81,7 +81,7 @@ def test_doctor_finds_a_database_that_is_missing_beside_folders(own_home: Path, 
 
 def test_doctor_tells_of_folders_that_were_set_aside(own_home: Path, database: Path) -> None:
     (own_home / "lost" / "2020-01-01T00-00-00.000000Z" / "workspaces" / "old").mkdir(parents=True)
-    assert "1 folders of tasks that it does not know" in str(doctor(own_home)["database"]["advice"])
+    assert "of tasks that it did not know then: 1" in str(doctor(own_home)["database"]["advice"])
 
 
 def test_doctor_changes_nothing(own_home: Path, database: Path) -> None:
