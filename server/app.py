@@ -111,7 +111,8 @@ def main(*, ready: Callable[[], None], inline: bool = False) -> None:
 async def _serve(ownership: Ownership, settings: Settings, ready: Callable[[], None], inline: bool) -> None:
     state = Path(ownership.places.state)
     async with build(state, settings, [INLINE_NOTICE] if inline else []) as app:
-        ownership.keep(str(state / DATABASE))
+        for suffix in ("", "-wal", "-shm"):  # SQLite's own files: it makes them at its first reading
+            ownership.keep(f"{state / DATABASE}{suffix}")
         await daemon.serve(
             app,
             ownership=ownership,

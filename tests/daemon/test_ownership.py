@@ -115,6 +115,20 @@ async def test_tasks_end_with_a_server_that_has_lost_its_folder_or_its_database(
     assert processes_with("4321.5") == []
 
 
+@pytest.mark.parametrize("suffix", ["-wal", "-shm"])
+async def test_a_server_ends_without_a_loss_when_what_sqlite_has_beside_the_database_is_deleted(
+    ours: Launcher, home: Path, suffix: str
+) -> None:
+    window = await ours.window()
+    (pid,) = await _served(window, home)
+    (home / f"remit.db{suffix}").unlink()
+    await _create(window, "$ echo acknowledged")
+    await to_thread.run_sync(wait, pid)
+    listed = await window.call(3, "tools/call", name="list_tasks", arguments={}, _meta=META)
+    (task,) = listed["result"]["structuredContent"]["tasks"]
+    assert "acknowledged" in task["message"]
+
+
 async def test_a_server_that_lost_its_folder_says_so_in_its_log(ours: Launcher, home: Path) -> None:
     window = await ours.window()
     await _create(window, "$ true")
@@ -246,6 +260,12 @@ async def _started(checkout: Checkout, home: Path, number: int, **environment: s
     await window.ask(1, "echo")
     await until(lambda: len(servers(home)) == number)
     return window
+
+
+async def _served(window: Window, home: Path) -> list[int]:
+    """The pid of the server that serves a window."""
+    await window.call("first", "tools/call", name="list_agents", arguments={}, _meta=META)
+    return servers(home)
 
 
 async def _create(window: Window, message: str) -> None:
