@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from server.agents.acp import connection, session
+from server.agents.acp import connection, run, session
 from server.agents.acp.lines import MAX_LINE
 from server.errors import Code
 from tests.agents.acp.turns import MemoryTurn, failure, never, work
@@ -14,6 +14,12 @@ pytestmark = pytest.mark.anyio
 
 MOST_MEMORY = 24 * MAX_LINE
 """Bytes: a line as it came, its text and its values of four bytes a character, each twice while it is read."""
+
+
+@pytest.fixture(autouse=True)
+def _little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave these agents little time to heed a cancel: most of them heed none."""
+    monkeypatch.setattr(run, "GRACE_SECONDS", 0.1)
 
 
 @pytest.mark.parametrize(
