@@ -137,8 +137,9 @@ class Reading(NamedTuple):
 
 # Of these, that are common, nothing that follows changes the meaning: they stand for ASCII that begins no escape.
 _SETTLED = re.compile(
-    rf"\\{{1,8}}(?:(?:x|u00)(?:2[0134589A-Fa-f]|[346]{_HEX}|5[0-9abdefABDEF]|7[0-9A-Ea-e])|[abefnrtv])"
+    rf"\\{{1,8}}(?:(?:x|u00)(?:2[013489A-Fa-f]|[346]{_HEX}|5[0-9abdefABDEF]|7[0-9A-Ea-e])|[abefnrtv])"
 )
+_SHORT = (8, 20)  # characters in which most escapes can be told from all others
 _FAR = 256  # characters before the end of a text: so far no escape is read, with all that it stands inside
 
 
@@ -147,9 +148,21 @@ def readings(text: str, at: int) -> tuple[list[Reading], bool]:
 
     At most `MOST_LEVELS` of escapes that stand inside others are read.
     """
-    if at + _FAR < len(text) and (settled := _SETTLED.match(text, at)):
-        return list(_settled(settled[0])), False
+    if at + _FAR < len(text):
+        if settled := _SETTLED.match(text, at):
+            return list(_settled(settled[0])), False
+        for length in _SHORT:
+            found, may_change = _known(text[at : at + length])
+            if not may_change:
+                return list(found), False
     return _readings(text, at, MOST_LEVELS)
+
+
+@lru_cache(maxsize=16384)
+def _known(beginning: str) -> tuple[tuple[Reading, ...], bool]:
+    """Return the same for a text that begins so: texts that are full of escapes have few that differ."""
+    found, may_change = _readings(beginning, 0, MOST_LEVELS)
+    return tuple(found), may_change
 
 
 @lru_cache(maxsize=4096)
