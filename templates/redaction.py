@@ -83,24 +83,19 @@ class Redactor:
         """Return `text` with every occurrence of a secret replaced by its mask."""
         return finished(self.redacting(text))
 
-    def redact_within(self, text: str, start: int, stop: int) -> str:
-        """Return `text` from `start` to `stop`, masked, also what of an occurrence is left that is cut there."""
-        return finished(self.redacting(text, start, stop))
-
     def redacting(self, text: str, start: int = 0, stop: int | None = None, *, parts: bool = True) -> Steps[str]:
-        """Do in steps what `redact_within` does; without `parts`, single lines of values of many stay."""
+        """Return, in steps, `text` from `start` to `stop`, masked, also what of an occurrence is left that is cut.
+
+        Without `parts`, single lines of values of many stay.
+        """
         occurrences = yield from self._occurrences(text, parts=parts)
         return _masked_within(text, start, len(text) if stop is None else stop, occurrences)
 
-    def contains(self, text: str) -> str | None:
-        """Return the name of the first secret that stands in `text` in any form, or None.
+    def containing(self, text: str) -> Steps[str | None]:
+        """Return, in steps, the name of the first secret that stands in `text` in any form, or None.
 
         One line of a secret of many does not count: `apiVersion: v1` stands in every file of its kind.
         """
-        return finished(self.containing(text))
-
-    def containing(self, text: str) -> Steps[str | None]:
-        """Do in steps what `contains` does."""
         occurrences = yield from self._occurrences(text, parts=False)
         return next((found.name for found in occurrences), None)
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from templates.forms import forms, unbroken
 from templates.redaction import MIN_MASKED, Redactor
+from templates.steps import finished
 from tests.templates.encodings import ENCODINGS, ESCAPES, Encoding
 
 MASK = "[secret KEY]"
@@ -69,7 +70,7 @@ def test_no_form_survives(value: str, encode: Encoding, before: str, after: str,
     assert MASK in masked
     for shown in masked.split(MASK):
         assert unbroken(encode(core)) not in unbroken(shown)
-        assert redactor.contains(shown) is None
+        assert finished(redactor.containing(shown)) is None
 
 
 @given(writable, escapes, harmless, harmless, cuts)
@@ -147,7 +148,7 @@ def test_only_a_beginning_of_a_secret_is_held_back(secrets: dict[str, str], text
 @given(secrets, texts, st.integers(0, 160))
 def test_a_tail_shows_an_end_of_what_the_whole_would_show(secrets: dict[str, str], text: str, cut: int) -> None:
     redactor = Redactor(secrets)
-    assert redactor.redact(text).endswith(redactor.redact_within(text, min(cut, len(text)), len(text)))
+    assert redactor.redact(text).endswith(finished(redactor.redacting(text, min(cut, len(text)), len(text))))
 
 
 @given(st.text("АБВ", min_size=6), st.text("где \r\n%=\\", max_size=200), cuts)
@@ -176,12 +177,12 @@ def test_a_part_of_a_text_shows_nothing_that_the_whole_masks(
 ) -> None:
     redactor = Redactor(secrets)
     masks = [f"[secret {name}]" for name in secrets]
-    single = [redactor.redact_within(text, place, place + 1) for place in range(len(text))]
+    single = [finished(redactor.redacting(text, place, place + 1)) for place in range(len(text))]
     shown = "".join(character for character in single if character not in masks)
     assert shown == without(redactor.redact(text), masks)
-    part = redactor.redact_within(text, start, max(start, stop))
+    part = finished(redactor.redacting(text, start, max(start, stop)))
     assert without(part, masks) == without("".join(single[start : max(start, stop)]), masks)
-    assert redactor.redact_within(text, 0, len(text)) == redactor.redact(text)
+    assert finished(redactor.redacting(text, 0, len(text))) == redactor.redact(text)
 
 
 def without(text: str, masks: list[str]) -> str:
