@@ -244,7 +244,9 @@ def _relations(task: TaskView) -> Iterator[tuple[str, str]]:
 def _call_line(call: ToolCallView) -> str:
     ended = f", status {call['exitStatus']}" if "exitStatus" in call else ""
     decided = f", {call.get('outcome')} by {call['decidedBy']}" if "decidedBy" in call else ""
-    return f"  {one_line(call['callId'] + ': ' + call['status'] + ended + decided)}  {one_line(call['description'])}"
+    reason = f" ({call['reason']})" if "reason" in call else ""
+    state = f"{call['callId']}: {call['status']}{ended}{decided}{reason}"
+    return f"  {one_line(state)}  {one_line(call['description'])}"
 
 
 def _event_line(event: EventView) -> str:

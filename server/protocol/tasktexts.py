@@ -145,11 +145,12 @@ def _calls(view: views.TaskView) -> Iterator[str]:
         return
     calls = view["output"]["toolCalls"]
     count = len(calls) + view["output"].get("omittedToolCalls", 0)
-    if count > 1 or any(call["status"] == "error" for call in calls):
+    if count > 1 or any(call["status"] in ("error", "cancelled") for call in calls):
         yield f"Calls{' that have changed' if 'afterEvent' in view else ''}: {count}"
         for call in calls[-_CALLS:]:
             ended = f", exit status {call['exitStatus']}" if "exitStatus" in call else ""
-            yield f"  {call['status']}{ended}: {one_line(call['description'], _WIDTH // 2)}"
+            reason = f" ({one_line(call['reason'], _WIDTH // 2)})" if "reason" in call else ""
+            yield f"  {call['status']}{ended}: {one_line(call['description'], _WIDTH // 2)}{reason}"
 
 
 def _output(view: views.TaskView) -> Iterator[str]:

@@ -93,6 +93,7 @@ def test_a_rejected_call_ends_the_task_with_the_reason_kept(remit: CommandLine) 
     assert remit("reject", task_id, "--reason", "not today").returncode == 0
     assert remit("watch", task_id).returncode == 130
     assert remit.json("show", task_id)["output"]["toolCalls"][0]["reason"] == "not today"
+    assert " (not today)  Run: " in remit("show", task_id).stdout
 
 
 def test_a_call_that_does_not_wait_cannot_be_decided(remit: CommandLine) -> None:

@@ -35,6 +35,11 @@ async def test_folder_and_exported_variables_carry_on(own_home: Path, sandbox: s
         assert (await output(host, message, env={"B": "y"})).startswith("a b\n1\n2x\n")
 
 
+@pytest.mark.parametrize(("command", "line"), [("cd /nowhere || true", 1), ("true\ncd /nowhere || true", 2)])
+async def test_what_a_shell_says_of_a_line_counts_those_of_its_command(host: Host, command: str, line: int) -> None:
+    assert f": line {line}: cd: /nowhere: " in await output(host, f"```sh\n{command}\n```\n$ true")
+
+
 async def test_what_is_unset_stays_unset(host: Host) -> None:
     assert await output(host, '$ unset A\n$ true\n$ echo "[${A-gone}]"', env={"A": "1"}) == "[gone]\n"
 

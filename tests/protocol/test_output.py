@@ -45,6 +45,14 @@ async def test_a_cursor_reads_on_while_the_task_goes_on(host: Host) -> None:
     assert "nextCursor" not in after["output"]
 
 
+async def test_the_text_says_which_call_was_refused_and_why(host: Host) -> None:
+    task_id, call_id = await host.waiting("$ rm x")
+    await host.decide(task_id, call_id, "cancel", message="not that\nfolder")
+    await host.until(task_id, "cancelled")
+    _, (text,) = await read(host, id=task_id)
+    assert "\n  cancelled: Run: rm x (not that folder)\n" in text
+
+
 @pytest.mark.parametrize("cursor", ["x", "1", "1:-1", "2:0", "1:99"])
 async def test_a_cursor_of_another_output_is_refused(host: Host, cursor: str) -> None:
     done = await host.done("$ echo one")

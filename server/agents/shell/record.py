@@ -17,7 +17,8 @@ LONGEST_PATH = 4096
 """Bytes, PATH_MAX in linux/limits.h; no folder has more characters."""
 
 # `command -p` finds cat and env whatever PATH has become; sh without bash has no `compgen`, but `set` names variables.
-_STATE = "$-\n${SHELLOPTS-}:${BASHOPTS-}\n$(umask)\n${IFS-unset}"
+# All of the script before the command is one line, since a shell counts the lines of the command from there.
+_STATE = "$- ${SHELLOPTS-}:${BASHOPTS-} $(umask) ${IFS-unset}"
 _RECORD = (
     f'printf "%s\\0%s\\0" "$remit_state" "{_STATE}"; set +eux; command pwd -L; printf "\\0"; '
     'jobs -r -p || jobs -p; printf "\\0"; declare -F; printf "\\0"; alias; printf "\\0"; compgen -v || set; '
@@ -77,7 +78,7 @@ def read(record: bytes) -> Record | None:
 
 def _settings(started: str, ended: str) -> list[str]:
     """What of the shell itself has changed between two states of it."""
-    was, now = ((*state.split("\n", 3), "", "", "")[:4] for state in (started, ended))
+    was, now = ((*state.split(" ", 3), "", "", "")[:4] for state in (started, ended))
     letters = sorted({*was[0]} ^ {*now[0]})
     named = {_LETTERS.get(letter) for letter in letters}
     options = [f"-{letter}" for letter in letters if letter in _LETTERS]
