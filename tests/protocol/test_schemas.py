@@ -36,6 +36,7 @@ ERRORS: dict[str, dict[str, Any]] = {
 TERMINAL_ERRORS: dict[str, dict[str, Any]] = {
     "list_worktrees": {"whose": "mine"},
     "prune_worktrees": {"ids": [], "force": True},
+    "prune_tasks": {"now": "maybe"},
     "list_grants": {"whose": "mine"},
     "revoke_grant": {"id": "nobody-knows"},
 }
@@ -136,6 +137,7 @@ async def test_what_the_tools_of_a_terminal_answer_is_what_they_declare(own_home
         at_terminal(own_home, known, "revoke_grant", id=grant["id"])
         at_terminal(own_home, known, "list_worktrees")
         at_terminal(own_home, known, "prune_worktrees")
+        at_terminal(own_home, known, "prune_tasks")
     assert known.names == {*ERRORS, *TERMINAL_ERRORS}
 
 
