@@ -242,11 +242,11 @@ async def waiting(host: Host, **secrets: Any) -> tuple[str, str, str]:
     return owner, task_id, await host.waiting_call(task_id)
 
 
-async def test_after_a_restart_a_borrower_does_not_run_unmasked(own_window: Windows) -> None:
-    async with own_window() as host:
+async def test_after_a_restart_a_borrower_does_not_run_unmasked(window: Windows) -> None:
+    async with window() as host:
         owner, task_id, call = await waiting(host)
     servers.kill(host.home)
-    async with own_window() as host:
+    async with window() as host:
         await host.decide(task_id, call, "proceed_once")
         task = await whole(host, task_id)
     (error,) = [event["data"] for event in task["events"] if event["type"] == "error"]

@@ -104,15 +104,15 @@ async def test_it_waits_no_longer_than_it_said(thinking: Windows, model: Serve) 
     assert "A person decides" in task["output"]["content"]
 
 
-async def test_its_wait_survives_the_server(own_window: Windows, asking: Asking, model: Serve) -> None:
+async def test_its_wait_survives_the_server(thinking: Windows, model: Serve) -> None:
     script = then(shell("$ echo after", autoExecute=False), waiting)
     with model(script) as scripted:
-        async with own_window(**asking(scripted, "openai"), **DELEGATES) as host:
+        async with thinking(scripted) as host:
             task_id = await host.create("hand on", agentId="llm")
             (sub_task,) = (await blocked(host, task_id))["blockedByTaskIds"]
             call_id = await host.waiting_call(sub_task)
         servers.kill(host.home)
-        async with own_window(**asking(scripted, "openai"), **DELEGATES) as host:
+        async with thinking(scripted) as host:
             assert (await host.call("get_task", id=task_id))["status"] == "blocked"
             await host.decide(sub_task, call_id, "proceed_once")
             task = await host.until(task_id, "completed", "failed")

@@ -27,7 +27,7 @@ def shared_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def own_home(tmp_path: Path) -> Iterator[Path]:
-    """One of a test's own, for those that kill its server."""
+    """One of a test's own, for those that change its settings."""
     with _home(tmp_path) as home:
         yield home
 
@@ -170,32 +170,32 @@ async def test_nothing_of_a_secret_is_shown_that_is_cut_where_too_much_is_said(h
     assert "tide-7" not in str(answer)
 
 
-async def test_an_approval_after_a_kill_is_for_the_same_call_once(own_home: Path) -> None:
-    async with servers.host(own_home) as host:
+async def test_an_approval_after_a_kill_is_for_the_same_call_once(shared_home: Path) -> None:
+    async with servers.host(shared_home) as host:
         task_id, call_id = await host.waiting("do it", agentId="asks-as-before")
-        servers.kill(own_home)
-    async with servers.host(own_home) as host:
+        servers.kill(shared_home)
+    async with servers.host(shared_home) as host:
         assert await host.waiting_call(task_id) == call_id
         await host.decide(task_id, call_id, "proceed_once")
         task = await host.until(task_id, "completed", "awaiting_approval")
     assert (task["status"], statuses(task), ran(host, task_id)) == ("completed", ["success"], ["make"])
 
 
-async def test_a_refusal_after_a_kill_is_for_the_same_call_too(own_home: Path) -> None:
-    async with servers.host(own_home) as host:
+async def test_a_refusal_after_a_kill_is_for_the_same_call_too(shared_home: Path) -> None:
+    async with servers.host(shared_home) as host:
         task_id, call_id = await host.waiting("do it", agentId="asks-as-before")
-        servers.kill(own_home)
-    async with servers.host(own_home) as host:
+        servers.kill(shared_home)
+    async with servers.host(shared_home) as host:
         await host.decide(task_id, call_id, "cancel")
         task = await host.until(task_id, "completed", "awaiting_approval")
     assert (task["status"], statuses(task), ran(host, task_id)) == ("completed", ["cancelled"], [])
 
 
-async def test_one_whose_session_cannot_be_loaded_is_interrupted_by_a_kill(own_home: Path) -> None:
-    async with servers.host(own_home) as host:
+async def test_one_whose_session_cannot_be_loaded_is_interrupted_by_a_kill(shared_home: Path) -> None:
+    async with servers.host(shared_home) as host:
         task_id, _ = await host.waiting("do it", agentId="runs")
-        servers.kill(own_home)
-    async with servers.host(own_home) as host:
+        servers.kill(shared_home)
+    async with servers.host(shared_home) as host:
         task = await host.until(task_id, "failed")
     assert task["errorCode"] == "INTERRUPTED"
 

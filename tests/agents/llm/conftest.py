@@ -1,12 +1,10 @@
 """Servers whose llm agent asks a scripted model on the loopback."""
 
 from contextlib import AbstractAsyncContextManager
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests import servers
 from tests.homes import Windows, own_home, shared_windows
 from tests.models.server import Model
 from tests.models.shared import Asking, asking, model, shared_endpoint
@@ -27,15 +25,5 @@ def window(shared_windows: Windows, asking: Asking) -> Windows:
 
     def opened(model: Model, provider: str = "openai", **variables: Any) -> AbstractAsyncContextManager[Host]:
         return shared_windows(**asking(model, provider), **variables)
-
-    return opened
-
-
-@pytest.fixture
-def own_window(own_home: Path, asking: Asking) -> Windows:
-    """The same on a server of the test's own."""
-
-    def opened(model: Model, provider: str) -> AbstractAsyncContextManager[Host]:
-        return servers.host(own_home, **asking(model, provider))
 
     return opened

@@ -158,7 +158,7 @@ async def test_it_goes_on_after_a_yes_and_hears_a_no(window: Windows, model: Ser
 
 
 async def test_a_restart_while_it_waits_repeats_no_call_that_was_made(
-    own_window: Windows, model: Serve, provider: str
+    window: Windows, model: Serve, provider: str
 ) -> None:
     script = steps(
         Use("shell", {"command": "echo once >> made"}),
@@ -167,12 +167,12 @@ async def test_a_restart_while_it_waits_repeats_no_call_that_was_made(
         Say("finished"),
     )
     with model(script) as scripted:
-        async with own_window(scripted, provider) as host:
+        async with window(scripted, provider) as host:
             task_id = await host.create("append", agentId="llm", autoExecute=False)
             await host.decide(task_id, await host.waiting_call(task_id), "proceed_once")
             second = await host.waiting_call(task_id)
             servers.kill(host.home)
-        async with own_window(scripted, provider) as host:
+        async with window(scripted, provider) as host:
             await host.decide(task_id, second, "proceed_once")
             await host.decide(task_id, await host.waiting_call(task_id), "proceed_once")
             task = await host.until(task_id, "completed", "failed")
