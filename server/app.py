@@ -137,7 +137,7 @@ async def build(state: Path, settings: Settings, notices: list[str]) -> AsyncIte
         swept = await pairing.arrange(store, workspaces, adopt=adopt)
         _tell(await store.settle(), swept, workspaces)
         secrets = Secrets(settings.secrets)
-        backups = _backups(state, settings.backup)
+        backups = _backups(state, await store.upkeep.identity(), settings.backup)
         private = (state, Path(find_places().config), *([settings.backup.folder] if settings.backup.folder else []))
         folders = Folders(settings.workspaces, private)
         programs = await to_thread.run_sync(copy_programs, state / "programs")
@@ -169,8 +169,10 @@ async def build(state: Path, settings: Settings, notices: list[str]) -> AsyncIte
             group.cancel_scope.cancel()
 
 
-def _backups(state: Path, settings: BackupSettings) -> Schedule | None:
-    return Schedule(BackupFolder(state, settings), with_folders=settings.folders) if settings.folder else None
+def _backups(state: Path, identity: str, settings: BackupSettings) -> Schedule | None:
+    if settings.folder is None:
+        return None
+    return Schedule(BackupFolder(state, identity, settings), with_folders=settings.folders)
 
 
 def _check(database: Path) -> None:

@@ -8,7 +8,6 @@ import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from zlib import crc32
 
 import anyio
 
@@ -27,6 +26,7 @@ INTERVAL = 600.0
 """Seconds between two looks at whether one is due."""
 
 _TIME = "%Y%m%dT%H%M%SZ"
+_LETTERS = 12  # of an id, which tell databases apart
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -38,10 +38,13 @@ class Kept:
 
 
 class BackupFolder:
-    """The backups of one state folder among all files of a folder: others may put theirs there as well."""
+    """The backups of one database among all files of a folder: others may put theirs there as well."""
 
-    def __init__(self, state: Path, settings: BackupSettings) -> None:
-        """Raises RemitError (VALIDATION_ERROR) for a folder within the state folder."""
+    def __init__(self, state: Path, identity: str, settings: BackupSettings) -> None:
+        """`identity` is the id of the database in the state folder, by which its backups are known anywhere.
+
+        Raises RemitError (VALIDATION_ERROR) for a folder within the state folder.
+        """
         assert settings.folder
         if settings.folder.resolve().is_relative_to(state.resolve()):
             raise RemitError(
@@ -50,7 +53,7 @@ class BackupFolder:
             )
         self._folder = settings.folder
         self._settings = settings
-        self._prefix = f"remit-{crc32(os.fsencode(state.resolve())):08x}-"
+        self._prefix = f"remit-{identity[:_LETTERS]}-"
         self._suffix = ".tar.gz" if settings.folders else ".db"
 
     def kept(self) -> list[Kept]:

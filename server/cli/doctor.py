@@ -33,6 +33,7 @@ from server.runner.sandbox import Wanted, find_sandbox
 from server.start import PATIENCE, Deadline, unanswered
 from server.tasks.maintenance import doubt
 from storage.clock import read as read_clock
+from storage.inspection import inspect
 from storage.times import now
 
 _FORCE = "`remit server stop --force` ends it"
@@ -157,7 +158,8 @@ def _backups(state: Path, settings: BackupSettings) -> Finding:
     if settings.folder is None:
         return Finding(name="backups", told="none by itself; the setting backup.folder has them written every day")
     try:
-        kept = BackupFolder(state, settings).kept()
+        found = inspect(state / DATABASE)
+        kept = BackupFolder(state, found.identity, settings).kept() if found and found.identity else []
     except RemitError as error:
         return Finding(name="backups", told="none", problem=error.message)
     except OSError as error:

@@ -114,6 +114,30 @@ def test_without_folders_in_the_backup_those_that_are_here_stay(remit: CommandLi
     assert (remit.home / "workspaces" / task_id / "file").read_text() == "here\n"
 
 
+def test_with_the_database_gone_a_start_is_refused_and_a_backup_is_restored_beside_the_folders(
+    remit: CommandLine, medium: Path
+) -> None:
+    task_id = ended(remit, "echo here > file")
+    stopped_backup(remit, medium / "one.db")
+    (remit.home / "remit.db").unlink()
+    assert "remit restore" in remit("list").stderr
+    remit.json("restore", str(medium / "one.db"))
+    assert remit.json("list")["tasks"][0]["id"] == task_id
+    assert (remit.home / "workspaces" / task_id / "file").read_text() == "here\n"
+
+
+def test_a_backup_of_another_state_folder_takes_its_place(remit: CommandLine, medium: Path) -> None:
+    other = CommandLine(remit.home.with_name("other"), remit.folder)
+    theirs = ended(other, "echo theirs > file")
+    stopped_backup(other, medium / "other.tar.gz", "--folders")
+    ours = ended(remit, "echo ours > file")
+    remit("server", "stop")
+    kept = Path(remit.json("restore", str(medium / "other.tar.gz"))["keptIn"])
+    assert [task["id"] for task in remit.json("list")["tasks"]] == [theirs]
+    assert (remit.home / "workspaces" / theirs / "file").read_text() == "theirs\n"
+    assert (kept / "workspaces" / ours / "file").read_text() == "ours\n"
+
+
 def test_what_had_not_come_into_the_file_yet_is_kept_too(remit: CommandLine, medium: Path) -> None:
     ended(remit, "true")
     stopped_backup(remit, medium / "one.db")

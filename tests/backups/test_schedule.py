@@ -11,6 +11,7 @@ from server.backups.schedule import BackupFolder
 from server.config import BackupSettings
 from server.errors import Code, RemitError
 from storage.backup import examine
+from storage.inspection import inspect
 from tests import servers
 from tests.cli.command_line import CommandLine
 
@@ -25,8 +26,8 @@ def state(tmp_path: Path) -> Path:
     return folder
 
 
-def backups(state: Path, medium: Path, keep: int = 7) -> BackupFolder:
-    return BackupFolder(state, BackupSettings(folder=medium, keep=keep))
+def backups(state: Path, medium: Path, keep: int = 7, identity: str = "a" * 32) -> BackupFolder:
+    return BackupFolder(state, identity, BackupSettings(folder=medium, keep=keep))
 
 
 def written(folder: BackupFolder, at: datetime) -> Path:
@@ -56,8 +57,8 @@ def test_the_latest_are_kept(state: Path, medium: Path) -> None:
     assert (first.exists(), [kept.file for kept in folder.kept()]) == (False, others)
 
 
-def test_nobody_elses_files_are_removed(state: Path, medium: Path, tmp_path: Path) -> None:
-    other = written(backups(tmp_path / "other state", medium), NOON)
+def test_nobody_elses_files_are_removed(state: Path, medium: Path) -> None:
+    other = written(backups(state, medium, identity="b" * 32), NOON)
     mine = medium / "notes.db"
     mine.touch()
     folder = backups(state, medium, keep=1)
@@ -93,12 +94,15 @@ async def test_a_server_writes_one_soon_after_its_start(tmp_path: Path, medium: 
 
 
 def test_doctor_tells_what_there_is(remit: CommandLine, state: Path, medium: Path) -> None:
-    remit.home.mkdir(mode=0o700, exist_ok=True)
     remit.home.chmod(0o700)
     setting = {"REMIT_BACKUP__FOLDER": str(medium)}
     assert "backup.folder has them written every day" in remit("doctor").stdout
     assert f"none yet in {medium}" in remit("doctor", **setting).stdout
-    written(backups(remit.home, medium), NOON)
+    remit("list")
+    found = inspect(remit.home / "remit.db")
+    assert found
+    assert found.identity
+    written(backups(remit.home, medium, identity=found.identity), NOON)
     told = remit("doctor", **setting).stdout
     assert f"1 in {medium}, the latest of 2026-03-01T12:00:00+00:00" in told
     assert "days old; if a server runs meanwhile, its log says why" in told
