@@ -1,5 +1,6 @@
 """The backups that a server writes by itself: when one is due, and which are kept."""
 
+import json
 import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -91,6 +92,14 @@ async def test_a_server_writes_one_soon_after_its_start(tmp_path: Path, medium: 
                 while not (found := [name for name in os.listdir(medium) if not name.startswith(".")]):
                     await host.call("list_tasks")
         assert (len(found), examine(medium / found[0]).tasks) == (1, 1)
+
+
+async def test_no_task_is_given_the_folder_of_backups(tmp_path: Path, medium: Path) -> None:
+    folders = json.dumps([str(tmp_path)])
+    with servers.home(tmp_path) as home:
+        async with servers.host(home, REMIT_BACKUP__FOLDER=str(medium), REMIT_WORKSPACES=folders) as host:
+            error = await host.fail("create_task", message="$ ls", workspace={"path": str(medium), "mode": "readonly"})
+    assert "what this server keeps for itself" in error["message"]
 
 
 def test_doctor_tells_what_there_is(remit: CommandLine, state: Path, medium: Path) -> None:
