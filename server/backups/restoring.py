@@ -87,11 +87,13 @@ class _Restoring:
             settled = anyio.run(_settle, self._stage / DATABASE, self._names())
             os.sync()
         except OSError as error:
-            raise RemitError(Code.EXECUTION_ERROR, f"{source} cannot be restored: {error.strerror}") from None
+            raise RemitError(Code.EXECUTION_ERROR, f"{source} cannot be restored: {error.strerror or error}") from None
         try:
             self._replace(settled)
         except OSError as error:
-            message = f"{source} is restored in part: {error.strerror}; what was there is in {self._aside.folder}"
+            message = (
+                f"{source} is restored in part: {error.strerror or error}; what was there is in {self._aside.folder}"
+            )
             raise RemitError(Code.EXECUTION_ERROR, f"{message}; restore it again when that is mended") from None
         missing = sorted(settled.expecting.difference(self._names()))
         return Restored(contents.tasks, contents.latest, settled.held, missing, self._aside.used, self._left_out)

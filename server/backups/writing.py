@@ -59,7 +59,7 @@ def write_backup(state: Path, target: Path, *, folders: bool) -> Written:
                 _check_archive(archive)
                 return Written(target, _publish(archive, target), tasks, count, left_out)
     except OSError as error:
-        raise RemitError(Code.EXECUTION_ERROR, f"{target} cannot be written: {error.strerror}") from None
+        raise RemitError(Code.EXECUTION_ERROR, f"{target} cannot be written: {error.strerror or error}") from None
 
 
 @contextmanager

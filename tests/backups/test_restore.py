@@ -1,5 +1,6 @@
 """`remit restore`: what was backed up is there again, what was there is kept, and what is missing is said."""
 
+import errno
 import json
 import shutil
 import sqlite3
@@ -12,6 +13,9 @@ from typing import Any
 
 import pytest
 
+from server.backups.restoring import restore
+from server.errors import RemitError
+from server.places import Places
 from server.runner.process import ProcessMark
 from tests import servers
 from tests.cli.command_line import CommandLine
@@ -184,6 +188,29 @@ def test_a_task_that_waits_for_approval_still_does(remit: CommandLine, medium: P
     assert remit.json("restore", str(medium / "one.db"))["awaitingApprovalTaskIds"] == [task_id]
     remit("approve", task_id)
     assert remit("watch", task_id).stdout == "yes\n"
+
+
+def test_one_that_breaks_off_says_so_and_can_be_done_again(
+    remit: CommandLine, medium: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = ended(remit, "true")
+    stopped_backup(remit, medium / "one.db")
+    new = ended(remit, "true")
+    remit("server", "stop")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", full)
+        with pytest.raises(
+            RemitError, match=r"restored in part: No space left on device; what was there is in .*before"
+        ):
+            restore(Places(str(remit.home), ""), medium / "one.db")
+    assert new in {task["id"] for task in remit.json("list")["tasks"]}  # the former database is in place still
+    remit("server", "stop")
+    remit.json("restore", str(medium / "one.db"))
+    assert [task["id"] for task in remit.json("list")["tasks"]] == [old]
 
 
 def test_what_a_killed_restore_has_left_is_removed(remit: CommandLine, medium: Path) -> None:
