@@ -67,7 +67,7 @@ def stop(force: bool, json: bool) -> int:
     if json:
         print(jsonlib.dumps({"stopped": ended is not None, "server": ended}))
     else:
-        print(f"stopped (pid {ended['pid']})" if ended else f"no server runs for {places.state}")
+        print(_end_told(ended) if ended else f"no server runs for {places.state}")
     return 0
 
 
@@ -89,7 +89,7 @@ def end(places: Places, *, force: bool) -> dict[str, object] | None:
         if not force or error.code is not Code.TIMEOUT or pid is None:
             raise
     _kill(places, pid)
-    return {"pid": pid}
+    return {"pid": pid, "killed": True}
 
 
 def _asked(places: Places, *, force: bool) -> dict[str, object] | None:
@@ -117,6 +117,14 @@ def _kill(places: Places, pid: int) -> None:
 def _wait_for_end(pid: int) -> None:
     with suppress(ProcessLookupError), closing(FileIO(os.pidfd_open(pid))) as process:
         select.select([process], [], [])
+
+
+def _end_told(ended: dict[str, object]) -> str:
+    if ended.get("killed"):
+        return (
+            f"killed (pid {ended['pid']}): it did not end in {FORCED:.0f} s; the next start ends what it left running"
+        )
+    return f"stopped (pid {ended['pid']})"
 
 
 def _description(greeting: Greeting) -> str:

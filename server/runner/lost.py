@@ -32,14 +32,7 @@ class Lost:
 
     def take(self, folder: Path, at: datetime) -> bool:
         """Set a folder aside; whether that was done. `at` is the same for all of one start, in UTC."""
-        place = self.root / at.strftime(_TIME) / folder.parent.name
-        try:
-            place.mkdir(mode=0o700, parents=True, exist_ok=True)
-            move(folder, place / folder.name)
-        except OSError as error:  # one bad folder must not keep the server from starting
-            _log.warning("%s stays: it cannot be set aside: %s", folder, error.strerror)
-            return False
-        return True
+        return _moved(folder, self.root / at.strftime(_TIME) / folder.parent.name / folder.name)
 
     def give_back(self, wanted: Collection[str], place: Callable[[str], Path]) -> list[str]:
         """Put what has one of these names back, the latest first, unless something is in its place.
@@ -49,8 +42,7 @@ class Lost:
         returned = []
         for path in self._entries():
             target = place(path.parent.name) / path.name
-            if path.name in wanted and not os.path.lexists(target):
-                path.rename(target)
+            if path.name in wanted and not os.path.lexists(target) and _moved(path, target):
                 returned.append(path.name)
         return returned
 
@@ -95,6 +87,17 @@ def _make_movable(folder: Path) -> None:
                 os.chmod(path, stat.S_IMODE(status.st_mode) | stat.S_IRWXU)
     finally:
         os.close(parent)
+
+
+def _moved(folder: Path, target: Path) -> bool:
+    """Move a folder, and say so where that fails: one bad folder must not keep the server from starting."""
+    try:
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        move(folder, target)
+    except OSError as error:
+        _log.warning("%s stays: it cannot be moved to %s: %s", folder, target, error.strerror)
+        return False
+    return True
 
 
 def _time(name: str) -> datetime:

@@ -93,8 +93,9 @@ class Workspaces:
         return target
 
     def keep(self, task_id: str) -> None:
-        """Note that the task of a workspace that was created is on record."""
-        self._unkept(task_id).unlink(missing_ok=True)
+        """Note that the task of a workspace that was created is on record; the next `sweep` finds that out, too."""
+        with suppress(OSError):
+            self._unkept(task_id).unlink(missing_ok=True)
 
     def ensure(self, task_id: str) -> Path:
         """Return the task's workspace, made empty where there is none yet: a task without uploads needs none sooner."""

@@ -47,7 +47,8 @@ async def arrange(store: Store, workspaces: Workspaces, *, adopt: bool) -> Swept
     if workspaces.owner != (identity := await store.upkeep.identity()):
         workspaces.owner = identity
     swept = await to_thread.run_sync(workspaces.sweep, known, given_up, datetime.now(UTC))
-    await store.upkeep.folders_are_gone(given_up.difference(await to_thread.run_sync(workspaces.names)))
+    if gone := given_up.difference(await to_thread.run_sync(workspaces.names)):
+        await store.upkeep.folders_are_gone(gone)
     return swept
 
 

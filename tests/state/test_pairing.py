@@ -213,5 +213,5 @@ def test_what_cannot_be_set_aside_stays_and_is_said(beside: Workspaces, caplog: 
     beside.lost.root.touch()
     with caplog.at_level(logging.WARNING):
         assert beside.sweep([], [], NOW).lost == []
-    assert "cannot be set aside" in caplog.text
+    assert "cannot be moved" in caplog.text
     assert beside.names() == {"task"}
