@@ -32,6 +32,7 @@ FIRST_VISIT = 5.0  # seconds for whoever started the server to connect, however 
 RECHECK = 0.1  # seconds at least between two looks at whether there is work left
 BACKLOG = 1024  # windows that may start at the same instant; the kernel caps it at net.core.somaxconn
 LOOK = 2.0  # seconds between two looks at whether the state folder, and the socket in it, are still this server's
+DESCRIPTORS = 65_536  # a window takes one, a command that runs some ten; where the hard limit is higher, this is enough
 PR_SET_DUMPABLE = 4  # linux/prctl.h
 
 logger = logging.getLogger(__name__)
@@ -62,11 +63,23 @@ class Application(Protocol):
 
 
 def harden() -> None:
-    """Keep secrets in memory out of core dumps and from other processes of the user, and new files from others."""
+    """Keep secrets in memory out of core dumps and from other processes of the user, and new files from others.
+
+    It also raises the soft limit of descriptors, of which many systems give a program 1024.
+    """
     os.umask(0o077)
+    _raise_descriptors()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_DUMPABLE) failed")
+
+
+def _raise_descriptors() -> None:
+    """Have as many descriptors as this user may have, DESCRIPTORS at most; commands have a limit of their own."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 async def serve(

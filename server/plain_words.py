@@ -1,5 +1,6 @@
-"""What is wrong with a value, as people say it rather than as pydantic does."""
+"""What is wrong with a value or with the machine, as people say it rather than as pydantic and the kernel do."""
 
+import errno
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -37,6 +38,23 @@ _WORDS = {
 """What is said of each kind of error of pydantic's, with what it tells of it."""
 
 _KINDS = {dict: "an object", list: "a list", str: "a text", bool: "true or false", type(None): "null"}
+
+_SHORTAGES = {
+    errno.ENOSPC: "the disk is full, or takes no more files (`df -h`, `df -i` tell which): make room, then try again",
+    errno.EDQUOT: "your quota of the disk is used up: make room, then try again",
+    errno.EROFS: "the disk can only be read: mount it so that it can be written, then try again",
+    errno.EIO: "the disk fails to read or to write; the kernel's log says more",
+    errno.EMFILE: "this server has as many files open as it may: try again when fewer tasks are at work, or raise "
+    "the hard limit (`ulimit -Hn`) that it is started with",
+    errno.ENFILE: "this machine has as many files open as it may (fs.file-max): try again later",
+    errno.ENOMEM: "this machine has no memory left: try again later",
+}
+"""What is said of errors that have their cause in the machine."""
+
+
+def shortage(error: BaseException) -> str | None:
+    """What the machine is short of, where that is what an error of the kernel says."""
+    return _SHORTAGES.get(error.errno or 0) if isinstance(error, OSError) else None
 
 
 def in_words(kind: str, message: str, context: Mapping[str, Any]) -> str:

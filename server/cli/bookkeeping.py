@@ -15,6 +15,9 @@ from storage.inspection import Inspection, check, inspect, refuse_newer
 CHECK_SECONDS = 10.0
 """For a look at all of the database, for which a person waits."""
 
+MAX_WAL = 100 * MIB
+"""Three times what the server leaves of it (journal_size_limit), and the changes of one long transaction."""
+
 
 def of_database(state: Path) -> Finding:
     """Whether the database of a state folder is there, whole, of this version, and the one of the folders beside it."""
@@ -32,6 +35,19 @@ def of_database(state: Path) -> Finding:
         return Finding(name="database", told=str(path), problem=f"it cannot be read: {error.strerror}")
     told = f"{found.size / MIB:.1f} MiB, {found.free / MIB:.1f} of it free"
     return Finding(name="database", told=told, advice=tuple(_advice(state, found, is_complete=is_complete)))
+
+
+def of_changes(state: Path) -> Iterator[Finding]:
+    """The database's log of changes (WAL), where something keeps it from being emptied."""
+    path = state / f"{DATABASE}-wal"
+    size = path.stat().st_size if path.exists() else 0
+    if size > MAX_WAL:
+        told = f"{size / MIB:.0f} MiB of changes are not in the database file yet"
+        advice = (
+            "a program beside the server reads the database and keeps them from being written there "
+            f"(`fuser -v {path}` names it): end it, and the server makes the file small again"
+        )
+        yield Finding(name="WAL", told=told, advice=(advice,))
 
 
 def _check_pair(state: Path) -> None:

@@ -18,7 +18,7 @@ import remit
 from server.backups.schedule import BackupFolder
 from server.cli import bundle
 from server.cli.answers import print_answer
-from server.cli.bookkeeping import of_database
+from server.cli.bookkeeping import of_changes, of_database
 from server.cli.client import ELSEWHERE, is_persons
 from server.cli.finding import Finding
 from server.cli.server import silent
@@ -78,6 +78,7 @@ def _findings(places: Places) -> Iterator[Finding]:
     yield _sqlite()
     yield of_database(Path(places.state))
     yield from _clock(Path(places.state) / DATABASE)
+    yield from of_changes(Path(places.state))
     if settings:
         yield _retention(settings.retention)
         yield _backups(Path(places.state), settings.backup)

@@ -13,6 +13,7 @@ from mcp import MCPError
 
 from server.errors import ERROR_META, Code, RemitError
 from server.json_text import memory
+from server.plain_words import shortage
 from server.protocol import tasktexts, texts
 from server.protocol.schema import answer_schema, request_schema
 from server.tasks import pruning, requests, views
@@ -292,7 +293,8 @@ async def outcome(name: str, call: Callable[[], Awaitable[types.CallToolResult]]
         # The message might hold a secret; where it happened does not.
         where = "".join(traceback.format_tb(error.__traceback__))
         _log.error("%s failed: %s\n%s", name, type(error).__name__, where)
-        message = f"internal error ({type(error).__name__}); see server.log in the state folder"
+        unknown = f"internal error ({type(error).__name__}); see server.log in the state folder"
+        message = shortage(error) or unknown
         return failed(RemitError(Code.EXECUTION_ERROR, message))
 
 

@@ -1,6 +1,7 @@
 """`remit doctor` finds what is missing, and changes nothing."""
 
 import json
+import os
 import re
 import sqlite3
 from contextlib import closing
@@ -50,6 +51,18 @@ def test_an_open_state_folder_is_a_problem(own_remit: CommandLine) -> None:
 def test_it_finds_the_server_that_runs(own_remit: CommandLine) -> None:
     own_remit("list")
     assert f"pid {servers(own_remit.home)[0]}\n" in own_remit("doctor").stdout
+
+
+def test_it_names_changes_that_are_kept_out_of_the_database(own_remit: CommandLine) -> None:
+    own_remit("list")
+    assert own_remit("server", "stop").returncode == 0
+    assert "\nWAL " not in own_remit("doctor").stdout
+    log = own_remit.home / "remit.db-wal"
+    log.touch()
+    os.truncate(log, 101 * 1024**2)
+    shown = own_remit("doctor").stdout
+    assert "\nWAL          101 MiB of changes are not in the database file yet\n" in shown
+    assert f"fuser -v {log}" in shown
 
 
 def test_it_tells_the_size_of_the_database_and_how_long_tasks_are_kept(own_remit: CommandLine) -> None:

@@ -1,6 +1,7 @@
 """The real server behind the real pipe."""
 
 import os
+import resource
 import select
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import anyio
 from anyio import to_thread
 
+from server.daemon import DESCRIPTORS
 from tests.daemon.conftest import PATIENCE, Launcher, Window, servers
 
 
@@ -71,6 +73,18 @@ async def test_it_is_hardened(ours: Launcher, home: Path) -> None:
     await _initialize(window)
     limits = await anyio.Path(f"/proc/{servers(home)[0]}/limits").read_text()
     assert [line.split()[4:6] for line in limits.splitlines() if "core file" in line] == [["0", "0"]]
+
+
+async def test_it_may_open_more_files_than_its_window(ours: Launcher, home: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        window = await ours.window()
+        await _initialize(window)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    own, _ = resource.prlimit(servers(home)[0], resource.RLIMIT_NOFILE)
+    assert own == min(hard, DESCRIPTORS)
 
 
 async def _initialize(window: Window) -> dict[str, Any]:
