@@ -102,8 +102,8 @@ def main(*, ready: Callable[[], None], inline: bool = False) -> None:
     places.prepare()
     refuse_remote(places.state)
     with Ownership(places) as ownership:
-        logs.configure(places)
         settings = load(Path(places.config))
+        logs.configure(places, settings.log_format)
         daemon.harden()
         anyio.run(_serve, ownership, settings, ready, inline)
 

@@ -1,30 +1,66 @@
-"""The server's log: one file in the state folder, one line a record, nothing that grows without end."""
+"""The server's log: one file in the state folder, one line a record, nothing that grows without end.
 
+While something is done for a task, `about` says for which: records then carry its ids, and its secrets are masked.
+"""
+
+import json
 import logging
 import os
+import sys
 import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
+from types import TracebackType
+from typing import Literal
 
 from server.places import Places
 
 FILE_BYTES = 1024**2
 FILES = 3  # server.log, and the two before it as .1 and .2
 
+Format = Literal["text", "json"]
+Mask = Callable[[str], str]
+
+_TIME = "%Y-%m-%dT%H:%M:%S"
 
 # They log addresses and answers of others, which may hold a secret; our own errors say what matters of it.
 _SPEAKING_OUT = ("mcp.client", "httpx2", "httpcore2", "openai", "anthropic", "pydantic_ai")
 
+_about: ContextVar[Mapping[str, str | int]] = ContextVar("about", default={})  # noqa: B039
+_mask: ContextVar[Mask] = ContextVar("mask", default=str)
 
-def configure(places: Places) -> None:
-    """Send what our rooms log from INFO, and what libraries log from WARNING, to the log file of the state folder."""
+_log = logging.getLogger(__name__)
+
+
+def configure(places: Places, form: Format = "text") -> None:
+    """Send what our rooms log from INFO, and what libraries log from WARNING, to the log file of the state folder.
+
+    With `json`, each line is an object; the error that ends the server is a record as well then.
+    """
     handler = _PrivateFile(places.log, maxBytes=FILE_BYTES, backupCount=FILES - 1, encoding="utf-8")
-    handler.setFormatter(_OneLine("%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S"))
+    handler.setFormatter(_Objects(datefmt=_TIME) if form == "json" else _OneLine(_TEXT, _TIME))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     for room in ("server", "storage", "templates"):
         logging.getLogger(room).setLevel(logging.INFO)
     for library in _SPEAKING_OUT:
         logging.getLogger(library).setLevel(logging.CRITICAL + 1)
+    if form == "json":
+        sys.excepthook = _record_end
+
+
+@contextmanager
+def about(*, mask: Mask | None = None, **ids: str | int) -> Iterator[None]:
+    """Have the records that are made inside carry these ids besides those around, and mask them with `mask`."""
+    known = _about.set({**_about.get(), **ids})
+    masked = _mask.set(mask or _mask.get())
+    try:
+        yield
+    finally:
+        _mask.reset(masked)
+        _about.reset(known)
 
 
 class _PrivateFile(RotatingFileHandler):
@@ -34,13 +70,39 @@ class _PrivateFile(RotatingFileHandler):
         return open(self.baseFilename, "a", encoding=self.encoding, opener=_private)
 
 
+_TEXT = "%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s"
+
+
 class _OneLine(logging.Formatter):
     """A record, its traceback included, on one line: a line in the log is never something a task wrote there."""
 
     converter = staticmethod(time.gmtime)
 
     def format(self, record: logging.LogRecord) -> str:
-        return super().format(record).replace("\r", "\\r").replace("\n", "\\n")
+        return _mask.get()(super().format(record)).replace("\r", "\\r").replace("\n", "\\n")
+
+
+class _Objects(logging.Formatter):
+    """A record as an object of JSON on one line: time, level, logger, message, the ids it is about, its traceback."""
+
+    converter = staticmethod(time.gmtime)
+
+    def format(self, record: logging.LogRecord) -> str:
+        mask = _mask.get()
+        told: dict[str, str | int] = {
+            "time": f"{self.formatTime(record, _TIME)}.{int(record.msecs):03}Z",
+            "level": record.levelname,
+            "logger": record.name,
+            "message": mask(record.getMessage()),
+            **_about.get(),
+        }
+        if record.exc_info:
+            told["exception"] = mask(self.formatException(record.exc_info))
+        return json.dumps(told)
+
+
+def _record_end(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    _log.critical("the server ends by an error", exc_info=(kind, error, trace))
 
 
 def _private(path: str, flags: int) -> int:

@@ -8,10 +8,12 @@ from contextlib import contextmanager
 import anyio
 from anyio.abc import TaskGroup
 
+from server import logs
 from server.agents.endings import Awaiting, OutOfCalls, Stopped, Suspended
 from server.agents.interface import Agent
 from server.config import Settings
 from server.errors import Code, RemitError
+from server.plain_words import shortage
 from server.runner.sandbox import Sandbox
 from server.runner.workspace import Workspaces
 from server.tasks import masking
@@ -201,6 +203,12 @@ class Scheduler:
         return [parent for parent, count in parents.items() if parent is not None and count >= most]
 
     async def _work(self, place: Place) -> None:
+        run = place.claim.run
+        with logs.about(task=run.task_id, run=run.fence):
+            await self._run(place)
+            _log.info("the run ended after %.1f s of work", place.ran_us / 1_000_000)
+
+    async def _run(self, place: Place) -> None:
         LANE.set(place)
         record = Record(self._store, place.claim.run, place)
         how: RunEnd | Pause | Wait = Pause.INTERRUPTED  # what stands if the server ends
@@ -229,7 +237,7 @@ class Scheduler:
             await self._losses.note(claim)
             async with self._worktrees.at_work(claim, variables), variables.shared():
                 work = await self._prepare(place, record, agent, variables)
-                with place.limited(left):
+                with place.limited(left), logs.about(mask=work.redact):
                     async with work.speaking():
                         await agent.work(work)
         except Suspended:
@@ -251,9 +259,8 @@ class Scheduler:
             return RunEnd(Status.FAILED, Code.TIMEOUT, limit)
         except Exception as error:
             _log.error("run of task %s failed: %s\n%s", claim.task.id, type(error).__name__, where(error))
-            return RunEnd(
-                Status.FAILED, Code.EXECUTION_ERROR, f"internal error ({type(error).__name__}); see server.log"
-            )
+            unknown = f"internal error ({type(error).__name__}); see server.log"
+            return RunEnd(Status.FAILED, Code.EXECUTION_ERROR, shortage(error) or unknown)
         return RunEnd(Status.COMPLETED)
 
     def _agent(self, claim: Claim) -> Agent:

@@ -1,6 +1,7 @@
 """What an agent may do in a run of its turn: the server's side of the interface."""
 
 import json
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import replace
@@ -10,6 +11,7 @@ from typing import Any
 
 import anyio
 
+from server import logs
 from server.agents.endings import OutOfCalls, Suspended
 from server.agents.interface import (
     Answer,
@@ -55,6 +57,8 @@ _PERMISSIONS = {
     CallStatus.SUCCESS: Permission.DONE,
     CallStatus.ERROR: Permission.DONE,
 }
+
+_log = logging.getLogger(__name__)
 
 
 class Work:
@@ -257,7 +261,8 @@ class Work:
         kind = "output" if self._speaks else "content"
         publisher = Publisher(self._record, self._run, self._settings.event_limit, kind=kind, call_id=call.id)
         try:
-            ended = await self._execution.run(self._gate.command(call, ran), output, publisher, call.id, keeper)
+            with logs.about(call=call.id):
+                ended = await self._execution.run(self._gate.command(call, ran), output, publisher, call.id, keeper)
         except RemitError as error:
             message = self._variables.redactor.redact(error.message)
             await self._end(key, CallStatus.ERROR, f"{output.text}\n{message}".strip(), dropped=output.dropped)
@@ -332,6 +337,8 @@ class Work:
         self._allowance.take(text)
         result = CallResult(status, text, **about)
         await self._record.end_call(self._calls[key].id, result)
+        with logs.about(call=self._calls[key].id):
+            _log.info("the call ended: %s", status)
         self._calls[key] = replace(self._calls[key], status=status, output=text, exit_status=result.exit_status)
 
 

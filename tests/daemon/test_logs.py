@@ -1,28 +1,47 @@
 """The server's log file."""
 
+import json
 import logging
 import stat
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from server import logs
 from server.places import Places
+from templates.redaction import Redactor
 
 
 @pytest.fixture
 def log(places: Places) -> Iterator[Path]:
     """The log file, with logging set up to write to it; undone afterwards."""
-    root = logging.getLogger()
+    with _configured(places, "text") as path:
+        yield path
+
+
+@pytest.fixture
+def objects(places: Places) -> Iterator[Callable[[], list[dict[str, Any]]]]:
+    """The records so far, with logging set up to write JSON; undone afterwards."""
+    with _configured(places, "json") as path:
+        yield lambda: [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@contextmanager
+def _configured(places: Places, form: logs.Format) -> Iterator[Path]:
+    root, hook = logging.getLogger(), sys.excepthook
     handlers, level = root.handlers[:], root.level
     root.handlers.clear()
-    logs.configure(places)
+    logs.configure(places, form)
     yield Path(places.log)
     for handler in root.handlers:
         handler.close()
     root.handlers[:] = handlers
     root.setLevel(level)
+    sys.excepthook = hook
 
 
 def test_a_record_is_one_line_even_with_a_traceback(log: Path) -> None:
@@ -66,3 +85,50 @@ def test_its_files_are_the_owners_alone(log: Path) -> None:
     for _ in range(2 * 1024):
         logging.getLogger("server").info("x" * 1024)
     assert {stat.S_IMODE(file.stat().st_mode) for file in log.parent.glob("server.log*")} == {0o600}
+
+
+def test_a_record_in_json_is_an_object_a_line(objects: Callable[[], list[dict[str, Any]]]) -> None:
+    logging.getLogger("server.daemon").warning("of %s\nlines", "two")
+    (told,) = objects()
+    assert told.pop("time").endswith("Z")
+    assert told == {"level": "WARNING", "logger": "server.daemon", "message": "of two\nlines"}
+
+
+def test_a_record_in_json_has_its_traceback(objects: Callable[[], list[dict[str, Any]]]) -> None:
+    try:
+        raise ZeroDivisionError("of nothing")
+    except ZeroDivisionError:
+        logging.getLogger("server.daemon").exception("ended")
+    (told,) = objects()
+    assert told["exception"].endswith("ZeroDivisionError: of nothing")
+
+
+def test_a_record_has_the_ids_of_what_it_is_about(objects: Callable[[], list[dict[str, Any]]]) -> None:
+    with logs.about(task="t", run=1):
+        with logs.about(call="c"):
+            logging.getLogger("server").info("within")
+        logging.getLogger("server").info("around")
+    logging.getLogger("server").info("outside")
+    assert [{name: each[name] for name in ("task", "run", "call") if name in each} for each in objects()] == [
+        {"task": "t", "run": 1, "call": "c"},
+        {"task": "t", "run": 1},
+        {},
+    ]
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_secrets_of_what_it_is_about_are_masked(places: Places, form: logs.Format) -> None:
+    with _configured(places, form) as path, logs.about(mask=Redactor({"A": "a-secret-value"}).redact):
+        logging.getLogger("server").info("a-secret-value")
+        try:
+            raise ZeroDivisionError("a-secret-value")
+        except ZeroDivisionError:
+            logging.getLogger("server").exception("again")
+    assert "a-secret-value" not in path.read_text()
+    assert len(path.read_text().splitlines()) == 2
+
+
+def test_the_error_that_ends_a_server_is_a_record_in_json(objects: Callable[[], list[dict[str, Any]]]) -> None:
+    error = ZeroDivisionError("of nothing")
+    sys.excepthook(type(error), error, None)
+    assert [(told["level"], told["exception"]) for told in objects()] == [("CRITICAL", "ZeroDivisionError: of nothing")]
