@@ -6,7 +6,7 @@ BIN := .venv/bin
 PACKAGES := tests/npm/node_modules/.installed
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
-.PHONY: demo test test-all test-npm packages bench check format compatibility security clean
+.PHONY: demo test test-all test-npm chaos packages bench check format compatibility security clean
 
 demo: .venv/installed
 	@$(BIN)/remit demo
@@ -24,6 +24,11 @@ test-all: .venv/installed
 
 test-npm: .venv/installed $(PACKAGES)
 	$(PYTEST) -m npm
+
+# Users at work while the server is killed and starved, for so many seconds; SEED=… does the same again.
+chaos: SECONDS ?= 120
+chaos: .venv/installed
+	$(BIN)/python -m tests.chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 packages: $(PACKAGES)
 
