@@ -200,18 +200,36 @@ def _transact(db: sqlite3.Connection, operation: Callable[[sqlite3.Connection], 
     if durability != "FULL":
         db.execute(f"PRAGMA synchronous = {durability}")
     try:
-        db.execute("BEGIN IMMEDIATE")
-        try:
-            result = operation(db)
-            db.execute("COMMIT")
-        except BaseException:
-            if db.in_transaction:  # a full disk has rolled back already
-                db.execute("ROLLBACK")
-            raise
-        return result
+        return _all_or_nothing(db, operation)
+    except sqlite3.OperationalError:
+        with suppress(sqlite3.Error):
+            _write_over(db)
+        raise
     finally:
-        if durability != "FULL":
-            db.execute("PRAGMA synchronous = FULL")
+        db.execute("PRAGMA synchronous = FULL")
+
+
+def _all_or_nothing(db: sqlite3.Connection, operation: Callable[[sqlite3.Connection], R]) -> R:
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        result = operation(db)
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:  # a full disk has rolled back already
+            db.execute("ROLLBACK")
+        raise
+    return result
+
+
+def _write_over(db: sqlite3.Connection) -> None:
+    """Write over what a commit that failed may have left in the WAL: recovery would take it for committed.
+
+    It was told that nothing was changed. It is written without a sync, since that is what has failed, so it holds where
+    the server is killed; a power failure may bring the commit back.
+    """
+    db.execute("PRAGMA synchronous = OFF")
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    _all_or_nothing(db, lambda same: same.execute(f"PRAGMA user_version = {version}"))
 
 
 def _snapshot(db: sqlite3.Connection, operation: Callable[[sqlite3.Connection], R]) -> R:
