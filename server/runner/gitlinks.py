@@ -57,7 +57,7 @@ def _linked(workspace: Path, tree: Path, budget: Budget, until: float) -> Iterat
     if index is not None and not os.path.lexists(index):
         return
     try:
-        for name in _gitlinks(tree, max(until - monotonic(), 0)):
+        for name in _gitlinks(tree, until - monotonic()):
             budget.gitlinks -= 1
             if budget.gitlinks < 0 or _is_forged(name):
                 raise git.Unanswered
@@ -70,6 +70,8 @@ def _linked(workspace: Path, tree: Path, budget: Budget, until: float) -> Iterat
 
 def _gitlinks(tree: Path, seconds: float) -> Iterator[bytes]:
     """The names of gitlinks, as an index has them. Raises Unanswered."""
+    if seconds <= 0:
+        raise git.Unanswered
     arguments = (f"--git-dir={tree / '.git'}", f"--work-tree={tree}", *_LIST)
     cut = b""
     for piece in git.read(Path("/"), *arguments, seconds=seconds):

@@ -13,7 +13,6 @@ import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
@@ -37,8 +36,8 @@ _BEYOND = (
     "would execute; repositories that an index names were"
 )
 _UNREAD = (
-    f"{{}} has more than {MOST_FOLDERS:,} folders, or very many names: not all of them were looked at for FIFOs, for "
-    "which git would wait without end"
+    "git's own folders have very many folders, {} among them: not all were looked at for FIFOs, for which git would "
+    "wait without end"
 )
 _WHY: Mapping[Kind, str] = {
     "pipe": "git would wait for it, or read it, without end",
@@ -122,10 +121,10 @@ def disarm(workspace: Path, before: Seen, state: Path | None = None) -> list[str
     """
     look, budget = Look(workspace), Budget()
     places, found = _opened(workspace, before, state, budget)
-    found += _dealt_with(look, before, _pipes(places, budget))  # git would wait for these
+    found += _dealt_with(look, before, _pipes(places))  # git would wait for these
     is_asked = partial(_may_name_more, look, before, any(map(_may_hide, places)))
     linked = frozenset(find_linked(workspace, places, budget, is_asked))
-    return [*found, *_dealt_with(look, before, places | linked | _pipes(linked - places, budget), linked)]
+    return [*found, *_dealt_with(look, before, places | linked | _pipes(linked - places), linked)]
 
 
 def _dealt_with(
@@ -142,9 +141,8 @@ def _dealt_with(
         yield from _cannot(look.workspace, place, before)
 
 
-def _pipes(places: Iterable[Place], budget: Budget) -> frozenset[Place]:
-    found = (find_pipes(place.path, budget) for place in _ordered(places) if place.kind == "git")
-    return frozenset(chain.from_iterable(found))
+def _pipes(places: Iterable[Place]) -> frozenset[Place]:
+    return frozenset(find_pipes(place.path for place in places if place.kind == "git"))
 
 
 def _may_hide(place: Place) -> bool:
@@ -163,8 +161,9 @@ def _may_name_more(look: Look, before: Seen, is_hidden: bool, tree: Path) -> boo
 
 
 def told(found: Sequence[str]) -> list[str]:
-    """What is told of a task's traps: each once, and of very many the first."""
-    distinct = [each for each in dict.fromkeys(found) if each != _MORE]
+    """What is told of a task's traps: each once, what was set aside first, and of very many the first."""
+    once = dict.fromkeys(found)
+    distinct = sorted((each for each in once if each != _MORE), key=lambda each: " was set aside as " not in each)
     return distinct[:MOST_TOLD] + ([_MORE] if len(distinct) > MOST_TOLD or _MORE in found else [])
 
 

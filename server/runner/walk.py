@@ -10,7 +10,8 @@ from pathlib import Path
 MOST_FOLDERS = 2000  # that one walk looks into: some 30 ms
 MOST_NAMES = 100_000  # that are looked at in each: some 100 ms; a file system may hold millions
 MOST_NAMES_IN_ALL = 1_000_000  # some second; a large project with its packages has a tenth of it
-MOST_LINKS = 20_000  # that are followed, and as many gitlinks; some second, if all are new
+MOST_LINKS = 20_000  # that are followed; some second, if all are new
+MOST_GITLINKS = 2000  # that are followed; of those that the largest projects have, ten times as many
 
 
 @dataclass(slots=True)
@@ -20,7 +21,7 @@ class Budget:
     folders: int = field(default_factory=lambda: MOST_FOLDERS)
     names: int = field(default_factory=lambda: MOST_NAMES_IN_ALL)
     links: int = field(default_factory=lambda: MOST_LINKS)
-    gitlinks: int = field(default_factory=lambda: MOST_LINKS)
+    gitlinks: int = field(default_factory=lambda: MOST_GITLINKS)
 
     def renew(self) -> None:
         """Begin another walk."""

@@ -2,10 +2,11 @@
 
 import os
 from pathlib import Path
+from time import monotonic
 
 import pytest
 
-from server.runner import gitlinks
+from server.runner import gitlinks, walk
 from server.runner.gitlinks import find_linked
 from server.runner.places import Place
 from server.runner.walk import Budget
@@ -77,6 +78,26 @@ def test_so_is_one_for_which_git_takes_too_long(folder: Path, monkeypatch: pytes
     os.mkfifo(folder / "fifo")
     git(folder, "config", "include.path", "../fifo")
     assert linked(folder) == {Place("index", folder / ".git/index")}
+
+
+def test_of_more_than_are_followed_the_index_is_one(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(walk, "MOST_GITLINKS", 1)
+    add(folder, "a")
+    assert linked(folder) == of(folder / "a")
+    add(folder, "b")
+    assert Place("index", folder / ".git/index") in linked(folder)
+
+
+def test_hostile_repositories_take_no_more_than_their_time(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gitlinks, "SECONDS", 1.0)
+    os.mkfifo(folder / "fifo")
+    trees = [folder / f"a{number}" for number in range(20)]
+    for tree in trees:
+        shell(folder, f"git init -q {tree}; git -C {tree} config include.path {folder}/fifo; touch {tree}/.git/index")
+    began = monotonic()
+    places = set(find_linked(folder, [Place("tree", tree) for tree in trees], Budget()))
+    assert places == {Place("index", tree / ".git/index") for tree in trees}
+    assert monotonic() - began < 2 * len(trees) / 4
 
 
 def test_nothing_that_settings_name_is_executed(folder: Path, tmp_path: Path) -> None:

@@ -192,6 +192,10 @@ def test_a_folder_that_is_closed_meanwhile_hides_nothing(folder: Path) -> None:
     assert names(folder / "closed2/.git", "config") == set()
 
 
+def test_what_was_set_aside_is_told_first() -> None:
+    assert traps.told(["large", "x was set aside as y"]) == ["x was set aside as y", "large"]
+
+
 def test_of_very_many_the_first_are_told_with_how_to_find_all() -> None:
     told = traps.told([str(number) for number in range(30)])
     assert len(told) == traps.MOST_TOLD + 1
