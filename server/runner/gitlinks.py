@@ -11,7 +11,7 @@ from server.runner import git
 from server.runner.folder import leads_to
 from server.runner.places import Place
 from server.runner.repositories import named_by, named_git
-from server.runner.walk import Budget
+from server.runner.walk import Budget, is_folder
 
 SECONDS = 3.0
 """That git may take to list all indexes of one look; it takes some 5 milliseconds for one of 1,000 files."""
@@ -47,7 +47,7 @@ def find_linked(
 def index_of(workspace: Path, tree: Path) -> Path | None:
     """The index of a repository with these working files; None where it lies outside the workspace."""
     pointer = tree / ".git"
-    folder = pointer if pointer.is_dir() else named_by(pointer, workspace)
+    folder = pointer if os.path.isdir(pointer) else named_by(pointer, workspace)
     return folder and folder / "index"
 
 
@@ -62,8 +62,9 @@ def _linked(workspace: Path, tree: Path, budget: Budget, until: float) -> Iterat
             if budget.gitlinks < 0 or _is_forged(name):
                 raise git.Unanswered
             folder = tree / os.fsdecode(name)
-            if leads_to(folder, folder):
-                yield from named_git(folder, workspace, budget)
+            if is_folder(folder) and leads_to(folder, folder):
+                is_open = os.access(folder, os.X_OK)
+                yield from named_git(folder, workspace, budget) if is_open else [Place("closed", folder)]
     except git.Unanswered:
         yield Place("index", index) if index else Place("beyond", tree)
 

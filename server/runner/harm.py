@@ -65,7 +65,7 @@ def of_steps(look: Look, git: Path) -> Iterator[tuple[Path, Harm]]:
     for folder in _LEGACY:
         yield from _all_in(look, git / folder)
     for name in (TODO, *STRATEGIES):
-        if (parent := (git / name).parent).is_symlink():
+        if os.path.islink(parent := (git / name).parent):
             yield parent, of_pointer(look, parent)
         elif os.path.lexists(path := git / name):
             content = look.read(path, _MOST_STEPS)

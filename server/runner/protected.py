@@ -106,7 +106,7 @@ def find_protected(workspace: Path, at_top: bool = False, first: Iterable[Place]
     places = list(dict.fromkeys((*filter(_is_there, first), *_first(found))))[:MOST_REPOSITORIES]
     top = _beside(workspace / ".git") if at_top and _is_open(workspace) else ()
     paths = dict.fromkeys((*top, *(path for place in places for path in _protected_in(place, workspace))))
-    present = tuple(path for path in paths if os.path.lexists(path) and not path.is_symlink())
+    present = tuple(path for path in paths if os.path.lexists(path) and not os.path.islink(path))
     return Protected(present, tuple(path for path in paths if not os.path.lexists(path)), frozenset(places), found)
 
 
@@ -129,7 +129,7 @@ def _first(found: Iterable[Place]) -> list[Place]:
 
 def _is_there(place: Place) -> bool:
     """Whether the place is still what it was, reached through no link."""
-    return leads_to(place.path, place.path) and place.path.is_dir()
+    return leads_to(place.path, place.path) and os.path.isdir(place.path)
 
 
 def _protected_in(place: Place, workspace: Path) -> Iterator[Path]:
@@ -143,9 +143,9 @@ def _protected_in(place: Place, workspace: Path) -> Iterator[Path]:
 
 
 def _beside(git: Path) -> Iterator[Path]:
-    if not git.is_dir():
+    if not os.path.isdir(git):
         yield git  # a file that names the repository, and could name another
-    yield from filter(Path.exists, map(git.with_name, _KEPT_IF_THERE))
+    yield from filter(os.path.exists, map(git.with_name, _KEPT_IF_THERE))
     yield from map(git.with_name, BESIDE_GIT)
     for name, files in OTHER_SYSTEMS.items():
         yield from (_first_missing(git.with_name(name), file) for file in files)
@@ -159,15 +159,15 @@ def _first_missing(folder: Path, name: str) -> Path:
 
 def _hooks_of(tree: Path, workspace: Path) -> Iterator[Path]:
     """The folder among the working files in which the settings of their repository have git look for hooks."""
-    git = tree / ".git" if (tree / ".git").is_dir() else named_by(tree / ".git", workspace)
-    if git and git.parent.name == "worktrees" and (git / "commondir").is_file():
+    git = tree / ".git" if os.path.isdir(tree / ".git") else named_by(tree / ".git", workspace)
+    if git and git.parent.name == "worktrees" and os.path.isfile(git / "commondir"):
         git = git.parent.parent
     try:
         named = git and gitconfig.hooks_path(read_regular(git, "config", limit=gitconfig.MOST_BYTES))
         folder = tree / (named or ".")
-        if tree in folder.parents and folder.parent.resolve() == folder.parent and folder.parent.is_dir():
+        if tree in folder.parents and leads_to(folder.parent, folder.parent) and os.path.isdir(folder.parent):
             yield folder
-    except (RemitError, OSError, RuntimeError):
+    except (RemitError, OSError):
         pass
 
 
@@ -180,7 +180,7 @@ def _of_git(repository: Path) -> Iterator[Path]:
     closed = next((folder for folder in (objects, info) if is_folder(folder) and not _is_open(folder)), None)
     if closed:
         yield closed
-    elif not info.is_symlink():
+    elif not os.path.islink(info):
         yield alternates
 
 

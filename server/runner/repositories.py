@@ -36,8 +36,7 @@ def find_places(
         if listing.is_closed:
             yield Place("closed", Path(listing.folder))
         if is_repository(listing.names):
-            repositories = _git_folders(Path(listing.folder), workspace, budget)
-            yield from (Place("git", repository) for repository in repositories)
+            yield from _gits(Path(listing.folder), workspace, budget)
         if ".git" in listing.names:
             yield from named_git(Path(listing.folder), workspace, budget)
         yield from (Place("pipe", path) for path in pipes_in(listing, _READ_ANYWHERE))
@@ -77,9 +76,16 @@ def named_git(folder: Path, workspace: Path, budget: Budget) -> Iterator[Place]:
     git = folder / ".git"
     if _is_plain(git):
         yield Place("tree", folder)
-        yield from (Place("git", repository) for repository in _git_folders(git, workspace, budget))
-    elif git.is_symlink():
+        yield from _gits(git, workspace, budget)
+    elif os.path.islink(git):
         yield Place("link", git)
+
+
+def _gits(git: Path, workspace: Path, budget: Budget) -> Iterator[Place]:
+    for repository in _git_folders(git, workspace, budget):
+        if not os.access(repository, os.X_OK):
+            yield Place("closed", repository)
+        yield Place("git", repository)
 
 
 def is_repository(names: set[str]) -> bool:
@@ -89,7 +95,7 @@ def is_repository(names: set[str]) -> bool:
 
 def _git_folders(git: Path, workspace: Path, budget: Budget) -> Iterator[Path]:
     """The repository of a worktree, with those of its submodules and of its other worktrees."""
-    top = git if git.is_dir() else named_by(git, workspace)
+    top = git if os.path.isdir(git) else named_by(git, workspace)
     if top is None:
         return
     yield top

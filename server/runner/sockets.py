@@ -50,11 +50,18 @@ def find_sockets(folders: Iterable[Path], read_only: Collection[Path] = (), firs
         budget = Budget()
         special = list(islice(_special(folder, budget), MOST_SPECIAL))
         sockets |= dict.fromkeys(filter(_is_alive, special))
-        pipes |= dict.fromkeys(path for path in special if folder in read_only and path.is_fifo())
+        pipes |= dict.fromkeys(path for path in special if folder in read_only and _is_fifo(path))
         is_whole &= not budget.is_spent and len(special) < MOST_SPECIAL
     if len(sockets) > MOST_SOCKETS:
         raise _too_many(next(iter(sockets)).parent)
     return Found((*sockets, *islice(pipes, MOST_SOCKETS)), is_whole and len(pipes) <= MOST_SOCKETS)
+
+
+def _is_fifo(path: Path) -> bool:
+    try:
+        return stat.S_ISFIFO(path.lstat().st_mode)
+    except OSError:
+        return False
 
 
 def _too_many(folder: Path) -> RemitError:

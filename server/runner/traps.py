@@ -131,7 +131,8 @@ def _dealt_with(
     look: Look, before: Seen, places: frozenset[Place], linked: frozenset[Place] = frozenset()
 ) -> Iterator[str]:
     """What was done about these places, or could not be; those that are `linked` git enters, however old they are."""
-    before = replace(before, places=before.places | {place for place in linked if place.kind != "index"})
+    entered = {place for place in linked if place.kind in ("tree", "git", "link")}
+    before = replace(before, places=before.places | entered)
     for place in (*_ordered(places & before.places), *_ordered(places - before.places)):
         if place not in before.protected:
             yield from _set_aside(look.workspace, place, _new(look, place, before, _harm(look, place, places)))
@@ -216,7 +217,7 @@ def _harm(look: Look, place: Place, places: Collection[Place]) -> dict[Path, Har
     git = place.path / ".git"
     if place.kind in ("link", "pipe", "index"):
         return {place.path: of_pointer(look, place.path)}
-    if place.kind == "tree" and not git.is_dir():
+    if place.kind == "tree" and not os.path.isdir(git):
         named = named_by(git, look.workspace)
         if named is None:
             return {git: of_pointer(look, git)}  # it leads out of the folder, or through a link

@@ -84,12 +84,14 @@ def walked(
 
 
 def is_folder(path: Path) -> bool:
-    """Whether it is a folder itself, and no link to one."""
-    return path.is_dir() and not path.is_symlink()
+    """Whether it is a folder itself, and no link to one; not, where it cannot be reached."""
+    return os.path.isdir(path) and not os.path.islink(path)
 
 
 def _listed(folder: str, budget: Budget, asked: frozenset[str]) -> Listing:
-    """The first names in a folder."""
+    """The first names in a folder. Raises PermissionError for one that may not be listed, or entered."""
+    if not os.access(folder, os.X_OK):
+        raise PermissionError
     with os.scandir(folder) as listing:
         entries = list(islice(listing, MOST_NAMES))
     budget.names -= len(entries)

@@ -1,5 +1,6 @@
 """Which folder of the user's a task may work in, and how."""
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -65,7 +66,7 @@ class Folders:
             raise _refused("workspace.path", _PRIVATE)
         if Path.home().resolve().is_relative_to(path):
             raise _refused("workspace.path", "is a home, or holds one; name a project's folder in it")
-        if not path.is_dir():
+        if not os.path.isdir(path):
             raise _refused("workspace.path", "must be a folder that exists")
         return path
 
@@ -157,7 +158,7 @@ def _ways(path: Path) -> Iterator[Path]:
     for _ in range(_MOST_LINKS):
         own = path.parent.resolve() / path.name
         yield own
-        if not own.is_symlink():
+        if not os.path.islink(own):
             return
         path = own.parent / own.readlink()
 
@@ -170,7 +171,7 @@ def _is_executed(path: Path) -> bool:
     """Whether it lies within the own files of git or its like, or among an editor's or an assistant's settings."""
     own = {*BESIDE_GIT, *OTHER_SYSTEMS}
     return any(
-        folder.name in own or all((folder / name).exists() for name in ("HEAD", "objects", "refs"))
+        folder.name in own or all(os.path.exists(folder / name) for name in ("HEAD", "objects", "refs"))
         for folder in (path, *path.parents)
     )
 

@@ -10,15 +10,29 @@ import pytest
 from server.runner import protected, traps, walk
 from server.runner.protected import find_protected
 from server.runner.repositories import find_places
+from server.runner.sockets import find_sockets
 from server.runner.traps import disarm, see
 from tests.servers import Host, script
 from tests.worktrees.projects import git, names, repository, shell
+from tests.worktrees.test_traps import COMMIT, INIT, LINK, fill
 
 SETTING = ("config", "core.sshCommand", "ssh -i key")
 REBASE = """mkdir .git/rebase-merge; cd .git/rebase-merge
 git rev-parse HEAD > onto; cp onto orig-head; echo refs/heads/main > head-name
 touch done interactive; echo 1 > end; echo 0 > msgnum; printf 'exec a\\nexec b\\n' > git-rebase-todo
 """
+
+
+CLOSING = (
+    "chmod 555 .git",
+    "chmod 111 .git",
+    "chmod 000 .git",
+    "chmod 444 .git",
+    "cd ..; chmod 111 closed{0}",
+    "cd ..; chmod 444 closed{0}",
+    "cd ..; chmod 000 closed{0}",
+)
+"""How a command may close a repository to its own user."""
 
 
 @pytest.fixture
@@ -183,13 +197,48 @@ def test_the_worktrees_and_modules_of_a_repository_count_among_its_folders(
 @pytest.mark.skipif(os.geteuid() == 0, reason="root looks into every folder")
 def test_a_folder_that_is_closed_meanwhile_hides_nothing(folder: Path) -> None:
     def hide() -> None:
-        for number, closed in enumerate(("chmod 555 .git", "chmod 111 .git", "cd ..; chmod 111 closed{0}")):
+        for number, closed in enumerate(CLOSING):
             shell(folder, f"git init -q closed{number}; git -C closed{number} config core.fsmonitor x")
             shell(folder / f"closed{number}", closed.format(number))
 
-    assert len([each for each in left(folder, hide) if "was set aside" in each]) == 3
-    assert names(folder / "closed0/.git", "config") == names(folder / "closed1/.git", "config") == set()
-    assert names(folder / "closed2/.git", "config") == set()
+    assert len([each for each in left(folder, hide) if "was set aside" in each]) == len(CLOSING)
+    assert not list(folder.glob("closed*/.git/config"))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root looks into every folder")
+@pytest.mark.parametrize("mode", [0, 0o111, 0o333, 0o444, 0o555])
+def test_whatever_folder_is_closed_the_looks_come_to_an_end(folder: Path, mode: int) -> None:
+    """With a submodule, a linked worktree, hooks among the working files and one more repository there."""
+    shell(folder, f"{fill(INIT + COMMIT, 'sub/new')} {fill(LINK, 'sub/new', '.')} git worktree add -q more; mkdir .hg")
+    shell(folder, "git config core.hooksPath sub/hooks; mkdir -p sub/hooks .git/modules/x; touch .git/modules/x/config")
+    closed = [path for path in (folder, *folder.rglob("*")) if path.is_dir()]
+    for path in filter(Path.exists, closed):
+        before = see(folder, find_protected(folder, at_top=True))
+        path.chmod(mode)
+        find_sockets([folder])
+        see(folder, find_protected(folder, at_top=True))
+        disarm(folder, before)
+        if path.exists():  # hooks that cannot be read are set aside
+            path.chmod(0o755)
+    assert len(closed) > 50
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root looks into every folder")
+@pytest.mark.parametrize("mode", ["000", "444", "111"])
+def test_a_closed_folder_that_an_index_names_is_told_of(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    monkeypatch.setattr(walk, "MOST_FOLDERS", 61)
+
+    def hide() -> None:
+        shell(folder, f"mkdir -p $(seq 60) z/y/x; {fill(INIT + COMMIT, 'z/y/x/new')} {fill(LINK, 'z/y/x/new', '.')}")
+        shell(folder, f"chmod {mode} z/y/x/new")
+
+    told = " ".join(left(folder, hide))
+    (folder / "z/y/x/new").chmod(0o755)
+    assert "z/y/x/new" in told
+    if "set aside" not in told:
+        assert "z/y/x/new may not be looked into" in told
 
 
 def test_what_was_set_aside_is_told_first() -> None:
