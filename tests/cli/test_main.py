@@ -29,7 +29,7 @@ def test_the_version_is_told(remit: CommandLine) -> None:
 def test_the_help_names_every_command(remit: CommandLine) -> None:
     commands = set(re.findall(r"^    (\w+)  ", remit("--help").stdout, re.MULTILINE))
     tasks = "run send watch list show agents update graph cancel delete approve reject grants revoke"
-    assert commands == {*tasks.split(), "demo", "doctor", "server"}
+    assert commands == {*tasks.split(), "demo", "doctor", "backup", "restore", "prune", "server"}
 
 
 def test_an_unknown_command_is_refused(remit: CommandLine) -> None:
