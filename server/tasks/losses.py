@@ -40,7 +40,8 @@ class Losses:
 
     async def note(self, claim: Claim) -> None:
         """Note in the log of a run that is about to make its folder anew that there was one."""
-        if await self._is_gone(claim.task.id):
+        had_one = claim.run.fence > 1 or claim.task.files
+        if had_one and await self._is_gone(claim.task.id):
             await self._store.append_events(claim.run, [NewEvent("warning", {"message": _STARTED_EMPTY})])
 
     async def _is_gone(self, task_id: str) -> bool:
