@@ -74,10 +74,14 @@ class BackupFolder:
             return None
         return self._folder / f"{self._prefix}{at:{_TIME}}{self._suffix}"
 
-    def remove_old(self) -> None:
-        """Remove those that are not kept any more, and what a killed one has left. Blocks. Raises OSError."""
+    def remove_old(self, at: datetime) -> None:
+        """Remove those that are not kept any more at `at`, and what a killed one has left. Blocks. Raises OSError.
+
+        Those from the future go first: else they would be the latest for good.
+        """
         left = self._folder.glob(f".{self._prefix}*")
-        for path in (*left, *(kept.file for kept in self.kept()[: -self._settings.keep])):
+        kept = sorted(self.kept(), key=lambda each: (each.at <= at, each.at))
+        for path in (*left, *(each.file for each in kept[: -self._settings.keep])):
             path.unlink()
 
 
@@ -104,7 +108,7 @@ class Schedule:
         if target is None:
             return
         await self._write(target)
-        await anyio.to_thread.run_sync(self._folder.remove_old)
+        await anyio.to_thread.run_sync(self._folder.remove_old, at)
         _log.info("backup written: %s", target)
 
     async def _write(self, target: Path) -> None:

@@ -165,11 +165,13 @@ def _backups(state: Path, settings: BackupSettings) -> Finding:
         return Finding(name="backups", told="none", problem=error.message)
     except OSError as error:
         return Finding(name="backups", told="none", advice=(f"{settings.folder}: {error.strerror}",))
-    if not kept:
+    at = datetime.now(UTC)
+    latest = max((each.at for each in kept if each.at <= at), default=None)
+    if latest is None:
         return Finding(name="backups", told=f"none yet in {settings.folder}")
-    age = datetime.now(UTC) - kept[-1].at
+    age = at - latest
     late = f"the latest is {age.days} days old; if a server runs meanwhile, its log says why"
-    told = f"{len(kept)} in {settings.folder}, the latest of {kept[-1].at.isoformat()}"
+    told = f"{len(kept)} in {settings.folder}, the latest of {latest.isoformat()}"
     return Finding(name="backups", told=told, advice=(late,) if age.total_seconds() > 2 * settings.interval else ())
 
 

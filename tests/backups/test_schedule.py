@@ -54,8 +54,16 @@ def test_one_from_the_future_does_not_keep_others_from_being_written(state: Path
 def test_the_latest_are_kept(state: Path, medium: Path) -> None:
     folder = backups(state, medium, keep=2)
     first, *others = (written(folder, NOON + day * DAY) for day in range(3))
-    folder.remove_old()
+    folder.remove_old(NOON + 2 * DAY)
     assert (first.exists(), [kept.file for kept in folder.kept()]) == (False, others)
+
+
+def test_one_from_the_future_is_the_first_to_go(state: Path, medium: Path) -> None:
+    folder = backups(state, medium, keep=1)
+    future = written(folder, NOON + 400 * DAY)
+    right = written(folder, NOON)
+    folder.remove_old(NOON)
+    assert (future.exists(), right.exists()) == (False, True)
 
 
 def test_nobody_elses_files_are_removed(state: Path, medium: Path) -> None:
@@ -65,7 +73,7 @@ def test_nobody_elses_files_are_removed(state: Path, medium: Path) -> None:
     folder = backups(state, medium, keep=1)
     for day in range(3):
         written(folder, NOON + day * DAY)
-    folder.remove_old()
+    folder.remove_old(NOON + 2 * DAY)
     assert (other.exists(), mine.exists(), len(folder.kept())) == (True, True, 1)
 
 
@@ -74,7 +82,7 @@ def test_what_a_killed_one_has_left_is_removed(state: Path, medium: Path) -> Non
     file = written(folder, NOON)
     left = medium / f".{file.name}.abc"
     left.touch()
-    folder.remove_old()
+    folder.remove_old(NOON + 2 * DAY)
     assert (left.exists(), file.exists()) == (False, True)
 
 
