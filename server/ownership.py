@@ -83,8 +83,9 @@ class Ownership:
         try:
             _lock(self.places, file)
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.truncate(file, 0)
-            os.write(file, f"{os.getpid()}\n".encode())  # for people
+            with suppress(OSError):  # a full disk: it is there for people
+                os.truncate(file, 0)
+                os.write(file, f"{os.getpid()}\n".encode())
         except BaseException:
             os.close(file)
             raise
@@ -120,6 +121,8 @@ def _lock(places: Places, descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise Owned(places) from None
+    except OSError as error:  # a file system without locks
+        raise places.unusable(error) from error
 
 
 def _leads_to(path: str, identity: Identity) -> bool:
