@@ -160,7 +160,7 @@ async def build(state: Path, settings: Settings, notices: list[str]) -> AsyncIte
             group.start_soon(scheduler.serve)
             group.start_soon(serve_propagation, store, scheduler)
             group.start_soon(serve_awaiting, store, scheduler)
-            group.start_soon(serve_expiry, store, scheduler, settings.approval_expires)
+            group.start_soon(serve_expiry, store, scheduler)
             group.start_soon(tasks.maintenance.serve)
             if backups:
                 group.start_soon(backups.serve)

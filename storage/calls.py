@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from server.errors import Code, RemitError
 from storage import rows
+from storage.connection import news
 from storage.moves import at_work, count_output, held, log, move, move_call, owned
 from storage.records import Principal, Run
 from storage.states import LOST, CallStatus, Status
@@ -23,11 +24,13 @@ def announce(db: sqlite3.Connection, run: Run, new: Sequence[NewCall], at: int) 
     they are the same, the call is asked about anew.
     """
     held(db, run)
-    found = db.execute("SELECT key, id, digest FROM calls WHERE task = ? AND turn = ?", (run.seq, run.turn))
-    known = {row["key"]: (row["id"], row["digest"]) for row in found}
+    found = db.execute("SELECT key, id, digest, is_past FROM calls WHERE task = ? AND turn = ?", (run.seq, run.turn))
+    made = found.fetchall()
+    known = {row["key"]: (row["id"], row["digest"]) for row in made if not row["is_past"]}
+    past = len(made) - len(known)
     for call in new:
         if call.key not in known:
-            _insert(db, run, call, len(known), at)
+            _insert(db, run, call, past + len(known), at)
         call_id, digest = known.setdefault(call.key, (call.id, call.digest))
         if digest != call.digest:
             _announce_anew(db, run, call_id, call, at)
@@ -52,9 +55,10 @@ def amend(db: sqlite3.Connection, run: Run, changed: NewCall, at: int) -> Call:
 
 
 def of_turn(db: sqlite3.Connection, run: Run) -> list[Call]:
-    """The calls of the run's turn, in order."""
+    """The calls of the run's turn, in order, but for those that the agent does not go by any more."""
     found = db.execute(
-        f"SELECT {rows.CALL_COLUMNS} FROM calls WHERE task = ? AND turn = ? ORDER BY position", (run.seq, run.turn)
+        f"SELECT {rows.CALL_COLUMNS} FROM calls WHERE task = ? AND turn = ? AND NOT is_past ORDER BY position",
+        (run.seq, run.turn),
     )
     return [rows.call(row) for row in found]
 
@@ -295,6 +299,7 @@ def _ask(
             (call["task"], circumstances.digest, rows.dumps(circumstances.content)),
         )
     move_call(db, call, CallStatus.AWAITING_APPROVAL, at, **changes)
+    news(db).expiring |= expires_at is not None
 
 
 def _is_approved(db: sqlite3.Connection, task: sqlite3.Row, call: sqlite3.Row, digest: str | None, at: int) -> bool:

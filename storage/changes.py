@@ -15,6 +15,7 @@ class Changes:
         self._expected: dict[str, set[anyio.Event]] = {}
         self._on_end: list[Callable[[str], None]] = []
         self._unfinished = anyio.Event()
+        self._expiring = anyio.Event()
         self._committed: anyio.Event | None = None
 
     @contextmanager
@@ -39,6 +40,11 @@ class Changes:
         await self._unfinished.wait()
         self._unfinished = anyio.Event()
 
+    def next_expiring(self) -> anyio.Event:
+        """Set when one more approval waits that will expire."""
+        self._expiring = anyio.Event()
+        return self._expiring
+
     async def committed(self) -> None:
         """Until the next transaction has been written."""
         if self._committed is None:
@@ -56,5 +62,7 @@ class Changes:
         for task_id in news.ended:
             for listener in self._on_end:
                 listener(task_id)
+        if news.expiring:
+            self._expiring.set()
         if news.unfinished:
             self._unfinished.set()

@@ -18,6 +18,9 @@ class News:
     unfinished: bool = False
     """Whether ends of tasks have still to be told to their dependants."""
 
+    expiring: bool = False
+    """Whether one more approval waits that will expire."""
+
 
 class Connection(sqlite3.Connection):
     """An SQLite connection with the news of the transaction under way."""

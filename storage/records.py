@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from storage.kinship import Neighbours
 from storage.states import Status
-from storage.toolcalls import Call, CallResult
+from storage.toolcalls import Call
 from storage.workspace import Workspace
 
 SecretSource = Literal["literal", "named"]
@@ -258,6 +258,9 @@ class Turn:
     output_tokens: int
     created_at: int
     ended_at: int | None
+    attempt: int = 1
+    attempt_reason: str | None = None
+    """Why there was more than one attempt, in words: what has cut off the last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,21 +318,6 @@ class RunEnd:
     status: Status
     error_code: str | None = None
     error: str | None = None
-
-
-@dataclass(slots=True)
-class Unwritten:
-    """What a run has brought that could not be written so far: it is written with the run's end."""
-
-    events: list[NewEvent] = field(default_factory=list)
-    results: dict[str, CallResult] = field(default_factory=dict)
-    """How calls ended, by their ids."""
-
-    outputs: dict[str, tuple[str, int]] = field(default_factory=dict)
-    """Of calls that were cut off, by their ids: what they have written, and the characters that were not kept of it."""
-
-    folder: dict[str, Any] = field(default_factory=dict)
-    """What was noted of the folder that the task writes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,16 +3,18 @@
 import sqlite3
 from collections.abc import Collection, Mapping, Sequence
 
-from storage import occupancy, queue, rows, secrets, subtasks
+from storage import attempts, occupancy, queue, rows, secrets, subtasks
+from storage.attempts import CUT_OFF
 from storage.calls import end as end_call
 from storage.calls import keep_output, of_turn
 from storage.moves import at_work, count_output, held, log, log_all, move, move_call, owned, start
 from storage.queue import NO_DEMAND, Demand
-from storage.records import Cancelled, Claim, Leftover, NewEvent, Principal, Run, RunEnd, Settled, Unwritten
+from storage.records import Cancelled, Claim, Leftover, NewEvent, Principal, Run, RunEnd, Settled
 from storage.relations import family
 from storage.states import ENDED, LOST, SUBTASKS, CallStatus, Status
 from storage.toolcalls import Call
 from storage.turns import close_turn, cut_off_calls, secrets_of
+from storage.unwritten import Unwritten
 
 SERVER_ENDED = "the server ended"
 """What cuts off most runs that are, in words."""
@@ -132,8 +134,7 @@ def finish(db: sqlite3.Connection, run: Run, end: RunEnd, ran_us: int, at: int) 
         return _cancelled(db, task, at)
     close_turn(db, task, end, at)
     if end.status is not Status.COMPLETED:
-        for made in subtasks.made_by(db, run.seq):
-            _cancel(db, made, f"the end of {run.task_id}", at)
+        _cancel_made(db, run, at)
     return end.status
 
 
@@ -145,10 +146,17 @@ def interrupt(db: sqlite3.Connection, run: Run, ran_us: int, at: int, by: str = 
     """
     held(db, run)
     (bound,) = db.execute("SELECT bound FROM runs WHERE task = ? AND fence = ?", (run.seq, run.fence)).fetchone()
-    if not cut_off_calls(db, run.seq, run.turn, at, f"cut off when {by}") and not bound:
+    if not cut_off_calls(db, run.seq, run.turn, at, f"{CUT_OFF} when {by}") and not bound:
         return suspend(db, run, ran_us, at)
+    task = _back_at_work(db, run, at)
+    if not task["cancel_requested"] and (how := attempts.another(db, task, run, by, at)):
+        _end(db, run, "interrupted", ran_us, at)
+        if how == "retry":
+            _cancel_made(db, run, at)
+        return Status.PENDING
     message = f"{by} while this task was at work; what it had done so far is kept, nothing was repeated"
-    return finish(db, run, RunEnd(Status.FAILED, "INTERRUPTED", message), ran_us, at)
+    reason = attempts.why_not(db, task, run)
+    return finish(db, run, RunEnd(Status.FAILED, "INTERRUPTED", f"{message}{reason}"), ran_us, at)
 
 
 def bring(db: sqlite3.Connection, run: Run, unwritten: Unwritten, at: int) -> None:
@@ -234,6 +242,12 @@ def _cancel(db: sqlite3.Connection, task: sqlite3.Row, by: str, at: int) -> Stat
             move(db, task, Status.RUNNING, at)
         log(db, task["seq"], "status", {"status": Status.RUNNING, "cancelRequested": True}, at)
     return Status.RUNNING
+
+
+def _cancel_made(db: sqlite3.Connection, run: Run, at: int) -> None:
+    """Cancel the sub-tasks that the agent of a run's task has made."""
+    for made in subtasks.made_by(db, run.seq):
+        _cancel(db, made, f"the end of {run.task_id}", at)
 
 
 def _back_at_work(db: sqlite3.Connection, run: Run, at: int) -> sqlite3.Row:

@@ -8,14 +8,15 @@ import sqlite3
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Concatenate, ParamSpec, TypeVar, Unpack
 
-from storage import calls, conversations, propagation, runs, turns
+from storage import attempts, calls, conversations, propagation, runs, turns
 from storage.database import Database
 from storage.events import EventLog
 from storage.queue import NO_DEMAND, Demand
-from storage.records import Claim, Message, NewEvent, Run, RunEnd, Unwritten, Usage
+from storage.records import Claim, Message, NewEvent, Run, RunEnd, Usage
 from storage.states import Status
 from storage.times import now
 from storage.toolcalls import Begun, Call, CallResult, NewCall
+from storage.unwritten import Unwritten
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -67,6 +68,15 @@ class RunStore:
     async def begin_call(self, run: Run, call_id: str, expires_at: int | None, **about: Unpack[Begun]) -> Call:
         """Let a call proceed if it may, else have it wait for approval: as `storage.calls.begin`."""
         return await self._db.write(calls.begin, run, call_id, expires_at, now(), **about)
+
+    async def renew_call(self, run: Run, call_id: str) -> list[Call]:
+        """Have a call that was cut off be made once more, as another; returns all calls of the turn in order."""
+
+        def renew(db: sqlite3.Connection) -> list[Call]:
+            attempts.renew(db, run, call_id, now())
+            return calls.of_turn(db, run)
+
+        return await self._db.write_soon(renew)
 
     async def stay(self, run: Run) -> tuple[bool, list[Call]]:
         """Have a run whose process must stay wait for a decision; whether it waits, and the calls of its turn.

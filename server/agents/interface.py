@@ -62,6 +62,9 @@ class KnownCall:
     is_hidden: bool
     """Whether it was refused since a part of it would have been hidden from whoever decides."""
 
+    is_cut_off: bool = False
+    """Whether it was ended in the middle, by the end of the server: it may have done all that it was to do."""
+
 
 @dataclass(frozen=True, slots=True)
 class Finished:
@@ -297,6 +300,10 @@ class Turn(Protocol):
 
         Raises RemitError (CONFLICT) for one that has begun.
         """
+        ...
+
+    async def renew(self, key: str) -> None:
+        """Have a call that was cut off be made once more, under the same key: whether it may is decided anew."""
         ...
 
     def secret_in(self, text: str) -> Steps[str | None]:

@@ -96,6 +96,14 @@ def _add_delegation(commands: _Commands) -> None:
     run.add_argument("--parent", metavar="ID", help="the task it is a part of")
     run.add_argument("--max-calls", type=int, metavar="N", help="pause after so many calls")
     run.add_argument("--timeout", type=int, metavar="SECONDS", help="of work, waits for approval left out")
+    run.add_argument(
+        "--approval-timeout", type=int, metavar="SECONDS", help="a call that nobody decides about until then is refused"
+    )
+    run.add_argument(
+        "--on-interrupt",
+        choices=("fail", "retry", "resume"),
+        help="where the server ends in the middle of a call: fail, begin anew, or go on with that call",
+    )
     run.add_argument("--workspace", metavar="PATH", help="a folder to work in, which the setting workspaces allows")
     run.add_argument(
         "--mode",

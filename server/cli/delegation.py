@@ -35,6 +35,8 @@ def run(arguments: Namespace) -> int:
             dependsOn=arguments.after,
             parentTaskId=arguments.parent,
             maxCalls=arguments.max_calls,
+            approvalTimeoutSeconds=arguments.approval_timeout,
+            onInterrupt=arguments.on_interrupt,
         )
         for warning in created["warnings"]:
             note(warning)

@@ -180,6 +180,8 @@ def _facts(task: TaskView) -> Iterator[tuple[str, str]]:
     yield "status", task["status"] + (f" ({task['blockedReason']})" if "blockedReason" in task else "")
     if task["error"]:
         yield "error", f"{task.get('errorCode')}: {task['error']}"
+    if "attempt" in task:
+        yield "attempt", f"{task['attempt']}, since {task['attemptReason']}"
     if task["title"]:
         yield "title", task["title"]
     yield from _relations(task)
@@ -189,6 +191,10 @@ def _facts(task: TaskView) -> Iterator[tuple[str, str]]:
     yield from _workspace(task)
     for name, value in (*task.get("limits", {}).items(), *task.get("require", {}).items()):
         yield "demands", f"{name}={value}"
+    if "onInterrupt" in task:
+        yield "interrupted", f"it is to {task['onInterrupt']}"
+    if "approvalTimeoutSeconds" in task:
+        yield "approvals", f"expire after {task['approvalTimeoutSeconds']} s"
     yield "created", f"{task['createdAt']} by {task['username']}"
     if task["startedAt"]:
         yield "started", task["startedAt"]

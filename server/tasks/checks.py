@@ -120,7 +120,7 @@ def _digest(request: CreateTask | SendMessage) -> str:
 
 def demands(request: CreateTask) -> dict[str, Any] | None:
     """What a task asks for around it, its sandbox first of all, as it is stored and shown."""
-    fields = {"limits", "require", "allow_hooks", "mcp_servers"}
+    fields = {"limits", "require", "allow_hooks", "mcp_servers", "on_interrupt", "approval_timeout_seconds"}
     asked = request.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude_none=True, include=fields)
     return asked or None
 

@@ -9,10 +9,11 @@ from enum import Enum
 import anyio
 
 from server.errors import Code, RemitError
-from storage.records import Cancelled, Claim, Principal, Run, RunEnd, Unwritten
+from storage.records import Cancelled, Claim, Principal, Run, RunEnd
 from storage.states import Status
 from storage.store import Store
 from storage.trouble import Trouble
+from storage.unwritten import Unwritten
 
 _log = logging.getLogger(__name__)
 

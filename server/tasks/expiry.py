@@ -20,16 +20,13 @@ def seconds_until(at: int | None) -> float:
     return LONGEST_SLEEP if at is None else max(0.0, min((at - now()) / 1_000_000, LONGEST_SLEEP))
 
 
-async def serve_expiry(store: Store, scheduler: Scheduler, approval_expires: int | None) -> None:
-    """Expire approvals when their time comes, until cancelled.
-
-    What begins to wait during a sleep expires `approval_expires` seconds later at the earliest, so no sleep longer
-    than that misses it.
-    """
+async def serve_expiry(store: Store, scheduler: Scheduler) -> None:
+    """Expire approvals when their time comes, until cancelled."""
     while True:
         try:
-            until_next = seconds_until(await store.next_expiry())
-            await anyio.sleep(min(until_next, approval_expires or LONGEST_SLEEP))
+            another = store.changes.next_expiring()
+            with anyio.move_on_after(seconds_until(await store.next_expiry())):
+                await another.wait()
             if await store.expire_calls():
                 scheduler.poke()
         except RemitError as error:

@@ -6,7 +6,7 @@ from typing import Any
 
 from server.agents.interface import Proposal, RunCommand
 from server.config import Settings
-from server.tasks import masking, similarity
+from server.tasks import limits, masking, similarity
 from server.tasks.circumstances import circumstances
 from server.tasks.execution import Execution
 from server.tasks.record import Record
@@ -72,7 +72,7 @@ class Gate:
     async def begin(self, call: Call, *, asked: bool = True, reads: bool = False, stays: bool = False) -> Call:
         """Let a call proceed if it may, else have it wait; `stays` where the run does so meanwhile."""
         await self._variables.unlock()
-        expires = self._settings.approval_expires
+        expires = limits.approval_expires(self._settings, self._claim.task.demands)
         expires_at = now() + expires * 1_000_000 if expires else None
         about = Begun(asked=asked, reads=reads)
         if asked and not reads and not self._claim.task.auto_execute:

@@ -16,6 +16,7 @@ SAID = frozenset(
     """
     message title description system_prompt agent_id depends_on on_dependency_failure auto_execute env secret_names
     files workspace timeout_seconds max_calls limits require allow_hooks mcp_servers metadata idempotency_key
+    on_interrupt approval_timeout_seconds
     """.split()
 )
 """What an agent may say of a sub-task; the rest is settled by the server, or is not for agents."""
@@ -66,6 +67,9 @@ class Inheritance:
             "showInHistory": self._task.show_in_history,
             "timeoutSeconds": self._at_most(request, "timeout_seconds", self._timeout()),
             "maxCalls": self._at_most(request, "max_calls", self._task.max_calls),
+            "approvalTimeoutSeconds": self._at_most(
+                request, "approval_timeout_seconds", (self._task.demands or {}).get("approvalTimeoutSeconds")
+            ),
             "limits": self._limits(request),
             "require": self._demands("require", request.model_dump(by_alias=True).get("require")),
             "allowHooks": self._allow_hooks(request),

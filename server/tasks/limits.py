@@ -77,6 +77,14 @@ def check(settings: Settings, agent_id: str, sandbox: Sandbox, demands: Mapping[
     """
     asked = demands or {}
     _lowered(_granted(settings, settings.agents.of(agent_id)), asked.get("limits", {}))
+    most = settings.approval_expires
+    if most is not None and asked.get("approvalTimeoutSeconds", 0) > most:
+        raise RemitError(
+            Code.LIMIT_EXCEEDED,
+            f"approvalTimeoutSeconds: the operator grants at most {most} (setting approval_expires)",
+            field="approvalTimeoutSeconds",
+            most=most,
+        )
     require = asked.get("require", {})
     if _may_reach_nothing(asked) and (remote := _remote_servers(settings, agent_id, asked)):
         raise RemitError(
@@ -96,6 +104,12 @@ def check(settings: Settings, agent_id: str, sandbox: Sandbox, demands: Mapping[
             missing=missing,
             tier=sandbox.tier,
         )
+
+
+def approval_expires(settings: Settings, demands: Mapping[str, Any] | None) -> int | None:
+    """Seconds until an unanswered approval of a task means no; None where it waits for ever."""
+    given = (settings.approval_expires, (demands or {}).get("approvalTimeoutSeconds"))
+    return min((each for each in given if each is not None), default=None)
 
 
 def _more(network: Network, hosts: tuple[str, ...]) -> Network:

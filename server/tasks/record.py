@@ -9,10 +9,11 @@ import anyio
 
 from server.errors import RemitError
 from server.tasks.place import Place
-from storage.records import Message, NewEvent, Run, Unwritten, Usage
+from storage.records import Message, NewEvent, Run, Usage
 from storage.store import Store
 from storage.toolcalls import Begun, Call, CallResult, NewCall
 from storage.trouble import Trouble
+from storage.unwritten import Unwritten
 
 T = TypeVar("T")
 
@@ -78,6 +79,10 @@ class Record:
     async def begin_call(self, call_id: str, expires_at: int | None, **about: Unpack[Begun]) -> Call:
         """Let a call proceed if it may, else have it wait for approval: as `storage.calls.begin`."""
         return await self._patiently(lambda: self._store.begin_call(self._run, call_id, expires_at, **about))
+
+    async def renew_call(self, call_id: str) -> list[Call]:
+        """Have a call that was cut off be made once more, as another; returns all calls of the turn in order."""
+        return await self._patiently(lambda: self._store.renew_call(self._run, call_id))
 
     async def stay(self) -> tuple[bool, list[Call]]:
         """Have the run wait for a decision; whether it does, and the calls of its turn."""

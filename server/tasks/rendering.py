@@ -1,6 +1,7 @@
 """A task as a user is shown it: all of it, or what is new, in as many characters as were asked for."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from server.tasks import branches, callviews, fitting, graphs, logs
 from server.tasks.finding import ORGANIZATION
@@ -82,6 +83,9 @@ def _core(snapshot: Snapshot, retention: Retention, request: GetTask) -> TaskVie
     )
     if task.error_code:
         view["errorCode"] = task.error_code
+    if snapshot.turn.attempt > 1:
+        view["attempt"] = snapshot.turn.attempt
+        view["attemptReason"] = snapshot.turn.attempt_reason or ""
     if task.blocked_reason:
         view["blockedAt"] = time(task.blocked_at or task.updated_at)
     if task.cancel_requested:
@@ -203,8 +207,17 @@ def _add_labels(view: TaskView, task: Task) -> None:
         view["sourceNodeType"] = task.source
     if task.sandbox:
         view["sandbox"] = task.sandbox
-    if task.demands and task.demands.get("allowHooks"):
+    _add_demands(view, task.demands or {})
+
+
+def _add_demands(view: TaskView, demands: Mapping[str, Any]) -> None:
+    """The short ones of what it asks for around it."""
+    if demands.get("allowHooks"):
         view["allowHooks"] = True
+    if "onInterrupt" in demands:
+        view["onInterrupt"] = demands["onInterrupt"]
+    if "approvalTimeoutSeconds" in demands:
+        view["approvalTimeoutSeconds"] = demands["approvalTimeoutSeconds"]
 
 
 def _objects(view: TaskView, task: Task) -> list[Part]:

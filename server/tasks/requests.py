@@ -50,6 +50,8 @@ _FOR_EXECUTION = (
     "max_calls",
     "timeout_seconds",
     "mcp_servers",
+    "on_interrupt",
+    "approval_timeout_seconds",
 )
 
 _CONTENTS = ("content", "contentBase64", "source")
@@ -57,7 +59,7 @@ _CONTENTS = ("content", "contentBase64", "source")
 _RARE = frozenset(
     """
     onDependencyFailure parentTaskId assignedAgentId timeoutSeconds maxCalls limits require allowHooks mcpServers
-    idempotencyKey
+    idempotencyKey onInterrupt approvalTimeoutSeconds
     """.split()
 )
 _OF_RECORDS = frozenset({"description", "triggeringAgentId", "conversationId", "metadata"})
@@ -181,6 +183,8 @@ class CreateTask(Request):
     workspace: WorkspaceRequest | None = Field(None, description="the user's folder to work in")
     timeout_seconds: int | None = Field(None, ge=1, le=7 * 24 * 3600, description="work time")
     max_calls: int | None = Field(None, ge=1, le=1_000_000, description="then it pauses")
+    on_interrupt: Literal["fail", "retry", "resume"] | None = Field(None, description="default fail")
+    approval_timeout_seconds: int | None = Field(None, ge=1, le=366 * 24 * 3600, description="then it means no")
     limits: LowerLimits | None = Field(None, description="lower than the operator's")
     require: Guarantees | None = Field(None, description="else refuse the task")
     allow_hooks: StrictBool = Field(False, description="may write .git/hooks, .envrc and the like")

@@ -203,6 +203,8 @@ class TaskView(TypedDict):
     omittedWarnings: NotRequired[int]
     error: str | None
     errorCode: NotRequired[str]
+    attempt: NotRequired[int]
+    attemptReason: NotRequired[str]
     blockedReason: NotRequired[str]
     blockedAt: NotRequired[str]
     cancelRequested: NotRequired[bool]
@@ -261,6 +263,8 @@ class TaskView(TypedDict):
     limits: NotRequired[dict[str, Any]]
     require: NotRequired[dict[str, Any]]
     allowHooks: NotRequired[bool]
+    onInterrupt: NotRequired[str]
+    approvalTimeoutSeconds: NotRequired[int]
     mcpServers: NotRequired[list[str]]
     omittedMcpServers: NotRequired[int]
     sandbox: NotRequired[str]

@@ -40,6 +40,7 @@ from server.tasks.speech import Speech
 from server.tasks.subtasks import Subtasks
 from server.tasks.variables import Variables
 from storage import records
+from storage.attempts import CUT_OFF
 from storage.records import Claim
 from storage.states import CallStatus
 from storage.toolcalls import HIDDEN, Call, CallResult
@@ -243,6 +244,10 @@ class Work:
         self._take_room([proposal])
         self._calls[proposal.key] = await self._record.amend_call(await self._gate.new_call(proposal))
 
+    async def renew(self, key: str) -> None:
+        """Have a call that was cut off be made once more: whether it may is decided anew."""
+        self._know(await self._record.renew_call(self._calls[key].id))
+
     def secret_in(self, text: str) -> Steps[str | None]:
         """Find, in steps, the name of a secret in `text`, in any form, also of one that is too short to be masked."""
         redactor = self._variables.redactor
@@ -360,6 +365,7 @@ def _known_call(call: Call) -> KnownCall:
         exit_status=call.exit_status,
         reason=call.reason,
         is_hidden=call.outcome == HIDDEN,
+        is_cut_off=call.status is CallStatus.ERROR and (call.reason or "").startswith(CUT_OFF),
     )
 
 

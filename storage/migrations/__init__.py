@@ -5,6 +5,7 @@ Times are integers, microseconds since the epoch, UTC. JSON columns hold what is
 
 from storage.migrations import (
     agents,
+    attempts,
     awaiting,
     basis,
     circumstances,
@@ -41,4 +42,5 @@ MIGRATIONS = (
     identity.SCRIPT,
     queue.SCRIPT,
     clock.SCRIPT,
+    attempts.SCRIPT,
 )

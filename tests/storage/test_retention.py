@@ -11,11 +11,12 @@ import pytest
 from storage import retention
 from storage.database import SPARE_PAGES
 from storage.filters import Filter
-from storage.records import Nesting, NewEvent, Run, RunEnd, Unwritten, Update
+from storage.records import Nesting, NewEvent, Run, RunEnd, Update
 from storage.retention import Ended, Retention
 from storage.states import Status
 from storage.store import Store, open_store
 from storage.times import now
+from storage.unwritten import Unwritten
 from storage.workspace import Workspace
 from tests.storage.samples import ANN, DONE, claimed, decision, new_call, new_task, new_turn, waiting
 from tests.storage.test_database import plan

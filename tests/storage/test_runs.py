@@ -8,9 +8,10 @@ import pytest
 
 from server.errors import Code, RemitError
 from storage import runs, tasks
-from storage.records import NewEvent, Run, RunEnd, Unwritten
+from storage.records import NewEvent, Run, RunEnd
 from storage.states import CallStatus, Status
 from storage.store import Store, open_store
+from storage.unwritten import Unwritten
 from tests.storage.samples import ANN, DONE, claimed, decision, new_call, new_task, waiting
 from tests.storage.test_listing import opened
 

@@ -18,10 +18,11 @@ from server.tasks.folders import Folders
 from server.tasks.scheduler import Scheduler
 from server.tasks.secrets import Secrets
 from server.tasks.worktrees import Worktrees
-from storage.records import Principal, Run, RunEnd, Unwritten
+from storage.records import Principal, Run, RunEnd
 from storage.states import ENDED, Status
 from storage.store import Store, open_store
 from storage.trouble import Trouble
+from storage.unwritten import Unwritten
 from tests.storage.fresh import fresh
 from tests.storage.samples import ANN, BOB, new_task
 

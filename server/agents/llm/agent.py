@@ -192,6 +192,8 @@ class _Asked:
 def _earlier(call: KnownCall) -> Answer:
     """What an earlier run has made of it."""
     failed = call.status == "error"
+    if call.is_cut_off:
+        return Answer(f"{call.output}\n[{call.reason}: look what it has done before you do it again]", failed)
     status = f"\n[exit status {call.exit_status}]" if call.exit_status else ""
     return Answer(f"{call.output}{status}", failed)
 

@@ -60,6 +60,8 @@ class ShellAgent:
         await _propose(turn, commands, again=remembered is not None)
         session = Session(turn, commands, remembered)
         for number, command in enumerate(commands, start=1):
+            if turn.calls()[str(number)].is_cut_off:  # and the task says that it is to be resumed
+                await turn.renew(str(number))
             await session.prepare(number)
             permission = await turn.call(str(number))
             if permission is Permission.REFUSED:

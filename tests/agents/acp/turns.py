@@ -189,6 +189,9 @@ class MemoryTurn:
     async def amend(self, proposal: Proposal) -> None:
         raise NotImplementedError
 
+    async def renew(self, key: str) -> None:
+        raise NotImplementedError
+
     def secret_in(self, text: str) -> Steps[str | None]:
         raise NotImplementedError
 
