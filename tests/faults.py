@@ -34,13 +34,16 @@ class Disk:
         found = os.statvfs(self.folder)
         return found.f_bavail * found.f_frsize
 
-    def fill(self) -> None:
-        """Leave no byte of it free: what is freed meanwhile is taken, too, when this is called again."""
+    def fill(self, leave: int = 0) -> None:
+        """Leave so many bytes of it free: what is freed meanwhile is taken, too, when this is called again."""
         with self._ballast.open("ab", buffering=0) as ballast:
             size = CHUNK
             while size:
                 try:
-                    ballast.write(bytes(size))
+                    if self.free - leave < size:
+                        size //= 2
+                    else:
+                        ballast.write(bytes(size))
                 except OSError as error:
                     if error.errno != ENOSPC:
                         raise

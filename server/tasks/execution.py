@@ -27,6 +27,7 @@ from server.tasks.ground import ground
 from server.tasks.output import Output
 from server.tasks.publisher import Publisher
 from server.tasks.record import Record
+from server.tasks.shortage import Shortage
 from server.tasks.subtasks import Subtasks
 from server.tasks.variables import Variables
 from storage.records import Claim, NewEvent
@@ -44,7 +45,10 @@ class Execution:
         variables: Variables,
         settings: Settings,
         subtasks: Subtasks | None,
+        shortage: Shortage,
     ) -> None:
+        self._shortage = shortage
+        self._starts = 0
         self._record = record
         self._claim = claim
         self._sandbox = sandbox
@@ -73,6 +77,11 @@ class Execution:
         """What holds its commands."""
         return self._sandbox.tier
 
+    async def until_room(self) -> None:
+        """Wait while there is not what one more command takes."""
+        policy = self.allowed
+        await self._shortage.until_over(policy.workspace, policy.limits)
+
     async def keeper(self) -> Keeper | None:
         """Who stands behind the door of a command, where the task may hand on sub-tasks."""
         return await self._subtasks.keeper() if self._subtasks else None
@@ -88,7 +97,9 @@ class Execution:
 
         async with publisher.serving():
             try:
-                return await self._sandbox.run(
+                starts = self._starts
+                begin = partial(
+                    self._sandbox.run,
                     Command(argv=ran.argv, env=env, attached=ran.attached),
                     replace(await self._policy(), door=keeper is not None),
                     started=self._started,
@@ -97,6 +108,7 @@ class Execution:
                     disarmed=partial(self._disarmed, call_id),
                     keeper=keeper,
                 )
+                return await self._shortage.patiently(begin, may_repeat=lambda: self._starts == starts)
             finally:
                 shown = len(output.text)
                 try:
@@ -167,6 +179,7 @@ class Execution:
         return await to_thread.run_sync(self._workspaces.furnish, self._claim.task.id, files)
 
     async def _started(self, mark: ProcessMark) -> None:
+        self._starts += 1
         self._marks = [known for known in self._marks if known.is_alive()] + [mark]
         await self._record.record_processes([asdict(each) for each in self._marks], self._sandbox.tier)
 

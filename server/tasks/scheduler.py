@@ -4,6 +4,7 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 
 import anyio
 from anyio.abc import TaskGroup
@@ -25,6 +26,7 @@ from server.tasks.losses import Losses
 from server.tasks.place import Place
 from server.tasks.record import Record
 from server.tasks.secrets import Secrets, SecretsLost
+from server.tasks.shortage import Shortage
 from server.tasks.subtasks import Subtasks
 from server.tasks.variables import Variables
 from server.tasks.work import Work
@@ -236,7 +238,9 @@ class Scheduler:
             self._folders.check(claim.workspace)
             await self._losses.note(claim)
             async with self._worktrees.at_work(claim, variables), variables.shared():
-                work = await self._prepare(place, record, agent, variables)
+                shortage = Shortage(record, place)
+                prepare = partial(self._prepare, place, record, agent, variables, shortage)
+                work = await shortage.patiently(prepare, may_repeat=lambda: True)
                 with place.limited(left), logs.about(mask=work.redact):
                     async with work.speaking():
                         await agent.work(work)
@@ -269,12 +273,14 @@ class Scheduler:
             raise RemitError(Code.AGENT_UNAVAILABLE, f"this server has no agent {claim.task.agent!r} any more")
         return agent
 
-    async def _prepare(self, place: Place, record: Record, agent: Agent, variables: Variables) -> Work:
+    async def _prepare(
+        self, place: Place, record: Record, agent: Agent, variables: Variables, shortage: Shortage
+    ) -> Work:
         claim = place.claim
         sandbox = await self._sandbox()
         check_tier(claim.workspace, sandbox.tier, allow_hooks=bool((claim.task.demands or {}).get("allowHooks")))
         subtasks = Subtasks(self._desk, Delegate(self._store, claim, variables)) if place.hands_on else None
-        execution = Execution(record, claim, sandbox, self._workspaces, variables, self._settings, subtasks)
+        execution = Execution(record, claim, sandbox, self._workspaces, variables, self._settings, subtasks, shortage)
         return Work(record, claim, place, execution, variables, self._settings, speaks=agent.speaks, subtasks=subtasks)
 
 

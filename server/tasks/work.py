@@ -224,6 +224,8 @@ class Work:
         """The gate: whether the call may proceed. Raises Suspended while it waits for approval, or OutOfCalls."""
         if self._calls[key].status is CallStatus.CANCELLED:
             return Permission.REFUSED  # which takes no secrets to learn
+        if self._calls[key].status is CallStatus.PENDING:
+            await self._execution.until_room()
         call = await self._begin(key, reads=reads)
         if call.status is CallStatus.AWAITING_APPROVAL:
             raise Suspended
@@ -301,6 +303,7 @@ class Work:
     async def talk(self, program: Program) -> AsyncIterator[Dialogue]:
         """A program in the sandbox to talk to."""
         await self.unlock()
+        await self._execution.until_room()
         async with self._execution.talk(program) as dialogue:
             yield dialogue
 
