@@ -108,7 +108,7 @@ CREATING = (
     departs(
         "create_task:maxRetries",
         "`maxRetries`, 3 by default and 10 at most",
-        "nothing is repeated by itself: a command that was cut off may have had effects",
+        "nothing is repeated unless the task says so (`onInterrupt`): a call that was cut off may have had effects",
         ORGANIZATION_CREATE,
     ),
     departs(
