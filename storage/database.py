@@ -8,8 +8,9 @@ import asyncio
 import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Concatenate, Literal, ParamSpec, TypeVar
+from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 
 import aiosqlite
 import anyio
@@ -159,8 +160,15 @@ async def _in_turn(
     """Run a function in a turn, which ends when it is done: also where the caller gives up, the thread has it to do."""
     await turns.acquire()
     running = asyncio.ensure_future(_run(connection, function, *args, **kwargs))
-    running.add_done_callback(lambda _: turns.release())
+    running.add_done_callback(partial(_finished, turns))
     return await asyncio.shield(running)
+
+
+def _finished(turns: Turns, done: asyncio.Future[Any]) -> None:
+    """Pass the turn on; what was raised is nobody's concern where the caller has given up."""
+    turns.release()
+    if not done.cancelled():
+        done.exception()
 
 
 async def _run(

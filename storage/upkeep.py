@@ -21,7 +21,7 @@ class Upkeep:
 
     async def remove_expired(self, seqs: Sequence[int], ended_by: int) -> Chunk:
         """Remove as many of these tasks as one transaction should."""
-        return await self._db.write(retention.remove_expired, seqs, ended_by)
+        return await self._db.write_end(retention.remove_expired, seqs, ended_by)
 
     async def with_log(self, ended_by: int) -> list[int]:
         """The next tasks that ended by then and still have their log."""
@@ -29,7 +29,7 @@ class Upkeep:
 
     async def remove_logs(self, seqs: Sequence[int], ended_by: int, at: int) -> list[int]:
         """Remove as much of the logs of these tasks as one transaction should; returns those that are left."""
-        return await self._db.write(retention.remove_logs, seqs, ended_by, at)
+        return await self._db.write_end(retention.remove_logs, seqs, ended_by, at)
 
     async def with_workspace(self, ended_by: int) -> list[str]:
         """The ids of the next tasks that ended by then and still have their folder."""
@@ -37,7 +37,7 @@ class Upkeep:
 
     async def give_up_workspace(self, task_id: str, ended_by: int, at: int) -> bool:
         """Note that a task has no folder any more, before it is removed; not if the task goes on, or has lent it."""
-        return await self._db.write(retention.give_up_workspace, task_id, ended_by, at)
+        return await self._db.write_end(retention.give_up_workspace, task_id, ended_by, at)
 
     async def identity(self) -> str:
         """The random id of the database, which the folders of its tasks bear too."""
@@ -57,7 +57,7 @@ class Upkeep:
 
     async def folders_are_gone(self, task_ids: Iterable[str]) -> None:
         """Note that the folders of these tasks, which were given up, are not there any more."""
-        await self._db.write_soon(folders.forget, list(task_ids))
+        await self._db.write_end(folders.forget, list(task_ids))
 
     async def hold_restored(self, at: int) -> Held:
         """Settle the open tasks of a database that came out of a backup: none goes on before somebody says so."""

@@ -23,6 +23,9 @@ SHORTEST_WAIT = 0.5
 LONGEST_WAIT = 10.0
 """Seconds at most: what others can write again meanwhile has all of it tried at once."""
 
+CANCEL_SECONDS = 15.0
+"""For a cancellation to be written, before it is kept: as long as three writes that each wait 5 s for a lock."""
+
 LAST_SECONDS = 10.0
 """For what is left to be written when the server ends; the next one settles what was not."""
 
@@ -90,13 +93,13 @@ class Ends:
             self._ends[end.claim.task.id] = end
             self._kept.set()
 
-    async def cancel(self, principal: Principal, task_id: str, seconds: float) -> Cancelled | None:
-        """Write that a task was cancelled within so many seconds; None where that cannot be: then it is kept.
+    async def cancel(self, principal: Principal, task_id: str) -> Cancelled | None:
+        """Write that a task was cancelled within CANCEL_SECONDS; None where that cannot be: then it is kept.
 
         Raises RemitError (NOT_FOUND).
         """
         written: Cancelled | None = None
-        with anyio.move_on_after(seconds, shield=True):  # one that asks and leaves has asked all the same
+        with anyio.move_on_after(CANCEL_SECONDS, shield=True):  # one that asks and leaves has asked all the same
             try:
                 written = await self._store.cancel(principal, task_id)
             except Trouble as error:

@@ -333,7 +333,7 @@ class Tasks:
         at_work = await self._store.at_work_beneath(caller.principal, task_id)
         with anyio.CancelScope(shield=True):  # a caller that gives up must not leave a cancelled task running
             with self._scheduler.stopping(at_work):
-                cancelled = await self._scheduler.ends.cancel(caller.principal, task_id, CANCEL_SECONDS)
+                cancelled = await self._scheduler.ends.cancel(caller.principal, task_id)
             if not cancelled:
                 raise await self._unwritten(at_work)
             for each in cancelled.stopping:
