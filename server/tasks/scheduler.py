@@ -238,9 +238,9 @@ class Scheduler:
             self._folders.check(claim.workspace)
             await self._losses.note(claim)
             async with self._worktrees.at_work(claim, variables), variables.shared():
-                shortage = Shortage(record, place)
-                prepare = partial(self._prepare, place, record, agent, variables, shortage)
-                work = await shortage.patiently(prepare, may_repeat=lambda: True)
+                patience = Shortage(record, place)
+                prepare = partial(self._prepare, place, record, agent, variables, patience)
+                work = await patience.patiently(prepare, may_repeat=lambda: True)
                 with place.limited(left), logs.about(mask=work.redact):
                     async with work.speaking():
                         await agent.work(work)
@@ -274,13 +274,13 @@ class Scheduler:
         return agent
 
     async def _prepare(
-        self, place: Place, record: Record, agent: Agent, variables: Variables, shortage: Shortage
+        self, place: Place, record: Record, agent: Agent, variables: Variables, patience: Shortage
     ) -> Work:
         claim = place.claim
         sandbox = await self._sandbox()
         check_tier(claim.workspace, sandbox.tier, allow_hooks=bool((claim.task.demands or {}).get("allowHooks")))
         subtasks = Subtasks(self._desk, Delegate(self._store, claim, variables)) if place.hands_on else None
-        execution = Execution(record, claim, sandbox, self._workspaces, variables, self._settings, subtasks, shortage)
+        execution = Execution(record, claim, sandbox, self._workspaces, variables, self._settings, subtasks, patience)
         return Work(record, claim, place, execution, variables, self._settings, speaks=agent.speaks, subtasks=subtasks)
 
 
