@@ -168,7 +168,8 @@ class Subprocess:
         return ProcessMark.of(self.pid)
 
     def _join(self, group: ControlGroup) -> None:
-        launcher = tree.child_of(self._init_pid or self.pid)
+        above = tree.child_of(self.pid) if self._supervised else self._init_pid  # the inner supervisor, or init
+        launcher = tree.child_of(above or self.pid)
         if launcher is None:
             raise ProcessLookupError(errno.ESRCH, "the launcher has ended")
         group.add(launcher)

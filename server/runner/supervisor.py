@@ -4,6 +4,8 @@ Started as `python -I -S supervisor.py FOLDER`. It forks; the child goes on as t
 the command leaves behind (as its subreaper), kills all of it when the command, or the server, has ended, and exits with
 the command's status. It learns that the server is gone by its stdin, which the server keeps open; then it also clears
 away the folder that the command had to itself.
+
+There are two of it, one beneath the other, since somebody may kill it: whichever is left ends the command.
 """
 
 import os
@@ -19,16 +21,29 @@ PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 
 
 def main() -> None:
-    launcher.prctl(PR_SET_CHILD_SUBREAPER, 1)
-    try:
-        child = os.fork()
-    except OSError as error:  # too many processes
-        os._exit(launcher.failed(error))
-    if child == 0:
+    outer = os.pidfd_open(os.getpid())
+    if inner := adopting_fork():
+        supervise(inner)
+    elif child := adopting_fork():
+        supervise(child, outer)
+    else:
         os.setsid()
         launcher.prctl(PR_SET_PDEATHSIG, SIGKILL)
         launcher.main()
-    code = watch(child)
+
+
+def adopting_fork() -> int:
+    """Fork, once this process adopts what its child leaves behind; returns as `os.fork` does."""
+    launcher.prctl(PR_SET_CHILD_SUBREAPER, 1)
+    try:
+        return os.fork()
+    except OSError as error:  # too many processes
+        os._exit(launcher.failed(error))
+
+
+def supervise(child: int, *above: int) -> None:
+    """Wait until `child` ends, or the server, or a process above (descriptors); then end all that is left, and exit."""
+    code = watch(child, *above)
     tree.end_descendants(os.getpid())
     if code is None:
         code = reap(child, 0) or 0
@@ -47,12 +62,14 @@ def clear_away(folder: str) -> None:
         print(f"the private folder of a command is left: {error}", file=sys.stderr)
 
 
-def watch(child: int) -> int | None:
-    """Wait until `child` ends, and return its exit code; or None once the server has ended."""
+def watch(child: int, *above: int) -> int | None:
+    """Wait until `child` ends, and return its exit code; or None once the server or a process above has ended."""
     events = select.poll()
     events.register(0, 0)
-    events.register(os.pidfd_open(child), select.POLLIN)
-    while not any(descriptor == 0 for descriptor, _ in events.poll(1000)):
+    events.register(own := os.pidfd_open(child), select.POLLIN)
+    for process in above:
+        events.register(process, select.POLLIN)
+    while all(descriptor == own for descriptor, _ in events.poll(1000)):
         if (code := reap(child, os.WNOHANG)) is not None:
             return code
     return None

@@ -57,6 +57,21 @@ async def test_what_a_command_leaves_behind_ends_with_it(tier: Name, workspace: 
     assert not running(token)
 
 
+@pytest.mark.parametrize("tier", ["landlock", "off"], indirect=True)
+@pytest.mark.parametrize("killed", [0, 1], ids=["outer", "inner"])
+async def test_what_a_command_has_started_ends_when_somebody_kills_its_supervisor(
+    tier: Name, workspace: Path, killed: int
+) -> None:
+    token, request = daemons(tier, workspace, "exec sleep 1000")
+    with server(request) as process:
+        await until(lambda: len(running(token)) == 2)
+        supervisors = sorted(processes_with(f"supervisor.py\0{workspace.with_name('scratch')}"))
+        os.kill(supervisors[killed], signal.SIGKILL)
+        await until(lambda: not running(token), END_SECONDS)
+        assert process.poll() is None or process.returncode == 0
+    assert len(supervisors) == 2
+
+
 @pytest.mark.parametrize("tier", ["namespaces", "off"])
 async def test_cancelling_ends_the_whole_tree_before_it_returns(tier: Name, workspace: Path) -> None:
     token, request = daemons(tier, workspace, "sleep 1000")

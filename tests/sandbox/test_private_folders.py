@@ -42,10 +42,13 @@ async def test_private_folders_are_removed_at_the_next_start_where_their_supervi
     request = Request(tier=tier, argv=("/bin/sh", "-c", script), workspace=str(workspace))
     with server(request) as process:
         await until(lambda: (workspace / "up").exists())
-        (supervisor,) = processes_with(f"supervisor.py\0{scratch}")
-        os.kill(supervisor, signal.SIGSTOP)
+        supervisors = processes_with(f"supervisor.py\0{scratch}")
+        for supervisor in supervisors:
+            os.kill(supervisor, signal.SIGSTOP)
         process.kill()
-        os.kill(supervisor, signal.SIGKILL)
+        for supervisor in supervisors:
+            os.kill(supervisor, signal.SIGKILL)
+    assert len(supervisors) == 2
     await until(lambda: not processes_with(str(scratch)))
     assert len(os.listdir(scratch)) == 1
     Scratch(scratch).sweep()
