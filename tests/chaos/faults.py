@@ -109,6 +109,11 @@ async def window_killed(site: Site) -> None:
         site.random.choice(there).kill()
 
 
+async def socket_lost(site: Site) -> None:
+    """Somebody deletes the socket: the server makes it anew."""
+    (site.home / "remit.sock").unlink(missing_ok=True)
+
+
 async def clock_ahead(site: Site) -> None:
     """A server runs for some seconds with a clock that is far ahead."""
     if program := faketime():
@@ -135,6 +140,7 @@ FAULTS: dict[str, Fault] = {
         disk_full,
         half_messages,
         window_killed,
+        socket_lost,
         clock_ahead,
     )
 }
