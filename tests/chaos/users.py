@@ -103,7 +103,7 @@ class User:
     async def delete(self) -> None:
         """Remove a task with its sub-tasks."""
         if task := self._any():
-            doomed = list(self._journal.beneath(task))
+            doomed = [each for each in self._journal.beneath(task) if each.is_deleted is False]
             _mark(doomed, None)
             try:
                 await self._ending(task, self._call("delete_task", id=task.id))
