@@ -106,7 +106,8 @@ class Demo:
             self._quote(f"{row['id'][:8]}  {row['status']:<10} {age(row['lastActivityAt']):>3} ago  {row['title']}")
 
     async def _follow(self, window: Client, task_id: str, after: int = 0) -> dict[str, Any]:
-        """Show a task's output until it has ended or waits for someone."""
+        """Show a task's output, line by line, until it has ended or waits for someone."""
+        rest = ""  # the beginning of a line, of which the next event has more
         with anyio.fail_after(WAIT):
             while True:
                 task = await _call(
@@ -115,9 +116,11 @@ class Demo:
                 for event in task["events"]:
                     after = event["number"]
                     if event["type"] == "content":
-                        self._quote(event["data"]["text"])
+                        whole, newline, rest = (rest + event["data"]["text"]).rpartition("\n")
+                        self._quote(whole + newline)
                 if task["status"] not in {"pending", "running"} and after == task["lastEvent"]:
                     break
+        self._quote(rest)
         if task["status"] not in {"completed", "awaiting_approval"}:
             raise RemitError(Code.EXECUTION_ERROR, f"the task is {task['status']}: {task['error']}")
         return task
