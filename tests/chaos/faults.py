@@ -90,7 +90,7 @@ async def disk_full(site: Site) -> None:
         await to_thread.run_sync(_fill, ballast)
         await anyio.sleep(_while(site))
     finally:
-        ballast.unlink()
+        ballast.unlink(missing_ok=True)
 
 
 async def half_messages(site: Site) -> None:
@@ -164,11 +164,9 @@ def _while(site: Site) -> float:
 
 
 def _fill(ballast: Path) -> None:
-    with ballast.open("wb") as file, suppress(OSError):
-        file.write(os.urandom(1) * 1024**2)
+    with suppress(OSError), ballast.open("wb", buffering=0) as file:
         while True:
-            file.write(bytes(64 * 1024))
-            file.flush()
+            file.write(bytes(1024**2))
 
 
 def _serve(site: Site, command: list[str]) -> "subprocess.Popen[bytes]":
