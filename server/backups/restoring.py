@@ -26,6 +26,7 @@ from server.runner.removal import delete_tree
 from server.runner.workspace import Workspaces
 from server.start import claim
 from storage.backup import examine, fold_changes, leftovers
+from storage.records import Leftover
 from storage.restored import Held
 from storage.store import open_store
 from storage.times import now
@@ -84,12 +85,13 @@ class _Restoring:
         try:
             self._unpack(source)
             contents = examine(self._stage / DATABASE, of=source)
+            at_work = leftovers(self._stage / DATABASE)  # before they are settled: then they are open no more
             settled = anyio.run(_settle, self._stage / DATABASE, self._names())
             os.sync()
         except OSError as error:
             raise RemitError(Code.EXECUTION_ERROR, f"{source} cannot be restored: {error.strerror or error}") from None
         try:
-            self._replace(settled)
+            self._replace(settled, at_work)
         except OSError as error:
             message = (
                 f"{source} is restored in part: {error.strerror or error}; what was there is in {self._aside.folder}"
@@ -119,9 +121,9 @@ class _Restoring:
         there = (name for folder in FOLDERS for name in os.listdir(self._stage / folder))
         return {*self._workspaces.names(), *self._workspaces.lost.names(), *there}
 
-    def _replace(self, settled: "_Settled") -> None:
+    def _replace(self, settled: "_Settled", at_work: Collection[Leftover]) -> None:
         database = self._state / DATABASE
-        for leftover in (*leftovers(database), *leftovers(self._stage / DATABASE)):
+        for leftover in (*leftovers(database), *at_work):
             for process in leftover.processes:
                 end_leftover(ProcessMark(**process))
         here = self._workspaces.names()

@@ -233,6 +233,22 @@ def test_processes_that_only_the_former_database_knows_are_ended(remit: CommandL
         assert left.wait(servers.PATIENCE) == -9
 
 
+def test_processes_that_only_the_backup_knows_are_ended(remit: CommandLine, medium: Path) -> None:
+    ended(remit, "true")
+    stopped_backup(remit, medium / "one.db")
+    with subprocess.Popen(["sleep", "600"]) as left:
+        with closing(sqlite3.connect(medium / "one.db", isolation_level=None)) as db:
+            mark = json.dumps([asdict(ProcessMark.of(left.pid))])
+            db.execute("UPDATE tasks SET status = 'running', completed_at = NULL")
+            db.execute("UPDATE runs SET ended_at = NULL, processes = ?", (mark,))
+        (remit.home / "remit.db").unlink()
+        try:
+            remit.json("restore", str(medium / "one.db"))
+            assert left.wait(10) == -9
+        finally:
+            left.kill()
+
+
 @pytest.mark.namespaces
 @pytest.mark.parametrize("options", [[], ["--folders"]])
 def test_a_medium_that_cannot_be_written_is_enough(remit: CommandLine, medium: Path, options: list[str]) -> None:
