@@ -60,8 +60,8 @@ class BackupFolder:
         """The backups that are there, the oldest first. Blocks. Raises OSError, for a folder that is not there too."""
         pattern = re.compile(re.escape(self._prefix) + r"(\d{8}T\d{6}Z)\.(db|tar\.gz)")
         found = [(pattern.fullmatch(path.name), path) for path in self._folder.iterdir()]
-        times = [(datetime.strptime(match[1], _TIME).replace(tzinfo=UTC), path) for match, path in found if match]
-        return sorted(Kept(at, path) for at, path in times)
+        times = [(_time(match[1]), path) for match, path in found if match]
+        return sorted(Kept(at, path) for at, path in times if at)
 
     def due(self, at: datetime) -> Path | None:
         """The file for the next backup if one is due at `at`; None before. Blocks. Raises OSError.
@@ -118,6 +118,14 @@ class Schedule:
         done = await anyio.run_process(argv, check=False)
         if done.returncode != 0:
             raise RemitError(Code.EXECUTION_ERROR, _why(done.stdout, done.stderr))
+
+
+def _time(name: str) -> datetime | None:
+    """The time that a name tells; None where there is no such day or hour."""
+    try:
+        return datetime.strptime(name, _TIME).replace(tzinfo=UTC)
+    except ValueError:
+        return None
 
 
 def _why(stdout: bytes, stderr: bytes) -> str:

@@ -66,6 +66,12 @@ def test_one_from_the_future_is_the_first_to_go(state: Path, medium: Path) -> No
     assert (future.exists(), right.exists()) == (False, True)
 
 
+def test_a_file_whose_name_is_no_time_is_none_of_them(state: Path, medium: Path) -> None:
+    folder = backups(state, medium)
+    (medium / f"remit-{'a' * 12}-20260231T000000Z.db").touch()
+    assert folder.kept() == []
+
+
 def test_nobody_elses_files_are_removed(state: Path, medium: Path) -> None:
     other = written(backups(state, medium, identity="b" * 32), NOON)
     mine = medium / "notes.db"
