@@ -2,22 +2,22 @@
 
 import json
 import os
-import sqlite3
 import stat
 import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import BaseModel
 
-from server.config import Settings
+from server.config import SecretSource, Settings
 from server.errors import Code, RemitError
 from server.logs import FILES
 from server.places import DATABASE, Places
+from storage.inspection import reading
 from templates.redaction import Redactor
 
 LOG_BYTES = 512 * 1024
@@ -84,12 +84,18 @@ def _parts(places: Places, settings: Settings | None, findings: Sequence[Mapping
 def _mask(settings: Settings | None) -> Callable[[str], str]:
     """What masks the values of secrets that lie in files; those of commands and keyrings are not asked for here."""
     values = {}
-    for name, source in settings.secrets.items() if settings else ():
+    for name, source in _sources(settings) if settings else ():
         try:
             values[name] = source.file.expanduser().read_text().removesuffix("\n") if source.file else ""
         except (OSError, UnicodeDecodeError):
             continue
     return Redactor({name: value for name, value in values.items() if value}).redact
+
+
+def _sources(settings: Settings) -> Iterator[tuple[str, SecretSource]]:
+    yield from settings.secrets.items()
+    if key := settings.agents.llm.api_key:
+        yield "agents.llm.api_key", key
 
 
 def _different(model: BaseModel) -> dict[str, Any]:
@@ -117,14 +123,21 @@ def _shown(value: Any, choices: Sequence[object] = ()) -> Any:
 
 
 def _counts(path: Path) -> dict[str, Any]:
-    sizes = {each.name: each.stat().st_size for each in path.parent.glob(f"{DATABASE}*")}
+    sizes = dict(_sizes(path))
     if not path.is_file():
         return {"bytes": sizes, "error": "there is no database"}
     try:
-        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as db:
+        with reading(path) as db:
             return {"bytes": sizes} | {name: db.execute(query).fetchall() for name, query in _QUERIES.items()}
-    except sqlite3.Error as error:
-        return {"bytes": sizes, "error": f"it cannot be read: {error}"}
+    except RemitError as error:
+        return {"bytes": sizes, "error": f"it cannot be read: {error.message}"}
+
+
+def _sizes(path: Path) -> Iterator[tuple[str, int]]:
+    """The sizes of a database and of what lies beside it, which a server that ends meanwhile takes away."""
+    for each in path.parent.glob(f"{path.name}*"):
+        with suppress(FileNotFoundError):
+            yield each.name, each.stat().st_size
 
 
 def _listed(state: str) -> Iterator[str]:
@@ -132,8 +145,11 @@ def _listed(state: str) -> Iterator[str]:
         yield "there is no state folder\n"
         return
     for entry in sorted(os.scandir(state), key=lambda each: each.name):
-        found = entry.stat(follow_symlinks=False)
-        within = f", {len(os.listdir(entry))} entries" if entry.is_dir(follow_symlinks=False) else ""
+        try:
+            found = entry.stat(follow_symlinks=False)
+            within = f", {len(os.listdir(entry))} entries" if entry.is_dir(follow_symlinks=False) else ""
+        except FileNotFoundError:
+            continue
         yield f"{stat.filemode(found.st_mode)} {found.st_size:>12} {entry.name}{within}\n"
 
 

@@ -10,6 +10,7 @@ import pytest
 from tests.cli.command_line import CommandLine
 
 SECRET = "canary-of-a-file"
+MODEL_KEY = "canary-of-the-key-of-a-model"
 
 
 @pytest.fixture
@@ -17,14 +18,16 @@ def bundle(own_remit: CommandLine, tmp_path: Path) -> dict[str, str]:
     """The parts of a bundle, of a server that has done a task, by their names."""
     token = tmp_path / "token"
     token.write_text(SECRET)
+    (tmp_path / "model-key").write_text(MODEL_KEY)
     settings = own_remit.home.parent / "remit.toml"
     settings.write_text(
         f'timeout = 77\nsandbox = "off"\nworkspaces = ["{tmp_path}"]\n[secrets.TOKEN]\nfile = "{token}"\n'
+        f'[agents.llm]\napi_key.file = "{tmp_path / "model-key"}"\n'
         '[agents.mine]\ncommand = ["mine", "--key", "canary-of-a-setting"]\nenv = { KEY = "canary-of-a-variable" }\n'
     )
     own_remit("run", "echo canary-of-a-task; exit 3")
     with (own_remit.home / "server.log").open("a") as log:
-        log.write(f"a library has said {SECRET}\n")
+        log.write(f"a library has said {SECRET}, and another {MODEL_KEY}\n")
     done = own_remit("doctor", "--bundle", str(tmp_path / "bundle.zip"))
     assert done.returncode == 0, done.stderr
     with zipfile.ZipFile(tmp_path / "bundle.zip") as file:
@@ -84,3 +87,11 @@ def test_a_damaged_database_is_told(own_remit: CommandLine, tmp_path: Path) -> N
     own_remit("doctor", "--bundle", str(tmp_path / "bundle.zip"))
     with zipfile.ZipFile(tmp_path / "bundle.zip") as file:
         assert "it cannot be read" in json.loads(file.read("database.json"))["error"]
+
+
+def test_nothing_is_made_beside_a_database_at_rest(own_remit: CommandLine, tmp_path: Path) -> None:
+    own_remit("run", "true")
+    own_remit("server", "stop", "--force")
+    before = sorted(path.name for path in own_remit.home.glob("remit.db*"))
+    own_remit("doctor", "--bundle", str(tmp_path / "bundle.zip"))
+    assert sorted(path.name for path in own_remit.home.glob("remit.db*")) == before
