@@ -140,14 +140,16 @@ class Ends:
 
     async def _write_kept(self) -> None:
         """Try all that is kept, the cancellations first: they say who has ended the runs."""
-        for (_, task_id), principal in list(self._cancels.items()):
+        for (owner, task_id), principal in list(self._cancels.items()):
+            if (owner, task_id) not in self._cancels:
+                continue  # it was written meanwhile, and the task may have gone on since
             try:
                 await self._cancel_now(principal, task_id)
             except Trouble:
                 return
             except RemitError as error:
                 _log.warning("task %s cannot be cancelled any more: %s", task_id, error.message)
-                del self._cancels[principal.id, task_id]
+                self._cancels.pop((owner, task_id), None)
         for task_id, end in list(self._ends.items()):
             if not await self._is_settled(end):
                 return

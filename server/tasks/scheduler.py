@@ -155,9 +155,10 @@ class Scheduler:
                 place.ending.set()
 
     async def _start_what_fits(self, group: TaskGroup) -> None:
-        while (room := await self._room()) is not None:
+        while True:
             try:
-                place = await self._claimed(room)
+                room = await self._room()
+                place = None if room is None else await self._claimed(room)
             except RemitError as error:
                 _log.error("no task can be started: %s", error.message)
                 await anyio.sleep(PATIENCE)

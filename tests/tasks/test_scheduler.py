@@ -18,13 +18,13 @@ from server.tasks.folders import Folders
 from server.tasks.scheduler import Scheduler
 from server.tasks.secrets import Secrets
 from server.tasks.worktrees import Worktrees
-from storage.records import Principal, Run, RunEnd
+from storage.records import Cancelled, Principal, Run, RunEnd
 from storage.states import ENDED, Status
 from storage.store import Store, open_store
 from storage.trouble import Trouble
 from storage.unwritten import Unwritten
 from tests.storage.fresh import fresh
-from tests.storage.samples import ANN, BOB, new_task
+from tests.storage.samples import ANN, BOB, new_task, new_turn
 
 
 async def no_sandbox() -> Sandbox:
@@ -146,3 +146,75 @@ async def ended(store: Store, task_id: str, principal: Principal = ANN) -> None:
                 if (await store.task(principal, task_id)).status in ENDED:
                     return
                 await change.wait()
+
+
+async def test_a_kept_cancellation_that_was_written_meanwhile_does_not_end_the_next_turn(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = new_task(), new_task()
+    kept = ends.Ends(store, lambda _: None, lambda: None)
+    for new in (first, second):
+        await store.create_task(ANN, new)
+        await _keep_cancellation(kept, store, new.id, monkeypatch)
+    cancel = store.cancel
+
+    async def write(principal: Principal, task_id: str) -> Cancelled:
+        if task_id == first.id:  # while it is written, the second task goes on with a message
+            await kept.catch_up(ANN, second.id)
+            await store.open_turn(ANN, second.id, new_turn())
+        return await cancel(principal, task_id)
+
+    monkeypatch.setattr(store, "cancel", write)
+    await kept.close()
+    assert (await store.task(ANN, second.id)).status is Status.PENDING
+
+
+async def test_a_kept_cancellation_of_a_task_that_was_deleted_meanwhile_is_passed_over(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = new_task(), new_task()
+    kept = ends.Ends(store, lambda _: None, lambda: None)
+    for new in (first, second):
+        await store.create_task(ANN, new)
+        await _keep_cancellation(kept, store, new.id, monkeypatch)
+    cancel = store.cancel
+
+    async def write(principal: Principal, task_id: str) -> Cancelled:
+        if task_id == first.id:
+            await kept.cancel(ANN, second.id)
+            await store.delete(ANN, second.id)
+        return await cancel(principal, task_id)
+
+    monkeypatch.setattr(store, "cancel", write)
+    await kept.close()
+    assert len(kept) == 0
+
+
+async def test_a_look_for_room_that_fails_does_not_end_the_scheduler(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new = new_task()
+    async with scheduling(store, tmp_path) as scheduler:
+        room = scheduler._room
+        failures = iter([Trouble("the disk fails", passes=True)])
+
+        async def look() -> set[int] | None:
+            for failure in failures:
+                raise failure
+            return await room()
+
+        monkeypatch.setattr(scheduler, "_room", look)
+        await store.create_task(ANN, new)
+        scheduler.poke()
+        await ended(store, new.id)
+
+
+async def _keep_cancellation(kept: ends.Ends, store: Store, task_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a cancellation kept, as where the disk fails."""
+
+    async def fail(principal: Principal, task_id: str) -> Cancelled:
+        raise Trouble("the disk fails", passes=True)
+
+    with monkeypatch.context() as failing:
+        failing.setattr(store, "cancel", fail)
+        assert await kept.cancel(ANN, task_id) is None
