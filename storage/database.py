@@ -23,7 +23,7 @@ from storage.inspection import INCREMENTAL, refuse_newer
 from storage.lanes import Turns
 from storage.migrations import MIGRATIONS
 from storage.reserve import Reserve
-from storage.trouble import Trouble, is_full
+from storage.trouble import Trouble, is_full, is_locked
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -209,9 +209,10 @@ def _transact(db: sqlite3.Connection, operation: Callable[[sqlite3.Connection], 
         db.execute(f"PRAGMA synchronous = {durability}")
     try:
         return _all_or_nothing(db, operation)
-    except sqlite3.OperationalError:
-        with suppress(sqlite3.Error):
-            _write_over(db)
+    except sqlite3.OperationalError as error:
+        if not is_locked(error):  # which would be waited for once more
+            with suppress(sqlite3.Error):
+                _write_over(db)
         raise
     finally:
         db.execute("PRAGMA synchronous = FULL")

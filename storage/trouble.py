@@ -41,6 +41,11 @@ def is_full(error: sqlite3.Error) -> bool:
     return _name(error) in _NO_ROOM
 
 
+def is_locked(error: sqlite3.Error) -> bool:
+    """Whether an operation has failed since somebody else holds the lock: it has written nothing."""
+    return _primary(error) in ("SQLITE_BUSY", "SQLITE_LOCKED")
+
+
 def _name(error: sqlite3.Error) -> str:
     return getattr(error, "sqlite_errorname", None) or "SQLITE_ERROR"  # errors of the module itself have none
 

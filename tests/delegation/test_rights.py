@@ -44,7 +44,7 @@ async def test_tools_that_are_not_for_agents_are_forbidden(window: Windows, call
 
 async def test_little_is_told_of_a_tool_with_a_very_long_name(window: Windows) -> None:
     async with window() as host:
-        script = "visitor = Visitor(); visitor.begin(); print(json.dumps(visitor.call('x' * 5_000_000)))"
+        script = "visitor = Visitor(); visitor.begin(); print(json.dumps(visitor.call('x' * 200_000)))"
         task = await run(host, script)
     error = json.loads(task["output"]["content"])["error"]
     assert error["code"] == "FORBIDDEN"

@@ -11,6 +11,7 @@ from server.errors import Code, RemitError
 from storage.database import Database
 from storage.migrations import MIGRATIONS
 from storage.store import Store, open_store
+from storage.trouble import Trouble
 from tests.storage.samples import ANN, claimed, new_call, new_task
 
 
@@ -123,3 +124,22 @@ def _insert_principal(db: sqlite3.Connection) -> None:
 
 def plan(db: sqlite3.Connection, statement: str) -> list[sqlite3.Row]:
     return db.execute(f"EXPLAIN QUERY PLAN {statement}").fetchall()
+
+
+async def test_a_lock_of_another_program_is_waited_for_once_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("storage.database.BUSY_TIMEOUT", 0)
+    begun: list[str] = []
+    database = await Database.open(tmp_path / "remit.db")
+    try:
+        await database.write(lambda db: db.set_trace_callback(begun.append))
+        other = sqlite3.connect(tmp_path / "remit.db", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        begun.clear()
+        with pytest.raises(Trouble):
+            await database.write(_insert_principal)
+        other.close()
+    finally:
+        await database.aclose()
+    assert begun.count("BEGIN IMMEDIATE") == 1
