@@ -140,7 +140,8 @@ class Scanner:
         self._index += stop
         if stop == len(piece.text):
             self._tail = text[whole:]
-            self._decide(self._length)
+            is_color = self._tail.startswith("\x1b")  # or else a word may begin in it
+            self._decide(self._length - len(self._tail) if is_color else self._length)
         else:
             self._tail = text[piece.origin(stop - 1) + 1 if stop else 0 :]
             is_escape = self._escapes(piece.text, stop)[1]

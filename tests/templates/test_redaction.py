@@ -227,3 +227,8 @@ def test_a_part_never_begins_inside_a_secret(cut: int) -> None:
 
 def test_a_part_that_begins_with_nothing_secret_is_kept_whole() -> None:
     assert finished(Redactor({"KEY": "hunter22"}).redacting("in words and hunter22", 3, 21)) == "words and [secret KEY]"
+
+
+def test_nothing_is_shown_of_a_secret_that_begins_like_the_rest_of_a_change_of_color() -> None:
+    stream = Redactor({"KEY": "12345xyzuvw9"}).stream()
+    assert [stream.feed("\x1b[123"), stream.feed("45xyzuvw9\n"), stream.finish()] == ["", "\x1b[[secret KEY]\n", ""]

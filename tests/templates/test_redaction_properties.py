@@ -94,6 +94,7 @@ def test_wrapped_base64_and_hexadecimal_digits_do_not_survive_marks_before_their
 
 
 @example("\\ 'a''\\", " 'a'\\\\'\\''", [])
+@example("==\\====", "\x1b[1\\", [3])
 @given(repetitive_escapes, escaped_texts, cuts)
 def test_a_stream_of_escapes_shows_what_the_whole_would_show(value: str, text: str, cuts: list[int]) -> None:
     redactor = Redactor({"A": value, "B": value[1:]})
