@@ -123,7 +123,7 @@ async def clock_ahead(site: Site) -> None:
         try:
             await anyio.sleep(site.random.uniform(2, 4))
         finally:
-            server.kill()
+            site.signal_server(signal.SIGKILL)
             server.wait()
 
 
