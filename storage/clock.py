@@ -18,14 +18,14 @@ DOUBT = 24 * 3600 * 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """The latest time that was believed, 0 for none, and for how long servers have run since in doubt."""
+    """The latest time that was believed, and for how long servers have run since in doubt."""
 
     latest: int
     doubted_us: int
 
     def doubts(self, at: int) -> bool:
         """Whether the time `at` is too far past the latest one to be believed."""
-        return self.latest > 0 and at - self.latest > FAR_AHEAD
+        return at - self.latest > FAR_AHEAD
 
 
 def get(db: sqlite3.Connection) -> Clock:

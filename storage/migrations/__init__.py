@@ -10,6 +10,7 @@ from storage.migrations import (
     basis,
     circumstances,
     clock,
+    firsttime,
     history,
     identity,
     lending,
@@ -43,4 +44,5 @@ MIGRATIONS = (
     queue.SCRIPT,
     clock.SCRIPT,
     attempts.SCRIPT,
+    firsttime.SCRIPT,
 )

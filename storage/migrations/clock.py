@@ -1,7 +1,7 @@
 """Step 17: the latest time that was believed, and places in the queue that do not depend on the time of day."""
 
 SCRIPT = """
--- Of a new database it is 0: the first time it sees is believed.
+-- Of a new database it is 0 here; step 19 puts the time in that it is made at.
 CREATE TABLE clock (
     latest INTEGER NOT NULL,
     -- Microseconds for which servers have run while the time was too far past the latest one.

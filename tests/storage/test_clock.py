@@ -7,6 +7,7 @@ import pytest
 
 from storage.clock import DOUBT, FAR_AHEAD, Clock, read
 from storage.store import Store, open_store
+from storage.times import now
 from tests.storage.samples import ANN, HOUR, new_task
 
 NOON = 1_800_000_000_000_000
@@ -16,11 +17,13 @@ DAY = 24 * HOUR
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
     async with open_store(tmp_path / "remit.db") as store:
+        await store.upkeep.believe_clock(NOON)  # the tests do not depend on when they are run
         yield store
 
 
-async def test_the_first_time_is_believed(store: Store) -> None:
-    assert await store.upkeep.observe_clock(NOON, 0)
+async def test_a_new_database_has_seen_the_time_at_which_it_was_made(tmp_path: Path) -> None:
+    async with open_store(tmp_path / "remit.db") as store:
+        assert not await store.upkeep.observe_clock(now() + 400 * DAY, 0)
 
 
 async def test_one_that_is_sixty_days_later_is_believed(store: Store) -> None:
@@ -34,7 +37,7 @@ async def test_one_that_is_further_ahead_is_believed_once_servers_have_run_long_
     for ran_us in (0, DOUBT // 2, DOUBT // 2):
         async with open_store(tmp_path / "remit.db") as store:  # time adds up over starts
             if not believed:
-                await store.upkeep.observe_clock(NOON, 0)
+                await store.upkeep.believe_clock(NOON)
             believed.append(await store.upkeep.observe_clock(ahead, ran_us))
     assert believed == [False, False, True]
     assert read(tmp_path / "remit.db") == Clock(ahead, 0)
