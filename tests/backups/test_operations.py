@@ -27,7 +27,7 @@ def person(tmp_path: Path) -> Iterator[dict[str, str]]:
 
 def test_each_command_of_the_page_succeeds_in_its_order(person: dict[str, str], tmp_path: Path) -> None:
     blocks = re.findall(r"^```sh\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     for script in ("remit run echo done", *blocks):
         done = subprocess.run(
             ["sh", "-eu", "-c", script], env=person, cwd=tmp_path, capture_output=True, text=True, check=False

@@ -17,6 +17,7 @@ from tests.storage.stateful.machine import Machine
 def test_the_store_does_what_the_model_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
     monkeypatch.setattr("storage.store.now", clock)
+    monkeypatch.setattr("storage.runstore.now", clock)
     for module in (propagation, deletion):
         monkeypatch.setattr(module, "CHUNK", module.CHUNK)  # the machine sets them to something small
     frequent = settings(
