@@ -215,7 +215,8 @@ def _transact(db: sqlite3.Connection, operation: Callable[[sqlite3.Connection], 
                 _write_over(db)
         raise
     finally:
-        db.execute("PRAGMA synchronous = FULL")
+        if durability != "FULL":
+            db.execute("PRAGMA synchronous = FULL")
 
 
 def _all_or_nothing(db: sqlite3.Connection, operation: Callable[[sqlite3.Connection], R]) -> R:
@@ -237,8 +238,11 @@ def _write_over(db: sqlite3.Connection) -> None:
     the server is killed; a power failure may bring the commit back.
     """
     db.execute("PRAGMA synchronous = OFF")
-    (version,) = db.execute("PRAGMA user_version").fetchone()
-    _all_or_nothing(db, lambda same: same.execute(f"PRAGMA user_version = {version}"))
+    try:
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+        _all_or_nothing(db, lambda same: same.execute(f"PRAGMA user_version = {version}"))
+    finally:
+        db.execute("PRAGMA synchronous = FULL")
 
 
 def _snapshot(db: sqlite3.Connection, operation: Callable[[sqlite3.Connection], R]) -> R:

@@ -215,11 +215,7 @@ async def test_a_window_killed_while_its_server_starts_does_not_keep_the_next_on
 async def test_a_window_killed_while_its_server_starts_leaves_it_to_the_next_one(
     checkout: Checkout, home: Path, tmp_path: Path
 ) -> None:
-    gate = _gate(tmp_path / "gate")
-    killed = await _started(checkout, home, 1, REMIT_GATE_BEFORE_LISTENING=str(gate))
-    await until(lambda: (home / "server.lock").exists() and (home / "server.lock").read_text())
-    killed.process.kill()
-    await killed.process.wait()
+    gate = await _killed_before_its_server_listens(checkout, home, tmp_path)
     window = await checkout.window()
     await window.ask(1, "echo")
     await held(home / "start.lock")
@@ -232,11 +228,7 @@ async def test_a_window_killed_while_its_server_starts_leaves_it_to_the_next_one
 async def test_an_inline_window_finds_the_server_of_a_window_that_was_killed(
     checkout: Checkout, home: Path, tmp_path: Path
 ) -> None:
-    gate = _gate(tmp_path / "gate")
-    killed = await _started(checkout, home, 1, REMIT_GATE_BEFORE_LISTENING=str(gate))
-    await until(lambda: (home / "server.lock").exists() and (home / "server.lock").read_text())
-    killed.process.kill()
-    await killed.process.wait()
+    gate = await _killed_before_its_server_listens(checkout, home, tmp_path)
     window = await checkout.window(REMIT_SERVER="inline")
     await window.ask(1, "echo")
     await held(home / "start.lock")
@@ -260,6 +252,16 @@ async def _started(checkout: Checkout, home: Path, number: int, **environment: s
     await window.ask(1, "echo")
     await until(lambda: len(servers(home)) == number)
     return window
+
+
+async def _killed_before_its_server_listens(checkout: Checkout, home: Path, tmp_path: Path) -> Path:
+    """Kill a window whose server owns the folder; returns the gate that this server waits at before it listens."""
+    gate = _gate(tmp_path / "gate")
+    killed = await _started(checkout, home, 1, REMIT_GATE_BEFORE_LISTENING=str(gate))
+    await until(lambda: (home / "server.lock").exists() and (home / "server.lock").read_text())
+    killed.process.kill()
+    await killed.process.wait()
+    return gate
 
 
 async def _served(window: Window, home: Path) -> list[int]:

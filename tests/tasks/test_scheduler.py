@@ -18,7 +18,7 @@ from server.tasks.folders import Folders
 from server.tasks.scheduler import Scheduler
 from server.tasks.secrets import Secrets
 from server.tasks.worktrees import Worktrees
-from storage.records import Cancelled, Principal, Run, RunEnd
+from storage.records import Cancelled, NewTask, Principal, Run, RunEnd
 from storage.states import ENDED, Status
 from storage.store import Store, open_store
 from storage.trouble import Trouble
@@ -151,11 +151,7 @@ async def ended(store: Store, task_id: str, principal: Principal = ANN) -> None:
 async def test_a_kept_cancellation_that_was_written_meanwhile_does_not_end_the_next_turn(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first, second = new_task(), new_task()
-    kept = ends.Ends(store, lambda _: None, lambda: None)
-    for new in (first, second):
-        await store.create_task(ANN, new)
-        await _keep_cancellation(kept, store, new.id, monkeypatch)
+    kept, first, second = await _two_kept_cancellations(store, monkeypatch)
     cancel = store.cancel
 
     async def write(principal: Principal, task_id: str) -> Cancelled:
@@ -172,11 +168,7 @@ async def test_a_kept_cancellation_that_was_written_meanwhile_does_not_end_the_n
 async def test_a_kept_cancellation_of_a_task_that_was_deleted_meanwhile_is_passed_over(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first, second = new_task(), new_task()
-    kept = ends.Ends(store, lambda _: None, lambda: None)
-    for new in (first, second):
-        await store.create_task(ANN, new)
-        await _keep_cancellation(kept, store, new.id, monkeypatch)
+    kept, first, second = await _two_kept_cancellations(store, monkeypatch)
     cancel = store.cancel
 
     async def write(principal: Principal, task_id: str) -> Cancelled:
@@ -207,6 +199,16 @@ async def test_a_look_for_room_that_fails_does_not_end_the_scheduler(
         await store.create_task(ANN, new)
         scheduler.poke()
         await ended(store, new.id)
+
+
+async def _two_kept_cancellations(store: Store, monkeypatch: pytest.MonkeyPatch) -> tuple[ends.Ends, NewTask, NewTask]:
+    """Two new tasks whose cancellations could not be written, and what keeps these."""
+    first, second = new_task(), new_task()
+    kept = ends.Ends(store, lambda _: None, lambda: None)
+    for new in (first, second):
+        await store.create_task(ANN, new)
+        await _keep_cancellation(kept, store, new.id, monkeypatch)
+    return kept, first, second
 
 
 async def _keep_cancellation(kept: ends.Ends, store: Store, task_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
