@@ -196,7 +196,8 @@ async def injected(home: Path, calls: str, what: str) -> "AsyncIterator[subproce
         yield tracer
     finally:
         tracer.terminate()
-        await to_thread.run_sync(partial(tracer.wait, timeout=10))
+        with anyio.CancelScope(shield=True):
+            await to_thread.run_sync(partial(tracer.wait, timeout=10))
 
 
 def _trace(home: Path, calls: str, what: str) -> "subprocess.Popen[bytes]":
