@@ -28,7 +28,7 @@ _OF_A_USERS_LIST = frozenset(
         "error",
     }
 )
-_OF_NUMBERED_PAGES = frozenset({"updatedAt", "sourceNodeType", "result"})
+_OF_NUMBERED_PAGES = frozenset({"updatedAt", "sourceNodeType", "result", "parentTaskId", "triggeringAgentId"})
 _OF_A_TASK_LIST = frozenset(
     {
         "description",
@@ -138,7 +138,7 @@ def _digest(request: ListTasks, position: Position, total: Total) -> str:
 
 
 def _named(request: ListTasks) -> frozenset[str]:
-    """The fields of the source API whose way of asking this is: its rows keep them where there is little room."""
+    """Return the fields of the source API whose way of asking this is: its rows always have them."""
     if request.in_pages:
         return _OF_NUMBERED_PAGES
     if request.depends_on or request.task_list_id or request.assigned_agent_id:

@@ -10,15 +10,18 @@ from storage.filters import Page
 from storage.records import Row
 
 PAGE_BYTES = 19_500
-"""What the rows of a page of up to fifty may take, in UTF-8: all of it is 20 KB then, which hosts do not cut."""
+"""Bytes of UTF-8 in which the rows of a page of up to fifty find room: all of it is 20 KB then, which hosts do not cut.
+
+Fields that a source API names stay where that takes more: 34 KB if all of fifty rows have all that a task can have.
+"""
 
 ROW_BYTES = 390
 """What a row of a longer page may take on average."""
 
-_WIDTHS = (64, 40, 20)
-"""Bytes of each text in a row: the second where there is no room for the first, the last where nothing else helps."""
+_WIDTHS = (64, 40, 20, 12)
+"""Bytes of each text in a row: the first for which there is room, or the last."""
 
-# What the rows of a page give up, in this order, where there is no room for them; get_task has it.
+# What the rows of a page give up, in this order, where there is no room for it; get_task has it.
 _DISPENSABLE = (
     "result",
     "description",
@@ -44,14 +47,13 @@ _DISPENSABLE = (
 
 
 def shown(page: Page, named: Set[str]) -> tuple[list[RowView], list[str]]:
-    """As much of each task as the page holds, and the fields for which there was no room: the named ones go last."""
-    others = [name for name in _DISPENSABLE if name not in named]
-    most, usual, least = _WIDTHS
+    """Return the rows of a page, and the fields for which there was no room; the named ones always stay."""
+    dispensable = [name for name in _DISPENSABLE if name not in named]
+    most, *fewer = _WIDTHS
     rows, gone = _trimmed(page, most, ())
-    if not fits(rows):
-        rows, gone = _trimmed(page, usual, others)
-    if not fits(rows):
-        rows, gone = _trimmed(page, least, [*others, *(name for name in _DISPENSABLE if name in named)])
+    for width in fewer:
+        if not fits(rows):
+            rows, gone = _trimmed(page, width, dispensable)
     return rows, gone
 
 
