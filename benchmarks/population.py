@@ -85,7 +85,6 @@ def _make(tasks: int, path: Path) -> None:
             db.execute("COMMIT")
         broken = db.execute("PRAGMA foreign_key_check").fetchone()
         assert broken is None, tuple(broken)
-        db.execute("PRAGMA optimize")
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,6 @@ import aiosqlite
 import anyio
 from anyio import to_thread
 
-from server.errors import RemitError
 from storage.changes import Changes
 from storage.connection import Connection, take_news
 from storage.inspection import INCREMENTAL, refuse_newer
@@ -108,16 +107,13 @@ class Database:
         return await _in_turn(self._writing, self._writer, _give_back)
 
     async def tidy(self) -> None:
-        """Refresh the indexes' statistics, then empty the WAL into the file, unless somebody reads it just now."""
-        await _run(self._writer, _optimize)
+        """Empty the WAL into the file, unless somebody reads it just now."""
         await _run(self._writer, _checkpoint)
 
     async def aclose(self) -> None:
         """Close both connections, the writer last so that it checkpoints the WAL."""
         with anyio.CancelScope(shield=True):
             await self._reader.close()
-            with suppress(RemitError):
-                await _run(self._writer, _optimize)
             await self._writer.close()
 
     async def _written(self, operation: Callable[[sqlite3.Connection], R], durability: Durability) -> R:
@@ -196,7 +192,6 @@ def _prepare(db: sqlite3.Connection, durability: Durability) -> None:
     db.execute("PRAGMA temp_store = MEMORY")
     db.execute("PRAGMA cache_size = -16000")
     db.execute("PRAGMA journal_size_limit = 33554432")
-    db.execute("PRAGMA analysis_limit = 400")  # rows that `optimize` looks at in each index
 
 
 def _prepare_reader(db: sqlite3.Connection) -> None:
@@ -274,10 +269,6 @@ def _reuse_log(db: sqlite3.Connection) -> None:
     """Bring the log of changes (WAL) into the file, so that the next changes are written over it and take no room."""
     with suppress(sqlite3.Error):  # the file may have to grow for it, or somebody reads the log
         db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-
-
-def _optimize(db: sqlite3.Connection) -> None:
-    db.execute("PRAGMA optimize").fetchall()
 
 
 def migrate(db: sqlite3.Connection) -> None:

@@ -22,6 +22,7 @@ from storage.migrations import (
     secrets,
     sent,
     spans,
+    statistics,
     workspaces,
 )
 
@@ -45,4 +46,5 @@ MIGRATIONS = (
     clock.SCRIPT,
     attempts.SCRIPT,
     firsttime.SCRIPT,
+    statistics.SCRIPT,
 )
