@@ -6,7 +6,7 @@ BIN := .venv/bin
 PACKAGES := tests/npm/node_modules/.installed
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
-.PHONY: demo test test-all test-npm chaos packages bench check format compatibility security clean
+.PHONY: demo test test-all test-npm chaos packages bench check format compatibility schema security clean
 
 demo: .venv/installed
 	@$(BIN)/remit demo
@@ -47,6 +47,9 @@ format: .venv/installed
 
 compatibility: .venv/installed
 	$(BIN)/python -m tests.behaviours
+
+schema: .venv/installed
+	$(BIN)/python -m tests.storage.schema
 
 security: .venv/installed
 	$(BIN)/python -m tests.gaps

@@ -10,6 +10,7 @@ from storage.migrations import circumstances as circumstances_step
 from storage.records import Nesting
 from storage.states import CallStatus, Status
 from storage.store import open_store
+from tests.storage import schema, written
 from tests.storage.samples import ANN, circumstances, new_call, new_task, new_turn
 
 BOUND = MIGRATIONS.index(circumstances_step.SCRIPT)
@@ -64,3 +65,22 @@ async def test_grants_of_before_calls_were_bound_to_what_is_executed_end(tmp_pat
         (call,) = await store.announce_calls(claim.run, [new_call()])
         begun = await store.begin_call(claim.run, call.id, None, circumstances=circumstances("1"))
         assert begun.status is CallStatus.AWAITING_APPROVAL
+
+
+def test_the_schema_that_is_written_down_is_what_the_migrations_make() -> None:
+    assert schema.FILE.read_text() == schema.schema(), "write it anew: make schema"
+
+
+async def test_what_sqlite_has_learnt_of_the_sizes_of_tables_is_forgotten(tmp_path: Path) -> None:
+    written.write(19, tmp_path / "remit.db")
+    assert _statistics(tmp_path / "remit.db") == 1
+    async with open_store(tmp_path / "remit.db"):
+        pass
+    assert _statistics(tmp_path / "remit.db") == 0
+
+
+def _statistics(file: Path) -> int:
+    """Return how many tables of statistics the database has."""
+    with closing(sqlite3.connect(file)) as db:
+        (count,) = db.execute("SELECT count(*) FROM sqlite_schema WHERE name GLOB 'sqlite_stat?'").fetchone()
+        return int(count)
