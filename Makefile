@@ -6,52 +6,55 @@ BIN := .venv/bin
 PACKAGES := tests/npm/node_modules/.installed
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
-.PHONY: demo test test-all test-npm chaos packages bench check format compatibility schema security clean
+.PHONY: help demo test test-all test-npm chaos packages bench check format compatibility schema security clean
 
-demo: .venv/installed
+help: ## list these targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+demo: .venv/installed ## show the whole of it in ten seconds
 	@$(BIN)/remit demo
 
 # What this machine lacks is skipped, and the end of it says so; MISSING=fail fails it instead.
-test: .venv/installed
+test: .venv/installed ## run the tests; what this machine lacks is skipped and named
 	$(PYTEST)
 
 # The same without skips, with what takes long and more examples of each property, and then the agents, hosts and
 # clients from npm. It needs npm, and what apt brings for the rest.
 test-all: export MISSING = fail
-test-all: .venv/installed
+test-all: .venv/installed ## run all tests: needs bubblewrap, curl, strace, faketime and npm
 	$(PYTEST) -m "not npm" --hypothesis-profile thorough
 	$(MAKE) test-npm
 
-test-npm: .venv/installed $(PACKAGES)
+test-npm: .venv/installed $(PACKAGES) ## run the tests of agents, hosts and clients from npm
 	$(PYTEST) -m npm
 
 # Users at work while the server is killed and starved, for so many seconds; SEED=… does the same again.
 chaos: SECONDS ?= 120
-chaos: .venv/installed
+chaos: .venv/installed ## break things for SECONDS, at random or by SEED
 	$(BIN)/python -m tests.chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
-packages: $(PACKAGES)
+packages: $(PACKAGES) ## fetch what the tests need from npm: 1.3 GB
 
-bench: .venv/installed
+bench: .venv/installed ## measure, as ratios to bare counterparts
 	$(BIN)/python -m benchmarks
 
-check: .venv/installed
+check: .venv/installed ## look at style, types and imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: .venv/installed
+format: .venv/installed ## mend the style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-compatibility: .venv/installed
+compatibility: .venv/installed ## write docs/compatibility.md anew
 	$(BIN)/python -m tests.behaviours
 
-schema: .venv/installed
+schema: .venv/installed ## write storage/schema.sql anew
 	$(BIN)/python -m tests.storage.schema
 
-security: .venv/installed
+security: .venv/installed ## write the gaps in SECURITY.md anew
 	$(BIN)/python -m tests.gaps
 
 .venv/installed: pyproject.toml
@@ -66,5 +69,5 @@ $(PACKAGES): tests/npm/package-lock.json tests/npm/.npmrc
 	cd tests/npm && npm ci --no-progress
 	@touch $@
 
-clean:
+clean: ## remove what was installed here
 	rm -rf .venv tests/npm/node_modules
