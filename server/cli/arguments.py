@@ -7,7 +7,7 @@ from typing import Self
 
 import remit
 from server.cli import decisions, delegation, files, overview, records, server, upkeep
-from storage.states import SYNONYMS, Status
+from storage.states import Status
 
 Handle = Callable[[Namespace], int]
 
@@ -101,13 +101,13 @@ def _add_delegation(commands: _Commands) -> None:
     )
     run.add_argument(
         "--on-interrupt",
-        choices=("fail", "retry", "resume"),
+        metavar="fail|retry|resume",
         help="where the server ends in the middle of a call: fail, begin anew, or go on with that call",
     )
     run.add_argument("--workspace", metavar="PATH", help="a folder to work in, which the setting workspaces allows")
     run.add_argument(
         "--mode",
-        choices=("worktree", "readwrite", "readonly"),
+        metavar="worktree|readwrite|readonly",
         help="how it works there; in a git repository a worktree with a branch of its own, else it only reads",
     )
     run.add_argument("--shared", action="store_true", help="other tasks that say so may write the folder meanwhile")
@@ -160,9 +160,8 @@ def _add_overview(commands: _Commands) -> None:
         "--status",
         action="append",
         default=[],
-        choices=sorted({*map(str, Status), *SYNONYMS}),
         metavar="STATUS",
-        help=f"only these: {', '.join(Status)}",
+        help=f"only these: {', '.join(Status)}, or another word for one; several with commas, or repeated",
     )
     listing.add_argument("--list", metavar="NAME", help="only those of this list")
     listing.add_argument("--parent", metavar="ID", help="only the sub-tasks of this task")

@@ -39,7 +39,7 @@ def tasks(arguments: Namespace) -> int:
             "list_tasks",
             limit=arguments.limit,
             offset=arguments.offset,
-            status=arguments.status or None,
+            status=",".join(arguments.status),
             taskListId=arguments.list,
             parentTaskId=arguments.parent,
             assignedAgentId=arguments.assigned,

@@ -53,3 +53,17 @@ def test_ctrl_c_ends_a_command_without_a_traceback(remit: CommandLine) -> None:
 def test_other_settings_than_the_servers_are_pointed_out(remit: CommandLine) -> None:
     remit("list")
     assert "the running server was started with other REMIT_* settings" in remit("list", REMIT_TIMEOUT="7").stderr
+
+
+def test_options_take_words_as_the_tools_take_them(remit: CommandLine) -> None:
+    task_id = remit.detached("--on-interrupt", "RESUME", "true")
+    refused = remit("run", "true", "--workspace", str(remit.folder), "--mode", "Read-Only").stderr
+    assert remit.json("show", task_id)["onInterrupt"] == "resume"
+    assert "workspace.mode" not in refused  # the folder is refused, since the settings allow none
+
+
+def test_a_word_that_an_option_does_not_take_is_refused_with_those_that_it_takes(remit: CommandLine) -> None:
+    assert (
+        "onInterrupt: must be 'fail', 'retry' or 'resume', not 'redo'"
+        in remit("run", "--on-interrupt", "redo", "true").stderr
+    )

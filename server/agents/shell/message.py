@@ -22,8 +22,11 @@ CONTINUATION = "> "
 SHOWN = 100
 """Characters of a message that a warning or an error repeats."""
 
-_FENCE = re.compile(r"( {0,3})(`{3,}|~{3,})[ \t]*+([^`\s]*+)[^`]*+")
-"""The line that begins a block: how far it is indented, its mark, and its language."""
+_FENCE = re.compile(r"( {0,3}(?:([-*+]|\d{1,9}[.)]) {1,4})?+)(`{3,}|~{3,})[ \t]*+([^`\s]*+)[^`]*+")
+"""The line that begins a block: what stands before its mark, a bullet or number of a list, the mark, its language."""
+
+_MISPLACED = re.compile(r"(?<![`~])(?:`{3,}+|~{3,}+)[ \t]*+(?:sh|bash|shell|console)\s*+\Z")
+"""The end of a line as of one that begins a block of commands."""
 
 _SCRIPTS = frozenset({"sh", "bash", "shell"})
 _SESSIONS = frozenset({"console", "shell-session", "shellsession", "sh-session", "bash-session", ""})
@@ -35,6 +38,9 @@ _BLANKS = " \t\r\n"
 
 _BYTE_ORDER_MARK = "\ufeff"
 """What some editors begin a file with."""
+
+_SHELL = re.compile(r"(?:^|[/ ])(?:ba|da|k|z)?sh(?: |$)")
+"""In the words after `#!`: a shell, whose quotes and blocks go on over lines as those of commands do."""
 
 _INTERPRETER = re.compile(r"#![ \t]*(/\S+)(?:[ \t]+(.*\S))?[ \t]*")
 
@@ -53,8 +59,7 @@ class ShellCommand:
     @property
     def interpreter(self) -> tuple[str, ...] | None:
         """The program and its argument that the first line names, as the kernel reads `#!`; None for the shell."""
-        found = _INTERPRETER.fullmatch(self.text.partition("\n")[0])
-        return tuple(part for part in found.groups() if part) if found else None
+        return _interpreter(self.text.partition("\n")[0])
 
 
 @dataclass(slots=True)
@@ -89,7 +94,9 @@ class Reading:
             if _is_almost_prompted(line):
                 return f" ('$ ', a dollar and a space, is not the beginning of {_quoted(line)})"
             if fence := _fence(line):
-                return f" (a block of commands begins with ```sh, not with {fence[2]}{fence[3]})"
+                return f" (a block of commands begins with ```sh, not with {fence[3]}{fence[4]})"
+            if misplaced := _misplaced(line):
+                return misplaced
         return ""
 
 
@@ -121,6 +128,16 @@ def _is_almost_prompted(line: str) -> bool:
     return bool(dollar) and command[:1].isspace() and command.strip() != "" and is_prompt
 
 
+def _misplaced(line: str) -> str:
+    """Why a line that was meant to begin a block does not; empty where none was."""
+    if _fence(line) or not _MISPLACED.search(line):
+        return ""
+    return (
+        " (a block of commands begins with ```sh at the beginning of a line, or behind up to three spaces or the "
+        f"bullet of a list, not with {_quoted(line)})"
+    )
+
+
 class _Reader:
     """The lines of a message, or of a fence in it, and how far they have been read."""
 
@@ -138,22 +155,38 @@ class _Reader:
             if line.startswith(PROMPT):
                 self._read_command()
             elif fence := _fence(line):
-                self._read_fence(*fence.groups())
+                self._read_fence(*fence.groups(default=""))
             else:
                 self._found.prose.append(line)
                 self._at += 1
         return self._found
 
     def _read_command(self) -> None:
-        start = self._at
-        lexer = Lexer()
-        text = [self._lines[start].removeprefix(PROMPT)]
-        lexer.feed(text[0])
+        start, first = self._at, self._lines[self._at].removeprefix(PROMPT)
         self._at += 1
+        interpreter = _interpreter(first)
+        if interpreter and not _SHELL.search(" ".join(interpreter)):
+            self._read_foreign(first, start)
+        else:
+            self._read_shell(first, start, is_script=interpreter is not None)
+
+    def _read_foreign(self, first: str, start: int) -> None:
+        """A command whose first line names an interpreter that is no shell."""
+        rest = list(takewhile(_goes_on, islice(self._lines, self._at, None)))
+        self._at += len(rest)
+        self._found.commands.append(ShellCommand("\n".join([first, *rest]).strip(_BLANKS), self._first + start))
+
+    def _read_shell(self, first: str, start: int, *, is_script: bool) -> None:
+        """A command of a shell; `is_script` where its first line names the shell."""
+        lexer, text = Lexer(), [first]
+        lexer.feed(first)
         if lexer.opened:
-            text += self._prompted(lexer, text[0])
+            text += self._prompted(lexer, first)
             self._at += len(text) - 1
-        while text[0].strip(_BLANKS) and self._at < len(self._lines) and (taken := self._continuation(lexer)):
+        while first.strip(_BLANKS) and self._at < len(self._lines):
+            taken = self._continuation(lexer, is_script=is_script)
+            if not taken:
+                break
             text += taken
             self._at += 1
         command = "\n".join(text).strip(_BLANKS)
@@ -162,16 +195,19 @@ class _Reader:
             reads = assignments.unset(command, lexer.reads)
             self._found.commands.append(ShellCommand(command, self._first + start, reads))
 
-    def _continuation(self, lexer: Lexer) -> list[str]:
-        """The next line of a command, as it belongs to it and fed to the lexer; none at its end."""
+    def _continuation(self, lexer: Lexer, *, is_script: bool) -> list[str]:
+        """The next line of a command, as it belongs to it and fed to the lexer; none at its end.
+
+        Below the name of an interpreter, lines belong to a complete command, too.
+        """
         line = self._lines[self._at]
         if lexer.opened:
             return _fed(lexer, line)
         if _is_prompted(line):  # after a command that is complete it is output, or quoted words
             return _fed(lexer, line[len(CONTINUATION) :]) if lexer.unfinished else []
-        if not line.strip(_BLANKS) or line.startswith(PROMPT) or _fence(line):
+        if not _goes_on(line):
             return []
-        if lexer.unfinished is None:
+        if lexer.unfinished is None and not is_script:
             if self._is_session:  # what its program has written
                 return []
             self._found.joined.append(self._first + self._at)
@@ -191,20 +227,35 @@ class _Reader:
                 return taken
         return []
 
-    def _read_fence(self, indent: str, mark: str, named: str) -> None:
-        start, language = self._at, named.lower()
-        end = next((n for n in range(start + 1, len(self._lines)) if _closes(self._lines[n], mark)), None)
+    def _read_fence(self, before: str, bullet: str, mark: str, named: str) -> None:
+        start, language, item = self._at, named.lower(), before if bullet else ""
+        end = next((n for n in range(start + 1, len(self._lines)) if _closes(self._lines[n], item, mark)), None)
+        name = f"the fence {mark}{language} in line {self._first + start}"
         if end is None:
-            raise _refused(f"the fence {mark}{language} in line {self._first + start} is never closed")
+            hint = next(filter(None, map(_misplaced, self._found.prose)), "")
+            raise _refused(f"{name} is never closed{hint}")
         self._at = end + 1
-        inside, first = [_outdented(line, indent) for line in self._lines[start + 1 : end]], self._first + start + 1
+        inside, first = [_outdented(line, before) for line in self._lines[start + 1 : end]], self._first + start + 1
         is_prompted = next(filter(_is_code, inside), "").startswith(PROMPT)
-        if language in _SCRIPTS and not is_prompted:
-            self._read_script(inside, first, _NESTED if any(map(_fence, self._lines[end + 1 :])) else "")
-        elif language in _SCRIPTS or (language in _SESSIONS and is_prompted):
-            self._take(_Reader(inside, first, is_session=language in _SESSIONS).read())
-        else:
+        is_script = language in _SCRIPTS and not is_prompted
+        if not is_script and not (is_prompted and language in _SCRIPTS | _SESSIONS):
             self._found.prose += self._lines[start : end + 1]
+            return
+        if bullet:
+            self._check_item(name, item, start + 1, end + 1)
+        if is_script:
+            self._read_script(inside, first, _NESTED if any(map(_fence, self._lines[end + 1 :])) else "")
+        else:
+            self._take(_Reader(inside, first, is_session=language in _SESSIONS).read())
+
+    def _check_item(self, name: str, before: str, start: int, stop: int) -> None:
+        """Refuse a block behind a bullet whose lines would be outside of the list's item, where its end is not sure."""
+        for number, line in enumerate(self._lines[start:stop], start=self._first + start):
+            if line.strip(_BLANKS) and not line.startswith(" " * len(before)):
+                raise _refused(
+                    f"{name} stands behind '{before}', and line {number} is not indented as far; write both fences at "
+                    "the beginning of lines of their own"
+                )
 
     def _read_script(self, lines: Sequence[str], first: int, hint: str) -> None:
         """A block without prompts is one command; `hint` is what may have ended it too early."""
@@ -228,6 +279,16 @@ class _Reader:
         self._found.joined += inside.joined
 
 
+def _interpreter(line: str) -> tuple[str, ...] | None:
+    found = _INTERPRETER.fullmatch(line)
+    return tuple(part for part in found.groups() if part) if found else None
+
+
+def _goes_on(line: str) -> bool:
+    """Whether a line belongs to a complete command above it."""
+    return line.strip(_BLANKS) != "" and not line.startswith(PROMPT) and _fence(line) is None
+
+
 def _is_prompted(line: str) -> bool:
     return line.startswith(CONTINUATION) or line == CONTINUATION.rstrip()
 
@@ -241,8 +302,9 @@ def _fence(line: str) -> re.Match[str] | None:
     return _FENCE.fullmatch(line.rstrip())
 
 
-def _closes(line: str, mark: str) -> bool:
-    line = _outdented(line.rstrip(), "   ")
+def _closes(line: str, item: str, mark: str) -> bool:
+    """Whether a line ends a block, whose first mark stands behind such a bullet."""
+    line = _outdented(_outdented(line.rstrip(), item), "   ")
     return len(line) >= len(mark) and set(line) == {mark[0]}
 
 

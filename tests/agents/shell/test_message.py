@@ -29,6 +29,9 @@ def commands(message: str) -> list[str]:
         pytest.param("user@host:~$ ls", "the beginning of 'user@host:~$ ls'", id="a prompt with a name"),
         pytest.param("Do:\n```zsh\nls\n```", "begins with ```sh, not with ```zsh)", id="a block of another language"),
         pytest.param("```\nls\n```", "begins with ```sh, not with ```)", id="a block of no language"),
+        pytest.param("Do ```sh\nls\n```\nthen\n```", "not with 'Do ```sh')", id="a block behind words"),
+        pytest.param("> ```bash\n> ls\n> ```", "not with '> ```bash')", id="a block in a quotation"),
+        pytest.param("- Do:\n\n    ```sh\n    ls\n    ```", "not with '    ```sh')", id="a block far indented"),
     ],
 )
 def test_it_is_said_why_what_was_meant_as_a_command_is_none(message: str, mistake: str) -> None:
@@ -88,6 +91,11 @@ def test_a_byte_order_mark_before_the_first_prompt_is_passed_over() -> None:
             "$ cat <<E\n> a\nE\n$ cat <<E\n> a\n> E", ["cat <<E\n> a\nE", "cat <<E\na\nE"], id="prompts only in one"
         ),
         pytest.param("1. Do:\n   ```sh\n   ls\n    a\n   ```", ["ls\n a"], id="an indented block"),
+        pytest.param("- ```bash\n  ls\n\n   a\n  ```\nend", ["ls\n\n a"], id="a block behind a bullet"),
+        pytest.param("1. ```sh\n   ls\n   ```\n2) ```sh\n   a\n   ```", ["ls", "a"], id="blocks behind numbers"),
+        pytest.param("- ```console\n  $ ls\n  a.txt\n  ```", ["ls"], id="a session behind a bullet"),
+        pytest.param("$ one\n- ```sh\n  two\n  ```", ["one", "two"], id="a bullet with a block below a command"),
+        pytest.param("- ```python\n  $ rm x\n  ```", [], id="a block of another language behind a bullet"),
         pytest.param("```sh\nls\n  ```\nprose; rm x", ["ls"], id="a block whose end is indented"),
         pytest.param("```bash\n# first\n$ one\n\n# then\n$ two\n```", ["one", "two"], id="prompts below a comment"),
         pytest.param("$ cat <<EOF\n> quoted\nEOF", ["cat <<EOF\n> quoted\nEOF"], id="a quotation in a document"),
@@ -117,6 +125,11 @@ def test_commands_are_found(message: str, expected: list[str]) -> None:
         ("Look:\n```sh\ntrue\nif x; then\n```", "if in line 2 of its block is never closed;"),
         ("```sh\n\n$ echo 'a\n```", "a single quote (') in line 3 is"),
         ("```sh\ntrue", "the fence ```sh in line 1"),
+        ("Look:\n- ```bash\n  ls", "the fence ```bash in line 2 is never closed"),
+        ("1. ```bash\nls\n```", "the fence ```bash in line 1 stands behind '1. ', and line 2 is not indented as far"),
+        ("- ```sh\n  ls\n```\nrm x", "the fence ```sh in line 1 stands behind '- ', and line 3 is not indented as far"),
+        ("Do:\nUse ```bash\nls\n```", "the fence ``` in line 4 is never closed (a block of commands begins with"),
+        ("Do:\nUse ```bash\nls\n```", "not with 'Use ```bash')"),
         ("```sh\ncat <<EOF\n```\nx\n```\nEOF\n```", "longer fence, as ````sh"),
         ("Look:\n```sh\nls\n$ rm x\n```", "line 2 of a block begins with '$ ', and its first command does not"),
         ("```sh\ntrue\necho don't\nx'\n```", "the apostrophe in line 2 of its block opens a quote"),
@@ -143,6 +156,20 @@ def test_what_is_left_out_is_said_with_its_beginning() -> None:
 def test_lines_that_run_with_the_command_above_are_said() -> None:
     (warning,) = read("$ ls\na.txt\n\n$ cat <<E\nx\nE").warnings
     assert warning.startswith("message: line 2 runs as a part of the command above")
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "#!/bin/sh\ntrue\nls",
+        "#!/bin/sh\ncat <<E\n\n$ x\nE",
+        "#!/usr/bin/env python3\nif True:\n    print('(it''s')",
+        '#!/usr/bin/env python3\nprint("a',
+    ],
+)
+def test_the_lines_below_the_name_of_an_interpreter_are_its_script(script: str) -> None:
+    found = read(f"$ {script}\n$ ls\n\n$ {script}\n```sh\nls\n```")
+    assert ([command.text for command in found.commands], found.warnings) == ([script, "ls"] * 2, [])
 
 
 def test_nothing_is_said_of_a_message_that_holds_nothing_but_commands() -> None:
@@ -189,7 +216,19 @@ def test_every_message_is_read_or_refused(message: str) -> None:
         assert all(command.text.strip() for command in read(message).commands)
 
 
-@pytest.mark.parametrize("line", ["> cat <<'> E'", "$ a", "'", "echo $(( (", "> '", "```" + " " * 20_000 + "`"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "> cat <<'> E'",
+        "$ a",
+        "'",
+        "echo $(( (",
+        "> '",
+        "```" + " " * 20_000 + "`",
+        "a" + "`" * 20_000,
+        "a" + "``` sh" * 5000,
+    ],
+)
 def test_the_time_to_read_a_message_grows_with_its_length_alone(line: str) -> None:
     message = "$ cat <<E\n" + f"{line}\n" * (100_000 // (len(line) + 1))
     start = perf_counter()
