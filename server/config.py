@@ -5,10 +5,29 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic import (
+    BaseModel,
+    ByteSize,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    field_validator,
+    model_validator,
+)
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
 
+from server import patterns
 from server.errors import Code, RemitError
+from server.json_text import is_whole
 from server.plain_words import in_words
 
 MIB = 1024**2
@@ -18,7 +37,26 @@ DAY = 24 * 3600
 OWN_NAME = "remit"
 """What agents know this server by, beside the MCP servers of the settings."""
 
-Kept = Annotated[int, Field(ge=3600, le=36525 * DAY)] | Literal["forever"]
+
+def _refused_as(words: str) -> WrapValidator:
+    """Says what a value of one of several kinds must be, in place of an error for each kind."""
+
+    def check(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+        try:
+            return validate(value)
+        except ValidationError:
+            raise ValueError(words) from None
+
+    return WrapValidator(check)
+
+
+_LEAST_KEPT, _MOST_KEPT = 3600, 36525 * DAY
+Kept = Annotated[
+    Annotated[int, Field(ge=_LEAST_KEPT, le=_MOST_KEPT)] | Literal["forever"],
+    _refused_as(f"must be a whole number of seconds, {_LEAST_KEPT} to {_MOST_KEPT}, or 'forever'"),
+]
+Network = Annotated[Literal["none", "full"] | tuple[str, ...], _refused_as("must be 'none', 'full' or a list of hosts")]
+LocalNetwork = Annotated[Literal["none"] | tuple[str, ...], _refused_as("must be 'none' or a list of hosts")]
 
 # Read by the launcher before there are settings: see server/places.py.
 _LAUNCHER_VARIABLES = frozenset({"REMIT_HOME", "REMIT_CONFIG", "REMIT_SERVER"})
@@ -31,7 +69,9 @@ class SecretSource(BaseModel):
 
     file: Path | None = Field(None, description="a file that holds the value; one line break at its end is dropped")
     command: tuple[str, ...] | None = Field(None, description="a command that prints the value", min_length=1)
-    keyring: str | None = Field(None, description="SERVICE/USER in the system's keyring", pattern=r"^[^/]+/.+$")
+    keyring: str | None = Field(
+        None, description="SERVICE/USER in the system's keyring", pattern=patterns.KEYRING_ENTRY
+    )
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
@@ -65,8 +105,8 @@ class SubtaskSettings(BaseModel):
     max_running: int = Field(10, ge=1, le=1000, description="sub-tasks of one task at work at the same time")
 
 
-SecretName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-McpName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,31}$")]
+SecretName = Annotated[str, Field(pattern=patterns.NAME)]
+McpName = Annotated[str, Field(pattern=patterns.MCP_NAME)]
 
 
 class RetentionSettings(BaseModel):
@@ -110,7 +150,7 @@ class AgentSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    network: Literal["none", "full"] | tuple[str, ...] = Field(
+    network: Network = Field(
         "none", description='"none", "full", or the hosts it may reach, like "api.example.com" or "*.example.com:8443"'
     )
     readable: tuple[Path, ...] = Field((), description="further files and folders its commands may read")
@@ -125,7 +165,7 @@ class LlmSettings(AgentSettings):
     """The built-in agent with a model."""
 
     model: str | None = Field(
-        None, description='"PROVIDER:NAME" as pydantic-ai knows them, like "openai:gpt-5"', pattern=r"^[a-z0-9_-]+:.+$"
+        None, description='"PROVIDER:NAME" as pydantic-ai knows them, like "openai:gpt-5"', pattern=patterns.MODEL
     )
     base_url: str | None = Field(None, description="where the provider's API is, if not at its usual place")
     api_key: SecretSource | None = Field(None, description="the model's key; it stays in the server")
@@ -203,7 +243,7 @@ class McpServerSettings(BaseModel):
     command: str | None = Field(None, description="the program of a local one")
     args: tuple[str, ...] = Field((), description="its arguments")
     env: dict[SecretName, str] = Field(default_factory=dict, description="its variables")
-    network: Literal["none"] | tuple[str, ...] = Field("none", description="the hosts a local one may reach")
+    network: LocalNetwork = Field("none", description="the hosts a local one may reach")
     allow: tuple[str, ...] | None = Field(None, description="the only tools of it to be used, by name")
     deny: tuple[str, ...] = Field((), description="tools of it not to be used, by name")
     timeout: float = Field(60, gt=0, le=3600, description="seconds that one call of it may take")
@@ -286,7 +326,20 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Variables win over the file; nothing else is read."""
-        return (init_settings, env_settings, TomlConfigSettingsSource(settings_cls))
+        return (init_settings, _Variables(settings_cls), TomlConfigSettingsSource(settings_cls))
+
+
+class _Variables(EnvSettingsSource):
+    def prepare_field_value(self, field_name: str, field: FieldInfo, value: Any, value_is_complex: bool) -> Any:
+        """The value of a setting. Raises RemitError (VALIDATION_ERROR) that names the variables it comes from."""
+        try:
+            return super().prepare_field_value(field_name, field, value, value_is_complex)
+        except ValueError:
+            name = f"REMIT_{field_name.upper()}"
+            given = " or ".join(sorted(each for each in os.environ if each == name or each.startswith(f"{name}__")))
+            raise RemitError(
+                Code.VALIDATION_ERROR, f'{given} must be JSON, as lists and tables are in variables: ["/a"], {{"a": 1}}'
+            ) from None
 
 
 def load(config: Path) -> Settings:
@@ -312,12 +365,15 @@ def load(config: Path) -> Settings:
 
 def _problem(problem: Any) -> str:
     text = in_words(problem["type"], problem["msg"], problem.get("ctx", {}))
-    return f"{'.'.join(map(str, problem['loc']))}: {text}" if problem["loc"] else text  # which names its setting itself
+    path = ".".join(str(part) for part in problem["loc"] if part != "[key]")
+    return f"{path}: {text}" if path else text  # which names its setting itself
 
 
 def _refuse_unknown_variables() -> None:
-    """A misspelt variable must not be a setting that silently does nothing."""
+    """A misspelt variable must not be a setting that silently does nothing, and one that is no text names itself."""
     known = {f"REMIT_{name.upper()}" for name in Settings.model_fields} | _LAUNCHER_VARIABLES
-    for name in os.environ:
+    for name, value in os.environ.items():
+        if name.startswith("REMIT_") and not is_whole(value):
+            raise RemitError(Code.VALIDATION_ERROR, f"{name} must be a text in UTF-8")
         if name.startswith("REMIT_") and name.split("__")[0] not in known:
             raise RemitError(Code.VALIDATION_ERROR, f"there is no setting {name}; known are {', '.join(sorted(known))}")

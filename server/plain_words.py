@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from server.characters import visible
+from server.patterns import FORMS
 
 _SHOWN = 40
 """Characters of a value that is repeated."""
@@ -16,6 +17,10 @@ _WORDS = {
     "bool_type": "must be true or false",
     "bool_parsing": "must be true or false",
     "string_type": "must be a text",
+    "string_unicode": "must be a text in UTF-8",
+    "path_type": "must be a path",
+    "byte_size": "must be a size: bytes, or a text as 4GiB",
+    "byte_size_unit": "must be a size: bytes, or a text as 4GiB",
     "int_type": "must be a whole number",
     "int_parsing": "must be a whole number",
     "int_from_float": "must be a whole number",
@@ -29,11 +34,10 @@ _WORDS = {
     "tuple_type": "must be a list",
     "literal_error": "must be {expected}",
     "enum": "must be {expected}",
+    "greater_than": "must be more than {gt}",
     "greater_than_equal": "must be at least {ge}",
     "less_than_equal": "must be at most {le}",
-    "string_too_short": "must not be empty",
     "string_too_long": "must have at most {max_length} characters",
-    "too_short": "must not be empty",
 }
 """What is said of each kind of error of pydantic's, with what it tells of it."""
 
@@ -59,11 +63,16 @@ def shortage(error: BaseException) -> str | None:
 
 def in_words(kind: str, message: str, context: Mapping[str, Any]) -> str:
     """An error of pydantic's, by its type, its message and what it tells of what is allowed."""
-    if kind == "too_long":  # also of a text, where a validator of ours comes before its length
-        unit = "items" if context["field_type"] in ("List", "Dictionary") else "characters"
-        return f"must have at most {context['max_length']} {unit}"
-    if kind in _WORDS:
-        return _WORDS[kind].format_map({name: _plain(value) for name, value in context.items()})
+    match kind:
+        case "string_pattern_mismatch":
+            return f"must be {FORMS[context['pattern']]}"
+        case "too_short" | "string_too_short" if context["min_length"] == 1:
+            return "must not be empty"
+        case "too_long":  # also of a text, where a validator of ours comes before its length
+            unit = "items" if context["field_type"] in ("List", "Dictionary") else "characters"
+            return f"must have at most {context['max_length']} {unit}"
+        case _ if kind in _WORDS:
+            return _WORDS[kind].format_map({name: _plain(value) for name, value in context.items()})
     return message.removeprefix("Value error, ")
 
 

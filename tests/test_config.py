@@ -54,6 +54,24 @@ def test_a_misspelt_variable_is_refused(tmp_path: Path, monkeypatch: pytest.Monk
         load(tmp_path / "none.toml")
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("REMIT_WORKSPACES", "/a", 'REMIT_WORKSPACES must be JSON, as lists and tables are in variables: ["/a"]'),
+        ("REMIT_AGENTS__SHELL__READABLE", "x", "REMIT_AGENTS__SHELL__READABLE must be JSON"),
+        ("REMIT_AGENTS__SHELL__NETWORK", "x", "agents.shell.network: must be 'none', 'full' or a list of hosts"),
+        ("REMIT_BACKUP__FOLDER", "/a\udcff", "REMIT_BACKUP__FOLDER must be a text in UTF-8"),
+        ("REMIT_RETENTION__TASKS", "never", "): retention.tasks: must be a whole number of seconds"),
+    ],
+)
+def test_a_variable_that_cannot_be_read_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, told: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(RemitError, match=re.escape(told)):
+        load(tmp_path / "none.toml")
+
+
 def test_a_settings_file_that_is_named_must_be_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REMIT_CONFIG", str(tmp_path / "none.toml"))
     with pytest.raises(RemitError, match=r"none\.toml"):
@@ -67,6 +85,14 @@ def test_a_settings_file_that_is_named_must_be_there(tmp_path: Path, monkeypatch
         ("nonsense = 1", "nonsense: is unknown"),
         ('max_running = "many"', "max_running: must be a whole number"),
         ('approvals = "nobody"', "approvals: must be 'caller' or 'person'"),
+        ('[agents.llm]\nmodel = "gpt"', "agents.llm.model: must be PROVIDER:NAME, the provider in lower case, as"),
+        ('[secrets.A]\nkeyring = "x"', "secrets.A.keyring: must be SERVICE/USER"),
+        ('[secrets.a-b]\nfile = "x"', "secrets.a-b: must be a variable's name: letters, digits and _, and no digit"),
+        ("[mcp_servers.a]\ntimeout = 0", "mcp_servers.a.timeout: must be more than 0"),
+        ('[limits]\nmemory = "4 foo"', "limits.memory: must be a size: bytes, or a text as 4GiB"),
+        ("[backup]\nfolder = 5", "backup.folder: must be a path"),
+        ("[retention]\ntasks = 5", "): retention.tasks: must be a whole number of seconds, 3600 to"),
+        ("[agents.shell]\nnetwork = 5", "): agents.shell.network: must be 'none', 'full' or a list of hosts"),
         ('default_agent = "nobody"', "variables): default_agent: there is no agent 'nobody' to do tasks"),
     ],
 )

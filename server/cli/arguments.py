@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Self
 
 import remit
+from server import patterns
 from server.cli import decisions, delegation, files, overview, records, server, upkeep
 from storage.states import Status
 
@@ -13,7 +14,6 @@ Handle = Callable[[Namespace], int]
 
 _ID = "a task's id, or its first characters (at least 4)"
 _WORDS = "the command, whole or in words (-- before one with options); for an agent with a model, the job in words"
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")  # as the server has it
 
 
 class _Commands:
@@ -289,7 +289,7 @@ def _variable(text: str) -> tuple[str, str]:
 
 
 def _secret(text: str) -> str:
-    if not _NAME.fullmatch(text):  # maybe NAME=VALUE: not repeated, it would be shown
+    if not re.match(patterns.NAME, text):  # maybe NAME=VALUE: not repeated, it would be shown
         raise ArgumentTypeError("give its name alone, a value on the command line can be seen by others")
     return text
 

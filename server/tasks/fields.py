@@ -12,6 +12,7 @@ from annotated_types import GroupedMetadata
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 from pydantic.alias_generators import to_camel
 
+from server import patterns
 from server.characters import written_out
 from server.tasks.words import outcome_meant, status_meant
 from storage.states import OUR_REASONS, Status
@@ -54,8 +55,6 @@ MAX_WORDS = 50
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 """The categories Cc, Zl and Zp of Unicode, and what changes the direction of text."""
-
-NAME_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*$"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +138,7 @@ FromDate = Annotated[int, BeforeValidator(_first_moment), _DATE_SCHEMA]
 ToDate = Annotated[int, BeforeValidator(_last_moment), _DATE_SCHEMA]
 
 Metadata = Annotated[dict[str, Any], AfterValidator(_metadata_fits)]
-Name = Annotated[str, Field(pattern=NAME_PATTERN), AfterValidator(_name_fits)]
+Name = Annotated[str, Field(pattern=patterns.NAME), AfterValidator(_name_fits)]
 """Of a variable."""
 
 Value = Annotated[str, AfterValidator(_no_nul)]

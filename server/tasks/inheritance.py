@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from server.config import Settings
 from server.errors import Code, RemitError
+from server.plain_words import in_words
 from server.tasks import limits
 from server.tasks.requests import CreateTask, SendMessage
 from server.tasks.variables import environment
@@ -80,8 +81,9 @@ class Inheritance:
         try:
             return CreateTask.model_validate(said | inherited)
         except ValidationError as error:
-            problem = error.errors(include_url=False, include_input=False, include_context=False)[0]
-            raise RemitError(Code.VALIDATION_ERROR, f"with what the sub-task inherits: {problem['msg']}") from None
+            problem = error.errors(include_url=False, include_input=False)[0]
+            words = in_words(problem["type"], problem["msg"], problem.get("ctx", {}))
+            raise RemitError(Code.VALIDATION_ERROR, f"with what the sub-task inherits: {words}") from None
 
     def message(self, request: SendMessage, had: Mapping[str, str]) -> SendMessage:
         """A further message to a sub-task, which keeps the literal secrets it `had` as long as the task has them.

@@ -5,10 +5,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from server import patterns
 from server.characters import visible
 from server.errors import Code, RemitError
 from server.plain_words import but_is, in_words
-from server.tasks.fields import NAME_PATTERN
 
 MOST = 20
 """Problems that are told of one call; more are counted."""
@@ -21,8 +21,10 @@ _FIELD = re.compile(r"([a-z]+(?:[A-Z][a-z]+)*): ")
 _NEVER_REPEATED = frozenset({"secrets", "env", "files", "metadata", "message", "systemPrompt"})
 """Fields of whose values no error repeats anything."""
 
-_NO_NAME = "must be a variable's name: letters, digits and _, and no digit first"
-_HIDDEN_NAME = f"each name in it {_NO_NAME}; the wrong one is not repeated here, since it may be a value"
+_HIDDEN_NAME = (
+    f"each name in it must be {patterns.FORMS[patterns.NAME]}; the wrong one is not repeated here, since it may be a "
+    "value"
+)
 
 
 class Problems:
@@ -76,7 +78,7 @@ def shown(name: str) -> str:
 
 def _told(problem: Any) -> tuple[str, str]:
     location = problem["loc"]
-    if location[:1] == ("secrets",) and location[1:] and not re.match(NAME_PATTERN, str(location[1])):
+    if location[:1] == ("secrets",) and location[1:] and not re.match(patterns.NAME, str(location[1])):
         return "secrets", _HIDDEN_NAME
     text = _text(problem)
     if not location and (found := _FIELD.match(text)):  # it is of two fields together, and names the one at fault
@@ -97,7 +99,5 @@ def _path(location: tuple[str | int, ...]) -> str:
 
 def _text(problem: Any) -> str:
     kind, context, location = problem["type"], problem.get("ctx", {}), problem["loc"]
-    if kind == "string_pattern_mismatch" and context["pattern"] == NAME_PATTERN:
-        return _NO_NAME
     is_public = bool(location) and location[0] not in _NEVER_REPEATED
     return in_words(kind, problem["msg"], context) + but_is(kind, problem["input"], repeated=is_public)

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from server.agents.interface import Answer, Program, RunCommand, Turn
 from server.agents.tool import Tool
+from server.plain_words import in_words
 from server.runner.policy import LONGEST_STRING
 
 MAX_READ = 50_000
@@ -128,11 +129,16 @@ class _Hand(Generic[A]):
             checked = self._args.model_validate(args)
         except ValidationError as error:
             problems = error.errors(include_url=False, include_input=False)
-            raise ValueError("; ".join(f"{'.'.join(map(str, p['loc']))}: {p['msg']}" for p in problems)) from None
+            raise ValueError("; ".join(map(_told, problems))) from None
         if any("\0" in value for value in checked.model_dump(exclude={"content"}).values() if isinstance(value, str)):
             raise ValueError("an argument holds a NUL character")
         if isinstance(checked, Shell) and len(checked.command.encode(errors="replace")) > LONGEST_STRING:
             raise ValueError(f"command is longer than {LONGEST_STRING} bytes; write it to a file and run that")
+
+
+def _told(problem: Any) -> str:
+    text = in_words(problem["type"], problem["msg"], problem.get("ctx", {}))
+    return f"{'.'.join(map(str, problem['loc']))}: {text}"
 
 
 def _tool(

@@ -137,7 +137,7 @@ async def test_arguments_that_cannot_be_are_told_to_the_model_and_are_no_call(wi
             task = await host.done("try", agentId="llm")
     assert (task["status"], task["output"]["toolCalls"]) == ("completed", [])
     wrong, unknown = scripted.requests[-1].results
-    assert "the arguments are not valid: command: Field required" in wrong.text
+    assert "the arguments are not valid: command: is required" in wrong.text
     assert "there is no tool 'sing'; there are shell," in unknown.text
 
 
