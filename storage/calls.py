@@ -9,7 +9,7 @@ from storage import rows
 from storage.connection import news
 from storage.moves import at_work, count_output, held, log, move, move_call, owned
 from storage.records import Principal, Run
-from storage.states import LOST, CallStatus, Status
+from storage.states import CALL_ENDED, LOST, CallStatus, Status
 from storage.toolcalls import HIDDEN, KEYED, Call, CallResult, Circumstances, Decided, Decision, Grant, NewCall
 
 EXPIRED = "expired"
@@ -120,6 +120,12 @@ def end(db: sqlite3.Connection, run: Run, call_id: str, result: CallResult, at: 
         exit_status=result.exit_status,
         ran_us=result.ran_us,
     )
+
+
+def bring_end(db: sqlite3.Connection, run: Run, call_id: str, result: CallResult, at: int) -> None:
+    """Note the same for a run that does not know whether it has been noted: it may have been stopped meanwhile."""
+    if _find(db, run.seq, call_id)["status"] not in CALL_ENDED:
+        end(db, run, call_id, result, at)
 
 
 def keep_output(db: sqlite3.Connection, run: Run, call_id: str, output: str, dropped: int) -> None:

@@ -5,8 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from storage import attempts, occupancy, queue, rows, secrets, subtasks
 from storage.attempts import CUT_OFF
-from storage.calls import end as end_call
-from storage.calls import keep_output, of_turn
+from storage.calls import bring_end, keep_output, of_turn
 from storage.moves import at_work, count_output, held, log, log_all, move, move_call, owned, start
 from storage.queue import NO_DEMAND, Demand
 from storage.records import Cancelled, Claim, Leftover, NewEvent, Principal, Run, RunEnd, Settled
@@ -160,7 +159,7 @@ def interrupt(db: sqlite3.Connection, run: Run, ran_us: int, at: int, by: str = 
 
 
 def bring(db: sqlite3.Connection, run: Run, unwritten: Unwritten, at: int) -> None:
-    """Write what a run that is about to end could not write before."""
+    """Write what a run that is about to end could not write before, or does not know to be written."""
     held(db, run)
     if unwritten.folder:
         occupancy.note(db, run.task_id, unwritten.folder)
@@ -169,7 +168,7 @@ def bring(db: sqlite3.Connection, run: Run, unwritten: Unwritten, at: int) -> No
     for call_id, (output, dropped) in unwritten.outputs.items():
         keep_output(db, run, call_id, output, dropped)
     for call_id, result in unwritten.results.items():
-        end_call(db, run, call_id, result, at)
+        bring_end(db, run, call_id, result, at)
 
 
 def cancel(db: sqlite3.Connection, principal: Principal, task_id: str, by: str, at: int) -> Cancelled:

@@ -13,7 +13,7 @@ class Unwritten:
 
     events: list[NewEvent] = field(default_factory=list)
     results: dict[str, CallResult] = field(default_factory=dict)
-    """How calls ended, by their ids."""
+    """How calls ended, by their ids; one may be on record already, where the run was stopped while it was written."""
 
     outputs: dict[str, tuple[str, int]] = field(default_factory=dict)
     """Of calls that were cut off, by their ids: what they have written, and the characters that were not kept of it."""

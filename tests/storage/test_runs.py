@@ -179,6 +179,17 @@ async def test_a_run_whose_server_is_stopped_in_a_call_failed_with_its_output_ke
     assert (call.status, call.output, call.dropped) == (CallStatus.ERROR, "so far", 3)
 
 
+async def test_a_run_ends_with_a_result_that_was_written_before_without_its_having_heard_so(store: Store) -> None:
+    claim = await claimed(store)
+    (call,) = await store.announce_calls(claim.run, [new_call()])
+    await store.begin_call(claim.run, call.id, None)
+    await store.end_call(claim.run, call.id, DONE)
+    unwritten = Unwritten(results={call.id: DONE})
+    assert await store.finish_run(claim.run, RunEnd(Status.CANCELLED), unwritten=unwritten) is Status.CANCELLED
+    (call,) = (await store.snapshot(ANN, claim.task.id)).calls
+    assert (call.status, call.output) == (DONE.status, DONE.output)
+
+
 async def test_a_dead_servers_process_is_found_with_its_run(store: Store) -> None:
     claim = await claimed(store)
     await store.record_processes(claim.run, [{"pid": 7, "start_ticks": 8, "boot_id": "b"}], "namespaces")
