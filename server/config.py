@@ -91,7 +91,7 @@ class LimitSettings(BaseModel):
     file_size: ByteSize = Field(ByteSize(2 * GIB), ge=MIB, description="each file it writes")
     tmp_size: ByteSize = Field(ByteSize(512 * MIB), ge=MIB, description="each of /tmp, HOME and /dev/shm")
     workspace_size: ByteSize = Field(ByteSize(10 * GIB), ge=MIB, description="all of the task's workspace")
-    free_space: ByteSize = Field(ByteSize(256 * MIB), ge=0, description="left on the workspace's disk, by anyone")
+    free_space: ByteSize = Field(ByteSize(256 * MIB), ge=0, description="left on each disk it writes to, by anyone")
     cpu_seconds: int = Field(3600, ge=1, description="processor time of the whole tree")
 
 

@@ -3,6 +3,7 @@
 import errno
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from server.characters import visible
@@ -43,22 +44,52 @@ _WORDS = {
 
 _KINDS = {dict: "an object", list: "a list", str: "a text", bool: "true or false", type(None): "null"}
 
+
+@dataclass(frozen=True, slots=True)
+class Shortage:
+    """What a machine is short of, or cannot do any more, and what to do about it, in words."""
+
+    what: str
+    advice: str
+    passes: bool = False
+    """Whether work can wait for it to be over: it takes room or descriptors that come back."""
+
+    def __str__(self) -> str:
+        """The whole of it."""
+        return f"{self.what}: {self.advice}"
+
+
+DESCRIPTORS = Shortage(
+    "this server has as many files open as it may",
+    "try again when fewer tasks are at work, or raise the hard limit (`ulimit -Hn`) that it is started with",
+    passes=True,
+)
+
 _SHORTAGES = {
-    errno.ENOSPC: "the disk is full, or takes no more files (`df -h`, `df -i` tell which): make room, then try again",
-    errno.EDQUOT: "your quota of the disk is used up: make room, then try again",
-    errno.EROFS: "the disk can only be read: mount it so that it can be written, then try again",
-    errno.EIO: "the disk fails to read or to write; the kernel's log says more",
-    errno.EMFILE: "this server has as many files open as it may: try again when fewer tasks are at work, or raise "
-    "the hard limit (`ulimit -Hn`) that it is started with",
-    errno.ENFILE: "this machine has as many files open as it may (fs.file-max): try again later",
-    errno.ENOMEM: "this machine has no memory left: try again later",
+    errno.ENOSPC: Shortage(
+        "the disk is full, or takes no more files (`df -h`, `df -i` tell which)",
+        "make room, then try again",
+        passes=True,
+    ),
+    errno.EDQUOT: Shortage("your quota of the disk is used up", "make room, then try again", passes=True),
+    errno.EROFS: Shortage("the disk can only be read", "mount it so that it can be written, then try again"),
+    errno.EIO: Shortage("the disk fails to read or to write", "the kernel's log says more"),
+    errno.EMFILE: DESCRIPTORS,
+    errno.ENFILE: Shortage(
+        "this machine has as many files open as it may (fs.file-max)", "try again later", passes=True
+    ),
+    errno.ENOMEM: Shortage("this machine has no memory left", "try again later"),
 }
 """What is said of errors that have their cause in the machine."""
 
 
-def shortage(error: BaseException) -> str | None:
-    """What the machine is short of, where that is what an error of the kernel says."""
-    return _SHORTAGES.get(error.errno or 0) if isinstance(error, OSError) else None
+def shortage(error: BaseException | None) -> Shortage | None:
+    """What the machine is short of, where an error comes of that."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _SHORTAGES:
+            return _SHORTAGES[error.errno]
+        error = error.__cause__
+    return None
 
 
 def in_words(kind: str, message: str, context: Mapping[str, Any]) -> str:

@@ -294,7 +294,7 @@ async def outcome(name: str, call: Callable[[], Awaitable[types.CallToolResult]]
         where = "".join(traceback.format_tb(error.__traceback__))
         _log.error("%s failed: %s\n%s", name, type(error).__name__, where)
         unknown = f"internal error ({type(error).__name__}); see server.log in the state folder"
-        message = shortage(error) or unknown
+        message = str(shortage(error) or unknown)
         return failed(RemitError(Code.EXECUTION_ERROR, message))
 
 

@@ -1,4 +1,4 @@
-"""How much a workspace holds, and how much its disk has left."""
+"""How much a workspace holds, and how much the disks that its command writes to have left."""
 
 import logging
 import math
@@ -9,8 +9,9 @@ from subprocess import DEVNULL, PIPE, Popen
 
 import anyio
 
-from server.runner.limits import deleted_bytes, too_full_a_disk, too_large_a_workspace
-from server.runner.policy import MIB, Limits, SandboxPolicy
+from server.runner.disks import INODE_BYTES, Disks
+from server.runner.limits import deleted_bytes, too_large_a_workspace
+from server.runner.policy import MIB, SandboxPolicy
 
 _log = logging.getLogger(__name__)
 
@@ -20,9 +21,6 @@ IDLE_SHARE = 20  # a pause is so many times what the measurement took: it costs 
 LAST_SECONDS = 5.0  # that the end of a command waits for the last measurement
 MUCH_BYTES = 64 * MIB  # a disk that has lost so much has a short command measured as well
 
-INODE_BYTES = 512  # what an empty file takes, of which du says nothing: 256 for ext4's inode, and its name
-FREE_INODES = 10_000  # a floor: what the server and its machine need for a while
-
 
 class Gauge:
     """Measures a command's workspace, and its HOME where that lasts, now and then.
@@ -31,26 +29,29 @@ class Gauge:
 
     A folder of a user's is not measured: much of it was there before. What the command has closed to its own user is
     not counted, unless that user is root; nor what it has deleted and keeps open, where it hides its descriptors. The
-    disk is glanced at each time, and hides nothing.
+    disks that the command writes to are glanced at each time, and hide nothing.
     """
 
-    def __init__(self, policy: SandboxPolicy, root: int, now: float) -> None:
-        """For the tree of processes beneath `root`."""
+    def __init__(self, policy: SandboxPolicy, private: Sequence[Path], root: int, now: float) -> None:
+        """For the tree of processes beneath `root`, which writes `private` folders beside those of its policy.
+
+        To be made before the command begins, who may remove its workspace. Raises OSError where that is gone.
+        """
         measured = (policy.workspace,) if policy.owner == "task" and policy.access == "read-write" else ()
         self._folders = (*measured, *((policy.home,) if policy.home else ()))
         self._limits, self._root = policy.limits, root
         self._began = now
-        self._pinned = os.open(policy.workspace, os.O_PATH | os.O_CLOEXEC)  # whatever becomes of its name
-        self._free = self._disk().f_bavail
+        self._disks = Disks((*policy.written, *private))
+        self._free = self._disks.free_bytes()
         self._due = now + FIRST_SECONDS
         self._measurement: _Measurement | None = None
 
     def crowded(self) -> str | None:
-        """Whether the disk has less left than it must, in words for a person."""
-        return too_full_a_disk(self._limits) if crowded(self._disk(), self._limits) else None
+        """Whether a disk has less left than it must, in words for a person."""
+        return self._disks.too_full(self._limits)
 
     async def exceeded(self, now: float) -> str | None:
-        """Which limit is exceeded, by a glance at the disk or by a measurement that has just ended."""
+        """Which limit is exceeded, by a glance at the disks or by a measurement that has just ended."""
         if full := self.crowded():
             return full
         if self._measurement is None:
@@ -64,7 +65,7 @@ class Gauge:
 
     async def exceeded_at_end(self, now: float) -> str | None:
         """The same when the command has ended, measured anew if it took its time, or much of the disk."""
-        lost = (self._free - self._disk().f_bavail) * self._disk().f_frsize
+        lost = self._free - self._disks.free_bytes()
         if (full := self.crowded()) or (now - self._began < FIRST_SECONDS and lost < MUCH_BYTES):
             return full
         self._break_off()
@@ -78,15 +79,12 @@ class Gauge:
     def close(self) -> None:
         """End a measurement that is under way; nothing can be measured afterwards."""
         self._break_off()
-        os.close(self._pinned)
+        self._disks.close()
 
     def _break_off(self) -> None:
         if self._measurement:
             self._measurement.kill()
             self._measurement = None
-
-    def _disk(self) -> os.statvfs_result:
-        return os.statvfs(self._pinned)
 
     def _begin(self, now: float) -> None:
         if not self._folders:
@@ -102,15 +100,8 @@ class Gauge:
         assert self._measurement
         taken, self._measurement = self._measurement.bytes(), None
         if taken <= self._limits.workspace_bytes:
-            taken += await anyio.to_thread.run_sync(deleted_bytes, self._root, os.fstat(self._pinned).st_dev)
+            taken += await anyio.to_thread.run_sync(deleted_bytes, self._root, self._disks.devices)
         return too_large_a_workspace(self._limits) if taken > self._limits.workspace_bytes else None
-
-
-def crowded(disk: os.statvfs_result, limits: Limits, more: int = 0) -> bool:
-    """Whether a disk has less left than it must, or will have with so many bytes more."""
-    few = disk.f_files > 0 and disk.f_favail < FREE_INODES  # some file systems make inodes as they need them
-    scarce = disk.f_bavail * disk.f_frsize - more < limits.free_bytes
-    return limits.free_bytes > 0 and (scarce or few)
 
 
 class _Measurement:

@@ -79,29 +79,24 @@ def _too_much_time(limits: Limits) -> str:
     return f"the processor time limit of {limits.cpu_seconds} s"
 
 
-def too_full_a_disk(limits: Limits) -> str:
-    """That limit, in words for a person."""
-    return f"the disk of its workspace must keep {limits.free_bytes // MIB} MiB, and some files, free"
-
-
 def too_large_a_workspace(limits: Limits) -> str:
     """That limit, in words for a person."""
     return f"the workspace size limit of {limits.workspace_bytes // MIB} MiB"
 
 
-def deleted_bytes(root: int, device: int) -> int:
-    """What files on a device take up that were deleted and are still open beneath `root`. Blocks.
+def deleted_bytes(root: int, devices: Set[int]) -> int:
+    """What files on some devices take up that were deleted and are still open beneath `root`. Blocks.
 
     Nothing for processes whose descriptors are not ours to see.
     """
-    deleted: dict[int, int] = {}
+    deleted: dict[tuple[int, int], int] = {}
     for pid in (root, *tree.descendants(root)):
         with suppress(OSError), os.scandir(f"/proc/{pid}/fd") as descriptors:
             for descriptor in descriptors:
                 with suppress(OSError):
                     status = descriptor.stat()
-                    if S_ISREG(status.st_mode) and (status.st_nlink, status.st_dev) == (0, device):
-                        deleted[status.st_ino] = status.st_blocks * 512
+                    if S_ISREG(status.st_mode) and status.st_nlink == 0 and status.st_dev in devices:
+                        deleted[status.st_dev, status.st_ino] = status.st_blocks * 512
     return sum(deleted.values())
 
 

@@ -35,6 +35,9 @@ class Confinement:
     read_only: tuple[Path, ...] = ()
     """What of the workspace is not to be written."""
 
+    private: tuple[Path, ...] = ()
+    """Folders on disk that were made for the command, and that it may write to, beside those of its policy."""
+
     covered: tuple[Path, ...] = ()
     """Sockets of other programs, over which an empty file is mounted."""
 

@@ -49,7 +49,7 @@ class Limits:
     """Size of everything in the workspace: a large project with its packages."""
 
     free_bytes: int = 256 * MIB
-    """What the disk of the workspace must keep free: room for the server's own records, and for whoever tidies up."""
+    """What each disk that it writes to must keep free: room for the server's own records, and for whoever tidies up."""
 
     cpu_seconds: int = 3600
     """Processor time of the whole tree: an hour on one core."""
@@ -104,6 +104,12 @@ class SandboxPolicy:
     def hosts(self) -> tuple[HostRule, ...] | None:
         """The hosts it may reach, where these are given by name. Raises VALIDATION_ERROR."""
         return None if isinstance(self.network, str) else tuple(map(HostRule.parse, self.network))
+
+    @property
+    def written(self) -> tuple[Path, ...]:
+        """The folders outside of the sandbox that it may write to."""
+        workspace = (self.workspace,) if self.access == "read-write" else ()
+        return (*workspace, *((self.home,) if self.home else ()))
 
     @property
     def exposed(self) -> tuple[Path, ...]:

@@ -114,13 +114,13 @@ class Sandbox:
         """
         attached = {} if command.attached is None else {command.attached: ATTACHED}
         running = self._running(command, policy, started, refused, disarmed, keeper, attached)
-        async with running as (process, group, _):
+        async with running as (process, attendance, _):
 
             async def take() -> None:
                 while chunk := await process.receive():
                     await output(chunk)
 
-            return await Attendance(process, policy, group).until_end(take)
+            return await attendance.until_end(take)
 
     @asynccontextmanager
     async def talk(
@@ -136,9 +136,9 @@ class Sandbox:
         """A command to talk to, over its stdin and stdout; all else is as for `run`, which see."""
         with Pipes.opened() as pipes:
             running = self._running(command, policy, started, refused, disarmed, keeper, pipes.descriptors)
-            async with running as (process, group, relay):
+            async with running as (process, attendance, relay):
                 pipes.hand_over()
-                piped = Piped(process, pipes, Attendance(process, policy, group), relay)
+                piped = Piped(process, pipes, attendance, relay)
                 async with beside(piped.attend):
                     yield piped
 
@@ -152,8 +152,8 @@ class Sandbox:
         disarmed: Disarmed,
         keeper: Keeper | None,
         descriptors: Mapping[int, int] | None = None,
-    ) -> AsyncIterator[tuple[Subprocess, ControlGroup | None, Relay | None]]:
-        """The command at work, with its network, its door and its group; nothing of it is left afterwards.
+    ) -> AsyncIterator[tuple[Subprocess, Attendance, Relay | None]]:
+        """The command at work, with who attends to it, its network and its door; nothing of it is left afterwards.
 
         Its processes are ended first: what it has asked for through its door may take its time, or hang.
         """
@@ -169,15 +169,17 @@ class Sandbox:
             mark = _held(process, group)
             if policy.pinned:
                 await anyio.to_thread.run_sync(_check_pinned, process, policy.pinned)
-            await started(mark)
-            await process.send(plan.encode(command, policy, self._counted(confinement), descriptors, keeper))
-            self._expect("go", await process.receive_line())
-            async with _network(policy, confinement, process, refused), _door(confinement, process, keeper) as relay:
-                try:
-                    yield process, group, relay
-                finally:
-                    with anyio.CancelScope(shield=True):
-                        await process.end()
+            with closing(_attendance(process, policy, confinement, group)) as attendance:
+                await started(mark)
+                await process.send(plan.encode(command, policy, self._counted(confinement), descriptors, keeper))
+                self._expect("go", await process.receive_line())
+                network = _network(policy, confinement, process, refused)
+                async with network, _door(confinement, process, keeper) as relay:
+                    try:
+                        yield process, attendance, relay
+                    finally:
+                        with anyio.CancelScope(shield=True):
+                            await process.end()
 
     @asynccontextmanager
     async def _grouped(self, policy: SandboxPolicy) -> AsyncIterator[ControlGroup | None]:
@@ -250,6 +252,15 @@ def _held(process: Subprocess, group: ControlGroup | None) -> ProcessMark:
         raise _unavailable(f"the command cannot be held: {error.strerror}") from error
 
 
+def _attendance(
+    process: Subprocess, policy: SandboxPolicy, confinement: Confinement, group: ControlGroup | None
+) -> Attendance:
+    try:
+        return Attendance(process, policy, confinement.private, group)
+    except FileNotFoundError as error:  # others, who may write it too, have just removed it
+        raise _gone(Path(error.filename)) from error
+
+
 def _check_pinned(process: Subprocess, folders: Sequence[Path]) -> None:
     """See that what was mounted for a command is what is there under that name, whoever played with links meanwhile."""
     for folder in folders:
@@ -258,7 +269,11 @@ def _check_pinned(process: Subprocess, folders: Sequence[Path]) -> None:
         except OSError:
             is_same = False
         if not is_same:
-            raise RemitError(Code.EXECUTION_ERROR, f"the folder {folder} is gone, or leads elsewhere by now")
+            raise _gone(folder)
+
+
+def _gone(folder: Path) -> RemitError:
+    return RemitError(Code.EXECUTION_ERROR, f"the folder {folder} is gone, or leads elsewhere by now")
 
 
 @asynccontextmanager

@@ -103,6 +103,7 @@ class Landlock(_Supervised):
                 yield Confinement(
                     home=policy.home or home,
                     temporary=temporary,
+                    private=(home, temporary),
                     neighbours=tree.threads_of_machine(),
                     ruleset=self._ruleset(policy, (policy.home or home, temporary), _ports(gateway, door)),
                     program=seccomp.program(_sockets(policy), shares_host=True),
@@ -143,6 +144,7 @@ class Off(_Supervised):
                 yield Confinement(
                     home=policy.home or home,
                     temporary=temporary,
+                    private=(home, temporary),
                     neighbours=tree.threads_of_machine(),
                     ruleset=None,
                     program=None,

@@ -6,8 +6,7 @@ from contextlib import contextmanager
 
 from server.config import Settings
 from server.errors import Code, RemitError
-from server.runner.gauge import INODE_BYTES, crowded
-from server.runner.limits import too_full_a_disk
+from server.runner.disks import INODE_BYTES, is_too_full, too_full_a_disk
 from server.runner.policy import MIB, Limits
 from server.runner.upload import Upload
 from server.runner.workspace import Workspaces
@@ -47,8 +46,9 @@ class Allowance:
 
     def _check(self, claim: Claim, size: int) -> None:
         most = self._limits(claim)
-        if crowded(self._workspaces.disk(), most, size):
-            raise _too_much(f"{too_full_a_disk(most)}; make do without them until a person has made room")
+        if is_too_full(self._workspaces.disk(), most, size):
+            full = too_full_a_disk(self._workspaces.state, most)
+            raise _too_much(f"{full}; make do without them until a person has made room")
         if self._sent[claim.run.seq] + size > most.workspace_bytes:
             raise _too_much(
                 f"a task sends at most {most.workspace_bytes // MIB} MiB to its sub-tasks (workspaceMb), in all its "

@@ -80,7 +80,7 @@ class Execution:
     async def until_room(self) -> None:
         """Wait while there is not what one more command takes."""
         policy = self.allowed
-        await self._shortage.until_over(policy.workspace, policy.limits)
+        await self._shortage.until_over((self._workspaces.state, *policy.written), policy.limits)
 
     async def keeper(self) -> Keeper | None:
         """Who stands behind the door of a command, where the task may hand on sub-tasks."""

@@ -265,7 +265,7 @@ class Scheduler:
         except Exception as error:
             _log.error("run of task %s failed: %s\n%s", claim.task.id, type(error).__name__, where(error))
             unknown = f"internal error ({type(error).__name__}); see server.log"
-            return RunEnd(Status.FAILED, Code.EXECUTION_ERROR, shortage(error) or unknown)
+            return RunEnd(Status.FAILED, Code.EXECUTION_ERROR, str(shortage(error) or unknown))
         return RunEnd(Status.COMPLETED)
 
     def _agent(self, claim: Claim) -> Agent:

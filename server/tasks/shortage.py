@@ -1,17 +1,20 @@
 """Want of what the machine has for all: room on the disk, descriptors. Work waits for it, and does not fail."""
 
-import errno
 import os
 import resource
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import anyio
 from anyio import to_thread
 
-from server.runner.gauge import crowded
-from server.runner.limits import too_full_a_disk
+from server import plain_words
+from server.errors import Code, RemitError
+from server.plain_words import DESCRIPTORS
+from server.runner.disks import Disks
 from server.runner.policy import Limits
 from server.tasks.place import Place
 from server.tasks.publisher import Log
@@ -25,22 +28,6 @@ LOOK_SECONDS = 1.0
 SPARE_DESCRIPTORS = 32
 """What the start of one command takes at once: its pipes and sockets, its folders, the proxy of its network."""
 
-_SHORT = {
-    errno.ENOSPC: "the disk is full",
-    errno.EDQUOT: "the disk quota is used up",
-    errno.EMFILE: "the server has no descriptors left",
-    errno.ENFILE: "the machine has no descriptors left",
-}
-
-
-def of(error: BaseException | None) -> str | None:
-    """What was short, in words, where an error comes of that; None for any other."""
-    while error is not None:
-        if isinstance(error, OSError) and error.errno in _SHORT:
-            return _SHORT[error.errno]
-        error = error.__cause__
-    return None
-
 
 class Shortage:
     """Has one run wait, with its clock standing still, while something is short; its task's log tells of that."""
@@ -50,21 +37,28 @@ class Shortage:
         self._place = place
         self._told: set[str] = set()
 
-    async def until_over(self, folder: Path, limits: Limits) -> None:
-        """Wait until a command can be started that works in a folder under these limits, or the run is to end."""
-        while not self._place.ending.is_set() and (why := await to_thread.run_sync(_short, folder, limits)):
+    async def until_over(self, folders: Iterable[Path], limits: Limits) -> None:
+        """Wait until a command can be started that writes to these folders under these limits, or the run is to end."""
+        short = partial(_short, tuple(folders), limits)
+        while not self._place.ending.is_set() and (why := await to_thread.run_sync(short)):
             await self._wait(why)
 
     async def patiently(self, operation: Callable[[], Awaitable[T]], *, may_repeat: Callable[[], bool]) -> T:
-        """Do something, and again while it fails for what is short. Raises what it raises."""
+        """Do something, and again while it fails for what is short.
+
+        Raises what it raises; RemitError (EXECUTION_ERROR) where something was short, and it may not be repeated.
+        """
         while True:
             try:
                 return await operation()
             except Exception as error:
-                why = of(error)
-                if why is None or self._place.ending.is_set() or not may_repeat():
+                short = plain_words.shortage(error)
+                if short is None or not short.passes or self._place.ending.is_set():
                     raise
-            await self._wait(why)
+                if not may_repeat():
+                    told = f"the command had begun, and is not made again by itself: {short}"
+                    raise RemitError(Code.EXECUTION_ERROR, told) from error
+            await self._wait(short.what)
 
     async def _wait(self, why: str) -> None:
         if why not in self._told:
@@ -75,14 +69,16 @@ class Shortage:
             await self._place.ending.wait()
 
 
-def _short(folder: Path, limits: Limits) -> str | None:
+def _short(folders: Iterable[Path], limits: Limits) -> str | None:
     """What is short for one more command, in words. Blocks."""
     try:
-        if crowded(os.statvfs(folder), limits):
-            return too_full_a_disk(limits)
+        with closing(Disks(folders)) as disks:
+            if full := disks.too_full(limits):
+                return full
         most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         open_now = len(os.listdir("/proc/self/fd"))
     except OSError as error:
-        return of(error)
+        short = plain_words.shortage(error)
+        return short.what if short and short.passes else None
     is_bounded = most != resource.RLIM_INFINITY
-    return _SHORT[errno.EMFILE] if is_bounded and most - open_now < SPARE_DESCRIPTORS else None
+    return DESCRIPTORS.what if is_bounded and most - open_now < SPARE_DESCRIPTORS else None

@@ -10,6 +10,8 @@ import pytest
 
 from tests.cli.command_line import CommandLine
 from tests.delegation.conftest import attempts, files
+from tests.faults import DISK_BYTES, small_disk
+from tests.homes import Windows
 from tests.servers import Host, script
 from tests.worktrees.projects import contents, git, in_progress, repository, tip
 
@@ -119,6 +121,15 @@ async def test_a_parent_that_only_reads_a_repository_lends_it_to_be_read_where_n
     where = {"path": str(project), "mode": "readonly"}
     _, read = answers(await lent(host, "VISIT", sub_task("cat a.txt"), WAIT, workspace=where))
     assert (read["status"], read["workspace"]["mode"]) == ("completed", "readonly")
+
+
+async def test_a_sub_task_that_only_reads_a_folder_needs_no_room_on_its_disk(own_window: Windows, place: Path) -> None:
+    with small_disk(place / "disk") as disk:
+        (disk.folder / "file").write_text("found\n")
+        where = {"path": str(disk.folder), "mode": "readonly"}
+        async with own_window(REMIT_LIMITS__FREE_SPACE=str(2 * DISK_BYTES)) as host:
+            _, read = answers(await lent(host, "VISIT", sub_task("cat file"), WAIT, workspace=where))
+        assert (read["status"], read["output"]["content"], read.get("warnings", [])) == ("completed", "found\n", [])
 
 
 async def test_a_parent_that_writes_a_repository_lends_worktrees_of_it(host: Host, project: Path) -> None:

@@ -1,14 +1,16 @@
 """Measuring a workspace, and glancing at its disk."""
 
 from pathlib import Path
+from time import monotonic, sleep
 
 import anyio
 import pytest
 
-from server.runner import gauge
+from server.runner import disks, gauge
 from server.runner.gauge import Gauge
 from server.runner.policy import GIB, MIB, Limits, SandboxPolicy
-from server.runner.sandbox import Name
+from server.runner.sandbox import Name, Sandbox
+from tests.faults import DISK_BYTES, small_disk
 from tests.sandbox.commands import Ran, Request, run
 
 TOO_LARGE = "the workspace size limit of 1 MiB"
@@ -71,22 +73,56 @@ async def test_a_disk_that_is_too_full_ends_the_command(tier: Name, workspace: P
     assert "must keep 1073741824 MiB" in ran.limit
 
 
+async def test_a_disk_that_a_command_only_reads_needs_no_room(confining: Name, workspace: Path) -> None:
+    with small_disk(workspace / "disk") as disk:
+        disk.folder.chmod(0o755)
+        limits = {"free_bytes": 2 * DISK_BYTES}
+        request = Request(
+            tier=confining, argv=("/bin/ls",), workspace=str(disk.folder), access="read-only", limits=limits
+        )
+        ran = await run(request)
+    assert (ran.status, ran.limit) == (0, None)
+
+
+async def test_a_disk_that_is_too_full_for_private_folders_ends_a_command_that_only_reads(workspace: Path) -> None:
+    limits = {"free_bytes": 1024**2 * GIB}
+    argv = ("/bin/sleep", "60")
+    ran = await run(Request(tier="landlock", argv=argv, workspace=str(workspace), access="read-only", limits=limits))
+    assert "must keep" in (ran.limit or "")
+
+
 async def test_a_disk_with_too_few_inodes_ends_the_command(
     tier: Name, workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gauge, "FREE_INODES", 2**62)
+    monkeypatch.setattr(disks, "FREE_INODES", 2**62)
     assert "free" in ((await shell(tier, workspace, "sleep 60")).limit or "")
 
 
 async def test_no_floor_is_no_reason_to_end_a_command(
     tier: Name, workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gauge, "FREE_INODES", 2**62)
+    monkeypatch.setattr(disks, "FREE_INODES", 2**62)
     assert (await shell(tier, workspace, "true", free_bytes=0)).limit is None
 
 
 async def test_a_workspace_that_a_command_removed_is_no_error(workspace: Path) -> None:
     ran = await shell("off", workspace, "rmdir $PWD; sleep 0.3")
+    assert (ran.status, ran.limit) == (0, None)
+
+
+async def test_a_command_that_removes_its_workspace_before_anybody_looks_is_no_error(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expect = Sandbox._expect
+
+    def late(sandbox: Sandbox, word: str, line: str) -> None:
+        expect(sandbox, word, line)
+        deadline = monotonic() + DEADLINE_SECONDS
+        while word == "go" and workspace.exists() and monotonic() < deadline:
+            sleep(0.001)
+
+    monkeypatch.setattr(Sandbox, "_expect", late)
+    ran = await shell("off", workspace, "rmdir $PWD")
     assert (ran.status, ran.limit) == (0, None)
 
 
@@ -97,7 +133,7 @@ async def test_a_measurement_that_cannot_start_leaves_the_other_limits_at_work(
         raise FileNotFoundError("nice")
 
     monkeypatch.setattr(gauge, "Popen", refuse)
-    measuring = Gauge(SandboxPolicy(workspace=tmp_path, limits=Limits(workspace_bytes=1)), 1, now=0.0)
+    measuring = Gauge(SandboxPolicy(workspace=tmp_path, limits=Limits(workspace_bytes=1)), (), 1, now=0.0)
     assert await measuring.exceeded(gauge.FIRST_SECONDS) is None
     assert "cannot be measured" in caplog.text
     measuring.close()

@@ -41,7 +41,7 @@ async def test_what_was_not_delivered_does_not_count(tmp_path: Path, claim: Clai
 
 async def test_the_disk_keeps_free_what_it_must(tmp_path: Path, claim: Claim) -> None:
     with (
-        pytest.raises(RemitError, match="the disk of its workspace must keep") as refused,
+        pytest.raises(RemitError, match=f"the disk of {tmp_path} must keep") as refused,
         allowance(tmp_path, free_space=2**60).spent(claim, FILES),
     ):
         pass
