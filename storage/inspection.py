@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Timer
+from threading import Event, Thread
 
 from server.errors import Code, RemitError
 from storage import trouble
@@ -70,20 +70,36 @@ def check(path: Path, seconds: float) -> bool:
     Raises RemitError (EXECUTION_ERROR): what is damaged.
     """
     with reading(path) as db:
-        timer = Timer(seconds, db.interrupt)
-        timer.start()
         try:
-            found = [row[0] for row in db.execute("PRAGMA quick_check(3)")]
+            with _interrupted_after(seconds, db):
+                found = [row[0] for row in db.execute("PRAGMA quick_check(3)")]
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
                 raise
             return False
-        finally:
-            timer.cancel()
-            timer.join()
     if found != ["ok"]:
         raise damaged(path, "; ".join(found).replace("\n", " "))
     return True
+
+
+@contextmanager
+def _interrupted_after(seconds: float, db: sqlite3.Connection) -> Iterator[None]:
+    """Interrupt what the block executes after so many seconds, and again until it ends: a statement may begin later."""
+    has_ended = Event()
+
+    def interrupt() -> None:
+        wait = seconds
+        while not has_ended.wait(wait):
+            db.interrupt()
+            wait = 0.001
+
+    thread = Thread(target=interrupt)
+    thread.start()
+    try:
+        yield
+    finally:
+        has_ended.set()
+        thread.join()
 
 
 @contextmanager
