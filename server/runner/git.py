@@ -41,8 +41,11 @@ ENVIRONMENT = {
     "GIT_ALLOW_PROTOCOL": "none",  # for versions that do not know the former; no setting of a repository lifts it
 }
 
-SETTINGS = ("core.hooksPath=/dev/null", "core.fsmonitor=false", "gc.auto=0")
-"""That git has of us in a repository of the user's, whatever its own are."""
+SETTINGS = ("core.hooksPath=/dev/null", "core.fsmonitor=false", "gc.auto=0", "index.threads=1")
+"""That git has of us in a repository of the user's, whatever its own are.
+
+Of an index, a repository may have git read each entry in a thread of its own, which takes more memory than git has.
+"""
 
 _LIMITS = {RLIMIT_DATA: MOST_MEMORY, RLIMIT_FSIZE: MOST_SAID, RLIMIT_CPU: MOST_CPU, RLIMIT_CORE: 0}
 

@@ -80,7 +80,7 @@ for name in core.repositoryFormatVersion extensions.objectFormat extensions.refS
     value=$(git config -f "$there/config" "$name") && git config -f "$own/config" "$name" "$value"
 done
 export GIT_DIR="$own" GIT_WORK_TREE="$PWD" GIT_OPTIONAL_LOCKS=0 GIT_NO_REPLACE_OBJECTS=1
-g() { git -c core.fsmonitor=false -c core.quotePath=false "$@"; }
+g() { git -c core.fsmonitor=false -c core.quotePath=false -c index.threads=1 "$@"; }
 nested() {
     g diff-index --cached --raw --no-renames --ignore-submodules=dirty "$1" > "$TMPDIR/raw" || return 1
     grep '^:[0-7]* 160000' "$TMPDIR/raw"
@@ -109,7 +109,8 @@ answer "$3" g diff --no-color --no-renames --no-ext-diff --no-textconv --ignore-
 _STATUS = Script(
     """
 set -e
-git --no-optional-locks -c core.fsmonitor=false status --porcelain --no-renames --untracked-files=normal > "$TMPDIR/out"
+g() { git --no-optional-locks -c core.fsmonitor=false -c index.threads=1 "$@"; }
+g status --porcelain --no-renames --untracked-files=normal > "$TMPDIR/out"
 head -c 1 "$TMPDIR/out"
 """,
     STATUS_SECONDS,

@@ -42,6 +42,15 @@ def test_gitlinks_are_found_in_every_form_of_an_index(folder: Path, form: str) -
     assert linked(folder) == of(folder / "a/b")
 
 
+def test_gitlinks_are_found_where_settings_have_git_read_an_index_in_many_threads(folder: Path) -> None:
+    for number in range(300):
+        (folder / f"file-{number}").touch()
+    git(folder, "add", ".")
+    git(folder, "config", "index.threads", "300")
+    add(folder, "a/b")
+    assert linked(folder) == of(folder / "a/b")
+
+
 def test_gitlinks_are_found_where_objects_have_long_names(tmp_path: Path) -> None:
     folder = repository(tmp_path / "long", "--object-format=sha256")
     add(folder, "a/b")
