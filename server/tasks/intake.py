@@ -110,9 +110,9 @@ class Intake:
         with anyio.CancelScope(shield=True):  # a caller that gives up must not leave half a task behind
             if uploads:
                 await to_thread.run_sync(partial(self._workspaces.create, new.id, uploads, source_root=caller.folder))
-            self._secrets.keep(new.id, 1, values, new.secrets)
+            await self._secrets.keep(new.id, 1, values, new.secrets)
             if workspace and new.parent and new.source == AGENT:  # as long as it is not known more exactly
-                self._secrets.lend(new.parent, new.id)
+                await self._secrets.lend(new.parent, new.id)
             try:
                 created = await self._store.create_task(caller.principal, new)
             except BaseException:
@@ -236,8 +236,8 @@ class Intake:
         )
         with anyio.CancelScope(shield=True):  # a caller that gives up must not leave half a turn behind
             await self._upload(caller, task.id, uploads)
-            self._secrets.keep(task.id, task.turn + 1, values, new.secrets)
-            self._secrets.borrow(task.id, lenders)
+            await self._secrets.keep(task.id, task.turn + 1, values, new.secrets)
+            await self._secrets.borrow(task.id, lenders)
             try:
                 opened = await self._store.open_turn(caller.principal, task.id, new)
             except RemitError as error:
@@ -294,7 +294,7 @@ class Intake:
         await checks.templates(task.env or {}, values)
         unneeded = [name for name, value in request.secrets.items() if value is None]
         with anyio.CancelScope(shield=True):
-            self._secrets.keep(task.id, task.turn, request.literals, wanted)
+            await self._secrets.keep(task.id, task.turn, request.literals, wanted)
             back = await self._store.secrets_are_back(caller.principal, task.id, unneeded, key)
             self._poke()
         return back

@@ -1,11 +1,13 @@
 """The values of secrets: in this process's memory, and nowhere else."""
 
 import hmac
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from secrets import token_bytes
+
+from anyio import CancelScope
 
 from server import sources
 from server.config import SecretSource
@@ -13,8 +15,8 @@ from server.errors import Code, RemitError
 from storage.records import SecretSource as Origin
 from storage.secrets import Had
 
-Hide = Callable[[Iterable[tuple[str, str]]], None]
-"""Has values masked from now on, given as (name, value)."""
+Hide = Callable[[Iterable[tuple[str, str]]], Awaitable[None]]
+"""Has values masked, given as (name, value): once it is done they are."""
 
 
 class SecretsLost(Exception):
@@ -53,31 +55,34 @@ class Secrets:
         """How many tasks have values here that would be lost with this process."""
         return sum(any(turn.literals for turn in turns.values()) for turns in self._turns.values())
 
-    def keep(self, task_id: str, turn: int, values: Mapping[str, str], origins: Mapping[str, Origin]) -> None:
-        """Remember values for a task's open turn, beside those that are known."""
+    async def keep(self, task_id: str, turn: int, values: Mapping[str, str], origins: Mapping[str, Origin]) -> None:
+        """Remember values for a task's open turn, beside those that are known.
+
+        Once this returns, those at work that it shares a folder with mask them.
+        """
         self._over.discard(task_id)
         kept = self._turns.setdefault(task_id, {}).setdefault(turn, _Turn())
         for name, value in values.items():
             (kept.literals if origins[name] == "literal" else kept.named)[name] = value
-        self._tell(task_id)
+        await self._tell(task_id)
 
     def drop(self, task_id: str) -> None:
         """Forget the values of a task that has ended, once all have that it shares a folder with."""
         self._over.add(task_id)
         self._forget({task_id, *self._sharing(task_id)})
 
-    def lend(self, task_id: str, borrower: str) -> None:
+    async def lend(self, task_id: str, borrower: str) -> None:
         """Keep a task's values for one that gets its folder, and those that this one was lent itself."""
-        self.borrow(borrower, (task_id, *self._lenders.get(task_id, ())))
+        await self.borrow(borrower, (task_id, *self._lenders.get(task_id, ())))
 
-    def borrow(self, task_id: str, lenders: Sequence[str]) -> None:
+    async def borrow(self, task_id: str, lenders: Sequence[str]) -> None:
         """Keep the values of these tasks, and of no others, until this one has ended."""
         before = self._sharing(task_id)
         self._lenders.pop(task_id, None)
         if lenders:
             self._lenders[task_id] = lenders
         self._forget(before)
-        self._tell(task_id)
+        await self._tell(task_id)
 
     @contextmanager
     def shared(self, task_id: str, hide: Hide) -> Iterator[list[tuple[str, str]]]:
@@ -133,7 +138,7 @@ class Secrets:
             raise SecretsLost(missing)
         known = self.known(task_id)
         if unknown := [name for name in wanted if name not in known]:
-            self.keep(task_id, turn, await self.read(unknown), wanted)
+            await self.keep(task_id, turn, await self.read(unknown), wanted)
         return {name: value for name, value in self.known(task_id).items() if name in wanted}
 
     async def read(self, names: Iterable[str]) -> dict[str, str]:
@@ -143,10 +148,12 @@ class Secrets:
         """
         return {name: await self._read(name) for name in names}
 
-    def _tell(self, task_id: str) -> None:
-        for other in self._sharing(task_id):
-            if hide := self._at_work.get(other):
-                hide(self.all(task_id))
+    async def _tell(self, task_id: str) -> None:
+        """Tell those at work, also where the caller is cancelled: the values are in memory, and may be used at once."""
+        with CancelScope(shield=True):
+            for other in self._sharing(task_id):
+                if hide := self._at_work.get(other):
+                    await hide(list(self.all(task_id)))
 
     def _sharing(self, task_id: str) -> set[str]:
         """Those that lend a task their folder, or have got its own, or the same from a third."""

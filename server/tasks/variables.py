@@ -50,8 +50,8 @@ class Variables:
 
         Raises RemitError (SECRETS_LOST) where one of those who lend it to the task is gone.
         """
-        self._secrets.borrow(self._claim.task.id, self._claim.lenders)
-        with self._secrets.shared(self._claim.task.id, self._hide) as known:
+        await self._secrets.borrow(self._claim.task.id, self._claim.lenders)
+        with self._secrets.shared(self._claim.task.id, self._learn) as known:
             if self._claim.lenders:
                 known += await self._masks.lent(self._claim.task.id, self._claim.turn.created_at)
             await self._learn(known)
@@ -118,11 +118,6 @@ class Variables:
     def seal(self, text: str) -> str:
         """What a text is known again by as long as this server runs; it tells nothing of the text."""
         return self._secrets.seal(text)
-
-    def _hide(self, named: Iterable[tuple[str, str]]) -> None:
-        if new := [pair for pair in dict.fromkeys(named) if pair not in self._derived]:
-            self._derived += new
-            self.redactor.know(self._values, self._derived)
 
     def _mask(self, text: str) -> bool:
         new = [pair for pair in derived(text, self._values) if pair not in self._derived]

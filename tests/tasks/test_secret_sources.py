@@ -1,6 +1,6 @@
 """Where the values of secrets by name come from."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import keyring
@@ -9,7 +9,14 @@ import pytest
 
 from server.config import SecretSource
 from server.errors import Code, RemitError
-from server.tasks.secrets import Secrets, SecretsLost
+from server.tasks.secrets import Hide, Secrets, SecretsLost
+
+
+def _into(told: list[tuple[str, str]]) -> Hide:
+    async def hide(named: Iterable[tuple[str, str]]) -> None:
+        told.extend(named)
+
+    return hide
 
 
 async def read(source: SecretSource) -> str:
@@ -88,7 +95,7 @@ async def test_a_name_without_a_setting_lists_what_there_is() -> None:
 
 async def test_dropped_literals_are_lost() -> None:
     secrets = Secrets({})
-    secrets.keep("task", 1, {"A": "value"}, {"A": "literal"})
+    await secrets.keep("task", 1, {"A": "value"}, {"A": "literal"})
     assert await secrets.of_turn("task", 1, {"A": "literal"}) == {"A": "value"}
     assert secrets.held == 1
     secrets.drop("task")
@@ -97,11 +104,11 @@ async def test_dropped_literals_are_lost() -> None:
         await secrets.of_turn("task", 1, {"A": "literal"})
 
 
-def test_values_are_kept_until_the_last_borrower_of_the_folder_has_ended() -> None:
+async def test_values_are_kept_until_the_last_borrower_of_the_folder_has_ended() -> None:
     secrets = Secrets({})
-    secrets.keep("owner", 1, {"A": "value"}, {"A": "literal"})
-    secrets.lend("owner", "first")
-    secrets.lend("first", "second")
+    await secrets.keep("owner", 1, {"A": "value"}, {"A": "literal"})
+    await secrets.lend("owner", "first")
+    await secrets.lend("first", "second")
     held = []
     for task_id in ("owner", "first", "second"):
         held.append(secrets.known("owner"))
@@ -110,12 +117,12 @@ def test_values_are_kept_until_the_last_borrower_of_the_folder_has_ended() -> No
 
 
 @pytest.mark.parametrize("last", ["owner", "second"])
-def test_values_of_a_borrower_are_kept_until_all_have_ended_that_share_the_folder(last: str) -> None:
+async def test_values_of_a_borrower_are_kept_until_all_have_ended_that_share_the_folder(last: str) -> None:
     secrets = Secrets({})
     for task_id in ("owner", "first", "second"):
-        secrets.keep(task_id, 1, {"A": task_id}, {"A": "literal"})
-    secrets.lend("owner", "first")
-    secrets.lend("owner", "second")
+        await secrets.keep(task_id, 1, {"A": task_id}, {"A": "literal"})
+    await secrets.lend("owner", "first")
+    await secrets.lend("owner", "second")
     for task_id in {"owner", "first", "second"} - {last}:
         secrets.drop(task_id)
     assert secrets.known("first") == {"A": "first"}
@@ -123,59 +130,59 @@ def test_values_of_a_borrower_are_kept_until_all_have_ended_that_share_the_folde
     assert secrets.held == 0
 
 
-def test_a_borrower_that_ends_leaves_the_owner_its_values() -> None:
+async def test_a_borrower_that_ends_leaves_the_owner_its_values() -> None:
     secrets = Secrets({})
-    secrets.keep("owner", 1, {"A": "value"}, {"A": "literal"})
-    secrets.lend("owner", "borrower")
+    await secrets.keep("owner", 1, {"A": "value"}, {"A": "literal"})
+    await secrets.lend("owner", "borrower")
     secrets.drop("owner")
-    secrets.keep("owner", 2, {"A": "another"}, {"A": "literal"})
+    await secrets.keep("owner", 2, {"A": "another"}, {"A": "literal"})
     secrets.drop("borrower")
     assert secrets.known("owner") == {"A": "another"}
 
 
-def test_nothing_is_kept_for_one_that_turns_out_not_to_borrow() -> None:
+async def test_nothing_is_kept_for_one_that_turns_out_not_to_borrow() -> None:
     secrets = Secrets({})
-    secrets.keep("owner", 1, {"A": "value"}, {"A": "literal"})
-    secrets.lend("owner", "other")
+    await secrets.keep("owner", 1, {"A": "value"}, {"A": "literal"})
+    await secrets.lend("owner", "other")
     secrets.drop("owner")
-    secrets.borrow("other", ())
+    await secrets.borrow("other", ())
     assert secrets.held == 0
 
 
 @pytest.mark.parametrize(("one", "other"), [("owner", "first"), ("first", "owner"), ("first", "second")])
-def test_a_task_at_work_is_told_what_those_get_that_it_shares_a_folder_with(one: str, other: str) -> None:
+async def test_a_task_at_work_is_told_what_those_get_that_it_shares_a_folder_with(one: str, other: str) -> None:
     secrets = Secrets({})
-    secrets.lend("owner", "first")
-    secrets.lend("owner", "second")
+    await secrets.lend("owner", "first")
+    await secrets.lend("owner", "second")
     told: list[tuple[str, str]] = []
-    with secrets.shared(one, told.extend):
-        secrets.keep(other, 1, {"A": "value"}, {"A": "literal"})
-        secrets.keep("stranger", 1, {"A": "another"}, {"A": "literal"})
+    with secrets.shared(one, _into(told)):
+        await secrets.keep(other, 1, {"A": "value"}, {"A": "literal"})
+        await secrets.keep("stranger", 1, {"A": "another"}, {"A": "literal"})
     assert told == [("A", "value")]
 
 
-def test_it_is_told_what_one_has_that_comes_to_share_its_folder() -> None:
+async def test_it_is_told_what_one_has_that_comes_to_share_its_folder() -> None:
     secrets = Secrets({})
     told: list[tuple[str, str]] = []
-    with secrets.shared("owner", told.extend):
-        secrets.keep("borrower", 1, {"A": "value"}, {"A": "literal"})
+    with secrets.shared("owner", _into(told)):
+        await secrets.keep("borrower", 1, {"A": "value"}, {"A": "literal"})
         assert told == []
-        secrets.lend("owner", "borrower")
+        await secrets.lend("owner", "borrower")
     assert told == [("A", "value")]
 
 
-def test_it_learns_what_those_have_already_that_it_shares_a_folder_with() -> None:
+async def test_it_learns_what_those_have_already_that_it_shares_a_folder_with() -> None:
     secrets = Secrets({})
-    secrets.lend("owner", "borrower")
-    secrets.keep("borrower", 1, {"A": "value"}, {"A": "literal"})
-    with secrets.shared("owner", lambda _: None) as known:
+    await secrets.lend("owner", "borrower")
+    await secrets.keep("borrower", 1, {"A": "value"}, {"A": "literal"})
+    with secrets.shared("owner", _into([])) as known:
         assert known == [("A", "value")]
 
 
 async def test_it_is_told_what_one_reads_anew_that_shares_its_folder() -> None:
     secrets = Secrets({"A": SecretSource(command=("echo", "value"))})
-    secrets.lend("owner", "borrower")
+    await secrets.lend("owner", "borrower")
     told: list[tuple[str, str]] = []
-    with secrets.shared("owner", told.extend):
+    with secrets.shared("owner", _into(told)):
         assert await secrets.of_turn("borrower", 1, {"A": "named"}) == {"A": "value"}
     assert told == [("A", "value")]

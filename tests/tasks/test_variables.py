@@ -29,8 +29,8 @@ async def ready(tmp_path: Path) -> AsyncIterator[Ready]:
     async with open_store(tmp_path / "remit.db") as store:
         claim = await claimed(store, secrets=dict.fromkeys(MANY, "literal"))
         secrets = Secrets({})
-        secrets.keep(claim.task.id, 1, MANY, claim.secrets)
-        secrets.lend(claim.task.id, "borrower")
+        await secrets.keep(claim.task.id, 1, MANY, claim.secrets)
+        await secrets.lend(claim.task.id, "borrower")
         yield Variables(claim, secrets, store), secrets
 
 
@@ -44,14 +44,14 @@ async def test_others_have_their_turn_while_one_more_value_comes_to_be_masked(re
 
 async def test_what_comes_to_be_known_while_others_do_is_masked_as_well(ready: Ready) -> None:
     variables, secrets = ready
-    with secrets.shared(variables._claim.task.id, variables._hide):
+    with secrets.shared(variables._claim.task.id, variables._learn):
         async with anyio.create_task_group() as group:
             group.start_soon(variables.unlock)
             group.start_soon(variables.hide, "TOKEN", "one-more-value")
             with anyio.fail_after(PATIENCE):
                 while not variables._learning.locked():
                     await anyio.lowlevel.checkpoint()
-            secrets.keep("borrower", 1, {"LENT": "another-value"}, {"LENT": "literal"})
+            await secrets.keep("borrower", 1, {"LENT": "another-value"}, {"LENT": "literal"})
     shown = variables.redactor.redact(f"one-more-value another-value {SEVENTH}")
     assert shown == "[secret TOKEN] [secret LENT] [secret S7]"
 
@@ -62,3 +62,13 @@ async def test_a_value_that_is_masked_already_costs_nothing(ready: Ready) -> Non
     sought = variables.redactor._sought
     await variables.hide("TOKEN", "one-more-value")
     assert variables.redactor._sought is sought
+
+
+async def test_others_have_their_turn_while_one_that_shares_the_folder_gets_many_secrets(ready: Ready) -> None:
+    variables, secrets = ready
+    await variables.unlock()
+    another = {f"T{number}": f"{value}-of-another" for number, value in enumerate(MANY.values())}
+    with secrets.shared(variables._claim.task.id, variables._learn):
+        async with unstalled():
+            await secrets.keep("borrower", 1, another, dict.fromkeys(another, "literal"))
+    assert variables.redactor.redact(f"{another['T7']} {SEVENTH}") == "[secret T7] [secret S7]"

@@ -111,7 +111,7 @@ async def test_a_secret_that_another_gets_while_a_worktree_is_looked_at_is_maske
         async def look_when_a_borrower_has_written(self: Worktree) -> Finding:
             lent = Workspace(mode="readwrite", path=str(self.tree), shared=False, owner="task", reaches=())
             new = new_task(parent=claim.task.id, source="agent", workspace=lent, secrets={"KEY": "literal"})
-            secrets.keep(new.id, 1, {"KEY": "very-secret-value"}, new.secrets)
+            await secrets.keep(new.id, 1, {"KEY": "very-secret-value"}, new.secrets)
             await store.create_task(ANN, new)
             (self.tree / "a.txt").write_text("very-secret-value\n")
             return await look(self)
