@@ -37,13 +37,11 @@ class Peer:
 class Connection:
     """A peer's socket, cut into lines, which `gathering` counts among those of others."""
 
-    def __init__(
-        self, stream: ByteStream, peer: Peer, gathering: Gathering | None = None, *, max_line: int = MAX_LINE
-    ) -> None:
+    def __init__(self, stream: ByteStream, peer: Peer, gathering: Gathering, *, max_line: int = MAX_LINE) -> None:
         self.peer = peer
         self._max_line = max_line
         self._stream = stream
-        self._gathering = gathering or Gathering()
+        self._gathering = gathering
         self._received = bytearray()
         self._sending = anyio.Lock()
 

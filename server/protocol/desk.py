@@ -1,4 +1,7 @@
-"""Where the agents of tasks hand on sub-tasks: the same tools by two ways, through a door of the sandbox or at once."""
+"""Where the agents of tasks hand on sub-tasks: the same tools by two ways, through a door of the sandbox or at once.
+
+What visitors send and leave unread takes memory of which all tasks together have as much as all windows have.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,9 +12,10 @@ from mcp.server.lowlevel import Server
 
 from server.agents.interface import Answer, Offer
 from server.connection import Connection, Peer
+from server.gathering import Gathering
 from server.protocol import tools
 from server.protocol.delegated import TOOLS
-from server.protocol.transport import LargeCalls, streams
+from server.protocol.transport import Together, streams
 from server.tasks.delegate import Delegate
 from server.tasks.delegation import Delegation
 
@@ -32,6 +36,8 @@ class Desk:
     def __init__(self, version: str) -> None:
         self._version = version
         self._opened: Delegation | None = None
+        self._gathering = Gathering()
+        self._together = Together()
 
     def open(self, delegation: Delegation) -> None:
         """Have what decides and does it: before any task is at work, whose scheduler that needs itself."""
@@ -59,9 +65,10 @@ class Desk:
 
     async def serve(self, delegate: Delegate, stream: ByteStream) -> None:
         """Talk MCP on a connection until it ends."""
-        connection = Connection(stream, Peer(uid=-1, pid=-1, role="agent", cwd=None), max_line=MAX_LINE)
+        peer = Peer(uid=-1, pid=-1, role="agent", cwd=None)
+        connection = Connection(stream, peer, self._gathering, max_line=MAX_LINE)
         server = self._server(delegate)
-        async with streams(connection, LargeCalls(), max_memory=MAX_OPEN_MEMORY) as (incoming, outgoing):
+        async with streams(connection, self._together, max_memory=MAX_OPEN_MEMORY) as (incoming, outgoing):
             await server.run(incoming, outgoing, server.create_initialization_options())
 
     def _server(self, delegate: Delegate) -> Server[dict[str, Any]]:

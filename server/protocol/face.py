@@ -9,7 +9,7 @@ from mcp.server.lowlevel import Server
 
 from server.connection import Connection
 from server.protocol import tools
-from server.protocol.transport import MAX_OPEN, LargeCalls, streams
+from server.protocol.transport import MAX_OPEN, Together, streams
 from server.tasks.callers import Caller, Tell
 from server.tasks.service import Tasks
 
@@ -28,7 +28,7 @@ class Face:
     def __init__(self, tasks: Tasks, version: str) -> None:
         self._tasks = tasks
         self._version = version
-        self._large_calls = LargeCalls()
+        self._together = Together()
 
     def server(self, caller: Caller) -> Server[dict[str, Any]]:
         """An MCP server that acts for `caller`."""
@@ -58,7 +58,7 @@ class Face:
         """Talk MCP on one connection until it ends, in the era the client opens with."""
         server = self.server(caller)
         most = MAX_PERSON_OPEN if caller.person else MAX_OPEN
-        async with streams(connection, self._large_calls, most) as (incoming, outgoing):
+        async with streams(connection, self._together, most) as (incoming, outgoing):
             await server.run(incoming, outgoing, server.create_initialization_options())
 
     async def _call(self, caller: Caller, tool: tools.Tool[Any], arguments: dict[str, Any]) -> types.CallToolResult:

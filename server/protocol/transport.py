@@ -6,6 +6,7 @@ The SDK names its stream types privately; having their methods is enough to be o
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Self
 
 import anyio
@@ -32,6 +33,12 @@ MAX_LARGE_MEMORY = 256 * 1024**2
 MAX_UNREAD_BYTES = 4 * 1024**2
 """Bytes of answers that a peer has not read; at so many nothing more is read of it."""
 
+MAX_UNREAD_OF_ALL = 128 * 1024**2
+"""The same of all connections: from so many on, each may leave LEAST_UNREAD_BYTES unread."""
+
+LEAST_UNREAD_BYTES = 256 * 1024
+"""Bytes of answers that every peer may leave unread, whatever others do: more than any answer but the largest."""
+
 MAX_UNREAD_LINES = 1000
 """Answers that a peer has not read, likewise: a short one takes more memory than it has bytes."""
 
@@ -45,14 +52,14 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 @asynccontextmanager
 async def streams(
-    connection: Connection, others: "LargeCalls", max_open: int = MAX_OPEN, max_memory: int = MAX_OPEN_MEMORY
+    connection: Connection, together: "Together", max_open: int = MAX_OPEN, max_memory: int = MAX_OPEN_MEMORY
 ) -> AsyncIterator[tuple["Incoming", "Outgoing"]]:
     """The two streams of a connection, inside the block; what is done in it for the connection has its own turns.
 
-    `others` counts the large calls of this connection with those of others.
+    `together` is what it has with others.
     """
-    outbox = Outbox(connection)
-    calls = OpenCalls(max_open, max_memory, others)
+    outbox = Outbox(connection, together.unread)
+    calls = OpenCalls(max_open, max_memory, together.large_calls)
     lane = LANE.set(connection)
     try:
         async with beside(outbox.serve):
@@ -60,6 +67,7 @@ async def streams(
             with anyio.move_on_after(LAST_ANSWERS):
                 await outbox.emptied()
     finally:
+        outbox.give_up()
         LANE.reset(lane)
 
 
@@ -86,6 +94,31 @@ class LargeCalls:
     def closed(self, taken: int) -> None:
         """Count such a call out."""
         self._taken -= taken if taken > MAX_BESIDE else 0
+
+
+class Unread:
+    """The answers of several connections that their peers have not read."""
+
+    def __init__(self, most: int = MAX_UNREAD_OF_ALL) -> None:
+        self._most = most
+        self._bytes = 0
+
+    @property
+    def most_of_one(self) -> int:
+        """Bytes that a peer may leave unread before nothing more is read of it."""
+        return MAX_UNREAD_BYTES if self._bytes < self._most else LEAST_UNREAD_BYTES
+
+    def count(self, size: int) -> None:
+        """Count in so many bytes, or out where they are less than none."""
+        self._bytes += size
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """What several connections have together."""
+
+    large_calls: LargeCalls = field(default_factory=LargeCalls)
+    unread: Unread = field(default_factory=Unread)
 
 
 class OpenCalls:
@@ -141,8 +174,9 @@ class OpenCalls:
 class Outbox:
     """The lines that a peer has not taken yet, in order."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, unread: Unread) -> None:
         self._connection = connection
+        self._unread = unread
         self._lines: deque[bytes] = deque()
         self._bytes = 0
         self._is_broken = False
@@ -150,7 +184,7 @@ class Outbox:
 
     async def room(self) -> None:
         """Wait until there is room for one more line. Raises anyio.BrokenResourceError when the peer is gone."""
-        while self._bytes >= MAX_UNREAD_BYTES or len(self._lines) >= MAX_UNREAD_LINES:
+        while self._bytes >= self._unread.most_of_one or len(self._lines) >= MAX_UNREAD_LINES:
             await self._change()
         if self._is_broken:
             raise anyio.BrokenResourceError
@@ -159,7 +193,7 @@ class Outbox:
         """Add a line, for which there is room."""
         if not self._is_broken:
             self._lines.append(line)
-            self._bytes += len(line)
+            self._count(len(line))
             self._tell()
 
     async def emptied(self) -> None:
@@ -174,13 +208,21 @@ class Outbox:
                 while not self._lines:
                     await self._change()
                 await self._connection.send_line(self._lines[0])
-                self._bytes -= len(self._lines.popleft())
+                self._count(-len(self._lines.popleft()))
                 self._tell()
         except (anyio.BrokenResourceError, anyio.ClosedResourceError):
-            self._is_broken = True
-            self._lines.clear()
-            self._bytes = 0
-            self._tell()
+            self.give_up()
+
+    def give_up(self) -> None:
+        """Drop what is left: nobody takes it any more."""
+        self._is_broken = True
+        self._lines.clear()
+        self._count(-self._bytes)
+        self._tell()
+
+    def _count(self, size: int) -> None:
+        self._bytes += size
+        self._unread.count(size)
 
     async def _change(self) -> None:
         await self._changed.wait()

@@ -1,6 +1,7 @@
 """How much of one connection is open and unread at a time, and what that costs the others."""
 
 import json
+import socket
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -15,11 +16,23 @@ import pytest
 from mcp_types import JSONRPCRequest
 
 from server import hello
-from server.gathering import MOST
+from server.connection import Connection, Peer
+from server.gathering import MOST, Gathering
 from server.pipe.messages import ENVELOPE
 from server.places import find_places
 from server.protocol.messages import MAX_BESIDE
-from server.protocol.transport import MAX_OPEN, MAX_OPEN_MEMORY, MAX_UNREAD_LINES, LargeCalls, OpenCalls
+from server.protocol.transport import (
+    LEAST_UNREAD_BYTES,
+    MAX_OPEN,
+    MAX_OPEN_MEMORY,
+    MAX_UNREAD_BYTES,
+    MAX_UNREAD_LINES,
+    LargeCalls,
+    OpenCalls,
+    Outbox,
+    Unread,
+)
+from server.runner.wire import Wire
 from storage.database import Database
 from storage.lanes import AT_ONCE, LANE, Turns
 from tests.daemon.conftest import META, PATIENCE, Launcher, Window, servers
@@ -173,6 +186,45 @@ async def test_a_window_that_does_not_read_costs_little_and_holds_up_nobody(ours
         group.cancel_scope.cancel()
     assert _resident(servers(home)[0]) - before < 50 * 1024**2
     deaf.process.kill()
+
+
+async def test_peers_that_do_not_read_have_little_room_where_all_leave_much_unread() -> None:
+    line, unread = b"x" * (LEAST_UNREAD_BYTES // 4), Unread(2 * MAX_UNREAD_BYTES)
+    taken = []
+    with ExitStack() as stack:
+        for _ in range(4):
+            outbox = _outbox(stack, unread)
+            taken.append(0)
+            while not await _is_full(outbox):
+                outbox.add(line)
+                taken[-1] += len(line)
+        assert taken == [MAX_UNREAD_BYTES] * 2 + [LEAST_UNREAD_BYTES] * 2
+
+
+async def test_what_a_peer_leaves_unread_at_its_end_does_not_count_any_more() -> None:
+    unread = Unread(MAX_UNREAD_BYTES)
+    with ExitStack() as stack:
+        outbox = _outbox(stack, unread)
+        outbox.add(b"x" * MAX_UNREAD_BYTES)
+        assert unread.most_of_one == LEAST_UNREAD_BYTES
+        outbox.give_up()
+    assert unread.most_of_one == MAX_UNREAD_BYTES
+
+
+def _outbox(stack: ExitStack, unread: Unread) -> Outbox:
+    """The answers to a peer that reads none."""
+    ours, theirs = socket.socketpair()
+    stack.enter_context(ours)
+    stack.enter_context(theirs)
+    peer = Peer(uid=-1, pid=-1, role="window", cwd=None)
+    return Outbox(Connection(Wire(ours), peer, Gathering()), unread)
+
+
+async def _is_full(outbox: Outbox) -> bool:
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await outbox.room()
+    return scope.cancelled_caught
 
 
 async def test_every_call_of_a_window_that_reads_late_is_answered(ours: Launcher) -> None:

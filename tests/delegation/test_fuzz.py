@@ -1,8 +1,8 @@
 """Whatever comes through a door, behind the right token: it is answered or dropped, and nothing else suffers."""
 
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 from socket import socketpair
 from typing import Any
@@ -13,6 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from server.config import Settings
+from server.connection import CHUNK
+from server.gathering import Gathering
 from server.protocol import desk as desks
 from server.protocol.desk import Desk
 from server.runner.wire import Wire
@@ -55,9 +57,13 @@ noise = st.binary(max_size=200).filter(lambda data: b"\n" not in data)
 lines = st.lists(noise | json_values.map(lambda value: json.dumps(value).encode()) | calls, max_size=8)
 
 
+Visit = Callable[[], AbstractAsyncContextManager[Wire]]
+"""Opens one more connection to a desk: the agent's end of it."""
+
+
 @asynccontextmanager
-async def talking(folder: Path) -> AsyncIterator[Wire]:
-    """The agent's end of a connection, the rights behind it real and the run claimed."""
+async def opened(folder: Path) -> AsyncIterator[Visit]:
+    """A desk, the rights behind it real and the run claimed."""
     async with open_store(folder / "remit.db") as store:
         secrets, workspaces, own = Secrets({}), Workspaces(folder / "workspaces"), Settings()
         desk = Desk("1")
@@ -70,17 +76,27 @@ async def talking(folder: Path) -> AsyncIterator[Wire]:
         claim = await store.claim_run("owner")
         assert claim
         delegate = Delegate(store, claim, Variables(claim, secrets, store))
-        ours, theirs = socketpair()
-        served, agent = Wire(ours), Wire(theirs)
 
-        async def serve() -> None:
+        async def serve(served: Wire) -> None:
             async with served:
                 await desk.serve(delegate, served)
 
-        async with anyio.create_task_group() as group:
-            group.start_soon(serve)
-            async with agent:
-                yield agent
+        @asynccontextmanager
+        async def visit() -> AsyncIterator[Wire]:
+            ours, theirs = socketpair()
+            async with anyio.create_task_group() as group:
+                group.start_soon(serve, Wire(ours))
+                async with Wire(theirs) as agent:
+                    yield agent
+
+        yield visit
+
+
+@asynccontextmanager
+async def talking(folder: Path) -> AsyncIterator[Wire]:
+    """The agent's end of a connection to such a desk."""
+    async with opened(folder) as visit, visit() as agent:
+        yield agent
 
 
 async def asked(agent: Wire, request: dict[str, Any]) -> dict[str, Any]:
@@ -123,6 +139,26 @@ async def test_after_any_lines_a_request_is_answered(
                 await agent.send(line + b"\n")
             answer = await asked(agent, last)
     assert len(answer["result"]["tools"]) == 5
+
+
+async def test_the_half_lines_of_all_agents_take_memory_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desks, "Gathering", lambda: Gathering(3 * CHUNK))
+    told: list[bytes] = []
+
+    async def hear(agent: Wire) -> None:
+        told.append(await agent.receive())
+        group.cancel_scope.cancel()
+
+    async with opened(tmp_path) as visit, visit() as first, visit() as second:
+        for agent in (first, second):
+            await agent.send(b"x" * CHUNK)
+        with anyio.fail_after(30):
+            async with anyio.create_task_group() as group:
+                group.start_soon(hear, first)
+                group.start_soon(hear, second)
+    assert b"needed by others" in told[0]
 
 
 async def test_a_line_that_is_too_long_ends_the_connection_and_says_so(
