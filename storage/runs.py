@@ -190,7 +190,7 @@ def at_work_beneath(db: sqlite3.Connection, principal: Principal, task_id: str) 
 def abandon(db: sqlite3.Connection, task_ids: Collection[str], at: int) -> None:
     """End the runs of tasks that were cancelled, and that nobody works on."""
     for leftover in leftovers(db):
-        if leftover.run.task_id in task_ids:
+        if leftover.run.task_id in task_ids and held(db, leftover.run)["cancel_requested"]:
             task = _back_at_work(db, leftover.run, at)
             _end(db, leftover.run, Status.CANCELLED, 0, at)
             _cancelled(db, task, at)

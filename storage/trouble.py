@@ -17,11 +17,13 @@ _LASTING = _DAMAGE | {"SQLITE_MISUSE", "SQLITE_ERROR", "SQLITE_CONSTRAINT"}
 class Trouble(RemitError):
     """The database could not be read or written; nothing was changed.
 
-    `passes` says whether the same may work later: it is locked, the disk is full or fails.
+    `reason` is what SQLite says of it. `passes` says whether the same may work later: it is locked, the disk is full
+    or fails.
     """
 
     def __init__(self, reason: str, *, passes: bool) -> None:
         super().__init__(Code.EXECUTION_ERROR, f"the database failed: {reason}; nothing was changed")
+        self.reason = reason
         self.passes = passes
 
     @classmethod

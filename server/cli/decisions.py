@@ -18,8 +18,8 @@ from server.errors import Code, RemitError
 from server.tasks import calls
 
 if TYPE_CHECKING:
-    from server.tasks.approvalviews import PendingApprovalView
-    from server.tasks.views import ApprovedView, GrantsView, TaskView
+    from server.tasks.approvalviews import GrantsView, PendingApprovalView
+    from server.tasks.views import ApprovedView, TaskView
 
 _OUTCOMES = {"y": "proceed_once", "yes": "proceed_once", "a": "proceed_always", "n": "cancel", "no": "cancel"}
 _LONGEST_NAME = 64

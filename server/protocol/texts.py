@@ -6,7 +6,7 @@ one line of ours with its control characters written out, so that it cannot pose
 
 from collections.abc import Iterable, Sequence
 
-from server.tasks import pruning, requests, views
+from server.tasks import approvalviews, pruning, requests, views
 from server.tasks.listrequests import ListTasks
 from server.tasks.text import one_line
 from storage.records import NOBODY
@@ -116,13 +116,13 @@ def pruned_tasks(view: views.PrunedTasksView, _: pruning.PruneTasks) -> list[str
     return [f"Removed {view['removedCount']} tasks."]
 
 
-def grants(view: views.GrantsView, _: requests.ListGrants) -> list[str]:
+def grants(view: approvalviews.GrantsView, _: requests.ListGrants) -> list[str]:
     """A grant on each line."""
     lines = [f"{each['id']}  {one_line(each['description'], _WIDTH)}" for each in view["grants"]]
     return [_lines([f"{len(lines)} grants.", *lines])]
 
 
-def revoked(view: views.RevokedView, _: requests.RevokeGrant) -> list[str]:
+def revoked(view: approvalviews.RevokedView, _: requests.RevokeGrant) -> list[str]:
     """What was taken back."""
     return [f"Revoked {view['id']}."]
 

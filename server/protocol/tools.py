@@ -16,7 +16,7 @@ from server.json_text import memory
 from server.plain_words import shortage
 from server.protocol import tasktexts, texts
 from server.protocol.schema import answer_schema, request_schema
-from server.tasks import pruning, requests, views
+from server.tasks import approvalviews, pruning, requests, views
 from server.tasks.arguments import read
 from server.tasks.fields import Request
 from server.tasks.listrequests import ListTasks
@@ -235,7 +235,7 @@ TERMINAL_TOOLS: dict[str, Tool[Any]] = {
             "list_grants",
             "What was approved for always and is still in force.",
             requests.ListGrants,
-            views.GrantsView,
+            approvalviews.GrantsView,
             Tasks.grants,
             texts.grants,
             READS,
@@ -244,7 +244,7 @@ TERMINAL_TOOLS: dict[str, Tool[Any]] = {
             "revoke_grant",
             "Take back a proceed_always.",
             requests.RevokeGrant,
-            views.RevokedView,
+            approvalviews.RevokedView,
             Tasks.revoke,
             texts.revoked,
             CHANGES,

@@ -1,4 +1,4 @@
-"""What whoever decides about a call is shown of it."""
+"""What whoever decides about calls is shown of them, and of what was approved for always."""
 
 from typing import Any, NotRequired
 
@@ -21,3 +21,27 @@ class PendingApprovalView(TypedDict):
     omittedDifferences: NotRequired[int]
     onceOnly: NotRequired[bool]
     expiresAt: NotRequired[str]
+
+
+class GrantView(TypedDict):
+    """A `proceed_always` in force."""
+
+    id: str
+    taskId: str | None
+    toolName: str
+    description: str
+    grantedBy: str
+    createdAt: str
+    expiresAt: str
+
+
+class GrantsView(TypedDict):
+    """The answer to list_grants."""
+
+    grants: list[GrantView]
+
+
+class RevokedView(TypedDict):
+    """The answer to revoke_grant."""
+
+    id: str

@@ -8,7 +8,7 @@ import anyio
 
 from server.config import Settings
 from server.errors import Code, RemitError
-from server.tasks import calls, checks, masking, rendering, views
+from server.tasks import approvalviews, calls, checks, masking, rendering, views
 from server.tasks.callers import Caller
 from server.tasks.requests import ApproveToolCall, RevokeGrant
 from server.tasks.secrets import Secrets
@@ -49,14 +49,16 @@ class Decisions:
             self._poke()
         return views.ApprovedView(approved=request.outcome != "cancel", status=decided.status)
 
-    async def grants(self, caller: Caller) -> views.GrantsView:
+    async def grants(self, caller: Caller) -> approvalviews.GrantsView:
         """What was approved for always and is still in force."""
-        return views.GrantsView(grants=[rendering.grant(grant) for grant in await self._store.grants(caller.principal)])
+        return approvalviews.GrantsView(
+            grants=[rendering.grant(grant) for grant in await self._store.grants(caller.principal)]
+        )
 
-    async def revoke(self, caller: Caller, request: RevokeGrant) -> views.RevokedView:
+    async def revoke(self, caller: Caller, request: RevokeGrant) -> approvalviews.RevokedView:
         """Take a grant back."""
         await self._store.revoke_grant(caller.principal, request.id)
-        return views.RevokedView(id=request.id)
+        return approvalviews.RevokedView(id=request.id)
 
     def who(self, caller: Caller, setting: Literal["approvals", "always"]) -> str:
         """Who may approve a call that this caller is asked about, and who for always: "caller" or "person"."""

@@ -2,7 +2,7 @@
 
 import logging
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -63,13 +63,20 @@ class End:
 class Ends:
     """Writes the ends of runs and the cancellations of tasks, and keeps those that cannot be written.
 
-    `stop` is called with the ids of tasks whose runs are to be ended along with what was written; `waits` when one more
-    task waits for others.
+    `stop` is called with the id of each task whose run is to be ended along with what was written, and `abandon` with
+    those of a cancellation, to end on record what nobody works on; `waits` when one more task waits for others.
     """
 
-    def __init__(self, store: Store, stop: Callable[[str], None], waits: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        stop: Callable[[str], None],
+        abandon: Callable[[Sequence[str]], Awaitable[None]],
+        waits: Callable[[], None],
+    ) -> None:
         self._store = store
         self._stop = stop
+        self._abandon = abandon
         self._waits = waits
         self._ends: dict[str, End] = {}
         self._cancels: dict[tuple[str, str], Principal] = {}
@@ -94,21 +101,21 @@ class Ends:
             self._kept.set()
 
     async def cancel(self, principal: Principal, task_id: str) -> Cancelled | None:
-        """Write that a task was cancelled within CANCEL_SECONDS; None where that cannot be: then it is kept.
+        """Write that a task was cancelled within CANCEL_SECONDS, and end what is at work; None where it is kept.
+
+        It is kept where something of it could not be written.
 
         Raises RemitError (NOT_FOUND).
         """
         written: Cancelled | None = None
         with anyio.move_on_after(CANCEL_SECONDS, shield=True):  # one that asks and leaves has asked all the same
             try:
-                written = await self._store.cancel(principal, task_id)
+                written = await self._cancel_now(principal, task_id)
             except Trouble as error:
                 _log.warning("that task %s was cancelled cannot be written: %s", task_id, error.message)
         if written is None:
             self._cancels[principal.id, task_id] = principal
             self._kept.set()
-        else:
-            self._cancels.pop((principal.id, task_id), None)
         return written
 
     async def catch_up(self, principal: Principal, task_id: str) -> None:
@@ -155,11 +162,13 @@ class Ends:
                 return
             del self._ends[task_id]
 
-    async def _cancel_now(self, principal: Principal, task_id: str) -> None:
+    async def _cancel_now(self, principal: Principal, task_id: str) -> Cancelled:
         cancelled = await self._store.cancel(principal, task_id)
-        self._cancels.pop((principal.id, task_id), None)
         for each in cancelled.stopping:
             self._stop(each)
+        await self._abandon(cancelled.stopping)
+        self._cancels.pop((principal.id, task_id), None)
+        return cancelled
 
     async def _is_settled(self, end: End) -> bool:
         """Whether there is nothing left to be written of it."""

@@ -125,6 +125,7 @@ class Maintenance:
             await to_thread.run_sync(self._workspaces.lost.remove, _moment(at - kept.workspaces))
         if kept.logs is not None:
             await self._remove_logs(at - kept.logs, at)
+        await self._remove_given_up()
         await self._give_back()
         await self._upkeep.tidy()
         return count
@@ -151,6 +152,13 @@ class Maintenance:
                 async with self._following(task_id):
                     if await self._upkeep.give_up_workspace(task_id, ended_by, at):
                         await remove_folders(self._store, self._workspaces, [task_id])
+
+    async def _remove_given_up(self) -> None:
+        """Remove the folders that could not be removed when they were given up, unless a turn has begun in one."""
+        for task_id in await self._upkeep.given_up_folders():
+            async with self._following(task_id):
+                if not await self._upkeep.having_folders([task_id]):
+                    await remove_folders(self._store, self._workspaces, [task_id])
 
     async def _remove_worktrees(self, ended_by: int) -> None:
         """One of which something would be lost stays, and its task with it."""

@@ -14,7 +14,7 @@ _log = logging.getLogger(__name__)
 
 
 async def remove_folders(store: Store, workspaces: Workspaces, task_ids: Iterable[str]) -> None:
-    """Delete the folders of these tasks, which the store has given up; what is left of them goes at the next start."""
+    """Delete the folders of these tasks, which the store has given up; what is left of them goes with a later sweep."""
     gone = []
     for task_id in task_ids:
         try:
@@ -23,5 +23,5 @@ async def remove_folders(store: Store, workspaces: Workspaces, task_ids: Iterabl
             _log.warning("the folder of task %s cannot be deleted: %s", task_id, error.strerror)
         else:
             gone.append(task_id)
-    with suppress(RemitError):  # the next start finds that they are not there
+    with suppress(RemitError):  # the next sweep finds that they are not there
         await store.upkeep.folders_are_gone(gone)

@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from server.tasks import branches, callviews, fitting, graphs, logs
+from server.tasks.approvalviews import GrantView
 from server.tasks.finding import ORGANIZATION
 from server.tasks.fitting import Part
 from server.tasks.outputs import Output, repeated
 from server.tasks.requests import GetTask
 from server.tasks.text import time, time_or_none
-from server.tasks.views import GrantView, OutputView, TaskView, UsageView
+from server.tasks.views import OutputView, TaskView, UsageView
 from storage.records import Snapshot, Task
 from storage.retention import Retention
 from storage.states import ENDED, CallStatus, Status

@@ -87,7 +87,7 @@ class Scheduler:
 
         self._wake = anyio.Event()
         self._waits = anyio.Event()
-        self.ends = Ends(store, self.stop, lambda: self._waits.set())
+        self.ends = Ends(store, self.stop, self.abandon, lambda: self._waits.set())
 
     @property
     def running(self) -> int:

@@ -9,7 +9,7 @@ from server.config import Settings
 from server.errors import Code, RemitError
 from server.runner.sandbox import Sandbox
 from server.runner.workspace import Workspaces
-from server.tasks import branches, checks, finding, graphs, limits, masking, rendering, views, waiting
+from server.tasks import approvalviews, branches, checks, finding, graphs, limits, masking, rendering, views, waiting
 from server.tasks.artifacts import Artifacts
 from server.tasks.callers import Caller
 from server.tasks.decisions import Decisions
@@ -38,17 +38,16 @@ from server.tasks.requests import (
 )
 from server.tasks.scheduler import Scheduler
 from server.tasks.secrets import Secrets
+from server.tasks.stopping import Stopping
 from server.tasks.worktrees import Worktrees
 from storage.filters import NOTHING
 from storage.records import NOBODY, Snapshot, Update
-from storage.states import ENDED, Status
+from storage.states import ENDED
 from storage.store import Store
 from storage.times import now
+from storage.trouble import Trouble
 from storage.workspace import Workspace
 from templates.redaction import MIN_MASKED, too_short
-
-CANCEL_SECONDS = 5
-"""How long an answer waits for a cancelled task to be gone; more than that breaks a promise."""
 
 MAX_DELETED = 500
 """Ids in one answer."""
@@ -84,6 +83,7 @@ class Tasks:
         self._artifacts = Artifacts(store, secrets, workspaces, folders)
         self._losses = Losses(store, workspaces)
         self._scheduler = scheduler
+        self._stopping = Stopping(store, scheduler)
         self._settings = settings
         self._retention = periods(settings.retention)
         self._notices = notices
@@ -171,8 +171,7 @@ class Tasks:
     async def send(self, caller: Caller, request: SendMessage) -> views.StatusView:
         """Open the next turn of an ended task, or bring one that waits its secrets or its budget."""
         await self._scheduler.ends.catch_up(caller.principal, request.id)
-        with anyio.move_on_after(CANCEL_SECONDS):
-            await self._until_stopped(caller, request.id, only_cancelled=True)
+        await self._stopping.until_cancelled(caller.principal, request.id)
         # One at a time for each task: a message that is refused must not have brought its files and secrets.
         async with self.following(request.id):
             before = await self._store.task(caller.principal, request.id)
@@ -209,7 +208,7 @@ class Tasks:
 
     async def cancel(self, caller: Caller, request: CancelTask) -> views.StatusView:
         """End a task, its sub-tasks, and everything they have started; asking again changes nothing."""
-        await self._end(caller, [request.id])
+        await self._stopping.end(caller.principal, [request.id])
         task = await self._store.task(caller.principal, request.id)
         view = views.StatusView(id=task.id, status=task.status)
         if task.cancel_requested:
@@ -219,7 +218,18 @@ class Tasks:
     async def delete(self, caller: Caller, request: DeleteTask) -> views.DeletedView:
         """Remove a task with its sub-tasks, and with `cascade` its dependants; what runs is cancelled first."""
         doomed = await self._store.open_doomed(caller.principal, request.id, cascade=request.cascade)
-        await self._end(caller, doomed)
+        await self._stopping.end(caller.principal, doomed)
+        try:
+            deleted = await self._deleted(caller, request)
+        except Trouble as error:
+            raise RemitError(
+                Code.EXECUTION_ERROR,
+                f"the task was ended, but cannot be deleted now: the database failed ({error.reason}); delete it again",
+            ) from error
+        return views.DeletedView(deletedTaskIds=deleted[-MAX_DELETED:], deletedCount=len(deleted))
+
+    async def _deleted(self, caller: Caller, request: DeleteTask) -> list[str]:
+        """Remove a task of which nothing is at work, and what goes with it; their ids."""
         going = await self._store.removable(caller.principal, request.id, cascade=request.cascade)
         with_worktree = {each.task_id for each in await self._store.worktrees()}.intersection(going)
         async with self.following.all(with_worktree):  # a turn in between would leave what nobody looks at
@@ -227,7 +237,7 @@ class Tasks:
             with anyio.CancelScope(shield=True):
                 deleted = await self._store.delete(caller.principal, request.id, cascade=request.cascade)
                 await self._intake.forget(deleted)
-        return views.DeletedView(deletedTaskIds=deleted[-MAX_DELETED:], deletedCount=len(deleted))
+        return deleted
 
     async def read_artifacts(self, caller: Caller, request: ReadArtifacts) -> views.ArtifactsView:
         """The files of a task, or a piece of one of them."""
@@ -293,11 +303,11 @@ class Tasks:
         """Whether a yes of this caller counts."""
         return caller.person or self._decisions.who(caller, "approvals") == "caller"
 
-    async def grants(self, caller: Caller, request: ListGrants) -> views.GrantsView:
+    async def grants(self, caller: Caller, request: ListGrants) -> approvalviews.GrantsView:
         """What was approved for always and is still in force."""
         return await self._decisions.grants(caller)
 
-    async def revoke(self, caller: Caller, request: RevokeGrant) -> views.RevokedView:
+    async def revoke(self, caller: Caller, request: RevokeGrant) -> approvalviews.RevokedView:
         """Take a grant back."""
         return await self._decisions.revoke(caller, request)
 
@@ -317,52 +327,6 @@ class Tasks:
         sandbox = await self._sandbox()
         check_tier(workspace, sandbox.tier, allow_hooks=request.allow_hooks)
         return workspace, [*warnings, *await self._worktrees.unseen(workspace, request.agent_id)]
-
-    async def _end(self, caller: Caller, ids: Sequence[str]) -> None:
-        """Cancel tasks and all beneath them, and wait until they have stopped, at most CANCEL_SECONDS for all."""
-        stopping = [each for task_id in ids for each in await self._stopped(caller, task_id)]
-        with anyio.move_on_after(CANCEL_SECONDS):
-            for task_id in {*ids, *stopping}:
-                await self._until_stopped(caller, task_id)
-
-    async def _stopped(self, caller: Caller, task_id: str) -> list[str]:
-        """End a task and all beneath it, first what is at work and then on record; the ids of what was at work.
-
-        Raises RemitError (EXECUTION_ERROR) that says what holds, where it cannot be put on record.
-        """
-        at_work = await self._store.at_work_beneath(caller.principal, task_id)
-        with anyio.CancelScope(shield=True):  # a caller that gives up must not leave a cancelled task running
-            with self._scheduler.stopping(at_work):
-                cancelled = await self._scheduler.ends.cancel(caller.principal, task_id)
-            if not cancelled:
-                raise await self._unwritten(at_work)
-            for each in cancelled.stopping:
-                self._scheduler.stop(each)
-            await self._scheduler.abandon(cancelled.stopping)
-            self._scheduler.poke()
-            at_work += cancelled.stopping
-        return at_work
-
-    async def _unwritten(self, at_work: Sequence[str]) -> RemitError:
-        """What is told of a cancellation that cannot be put on record, once nothing of it is at work any more."""
-        with anyio.move_on_after(CANCEL_SECONDS) as scope:
-            await self._scheduler.ended(at_work)
-        stopped = "is being stopped" if scope.cancelled_caught else "is stopped: nothing of it is at work"
-        return RemitError(
-            Code.EXECUTION_ERROR,
-            f"the task {stopped}, but its end cannot be written to the database now (its disk is full or fails, or "
-            "another program has locked it); it is written as soon as that is possible, if the server lives until "
-            "then: make room or end that program, then ask again",
-        )
-
-    async def _until_stopped(self, caller: Caller, task_id: str, *, only_cancelled: bool = False) -> None:
-        """Until the task does not run any more; at once if it was not cancelled."""
-        while True:
-            with self._store.changes.expected(task_id) as change:
-                task = await self._store.task(caller.principal, task_id)
-                if task.status is not Status.RUNNING or (only_cancelled and not task.cancel_requested):
-                    return
-                await change.wait()
 
     def _warnings(self, caller: Caller, secrets: Mapping[str, str]) -> list[str]:
         short = [

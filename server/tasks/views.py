@@ -375,27 +375,3 @@ class PrunedTasksView(TypedDict):
     """The answer to prune_tasks: how many tasks are gone."""
 
     removedCount: int
-
-
-class GrantView(TypedDict):
-    """A `proceed_always` in force."""
-
-    id: str
-    taskId: str | None
-    toolName: str
-    description: str
-    grantedBy: str
-    createdAt: str
-    expiresAt: str
-
-
-class GrantsView(TypedDict):
-    """The answer to list_grants."""
-
-    grants: list[GrantView]
-
-
-class RevokedView(TypedDict):
-    """The answer to revoke_grant."""
-
-    id: str

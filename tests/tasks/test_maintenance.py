@@ -1,5 +1,6 @@
 """Sweeps beside everything else the server does."""
 
+import errno
 import logging
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from server.config import RetentionSettings, Settings
 from server.runner.workspace import Workspaces
 from server.tasks import maintenance
 from server.tasks.maintenance import Maintenance, periods
+from server.tasks.removal import remove_folders
 from server.tasks.worktrees import Worktrees
 from storage import retention
 from storage.filters import Filter
@@ -27,6 +29,8 @@ from tests.tasks.test_scheduler import no_sandbox
 
 AT_ONCE = periods(RetentionSettings(tasks="forever", events="forever", workspaces=3600))
 GONE = periods(RetentionSettings(tasks=3600, events="forever", workspaces="forever"))
+
+KEPT = periods(RetentionSettings(tasks="forever", events="forever", workspaces="forever"))
 
 
 @pytest.fixture
@@ -125,3 +129,34 @@ async def test_a_sweep_that_fails_is_told_of_and_the_next_one_does_its_work(
                     await gone.wait()
             group.cancel_scope.cancel()
     assert "cannot be removed now: the database failed" in caplog.text
+
+
+async def test_a_folder_that_could_not_be_removed_is_removed_by_a_later_sweep(
+    store: Store, workspaces: Workspaces, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task_id = await ended(store, workspaces)
+    deleted = await store.delete(ANN, task_id)
+    with monkeypatch.context() as failing:
+        failing.setattr(workspaces, "remove", _fail)
+        await remove_folders(store, workspaces, deleted)
+    assert workspaces.has(task_id)
+    await sweeping(store, workspaces, lambda _: anyio.Lock(), KEPT).sweep(now())
+    assert not workspaces.has(task_id)
+    assert await store.upkeep.given_up_folders() == set()
+
+
+async def test_a_folder_that_could_not_be_removed_stays_once_a_turn_has_begun_in_it(
+    store: Store, workspaces: Workspaces, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task_id = await ended(store, workspaces)
+    with monkeypatch.context() as failing:
+        failing.setattr(workspaces, "remove", _fail)
+        await sweeping(store, workspaces, lambda _: anyio.Lock(), AT_ONCE).sweep(now() + 2 * HOUR)
+    assert await store.upkeep.given_up_folders() == {task_id}
+    await store.open_turn(ANN, task_id, new_turn())
+    await sweeping(store, workspaces, lambda _: anyio.Lock(), KEPT).sweep(now())
+    assert workspaces.has(task_id)
+
+
+def _fail(task_id: str) -> None:
+    raise OSError(errno.EIO, "Input/output error", task_id)

@@ -1,6 +1,6 @@
 """The scheduler outlives whatever becomes of a single run."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
@@ -24,7 +24,7 @@ from storage.store import Store, open_store
 from storage.trouble import Trouble
 from storage.unwritten import Unwritten
 from tests.storage.fresh import fresh
-from tests.storage.samples import ANN, BOB, new_task, new_turn
+from tests.storage.samples import ANN, BOB, claimed, new_task, new_turn
 
 
 async def no_sandbox() -> Sandbox:
@@ -182,6 +182,24 @@ async def test_a_kept_cancellation_of_a_task_that_was_deleted_meanwhile_is_passe
     assert len(kept) == 0
 
 
+async def test_a_cancellation_whose_run_cannot_be_ended_on_record_is_kept(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim = await claimed(store)  # by nobody who lives
+    abandon, failures = store.abandon_runs, iter([Trouble("the disk fails", passes=True)])
+
+    async def fail_once(task_ids: Collection[str]) -> None:
+        for failure in failures:
+            raise failure
+        await abandon(task_ids)
+
+    monkeypatch.setattr(store, "abandon_runs", fail_once)
+    async with scheduling(store, tmp_path) as scheduler:
+        assert await scheduler.ends.cancel(ANN, claim.task.id) is None
+        await ended(store, claim.task.id)
+    assert (await store.task(ANN, claim.task.id)).status is Status.CANCELLED
+
+
 async def test_a_look_for_room_that_fails_does_not_end_the_scheduler(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -204,7 +222,7 @@ async def test_a_look_for_room_that_fails_does_not_end_the_scheduler(
 async def _two_kept_cancellations(store: Store, monkeypatch: pytest.MonkeyPatch) -> tuple[ends.Ends, NewTask, NewTask]:
     """Two new tasks whose cancellations could not be written, and what keeps these."""
     first, second = new_task(), new_task()
-    kept = ends.Ends(store, lambda _: None, lambda: None)
+    kept = ends.Ends(store, lambda _: None, store.abandon_runs, lambda: None)
     for new in (first, second):
         await store.create_task(ANN, new)
         await _keep_cancellation(kept, store, new.id, monkeypatch)

@@ -12,7 +12,7 @@ from server.errors import Code, RemitError
 from server.protocol.desk import Desk
 from server.runner.repository import find_repository
 from server.runner.workspace import Workspaces
-from server.tasks import service
+from server.tasks import stopping
 from server.tasks.callers import Caller
 from server.tasks.folders import Folders
 from server.tasks.requests import CancelTask, DeleteTask
@@ -23,6 +23,7 @@ from server.tasks.worktrees import Worktrees
 from storage.records import Nesting, RunEnd
 from storage.states import Status
 from storage.store import Store, open_store
+from storage.trouble import Trouble
 from storage.workspace import Workspace
 from tests.storage.fresh import fresh
 from tests.storage.samples import ANN, new_task, new_turn
@@ -61,7 +62,7 @@ async def running_family(store: Store) -> str:
 async def test_all_that_has_to_stop_is_waited_for_under_one_deadline(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service, "CANCEL_SECONDS", 1)
+    monkeypatch.setattr(stopping, "CANCEL_SECONDS", 1)
     async with open_store(fresh(tmp_path / "remit.db")) as store:
         parent = await running_family(store)
         with anyio.fail_after(CHILDREN / 2):
@@ -72,12 +73,30 @@ async def test_all_that_has_to_stop_is_waited_for_under_one_deadline(
 async def test_a_deletion_waits_for_all_that_has_to_stop_under_one_deadline(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service, "CANCEL_SECONDS", 1)
+    monkeypatch.setattr(stopping, "CANCEL_SECONDS", 1)
     async with open_store(fresh(tmp_path / "remit.db")) as store:
         parent = await running_family(store)
         with anyio.fail_after(CHILDREN / 2), pytest.raises(RemitError) as caught:
             await tasks(store, tmp_path / "workspaces").delete(CALLER, DeleteTask(id=parent))
     assert caught.value.code is Code.CONFLICT
+
+
+async def test_a_deletion_that_cannot_be_written_says_that_the_task_was_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object, **__: object) -> list[str]:
+        raise Trouble("disk I/O error", passes=True)
+
+    async with open_store(fresh(tmp_path / "remit.db")) as store:
+        new = new_task()
+        await store.create_task(ANN, new)
+        monkeypatch.setattr(store, "delete", fail)
+        with pytest.raises(RemitError) as caught:
+            await tasks(store, tmp_path / "workspaces").delete(CALLER, DeleteTask(id=new.id))
+        assert (await store.task(ANN, new.id)).status is Status.CANCELLED
+    assert caught.value.message == (
+        "the task was ended, but cannot be deleted now: the database failed (disk I/O error); delete it again"
+    )
 
 
 async def test_a_deletion_waits_for_whoever_opens_the_next_turn_of_a_task_with_a_worktree(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from server.runner.gitlinks import find_linked
 from server.runner.places import Place
 from server.runner.walk import Budget
 from tests.worktrees.projects import git, repository, shell
-from tests.worktrees.test_traps import COMMIT, FORGE, LINK, fill
+from tests.worktrees.traps import COMMIT, FORGE, LINK, fill
 
 
 @pytest.fixture

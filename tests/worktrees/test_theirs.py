@@ -14,7 +14,7 @@ from server.runner.sockets import find_sockets
 from server.runner.traps import disarm, see
 from tests.servers import Host, script
 from tests.worktrees.projects import git, names, repository, shell
-from tests.worktrees.test_traps import COMMIT, INIT, LINK, fill
+from tests.worktrees.traps import COMMIT, INIT, LINK, fill
 
 SETTING = ("config", "core.sshCommand", "ssh -i key")
 REBASE = """mkdir .git/rebase-merge; cd .git/rebase-merge
