@@ -113,6 +113,7 @@ class Scanner:
         self._most_breaks = most_breaks
         self._longest = longest
         self._marked = marked
+        self._passes_quotes = not marked and all(head[0] != '"' for head in automaton.heads)
         self._skips_colors = "\x1b" not in automaton.alphabet
         self._introduction = introduction(automaton.alphabet)
         self._in_mails = None if marked else in_mails(automaton.alphabet)
@@ -162,12 +163,19 @@ class Scanner:
         for special in specials:
             self._advance_all(text, index, special)
             index = special
+            if self._passes_quotes and self._is_idle and _is_quote(text, special):
+                continue
             steps, is_open = self._steps(piece, special)
             if is_open and not is_last:
                 return index
             self._turn_off(index, steps)
         self._advance_all(text, index, len(text))
         return len(text)
+
+    @property
+    def _is_idle(self) -> bool:
+        """Whether no word has begun in any way."""
+        return not (self._literal.state or self._others or self._waiting)
 
     def _specials(self, piece: Unbroken) -> list[int]:
         """Return where escapes or marks may begin, in order."""
@@ -342,6 +350,11 @@ class Scanner:
                 return start
             state = way.state = automaton.unfinished(automaton.suffix(state))
         return self._length
+
+
+def _is_quote(text: str, index: int) -> bool:
+    """Whether the text at `index` stands for a double quote, if for anything, and that stays so if it goes on."""
+    return text.startswith('\\"', index) or (text.startswith('"', index) and index + 1 < len(text))
 
 
 def _holds(places: Sequence[int], index: int) -> bool:

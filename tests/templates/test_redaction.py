@@ -232,3 +232,12 @@ def test_a_part_that_begins_with_nothing_secret_is_kept_whole() -> None:
 def test_nothing_is_shown_of_a_secret_that_begins_like_the_rest_of_a_change_of_color() -> None:
     stream = Redactor({"KEY": "12345xyzuvw9"}).stream()
     assert [stream.feed("\x1b[123"), stream.feed("45xyzuvw9\n"), stream.finish()] == ["", "\x1b[[secret KEY]\n", ""]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 100])
+@pytest.mark.parametrize("before", ['"', '""', '"""', '\\"', '\\\\"'])
+def test_quotes_around_a_secret_with_doubled_quotes_hide_nothing_of_it(before: str, size: int) -> None:
+    text = f'{before}{before}pass""word""""with{before}'
+    stream = Redactor({"Q": 'pass"word""with'}).stream()
+    shown = [stream.feed(text[at : at + size]) for at in range(0, len(text), size)]
+    assert "".join((*shown, stream.finish())) == f"{before}{before}[secret Q]{before}"
