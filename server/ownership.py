@@ -1,4 +1,4 @@
-"""Which process owns a state folder: the one server that holds its locks.
+"""Which process owns a state folder, and what for: the one that holds its locks, mostly the server.
 
 Standard library only: the pipe imports this.
 """
@@ -7,7 +7,8 @@ import fcntl
 import os
 import struct
 from contextlib import suppress
-from typing import Self
+from enum import IntEnum
+from typing import NamedTuple, Self
 
 from server.errors import Code, RemitError
 from server.places import Places
@@ -18,11 +19,46 @@ Identity = tuple[int, int]
 """The device and the inode of a file: a file that is made anew under the same name has another one."""
 
 
+class Purpose(IntEnum):
+    """What a state folder is owned for.
+
+    The number is the byte of `server.lock` that the owner's lock begins at, and it reaches to the end: so two of them
+    always exclude each other, and the kernel, which forgets the locks of the dead, tells the purpose with the pid.
+    """
+
+    SERVER = 0
+    RESTORE = 1
+    ADOPT = 2
+
+
+_UPKEEP = {Purpose.RESTORE: "a restore", Purpose.ADOPT: "`remit server adopt`"}
+
+
+class Owner(NamedTuple):
+    """The process that owns a state folder."""
+
+    pid: int
+    purpose: Purpose
+
+    @property
+    def upkeep(self) -> str | None:
+        """That it is no server, and must not be killed, in words; None of a server."""
+        if self.purpose is Purpose.SERVER:
+            return None
+        return f"{_UPKEEP[self.purpose]} is under way (process {self.pid}); wait until it has ended"
+
+
+class UnderWay(RemitError):
+    """A command that changes the state folder is at work on it, which a server would not survive, nor it a kill."""
+
+
 class Owned(RemitError):
-    """Another server owns the state folder."""
+    """Another process owns the state folder, mostly a server."""
 
     def __init__(self, places: Places) -> None:
-        super().__init__(Code.CONFLICT, f"another server owns the state folder {places.state}")
+        found = owner(places)
+        said = found and found.upkeep
+        super().__init__(Code.CONFLICT, said or f"another server owns the state folder {places.state}")
 
 
 class Ownership:
@@ -32,8 +68,9 @@ class Ownership:
     one, for servers of before there was the first, and a third by which others are told who holds it.
     """
 
-    def __init__(self, places: Places) -> None:
+    def __init__(self, places: Places, purpose: Purpose = Purpose.SERVER) -> None:
         self.places = places
+        self._purpose = purpose
         self._kept: dict[str, Identity] = {}
 
     def __enter__(self) -> Self:
@@ -82,7 +119,7 @@ class Ownership:
         file = _opened(self.places, self.places.server_lock, os.O_RDWR | os.O_CREAT)
         try:
             _lock(self.places, file)
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 0, self._purpose)
             with suppress(OSError):  # a full disk: it is there for people
                 os.truncate(file, 0)
                 os.write(file, f"{os.getpid()}\n".encode())
@@ -92,10 +129,10 @@ class Ownership:
         return file
 
 
-def owner(places: Places) -> int | None:
-    """The pid of the server that owns the state folder, as the kernel knows it; None where there is none to be seen.
+def owner(places: Places) -> Owner | None:
+    """The process that owns the state folder, as the kernel knows it; None where there is none to be seen.
 
-    A server in another namespace of processes, as in a container, is not to be seen. Not for the owner's own process.
+    One in another namespace of processes, as in a container, is not to be seen. Not for the owner's own process.
     """
     try:
         file = os.open(places.server_lock, os.O_RDONLY | os.O_CLOEXEC)
@@ -105,8 +142,15 @@ def owner(places: Places) -> int | None:
         answer = fcntl.fcntl(file, fcntl.F_GETLK, struct.pack(_FLOCK, fcntl.F_RDLCK, os.SEEK_SET, 0, 0, 0))
     finally:
         os.close(file)
-    kind, _, _, _, pid = struct.unpack(_FLOCK, answer)
-    return pid if kind != fcntl.F_UNLCK and pid > 0 else None
+    kind, _, start, _, pid = struct.unpack(_FLOCK, answer)
+    return Owner(pid, Purpose(start)) if kind != fcntl.F_UNLCK and pid > 0 else None
+
+
+def refuse_upkeep(places: Places) -> None:
+    """Raise UnderWay (CONFLICT) while a command such as `remit restore` changes the state folder."""
+    found = owner(places)
+    if found and found.upkeep:
+        raise UnderWay(Code.CONFLICT, found.upkeep)
 
 
 def _opened(places: Places, path: str, flags: int) -> int:

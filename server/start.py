@@ -89,8 +89,9 @@ def notices(greeting: Greeting) -> list[str]:
 
 def unanswered(places: Places, what: str) -> str:
     """That a server has not done something in time, and what its user can do."""
-    if pid := owner(places):
-        return f"the server {what} (pid {pid}): `remit server stop --force` ends it; its log is {places.log}"
+    if found := owner(places):
+        by_force = f"the server {what} (pid {found.pid}): `remit server stop --force` ends it; its log is {places.log}"
+        return found.upkeep or by_force
     return f"the server {what}; its log is {places.log}"
 
 

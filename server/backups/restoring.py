@@ -17,7 +17,7 @@ import anyio
 from server.backups.archive import FOLDERS, LeftOut, unpack
 from server.backups.writing import reading
 from server.errors import Code, RemitError
-from server.ownership import Ownership
+from server.ownership import Ownership, Purpose
 from server.places import DATABASE, Places
 from server.runner.folder import sync_folder
 from server.runner.lost import move
@@ -67,7 +67,7 @@ def restore(places: Places, source: Path) -> Restored:
             Code.CONFLICT, f"a server runs for {places.state}; end it first: remit server stop, or with --force"
         )
     try:
-        with Ownership(places), _stage(Path(places.state)) as stage:
+        with Ownership(places, Purpose.RESTORE), _stage(Path(places.state)) as stage:
             return _Restoring(Path(places.state), stage).restore(source)
     finally:
         lock.release()

@@ -10,7 +10,7 @@ import anyio
 from server.cli.answers import print_answer
 from server.errors import Code, RemitError
 from server.mounts import refuse_remote
-from server.ownership import Ownership
+from server.ownership import Ownership, Purpose
 from server.places import DATABASE, Places, find_places
 from server.runner.workspace import Swept, Workspaces
 from server.tasks import pairing
@@ -28,7 +28,7 @@ def adopt(arguments: Namespace) -> int:
     places.prepare()
     refuse_remote(places.state)
     os.umask(0o077)
-    with Ownership(places):
+    with Ownership(places, Purpose.ADOPT):
         workspaces = Workspaces(Path(places.state, "workspaces"))
         swept = anyio.run(_arranged, Path(places.state, DATABASE), workspaces)
     answer = {

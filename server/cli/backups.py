@@ -13,6 +13,7 @@ from server.cli.answers import print_answer
 from server.cli.client import SHORT_ID
 from server.cli.text import one_line
 from server.config import MIB
+from server.ownership import refuse_upkeep
 from server.places import find_places
 from server.tasks.text import time_or_none
 
@@ -21,9 +22,10 @@ SHOWN = 20
 
 
 def backup(arguments: Namespace) -> int:
-    """Write a backup of the state folder."""
-    state = Path(find_places().state)
-    written = write_backup(state, Path(arguments.file).absolute(), folders=arguments.folders)
+    """Write a backup of the state folder, which no command may change meanwhile. Raises what `write_backup` raises."""
+    places = find_places()
+    refuse_upkeep(places)
+    written = write_backup(Path(places.state), Path(arguments.file).absolute(), folders=arguments.folders)
     answer: dict[str, Any] = {"file": str(written.file), "bytes": written.size, "tasks": written.tasks}
     if written.folders is not None:
         answer |= {"folders": written.folders, **_left_out(written.left_out)}

@@ -186,9 +186,10 @@ def _server(places: Places) -> Finding:
     except RemitError as error:
         return Finding(name="server", told="not usable", problem=error.message)
     if link is None:
-        pid = owner(places)
-        if pid is not None:
-            return Finding(name="server", told="not usable", problem=f"{silent(places, pid)}; {_FORCE}")
+        found = owner(places)
+        if found is not None:
+            problem = found.upkeep or f"{silent(places, found)}; {_FORCE}"
+            return Finding(name="server", told="not usable", problem=problem)
         return Finding(name="server", told="does not run; it starts when it is needed")
     link.close()
     told = f"runs, version {link.greeting.version}, pid {link.greeting.pid}"

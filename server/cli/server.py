@@ -11,7 +11,7 @@ from io import FileIO
 
 from server.errors import Code, RemitError
 from server.hello import Greeting, reach
-from server.ownership import owner
+from server.ownership import Owner, Purpose, UnderWay, owner, refuse_upkeep
 from server.places import Places, find_places
 from server.start import PATIENCE, POLL, Deadline, unanswered
 
@@ -34,22 +34,26 @@ def status(json: bool) -> int:
     greeting = link.greeting if link else None
     if link:
         link.close()
-    pid = greeting.pid if greeting else owner(places)
+    found = Owner(greeting.pid, Purpose.SERVER) if greeting else owner(places)
     if json:
-        print(jsonlib.dumps({"state": places.state, "server": greeting and greeting.fields, "owner": pid}))
+        print(jsonlib.dumps({"state": places.state, "server": greeting and greeting.fields, **_owner_fields(found)}))
     elif greeting:
         print(_description(greeting))
     else:
-        print(f"no server runs for {places.state}" if pid is None else silent(places, pid))
+        print(f"no server runs for {places.state}" if found is None else silent(places, found))
     return 0 if greeting else 1
 
 
-def silent(places: Places, pid: int) -> str:
-    """That a server owns a state folder and does not listen there."""
-    return (
-        f"a server owns {places.state} and does not listen there (pid {pid}): it is starting or ending, or it hangs; "
-        f"its log is {places.log}"
+def silent(places: Places, found: Owner) -> str:
+    """Who owns a state folder and does not listen there: a server, or a command that changes it."""
+    return found.upkeep or (
+        f"a server owns {places.state} and does not listen there (pid {found.pid}): it is starting or ending, or it "
+        f"hangs; its log is {places.log}"
     )
+
+
+def _owner_fields(found: Owner | None) -> dict[str, object]:
+    return {"owner": found and found.pid, "purpose": found and found.purpose.name.lower()}
 
 
 def stop(force: bool, json: bool) -> int:
@@ -61,7 +65,8 @@ def stop(force: bool, json: bool) -> int:
         if json:
             print(jsonlib.dumps({"error": {"code": error.code, "message": error.message}}))
         else:
-            way = "; `remit server stop --force` ends it all the same" if error.code is Code.CONFLICT else ""
+            can_force = error.code is Code.CONFLICT and not isinstance(error, UnderWay)
+            way = "; `remit server stop --force` ends it all the same" if can_force else ""
             print(f"remit: {error.message}{way}", file=sys.stderr)
         return 1
     if json:
@@ -77,39 +82,40 @@ def end(places: Places, *, force: bool) -> dict[str, object] | None:
     With `force` one that does not answer is killed, by the number that its lock tells; that is all that is returned.
 
     Raises:
-        RemitError: `CONFLICT`, if it is busy, or does not listen, and `force` was not given; `TIMEOUT`, if it does not
-            end.
+        RemitError: `CONFLICT`, if it is busy, or does not listen, and `force` was not given, and UnderWay in any case
+            if it is no server; `TIMEOUT`, if it does not end.
     """
     seconds = FORCED if force else PATIENCE
     try:
         with Deadline(seconds, lambda: unanswered(places, f"was asked to end {seconds:.0f} s ago and is still there")):
             return _asked(places, force=force)
     except RemitError as error:
-        pid = owner(places)
-        if not force or error.code is not Code.TIMEOUT or pid is None:
+        found = owner(places)
+        if not force or error.code is not Code.TIMEOUT or found is None or found.upkeep:
             raise
-    _kill(places, pid)
-    return {"pid": pid, "killed": True}
+    _kill(places, found)
+    return {"pid": found.pid, "killed": True}
 
 
 def _asked(places: Places, *, force: bool) -> dict[str, object] | None:
     """Ask for the end, and wait for it. One that owns the folder and does not listen is waited for."""
     silent_until = time.monotonic() + SILENCE
     while (link := reach(places, "stop", "terminal", force=force)) is None:
-        if (pid := owner(places)) is None:
+        refuse_upkeep(places)
+        if (found := owner(places)) is None:
             return None
         if not force and time.monotonic() > silent_until:
-            raise RemitError(Code.CONFLICT, silent(places, pid))
+            raise RemitError(Code.CONFLICT, silent(places, found))
         time.sleep(POLL)
     link.close()
     _wait_for_end(link.greeting.pid)
     return link.greeting.fields
 
 
-def _kill(places: Places, pid: int) -> None:
-    """Kill the owner of the state folder, if it is that process; the next start ends what it leaves running."""
-    with suppress(ProcessLookupError), closing(FileIO(os.pidfd_open(pid))) as process:
-        if owner(places) == pid:  # still: its number was not given to another one
+def _kill(places: Places, found: Owner) -> None:
+    """Kill the server that owns the state folder, if it still does; the next start ends what it leaves running."""
+    with suppress(ProcessLookupError), closing(FileIO(os.pidfd_open(found.pid))) as process:
+        if owner(places) == found:  # its number was not given to another one
             signal.pidfd_send_signal(process.fileno(), signal.SIGKILL)
             select.select([process], [], [])
 

@@ -8,43 +8,129 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import anyio
 import pytest
 from anyio import to_thread
 
+from server import start
 from server.cli import server as commands
-from server.ownership import owner
+from server.errors import Code, RemitError
+from server.ownership import Owned, Owner, Ownership, Purpose, owner
 from server.places import Places
 from tests.daemon.conftest import META, PATIENCE, ROOT, Checkout, Launcher, Window, held, servers
 from tests.sandbox.commands import processes_with, until
-from tests.servers import wait
+from tests.servers import command, wait
 
 OWN = """
 import sys
-from server.ownership import Ownership
+from server.ownership import Ownership, Purpose
 from server.places import Places
-with Ownership(Places(sys.argv[1], "")):
+with Ownership(Places(sys.argv[1], ""), Purpose[sys.argv[2]]):
     print(flush=True)
     sys.stdin.read()
 """
-"""A server that never listens, as far as others can see."""
+"""A server that never listens, as far as others can see, or a command that changes the state folder."""
 
 
-@pytest.fixture
-def silent(places: Places) -> Iterator[int]:
+@contextmanager
+def owning(places: Places, purpose: Purpose) -> Iterator[int]:
     """The pid of a process that owns the state folder and does not listen."""
-    argv = [sys.executable, "-c", OWN, places.state]
+    argv = [sys.executable, "-c", OWN, places.state, purpose.name]
     with subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout
         process.stdout.readline()
         yield process.pid
 
 
-def test_the_owner_is_told_by_the_kernel(places: Places, silent: int) -> None:
-    Path(places.server_lock).write_text("1\n")
-    assert owner(places) == silent
+@pytest.fixture
+def silent(places: Places) -> Iterator[int]:
+    with owning(places, Purpose.SERVER) as pid:
+        yield pid
+
+
+@pytest.fixture(params=[Purpose.RESTORE, Purpose.ADOPT])
+def upkeep(request: pytest.FixtureRequest, places: Places) -> Iterator[int]:
+    """The pid of a command that changes the state folder."""
+    with owning(places, request.param) as pid:
+        yield pid
+
+
+def under_way(pid: int) -> str:
+    return f"is under way (process {pid}); wait until it has ended"
+
+
+@pytest.mark.parametrize("purpose", Purpose)
+def test_the_owner_is_told_by_the_kernel(places: Places, purpose: Purpose) -> None:
+    with owning(places, purpose) as pid:
+        Path(places.server_lock).write_text("1\n")
+        assert owner(places) == (pid, purpose)
+
+
+def test_the_purpose_of_one_that_was_killed_is_not_taken_for_its_successors(places: Places) -> None:
+    with owning(places, Purpose.RESTORE) as killed:
+        os.kill(killed, signal.SIGKILL)
+    with owning(places, Purpose.SERVER) as pid:
+        assert owner(places) == (pid, Purpose.SERVER)
+
+
+def test_owners_of_any_purpose_exclude_each_other(places: Places, upkeep: int) -> None:
+    for purpose in Purpose:
+        with pytest.raises(Owned) as refusal, Ownership(places, purpose):
+            pass
+        assert under_way(upkeep) in refusal.value.message
+
+
+def test_status_says_that_a_command_is_at_work_on_the_folder(
+    home: Path, upkeep: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert commands.status(json=False) == 1
+    assert under_way(upkeep) in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_stop_kills_no_command_that_is_at_work_on_the_folder(
+    upkeep: int, force: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands, "FORCED", 0.1)
+    assert commands.stop(force=force, json=False) == 1
+    assert capsys.readouterr().err.endswith(f"{under_way(upkeep)}\n")
+    os.kill(upkeep, 0)
+
+
+def test_a_forced_stop_kills_no_command_that_comes_while_it_waits(
+    places: Places, silent: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def succeeded(_: Places, *, force: bool) -> None:
+        raise RemitError(Code.TIMEOUT, "the server did not end in time")
+
+    monkeypatch.setattr(commands, "_asked", succeeded)
+    monkeypatch.setattr(commands, "owner", lambda _: Owner(silent, Purpose.RESTORE))
+    assert commands.stop(force=True, json=False) == 1
+    os.kill(silent, 0)
+
+
+def test_a_backup_is_refused_while_a_command_is_at_work_on_the_folder(home: Path, upkeep: int, tmp_path: Path) -> None:
+    done = command(home, "backup", str(tmp_path / "one.db"))
+    assert (done.returncode, under_way(upkeep) in done.stderr) == (1, True)
+
+
+def test_doctor_says_that_a_command_is_at_work_on_the_folder_and_not_to_kill_it(home: Path, upkeep: int) -> None:
+    found = json.loads(command(home, "doctor", "--json").stdout)["findings"]
+    (server,) = [finding for finding in found if finding["name"] == "server"]
+    assert under_way(upkeep) in server["problem"]
+    assert "--force" not in server["problem"]
+
+
+def test_a_window_that_waits_for_a_command_in_vain_says_so(
+    places: Places, upkeep: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(start, "PATIENCE", 0.1)
+    with pytest.raises(RemitError) as refusal:
+        start.connect("pipe", places)
+    assert under_way(upkeep) in refusal.value.message
 
 
 def test_a_lock_that_a_killed_server_left_has_no_owner(places: Places) -> None:
@@ -145,7 +231,8 @@ def test_status_names_an_owner_that_does_not_listen(
     assert commands.status(json=False) == 1
     assert f"does not listen there (pid {silent})" in capsys.readouterr().out
     assert commands.status(json=True) == 1
-    assert json.loads(capsys.readouterr().out) == {"state": str(home), "server": None, "owner": silent}
+    told = json.loads(capsys.readouterr().out)
+    assert told == {"state": str(home), "server": None, "owner": silent, "purpose": "server"}
 
 
 def test_stop_of_an_owner_that_does_not_listen_is_refused_with_the_way_to_do_it(
