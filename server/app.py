@@ -3,7 +3,7 @@
 import logging
 import os
 import pwd
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -19,6 +19,7 @@ from server.agents.acp.profiles import acp_agents
 from server.agents.interface import Agent
 from server.agents.llm.agent import LlmAgent
 from server.agents.shell.agent import ShellAgent
+from server.backups.replacement import recover
 from server.backups.schedule import BackupFolder, Schedule
 from server.config import BackupSettings, Settings, load
 from server.connection import Connection, Peer
@@ -29,9 +30,7 @@ from server.ownership import Ownership
 from server.places import DATABASE, find_places, settings_checksums, settings_digest
 from server.protocol.desk import Desk
 from server.protocol.face import Face
-from server.runner.delegation import end_leftover_groups
 from server.runner.network.hosts import HostRule
-from server.runner.process import ProcessMark, end_leftover
 from server.runner.programs import copy_programs
 from server.runner.scratch import Scratch
 from server.runner.workspace import Swept, Workspaces
@@ -42,6 +41,7 @@ from server.tasks.callers import Caller
 from server.tasks.delegation import Delegation
 from server.tasks.expiry import serve_expiry
 from server.tasks.folders import Folders
+from server.tasks.leftovers import end_leftovers
 from server.tasks.lending import Lending
 from server.tasks.propagation import serve_propagation
 from server.tasks.scheduler import Scheduler
@@ -51,7 +51,7 @@ from server.tasks.shelter import Shelter
 from server.tasks.worktrees import Worktrees
 from server.window_settings import not_in_force, stricter
 from storage.inspection import check, inspect, was_left_open
-from storage.records import Leftover, Principal, Settled
+from storage.records import Principal, Settled
 from storage.states import Status
 from storage.store import Store, open_store
 
@@ -127,12 +127,14 @@ async def _serve(ownership: Ownership, settings: Settings, ready: Callable[[], N
 async def build(state: Path, settings: Settings, notices: list[str]) -> AsyncIterator[App]:
     """The whole server but its socket, at work; everything it runs has ended when the block is left."""
     workspaces = Workspaces(state / "workspaces")
+    if recovered := await to_thread.run_sync(recover, state):
+        _log.warning("%s", recovered)
     adopt = await to_thread.run_sync(pairing.check, state / DATABASE, workspaces)
     await to_thread.run_sync(_check, state / DATABASE)
     async with open_store(state / DATABASE) as store:
         scratch = Scratch(state / "scratch")
         leftovers = await store.leftovers()
-        await _end_leftovers(leftovers, state / "scratch")
+        await to_thread.run_sync(end_leftovers, leftovers, state)
         await setaside.tell_interrupted(store, leftovers, await to_thread.run_sync(scratch.sweep))
         swept = await pairing.arrange(store, workspaces, adopt=adopt)
         _tell(await store.settle(), swept, workspaces)
@@ -211,24 +213,6 @@ async def _check_default(settings: Settings, agents: Mapping[str, Agent]) -> Non
 async def _model_key(settings: Settings) -> str | None:
     source = settings.agents.llm.api_key
     return None if source is None else await sources.read("agents.llm.api_key", source)
-
-
-async def _end(process: ProcessMark) -> None:
-    try:
-        await to_thread.run_sync(end_leftover, process)
-    except TimeoutError as error:
-        message = (
-            f"process {process.pid}, left by a server that died, cannot be ended: {error}; end it, then start again"
-        )
-        raise RemitError(Code.INTERRUPTED, message) from None
-
-
-async def _end_leftovers(leftovers: Sequence[Leftover], owner: Path) -> None:
-    """End what a dead server left running: known by its mark, or by the control group it is in."""
-    for leftover in leftovers:
-        for process in leftover.processes:
-            await _end(ProcessMark(**process))
-    await to_thread.run_sync(end_leftover_groups, owner)
 
 
 def _tell(settled: Settled, swept: Swept, workspaces: Workspaces) -> None:

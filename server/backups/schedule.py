@@ -12,6 +12,7 @@ from pathlib import Path
 import anyio
 
 import remit
+from server.backups.files import check_outside
 from server.config import BackupSettings
 from server.errors import Code, RemitError
 
@@ -46,11 +47,7 @@ class BackupFolder:
         Raises RemitError (VALIDATION_ERROR) for a folder within the state folder.
         """
         assert settings.folder
-        if settings.folder.resolve().is_relative_to(state.resolve()):
-            raise RemitError(
-                Code.VALIDATION_ERROR,
-                f"settings: backup.folder, {settings.folder}, lies in the state folder, which a backup must outlive",
-            )
+        check_outside(state, settings.folder, f"settings: backup.folder, {settings.folder},")
         self._folder = settings.folder
         self._settings = settings
         self._prefix = f"remit-{identity[:_LETTERS]}-"

@@ -15,9 +15,10 @@ from tarfile import TarFile
 from tarfile import open as open_tar
 
 from server.backups.archive import LeftOut, damage_told, members, pack
+from server.backups.files import check_outside, give_name
 from server.errors import Code, RemitError
 from server.places import DATABASE
-from server.runner.folder import CHUNK_BYTES, sync_folder
+from server.runner.folder import CHUNK_BYTES
 from storage.backup import copy_database, examine, task_ids
 
 LEVEL = 1
@@ -80,16 +81,12 @@ def _check_target(state: Path, target: Path) -> None:
         raise RemitError(Code.CONFLICT, f"{target} is there already; name a file that is not")
     if not target.parent.is_dir():
         raise RemitError(Code.VALIDATION_ERROR, f"there is no folder {target.parent}")
-    if target.parent.resolve().is_relative_to(state.resolve()):
-        raise RemitError(
-            Code.VALIDATION_ERROR,
-            f"{target} lies in the state folder, which a backup must outlive; name another",
-        )
+    check_outside(state, target.parent, str(target))
 
 
 @contextmanager
 def _unnamed(target: Path) -> Iterator[Path]:
-    """A file beside `target` under another name, gone at the end unless it was renamed."""
+    """A file beside `target` under another name, which is gone at the end."""
     descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     os.close(descriptor)
     try:
@@ -117,8 +114,8 @@ def _publish(written: Path, target: Path) -> int:
     with written.open("rb") as file:
         os.fsync(file.fileno())
         size = os.fstat(file.fileno()).st_size
-    if os.path.lexists(target):
-        raise RemitError(Code.CONFLICT, f"{target} was made by somebody else meanwhile; name another file")
-    written.rename(target)
-    sync_folder(target.parent)
+    try:
+        give_name(written, target)
+    except FileExistsError:
+        raise RemitError(Code.CONFLICT, f"{target} was made by somebody else meanwhile; name another file") from None
     return size

@@ -6,21 +6,26 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import anyio
+from anyio import to_thread
 
+from server.backups.replacement import recover
 from server.cli.answers import print_answer
+from server.cli.text import one_line
 from server.errors import Code, RemitError
 from server.mounts import refuse_remote
 from server.ownership import Ownership, Purpose
 from server.places import DATABASE, Places, find_places
 from server.runner.workspace import Swept, Workspaces
 from server.tasks import pairing
+from server.tasks.leftovers import end_leftovers
 from storage.store import open_store
 
 
 def adopt(arguments: Namespace) -> int:
     """Have the folders name the database, made if there is none; set aside those of tasks that it does not know.
 
-    Raises RemitError: `CONFLICT` while a server runs; `NOT_FOUND` where there is no state folder.
+    Raises RemitError: `CONFLICT` while a server runs; `NOT_FOUND` where there is no state folder; `INTERRUPTED` where a
+    process of a dead server cannot be ended.
     """
     places = find_places()
     if not os.path.isdir(places.state):
@@ -29,24 +34,30 @@ def adopt(arguments: Namespace) -> int:
     refuse_remote(places.state)
     os.umask(0o077)
     with Ownership(places, Purpose.ADOPT):
-        workspaces = Workspaces(Path(places.state, "workspaces"))
-        swept = anyio.run(_arranged, Path(places.state, DATABASE), workspaces)
+        state = Path(places.state)
+        recovered = recover(state)
+        workspaces = Workspaces(state / "workspaces")
+        swept = anyio.run(_arranged, state, workspaces)
     answer = {
         "state": places.state,
         "lost": swept.lost,
         "returned": swept.returned,
         "folder": str(workspaces.lost.root),
+        "recovered": recovered,
     }
-    print_answer(arguments, answer, _lines(places, workspaces, swept))
+    print_answer(arguments, answer, _lines(places, workspaces, swept, recovered))
     return 0
 
 
-async def _arranged(database: Path, workspaces: Workspaces) -> Swept:
-    async with open_store(database) as store:
+async def _arranged(state: Path, workspaces: Workspaces) -> Swept:
+    async with open_store(state / DATABASE) as store:
+        await to_thread.run_sync(end_leftovers, await store.leftovers(), state)  # they might write what is moved
         return await pairing.arrange(store, workspaces, adopt=True)
 
 
-def _lines(places: Places, workspaces: Workspaces, swept: Swept) -> Iterator[str]:
+def _lines(places: Places, workspaces: Workspaces, swept: Swept, recovered: str | None) -> Iterator[str]:
+    if recovered:
+        yield f"before that: {one_line(recovered)}"
     yield f"the folders in {places.state} belong to its database now"
     if swept.returned:
         yield f"  put back: {len(swept.returned)} of its tasks, which had been set aside"

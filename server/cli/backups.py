@@ -46,6 +46,7 @@ def restore(arguments: Namespace) -> int:
         "awaitingApprovalTaskIds": restored.held.awaiting_approval,
         "withoutFolderTaskIds": restored.missing,
         "keptIn": restored.kept_in and str(restored.kept_in),
+        "recovered": restored.recovered,
         **_left_out(restored.left_out),
     }
     print_answer(arguments, answer, _restored(restored))
@@ -60,6 +61,8 @@ def _written(written: Written) -> Iterator[str]:
 
 def _restored(restored: Restored) -> Iterator[str]:
     latest = time_or_none(restored.latest)
+    if restored.recovered:
+        yield f"before that: {one_line(restored.recovered)}"
     yield f"{restored.tasks} tasks are there again" + (
         f", as they were {latest}; what came later is not" if latest else ""
     )

@@ -15,6 +15,7 @@ from pathlib import Path
 import anyio
 
 import remit
+from server.backups.replacement import cut_off
 from server.backups.schedule import BackupFolder
 from server.cli import bundle
 from server.cli.answers import print_answer
@@ -82,6 +83,7 @@ def _findings(places: Places) -> Iterator[Finding]:
     if settings:
         yield _retention(settings.retention)
         yield _backups(Path(places.state), settings.backup)
+    yield from _restore(places)
     yield _server(places)
 
 
@@ -173,6 +175,13 @@ def _backups(state: Path, settings: BackupSettings) -> Finding:
     late = f"the latest is {age.days} days old; if a server runs meanwhile, its log says why"
     told = f"{len(kept)} in {settings.folder}, the latest of {latest.isoformat()}"
     return Finding(name="backups", told=told, advice=(late,) if age.total_seconds() > 2 * settings.interval else ())
+
+
+def _restore(places: Places) -> Iterator[Finding]:
+    """Something, where a restore was cut off."""
+    with suppress(OSError):
+        if not owner(places) and (told := cut_off(Path(places.state))):
+            yield Finding(name="restore", told=told, advice=("the next start, or restore, undoes or completes it",))
 
 
 def _period(kept: int | str) -> str:

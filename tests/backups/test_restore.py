@@ -1,6 +1,5 @@
 """`remit restore`: what was backed up is there again, what was there is kept, and what is missing is said."""
 
-import errno
 import json
 import shutil
 import sqlite3
@@ -13,9 +12,6 @@ from typing import Any
 
 import pytest
 
-from server.backups.restoring import restore
-from server.errors import RemitError
-from server.places import Places
 from server.runner.process import ProcessMark
 from tests import servers
 from tests.cli.command_line import CommandLine
@@ -152,6 +148,19 @@ def test_what_had_not_come_into_the_file_yet_is_kept_too(remit: CommandLine, med
         assert db.execute("SELECT count(*) FROM tasks WHERE id = ?", (new,)).fetchone() == (1,)
 
 
+def test_what_stands_in_a_log_of_changes_without_its_database_does_not_come_into_the_backups(
+    remit: CommandLine, medium: Path
+) -> None:
+    task_id = ended(remit, "true")
+    stopped_backup(remit, medium / "one.db")
+    ended(remit, "true")
+    servers.kill(remit.home)
+    (remit.home / "remit.db").unlink()
+    kept = Path(remit.json("restore", str(medium / "one.db"))["keptIn"])
+    assert [task["id"] for task in remit.json("list")["tasks"]] == [task_id]
+    assert (kept / "remit.db-wal").exists()
+
+
 def test_a_folder_that_is_missing_is_said_in_the_task_and_before_a_further_turn(
     remit: CommandLine, medium: Path
 ) -> None:
@@ -188,38 +197,6 @@ def test_a_task_that_waits_for_approval_still_does(remit: CommandLine, medium: P
     assert remit.json("restore", str(medium / "one.db"))["awaitingApprovalTaskIds"] == [task_id]
     remit("approve", task_id)
     assert remit("watch", task_id).stdout == "yes\n"
-
-
-def test_one_that_breaks_off_says_so_and_can_be_done_again(
-    remit: CommandLine, medium: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    old = ended(remit, "true")
-    stopped_backup(remit, medium / "one.db")
-    new = ended(remit, "true")
-    remit("server", "stop")
-
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Path, "replace", full)
-        with pytest.raises(
-            RemitError, match=r"restored in part: No space left on device; what was there is in .*before"
-        ):
-            restore(Places(str(remit.home), ""), medium / "one.db")
-    assert new in {task["id"] for task in remit.json("list")["tasks"]}  # the former database is in place still
-    remit("server", "stop")
-    remit.json("restore", str(medium / "one.db"))
-    assert [task["id"] for task in remit.json("list")["tasks"]] == [old]
-
-
-def test_what_a_killed_restore_has_left_is_removed(remit: CommandLine, medium: Path) -> None:
-    ended(remit, "true")
-    stopped_backup(remit, medium / "one.db")
-    left = remit.home / ".restore-killed"
-    left.mkdir()
-    remit.json("restore", str(medium / "one.db"))
-    assert not left.exists()
 
 
 def test_processes_that_only_the_former_database_knows_are_ended(remit: CommandLine, medium: Path) -> None:

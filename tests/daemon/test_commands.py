@@ -22,7 +22,7 @@ def test_status_without_a_server_says_so(home: Path, capsys: pytest.CaptureFixtu
     assert status(json=False) == 1
     assert capsys.readouterr().out == f"no server runs for {home}\n"
     assert status(json=True) == 1
-    assert json.loads(capsys.readouterr().out) == {"state": str(home), "server": None, "owner": None}
+    assert json.loads(capsys.readouterr().out) == {"state": str(home), "server": None, "owner": None, "purpose": None}
 
 
 def test_status_makes_no_state_folder(home: Path) -> None:

@@ -1,0 +1,229 @@
+"""The replacement of what is in a state folder by what a backup holds: all of it, or nothing.
+
+What is to be put in place lies in a folder beside it, the stage. While things are moved a note in the stage says what.
+A replacement that was cut off is known by that note: it is undone, or completed where its database is in place already.
+At every moment a whole database stands in the state folder, the former one or the restored one. Every function blocks.
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from server.backups.archive import FOLDERS
+from server.backups.files import keep
+from server.errors import Code, RemitError
+from server.places import DATABASE
+from server.runner.folder import sync_folder
+from server.runner.lost import move
+from server.runner.removal import delete_tree
+from server.runner.workspace import Workspaces
+from storage.backup import fold_changes
+from storage.inspection import inspect
+
+_STAGE = ".restore-"
+_NOTE = "replacement.json"
+_WAL, _SHM = f"{DATABASE}-wal", f"{DATABASE}-shm"
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What is being replaced: by which backup, since when, into which folder what was there goes, and by what."""
+
+    source: str
+    begun: str
+    kept_in: str
+    folders: dict[str, list[str]]
+    """The names of those in the backup, by the name of the folder that they are put in."""
+
+    @property
+    def told(self) -> str:
+        """That it was cut off, in words."""
+        return f"a restore of {self.source}, begun {self.begun}, was cut off"
+
+
+@contextmanager
+def staged(state: Path) -> Iterator[Path]:
+    """Make the stage, deleted at the end; what was cut off within the block is undone, or completed.
+
+    Raises RemitError (EXECUTION_ERROR) where that fails; the next `recover` tries it again.
+    """
+    stage = Path(tempfile.mkdtemp(prefix=_STAGE, dir=state))
+    try:
+        for name in FOLDERS:
+            (stage / name).mkdir(mode=0o700)
+        yield stage
+    finally:
+        _recovered(state, stage)
+
+
+def recover(state: Path) -> str | None:
+    """Undo what a killed restore has begun, or complete it; what was done, in words. None where there was nothing.
+
+    Only for the owner of the state folder. Raises RemitError (EXECUTION_ERROR) where it cannot be done now.
+    """
+    told = [_recovered(state, stage) for stage in sorted(state.glob(f"{_STAGE}*"))]
+    return next(filter(None, told), None)
+
+
+def cut_off(state: Path) -> str | None:
+    """That a restore was cut off, or is under way, in words; nothing is changed. Raises OSError."""
+    notes = [_read(stage) for stage in sorted(state.glob(f"{_STAGE}*"))]
+    return next((note.told for note in notes if note), None)
+
+
+class Replacement:
+    """One that is begun: what there is in the stage is put in place."""
+
+    def __init__(self, state: Path, stage: Path, note: Note) -> None:
+        self._state = state
+        self._stage = stage
+        self._note = note
+        self._workspaces = Workspaces(state / "workspaces")
+        self.aside = state / note.kept_in
+        """Where what was there before goes; it is made when there is something."""
+
+    @classmethod
+    def begin(cls, state: Path, stage: Path, source: Path) -> "Replacement":
+        """Write down what is going to be moved. Raises OSError."""
+        at = datetime.now(UTC)
+        kept_in = _unused(state, f"before-restore-{at:%Y%m%dT%H%M%SZ}")
+        folders = {name: sorted(os.listdir(stage / name)) for name in FOLDERS}
+        note = Note(str(source), at.isoformat(timespec="seconds"), kept_in.name, folders)
+        _write(stage, note)
+        return cls(state, stage, note)
+
+    def perform(self, known: Collection[str]) -> None:
+        """Put database and folders in place; folders of tasks that are not `known` go aside. Raises OSError."""
+        here = self._workspaces.names()
+        for name in FOLDERS:
+            self._replace_folders(name, here, known)
+        self._keep_database()
+        (self._stage / DATABASE).replace(self._state / DATABASE)
+        sync_folder(self._state)
+        self.complete()
+
+    @property
+    def is_in_place(self) -> bool:
+        """Whether the database was put in place, which is done last."""
+        return not (self._stage / DATABASE).exists()
+
+    def complete(self) -> None:
+        """Have the folders name the database that is in place. Raises OSError."""
+        with suppress(RemitError):  # it has been damaged since: the start of a server says so
+            if (found := inspect(self._state / DATABASE)) and found.identity:
+                self._workspaces.owner = found.identity
+        self._forget()
+
+    def undo(self) -> None:
+        """Put everything back where it was. Raises OSError; then it can be done again."""
+        for name in FOLDERS:
+            self._put_back_folders(name)
+        self._put_back_database()
+        for folder in (*(self.aside / name for name in FOLDERS), self.aside):
+            with suppress(FileNotFoundError):
+                folder.rmdir()
+        sync_folder(self._state)
+        self._forget()
+
+    def _forget(self) -> None:
+        (self._stage / _NOTE).unlink()
+        sync_folder(self._stage)
+
+    def _replace_folders(self, name: str, here: Collection[str], known: Collection[str]) -> None:
+        """Put those of the backup in place; those here that it has too, or whose tasks it does not know, go aside."""
+        place, restored = self._state / name, self._note.folders[name]
+        unwanted = {*restored, *(task_id for task_id in here if task_id not in known)}
+        for task_id in filter(unwanted.__contains__, os.listdir(place)):
+            (self.aside / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+            move(place / task_id, self.aside / name / task_id)
+        for task_id in restored:
+            move(self._stage / name / task_id, place / task_id)
+        sync_folder(place)
+
+    def _put_back_folders(self, name: str) -> None:
+        place = self._state / name
+        for task_id in self._note.folders[name]:
+            staged = self._stage / name / task_id
+            if not os.path.lexists(staged) and os.path.lexists(place / task_id):
+                move(place / task_id, staged)
+        if (self.aside / name).is_dir():
+            for kept in sorted((self.aside / name).iterdir()):
+                move(kept, place / kept.name)
+        sync_folder(place)
+
+    def _keep_database(self) -> None:
+        """Have the database aside as well, and take away what stands beside it for it alone.
+
+        Without its file, too: SQLite would take a WAL that was left for that of the database which comes.
+        """
+        there = [name for name in (DATABASE, _WAL) if (self._state / name).exists()]
+        if there:
+            fold_changes(self._state / DATABASE)
+            self.aside.mkdir(mode=0o700, exist_ok=True)
+            for name in filter(lambda each: (self._state / each).exists(), there):
+                keep(self._state / name, self.aside / name)
+            sync_folder(self.aside)
+        for name in (_WAL, _SHM):
+            (self._state / name).unlink(missing_ok=True)
+
+    def _put_back_database(self) -> None:
+        """Bring back what was taken away beside the database; the database itself was not yet replaced."""
+        for name in (DATABASE, _WAL):
+            kept, place = self.aside / name, self._state / name
+            if kept.exists() and not place.exists():
+                kept.rename(place)
+            kept.unlink(missing_ok=True)
+
+
+def _recovered(state: Path, stage: Path) -> str | None:
+    """Undo or complete what the note in a stage says, and delete the stage; what was done, in words.
+
+    Raises RemitError (EXECUTION_ERROR).
+    """
+    note = None
+    try:
+        note = _read(stage)
+        told = _settled(Replacement(state, stage, note), note) if note else None
+        delete_tree(stage)
+    except OSError as error:
+        what = f"{note.told}, which" if note else f"{stage}, which a restore has left,"
+        why = f"{what} cannot be undone now: {error.strerror or error}"
+        way = "mend that, then start again" + (f"; what was there is in {state / note.kept_in}" if note else "")
+        raise RemitError(Code.EXECUTION_ERROR, f"{why}; {way}") from None
+    return told
+
+
+def _settled(replacement: Replacement, note: Note) -> str:
+    if replacement.is_in_place:
+        replacement.complete()
+        return f"{note.told} right before its end: it is complete now, and what was there is in {replacement.aside}"
+    replacement.undo()
+    return f"{note.told}: what it had changed is undone; `remit restore {note.source}` begins it anew"
+
+
+def _read(stage: Path) -> Note | None:
+    try:
+        return Note(**json.loads((stage / _NOTE).read_text()))
+    except FileNotFoundError:
+        return None
+
+
+def _write(stage: Path, note: Note) -> None:
+    new = stage / f"{_NOTE}.new"
+    with new.open("w") as file:
+        json.dump(asdict(note), file)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(stage / _NOTE)
+    sync_folder(stage)
+    sync_folder(stage.parent)
+
+
+def _unused(folder: Path, name: str) -> Path:
+    names = (f"{name}{suffix}" for suffix in ("", *(f"-{number}" for number in range(2, 1000))))
+    return next(path for path in map(folder.__truediv__, names) if not path.exists())
