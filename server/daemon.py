@@ -178,13 +178,21 @@ class _Daemon:
         with anyio.move_on_after(FIRST_VISIT):
             await self._visited.wait()
         quiet = False
-        while not quiet or (await self._application.load()).busy:
+        while not quiet or await self._is_busy():
             await self._deserted.wait()
             with anyio.move_on_after(max(self._idle_exit, RECHECK)) as scope:
                 await self._visited.wait()
             quiet = scope.cancelled_caught
         logger.info("stopping: nothing to do for %g s", self._idle_exit)
         self._stop.set()
+
+    async def _is_busy(self) -> bool:
+        """Whether the end of the server would cost somebody something; yes, where that cannot be found out now."""
+        try:
+            return (await self._application.load()).busy
+        except (RemitError, OSError) as error:
+            logger.error("whether there is work left cannot be found out now: %s", error)
+            return True
 
     @contextmanager
     def _visit(self) -> Iterator[None]:

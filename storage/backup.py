@@ -13,6 +13,7 @@ from urllib.parse import quote
 from server.errors import Code, RemitError
 from storage import runs
 from storage.database import BUSY_TIMEOUT
+from storage.inspection import was_left_open
 from storage.migrations import MIGRATIONS
 from storage.records import Leftover
 
@@ -31,9 +32,13 @@ def copy_database(source: Path, target: Path) -> None:
     All pages are copied in one step, whatever is written meanwhile: not by VACUUM INTO, which some versions of SQLite
     (3.40 was seen) refuse for tables with generated columns. The copy is not synced. Raises RemitError
     (EXECUTION_ERROR).
+
+    Reading takes files beside `source`. Where none was there, as without a server, the last to close it, who must be
+    allowed to write, takes them away. A WAL that a dead server has left is only read: the next start looks at it.
     """
+    mode = "mode=ro" if was_left_open(source) else "mode=rw"
     try:
-        with _opened(source, "mode=ro") as db, closing(sqlite3.connect(target, isolation_level=None)) as copy:
+        with _opened(source, mode) as db, closing(sqlite3.connect(target, isolation_level=None)) as copy:
             db.backup(copy)
             copy.execute("PRAGMA journal_mode = DELETE").fetchall()
     except sqlite3.Error as error:

@@ -1,6 +1,8 @@
 """Whether the time of day is believed: what is removed by it cannot be brought back once it is right again.
 
-Machines that were asleep, or that have no clock of their own, may start far ahead. Times are microseconds since 1970.
+Machines that were asleep, or that have no clock of their own, may start far ahead; or far behind, and what ends before
+they are set right looks old then. So each step ahead counts from the time that was seen last, which need not be the
+latest one. Times are microseconds since 1970.
 """
 
 import sqlite3
@@ -10,7 +12,7 @@ from pathlib import Path
 from storage.inspection import reading
 
 FAR_AHEAD = 60 * 24 * 3600 * 1_000_000
-"""Past the latest time seen by more than this, 60 days, it is doubted: few are away for so long."""
+"""Past the time seen last by more than this, 60 days, it is doubted: few are away for so long."""
 
 DOUBT = 24 * 3600 * 1_000_000
 """For how long servers run before it is believed all the same: 24 hours, in which somebody may set it right."""
@@ -18,13 +20,13 @@ DOUBT = 24 * 3600 * 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """The latest time that was believed, and for how long servers have run since in doubt."""
+    """The time that was believed last, and for how long servers have run since in doubt."""
 
     latest: int
     doubted_us: int
 
     def doubts(self, at: int) -> bool:
-        """Whether the time `at` is too far past the latest one to be believed."""
+        """Whether the time `at` is too far past the one seen last to be believed."""
         return at - self.latest > FAR_AHEAD
 
 
@@ -40,7 +42,7 @@ def observe(db: sqlite3.Connection, at: int, ran_us: int) -> bool:
     doubted_us = clock.doubted_us + ran_us if clock.doubts(at) else 0
     is_believed = not clock.doubts(at) or doubted_us >= DOUBT
     if is_believed:
-        believe(db, max(at, clock.latest))
+        believe(db, at)
     else:
         db.execute("UPDATE clock SET doubted_us = ?", (doubted_us,))
     return is_believed

@@ -49,9 +49,10 @@ class Lost:
     def remove(self, before: datetime) -> None:
         """Delete what was set aside before then; a worktree stays: nobody knows what would be lost with it."""
         for path in self._entries():
-            if _time(path.parents[1].name) < before and not os.path.lexists(tree_of(path) / ".git"):
+            if _time(path.parents[1].name) < before:
                 try:
-                    delete_tree(path)
+                    if not _is_worktree(path):
+                        delete_tree(path)
                 except OSError as error:
                     _log.warning("cannot delete %s: %s", path, error.strerror)
         self._remove_empty()
@@ -74,12 +75,24 @@ class Lost:
 
 def move(folder: Path, place: Path) -> None:
     """Move a folder within its file system, whatever its mode. Raises OSError."""
-    _make_movable(folder)
+    _open_up(folder)
     folder.rename(place)
 
 
-def _make_movable(folder: Path) -> None:
-    """Give ourselves the right to write a folder, which moving it takes: its task may have closed it."""
+def _is_worktree(folder: Path) -> bool:
+    """Whether the folder of a task holds a worktree, which its task may have closed. Raises OSError."""
+    git = tree_of(folder) / ".git"
+    try:
+        for each in (folder, git.parent):
+            _open_up(each)
+        git.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
+def _open_up(folder: Path) -> None:
+    """Give ourselves all rights to a folder, to move it or to look into it: its task may have closed it."""
     parent = open_folder(folder.parent)
     try:
         with pinned(folder.name, parent) as (path, status):

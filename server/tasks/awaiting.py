@@ -21,6 +21,6 @@ async def serve_awaiting(store: Store, scheduler: Scheduler) -> None:
                 await another.wait()
             if await store.wake():
                 scheduler.poke()
-        except RemitError as error:
-            _log.error("tasks that wait for others cannot be woken: %s", error.message)
+        except (RemitError, OSError) as error:
+            _log.error("tasks that wait for others cannot be woken: %s", error)
             await anyio.sleep(PATIENCE)

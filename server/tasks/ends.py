@@ -152,7 +152,7 @@ class Ends:
                 continue  # it was written meanwhile, and the task may have gone on since
             try:
                 await self._cancel_now(principal, task_id)
-            except Trouble:
+            except (Trouble, OSError):
                 return
             except RemitError as error:
                 _log.warning("task %s cannot be cancelled any more: %s", task_id, error.message)

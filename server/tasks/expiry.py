@@ -29,6 +29,6 @@ async def serve_expiry(store: Store, scheduler: Scheduler) -> None:
                 await another.wait()
             if await store.expire_calls():
                 scheduler.poke()
-        except RemitError as error:
-            _log.error("approvals cannot expire: %s", error.message)
+        except (RemitError, OSError) as error:
+            _log.error("approvals cannot expire: %s", error)
             await anyio.sleep(PATIENCE)

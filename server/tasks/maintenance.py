@@ -38,8 +38,8 @@ DOUBTED_INTERVAL = 60.0
 def doubt(clock: Clock, at: int) -> str:
     """Why nothing is removed where the time `at` is doubted, and what to do."""
     return (
-        f"the clock says {time(at)}, {(at - clock.latest) // (DAY * 1_000_000)} days past the latest time that was "
-        f"seen here, {time(clock.latest)}: nothing that was kept long enough is removed before servers have run for "
+        f"the clock says {time(at)}, {(at - clock.latest) // (DAY * 1_000_000)} days past the time that was seen "
+        f"here last, {time(clock.latest)}: nothing that was kept long enough is removed before servers have run for "
         f"{DOUBT // 3_600_000_000} hours so ({clock.doubted_us / 3_600_000_000:.1f} so far). Set the clock right, or "
         "have it believed now: remit prune --now"
     )
@@ -82,8 +82,8 @@ class Maintenance:
             is_believed = True
             try:
                 is_believed = await self.look(now())
-            except RemitError as error:
-                _log.error("what is not kept any more cannot be removed now: %s", error.message)
+            except (RemitError, OSError) as error:
+                _log.error("what is not kept any more cannot be removed now: %s", error)
             await anyio.sleep(INTERVAL if is_believed else DOUBTED_INTERVAL)
 
     async def look(self, at: int) -> bool:

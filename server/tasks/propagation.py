@@ -20,8 +20,8 @@ async def serve_propagation(store: Store, scheduler: Scheduler) -> None:
                 scheduler.poke()
                 await anyio.lowlevel.checkpoint()  # others write in between
             scheduler.poke()
-        except RemitError as error:
-            _log.error("tasks cannot be told of others' ends: %s", error.message)
+        except (RemitError, OSError) as error:
+            _log.error("tasks cannot be told of others' ends: %s", error)
             await anyio.sleep(PATIENCE)
         else:
             await store.changes.unfinished()

@@ -159,8 +159,8 @@ class Scheduler:
             try:
                 room = await self._room()
                 place = None if room is None else await self._claimed(room)
-            except RemitError as error:
-                _log.error("no task can be started: %s", error.message)
+            except (RemitError, OSError) as error:
+                _log.error("no task can be started: %s", error)
                 await anyio.sleep(PATIENCE)
                 continue
             if place is None:

@@ -86,7 +86,12 @@ class Worktrees:
 
     async def conclude_ended(self) -> None:
         """See what has come of those that a dead server left, where nobody is at work."""
-        for record in await self._store.worktrees():
+        try:
+            records = await self._store.worktrees()
+        except (RemitError, OSError) as error:
+            _log.error("the worktrees that were left are looked at by the next start: %s", error)
+            return
+        for record in records:
             if record.workspace.checkout == "open" and record.is_over:
                 try:
                     await self._conclude(record.task_id, partial(self._redactor, record.task_id))

@@ -176,3 +176,21 @@ def test_names_that_are_no_text_are_packed(workspace: Path) -> None:
     (workspace / os.fsdecode(b"\xff\xfe")).write_text("x")
     files, _ = packed(workspace.parents[1], "task")
     assert list(files) == [os.fsdecode(b"workspaces/task/\xff\xfe")]
+
+
+def test_without_a_server_no_files_are_left_beside_the_database(remit: CommandLine, medium: Path) -> None:
+    remit("run", "true")
+    remit("server", "stop")
+    before = sorted(path.name for path in remit.home.iterdir())
+    assert remit.json("backup", str(medium / "one.db"))["tasks"] == 1
+    assert sorted(path.name for path in remit.home.iterdir()) == before
+
+
+def test_the_changes_that_a_dead_server_left_are_backed_up_and_left_for_the_next(
+    remit: CommandLine, medium: Path
+) -> None:
+    remit("run", "true")
+    servers.kill(remit.home)
+    changes = (remit.home / "remit.db-wal").read_bytes()
+    assert remit.json("backup", str(medium / "one.db"))["tasks"] == 1
+    assert (remit.home / "remit.db-wal").read_bytes() == changes

@@ -385,3 +385,21 @@ def test_harden_forbids_core_dumps_and_keeps_new_files_private() -> None:
     )
     told = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout
     assert told == "0 (0, 0) 0o77\n"
+
+
+async def test_a_look_at_the_work_that_fails_does_not_end_the_server(
+    places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    again, failures = anyio.Event(), iter([RemitError(Code.EXECUTION_ERROR, "the database failed"), OSError("it")])
+
+    async def load(_: Obedient) -> Load:
+        for failure in failures:
+            raise failure
+        again.set()
+        return Load(running=0, waiting=0, secrets_held=0)
+
+    monkeypatch.setattr(Obedient, "load", load)
+    monkeypatch.setattr(daemon, "FIRST_VISIT", 0)
+    async with served(places, idle_exit=0):
+        with anyio.fail_after(PATIENCE):
+            await again.wait()

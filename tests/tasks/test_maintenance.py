@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import anyio
+import anyio.from_thread
 import anyio.lowlevel
 import pytest
 
@@ -160,3 +161,26 @@ async def test_a_folder_that_could_not_be_removed_stays_once_a_turn_has_begun_in
 
 def _fail(task_id: str) -> None:
     raise OSError(errno.EIO, "Input/output error", task_id)
+
+
+async def test_a_file_that_cannot_be_removed_ends_no_server(
+    store: Store, workspaces: Workspaces, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    looked = anyio.Event()
+    failures = iter([OSError(errno.EIO, "Input/output error", "lost")])
+
+    def remove(_: datetime) -> None:
+        for failure in failures:
+            raise failure
+        anyio.from_thread.run_sync(looked.set)
+
+    monkeypatch.setattr(workspaces.lost, "remove", remove)
+    monkeypatch.setattr(maintenance, "FIRST_LOOK", 0)
+    monkeypatch.setattr(maintenance, "INTERVAL", 0)
+    sweeper = sweeping(store, workspaces, lambda _: anyio.Lock(), AT_ONCE)
+    async with anyio.create_task_group() as group:
+        group.start_soon(sweeper.serve)
+        with anyio.fail_after(10):
+            await looked.wait()
+        group.cancel_scope.cancel()
+    assert "cannot be removed now: [Errno 5] Input/output error: 'lost'" in caplog.text

@@ -1,6 +1,6 @@
 """The scheduler outlives whatever becomes of a single run."""
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine
 from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
@@ -13,8 +13,11 @@ from server.errors import Code, RemitError
 from server.protocol.desk import Desk
 from server.runner.sandbox import Sandbox
 from server.runner.workspace import Workspaces
-from server.tasks import ends
+from server.tasks import awaiting, ends, expiry, propagation
+from server.tasks.awaiting import serve_awaiting
+from server.tasks.expiry import serve_expiry
 from server.tasks.folders import Folders
+from server.tasks.propagation import serve_propagation
 from server.tasks.scheduler import Scheduler
 from server.tasks.secrets import Secrets
 from server.tasks.worktrees import Worktrees
@@ -200,13 +203,14 @@ async def test_a_cancellation_whose_run_cannot_be_ended_on_record_is_kept(
     assert (await store.task(ANN, claim.task.id)).status is Status.CANCELLED
 
 
+@pytest.mark.parametrize("failure", [Trouble("the disk fails", passes=True), OSError("the disk fails")])
 async def test_a_look_for_room_that_fails_does_not_end_the_scheduler(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: Exception
 ) -> None:
     new = new_task()
     async with scheduling(store, tmp_path) as scheduler:
         room = scheduler._room
-        failures = iter([Trouble("the disk fails", passes=True)])
+        failures = iter([failure])
 
         async def look() -> set[int] | None:
             for failure in failures:
@@ -217,6 +221,36 @@ async def test_a_look_for_room_that_fails_does_not_end_the_scheduler(
         await store.create_task(ANN, new)
         scheduler.poke()
         await ended(store, new.id)
+
+
+@pytest.mark.parametrize(
+    ("serve", "asked"),
+    [(serve_expiry, "next_expiry"), (serve_awaiting, "next_wake"), (serve_propagation, "propagate")],
+)
+@pytest.mark.parametrize("failure", [Trouble("the disk fails", passes=True), OSError("the disk fails")])
+async def test_a_look_at_the_database_that_fails_ends_none_of_those_that_look_now_and_then(
+    serve: Callable[[Store, Scheduler], Coroutine[None, None, None]],
+    asked: str,
+    failure: Exception,
+    store: Store,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    again, failures = anyio.Event(), iter([failure])
+
+    async def look() -> None:
+        for each in failures:
+            raise each
+        again.set()
+
+    for module in (expiry, awaiting, propagation):
+        monkeypatch.setattr(module, "PATIENCE", 0)
+    monkeypatch.setattr(store, asked, look)
+    async with scheduling(store, tmp_path) as scheduler, anyio.create_task_group() as group:
+        group.start_soon(serve, store, scheduler)
+        with anyio.fail_after(10):
+            await again.wait()
+        group.cancel_scope.cancel()
 
 
 async def _two_kept_cancellations(store: Store, monkeypatch: pytest.MonkeyPatch) -> tuple[ends.Ends, NewTask, NewTask]:

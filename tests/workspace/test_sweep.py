@@ -4,14 +4,17 @@ import logging
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from signal import SIGKILL
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from server.runner.upload import Upload
 from server.runner.workspace import Swept, Workspaces
+from tests.sandbox.commands import ORDINARY_USER, REPOSITORY, readable_python, surroundings
 
 from .adversary import tree
 
@@ -103,3 +106,37 @@ def test_what_cannot_be_deleted_is_said_and_does_not_keep_the_rest(
     with caplog.at_level(logging.WARNING):
         assert workspaces.sweep([], ["bad", "worse"], NOW).deleted == ["worse"]
     assert "bad" in caplog.text
+
+
+CLOSED_WORKTREE = """
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from server.runner.lost import Lost
+from server.runner.worktree import tree_of
+lost = Lost(Path(sys.argv[1], "lost"))
+task = lost.root / "2020-01-01T00-00-00.000000Z" / "workspaces" / "closed"
+(tree_of(task) / ".git").mkdir(parents=True)
+for folder in (tree_of(task), task):
+    folder.chmod(0)
+lost.remove(datetime.now(UTC))
+print(lost.names())
+"""
+"""For an ordinary user: to root no folder is closed."""
+
+
+@pytest.fixture
+def open_to_all() -> Iterator[Path]:
+    """A folder that an ordinary user may enter and write, unlike pytest's own."""
+    with TemporaryDirectory(prefix="remit-test-") as name:
+        Path(name).chmod(0o777)
+        yield Path(name)
+
+
+@pytest.mark.parametrize("mode", ["0o000", "0o500"])
+def test_a_worktree_that_its_task_has_closed_stays(open_to_all: Path, mode: str) -> None:
+    argv = [*ORDINARY_USER, "/usr/bin/env", readable_python(), "-c", CLOSED_WORKTREE.replace("(0)", f"({mode})")]
+    done = subprocess.run(
+        [*argv, str(open_to_all)], env=surroundings(), cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "['closed']\n", done.stderr
