@@ -9,11 +9,15 @@ from errno import ENOSPC
 from pathlib import Path
 
 from server.places import DATABASE
+from server.runner.removal import delete_tree
 from tests import servers
 from tests.needs import lacks
 
 DISK_BYTES = 24 * 1024**2
 """Enough for a database with its log of changes, and soon filled."""
+
+PREPARED = "REMIT_TEST_DISK"
+"""The variable that names an empty disk of DISK_BYTES for an ordinary user, as `.ci/ordinary-user` mounts it."""
 
 CHUNK = 1024**2
 
@@ -50,7 +54,9 @@ class Disk:
                     size //= 2
 
     def close(self) -> None:
-        """Let nothing be written to it any more."""
+        """Let nothing be written to it any more. Takes root."""
+        if os.geteuid() != 0:
+            lacks("mounting a disk anew takes root")
         subprocess.run(["mount", "-o", "remount,ro", self.folder], check=True)
 
     def empty(self) -> None:
@@ -61,15 +67,30 @@ class Disk:
 
 @contextmanager
 def small_disk(folder: Path, size: int = DISK_BYTES) -> Iterator[Disk]:
-    """A disk of `size` bytes (tmpfs), mounted at `folder`. Takes root."""
+    """A disk of `size` bytes (tmpfs), mounted at `folder`: by root, or else beforehand at what PREPARED names."""
     if os.geteuid() != 0:
-        lacks("mounting a disk takes root")
+        with _prepared(size) as disk:
+            yield disk
+        return
     folder.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=700", "tmpfs", folder], check=True)
     try:
         yield Disk(folder)
     finally:
         subprocess.run(["umount", folder], check=True)
+
+
+@contextmanager
+def _prepared(size: int) -> Iterator[Disk]:
+    """The disk that root has mounted for tests of an ordinary user; it is emptied at the end."""
+    folder = Path(os.environ.get(PREPARED) or lacks(f"mounting a disk takes root, or one that {PREPARED} names"))
+    if size != DISK_BYTES:
+        lacks(f"mounting a disk of {size} bytes takes root")
+    try:
+        yield Disk(folder)
+    finally:
+        for entry in folder.iterdir():
+            delete_tree(entry)
 
 
 @contextmanager

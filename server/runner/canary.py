@@ -10,7 +10,7 @@ import anyio
 
 from server.errors import Code, RemitError
 from server.runner.interpreter import Interpreter
-from server.runner.policy import Command, SandboxPolicy
+from server.runner.policy import Command, Limits, SandboxPolicy
 from server.runner.process import ProcessMark
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ async def examine(sandbox: "Sandbox", interpreter: Interpreter) -> None:
     ):
         outside, workspace = _lay_out(Path(folder))
         command = (*interpreter.command("-c"), _PROBE, str(outside), str(service.getsockname()[1]))
-        policy = SandboxPolicy(workspace=workspace)
+        limits = Limits(free_bytes=0)  # a full disk says nothing of the sandbox; tasks wait for room, where it is found
+        policy = SandboxPolicy(workspace=workspace, limits=limits)
         said = await _run(sandbox, Command(argv=command, env={}), policy)
     if said != "done":
         what = said.removesuffix("done").strip().replace("\n", ", ") or "its canary did not come back"

@@ -96,7 +96,9 @@ async def test_a_task_that_only_reads_a_folder_needs_no_room_on_its_disk(own_hom
 async def test_a_task_that_may_write_a_folder_waits_for_room_on_its_disk(own_home: Path, never_enough: Path) -> None:
     (own_home.parent / "remit.toml").write_text(settings(never_enough))
     async with servers.host(own_home) as host:
-        task = await host.create("$ cat file", workspace={"path": str(never_enough), "mode": "readwrite"})
+        task = await host.create(
+            "$ cat file", workspace={"path": str(never_enough), "mode": "readwrite"}, allowHooks=True
+        )
         await waiting(host, task, f"the disk of {never_enough} must keep 48 MiB")
         await host.call("cancel_task", id=task)
 
