@@ -4,12 +4,15 @@ import json
 import logging
 import shutil
 import sqlite3
+import subprocess
 from contextlib import closing
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from server.runner.process import ProcessMark
 from server.runner.workspace import Workspaces
 from storage.migrations import MIGRATIONS
 from storage.migrations import identity as identity_step
@@ -215,3 +218,17 @@ def test_what_cannot_be_set_aside_stays_and_is_said(beside: Workspaces, caplog: 
         assert beside.sweep([], [], NOW).lost == []
     assert "cannot be moved" in caplog.text
     assert beside.names() == {"task"}
+
+
+def test_adopt_ends_what_a_dead_server_left_before_it_moves_folders(own_home: Path, task_id: str) -> None:
+    assert (own_home / "workspaces" / task_id).is_dir()
+    with subprocess.Popen(["sleep", "600"]) as left:
+        try:
+            with closing(sqlite3.connect(own_home / "remit.db", isolation_level=None)) as db:
+                mark = json.dumps([asdict(ProcessMark.of(left.pid))])
+                db.execute("UPDATE tasks SET status = 'running', completed_at = NULL")
+                db.execute("UPDATE runs SET ended_at = NULL, processes = ?", (mark,))
+            assert servers.command(own_home, "server", "adopt").returncode == 0
+            assert left.wait(servers.PATIENCE) == -9
+        finally:
+            left.kill()
