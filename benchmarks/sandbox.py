@@ -7,12 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from server.runner import plan
-from server.runner.bubblewrap import find_namespaces
-from server.runner.interpreter import find_interpreter
-from server.runner.plan import Confinement
 from server.runner.policy import Command, SandboxPolicy
-from server.runner.scratch import Scratch
+from server.runner.tiers import plan
+from server.runner.tiers.bubblewrap import find_namespaces
+from server.runner.tiers.interpreter import find_interpreter
+from server.runner.tiers.plan import Confinement
+from server.runner.tiers.scratch import Scratch
 
 
 @dataclass(frozen=True, slots=True)

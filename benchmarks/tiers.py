@@ -13,8 +13,8 @@ from benchmarks.measure import NotMeasured, Row, Target, milliseconds
 from server.errors import RemitError
 from server.runner.policy import Command, SandboxPolicy
 from server.runner.process import ProcessMark
+from server.runner.process_tree import descendants
 from server.runner.sandbox import Name, Sandbox, find_sandbox
-from server.runner.tree import descendants
 
 PROGRAM = "/bin/true"
 BARE = ("bwrap", "--unshare-all", "--die-with-parent", "--ro-bind", "/", "/", "--proc", "/proc", PROGRAM)

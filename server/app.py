@@ -30,10 +30,11 @@ from server.ownership import Ownership
 from server.places import DATABASE, find_places, settings_checksums, settings_digest
 from server.protocol.desk import Desk
 from server.protocol.face import Face
+from server.runner.detection import Shelter
 from server.runner.network.hosts import HostRule
-from server.runner.programs import copy_programs
-from server.runner.scratch import Scratch
-from server.runner.workspace import Swept, Workspaces
+from server.runner.programs.copies import copy_programs
+from server.runner.tiers.scratch import Scratch
+from server.runner.workspace.workspaces import Swept, Workspaces
 from server.tasks import pairing, setaside
 from server.tasks.allowance import Allowance
 from server.tasks.awaiting import serve_awaiting
@@ -47,7 +48,6 @@ from server.tasks.propagation import serve_propagation
 from server.tasks.scheduler import Scheduler
 from server.tasks.secrets import Secrets
 from server.tasks.service import Tasks
-from server.tasks.shelter import Shelter
 from server.tasks.worktrees import Worktrees
 from server.window_settings import not_in_force, stricter
 from storage.inspection import check, inspect, was_left_open

@@ -14,7 +14,7 @@ from enum import Enum
 from typing import Literal
 
 from server.errors import Code, RemitError
-from server.runner import tree
+from server.runner import process_tree
 
 _log = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ def _standing(pid: int) -> Standing:
 def _descends(pid: int, ancestor: int) -> bool:
     """Whether a process is beneath another one."""
     while pid > 1:
-        fields = tree.stat(pid)
+        fields = process_tree.stat(pid)
         if not fields:
             raise ProcessLookupError(pid)
         pid = int(fields[1])

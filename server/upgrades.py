@@ -1,6 +1,6 @@
 """Notices that the installation of a running server was replaced: what it has not imported yet would be another's.
 
-What commands are run with is a copy that the server has made at its start (`server.runner.programs`).
+What commands are run with is a copy that the server has made at its start (`server.runner.programs.copies`).
 """
 
 import os

@@ -25,7 +25,7 @@ class Workspace:
     """The folders outside its own that the task's commands see: whoever could move them could show it others."""
 
     repository: dict[str, Any] | None = None
-    """What a worktree is made of; see `server.runner.repository.Repository`."""
+    """What a worktree is made of; see `server.runner.git.repository.Repository`."""
 
     checkout: Checkout | None = None
     outcome: dict[str, Any] | None = None

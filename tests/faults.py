@@ -9,7 +9,7 @@ from errno import ENOSPC
 from pathlib import Path
 
 from server.places import DATABASE
-from server.runner.removal import delete_tree
+from server.runner.filesystem.removal import delete_tree
 from tests import servers
 from tests.needs import lacks
 

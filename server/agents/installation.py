@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from server.errors import Code, RemitError
-from server.runner import system
+from server.runner import host_paths
 
 _SHEBANG_BYTES = 256  # BINPRM_BUF_SIZE: what the kernel reads of a script to find its interpreter
 _VERSION_BYTES = 64 * 1024  # of a package.json, far more than one has
@@ -45,7 +45,7 @@ def located(path: Path, arguments: Sequence[str]) -> Installation:
     own = (*map(_folder, (path, *script)), *start)
     return Installation(
         argv=(*map(str, start), *interpreter[1:], *map(str, (path, *script)), *rest),
-        readable=tuple(dict.fromkeys(each for each in own if not each.is_relative_to(system.PROGRAMS))),
+        readable=tuple(dict.fromkeys(each for each in own if not each.is_relative_to(host_paths.PROGRAMS))),
         version=_version((*script, path)[0]),
     )
 

@@ -175,7 +175,7 @@ class Turn(Protocol):
 
     @property
     def workspace(self) -> Path:
-        """The folder to work in. An adversary writes there: reach into it by `server.runner.folder` alone."""
+        """The folder to work in. Only `server.runner.filesystem.safe_open` may reach into it: it is an adversary's."""
         ...
 
     # What was, and what is to be remembered.

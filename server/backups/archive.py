@@ -18,7 +18,7 @@ from typing import IO
 
 from server.errors import Code, RemitError
 from server.places import DATABASE
-from server.runner.folder import CHUNK_BYTES, deepest, open_folder, pinned
+from server.runner.filesystem.safe_open import CHUNK_BYTES, deepest, open_folder, pinned
 
 FOLDERS = ("workspaces", "homes")
 """Those in the state folder that hold one folder for each task."""

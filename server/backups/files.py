@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from server.errors import Code, RemitError
-from server.runner.folder import sync_folder
+from server.runner.filesystem.safe_open import sync_folder
 
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 """What link(2) and file systems such as FAT, exFAT or FUSE's answer where a file can have no second name."""

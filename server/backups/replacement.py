@@ -18,10 +18,10 @@ from server.backups.archive import FOLDERS
 from server.backups.files import keep
 from server.errors import Code, RemitError
 from server.places import DATABASE
-from server.runner.folder import sync_folder
-from server.runner.lost import move
-from server.runner.removal import delete_tree
-from server.runner.workspace import Workspaces
+from server.runner.filesystem.removal import delete_tree
+from server.runner.filesystem.safe_open import sync_folder
+from server.runner.workspace.lost_folders import move
+from server.runner.workspace.workspaces import Workspaces
 from storage.backup import fold_changes
 from storage.inspection import inspect
 

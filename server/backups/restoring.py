@@ -14,7 +14,7 @@ from server.backups.writing import reading
 from server.errors import Code, RemitError
 from server.ownership import Ownership, Purpose
 from server.places import DATABASE, Places
-from server.runner.workspace import Workspaces
+from server.runner.workspace.workspaces import Workspaces
 from server.start import claim
 from server.tasks.leftovers import end_leftovers
 from storage.backup import examine, leftovers

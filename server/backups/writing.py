@@ -18,7 +18,7 @@ from server.backups.archive import LeftOut, damage_told, members, pack
 from server.backups.files import check_outside, give_name
 from server.errors import Code, RemitError
 from server.places import DATABASE
-from server.runner.folder import CHUNK_BYTES
+from server.runner.filesystem.safe_open import CHUNK_BYTES
 from storage.backup import copy_database, examine, task_ids
 
 LEVEL = 1

@@ -15,7 +15,7 @@ from server.errors import Code, RemitError
 from server.mounts import refuse_remote
 from server.ownership import Ownership, Purpose
 from server.places import DATABASE, Places, find_places
-from server.runner.workspace import Swept, Workspaces
+from server.runner.workspace.workspaces import Swept, Workspaces
 from server.tasks import pairing
 from server.tasks.leftovers import end_leftovers
 from storage.store import open_store

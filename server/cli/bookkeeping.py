@@ -7,8 +7,8 @@ from server.cli.finding import Finding
 from server.config import MIB
 from server.errors import RemitError
 from server.places import DATABASE
-from server.runner.lost import Lost
-from server.runner.workspace import Workspaces
+from server.runner.workspace.lost_folders import Lost
+from server.runner.workspace.workspaces import Workspaces
 from server.tasks import pairing
 from storage.inspection import Inspection, check, inspect, refuse_newer
 

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 import anyio
 
 from server.errors import Code, RemitError
-from server.runner.interpreter import Interpreter
 from server.runner.policy import Command, Limits, SandboxPolicy
 from server.runner.process import ProcessMark
+from server.runner.tiers.interpreter import Interpreter
 
 if TYPE_CHECKING:
     from server.runner.sandbox import Sandbox
 
 DEADLINE_SECONDS = 10.0  # far beyond the 50 ms it takes: this is for machines that hang
 
-_PROBE = Path(__file__).with_name("probe.py").read_text()
+_PROBE = Path(__file__).with_name("programs").joinpath("probe.py").read_text()
 
 
 async def examine(sandbox: "Sandbox", interpreter: Interpreter) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from server.runner.door import Relay
+from server.runner.network.callback import Relay
 from server.runner.policy import Exit
 
 

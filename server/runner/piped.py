@@ -7,8 +7,8 @@ from contextlib import contextmanager
 import anyio
 
 from server.beside import beside
-from server.runner.attendance import Attendance
-from server.runner.door import Relay
+from server.runner.monitoring.monitor import Attendance
+from server.runner.network.callback import Relay
 from server.runner.policy import Exit
 from server.runner.process import Subprocess, read_some, write_all
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 from server.errors import Code, RemitError
 from server.runner.network.hosts import HostRule
-from server.runner.places import Place
+from server.runner.scanning.places import Place
 
 MIB = 1024**2
 GIB = 1024**3

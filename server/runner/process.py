@@ -16,8 +16,8 @@ from typing import Self
 import anyio
 from anyio.lowlevel import checkpoint
 
-from server.runner import tree
-from server.runner.cgroup import ControlGroup
+from server.runner import process_tree
+from server.runner.cgroups.control_group import ControlGroup
 
 CHUNK_BYTES = 65536  # what a pipe holds
 LONGEST_LINE_BYTES = 4096  # of the launcher's answers, or of what fails in its place
@@ -38,15 +38,15 @@ class ProcessMark:
     @classmethod
     def of(cls, pid: int) -> "ProcessMark":
         """Read the mark of a living process. Raises ProcessLookupError if there is none."""
-        fields = tree.stat(pid)
+        fields = process_tree.stat(pid)
         if not fields:
             raise ProcessLookupError(pid)
         return cls(pid=pid, start_ticks=int(fields[19]), boot_id=_boot_id())
 
     def is_alive(self) -> bool:
         """Whether that very process still runs."""
-        fields = tree.stat(self.pid)
-        return tree.is_alive(fields) and int(fields[19]) == self.start_ticks and self.boot_id == _boot_id()
+        fields = process_tree.stat(self.pid)
+        return process_tree.is_alive(fields) and int(fields[19]) == self.start_ticks and self.boot_id == _boot_id()
 
 
 def _boot_id() -> str:
@@ -159,7 +159,7 @@ class Subprocess:
         Not bubblewrap's own report of it: that writes to a pipe of ours, and if we are killed before it does, it dies
         of that while its child waits for it, for ever.
         """
-        if not self._supervised and (init := tree.child_of(self.pid)) is not None:
+        if not self._supervised and (init := process_tree.child_of(self.pid)) is not None:
             with suppress(ProcessLookupError):
                 self._init, self._init_pid = os.pidfd_open(init), init
         if group:
@@ -168,8 +168,8 @@ class Subprocess:
         return ProcessMark.of(self.pid)
 
     def _join(self, group: ControlGroup) -> None:
-        above = tree.child_of(self.pid) if self._supervised else self._init_pid  # the inner supervisor, or init
-        launcher = tree.child_of(above or self.pid)
+        above = process_tree.child_of(self.pid) if self._supervised else self._init_pid  # the inner supervisor, or init
+        launcher = process_tree.child_of(above or self.pid)
         if launcher is None:
             raise ProcessLookupError(errno.ESRCH, "the launcher has ended")
         group.add(launcher)
@@ -209,7 +209,7 @@ class Subprocess:
             with anyio.move_on_after(SUPERVISOR_SECONDS):
                 await self.wait()
                 return
-            await anyio.to_thread.run_sync(tree.end_descendants, self.pid)
+            await anyio.to_thread.run_sync(process_tree.end_descendants, self.pid)
         else:
             await self._hear_out()
         self._popen.kill()  # bubblewrap's init dies with it, and the namespace with its init
@@ -241,7 +241,7 @@ def end_leftover(mark: ProcessMark) -> bool:
     try:
         if not mark.is_alive():
             return False
-        tree.end_descendants(mark.pid)
+        process_tree.end_descendants(mark.pid)
         with suppress(ProcessLookupError):
             pidfd_send_signal(ended, SIGKILL)
         _await_end(ended)
@@ -253,7 +253,7 @@ def end_leftover(mark: ProcessMark) -> bool:
 def _await_end(process: int) -> None:
     events = poll()
     events.register(process, POLLIN)
-    if not events.poll(tree.END_SECONDS * 1000):
+    if not events.poll(process_tree.END_SECONDS * 1000):
         raise TimeoutError("a process left by a dead server cannot be killed")
 
 

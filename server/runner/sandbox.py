@@ -11,23 +11,25 @@ import anyio
 
 from server.beside import beside
 from server.errors import Code, RemitError
-from server.runner import canary, limits, plan, seccomp
-from server.runner.attendance import Attendance
-from server.runner.bubblewrap import find_namespaces
-from server.runner.cgroup import NO_GROUPS, ControlGroup, ControlGroups, Feature
+from server.runner import canary
+from server.runner.cgroups.control_group import NO_GROUPS, ControlGroup, ControlGroups, Feature
+from server.runner.cgroups.detection import find_groups
 from server.runner.dialogue import Dialogue
-from server.runner.door import Keeper, Relay, kept
-from server.runner.folder import identity
-from server.runner.grouping import find_groups
-from server.runner.interpreter import find_interpreter
+from server.runner.filesystem.safe_open import identity
+from server.runner.monitoring import usage
+from server.runner.monitoring.monitor import Attendance
+from server.runner.network.callback import Keeper, Relay, kept
 from server.runner.network.gateway import Report
 from server.runner.piped import Piped, Pipes
-from server.runner.plan import Confinement
 from server.runner.policy import ATTACHED, Command, Exit, SandboxPolicy
 from server.runner.process import ProcessMark, Subprocess
-from server.runner.programs import INSTALLED, Programs
-from server.runner.scratch import Scratch
-from server.runner.supervised import Off, find_landlock
+from server.runner.programs.copies import INSTALLED, Programs
+from server.runner.tiers import plan, seccomp
+from server.runner.tiers.bubblewrap import find_namespaces
+from server.runner.tiers.interpreter import find_interpreter
+from server.runner.tiers.plan import Confinement
+from server.runner.tiers.scratch import Scratch
+from server.runner.tiers.supervised import Off, find_landlock
 from server.upgrades import check_importable
 
 Name = Literal["namespaces", "landlock", "off"]
@@ -81,7 +83,7 @@ class Sandbox:
     @property
     def gaps(self) -> tuple[str, ...]:
         """What it does not hold, a sentence each."""
-        return (*self._tier.gaps, *limits.gaps(self._groups.features))
+        return (*self._tier.gaps, *usage.gaps(self._groups.features))
 
     @property
     def grouped(self) -> frozenset[Feature]:

@@ -6,10 +6,10 @@ from contextlib import contextmanager
 
 from server.config import Settings
 from server.errors import Code, RemitError
-from server.runner.disks import INODE_BYTES, is_too_full, too_full_a_disk
+from server.runner.monitoring.disks import INODE_BYTES, is_too_full, too_full_a_disk
 from server.runner.policy import MIB, Limits
-from server.runner.upload import Upload
-from server.runner.workspace import Workspaces
+from server.runner.workspace.upload import Upload
+from server.runner.workspace.workspaces import Workspaces
 from server.tasks import limits
 from server.tasks.ground import ground
 from storage.records import Claim

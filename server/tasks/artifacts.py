@@ -9,10 +9,10 @@ from pathlib import Path
 from anyio import to_thread
 
 from server.errors import Code, RemitError
-from server.runner.artifacts import Artifact, Piece, list_artifacts, read_artifact
-from server.runner.delivery import UPLOADS
-from server.runner.folder import identity
-from server.runner.workspace import Workspaces
+from server.runner.filesystem.safe_open import identity
+from server.runner.workspace.artifacts import Artifact, Piece, list_artifacts, read_artifact
+from server.runner.workspace.delivery import UPLOADS
+from server.runner.workspace.workspaces import Workspaces
 from server.tasks import masking, views
 from server.tasks.callers import Caller
 from server.tasks.folders import Folders

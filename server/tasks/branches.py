@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from server.runner.repository import branch_of
+from server.runner.git.repository import branch_of
 from server.tasks import fitting
 from server.tasks.fitting import Part
 from server.tasks.text import time

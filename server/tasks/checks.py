@@ -10,7 +10,7 @@ from typing import Any
 from pydantic.alias_generators import to_camel
 
 from server.errors import Code, RemitError
-from server.runner.upload import Upload
+from server.runner.workspace.upload import Upload
 from server.tasks.requests import CreateTask, File, SendMessage, UpdateTask
 from server.tasks.variables import environment
 from server.worker import READING, computed, stepped

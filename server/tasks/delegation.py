@@ -10,7 +10,7 @@ from typing import NoReturn, TypeVar
 from server.agents.interface import Agent
 from server.config import Settings
 from server.errors import Code, RemitError
-from server.runner.upload import Upload
+from server.runner.workspace.upload import Upload
 from server.tasks import checks, views
 from server.tasks.allowance import Allowance
 from server.tasks.callers import Caller

@@ -12,16 +12,16 @@ from anyio import to_thread
 from server.agents.interface import Program, RunCommand
 from server.config import Settings
 from server.errors import Code, RemitError
-from server.runner import traps
 from server.runner.dialogue import Dialogue
-from server.runner.door import Keeper
-from server.runner.places import Place, places_as_json, places_of_json
+from server.runner.network.callback import Keeper
 from server.runner.policy import Command, Exit, SandboxPolicy
 from server.runner.process import ProcessMark
-from server.runner.protected import find_first
 from server.runner.sandbox import Sandbox
-from server.runner.sockets import find_sockets
-from server.runner.workspace import Workspaces
+from server.runner.scanning import traps
+from server.runner.scanning.places import Place, places_as_json, places_of_json
+from server.runner.scanning.protected import find_first
+from server.runner.scanning.sockets import find_sockets
+from server.runner.workspace.workspaces import Workspaces
 from server.tasks import limits, setaside
 from server.tasks.ground import ground
 from server.tasks.output import Output

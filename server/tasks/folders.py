@@ -7,9 +7,9 @@ from pathlib import Path
 from anyio import to_thread
 
 from server.errors import Code, RemitError
-from server.runner.protected import BESIDE_GIT, OTHER_SYSTEMS
-from server.runner.repository import Repository, find_repository, git_is_installed
+from server.runner.git.repository import Repository, find_repository, git_is_installed
 from server.runner.sandbox import Name
+from server.runner.scanning.protected import BESIDE_GIT, OTHER_SYSTEMS
 from server.tasks.callers import Caller
 from server.tasks.requests import WorkspaceRequest
 from storage.workspace import Mode, Workspace

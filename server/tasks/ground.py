@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Literal
 
 from server.errors import Code, RemitError
-from server.runner.delivery import UPLOADS
-from server.runner.repository import Repository
-from server.runner.worktree import tree_of
+from server.runner.git.repository import Repository
+from server.runner.workspace.delivery import UPLOADS
+from server.runner.worktrees.worktree import tree_of
 from storage.workspace import Workspace
 
 UPLOADS_VARIABLE = "TASK_UPLOADS"

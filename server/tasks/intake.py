@@ -13,8 +13,8 @@ from server.agents.endings import NeedsModel
 from server.agents.interface import Agent
 from server.config import Settings
 from server.errors import Code, RemitError
-from server.runner.upload import Upload
-from server.runner.workspace import Workspaces
+from server.runner.workspace.upload import Upload
+from server.runner.workspace.workspaces import Workspaces
 from server.tasks import checks, identity, masking
 from server.tasks.callers import Caller
 from server.tasks.losses import is_held

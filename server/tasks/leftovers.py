@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from server.errors import Code, RemitError
-from server.runner.delegation import end_leftover_groups
+from server.runner.cgroups.hierarchy import end_leftover_groups
 from server.runner.process import ProcessMark, end_leftover
 from storage.records import Leftover
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 from pathlib import PurePath
 
 from server.errors import Code, RemitError
-from server.runner.repository import Repository
+from server.runner.git.repository import Repository
 from server.runner.sandbox import Sandbox
-from server.runner.workspace import Workspaces
+from server.runner.workspace.workspaces import Workspaces
 from server.tasks.callers import Caller
 from server.tasks.delegate import Delegate
 from server.tasks.folders import Folders, check_tier

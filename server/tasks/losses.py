@@ -1,6 +1,6 @@
 """What a task will not find any more, though it was there: told with the task, and before it goes on."""
 
-from server.runner.workspace import Workspaces
+from server.runner.workspace.workspaces import Workspaces
 from server.tasks.text import time
 from storage.records import Claim, NewEvent, Task
 from storage.states import RESTORED, Status

@@ -10,7 +10,7 @@ from anyio import to_thread
 
 from server.config import DAY, RetentionSettings
 from server.errors import Code, RemitError
-from server.runner.workspace import Workspaces
+from server.runner.workspace.workspaces import Workspaces
 from server.tasks.removal import remove_folders
 from server.tasks.text import time
 from server.tasks.worktrees import Worktrees

@@ -7,7 +7,7 @@ from pathlib import Path
 from anyio import to_thread
 
 from server.errors import Code, RemitError
-from server.runner.workspace import Swept, Workspaces
+from server.runner.workspace.workspaces import Swept, Workspaces
 from storage.inspection import inspect
 from storage.store import Store
 

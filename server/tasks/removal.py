@@ -7,7 +7,7 @@ from contextlib import suppress
 from anyio import to_thread
 
 from server.errors import RemitError
-from server.runner.workspace import Workspaces
+from server.runner.workspace.workspaces import Workspaces
 from storage.store import Store
 
 _log = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from server.config import Settings
 from server.errors import Code, RemitError
 from server.plain_words import shortage
 from server.runner.sandbox import Sandbox
-from server.runner.workspace import Workspaces
+from server.runner.workspace.workspaces import Workspaces
 from server.tasks import masking
 from server.tasks.delegate import Delegate, Desk, may_delegate
 from server.tasks.ends import End, Ends, Pause, Wait, where

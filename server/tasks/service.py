@@ -8,7 +8,7 @@ from server.agents.interface import Agent, Readiness
 from server.config import Settings
 from server.errors import Code, RemitError
 from server.runner.sandbox import Sandbox
-from server.runner.workspace import Workspaces
+from server.runner.workspace.workspaces import Workspaces
 from server.tasks import approvalviews, branches, checks, finding, graphs, limits, masking, rendering, views, waiting
 from server.tasks.artifacts import Artifacts
 from server.tasks.callers import Caller

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from anyio import to_thread
 
 from server.errors import Code, RemitError
-from server.runner import traps
+from server.runner.scanning import traps
 from server.tasks.publisher import Log
 from storage.records import Leftover, NewEvent, Run
 from storage.store import Store

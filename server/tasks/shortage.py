@@ -14,7 +14,7 @@ from anyio import to_thread
 from server import plain_words
 from server.errors import Code, RemitError
 from server.plain_words import DESCRIPTORS
-from server.runner.disks import Disks
+from server.runner.monitoring.disks import Disks
 from server.runner.policy import Limits
 from server.tasks.place import Place
 from server.tasks.publisher import Log

@@ -8,7 +8,7 @@ from typing import Any
 from server.agents.endings import Awaiting
 from server.agents.interface import Answer, Offer
 from server.errors import Code
-from server.runner.door import Keeper, new_token
+from server.runner.network.callback import Keeper, new_token
 from server.tasks.delegate import Delegate, Desk
 
 PATIENT = 7 * 24 * 3600

@@ -14,14 +14,14 @@ from anyio import to_thread
 from server.beside import in_grace
 from server.config import Settings
 from server.errors import Code, RemitError
-from server.runner.branch import Branch
+from server.runner.filesystem.removal import delete_tree
+from server.runner.git.repository import Repository, branch_of
 from server.runner.policy import SandboxPolicy
-from server.runner.removal import delete_tree
-from server.runner.repository import Repository, branch_of
 from server.runner.sandbox import Sandbox
-from server.runner.script import ScriptFailed, plain
-from server.runner.workspace import Workspaces
-from server.runner.worktree import Finding, Worktree, is_committed, tree_of
+from server.runner.workspace.workspaces import Workspaces
+from server.runner.worktrees.branch import Branch
+from server.runner.worktrees.script import ScriptFailed, plain
+from server.runner.worktrees.worktree import Finding, Worktree, is_committed, tree_of
 from server.tasks import limits, setaside
 from server.tasks.ground import Ground
 from server.tasks.variables import Variables

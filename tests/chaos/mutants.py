@@ -67,7 +67,7 @@ Scheduler.stop = lambda self, task_id: None
 MUTANTS = {
     "a call that was cut off is made again": Mutant({"storage/runs.py": REDO}, frozenset({"twice"})),
     "what a dead server has left is not ended": Mutant(
-        {"server/app.py": NOT_ENDED, "server/runner/bubblewrap.py": NOT_BOUND}, frozenset({"orphaned", "alive"})
+        {"server/app.py": NOT_ENDED, "server/runner/tiers/bubblewrap.py": NOT_BOUND}, frozenset({"orphaned", "alive"})
     ),
     "nothing is masked": Mutant({"templates/redaction.py": UNMASKED}, frozenset({"leaked"})),
     "some tasks are acknowledged and not kept": Mutant({"storage/store.py": DROPPED}, frozenset({"lost"})),

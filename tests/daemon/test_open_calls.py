@@ -32,7 +32,7 @@ from server.protocol.transport import (
     Outbox,
     Unread,
 )
-from server.runner.wire import Wire
+from server.runner.network.stream import Wire
 from storage.database import Database
 from storage.lanes import AT_ONCE, LANE, Turns
 from tests.daemon.conftest import META, PATIENCE, Launcher, Window, servers

@@ -11,7 +11,7 @@ import pytest
 from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
 
-from server.runner.programs import copy_programs
+from server.runner.programs.copies import copy_programs
 from tests import servers
 from tests.daemon.conftest import ROOT
 from tests.servers import Host
@@ -48,9 +48,9 @@ def take_away(installation: Path) -> None:
 
 def replace(installation: Path) -> None:
     """As after an upgrade in place: the same names, and programs that speak otherwise."""
-    for name in ("launcher", "relay", "supervisor", "trial"):
-        (installation / "server" / "runner" / f"{name}.py").write_text("print('ready2')\n")
-    for file in (installation / "server" / "runner" / "skeleton").iterdir():
+    for name in ("launcher", "relay", "supervisor", "cgroup_probe"):
+        (installation / "server" / "runner" / "programs" / f"{name}.py").write_text("print('ready2')\n")
+    for file in (installation / "server" / "runner" / "programs" / "skeleton").iterdir():
         file.unlink()
 
 
@@ -76,17 +76,17 @@ async def test_what_needs_files_that_are_gone_says_that_remit_was_upgraded(insta
 
 def test_the_supervisor_needs_nothing_but_the_copy(tmp_path: Path) -> None:
     programs = copy_programs(tmp_path / "programs")
-    names = "server.runner.supervisor, server.runner.removal"
+    names = "server.runner.programs.supervisor, server.runner.filesystem.removal"
     script = f"import sys; sys.path[:] = [{str(programs.root)!r}, *sys.path]; import {names}"
     done = subprocess.run([sys.executable, "-I", "-S", "-c", script], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_what_an_earlier_server_has_left_is_replaced(tmp_path: Path) -> None:
-    left = tmp_path / "programs" / "server" / "runner"
+    left = tmp_path / "programs" / "server" / "runner" / "programs"
     left.mkdir(parents=True)
     (left / "launcher.py").write_text("old")
     (left / "gone.py").write_text("old")
     programs = copy_programs(tmp_path / "programs")
-    assert programs.launcher.read_text() == (ROOT / "server/runner/launcher.py").read_text()
+    assert programs.launcher.read_text() == (ROOT / "server/runner/programs/launcher.py").read_text()
     assert not (left / "gone.py").exists()

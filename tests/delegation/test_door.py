@@ -13,9 +13,9 @@ from anyio.abc import ByteStream
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from server.runner.door import WRONG_PLACE, WRONG_TOKEN, Door, Keeper, kept, new_token
-from server.runner.interpreter import find_interpreter
+from server.runner.network.callback import WRONG_PLACE, WRONG_TOKEN, Door, Keeper, kept, new_token
 from server.runner.sandbox import Name
+from server.runner.tiers.interpreter import find_interpreter
 from tests.sandbox.commands import Ran, Request, run
 from tests.sandbox.conftest import confining, tier, workspace
 

@@ -17,8 +17,8 @@ from server.connection import CHUNK
 from server.gathering import Gathering
 from server.protocol import desk as desks
 from server.protocol.desk import Desk
-from server.runner.wire import Wire
-from server.runner.workspace import Workspaces
+from server.runner.network.stream import Wire
+from server.runner.workspace.workspaces import Workspaces
 from server.tasks.allowance import Allowance
 from server.tasks.delegate import Delegate
 from server.tasks.delegation import Delegation

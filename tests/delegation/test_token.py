@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import pytest
 
-from server.runner.door import WRONG_PLACE, WRONG_TOKEN
+from server.runner.network.callback import WRONG_PLACE, WRONG_TOKEN
 from tests import servers
 from tests.delegation.conftest import attempts, files, run
 from tests.homes import Windows

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 
-from server.runner import bubblewrap, limits, supervised
+from server.runner.monitoring import usage
 from server.runner.sandbox import Name
+from server.runner.tiers import bubblewrap, supervised
 from tests.behaviours.marks import ROOT
 
 SECURITY = ROOT / "SECURITY.md"
@@ -50,8 +51,8 @@ def _of(tier: Name) -> Iterator[tuple[str, str]]:
             yield supervised.SIGNAL_GAP, _NEWER_LINUX
         case "off":
             yield from ((gap, _ALWAYS) for gap in supervised.OFF_GAPS)
-    yield limits.ON_DISK_GAP, _ALWAYS
-    yield limits.NO_GROUPS_GAP, _NO_GROUPS
-    yield from ((gap, f"{_NO_GROUPS} for it") for gap in limits.GAPS.values())
+    yield usage.ON_DISK_GAP, _ALWAYS
+    yield usage.NO_GROUPS_GAP, _NO_GROUPS
+    yield from ((gap, f"{_NO_GROUPS} for it") for gap in usage.GAPS.values())
     if tier != "landlock":  # which root may not use
-        yield limits.ROOT_GAP, f"{_ROOT}, {_NO_GROUPS}"
+        yield usage.ROOT_GAP, f"{_ROOT}, {_NO_GROUPS}"

@@ -11,11 +11,11 @@ import pytest
 from anyio.abc import UDPSocket
 
 from server.errors import Code, RemitError
-from server.runner.interpreter import find_interpreter
 from server.runner.policy import SandboxPolicy
 from server.runner.sandbox import Name
-from server.runner.scratch import Scratch
-from server.runner.supervised import Landlock
+from server.runner.tiers.interpreter import find_interpreter
+from server.runner.tiers.scratch import Scratch
+from server.runner.tiers.supervised import Landlock
 from tests.needs import lacks
 from tests.network.services import Service, service
 from tests.network.visitor import WAYS_AROUND

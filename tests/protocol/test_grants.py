@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from server.runner import landlock
+from server.runner.tiers import landlock
 from tests import servers
 from tests.homes import Windows
 from tests.protocol.test_schemas import terminal

@@ -7,7 +7,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from server.runner import tree
+from server.runner import process_tree
 from storage.records import Principal
 from storage.store import open_store
 from tests import servers
@@ -72,7 +72,7 @@ async def test_what_commands_of_a_killed_server_had_on_disk_is_removed_at_the_ne
         with anyio.fail_after(servers.PATIENCE):
             while not (said := (await host.call("get_task", id=task_id)).get("output", {}).get("content")):
                 await host.call("get_task", id=task_id, waitSeconds=1, afterEvent=10_000)
-        supervisors = [int(tree.stat(int(said))[1]), int(said)]  # which would clear away
+        supervisors = [int(process_tree.stat(int(said))[1]), int(said)]  # which would clear away
         for supervisor in supervisors:
             os.kill(supervisor, signal.SIGSTOP)
         servers.kill(own_home)

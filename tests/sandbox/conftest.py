@@ -8,10 +8,10 @@ from time import monotonic, sleep
 
 import pytest
 
-from server.runner import landlock
-from server.runner.delegation import end_leftover_groups
+from server.runner.cgroups.hierarchy import end_leftover_groups
+from server.runner.process_tree import END_SECONDS
 from server.runner.sandbox import Name
-from server.runner.tree import END_SECONDS
+from server.runner.tiers import landlock
 from tests.needs import lacks
 from tests.sandbox.commands import processes_with, readable_python
 

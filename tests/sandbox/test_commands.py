@@ -10,8 +10,8 @@ import anyio
 import pytest
 
 from server.errors import Code, RemitError
-from server.runner.launcher import NICE
 from server.runner.policy import ATTACHED, Command, SandboxPolicy
+from server.runner.programs.launcher import NICE
 from server.runner.sandbox import Name
 from tests.sandbox.commands import Request, perform, run, sandbox_of
 

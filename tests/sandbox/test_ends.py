@@ -12,8 +12,8 @@ import anyio
 import pytest
 
 from server.runner.process import ProcessMark, end_leftover
+from server.runner.process_tree import END_SECONDS
 from server.runner.sandbox import Name
-from server.runner.tree import END_SECONDS
 from tests.sandbox.commands import (
     REPOSITORY,
     Request,

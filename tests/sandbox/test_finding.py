@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from server.errors import Code, RemitError
-from server.runner import canary, landlock
-from server.runner.bubblewrap import Namespaces
-from server.runner.interpreter import Interpreter, find_interpreter
+from server.runner import canary
 from server.runner.sandbox import Name, Sandbox, Wanted, find_sandbox
-from server.runner.scratch import Scratch
-from server.runner.supervised import Off
+from server.runner.tiers import landlock
+from server.runner.tiers.bubblewrap import Namespaces
+from server.runner.tiers.interpreter import Interpreter, find_interpreter
+from server.runner.tiers.scratch import Scratch
+from server.runner.tiers.supervised import Off
 from tests.sandbox.commands import REPOSITORY, Request, elsewhere, surroundings
 
 # In a user namespace of its own, where no further one may be made; started without the rights it has there.

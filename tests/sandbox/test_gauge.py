@@ -6,8 +6,8 @@ from time import monotonic, sleep
 import anyio
 import pytest
 
-from server.runner import disks, gauge
-from server.runner.gauge import Gauge
+from server.runner.monitoring import disk_usage, disks
+from server.runner.monitoring.disk_usage import Gauge
 from server.runner.policy import GIB, MIB, Limits, SandboxPolicy
 from server.runner.sandbox import Name, Sandbox
 from tests.faults import DISK_BYTES, small_disk
@@ -31,14 +31,14 @@ def tier(request: pytest.FixtureRequest) -> Name:
 
 
 async def test_a_short_command_that_takes_much_of_the_disk_is_measured_at_its_end(tier: Name, workspace: Path) -> None:
-    ran = await shell(tier, workspace, f"fallocate -l {8 * gauge.MUCH_BYTES} big", workspace_bytes=MIB)
+    ran = await shell(tier, workspace, f"fallocate -l {8 * disk_usage.MUCH_BYTES} big", workspace_bytes=MIB)
     assert ran.limit == TOO_LARGE
 
 
 async def test_a_longer_command_is_measured_at_its_end(
     tier: Name, workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gauge, "FIRST_SECONDS", 0.3)
+    monkeypatch.setattr(disk_usage, "FIRST_SECONDS", 0.3)
     ran = await shell(tier, workspace, "sleep 0.7; head -c 2000000 /dev/zero > big", workspace_bytes=MIB)
     assert ran.limit == TOO_LARGE
 
@@ -46,7 +46,7 @@ async def test_a_longer_command_is_measured_at_its_end(
 async def test_a_workspace_within_its_limit_ends_no_command(
     tier: Name, workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gauge, "FIRST_SECONDS", 0)
+    monkeypatch.setattr(disk_usage, "FIRST_SECONDS", 0)
     ran = await shell(tier, workspace, "sleep 0.5; head -c 900000 /dev/zero > big; sleep 0.5", workspace_bytes=MIB)
     assert (ran.status, ran.limit) == (0, None)
 
@@ -54,7 +54,7 @@ async def test_a_workspace_within_its_limit_ends_no_command(
 async def test_files_are_counted_even_if_they_are_empty(
     tier: Name, workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gauge, "FIRST_SECONDS", 0.5)
+    monkeypatch.setattr(disk_usage, "FIRST_SECONDS", 0.5)
     script = "for i in $(seq 2500); do : > $i; done; sleep 60"
     assert (await shell(tier, workspace, script, workspace_bytes=MIB)).limit == TOO_LARGE
 
@@ -62,7 +62,7 @@ async def test_files_are_counted_even_if_they_are_empty(
 async def test_what_is_deleted_and_still_open_is_counted(
     tier: Name, workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gauge, "FIRST_SECONDS", 0.5)
+    monkeypatch.setattr(disk_usage, "FIRST_SECONDS", 0.5)
     script = "exec 3> file; rm file; head -c 5000000 /dev/zero >&3; sleep 60"
     assert (await shell(tier, workspace, script, workspace_bytes=MIB)).limit == TOO_LARGE
 
@@ -132,8 +132,8 @@ async def test_a_measurement_that_cannot_start_leaves_the_other_limits_at_work(
     def refuse(*_: object, **__: object) -> None:
         raise FileNotFoundError("nice")
 
-    monkeypatch.setattr(gauge, "Popen", refuse)
+    monkeypatch.setattr(disk_usage, "Popen", refuse)
     measuring = Gauge(SandboxPolicy(workspace=tmp_path, limits=Limits(workspace_bytes=1)), (), 1, now=0.0)
-    assert await measuring.exceeded(gauge.FIRST_SECONDS) is None
+    assert await measuring.exceeded(disk_usage.FIRST_SECONDS) is None
     assert "cannot be measured" in caplog.text
     measuring.close()

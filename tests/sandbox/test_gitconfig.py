@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from server.runner.gitconfig import harmful
-from server.runner.harm import of_git
-from server.runner.reading import Look
+from server.runner.filesystem.bounded_reader import Look
+from server.runner.git.configuration import harmful
+from server.runner.scanning.git_execution import of_git
 from tests.growth import is_in_proportion
 
 HARMLESS = """[core]

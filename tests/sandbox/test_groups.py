@@ -9,11 +9,19 @@ from pathlib import Path
 import anyio
 import pytest
 
-from server.runner import attendance, grouping
-from server.runner.cgroup import NO_GROUPS, ControlGroups, Controller, Delegation, prefix_of, remove_group
-from server.runner.delegation import end_leftover_groups
-from server.runner.grouping import find_groups
-from server.runner.limits import gaps
+from server.runner.cgroups import detection
+from server.runner.cgroups.control_group import (
+    NO_GROUPS,
+    ControlGroups,
+    Controller,
+    Delegation,
+    prefix_of,
+    remove_group,
+)
+from server.runner.cgroups.detection import find_groups
+from server.runner.cgroups.hierarchy import end_leftover_groups
+from server.runner.monitoring import monitor
+from server.runner.monitoring.usage import gaps
 from server.runner.policy import MIB, Command, Exit, Limits, SandboxPolicy
 from server.runner.sandbox import Sandbox, find_sandbox
 from tests import servers
@@ -76,7 +84,7 @@ def sleeping() -> "subprocess.Popen[bytes]":
 async def test_processes_are_counted_by_the_kernel_whoever_their_user_is(
     sandbox: Sandbox, workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(attendance, "GLANCE_SECONDS", 1000)
+    monkeypatch.setattr(monitor, "GLANCE_SECONDS", 1000)
     ended = await shell(sandbox, workspace, MANY, processes=100)
     assert ended.limit == "the limit of 100 processes"
 
@@ -161,7 +169,7 @@ async def test_a_server_ends_what_runs_in_groups_of_its_predecessor(sandbox: San
 TRY_TO_SHARE_OUT = """
 import sys
 from pathlib import Path
-from server.runner.delegation import _share_out
+from server.runner.cgroups.hierarchy import _share_out
 folder = Path(sys.argv[1])
 (folder / "cgroup.procs").write_text("0")
 try:
@@ -186,13 +194,13 @@ def test_a_server_that_cannot_share_out_goes_back_to_where_it_was() -> None:
 
 def test_groups_that_hold_nothing_are_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     controllers = (Controller(feature="memory", hits=("events", "oom_kill")), Controller(feature="end"))
-    monkeypatch.setattr(grouping, "candidates", lambda: iter([Delegation(tmp_path, controllers)]))
+    monkeypatch.setattr(detection, "candidates", lambda: iter([Delegation(tmp_path, controllers)]))
     found = find_groups(None)
     assert (found.delegations, found.features) == ((), frozenset())
 
 
 def test_where_none_were_delegated_there_are_none_and_that_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(grouping, "candidates", lambda: iter([]))
+    monkeypatch.setattr(detection, "candidates", lambda: iter([]))
     found = find_groups(None)
     assert (found.delegations, found.make(Limits())) == ((), None)
     assert any("No control group was delegated" in gap for gap in gaps(found.features))

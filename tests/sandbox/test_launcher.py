@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.runner.plan import Confinement, encode
 from server.runner.policy import Command, SandboxPolicy
-from server.runner.programs import INSTALLED
+from server.runner.programs.copies import INSTALLED
+from server.runner.tiers.plan import Confinement, encode
 from tests.sandbox.commands import readable_python
 
 COMMAND = Command(argv=("/bin/echo", "ran"), env={"A": "b"})

@@ -6,10 +6,10 @@ from typing import Any
 import anyio
 import pytest
 
-from server.runner import attendance
-from server.runner.interpreter import find_interpreter
+from server.runner.monitoring import monitor
 from server.runner.policy import MIB
 from server.runner.sandbox import Name
+from server.runner.tiers.interpreter import find_interpreter
 from tests.sandbox.commands import Ran, Request, run
 
 DEADLINE_SECONDS = 20
@@ -48,7 +48,7 @@ FORK_BOMB = "bomb() { bomb | bomb & }; bomb; sleep 2; exit 3"
 @pytest.fixture(autouse=True)
 def look_often(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that these tests need not wait for seconds, where this process does the looking."""
-    monkeypatch.setattr(attendance, "LOOK_SECONDS", 0.2)
+    monkeypatch.setattr(monitor, "LOOK_SECONDS", 0.2)
 
 
 async def python(

@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from server.runner.sandbox import Name
-from server.runner.scratch import Scratch
+from server.runner.tiers.scratch import Scratch
 from tests.sandbox.commands import Request, files, processes_with, run, until
 from tests.sandbox.test_ends import server
 

@@ -12,12 +12,12 @@ import anyio
 import pytest
 
 from server.errors import Code, RemitError
-from server.runner import walk
-from server.runner.protected import ALTERNATES, BESIDE_GIT, OF_GIT, OTHER_SYSTEMS, find_protected
-from server.runner.removal import delete_tree
+from server.runner.filesystem import walk
+from server.runner.filesystem.removal import delete_tree
 from server.runner.sandbox import Name
-from server.runner.scratch import Scratch
-from server.runner.standin import make_stand_ins
+from server.runner.scanning.protected import ALTERNATES, BESIDE_GIT, OF_GIT, OTHER_SYSTEMS, find_protected
+from server.runner.tiers.placeholders import make_stand_ins
+from server.runner.tiers.scratch import Scratch
 from tests.sandbox.commands import NOBODY, files, perform, run
 from tests.sandbox.test_commands import shell
 

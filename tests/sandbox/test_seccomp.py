@@ -22,7 +22,7 @@ from socket import (
 
 import pytest
 
-from server.runner.seccomp import EVERY_FAMILY, Rules, families, program, tcp_clients
+from server.runner.tiers.seccomp import EVERY_FAMILY, Rules, families, program, tcp_clients
 
 X86_64, AARCH64 = 0xC000003E, 0xC00000B7
 I386, X32 = 0x40000003, 0x40000000

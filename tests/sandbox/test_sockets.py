@@ -11,9 +11,10 @@ from typing import Literal
 import pytest
 
 from server.errors import Code, RemitError
-from server.runner import sockets, walk
+from server.runner.filesystem import walk
 from server.runner.sandbox import Name
-from server.runner.sockets import Found, find_sockets
+from server.runner.scanning import sockets
+from server.runner.scanning.sockets import Found, find_sockets
 from tests.sandbox.commands import run, sandbox_of
 from tests.sandbox.test_commands import shell
 

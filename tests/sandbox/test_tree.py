@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from server.runner import tree
+from server.runner import process_tree
 from server.runner.process import ProcessMark, end_leftover
 
 # Its first thread ends, which makes it look like a zombie; the second lives on.
@@ -35,25 +35,25 @@ def headless() -> str:
 
 def test_a_process_without_its_first_thread_is_alive() -> None:
     with python(headless()) as process:
-        while tree.stat(process.pid)[0] != b"Z":
+        while process_tree.stat(process.pid)[0] != b"Z":
             pass
-        assert process.pid in tree.descendants(os.getpid())
+        assert process.pid in process_tree.descendants(os.getpid())
 
 
 def test_an_ended_process_is_not_alive() -> None:
     with python("print('up')") as process:
-        while tree.stat(process.pid)[0] != b"Z":
+        while process_tree.stat(process.pid)[0] != b"Z":
             pass
-        assert process.pid not in tree.descendants(os.getpid())
+        assert process.pid not in process_tree.descendants(os.getpid())
 
 
 def test_the_whole_tree_beneath_a_process_is_killed() -> None:
     forks = "import os, time; [os.fork() for _ in range(4)]; print('up', flush=True); time.sleep(1000)"
     with python(forks) as process:
-        while len(tree.descendants(process.pid)) < 15:
+        while len(process_tree.descendants(process.pid)) < 15:
             pass
-        tree.end_descendants(process.pid)
-        assert not tree.descendants(process.pid)
+        process_tree.end_descendants(process.pid)
+        assert not process_tree.descendants(process.pid)
         assert process.poll() is None
 
 

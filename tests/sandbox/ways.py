@@ -10,8 +10,8 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from server.runner.interpreter import find_interpreter
 from server.runner.sandbox import Name
+from server.runner.tiers.interpreter import find_interpreter
 from tests.sandbox.commands import ORDINARY_USER, REPOSITORY, Request, readable_python, run, surroundings
 from tests.sandbox.escapes import KINDS, ways_of
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from server.runner.process import ProcessMark
-from server.runner.workspace import Workspaces
+from server.runner.workspace.workspaces import Workspaces
 from storage.migrations import MIGRATIONS
 from storage.migrations import identity as identity_step
 from tests import servers

@@ -6,8 +6,8 @@ import pytest
 
 from server.config import LimitSettings, Settings
 from server.errors import Code, RemitError
-from server.runner.upload import Upload
-from server.runner.workspace import Workspaces
+from server.runner.workspace.upload import Upload
+from server.runner.workspace.workspaces import Workspaces
 from server.tasks.allowance import Allowance
 from storage.records import Claim
 from storage.store import open_store

@@ -12,7 +12,7 @@ import anyio.lowlevel
 import pytest
 
 from server.config import RetentionSettings, Settings
-from server.runner.workspace import Workspaces
+from server.runner.workspace.workspaces import Workspaces
 from server.tasks import maintenance
 from server.tasks.maintenance import Maintenance, periods
 from server.tasks.removal import remove_folders

@@ -12,7 +12,7 @@ from server.config import Settings
 from server.errors import Code, RemitError
 from server.protocol.desk import Desk
 from server.runner.sandbox import Sandbox
-from server.runner.workspace import Workspaces
+from server.runner.workspace.workspaces import Workspaces
 from server.tasks import awaiting, ends, expiry, propagation
 from server.tasks.awaiting import serve_awaiting
 from server.tasks.expiry import serve_expiry

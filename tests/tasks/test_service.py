@@ -10,8 +10,8 @@ import pytest
 from server.config import Settings
 from server.errors import Code, RemitError
 from server.protocol.desk import Desk
-from server.runner.repository import find_repository
-from server.runner.workspace import Workspaces
+from server.runner.git.repository import find_repository
+from server.runner.workspace.workspaces import Workspaces
 from server.tasks import stopping
 from server.tasks.callers import Caller
 from server.tasks.folders import Folders

@@ -11,11 +11,11 @@ import pytest
 
 from server.config import Settings
 from server.errors import Code, RemitError
-from server.runner.branch import Branch
-from server.runner.repository import branch_of, find_repository
+from server.runner.git.repository import branch_of, find_repository
 from server.runner.sandbox import Sandbox
-from server.runner.workspace import Workspaces
-from server.runner.worktree import Finding, Worktree
+from server.runner.workspace.workspaces import Workspaces
+from server.runner.worktrees.branch import Branch
+from server.runner.worktrees.worktree import Finding, Worktree
 from server.tasks.secrets import Secrets
 from server.tasks.variables import Variables
 from server.tasks.worktrees import Worktrees

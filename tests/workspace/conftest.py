@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from server.runner.workspace import Workspaces
+from server.runner.workspace.workspaces import Workspaces
 
 NOBODY = 65534
 

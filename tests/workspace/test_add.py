@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from server.errors import Code, RemitError
-from server.runner.upload import Upload
-from server.runner.workspace import Workspaces
+from server.runner.workspace.upload import Upload
+from server.runner.workspace.workspaces import Workspaces
 
 from .adversary import every_moment, swapping, tree
 

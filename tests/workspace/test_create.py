@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from server.errors import Code, RemitError
-from server.runner.upload import MAX_FILE_BYTES, MAX_FILES, MAX_INLINE_BYTES, Upload
-from server.runner.workspace import Workspaces
+from server.runner.workspace.upload import MAX_FILE_BYTES, MAX_FILES, MAX_INLINE_BYTES, Upload
+from server.runner.workspace.workspaces import Workspaces
 
 from .adversary import every_moment, tree
 

@@ -10,8 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from server.errors import Code, RemitError
-from server.runner.upload import MAX_PART_BYTES, MAX_PATH_BYTES, Upload
-from server.runner.workspace import Workspaces
+from server.runner.workspace.upload import MAX_PART_BYTES, MAX_PATH_BYTES, Upload
+from server.runner.workspace.workspaces import Workspaces
 
 from .adversary import tree
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from server.errors import Code, RemitError
-from server.runner.folder import identity, open_beneath, read_beneath
+from server.runner.filesystem.safe_open import identity, open_beneath, read_beneath
 
 from .adversary import finished, repeating, swapping, within_deadline
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from server.runner.removal import delete_tree
-from server.runner.upload import Upload
-from server.runner.workspace import Workspaces
+from server.runner.filesystem.removal import delete_tree
+from server.runner.workspace.upload import Upload
+from server.runner.workspace.workspaces import Workspaces
 
 from .adversary import dig, every_moment, swapping, tree
 

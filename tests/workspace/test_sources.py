@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from server.errors import Code, RemitError
-from server.runner import upload
-from server.runner.upload import MAX_FILE_BYTES, Upload
-from server.runner.workspace import Workspaces
+from server.runner.workspace import upload
+from server.runner.workspace.upload import MAX_FILE_BYTES, Upload
+from server.runner.workspace.workspaces import Workspaces
 
 from .adversary import every_moment, finished, swapping, tree
 

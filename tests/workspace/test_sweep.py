@@ -12,8 +12,8 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from server.runner.upload import Upload
-from server.runner.workspace import Swept, Workspaces
+from server.runner.workspace.upload import Upload
+from server.runner.workspace.workspaces import Swept, Workspaces
 from tests.sandbox.commands import ORDINARY_USER, REPOSITORY, readable_python, surroundings
 
 from .adversary import tree
@@ -112,8 +112,8 @@ CLOSED_WORKTREE = """
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from server.runner.lost import Lost
-from server.runner.worktree import tree_of
+from server.runner.workspace.lost_folders import Lost
+from server.runner.worktrees.worktree import tree_of
 lost = Lost(Path(sys.argv[1], "lost"))
 task = lost.root / "2020-01-01T00-00-00.000000Z" / "workspaces" / "closed"
 (tree_of(task) / ".git").mkdir(parents=True)

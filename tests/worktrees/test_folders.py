@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from server.errors import RemitError
-from server.runner import repository as repositories
+from server.runner.git import repository as repositories
 from server.tasks.callers import Caller
 from server.tasks.folders import Folders
 from server.tasks.requests import WorkspaceRequest

@@ -6,10 +6,11 @@ from time import monotonic
 
 import pytest
 
-from server.runner import gitlinks, walk
-from server.runner.gitlinks import find_linked
-from server.runner.places import Place
-from server.runner.walk import Budget
+from server.runner.filesystem import walk
+from server.runner.filesystem.walk import Budget
+from server.runner.scanning import gitlinks
+from server.runner.scanning.gitlinks import find_linked
+from server.runner.scanning.places import Place
 from tests.worktrees.projects import git, repository, shell
 from tests.worktrees.traps import COMMIT, FORGE, LINK, fill
 

@@ -9,10 +9,10 @@ import anyio
 import pytest
 
 from server.errors import RemitError
-from server.runner.git import ENVIRONMENT
-from server.runner.repository import find_repository
-from server.runner.script import keeping
-from server.runner.worktree import _finding
+from server.runner.git.git_command import ENVIRONMENT
+from server.runner.git.repository import find_repository
+from server.runner.worktrees.script import keeping
+from server.runner.worktrees.worktree import _finding
 from tests import servers
 from tests.servers import Host, script
 from tests.worktrees.projects import branches, contents, git, repository, text, tip

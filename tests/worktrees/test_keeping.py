@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import pytest
 
-from server.runner.workspace import OWNER
+from server.runner.workspace.workspaces import OWNER
 from tests import servers
 from tests.cli.command_line import CommandLine
 from tests.servers import Host, script

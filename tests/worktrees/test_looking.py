@@ -7,8 +7,8 @@ import anyio
 import pytest
 
 from server.errors import RemitError
-from server.runner.alternates import ALTERNATES_BYTES, Unreadable, folders_of_objects
-from server.runner.repository import SHALLOW_BYTES, find_repository
+from server.runner.git.alternates import ALTERNATES_BYTES, Unreadable, folders_of_objects
+from server.runner.git.repository import SHALLOW_BYTES, find_repository
 from tests.sandbox.commands import processes_with
 from tests.worktrees.projects import git, repository
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from server.runner.harm import of_git
-from server.runner.places import Place
-from server.runner.pushing import is_harmless
-from server.runner.reading import Look
-from server.runner.repositories import find_places
+from server.runner.filesystem.bounded_reader import Look
+from server.runner.scanning.git_execution import of_git
+from server.runner.scanning.places import Place
+from server.runner.scanning.push_targets import is_harmless
+from server.runner.scanning.repositories import find_places
 from tests.worktrees.projects import git, repository, shell
 
 HARMLESS = ["origin", ".", "..", "../library", "{top}/.", "{top}", "/nowhere/else", "../../outside", "../hub", "./"]

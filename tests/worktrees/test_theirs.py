@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from server.runner import protected, traps, walk
-from server.runner.protected import find_protected
-from server.runner.repositories import find_places
-from server.runner.sockets import find_sockets
-from server.runner.traps import disarm, see
+from server.runner.filesystem import walk
+from server.runner.scanning import protected, traps
+from server.runner.scanning.protected import find_protected
+from server.runner.scanning.repositories import find_places
+from server.runner.scanning.sockets import find_sockets
+from server.runner.scanning.traps import disarm, see
 from tests.servers import Host, script
 from tests.worktrees.projects import git, names, repository, shell
 from tests.worktrees.traps import COMMIT, INIT, LINK, fill

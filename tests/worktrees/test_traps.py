@@ -5,7 +5,8 @@ from pathlib import Path
 import anyio
 import pytest
 
-from server.runner import protected, walk
+from server.runner.filesystem import walk
+from server.runner.scanning import protected
 from tests import servers
 from tests.cli.command_line import CommandLine
 from tests.sandbox.test_sockets import CONNECT, listening

@@ -6,7 +6,7 @@ from typing import Any
 import anyio
 import pytest
 
-from server.runner.worktree import MOST_DIFF
+from server.runner.worktrees.worktree import MOST_DIFF
 from tests import servers
 from tests.servers import Host, script
 from tests.worktrees import projects

@@ -7,11 +7,11 @@ from typing import cast
 
 import anyio
 
-from server.runner.branch import Branch
+from server.runner.git.repository import find_repository
 from server.runner.policy import Command, SandboxPolicy
-from server.runner.repository import find_repository
 from server.runner.sandbox import Wanted
-from server.runner.worktree import Worktree, is_committed
+from server.runner.worktrees.branch import Branch
+from server.runner.worktrees.worktree import Worktree, is_committed
 from tests.sandbox.commands import sandbox_of
 from tests.worktrees.projects import git, in_progress, repository, tip
 from tests.worktrees.test_worktree import COMMIT

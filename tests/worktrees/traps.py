@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from server.runner import walk
+from server.runner.filesystem import walk
 from tests.worktrees.projects import git, repository, shell
 
 BARE = """git init -q --bare bare; mv bare/HEAD bare/objects bare/refs {0}; mv bare/config {0}/config; rm -rf bare

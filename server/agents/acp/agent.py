@@ -14,7 +14,7 @@ from server.agents.interface import Program, Readiness, Turn
 from server.agents.mcp.servers import Local, Remote, resolve
 from server.config import OWN_NAME, AcpSettings, McpServerSettings, Settings
 from server.errors import Code, RemitError
-from server.runner.door import Relay
+from server.runner.network.callback import Relay
 
 # Where any program looks for its settings, and what it loads into itself.
 _STEERING = ("HOME", "PATH", "XDG_*", "LD_*", "NODE_*", "BUN_*")

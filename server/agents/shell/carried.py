@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from server.agents.shell.record import RECORDED, Record
-from server.runner.system import SEARCH_PATH
+from server.runner.host_paths import SEARCH_PATH
 from templates.steps import Steps
 
 MOST = 64 * 1024

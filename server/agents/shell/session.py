@@ -12,7 +12,7 @@ from server.agents.shell import record as records
 from server.agents.shell.carried import Carried
 from server.agents.shell.message import PROMPT, ShellCommand
 from server.errors import Code, RemitError
-from server.runner.memory import blank, holding
+from server.runner.filesystem.memory_file import blank, holding
 from server.runner.policy import ATTACHED
 from server.worker import stepped
 

@@ -21,7 +21,7 @@ from server.runner.network.exchange import Gone, Line, Peer, forward, receive_he
 from server.runner.network.gateway import USER, Report
 from server.runner.network.hosts import Endpoint, HostRule
 from server.runner.network.request import Rejected, check_head, destination, forwarded, malformed
-from server.runner.wire import accepted
+from server.runner.network.stream import accepted
 
 CONNECTIONS = 64  # at the same time; more wait. A package manager opens some fifteen, each of which is two descriptors
 REPORTS = 100  # refused hosts that are told of, each once: a command could ask for ever

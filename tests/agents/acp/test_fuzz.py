@@ -19,7 +19,7 @@ from server.agents.acp.session import Terms
 from server.agents.interface import Proposal
 from server.errors import Code, RemitError
 from server.json_text import memory
-from server.runner.door import Relay
+from server.runner.network.callback import Relay
 from server.runner.policy import Exit
 from tests.agents.acp.turns import PATIENCE, MemoryTurn
 from tests.bounds import bounded

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from server.runner import landlock
+from server.runner.tiers import landlock
 from tests import servers
 from tests.agents.acp.real import CLAUDE, OPENCODE, installed
 from tests.models.script import Say, steps

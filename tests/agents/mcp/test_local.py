@@ -8,7 +8,7 @@ from mcp.shared.message import SessionMessage
 
 from server.agents.mcp.local import _receive
 from server.json_text import MAX_VALUES
-from server.runner.door import Relay
+from server.runner.network.callback import Relay
 from server.runner.policy import Exit
 
 pytestmark = pytest.mark.anyio

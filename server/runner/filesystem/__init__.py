@@ -1,0 +1,1 @@
+"""Files and folders that an adversary writes: reached, walked, read and removed safely."""

@@ -1,0 +1,1 @@
+"""Git repositories as the server itself reads them, outside any sandbox."""

@@ -1,0 +1,1 @@
+"""What a folder holds that other programs would execute, enter or wait for: found, protected, made harmless."""

@@ -1,0 +1,171 @@
+"""What git would execute of a repository's files, in the words of its own settings, hooks and begun operations."""
+
+import hashlib
+import os
+import re
+from collections.abc import Callable, Collection, Iterator
+from itertools import islice
+from pathlib import Path
+
+from server.errors import RemitError
+from server.runner.filesystem.bounded_reader import Look
+from server.runner.filesystem.safe_open import leads_to, read_regular
+from server.runner.git import configuration
+from server.runner.scanning.places import Place
+from server.runner.scanning.push_targets import is_harmless
+from server.runner.scanning.repositories import named_by
+
+Harm = frozenset[str]
+"""What git would execute of one path: settings, lines, hooks, each known again by its text or a digest of it."""
+
+_NONE: Harm = frozenset()
+
+TODO = "rebase-merge/git-rebase-todo"
+STRATEGIES = ("rebase-merge/strategy", "sequencer/opts")
+"""Files that name a strategy of merging: one with a slash has git execute a file in the working tree."""
+
+STEPS = frozenset(Path(name).name for name in (TODO, *STRATEGIES))
+
+_LEGACY = ("remotes", "branches")
+
+_MOST_STEPS = 256 * 1024  # bytes; some 3,000 commits
+_MOST_LINES = 100  # that execute, and are known one by one
+_MOST_HEAD = 4096
+_MOST_HOOKS = 32  # of them; git has 28
+_MOST_HOOK = 16 * 1024  # bytes
+_HEAD = re.compile(rb"(ref: refs/\S[^\n]*|[0-9a-f]{40}|[0-9a-f]{64})\n*")
+_WORKTREE = re.compile(r"\[core\] worktree[ \t]*=[ \t]*(\S.*)")
+_EXEC = re.compile(rb"(?m)^[ \t\r\f\v]*(?:exec|x)\b[^\n]*")
+
+
+def of_git(look: Look, git: Path, places: Collection[Place]) -> Iterator[tuple[Path, Harm]]:
+    """What of git's own folder git would execute or follow, by path. Blocks."""
+    yield from _of_files_of_settings(look, git, places)
+    if os.path.lexists(path := git / "commondir") and shared_by(look, git, places) is None:
+        yield path, _unknown(path)
+    yield from _all_in(look, git / "hooks", lambda name: "." not in name)
+
+
+def of_borrowed(look: Look, pointer: Path, git: Path, places: Collection[Place]) -> Harm:
+    """What a file `.git` has git execute in its folder, of the settings of the repository `git` that it names. Blocks.
+
+    These may be the person's own, and yet execute what lies in that folder: they can name hooks, or monitors, by a
+    path that is relative to it.
+    """
+    shared = shared_by(look, git, places) or git
+    executes = any(harm for _, harm in _of_files_of_settings(look, shared, places))
+    return of_pointer(look, pointer) if executes else _NONE
+
+
+def of_steps(look: Look, git: Path) -> Iterator[tuple[Path, Harm]]:
+    """What of a rebase or a sequence that was begun git would execute when it goes on, by path. Blocks.
+
+    So is what git pushes to by files of an old kind, one for each remote or branch.
+    """
+    for folder in _LEGACY:
+        yield from _all_in(look, git / folder)
+    for name in (TODO, *STRATEGIES):
+        if os.path.islink(parent := (git / name).parent):
+            yield parent, of_pointer(look, parent)
+        elif os.path.lexists(path := git / name):
+            content = look.read(path, _MOST_STEPS)
+            if content is None:
+                yield path, _unknown(path)
+            elif name == TODO:
+                lines = [line.group().strip() for line in islice(_EXEC.finditer(content), _MOST_LINES)]
+                yield path, Harm(map(_digest, lines if len(lines) < _MOST_LINES else [content]))
+            else:
+                yield path, Harm({_digest(content)}) if b"/" in content else _NONE
+
+
+def of_pointer(look: Look, path: Path) -> Harm:
+    """A link, or a file that names a repository: by what it names. Blocks."""
+    content = look.read(path, _MOST_HEAD)
+    if content is not None:
+        return Harm({_digest(content)})
+    try:
+        return Harm({os.readlink(path)})
+    except OSError:
+        return _unknown(path)
+
+
+def has_head(workspace: Path, git: Path) -> bool:
+    """Whether its HEAD names a reference or a commit."""
+    try:
+        head = read_regular(workspace, str((git / "HEAD").relative_to(workspace)), limit=_MOST_HEAD)
+    except (RemitError, OSError):
+        return False
+    return _HEAD.fullmatch(head) is not None
+
+
+def _of_files_of_settings(look: Look, git: Path, places: Collection[Place]) -> Iterator[tuple[Path, Harm]]:
+    for name in ("config", "config.worktree"):
+        if os.path.lexists(path := git / name):
+            content = look.settings(path, configuration.MOST_BYTES)
+            yield path, _unknown(path) if content is None else _of_settings(look, git, content, places)
+
+
+def _of_settings(look: Look, git: Path, content: bytes, places: Collection[Place]) -> Harm:
+    """Without where the working files of a submodule are, if these name it as their repository."""
+    executed = {
+        item
+        for item in configuration.harmful(content)
+        if not ((named := _WORKTREE.fullmatch(item)) and _is_submodule(look.workspace, git, named[1]))
+    }
+    pushed = configuration.pushed_to(content).items()
+    return Harm(executed | {item for item, path in pushed if not is_harmless(look, git, path, places)})
+
+
+def _is_submodule(workspace: Path, git: Path, named: str) -> bool:
+    tree = Path(os.path.normpath(git / named))
+    return tree.is_relative_to(workspace) and named_by(tree / ".git", workspace) == git
+
+
+def _all_in(look: Look, folder: Path, counts: Callable[[str], bool] = lambda _: True) -> Iterator[tuple[Path, Harm]]:
+    """The files of a folder whose names count, if it is there; or the folder itself, if these cannot all be read.
+
+    No name of a hook has a dot.
+    """
+    names = _listed(look, folder, counts) if os.path.lexists(folder) else []
+    if names is None:
+        yield folder, _unknown(folder)
+    for name in names or ():
+        content = look.read(path := folder / name, _MOST_HOOK)
+        is_open = os.access(path, os.X_OK)
+        yield path, _unknown(path) if content is None else Harm({f"{is_open} {_digest(content)}"})
+
+
+def _listed(look: Look, folder: Path, counts: Callable[[str], bool]) -> list[str] | None:
+    names = look.names(folder)
+    found = None if names is None else list(filter(counts, names))
+    return found if found is not None and len(found) <= _MOST_HOOKS and not (found and look.is_spent) else None
+
+
+def shared_by(look: Look, git: Path, places: Collection[Place]) -> Path | None:
+    """The repository whose settings count in git's own folder `git`: itself, or the one that has it as a worktree's.
+
+    None where a file `commondir` there names anything else, or leads there through a link.
+    """
+    if not os.path.lexists(path := git / "commondir"):
+        return git
+    named = look.read(path, _MOST_HEAD)
+    if named is None:
+        return None
+    shared = git / os.fsdecode(named.rstrip(b"\n"))
+    plain = Path(os.path.normpath(shared))
+    if Place("git", plain) not in places or plain not in (git, git.parent.parent) or not leads_to(shared, plain):
+        return None
+    return plain
+
+
+def _unknown(path: Path) -> Harm:
+    """What cannot be read; a change of it is known by its inode and the time of that, which no program can set."""
+    try:
+        status = path.lstat()
+    except OSError:
+        return Harm({path.name})
+    return Harm({f"{path.name} {status.st_ino} {status.st_ctime_ns}"})
+
+
+def _digest(text: bytes) -> str:
+    return hashlib.sha256(text).hexdigest()

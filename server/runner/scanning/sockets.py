@@ -1,0 +1,102 @@
+"""Unix sockets and FIFOs in folders of the person's: somebody outside is there, whatever network a command has."""
+
+import os
+import socket
+import stat
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from server.errors import Code, RemitError
+from server.runner.filesystem.safe_open import leads_to, open_folder, pinned
+from server.runner.filesystem.walk import MOST_FOLDERS, Budget, walked
+
+MOST_SOCKETS = 128
+"""That are covered, and as many FIFOs: each is one mount more, some 0.1 ms."""
+
+MOST_SPECIAL = 10_000
+"""Sockets, FIFOs and devices that are looked at in one folder: some half a second."""
+
+NOT_COVERED = (
+    f"the folder, or the repository that it borrows from, has more than {MOST_FOLDERS:,} folders, or very many names: "
+    "unix sockets and FIFOs behind these were not kept from the command"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is to be covered."""
+
+    paths: tuple[Path, ...]
+    is_whole: bool
+    """Whether all was looked at."""
+
+
+def find_sockets(folders: Iterable[Path], read_only: Collection[Path] = (), first: Iterable[Path] = ()) -> Found:
+    """Find the sockets at or beneath these folders that a process listens on, or may listen on. Blocks.
+
+    One that nobody is bound to any more cannot come to life again. In those of the folders that are `read_only`, where
+    no command has made one for itself, FIFOs are found, too. Links are not followed. Those of `first` that are still
+    there are found however many folders have been made since.
+
+    Raises RemitError (SANDBOX_UNAVAILABLE) where there are more sockets than are covered: another task at work there
+    may have made them, to have one of the person's left over.
+    """
+    sockets = dict.fromkeys(path for path in first if leads_to(path, path) and _is_alive(path))
+    pipes: dict[Path, None] = {}
+    is_whole = True
+    for folder in dict.fromkeys(folders):
+        budget = Budget()
+        special = list(islice(_special(folder, budget), MOST_SPECIAL))
+        sockets |= dict.fromkeys(filter(_is_alive, special))
+        pipes |= dict.fromkeys(path for path in special if folder in read_only and _is_fifo(path))
+        is_whole &= not budget.is_spent and len(special) < MOST_SPECIAL
+    if len(sockets) > MOST_SOCKETS:
+        raise _too_many(next(iter(sockets)).parent)
+    return Found((*sockets, *islice(pipes, MOST_SOCKETS)), is_whole and len(pipes) <= MOST_SOCKETS)
+
+
+def _is_fifo(path: Path) -> bool:
+    try:
+        return stat.S_ISFIFO(path.lstat().st_mode)
+    except OSError:
+        return False
+
+
+def _too_many(folder: Path) -> RemitError:
+    return RemitError(
+        Code.SANDBOX_UNAVAILABLE,
+        f"programs listen on more than {MOST_SOCKETS} unix sockets in the folder of the task, as in {folder}: so many "
+        "are not kept from a command; end some of these programs, or give the task a folder beneath",
+    )
+
+
+def _special(top: Path, budget: Budget) -> Iterator[Path]:
+    """What is neither a regular file nor a folder nor a link."""
+    for listing in walked(top, lambda listing: listing.folders, budget):
+        yield from map(Path(listing.folder).joinpath, listing.others)
+
+
+def _is_alive(path: Path) -> bool:
+    """Whether it is a socket that somebody is bound to.
+
+    A datagram socket cannot connect to one of another kind, but is told of nobody by another error; where it can, that
+    sends nothing.
+    """
+    try:
+        folder = open_folder(path.parent)
+    except OSError:
+        return False
+    try:
+        with pinned(path.name, folder) as (name, status), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as caller:
+            if not stat.S_ISSOCK(status.st_mode):
+                return False
+            caller.connect(name)
+    except (ConnectionRefusedError, FileNotFoundError):
+        return False
+    except OSError:
+        return True
+    finally:
+        os.close(folder)
+    return True

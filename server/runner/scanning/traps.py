@@ -1,0 +1,309 @@
+"""What a command has left in a folder that the person's own git would execute next: found, and made harmless.
+
+A repository is executed by whoever enters its folder: prompts and editors run `git status` by themselves. Mounts can
+protect those that are there; what appears while a command runs is looked at afterwards, and set aside by another name.
+What was there before is the person's: it stays, unless something that git executes was added to it.
+"""
+
+import os
+import re
+import shlex
+import stat
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from secrets import token_hex
+from typing import Any
+
+from server.runner.filesystem.bounded_reader import Look
+from server.runner.filesystem.safe_open import reached
+from server.runner.filesystem.walk import MOST_FOLDERS, Budget
+from server.runner.scanning.fifos import find_pipes
+from server.runner.scanning.git_execution import STEPS, Harm, has_head, of_borrowed, of_git, of_pointer, of_steps
+from server.runner.scanning.gitlinks import find_linked, index_of
+from server.runner.scanning.places import Kind, Place, places_as_json, places_of_json
+from server.runner.scanning.protected import Protected
+from server.runner.scanning.repositories import find_places, is_within_git, named_by
+
+MOST_TOLD = 20
+"""Traps of a task that are told of one by one."""
+
+_MORE = "more was set aside: `find . -name '*.aside-remit-*'` in the folder lists all of it"
+_BEYOND = (
+    f"{{}} has more than {MOST_FOLDERS:,} folders, or very many names: not all of them were looked at for what git "
+    "would execute; repositories that an index names were"
+)
+_UNREAD = (
+    "git's own folders have very many folders, {} among them: not all were looked at for FIFOs, for which git would "
+    "wait without end"
+)
+_WHY: Mapping[Kind, str] = {
+    "pipe": "git would wait for it, or read it, without end",
+    "index": "git would enter what no index may name, or could not read it; `git reset` makes a new one",
+}
+"""Why a place of this kind was set aside."""
+
+_MOST_CLOSED = 10
+"""Closed folders within each other that are opened."""
+
+_CLOCK_NS = 2 * 10**9
+"""That the clock of a file system may be behind this machine's, where it cannot be asked: the coarsest ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The repositories of a folder before a command, with what of them git would execute already."""
+
+    protected: frozenset[Place]
+    """Those that the command cannot change."""
+
+    places: frozenset[Place]
+    harm: Mapping[Path, Harm]
+    """By path, of all that have any; but not of those that are protected, their steps alone excepted."""
+
+    heads: frozenset[Path]
+    """Those whose HEAD names a reference or a commit."""
+
+    since: int
+    """Nanoseconds, by the clock of the file system: what has an older time of change is no command's of this server."""
+
+    def as_json(self) -> dict[str, Any]:
+        """What is kept of it for the next server, should this one be killed."""
+        return {
+            "protected": places_as_json(self.protected),
+            "places": places_as_json(self.places),
+            "harm": {str(path): sorted(found) for path, found in self.harm.items()},
+            "heads": sorted(map(str, self.heads)),
+            "since": self.since,
+        }
+
+    @classmethod
+    def of_json(cls, kept: dict[str, Any]) -> "Seen":
+        """What was kept."""
+        return cls(
+            protected=frozenset(places_of_json(kept["protected"])),
+            places=frozenset(places_of_json(kept["places"])),
+            harm={Path(path): Harm(found) for path, found in kept["harm"].items()},
+            heads=frozenset(map(Path, kept["heads"])),
+            since=kept["since"],
+        )
+
+
+def see(workspace: Path, protected: Protected) -> Seen:
+    """Look at the repositories of a folder, before a command may write it. Blocks."""
+    since = _now(workspace)
+    places = frozenset(protected.found)
+    gits = [place.path for place in _ordered(places) if place.kind == "git"]
+    look = Look(workspace)
+    harm = {path: found for git in gits for path, found in of_steps(look, git)}
+    for place in _ordered(places - protected.places):
+        harm |= _harm(look, place, places)
+    return Seen(protected.places, places, harm, frozenset(git for git in gits if has_head(workspace, git)), since)
+
+
+def untouched(tree: Path, *, is_protected: bool) -> Seen:
+    """A worktree of a task before its work: nothing but its own repository, whose settings execute nothing.
+
+    `is_protected` says whether its commands could not change these.
+    """
+    own = frozenset({Place("tree", tree), Place("git", tree / ".git")})
+    return Seen(own if is_protected else frozenset(), own, {}, frozenset({tree / ".git"}), 0)
+
+
+def disarm(workspace: Path, before: Seen, state: Path | None = None) -> list[str]:
+    """Set aside what a command has made of it since; what was done, a sentence each. Blocks.
+
+    `state` is the state folder, in which tasks have folders of their own that nobody looks at.
+
+    What is there after that can be used: a repository keeps its commits, its branches and harmless settings.
+    """
+    look, budget = Look(workspace), Budget()
+    places, found = _opened(workspace, before, state, budget)
+    found += _dealt_with(look, before, _pipes(places))  # git would wait for these
+    is_asked = partial(_may_name_more, look, before, any(map(_may_hide, places)))
+    linked = frozenset(find_linked(workspace, places, budget, is_asked))
+    return [*found, *_dealt_with(look, before, places | linked | _pipes(linked - places), linked)]
+
+
+def _dealt_with(
+    look: Look, before: Seen, places: frozenset[Place], linked: frozenset[Place] = frozenset()
+) -> Iterator[str]:
+    """What was done about these places, or could not be; those that are `linked` git enters, however old they are."""
+    entered = {place for place in linked if place.kind in ("tree", "git", "link")}
+    before = replace(before, places=before.places | entered)
+    for place in (*_ordered(places & before.places), *_ordered(places - before.places)):
+        if place not in before.protected:
+            yield from _set_aside(look.workspace, place, _new(look, place, before, _harm(look, place, places)))
+        if place.kind == "git":
+            steps = dict(of_steps(look, place.path))
+            yield from _set_aside(look.workspace, place, _new(look, place, before, steps))
+        yield from _cannot(look.workspace, place, before)
+
+
+def _pipes(places: Iterable[Place]) -> frozenset[Place]:
+    return frozenset(find_pipes(place.path for place in places if place.kind == "git"))
+
+
+def _may_hide(place: Place) -> bool:
+    """Whether there may be repositories at a place that are not found; in bare ones nobody looks among objects."""
+    return place.kind in ("beyond", "closed") or (place.kind == "git" and ".git" not in place.path.parts)
+
+
+def _may_name_more(look: Look, before: Seen, is_hidden: bool, tree: Path) -> bool:
+    """Whether the index of a repository may name one that is hidden, or one that it did not name before."""
+    index = index_of(look.workspace, tree)
+    if is_hidden or index is None:
+        return is_hidden
+    names = look.names(index.parent)
+    is_split = names is None or any(name.startswith("sharedindex.") for name in names)
+    return is_split or not _is_older(look.workspace, index, before)
+
+
+def told(found: Sequence[str]) -> list[str]:
+    """What is told of a task's traps: each once, what was set aside first, and of very many the first."""
+    once = dict.fromkeys(found)
+    distinct = sorted((each for each in once if each != _MORE), key=lambda each: " was set aside as " not in each)
+    return distinct[:MOST_TOLD] + ([_MORE] if len(distinct) > MOST_TOLD or _MORE in found else [])
+
+
+def _ordered(places: Iterable[Place]) -> list[Place]:
+    """In the same order before a command and after it: where not all can be read, it is the same ones."""
+    return sorted(places, key=lambda place: (str(place.path), place.kind))
+
+
+def _opened(workspace: Path, before: Seen, state: Path | None, budget: Budget) -> tuple[frozenset[Place], list[str]]:
+    """All that is there, with what a command has closed to its own user: that is opened again, which is told."""
+    places: frozenset[Place] = frozenset()
+    told: list[str] = []
+    for _ in range(_MOST_CLOSED):
+        places = frozenset(find_places(workspace, budget, partial(_hides, workspace, before, state)))
+        closed = [place.path for place in _ordered(places) if place.kind == "closed" and place not in before.places]
+        opened = list(filter(_is_opened, closed))
+        if not opened:
+            break
+        told += [f"{_name(workspace, path)} was closed to you, and is open again" for path in opened]
+    return places, told
+
+
+def _hides(workspace: Path, before: Seen, state: Path | None, link: Path) -> bool:
+    """Whether a link that a command has made, or moved, leads to a folder where nobody looks for repositories."""
+    if _is_older(workspace, link, before):
+        return False
+    try:
+        descriptor = os.open(link, os.O_PATH | os.O_DIRECTORY)
+    except OSError:
+        return False
+    folder = Path(os.readlink(f"/proc/self/fd/{descriptor}"))  # a tenth of the time that to follow each link takes
+    os.close(descriptor)
+    if folder.is_relative_to(workspace):
+        return is_within_git(folder.relative_to(workspace))
+    return state is not None and folder.is_relative_to(state.resolve())
+
+
+def _is_opened(folder: Path) -> bool:
+    """Whether a folder of our own could be opened to us."""
+    try:
+        with reached(folder) as descriptor:
+            os.chmod(f"/proc/self/fd/{descriptor}", stat.S_IMODE(os.fstat(descriptor).st_mode) | stat.S_IRWXU)
+    except OSError:
+        return False
+    return True
+
+
+def _harm(look: Look, place: Place, places: Collection[Place]) -> dict[Path, Harm]:
+    """What of a place git would follow or execute."""
+    git = place.path / ".git"
+    if place.kind in ("link", "pipe", "index"):
+        return {place.path: of_pointer(look, place.path)}
+    if place.kind == "tree" and not os.path.isdir(git):
+        named = named_by(git, look.workspace)
+        if named is None:
+            return {git: of_pointer(look, git)}  # it leads out of the folder, or through a link
+        return {git: found} if (found := of_borrowed(look, git, named, places)) else {}
+    return dict(of_git(look, place.path, places)) if place.kind == "git" else {}
+
+
+def _new(look: Look, place: Place, before: Seen, harm: Mapping[Path, Harm]) -> list[Path]:
+    """Those of these paths at which git would execute what it did not before, or may do so."""
+    is_known = place in before.places and not look.is_spent
+    return [
+        path
+        for path, found in harm.items()
+        if not found <= before.harm.get(path, frozenset()) and (is_known or not _is_older(look.workspace, path, before))
+    ]
+
+
+def _is_older(workspace: Path, path: Path, before: Seen) -> bool:
+    """Whether neither the file nor a folder on the way to it was made or moved since."""
+    way = [path, *path.parents]
+    try:
+        statuses = [path.lstat()]
+        if statuses[0].st_ctime_ns < before.since:
+            statuses += [each.lstat() for each in way[1 : way.index(workspace)]]
+    except OSError:
+        return False
+    is_folder = stat.S_ISDIR(statuses[0].st_mode)  # in which something may be younger
+    return not is_folder and all(status.st_ctime_ns < before.since for status in statuses)
+
+
+def _now(workspace: Path) -> int:
+    """The time by the clock of the workspace's own file system, asked by a file that has no name."""
+    try:
+        file = os.open(workspace, os.O_TMPFILE | os.O_WRONLY, 0o600)
+    except OSError:
+        return time.time_ns() - _CLOCK_NS
+    try:
+        return os.fstat(file).st_ctime_ns
+    finally:
+        os.close(file)
+
+
+def _cannot(workspace: Path, place: Place, before: Seen) -> Iterator[str]:
+    """What is told, since nothing can be done about it."""
+    if place.kind == "git" and place.path in before.heads and not has_head(workspace, place.path):
+        yield f"{_name(workspace, place.path / 'HEAD')} names no reference: git passes over that repository"
+    if place.kind == "closed" and place not in before.places:
+        yield f"{_name(workspace, place.path)} may not be looked into: git may execute what a repository there names"
+    if place.kind == "beyond":
+        yield _BEYOND.format("the folder" if place.path == workspace else _name(workspace, place.path))
+    if place.kind == "unread":
+        yield _UNREAD.format(_name(workspace, place.path))
+
+
+def _set_aside(workspace: Path, place: Place, paths: Iterable[Path]) -> Iterator[str]:
+    for path in paths:
+        aside = f"{path.name}.aside-remit-{token_hex(4)}"
+        try:
+            _rename(path, aside)
+            yield _done(workspace, place, path, aside)
+        except FileNotFoundError:
+            pass  # somebody has removed it
+        except OSError as error:
+            yield f"{_name(workspace, path)} could not be set aside ({error.strerror}): git may execute what it names"
+
+
+def _rename(path: Path, name: str) -> None:
+    """Rename it within its folder, though a command has closed that; through no link."""
+    with reached(path.parent) as folder:
+        try:
+            os.rename(path.name, name, src_dir_fd=folder, dst_dir_fd=folder)
+        except PermissionError:
+            if not _is_opened(path.parent):
+                raise
+            os.rename(path.name, name, src_dir_fd=folder, dst_dir_fd=folder)
+
+
+def _done(workspace: Path, place: Place, path: Path, aside: str) -> str:
+    what = "git would run these steps" if path.name in STEPS else "git could have executed what it names"
+    what = _WHY.get(place.kind, what)
+    name = str(path.relative_to(workspace))
+    is_plain = re.fullmatch(r"[\x20-\x7e]{1,200}", name)
+    back = shlex.join(("mv", "--", str(Path(name).with_name(aside)), name)) if is_plain else "give it its old name"
+    return f"{_name(workspace, path)} was set aside as {aside}: {what}; if it is yours, in the folder: {back}"
+
+
+def _name(workspace: Path, path: Path) -> str:
+    """A path for a person, relative to the folder, in plain characters."""
+    return re.sub(r"[^\x20-\x7e]+", "?", str(path.relative_to(workspace)))[-200:]

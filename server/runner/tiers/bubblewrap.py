@@ -1,0 +1,282 @@
+"""The namespaces tier: a command line for bubblewrap, and what its failures mean."""
+
+import os
+import re
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import anyio
+
+from server.errors import Code, RemitError
+from server.runner import host_paths
+from server.runner.network.callback import Door
+from server.runner.network.gateway import NAMES_GAP, Gateway
+from server.runner.policy import LOCKS_GAP, MIB, OWN_FOLDER_GAP, SandboxPolicy
+from server.runner.programs.copies import INSTALLED, Programs
+from server.runner.scanning.protected import OTHER_SYSTEMS, TOLD
+from server.runner.scanning.sockets import NOT_COVERED, find_sockets
+from server.runner.tiers import landlock, seccomp
+from server.runner.tiers.interpreter import Interpreter
+from server.runner.tiers.plan import Confinement
+from server.runner.tiers.scratch import Scratch
+
+HOME = Path("/home/task")
+TEMPORARY = Path("/tmp")  # noqa: S108 - the command's own
+
+_PROXY_PORT = 3128  # where most proxies listen; in a network of the command's own it is always free
+_DOOR_PORT = 3129
+
+_LAUNCHER_INSIDE = Path("/run/launcher.py")
+_RELAY_INSIDE = Path("/run/relay.py")
+_EMPTY = "empty"  # a file of the skeleton that is mounted over what is not to be seen
+
+_ISOLATION = (
+    # --unshare-all does it for users, but not for root, whose command would then be root outside as well
+    *("--unshare-all", "--unshare-user", "--uid", "1000", "--gid", "1000", "--hostname", "task"),
+    *("--die-with-parent", "--new-session", "--cap-drop", "ALL"),
+)
+
+GAPS = (
+    "The kernel is shared: a bug in it can be a way out.",
+    "With network = full the command reaches everything this machine can, its own local services included.",
+    NAMES_GAP,
+    "In a repository, names that are symlinks, what git's settings name but a folder of hooks, what a command makes "
+    "anew in folders of its own, for others that are at work there too, and repositories after the first 16 or in more "
+    "than 2,000 folders are not protected.",
+    f"Files that tools execute or obey and that are part of a project's work can be written: {', '.join(TOLD)} and "
+    "their like; an opencode.json can be made where there is none. In sub-folders that are no repository of git's, so "
+    f"can all that is closed elsewhere, {', '.join(OTHER_SYSTEMS)} among it.",
+    "What a command leaves in a folder of yours for git to execute (a repository with harmful settings or hooks, a "
+    "rebase or cherry-pick that executes) is set aside once it has ended, or when the server starts again if it was "
+    "killed meanwhile. Until then, within git's own folders, and behind more than 2,000 folders or very many names, "
+    "which the task then tells, your own git would execute it; of what lies behind these, repositories that an index "
+    "names are set aside too.",
+    OWN_FOLDER_GAP,
+    "A unix socket that another program makes in the task's folder while a command runs can be connected to, and so "
+    "can those behind more than 2,000 folders or very many names, which the task then tells, or in what the setting "
+    "readable names.",
+    LOCKS_GAP,
+)
+ROOT_GAP = "As root a command can change the mode of /dev/null and its like, which are this machine's own."
+ABSTRACT_GAP = (
+    "With network = full the command reaches abstract unix sockets; keeping them apart takes Linux 6.12 or newer."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Namespaces:
+    """Everything unshared; what is not mounted is not there."""
+
+    bwrap: Path
+    disables_userns: bool
+    """Whether this bubblewrap can (0.8 and newer); for an older one the system call filter does it alone."""
+
+    interpreter: Interpreter
+    scratch: Scratch
+    programs: Programs = INSTALLED
+    landlock_abi: int
+
+    name: ClassVar[Literal["namespaces"]] = "namespaces"
+    supervised: ClassVar = False
+
+    @property
+    def gaps(self) -> tuple[str, ...]:
+        """What this tier does not hold, a sentence each."""
+        root = (ROOT_GAP,) if os.geteuid() == 0 else ()
+        abstract = (ABSTRACT_GAP,) if self.landlock_abi < landlock.SCOPES_ABI else ()
+        return (*GAPS, *root, *abstract)
+
+    def argv(self, policy: SandboxPolicy, confinement: Confinement) -> tuple[str, ...]:
+        """The command line that starts the launcher inside."""
+        options = (*_ISOLATION, *self._sharing(policy), *self._mounts(policy, confinement))
+        return (str(self.bwrap), *options, "--", *self.interpreter.command(_LAUNCHER_INSIDE))
+
+    def explain(self, output: str) -> str:
+        """What the last words of bubblewrap, or of the launcher, mean, and what to do about it."""
+        advice = next((f" ({advice})" for pattern, advice in _ADVICE if re.search(pattern, output)), "")
+        return f"no command can be sandboxed: {output or 'bubblewrap ended without a word'}{advice}"
+
+    @asynccontextmanager
+    async def confined(self, policy: SandboxPolicy, left: list[str]) -> AsyncIterator[Confinement]:
+        """Landlock once more over the mounts, a second wall that does not fail with the first.
+
+        Where the network is shared it alone keeps abstract sockets apart.
+        """
+        home = policy.home or HOME
+        writable = (*_writable(policy), home, TEMPORARY, Path("/dev"))
+        granted = landlock.grants(read=(Path("/"),), write=writable, use=(Path("/dev"),))
+        async with self._protected(policy, left) as read_only:
+            with self._door(policy) as door:
+                yield Confinement(
+                    home=home,
+                    temporary=TEMPORARY,
+                    neighbours=0,
+                    read_only=read_only,
+                    covered=await anyio.to_thread.run_sync(self._sockets, policy, left),
+                    ruleset=landlock.ruleset(self.landlock_abi, granted, ports=None),
+                    program=_filter(),
+                    gateway=None if policy.hosts is None else Gateway(port=_PROXY_PORT),
+                    door=door,
+                )
+
+    def _sockets(self, policy: SandboxPolicy, left: list[str]) -> tuple[Path, ...]:
+        """What is covered for a command, those first that were there before; `left` tells of others. Blocks."""
+        folders = _of_the_person(policy)
+        first = self.scratch.first(policy.workspace, policy.first)
+        known = [place.path for place in first if place.kind == "socket"]
+        found = find_sockets(folders, set(folders).difference(_writable(policy)), known)
+        left += [] if found.is_whole else [NOT_COVERED]
+        return found.paths
+
+    @contextmanager
+    def _door(self, policy: SandboxPolicy) -> Iterator[Door | None]:
+        """In the command's own network, or where that is shared on this machine's loopback."""
+        relay = self.interpreter.command(_RELAY_INSIDE)
+        if not policy.door:
+            yield None
+        elif policy.network != "full":
+            yield Door(port=_DOOR_PORT, relay=relay)
+        else:
+            door = Door.open(relay)
+            assert door.listener
+            with closing(door.listener):
+                yield door
+
+    @asynccontextmanager
+    async def _protected(self, policy: SandboxPolicy, left: list[str]) -> AsyncIterator[tuple[Path, ...]]:
+        if policy.access == "read-only":
+            yield ()
+        elif policy.hooks == "writable":
+            with self.scratch.unprotected(policy.workspace) as nothing:
+                yield nothing
+        else:
+            is_theirs = policy.owner == "user"
+            first = self.scratch.first(policy.workspace, policy.first)
+            async with (
+                self.scratch.protected(policy.workspace, at_top=is_theirs, first=first) as paths,
+                self.scratch.watched(policy.workspace, left) if is_theirs else nullcontext(),
+            ):
+                yield paths
+
+    def _sharing(self, policy: SandboxPolicy) -> Iterator[str]:
+        if self.disables_userns:
+            yield "--disable-userns"
+        if policy.network == "full":
+            yield "--share-net"
+
+    def _mounts(self, policy: SandboxPolicy, confinement: Confinement) -> Iterator[str]:
+        yield from _system(policy, self.programs)
+        for folder in self.interpreter.folders:
+            yield from ("--ro-bind", str(folder), str(folder))
+        yield from ("--proc", "/proc", "--dev", "/dev")
+        for folder in (TEMPORARY, HOME, Path("/dev/shm")):  # noqa: S108
+            yield from ("--size", str(policy.limits.tmp_bytes), "--tmpfs", str(folder))
+        yield from _given(policy, confinement, self.programs)
+        yield from ("--ro-bind", str(self.programs.launcher), str(_LAUNCHER_INSIDE))
+        if policy.door:
+            yield from ("--ro-bind", str(self.programs.relay), str(_RELAY_INSIDE))
+        # These two lie in memory without a limit of their own.
+        yield from ("--remount-ro", "/dev", "--remount-ro", "/")
+        if os.geteuid() == 0:  # the kernel's settings are root's to change, whoever root is inside
+            yield from ("--remount-ro", "/proc")
+
+
+@cache
+def _filter() -> bytes:
+    """The system call filter, which is the same for every command."""
+    return seccomp.program(seccomp.families(*seccomp.EVERY_FAMILY), shares_host=False)
+
+
+def _system(policy: SandboxPolicy, programs: Programs) -> Iterator[str]:
+    yield from ("--ro-bind", str(host_paths.PROGRAMS), str(host_paths.PROGRAMS))
+    for root in host_paths.ROOTS:
+        if root.is_symlink():
+            yield from ("--symlink", os.readlink(root), str(root))
+        else:
+            yield from ("--ro-bind-try", str(root), str(root))
+    connected = policy.network == "full"
+    for path in (*host_paths.SETTINGS, *(host_paths.NETWORK_SETTINGS if connected else ())):
+        yield from ("--ro-bind-try", str(path), str(path))
+    for name in ("passwd", "group", *(() if connected else ("hosts",))):
+        yield from ("--ro-bind", str(programs.skeleton / name), f"/etc/{name}")
+
+
+def _given(policy: SandboxPolicy, confinement: Confinement, programs: Programs) -> Iterator[str]:
+    """The policy's own paths, what of them is read-only or not to be seen: the outer ones first, to be mounted upon.
+
+    A folder that may be written to, with something read-only in it, is mounted upon itself: then it cannot be moved
+    away to make room for another.
+    """
+    writable = (*_writable(policy), *((policy.home,) if policy.home else ()))
+    options = {policy.workspace: "--ro-bind"} | dict.fromkeys(writable, "--bind")
+    paths = (*policy.readable, *confinement.read_only)
+    for path in paths:
+        above = (folder for folder in path.parents if any(map(folder.is_relative_to, writable)))
+        options |= {folder: "--bind" for folder in above if not any(map(folder.is_relative_to, policy.exposed))}
+    options |= dict.fromkeys(paths, "--ro-bind")
+    mounts: dict[Path, tuple[str, ...]] = {path: (option, str(path), str(path)) for path, option in options.items()}
+    mounts |= {path: _empty(path, programs) for path in (*policy.exposed, *confinement.covered)}
+    for path in sorted(mounts, key=lambda path: len(path.parts)):
+        yield from mounts[path]
+    for path in policy.exposed:
+        yield from ("--remount-ro", str(path))
+
+
+def _empty(path: Path, programs: Programs) -> tuple[str, ...]:
+    """A mount that hides a folder or a file. What is mounted further within is there."""
+    if path.is_dir():
+        return ("--size", str(MIB), "--tmpfs", str(path))
+    return ("--ro-bind", str(programs.skeleton / _EMPTY), str(path))
+
+
+def _of_the_person(policy: SandboxPolicy) -> tuple[Path, ...]:
+    """Folders in which other programs of the person's may listen."""
+    return (*((policy.workspace,) if policy.owner == "user" else ()), *policy.pinned)
+
+
+def _writable(policy: SandboxPolicy) -> tuple[Path, ...]:
+    return () if policy.access == "read-only" else (policy.workspace,)
+
+
+_ADVICE = (
+    (
+        r"setting up uid map: Permission denied|loopback: Failed RTM_NEWADDR",
+        "AppArmor forbids user namespaces here; install an AppArmor profile for bubblewrap: on Ubuntu 24.04 copy "
+        "/usr/share/apparmor/extra-profiles/bwrap-userns-restrict to /etc/apparmor.d (package apparmor-profiles) "
+        "and reload AppArmor",
+    ),
+    (
+        r"No permissions to creat\w+ (a )?new namespace|Creating new namespace failed|nesting depth",
+        "user namespaces are turned off here; allow them (sysctl kernel.unprivileged_userns_clone=1 and "
+        "user.max_user_namespaces above 0), or in a container start it with --security-opt seccomp=unconfined",
+    ),
+    (
+        r"Can't mount proc on",
+        "this container hides parts of /proc; start it with --security-opt systempaths=unconfined",
+    ),
+    (r"Unknown option", "this bubblewrap is too old; install version 0.6 or newer"),
+)
+
+
+async def find_namespaces(interpreter: Interpreter, scratch: Scratch, programs: Programs = INSTALLED) -> Namespaces:
+    """The tier as this machine has it, not yet tried. Raises SANDBOX_UNAVAILABLE where bubblewrap is missing."""
+    bwrap = shutil.which("bwrap")
+    if bwrap is None:
+        raise RemitError(
+            Code.SANDBOX_UNAVAILABLE,
+            "bubblewrap is not installed; install the package bubblewrap (Debian, Ubuntu: apt-get install bubblewrap)",
+        )
+    usage = await anyio.run_process((bwrap, "--help"), check=False)
+    return Namespaces(
+        bwrap=Path(bwrap),
+        disables_userns=b"--disable-userns" in usage.stdout,
+        interpreter=interpreter,
+        scratch=scratch,
+        programs=programs,
+        landlock_abi=landlock.abi(),
+    )

@@ -1,0 +1,193 @@
+"""The tiers without namespaces: the launcher beneath a supervisor, with Landlock or with nothing."""
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from socket import AF_INET, AF_INET6
+from typing import ClassVar, Literal
+
+from server.errors import Code, RemitError
+from server.runner import host_paths, process_tree
+from server.runner.network.callback import Door
+from server.runner.network.gateway import NAMES_GAP, Gateway
+from server.runner.policy import LOCKS_GAP, OWN_FOLDER_GAP, SandboxPolicy
+from server.runner.programs.copies import INSTALLED, Programs
+from server.runner.tiers import landlock, seccomp
+from server.runner.tiers.interpreter import Interpreter
+from server.runner.tiers.landlock import Ruleset
+from server.runner.tiers.plan import Confinement
+from server.runner.tiers.scratch import Scratch
+
+_TEMPORARY_GAP = "The size of temporary folders is not limited, only that of each file."
+LANDLOCK_GAPS = (
+    "The kernel is shared: a bug in it can be a way out.",
+    "The command sees the processes of this machine and their command lines, and can change the priority of yours.",
+    "It can look up files outside by name, and change the mode, times and attributes (not the content) of yours.",
+    "A readable path inside the workspace is not protected from being written; neither is what other tools execute in "
+    "a repository: .envrc, .vscode and their like, and git's hooks and settings; in a worktree these two are set aside "
+    "once a run has ended.",
+    OWN_FOLDER_GAP,
+    "With network = full the command reaches everything this machine can, its own local services included.",
+    NAMES_GAP,
+    LOCKS_GAP,
+    "It can take what your programs write to a FIFO in a folder that it may only read.",
+    "With a network by name it also reaches, on any other host, the port numbers of its proxy and of its door to this "
+    "server, random ones.",
+    "Without a network it has no such door: programs that may hand on sub-tasks cannot do so.",
+    _TEMPORARY_GAP,
+)
+SIGNAL_GAP = (
+    "It can send signals to your other processes, its supervisor and this server included; keeping them apart takes "
+    "Linux 6.12 or newer."
+)
+OFF_GAPS = (
+    "Nothing confines the command: it can read, write and reach all that you can.",
+    "It can end its supervisor, and then outlive its task.",
+    _TEMPORARY_GAP,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Supervised:
+    interpreter: Interpreter
+    scratch: Scratch
+    programs: Programs = INSTALLED
+
+    supervised: ClassVar = True
+
+    def argv(self, _policy: SandboxPolicy, confinement: Confinement) -> tuple[str, ...]:
+        """The command line that starts the launcher beneath its supervisor."""
+        return (*self.interpreter.command(self.programs.supervisor), str(confinement.temporary.parent))
+
+    def explain(self, output: str) -> str:
+        """What the launcher's last words mean."""
+        return f"no command can be sandboxed: {output or 'the launcher ended without a word'}"
+
+    @contextmanager
+    def _door(self, wanted: bool) -> Iterator[Door | None]:
+        """A way to the server on this machine's loopback."""
+        if not wanted:
+            yield None
+            return
+        door = Door.open(self.interpreter.command(self.programs.relay))
+        assert door.listener
+        with closing(door.listener):
+            yield door
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Landlock(_Supervised):
+    """Paths by Landlock, all else by the system call filter; other processes stay in sight."""
+
+    abi: int
+
+    name: ClassVar[Literal["landlock"]] = "landlock"
+
+    @property
+    def gaps(self) -> tuple[str, ...]:
+        """What this tier does not hold, a sentence each."""
+        return LANDLOCK_GAPS if self.abi >= landlock.SCOPES_ABI else (*LANDLOCK_GAPS, SIGNAL_GAP)
+
+    @asynccontextmanager
+    async def confined(self, policy: SandboxPolicy, _left: list[str]) -> AsyncIterator[Confinement]:
+        """Grant what the namespaces tier mounts, and a private folder that goes when the command does."""
+        if policy.exposed:
+            raise _unavailable(
+                f"{policy.exposed[0]}, which this server keeps for itself, lies in a folder that the command is given; "
+                "hiding it takes bubblewrap"
+            )
+        wants_door = policy.door and policy.network != "none"  # one port on every host would be a network
+        with _gateway(policy, self.abi) as gateway, self._door(wants_door) as door:
+            async with self.scratch.private_folders() as (home, temporary):
+                yield Confinement(
+                    home=policy.home or home,
+                    temporary=temporary,
+                    private=(home, temporary),
+                    neighbours=process_tree.threads_of_machine(),
+                    ruleset=self._ruleset(policy, (policy.home or home, temporary), _ports(gateway, door)),
+                    program=seccomp.program(_sockets(policy), shares_host=True),
+                    gateway=gateway,
+                    door=door,
+                )
+
+    def _ruleset(self, policy: SandboxPolicy, private: tuple[Path, ...], ports: tuple[int, ...]) -> Ruleset | None:
+        connected = policy.network == "full"
+        settings = (*host_paths.SETTINGS, *(host_paths.NETWORK_SETTINGS if connected else ()))
+        readable = (
+            host_paths.PROGRAMS,
+            *host_paths.ROOTS,
+            *settings,
+            Path("/proc"),
+            *self.interpreter.folders,
+            *policy.readable,
+            policy.workspace,
+            *((self.programs.relay,) if policy.door else ()),
+        )
+        writable = private if policy.access == "read-only" else (policy.workspace, *private)
+        granted = landlock.grants(read=readable, write=writable, use=host_paths.DEVICES)
+        return landlock.ruleset(self.abi, granted, ports=None if connected else ports)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Off(_Supervised):
+    """No confinement; only limits, and an end that is the end of all."""
+
+    name: ClassVar[Literal["off"]] = "off"
+    gaps: ClassVar = OFF_GAPS
+
+    @asynccontextmanager
+    async def confined(self, policy: SandboxPolicy, _left: list[str]) -> AsyncIterator[Confinement]:
+        """Nothing but a private folder that goes when the command does."""
+        with self._door(policy.door) as door:
+            async with self.scratch.private_folders() as (home, temporary):
+                yield Confinement(
+                    home=policy.home or home,
+                    temporary=temporary,
+                    private=(home, temporary),
+                    neighbours=process_tree.threads_of_machine(),
+                    ruleset=None,
+                    program=None,
+                    door=door,
+                )
+
+
+def find_landlock(interpreter: Interpreter, scratch: Scratch, programs: Programs = INSTALLED) -> Landlock:
+    """The tier as this machine has it, not yet tried. Raises SANDBOX_UNAVAILABLE where it cannot be relied upon."""
+    if os.geteuid() == 0:
+        raise _unavailable(
+            "Landlock alone does not hold root, who may read the secrets of every process; run as an ordinary user"
+        )
+    abi = landlock.abi()
+    if abi < landlock.OLDEST_ABI:
+        raise _unavailable("this kernel has no Landlock, or one that does not hold; it takes Linux 6.2 or newer")
+    return Landlock(interpreter=interpreter, scratch=scratch, programs=programs, abi=abi)
+
+
+@contextmanager
+def _gateway(policy: SandboxPolicy, abi: int) -> Iterator[Gateway | None]:
+    """A way to the proxy on this machine's loopback, where Landlock can hold a command to it."""
+    if policy.hosts is None:
+        yield None
+        return
+    if abi < landlock.NETWORK_ABI:
+        raise _unavailable("in this tier a network by name takes Linux 6.7 or newer")
+    gateway = Gateway.open()
+    assert gateway.listener
+    with gateway.listener:
+        yield gateway
+
+
+def _ports(*ways: Gateway | Door | None) -> tuple[int, ...]:
+    return tuple(way.port for way in ways if way)
+
+
+def _sockets(policy: SandboxPolicy) -> seccomp.Rules:
+    if policy.hosts is not None:
+        return seccomp.tcp_clients()
+    return seccomp.families(*((AF_INET, AF_INET6) if policy.network == "full" else ()))
+
+
+def _unavailable(reason: str) -> RemitError:
+    return RemitError(Code.SANDBOX_UNAVAILABLE, reason)

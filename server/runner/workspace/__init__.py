@@ -1,0 +1,1 @@
+"""The folders that tasks have to themselves."""

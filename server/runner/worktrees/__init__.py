@@ -1,0 +1,1 @@
+"""Worktrees and branches of tasks, handled by scripts in the sandbox."""
