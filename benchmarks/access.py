@@ -16,7 +16,7 @@ from benchmarks.contestants import Home
 from benchmarks.database import LOCAL
 from benchmarks.finding import Find
 from benchmarks.measure import milliseconds
-from server.tasks import finding
+from server.tasks.views import list_view
 from storage.filters import Total
 from storage.records import NOBODY, Update
 from storage.states import Status
@@ -132,7 +132,7 @@ class InStore:
     async def _page(self, each: Population, look: Look, limit: int) -> Any:
         find = each.finds[look.find]
         after, known = (find.middle, Total(0, False)) if look.at_middle else (None, None)
-        return await self._stores[each.count].find(LOCAL, finding.wanted(find.request), limit, 0, after, known)
+        return await self._stores[each.count].find(LOCAL, list_view.wanted(find.request), limit, 0, after, known)
 
     def _timed(self, action: Coroutine[Any, Any, object]) -> float:
         return float(self._portal.call(_timed, action))

@@ -11,9 +11,9 @@ from typing import Any
 
 from benchmarks import population
 from benchmarks.database import LOCAL
-from server.tasks import finding
-from server.tasks.arguments import read
-from server.tasks.listrequests import ListTasks
+from server.tasks.requests.arguments import read
+from server.tasks.requests.listing import ListTasks
+from server.tasks.views import list_view
 from storage.filters import NOTHING, Position
 
 TALLIED, COUNTED = "status", "toDate"
@@ -70,7 +70,7 @@ class Find:
         """What the tool would give to go on from the middle."""
         assert self.middle
         page = replace(NOTHING, next=self.middle)
-        return finding.page(self.request, LOCAL, page)["nextCursor"]
+        return list_view.page(self.request, LOCAL, page)["nextCursor"]
 
 
 def finds(path: Path) -> Iterator[Find]:

@@ -14,7 +14,7 @@ import anyio
 from anyio import to_thread
 
 import remit
-from server import daemon, logs, sources
+from server import daemon, logs
 from server.agents.acp.profiles import acp_agents
 from server.agents.interface import Agent
 from server.agents.llm.agent import LlmAgent
@@ -35,20 +35,21 @@ from server.runner.network.hosts import HostRule
 from server.runner.programs.copies import copy_programs
 from server.runner.tiers.scratch import Scratch
 from server.runner.workspace.workspaces import Swept, Workspaces
-from server.tasks import pairing, setaside
-from server.tasks.allowance import Allowance
 from server.tasks.awaiting import serve_awaiting
+from server.tasks.background import serve_expiry
 from server.tasks.callers import Caller
-from server.tasks.delegation import Delegation
-from server.tasks.expiry import serve_expiry
-from server.tasks.folders import Folders
-from server.tasks.leftovers import end_leftovers
-from server.tasks.lending import Lending
+from server.tasks.delegation.service import Delegation
+from server.tasks.delegation.shared_folder import Lending
+from server.tasks.delegation.upload_quota import Allowance
+from server.tasks.execution.leftovers import end_leftovers
+from server.tasks.execution.scheduler import Scheduler
 from server.tasks.propagation import serve_propagation
-from server.tasks.scheduler import Scheduler
-from server.tasks.secrets import Secrets
+from server.tasks.secrets import sources
+from server.tasks.secrets.vault import Secrets
 from server.tasks.service import Tasks
-from server.tasks.worktrees import Worktrees
+from server.tasks.workspaces import pairing, set_aside
+from server.tasks.workspaces.selection import Folders
+from server.tasks.workspaces.worktrees import Worktrees
 from server.window_settings import not_in_force, stricter
 from storage.inspection import check, inspect, was_left_open
 from storage.records import Principal, Settled
@@ -135,7 +136,7 @@ async def build(state: Path, settings: Settings, notices: list[str]) -> AsyncIte
         scratch = Scratch(state / "scratch")
         leftovers = await store.leftovers()
         await to_thread.run_sync(end_leftovers, leftovers, state)
-        await setaside.tell_interrupted(store, leftovers, await to_thread.run_sync(scratch.sweep))
+        await set_aside.tell_interrupted(store, leftovers, await to_thread.run_sync(scratch.sweep))
         swept = await pairing.arrange(store, workspaces, adopt=adopt)
         _tell(await store.settle(), swept, workspaces)
         secrets = Secrets(settings.secrets)

@@ -29,7 +29,7 @@ class Workspace:
 
     checkout: Checkout | None = None
     outcome: dict[str, Any] | None = None
-    """What a look at the worktree has found last; see `server.tasks.worktrees`."""
+    """What a look at the worktree has found last; see `server.tasks.workspaces.worktrees`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,8 +8,8 @@ from pydantic import BaseModel
 from server.agents.llm import hands
 from server.config import Settings
 from server.plain_words import in_words
-from server.tasks import listrequests, requests
-from server.tasks.fields import Request
+from server.tasks.requests import listing, request_models
+from server.tasks.requests.fields import Request
 
 Error = tuple[str, Mapping[str, Any]]
 """A kind of error, and what it tells of what is allowed."""
@@ -65,7 +65,7 @@ BY_PYDANTIC = {"ByteSize._validate": "byte_size_unit"}
 
 def models() -> Iterator[type[BaseModel]]:
     yield Settings
-    for module in (requests, listrequests, hands):
+    for module in (request_models, listing, hands):
         for each in vars(module).values():
             if isinstance(each, type) and issubclass(each, BaseModel) and each not in (BaseModel, Request):
                 yield each

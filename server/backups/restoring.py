@@ -16,7 +16,7 @@ from server.ownership import Ownership, Purpose
 from server.places import DATABASE, Places
 from server.runner.workspace.workspaces import Workspaces
 from server.start import claim
-from server.tasks.leftovers import end_leftovers
+from server.tasks.execution.leftovers import end_leftovers
 from storage.backup import examine, leftovers
 from storage.restored import Held
 from storage.store import open_store

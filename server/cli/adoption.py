@@ -16,8 +16,8 @@ from server.mounts import refuse_remote
 from server.ownership import Ownership, Purpose
 from server.places import DATABASE, Places, find_places
 from server.runner.workspace.workspaces import Swept, Workspaces
-from server.tasks import pairing
-from server.tasks.leftovers import end_leftovers
+from server.tasks.execution.leftovers import end_leftovers
+from server.tasks.workspaces import pairing
 from storage.store import open_store
 
 

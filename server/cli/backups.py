@@ -15,7 +15,7 @@ from server.cli.text import one_line
 from server.config import MIB
 from server.ownership import refuse_upkeep
 from server.places import find_places
-from server.tasks.text import time_or_none
+from server.tasks.views.formatting import time_or_none
 
 SHOWN = 20
 """Ids that are told of each kind of task; with `--json` all are."""

@@ -9,7 +9,7 @@ from server.errors import RemitError
 from server.places import DATABASE
 from server.runner.workspace.lost_folders import Lost
 from server.runner.workspace.workspaces import Workspaces
-from server.tasks import pairing
+from server.tasks.workspaces import pairing
 from storage.inspection import Inspection, check, inspect, refuse_newer
 
 CHECK_SECONDS = 10.0

@@ -15,11 +15,11 @@ from server.cli.outputs import WHOLE
 from server.cli.terminal import Terminal, open_terminal
 from server.cli.text import Screen, age, clipped, decided, one_line, width
 from server.errors import Code, RemitError
-from server.tasks import calls
+from server.tasks.views import call_line
 
 if TYPE_CHECKING:
-    from server.tasks.approvalviews import GrantsView, PendingApprovalView
-    from server.tasks.views import ApprovedView, TaskView
+    from server.tasks.views.pending_approval import GrantsView, PendingApprovalView
+    from server.tasks.views.view_models import ApprovedView, TaskView
 
 _OUTCOMES = {"y": "proceed_once", "yes": "proceed_once", "a": "proceed_always", "n": "cancel", "no": "cancel"}
 _LONGEST_NAME = 64
@@ -64,7 +64,7 @@ def question(call: PendingApprovalView, taken: int = 0) -> list[str]:
     if differs:
         lines.append("what it does also depends on this, which nobody has approved yet in this task:")
         lines += [line for sentence in differs for line in decided(sentence, taken)]
-    if calls.line(call["toolName"], args, differs) != call["call"]:
+    if call_line.line(call["toolName"], args, differs) != call["call"]:
         lines.append("  this is not all of it: the call is too long to be shown whole, so better say no")
     if len(lines) > shutil.get_terminal_size().lines:
         lines.append(f"  these are {len(lines) - 1} lines: scroll up to read them all")

@@ -14,7 +14,7 @@ from server.cli.inputs import given
 from server.errors import Code, RemitError
 
 if TYPE_CHECKING:
-    from server.tasks.views import TaskView
+    from server.tasks.views.view_models import TaskView
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it; also for a task that was cancelled
 

@@ -14,7 +14,7 @@ from server.cli.text import Screen, age, one_line
 from server.errors import Code, RemitError
 
 if TYPE_CHECKING:
-    from server.tasks.views import ArtifactsView, WorktreesView, WorktreeView
+    from server.tasks.views.view_models import ArtifactsView, WorktreesView, WorktreeView
 
 PIECE = 512 * 1024  # bytes asked for at a time
 SHOWN = 20  # changed files of a worktree that is about to be lost

@@ -13,8 +13,8 @@ from server.errors import Code, RemitError
 from storage.states import BUSY, DEPENDENCIES, ENDED, LOST, OUR_REASONS, RESTORED, SUBTASKS
 
 if TYPE_CHECKING:
-    from server.tasks.approvalviews import PendingApprovalView
-    from server.tasks.views import EventView, TaskView
+    from server.tasks.views.pending_approval import PendingApprovalView
+    from server.tasks.views.view_models import EventView, TaskView
 
 WAIT = 45  # seconds: the longest that get_task waits
 MOST = 1000  # sub-tasks that are followed: as many as the server allows beneath a task, unless it is set otherwise

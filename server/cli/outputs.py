@@ -8,7 +8,7 @@ from server.cli.client import Client
 from storage.states import ENDED
 
 if TYPE_CHECKING:
-    from server.tasks.views import TaskView
+    from server.tasks.views.view_models import TaskView
 
 WHOLE = 1_000_000
 """Characters: the most that get_task answers with."""

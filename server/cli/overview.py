@@ -16,7 +16,7 @@ from server.cli.tree import BranchView, grow, nested
 from storage.states import ENDED
 
 if TYPE_CHECKING:
-    from server.tasks.views import AgentsView, EventView, PageView, RowView, TaskView, ToolCallView
+    from server.tasks.views.view_models import AgentsView, EventView, PageView, RowView, TaskView, ToolCallView
 
 MOST_SUBTASKS = 100  # that `remit show` shows, on all levels
 LONGEST_STATUS = len("awaiting_approval")

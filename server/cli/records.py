@@ -12,7 +12,7 @@ from server.cli.client import SHORT_ID, open_client
 from server.cli.text import Screen, one_line
 
 if TYPE_CHECKING:
-    from server.tasks.views import GraphView
+    from server.tasks.views.view_models import GraphView
 
 
 def update(arguments: Namespace) -> int:

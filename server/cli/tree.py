@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NotRequired, TypedDict
 from server.cli.client import Client
 
 if TYPE_CHECKING:
-    from server.tasks.views import PageView, RowView
+    from server.tasks.views.view_models import PageView, RowView
 
 _PAGE = 100  # tasks, the most that one list holds
 

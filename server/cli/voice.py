@@ -12,7 +12,7 @@ from server.cli.terminal import open_terminal
 from server.cli.text import Screen, pieces
 
 if TYPE_CHECKING:
-    from server.tasks.approvalviews import PendingApprovalView
+    from server.tasks.views.pending_approval import PendingApprovalView
 
 LONGEST_REST = 4096  # characters of a line that are held back until it ends
 

@@ -9,11 +9,12 @@ import mcp_types as types
 from server.agents.interface import Offer
 from server.protocol import tasktexts, texts
 from server.protocol.tools import ADDS, CHANGES, READS, Tool
-from server.tasks import requests, views
-from server.tasks.arguments import OPTIONS
-from server.tasks.delegation import LISTED, Delegation
-from server.tasks.inheritance import OWN_FOLDER, SAID, SAID_AGAIN, Inheritance
-from server.tasks.listrequests import ListTasks
+from server.tasks.delegation.inheritance import OWN_FOLDER, SAID, SAID_AGAIN, Inheritance
+from server.tasks.delegation.service import LISTED, Delegation
+from server.tasks.requests import request_models
+from server.tasks.requests.arguments import OPTIONS
+from server.tasks.requests.listing import ListTasks
+from server.tasks.views import view_models
 
 _LENT = "lend your own folder: readonly, readwrite, or a worktree, which is a branch of its own; left out: an empty one"
 
@@ -109,8 +110,8 @@ TOOLS: dict[str, DelegatedTool] = {
                 "Hand a part of your task to an agent that works in the background, in a folder of its own or yours, "
                 "with your variables and never more rights than you have. Answers at once with its id. It knows "
                 "nothing but what you tell it; its answer is in get_task.",
-                requests.CreateTask,
-                views.CreatedView,
+                request_models.CreateTask,
+                view_models.CreatedView,
                 Delegation.create,
                 texts.created,
                 ADDS,
@@ -122,7 +123,7 @@ TOOLS: dict[str, DelegatedTool] = {
                 "list_tasks",
                 "Your sub-tasks, most recently active first, as summaries; with parentTaskId those of one of them.",
                 ListTasks,
-                views.PageView,
+                view_models.PageView,
                 Delegation.page,
                 texts.page,
                 READS,
@@ -134,20 +135,20 @@ TOOLS: dict[str, DelegatedTool] = {
                 "get_task",
                 "One of your sub-tasks with its output. With waitSeconds it answers once that has ended, or the time "
                 "is over: better than asking again and again. A person decides what waits for approval.",
-                requests.GetTask,
-                views.TaskView,
+                request_models.GetTask,
+                view_models.TaskView,
                 Delegation.get,
                 tasktexts.subtask,
                 READS,
             ),
-            frozenset(requests.GetTask.model_fields),
+            frozenset(request_models.GetTask.model_fields),
         ),
         DelegatedTool(
             Tool(
                 "send_message",
                 "Go on with a sub-task of yours that has ended.",
-                requests.SendMessage,
-                views.StatusView,
+                request_models.SendMessage,
+                view_models.StatusView,
                 Delegation.send,
                 texts.status,
                 ADDS,
@@ -158,13 +159,13 @@ TOOLS: dict[str, DelegatedTool] = {
             Tool(
                 "cancel_task",
                 "Stop a sub-task of yours, and all that it has started.",
-                requests.CancelTask,
-                views.StatusView,
+                request_models.CancelTask,
+                view_models.StatusView,
                 Delegation.cancel,
                 texts.status,
                 CHANGES,
             ),
-            frozenset(requests.CancelTask.model_fields),
+            frozenset(request_models.CancelTask.model_fields),
         ),
     )
 }

@@ -16,8 +16,8 @@ from server.gathering import Gathering
 from server.protocol import tools
 from server.protocol.delegated import TOOLS
 from server.protocol.transport import Together, streams
-from server.tasks.delegate import Delegate
-from server.tasks.delegation import Delegation
+from server.tasks.delegation.service import Delegation
+from server.tasks.execution.agent_caller import Delegate
 
 MAX_LINE = 12 * 1024**2
 """Bytes of a message: 8 MiB of files in base64, and the rest."""
@@ -31,7 +31,7 @@ _INSTRUCTIONS = (
 
 
 class Desk:
-    """Takes what delegates ask for. Implements `server.tasks.delegate.Desk`."""
+    """Takes what delegates ask for. Implements `server.tasks.execution.agent_caller.Desk`."""
 
     def __init__(self, version: str) -> None:
         self._version = version

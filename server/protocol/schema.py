@@ -10,8 +10,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from server.tasks.arguments import OPTIONS, shape
-from server.tasks.fields import Request
+from server.tasks.requests.arguments import OPTIONS, shape
+from server.tasks.requests.fields import Request
 
 _KEPT = ("type", "description", "enum", "format")
 _NULL = {"type": "null"}

@@ -9,11 +9,12 @@ import json
 from collections.abc import Iterable, Iterator
 
 from server.characters import visible
-from server.tasks import requests, views
-from server.tasks.approvalviews import PendingApprovalView
-from server.tasks.circumstances import LONGEST_VALUE
-from server.tasks.fields import MAX_WAIT_SECONDS
-from server.tasks.text import one_line
+from server.tasks.approvals.circumstances import LONGEST_VALUE
+from server.tasks.requests import request_models
+from server.tasks.requests.fields import MAX_WAIT_SECONDS
+from server.tasks.views import view_models
+from server.tasks.views.formatting import one_line
+from server.tasks.views.pending_approval import PendingApprovalView
 from storage.states import ENDED, LOST, OUR_REASONS, RESTORED
 
 _WIDTH = 200
@@ -29,7 +30,7 @@ _CALLS = 5
 """Calls that are told, the latest ones; and changed files, and the ids of other tasks."""
 
 
-def task(view: views.TaskView, request: requests.GetTask) -> list[str]:
+def task(view: view_models.TaskView, request: request_models.GetTask) -> list[str]:
     """The blocks of a task for whoever may decide its calls.
 
     They have `request.max_chars` characters at most in all, or LEAST_ANSWER where that is more.
@@ -37,17 +38,17 @@ def task(view: views.TaskView, request: requests.GetTask) -> list[str]:
     return _blocks(view, request, "Ask the user, then decide each with approve_tool_call:")
 
 
-def undecided(view: views.TaskView, request: requests.GetTask) -> list[str]:
+def undecided(view: view_models.TaskView, request: request_models.GetTask) -> list[str]:
     """The same for a window whose settings leave every decision to a person at a terminal."""
     return _blocks(view, request, f"Ask the user to decide each with `remit approve {view['id']}` in a terminal:")
 
 
-def subtask(view: views.TaskView, request: requests.GetTask) -> list[str]:
+def subtask(view: view_models.TaskView, request: request_models.GetTask) -> list[str]:
     """The same for an agent, which decides nothing."""
     return _blocks(view, request, "A person decides:")
 
 
-def _blocks(view: views.TaskView, request: requests.GetTask, advice: str) -> list[str]:
+def _blocks(view: view_models.TaskView, request: request_models.GetTask, advice: str) -> list[str]:
     ours = "\n".join(_lines(view, advice))
     content = view["output"]["content"] if "output" in view else ""
     left = request.max_chars - len(ours) - len(content)
@@ -69,7 +70,7 @@ def _fitting(blocks: Iterable[str], left: int) -> list[str]:
     return shown
 
 
-def _lines(view: views.TaskView, advice: str) -> Iterator[str]:
+def _lines(view: view_models.TaskView, advice: str) -> Iterator[str]:
     title = view.get("title")
     reason = f" ({one_line(view['blockedReason'], _WIDTH)})" if "blockedReason" in view else ""
     stopping = ", being stopped" if view.get("cancelRequested") else ""
@@ -90,7 +91,7 @@ def _lines(view: views.TaskView, advice: str) -> Iterator[str]:
         yield f"lastEvent: {view['lastEvent']}. get_task with {wait} waits, and shows only what is new."
 
 
-def _needs(view: views.TaskView, advice: str) -> Iterator[str]:
+def _needs(view: view_models.TaskView, advice: str) -> Iterator[str]:
     """What waits for somebody, or for other tasks."""
     waiting = view.get("pendingApprovals", [])
     omitted = view.get("omittedApprovals", 0)
@@ -120,14 +121,14 @@ def _differs(call: PendingApprovalView) -> Iterator[str]:
         yield f"    and {omitted} more differences, shown with a higher maxChars"
 
 
-def _warnings(view: views.TaskView) -> Iterator[str]:
+def _warnings(view: view_models.TaskView) -> Iterator[str]:
     warnings = view.get("warnings", [])
     yield from (f"Warning: {one_line(warning, _ERROR)}" for warning in warnings[:_CALLS])
     if more := len(warnings[_CALLS:]) + view.get("omittedWarnings", 0):
         yield f"{more} more warnings, see warnings in structuredContent or include events"
 
 
-def _workspace(view: views.TaskView) -> Iterator[str]:
+def _workspace(view: view_models.TaskView) -> Iterator[str]:
     if "workspace" not in view:
         return
     workspace = view["workspace"]
@@ -140,7 +141,7 @@ def _workspace(view: views.TaskView) -> Iterator[str]:
         yield f"Changed files: {_named(files, workspace.get('omittedFiles', 0))}"
 
 
-def _calls(view: views.TaskView) -> Iterator[str]:
+def _calls(view: view_models.TaskView) -> Iterator[str]:
     if "output" not in view:
         return
     calls = view["output"]["toolCalls"]
@@ -153,7 +154,7 @@ def _calls(view: views.TaskView) -> Iterator[str]:
             yield f"  {call['status']}{ended}: {one_line(call['description'], _WIDTH // 2)}{reason}"
 
 
-def _output(view: views.TaskView) -> Iterator[str]:
+def _output(view: view_models.TaskView) -> Iterator[str]:
     """What the next block is."""
     if "output" not in view:
         yield "There is no output yet."
@@ -171,7 +172,7 @@ def _output(view: views.TaskView) -> Iterator[str]:
         yield f'To read the output on: outputCursor "{output["nextCursor"]}"'
 
 
-def _arguments(view: views.TaskView) -> Iterator[str]:
+def _arguments(view: view_models.TaskView) -> Iterator[str]:
     """What waiting calls are to do that have no room on their lines: before anything of the task's own words."""
     for call in view.get("pendingApprovals", []):
         if _is_cut(call):
@@ -183,7 +184,7 @@ def _is_cut(call: PendingApprovalView) -> bool:
     return call["call"].endswith(")") and "… (" in call["call"]
 
 
-def _further(view: views.TaskView) -> Iterator[str]:
+def _further(view: view_models.TaskView) -> Iterator[str]:
     """What else there is to read, each in a block of its own."""
     if "diff" in view.get("workspace", {}):
         yield f"Diff:\n{view['workspace']['diff']}"
@@ -197,7 +198,7 @@ def _further(view: views.TaskView) -> Iterator[str]:
         yield "\n".join(_graph(view["graph"]))
 
 
-def _events(view: views.TaskView) -> Iterator[str]:
+def _events(view: view_models.TaskView) -> Iterator[str]:
     events = view["events"]
     last = events[-1]["number"] if events else view["lastEvent"]
     yield "Events:" if events else "There are no later events."
@@ -206,7 +207,7 @@ def _events(view: views.TaskView) -> Iterator[str]:
         yield f"More events with afterEvent {last}."
 
 
-def _graph(graph: views.NeighboursView) -> Iterator[str]:
+def _graph(graph: view_models.NeighboursView) -> Iterator[str]:
     named = (("Depends on", graph["dependsOn"]), ("Dependent", graph["dependents"]), ("Sub-task", graph["subtasks"]))
     for title, tasks in named:
         yield from (f"{title}: {each['id']} {each['status']} {one_line(each['title'], _WIDTH)}" for each in tasks)

@@ -6,9 +6,10 @@ one line of ours with its control characters written out, so that it cannot pose
 
 from collections.abc import Iterable, Sequence
 
-from server.tasks import approvalviews, pruning, requests, views
-from server.tasks.listrequests import ListTasks
-from server.tasks.text import one_line
+from server.tasks.requests import pruning, request_models
+from server.tasks.requests.listing import ListTasks
+from server.tasks.views import pending_approval, view_models
+from server.tasks.views.formatting import one_line
 from storage.records import NOBODY
 
 _MOST_IDS = 20
@@ -22,14 +23,14 @@ _ROW = 60
 """The same in a list of tasks, of which fifty are to take 12 KB at most."""
 
 
-def created(view: views.CreatedView, request: requests.CreateTask) -> list[str]:
+def created(view: view_models.CreatedView, request: request_models.CreateTask) -> list[str]:
     """A new task, and what comes next."""
     nobody = "Nobody here executes it: whoever does it reports with update_task."
     next_step = nobody if request.agent_id == NOBODY else "get_task with waitSeconds waits for its end."
     return [_lines([f"Task {view['id']} is {view['status']}. {next_step}", *_warnings(view["warnings"])])]
 
 
-def page(view: views.PageView, _: ListTasks) -> list[str]:
+def page(view: view_models.PageView, _: ListTasks) -> list[str]:
     """A task on each line: its id, where it stands, when something last happened, and what it is called."""
     rows = [_row(row) for row in view["tasks"]] if "tasks" in view else view.get("taskIds", [])
     total = f"{view['total']}{' or more' if view.get('totalIsCapped') else ''}"
@@ -43,24 +44,24 @@ def page(view: views.PageView, _: ListTasks) -> list[str]:
     return [_lines([head, *rows])]
 
 
-def approved(view: views.ApprovedView, request: requests.ApproveToolCall) -> list[str]:
+def approved(view: view_models.ApprovedView, request: request_models.ApproveToolCall) -> list[str]:
     """What a decision came to."""
     decided = "approved" if view["approved"] else "refused"
     return [f"The call {request.call_id} is {decided}; the task is {view['status']}."]
 
 
-def status(view: views.StatusView, _: object) -> list[str]:
+def status(view: view_models.StatusView, _: object) -> list[str]:
     """Where a task stands after what was done to it."""
     stopping = " It is being stopped." if view.get("cancelRequested") else ""
     return [_lines([f"Task {view['id']} is {view['status']}.{stopping}", *_warnings(view.get("warnings", []))])]
 
 
-def deleted(view: views.DeletedView, _: requests.DeleteTask) -> list[str]:
+def deleted(view: view_models.DeletedView, _: request_models.DeleteTask) -> list[str]:
     """What is gone."""
     return [f"Deleted: {_named(view['deletedTaskIds'], view['deletedCount'])}."]
 
 
-def graph(view: views.GraphView, request: requests.GetTaskGraph) -> list[str]:
+def graph(view: view_models.GraphView, request: request_models.GetTaskGraph) -> list[str]:
     """A task on each line, with what it depends on."""
     capped = " or more" if view.get("taskCountIsCapped") else ""
     more = f" More with offset {request.offset + len(view['graph'])}." if view["hasMore"] else ""
@@ -68,7 +69,7 @@ def graph(view: views.GraphView, request: requests.GetTaskGraph) -> list[str]:
     return [_lines([head, *(_node(task_id, node) for task_id, node in view["graph"].items())])]
 
 
-def artifacts(view: views.ArtifactsView, request: requests.ReadArtifacts) -> list[str]:
+def artifacts(view: view_models.ArtifactsView, request: request_models.ReadArtifacts) -> list[str]:
     """The files, one on each line; or a word on a file, and in a block of its own the piece of it."""
     more = f" More from offset {view['nextOffset']} on." if "nextOffset" in view else ""
     notes = [f"Not masked, since their values are gone: {', '.join(view['notMasked'])}"] if "notMasked" in view else []
@@ -83,7 +84,7 @@ def artifacts(view: views.ArtifactsView, request: requests.ReadArtifacts) -> lis
     return [_lines([head, *notes]), view.get("text", view.get("base64", ""))]
 
 
-def agents(view: views.AgentsView, _: requests.ListAgents) -> list[str]:
+def agents(view: view_models.AgentsView, _: request_models.ListAgents) -> list[str]:
     """Who can be asked, one on each line, and what holds them."""
     who = "a person at a terminal" if view["approvals"] == "person" else "whoever may call the tool"
     if view["always"] != view["approvals"]:
@@ -99,35 +100,35 @@ def agents(view: views.AgentsView, _: requests.ListAgents) -> list[str]:
     return [_lines(lines)]
 
 
-def worktrees(view: views.WorktreesView, _: requests.ListWorktrees) -> list[str]:
+def worktrees(view: view_models.WorktreesView, _: request_models.ListWorktrees) -> list[str]:
     """A worktree on each line."""
     lines = [f"{each['taskId']}  {each['state']}  {one_line(each['path'], 4096)}" for each in view["worktrees"]]
     return [_lines([f"{len(lines)} worktrees.", *lines])]
 
 
-def pruned(view: views.PrunedView, _: pruning.PruneWorktrees) -> list[str]:
+def pruned(view: view_models.PrunedView, _: pruning.PruneWorktrees) -> list[str]:
     """What is gone, and why the others are not."""
     gone = view["prunedTaskIds"]
     return [_lines([f"Removed: {_named(gone, len(gone))}.", *view["kept"]])]
 
 
-def pruned_tasks(view: views.PrunedTasksView, _: pruning.PruneTasks) -> list[str]:
+def pruned_tasks(view: view_models.PrunedTasksView, _: pruning.PruneTasks) -> list[str]:
     """How many tasks are gone."""
     return [f"Removed {view['removedCount']} tasks."]
 
 
-def grants(view: approvalviews.GrantsView, _: requests.ListGrants) -> list[str]:
+def grants(view: pending_approval.GrantsView, _: request_models.ListGrants) -> list[str]:
     """A grant on each line."""
     lines = [f"{each['id']}  {one_line(each['description'], _WIDTH)}" for each in view["grants"]]
     return [_lines([f"{len(lines)} grants.", *lines])]
 
 
-def revoked(view: approvalviews.RevokedView, _: requests.RevokeGrant) -> list[str]:
+def revoked(view: pending_approval.RevokedView, _: request_models.RevokeGrant) -> list[str]:
     """What was taken back."""
     return [f"Revoked {view['id']}."]
 
 
-def _row(row: views.RowView) -> str:
+def _row(row: view_models.RowView) -> str:
     count = row.get("pendingApprovalCount", 0)
     waiting = f", {count} call{'s' if count > 1 else ''} to decide" if count else ""
     reason = f": {one_line(row['error'], _ROW)}" if "error" in row else ""
@@ -135,13 +136,13 @@ def _row(row: views.RowView) -> str:
     return f"{row['id']}  {row['status']}{waiting}{reason}  {row['lastActivityAt']}  {said}"
 
 
-def _node(task_id: str, node: views.NodeView) -> str:
+def _node(task_id: str, node: view_models.NodeView) -> str:
     needs = node["dependsOn"]
     after = f"  after {_named(needs, len(needs) + node.get('omittedDependencies', 0))}" if needs else ""
     return f"{task_id}  {node['summary']['status']}  {one_line(node['summary']['title'], _WIDTH)}{after}"
 
 
-def _agent(agent: views.AgentView, default: str) -> str:
+def _agent(agent: view_models.AgentView, default: str) -> str:
     name = f"{agent['id']} (default)" if agent["id"] == default else agent["id"]
     needs = "" if agent["ready"] else f" Not ready: {agent.get('needs', 'not said why')}"
     return f"{name}: {' '.join((agent['description'], *agent.get('notes', ())))}{needs}"

@@ -16,11 +16,12 @@ from server.json_text import memory
 from server.plain_words import shortage
 from server.protocol import tasktexts, texts
 from server.protocol.schema import answer_schema, request_schema
-from server.tasks import approvalviews, pruning, requests, views
-from server.tasks.arguments import read
-from server.tasks.fields import Request
-from server.tasks.listrequests import ListTasks
+from server.tasks.requests import pruning, request_models
+from server.tasks.requests.arguments import read
+from server.tasks.requests.fields import Request
+from server.tasks.requests.listing import ListTasks
 from server.tasks.service import Tasks
+from server.tasks.views import pending_approval, view_models
 from server.worker import READING, computed
 
 _log = logging.getLogger(__name__)
@@ -83,8 +84,8 @@ TOOLS: dict[str, Tool[Any]] = {
             "create_task",
             "Delegate work to a background agent: run commands, tests, long-running jobs or parallel subtasks in a "
             "sandbox. Answers at once with the id, and goes on when this session ends; get_task waits for the result.",
-            requests.CreateTask,
-            views.CreatedView,
+            request_models.CreateTask,
+            view_models.CreatedView,
             Tasks.create,
             texts.created,
             ADDS,
@@ -98,7 +99,7 @@ TOOLS: dict[str, Tool[Any]] = {
             "list_tasks",
             "Find background tasks and check their status; most recently active first.",
             ListTasks,
-            views.PageView,
+            view_models.PageView,
             Tasks.page,
             texts.page,
             READS,
@@ -108,8 +109,8 @@ TOOLS: dict[str, Tool[Any]] = {
             "get_task",
             "A background task: status, output, calls, pendingApprovals. With waitSeconds it answers once it has ended "
             "or needs someone. What is cut says how to read on.",
-            requests.GetTask,
-            views.TaskView,
+            request_models.GetTask,
+            view_models.TaskView,
             Tasks.get,
             tasktexts.task,
             READS,
@@ -123,8 +124,8 @@ TOOLS: dict[str, Tool[Any]] = {
             "approve_tool_call",
             "Decide a waiting call: proceed_once; proceed_always, for similar calls of this session too; or cancel. "
             "Ask the user.",
-            requests.ApproveShownCall,
-            views.ApprovedView,
+            request_models.ApproveShownCall,
+            view_models.ApprovedView,
             Tasks.approve,
             texts.approved,
             CHANGES,
@@ -134,8 +135,8 @@ TOOLS: dict[str, Tool[Any]] = {
             "send_message",
             "Go on with an ended task (send literal secrets again). Without a message: bring a blocked "
             "task its lost secrets, or let a paused one make maxCalls more.",
-            requests.SendMessage,
-            views.StatusView,
+            request_models.SendMessage,
+            view_models.StatusView,
             Tasks.send,
             texts.status,
             ADDS,
@@ -143,8 +144,8 @@ TOOLS: dict[str, Tool[Any]] = {
         Tool(
             "cancel_task",
             "Stop a background task, its sub-tasks and all their processes.",
-            requests.CancelTask,
-            views.StatusView,
+            request_models.CancelTask,
+            view_models.StatusView,
             Tasks.cancel,
             texts.status,
             CHANGES,
@@ -152,8 +153,8 @@ TOOLS: dict[str, Tool[Any]] = {
         Tool(
             "update_task",
             "Change a task; report on one that others do. An empty text takes a value away.",
-            requests.UpdateTask,
-            views.StatusView,
+            request_models.UpdateTask,
+            view_models.StatusView,
             Tasks.update,
             texts.status,
             CHANGES,
@@ -161,8 +162,8 @@ TOOLS: dict[str, Tool[Any]] = {
         Tool(
             "get_task_graph",
             "How the tasks of a list depend on each other, oldest first.",
-            requests.GetTaskGraph,
-            views.GraphView,
+            request_models.GetTaskGraph,
+            view_models.GraphView,
             Tasks.graph,
             texts.graph,
             READS,
@@ -170,8 +171,8 @@ TOOLS: dict[str, Tool[Any]] = {
         Tool(
             "delete_task",
             "Remove a task for good, with its output, files and sub-tasks; a running one is cancelled.",
-            requests.DeleteTask,
-            views.DeletedView,
+            request_models.DeleteTask,
+            view_models.DeletedView,
             Tasks.delete,
             texts.deleted,
             CHANGES,
@@ -179,8 +180,8 @@ TOOLS: dict[str, Tool[Any]] = {
         Tool(
             "read_artifacts",
             "The files in a task's folder, or with path a piece of one; secrets are masked. nextOffset: there is more.",
-            requests.ReadArtifacts,
-            views.ArtifactsView,
+            request_models.ReadArtifacts,
+            view_models.ArtifactsView,
             Tasks.read_artifacts,
             texts.artifacts,
             READS,
@@ -188,8 +189,8 @@ TOOLS: dict[str, Tool[Any]] = {
         Tool(
             "list_agents",
             "Who can do tasks, what each needs, whether it is ready, and what the sandbox holds.",
-            requests.ListAgents,
-            views.AgentsView,
+            request_models.ListAgents,
+            view_models.AgentsView,
             Tasks.agents,
             texts.agents,
             READS,
@@ -203,12 +204,12 @@ TOOLS: dict[str, Tool[Any]] = {
 TERMINAL_TOOLS: dict[str, Tool[Any]] = {
     tool.name: tool
     for tool in (
-        replace(TOOLS["approve_tool_call"], request=requests.ApproveToolCall),
+        replace(TOOLS["approve_tool_call"], request=request_models.ApproveToolCall),
         Tool(
             "list_worktrees",
             "The worktrees of your tasks that are there, or half there.",
-            requests.ListWorktrees,
-            views.WorktreesView,
+            request_models.ListWorktrees,
+            view_models.WorktreesView,
             Tasks.worktrees,
             texts.worktrees,
             READS,
@@ -217,7 +218,7 @@ TERMINAL_TOOLS: dict[str, Tool[Any]] = {
             "prune_worktrees",
             "Remove worktrees of tasks that have ended.",
             pruning.PruneWorktrees,
-            views.PrunedView,
+            view_models.PrunedView,
             Tasks.prune,
             texts.pruned,
             CHANGES,
@@ -226,7 +227,7 @@ TERMINAL_TOOLS: dict[str, Tool[Any]] = {
             "prune_tasks",
             "Remove what was kept for as long as the settings say.",
             pruning.PruneTasks,
-            views.PrunedTasksView,
+            view_models.PrunedTasksView,
             Tasks.prune_tasks,
             texts.pruned_tasks,
             CHANGES,
@@ -234,8 +235,8 @@ TERMINAL_TOOLS: dict[str, Tool[Any]] = {
         Tool(
             "list_grants",
             "What was approved for always and is still in force.",
-            requests.ListGrants,
-            approvalviews.GrantsView,
+            request_models.ListGrants,
+            pending_approval.GrantsView,
             Tasks.grants,
             texts.grants,
             READS,
@@ -243,8 +244,8 @@ TERMINAL_TOOLS: dict[str, Tool[Any]] = {
         Tool(
             "revoke_grant",
             "Take back a proceed_always.",
-            requests.RevokeGrant,
-            approvalviews.RevokedView,
+            request_models.RevokeGrant,
+            pending_approval.RevokedView,
             Tasks.revoke,
             texts.revoked,
             CHANGES,

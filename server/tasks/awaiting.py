@@ -5,8 +5,8 @@ import logging
 import anyio
 
 from server.errors import RemitError
-from server.tasks.expiry import seconds_until
-from server.tasks.scheduler import PATIENCE, Scheduler
+from server.tasks.background import seconds_until
+from server.tasks.execution.scheduler import PATIENCE, Scheduler
 from storage.store import Store
 
 _log = logging.getLogger(__name__)

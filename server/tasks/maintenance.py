@@ -11,9 +11,9 @@ from anyio import to_thread
 from server.config import DAY, RetentionSettings
 from server.errors import Code, RemitError
 from server.runner.workspace.workspaces import Workspaces
-from server.tasks.removal import remove_folders
-from server.tasks.text import time
-from server.tasks.worktrees import Worktrees
+from server.tasks.views.formatting import time
+from server.tasks.workspaces.removal import remove_folders
+from server.tasks.workspaces.worktrees import Worktrees
 from storage.clock import DOUBT, Clock
 from storage.retention import Ended, Retention
 from storage.store import Store

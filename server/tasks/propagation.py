@@ -6,7 +6,7 @@ import anyio
 import anyio.lowlevel
 
 from server.errors import RemitError
-from server.tasks.scheduler import PATIENCE, Scheduler
+from server.tasks.execution.scheduler import PATIENCE, Scheduler
 from storage.store import Store
 
 _log = logging.getLogger(__name__)

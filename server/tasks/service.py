@@ -9,19 +9,18 @@ from server.config import Settings
 from server.errors import Code, RemitError
 from server.runner.sandbox import Sandbox
 from server.runner.workspace.workspaces import Workspaces
-from server.tasks import approvalviews, branches, checks, finding, graphs, limits, masking, rendering, views, waiting
-from server.tasks.artifacts import Artifacts
+from server.tasks import sandbox_policy, validation, waiting
+from server.tasks.approvals.decisions import Decisions
 from server.tasks.callers import Caller
-from server.tasks.decisions import Decisions
-from server.tasks.folders import Folders, check_tier
-from server.tasks.following import Following
-from server.tasks.intake import Intake
-from server.tasks.listrequests import ListTasks
-from server.tasks.losses import Losses
+from server.tasks.creation import Intake
+from server.tasks.execution.scheduler import Scheduler
+from server.tasks.execution.stopping import Stopping
+from server.tasks.id_prefixes import R, whole
+from server.tasks.locks import Following
 from server.tasks.maintenance import Maintenance, periods
-from server.tasks.naming import R, whole
-from server.tasks.pruning import PruneTasks, PruneWorktrees
-from server.tasks.requests import (
+from server.tasks.requests.listing import ListTasks
+from server.tasks.requests.pruning import PruneTasks, PruneWorktrees
+from server.tasks.requests.request_models import (
     ApproveToolCall,
     CancelTask,
     CreateTask,
@@ -36,10 +35,13 @@ from server.tasks.requests import (
     SendMessage,
     UpdateTask,
 )
-from server.tasks.scheduler import Scheduler
-from server.tasks.secrets import Secrets
-from server.tasks.stopping import Stopping
-from server.tasks.worktrees import Worktrees
+from server.tasks.secrets import masking
+from server.tasks.secrets.vault import Secrets
+from server.tasks.views import graph_view, list_view, pending_approval, task_view, view_models, workspace_view
+from server.tasks.workspaces.artifacts import Artifacts
+from server.tasks.workspaces.losses import Losses
+from server.tasks.workspaces.selection import Folders, check_tier
+from server.tasks.workspaces.worktrees import Worktrees
 from storage.filters import NOTHING
 from storage.records import NOBODY, Snapshot, Update
 from storage.states import ENDED
@@ -94,48 +96,48 @@ class Tasks:
 
     async def create(
         self, caller: Caller, request: CreateTask, lent: tuple[Workspace, list[str]] | None = None
-    ) -> views.CreatedView:
+    ) -> view_models.CreatedView:
         """Make a task; it is durable when this returns, and starts as soon as there is a place.
 
         `lent` is the folder it works in, with what there is to warn of, where its agent's own choice does not count.
         """
         if "agent_id" not in request.model_fields_set:
             request = request.model_copy(update={"agent_id": self._settings.default_agent})
-        digest = await checks.digest(request)
+        digest = await validation.digest(request)
         created = await self._store.repeated(caller.principal, request.idempotency_key, digest)
         if created:
-            return views.CreatedView(id=created.id, status=created.status, warnings=[])
+            return view_models.CreatedView(id=created.id, status=created.status, warnings=[])
         redactor = await masking.redactor(request.secrets)
-        await checks.no_secrets(redactor, [("message", request.message)])  # which an error would repeat
+        await validation.no_secrets(redactor, [("message", request.message)])  # which an error would repeat
         variables = {*request.env, *request.secrets, *request.secret_names}
         left_out = await self._intake.check(request.agent_id, request.message, variables, request.mcp_servers)
         tier = await self._tier(request)
         workspace, notes = lent or await self._workspace(caller, request)
         values = await self._intake.values(request)
         redactor = await masking.redactor(values)
-        await checks.no_secrets(redactor, checks.task_texts(request))
-        await checks.templates(request.env, values)
+        await validation.no_secrets(redactor, validation.task_texts(request))
+        await validation.templates(request.env, values)
         created = await self._intake.create(caller, request, digest, tier, values, workspace)
         unconfined = [UNCONFINED] if tier == "off" else []
         warnings = [*unconfined, *left_out, *notes, *self._warnings(caller, values)]
-        return views.CreatedView(id=created.id, status=created.status, warnings=warnings)
+        return view_models.CreatedView(id=created.id, status=created.status, warnings=warnings)
 
     async def whole(self, caller: Caller, request: R) -> R:
         """The request with whole ids of tasks, where their beginnings were given."""
         return await whole(self._store, caller.principal, request, caller.agent)
 
-    async def page(self, caller: Caller, request: ListTasks) -> views.PageView:
+    async def page(self, caller: Caller, request: ListTasks) -> view_models.PageView:
         """A page of tasks, most recently active first."""
-        limit, offset = finding.stretch(request)
-        after, known = finding.before(request)
-        if not finding.concerns(caller.principal, request):
-            return finding.page(request, caller.principal, NOTHING)
+        limit, offset = list_view.stretch(request)
+        after, known = list_view.before(request)
+        if not list_view.concerns(caller.principal, request):
+            return list_view.page(request, caller.principal, NOTHING)
         page = await self._store.find(
-            caller.principal, finding.wanted(request, caller.agent), limit, offset, after, known
+            caller.principal, list_view.wanted(request, caller.agent), limit, offset, after, known
         )
-        return finding.page(request, caller.principal, page)
+        return list_view.page(request, caller.principal, page)
 
-    async def get(self, caller: Caller, request: GetTask) -> views.TaskView:
+    async def get(self, caller: Caller, request: GetTask) -> view_models.TaskView:
         """A task, or what is new of it; with `wait_seconds` once it has ended or needs someone, or the time is over.
 
         What is new is what came after the event that the request names, or else during a wait that was in vain.
@@ -150,7 +152,7 @@ class Tasks:
             snapshot = await self._snapshot(caller, request, since)
         folder = str(self._worktrees.folder(request.id))
         losses = await self._losses.of(snapshot.task) if since is None else []
-        return rendering.task(snapshot, self._retention, request, since=since, folder=folder, losses=losses)
+        return task_view.task(snapshot, self._retention, request, since=since, folder=folder, losses=losses)
 
     async def _snapshot(self, caller: Caller, request: GetTask, since: int | None) -> Snapshot:
         return await self._store.snapshot(
@@ -164,29 +166,29 @@ class Tasks:
             since=since,
         )
 
-    async def approve(self, caller: Caller, request: ApproveToolCall) -> views.ApprovedView:
+    async def approve(self, caller: Caller, request: ApproveToolCall) -> view_models.ApprovedView:
         """Answer a waiting call, once."""
         return await self._decisions.approve(caller, request)
 
-    async def send(self, caller: Caller, request: SendMessage) -> views.StatusView:
+    async def send(self, caller: Caller, request: SendMessage) -> view_models.StatusView:
         """Open the next turn of an ended task, or bring one that waits its secrets or its budget."""
         await self._scheduler.ends.catch_up(caller.principal, request.id)
         await self._stopping.until_cancelled(caller.principal, request.id)
         # One at a time for each task: a message that is refused must not have brought its files and secrets.
         async with self.following(request.id):
             before = await self._store.task(caller.principal, request.id)
-            key = await checks.sent_key(request)
+            key = await validation.sent_key(request)
             if key and await self._store.was_sent(caller.principal, request.id, key):
-                return views.StatusView(id=before.id, status=before.status)
+                return view_models.StatusView(id=before.id, status=before.status)
             losses = await self._losses.before_turn(before) if before.status in ENDED else []
             task, left_out = await self._intake.follow_up(caller, request, before, key)
         warnings = [*left_out, *losses, *self._warnings(caller, request.literals)]
-        return views.StatusView(id=task.id, status=task.status, warnings=warnings)
+        return view_models.StatusView(id=task.id, status=task.status, warnings=warnings)
 
-    async def update(self, caller: Caller, request: UpdateTask) -> views.StatusView:
+    async def update(self, caller: Caller, request: UpdateTask) -> view_models.StatusView:
         """Change what the request names, all of it or nothing."""
-        texts = checks.update_texts(request)
-        await checks.no_secrets(await masking.redactor(self._secrets.known(request.id)), texts)
+        texts = validation.update_texts(request)
+        await validation.no_secrets(await masking.redactor(self._secrets.known(request.id)), texts)
         wanted = Update(
             columns=request.columns,
             depends_on=request.depends_on,
@@ -199,23 +201,23 @@ class Tasks:
         with anyio.CancelScope(shield=True):  # what it has freed must be started
             task = await self._store.update(caller.principal, request.id, wanted)
             self._scheduler.poke()
-        return views.StatusView(id=task.id, status=task.status)
+        return view_models.StatusView(id=task.id, status=task.status)
 
-    async def graph(self, caller: Caller, request: GetTaskGraph) -> views.GraphView:
+    async def graph(self, caller: Caller, request: GetTaskGraph) -> view_models.GraphView:
         """How the tasks of a list depend on each other."""
         graph = await self._store.graph(caller.principal, request.task_list_id, request.limit, request.offset)
-        return graphs.graph(graph, request)
+        return graph_view.graph(graph, request)
 
-    async def cancel(self, caller: Caller, request: CancelTask) -> views.StatusView:
+    async def cancel(self, caller: Caller, request: CancelTask) -> view_models.StatusView:
         """End a task, its sub-tasks, and everything they have started; asking again changes nothing."""
         await self._stopping.end(caller.principal, [request.id])
         task = await self._store.task(caller.principal, request.id)
-        view = views.StatusView(id=task.id, status=task.status)
+        view = view_models.StatusView(id=task.id, status=task.status)
         if task.cancel_requested:
             view["cancelRequested"] = True
         return view
 
-    async def delete(self, caller: Caller, request: DeleteTask) -> views.DeletedView:
+    async def delete(self, caller: Caller, request: DeleteTask) -> view_models.DeletedView:
         """Remove a task with its sub-tasks, and with `cascade` its dependants; what runs is cancelled first."""
         doomed = await self._store.open_doomed(caller.principal, request.id, cascade=request.cascade)
         await self._stopping.end(caller.principal, doomed)
@@ -226,7 +228,7 @@ class Tasks:
                 Code.EXECUTION_ERROR,
                 f"the task was ended, but cannot be deleted now: the database failed ({error.reason}); delete it again",
             ) from error
-        return views.DeletedView(deletedTaskIds=deleted[-MAX_DELETED:], deletedCount=len(deleted))
+        return view_models.DeletedView(deletedTaskIds=deleted[-MAX_DELETED:], deletedCount=len(deleted))
 
     async def _deleted(self, caller: Caller, request: DeleteTask) -> list[str]:
         """Remove a task of which nothing is at work, and what goes with it; their ids."""
@@ -239,20 +241,20 @@ class Tasks:
                 await self._intake.forget(deleted)
         return deleted
 
-    async def read_artifacts(self, caller: Caller, request: ReadArtifacts) -> views.ArtifactsView:
+    async def read_artifacts(self, caller: Caller, request: ReadArtifacts) -> view_models.ArtifactsView:
         """The files of a task, or a piece of one of them."""
         if request.path is None:
             return await self._artifacts.page(caller, request)
         return await self._artifacts.piece(caller, request, request.path)
 
-    async def worktrees(self, caller: Caller, request: ListWorktrees) -> views.WorktreesView:
+    async def worktrees(self, caller: Caller, request: ListWorktrees) -> view_models.WorktreesView:
         """The worktrees that are there, or half there."""
         found = [each for each in await self._store.worktrees() if each.principal == caller.principal.id]
-        return views.WorktreesView(
-            worktrees=[branches.worktree(each, self._worktrees.folder(each.task_id)) for each in found]
+        return view_models.WorktreesView(
+            worktrees=[workspace_view.worktree(each, self._worktrees.folder(each.task_id)) for each in found]
         )
 
-    async def prune(self, caller: Caller, request: PruneWorktrees) -> views.PrunedView:
+    async def prune(self, caller: Caller, request: PruneWorktrees) -> view_models.PrunedView:
         """Remove worktrees of tasks that have ended: those named, or all of which nothing would be lost."""
         known = {each.task_id: each for each in await self._store.worktrees() if each.principal == caller.principal.id}
         for task_id in request.ids:
@@ -270,14 +272,14 @@ class Tasks:
                 kept.append(error.message)
             else:
                 pruned.append(task_id)
-        return views.PrunedView(prunedTaskIds=pruned, kept=kept)
+        return view_models.PrunedView(prunedTaskIds=pruned, kept=kept)
 
-    async def prune_tasks(self, caller: Caller, request: PruneTasks) -> views.PrunedTasksView:
+    async def prune_tasks(self, caller: Caller, request: PruneTasks) -> view_models.PrunedTasksView:
         """Remove at once what was kept long enough; with `now`, whatever is thought of the clock."""
         removed = await self.maintenance.prune(now(), regardless=request.now)
-        return views.PrunedTasksView(removedCount=removed)
+        return view_models.PrunedTasksView(removedCount=removed)
 
-    async def agents(self, caller: Caller, request: ListAgents) -> views.AgentsView:
+    async def agents(self, caller: Caller, request: ListAgents) -> view_models.AgentsView:
         """Who can be asked, and what holds them."""
         tier: str = "unavailable"
         gaps: tuple[str, ...] = ()
@@ -287,7 +289,7 @@ class Tasks:
             tier, gaps = sandbox.tier, sandbox.gaps
         except RemitError as error:
             needs = error.message
-        return views.AgentsView(
+        return view_models.AgentsView(
             agents=[_agent(agent, await agent.readiness(), needs) for agent in self._agents.values()],
             default=self._settings.default_agent,
             approvals=self._decisions.who(caller, "approvals"),
@@ -303,11 +305,11 @@ class Tasks:
         """Whether a yes of this caller counts."""
         return caller.person or self._decisions.who(caller, "approvals") == "caller"
 
-    async def grants(self, caller: Caller, request: ListGrants) -> approvalviews.GrantsView:
+    async def grants(self, caller: Caller, request: ListGrants) -> pending_approval.GrantsView:
         """What was approved for always and is still in force."""
         return await self._decisions.grants(caller)
 
-    async def revoke(self, caller: Caller, request: RevokeGrant) -> approvalviews.RevokedView:
+    async def revoke(self, caller: Caller, request: RevokeGrant) -> pending_approval.RevokedView:
         """Take a grant back."""
         return await self._decisions.revoke(caller, request)
 
@@ -316,7 +318,7 @@ class Tasks:
         if request.agent_id == NOBODY:
             return None
         sandbox = await self._sandbox()
-        limits.check(self._settings, request.agent_id, sandbox, checks.demands(request))
+        sandbox_policy.check(self._settings, request.agent_id, sandbox, validation.demands(request))
         return sandbox.tier
 
     async def _workspace(self, caller: Caller, request: CreateTask) -> tuple[Workspace | None, list[str]]:
@@ -351,9 +353,9 @@ def _counted(gaps: Sequence[str]) -> list[str]:
     return [f"{len(gaps)} things that this sandbox does not hold: `remit doctor` names each"] if gaps else []
 
 
-def _agent(agent: Agent, readiness: Readiness, sandbox_needs: str | None) -> views.AgentView:
+def _agent(agent: Agent, readiness: Readiness, sandbox_needs: str | None) -> view_models.AgentView:
     needs = sandbox_needs or readiness.needs
-    view = views.AgentView(id=agent.id, description=agent.description, ready=needs is None)
+    view = view_models.AgentView(id=agent.id, description=agent.description, ready=needs is None)
     if needs:
         view["needs"] = needs
     if readiness.version:

@@ -9,8 +9,8 @@ import anyio
 
 from server.beside import beside
 from server.tasks.callers import Caller, Tell
-from server.tasks.requests import GetTask
-from server.tasks.text import one_line
+from server.tasks.requests.request_models import GetTask
+from server.tasks.views.formatting import one_line
 from storage.records import Look, Task
 from storage.states import BUSY, DEPENDENCIES, ENDED, SUBTASKS, Status
 from storage.store import Store

@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 from server.places import DATABASE
-from server.tasks.text import time
+from server.tasks.views.formatting import time
 from tests.chaos import processes
 from tests.chaos.journal import Journal, Task
 from tests.chaos.orders import TOKEN, Scene, written

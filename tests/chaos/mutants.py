@@ -71,5 +71,7 @@ MUTANTS = {
     ),
     "nothing is masked": Mutant({"templates/redaction.py": UNMASKED}, frozenset({"leaked"})),
     "some tasks are acknowledged and not kept": Mutant({"storage/store.py": DROPPED}, frozenset({"lost"})),
-    "what is cancelled is not stopped": Mutant({"server/tasks/scheduler.py": UNSTOPPED}, frozenset({"alive"})),
+    "what is cancelled is not stopped": Mutant(
+        {"server/tasks/execution/scheduler.py": UNSTOPPED}, frozenset({"alive"})
+    ),
 }

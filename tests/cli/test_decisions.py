@@ -10,8 +10,8 @@ import pytest
 from server.cli.decisions import ask, question, the_waiting
 from server.cli.terminal import Terminal
 from server.errors import Code, RemitError
-from server.tasks.approvalviews import PendingApprovalView
-from server.tasks.calls import line
+from server.tasks.views.call_line import line
+from server.tasks.views.pending_approval import PendingApprovalView
 from tests import servers
 from tests.cli.command_line import COLUMNS, LINES, CommandLine
 

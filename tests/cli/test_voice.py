@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from server.cli.voice import Background, Foreground
-from server.tasks.approvalviews import PendingApprovalView
-from server.tasks.calls import line
+from server.tasks.views.call_line import line
+from server.tasks.views.pending_approval import PendingApprovalView
 from tests.cli.command_line import COLUMNS, CommandLine
 
 MARK = "[abcdef12]"

@@ -19,16 +19,16 @@ from server.protocol import desk as desks
 from server.protocol.desk import Desk
 from server.runner.network.stream import Wire
 from server.runner.workspace.workspaces import Workspaces
-from server.tasks.allowance import Allowance
-from server.tasks.delegate import Delegate
-from server.tasks.delegation import Delegation
-from server.tasks.folders import Folders
-from server.tasks.lending import Lending
-from server.tasks.scheduler import Scheduler
-from server.tasks.secrets import Secrets
+from server.tasks.delegation.service import Delegation
+from server.tasks.delegation.shared_folder import Lending
+from server.tasks.delegation.upload_quota import Allowance
+from server.tasks.execution.agent_caller import Delegate
+from server.tasks.execution.scheduler import Scheduler
+from server.tasks.secrets.variables import Variables
+from server.tasks.secrets.vault import Secrets
 from server.tasks.service import Tasks
-from server.tasks.variables import Variables
-from server.tasks.worktrees import Worktrees
+from server.tasks.workspaces.selection import Folders
+from server.tasks.workspaces.worktrees import Worktrees
 from storage.store import open_store
 from tests.bounds import bounded
 from tests.storage.samples import ANN, new_task

@@ -3,7 +3,7 @@
 import anyio
 import pytest
 
-from server.tasks.stopping import CANCEL_SECONDS
+from server.tasks.execution.stopping import CANCEL_SECONDS
 from tests import servers
 from tests.delegation.conftest import VISITOR, files, run
 from tests.homes import Windows

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from server.errors import RemitError
-from server.tasks.place import Place
-from server.tasks.record import Record
-from server.tasks.shortage import Shortage
+from server.tasks.execution.record import Record
+from server.tasks.execution.shortage import Shortage
+from server.tasks.execution.slot import Place
 from storage.store import open_store
 from tests import servers
 from tests.faults import DISK_BYTES, Disk, small_disk

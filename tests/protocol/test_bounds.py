@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from server.json_text import MAX_VALUES, holds_too_many
-from server.tasks.arguments import shape
-from server.tasks.fields import Request
-from server.tasks.listrequests import ListTasks
-from server.tasks.pruning import PruneWorktrees
-from server.tasks.requests import CreateTask, GetTask, SendMessage, UpdateTask
+from server.tasks.requests.arguments import shape
+from server.tasks.requests.fields import Request
+from server.tasks.requests.listing import ListTasks
+from server.tasks.requests.pruning import PruneWorktrees
+from server.tasks.requests.request_models import CreateTask, GetTask, SendMessage, UpdateTask
 from tests.protocol.test_wire import called, exchanged
 from tests.servers import Host
 

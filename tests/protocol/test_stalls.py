@@ -17,8 +17,8 @@ import pytest
 from server.hello import reach
 from server.places import Places
 from server.protocol.tools import TERMINAL_TOOLS, TOOLS
-from server.tasks.arguments import shape
-from server.tasks.fields import Request
+from server.tasks.requests.arguments import shape
+from server.tasks.requests.fields import Request
 from tests.growth import is_in_proportion
 from tests.protocol.test_schemas import META
 from tests.servers import Host

@@ -8,7 +8,7 @@ from server.config import LimitSettings, Settings
 from server.errors import Code, RemitError
 from server.runner.workspace.upload import Upload
 from server.runner.workspace.workspaces import Workspaces
-from server.tasks.allowance import Allowance
+from server.tasks.delegation.upload_quota import Allowance
 from storage.records import Claim
 from storage.store import open_store
 from tests.storage.fresh import fresh

@@ -8,11 +8,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from server.protocol import tasktexts
-from server.tasks import rendering
-from server.tasks.fields import LEAST_ANSWER
-from server.tasks.fitting import items
-from server.tasks.requests import GetTask
-from server.tasks.views import TaskView
+from server.tasks.requests.fields import LEAST_ANSWER
+from server.tasks.requests.request_models import GetTask
+from server.tasks.views import task_view
+from server.tasks.views.truncation import items
+from server.tasks.views.view_models import TaskView
 from storage.records import Snapshot
 from storage.retention import Retention
 from storage.states import CallStatus
@@ -31,7 +31,7 @@ patient = settings(
 def shown(snapshot: Snapshot, **arguments: Any) -> tuple[TaskView, list[str], GetTask]:
     request = GetTask.model_validate({"id": ID, "waitSeconds": 60, **arguments})
     since = None if snapshot.fresh is None else 999_500
-    view = rendering.task(snapshot, KEPT, request, since=since, folder="/" * 4096)
+    view = task_view.task(snapshot, KEPT, request, since=since, folder="/" * 4096)
     return view, tasktexts.task(view, request), request
 
 

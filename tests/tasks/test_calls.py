@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.tasks.calls import MAX_LINE, line, says
+from server.tasks.views.call_line import MAX_LINE, line, says
 
 ENDING = re.compile(r"… \((\d+) characters, sha256:([0-9a-f]{8})\)$")
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from server.tasks import checks
-from server.tasks.requests import CreateTask
+from server.tasks import validation
+from server.tasks.requests.request_models import CreateTask
 
 pytestmark = pytest.mark.anyio
 
@@ -16,14 +16,14 @@ class LaterRequest(CreateTask):
 
 async def test_a_field_that_is_left_out_does_not_change_what_a_request_is_known_by() -> None:
     asked = {"message": "$ echo hi", "title": "t", "files": [{"path": "a", "content": "b"}], "secrets": {"A": "value"}}
-    digest = await checks.digest(CreateTask.model_validate(asked))
-    assert await checks.digest(LaterRequest.model_validate(asked)) == digest
-    assert await checks.digest(LaterRequest.model_validate({**asked, "colour": "blue"})) != digest
+    digest = await validation.digest(CreateTask.model_validate(asked))
+    assert await validation.digest(LaterRequest.model_validate(asked)) == digest
+    assert await validation.digest(LaterRequest.model_validate({**asked, "colour": "blue"})) != digest
 
 
 async def test_a_request_is_known_by_the_names_of_its_secrets_and_not_by_their_values() -> None:
     digests = [
-        await checks.digest(CreateTask(message="$ m", secrets=secrets))
+        await validation.digest(CreateTask(message="$ m", secrets=secrets))
         for secrets in ({"A": "1"}, {"A": "2"}, {"B": "1"}, {})
     ]
     assert digests[0] == digests[1]

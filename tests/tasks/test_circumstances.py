@@ -9,7 +9,7 @@ import pytest
 
 from server.config import AcpSettings, AgentTable, McpServerSettings, Settings
 from server.runner.policy import Limits, SandboxPolicy
-from server.tasks.circumstances import circumstances
+from server.tasks.approvals.circumstances import circumstances
 from storage.records import Claim
 from storage.store import open_store
 from storage.toolcalls import Circumstances

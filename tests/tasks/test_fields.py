@@ -2,7 +2,7 @@
 
 import pytest
 
-from server.tasks.listrequests import ListTasks
+from server.tasks.requests.listing import ListTasks
 
 DAY_US = 24 * 3600 * 1_000_000
 

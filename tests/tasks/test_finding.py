@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from server.tasks import finding
-from server.tasks.listrequests import ListTasks
+from server.tasks.requests.listing import ListTasks
+from server.tasks.views import list_view
 from storage.filters import Filter, Page
 from storage.records import Row
 from storage.states import Status
@@ -27,7 +27,7 @@ async def test_who_keeps_a_task_out_of_its_folder_is_named_and_no_others_are_cou
         await store.claim_run("owner")
         await store.claim_run("owner")
         page = await store.find(ANN, Filter(), 2)
-    rows = {row["id"]: row for row in finding.page(ListTasks.model_validate({}), ANN, page)["tasks"]}
+    rows = {row["id"]: row for row in list_view.page(ListTasks.model_validate({}), ANN, page)["tasks"]}
     assert rows[second.id]["blockedByTaskIds"] == [first.id]
     assert "omittedBlockers" not in rows[second.id]
 
@@ -63,7 +63,7 @@ def test_fifty_of_the_longest_rows_have_every_field_of_the_api_that_is_asked_so(
         waiting=dict.fromkeys(range(50), 32),
         blocked_by=dict.fromkeys(range(50), ["0" * 36] * 3),
     )
-    view = finding.page(ListTasks.model_validate(asked), ANN, page)
+    view = list_view.page(ListTasks.model_validate(asked), ANN, page)
     wanted = {*OF_EVERY_LIST.split(), *named.split()}
     assert [wanted - set(row) for row in view["tasks"]] == [set()] * 50
     assert wanted.isdisjoint(view["omittedFields"])

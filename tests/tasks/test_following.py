@@ -2,7 +2,7 @@
 
 import anyio
 
-from server.tasks.following import Following
+from server.tasks.locks import Following
 
 
 async def test_two_that_want_the_same_locks_do_not_wait_for_each_other() -> None:

@@ -15,8 +15,8 @@ from server.config import RetentionSettings, Settings
 from server.runner.workspace.workspaces import Workspaces
 from server.tasks import maintenance
 from server.tasks.maintenance import Maintenance, periods
-from server.tasks.removal import remove_folders
-from server.tasks.worktrees import Worktrees
+from server.tasks.workspaces.removal import remove_folders
+from server.tasks.workspaces.worktrees import Worktrees
 from storage import retention
 from storage.filters import Filter
 from storage.records import RunEnd

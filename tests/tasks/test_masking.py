@@ -7,8 +7,8 @@ from functools import partial
 import anyio
 import pytest
 
-from server.tasks import masking
-from server.tasks.output import GRACE_SECONDS, Output
+from server.tasks.events.output import GRACE_SECONDS, Output
+from server.tasks.secrets import masking
 from server.worker import MOST_THREADS
 from storage.lanes import LANE
 from tests.bounds import unstalled

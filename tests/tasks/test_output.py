@@ -7,7 +7,7 @@ import anyio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.tasks.output import Output
+from server.tasks.events.output import Output
 from templates.redaction import Redactor
 
 SECRET = "hunter2-hunter2"

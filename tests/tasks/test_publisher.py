@@ -6,10 +6,10 @@ from pathlib import Path
 import anyio
 import pytest
 
-from server.tasks import publisher
-from server.tasks.place import Place
-from server.tasks.publisher import Publisher
-from server.tasks.record import Record
+from server.tasks.events import event_writer
+from server.tasks.events.event_writer import Publisher
+from server.tasks.execution.record import Record
+from server.tasks.execution.slot import Place
 from storage.records import Event, NewEvent, Run
 from storage.store import Store, open_store
 from tests.storage.fresh import fresh
@@ -35,8 +35,8 @@ async def dribbled(store: Store, run: Run, characters: str, event_limit: int) ->
 
 
 async def test_what_comes_while_output_is_gathered_is_one_event(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(publisher, "PACE", 1e9)
-    monkeypatch.setattr(publisher, "LONGEST_PAUSE", 60.0)
+    monkeypatch.setattr(event_writer, "PACE", 1e9)
+    monkeypatch.setattr(event_writer, "LONGEST_PAUSE", 60.0)
     events = await dribbled(store, (await claimed(store)).run, "a" + "b" * 99, event_limit=1000)
     assert [event.data["text"] for event in events] == ["a", "b" * 99]
 
@@ -44,7 +44,7 @@ async def test_what_comes_while_output_is_gathered_is_one_event(store: Store, mo
 async def test_beyond_the_limit_of_events_output_is_written_when_its_call_ends(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publisher, "PACE", 0.0)
+    monkeypatch.setattr(event_writer, "PACE", 0.0)
     run = (await claimed(store)).run
     events = await dribbled(store, run, "x" * 200, event_limit=50)
     assert "".join(event.data["text"] for event in events) == "x" * 200

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from server.tasks import rendering
-from server.tasks.requests import GetTask
-from server.tasks.text import one_line
+from server.tasks.requests.request_models import GetTask
+from server.tasks.views import task_view
+from server.tasks.views.formatting import one_line
 from storage.records import NewEvent, RunEnd
 from storage.retention import Retention
 from storage.states import Status
@@ -27,7 +27,7 @@ async def test_what_an_agent_thinks_is_kept_and_shown(tmp_path: Path, ended: boo
         if ended:
             await store.finish_run(claim.run, RunEnd(Status.COMPLETED))
         snapshot = await store.snapshot(ANN, claim.task.id, events_after=0, max_events=10)
-    view = rendering.task(snapshot, FOREVER, GetTask(id=claim.task.id, include=["events"]))
+    view = task_view.task(snapshot, FOREVER, GetTask(id=claim.task.id, include=["events"]))
     assert view["output"]["thoughts"] == [THOUGHT]
     assert [event["data"] for event in view["events"] if event["type"] == "thought"] == [THOUGHT]
 

@@ -13,14 +13,15 @@ from server.errors import Code, RemitError
 from server.protocol.desk import Desk
 from server.runner.sandbox import Sandbox
 from server.runner.workspace.workspaces import Workspaces
-from server.tasks import awaiting, ends, expiry, propagation
+from server.tasks import awaiting, background, propagation
 from server.tasks.awaiting import serve_awaiting
-from server.tasks.expiry import serve_expiry
-from server.tasks.folders import Folders
+from server.tasks.background import serve_expiry
+from server.tasks.execution import ends
+from server.tasks.execution.scheduler import Scheduler
 from server.tasks.propagation import serve_propagation
-from server.tasks.scheduler import Scheduler
-from server.tasks.secrets import Secrets
-from server.tasks.worktrees import Worktrees
+from server.tasks.secrets.vault import Secrets
+from server.tasks.workspaces.selection import Folders
+from server.tasks.workspaces.worktrees import Worktrees
 from storage.records import Cancelled, NewTask, Principal, Run, RunEnd
 from storage.states import ENDED, Status
 from storage.store import Store, open_store
@@ -243,7 +244,7 @@ async def test_a_look_at_the_database_that_fails_ends_none_of_those_that_look_no
             raise each
         again.set()
 
-    for module in (expiry, awaiting, propagation):
+    for module in (background, awaiting, propagation):
         monkeypatch.setattr(module, "PATIENCE", 0)
     monkeypatch.setattr(store, asked, look)
     async with scheduling(store, tmp_path) as scheduler, anyio.create_task_group() as group:

@@ -9,7 +9,7 @@ import pytest
 
 from server.config import SecretSource
 from server.errors import Code, RemitError
-from server.tasks.secrets import Hide, Secrets, SecretsLost
+from server.tasks.secrets.vault import Hide, Secrets, SecretsLost
 
 
 def _into(told: list[tuple[str, str]]) -> Hide:

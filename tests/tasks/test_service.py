@@ -12,14 +12,14 @@ from server.errors import Code, RemitError
 from server.protocol.desk import Desk
 from server.runner.git.repository import find_repository
 from server.runner.workspace.workspaces import Workspaces
-from server.tasks import stopping
 from server.tasks.callers import Caller
-from server.tasks.folders import Folders
-from server.tasks.requests import CancelTask, DeleteTask
-from server.tasks.scheduler import Scheduler
-from server.tasks.secrets import Secrets
+from server.tasks.execution import stopping
+from server.tasks.execution.scheduler import Scheduler
+from server.tasks.requests.request_models import CancelTask, DeleteTask
+from server.tasks.secrets.vault import Secrets
 from server.tasks.service import Tasks
-from server.tasks.worktrees import Worktrees
+from server.tasks.workspaces.selection import Folders
+from server.tasks.workspaces.worktrees import Worktrees
 from storage.records import Nesting, RunEnd
 from storage.states import Status
 from storage.store import Store, open_store

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.tasks.similarity import digest, keys
+from server.tasks.approvals.similarity import digest, keys
 
 
 def similar(approved: str, later: str, *, is_command: bool = True) -> bool:

@@ -8,8 +8,8 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from server.tasks.secrets import Secrets
-from server.tasks.variables import Variables
+from server.tasks.secrets.variables import Variables
+from server.tasks.secrets.vault import Secrets
 from storage.store import open_store
 from tests.bounds import unstalled
 from tests.storage.samples import claimed

@@ -8,7 +8,7 @@ import pytest
 
 from server.tasks import waiting
 from server.tasks.callers import Caller
-from server.tasks.requests import GetTask
+from server.tasks.requests.request_models import GetTask
 from storage.records import Look, NewEvent
 from storage.states import Status
 from storage.store import open_store

@@ -16,9 +16,9 @@ from server.runner.sandbox import Sandbox
 from server.runner.workspace.workspaces import Workspaces
 from server.runner.worktrees.branch import Branch
 from server.runner.worktrees.worktree import Finding, Worktree
-from server.tasks.secrets import Secrets
-from server.tasks.variables import Variables
-from server.tasks.worktrees import Worktrees
+from server.tasks.secrets.variables import Variables
+from server.tasks.secrets.vault import Secrets
+from server.tasks.workspaces.worktrees import Worktrees
 from storage.records import Claim, RunEnd
 from storage.states import Status
 from storage.store import Store, open_store

@@ -11,8 +11,8 @@ import pytest
 from server.errors import RemitError
 from server.runner.git import repository as repositories
 from server.tasks.callers import Caller
-from server.tasks.folders import Folders
-from server.tasks.requests import WorkspaceRequest
+from server.tasks.requests.request_models import WorkspaceRequest
+from server.tasks.workspaces.selection import Folders
 from tests import servers
 from tests.sandbox.commands import NOBODY
 from tests.servers import Host

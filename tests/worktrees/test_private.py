@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from server.errors import RemitError
-from server.tasks.folders import Folders
+from server.tasks.workspaces.selection import Folders
 from storage.workspace import Workspace
 from tests import servers
 from tests.servers import Host

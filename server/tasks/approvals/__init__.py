@@ -1,0 +1,1 @@
+"""Decisions on tool calls, and what an approval holds for."""

@@ -1,0 +1,107 @@
+"""Yes or no to the calls that wait, and what was approved for always."""
+
+from collections.abc import Callable
+from secrets import token_hex
+from typing import Literal
+
+import anyio
+
+from server.config import Settings
+from server.errors import Code, RemitError
+from server.tasks import validation
+from server.tasks.callers import Caller
+from server.tasks.requests.request_models import ApproveToolCall, RevokeGrant
+from server.tasks.secrets import masking
+from server.tasks.secrets.vault import Secrets
+from server.tasks.views import call_line, pending_approval, task_view, view_models
+from storage.store import Store
+from storage.times import now
+from storage.toolcalls import Decision
+
+
+class Decisions:
+    """Decides calls. Its methods raise RemitError for what the caller can mend."""
+
+    def __init__(self, store: Store, secrets: Secrets, poke: Callable[[], None], settings: Settings) -> None:
+        self._store = store
+        self._secrets = secrets
+        self._poke = poke
+        self._settings = settings
+
+    async def approve(self, caller: Caller, request: ApproveToolCall) -> view_models.ApprovedView:
+        """Answer a waiting call, once.
+
+        Raises RemitError: FORBIDDEN for what only a person may decide, VALIDATION_ERROR with the right text where what
+        was shown is not what the call does, or not any more.
+        """
+        self._check_right(caller, request)
+        if request.call is not None:
+            await self._check_shown(caller, request, request.call)
+        wanted = await self._store.secret_names(caller.principal, request.id)
+        redactor = await masking.redactor(self._secrets.known(request.id))
+        await validation.no_secrets(redactor, [("message", request.message or "")])
+        with anyio.CancelScope(shield=True):  # a caller that gives up must not leave a decision without effect
+            decided = await self._store.decide_call(
+                caller.principal,
+                request.id,
+                request.call_id,
+                self._decision(caller, request),
+                secrets_at_hand=not self._secrets.missing(request.id, wanted),
+            )
+            self._poke()
+        return view_models.ApprovedView(approved=request.outcome != "cancel", status=decided.status)
+
+    async def grants(self, caller: Caller) -> pending_approval.GrantsView:
+        """What was approved for always and is still in force."""
+        return pending_approval.GrantsView(
+            grants=[task_view.grant(grant) for grant in await self._store.grants(caller.principal)]
+        )
+
+    async def revoke(self, caller: Caller, request: RevokeGrant) -> pending_approval.RevokedView:
+        """Take a grant back."""
+        await self._store.revoke_grant(caller.principal, request.id)
+        return pending_approval.RevokedView(id=request.id)
+
+    def who(self, caller: Caller, setting: Literal["approvals", "always"]) -> str:
+        """Who may approve a call that this caller is asked about, and who for always: "caller" or "person"."""
+        if setting == "always" and self.who(caller, "approvals") == "person":
+            return "person"
+        return "person" if setting in caller.person_only else getattr(self._settings, setting)
+
+    async def _check_shown(self, caller: Caller, request: ApproveToolCall, shown: str) -> None:
+        call = await self._store.call(caller.principal, request.id, request.call_id)
+        line = call_line.line(call.tool_name, call.args, call.differs)
+        if not call_line.says(shown, line):
+            raise RemitError(
+                Code.VALIDATION_ERROR,
+                f"call: is not what this call does; nothing was decided. Show the user this, and give it back: {line}",
+                field="call",
+                call=line,
+            )
+
+    def _check_right(self, caller: Caller, request: ApproveToolCall) -> None:
+        if caller.person:
+            return
+        command = f"remit approve {request.id} {request.call_id}"
+        if self.who(caller, "approvals") == "person":
+            raise RemitError(
+                Code.FORBIDDEN,
+                'approvals are given by a person here (approvals = "person"): ask them to run '
+                f"`{command}` in a terminal",
+            )
+        if request.outcome == "proceed_always" and self.who(caller, "always") == "person":
+            raise RemitError(
+                Code.FORBIDDEN,
+                'outcome: proceed_always is given by a person here (always = "person"), and nothing was decided: use '
+                f"proceed_once, or ask them to run `{command} --always` in a terminal",
+                field="outcome",
+            )
+
+    def _decision(self, caller: Caller, request: ApproveToolCall) -> Decision:
+        return Decision(
+            outcome=request.outcome,
+            by=f"{caller.principal.name} ({'terminal' if caller.person else 'tool call'})",
+            reason=request.message,
+            grant=f"grant_{token_hex(8)}",
+            session_expires_at=now() + self._settings.session_expires * 1_000_000,
+        )

@@ -1,0 +1,319 @@
+"""What comes in: new tasks and further messages, with the files and the secrets that go with them."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from secrets import token_hex
+from uuid import uuid4
+
+import anyio
+from anyio import to_thread
+
+from server.agents.endings import NeedsModel
+from server.agents.interface import Agent
+from server.config import Settings
+from server.errors import Code, RemitError
+from server.runner.workspace.upload import Upload
+from server.runner.workspace.workspaces import Workspaces
+from server.tasks import identity, validation
+from server.tasks.callers import Caller
+from server.tasks.requests.request_models import CreateTask, SendMessage
+from server.tasks.secrets import masking
+from server.tasks.secrets.index import Masks
+from server.tasks.secrets.vault import Secrets
+from server.tasks.workspaces.losses import is_held
+from server.tasks.workspaces.removal import remove_folders
+from server.worker import READING, computed
+from storage.records import NOBODY, Created, Nesting, NewTask, NewTurn, SentKey, Task
+from storage.records import SecretSource as Origin
+from storage.states import ENDED, Status
+from storage.store import Store
+from storage.subtasks import AGENT
+from storage.times import now
+from storage.workspace import Workspace
+
+
+class Intake:
+    """Takes in requests that bring work: all of one, or nothing of it."""
+
+    def __init__(
+        self,
+        store: Store,
+        agents: Mapping[str, Agent],
+        secrets: Secrets,
+        workspaces: Workspaces,
+        settings: Settings,
+        poke: Callable[[], None],
+    ) -> None:
+        self._store = store
+        self._agents = agents
+        self._secrets = secrets
+        self._masks = Masks(store, secrets)
+        self._workspaces = workspaces
+        self._settings = settings
+        self._poke = poke
+
+    async def check(
+        self, agent_id: str, message: str, variables: Collection[str], mcp_servers: Sequence[str] = ()
+    ) -> Sequence[str]:
+        """Refuse an agent that is not there, and a message or an MCP server it can do nothing with.
+
+        What is left to warn of, a sentence each: in the message, and that the agent is not ready for a task that has
+        variables and secrets of these names. It may be by the time that the task begins.
+        """
+        if agent_id == NOBODY:
+            return ()
+        agent = self._agents.get(agent_id)
+        if agent is None:
+            known = ", ".join((*self._agents, NOBODY))
+            unknown_agent = f"agentId: there is no agent {agent_id!r} (known: {known})"
+            raise RemitError(Code.AGENT_UNAVAILABLE, unknown_agent, field="agentId")
+        try:
+            warnings = await computed(len(message), agent.check, message, threads=READING)
+        except NeedsModel as error:
+            raise RemitError(error.code, f"{error.message}; {await self._with_models()}", **error.details) from None
+        if mcp_servers and not agent.speaks:
+            raise _bad_server(f"the agent {agent_id!r} runs commands and uses no MCP servers")
+        if unknown := [name for name in mcp_servers if name not in self._settings.mcp_servers]:
+            known = ", ".join(sorted(self._settings.mcp_servers)) or "none"
+            raise _bad_server(f"the settings have no MCP server {unknown[0]!r} (known: {known})")
+        needs = (await agent.readiness(variables)).needs
+        unready = [f"agentId: {agent_id!r} is not ready, and a task of it fails: {needs}"] if needs else []
+        return [*unready, *warnings]
+
+    async def _with_models(self) -> str:
+        """Who could work on a message in words."""
+        able = [agent for agent in self._agents.values() if agent.speaks]
+        if ready := [agent.id for agent in able if (await agent.readiness()).needs is None]:
+            return f"for a job in words, create a task with agentId {' or '.join(map(repr, ready))}"
+        return (
+            "for a job in words it takes an agent with a model, and none is set up here: the setting [agents.llm] "
+            'model = "PROVIDER:NAME" does that (list_agents tells what others need)'
+        )
+
+    async def values(self, request: CreateTask) -> dict[str, str]:
+        """The values of the secrets of a new task, by whichever way they come."""
+        return await self._values(request.secrets, self._names(request))
+
+    async def create(
+        self,
+        caller: Caller,
+        request: CreateTask,
+        digest: str,
+        tier: str | None,
+        values: Mapping[str, str],
+        workspace: Workspace | None,
+    ) -> Created:
+        """Make a task, with its files in place; durable when this returns."""
+        uploads = await validation.uploads(request.files)
+        files = await validation.versions(uploads)
+        new = replace(self._new_task(caller, request, digest, tier), workspace=workspace, files=files)
+        with anyio.CancelScope(shield=True):  # a caller that gives up must not leave half a task behind
+            if uploads:
+                await to_thread.run_sync(partial(self._workspaces.create, new.id, uploads, source_root=caller.folder))
+            await self._secrets.keep(new.id, 1, values, new.secrets)
+            if workspace and new.parent and new.source == AGENT:  # as long as it is not known more exactly
+                await self._secrets.lend(new.parent, new.id)
+            try:
+                created = await self._store.create_task(caller.principal, new)
+            except BaseException:
+                await self._undo(new.id)
+                raise
+            if created.repeated:
+                await self._undo(new.id)
+            elif uploads:
+                self._workspaces.keep(new.id)
+        self._poke()
+        return created
+
+    async def forget(self, task_ids: Collection[str]) -> None:
+        """Drop what belongs to these tasks, which the store has given up, outside of it."""
+        for task_id in task_ids:
+            self._secrets.drop(task_id)
+        await remove_folders(self._store, self._workspaces, task_ids)
+
+    async def _undo(self, task_id: str) -> None:
+        """Drop what was made for a task that is not in the store."""
+        self._secrets.drop(task_id)
+        await to_thread.run_sync(self._workspaces.remove, task_id)
+
+    async def follow_up(
+        self, caller: Caller, request: SendMessage, task: Task, key: SentKey | None
+    ) -> tuple[Task, Sequence[str]]:
+        """Open the next turn of an ended task, or bring one that waits its secrets or its budget.
+
+        `key` is kept with it. Returns the task as it is then, and what there is to warn of in the message.
+        """
+        wanted = await self._store.secret_names(caller.principal, request.id)
+        if task.status in ENDED:
+            return await self._open_turn(caller, request, task, wanted, key)
+        if task.status is Status.PAUSED:
+            return await self._go_on(caller, request, task, key), ()
+        return await self._bring_secrets(caller, request, task, wanted, key), ()
+
+    async def _values(self, literals: Mapping[str, str], names: list[str]) -> dict[str, str]:
+        if both := sorted(set(literals).intersection(names)):
+            raise RemitError(
+                Code.VALIDATION_ERROR,
+                f"{both[0]} stands in secrets and in secretNames; give it once",
+                field="secretNames",
+            )
+        return {**await self._secrets.read(names), **literals}
+
+    def _names(self, request: CreateTask) -> list[str]:
+        """The secrets by name: those asked for, and those that each task of the agent has."""
+        own = self._settings.agents.of(request.agent_id).secrets
+        return [*request.secret_names, *(name for name in own if name not in {*request.secret_names, *request.secrets})]
+
+    def _new_task(self, caller: Caller, request: CreateTask, digest: str, tier: str | None) -> NewTask:
+        at = now()
+        subtasks = self._settings.subtasks
+        return NewTask(
+            id=str(uuid4()),
+            agent=request.agent_id,
+            message=request.message,
+            title=request.title,
+            description=request.description,
+            system_prompt=request.system_prompt,
+            show_in_history=request.show_in_history,
+            auto_execute=request.auto_execute,
+            env=request.env or None,
+            secrets=validation.origins(request.secrets, self._names(request)),
+            metadata=request.metadata,
+            demands=validation.demands(request),
+            sandbox=tier,
+            timeout_seconds=request.timeout_seconds or self._settings.timeout,
+            max_calls=request.max_calls,
+            idempotency_key=request.idempotency_key,
+            request_digest=digest,
+            conversation=request.conversation_id or identity.token(at),
+            joins=request.conversation_id is not None,
+            session=identity.token(at),
+            session_expires_at=self._session_end(),
+            task_list=request.task_list_id,
+            depends_on=request.depends_on,
+            on_dependency_failure=request.on_dependency_failure,
+            parent=request.parent_task_id,
+            triggering_agent=request.triggering_agent_id,
+            assigned_agent=request.assigned_agent_id,
+            source=caller.source,
+            nesting=Nesting(subtasks.depth, subtasks.count),
+        )
+
+    async def _open_turn(
+        self,
+        caller: Caller,
+        request: SendMessage,
+        task: Task,
+        had: Mapping[str, Origin],
+        key: SentKey | None,
+    ) -> tuple[Task, Sequence[str]]:
+        if request.message is None:
+            raise RemitError(Code.VALIDATION_ERROR, "message: an ended task needs one to go on", field="message")
+        redactor = await masking.redactor(request.literals)
+        await validation.no_secrets(redactor, [("message", request.message)])  # which an error would repeat
+        env = validation.merged(request, task.env or {})
+        names = [name for name, origin in had.items() if origin == "named" and name not in request.secrets]
+        names += [name for name in request.secret_names if name not in names]
+        warnings = await self.check(task.agent, request.message, {*env, *request.literals, *names})
+        if task.agent == NOBODY:
+            validation.nothing_to_execute_with(request)
+        validation.literals_are_sent(had, request)
+        values = await self._values(request.literals, names)
+        await validation.no_secrets(await masking.redactor(values), validation.message_texts(request))
+        await validation.templates(env, values)
+        lenders = await self._store.lenders(task.id)
+        if lenders:
+            await self._masks.lent(task.id, since=now())
+        uploads = await validation.uploads(request.files)
+        new = NewTurn(
+            message=request.message,
+            env=env or None,
+            secrets=validation.origins(request.literals, names),
+            files=await validation.versions(uploads),
+            session=identity.token(now()),
+            session_expires_at=self._session_end(),
+            sent=key,
+        )
+        with anyio.CancelScope(shield=True):  # a caller that gives up must not leave half a turn behind
+            await self._upload(caller, task.id, uploads)
+            await self._secrets.keep(task.id, task.turn + 1, values, new.secrets)
+            await self._secrets.borrow(task.id, lenders)
+            try:
+                opened = await self._store.open_turn(caller.principal, task.id, new)
+            except RemitError as error:
+                self._secrets.drop(task.id)
+                if error.code is Code.NOT_FOUND:  # it was removed while its files were delivered
+                    await self._undo(task.id)
+                raise
+            self._poke()
+        return opened, warnings
+
+    async def _go_on(self, caller: Caller, request: SendMessage, task: Task, key: SentKey | None) -> Task:
+        if validation.brings_anything(request):
+            why, aim = (
+                ("came out of a backup", "go on")
+                if is_held(task)
+                else (f"has made its {task.max_calls} tool calls (maxCalls)", "make as many again")
+            )
+            raise RemitError(
+                Code.CONFLICT,
+                f"the task is {task.status}, as it {why}: to let it {aim}, send nothing but its id; to say something "
+                "else, cancel_task first",
+                status=task.status,
+            )
+        await validation.no_secrets(
+            await masking.redactor(self._secrets.known(task.id)), validation.message_texts(request)
+        )
+        with anyio.CancelScope(shield=True):
+            gone_on = await self._store.go_on(caller.principal, task.id, key)
+            self._poke()
+        return gone_on
+
+    async def _bring_secrets(
+        self,
+        caller: Caller,
+        request: SendMessage,
+        task: Task,
+        wanted: Mapping[str, Origin],
+        key: SentKey | None,
+    ) -> Task:
+        missing = self._secrets.missing(task.id, wanted)
+        if not missing:
+            raise RemitError(
+                Code.CONFLICT,
+                f"the task is {task.status}; a message can be sent once it has completed, failed or been cancelled",
+                status=task.status,
+            )
+        if request.message is not None or request.env or request.files or request.secret_names:
+            raise RemitError(
+                Code.CONFLICT,
+                f"the task is {task.status} and waits for its secrets {', '.join(missing)}: send secrets alone",
+                status=task.status,
+            )
+        validation.only_missing(missing, request)
+        values = {**self._secrets.known(task.id), **request.literals}
+        await validation.no_secrets(await masking.redactor(values), validation.message_texts(request))
+        await validation.templates(task.env or {}, values)
+        unneeded = [name for name, value in request.secrets.items() if value is None]
+        with anyio.CancelScope(shield=True):
+            await self._secrets.keep(task.id, task.turn, request.literals, wanted)
+            back = await self._store.secrets_are_back(caller.principal, task.id, unneeded, key)
+            self._poke()
+        return back
+
+    async def _upload(self, caller: Caller, task_id: str, uploads: Sequence[Upload]) -> None:
+        if uploads:
+            # A yes under the files that are there ends before they are replaced, whatever comes of the message.
+            replaced = {upload.path: token_hex(16) for upload in uploads}
+            await self._store.bring_files(caller.principal, task_id, replaced)
+            self._workspaces.ensure(task_id)
+            add = partial(self._workspaces.add, task_id, uploads, source_root=caller.folder)
+            await to_thread.run_sync(add)
+
+    def _session_end(self) -> int:
+        return now() + self._settings.session_expires * 1_000_000
+
+
+def _bad_server(reason: str) -> RemitError:
+    return RemitError(Code.VALIDATION_ERROR, f"mcpServers: {reason}", field="mcpServers")

@@ -1,0 +1,1 @@
+"""Sub-tasks that agents create: rights, inheritance and quotas."""

@@ -1,0 +1,190 @@
+"""What the agent of a task may do by itself: hand on sub-tasks, and look after those. All its rights are decided here.
+
+It is no `Caller`: nothing that takes one can be reached with it but through this.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from hashlib import sha256
+from typing import NoReturn, TypeVar
+
+from server.agents.interface import Agent
+from server.config import Settings
+from server.errors import Code, RemitError
+from server.runner.workspace.upload import Upload
+from server.tasks import validation
+from server.tasks.callers import Caller
+from server.tasks.delegation.inheritance import Inheritance
+from server.tasks.delegation.shared_folder import Lending
+from server.tasks.delegation.upload_quota import Allowance
+from server.tasks.execution.agent_caller import Delegate
+from server.tasks.id_prefixes import R as Named
+from server.tasks.id_prefixes import whole
+from server.tasks.requests.listing import ListTasks
+from server.tasks.requests.request_models import CancelTask, CreateTask, GetTask, SendMessage
+from server.tasks.service import Tasks
+from server.tasks.views import view_models
+from storage.moves import not_found
+from storage.states import ENDED
+from storage.store import Store
+
+R = TypeVar("R")
+W = TypeVar("W", CreateTask, SendMessage)
+
+MAX_TOOL_NAME = 100
+"""Characters of the name of a tool that is not there, as they are told."""
+
+_ATTEMPTS = frozenset({Code.FORBIDDEN, Code.NOT_FOUND, Code.LIMIT_EXCEEDED})
+LISTED = frozenset({"limit", "offset", "cursor", "status", "parent_task_id"})
+
+
+class Delegation:
+    """What delegates may do. Every method raises RemitError; NOT_FOUND for whatever is not beneath their task."""
+
+    def __init__(
+        self,
+        tasks: Tasks,
+        store: Store,
+        agents: Mapping[str, Agent],
+        lending: Lending,
+        allowance: Allowance,
+        settings: Settings,
+    ) -> None:
+        self._tasks = tasks
+        self._allowance = allowance
+        self._lending = lending
+        self._store = store
+        self._speaks = {name: agent.speaks for name, agent in agents.items()}
+        self._settings = settings
+
+    async def create(self, delegate: Delegate, request: CreateTask) -> view_models.CreatedView:
+        """Make a sub-task of the delegate's own."""
+
+        async def made() -> view_models.CreatedView:
+            delegate.count_change()
+            narrowed = self.inheritance(delegate).task(request, speaks=self._speaks)
+            for needed in request.depends_on:
+                await self._check_beneath(delegate, needed, field="dependsOn")
+            await _check_texts(delegate, validation.task_texts(request))
+            wanted = _with_own_key(delegate, narrowed)
+            lent = await self._lending.lend(delegate, wanted.workspace) if wanted.workspace else None
+            with self._allowance.spent(delegate.claim, await self._new_uploads(delegate, wanted)):
+                return await self._tasks.create(_caller(delegate), wanted, lent)
+
+        return await self._noted(delegate, "create_task", made)
+
+    async def whole(self, delegate: Delegate, request: Named) -> Named:
+        """The request with whole ids of what is beneath the delegate's task, where their beginnings were given."""
+        return await whole(self._store, delegate.principal, request, delegate.claim.run.seq)
+
+    async def page(self, delegate: Delegate, request: ListTasks) -> view_models.PageView:
+        """The sub-tasks of the delegate's own task, or of one beneath it."""
+
+        async def found() -> view_models.PageView:
+            if beyond := sorted(request.model_fields_set - LISTED):
+                name = ListTasks.model_fields[beyond[0]].alias or beyond[0]
+                raise RemitError(Code.FORBIDDEN, f"{name}: is not for the agent of a task to ask for", field=name)
+            own = delegate.claim.task.id
+            if request.parent_task_id not in (None, own):
+                await self._check_beneath(delegate, request.parent_task_id or "", field="parentTaskId")
+            beneath = request.model_copy(update={"parent_task_id": request.parent_task_id or own})
+            return await self._tasks.page(_caller(delegate), beneath)
+
+        return await self._noted(delegate, "list_tasks", found)
+
+    async def get(self, delegate: Delegate, request: GetTask) -> view_models.TaskView:
+        """A task beneath the delegate's; a wait is for its end."""
+
+        async def got() -> view_models.TaskView:
+            await self._check_beneath(delegate, request.id)
+            if "graph" in request.include:  # it shows tasks of others, if they depend on this one
+                raise RemitError(Code.FORBIDDEN, "include: graph is not for the agent of a task", field="include")
+            return await self._tasks.get(_caller(delegate), request)
+
+        return await self._noted(delegate, "get_task", got)
+
+    async def send(self, delegate: Delegate, request: SendMessage) -> view_models.StatusView:
+        """Open the next turn of a task beneath the delegate's."""
+
+        async def sent() -> view_models.StatusView:
+            delegate.count_change()
+            await self._check_beneath(delegate, request.id)
+            await _check_texts(delegate, validation.message_texts(request))
+            had = await self._store.secret_names(delegate.principal, request.id)
+            wanted = _with_own_key(delegate, self.inheritance(delegate).message(request, had))
+            with self._allowance.spent(delegate.claim, await self._sent_uploads(delegate, wanted)):
+                return await self._tasks.send(_caller(delegate), wanted)
+
+        return await self._noted(delegate, "send_message", sent)
+
+    async def cancel(self, delegate: Delegate, request: CancelTask) -> view_models.StatusView:
+        """End a task beneath the delegate's."""
+
+        async def cancelled() -> view_models.StatusView:
+            delegate.count_change()
+            await self._check_beneath(delegate, request.id)
+            return await self._tasks.cancel(_caller(delegate), request)
+
+        return await self._noted(delegate, "cancel_task", cancelled)
+
+    async def forbid(self, delegate: Delegate, tool: str) -> NoReturn:
+        """Refuse a tool that is not for delegates; its name may be of any length."""
+        tool = tool[:MAX_TOOL_NAME]
+
+        async def refused() -> NoReturn:
+            raise RemitError(
+                Code.FORBIDDEN, f"{tool}: the agent of a task may only hand on sub-tasks, and manage those"
+            )
+
+        await self._noted(delegate, tool, refused)
+
+    async def goes_on(self, delegate: Delegate, task_id: str) -> bool:
+        """Whether there is such a task beneath the delegate's, and it has not ended."""
+        if not await self._store.is_beneath(delegate.principal, task_id, delegate.claim.run.seq):
+            return False
+        return (await self._store.task(delegate.principal, task_id)).status not in ENDED
+
+    def inheritance(self, delegate: Delegate) -> Inheritance:
+        """What the delegate's task can leave to others."""
+        return Inheritance(delegate.claim, delegate.variables.secrets, self._settings)
+
+    async def _new_uploads(self, delegate: Delegate, wanted: CreateTask) -> list[Upload]:
+        """The files of a new sub-task: none where the same was asked for before, and is there."""
+        repeated = await self._store.repeated(
+            delegate.principal, wanted.idempotency_key, await validation.digest(wanted)
+        )
+        return [] if repeated else await validation.uploads(wanted.files)
+
+    async def _sent_uploads(self, delegate: Delegate, wanted: SendMessage) -> list[Upload]:
+        """The files of a message: none where the same was sent before."""
+        key = await validation.sent_key(wanted)
+        repeated = key is not None and await self._store.was_sent(delegate.principal, wanted.id, key)
+        return [] if repeated else await validation.uploads(wanted.files)
+
+    async def _check_beneath(self, delegate: Delegate, task_id: str, *, field: str | None = None) -> None:
+        if not await self._store.is_beneath(delegate.principal, task_id, delegate.claim.run.seq):
+            raise not_found(task_id, field)
+
+    async def _noted(self, delegate: Delegate, tool: str, do: Callable[[], Awaitable[R]]) -> R:
+        try:
+            return await do()
+        except RemitError as error:
+            if error.code in _ATTEMPTS:
+                await delegate.attempted(error.code, error.message, toolName=tool)
+            raise
+
+
+async def _check_texts(delegate: Delegate, texts: Iterable[tuple[str, str]]) -> None:
+    """No secret of the task is to be stored with what it hands on, whether handed on itself or not."""
+    await validation.no_secrets(delegate.variables.redactor, texts)
+
+
+def _with_own_key(delegate: Delegate, wanted: W) -> W:
+    """The request with an idempotency key that nobody but the delegate's task can have used."""
+    if wanted.idempotency_key is None:
+        return wanted
+    key = sha256(f"{delegate.claim.task.id}\0{wanted.idempotency_key}".encode()).hexdigest()
+    return wanted.model_copy(update={"idempotency_key": key})
+
+
+def _caller(delegate: Delegate) -> Caller:
+    return Caller(delegate.principal, person=False, folder=None, agent=delegate.claim.run.seq)

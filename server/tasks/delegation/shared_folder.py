@@ -1,0 +1,98 @@
+"""What an agent lends to its sub-tasks: the folder of its own task, to be written, to be read, or on a worktree."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import PurePath
+
+from server.errors import Code, RemitError
+from server.runner.git.repository import Repository
+from server.runner.sandbox import Sandbox
+from server.runner.workspace.workspaces import Workspaces
+from server.tasks.callers import Caller
+from server.tasks.execution.agent_caller import Delegate
+from server.tasks.requests.request_models import WorkspaceRequest
+from server.tasks.working_directory import top
+from server.tasks.workspaces.selection import Folders, check_tier
+from server.tasks.workspaces.worktrees import Worktrees
+from storage.workspace import Mode, Workspace
+
+Lent = tuple[Workspace, list[str]]
+"""A folder, and what there is to warn of."""
+
+
+class Lending:
+    """Settles what of a task's folder its sub-tasks get: never more than it may do there itself."""
+
+    def __init__(
+        self,
+        workspaces: Workspaces,
+        worktrees: Worktrees,
+        folders: Folders,
+        sandbox: Callable[[], Awaitable[Sandbox]],
+    ) -> None:
+        self._workspaces = workspaces
+        self._worktrees = worktrees
+        self._folders = folders
+        self._sandbox = sandbox
+
+    async def lend(self, delegate: Delegate, request: WorkspaceRequest) -> Lent:
+        """The folder of a sub-task of the delegate's task.
+
+        Raises RemitError: FORBIDDEN for more than the task has, VALIDATION_ERROR where there is no repository,
+        SANDBOX_UNAVAILABLE for what the sandbox does not hold.
+        """
+        own = delegate.claim.workspace
+        mode = request.mode or ("worktree" if own and own.repository else "readonly")
+        if mode != "readonly" and own and own.mode == "readonly":  # a worktree, too, leaves a branch with its objects
+            raise RemitError(
+                Code.FORBIDDEN,
+                "workspace.mode: this task may only read the folder itself; use readonly",
+                field="workspace.mode",
+            )
+        if mode == "worktree":
+            return await self._worktree(delegate, own)
+        lent = self._itself(delegate, own, mode, shared=request.shared)
+        allow_hooks = bool((delegate.claim.task.demands or {}).get("allowHooks"))
+        check_tier(lent, (await self._sandbox()).tier, allow_hooks=allow_hooks)
+        return lent, []
+
+    def _itself(self, delegate: Delegate, own: Workspace | None, mode: Mode, *, shared: bool) -> Workspace:
+        if own and own.repository is None:
+            # Who shares a folder would else keep out what another lends of it, and wait for that.
+            return replace(own, mode=mode, shared=shared or (own.shared and mode == "readwrite"))
+        path = top(own, self._workspaces.path(delegate.claim.task.id))
+        borrowed = Repository.of_json(own.repository).objects if own and own.repository else ()
+        return Workspace(mode=mode, path=str(path), shared=shared, owner="task", reaches=(str(path), *borrowed))
+
+    async def _worktree(self, delegate: Delegate, own: Workspace | None) -> Lent:
+        if own is None or own.owner == "task":
+            raise RemitError(
+                Code.VALIDATION_ERROR,
+                "workspace.mode: worktree takes a task that works in a git repository of the user's; use readonly or "
+                "readwrite",
+                field="workspace.mode",
+            )
+        if own.repository is None:
+            there = Caller(delegate.principal, person=False, folder=None)
+            asked = WorkspaceRequest(path=own.path, mode="worktree")
+            workspace, warnings = await self._folders.choose(there, asked)
+            # The parent may have written what leads from there to git's files, and from those to others.
+            if workspace.repository is None or workspace.repository["top"] != own.path or not _is_known(workspace, own):
+                raise RemitError(
+                    Code.FORBIDDEN,
+                    "workspace.mode: a worktree would show more of the repository than the folder of this task",
+                    field="workspace.mode",
+                )
+            return workspace, warnings
+        commit, is_all = await self._worktrees.carried(delegate.claim.task.id, delegate.variables)
+        repository = replace(Repository.of_json(own.repository), base=commit)
+        unseen = [] if is_all else ["the sub-task does not see what is not committed"]
+        return Workspace(
+            mode="worktree", path=own.path, shared=False, reaches=own.reaches, repository=repository.as_json()
+        ), unseen
+
+
+def _is_known(workspace: Workspace, own: Workspace) -> bool:
+    """Whether it shows nothing that the task's own folder does not."""
+    known = (own.path, *own.reaches)
+    return all(any(map(PurePath(folder).is_relative_to, known)) for folder in workspace.reaches)

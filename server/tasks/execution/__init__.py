@@ -1,0 +1,1 @@
+"""Runs of tasks: scheduled, executed and recorded."""

@@ -1,0 +1,200 @@
+"""The commands and programs of a run: started in the sandbox, and on record while they live."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict, replace
+from fnmatch import fnmatchcase
+from functools import partial
+from pathlib import Path
+
+from anyio import to_thread
+
+from server.agents.interface import Program, RunCommand
+from server.config import Settings
+from server.errors import Code, RemitError
+from server.runner.dialogue import Dialogue
+from server.runner.network.callback import Keeper
+from server.runner.policy import Command, Exit, SandboxPolicy
+from server.runner.process import ProcessMark
+from server.runner.sandbox import Sandbox
+from server.runner.scanning import traps
+from server.runner.scanning.places import Place, places_as_json, places_of_json
+from server.runner.scanning.protected import find_first
+from server.runner.scanning.sockets import find_sockets
+from server.runner.workspace.workspaces import Workspaces
+from server.tasks import sandbox_policy
+from server.tasks.events.event_writer import Publisher
+from server.tasks.events.output import Output
+from server.tasks.execution.record import Record
+from server.tasks.execution.shortage import Shortage
+from server.tasks.execution.subtasks import Subtasks
+from server.tasks.secrets.variables import Variables
+from server.tasks.working_directory import ground
+from server.tasks.workspaces import set_aside
+from storage.records import Claim, NewEvent
+
+
+class Execution:
+    """Runs what a task's agent wants to be run, within the policy of that task."""
+
+    def __init__(
+        self,
+        record: Record,
+        claim: Claim,
+        sandbox: Sandbox,
+        workspaces: Workspaces,
+        variables: Variables,
+        settings: Settings,
+        subtasks: Subtasks | None,
+        shortage: Shortage,
+    ) -> None:
+        self._shortage = shortage
+        self._starts = 0
+        self._record = record
+        self._claim = claim
+        self._sandbox = sandbox
+        self._workspaces = workspaces
+        self._variables = variables
+        self._settings = settings
+        self._subtasks = subtasks
+        self._marks: list[ProcessMark] = []
+        self._known: tuple[Place, ...] | None = None
+        self._disarmed_before = set_aside.before(claim.workspace)
+        self._ground = ground(claim.workspace, workspaces.ensure(claim.task.id))
+
+    @property
+    def workspace(self) -> Path:
+        """The folder that the task's commands start in."""
+        return self._ground.folder
+
+    @property
+    def allowed(self) -> SandboxPolicy:
+        """What a command may reach and use, whatever of it is protected."""
+        task = self._claim.task
+        return sandbox_policy.policy(self._settings, task.agent, task.demands, self._ground)
+
+    @property
+    def tier(self) -> str:
+        """What holds its commands."""
+        return self._sandbox.tier
+
+    async def until_room(self) -> None:
+        """Wait while there is not what one more command takes."""
+        policy = self.allowed
+        await self._shortage.until_over((self._workspaces.state, *policy.written), policy.limits)
+
+    async def keeper(self) -> Keeper | None:
+        """Who stands behind the door of a command, where the task may hand on sub-tasks."""
+        return await self._subtasks.keeper() if self._subtasks else None
+
+    async def run(
+        self, ran: RunCommand, output: Output, publisher: Publisher, call_id: str, keeper: Keeper | None
+    ) -> Exit:
+        """Run a command to its end; its output is published as it comes."""
+        env = {**(self._given() if ran.inherits else {}), **ran.env}
+
+        async def show(data: bytes) -> None:
+            await output.show(data, publisher.publish)
+
+        async with publisher.serving():
+            try:
+                starts = self._starts
+                begin = partial(
+                    self._sandbox.run,
+                    Command(argv=ran.argv, env=env, attached=ran.attached),
+                    replace(await self._policy(), door=keeper is not None),
+                    started=self._started,
+                    output=show,
+                    refused=partial(self._refused, call_id),
+                    disarmed=partial(self._disarmed, call_id),
+                    keeper=keeper,
+                )
+                return await self._shortage.patiently(begin, may_repeat=lambda: self._starts == starts)
+            finally:
+                shown = len(output.text)
+                try:
+                    await output.finish()
+                finally:
+                    publisher.publish(output.text[shown:])
+
+    @asynccontextmanager
+    async def talk(self, program: Program) -> AsyncIterator[Dialogue]:
+        """A program to talk to."""
+        self._refuse_steering(program)
+        keeper = await self.keeper() if program.hands_on else None
+        home = None if program.home is None else await self._home(program.home)
+        env = {**(self._given() if program.inherits else {}), **program.env}
+        if home is not None:
+            env["HOME"] = str(home)  # whatever the task's variables say: how it asks is settled there
+        async with self._sandbox.talk(
+            Command(argv=program.argv, env=env),
+            replace(
+                sandbox_policy.widened(await self._policy(), self._claim.task.demands, program, home),
+                door=keeper is not None,
+            ),
+            started=self._started,
+            refused=partial(self._refused, None),
+            disarmed=partial(self._disarmed, None),
+            keeper=keeper,
+        ) as dialogue:
+            yield dialogue
+
+    def _refuse_steering(self, program: Program) -> None:
+        """Raises RemitError (VALIDATION_ERROR) for a variable by which the task would change how the agent asks."""
+        own = {*program.env, *self._settings.agents.of(self._claim.task.agent).secrets}
+        for name in {*(self._claim.task.env or {}), *self._claim.secrets} - own:
+            if any(fnmatchcase(name, pattern) for pattern in program.steered_by):
+                raise RemitError(
+                    Code.VALIDATION_ERROR,
+                    f"env.{name}: this variable would steer the agent itself; leave it out, or have it set in the "
+                    "agent's settings",
+                    field=f"env.{name}",
+                )
+
+    async def _policy(self) -> SandboxPolicy:
+        policy = self.allowed
+        return replace(policy, first=await self._first(policy))
+
+    def _given(self) -> dict[str, str]:
+        """The variables that the task has, secrets included."""
+        return self._ground.variables | self._variables.environment()
+
+    async def _first(self, policy: SandboxPolicy) -> tuple[Place, ...]:
+        """The repositories and sockets that were there at the task's first command in a folder of the person's."""
+        if policy.owner != "user" or policy.access == "read-only" or policy.hooks == "writable":
+            return ()
+        if self._known is None:
+            kept = ((self._claim.workspace and self._claim.workspace.outcome) or {}).get("protected")
+            if kept is None:
+                kept = places_as_json(await to_thread.run_sync(_find_first, policy.workspace))
+                await self._record.note_folder(self._claim.task.id, protected=kept)
+            self._known = places_of_json(kept)
+        return self._known
+
+    async def _disarmed(self, call_id: str | None, found: Sequence[str]) -> None:
+        """Tell what a command has left for the person's git to execute; it stays with the task."""
+        told = traps.told([self._variables.redactor.redact(each) for each in traps.told(found)])
+        about = {} if call_id is None else {"callId": call_id}
+        self._disarmed_before = await set_aside.tell(
+            self._record, self._claim.run, self._disarmed_before, told, **about
+        )
+
+    async def _home(self, files: Mapping[str, str]) -> Path:
+        return await to_thread.run_sync(self._workspaces.furnish, self._claim.task.id, files)
+
+    async def _started(self, mark: ProcessMark) -> None:
+        self._starts += 1
+        self._marks = [known for known in self._marks if known.is_alive()] + [mark]
+        await self._record.record_processes([asdict(each) for each in self._marks], self._sandbox.tier)
+
+    async def _refused(self, call_id: str | None, host: str, port: int, reason: str) -> None:
+        """Tell of a host that was not let through to."""
+        message = self._variables.redactor.redact(f"network: {host}:{port} {reason}")
+        about = {} if call_id is None else {"callId": call_id}
+        event = NewEvent("error", {"code": Code.FORBIDDEN, "message": message, **about})
+        await self._record.append_events(self._claim.run, [event])
+
+
+def _find_first(workspace: Path) -> list[Place]:
+    """What is protected in a folder before what a task makes there. Blocks."""
+    return [*find_first(workspace), *(Place("socket", path) for path in find_sockets([workspace]).paths)]

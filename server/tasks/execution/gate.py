@@ -1,0 +1,123 @@
+"""The server's gate before every call of a run: what it is bound to, and what a yes to it counts for."""
+
+from collections.abc import Iterator, Mapping
+from secrets import token_hex
+from typing import Any
+
+from server.agents.interface import Proposal, RunCommand
+from server.config import Settings
+from server.tasks import sandbox_policy
+from server.tasks.approvals import similarity
+from server.tasks.approvals.circumstances import circumstances
+from server.tasks.execution.commands import Execution
+from server.tasks.execution.record import Record
+from server.tasks.secrets import masking
+from server.tasks.secrets.variables import Variables
+from storage.records import Claim
+from storage.times import now
+from storage.toolcalls import KEYED, Begun, Call, NewCall
+
+MAX_DESCRIPTION = 200
+"""Characters of what a call does; cut once it is masked."""
+
+_COMMANDS = frozenset({"argv", "cmd", "code", "command", "commands", "script"})
+"""What tools call an argument that is executed."""
+
+_GIVEN = frozenset({"args", "input"})
+"""What they call one that may be, where it is a text or a list: what a program is given."""
+
+_USE_ITS_NAME = "write the secret's variable, such as $NAME, in its place"
+_LINE = f"a line of a secret stands in it, and whoever decides would not see what that does: {_USE_ITS_NAME}"
+_COMMAND = f"a secret is masked in what it executes, and whoever decides would not see that: {_USE_ITS_NAME}"
+_NOT_KEPT = f"a secret stands in it, and is not kept while somebody decides: {_USE_ITS_NAME}"
+
+
+class Gate:
+    """Lets the calls of one run pass, or has them wait."""
+
+    def __init__(
+        self, record: Record, claim: Claim, execution: Execution, variables: Variables, settings: Settings
+    ) -> None:
+        self._record = record
+        self._claim = claim
+        self._execution = execution
+        self._variables = variables
+        self._settings = settings
+        self._hidden: dict[str, str | None] = {}
+
+    async def new_call(self, proposal: Proposal) -> NewCall:
+        """A call as it is put on record: masked, and bound to what is executed."""
+        redactor = self._variables.redactor
+        mask = masking.masked_values if proposal.is_message else masking.masked
+        args, tool_name = await mask(redactor, proposal.args), await mask(redactor, proposal.tool_name)
+        description = await masking.redacted(redactor, proposal.description)
+        is_whole = (tool_name, similarity.canonical(args)) == (proposal.tool_name, similarity.canonical(proposal.args))
+        if not is_whole:
+            self._hidden[proposal.key] = await self._why_hidden(proposal)
+        return NewCall(
+            key=proposal.key,
+            id=f"call_{token_hex(8)}",
+            tool_name=tool_name,
+            args=args,
+            digest=similarity.digest(args) if is_whole else self._keyed(proposal.args),
+            similar=similarity.keys(args, is_command=proposal.is_command) if is_whole else (),
+            description=description[:MAX_DESCRIPTION],
+        )
+
+    async def is_same(self, call: Call, args: Mapping[str, Any]) -> bool:
+        """Whether a call has these arguments; where a secret is masked in it, its announcement tells for certain."""
+        if call.digest.startswith(KEYED):
+            shown = await masking.masked(self._variables.redactor, args)
+            return similarity.canonical(shown) == similarity.canonical(call.args)
+        return call.digest == similarity.digest(args)
+
+    async def begin(self, call: Call, *, asked: bool = True, reads: bool = False, stays: bool = False) -> Call:
+        """Let a call proceed if it may, else have it wait; `stays` where the run does so meanwhile."""
+        await self._variables.unlock()
+        expires = sandbox_policy.approval_expires(self._settings, self._claim.task.demands)
+        expires_at = now() + expires * 1_000_000 if expires else None
+        about = Begun(asked=asked, reads=reads)
+        if asked and not reads and not self._claim.task.auto_execute:
+            hidden = self._hidden.get(call.key, _NOT_KEPT) if stays else _NOT_KEPT
+            about["hidden"] = hidden if call.digest.startswith(KEYED) else None
+            about["circumstances"] = circumstances(
+                self._claim,
+                self._variables.versions(),
+                self._execution.allowed,
+                self._execution.tier,
+                self._settings,
+            )
+        return await self._record.begin_call(call.id, expires_at, **about)
+
+    def command(self, call: Call, ran: RunCommand) -> RunCommand:
+        """The command that is run for a call, which may proceed.
+
+        One that only reads, and that a grant has let pass, runs without the task's variables: the yes that was given to
+        another, which begins alike, was none to what they make of this one.
+        """
+        is_granted = not self._claim.task.auto_execute and call.outcome is None
+        if is_granted and similarity.only_reads(call.args):
+            return RunCommand(argv=ran.argv, env=similarity.READING, inherits=False, attached=ran.attached)
+        return ran
+
+    async def _why_hidden(self, proposal: Proposal) -> str | None:
+        """Why nobody can decide a call in which something is masked; None where it is but the value of a secret."""
+        redactor, given = self._variables.redactor, [proposal.tool_name, proposal.args]
+        values = await masking.masked_values(redactor, given)
+        if values != await masking.masked(redactor, given):
+            return _LINE
+        executed = list(_executed(proposal.args))
+        return _COMMAND if executed != await masking.masked(redactor, executed) else None
+
+    def _keyed(self, args: Mapping[str, Any]) -> str:
+        return f"{KEYED}{self._variables.seal(similarity.canonical(args))}"
+
+
+def _executed(value: Any) -> Iterator[Any]:
+    """What is executed of arguments, wherever in them it stands."""
+    for name, each in value.items() if isinstance(value, Mapping) else enumerate(value):
+        word = str(name).lower()
+        if word in _COMMANDS or (word in _GIVEN and not isinstance(each, Mapping)):
+            yield each
+        elif isinstance(each, (Mapping, list)):
+            yield from _executed(each)

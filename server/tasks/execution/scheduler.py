@@ -1,0 +1,290 @@
+"""Who works when: claims what waits, in the order of the queue, and has how each run ends put on record."""
+
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+
+import anyio
+from anyio.abc import TaskGroup
+
+from server import logs
+from server.agents.endings import Awaiting, OutOfCalls, Stopped, Suspended
+from server.agents.interface import Agent
+from server.config import Settings
+from server.errors import Code, RemitError
+from server.plain_words import shortage
+from server.runner.sandbox import Sandbox
+from server.runner.workspace.workspaces import Workspaces
+from server.tasks.execution.agent_caller import Delegate, Desk, may_delegate
+from server.tasks.execution.commands import Execution
+from server.tasks.execution.ends import End, Ends, Pause, Wait, where
+from server.tasks.execution.record import Record
+from server.tasks.execution.shortage import Shortage
+from server.tasks.execution.slot import Place
+from server.tasks.execution.subtasks import Subtasks
+from server.tasks.execution.turn import Work
+from server.tasks.secrets import masking
+from server.tasks.secrets.variables import Variables
+from server.tasks.secrets.vault import Secrets, SecretsLost
+from server.tasks.workspaces.losses import Losses
+from server.tasks.workspaces.selection import Folders, check_tier
+from server.tasks.workspaces.worktrees import Worktrees
+from storage.lanes import LANE
+from storage.queue import Demand
+from storage.records import Claim, RunEnd
+from storage.states import Status
+from storage.store import Store
+from storage.times import now
+from storage.trouble import Trouble
+
+_log = logging.getLogger(__name__)
+
+
+MAX_ERROR = 4000
+"""Characters of an error: the shell agent's repeats 2,000 of output."""
+
+PATIENCE = 1.0
+"""Seconds before the database is tried again."""
+
+
+class Scheduler:
+    """Runs the tasks that are pending, at most `settings.max_running` at once."""
+
+    def __init__(
+        self,
+        store: Store,
+        agents: Mapping[str, Agent],
+        secrets: Secrets,
+        sandbox: Callable[[], Awaitable[Sandbox]],
+        workspaces: Workspaces,
+        worktrees: Worktrees,
+        folders: Folders,
+        settings: Settings,
+        owner: str,
+        desk: Desk,
+    ) -> None:
+        self._store = store
+        self._agents = agents
+        self._secrets = secrets
+        self._sandbox = sandbox
+        self._workspaces = workspaces
+        self._worktrees = worktrees
+        self._folders = folders
+        self._losses = Losses(store, workspaces)
+        self._settings = settings
+        self._owner = owner
+        self._desk = desk
+        self._running: dict[str, Place] = {}
+        self._claiming = anyio.Lock()
+        self._stopped_early: set[str] = set()
+        """What was to be stopped while one more run was being claimed, which may be of one of these tasks."""
+
+        self._claims = 0
+        self._served: dict[str, int] = {}
+        """As the how-manieth of all each principal was served last."""
+
+        self._wake = anyio.Event()
+        self._waits = anyio.Event()
+        self.ends = Ends(store, self.stop, self.abandon, lambda: self._waits.set())
+
+    @property
+    def running(self) -> int:
+        """How many runs are under way, those included that wait for a decision, or whose end is still to be written."""
+        return len(self._running) + len(self.ends)
+
+    def poke(self) -> None:
+        """Look for work: something may have become pending."""
+        self._wake.set()
+
+    def next_wait(self) -> anyio.Event:
+        """Set when one more task waits for others."""
+        self._waits = anyio.Event()
+        return self._waits
+
+    def stop(self, task_id: str) -> None:
+        """End the run of a task; its status changes once its processes are gone."""
+        if place := self._running.get(task_id):
+            place.stop()
+        elif self._claiming.locked():
+            self._stopped_early.add(task_id)
+
+    @contextmanager
+    def stopping(self, task_ids: Iterable[str]) -> Iterator[None]:
+        """End the runs of tasks. What the block writes of them is written before how they have ended."""
+        left = anyio.Event()
+        for task_id in task_ids:
+            if place := self._running.get(task_id):
+                place.before_end.append(left)
+            self.stop(task_id)
+        try:
+            yield
+        finally:
+            left.set()
+
+    async def ended(self, task_ids: Iterable[str]) -> None:
+        """Wait until nothing of the runs of these tasks is at work any more."""
+        for place in [self._running[task_id] for task_id in task_ids if task_id in self._running]:
+            await place.ended.wait()
+
+    async def abandon(self, task_ids: Iterable[str]) -> None:
+        """End on record what was cancelled and nobody works on. Raises RemitError."""
+        async with self._claiming:  # a run that has just begun is known from then on
+            nobodys = [each for each in task_ids if each not in self._running and not self.ends.holds(each)]
+        if nobodys:
+            await self._store.abandon_runs(nobodys)
+
+    async def serve(self) -> None:
+        """Start runs until cancelled; then end them all, and wait until they have ended."""
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(self.ends.serve)
+                await self._start_runs(group)
+        finally:
+            await self.ends.close()
+
+    async def _start_runs(self, group: TaskGroup) -> None:
+        try:
+            while True:
+                self._wake = anyio.Event()
+                await self._start_what_fits(group)
+                await self._wake.wait()
+        finally:
+            for place in self._running.values():
+                place.ending.set()
+
+    async def _start_what_fits(self, group: TaskGroup) -> None:
+        while True:
+            try:
+                room = await self._room()
+                place = None if room is None else await self._claimed(room)
+            except (RemitError, OSError) as error:
+                _log.error("no task can be started: %s", error)
+                await anyio.sleep(PATIENCE)
+                continue
+            if place is None:
+                return
+            group.start_soon(self._work, place)
+
+    async def _claimed(self, waiting: set[int]) -> Place | None:
+        """One more run, which is known as running before anything else can happen: a cancellation finds it."""
+        async with self._claiming:
+            claim = await self._store.claim_run(self._owner, self._demand(waiting))
+            stopped, self._stopped_early = self._stopped_early, set()
+        if claim is None:
+            return None
+        place = Place(claim, self.poke, hands_on=may_delegate(self._settings, claim))
+        self._running[claim.task.id] = place
+        self._claims += 1
+        self._served[claim.task.principal] = self._claims
+        if claim.task.id in stopped or self.ends.cancels(claim.task.id):
+            place.stop()
+        return place
+
+    async def _room(self) -> set[int] | None:
+        """None where every place is taken, else whose sub-tasks go first: a run that has active ones holds no place.
+
+        It may wait for them, and then nothing would ever go on; they go first, so that few such runs are open at once.
+        Those that wait for a person do not count: it has its place again, and gives it back when they go on.
+        """
+        held = [place for place in self._running.values() if not place.is_free]
+        if len(held) < self._settings.max_running:
+            return set()
+        waiting = await self._store.having_active_subtasks([place.claim.run.seq for place in held if place.hands_on])
+        return waiting if len(held) - len(waiting) < self._settings.max_running else None
+
+    def _demand(self, waiting: set[int]) -> Demand:
+        places = Counter(place.claim.task.principal for place in self._running.values() if not place.is_free)
+        shares = {principal: (places[principal], last) for principal, last in self._served.items()}
+        return Demand(full=self._full(), waiting=waiting, shares=shares)
+
+    def _full(self) -> list[str]:
+        """The tasks of whose sub-tasks no more may be at work at the same time."""
+        parents = Counter(place.claim.task.parent for place in self._running.values() if not place.is_free)
+        most = self._settings.subtasks.max_running
+        return [parent for parent, count in parents.items() if parent is not None and count >= most]
+
+    async def _work(self, place: Place) -> None:
+        run = place.claim.run
+        with logs.about(task=run.task_id, run=run.fence):
+            await self._run(place)
+            _log.info("the run ended after %.1f s of work", place.ran_us / 1_000_000)
+
+    async def _run(self, place: Place) -> None:
+        LANE.set(place)
+        record = Record(self._store, place.claim.run, place)
+        how: RunEnd | Pause | Wait = Pause.INTERRUPTED  # what stands if the server ends
+        try:
+            with place.scope:
+                how = await self._attempt(place, record)
+            if place.scope.cancelled_caught or (place.scope.cancel_called and isinstance(how, Pause)):
+                how = RunEnd(Status.CANCELLED)
+        finally:
+            place.ended.set()
+            with anyio.CancelScope(shield=True):
+                for before in place.before_end:
+                    await before.wait()
+                await self.ends.settle(End(place.claim, how, place.ran_us, record.unwritten))
+            del self._running[place.claim.task.id]
+            self.poke()
+
+    async def _attempt(self, place: Place, record: Record) -> RunEnd | Pause | Wait:
+        """Have the agent work; every way that can end is an answer, save the end of the server."""
+        claim = place.claim
+        left = claim.task.timeout_seconds - claim.turn.ran_us / 1_000_000
+        variables = Variables(claim, self._secrets, self._store)
+        try:
+            agent = self._agent(claim)
+            self._folders.check(claim.workspace)
+            await self._losses.note(claim)
+            async with self._worktrees.at_work(claim, variables), variables.shared():
+                patience = Shortage(record, place)
+                prepare = partial(self._prepare, place, record, agent, variables, patience)
+                work = await patience.patiently(prepare, may_repeat=lambda: True)
+                with place.limited(left), logs.about(mask=work.redact):
+                    async with work.speaking():
+                        await agent.work(work)
+        except Suspended:
+            return Pause.SUSPENDED
+        except Awaiting as awaiting:
+            return Wait({task_id: now() + int(each * 1_000_000) for task_id, each in awaiting.seconds.items()})
+        except OutOfCalls:
+            return Pause.PAUSED
+        except SecretsLost:
+            return Pause.BLOCKED
+        except Stopped:
+            return RunEnd(Status.CANCELLED)
+        except Trouble as error:
+            return Pause.DISTURBED if error.passes else RunEnd(Status.FAILED, error.code, error.message)
+        except RemitError as error:
+            return RunEnd(Status.FAILED, error.code, _cut(await masking.redacted(variables.redactor, error.message)))
+        except TimeoutError:
+            limit = f"the task reached its limit of {claim.task.timeout_seconds} s of work (timeoutSeconds)"
+            return RunEnd(Status.FAILED, Code.TIMEOUT, limit)
+        except Exception as error:
+            _log.error("run of task %s failed: %s\n%s", claim.task.id, type(error).__name__, where(error))
+            unknown = f"internal error ({type(error).__name__}); see server.log"
+            return RunEnd(Status.FAILED, Code.EXECUTION_ERROR, str(shortage(error) or unknown))
+        return RunEnd(Status.COMPLETED)
+
+    def _agent(self, claim: Claim) -> Agent:
+        agent = self._agents.get(claim.task.agent)
+        if agent is None:
+            raise RemitError(Code.AGENT_UNAVAILABLE, f"this server has no agent {claim.task.agent!r} any more")
+        return agent
+
+    async def _prepare(
+        self, place: Place, record: Record, agent: Agent, variables: Variables, patience: Shortage
+    ) -> Work:
+        claim = place.claim
+        sandbox = await self._sandbox()
+        check_tier(claim.workspace, sandbox.tier, allow_hooks=bool((claim.task.demands or {}).get("allowHooks")))
+        subtasks = Subtasks(self._desk, Delegate(self._store, claim, variables)) if place.hands_on else None
+        execution = Execution(record, claim, sandbox, self._workspaces, variables, self._settings, subtasks, patience)
+        return Work(record, claim, place, execution, variables, self._settings, speaks=agent.speaks, subtasks=subtasks)
+
+
+def _cut(message: str) -> str:
+    """An error as it is kept; cut once it is masked, so that no part of a secret is left over."""
+    return message if len(message) <= MAX_ERROR else f"{message[:MAX_ERROR]} …"

@@ -1,0 +1,84 @@
+"""Want of what the machine has for all: room on the disk, descriptors. Work waits for it, and does not fail."""
+
+import os
+import resource
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import anyio
+from anyio import to_thread
+
+from server import plain_words
+from server.errors import Code, RemitError
+from server.plain_words import DESCRIPTORS
+from server.runner.monitoring.disks import Disks
+from server.runner.policy import Limits
+from server.tasks.events.event_writer import Log
+from server.tasks.execution.slot import Place
+from storage.records import NewEvent
+
+T = TypeVar("T")
+
+LOOK_SECONDS = 1.0
+"""Between two looks at whether there is enough again."""
+
+SPARE_DESCRIPTORS = 32
+"""What the start of one command takes at once: its pipes and sockets, its folders, the proxy of its network."""
+
+
+class Shortage:
+    """Has one run wait, with its clock standing still, while something is short; its task's log tells of that."""
+
+    def __init__(self, log: Log, place: Place) -> None:
+        self._log = log
+        self._place = place
+        self._told: set[str] = set()
+
+    async def until_over(self, folders: Iterable[Path], limits: Limits) -> None:
+        """Wait until a command can be started that writes to these folders under these limits, or the run is to end."""
+        short = partial(_short, tuple(folders), limits)
+        while not self._place.ending.is_set() and (why := await to_thread.run_sync(short)):
+            await self._wait(why)
+
+    async def patiently(self, operation: Callable[[], Awaitable[T]], *, may_repeat: Callable[[], bool]) -> T:
+        """Do something, and again while it fails for what is short.
+
+        Raises what it raises; RemitError (EXECUTION_ERROR) where something was short, and it may not be repeated.
+        """
+        while True:
+            try:
+                return await operation()
+            except Exception as error:
+                short = plain_words.shortage(error)
+                if short is None or not short.passes or self._place.ending.is_set():
+                    raise
+                if not may_repeat():
+                    told = f"the command had begun, and is not made again by itself: {short}"
+                    raise RemitError(Code.EXECUTION_ERROR, told) from error
+            await self._wait(short.what)
+
+    async def _wait(self, why: str) -> None:
+        if why not in self._told:
+            self._told.add(why)
+            message = f"it waits, and goes on by itself: {why}"
+            await self._log.append_events(self._place.claim.run, [NewEvent("warning", {"message": message})])
+        with self._place.standing(), anyio.move_on_after(LOOK_SECONDS):
+            await self._place.ending.wait()
+
+
+def _short(folders: Iterable[Path], limits: Limits) -> str | None:
+    """What is short for one more command, in words. Blocks."""
+    try:
+        with closing(Disks(folders)) as disks:
+            if full := disks.too_full(limits):
+                return full
+        most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        open_now = len(os.listdir("/proc/self/fd"))
+    except OSError as error:
+        short = plain_words.shortage(error)
+        return short.what if short and short.passes else None
+    is_bounded = most != resource.RLIM_INFINITY
+    return DESCRIPTORS.what if is_bounded and most - open_now < SPARE_DESCRIPTORS else None

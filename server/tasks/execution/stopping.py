@@ -1,0 +1,70 @@
+"""The end of tasks that somebody wants to be ended: first of what is at work, then on record."""
+
+from collections.abc import Sequence
+
+import anyio
+
+from server.errors import Code, RemitError
+from server.tasks.execution.scheduler import Scheduler
+from storage.records import Principal
+from storage.states import Status
+from storage.store import Store
+
+CANCEL_SECONDS = 5
+"""How long an answer waits for a cancelled task to be gone; more than that breaks a promise."""
+
+
+class Stopping:
+    """Ends tasks with all that they have started. What its methods wait for takes CANCEL_SECONDS at most."""
+
+    def __init__(self, store: Store, scheduler: Scheduler) -> None:
+        self._store = store
+        self._scheduler = scheduler
+
+    async def end(self, principal: Principal, ids: Sequence[str]) -> None:
+        """Cancel tasks and all beneath them, and wait until they have stopped, at most CANCEL_SECONDS for all."""
+        stopping = [each for task_id in ids for each in await self._stopped(principal, task_id)]
+        with anyio.move_on_after(CANCEL_SECONDS):
+            for task_id in {*ids, *stopping}:
+                await self._until_stopped(principal, task_id)
+
+    async def until_cancelled(self, principal: Principal, task_id: str) -> None:
+        """Wait until a task that was cancelled does not run any more; at once where it was not."""
+        with anyio.move_on_after(CANCEL_SECONDS):
+            await self._until_stopped(principal, task_id, only_cancelled=True)
+
+    async def _stopped(self, principal: Principal, task_id: str) -> list[str]:
+        """End a task and all beneath it, first what is at work and then on record; the ids of what was at work.
+
+        Raises RemitError (EXECUTION_ERROR) that says what holds, where it cannot be put on record.
+        """
+        at_work = await self._store.at_work_beneath(principal, task_id)
+        with anyio.CancelScope(shield=True):  # a caller that gives up must not leave a cancelled task running
+            with self._scheduler.stopping(at_work):
+                cancelled = await self._scheduler.ends.cancel(principal, task_id)
+            if not cancelled:
+                raise await self._unwritten(at_work)
+            self._scheduler.poke()
+            at_work += cancelled.stopping
+        return at_work
+
+    async def _unwritten(self, at_work: Sequence[str]) -> RemitError:
+        """What is told of a cancellation that cannot be put on record, once nothing of it is at work any more."""
+        with anyio.move_on_after(CANCEL_SECONDS) as scope:
+            await self._scheduler.ended(at_work)
+        stopped = "is being stopped" if scope.cancelled_caught else "is stopped: nothing of it is at work"
+        return RemitError(
+            Code.EXECUTION_ERROR,
+            f"the task {stopped}, but its end cannot be written to the database now (its disk is full or fails, or "
+            "another program has locked it); it is written as soon as that is possible, if the server lives until "
+            "then: make room or end that program, then ask again",
+        )
+
+    async def _until_stopped(self, principal: Principal, task_id: str, *, only_cancelled: bool = False) -> None:
+        """Until the task does not run any more; at once if it was not cancelled."""
+        while True:
+            with self._store.changes.expected(task_id) as change:
+                task = await self._store.task(principal, task_id)
+                if task.status is not Status.RUNNING or (only_cancelled and not task.cancel_requested):
+                    return
+                await change.wait()

@@ -1,0 +1,377 @@
+"""What an agent may do in a run of its turn: the server's side of the interface."""
+
+import json
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, nullcontext
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+from server import logs
+from server.agents.endings import OutOfCalls, Suspended
+from server.agents.interface import (
+    Answer,
+    Finished,
+    KnownCall,
+    Message,
+    Offer,
+    Permission,
+    Program,
+    Proposal,
+    RunCommand,
+    Usage,
+)
+from server.config import Settings
+from server.errors import Code, RemitError
+from server.json_text import memory
+from server.runner.dialogue import Dialogue
+from server.tasks import sandbox_policy
+from server.tasks.events.event_writer import Publisher
+from server.tasks.events.output import Allowance, Output
+from server.tasks.events.transcript import Speech
+from server.tasks.execution.commands import Execution
+from server.tasks.execution.gate import Gate
+from server.tasks.execution.record import Record
+from server.tasks.execution.slot import Place
+from server.tasks.execution.subtasks import Subtasks
+from server.tasks.secrets import masking
+from server.tasks.secrets.variables import Variables
+from storage import records
+from storage.attempts import CUT_OFF
+from storage.records import Claim
+from storage.states import CallStatus
+from storage.toolcalls import HIDDEN, Call, CallResult
+from templates.steps import Steps
+
+MAX_STATE = 8 * 1024**2
+"""Characters of JSON that an agent may remember: a long conversation with a model."""
+
+MAX_ARGS = 32 * 1024**2
+"""Bytes of memory that the arguments of a turn's calls may take: what is read back whenever one more is made."""
+
+_PERMISSIONS = {
+    CallStatus.EXECUTING: Permission.PROCEED,
+    CallStatus.CANCELLED: Permission.REFUSED,
+    CallStatus.SUCCESS: Permission.DONE,
+    CallStatus.ERROR: Permission.DONE,
+}
+
+_log = logging.getLogger(__name__)
+
+
+class Work:
+    """One run as its agent sees it. Implements `server.agents.interface.Turn`."""
+
+    def __init__(
+        self,
+        record: Record,
+        claim: Claim,
+        place: Place,
+        execution: Execution,
+        variables: Variables,
+        settings: Settings,
+        *,
+        speaks: bool,
+        subtasks: Subtasks | None,
+    ) -> None:
+        self._record = record
+        self._run = claim.run
+        self._claim = claim
+        self._place = place
+        self._execution = execution
+        self._variables = variables
+        self._settings = settings
+        self._speaks = speaks
+        self._subtasks = subtasks
+        self._begun_before: set[str] = set()
+        self._calls: dict[str, Call] = {}
+        self._args_left = MAX_ARGS
+        self._allowance = Allowance(settings.task_output_limit - claim.task.kept_output)
+        self._gate = Gate(record, claim, execution, variables, settings)
+        self._speech = Speech(record, claim.run, variables, self._allowance, settings)
+
+    @asynccontextmanager
+    async def speaking(self) -> AsyncIterator[None]:
+        """What the agent says while the block runs has been written when it is left."""
+        if not self._speaks:
+            yield
+            return
+        async with self._speech.publisher.serving():
+            try:
+                yield
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await self._speech.end()
+
+    @property
+    def message(self) -> str:
+        """What was asked for."""
+        return self._claim.turn.message
+
+    @property
+    def system_prompt(self) -> str | None:
+        """What the one who asks wants the agent to go by."""
+        return self._claim.task.system_prompt
+
+    @property
+    def mcp_servers(self) -> Sequence[str]:
+        """The names of the MCP servers that are at hand."""
+        task = self._claim.task
+        return sandbox_policy.mcp_servers(self._settings, task.agent, task.demands)
+
+    @property
+    def workspace(self) -> Path:
+        """The folder to work in."""
+        return self._execution.workspace
+
+    async def history(self) -> list[Message]:
+        """The conversation before this turn, oldest first."""
+        return [Message(each.role, each.content) for each in await self._record.history()]
+
+    async def recall(self) -> Mapping[str, Any] | None:
+        """What `remember` was given last in this turn."""
+        return _loads(await self._record.recall())
+
+    async def recall_earlier(self) -> Mapping[str, Any] | None:
+        """What `remember` was given last in the task's turn before this one."""
+        return _loads(await self._record.recall(back=1))
+
+    async def remember(self, state: Mapping[str, Any], usage: Usage | None = None) -> None:
+        """Keep `state` for a later run, and count `usage`."""
+        text = await masking.masked_text(self._variables.redactor, state)
+        if len(text) > MAX_STATE:
+            raise RemitError(
+                Code.LIMIT_EXCEEDED,
+                f"the agent has {len(text)} characters to remember, at most {MAX_STATE} are kept; begin a new task",
+            )
+        used = records.Usage(usage.requests, usage.input_tokens, usage.output_tokens) if usage else None
+        await self._record.remember(text, used)
+
+    async def warn(self, message: str, key: str) -> None:
+        """Note in the task's log what is to be known of a call, masked."""
+        data = {"message": self.redact(message), "callId": self._calls[key].id}
+        await self._record.append_events(self._run, [records.NewEvent("warning", data)])
+
+    async def bind(self, bound: bool) -> None:
+        """Say whether the work of this run would be lost with its process."""
+        await self._record.bind(bound)
+
+    async def say(self, text: str) -> None:
+        """Show a piece of the answer as it comes."""
+        await self._speech.say(text)
+
+    async def think(self, description: str, subject: str = "", *, goes_on: bool = False) -> None:
+        """Show one thought: whole, or a piece that `goes_on` in the next."""
+        await self._speech.think(description, subject, goes_on=goes_on)
+
+    async def unlock(self) -> None:
+        """Have the values of the secrets at hand."""
+        await self._variables.unlock()
+
+    def fill_in(self, text: str) -> str:
+        """`text` with its templates filled in."""
+        return self._variables.fill_in(text)
+
+    async def mask(self, value: Any) -> Any:
+        """A value of JSON with every secret in its texts masked."""
+        return await masking.masked(self._variables.redactor, value)
+
+    async def mask_beginning(self, text: str) -> str:
+        """A text whose end was cut off, masked, without what may be the beginning of a secret."""
+        return await masking.beginning(self._variables.redactor, text)
+
+    async def mask_within(self, text: str, start: int, stop: int) -> str:
+        """`text` from `start` to `stop`, masked, also what is left there of a secret that is cut by these."""
+        return await masking.within(self._variables.redactor, text, start, stop)
+
+    async def propose(self, proposals: Sequence[Proposal]) -> None:
+        """Announce calls, in order, before any of them is made."""
+        await self._speech.pause()
+        self._take_room(proposals)
+        first = not self._calls
+        new = [await self._gate.new_call(each) for each in proposals]
+        self._know(await self._record.announce_calls(new))
+        if first:
+            self._begun_before = {key for key, call in self._calls.items() if call.status is CallStatus.EXECUTING}
+
+    def calls(self) -> Mapping[str, KnownCall]:
+        """All calls of the turn by their keys, in order."""
+        return {key: _known_call(call) for key, call in self._calls.items()}
+
+    async def is_same(self, key: str, args: Mapping[str, Any]) -> bool:
+        """Whether these are the arguments of a known call."""
+        return await self._gate.is_same(self._calls[key], args)
+
+    def offers(self) -> Sequence[Offer]:
+        """This server's own tools, where the agent may hand on sub-tasks; else none."""
+        return self._subtasks.offers() if self._subtasks else ()
+
+    async def use(self, key: str, tool: str, args: Mapping[str, Any]) -> Answer:
+        """Execute a call that may proceed by one of these tools. Raises Awaiting where it waits for a sub-task."""
+        assert self._subtasks
+        args = await self._subtasks.waited(args, has_waited=key in self._begun_before)
+        return await self.perform(key, partial(self._subtasks.use, tool, args))
+
+    async def lacks(self, tool: str) -> None:
+        """Note that the agent has asked for a tool that it does not have: it may have been one of this server's."""
+        if self._subtasks:
+            await self._subtasks.use(tool, {})
+
+    async def call(self, key: str, *, reads: bool = False) -> Permission:
+        """The gate: whether the call may proceed. Raises Suspended while it waits for approval, or OutOfCalls."""
+        if self._calls[key].status is CallStatus.CANCELLED:
+            return Permission.REFUSED  # which takes no secrets to learn
+        if self._calls[key].status is CallStatus.PENDING:
+            await self._execution.until_room()
+        call = await self._begin(key, reads=reads)
+        if call.status is CallStatus.AWAITING_APPROVAL:
+            raise Suspended
+        return _permission(call)
+
+    async def wait(self, key: str) -> Permission:
+        """The same gate, for an agent whose process must stay: it returns once the call is decided."""
+        while (call := await self._begin(key, stays=True)).status is CallStatus.AWAITING_APPROVAL:
+            await self._decided(key)
+        return _permission(call)
+
+    async def told(self, key: str) -> Permission:
+        """Note that the agent makes this call without having asked."""
+        return _permission(await self._begin(key, asked=False))
+
+    async def amend(self, proposal: Proposal) -> None:
+        """Give a call that has not begun other arguments, and with them another description."""
+        self._take_room([proposal])
+        self._calls[proposal.key] = await self._record.amend_call(await self._gate.new_call(proposal))
+
+    async def renew(self, key: str) -> None:
+        """Have a call that was cut off be made once more: whether it may is decided anew."""
+        self._know(await self._record.renew_call(self._calls[key].id))
+
+    def secret_in(self, text: str) -> Steps[str | None]:
+        """Find, in steps, the name of a secret in `text`, in any form, also of one that is too short to be masked."""
+        redactor = self._variables.redactor
+        if name := (yield from redactor.containing(text)):
+            return name
+        short = (name for name in redactor.too_short if self._variables.secrets.get(name, "\0") in text)
+        if name := next(short, None):
+            return name
+        return "" if (yield from redactor.redacting(text)) != text else None
+
+    async def run(self, key: str, ran: RunCommand) -> Finished:
+        """Execute a call that may proceed, as a command in the sandbox, and note how it ended."""
+        call = self._calls[key]
+        keeper = None if self._speaks else await self._execution.keeper()  # whose token is masked in the output
+        output = self._output()
+        kind = "output" if self._speaks else "content"
+        publisher = Publisher(self._record, self._run, self._settings.event_limit, kind=kind, call_id=call.id)
+        try:
+            with logs.about(call=call.id):
+                ended = await self._execution.run(self._gate.command(call, ran), output, publisher, call.id, keeper)
+        except RemitError as error:
+            message = self._variables.redactor.redact(error.message)
+            await self._end(key, CallStatus.ERROR, f"{output.text}\n{message}".strip(), dropped=output.dropped)
+            raise
+        except BaseException:
+            self._record.keep_output(call.id, output.text, output.dropped)
+            raise
+        status = CallStatus.ERROR if ended.status or ended.limit else CallStatus.SUCCESS
+        ran_us = int(ended.seconds * 1_000_000)
+        await self._end(key, status, output.text, dropped=output.dropped, exit_status=ended.status, ran_us=ran_us)
+        return Finished(ended.status, output.text, ended.limit)
+
+    async def perform(self, key: str, action: Callable[[], Awaitable[Answer]]) -> Answer:
+        """Execute a call that may proceed by `action`, and note how it ended."""
+        try:
+            answer = await action()
+        except RemitError as error:
+            answer = Answer(error.message, failed=True)
+        return await self.end(key, answer)
+
+    async def end(self, key: str, answer: Answer) -> Answer:
+        """Note how a call ended that is no command; its text as it is kept."""
+        output = self._output()
+        await output.take(answer.text)
+        await self._end(
+            key, CallStatus.ERROR if answer.failed else CallStatus.SUCCESS, output.text, dropped=output.dropped
+        )
+        return Answer(output.text, answer.failed)
+
+    @asynccontextmanager
+    async def talk(self, program: Program) -> AsyncIterator[Dialogue]:
+        """A program in the sandbox to talk to."""
+        await self.unlock()
+        await self._execution.until_room()
+        async with self._execution.talk(program) as dialogue:
+            yield dialogue
+
+    def redact(self, text: str) -> str:
+        """Text about the run as it may be shown."""
+        return self._variables.redactor.redact(text)
+
+    def _take_room(self, proposals: Sequence[Proposal]) -> None:
+        """Count the arguments of calls. Raises RemitError (LIMIT_EXCEEDED) where they are too many in all."""
+        self._args_left -= sum(memory(each.args) for each in proposals)
+        if self._args_left < 0:
+            raise RemitError(
+                Code.LIMIT_EXCEEDED, f"the arguments of the turn's calls take more than {MAX_ARGS} bytes of memory"
+            )
+
+    async def _begin(self, key: str, *, asked: bool = True, reads: bool = False, stays: bool = False) -> Call:
+        call = await self._gate.begin(self._calls[key], asked=asked, reads=reads, stays=stays)
+        self._calls[key] = call
+        return call
+
+    async def _decided(self, key: str) -> None:
+        """Until the call does not wait any more; meanwhile the task says what it waits for."""
+        while True:
+            with self._record.changes.expected(self._run.task_id) as change:
+                waits, calls = await self._record.stay()
+                self._know(calls)
+                if self._calls[key].status is not CallStatus.AWAITING_APPROVAL:
+                    return
+                with self._place.left() if waits else nullcontext():  # an agent that works beside it has its place
+                    await change.wait()
+
+    def _know(self, calls: Sequence[Call]) -> None:
+        self._calls = {call.key: call for call in calls}
+
+    def _output(self) -> Output:
+        return Output(self._variables.redactor, self._allowance.limit(self._settings.output_limit))
+
+    async def _end(self, key: str, status: CallStatus, text: str, **about: int) -> None:
+        self._allowance.take(text)
+        result = CallResult(status, text, **about)
+        await self._record.end_call(self._calls[key].id, result)
+        with logs.about(call=self._calls[key].id):
+            _log.info("the call ended: %s", status)
+        self._calls[key] = replace(self._calls[key], status=status, output=text, exit_status=result.exit_status)
+
+
+def _permission(call: Call) -> Permission:
+    """Raises OutOfCalls for a call that has not been let proceed although nobody is to decide it."""
+    if call.status is CallStatus.PENDING:
+        raise OutOfCalls
+    return _PERMISSIONS[call.status]
+
+
+def _known_call(call: Call) -> KnownCall:
+    return KnownCall(
+        key=call.key,
+        tool_name=call.tool_name,
+        args=call.args,
+        status=call.status.value,
+        approved=call.outcome in ("proceed_once", "proceed_always"),
+        output=call.output or "",
+        exit_status=call.exit_status,
+        reason=call.reason,
+        is_hidden=call.outcome == HIDDEN,
+        is_cut_off=call.status is CallStatus.ERROR and (call.reason or "").startswith(CUT_OFF),
+    )
+
+
+def _loads(text: str | None) -> Mapping[str, Any] | None:
+    return None if text is None else json.loads(text)

@@ -1,0 +1,55 @@
+"""Tasks named by the beginning of their ids, as people and models shorten and copy them."""
+
+import re
+from typing import TypeVar
+
+from server.errors import Code, RemitError
+from server.tasks.requests.fields import Request
+from storage.records import Principal
+from storage.store import Store
+
+R = TypeVar("R", bound=Request)
+
+SHORTEST = 8
+"""Characters: the chance that two of a hundred tasks share them is one in a million."""
+
+_WHOLE = 36
+"""Characters of an id, a UUID."""
+
+_ID = re.compile("[0-9a-f-]+")
+
+_OF_TASKS = ("id", "ids", "depends_on", "parent_task_id")
+
+
+async def whole(store: Store, principal: Principal, request: R, asker: int | None) -> R:
+    """The request with whole ids of tasks, as far as the principal, or the agent of the task `asker`, knows them.
+
+    A beginning that no known task has is left as it is, and not found later. Raises RemitError, VALIDATION_ERROR with
+    `candidates`, for one that several have.
+    """
+    changed = {}
+    for field in request.model_fields_set.intersection(_OF_TASKS):
+        name = type(request).model_fields[field].alias or field
+        given = getattr(request, field)
+        texts = given if isinstance(given, list) else [given]
+        found = [await _whole(store, principal, text, asker, name) for text in texts]
+        if found != texts:
+            changed[field] = found if isinstance(given, list) else found[0]
+    return request.model_copy(update=changed) if changed else request
+
+
+async def _whole(store: Store, principal: Principal, text: str | None, asker: int | None, field: str) -> str | None:
+    written = _written(text) if text else ""
+    if not SHORTEST <= len(written) < _WHOLE:
+        return written if len(written) == _WHOLE else text
+    found = await store.beginning(principal, written, asker)
+    if len(found) > 1 and written not in found:
+        message = f"{field}: {text!r} is the beginning of several of your tasks, give more of it: {', '.join(found)}"
+        raise RemitError(Code.VALIDATION_ERROR, message, field=field, candidates=found)
+    return found[0] if len(found) == 1 else text
+
+
+def _written(text: str) -> str:
+    """An id, or its beginning, as ids are written here; any other text as it is."""
+    folded = text.strip().lower()
+    return folded if _ID.fullmatch(folded) else text

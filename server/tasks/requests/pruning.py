@@ -1,0 +1,26 @@
+"""What a person asks for who wants something removed that is not needed any more."""
+
+from typing import Self
+
+from pydantic import Field, StrictBool, model_validator
+
+from server.tasks.requests.fields import Id, Request
+
+
+class PruneWorktrees(Request):
+    """The end of worktrees that are not needed any more."""
+
+    ids: list[Id] = Field(default_factory=list, max_length=1000)
+    force: StrictBool = False
+
+    @model_validator(mode="after")
+    def _losses_are_named(self) -> Self:
+        if self.force and not self.ids:
+            raise ValueError("ids: with force, name those that are to be lost")
+        return self
+
+
+class PruneTasks(Request):
+    """The removal of what was kept long enough."""
+
+    now: StrictBool = False

@@ -1,0 +1,390 @@
+"""What a user can ask for, checked: the same models for every face.
+
+Optional fields take null as if they were left out, because models that call tools fill them so.
+"""
+
+import base64
+import binascii
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, StrictBool, model_validator
+from pydantic.alias_generators import to_camel
+
+from server.tasks.requests.fields import (
+    MAX_DEPENDENCIES,
+    MAX_DESCRIPTION,
+    MAX_MESSAGE,
+    MAX_TITLE,
+    MAX_VARIABLES,
+    MAX_WAIT_SECONDS,
+    MAX_WORDS,
+    AtMost,
+    Cleared,
+    ConfiguredName,
+    Id,
+    Label,
+    Line,
+    Metadata,
+    Name,
+    Outcome,
+    PathText,
+    Reason,
+    ReportedWord,
+    Request,
+    TaskId,
+    Value,
+    check_size,
+)
+from storage.records import NOBODY
+from storage.states import Status, statuses
+from storage.workspace import Mode
+
+_FOR_EXECUTION = (
+    "secrets",
+    "secret_names",
+    "files",
+    "workspace",
+    "limits",
+    "require",
+    "allow_hooks",
+    "max_calls",
+    "timeout_seconds",
+    "mcp_servers",
+    "on_interrupt",
+    "approval_timeout_seconds",
+)
+
+_CONTENTS = ("content", "contentBase64", "source")
+
+_RARE = frozenset(
+    """
+    onDependencyFailure parentTaskId assignedAgentId timeoutSeconds maxCalls limits require allowHooks mcpServers
+    idempotencyKey onInterrupt approvalTimeoutSeconds
+    """.split()
+)
+_OF_RECORDS = frozenset({"description", "triggeringAgentId", "conversationId", "metadata"})
+
+_TAKEN_AWAY = frozenset({"taskListId", "assignedAgentId"})
+_OF_STATUS = {"result": Status.COMPLETED, "error": Status.FAILED, "blocked_reason": Status.BLOCKED}
+_COLUMNS = {
+    "title": "title",
+    "description": "description",
+    "task_list_id": "task_list",
+    "assigned_agent_id": "assigned_agent",
+    "progress": "progress",
+    "progress_message": "progress_message",
+    "internal_status": "internal_status",
+    "metadata": "metadata",
+}
+
+
+class File(Request):
+    """A file, by its content or by where it lies."""
+
+    path: str = Field(description="in uploads/")
+    content: str | None = Field(None, description="text")
+    content_base64: str | None = Field(None, description="bytes")
+    source: str | None = Field(None, min_length=1, description="a file in your folder")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_beside_others(cls, data: Any) -> Any:
+        """Without the empty texts that stand beside the one that is meant."""
+        if not isinstance(data, dict):
+            return data
+        given = [name for name in _CONTENTS if data.get(name) is not None]
+        meant = [name for name in given if data[name]] or given[:1]
+        return {name: value for name, value in data.items() if name not in _CONTENTS or name in meant}
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if sum(given is not None for given in (self.content, self.content_base64, self.source)) != 1:
+            raise ValueError("give exactly one of content, contentBase64 and source")
+        try:
+            self.inline()
+        except binascii.Error:
+            raise ValueError("contentBase64 is not base64") from None
+        return self
+
+    def inline(self) -> bytes | None:
+        """The content, where it was given inline."""
+        if self.content_base64 is not None:
+            return base64.b64decode(self.content_base64, validate=True)
+        return None if self.content is None else self.content.encode()
+
+
+class LowerLimits(Request):
+    """Limits for one task, lower than the operator's."""
+
+    memory_mb: int | None = Field(None, ge=16)
+    processes: int | None = Field(None, ge=1)
+    open_files: int | None = Field(None, ge=16)
+    file_mb: int | None = Field(None, ge=1)
+    tmp_mb: int | None = Field(None, ge=1)
+    workspace_mb: int | None = Field(None, ge=1)
+    cpu_seconds: int | None = Field(None, ge=1)
+
+
+class Guarantees(Request):
+    """What the sandbox must hold."""
+
+    tier: Literal["namespaces"] | None = None
+    network: Literal["none"] | None = None
+
+
+class WorkspaceRequest(Request):
+    """A folder of the user's to work in."""
+
+    path: PathText = Field(description="absolute")
+    mode: Mode | None = Field(None, description="worktree: a git branch of its own")
+    shared: StrictBool = Field(False, description="other tasks may write it too")
+
+
+class CreateTask(Request):
+    """A new task."""
+
+    grouped = _RARE
+    unlisted = _OF_RECORDS
+
+    message: Value = Field(
+        min_length=1,
+        max_length=MAX_MESSAGE,
+        description="shell: commands, on lines that start with `$ ` or in a ```sh block; folder and exported variables "
+        "carry on; others: the job in words",
+    )
+    title: Line | None = Field(None, min_length=1, max_length=MAX_TITLE, description="for lists")
+    description: str | None = Field(
+        None, min_length=1, max_length=MAX_DESCRIPTION, description="a note; the job is message"
+    )
+    system_prompt: str | None = Field(None, min_length=1, max_length=MAX_MESSAGE, description="for agents with a model")
+    agent_id: str = Field(
+        "shell",  # where the setting default_agent names no other
+        min_length=1,
+        max_length=64,
+        description='see list_agents; "none": others do it, by update_task',
+    )
+    task_list_id: Label | None = Field(None, description="any list's name")
+    depends_on: list[Id] = Field(default_factory=list, max_length=MAX_DEPENDENCIES, description="ids to wait for")
+    on_dependency_failure: Literal["fail", "continue"] = Field("fail", description="default fail")
+    parent_task_id: Id | None = Field(None, description="the task it is part of")
+    triggering_agent_id: Label | None = Field(None, description="who asks")
+    assigned_agent_id: Label | None = Field(None, description="who does it")
+    conversation_id: Id | None = Field(None, description="to join")
+    auto_execute: StrictBool = Field(True, description="false: each tool call waits for approve_tool_call")
+    show_in_history: StrictBool = Field(True, description="kept with the task")
+    env: dict[Name, Value] = Field(default_factory=dict, max_length=MAX_VARIABLES, description="variables, shown")
+    secrets: dict[Name, Value] = Field(
+        default_factory=dict, max_length=MAX_VARIABLES, description="secret variables, never stored"
+    )
+    secret_names: list[ConfiguredName] = Field(
+        default_factory=list, max_length=MAX_VARIABLES, description="configured secrets"
+    )
+    files: list[File] = Field(default_factory=list, max_length=20, description="at most 20")
+    workspace: WorkspaceRequest | None = Field(None, description="the user's folder to work in")
+    timeout_seconds: int | None = Field(None, ge=1, le=7 * 24 * 3600, description="work time")
+    max_calls: int | None = Field(None, ge=1, le=1_000_000, description="then it pauses")
+    on_interrupt: Literal["fail", "retry", "resume"] | None = Field(None, description="default fail")
+    approval_timeout_seconds: int | None = Field(None, ge=1, le=366 * 24 * 3600, description="then it means no")
+    limits: LowerLimits | None = Field(None, description="lower than the operator's")
+    require: Guarantees | None = Field(None, description="else refuse the task")
+    allow_hooks: StrictBool = Field(False, description="may write .git/hooks, .envrc and the like")
+    mcp_servers: list[Label] = Field(default_factory=list, max_length=20, description="configured ones")
+    metadata: Metadata | None = Field(None, description="your own")
+    idempotency_key: str | None = Field(None, min_length=1, max_length=255, description="creates once")
+
+    @model_validator(mode="after")
+    def _environment_fits(self) -> Self:
+        check_size(self.env, self.secrets)
+        return self
+
+    @model_validator(mode="after")
+    def _nobody_takes_no_work(self) -> Self:
+        if self.agent_id == NOBODY:
+            for field in _FOR_EXECUTION:
+                if getattr(self, field):
+                    raise ValueError(f'{to_camel(field)} is for tasks this server executes, not for agentId "none"')
+        return self
+
+
+class GetTask(Request):
+    """One task, at once or when something happens."""
+
+    id: TaskId
+    wait_seconds: float = Field(0, ge=0, allow_inf_nan=False, description="up to 45")
+    max_chars: int = Field(8000, ge=200, le=1_000_000, description="of the answer")
+    output_cursor: str | None = Field(
+        None, min_length=1, max_length=64, description="a nextCursor: the output from there on"
+    )
+    include: list[Literal["messages", "events", "graph"]] = Field(
+        default_factory=list, max_length=MAX_WORDS, description="more parts"
+    )
+    after_event: int | None = Field(None, ge=0, le=2**53, description="a lastEvent: only what is new")
+
+    @property
+    def patience(self) -> float:
+        """Seconds to wait, as many as hosts allow."""
+        return min(self.wait_seconds, MAX_WAIT_SECONDS)
+
+    @property
+    def reads_events(self) -> bool:
+        """Whether every event is of interest, rather than the end alone."""
+        return self.after_event is not None and "events" in self.include
+
+    @property
+    def warnings(self) -> list[str]:
+        """What was taken otherwise than it was meant."""
+        if self.wait_seconds <= MAX_WAIT_SECONDS:
+            return []
+        return [
+            f"waitSeconds: {self.wait_seconds:.15g} is more than {MAX_WAIT_SECONDS}, and hosts give up a call after "
+            f"60: it was taken for {MAX_WAIT_SECONDS}"
+        ]
+
+
+class ApproveToolCall(Request):
+    """A yes or no to one waiting call."""
+
+    id: TaskId
+    call_id: Id = Field(description="of the waiting call")
+    outcome: Outcome = Field(description="what the user decided")
+    message: str | None = Field(None, min_length=1, max_length=10_000, description="the reason, for the agent")
+    call: str | None = Field(None, max_length=10_000, description="as in pendingApprovals")
+
+
+class ApproveShownCall(ApproveToolCall):
+    """The same where it has to say what the call does, so that the prompt of a host shows it to its user."""
+
+    call: str = Field(max_length=10_000, description="as in pendingApprovals")
+
+
+class SendMessage(Request):
+    """The next turn of an ended task, or what a blocked one waits for."""
+
+    id: TaskId
+    message: Value | None = Field(None, min_length=1, max_length=MAX_MESSAGE, description="or only secrets")
+    env: dict[Name, Value | None] = Field(
+        default_factory=dict, max_length=MAX_VARIABLES, description="merged by key; null removes one"
+    )
+    secrets: dict[Name, Value | None] = Field(
+        default_factory=dict, max_length=MAX_VARIABLES, description="null removes one"
+    )
+    secret_names: list[ConfiguredName] = Field(
+        default_factory=list, max_length=MAX_VARIABLES, description="configured secrets"
+    )
+    files: list[File] = Field(default_factory=list, max_length=20, description="at most 20")
+    idempotency_key: str | None = Field(None, min_length=1, max_length=255, description="sent once")
+
+    @property
+    def literals(self) -> dict[str, str]:
+        """The secrets that were sent with a value."""
+        return {name: value for name, value in self.secrets.items() if value is not None}
+
+    def merged(self, env: dict[str, str]) -> dict[str, str]:
+        """The task's variables after this message. Raises ValueError when they and the secrets do not fit."""
+        both = env | self.env
+        kept = {name: value for name, value in both.items() if value is not None}
+        check_size(kept, self.literals)
+        return kept
+
+
+class CancelTask(Request):
+    """The end of a task that is still open."""
+
+    id: TaskId
+
+
+class DeleteTask(Request):
+    """The removal of a task and all that belongs to it."""
+
+    id: TaskId
+    cascade: StrictBool = Field(False, description="and all that depend on it")
+
+
+class UpdateTask(Request):
+    """Changes to a task, and what others report of one that this server does not execute."""
+
+    unlisted = frozenset({"description", "internalStatus", "metadata"})
+
+    id: TaskId
+    title: Line | None = Field(None, max_length=MAX_TITLE, description="for lists")
+    description: str | None = Field(None, max_length=MAX_DESCRIPTION, description="a note")
+    task_list_id: Cleared | None = Field(None, description="any list's name; null: none")
+    assigned_agent_id: Cleared | None = Field(None, description="who does it; null: nobody")
+    depends_on: list[Id] | None = Field(None, max_length=MAX_DEPENDENCIES, description="all of them")
+    progress: float | None = Field(None, ge=0, le=1, description="0 to 1")
+    progress_message: Line | None = Field(None, max_length=1000, description="how far it is")
+    internal_status: Cleared | None = Field(None, description="in your words")
+    metadata: Metadata | None = Field(None, description="replaced whole")
+    max_calls: int | None = Field(None, ge=1, le=1_000_000, description="then it pauses")
+    status: ReportedWord | None = Field(None, description='only agentId "none"')
+    result: str | None = Field(None, min_length=1, max_length=MAX_MESSAGE, description="of a completed one")
+    error: str | None = Field(None, min_length=1, max_length=MAX_DESCRIPTION, description="of a failed one")
+    blocked_reason: Reason | None = Field(None, description="of a blocked one")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_takes_away(cls, data: Any) -> Any:
+        """Out of a list, or unassigned: for these two, null says so, as an empty text does."""
+        if isinstance(data, dict):
+            return {name: "" if value is None and name in _TAKEN_AWAY else value for name, value in data.items()}
+        return data
+
+    @model_validator(mode="after")
+    def _says_something_fitting(self) -> Self:
+        if self.model_fields_set == {"id"}:
+            raise ValueError("there is nothing to change: give at least one field besides id")
+        for field, status in _OF_STATUS.items():
+            if getattr(self, field) is not None and self.target is not status:
+                raise ValueError(f'{to_camel(field)} goes with status "{status}"')
+        return self
+
+    @property
+    def target(self) -> Status | None:
+        """The state that is reported, synonyms resolved."""
+        if self.status is None:
+            return None
+        meant = statuses(self.status)
+        return Status.RUNNING if Status.RUNNING in meant else next(iter(meant))
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """What is simply replaced, by its name in the store; an empty text takes it away."""
+        given = self.model_fields_set & _COLUMNS.keys()
+        return {_COLUMNS[field]: None if (value := getattr(self, field)) == "" else value for field in given}
+
+
+class GetTaskGraph(Request):
+    """How the tasks of a list depend on each other."""
+
+    unlisted = frozenset({"limit", "offset"})
+
+    task_list_id: Label = Field(description="the list's name")
+    limit: Annotated[int, AtMost(500)] = Field(100, description="default 100, at most 500")
+    offset: int = Field(0, ge=0, le=2**53, description="to skip")
+
+
+class ListAgents(Request):
+    """Who can be asked."""
+
+
+class ReadArtifacts(Request):
+    """The files of a task, or a piece of one."""
+
+    id: TaskId
+    path: PathText | None = Field(None, description="left out: list them")
+    offset: int = Field(0, ge=0, le=2**53, description="in bytes, or files")
+    limit: Annotated[int, AtMost(1024**2)] | None = Field(None, description="bytes, or files")
+
+
+class ListWorktrees(Request):
+    """The worktrees that are there."""
+
+
+class ListGrants(Request):
+    """The grants in force."""
+
+
+class RevokeGrant(Request):
+    """The end of a grant."""
+
+    id: Id

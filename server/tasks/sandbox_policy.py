@@ -1,0 +1,153 @@
+"""What a task's commands may reach and use: the operator's settings, lowered by what the task itself asks for."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from server.agents.interface import Program
+from server.config import MIB, AgentSettings, LimitSettings, Settings
+from server.errors import Code, RemitError
+from server.runner.policy import Limits, Network, SandboxPolicy
+from server.runner.sandbox import Sandbox
+from server.tasks.working_directory import Ground
+
+# The task's names for limits, and the operator's, with what one of the task's units is of the operator's.
+_LIMITS = {
+    "memoryMb": ("memory", MIB),
+    "processes": ("processes", 1),
+    "openFiles": ("open_files", 1),
+    "fileMb": ("file_size", MIB),
+    "tmpMb": ("tmp_size", MIB),
+    "workspaceMb": ("workspace_size", MIB),
+    "cpuSeconds": ("cpu_seconds", 1),
+}
+
+
+def policy(settings: Settings, agent_id: str, demands: Mapping[str, Any] | None, ground: Ground) -> SandboxPolicy:
+    """The policy of a task's commands."""
+    agent = settings.agents.of(agent_id)
+    asked = demands or {}
+    limits = _lowered(_granted(settings, agent), asked.get("limits", {}))
+    return SandboxPolicy(
+        workspace=ground.workspace,
+        folder=ground.folder,
+        access=ground.access,
+        owner=ground.owner,
+        readable=(*agent.readable, *ground.readable),
+        pinned=ground.pinned,
+        hooks="writable" if asked.get("allowHooks") else "read-only",
+        network="none" if _may_reach_nothing(asked) else agent.network,
+        limits=Limits(
+            memory_bytes=limits.memory,
+            processes=limits.processes,
+            open_files=limits.open_files,
+            file_bytes=limits.file_size,
+            tmp_bytes=limits.tmp_size,
+            workspace_bytes=limits.workspace_size,
+            free_bytes=limits.free_space,
+            cpu_seconds=limits.cpu_seconds,
+        ),
+    )
+
+
+def widened(
+    policy: SandboxPolicy, demands: Mapping[str, Any] | None, program: Program, home: Path | None
+) -> SandboxPolicy:
+    """The policy of a program that an agent talks to: the task's, and what the program needs besides."""
+    reached = policy.network if program.inherits else "none"
+    return replace(
+        policy,
+        home=home,
+        readable=(*policy.readable, *program.readable, *(home / name for name in program.home or () if home)),
+        network="none" if _may_reach_nothing(demands or {}) else _more(reached, program.hosts),
+    )
+
+
+def mcp_servers(settings: Settings, agent_id: str, demands: Mapping[str, Any] | None) -> list[str]:
+    """The names of the MCP servers a task has at hand: its agent's, and its own."""
+    own = (demands or {}).get("mcpServers", ())
+    return list(dict.fromkeys((*settings.agents.of(agent_id).mcp_servers, *own)))
+
+
+def check(settings: Settings, agent_id: str, sandbox: Sandbox, demands: Mapping[str, Any] | None) -> None:
+    """Refuse what the operator does not grant, and what this machine's sandbox does not hold.
+
+    Raises RemitError: LIMIT_EXCEEDED naming the field, or SANDBOX_UNAVAILABLE with `missing` in its details.
+    """
+    asked = demands or {}
+    _lowered(_granted(settings, settings.agents.of(agent_id)), asked.get("limits", {}))
+    most = settings.approval_expires
+    if most is not None and asked.get("approvalTimeoutSeconds", 0) > most:
+        raise RemitError(
+            Code.LIMIT_EXCEEDED,
+            f"approvalTimeoutSeconds: the operator grants at most {most} (setting approval_expires)",
+            field="approvalTimeoutSeconds",
+            most=most,
+        )
+    require = asked.get("require", {})
+    if _may_reach_nothing(asked) and (remote := _remote_servers(settings, agent_id, asked)):
+        raise RemitError(
+            Code.VALIDATION_ERROR,
+            f"require.network: the MCP server {remote[0]} is reached over the network; leave one of them out",
+            field="require.network",
+        )
+    missing = []
+    if require.get("tier") == "namespaces" and sandbox.tier != "namespaces":
+        missing.append("tier: namespaces")
+    if require.get("network") == "none" and sandbox.tier == "off":
+        missing.append("network: none")
+    if missing:
+        raise RemitError(
+            Code.SANDBOX_UNAVAILABLE,
+            f"this server's sandbox ({sandbox.tier}) does not hold what the task requires: {', '.join(missing)}",
+            missing=missing,
+            tier=sandbox.tier,
+        )
+
+
+def approval_expires(settings: Settings, demands: Mapping[str, Any] | None) -> int | None:
+    """Seconds until an unanswered approval of a task means no; None where it waits for ever."""
+    given = (settings.approval_expires, (demands or {}).get("approvalTimeoutSeconds"))
+    return min((each for each in given if each is not None), default=None)
+
+
+def _more(network: Network, hosts: tuple[str, ...]) -> Network:
+    match network:
+        case "full":
+            return network
+        case "none":
+            return hosts or network
+        case _:
+            return (*network, *hosts)
+
+
+def _may_reach_nothing(demands: Mapping[str, Any]) -> bool:
+    return bool(demands.get("require", {}).get("network") == "none")
+
+
+def _remote_servers(settings: Settings, agent_id: str, asked: Mapping[str, Any]) -> list[str]:
+    names = mcp_servers(settings, agent_id, asked)
+    return [name for name in names if name in settings.mcp_servers and settings.mcp_servers[name].url]
+
+
+def _granted(settings: Settings, agent: AgentSettings) -> LimitSettings:
+    """The limits for all, with those the agent has of its own."""
+    own = agent.limits.model_dump(exclude_unset=True) if agent.limits else {}
+    return settings.limits.model_copy(update=own)
+
+
+def _lowered(granted: LimitSettings, asked: Mapping[str, int]) -> LimitSettings:
+    lower = {}
+    for name, number in asked.items():
+        setting, unit = _LIMITS[name]
+        most = getattr(granted, setting)
+        if number * unit > most:
+            raise RemitError(
+                Code.LIMIT_EXCEEDED,
+                f"limits.{name}: the operator grants at most {most // unit}",
+                field=f"limits.{name}",
+                most=most // unit,
+            )
+        lower[setting] = number * unit
+    return granted.model_copy(update=lower)

@@ -1,0 +1,1 @@
+"""The values of secrets: kept in memory, filled in, and masked."""

@@ -1,0 +1,72 @@
+"""What must be masked in what comes out of a task, beside the secrets of its turn.
+
+That is: the secrets of its earlier turns, which may be in its files, and those of the tasks whose folders it works in,
+or that were made to write in the same.
+"""
+
+from contextlib import suppress
+from dataclasses import dataclass
+
+from server.errors import Code, RemitError
+from server.tasks.secrets.vault import Secrets
+from storage.secrets import Had
+from storage.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The values to be masked, with the names that they go by, and the secrets whose values are not to be had."""
+
+    values: list[tuple[str, str]]
+    lost: list[Had]
+
+
+class Masks:
+    """Finds them."""
+
+    def __init__(self, store: Store, secrets: Secrets) -> None:
+        self._store = store
+        self._secrets = secrets
+
+    async def ever(self, task_id: str) -> Known:
+        """Those of all turns of all these: a typed value of an earlier turn was dropped with that."""
+        values: list[tuple[str, str]] = []
+        lost: list[Had] = []
+        read: dict[str, str | None] = {}
+        for had in await self._store.secrets_ever(task_id):
+            value = self._secrets.of(had)
+            if had.source == "named":
+                value = read[had.name] = value or (read[had.name] if had.name in read else await self._read(had.name))
+            if value is None:
+                lost.append(had)
+            else:
+                values.append((had.name, value))
+        return Known(values, lost)
+
+    async def lent(self, task_id: str, since: int) -> list[tuple[str, str]]:
+        """The values of those that its lenders have, or have had since then.
+
+        What they had before is masked nowhere but in files: not in what they say themselves, either.
+        Raises RemitError (SECRETS_LOST) where one is gone.
+        """
+        known = await self.ever(task_id)
+        gone = [
+            had
+            for had in known.lost
+            if had.is_lenders and not had.given_up and (had.until is None or had.until > since)
+        ]
+        if gone:
+            names, lender = sorted({had.name for had in gone}), gone[0].task_id
+            raise RemitError(
+                Code.SECRETS_LOST,
+                f"this task works with what task {lender} has lent it, whose values of {', '.join(names)} are gone and "
+                f"could not be masked: send them again to task {lender} (with a message, if it has ended), and then a "
+                "message to this one, while that is open",
+                missing=names,
+            )
+        return known.values
+
+    async def _read(self, name: str) -> str | None:
+        with suppress(RemitError):  # its setting may be gone
+            return (await self._secrets.read([name]))[name]
+        return None

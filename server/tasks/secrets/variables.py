@@ -1,0 +1,153 @@
+"""The variables of a run: what is filled in, what commands are given, and what is masked in all that comes out."""
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+
+import anyio
+
+from server.errors import Code, RemitError
+from server.tasks.secrets import masking
+from server.tasks.secrets.index import Masks
+from server.tasks.secrets.vault import Secrets, SecretsLost
+from server.worker import computed
+from storage.records import Claim
+from storage.store import Store
+from templates.redaction import Redactor
+from templates.resolver import derived, resolve
+
+MOST_FILLED = 1024**2
+"""Characters of all variables in env once their templates are filled in: half of what Linux lets a program have."""
+
+
+class Variables:
+    """The env of a task and the values of its secrets, once they are at hand."""
+
+    def __init__(self, claim: Claim, secrets: Secrets, store: Store) -> None:
+        self._claim = claim
+        self._secrets = secrets
+        self._masks = Masks(store, secrets)
+        self._env: Mapping[str, str] = claim.task.env or {}
+        self._values: dict[str, str] = {}
+        self._derived: list[tuple[str, str]] = []
+        self.redactor = Redactor({})
+        """Masks what is known so far; what comes to be known is masked in streams of it that have begun, too."""
+
+        self._unlocking = anyio.Lock()
+        self._learning = anyio.Lock()
+
+    @property
+    def secrets(self) -> Mapping[str, str]:
+        """The values of the turn's secrets, once they are at hand."""
+        return self._values
+
+    async def hide(self, name: str, value: str) -> None:
+        """Have a value masked, once this returns, that is no secret of the task's own."""
+        await self._learn([(name, value)])
+
+    @asynccontextmanager
+    async def shared(self) -> AsyncIterator[None]:
+        """Mask the secrets of those the task shares a folder with, also what they get while the block runs.
+
+        Raises RemitError (SECRETS_LOST) where one of those who lend it to the task is gone.
+        """
+        await self._secrets.borrow(self._claim.task.id, self._claim.lenders)
+        with self._secrets.shared(self._claim.task.id, self._learn) as known:
+            if self._claim.lenders:
+                known += await self._masks.lent(self._claim.task.id, self._claim.turn.created_at)
+            await self._learn(known)
+            yield
+
+    async def unlock(self) -> None:
+        """Have the values of the turn's secrets. Raises SecretsLost, or RemitError for one that cannot be read."""
+        async with self._unlocking:
+            if self._claim.secrets and not self._values:
+                await self._unlock()
+
+    async def _unlock(self) -> None:
+        values = await self._secrets.of_turn(self._claim.task.id, self._claim.run.turn, self._claim.secrets)
+        await self._learn(await computed(_size(self._env), _derived, self._env, values), values)
+
+    async def _learn(self, named: Iterable[tuple[str, str]], values: Mapping[str, str] | None = None) -> None:
+        """Have what is `named` masked beside all that was before, and the `values` of the turn's secrets.
+
+        What masks them is made beside the event loop: of thousands of secrets it takes a second.
+        """
+        async with self._learning:
+            if values is None and set(named) <= set(self._derived):
+                return
+            values = self._values if values is None else dict(values)
+            while True:
+                known = list(self._derived)
+                wanted = list(dict.fromkeys([*known, *named]))
+                redactor = await masking.redactor(values, wanted)
+                if known == self._derived:  # else more came to be known meanwhile
+                    break
+            self._values, self._derived = values, wanted
+            self.redactor.become(redactor)
+
+    async def ever(self) -> Redactor | None:
+        """What masks the secrets of all turns of the task, beside all that `redactor` does; None where one is gone."""
+        try:
+            await self.unlock()
+            known = await self._masks.ever(self._claim.task.id)
+        except (SecretsLost, RemitError):
+            return None
+        return None if known.lost else await masking.redactor(self._values, [*self._derived, *known.values])
+
+    def fill_in(self, text: str) -> str:
+        """`text` with its templates filled in; what a filter makes of a secret is masked from now on, too.
+
+        Raises RemitError (TEMPLATE_ERROR) that names the missing key.
+        """
+        if self._mask(text):
+            self.redactor.know(self._values, self._derived)
+        return resolve(text, {**self._env, **self._values})
+
+    def environment(self) -> dict[str, str]:
+        """All variables, with the templates in the task's env filled in; on a clash the secret wins.
+
+        Raises RemitError (TEMPLATE_ERROR) that names the missing key.
+        """
+        return environment(self._env, self._values)
+
+    def versions(self) -> dict[str, str]:
+        """What the turn's secrets are known again by, by their names, once they are at hand; it tells no value."""
+        origins = self._claim.secrets
+        return {name: self._secrets.version(name, origins[name], value) for name, value in self._values.items()}
+
+    def seal(self, text: str) -> str:
+        """What a text is known again by as long as this server runs; it tells nothing of the text."""
+        return self._secrets.seal(text)
+
+    def _mask(self, text: str) -> bool:
+        new = [pair for pair in derived(text, self._values) if pair not in self._derived]
+        self._derived += new
+        return bool(new)
+
+
+def _derived(env: Mapping[str, str], values: Mapping[str, str]) -> list[tuple[str, str]]:
+    """What templates in `env` make of the values of secrets, after the names of these."""
+    return [pair for text in env.values() for pair in derived(text, values)]
+
+
+def _size(env: Mapping[str, str]) -> int:
+    return sum(map(len, env.values()))
+
+
+def environment(env: Mapping[str, str], secrets: Mapping[str, str]) -> dict[str, str]:
+    """All variables of a turn, with the templates in `env` filled in.
+
+    Raises RemitError (TEMPLATE_ERROR) that names the missing key, or for variables that become too long in all.
+    """
+    known = {**env, **secrets}
+    filled: dict[str, str] = {}
+    room = MOST_FILLED
+    for name, value in env.items():
+        filled[name] = resolve(value, known)
+        room -= len(filled[name])
+        if room < 0:
+            raise RemitError(
+                Code.TEMPLATE_ERROR,
+                f"env.{name}: with their templates filled in, the variables are longer than {MOST_FILLED} characters",
+            )
+    return filled | dict(secrets)

@@ -1,0 +1,71 @@
+"""What a user is shown of the folder that a task works in, and of what has come of its worktree."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from server.runner.git.repository import branch_of
+from server.tasks.views import truncation
+from server.tasks.views.formatting import time
+from server.tasks.views.truncation import Part
+from server.tasks.views.view_models import TaskView, WorkspaceView, WorktreeView
+from storage.workspace import Workspace, Worktree
+
+
+def workspace(view: TaskView, task_id: str, workspace: Workspace, folder: str | None) -> list[Part]:
+    """The folder of a task; of a long diff the two ends, and of many changed files the first."""
+    shown = view["workspace"] = WorkspaceView(path="", mode=workspace.mode, shared=workspace.shared)
+    parts = [truncation.text(shown, "path", workspace.path)]
+    if folder is not None and workspace.checkout:
+        parts.append(truncation.text(shown, "folder", folder))
+    if workspace.repository is not None:
+        shown["branch"] = branch_of(task_id)
+        shown["baseCommit"] = workspace.repository["base"]
+        parts += _outcome(shown, workspace.outcome or {})
+    elif problem := _problem(workspace.outcome or {}):
+        parts.append(truncation.text(shown, "problem", problem, 2))
+    return parts
+
+
+def worktree(record: Worktree, folder: Path) -> WorktreeView:
+    """A worktree that is there, or half there, in `folder`."""
+    assert record.workspace.repository
+    outcome = record.workspace.outcome or {}
+    view = WorktreeView(
+        taskId=record.task_id,
+        path=str(folder),
+        repository=record.workspace.repository["git"],
+        branch=branch_of(record.task_id),
+        state=record.workspace.checkout or "open",
+        lastActivityAt=time(record.last_activity_at),
+    )
+    if problem := _problem(outcome):
+        view["problem"] = problem
+    if outcome.get("files"):
+        view["changedFiles"] = outcome["files"]
+    if outcome.get("omitted"):
+        view["omittedFiles"] = outcome["omitted"]
+    return view
+
+
+def _problem(outcome: Mapping[str, Any]) -> str:
+    """Why something would be lost, and what was set aside, in one text; empty where there is nothing to tell."""
+    return "; ".join([*([outcome["problem"]] if "problem" in outcome else []), *outcome.get("disarmed", [])])
+
+
+def _outcome(view: WorkspaceView, outcome: dict[str, Any]) -> list[Part]:
+    parts = []
+    if "carried" in outcome:
+        view["carriedCommit"] = outcome["carried"]
+    if problem := _problem(outcome):
+        parts.append(truncation.text(view, "problem", problem, 2))
+    if "head" not in outcome:
+        return parts
+    view["headCommit"] = outcome["head"]
+    view["dirty"] = outcome["dirty"]
+    files = [{"path": path, "status": status} for path, status in outcome["files"]]
+    parts.append(truncation.items(view, "changedFiles", files, "omittedFiles", weight=2, gone=outcome["omitted"]))
+    if "diff" in outcome:
+        diff = outcome["diff"] + ("\n[… cut …]\n" if outcome["cut"] else "")
+        parts.append(truncation.text(view, "diff", diff, 4))
+    return parts

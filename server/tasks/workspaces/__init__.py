@@ -1,0 +1,1 @@
+"""The folders that tasks work in: chosen, kept and removed."""

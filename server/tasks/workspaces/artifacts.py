@@ -1,0 +1,198 @@
+"""The files of a task, listed and read; what would be a secret's value in them is masked, or they are not shown."""
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from mimetypes import MimeTypes
+from pathlib import Path
+
+from anyio import to_thread
+
+from server.errors import Code, RemitError
+from server.runner.filesystem.safe_open import identity
+from server.runner.workspace.artifacts import Artifact, Piece, list_artifacts, read_artifact
+from server.runner.workspace.delivery import UPLOADS
+from server.runner.workspace.workspaces import Workspaces
+from server.tasks.callers import Caller
+from server.tasks.requests.request_models import ReadArtifacts
+from server.tasks.secrets import masking
+from server.tasks.secrets.index import Masks
+from server.tasks.secrets.vault import Secrets
+from server.tasks.views import view_models
+from server.tasks.views.formatting import time
+from server.tasks.working_directory import top
+from server.tasks.workspaces.selection import Folders
+from server.worker import stepped
+from storage.records import NOBODY, Task
+from storage.store import Store
+from templates.redaction import Redactor
+from templates.steps import Steps
+
+FILES = 100
+"""Files of a list where no limit is given."""
+
+PIECE = 7_000
+"""Bytes of a piece where no limit is given: an answer that no host cuts, as `get_task` has it."""
+
+_TYPES = MimeTypes()  # what Python itself knows, the same on every machine
+
+
+@dataclass(frozen=True, slots=True)
+class _Masking:
+    """What masks a task's secrets, in names and in bytes, and the secrets whose values are not to be had."""
+
+    names: Redactor
+    content: Redactor
+    lost: list[str]
+
+
+class Artifacts:
+    """Finds the files of tasks, also of ended ones as long as their folders are kept."""
+
+    def __init__(self, store: Store, secrets: Secrets, workspaces: Workspaces, folders: Folders) -> None:
+        self._folders = folders
+        self._store = store
+        self._masks = Masks(store, secrets)
+        self._workspaces = workspaces
+
+    async def page(self, caller: Caller, request: ReadArtifacts) -> view_models.ArtifactsView:
+        """Some of the files, in the order of their paths."""
+        folder = await self._folder(caller, request.id)
+        masks = await self._masking(caller, request.id)
+        found = await to_thread.run_sync(list_artifacts, folder)
+        end = request.offset + (request.limit or FILES)
+        is_own = folder == _placed(self._workspaces.path(request.id))
+        files = found.files[request.offset : end]
+        size = sum(len(file.path) for file in files)
+        shown = await stepped(size, _showing(files, masks.names, is_own=is_own))
+        view = view_models.ArtifactsView(files=shown, total=len(found.files))
+        if end < len(found.files):
+            view["nextOffset"] = end
+        if found.partial:
+            view["partial"] = True
+        return _warned(view, masks)
+
+    async def piece(self, caller: Caller, request: ReadArtifacts, path: str) -> view_models.ArtifactsView:
+        """A piece of one file, as text where it is UTF-8."""
+        folder = await self._folder(caller, request.id)
+        masks = await self._masking(caller, request.id)
+        length = request.limit or PIECE
+        try:
+            piece = await to_thread.run_sync(read_artifact, folder, path, request.offset, length, masks.content.longest)
+        except RemitError as error:
+            text = f"path: {error.message}; without path the files are listed"
+            raise RemitError(error.code, text, field="path", **error.details) from None
+        length = _whole_characters(piece.content)
+        view = view_models.ArtifactsView(size=piece.size, mimeType=_mime_type(path), modifiedAt=time(piece.modified_at))
+        shown = await stepped(
+            len(piece.before) + len(piece.content) + len(piece.after), _masking(piece, length, masks.content)
+        )
+        try:
+            view["text"] = shown.decode()
+        except UnicodeDecodeError:
+            view["base64"] = base64.b64encode(shown).decode()
+        if request.offset + length < piece.size and length:
+            view["nextOffset"] = request.offset + length
+        return _warned(view, masks)
+
+    async def _folder(self, caller: Caller, task_id: str) -> Path:
+        """The top of what a task works in. Raises RemitError (NOT_FOUND) where there is none, or none any more."""
+        task = await self._store.task(caller.principal, task_id)
+        if task.agent == NOBODY:
+            raise RemitError(Code.NOT_FOUND, "the task has no files here: others do it (agentId none)")
+        workspace = await self._store.workspace(caller.principal, task_id)
+        self._folders.check(workspace)
+        folder = top(workspace, self._workspaces.path(task.id))
+        if workspace is None or workspace.owner == "task" or workspace.repository is not None:
+            folder = _placed(folder)
+        if not await to_thread.run_sync(_is_there, folder):
+            raise RemitError(Code.NOT_FOUND, _why_gone(task))
+        return folder
+
+    async def _masking(self, caller: Caller, task_id: str) -> _Masking:
+        """What masks the secrets of all the task's turns.
+
+        Raises RemitError (SECRETS_LOST) where values are not to be had, unless a person asks at a terminal.
+        """
+        known = await self._masks.ever(task_id)
+        lost = sorted({had.name for had in known.lost})
+        if lost and not caller.person:
+            raise RemitError(
+                Code.SECRETS_LOST,
+                f"the values of {', '.join(lost)} are kept for one turn, and cannot be masked in the task's files any "
+                "more: a person can read them with `remit artifacts`; secrets by name (secretNames) do not have this "
+                "limit",
+                missing=lost,
+            )
+        as_bytes = [(name, value.encode().decode("latin-1")) for name, value in known.values]
+        names = await masking.redactor({}, known.values)
+        content = await masking.redactor({}, [*known.values, *as_bytes])
+        return _Masking(names, content, lost)
+
+
+def _placed(folder: Path) -> Path:
+    """A folder of this server's own, whose state folder may lie behind links."""
+    return folder.parent.resolve() / folder.name
+
+
+def _is_there(folder: Path) -> bool:
+    """Whether a folder is there, reached through no link: others may write what it lies in."""
+    try:
+        identity(folder)
+    except OSError:
+        return False
+    return True
+
+
+def _why_gone(task: Task) -> str:
+    if task.workspace_removed_at is not None:
+        return f"the task's files were removed {time(task.workspace_removed_at)}"
+    return "the task has no files yet" if task.started_at is None else "the task's folder is gone"
+
+
+def _masking(piece: Piece, length: int, redactor: Redactor) -> Steps[bytes]:
+    """The first bytes of a piece, masked, also where a secret is cut by its ends."""
+    text = (piece.before + piece.content + piece.after).decode("latin-1")  # a character for each byte
+    start = len(piece.before)
+    shown = yield from redactor.redacting(text, start, start + length)
+    return shown.encode("latin-1")
+
+
+def _whole_characters(content: bytes) -> int:
+    """How many bytes of a text end with a whole character; all of what is no text."""
+    for cut in range(min(4, len(content))):
+        try:
+            content[: len(content) - cut].decode()
+        except UnicodeDecodeError:
+            continue
+        return len(content) - cut
+    return len(content)
+
+
+def _showing(files: Sequence[Artifact], redactor: Redactor, *, is_own: bool) -> Steps[list[view_models.ArtifactView]]:
+    shown = []
+    for file in files:
+        path = yield from redactor.redacting(file.path.encode(errors="surrogateescape").decode(errors="replace"))
+        shown.append(_file(file, path, is_own=is_own))
+    return shown
+
+
+def _file(file: Artifact, path: str, *, is_own: bool) -> view_models.ArtifactView:
+    return view_models.ArtifactView(
+        name=path.rpartition("/")[2],
+        path=path,
+        size=file.size,
+        mimeType=_mime_type(path),
+        category="upload" if is_own and path.startswith(f"{UPLOADS}/") else "output",
+        modifiedAt=time(file.modified_at),
+    )
+
+
+def _mime_type(path: str) -> str:
+    return _TYPES.guess_type(path)[0] or "application/octet-stream"
+
+
+def _warned(view: view_models.ArtifactsView, masks: _Masking) -> view_models.ArtifactsView:
+    if masks.lost:
+        view["notMasked"] = masks.lost
+    return view

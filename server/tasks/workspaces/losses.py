@@ -1,0 +1,53 @@
+"""What a task will not find any more, though it was there: told with the task, and before it goes on."""
+
+from server.runner.workspace.workspaces import Workspaces
+from server.tasks.views.formatting import time
+from storage.records import Claim, NewEvent, Task
+from storage.states import RESTORED, Status
+from storage.store import Store
+
+_GONE = (
+    "the task's folder is gone: it was deleted by hand, or was not in the backup that was restored; "
+    "a further turn starts with an empty one, without the files of earlier turns"
+)
+_STARTED_EMPTY = "the task's folder was gone: this turn started with an empty one, without the files of earlier turns"
+_MAY_HAVE_GONE_ON = (
+    "the task came out of a backup: what it did after that was made is not known, so it does not go on by itself; "
+    "send_message with its id alone lets it go on, cancel_task ends it"
+)
+
+
+class Losses:
+    """Looks for the folders of tasks."""
+
+    def __init__(self, store: Store, workspaces: Workspaces) -> None:
+        self._store = store
+        self._workspaces = workspaces
+
+    async def of(self, task: Task) -> list[str]:
+        """What there is to say of a task, a sentence each; nothing as a rule."""
+        held = [_MAY_HAVE_GONE_ON] if is_held(task) else []
+        return [*held, *([_GONE] if await self._is_gone(task.id) else [])]
+
+    async def before_turn(self, task: Task) -> list[str]:
+        """What the next turn of a task will not find any more."""
+        if task.completed_at is not None and (task.workspace_removed_at or 0) >= task.completed_at:
+            return [
+                f"the task's folder was removed {time(task.workspace_removed_at or 0)} (setting retention.workspaces): "
+                "it goes on in an empty one, without the files of its earlier turns"
+            ]
+        return await self.of(task)
+
+    async def note(self, claim: Claim) -> None:
+        """Note in the log of a run that is about to make its folder anew that there was one."""
+        had_one = claim.run.fence > 1 or claim.task.files
+        if had_one and await self._is_gone(claim.task.id):
+            await self._store.append_events(claim.run, [NewEvent("warning", {"message": _STARTED_EMPTY})])
+
+    async def _is_gone(self, task_id: str) -> bool:
+        return not self._workspaces.has(task_id) and bool(await self._store.upkeep.expecting_folders([task_id]))
+
+
+def is_held(task: Task) -> bool:
+    """Whether a task waits for somebody to say that it may go on after its database was restored."""
+    return task.status is Status.PAUSED and task.blocked_reason == RESTORED

@@ -1,0 +1,184 @@
+"""Which folder of the user's a task may work in, and how."""
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from anyio import to_thread
+
+from server.errors import Code, RemitError
+from server.runner.git.repository import Repository, find_repository, git_is_installed
+from server.runner.sandbox import Name
+from server.runner.scanning.protected import BESIDE_GIT, OTHER_SYSTEMS
+from server.tasks.callers import Caller
+from server.tasks.requests.request_models import WorkspaceRequest
+from storage.workspace import Mode, Workspace
+
+_MOST_LINKS = 40  # that Linux follows: path_resolution(7)
+
+_OUTSIDE = "is not within the folders of the setting workspaces"
+_PRIVATE = "holds, or belongs to, what this server keeps for itself"
+_BORROWED = "the git repository it lies in, or borrows objects from,"
+_USE = "use mode readonly or readwrite"
+
+
+class Folders:
+    """The folders that the operator lets tasks work in."""
+
+    def __init__(self, allowed: Sequence[Path], private: Sequence[Path]) -> None:
+        """`private` is what no task may see: the state folder and the settings."""
+        self._allowed = allowed
+        self._private = [place for path in private for place in _ways(path)]
+
+    async def choose(self, caller: Caller, request: WorkspaceRequest) -> tuple[Workspace, list[str]]:
+        """The folder a task asks for, and what there is to warn of.
+
+        Raises RemitError: VALIDATION_ERROR that names the field; EXECUTION_ERROR where its repository cannot be looked
+        at in time.
+        """
+        path = await to_thread.run_sync(self._resolved, caller, request.path, abandon_on_cancel=True)
+        repository = None if request.mode in ("readonly", "readwrite") else await self._repository(path, request.mode)
+        mode: Mode = request.mode or ("worktree" if repository else "readonly")
+        if request.shared and mode != "readwrite":
+            raise _refused("workspace.shared", f"goes with mode readwrite, not with {mode}")
+        workspace = Workspace(
+            mode=mode,
+            path=str(path),
+            shared=request.shared,
+            reaches=repository.reaches if repository else (str(path),),
+            repository=repository.as_json() if repository else None,
+        )
+        warnings = [] if request.mode or repository else [f"the task can only read {path}: {_why_no_worktree()}"]
+        if repository and repository.has_submodules:
+            warnings.append("submodules are not checked out in the task's worktree")
+        return workspace, warnings
+
+    def _resolved(self, caller: Caller, asked: str) -> Path:
+        """The folder, without links. What lies outside the allowed ones is refused in the same words, there or not."""
+        if caller.folder is None and not Path(asked).is_absolute():
+            raise _refused("workspace.path", "must be absolute: this client was not started in a folder")
+        try:
+            path = Path(caller.folder or "/", asked).resolve()
+        except (OSError, RuntimeError, ValueError):
+            raise self._not_allowed() from None
+        self._check_allowed(path)
+        if self._is_private(path):
+            raise _refused("workspace.path", _PRIVATE)
+        if Path.home().resolve().is_relative_to(path):
+            raise _refused("workspace.path", "is a home, or holds one; name a project's folder in it")
+        if not os.path.isdir(path):
+            raise _refused("workspace.path", "must be a folder that exists")
+        return path
+
+    async def _repository(self, path: Path, mode: Mode | None) -> Repository | None:
+        if mode is None and not git_is_installed():
+            return None
+        repository = await find_repository(path)
+        if repository is None:
+            if mode == "worktree":
+                raise _refused("workspace.mode", "worktree takes a git repository, and the folder is in none")
+            return None
+        for folder in map(Path, _whole(repository)):
+            if not self._is_allowed(folder):
+                raise _refused("workspace.path", f"{_BORROWED} {_OUTSIDE}; {_USE}")
+            if self._is_private(folder):
+                raise _refused("workspace.path", f"{_BORROWED} {_PRIVATE}; {_USE}")
+        return repository
+
+    def check(self, workspace: Workspace | None) -> None:
+        """Refuse what a task may not be given any more, or never might: the settings change, and so do folders.
+
+        Raises RemitError (FORBIDDEN).
+        """
+        if workspace is None:
+            return
+        lent = {workspace.path} if workspace.owner == "task" else set()  # this server's own, there as long as its owner
+        repository = Repository.of_json(workspace.repository) if workspace.repository else None
+        for path in {workspace.path, *workspace.reaches, *(_whole(repository) if repository else ())} - lent:
+            if not self._is_allowed(Path(path)):
+                raise RemitError(Code.FORBIDDEN, f"workspace: {path} {_OUTSIDE}")
+            if self._is_private(Path(path)):
+                raise RemitError(Code.FORBIDDEN, f"workspace: {path} {_PRIVATE}")
+
+    def _check_allowed(self, path: Path) -> None:
+        if not self._is_allowed(path):
+            raise self._not_allowed()
+
+    def _is_allowed(self, path: Path) -> bool:
+        return _is_within(path, self._allowed)
+
+    def _is_private(self, path: Path) -> bool:
+        return any(private.is_relative_to(path) or path.is_relative_to(private) for private in self._private)
+
+    def _not_allowed(self) -> RemitError:
+        if not self._allowed:
+            return _refused(
+                "workspace.path",
+                "no folder of the user's is open to tasks here: ask the user to name it in the settings, like "
+                'workspaces = ["~/projects"] (`remit doctor` tells in which file); without workspace, files hands over '
+                "single ones",
+            )
+        named = ", ".join(map(str, self._allowed))
+        return _refused("workspace.path", f"must be a folder at or beneath one of the setting workspaces: {named}")
+
+
+def check_tier(workspace: Workspace | None, tier: Name, *, allow_hooks: bool) -> None:
+    """Refuse what a tier of the sandbox does not hold in a folder of the user's.
+
+    Raises RemitError (SANDBOX_UNAVAILABLE).
+    """
+    if workspace is None or workspace.mode == "worktree":
+        return
+    if workspace.mode == "readonly":
+        if tier == "off":
+            raise _not_held("this server confines nothing: a folder cannot be kept from being written; use readwrite")
+        return
+    if allow_hooks or workspace.owner == "task":
+        return
+    if tier != "namespaces":
+        raise _not_held(
+            f"this server's sandbox ({tier}) cannot keep a task from writing what your own tools would execute there "
+            "(.git/hooks, .envrc, .vscode …); allowHooks accepts that"
+        )
+    if _is_executed(Path(workspace.path)):
+        raise _not_held("your own tools execute what lies in that folder; allowHooks accepts that a task writes it")
+
+
+def _why_no_worktree() -> str:
+    return "it is in no git repository" if git_is_installed() else "git is not installed here"
+
+
+def _whole(repository: Repository) -> tuple[str, ...]:
+    """Every folder of a repository: its working files, git's own, and those it borrows objects from."""
+    return (repository.top or repository.git, *repository.reaches)
+
+
+def _ways(path: Path) -> Iterator[Path]:
+    """Where a file or a folder is, and each link on the way to it by its own name: who writes that leads elsewhere."""
+    for _ in range(_MOST_LINKS):
+        own = path.parent.resolve() / path.name
+        yield own
+        if not os.path.islink(own):
+            return
+        path = own.parent / own.readlink()
+
+
+def _is_within(path: Path, allowed: Sequence[Path]) -> bool:
+    return any(path.is_relative_to(folder.resolve()) for folder in allowed)
+
+
+def _is_executed(path: Path) -> bool:
+    """Whether it lies within the own files of git or its like, or among an editor's or an assistant's settings."""
+    own = {*BESIDE_GIT, *OTHER_SYSTEMS}
+    return any(
+        folder.name in own or all(os.path.exists(folder / name) for name in ("HEAD", "objects", "refs"))
+        for folder in (path, *path.parents)
+    )
+
+
+def _not_held(why: str) -> RemitError:
+    return RemitError(Code.SANDBOX_UNAVAILABLE, f"workspace.mode: {why}", field="workspace.mode")
+
+
+def _refused(field: str, why: str) -> RemitError:
+    return RemitError(Code.VALIDATION_ERROR, f"{field}: {why}", field=field)

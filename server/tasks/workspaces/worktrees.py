@@ -1,0 +1,401 @@
+"""The worktrees of tasks, from the first run until nothing would be lost with them."""
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+from weakref import WeakValueDictionary
+
+import anyio
+from anyio import to_thread
+
+from server.beside import in_grace
+from server.config import Settings
+from server.errors import Code, RemitError
+from server.runner.filesystem.removal import delete_tree
+from server.runner.git.repository import Repository, branch_of
+from server.runner.policy import SandboxPolicy
+from server.runner.sandbox import Sandbox
+from server.runner.workspace.workspaces import Workspaces
+from server.runner.worktrees.branch import Branch
+from server.runner.worktrees.script import ScriptFailed, plain
+from server.runner.worktrees.worktree import Finding, Worktree, is_committed, tree_of
+from server.tasks import sandbox_policy
+from server.tasks.secrets.variables import Variables
+from server.tasks.working_directory import Ground
+from server.tasks.workspaces import set_aside
+from server.worker import stepped
+from storage.records import Claim
+from storage.store import Store
+from storage.workspace import Checkout, Workspace
+from storage.workspace import Worktree as Record
+from templates.redaction import Redactor
+from templates.steps import Steps
+
+_log = logging.getLogger(__name__)
+
+GRACE_SECONDS = 2.0
+"""That a run which is cancelled has to see what has come of its worktree: most take a tenth of it."""
+
+MOVE_SECONDS = 1.0
+"""That moving the branch has left when whoever waits for it gives up: both it and the record of it are done, or not."""
+
+_CUT_OFF = "the task was cancelled before all its commits were carried over; they are in its worktree"
+
+MOST_FILES = 200
+"""Changed files that are kept by name; the others are counted."""
+
+Masking = Callable[[], Awaitable[Redactor | None]]
+"""What masks the secrets that may stand in a worktree, None where one is gone; asked for once the worktree was read."""
+
+_NO_SECRETS = Redactor({})
+
+
+class Worktrees:
+    """Makes them, looks at them after each run, carries their commits over, and removes them."""
+
+    def __init__(
+        self, store: Store, sandbox: Callable[[], Awaitable[Sandbox]], workspaces: Workspaces, settings: Settings
+    ) -> None:
+        self._store = store
+        self._sandbox = sandbox
+        self._workspaces = workspaces
+        self._settings = settings
+        self._locks: WeakValueDictionary[str, anyio.Lock] = WeakValueDictionary()
+
+    @asynccontextmanager
+    async def at_work(self, claim: Claim, variables: Variables) -> AsyncIterator[None]:
+        """Have the worktree of a run, where its task works in one, and see at its end what has come of it.
+
+        Raises RemitError (EXECUTION_ERROR) where it cannot be made.
+        """
+        if claim.workspace is None or claim.workspace.mode != "worktree":
+            async with self._at_work_in_anothers(claim.workspace, variables):
+                yield
+            return
+        try:
+            await self._prepare(claim.task.id)
+            yield
+        finally:
+            await self._conclude_in_grace(claim.task.id, variables.ever)
+
+    def folder(self, task_id: str) -> Path:
+        """Where the worktree of a task is, if it is there."""
+        return tree_of(self._workspaces.path(task_id))
+
+    async def conclude_ended(self) -> None:
+        """See what has come of those that a dead server left, where nobody is at work."""
+        try:
+            records = await self._store.worktrees()
+        except (RemitError, OSError) as error:
+            _log.error("the worktrees that were left are looked at by the next start: %s", error)
+            return
+        for record in records:
+            if record.workspace.checkout == "open" and record.is_over:
+                try:
+                    await self._conclude(record.task_id, partial(self._redactor, record.task_id))
+                except Exception as error:  # no task's doing may keep a server from starting
+                    _log.error("the worktree of task %s is not looked at: %s", record.task_id, type(error).__name__)
+
+    async def carried(self, task_id: str, variables: Variables) -> tuple[str, bool]:
+        """Carry over what a task at work has committed so far: its latest commit, and whether all else is committed.
+
+        Raises RemitError (CONFLICT) where that cannot be done.
+        """
+        async with self._lock(task_id):
+            (record,) = await self._store.worktrees(task_id)
+            _, outcome = await self._outcome(record, variables.ever)
+            await self._store.record_worktree(task_id, "open", outcome)
+        if outcome["carried"] != outcome.get("head", outcome["carried"]):
+            raise RemitError(Code.CONFLICT, f"workspace: {outcome['problem']}", field="workspace")
+        return outcome["carried"], not outcome.get("dirty")
+
+    async def unseen(self, workspace: Workspace, agent_id: str) -> list[str]:
+        """What a new task in a worktree will not see, in words of warning."""
+        if workspace.repository is None or workspace.repository["top"] is None:
+            return []
+        repository = Repository.of_json(workspace.repository)
+        sandbox = await self._sandbox()
+        folder = Path(workspace.path)
+        try:
+            if sandbox.tier == "off":  # where git would execute what the repository's settings name
+                raise RemitError(Code.SANDBOX_UNAVAILABLE, "nothing confines git here")
+            policy = sandbox_policy.policy(self._settings, agent_id, None, Ground(folder, folder))
+            if await is_committed(repository, sandbox, policy):
+                return []
+        except RemitError as error:
+            return [f"the task does not see what is not committed; whether there is any was not found out: {error}"]
+        return ["the repository has uncommitted changes, which the task does not see"]
+
+    async def discard_all(self, task_ids: Iterable[str]) -> None:
+        """Remove the worktrees of these tasks: all that there are, or none.
+
+        Raises RemitError (CONFLICT) for one of which something would be lost.
+        """
+        there = {record.task_id for record in await self._store.worktrees()}  # few, and the tasks may be many
+        theirs = [task_id for task_id in task_ids if task_id in there]
+        for task_id in theirs:
+            async with self._lock(task_id):
+                await self._refuse_loss(task_id)
+        for task_id in theirs:
+            await self.discard(task_id, force=True)
+
+    async def discard(self, task_id: str, *, force: bool = False) -> None:
+        """Remove the worktree of a task that has ended, and its branch if that has no commits of its own.
+
+        Raises RemitError: CONFLICT for one that is at work or, without `force`, of which something would be lost;
+        EXECUTION_ERROR for one that cannot be removed.
+        """
+        async with self._lock(task_id):  # whoever looks at it just now would bring its branch back
+            for record in await self._store.worktrees(task_id):
+                if not force:
+                    await self._refuse_loss(task_id)
+                elif not record.is_over:
+                    raise _in_use(record)
+                await self._remove(record)
+
+    async def _remove(self, record: Record) -> None:
+        task_id = record.task_id
+        await self._drop_branch(record)
+        try:
+            await to_thread.run_sync(self._workspaces.remove, task_id)
+        except OSError as error:
+            raise RemitError(
+                Code.EXECUTION_ERROR, f"the worktree of task {task_id} cannot be removed: {error}", id=task_id
+            ) from error
+        await self._store.give_up_worktree(task_id)
+
+    async def _drop_branch(self, record: Record) -> None:
+        """A branch that cannot be removed, as where the repository is gone, keeps no worktree."""
+        try:
+            await (await self._branch(record)).drop()
+        except RemitError as error:
+            _log.warning("the branch %s is left: %s", branch_of(record.task_id), error.message)
+
+    async def _refuse_loss(self, task_id: str) -> None:
+        """Raise RemitError (CONFLICT) unless nothing would be lost. Its lock is held."""
+        (record,) = await self._store.worktrees(task_id)
+        if not record.is_over:
+            raise _in_use(record)
+        await self._conclude_locked(task_id, partial(self._redactor, task_id))
+        (record,) = await self._store.worktrees(task_id)
+        if record.workspace.checkout != "clean":
+            why = (record.workspace.outcome or {}).get("problem", "it has uncommitted changes")
+            raise RemitError(
+                Code.CONFLICT,
+                f"the worktree of task {task_id} would be lost: {why}; `remit worktrees prune --force {task_id}` in a "
+                "terminal removes it all the same",
+                id=task_id,
+            )
+
+    async def _redactor(self, task_id: str) -> Redactor | None:
+        """What masks the secrets of a task that nobody is at work on: there must not have been any."""
+        return None if await self._store.secrets_ever(task_id) else _NO_SECRETS
+
+    async def _prepare(self, task_id: str) -> None:
+        (record,) = await self._store.worktrees(task_id)
+        repository = _repository(record)
+        await to_thread.run_sync(repository.check_place)
+        await to_thread.run_sync(self._workspaces.ensure, task_id)
+        worktree = await self._worktree(record)
+        if not worktree.tree.is_dir():
+            start = await (await self._branch(record)).make(_carried(record))
+            await self._store.record_worktree(task_id, "open", {"carried": start})
+            async with self._stage() as stage:
+                await worktree.make(branch_of(task_id), start, stage)
+
+    async def _conclude(self, task_id: str, masking: Masking) -> None:
+        """Look at a worktree, and carry its commits over; what fails is on record.
+
+        `masking` is for what is kept of names and diff; where it is None, these may hold secrets and are left out.
+        """
+        async with self._lock(task_id):
+            await self._conclude_locked(task_id, masking)
+
+    async def _conclude_locked(self, task_id: str, masking: Masking) -> None:
+        for record in await self._store.worktrees(task_id):
+            try:
+                checkout, outcome = await self._outcome(record, masking)
+            except (RemitError, OSError) as error:
+                checkout = "dirty"
+                outcome = {**(record.workspace.outcome or {}), "problem": _told(error, await masking())}
+            tree, is_protected = self.folder(task_id), await self._is_protected()
+            state = self._workspaces.state
+            if told := await set_aside.of_worktree(tree, state, record, masking, is_protected=is_protected):
+                outcome["disarmed"] = told
+            await self._store.record_worktree(task_id, checkout, outcome)
+
+    async def _is_protected(self) -> bool:
+        """Whether no command could change a worktree's own settings and hooks; no, where the sandbox is not known."""
+        try:
+            return (await self._sandbox()).tier == "namespaces"
+        except RemitError:
+            return False
+
+    async def _conclude_in_grace(self, task_id: str, masking: Masking) -> None:
+        """The same at the end of a run. One that is cancelled has little time left; what is not done is on record."""
+        is_done = False
+
+        async def conclude() -> None:
+            nonlocal is_done
+            await self._conclude(task_id, masking)
+            is_done = True
+
+        try:
+            await in_grace(conclude, GRACE_SECONDS)
+        except anyio.get_cancelled_exc_class():
+            if not is_done:
+                with anyio.CancelScope(shield=True):
+                    await self._note_cut_off(task_id)
+            raise
+
+    async def _note_cut_off(self, task_id: str) -> None:
+        """It stays open: the next look, at the latest when the server starts again, carries over what is there."""
+        for record in await self._store.worktrees(task_id):
+            await self._store.record_worktree(
+                task_id, "open", {**(record.workspace.outcome or {}), "problem": _CUT_OFF}
+            )
+
+    def _lock(self, task_id: str) -> anyio.Lock:
+        """Of a worktree: whoever holds it alone looks at it, moves its branch or removes it."""
+        return self._locks.setdefault(task_id, anyio.Lock())
+
+    @asynccontextmanager
+    async def _at_work_in_anothers(self, lent: Workspace | None, variables: Variables) -> AsyncIterator[None]:
+        """See what comes of a worktree that a run only borrows: the task it is of may have ended, and look no more."""
+        writes = lent is not None and lent.owner == "task" and lent.mode == "readwrite"
+        found = await self._store.worktrees() if writes else []
+        owners = [record for record in found if lent and self.folder(record.task_id) == Path(lent.path)]
+        for owner in owners:
+            await self._store.reopen_worktree(owner.task_id)
+        try:
+            yield
+        finally:
+            for owner in owners:
+                await self._conclude_in_grace(owner.task_id, variables.ever)
+            with anyio.CancelScope(shield=True):
+                for owner in owners:
+                    for record in await self._store.worktrees(owner.task_id):
+                        if record.ended_at is None:  # what it does itself is looked at as well
+                            await self._store.reopen_worktree(owner.task_id)
+
+    async def _outcome(self, record: Record, masking: Masking) -> tuple[Checkout, dict[str, Any]]:
+        await to_thread.run_sync(_repository(record).check_place)
+        known = await self._known(record)
+        worktree = await self._worktree(record)
+        if not worktree.tree.is_dir():
+            return "clean", {"carried": known}
+        finding = await worktree.look()
+        redactor = await masking()
+        outcome = {
+            "head": finding.head,
+            "dirty": finding.dirty,
+            **await stepped(finding.size, _showing(finding, redactor, record.workspace.outcome or {})),
+        }
+        try:
+            await self._carry(worktree, record, finding.head, known)
+        except RemitError as error:
+            return "dirty", {**outcome, "carried": known, "moving": finding.head, "problem": _told(error, redactor)}
+        outcome["carried"] = finding.head
+        if problem := _problem(finding, redactor):
+            return "dirty", {**outcome, "problem": problem}
+        return "dirty" if finding.dirty else "clean", outcome
+
+    async def _known(self, record: Record) -> str:
+        """The commit that was carried last, also where a server was killed before that was on record."""
+        moving = (record.workspace.outcome or {}).get("moving")
+        if moving and await (await self._branch(record)).tip() == moving:
+            return str(moving)
+        return _carried(record)
+
+    async def _carry(self, worktree: Worktree, record: Record, head: str, known: str) -> None:
+        """Bring the task's commits to its branch; once they were brought, that is the user's to rename or remove."""
+        if head == known:
+            return
+        branch = await self._branch(record)
+        before, checkout = dict(record.workspace.outcome or {}), record.workspace.checkout or "open"
+        await self._store.record_worktree(record.task_id, checkout, {**before, "carried": known, "moving": head})
+        if head != _repository(record).base:
+            async with self._stage() as stage:
+                await worktree.bring(head, known, branch, stage)
+
+        async def move() -> None:
+            await branch.move(head, known)
+            before.pop("moving", None)
+            await self._store.record_worktree(record.task_id, checkout, {**before, "carried": head})
+
+        await in_grace(move, MOVE_SECONDS)
+
+    async def _branch(self, record: Record) -> Branch:
+        return Branch(_repository(record), branch_of(record.task_id), await self._sandbox(), self._policy(record))
+
+    def _policy(self, record: Record) -> SandboxPolicy:
+        folder = self._workspaces.path(record.task_id)
+        return sandbox_policy.policy(self._settings, record.agent, record.demands, Ground(folder, folder))
+
+    async def _worktree(self, record: Record) -> Worktree:
+        folder = self._workspaces.path(record.task_id)
+        return Worktree(_repository(record), folder, await self._sandbox(), self._policy(record))
+
+    @asynccontextmanager
+    async def _stage(self) -> AsyncIterator[Path]:
+        """An empty folder that goes when the block does; what a killed server leaves of it goes at the next start."""
+        stage = await to_thread.run_sync(self._workspaces.make_stage)
+        try:
+            yield stage
+        finally:
+            with anyio.CancelScope(shield=True):
+                await to_thread.run_sync(partial(delete_tree, stage))
+
+
+def _in_use(record: Record) -> RemitError:
+    user = f"the task {record.task_id}" if record.ended_at is None else "a sub-task that works in it"
+    return RemitError(
+        Code.CONFLICT, f"the worktree of task {record.task_id} is in use: {user} has not ended", id=record.task_id
+    )
+
+
+def _repository(record: Record) -> Repository:
+    assert record.workspace.repository
+    return Repository.of_json(record.workspace.repository)
+
+
+def _carried(record: Record) -> str:
+    """The commit of the task's that is in the user's repository; its base where it has none of its own."""
+    return str((record.workspace.outcome or {}).get("carried", _repository(record).base))
+
+
+def _problem(finding: Finding, redactor: Redactor | None) -> str | None:
+    """Why something would be lost with a worktree although its HEAD was carried over."""
+    if finding.failure:
+        return f"{_told(finding.failure, redactor)}; whether all of it is committed is not known"
+    if finding.has_more:
+        return "it has commits on other branches or in a stash, which are not carried over"
+    if finding.has_nested:
+        return "it has a repository within, whose commits are not carried over"
+    return None
+
+
+def _showing(finding: Finding, redactor: Redactor | None, before: Mapping[str, Any]) -> Steps[dict[str, Any]]:
+    """What is kept of a look, to be shown; unmasked nothing is: what was kept of the same commit, or only numbers."""
+    files = finding.files[:MOST_FILES]
+    shown: dict[str, Any] = {"omitted": len(finding.files) - len(files), "cut": finding.is_cut}
+    if redactor is None and before.get("head") == finding.head:
+        return {name: before[name] for name in ("omitted", "cut", "files", "diff") if name in before}
+    if redactor is None:
+        return shown | {"files": [], "omitted": len(finding.files)}
+    stream = redactor.stream()  # left unfinished where the diff was cut: its end may begin a secret
+    diff = (yield from stream.feeding(finding.diff)) + ("" if finding.is_cut else stream.finish())
+    masked = []
+    for path, status in files:
+        masked.append([(yield from redactor.redacting(path)), status])
+    return shown | {"files": masked, "diff": diff}
+
+
+def _told(error: RemitError | OSError, redactor: Redactor | None) -> str:
+    """An error as it is kept: what a program said of it is masked before it is cut, and left out where it cannot be."""
+    if not isinstance(error, ScriptFailed) or not error.said:
+        return str(error)
+    return f"{error.failure}: {plain(redactor.redact(error.said))}" if redactor else error.failure
