@@ -22,9 +22,9 @@ def main() -> None:
 
             status = window.main(_run_server)
         case ["serve"]:
-            from server import start
+            from server.daemon import launch
 
-            status = start.serve(_run_server)
+            status = launch.serve(_run_server)
         case _:
             from server.cli import main as cli
 

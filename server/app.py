@@ -14,7 +14,7 @@ import anyio
 from anyio import to_thread
 
 import remit
-from server import daemon, logs
+from server import logs
 from server.agents.acp.profiles import acp_agents
 from server.agents.interface import Agent
 from server.agents.llm.agent import LlmAgent
@@ -22,14 +22,16 @@ from server.agents.shell.agent import ShellAgent
 from server.backups.replacement import recover
 from server.backups.schedule import BackupFolder, Schedule
 from server.config import BackupSettings, Settings, load
-from server.connection import Connection, Peer
-from server.daemon import Load
+from server.daemon import listener
+from server.daemon.connection import Connection, Peer
+from server.daemon.file_systems import refuse_remote
+from server.daemon.listener import Load
+from server.daemon.ownership import Ownership
+from server.daemon.paths import DATABASE, find_places, settings_checksums, settings_digest
+from server.daemon.window_settings import not_in_force, stricter
 from server.errors import Code, RemitError
-from server.mounts import refuse_remote
-from server.ownership import Ownership
-from server.places import DATABASE, find_places, settings_checksums, settings_digest
-from server.protocol.desk import Desk
-from server.protocol.face import Face
+from server.mcp.server import Face
+from server.mcp.subtask_server import Desk
 from server.runner.detection import Shelter
 from server.runner.network.hosts import HostRule
 from server.runner.programs.copies import copy_programs
@@ -50,7 +52,6 @@ from server.tasks.service import Tasks
 from server.tasks.workspaces import pairing, set_aside
 from server.tasks.workspaces.selection import Folders
 from server.tasks.workspaces.worktrees import Worktrees
-from server.window_settings import not_in_force, stricter
 from storage.inspection import check, inspect, was_left_open
 from storage.records import Principal, Settled
 from storage.states import Status
@@ -105,7 +106,7 @@ def main(*, ready: Callable[[], None], inline: bool = False) -> None:
     with Ownership(places) as ownership:
         settings = load(Path(places.config))
         logs.configure(places, settings.log_format)
-        daemon.harden()
+        listener.harden()
         anyio.run(_serve, ownership, settings, ready, inline)
 
 
@@ -114,7 +115,7 @@ async def _serve(ownership: Ownership, settings: Settings, ready: Callable[[], N
     async with build(state, settings, [INLINE_NOTICE] if inline else []) as app:
         for suffix in ("", "-wal", "-shm"):  # SQLite's own files: it makes them at its first reading
             ownership.keep(f"{state / DATABASE}{suffix}")
-        await daemon.serve(
+        await listener.serve(
             app,
             ownership=ownership,
             version=remit.VERSION,

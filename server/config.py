@@ -58,7 +58,7 @@ Kept = Annotated[
 Network = Annotated[Literal["none", "full"] | tuple[str, ...], _refused_as("must be 'none', 'full' or a list of hosts")]
 LocalNetwork = Annotated[Literal["none"] | tuple[str, ...], _refused_as("must be 'none' or a list of hosts")]
 
-# Read by the launcher before there are settings: see server/places.py.
+# Read by the launcher before there are settings: see server/daemon/paths.py.
 _LAUNCHER_VARIABLES = frozenset({"REMIT_HOME", "REMIT_CONFIG", "REMIT_SERVER"})
 
 

@@ -16,7 +16,7 @@ from logging.handlers import RotatingFileHandler
 from types import TracebackType
 from typing import Literal
 
-from server.places import Places
+from server.daemon.paths import Places
 
 FILE_BYTES = 1024**2
 FILES = 3  # server.log, and the two before it as .1 and .2

@@ -16,10 +16,10 @@ import aiosqlite
 import anyio
 from anyio import to_thread
 
+from server.round_robin import Turns
 from storage.changes import Changes
 from storage.connection import Connection, take_news
 from storage.inspection import INCREMENTAL, refuse_newer
-from storage.lanes import Turns
 from storage.migrations import MIGRATIONS
 from storage.reserve import Reserve
 from storage.trouble import Trouble, is_full, is_locked

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from errno import ENOSPC
 from pathlib import Path
 
-from server.places import DATABASE
+from server.daemon.paths import DATABASE
 from server.runner.filesystem.removal import delete_tree
 from tests import servers
 from tests.needs import lacks

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from server.agents.llm import hands
+from server.agents.llm import tools
 from server.config import Settings
 from server.plain_words import in_words
 from server.tasks.requests import listing, request_models
@@ -65,7 +65,7 @@ BY_PYDANTIC = {"ByteSize._validate": "byte_size_unit"}
 
 def models() -> Iterator[type[BaseModel]]:
     yield Settings
-    for module in (request_models, listing, hands):
+    for module in (request_models, listing, tools):
         for each in vars(module).values():
             if isinstance(each, type) and issubclass(each, BaseModel) and each not in (BaseModel, Request):
                 yield each

@@ -16,8 +16,8 @@ from pathlib import Path
 from tarfile import DIRTYPE, REGTYPE, SYMTYPE, TarError, TarFile, TarInfo
 from typing import IO
 
+from server.daemon.paths import DATABASE
 from server.errors import Code, RemitError
-from server.places import DATABASE
 from server.runner.filesystem.safe_open import CHUNK_BYTES, deepest, open_folder, pinned
 
 FOLDERS = ("workspaces", "homes")

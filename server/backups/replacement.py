@@ -16,8 +16,8 @@ from pathlib import Path
 
 from server.backups.archive import FOLDERS
 from server.backups.files import keep
+from server.daemon.paths import DATABASE
 from server.errors import Code, RemitError
-from server.places import DATABASE
 from server.runner.filesystem.removal import delete_tree
 from server.runner.filesystem.safe_open import sync_folder
 from server.runner.workspace.lost_folders import move

@@ -7,7 +7,7 @@ from typing import Self
 
 import remit
 from server import patterns
-from server.cli import decisions, delegation, files, overview, records, server, upkeep
+from server.cli.commands import approvals, files, prune, run, server, tasks, update
 from storage.states import Status
 
 Handle = Callable[[Namespace], int]
@@ -79,42 +79,44 @@ def _parser() -> ArgumentParser:
 
 
 def _add_delegation(commands: _Commands) -> None:
-    run = commands.add(
+    command = commands.add(
         "run",
-        delegation.run,
+        run.run,
         "hand over a task and follow it",
         "Its output goes to standard output, and its outcome is the exit status: 0 completed, 130 cancelled, else that "
         "of the command that failed. Sub-tasks are followed on standard error. Calls that need approval are asked for "
         "at the terminal, those of sub-tasks shown with the command to decide them. Ctrl-C cancels the task.",
     )
-    run.add_argument("words", nargs="+", metavar="COMMAND", help=_WORDS)
-    run.add_argument("--title", help="a name for lists")
-    run.add_argument("--agent", metavar="ID", help="who does it; see `remit agents`")
-    run.add_argument("--ask", action="store_true", help="each call of the agent waits for your approval")
-    run.add_argument("--list", metavar="NAME", help="the list it belongs to")
-    run.add_argument("--after", action="append", default=[], metavar="ID", help="a task it waits for; may be repeated")
-    run.add_argument("--parent", metavar="ID", help="the task it is a part of")
-    run.add_argument("--max-calls", type=int, metavar="N", help="pause after so many calls")
-    run.add_argument("--timeout", type=int, metavar="SECONDS", help="of work, waits for approval left out")
-    run.add_argument(
+    command.add_argument("words", nargs="+", metavar="COMMAND", help=_WORDS)
+    command.add_argument("--title", help="a name for lists")
+    command.add_argument("--agent", metavar="ID", help="who does it; see `remit agents`")
+    command.add_argument("--ask", action="store_true", help="each call of the agent waits for your approval")
+    command.add_argument("--list", metavar="NAME", help="the list it belongs to")
+    command.add_argument(
+        "--after", action="append", default=[], metavar="ID", help="a task it waits for; may be repeated"
+    )
+    command.add_argument("--parent", metavar="ID", help="the task it is a part of")
+    command.add_argument("--max-calls", type=int, metavar="N", help="pause after so many calls")
+    command.add_argument("--timeout", type=int, metavar="SECONDS", help="of work, waits for approval left out")
+    command.add_argument(
         "--approval-timeout", type=int, metavar="SECONDS", help="a call that nobody decides about until then is refused"
     )
-    run.add_argument(
+    command.add_argument(
         "--on-interrupt",
         metavar="fail|retry|resume",
         help="where the server ends in the middle of a call: fail, begin anew, or go on with that call",
     )
-    run.add_argument("--workspace", metavar="PATH", help="a folder to work in, which the setting workspaces allows")
-    run.add_argument(
+    command.add_argument("--workspace", metavar="PATH", help="a folder to work in, which the setting workspaces allows")
+    command.add_argument(
         "--mode",
         metavar="worktree|readwrite|readonly",
         help="how it works there; in a git repository a worktree with a branch of its own, else it only reads",
     )
-    run.add_argument("--shared", action="store_true", help="other tasks that say so may write the folder meanwhile")
-    _add_inputs(run)
+    command.add_argument("--shared", action="store_true", help="other tasks that say so may write the folder meanwhile")
+    _add_inputs(command)
     send = commands.add(
         "send",
-        delegation.send,
+        run.send,
         "go on with a task that has ended, or bring it lost secrets",
         "Followed as by `remit run`.",
     )
@@ -123,7 +125,7 @@ def _add_delegation(commands: _Commands) -> None:
     send.set_defaults(last="words")
     _add_inputs(send)
     watch = commands.add(
-        "watch", delegation.watch, "follow a task and its sub-tasks, from its start", "Ctrl-C leaves the task alone."
+        "watch", run.watch, "follow a task and its sub-tasks, from its start", "Ctrl-C leaves the task alone."
     )
     watch.add_argument("id", metavar="ID", help=_ID)
 
@@ -152,7 +154,7 @@ def _add_inputs(command: ArgumentParser) -> None:
 def _add_overview(commands: _Commands) -> None:
     listing = commands.add(
         "list",
-        overview.tasks,
+        tasks.tasks,
         "list tasks, the latest first",
         "!N marks N calls that wait for approval.",
     )
@@ -170,12 +172,12 @@ def _add_overview(commands: _Commands) -> None:
     listing.add_argument("--tree", action="store_true", help="with sub-tasks beneath their parents")
     listing.add_argument("--limit", type=int, default=50, help="how many, up to 100 (50)")
     listing.add_argument("--offset", type=int, default=0, help="how many to skip")
-    show = commands.add("show", overview.show, "show a task in full, with its sub-tasks")
+    show = commands.add("show", tasks.show, "show a task in full, with its sub-tasks")
     show.add_argument("id", metavar="ID", help=_ID)
     show.add_argument("--events", action="store_true", help="with its log")
-    commands.add("agents", overview.agents, "show who can be asked, and what the sandbox holds")
-    cancel = commands.add("cancel", overview.cancel, "stop a task, its sub-tasks and every process of them")
-    delete = commands.add("delete", overview.delete, "remove a task for good, with its output, files and sub-tasks")
+    commands.add("agents", tasks.agents, "show who can be asked, and what the sandbox holds")
+    cancel = commands.add("cancel", tasks.cancel, "stop a task, its sub-tasks and every process of them")
+    delete = commands.add("delete", tasks.delete, "remove a task for good, with its output, files and sub-tasks")
     delete.add_argument("--cascade", action="store_true", help="and all that depend on it")
     for command in (cancel, delete):
         command.add_argument("id", metavar="ID", help=_ID)
@@ -189,21 +191,21 @@ def _add_files(commands: _Commands) -> None:
     artifacts.add_argument("path", nargs="?", metavar="PATH", help="left out: all are listed")
     artifacts.set_defaults(last="path")
     worktrees = commands.add_with_group("worktrees", files.worktrees, "list the worktrees that tasks have made")
-    prune = worktrees.add(
+    command = worktrees.add(
         "prune",
         files.prune,
         "remove worktrees of tasks that have ended",
         "Those of which something would be lost stay. A branch stays where it has commits of its own.",
     )
-    prune.add_argument("ids", nargs="*", metavar="ID", help="left out: all that can go")
-    prune.add_argument("--force", action="store_true", help="also those of which changes are lost; give their IDs")
+    command.add_argument("ids", nargs="*", metavar="ID", help="left out: all that can go")
+    command.add_argument("--force", action="store_true", help="also those of which changes are lost; give their IDs")
 
 
 def _add_records(commands: _Commands) -> None:
-    update = commands.add(
-        "update", records.update, "change a task, or report on one that others do", "An empty text takes a value away."
+    command = commands.add(
+        "update", update.update, "change a task, or report on one that others do", "An empty text takes a value away."
     )
-    update.add_argument("id", metavar="ID", help=_ID)
+    command.add_argument("id", metavar="ID", help=_ID)
     for option, metavar, summary in (
         ("--title", "TEXT", "a name for lists"),
         ("--description", "TEXT", "what it is about"),
@@ -215,27 +217,27 @@ def _add_records(commands: _Commands) -> None:
         ("--reason", "TEXT", "why a blocked one is blocked"),
         ("--message", "TEXT", "how far it is, in words"),
     ):
-        update.add_argument(option, metavar=metavar, help=summary)
-    update.add_argument("--progress", type=float, metavar="SHARE", help="how far it is, from 0 to 1")
-    update.add_argument("--max-calls", type=int, metavar="N", help="how many calls it may make")
-    update.add_argument("--after", action="append", metavar="ID", help="all it waits for; may be repeated")
-    graph = commands.add("graph", records.graph, "show how the tasks of a list depend on each other")
+        command.add_argument(option, metavar=metavar, help=summary)
+    command.add_argument("--progress", type=float, metavar="SHARE", help="how far it is, from 0 to 1")
+    command.add_argument("--max-calls", type=int, metavar="N", help="how many calls it may make")
+    command.add_argument("--after", action="append", metavar="ID", help="all it waits for; may be repeated")
+    graph = commands.add("graph", update.graph, "show how the tasks of a list depend on each other")
     graph.add_argument("list", metavar="NAME", help="the list")
     graph.add_argument("--limit", type=int, default=100, help="how many, up to 500 (100)")
     graph.add_argument("--offset", type=int, default=0, help="how many to skip")
 
 
 def _add_decisions(commands: _Commands) -> None:
-    approve = commands.add("approve", decisions.approve, "let a waiting call of a task proceed")
+    approve = commands.add("approve", approvals.approve, "let a waiting call of a task proceed")
     approve.add_argument("--always", action="store_true", help="similar calls of this session too")
-    reject = commands.add("reject", decisions.reject, "refuse a waiting call of a task")
+    reject = commands.add("reject", approvals.reject, "refuse a waiting call of a task")
     for command in (approve, reject):
         command.add_argument("id", metavar="ID", help=_ID)
         command.add_argument("call", nargs="?", metavar="CALL", help="left out where exactly one waits")
         command.set_defaults(last="call")
         command.add_argument("--reason", help="for the agent, and kept")
-    commands.add("grants", decisions.grants, "list what was approved for always")
-    revoke = commands.add("revoke", decisions.revoke, "take back what was approved for always")
+    commands.add("grants", approvals.grants, "list what was approved for always")
+    revoke = commands.add("revoke", approvals.revoke, "take back what was approved for always")
     revoke.add_argument("grant", metavar="GRANT", help="see `remit grants`")
 
 
@@ -262,7 +264,7 @@ def _add_upkeep(commands: _Commands) -> None:
     restore.add_argument("file", metavar="FILE", help="what `remit backup` has written, checked first and only read")
     pruning = commands.add(
         "prune",
-        upkeep.prune,
+        prune.prune,
         "remove at once what was kept long enough",
         "The server does it by itself every ten minutes; not while its clock is far ahead of what it was.",
     )
@@ -295,30 +297,30 @@ def _secret(text: str) -> str:
 
 
 def _demo(_: Namespace) -> int:
-    from server.cli import demo  # imports the MCP SDK
+    from server.cli.commands import demo  # imports the MCP SDK
 
     return demo.main()
 
 
 def _adopt(arguments: Namespace) -> int:
-    from server.cli import adoption  # imports the database
+    from server.cli.commands import adoption  # imports the database
 
     return adoption.adopt(arguments)
 
 
 def _doctor(arguments: Namespace) -> int:
-    from server.cli import doctor  # imports the sandbox
+    from server.cli.commands import doctor  # imports the sandbox
 
     return doctor.examine(arguments)
 
 
 def _backup(arguments: Namespace) -> int:
-    from server.cli import backups  # imports the sandbox
+    from server.cli.commands import backups  # imports the sandbox
 
     return backups.backup(arguments)
 
 
 def _restore(arguments: Namespace) -> int:
-    from server.cli import backups
+    from server.cli.commands import backups
 
     return backups.restore(arguments)

@@ -8,11 +8,11 @@ from itertools import count
 from typing import Any, Self
 
 import remit
-from server.cli.answers import note
+from server.cli.printing import note
+from server.daemon.handshake import Greeting, Link
+from server.daemon.launch import AFTERMATH, connect, notices
+from server.daemon.paths import find_places
 from server.errors import ERROR_META, Code, RemitError
-from server.hello import Greeting, Link
-from server.places import find_places
-from server.start import AFTERMATH, connect, notices
 
 _ENVELOPE = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",  # the first version without a handshake

@@ -5,8 +5,8 @@ import signal
 import sys
 from io import TextIOWrapper
 
-from server.cli.answers import print_failure
 from server.cli.arguments import parse
+from server.cli.printing import print_failure
 from server.errors import RemitError
 
 

@@ -11,13 +11,13 @@ import signal
 import threading
 from types import FrameType
 
+from server.daemon.handshake import Link, reach
+from server.daemon.launch import RunServer, checked, claim
+from server.daemon.ownership import Owned
+from server.daemon.paths import find_places
 from server.errors import Code, RemitError
-from server.hello import Link, reach
-from server.ownership import Owned
 from server.pipe.host import Host, say
 from server.pipe.session import Session
-from server.places import find_places
-from server.start import RunServer, checked, claim
 
 FAREWELL = 1.0  # seconds for the window to answer what the server leaves open
 

@@ -11,8 +11,9 @@ import threading
 import time
 from collections.abc import Callable
 
+from server.daemon.handshake import MAX_LINE, TOO_LONG, Link
+from server.daemon.launch import AFTERMATH, notices
 from server.errors import RemitError
-from server.hello import MAX_LINE, TOO_LONG, Link
 from server.pipe.host import CHUNK, LAST_ANSWERS, Host, say
 from server.pipe.messages import (
     INVALID_REQUEST,
@@ -26,7 +27,6 @@ from server.pipe.messages import (
     whole_lines,
 )
 from server.pipe.requests import OPENING_ID, Opening, OpenRequests, Request
-from server.start import AFTERMATH, notices
 
 PAUSE = 1.0
 """Seconds after an attempt without success in which no other is made: what is asked then gets the same answer."""

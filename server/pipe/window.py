@@ -6,12 +6,12 @@ Threads with blocking calls: one reads the host, one the server, one watches for
 import os
 import signal
 
+from server.daemon.handshake import Link
+from server.daemon.launch import RunServer, connect
+from server.daemon.paths import find_places
 from server.errors import Code, RemitError
-from server.hello import Link
 from server.pipe.host import Host, say
 from server.pipe.session import Session
-from server.places import find_places
-from server.start import RunServer, connect
 
 
 def main(run_server: RunServer) -> int:

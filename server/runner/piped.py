@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import anyio
 
-from server.beside import beside
+from server.concurrency import beside
 from server.runner.monitoring.monitor import Attendance
 from server.runner.network.callback import Relay
 from server.runner.policy import Exit

@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 
 import anyio
 
-from server.beside import beside
+from server.concurrency import beside
 from server.errors import Code, RemitError
 from server.runner import canary
 from server.runner.cgroups.control_group import NO_GROUPS, ControlGroup, ControlGroups, Feature

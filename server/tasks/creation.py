@@ -23,7 +23,7 @@ from server.tasks.secrets.index import Masks
 from server.tasks.secrets.vault import Secrets
 from server.tasks.workspaces.losses import is_held
 from server.tasks.workspaces.removal import remove_folders
-from server.worker import READING, computed
+from server.threads import READING, computed
 from storage.records import NOBODY, Created, Nesting, NewTask, NewTurn, SentKey, Task
 from storage.records import SecretSource as Origin
 from storage.states import ENDED, Status

@@ -13,7 +13,7 @@ from server.errors import Code, RemitError
 from server.runner.workspace.upload import Upload
 from server.tasks.requests.request_models import CreateTask, File, SendMessage, UpdateTask
 from server.tasks.secrets.variables import environment
-from server.worker import READING, computed, stepped
+from server.threads import READING, computed, stepped
 from storage.records import SecretSource as Origin
 from storage.records import SentKey
 from templates.redaction import Redactor

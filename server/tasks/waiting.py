@@ -7,7 +7,7 @@ from functools import partial
 
 import anyio
 
-from server.beside import beside
+from server.concurrency import beside
 from server.tasks.callers import Caller, Tell
 from server.tasks.requests.request_models import GetTask
 from server.tasks.views.formatting import one_line

@@ -17,9 +17,9 @@ import pytest
 
 from server.backups import replacement
 from server.backups.replacement import recover
-from server.backups.restoring import restore
+from server.backups.restore import restore
+from server.daemon.paths import Places
 from server.errors import RemitError
-from server.places import Places
 from tests import servers
 from tests.backups.test_restore import ended, stopped_backup
 from tests.cli.command_line import CommandLine

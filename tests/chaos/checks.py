@@ -7,7 +7,7 @@ from collections.abc import Collection
 from contextlib import closing
 from pathlib import Path
 
-from server.places import DATABASE
+from server.daemon.paths import DATABASE
 from server.tasks.views.formatting import time
 from tests.chaos import processes
 from tests.chaos.journal import Journal, Task

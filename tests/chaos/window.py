@@ -14,8 +14,8 @@ import anyio
 import anyio.abc
 from anyio.streams.buffered import BufferedByteReceiveStream
 
+from server.daemon.handshake import MAX_LINE
 from server.errors import ERROR_META
-from server.hello import MAX_LINE
 from tests import servers
 
 PATIENCE = 60.0

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from server.cli.follower import blocked
+from server.cli.follow import blocked
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from server.cli import follower
+from server.cli import follow
 from server.cli.client import open_client
-from server.cli.tree import grow, nested
+from server.cli.subtask_tree import grow, nested
 from tests.cli.command_line import CommandLine
 
 UNTIL_GO = "until [ -e go ]; do sleep 0.05; done"
@@ -222,9 +222,9 @@ def test_sub_tasks_that_are_too_many_to_follow_are_told_of(
     for _ in range(3):
         remit("run", "--parent", root, "true")
     monkeypatch.setenv("REMIT_HOME", str(remit.home))
-    monkeypatch.setattr(follower, "MOST", 2)
+    monkeypatch.setattr(follow, "MOST", 2)
     with open_client() as client:
-        follower.Follower(client, root).follow()
+        follow.Follower(client, root).follow()
     told = capsys.readouterr().err
     assert (told.count("a sub-task of"), told.count("only the first 2 sub-tasks are followed")) == (2, 1)
 

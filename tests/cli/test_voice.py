@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from server.cli.voice import Background, Foreground
+from server.cli.follow_output import Background, Foreground
 from server.tasks.views.call_line import line
 from server.tasks.views.pending_approval import PendingApprovalView
 from tests.cli.command_line import COLUMNS, CommandLine

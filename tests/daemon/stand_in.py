@@ -13,11 +13,11 @@ import anyio
 
 import remit
 from server import logs
-from server.connection import Connection
-from server.daemon import Load, harden, serve
+from server.daemon.connection import Connection
+from server.daemon.listener import Load, harden, serve
+from server.daemon.ownership import Ownership
+from server.daemon.paths import find_places, settings_digest
 from server.errors import Code, RemitError
-from server.ownership import Ownership
-from server.places import find_places, settings_digest
 
 
 class Obedient:

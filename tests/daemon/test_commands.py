@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import remit
-from server.cli.server import status, stop
+from server.cli.commands.server import status, stop
 from tests.daemon.conftest import Checkout, Window, servers
 
 

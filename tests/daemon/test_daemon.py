@@ -17,14 +17,14 @@ import pytest
 from anyio.abc import SocketStream
 from anyio.streams.buffered import BufferedByteReceiveStream
 
-from server import daemon
-from server.connection import CHUNK, Peer
-from server.daemon import MAX_HELLO, Load, serve
+from server.daemon import listener
+from server.daemon.connection import CHUNK, Peer
+from server.daemon.handshake import MAX_LINE, PROTOCOL
+from server.daemon.listener import MAX_HELLO, Load, serve
+from server.daemon.ownership import Ownership
+from server.daemon.paths import Places
+from server.daemon.peers import Standing
 from server.errors import Code, RemitError
-from server.hello import MAX_LINE, PROTOCOL
-from server.ownership import Ownership
-from server.peers import Standing
-from server.places import Places
 from tests.daemon.conftest import PATIENCE
 from tests.daemon.stand_in import Obedient
 
@@ -171,7 +171,7 @@ async def test_what_is_no_hello_is_answered_by_an_error(places: Places, line: by
 
 
 async def test_a_peer_that_says_no_hello_in_time_is_sent_away(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(daemon, "HELLO_SECONDS", 0.01)
+    monkeypatch.setattr(listener, "HELLO_SECONDS", 0.01)
     async with served(places), client(places) as peer:
         await peer.ended()
 
@@ -352,7 +352,7 @@ async def test_it_ends_when_nobody_is_connected_any_more(places: Places) -> None
 
 
 async def test_it_ends_when_whoever_started_it_never_comes(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(daemon, "FIRST_VISIT", 0.01)
+    monkeypatch.setattr(listener, "FIRST_VISIT", 0.01)
     async with served(places, idle_exit=0.2):
         await stopped(places)
 
@@ -362,7 +362,7 @@ async def test_it_stays_while_somebody_is_connected(places: Places) -> None:
         await peer.greet()
         async with client(places) as other:
             await other.greet()
-        with anyio.move_on_after(5 * daemon.RECHECK):
+        with anyio.move_on_after(5 * listener.RECHECK):
             await peer.ended()
         assert (await peer.call(1, "echo"))["id"] == 1
 
@@ -372,7 +372,7 @@ async def test_it_stays_while_there_is_work_and_ends_after_it(places: Places) ->
         async with client(places) as peer:
             await peer.greet()
             await peer.call(1, "work", running=1, secretsHeld=0)
-        with pytest.raises(TimeoutError), anyio.fail_after(5 * daemon.RECHECK):
+        with pytest.raises(TimeoutError), anyio.fail_after(5 * listener.RECHECK):
             await stopped(places)
         application.work = Load(running=0, waiting=0, secrets_held=0)
         await stopped(places)
@@ -380,7 +380,7 @@ async def test_it_stays_while_there_is_work_and_ends_after_it(places: Places) ->
 
 def test_harden_forbids_core_dumps_and_keeps_new_files_private() -> None:
     script = (
-        "import ctypes, os, resource; from server.daemon import harden; harden();"
+        "import ctypes, os, resource; from server.daemon.listener import harden; harden();"
         "print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0), resource.getrlimit(resource.RLIMIT_CORE), oct(os.umask(0)))"
     )
     told = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout
@@ -399,7 +399,7 @@ async def test_a_look_at_the_work_that_fails_does_not_end_the_server(
         return Load(running=0, waiting=0, secrets_held=0)
 
     monkeypatch.setattr(Obedient, "load", load)
-    monkeypatch.setattr(daemon, "FIRST_VISIT", 0)
+    monkeypatch.setattr(listener, "FIRST_VISIT", 0)
     async with served(places, idle_exit=0):
         with anyio.fail_after(PATIENCE):
             await again.wait()

@@ -8,7 +8,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from server.start import KEPT, KEPT_PREFIXES
+from server.daemon.launch import KEPT, KEPT_PREFIXES
 from tests.daemon.conftest import Checkout, servers
 
 

@@ -11,10 +11,10 @@ import anyio.lowlevel
 import pytest
 from anyio.abc import SocketAttribute, SocketStream
 
-from server import daemon
-from server.connection import CHUNK
-from server.gathering import Gathering, Share
-from server.places import Places
+from server.daemon import listener
+from server.daemon.connection import CHUNK
+from server.daemon.line_memory import Gathering, Share
+from server.daemon.paths import Places
 from tests.daemon.conftest import PATIENCE
 from tests.daemon.test_daemon import Client, client, served
 
@@ -25,7 +25,7 @@ MOST = 5 * CHUNK
 @asynccontextmanager
 async def small(places: Places, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
     """A daemon with room for few lines."""
-    monkeypatch.setattr(daemon, "Gathering", lambda: Gathering(MOST))
+    monkeypatch.setattr(listener, "Gathering", lambda: Gathering(MOST))
     async with served(places):
         yield
 

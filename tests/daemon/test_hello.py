@@ -8,11 +8,11 @@ import threading
 import anyio
 import pytest
 
-from server import start
+from server.daemon import launch
+from server.daemon.handshake import Link, encode, reach
+from server.daemon.launch import StartLock, connect
+from server.daemon.paths import Places
 from server.errors import Code, RemitError
-from server.hello import Link, encode, reach
-from server.places import Places
-from server.start import StartLock, connect
 
 GREETING: dict[str, object] = {
     "protocol": 1,
@@ -74,14 +74,14 @@ async def test_another_users_server_is_refused(places: Places) -> None:
 
 
 def test_a_start_that_hangs_is_given_up(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(start, "PATIENCE", 0.1)
+    monkeypatch.setattr(launch, "PATIENCE", 0.1)
     with StartLock(places), pytest.raises(RemitError, match=f"its log is {places.log}") as refusal:
         connect("terminal", places)
     assert refusal.value.code is Code.TIMEOUT
 
 
 def test_a_server_that_hangs_is_given_up(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(start, "PATIENCE", 0.1)
+    monkeypatch.setattr(launch, "PATIENCE", 0.1)
     with socket.socket(socket.AF_UNIX) as deaf:
         deaf.bind(places.socket)
         deaf.listen()

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from server import logs
-from server.places import Places
+from server.daemon.paths import Places
 from templates.redaction import Redactor
 
 
@@ -48,9 +48,9 @@ def test_a_record_is_one_line_even_with_a_traceback(log: Path) -> None:
     try:
         raise ZeroDivisionError("of two\nlines")
     except ZeroDivisionError:
-        logging.getLogger("server.daemon").exception("ended\r\nby an error")
+        logging.getLogger("server.daemon.listener").exception("ended\r\nby an error")
     (line,) = log.read_text().splitlines()
-    assert "ERROR server.daemon: ended\\r\\nby an error\\nTraceback" in line
+    assert "ERROR server.daemon.listener: ended\\r\\nby an error\\nTraceback" in line
     assert line.endswith("ZeroDivisionError: of two\\nlines")
 
 
@@ -61,12 +61,12 @@ def test_the_time_of_a_record_is_utc(log: Path) -> None:
 
 
 def test_ours_are_logged_from_info_and_libraries_from_warning(log: Path) -> None:
-    for name in ("server.daemon", "storage.store", "templates.resolver", "mcp.server"):
+    for name in ("server.daemon.listener", "storage.store", "templates.resolver", "mcp.server"):
         logging.getLogger(name).info("said by %s", name)
     logging.getLogger("mcp.server").warning("a warning")
     told = [line.split(": ", 1)[1] for line in log.read_text().splitlines()]
     assert told == [
-        "said by server.daemon",
+        "said by server.daemon.listener",
         "said by storage.store",
         "said by templates.resolver",
         "a warning",
@@ -88,17 +88,17 @@ def test_its_files_are_the_owners_alone(log: Path) -> None:
 
 
 def test_a_record_in_json_is_an_object_a_line(objects: Callable[[], list[dict[str, Any]]]) -> None:
-    logging.getLogger("server.daemon").warning("of %s\nlines", "two")
+    logging.getLogger("server.daemon.listener").warning("of %s\nlines", "two")
     (told,) = objects()
     assert told.pop("time").endswith("Z")
-    assert told == {"level": "WARNING", "logger": "server.daemon", "message": "of two\nlines"}
+    assert told == {"level": "WARNING", "logger": "server.daemon.listener", "message": "of two\nlines"}
 
 
 def test_a_record_in_json_has_its_traceback(objects: Callable[[], list[dict[str, Any]]]) -> None:
     try:
         raise ZeroDivisionError("of nothing")
     except ZeroDivisionError:
-        logging.getLogger("server.daemon").exception("ended")
+        logging.getLogger("server.daemon.listener").exception("ended")
     (told,) = objects()
     assert told["exception"].endswith("ZeroDivisionError: of nothing")
 

@@ -15,13 +15,12 @@ import anyio.to_thread
 import pytest
 from mcp_types import JSONRPCRequest
 
-from server import hello
-from server.connection import Connection, Peer
-from server.gathering import MOST, Gathering
-from server.pipe.messages import ENVELOPE
-from server.places import find_places
-from server.protocol.messages import MAX_BESIDE
-from server.protocol.transport import (
+from server.daemon import handshake
+from server.daemon.connection import Connection, Peer
+from server.daemon.line_memory import MOST, Gathering
+from server.daemon.paths import find_places
+from server.mcp.messages import MAX_BESIDE
+from server.mcp.streams import (
     LEAST_UNREAD_BYTES,
     MAX_OPEN,
     MAX_OPEN_MEMORY,
@@ -32,9 +31,10 @@ from server.protocol.transport import (
     Outbox,
     Unread,
 )
+from server.pipe.messages import ENVELOPE
+from server.round_robin import AT_ONCE, LANE, Turns
 from server.runner.network.stream import Wire
 from storage.database import Database
-from storage.lanes import AT_ONCE, LANE, Turns
 from tests.daemon.conftest import META, PATIENCE, Launcher, Window, servers
 
 TOO_MANY = {"code": -32000, "message": f"{MAX_OPEN} calls of this connection are open; wait for answers"}
@@ -120,7 +120,7 @@ async def test_half_lines_of_many_connections_take_so_much_memory_and_no_more(ou
 
 def _half_a_line(size: int) -> Callable[[], None]:
     """Send a beginning of so many bytes; what closes the connection."""
-    link = hello.reach(find_places(), "connect", "pipe")
+    link = handshake.reach(find_places(), "connect", "pipe")
     assert link
     link.socket.sendall(b"x" * size)
     return link.close

@@ -15,19 +15,19 @@ import anyio
 import pytest
 from anyio import to_thread
 
-from server import start
-from server.cli import server as commands
+from server.cli.commands import server as commands
+from server.daemon import launch
+from server.daemon.ownership import Owned, Owner, Ownership, Purpose, owner
+from server.daemon.paths import Places
 from server.errors import Code, RemitError
-from server.ownership import Owned, Owner, Ownership, Purpose, owner
-from server.places import Places
 from tests.daemon.conftest import META, PATIENCE, ROOT, Checkout, Launcher, Window, held, servers
 from tests.sandbox.commands import processes_with, until
 from tests.servers import command, wait
 
 OWN = """
 import sys
-from server.ownership import Ownership, Purpose
-from server.places import Places
+from server.daemon.ownership import Ownership, Purpose
+from server.daemon.paths import Places
 with Ownership(Places(sys.argv[1], ""), Purpose[sys.argv[2]]):
     print(flush=True)
     sys.stdin.read()
@@ -127,9 +127,9 @@ def test_doctor_says_that_a_command_is_at_work_on_the_folder_and_not_to_kill_it(
 def test_a_window_that_waits_for_a_command_in_vain_says_so(
     places: Places, upkeep: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(start, "PATIENCE", 0.1)
+    monkeypatch.setattr(launch, "PATIENCE", 0.1)
     with pytest.raises(RemitError) as refusal:
-        start.connect("pipe", places)
+        launch.connect("pipe", places)
     assert under_way(upkeep) in refusal.value.message
 
 

@@ -13,7 +13,7 @@ from time import monotonic
 import pytest
 from anyio import to_thread
 
-from server.peers import Standing, standing
+from server.daemon.peers import Standing, standing
 from tests import servers
 from tests.cli.command_line import CommandLine
 from tests.sandbox.commands import processes_with, run

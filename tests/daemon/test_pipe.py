@@ -10,9 +10,9 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from server.ownership import Ownership
+from server.daemon.ownership import Ownership
+from server.daemon.paths import Places
 from server.pipe.host import LAST_ANSWERS
-from server.places import Places
 from tests.daemon.conftest import PATIENCE, Checkout, held, servers
 
 

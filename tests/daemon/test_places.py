@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from server.daemon.paths import Places, find_places, settings_digest
 from server.errors import Code, RemitError
-from server.places import Places, find_places, settings_digest
 
 
 @pytest.fixture(autouse=True)

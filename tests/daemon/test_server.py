@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 from anyio import to_thread
 
-from server.daemon import DESCRIPTORS
+from server.daemon.listener import DESCRIPTORS
 from tests.daemon.conftest import PATIENCE, Launcher, Window, servers
 
 

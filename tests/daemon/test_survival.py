@@ -10,10 +10,10 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from server.hello import MAX_LINE, TOO_LONG, reach
+from server.daemon.handshake import MAX_LINE, TOO_LONG, reach
+from server.daemon.paths import Places
 from server.pipe.messages import ENVELOPE
 from server.pipe.session import GIVEN_UP, MOST_TRIES, UNDECIDED
-from server.places import Places
 from tests.daemon.conftest import META, PATIENCE, Checkout, Launcher, Window, servers
 from tests.servers import end
 

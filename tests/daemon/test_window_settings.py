@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from server.window_settings import not_in_force, stricter
+from server.daemon.window_settings import not_in_force, stricter
 from tests.daemon.conftest import Launcher, Window
 
 

@@ -13,10 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from server.config import Settings
-from server.connection import CHUNK
-from server.gathering import Gathering
-from server.protocol import desk as desks
-from server.protocol.desk import Desk
+from server.daemon.connection import CHUNK
+from server.daemon.line_memory import Gathering
+from server.mcp import subtask_server as desks
+from server.mcp.subtask_server import Desk
 from server.runner.network.stream import Wire
 from server.runner.workspace.workspaces import Workspaces
 from server.tasks.delegation.service import Delegation

@@ -11,7 +11,7 @@ import pytest
 from pydantic_ai.profiles.google import GoogleJsonSchemaTransformer
 from pydantic_ai.profiles.openai import OpenAIJsonSchemaTransformer
 
-from server.protocol.tools import TOOLS
+from server.mcp.tools import TOOLS
 from tests.servers import Host
 
 HOSTS = Path(__file__).parents[2] / "docs" / "hosts.md"

@@ -8,9 +8,9 @@ import anyio
 import pytest
 from jsonschema import Draft202012Validator
 
+from server.daemon.handshake import reach
+from server.daemon.paths import Places
 from server.errors import ERROR_META
-from server.hello import reach
-from server.places import Places
 from tests import servers
 from tests.servers import Host
 

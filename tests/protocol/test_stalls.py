@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from server.hello import reach
-from server.places import Places
-from server.protocol.tools import TERMINAL_TOOLS, TOOLS
+from server.daemon.handshake import reach
+from server.daemon.paths import Places
+from server.mcp.tools import TERMINAL_TOOLS, TOOLS
 from server.tasks.requests.arguments import shape
 from server.tasks.requests.fields import Request
 from tests.growth import is_in_proportion

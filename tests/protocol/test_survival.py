@@ -5,8 +5,8 @@ from pathlib import Path
 import anyio
 import pytest
 
+from server.mcp.tools import TOOLS
 from server.pipe.messages import READING_TOOLS
-from server.protocol.tools import TOOLS
 from tests import servers
 
 ERAS = pytest.mark.parametrize("mode", ["legacy", "2026-07-28"])

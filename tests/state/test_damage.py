@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from server import mounts
+from server.daemon import file_systems
 from server.errors import Code, RemitError
 from storage.inspection import check
 from storage.migrations import MIGRATIONS
@@ -163,7 +163,7 @@ def test_doctor_finds_a_read_only_state_folder(read_only: Path) -> None:
 
 def test_the_file_system_of_a_folder_is_told_by_its_mount(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk") as disk:
-        assert mounts.file_system(str(disk.folder)) == "tmpfs"
+        assert file_systems.file_system(str(disk.folder)) == "tmpfs"
 
 
 def test_mounts_are_read_as_the_kernel_writes_them() -> None:
@@ -172,16 +172,16 @@ def test_mounts_are_read_as_the_kernel_writes_them() -> None:
         "41 35 0:52 / /home/with\\040space rw - nfs4 server:/export rw,vers=4.2\n",
         "44 35 0:60 / /far rw,nosuid - fuse.sshfs ann@far:/ rw\n",
     )
-    assert dict(mounts._types(iter(lines))) == {"36": "ext3", "41": "nfs4", "44": "fuse.sshfs"}
+    assert dict(file_systems._types(iter(lines))) == {"36": "ext3", "41": "nfs4", "44": "fuse.sshfs"}
 
 
 def test_a_folder_on_a_file_system_that_others_share_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here = mounts.file_system(str(tmp_path))
-    monkeypatch.setattr(mounts, "REMOTE", frozenset({here}))
+    here = file_systems.file_system(str(tmp_path))
+    monkeypatch.setattr(file_systems, "REMOTE", frozenset({here}))
     with pytest.raises(RemitError, match="set REMIT_HOME to a folder on a disk of this machine") as refusal:
-        mounts.refuse_remote(str(tmp_path))
+        file_systems.refuse_remote(str(tmp_path))
     assert refusal.value.code is Code.FORBIDDEN
 
 

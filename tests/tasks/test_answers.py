@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from server.protocol import tasktexts
+from server.mcp import task_text
 from server.tasks.requests.fields import LEAST_ANSWER
 from server.tasks.requests.request_models import GetTask
 from server.tasks.views import task_view
@@ -32,7 +32,7 @@ def shown(snapshot: Snapshot, **arguments: Any) -> tuple[TaskView, list[str], Ge
     request = GetTask.model_validate({"id": ID, "waitSeconds": 60, **arguments})
     since = None if snapshot.fresh is None else 999_500
     view = task_view.task(snapshot, KEPT, request, since=since, folder="/" * 4096)
-    return view, tasktexts.task(view, request), request
+    return view, task_text.task(view, request), request
 
 
 def compact(value: Any) -> str:

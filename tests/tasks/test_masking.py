@@ -7,10 +7,10 @@ from functools import partial
 import anyio
 import pytest
 
+from server.round_robin import LANE
 from server.tasks.events.output import GRACE_SECONDS, Output
 from server.tasks.secrets import masking
-from server.worker import MOST_THREADS
-from storage.lanes import LANE
+from server.threads import MOST_THREADS
 from tests.bounds import unstalled
 
 pytestmark = pytest.mark.anyio

@@ -10,7 +10,7 @@ import pytest
 
 from server.config import Settings
 from server.errors import Code, RemitError
-from server.protocol.desk import Desk
+from server.mcp.subtask_server import Desk
 from server.runner.sandbox import Sandbox
 from server.runner.workspace.workspaces import Workspaces
 from server.tasks import awaiting, background, propagation

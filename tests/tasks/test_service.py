@@ -9,7 +9,7 @@ import pytest
 
 from server.config import Settings
 from server.errors import Code, RemitError
-from server.protocol.desk import Desk
+from server.mcp.subtask_server import Desk
 from server.runner.git.repository import find_repository
 from server.runner.workspace.workspaces import Workspaces
 from server.tasks.callers import Caller

@@ -5,10 +5,10 @@ from typing import Any, Protocol
 
 import anyio
 
-from server.agents.acp.lines import Lines, NotJson, encode, parse
+from server.agents.acp.framing import Lines, NotJson, encode, parse
 from server.errors import Code, RemitError
 from server.runner.dialogue import Dialogue
-from server.worker import READING, computed
+from server.threads import READING, computed
 
 MAX_FAULTS = 100
 """Messages that make no sense, in one run: some programs greet, or warn, where they should only speak JSON."""

@@ -6,12 +6,12 @@ from contextlib import suppress
 import anyio
 
 from server.agents.acp import prompts
+from server.agents.acp.client import Conversation
 from server.agents.acp.connection import Connection, Fault, Gone, Refused
-from server.agents.acp.conversation import Conversation
-from server.agents.acp.messages import Prompted, Tokens
+from server.agents.acp.schema import Prompted, Tokens
 from server.agents.acp.session import GRACE_SECONDS, Session, Terms
 from server.agents.interface import KnownCall, Turn, Usage
-from server.beside import beside
+from server.concurrency import beside
 from server.errors import Code, RemitError
 from server.runner.dialogue import Dialogue
 

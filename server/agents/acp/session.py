@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 
 from server.agents.acp.connection import Connection, Refused
-from server.agents.acp.messages import (
+from server.agents.acp.schema import (
     AUTH_REQUIRED,
     PROTOCOL,
     AgentCapabilities,

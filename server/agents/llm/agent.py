@@ -67,8 +67,8 @@ class LlmAgent:
         """Ask the model, make the calls it asks for, and so on until it asks for none."""
         mind = await to_thread.run_sync(self._mind, await self._key())
         from server.agents.llm.conversation import Conversation
-        from server.agents.llm.delegation import delegation
-        from server.agents.llm.hands import HANDS
+        from server.agents.llm.subtask_tools import delegation
+        from server.agents.llm.tools import HANDS
         from server.agents.mcp.tools import connected
 
         await turn.unlock()
@@ -93,7 +93,7 @@ class LlmAgent:
         """
         check_importable("server.agents.llm.model")
         try:
-            for name in ("llm.conversation", "llm.delegation", "llm.hands", "mcp.tools"):
+            for name in ("llm.conversation", "llm.subtask_tools", "llm.tools", "mcp.tools"):
                 import_module(f"server.agents.{name}")
             from server.agents.llm.model import Mind
         except ImportError:

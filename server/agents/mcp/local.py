@@ -11,10 +11,10 @@ from mcp.shared.message import SessionMessage
 
 from server.agents.interface import Program, Turn
 from server.agents.mcp.servers import Local
-from server.beside import beside
+from server.concurrency import beside
 from server.json_text import holds_too_many
 from server.runner.dialogue import Dialogue
-from server.worker import READING, computed
+from server.threads import READING, computed
 
 MAX_LINE = 8 * 1024**2
 """Bytes of one message: far above what a model can take in."""

@@ -18,8 +18,8 @@ from mcp.shared.exceptions import MCPError
 
 from server.agents.interface import Answer, Turn
 from server.agents.mcp import local
+from server.agents.mcp.schema_filter import unchecked
 from server.agents.mcp.servers import Local, Remote
-from server.agents.mcp.unchecked import unchecked
 from server.agents.tool import Tool
 from server.errors import Code, RemitError, innermost
 

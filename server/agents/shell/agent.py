@@ -9,7 +9,7 @@ from server.agents.shell.message import Reading, ShellCommand
 from server.agents.shell.session import Session, proposal
 from server.errors import Code, RemitError
 from server.runner.policy import LONGEST_STRING
-from server.worker import READING, computed
+from server.threads import READING, computed
 
 MAX_COMMANDS = 200
 """Commands in one message; more is a program, and belongs in a file."""

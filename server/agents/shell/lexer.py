@@ -7,8 +7,8 @@ it runs, expands and checks nothing.
 import re
 from dataclasses import dataclass, field
 
+from server.agents.shell.lexer_state import Document, Frame, Kind, Opened, State
 from server.agents.shell.quotes import EXPANDED, META, PLAIN, QUOTES, QuoteReader
-from server.agents.shell.state import Document, Frame, Kind, Opened, State
 
 _OPENERS = {
     "if": Kind.IF,

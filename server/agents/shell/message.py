@@ -12,7 +12,7 @@ from itertools import islice, takewhile
 
 from server.agents.shell import assignments
 from server.agents.shell.lexer import Lexer
-from server.agents.shell.state import Opened
+from server.agents.shell.lexer_state import Opened
 from server.characters import visible
 from server.errors import Code, RemitError
 

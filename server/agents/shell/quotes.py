@@ -2,7 +2,7 @@
 
 import re
 
-from server.agents.shell.state import Frame, Kind, State
+from server.agents.shell.lexer_state import Frame, Kind, State
 
 META = " \t\n;&|<>()"
 """What ends a word of a command."""

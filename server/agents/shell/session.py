@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from typing import Any
 
 from server.agents.interface import Finished, Proposal, RunCommand, Turn
-from server.agents.shell import carried as carrying
-from server.agents.shell import record as records
-from server.agents.shell.carried import Carried
+from server.agents.shell import shell_state as carrying
+from server.agents.shell import state_record as records
 from server.agents.shell.message import PROMPT, ShellCommand
+from server.agents.shell.shell_state import Carried
 from server.errors import Code, RemitError
 from server.runner.filesystem.memory_file import blank, holding
 from server.runner.policy import ATTACHED
-from server.worker import stepped
+from server.threads import stepped
 
 TAIL = 2000
 """Characters of a failed command's output that its error repeats."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import anyio
 
-from server.beside import beside
+from server.concurrency import beside
 from server.runner.cgroups.control_group import ControlGroup
 from server.runner.monitoring.disk_usage import Gauge
 from server.runner.monitoring.usage import exceeded, exceeded_in, explained, too_many_processes

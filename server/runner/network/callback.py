@@ -20,7 +20,7 @@ import anyio
 from anyio import to_thread
 from anyio.abc import ByteStream
 
-from server.beside import beside
+from server.concurrency import beside
 from server.runner import process_tree
 from server.runner.network.stream import Wire, accepted
 

@@ -15,7 +15,7 @@ from socket import socket
 import anyio
 import h11
 
-from server.beside import beside
+from server.concurrency import beside
 from server.runner.network.dialer import Dialer, Refused
 from server.runner.network.exchange import Gone, Line, Peer, forward, receive_head, tunnel
 from server.runner.network.gateway import USER, Report

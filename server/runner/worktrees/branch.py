@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from server.beside import in_grace
+from server.concurrency import in_grace
 from server.errors import Code, RemitError
 from server.runner.git.git_command import SETTINGS
 from server.runner.git.repository import NotCarried, Repository

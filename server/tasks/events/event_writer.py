@@ -11,7 +11,7 @@ from typing import Protocol
 
 import anyio
 
-from server.beside import beside
+from server.concurrency import beside
 from server.errors import RemitError
 from storage.records import NewEvent, Run
 

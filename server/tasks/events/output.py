@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 import anyio
 import anyio.lowlevel
 
-from server.beside import in_grace
-from server.worker import carried_through, stepped
+from server.concurrency import in_grace
+from server.threads import carried_through, stepped
 from templates.redaction import Redactor
 from templates.steps import Steps
 

@@ -10,7 +10,7 @@ from server.tasks.events.event_writer import Log, Publisher
 from server.tasks.events.output import Allowance, Output
 from server.tasks.secrets import masking
 from server.tasks.secrets.variables import Variables
-from server.worker import computed
+from server.threads import computed
 from storage.records import NewEvent, Run
 from templates.redaction import RedactionStream, Redactor
 

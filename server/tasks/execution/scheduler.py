@@ -15,6 +15,7 @@ from server.agents.interface import Agent
 from server.config import Settings
 from server.errors import Code, RemitError
 from server.plain_words import shortage
+from server.round_robin import LANE
 from server.runner.sandbox import Sandbox
 from server.runner.workspace.workspaces import Workspaces
 from server.tasks.execution.agent_caller import Delegate, Desk, may_delegate
@@ -31,7 +32,6 @@ from server.tasks.secrets.vault import Secrets, SecretsLost
 from server.tasks.workspaces.losses import Losses
 from server.tasks.workspaces.selection import Folders, check_tier
 from server.tasks.workspaces.worktrees import Worktrees
-from storage.lanes import LANE
 from storage.queue import Demand
 from storage.records import Claim, RunEnd
 from storage.states import Status

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from server.json_text import memory
-from server.worker import computed, stepped
+from server.threads import computed, stepped
 from templates.redaction import Redactor
 from templates.steps import Steps
 

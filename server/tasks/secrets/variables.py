@@ -9,7 +9,7 @@ from server.errors import Code, RemitError
 from server.tasks.secrets import masking
 from server.tasks.secrets.index import Masks
 from server.tasks.secrets.vault import Secrets, SecretsLost
-from server.worker import computed
+from server.threads import computed
 from storage.records import Claim
 from storage.store import Store
 from templates.redaction import Redactor

@@ -22,7 +22,7 @@ from server.tasks.views import view_models
 from server.tasks.views.formatting import time
 from server.tasks.working_directory import top
 from server.tasks.workspaces.selection import Folders
-from server.worker import stepped
+from server.threads import stepped
 from storage.records import NOBODY, Task
 from storage.store import Store
 from templates.redaction import Redactor

@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 import anyio
 from anyio import to_thread
 
-from server.beside import in_grace
+from server.concurrency import in_grace
 from server.config import Settings
 from server.errors import Code, RemitError
 from server.runner.filesystem.removal import delete_tree
@@ -26,7 +26,7 @@ from server.tasks import sandbox_policy
 from server.tasks.secrets.variables import Variables
 from server.tasks.working_directory import Ground
 from server.tasks.workspaces import set_aside
-from server.worker import stepped
+from server.threads import stepped
 from storage.records import Claim
 from storage.store import Store
 from storage.workspace import Checkout, Workspace

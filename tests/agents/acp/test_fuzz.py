@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.agents.acp import calls
+from server.agents.acp import tool_calls as calls
 from server.agents.acp.run import Run
 from server.agents.acp.session import Terms
 from server.agents.interface import Proposal

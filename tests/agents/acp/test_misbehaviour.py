@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from server.agents.acp import connection, run, session
-from server.agents.acp.lines import MAX_LINE
+from server.agents.acp.framing import MAX_LINE
 from server.errors import Code
 from tests.agents.acp.turns import MemoryTurn, failure, never, work
 

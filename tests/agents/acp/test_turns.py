@@ -5,7 +5,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from server.agents.acp import conversation
+from server.agents.acp import client
 from server.agents.interface import Permission, Proposal, Usage
 from tests.agents.acp.turns import PATIENCE, MemoryTurn, never, refuse, scripted, work
 
@@ -97,7 +97,7 @@ async def test_a_call_that_was_not_asked_for_is_told(tmp_path: Path) -> None:
 async def test_a_call_under_way_that_was_not_asked_for_is_told_before_its_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(conversation, "UNASKED_SECONDS", 0.1)
+    monkeypatch.setattr(client, "UNASKED_SECONDS", 0.1)
     turn = MemoryTurn(tmp_path, decide=never)
     async with anyio.create_task_group() as group:
         group.start_soon(scripted("is_long_at_it").work, turn)
@@ -108,7 +108,7 @@ async def test_a_call_under_way_that_was_not_asked_for_is_told_before_its_end(
 async def test_a_call_that_is_asked_for_late_waits_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(conversation, "UNASKED_SECONDS", 0.1)
+    monkeypatch.setattr(client, "UNASKED_SECONDS", 0.1)
     turn = MemoryTurn(tmp_path)
     with anyio.fail_after(PATIENCE):
         async with anyio.create_task_group() as group:

@@ -2,8 +2,8 @@
 
 from functools import partial
 
-from server.agents.shell import record
-from server.agents.shell.carried import MOST, MOST_VARIABLES, Carried, after
+from server.agents.shell import state_record
+from server.agents.shell.shell_state import MOST, MOST_VARIABLES, Carried, after
 from templates.redaction import Redactor
 from templates.steps import Steps, finished
 
@@ -22,7 +22,7 @@ def _none(searched: list[str], text: str) -> Steps[str | None]:
 
 def test_a_record_of_very_many_variables_is_searched_for_secrets_no_more_than_so_often() -> None:
     many = b"".join(b"v%d=1\0" % number for number in range(60_000))
-    found = record.read(forged(b"A=1\0", many))
+    found = state_record.read(forged(b"A=1\0", many))
     assert found
     searched: list[str] = []
     carried, _ = finished(after(Carried(), found, "/", partial(_none, searched), {"v59999"}))
@@ -31,7 +31,7 @@ def test_a_record_of_very_many_variables_is_searched_for_secrets_no_more_than_so
 
 
 def test_others_have_their_turn_while_a_long_variable_is_searched_for_secrets() -> None:
-    found = record.read(forged(b"A=1\0", b"A=1\0B=" + b"x" * 60_000 + b"\0"))
+    found = state_record.read(forged(b"A=1\0", b"A=1\0B=" + b"x" * 60_000 + b"\0"))
     assert found
     steps = after(Carried(), found, "/", Redactor({"KEY": "a-secret-value"}).containing, ())
     assert sum(1 for _ in steps) > 5
@@ -39,7 +39,7 @@ def test_others_have_their_turn_while_a_long_variable_is_searched_for_secrets() 
 
 def test_what_is_kept_of_a_record_is_bounded() -> None:
     many = b"".join(b"v%d=\0" % number for number in range(60_000))
-    found = record.read(forged(many, b"\xff=1\0" + many.replace(b"=", b"=\xff"), many.replace(b"=\0", b"\n")))
+    found = state_record.read(forged(many, b"\xff=1\0" + many.replace(b"=", b"=\xff"), many.replace(b"=\0", b"\n")))
     assert found
     carried, _ = finished(after(Carried(), found, "/", partial(_none, []), ()))
     assert sum(len(name) + len(value or "") for name, value in carried.variables.items()) <= 2 * MOST
@@ -47,6 +47,6 @@ def test_what_is_kept_of_a_record_is_bounded() -> None:
 
 
 def test_a_folder_longer_than_any_can_be_is_none() -> None:
-    found = record.read(forged(b"A=1\0", b"A=1\0", folder=b"/" + b"x" * record.LONGEST_PATH))
+    found = state_record.read(forged(b"A=1\0", b"A=1\0", folder=b"/" + b"x" * state_record.LONGEST_PATH))
     assert found
     assert found.folder is None

@@ -1,0 +1,215 @@
+"""What an agent says and asks for while it is at work, as its turn is to have it."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import anyio
+from anyio.abc import TaskGroup
+
+from server.agents.acp.connection import INVALID_PARAMS, METHOD_NOT_FOUND, Connection, Fault, Gone, Id
+from server.agents.acp.schema import Chunk, Option, PermissionRequest, Plan, ToolCallUpdate, read
+from server.agents.acp.tool_calls import Calls, ToolCall, arguments
+from server.agents.acp.transcript import Speech
+from server.agents.interface import Permission, Turn
+from server.errors import Code, RemitError
+
+MAX_ASKING = 32
+"""Permission requests that are open at the same time."""
+
+UNASKED_SECONDS = 10.0
+"""How long a call may be under way before it counts as one that was not asked for: OpenCode says that it has begun, and
+asks only then, which took it 2.5 s on a busy machine."""
+
+
+class Conversation:
+    """Takes what the agent sends, one message after the other; what has to wait is done beside it by `serve`.
+
+    It heeds the agent only between `begin` and `pause`: what comes before belongs to a session taken up again.
+    """
+
+    def __init__(self, turn: Turn) -> None:
+        self._turn = turn
+        self._speech = Speech(turn)
+        self._connection: Connection | None = None
+        self._group: TaskGroup | None = None
+        self._calls: Calls | None = None
+        self._session_id = ""
+        self._scope: anyio.CancelScope | None = None
+        self._asking: dict[Id, Sequence[Option]] = {}
+        self.error: Exception | None = None
+        """Why it has stopped listening."""
+
+    def attach(self, connection: Connection) -> None:
+        """Answer over this connection."""
+        self._connection = connection
+
+    def join(self, session_id: str) -> None:
+        """Take part in this session, of which `turn.calls()` tells what an earlier run has left."""
+        self._session_id = session_id
+        self._calls = Calls(self._turn, session_id)
+
+    async def serve(self) -> None:
+        """Do what has to wait, until cancelled."""
+        async with anyio.create_task_group() as group:
+            self._group = group
+            await anyio.sleep_forever()
+
+    def begin(self, scope: anyio.CancelScope) -> None:
+        """Heed the agent; `scope` is cancelled when something is wrong, and `error` says what."""
+        self._scope = scope
+        self._known_calls.refused.clear()
+
+    @property
+    def refused(self) -> Sequence[str]:
+        """The keys of the calls that were refused since the agent has said anything."""
+        return tuple(self._known_calls.refused)
+
+    def pause(self) -> None:
+        """Heed the agent no more."""
+        self._scope = None
+
+    async def end(self) -> None:
+        """The agent is done: show the rest, and note what became of its calls."""
+        await self._speech.finish_thought()
+        await self._known_calls.close()
+
+    async def cut_off(self) -> None:
+        """The agent will not come to an end: note that of the calls that were under way."""
+        if self._calls:
+            await self._calls.cut_off()
+
+    async def withdraw(self) -> None:
+        """Answer the open questions as cancelled: the protocol wants that when a turn is."""
+        for request in list(self._asking):
+            await self._answer(request, None)
+
+    async def notified(self, method: str, params: Mapping[str, Any]) -> None:
+        """Take an update of the session. Raises Fault."""
+        if method != "session/update" or self._scope is None:
+            return
+        if params.get("sessionId") != self._session_id:
+            raise Fault("an update of a session that was not opened")
+        await self._heed(self._updated, params.get("update"))
+
+    async def asked(self, request: Id, method: str, params: Mapping[str, Any]) -> None:
+        """Take a question. Raises Fault."""
+        if method != "session/request_permission":
+            await self._wire.refuse(request, METHOD_NOT_FOUND, f"there is no method {method[:100]}")
+            return
+        if request in self._asking:
+            raise Fault("a request with the id of one that is still open")
+        question = await self._question(request, params)
+        if self._scope is None:
+            await self._answer(request, None)
+        else:
+            await self._heed(self._permission, request, question)
+
+    async def shown(self, beginning: str) -> str:
+        """The beginning of what makes no sense, as it may be told."""
+        return await self._turn.mask_beginning(beginning)
+
+    @property
+    def _wire(self) -> Connection:
+        assert self._connection
+        return self._connection
+
+    @property
+    def _known_calls(self) -> Calls:
+        assert self._calls
+        return self._calls
+
+    async def _question(self, request: Id, params: Mapping[str, Any]) -> PermissionRequest:
+        try:
+            question = read(PermissionRequest, params)
+            if self._scope is not None and question.session_id != self._session_id:
+                raise Fault("a permission request for a session that was not opened")
+        except Fault as fault:
+            await self._wire.refuse(request, INVALID_PARAMS, str(fault))
+            raise
+        return question
+
+    async def _heed(self, function: Callable[..., Awaitable[None]], *arguments: Any) -> None:
+        """Act on a message; what goes wrong for another reason than the message ends the turn."""
+        try:
+            await function(*arguments)
+        except (Fault, Gone):
+            raise
+        except Exception as error:
+            self._stop(error)
+
+    def _beside(self, function: Callable[..., Awaitable[None]], *arguments: Any) -> None:
+        assert self._group
+        self._group.start_soon(self._guarded, function, *arguments)
+
+    async def _guarded(self, function: Callable[..., Awaitable[None]], *arguments: Any) -> None:
+        try:
+            await function(*arguments)
+        except Gone:
+            pass  # whoever reads has noticed as well
+        except Exception as error:
+            self._stop(error)
+
+    def _stop(self, error: Exception) -> None:
+        if self._scope is not None:
+            self.error = error
+            self._scope.cancel()
+            self._scope = None
+
+    async def _updated(self, update: Any) -> None:
+        kind = update.get("sessionUpdate") if isinstance(update, dict) else None
+        if kind != "agent_thought_chunk":
+            await self._speech.finish_thought()
+        match kind:
+            case "agent_message_chunk":
+                await self._said(read(Chunk, update))
+            case "agent_thought_chunk":
+                await self._speech.think(read(Chunk, update))
+            case "tool_call" | "tool_call_update":
+                await self._told(read(ToolCallUpdate, update), is_new=kind == "tool_call")
+            case "plan":
+                await self._speech.plan(read(Plan, update))
+            case str():
+                pass  # modes, commands, titles, the size of the context, and what is not known yet
+            case _:
+                raise Fault("an update that does not say what it is")
+
+    async def _said(self, chunk: Chunk) -> None:
+        if await self._speech.say(chunk):
+            self._known_calls.refused.clear()
+
+    async def _told(self, update: ToolCallUpdate, *, is_new: bool) -> None:
+        self._speech.pause()
+        call = await self._known_calls.take(update, is_new=is_new)
+        if call and update.status == "in_progress" and not call.acts and not call.is_timed:
+            call.is_timed = True
+            self._beside(self._unasked, call)
+
+    async def _unasked(self, call: ToolCall) -> None:
+        with anyio.move_on_after(UNASKED_SECONDS):
+            await call.over.wait()
+            return
+        await self._known_calls.tell(call)
+
+    async def _permission(self, request: Id, question: PermissionRequest) -> None:
+        if len(self._asking) >= MAX_ASKING:
+            raise RemitError(Code.LIMIT_EXCEEDED, f"the agent asks for more than {MAX_ASKING} permissions at once")
+        self._asking[request] = question.options
+        try:
+            call = self._known_calls.question(question.tool_call)
+        except Fault:
+            await self._answer(request, None)
+            raise
+        self._beside(self._decide, request, call, arguments(question.tool_call))
+
+    async def _decide(self, request: Id, call: ToolCall, args: Mapping[str, Any]) -> None:
+        permission = await self._known_calls.ask(call, args)
+        if request in self._asking and self._scope is not None:
+            await self._answer(request, permission is Permission.PROCEED)
+
+    async def _answer(self, request: Id, allowed: bool | None) -> None:
+        """Answer by an option of the right kind; None, or no such option, says that the question is cancelled."""
+        options = self._asking.pop(request, ())
+        kind = "allow_once" if allowed else "reject_once"
+        option = None if allowed is None else next((known.option_id for known in options if known.kind == kind), None)
+        outcome = {"outcome": "selected", "optionId": option} if option else {"outcome": "cancelled"}
+        await self._wire.answer(request, {"outcome": outcome})

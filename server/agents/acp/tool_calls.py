@@ -1,0 +1,395 @@
+"""The tool calls an agent tells of, and what is on record of them.
+
+An agent tells of one call in several messages, in which it may ask for permission once, several times or not at all.
+Each question is one call on record, bound to the arguments that were asked for; what was not asked for is one as well.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
+
+import anyio
+
+from server.agents.acp.connection import Fault
+from server.agents.acp.schema import ToolCallUpdate
+from server.agents.interface import Answer, KnownCall, Permission, Proposal, Turn
+from server.errors import Code, RemitError
+from server.json_text import memory
+
+MAX_CALLS = 10_000
+"""Calls in one run: a person's week of work."""
+
+MAX_OPEN = 64
+"""Calls under way at the same time; agents that run tools in parallel make about ten of them."""
+
+MAX_ARGS = 1024**2
+"""Bytes of a call's arguments, as JSON: a long file to be written."""
+
+MAX_HELD = 32 * 1024**2
+"""Bytes of memory that is kept of all calls under way: some thirty of the longest arguments, or outputs, in ASCII."""
+
+ARGS_SECONDS = 2.0
+"""How long the arguments of a call that was asked for may take to come; OpenCode tells them within 25 ms."""
+
+MAX_OUTPUT = 1024**2
+"""Characters kept of what a call has produced; the turn keeps fewer."""
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.:-]{0,63}")
+_TAKEN_BACK = "the agent did not wait for the answer"
+_ASKED_LATE = "the agent had not begun: it asks for permission now"
+_CUT_OFF = "the agent came to its end in the middle of this"
+_UNTOLD = "the agent ended its turn without telling how this ended"
+
+
+class Act:
+    """A call on record, bound to its arguments, and where it stands."""
+
+    def __init__(self, key: str, args: Mapping[str, Any], *, is_blind: bool = False) -> None:
+        self.key = key
+        self.args = args
+        self.is_blind = is_blind
+        """Whether the agent has not told the arguments, so that others stand for them."""
+
+        self.state: Literal["new", "asking", "allowed", "refused", "told", "ended"] = "new"
+        self.scope: anyio.CancelScope | None = None
+        """Of whoever waits for the answer to a question."""
+
+        self.decided = anyio.Event()
+        """A question was answered, or taken back."""
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether the agent is at it, and its end still to be noted."""
+        return self.state in ("allowed", "told")
+
+    def contradicts(self, args: Mapping[str, Any]) -> bool:
+        """Whether `args` say something else than was asked for: agents add to arguments, and may not change them."""
+        return self.is_blind or any(args.get(name, value) != value for name, value in self.args.items())
+
+
+class ToolCall:
+    """One call as the agent tells of it."""
+
+    def __init__(self, call_id: str) -> None:
+        self.id = call_id
+        self.acts: list[Act] = []
+        self.status: str | None = None
+        self.questions = 0
+        """How many of the agent's questions about it are open."""
+
+        self.is_timed = False
+        """Whether it is known to be under way, and waited for whether it is asked for after all."""
+
+        self.informed = anyio.Event()
+        """The agent has told its arguments."""
+
+        self.over = anyio.Event()
+        """It has ended, and nothing more is waited for."""
+
+        self.asked = 0
+        """Bytes of memory that the arguments of open questions take."""
+
+        self._title = ""
+        self._name: str | None = None
+        self._kind: str | None = None
+        self._args: Mapping[str, Any] = {}
+        self._locations: list[dict[str, Any]] = []
+        self._text = ""
+        self._output = ""
+        self._told = 0
+
+    def merge(self, update: ToolCallUpdate) -> None:
+        """Take what is new."""
+        self._name = self._name or _tool_name(update)
+        self._title = update.title or self._title
+        self._kind = update.kind or self._kind
+        self.status = update.status or self.status
+        self._locations = update.locations or self._locations
+        if args := arguments(update):
+            self._args = args
+            self.informed.set()
+        if update.content is not None:
+            self._text = "\n".join(piece.shown for piece in update.content)[:MAX_OUTPUT]
+        if update.raw_output is not None:
+            self._output = _raw_text(update.raw_output)[:MAX_OUTPUT]
+        self._told = memory([self._title, self._kind, self._args, self._locations, self._text, self._output])
+
+    @property
+    def held(self) -> int:
+        """Bytes of memory that what is kept of it takes."""
+        return self._told + self.asked
+
+    @property
+    def tool_name(self) -> str:
+        """Which tool it is: by its own name, else the kind of tool."""
+        return self._name or self._kind or "tool"
+
+    @property
+    def title(self) -> str:
+        """What it does, in a line."""
+        return " ".join(self._title.split()) or self.tool_name
+
+    @property
+    def output(self) -> str:
+        """What it has produced so far."""
+        return self._output or self._text
+
+    @property
+    def args(self) -> Mapping[str, Any]:
+        """What it is called with; what else is told of it, where the agent does not say."""
+        told = {"title": self._title, "content": self._text, "locations": self._locations}
+        return self._args or {name: value for name, value in told.items() if value}
+
+
+class Calls:
+    """The calls of one session in one run of a turn."""
+
+    def __init__(self, turn: Turn, session_id: str) -> None:
+        self._turn = turn
+        self._session_id = session_id
+        self._calls: dict[str, ToolCall] = {}
+        self._made: dict[str, int] = {}
+        self._recording = anyio.Lock()
+        self._earlier = [call for call in turn.calls().values() if _is_unfinished(call)]
+        self.refused: list[str] = []
+        """The keys of calls that were refused, for whoever tells the agent of them; cleared by him."""
+
+    async def take(self, update: ToolCallUpdate, *, is_new: bool) -> ToolCall | None:
+        """Take what is new about a call, and note its end; None for a call that has ended.
+
+        Raises what the turn raises, or RemitError for an agent that does what it was not allowed to do.
+        """
+        call = self._merged(update, is_new=is_new)
+        if call is None:
+            return None
+        _hold_to_its_word(call, arguments(update))
+        if call.status in ("completed", "failed"):
+            async with self._recording:
+                await self._finish(call, failed=call.status == "failed")
+        return call
+
+    def question(self, update: ToolCallUpdate) -> ToolCall:
+        """The call that a question is about. Raises Fault, or as `take`."""
+        call = self._merged(update.model_copy(update={"status": None, "raw_input": None}), is_new=False)
+        if call is None:
+            raise Fault("a permission request for a call that has ended")
+        call.questions += 1
+        call.asked += memory(arguments(update))
+        self._check_room()
+        return call
+
+    async def ask(self, call: ToolCall, args: Mapping[str, Any]) -> Permission:
+        """Put a question about a call on record, and wait for the answer. Raises what the turn raises.
+
+        Some agents ask without arguments and tell these in their next message. One that was put before with the same
+        arguments has the same answer; REFUSED for one that was taken back meanwhile.
+        """
+        try:
+            if not args:
+                with anyio.move_on_after(ARGS_SECONDS):
+                    await call.informed.wait()
+            async with self._recording:
+                act = await self._asked(call, args or call.args, is_blind=not args and not call.informed.is_set())
+            if act is None:
+                return Permission.REFUSED
+            return await self._decided(act)
+        finally:
+            call.questions -= 1
+            call.asked -= memory(args)
+
+    async def tell(self, call: ToolCall) -> None:
+        """Put on record that the agent makes a call without having asked, unless it has asked, or ended, by now."""
+        async with self._recording:
+            if not call.acts and not call.questions and self._calls.get(call.id) is call:
+                await self._tell(call)
+
+    async def close(self) -> None:
+        """The turn is over: note of every open call that nothing more is known of it, and take every question back."""
+        async with self._recording:
+            for call in list(self._calls.values()):
+                self._forget(call)
+                await self._end(call, await self._answer(call, _UNTOLD))
+
+    async def cut_off(self) -> None:
+        """The run has failed: note that of what was under way; questions stay open, for the run that may follow."""
+        async with self._recording:
+            for call in self._calls.values():
+                for act in call.acts:
+                    if act.is_under_way:
+                        await self._turn.end(act.key, await self._answer(call, _CUT_OFF))
+
+    async def _asked(self, call: ToolCall, args: Mapping[str, Any], *, is_blind: bool) -> Act | None:
+        if self._calls.get(call.id) is not call:
+            return None
+        for act in call.acts:
+            if act.args == args and act.state in ("asking", "allowed", "refused"):
+                return act
+            if act.state == "told":
+                await self._turn.end(act.key, Answer(_ASKED_LATE, failed=True))
+                act.state = "ended"
+        act = Act(await self._known(call, args) or await self._key(call.id), args, is_blind=is_blind)
+        await self._record(call, act)
+        act.state = "asking"
+        return act
+
+    async def _decided(self, act: Act) -> Permission:
+        if act.scope is None and not act.decided.is_set():
+            act.scope = anyio.CancelScope()
+            try:
+                with act.scope:
+                    permission = await self._turn.wait(act.key)
+                    act.state = "allowed" if permission is Permission.PROCEED else "refused"
+                    self.refused += [act.key] if act.state == "refused" else []
+            finally:
+                act.decided.set()
+        await act.decided.wait()
+        return Permission.PROCEED if act.state == "allowed" else Permission.REFUSED
+
+    def _merged(self, update: ToolCallUpdate, *, is_new: bool) -> ToolCall | None:
+        call = self._calls.get(update.tool_call_id)
+        if call is None:
+            if update.tool_call_id in self._made and not is_new:
+                return None
+            call = self._opened(update.tool_call_id)
+        call.merge(update)
+        self._check_room()
+        return call
+
+    def _check_room(self) -> None:
+        if sum(call.held for call in self._calls.values()) > MAX_HELD:
+            raise RemitError(
+                Code.LIMIT_EXCEEDED,
+                f"what the agent tells of its calls under way takes more than {MAX_HELD} bytes of memory",
+            )
+
+    def _opened(self, call_id: str) -> ToolCall:
+        if len(self._calls) >= MAX_OPEN:
+            raise RemitError(Code.LIMIT_EXCEEDED, f"the agent has more than {MAX_OPEN} calls under way at once")
+        if len(self._made) >= MAX_CALLS:
+            raise RemitError(Code.LIMIT_EXCEEDED, f"the agent made more than {MAX_CALLS} calls in one run")
+        self._made.setdefault(call_id, 0)
+        self._calls[call_id] = call = ToolCall(call_id)
+        return call
+
+    async def _known(self, call: ToolCall, args: Mapping[str, Any]) -> str | None:
+        """The key of the same call of an earlier run, in which it did not come to its end."""
+        for known in self._earlier:
+            if known.tool_name == await self._turn.mask(call.tool_name) and await self._turn.is_same(known.key, args):
+                self._earlier.remove(known)
+                return known.key
+        return None
+
+    async def _key(self, call_id: str) -> str:
+        """A key that no call of the turn has yet: agents may give an id again, in a later run or the same one."""
+        taken = self._turn.calls()
+        while (key := await self._numbered(call_id)) in taken:
+            pass
+        return key
+
+    async def _numbered(self, call_id: str) -> str:
+        number = self._made[call_id] = self._made[call_id] + 1
+        masked = await self._turn.mask(f"{self._session_id}/{call_id}")
+        return f"{masked}#{number}" if number > 1 else str(masked)
+
+    async def _record(self, call: ToolCall, act: Act) -> None:
+        if len(json.dumps(act.args)) > MAX_ARGS:
+            reason = f"a call of {call.tool_name} has more than {MAX_ARGS} bytes of arguments"
+            raise RemitError(Code.LIMIT_EXCEEDED, reason)
+        proposal = Proposal(key=act.key, tool_name=call.tool_name, args=act.args, description=call.title)
+        await self._turn.propose([proposal])
+        call.acts.append(act)
+
+    async def _tell(self, call: ToolCall) -> None:
+        act = Act(await self._key(call.id), call.args)
+        await self._record(call, act)
+        await self._turn.told(act.key)
+        act.state = "told"
+
+    async def _finish(self, call: ToolCall, *, failed: bool) -> None:
+        if not failed and call.questions:
+            raise RemitError(
+                Code.EXECUTION_ERROR,
+                f"the agent did `{call.title}` without waiting for the permission it had asked for",
+            )
+        if not call.acts:
+            await self._tell(call)
+        self._forget(call)
+        await self._end(call, Answer((await self._answer(call)).text, failed=failed))
+
+    async def _answer(self, call: ToolCall, note: str = "") -> Answer:
+        """What a call that has failed has produced; of a secret that was cut off at its end, nothing."""
+        is_cut = len(call.output) == MAX_OUTPUT
+        output = await self._turn.mask_beginning(call.output) if is_cut else call.output
+        return Answer("\n".join(filter(None, (output, note))), failed=True)
+
+    def _forget(self, call: ToolCall) -> None:
+        del self._calls[call.id]
+        call.over.set()
+
+    async def _end(self, call: ToolCall, answer: Answer) -> None:
+        for act in call.acts:
+            if act.state == "asking":
+                await _take_back(act)
+                await self._turn.end(act.key, Answer(_TAKEN_BACK, failed=True))
+            elif act.is_under_way:
+                await self._turn.end(act.key, answer)
+            act.state = "ended"
+
+
+async def _take_back(act: Act) -> None:
+    """Wait no longer for the answer to a question."""
+    if act.scope is None:
+        act.decided.set()
+    else:
+        act.scope.cancel()
+        await act.decided.wait()
+
+
+def _hold_to_its_word(call: ToolCall, args: Mapping[str, Any]) -> None:
+    """Raise RemitError (EXECUTION_ERROR) if the agent tells of another call than those it has asked for."""
+    asked = [act for act in call.acts if act.state in ("asking", "allowed")]
+    if args and asked and all(act.contradicts(args) for act in asked):
+        reason = f"the agent asked for one call of {call.tool_name} and then told of another in its place"
+        raise RemitError(Code.EXECUTION_ERROR, reason)
+
+
+def arguments(update: ToolCallUpdate) -> Mapping[str, Any]:
+    """The arguments that a message tells, none if it tells none."""
+    given = update.raw_input
+    if not given or isinstance(given, dict):
+        return given or {}
+    return {"input": given}
+
+
+def _is_unfinished(call: KnownCall) -> bool:
+    """Whether it was waiting, or was refused meanwhile; what the agent has taken back says so."""
+    return call.status in ("pending", "awaiting_approval") or (call.status == "cancelled" and not call.output)
+
+
+def _tool_name(update: ToolCallUpdate) -> str | None:
+    return next((name for name in _names(update) if _NAME.fullmatch(name)), None)
+
+
+def _names(update: ToolCallUpdate) -> Iterator[str]:
+    """Where agents tell the name of a tool: Claude Code, Gemini, and OpenCode in its first message."""
+    match update.meta:
+        case {"claudeCode": {"toolName": str(name)}}:
+            yield name
+    yield update.name or ""
+    name, separator, _ = update.tool_call_id.partition("__")
+    if separator:
+        yield name
+    yield update.title or ""
+
+
+def _raw_text(output: Any) -> str:
+    match output:
+        case str():
+            return output
+        case {"output": str(text)} | {"error": str(text)}:
+            return text
+        case [{"type": "text", "text": str()}, *_]:
+            return "\n".join(str(block.get("text", "")) for block in output if isinstance(block, dict))
+        case _:
+            return json.dumps(output, ensure_ascii=False)

@@ -1,0 +1,59 @@
+"""What an agent says, thinks and plans, piece by piece as it comes."""
+
+from server.agents.acp.schema import Chunk, Plan
+from server.agents.interface import Turn
+
+MAX_THOUGHT = 8000
+"""Characters of one thought, as many as a turn keeps of it; what is longer becomes several."""
+
+_MARKS = {"completed": "[x]", "in_progress": "[>]"}
+
+
+class Speech:
+    """Shows it through the turn: messages at once, thoughts when they are whole, plans when they change."""
+
+    def __init__(self, turn: Turn) -> None:
+        self._turn = turn
+        self._thought = ""
+        self._goes_on = False
+        self._message_id: str | None = None
+        self._last = ""
+        self._plan = ""
+
+    async def say(self, chunk: Chunk) -> bool:
+        """Show a piece of a message; whether there was anything to see in it."""
+        text = chunk.content.shown
+        if not text:
+            return False
+        if self._last and self._last != "\n" and chunk.message_id != self._message_id:
+            text = f"\n\n{text}"
+        self._message_id = chunk.message_id
+        self._last = text[-1]
+        await self._turn.say(text)
+        return bool(text.strip())
+
+    def pause(self) -> None:
+        """Something else has happened: what is said next is a message of its own."""
+        self._message_id = ""
+
+    async def think(self, chunk: Chunk) -> None:
+        """Take a piece of a thought."""
+        self._thought += chunk.content.shown
+        while len(self._thought) >= MAX_THOUGHT:
+            thought, self._thought = self._thought[:MAX_THOUGHT], self._thought[MAX_THOUGHT:]
+            self._goes_on = True
+            await self._turn.think(thought, goes_on=True)
+
+    async def finish_thought(self) -> None:
+        """Show the thought there is: it goes on no more."""
+        thought, self._thought = self._thought.rstrip(), ""
+        if thought.strip() or self._goes_on:
+            self._goes_on = False
+            await self._turn.think(thought)
+
+    async def plan(self, plan: Plan) -> None:
+        """Show all of a plan, if it is another than before."""
+        text = "\n".join(f"{_MARKS.get(entry.status, '[ ]')} {entry.content}" for entry in plan.entries)
+        if text and text != self._plan:
+            self._plan = text
+            await self._turn.think(text, "Plan")

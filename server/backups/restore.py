@@ -1,0 +1,137 @@
+"""The restoring of a backup: checked first, then put in place, with what was there kept aside."""
+
+import os
+import shutil
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+
+from server.backups.archive import FOLDERS, LeftOut, unpack
+from server.backups.replacement import Replacement, recover, staged
+from server.backups.writer import reading
+from server.daemon.launch import claim
+from server.daemon.ownership import Ownership, Purpose
+from server.daemon.paths import DATABASE, Places
+from server.errors import Code, RemitError
+from server.runner.workspace.workspaces import Workspaces
+from server.tasks.execution.leftovers import end_leftovers
+from storage.backup import examine, leftovers
+from storage.restored import Held
+from storage.store import open_store
+from storage.times import now
+
+_SQLITE, _GZIP = b"SQLite format 3\0", b"\x1f\x8b"
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What was restored, and what was not.
+
+    `latest` is the time of the latest event in the backup, in microseconds since 1970; `missing` has the tasks whose
+    folders are neither in the backup nor here; `kept_in` is where what was there before lies, None where nothing was;
+    `recovered` says what was done before about a restore that had been cut off.
+    """
+
+    tasks: int
+    latest: int | None
+    held: Held
+    missing: list[str]
+    kept_in: Path | None
+    left_out: LeftOut
+    recovered: str | None
+
+
+def restore(places: Places, source: Path) -> Restored:
+    """Put the backup `source` in the place of what is in the state folder, which no server may own. Blocks.
+
+    Call it from the main thread. The backup is only read. Where its folders are not in it, those that are here stay
+    with their tasks.
+
+    Raises RemitError: CONFLICT while a server runs, or for a backup of a newer remit; NOT_FOUND where there is no such
+    file; VALIDATION_ERROR for one that is damaged or no backup; EXECUTION_ERROR where the disk is full or fails;
+    INTERRUPTED where a process of a dead server cannot be ended. Nothing was changed then, unless the message says so.
+    """
+    lock = claim(places)
+    if lock is None:
+        raise RemitError(
+            Code.CONFLICT, f"a server runs for {places.state}; end it first: remit server stop, or with --force"
+        )
+    try:
+        with Ownership(places, Purpose.RESTORE):
+            return _restored(Path(places.state), source)
+    finally:
+        lock.release()
+
+
+def _restored(state: Path, source: Path) -> Restored:
+    recovered = recover(state)
+    with staged(state) as stage:
+        return _Restoring(state, stage, recovered).restore(source)
+
+
+class _Restoring:
+    def __init__(self, state: Path, stage: Path, recovered: str | None) -> None:
+        self._state = state
+        self._stage = stage
+        self._recovered = recovered
+        self._workspaces = Workspaces(state / "workspaces")
+        self._left_out = LeftOut()
+
+    def restore(self, source: Path) -> Restored:
+        try:
+            self._unpack(source)
+            contents = examine(self._stage / DATABASE, of=source)
+            at_work = leftovers(self._stage / DATABASE)  # before they are settled: then they are open no more
+            settled = anyio.run(_settle, self._stage / DATABASE, self._names())
+            os.sync()
+            end_leftovers((*leftovers(self._state / DATABASE), *at_work), self._state)
+            replacement = Replacement.begin(self._state, self._stage, source)
+            replacement.perform(settled.known)
+        except OSError as error:  # what was begun is undone when the stage is left
+            why = f"{source} cannot be restored: {error.strerror or error}; nothing was changed"
+            raise RemitError(Code.EXECUTION_ERROR, why) from None
+        missing = sorted(settled.expecting.difference(self._names()))
+        kept_in = replacement.aside if replacement.aside.exists() else None
+        return Restored(
+            contents.tasks, contents.latest, settled.held, missing, kept_in, self._left_out, self._recovered
+        )
+
+    def _unpack(self, source: Path) -> None:
+        """Copy the backup into the stage, checked."""
+        try:
+            with source.open("rb") as file:
+                start = file.read(len(_SQLITE))
+        except FileNotFoundError:
+            raise RemitError(Code.NOT_FOUND, f"there is no file {source}") from None
+        if start == _SQLITE:
+            examine(source, of=source)
+            shutil.copyfile(source, self._stage / DATABASE)
+        elif start.startswith(_GZIP):
+            with reading(source) as tar:
+                unpack(tar, self._stage, self._left_out)
+        else:
+            raise RemitError(Code.VALIDATION_ERROR, f"{source} is no backup of remit")
+
+    def _names(self) -> set[str]:
+        """The names of tasks that have a folder: here, set aside by a start of the server, or in the backup."""
+        there = (name for folder in FOLDERS for name in os.listdir(self._stage / folder))
+        return {*self._workspaces.names(), *self._workspaces.lost.names(), *there}
+
+
+@dataclass(frozen=True, slots=True)
+class _Settled:
+    """What a restored database says: what became of its open tasks, whose folders it knows, and who should have one."""
+
+    held: Held
+    known: set[str]
+    expecting: set[str]
+
+
+async def _settle(database: Path, names: Collection[str]) -> _Settled:
+    """Bring a database up to date, and settle its open tasks; `names` are those of the folders that there are."""
+    async with open_store(database) as store:
+        upkeep = store.upkeep
+        held = await upkeep.hold_restored(now())
+        return _Settled(held, await upkeep.having_folders(names), await upkeep.expecting_folders())

@@ -1,0 +1,121 @@
+"""The writing of a backup: the database, and the folders of tasks on demand, as one file that appears when it is whole.
+
+It holds no secret's value, since the database has none; what a task has written into its folder is taken along as it
+is. No server is needed, and none is disturbed.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from gzip import GzipFile
+from pathlib import Path
+from tarfile import TarFile
+from tarfile import open as open_tar
+
+from server.backups.archive import LeftOut, damage_told, members, pack
+from server.backups.files import check_outside, give_name
+from server.daemon.paths import DATABASE
+from server.errors import Code, RemitError
+from server.runner.filesystem.safe_open import CHUNK_BYTES
+from storage.backup import copy_database, examine, task_ids
+
+LEVEL = 1
+"""Of gzip: holes of files become nearly nothing, and it is a few times slower than copying, not twenty times."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A backup that is there: its size in bytes, its tasks, and those whose folders are in it (None: not asked for)."""
+
+    file: Path
+    size: int
+    tasks: int
+    folders: int | None
+    left_out: LeftOut
+
+
+def write_backup(state: Path, target: Path, *, folders: bool) -> Written:
+    """Write a backup of a state folder to the file `target`, which must not be there yet, for its owner alone.
+
+    It is checked and synced before it has its name. Blocks.
+
+    Raises RemitError: NOT_FOUND where there is nothing to back up, CONFLICT where there is such a file already,
+    VALIDATION_ERROR for a place where no backup can be, EXECUTION_ERROR where it cannot be written.
+    """
+    database = state / DATABASE
+    if not database.is_file():
+        raise RemitError(Code.NOT_FOUND, f"there is nothing to back up: {state} has no database")
+    _check_target(state, target)
+    try:
+        with _unnamed(target) as copy:
+            copy_database(database, copy)
+            tasks = examine(copy).tasks
+            left_out = LeftOut()
+            if not folders:
+                return Written(target, _publish(copy, target), tasks, None, left_out)
+            with _unnamed(target) as archive:
+                count = _write_archive(archive, copy, state, left_out)
+                _check_archive(archive)
+                return Written(target, _publish(archive, target), tasks, count, left_out)
+    except OSError as error:
+        raise RemitError(Code.EXECUTION_ERROR, f"{target} cannot be written: {error.strerror or error}") from None
+
+
+@contextmanager
+def reading(archive: Path) -> Iterator[TarFile]:
+    """Open an archive of database and folders, to be read once from its beginning to its end.
+
+    Raises RemitError (VALIDATION_ERROR) for one that is damaged.
+    """
+    with damage_told(), GzipFile(archive, "rb") as plain:
+        with open_tar(fileobj=plain, mode="r|") as tar:
+            yield tar
+        while plain.read(CHUNK_BYTES):
+            pass  # the checksum of the whole stands at its end
+
+
+def _check_target(state: Path, target: Path) -> None:
+    if os.path.lexists(target):
+        raise RemitError(Code.CONFLICT, f"{target} is there already; name a file that is not")
+    if not target.parent.is_dir():
+        raise RemitError(Code.VALIDATION_ERROR, f"there is no folder {target.parent}")
+    check_outside(state, target.parent, str(target))
+
+
+@contextmanager
+def _unnamed(target: Path) -> Iterator[Path]:
+    """A file beside `target` under another name, which is gone at the end."""
+    descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    os.close(descriptor)
+    try:
+        yield Path(name)
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(name)
+
+
+def _write_archive(archive: Path, copy: Path, state: Path, left_out: LeftOut) -> int:
+    with GzipFile(archive, "wb", compresslevel=LEVEL) as plain, open_tar(fileobj=plain, mode="w|") as tar:
+        tar.add(copy, DATABASE)
+        return pack(tar, state, task_ids(copy), left_out)
+
+
+def _check_archive(archive: Path) -> None:
+    """Read all of it: each block has a checksum, and so has the whole."""
+    with reading(archive) as tar:
+        for _ in members(tar):
+            pass
+
+
+def _publish(written: Path, target: Path) -> int:
+    """Sync a file, and give it its name; its size."""
+    with written.open("rb") as file:
+        os.fsync(file.fileno())
+        size = os.fstat(file.fileno()).st_size
+    try:
+        give_name(written, target)
+    except FileExistsError:
+        raise RemitError(Code.CONFLICT, f"{target} was made by somebody else meanwhile; name another file") from None
+    return size

@@ -1,0 +1,65 @@
+"""`remit server adopt`: the folders of tasks are given to the database that is there."""
+
+import os
+from argparse import Namespace
+from collections.abc import Iterator
+from pathlib import Path
+
+import anyio
+from anyio import to_thread
+
+from server.backups.replacement import recover
+from server.cli.console import one_line
+from server.cli.printing import print_answer
+from server.daemon.file_systems import refuse_remote
+from server.daemon.ownership import Ownership, Purpose
+from server.daemon.paths import DATABASE, Places, find_places
+from server.errors import Code, RemitError
+from server.runner.workspace.workspaces import Swept, Workspaces
+from server.tasks.execution.leftovers import end_leftovers
+from server.tasks.workspaces import pairing
+from storage.store import open_store
+
+
+def adopt(arguments: Namespace) -> int:
+    """Have the folders name the database, made if there is none; set aside those of tasks that it does not know.
+
+    Raises RemitError: `CONFLICT` while a server runs; `NOT_FOUND` where there is no state folder; `INTERRUPTED` where a
+    process of a dead server cannot be ended.
+    """
+    places = find_places()
+    if not os.path.isdir(places.state):
+        raise RemitError(Code.NOT_FOUND, f"there is no state folder {places.state}")
+    places.prepare()
+    refuse_remote(places.state)
+    os.umask(0o077)
+    with Ownership(places, Purpose.ADOPT):
+        state = Path(places.state)
+        recovered = recover(state)
+        workspaces = Workspaces(state / "workspaces")
+        swept = anyio.run(_arranged, state, workspaces)
+    answer = {
+        "state": places.state,
+        "lost": swept.lost,
+        "returned": swept.returned,
+        "folder": str(workspaces.lost.root),
+        "recovered": recovered,
+    }
+    print_answer(arguments, answer, _lines(places, workspaces, swept, recovered))
+    return 0
+
+
+async def _arranged(state: Path, workspaces: Workspaces) -> Swept:
+    async with open_store(state / DATABASE) as store:
+        await to_thread.run_sync(end_leftovers, await store.leftovers(), state)  # they might write what is moved
+        return await pairing.arrange(store, workspaces, adopt=True)
+
+
+def _lines(places: Places, workspaces: Workspaces, swept: Swept, recovered: str | None) -> Iterator[str]:
+    if recovered:
+        yield f"before that: {one_line(recovered)}"
+    yield f"the folders in {places.state} belong to its database now"
+    if swept.returned:
+        yield f"  put back: {len(swept.returned)} of its tasks, which had been set aside"
+    if swept.lost:
+        yield f"  set aside: {len(swept.lost)} of no task in it; they are in {workspaces.lost.root}"

@@ -1,0 +1,150 @@
+"""What a person decides: calls that wait for a yes or no, and the grants that answer for calls to come."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from argparse import Namespace
+from typing import TYPE_CHECKING
+
+from server.characters import misleads, rewritten
+from server.cli.client import ELSEWHERE, Client, open_client
+from server.cli.console import Screen, age, clipped, decided, one_line, width
+from server.cli.printing import print_answer
+from server.cli.terminal import Terminal, open_terminal
+from server.cli.whole_output import WHOLE
+from server.errors import Code, RemitError
+from server.tasks.views import call_line
+
+if TYPE_CHECKING:
+    from server.tasks.views.pending_approval import GrantsView, PendingApprovalView
+    from server.tasks.views.view_models import ApprovedView, TaskView
+
+_OUTCOMES = {"y": "proceed_once", "yes": "proceed_once", "a": "proceed_always", "n": "cancel", "no": "cancel"}
+_LONGEST_NAME = 64
+"""Characters of a tool's name that are shown; those of MCP servers have no more."""
+
+_WORDS = {"proceed_once": "approved", "proceed_always": "approved for this session", "cancel": "rejected"}
+
+
+def approve(arguments: Namespace) -> int:
+    """`remit approve`: let a waiting call proceed."""
+    return _decide(arguments, "proceed_always" if arguments.always else "proceed_once")
+
+
+def reject(arguments: Namespace) -> int:
+    """`remit reject`: refuse a waiting call."""
+    return _decide(arguments, "cancel")
+
+
+def grants(arguments: Namespace) -> int:
+    """`remit grants`: what was approved for always and is still in force."""
+    with open_client() as client:
+        answer: GrantsView = client.call("list_grants")
+    print_answer(arguments, answer, list(_grant_lines(answer)))
+    return 0
+
+
+def revoke(arguments: Namespace) -> int:
+    """`remit revoke`: take a grant back."""
+    with open_client() as client:
+        answer = client.call("revoke_grant", id=arguments.grant)
+    print_answer(arguments, answer, [f"revoked {answer['id']}; what it has let pass stays done"])
+    return 0
+
+
+def question(call: PendingApprovalView, taken: int = 0) -> list[str]:
+    """A waiting call in full, as lines in which it can hide nothing; `taken` as in `decided`."""
+    args, differs = call["args"], call.get("differs", [])
+    exact = str(args["command"] if args.keys() == {"command"} else json.dumps(args, indent=2))
+    tool = clipped(rewritten(call["toolName"], misleads), _LONGEST_NAME)
+    lines = [f"the tool {tool} wants to run ({call['callId']}):"]
+    lines += [line for each in exact.split("\n") for line in decided(each, taken)]
+    if differs:
+        lines.append("what it does also depends on this, which nobody has approved yet in this task:")
+        lines += [line for sentence in differs for line in decided(sentence, taken)]
+    if call_line.line(call["toolName"], args, differs) != call["call"]:
+        lines.append("  this is not all of it: the call is too long to be shown whole, so better say no")
+    if len(lines) > shutil.get_terminal_size().lines:
+        lines.append(f"  these are {len(lines) - 1} lines: scroll up to read them all")
+    return lines
+
+
+def ask(terminal: Terminal, call: PendingApprovalView) -> str | None:
+    """Have the person decide a call; the outcome, or None if they leave it open with Ctrl-D."""
+    for line in question(call):
+        terminal.say(line)
+    always = "" if call.get("onceOnly") else "[a]lways for similar calls, "
+    while (answer := terminal.ask(f"proceed? [y]es, {always}[n]o: ")) is not None:
+        outcome = _OUTCOMES.get(answer.strip().lower())
+        if outcome and (always or outcome != "proceed_always"):
+            return outcome
+    return None
+
+
+def the_waiting(calls: list[PendingApprovalView], beginning: str | None, status: str) -> PendingApprovalView:
+    """The waiting call that is meant: the one whose id begins so, or the only one.
+
+    Raises RemitError (CONFLICT), for other calls too: what is decided must have been shown, so it has to wait already.
+    """
+    found = [call for call in calls if call["callId"].startswith(beginning or "")]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        names = ", ".join(call["callId"] for call in found)
+        raise RemitError(Code.CONFLICT, f"{len(found)} calls wait for approval; name one of {names}")
+    which = f"no call {beginning!r}" if beginning else "nothing"
+    raise RemitError(Code.CONFLICT, f"{which} waits for approval in this task, which is {status}")
+
+
+def _decide(arguments: Namespace, outcome: str) -> int:
+    with open_client() as client:
+        task: TaskView = client.call("get_task", id=arguments.id, maxChars=WHOLE)
+        call = the_waiting(task.get("pendingApprovals", []), arguments.call, task["status"])
+        if not _confirmed(client, call, outcome):
+            Screen(sys.stderr).print("nothing was decided")
+            return 1
+        answer: ApprovedView = client.call(
+            "approve_tool_call",
+            id=task["id"],
+            callId=call["callId"],
+            call=call["call"],
+            outcome=outcome,
+            message=arguments.reason,
+        )
+    print_answer(arguments, answer, [f"{_WORDS[outcome]}; the task is {answer['status']}"])
+    return 0
+
+
+def _confirmed(client: Client, call: PendingApprovalView, outcome: str) -> bool:
+    """Show the call; where approvals are a person's, the decision counts only if it is confirmed at a terminal."""
+    if client.call("list_agents")["approvals"] != "person":
+        for line in question(call):
+            Screen(sys.stderr).print(line)
+        return True
+    if not client.is_person:
+        raise RemitError(Code.FORBIDDEN, ELSEWHERE)
+    with open_terminal() as terminal:
+        if terminal is None:
+            raise RemitError(
+                Code.FORBIDDEN, 'approvals are given by a person here (approvals = "person"): run this in a terminal'
+            )
+        for line in question(call):
+            terminal.say(line)
+        verb = "reject" if outcome == "cancel" else "approve"
+        answer = terminal.ask(f"{verb} this call{' and similar ones' if outcome == 'proceed_always' else ''}? [y/N] ")
+    return (answer or "").strip().lower() in {"y", "yes"}
+
+
+def _grant_lines(answer: GrantsView) -> list[str]:
+    if not answer["grants"]:
+        return ["no grants are in force"]
+    return [
+        clipped(
+            f"{grant['id']}  {age(grant['createdAt']):>4} ago by {one_line(grant['grantedBy'])}, "
+            f"task {(grant['taskId'] or 'gone')[:8]}  {one_line(grant['description'])}",
+            width(),
+        )
+        for grant in answer["grants"]
+    ]

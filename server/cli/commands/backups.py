@@ -1,0 +1,91 @@
+"""`remit backup` and `remit restore`."""
+
+from argparse import Namespace
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from server.backups.archive import LeftOut
+from server.backups.restore import Restored
+from server.backups.restore import restore as restore_backup
+from server.backups.writer import Written, write_backup
+from server.cli.client import SHORT_ID
+from server.cli.console import one_line
+from server.cli.printing import print_answer
+from server.config import MIB
+from server.daemon.ownership import refuse_upkeep
+from server.daemon.paths import find_places
+from server.tasks.views.formatting import time_or_none
+
+SHOWN = 20
+"""Ids that are told of each kind of task; with `--json` all are."""
+
+
+def backup(arguments: Namespace) -> int:
+    """Write a backup of the state folder, which no command may change meanwhile. Raises what `write_backup` raises."""
+    places = find_places()
+    refuse_upkeep(places)
+    written = write_backup(Path(places.state), Path(arguments.file).absolute(), folders=arguments.folders)
+    answer: dict[str, Any] = {"file": str(written.file), "bytes": written.size, "tasks": written.tasks}
+    if written.folders is not None:
+        answer |= {"folders": written.folders, **_left_out(written.left_out)}
+    print_answer(arguments, answer, _written(written))
+    return 0
+
+
+def restore(arguments: Namespace) -> int:
+    """Put a backup in the place of what is in the state folder."""
+    source = Path(arguments.file).absolute()
+    restored = restore_backup(find_places(), source)
+    answer = {
+        "file": str(source),
+        "tasks": restored.tasks,
+        "latestEventAt": time_or_none(restored.latest),
+        "interruptedTaskIds": restored.held.interrupted,
+        "pausedTaskIds": restored.held.paused,
+        "awaitingApprovalTaskIds": restored.held.awaiting_approval,
+        "withoutFolderTaskIds": restored.missing,
+        "keptIn": restored.kept_in and str(restored.kept_in),
+        "recovered": restored.recovered,
+        **_left_out(restored.left_out),
+    }
+    print_answer(arguments, answer, _restored(restored))
+    return 0
+
+
+def _written(written: Written) -> Iterator[str]:
+    folders = "" if written.folders is None else f" and the folders of {written.folders}"
+    yield f"{written.tasks} tasks{folders}, {written.size / MIB:.1f} MiB, checked: {written.file}"
+    yield from _left_out_lines(written.left_out)
+
+
+def _restored(restored: Restored) -> Iterator[str]:
+    latest = time_or_none(restored.latest)
+    if restored.recovered:
+        yield f"before that: {one_line(restored.recovered)}"
+    yield f"{restored.tasks} tasks are there again" + (
+        f", as they were {latest}; what came later is not" if latest else ""
+    )
+    yield from _listed(restored.held.interrupted, "failed, cut off in a call when the backup was made")
+    yield from _listed(restored.held.paused, "paused, since they may have gone on after the backup: remit send ID")
+    yield from _listed(restored.held.awaiting_approval, "wait for approval that may have been given after the backup")
+    yield from _listed(restored.missing, "are without their folders, which are neither in the backup nor here")
+    yield from _left_out_lines(restored.left_out)
+    if restored.kept_in:
+        yield f"what was there is kept in {restored.kept_in}; delete it when you do not need it any more"
+
+
+def _listed(ids: list[str], what: str) -> Iterator[str]:
+    if ids:
+        more = f" and {len(ids) - SHOWN} more" if len(ids) > SHOWN else ""
+        yield f"{len(ids)} {what}: {' '.join(each[:SHORT_ID] for each in ids[:SHOWN])}{more}"
+
+
+def _left_out(left_out: LeftOut) -> dict[str, Any]:
+    return {"leftOut": left_out.names, "leftOutCount": left_out.count}
+
+
+def _left_out_lines(left_out: LeftOut) -> Iterator[str]:
+    yield from (f"left out: {one_line(name)}" for name in left_out.names)
+    if more := left_out.count - len(left_out.names):
+        yield f"left out: {more} more"

@@ -1,0 +1,215 @@
+"""`remit doctor`: whether tasks can run here, what they need for it, and what holds them."""
+
+import os
+import platform
+import sqlite3
+import sys
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+import anyio
+
+import remit
+from server.backups.replacement import cut_off
+from server.backups.schedule import BackupFolder
+from server.cli.client import ELSEWHERE, is_persons
+from server.cli.commands.server import silent
+from server.cli.console import Screen, one_line
+from server.cli.diagnostics import bundle
+from server.cli.diagnostics.database import of_changes, of_database
+from server.cli.diagnostics.finding import Finding
+from server.cli.printing import print_answer
+from server.config import DAY, BackupSettings, RetentionSettings, Settings, load
+from server.daemon.file_systems import refuse_remote
+from server.daemon.handshake import reach
+from server.daemon.launch import PATIENCE, Deadline, unanswered
+from server.daemon.ownership import owner
+from server.daemon.paths import DATABASE, Places, find_places
+from server.errors import RemitError
+from server.runner.sandbox import Wanted, find_sandbox
+from server.tasks.maintenance import doubt
+from storage.clock import read as read_clock
+from storage.inspection import inspect
+from storage.times import now
+
+_FORCE = "`remit server stop --force` ends it"
+
+
+def examine(arguments: Namespace) -> int:
+    """Look at everything, without a server and without making anything; 1 if tasks could not run.
+
+    With `--bundle`, write what was found to a file, with what else a bug report needs.
+    """
+    places = find_places()
+    findings = list(_findings(places))
+    if arguments.bundle is not None:
+        return _bundle(arguments, places, findings)
+    ready = not any(finding.problem for finding in findings)
+    answer = {"ready": ready, "findings": [asdict(finding) for finding in findings]}
+    print_answer(arguments, answer, _lines(findings, ready))
+    return 0 if ready else 1
+
+
+def _bundle(arguments: Namespace, places: Places, findings: list[Finding]) -> int:
+    path = Path(arguments.bundle) if arguments.bundle else bundle.default_path()
+    settings, _ = _settings(places)
+    parts = bundle.write(path, places, settings, [asdict(finding) for finding in findings])
+    answer = {"bundle": str(path), "parts": [{"name": part.name, "about": part.about} for part in parts]}
+    print_answer(arguments, answer, _told(path, parts))
+    return 0
+
+
+def _told(path: Path, parts: list[bundle.Part]) -> Iterator[str]:
+    yield f"{one_line(str(path))} holds, without secrets and without what tasks say:"
+    yield from (f"  {part.name:<14}{part.about}" for part in parts)
+    yield "names of folders, files and this machine are in it: read it before you give it away"
+
+
+def _findings(places: Places) -> Iterator[Finding]:
+    yield Finding(name="remit", told=f"{remit.VERSION}, Python {platform.python_version()}, {platform.platform()}")
+    yield _state_folder(places)
+    settings, finding = _settings(places)
+    yield finding
+    yield _sandbox(settings.sandbox if settings else "auto")
+    yield _sqlite()
+    yield of_database(Path(places.state))
+    yield from _clock(Path(places.state) / DATABASE)
+    yield from of_changes(Path(places.state))
+    if settings:
+        yield _retention(settings.retention)
+        yield _backups(Path(places.state), settings.backup)
+    yield from _restore(places)
+    yield _server(places)
+
+
+def _state_folder(places: Places) -> Finding:
+    if not os.path.lexists(places.state):
+        return Finding(name="state folder", told=f"{places.state}, to be made by the first start")
+    try:
+        places.prepare()
+        places.check_writable()
+        refuse_remote(places.state)
+    except RemitError as error:
+        return Finding(name="state folder", told=places.state, problem=error.message)
+    return Finding(name="state folder", told=places.state)
+
+
+def _settings(places: Places) -> tuple[Settings | None, Finding]:
+    there = os.path.exists(places.config)
+    told = places.config if there else f"defaults; {places.config} is not there"
+    try:
+        return load(Path(places.config)), Finding(name="settings", told=told)
+    except RemitError as error:
+        return None, Finding(name="settings", told=told, problem=error.message)
+
+
+def _sandbox(wanted: Wanted) -> Finding:
+    try:
+        sandbox = anyio.run(find_sandbox, wanted)
+    except RemitError as error:
+        return Finding(name="sandbox", told="unavailable: tasks are refused", problem=error.message)
+    gaps = tuple(f"does not hold: {gap}" for gap in sandbox.gaps)
+    missing = _stronger_tier() if wanted == "auto" and sandbox.tier != "namespaces" else ()
+    groups = f"; control groups hold: {', '.join(sorted(sandbox.grouped))}" if sandbox.grouped else ""
+    return Finding(name="sandbox", told=f"{sandbox.tier}{groups}", advice=(*missing, *gaps))
+
+
+def _stronger_tier() -> tuple[str, ...]:
+    """Why the strongest tier is not the one that was found."""
+    try:
+        anyio.run(partial(find_sandbox, "namespaces"))
+    except RemitError as error:
+        return (f"for the stronger tier, namespaces: {error.message}",)
+    return ()
+
+
+def _sqlite() -> Finding:
+    version = sqlite3.sqlite_version_info
+    if wal_reset_is_fixed(version):
+        return Finding(name="SQLite", told=sqlite3.sqlite_version)
+    warning = (
+        "this version can, very rarely, damage a database when two connections checkpoint at the same instant; "
+        "fixed in SQLite 3.51.3, 3.50.7 and 3.44.6: use a Python that brings one of them"
+    )
+    return Finding(name="SQLite", told=sqlite3.sqlite_version, advice=(warning,))
+
+
+def wal_reset_is_fixed(version: tuple[int, int, int]) -> bool:
+    """Whether a version of SQLite has the fix of its "WAL-reset bug" (3.51.3 of March 2026, and two backports)."""
+    return version >= (3, 51, 3) or (3, 50, 7) <= version < (3, 51) or (3, 44, 6) <= version < (3, 45)
+
+
+def _clock(path: Path) -> Iterator[Finding]:
+    """Something, where the time of day is doubted."""
+    with suppress(RemitError):
+        clock, at = read_clock(path) if path.exists() else None, now()
+        if clock and clock.doubts(at):
+            yield Finding(name="clock", told="far ahead", advice=(doubt(clock, at),))
+
+
+def _retention(settings: RetentionSettings) -> Finding:
+    kept = ", ".join(f"{name} {_period(value)}" for name, value in settings)
+    return Finding(name="kept", told=f"after a task's end: {kept}")
+
+
+def _backups(state: Path, settings: BackupSettings) -> Finding:
+    if settings.folder is None:
+        return Finding(name="backups", told="none by itself; the setting backup.folder has them written every day")
+    try:
+        found = inspect(state / DATABASE)
+        kept = BackupFolder(state, found.identity, settings).kept() if found and found.identity else []
+    except RemitError as error:
+        return Finding(name="backups", told="none", problem=error.message)
+    except OSError as error:
+        return Finding(name="backups", told="none", advice=(f"{settings.folder}: {error.strerror}",))
+    at = datetime.now(UTC)
+    latest = max((each.at for each in kept if each.at <= at), default=None)
+    if latest is None:
+        return Finding(name="backups", told=f"none yet in {settings.folder}")
+    age = at - latest
+    late = f"the latest is {age.days} days old; if a server runs meanwhile, its log says why"
+    told = f"{len(kept)} in {settings.folder}, the latest of {latest.isoformat()}"
+    return Finding(name="backups", told=told, advice=(late,) if age.total_seconds() > 2 * settings.interval else ())
+
+
+def _restore(places: Places) -> Iterator[Finding]:
+    """Something, where a restore was cut off."""
+    with suppress(OSError):
+        if not owner(places) and (told := cut_off(Path(places.state))):
+            yield Finding(name="restore", told=told, advice=("the next start, or restore, undoes or completes it",))
+
+
+def _period(kept: int | str) -> str:
+    return f"{kept / DAY:g} days" if isinstance(kept, int) else kept
+
+
+def _server(places: Places) -> Finding:
+    try:
+        with Deadline(PATIENCE, lambda: unanswered(places, f"has not answered for {PATIENCE:.0f} s")):
+            link = reach(places, "status", "terminal")
+    except RemitError as error:
+        return Finding(name="server", told="not usable", problem=error.message)
+    if link is None:
+        found = owner(places)
+        if found is not None:
+            problem = found.upkeep or f"{silent(places, found)}; {_FORCE}"
+            return Finding(name="server", told="not usable", problem=problem)
+        return Finding(name="server", told="does not run; it starts when it is needed")
+    link.close()
+    told = f"runs, version {link.greeting.version}, pid {link.greeting.pid}"
+    return Finding(name="server", told=told, advice=() if is_persons(link.greeting) else (ELSEWHERE,))
+
+
+def _lines(findings: list[Finding], ready: bool) -> Iterator[str]:
+    screen = Screen(sys.stdout)
+    for finding in findings:
+        yield f"{finding.name:<13}{one_line(finding.told)}"
+        if finding.problem:
+            yield f"  {screen.paint('problem:', 'red')} {one_line(finding.problem)}"
+        yield from (f"  {one_line(advice)}" for advice in finding.advice)
+    yield screen.paint("tasks can run here", "green") if ready else screen.paint("tasks cannot run here", "red")

@@ -1,0 +1,146 @@
+"""`remit server status` and `remit server stop`: what the hello alone can say and do, and a signal where it cannot."""
+
+import json as jsonlib
+import os
+import select
+import signal
+import sys
+import time
+from contextlib import closing, suppress
+from io import FileIO
+
+from server.daemon.handshake import Greeting, reach
+from server.daemon.launch import PATIENCE, POLL, Deadline, unanswered
+from server.daemon.ownership import Owner, Purpose, UnderWay, owner, refuse_upkeep
+from server.daemon.paths import Places, find_places
+from server.errors import Code, RemitError
+
+SILENCE = 5.0
+"""Seconds in which a server that owns its folder and does not listen is to begin to, or to end; it looks every 2 s."""
+
+FORCED = 10.0
+"""Seconds for a server that is forced to end; one that takes down ten trees of processes needs two."""
+
+
+def status(json: bool) -> int:
+    """Print whether a server runs for this state folder, and what it does; 1 if none runs that can be talked to.
+
+    Raises:
+        RemitError: `TIMEOUT`, if there is one and it does not answer.
+    """
+    places = find_places()
+    with Deadline(PATIENCE, lambda: unanswered(places, f"has not answered for {PATIENCE:.0f} s")):
+        link = reach(places, "status", "terminal")
+    greeting = link.greeting if link else None
+    if link:
+        link.close()
+    found = Owner(greeting.pid, Purpose.SERVER) if greeting else owner(places)
+    if json:
+        print(jsonlib.dumps({"state": places.state, "server": greeting and greeting.fields, **_owner_fields(found)}))
+    elif greeting:
+        print(_description(greeting))
+    else:
+        print(f"no server runs for {places.state}" if found is None else silent(places, found))
+    return 0 if greeting else 1
+
+
+def silent(places: Places, found: Owner) -> str:
+    """Who owns a state folder and does not listen there: a server, or a command that changes it."""
+    return found.upkeep or (
+        f"a server owns {places.state} and does not listen there (pid {found.pid}): it is starting or ending, or it "
+        f"hangs; its log is {places.log}"
+    )
+
+
+def _owner_fields(found: Owner | None) -> dict[str, object]:
+    return {"owner": found and found.pid, "purpose": found and found.purpose.name.lower()}
+
+
+def stop(force: bool, json: bool) -> int:
+    """End the server and wait until it is gone; 1 if it refused, because it is busy and `force` was not given."""
+    places = find_places()
+    try:
+        ended = end(places, force=force)
+    except RemitError as error:
+        if json:
+            print(jsonlib.dumps({"error": {"code": error.code, "message": error.message}}))
+        else:
+            can_force = error.code is Code.CONFLICT and not isinstance(error, UnderWay)
+            way = "; `remit server stop --force` ends it all the same" if can_force else ""
+            print(f"remit: {error.message}{way}", file=sys.stderr)
+        return 1
+    if json:
+        print(jsonlib.dumps({"stopped": ended is not None, "server": ended}))
+    else:
+        print(_end_told(ended) if ended else f"no server runs for {places.state}")
+    return 0
+
+
+def end(places: Places, *, force: bool) -> dict[str, object] | None:
+    """End the server and wait until its process is gone; return what it said of itself, None if there was none.
+
+    With `force` one that does not answer is killed, by the number that its lock tells; that is all that is returned.
+
+    Raises:
+        RemitError: `CONFLICT`, if it is busy, or does not listen, and `force` was not given, and UnderWay in any case
+            if it is no server; `TIMEOUT`, if it does not end.
+    """
+    seconds = FORCED if force else PATIENCE
+    try:
+        with Deadline(seconds, lambda: unanswered(places, f"was asked to end {seconds:.0f} s ago and is still there")):
+            return _asked(places, force=force)
+    except RemitError as error:
+        found = owner(places)
+        if not force or error.code is not Code.TIMEOUT or found is None or found.upkeep:
+            raise
+    _kill(places, found)
+    return {"pid": found.pid, "killed": True}
+
+
+def _asked(places: Places, *, force: bool) -> dict[str, object] | None:
+    """Ask for the end, and wait for it. One that owns the folder and does not listen is waited for."""
+    silent_until = time.monotonic() + SILENCE
+    while (link := reach(places, "stop", "terminal", force=force)) is None:
+        refuse_upkeep(places)
+        if (found := owner(places)) is None:
+            return None
+        if not force and time.monotonic() > silent_until:
+            raise RemitError(Code.CONFLICT, silent(places, found))
+        time.sleep(POLL)
+    link.close()
+    _wait_for_end(link.greeting.pid)
+    return link.greeting.fields
+
+
+def _kill(places: Places, found: Owner) -> None:
+    """Kill the server that owns the state folder, if it still does; the next start ends what it leaves running."""
+    with suppress(ProcessLookupError), closing(FileIO(os.pidfd_open(found.pid))) as process:
+        if owner(places) == found:  # its number was not given to another one
+            signal.pidfd_send_signal(process.fileno(), signal.SIGKILL)
+            select.select([process], [], [])
+
+
+def _wait_for_end(pid: int) -> None:
+    with suppress(ProcessLookupError), closing(FileIO(os.pidfd_open(pid))) as process:
+        select.select([process], [], [])
+
+
+def _end_told(ended: dict[str, object]) -> str:
+    if ended.get("killed"):
+        return (
+            f"killed (pid {ended['pid']}): it did not end in {FORCED:.0f} s; the next start ends what it left running"
+        )
+    return f"stopped (pid {ended['pid']})"
+
+
+def _description(greeting: Greeting) -> str:
+    told = greeting.fields
+    rows = {
+        "state folder": told["state"],
+        "started": told["startedAt"],
+        "connections": told["connections"],
+        "tasks": f"{told['running']} running, {told['waiting']} waiting",
+        "secrets in memory": told["secretsHeld"],
+    }
+    lines = [f"remit server {greeting.version} runs, pid {greeting.pid}"]
+    return "\n".join(lines + [f"  {name:<18}{value}" for name, value in rows.items()])

@@ -1,0 +1,69 @@
+"""What `remit doctor` finds of the database, and of the folders that belong to it; nothing is changed."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from server.cli.diagnostics.finding import Finding
+from server.config import MIB
+from server.daemon.paths import DATABASE
+from server.errors import RemitError
+from server.runner.workspace.lost_folders import Lost
+from server.runner.workspace.workspaces import Workspaces
+from server.tasks.workspaces import pairing
+from storage.inspection import Inspection, check, inspect, refuse_newer
+
+CHECK_SECONDS = 10.0
+"""For a look at all of the database, for which a person waits."""
+
+MAX_WAL = 100 * MIB
+"""Three times what the server leaves of it (journal_size_limit), and the changes of one long transaction."""
+
+
+def of_database(state: Path) -> Finding:
+    """Whether the database of a state folder is there, whole, of this version, and the one of the folders beside it."""
+    path = state / DATABASE
+    try:
+        found = inspect(path)
+        _check_pair(state)
+        if found is None:
+            return Finding(name="database", told=f"{path}, nothing in it yet" if path.exists() else "none yet")
+        refuse_newer(found.version)
+        is_complete = check(path, CHECK_SECONDS)
+    except RemitError as error:
+        return Finding(name="database", told=str(path), problem=error.message)
+    except OSError as error:
+        return Finding(name="database", told=str(path), problem=f"it cannot be read: {error.strerror}")
+    told = f"{found.size / MIB:.1f} MiB, {found.free / MIB:.1f} of it free"
+    return Finding(name="database", told=told, advice=tuple(_advice(state, found, is_complete=is_complete)))
+
+
+def of_changes(state: Path) -> Iterator[Finding]:
+    """The database's log of changes (WAL), where something keeps it from being emptied."""
+    path = state / f"{DATABASE}-wal"
+    size = path.stat().st_size if path.exists() else 0
+    if size > MAX_WAL:
+        told = f"{size / MIB:.0f} MiB of changes are not in the database file yet"
+        advice = (
+            "a program beside the server reads the database and keeps them from being written there "
+            f"(`fuser -v {path}` names it): end it, and the server makes the file small again"
+        )
+        yield Finding(name="WAL", told=told, advice=(advice,))
+
+
+def _check_pair(state: Path) -> None:
+    """Raises RemitError (CONFLICT) where the folders are another database's."""
+    root = state / "workspaces"
+    if root.is_dir() and root.with_name("homes").is_dir():  # or else they would be made
+        pairing.check(state / DATABASE, Workspaces(root))
+
+
+def _advice(state: Path, found: Inspection, *, is_complete: bool) -> Iterator[str]:
+    if not is_complete:
+        yield f"it is large: {CHECK_SECONDS:g} s were not enough to look at all of it for damage"
+    if not found.gives_back:
+        yield (
+            "what becomes free in it is used again, but not given back to the disk; to change that: remit server stop; "
+            f"sqlite3 {state / DATABASE} 'PRAGMA journal_mode=DELETE; PRAGMA auto_vacuum=INCREMENTAL; VACUUM'"
+        )
+    if lost := Lost(state / "lost").names():
+        yield f"folders that were set aside in {state / 'lost'}, of tasks that it did not know then: {len(lost)}"

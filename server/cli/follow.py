@@ -1,0 +1,251 @@
+"""A task followed to its end, with all beneath it: their output as it comes, and the questions put to a person."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from server.cli.client import SHORT_ID, Client
+from server.cli.console import one_line
+from server.cli.follow_output import Background, Foreground
+from server.cli.subtask_tree import subtasks
+from server.cli.whole_output import WHOLE, whole
+from server.errors import Code, RemitError
+from storage.states import BUSY, DEPENDENCIES, ENDED, LOST, OUR_REASONS, RESTORED, SUBTASKS
+
+if TYPE_CHECKING:
+    from server.tasks.views.pending_approval import PendingApprovalView
+    from server.tasks.views.view_models import EventView, TaskView
+
+WAIT = 45  # seconds: the longest that get_task waits
+MOST = 1000  # sub-tasks that are followed: as many as the server allows beneath a task, unless it is set otherwise
+_NAMED = 5  # tasks it waits for
+
+
+class Follower:
+    """Follows a task and its sub-tasks on all levels, those that come to be meanwhile included.
+
+    With `show`, the task's output goes to stdout; what is done about it, and its sub-tasks' lines, to stderr.
+    """
+
+    def __init__(self, client: Client, task_id: str, *, after: int = 0, show: bool = True) -> None:
+        """`after` is the number of the last event that is known already; nothing older is shown of sub-tasks either."""
+        self._client = client
+        self._show = show
+        self._foreground = Foreground()
+        self._root = _Followed(client, task_id, self._foreground, after=after, show=show)
+        self._followed = {task_id: self._root}
+        self._since = None if after else ""
+        self._asked: dict[int, _Followed] = {}
+        self._too_many = False
+
+    def follow(self) -> TaskView:
+        """Return the task once it and everything beneath it has ended."""
+        known = -1
+        while (news := self._news()) > known:
+            known = news
+            for followed in self._followed.values():  # also what has ended: it may have been given more to do
+                if followed.is_idle:
+                    self._ask(followed)
+            while self._asked:
+                self._hear_next()
+        return whole(self._client, self._root.task_id)
+
+    def _news(self) -> int:
+        """How much has been heard of the whole tree; it only grows."""
+        return len(self._followed) + sum(followed.seen for followed in self._followed.values())
+
+    def _hear_next(self) -> None:
+        followed = self._asked.pop(self._client.answered())
+        try:
+            self._take(followed, self._client.answer(followed.leave()))
+        except RemitError as error:
+            if error.code is not Code.NOT_FOUND or followed is self._root:
+                raise
+            followed.is_deleted = True
+
+    def _take(self, followed: _Followed, task: TaskView) -> None:
+        if self._since is None and task["events"]:
+            self._since = task["events"][0]["at"]
+        for event in followed.hear(task):
+            self._notice(task["id"], event["data"])
+        if "omittedEvents" in task:  # its log is not kept from the start on, and may not tell of all
+            for row in subtasks(self._client, task["id"], MOST).rows:
+                self._notice(task["id"], {"taskId": row["id"], "status": row["status"]})
+        if followed.seen < task["lastEvent"] or task["status"] not in ENDED:
+            self._ask(followed)
+        elif (parent := self._followed.get(followed.parent)) and parent.is_idle:
+            self._ask(parent)  # it has ended before, and is not waited for: there may be news in its log
+
+    def _notice(self, parent: str, news: dict[str, Any]) -> None:
+        """Follow a sub-task that is new, or goes on after its end."""
+        known = self._followed.get(news["taskId"])
+        if known is None and len(self._followed) <= MOST:
+            known = self._adopt(news["taskId"], parent)
+        if known is None and not self._too_many:
+            self._too_many = True
+            self._foreground.say(f"only the first {MOST} sub-tasks are followed: see remit show")
+        if known and known.is_idle and (not known.has_ended or news["status"] not in ENDED):
+            self._ask(known)
+
+    def _adopt(self, task_id: str, parent: str) -> _Followed:
+        voice = Background(task_id, self._foreground)
+        if self._show:
+            voice.say(f"a sub-task of {parent[:SHORT_ID]}")
+        since = self._since or ""
+        followed = _Followed(self._client, task_id, voice, parent=parent, after=0, show=self._show, since=since)
+        self._followed[task_id] = followed
+        return followed
+
+    def _ask(self, followed: _Followed) -> None:
+        self._asked[followed.ask()] = followed
+
+
+class _Followed:
+    """One task of the tree: what is known of it, and the question about it that is under way."""
+
+    def __init__(
+        self,
+        client: Client,
+        task_id: str,
+        voice: Foreground | Background,
+        *,
+        after: int,
+        show: bool,
+        since: str = "",
+        parent: str = "",
+    ) -> None:
+        self._client = client
+        self.task_id = task_id
+        self.parent = parent
+        self.voice = voice
+        self.seen = after
+        self.has_ended = False
+        self.is_deleted = False
+        self._show = show
+        self._since = since
+        self._question: int | None = None
+        self._commands: dict[str, str] = {}
+        self._asked_about: set[str] = set()
+        self._told: tuple[str, str | None] | None = None  # the state that was told last, and its reason
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it can be asked for, and no answer is under way."""
+        return self._question is None and not self.is_deleted
+
+    def ask(self) -> int:
+        """Begin to wait for its news; the number of that call."""
+        self._question = self._client.ask(
+            "get_task",
+            id=self.task_id,
+            waitSeconds=WAIT,
+            include=["events"],
+            afterEvent=self.seen,
+            maxChars=WHOLE,
+        )
+        return self._question
+
+    def leave(self) -> int:
+        """The number of the call that was under way, and is not any more."""
+        assert self._question is not None
+        question, self._question = self._question, None
+        return question
+
+    def hear(self, task: TaskView) -> list[EventView]:
+        """Pass on what is new; returns what of it is about sub-tasks."""
+        for event in task["events"]:
+            self.seen = event["number"]
+            if self._told and event["type"] == "status" and event["data"]["status"] != self._told[0]:
+                self._told = None  # it has gone on since, if only for a moment
+            if self._show and event["at"] >= self._since:
+                self._pass_on(event)
+        if not task["events"]:
+            self.seen = task["lastEvent"]  # an old task's log is not kept
+        if self.seen == task["lastEvent"]:
+            self._settle(task)
+        return [event for event in task["events"] if event["type"] == "subtask"]
+
+    def _pass_on(self, event: EventView) -> None:
+        match event["type"], event["data"]:
+            case "content", {"text": str() as text}:
+                self.voice.content(text)
+            case "tool_call", {"status": "pending", "callId": str() as call_id, "args": dict() as args}:
+                self._commands[call_id] = _headline(args)
+            case "tool_call", {"status": "executing", "callId": str() as call_id} if call_id in self._commands:
+                self.voice.command(self._commands[call_id])
+            case "status", {"progress": _} | {"progressMessage": _} as data:
+                self.voice.say(_progress(data))
+            case "status", {"status": str() as status}:
+                self.voice.status(status)
+            case "warning", {"message": str() as message}:
+                self.voice.say(one_line(message))
+            case "error", {"code": str() as code, "message": str() as message}:
+                self.voice.status(f"{code}: {one_line(message.partition(chr(10))[0])}")
+
+    def _settle(self, task: TaskView) -> None:
+        """All its events are known: it has ended, or goes on, maybe once something is decided."""
+        if task["status"] in ENDED:
+            self.has_ended = True
+            self.voice.end()
+            return
+        self.has_ended = False
+        self._attend(task)
+
+    def _attend(self, task: TaskView) -> None:
+        """Have decided what waits; nothing may be left to do but to wait for others."""
+        self._asked_about.intersection_update(call["callId"] for call in task.get("pendingApprovals", []))
+        for call in task.get("pendingApprovals", []):
+            if call["callId"] not in self._asked_about:
+                self._asked_about.add(call["callId"])
+                self._decide(call)
+        stands = (task["status"], task.get("blockedReason"))
+        if task["status"] in ("blocked", "paused") and stands != self._told:
+            self._told = stands
+            self._explain(self._client.call("get_task", id=self.task_id) | task)  # with what does not change
+
+    def _explain(self, task: TaskView) -> None:
+        if task["status"] == "paused":
+            self.voice.advise(_paused(task))
+        elif task.get("blockedReason") in OUR_REASONS:
+            self.voice.advise(blocked(task))
+        else:
+            self.voice.say(blocked(task))
+
+    def _decide(self, call: PendingApprovalView) -> None:
+        outcome = self.voice.decide(call, f"remit approve {self.task_id} {call['callId']}")
+        if outcome is None:
+            return
+        try:
+            shown = {"callId": call["callId"], "call": call["call"]}
+            self._client.call("approve_tool_call", id=self.task_id, **shown, outcome=outcome)
+            self._asked_about.discard(call["callId"])  # where it waits once more, that is another question
+        except RemitError as error:
+            self.voice.say(error.message)  # someone else was faster, or it was too late
+
+
+def _headline(args: dict[str, Any]) -> str:
+    return one_line(str(args.get("command", args)))
+
+
+def _progress(news: dict[str, Any]) -> str:
+    """How far a task is: a share, words, or both."""
+    share = f"{news['progress']:.0%}" if news.get("progress") is not None else ""
+    return one_line(f"{share} {news.get('progressMessage') or ''}") or "no progress is told any more"
+
+
+def blocked(task: TaskView) -> str:
+    """What a person can do about a task that is blocked."""
+    reason = task.get("blockedReason")
+    if reason in (BUSY, DEPENDENCIES, SUBTASKS) and (blockers := task.get("blockedByTaskIds")):
+        others = len(blockers) - _NAMED + task.get("omittedBlockers", 0)
+        return f"the task waits for {', '.join(blockers[:_NAMED])}{f' and {others} more' if others > 0 else ''}"
+    if reason == LOST and task["secretNames"]:
+        names = " ".join(f"--secret {name}" for name in task["secretNames"])
+        return f"the server has lost the task's secrets: remit send {task['id']} {names}"
+    return f"the task is blocked: {reason}"
+
+
+def _paused(task: TaskView) -> str:
+    if task.get("blockedReason") == RESTORED:
+        return f"the task came out of a backup, and may have gone on after it; to let it: remit send {task['id']}"
+    return f"the task has made its {task['maxCalls']} calls; to let it make as many again: remit send {task['id']}"

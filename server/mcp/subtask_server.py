@@ -1,0 +1,98 @@
+"""Where the agents of tasks hand on sub-tasks: the same tools by two ways, through a door of the sandbox or at once.
+
+What visitors send and leave unread takes memory of which all tasks together have as much as all windows have.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import mcp_types as types
+from anyio.abc import ByteStream
+from mcp.server.lowlevel import Server
+
+from server.agents.interface import Answer, Offer
+from server.daemon.connection import Connection, Peer
+from server.daemon.line_memory import Gathering
+from server.mcp import tools
+from server.mcp.streams import Together, streams
+from server.mcp.subtask_tools import TOOLS
+from server.tasks.delegation.service import Delegation
+from server.tasks.execution.agent_caller import Delegate
+
+MAX_LINE = 12 * 1024**2
+"""Bytes of a message: 8 MiB of files in base64, and the rest."""
+
+MAX_OPEN_MEMORY = 16 * 1024**2
+"""Bytes of memory that the open calls of one visitor take, of whom there are eight: from so many on one is refused."""
+
+_INSTRUCTIONS = (
+    "Hand parts of your task to background agents: create_task, then get_task with waitSeconds until each has ended."
+)
+
+
+class Desk:
+    """Takes what delegates ask for. Implements `server.tasks.execution.agent_caller.Desk`."""
+
+    def __init__(self, version: str) -> None:
+        self._version = version
+        self._opened: Delegation | None = None
+        self._gathering = Gathering()
+        self._together = Together()
+
+    def open(self, delegation: Delegation) -> None:
+        """Have what decides and does it: before any task is at work, whose scheduler that needs itself."""
+        self._opened = delegation
+
+    @property
+    def _delegation(self) -> Delegation:
+        assert self._opened
+        return self._opened
+
+    def offers(self, delegate: Delegate) -> Sequence[Offer]:
+        """The tools a delegate has."""
+        inheritance = self._delegation.inheritance(delegate)
+        return [tool.offer(inheritance) for tool in TOOLS.values()]
+
+    async def use(self, delegate: Delegate, tool: str, args: Mapping[str, Any]) -> Answer:
+        """Use one of them."""
+        result = await self._called(delegate, tool, dict(args))
+        texts = [content.text for content in result.content if isinstance(content, types.TextContent)]
+        return Answer("\n".join(texts), failed=bool(result.is_error))
+
+    async def goes_on(self, delegate: Delegate, task_id: object) -> bool:
+        """Whether it has such a sub-task, which has not ended."""
+        return isinstance(task_id, str) and await self._delegation.goes_on(delegate, task_id)
+
+    async def serve(self, delegate: Delegate, stream: ByteStream) -> None:
+        """Talk MCP on a connection until it ends."""
+        peer = Peer(uid=-1, pid=-1, role="agent", cwd=None)
+        connection = Connection(stream, peer, self._gathering, max_line=MAX_LINE)
+        server = self._server(delegate)
+        async with streams(connection, self._together, max_memory=MAX_OPEN_MEMORY) as (incoming, outgoing):
+            await server.run(incoming, outgoing, server.create_initialization_options())
+
+    def _server(self, delegate: Delegate) -> Server[dict[str, Any]]:
+        async def list_tools(_: Any, params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
+            tools.check_first_page(params)
+            inheritance = self._delegation.inheritance(delegate)
+            return types.ListToolsResult(tools=[tool.definition(inheritance) for tool in TOOLS.values()])
+
+        async def call_tool(_: Any, params: types.CallToolRequestParams) -> types.CallToolResult:
+            return await self._called(delegate, params.name, params.arguments or {})
+
+        return Server(
+            "remit",
+            version=self._version,
+            title="remit",
+            instructions=_INSTRUCTIONS,
+            on_list_tools=list_tools,
+            on_call_tool=call_tool,
+        )
+
+    async def _called(self, delegate: Delegate, name: str, args: dict[str, Any]) -> types.CallToolResult:
+        async def call() -> types.CallToolResult:
+            if name not in TOOLS:
+                await self._delegation.forbid(delegate, name)
+            return await TOOLS[name].tool.call(self._delegation, delegate, args)
+
+        return await tools.outcome(name, call)
