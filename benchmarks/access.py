@@ -17,10 +17,10 @@ from benchmarks.database import LOCAL
 from benchmarks.finding import Find
 from benchmarks.measure import milliseconds
 from server.tasks.views import list_view
-from storage.filters import Total
-from storage.records import NOBODY, Update
-from storage.states import Status
-from storage.store import Store, open_store
+from storage.records.lists import Total
+from storage.records.states import Status
+from storage.records.tasks import NOBODY, Update
+from storage.sqlite.store import Store, open_store
 
 LIST = "project-0"
 """The list whose graph is shown."""

@@ -9,7 +9,7 @@ from benchmarks.client import Window
 from benchmarks.contestants import Home, temporary_home
 from benchmarks.effort import Effort
 from benchmarks.measure import Row, Target, milliseconds
-from storage.records import NOBODY
+from storage.records.tasks import NOBODY
 
 _MESSAGE = "to be done by others"
 _MOST_CHAIN_MS = 1_000.0

@@ -10,10 +10,10 @@ from pathlib import Path
 from uuid import uuid4
 
 from server.tasks import identity
-from storage import tasks
-from storage.connection import Connection
-from storage.database import migrate
-from storage.records import Nesting, NewTask, Principal, SecretSource
+from storage.records.tasks import Nesting, NewTask, Principal, SecretSource
+from storage.sqlite.connection import Connection
+from storage.sqlite.database import migrate
+from storage.sqlite.operations import tasks
 
 LOCAL = Principal("local", pwd.getpwuid(os.geteuid()).pw_name)
 _DAY = 24 * 3600

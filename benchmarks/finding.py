@@ -14,7 +14,7 @@ from benchmarks.database import LOCAL
 from server.tasks.requests.arguments import read
 from server.tasks.requests.listing import ListTasks
 from server.tasks.views import list_view
-from storage.filters import NOTHING, Position
+from storage.records.lists import NOTHING, Position
 
 TALLIED, COUNTED = "status", "toDate"
 """A list of which a tally is kept, and one whose tasks are counted one by one."""

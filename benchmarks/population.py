@@ -13,8 +13,8 @@ from uuid import UUID
 
 from benchmarks import database
 from server.tasks import identity
-from storage.migrations import MIGRATIONS
-from storage.states import REPORTED, Status
+from storage.records.states import REPORTED, Status
+from storage.sqlite.migrations import MIGRATIONS
 
 FOLDER = Path(__file__).with_name("populations")
 """Where they are kept, as `TASKS-SCHEMA.db`; a run works on copies. 1,000,000 tasks take 3.1 GB, and some minutes."""

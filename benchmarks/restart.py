@@ -10,8 +10,8 @@ from benchmarks.contestants import Home, temporary_home
 from benchmarks.effort import Effort
 from benchmarks.measure import Row, Target, in_turn
 from benchmarks.windows import opened
-from storage import calls, runs
-from storage.toolcalls import NewCall
+from storage.records.calls import NewCall
+from storage.sqlite.operations import calls, runs
 
 COMMAND = "echo 'not before it is approved'"
 

@@ -52,10 +52,10 @@ from server.tasks.service import Tasks
 from server.tasks.workspaces import pairing, set_aside
 from server.tasks.workspaces.selection import Folders
 from server.tasks.workspaces.worktrees import Worktrees
-from storage.inspection import check, inspect, was_left_open
-from storage.records import Principal, Settled
-from storage.states import Status
-from storage.store import Store, open_store
+from storage.records.states import Status
+from storage.records.tasks import Principal, Settled
+from storage.sqlite.inspection import check, inspect, was_left_open
+from storage.sqlite.store import Store, open_store
 
 _log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import anyio
 
-from storage.connection import News
+from storage.sqlite.connection import News
 
 
 class Changes:

@@ -22,8 +22,8 @@ from server.runner.filesystem.removal import delete_tree
 from server.runner.filesystem.safe_open import sync_folder
 from server.runner.workspace.lost_folders import move
 from server.runner.workspace.workspaces import Workspaces
-from storage.backup import fold_changes
-from storage.inspection import inspect
+from storage.sqlite.backup import fold_changes
+from storage.sqlite.inspection import inspect
 
 _STAGE = ".restore-"
 _NOTE = "replacement.json"

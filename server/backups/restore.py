@@ -17,9 +17,9 @@ from server.daemon.paths import DATABASE, Places
 from server.errors import Code, RemitError
 from server.runner.workspace.workspaces import Workspaces
 from server.tasks.execution.leftovers import end_leftovers
-from storage.backup import examine, leftovers
-from storage.restored import Held
-from storage.store import open_store
+from storage.sqlite.backup import examine, leftovers
+from storage.sqlite.restored import Held
+from storage.sqlite.store import open_store
 from storage.times import now
 
 _SQLITE, _GZIP = b"SQLite format 3\0", b"\x1f\x8b"

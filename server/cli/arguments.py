@@ -8,7 +8,7 @@ from typing import Self
 import remit
 from server import patterns
 from server.cli.commands import approvals, files, prune, run, server, tasks, update
-from storage.states import Status
+from storage.records.states import Status
 
 Handle = Callable[[Namespace], int]
 

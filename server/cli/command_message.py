@@ -8,7 +8,7 @@ SHELL = "shell"
 """The agent that takes commands; all others take words."""
 
 NOBODY = "none"
-"""The agent of a task that nobody here executes, as `storage.records` has it, which takes longer to import."""
+"""The agent of a task that nobody here executes, as `storage.records.tasks` has it, which takes longer to import."""
 
 _FENCE = re.compile(r"^ {0,3}(`{3,})", re.MULTILINE)
 _SHOWS_COMMANDS = re.compile(r"\$ |`{3,}(sh|bash|shell|console)?\s*$", re.MULTILINE)

@@ -10,7 +10,7 @@ from server.cli.follow_output import Background, Foreground
 from server.cli.subtask_tree import subtasks
 from server.cli.whole_output import WHOLE, whole
 from server.errors import Code, RemitError
-from storage.states import BUSY, DEPENDENCIES, ENDED, LOST, OUR_REASONS, RESTORED, SUBTASKS
+from storage.records.states import BUSY, DEPENDENCIES, ENDED, LOST, OUR_REASONS, RESTORED, SUBTASKS
 
 if TYPE_CHECKING:
     from server.tasks.views.pending_approval import PendingApprovalView

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from server.cli.client import Client
-from storage.states import ENDED
+from storage.records.states import ENDED
 
 if TYPE_CHECKING:
     from server.tasks.views.view_models import TaskView

@@ -10,7 +10,7 @@ from server.tasks.requests import pruning, request_models
 from server.tasks.requests.listing import ListTasks
 from server.tasks.views import pending_approval, view_models
 from server.tasks.views.formatting import one_line
-from storage.records import NOBODY
+from storage.records.tasks import NOBODY
 
 _MOST_IDS = 20
 """Ids that are named in a sentence."""

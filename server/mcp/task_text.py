@@ -15,7 +15,7 @@ from server.tasks.requests.fields import MAX_WAIT_SECONDS
 from server.tasks.views import view_models
 from server.tasks.views.formatting import one_line
 from server.tasks.views.pending_approval import PendingApprovalView
-from storage.states import ENDED, LOST, OUR_REASONS, RESTORED
+from storage.records.states import ENDED, LOST, OUR_REASONS, RESTORED
 
 _WIDTH = 200
 """Characters of a text of the task in one of our lines."""

@@ -6,7 +6,7 @@ import anyio
 
 from server.errors import RemitError
 from server.tasks.execution.scheduler import PATIENCE, Scheduler
-from storage.store import Store
+from storage.sqlite.store import Store
 from storage.times import now
 
 _log = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from storage.records import Principal
+from storage.records.tasks import Principal
 
 Tell = Callable[[float, str], Awaitable[None]]
 """Tells a caller who waits how far it is: a number that grows, and a line for people."""

@@ -24,13 +24,13 @@ from server.tasks.secrets.vault import Secrets
 from server.tasks.workspaces.losses import is_held
 from server.tasks.workspaces.removal import remove_folders
 from server.threads import READING, computed
-from storage.records import NOBODY, Created, Nesting, NewTask, NewTurn, SentKey, Task
-from storage.records import SecretSource as Origin
-from storage.states import ENDED, Status
-from storage.store import Store
-from storage.subtasks import AGENT
+from storage.records.states import ENDED, Status
+from storage.records.tasks import NOBODY, Created, Nesting, NewTask, NewTurn, SentKey, Task
+from storage.records.tasks import SecretSource as Origin
+from storage.records.workspaces import Workspace
+from storage.sqlite.relations.subtasks import AGENT
+from storage.sqlite.store import Store
 from storage.times import now
-from storage.workspace import Workspace
 
 
 class Intake:

@@ -7,7 +7,7 @@ import anyio.lowlevel
 
 from server.errors import RemitError
 from server.tasks.execution.scheduler import PATIENCE, Scheduler
-from storage.store import Store
+from storage.sqlite.store import Store
 
 _log = logging.getLogger(__name__)
 

@@ -42,13 +42,13 @@ from server.tasks.workspaces.artifacts import Artifacts
 from server.tasks.workspaces.losses import Losses
 from server.tasks.workspaces.selection import Folders, check_tier
 from server.tasks.workspaces.worktrees import Worktrees
-from storage.filters import NOTHING
-from storage.records import NOBODY, Snapshot, Update
-from storage.states import ENDED
-from storage.store import Store
+from storage.errors import Trouble
+from storage.records.lists import NOTHING
+from storage.records.states import ENDED
+from storage.records.tasks import NOBODY, Snapshot, Update
+from storage.records.workspaces import Workspace
+from storage.sqlite.store import Store
 from storage.times import now
-from storage.trouble import Trouble
-from storage.workspace import Workspace
 from templates.redaction import MIN_MASKED, too_short
 
 MAX_DELETED = 500

@@ -14,8 +14,8 @@ from server.runner.workspace.upload import Upload
 from server.tasks.requests.request_models import CreateTask, File, SendMessage, UpdateTask
 from server.tasks.secrets.variables import environment
 from server.threads import READING, computed, stepped
-from storage.records import SecretSource as Origin
-from storage.records import SentKey
+from storage.records.tasks import SecretSource as Origin
+from storage.records.tasks import SentKey
 from templates.redaction import Redactor
 from templates.steps import Steps
 

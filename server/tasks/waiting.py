@@ -11,9 +11,9 @@ from server.concurrency import beside
 from server.tasks.callers import Caller, Tell
 from server.tasks.requests.request_models import GetTask
 from server.tasks.views.formatting import one_line
-from storage.records import Look, Task
-from storage.states import BUSY, DEPENDENCIES, ENDED, SUBTASKS, Status
-from storage.store import Store
+from storage.records.states import BUSY, DEPENDENCIES, ENDED, SUBTASKS, Status
+from storage.records.tasks import Look, Task
+from storage.sqlite.store import Store
 from storage.times import now
 
 PERIOD = 1.0

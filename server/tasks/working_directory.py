@@ -8,7 +8,7 @@ from server.errors import Code, RemitError
 from server.runner.git.repository import Repository
 from server.runner.workspace.delivery import UPLOADS
 from server.runner.worktrees.worktree import tree_of
-from storage.workspace import Workspace
+from storage.records.workspaces import Workspace
 
 UPLOADS_VARIABLE = "TASK_UPLOADS"
 """Where a task that works in a folder of the user's finds its uploads."""

@@ -12,7 +12,7 @@ import pytest
 
 from server.backups import archive
 from server.backups.archive import LeftOut
-from storage.backup import examine
+from storage.sqlite.backup import examine
 from tests import servers
 from tests.cli.command_line import CommandLine
 from tests.servers import LAUNCHER

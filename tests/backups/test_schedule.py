@@ -11,8 +11,8 @@ import pytest
 from server.backups.schedule import BackupFolder
 from server.config import BackupSettings
 from server.errors import Code, RemitError
-from storage.backup import examine
-from storage.inspection import inspect
+from storage.sqlite.backup import examine
+from storage.sqlite.inspection import inspect
 from tests import servers
 from tests.cli.command_line import CommandLine
 

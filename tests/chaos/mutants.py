@@ -65,12 +65,12 @@ Scheduler.stop = lambda self, task_id: None
 """
 
 MUTANTS = {
-    "a call that was cut off is made again": Mutant({"storage/runs.py": REDO}, frozenset({"twice"})),
+    "a call that was cut off is made again": Mutant({"storage/sqlite/operations/runs.py": REDO}, frozenset({"twice"})),
     "what a dead server has left is not ended": Mutant(
         {"server/app.py": NOT_ENDED, "server/runner/tiers/bubblewrap.py": NOT_BOUND}, frozenset({"orphaned", "alive"})
     ),
     "nothing is masked": Mutant({"templates/redaction.py": UNMASKED}, frozenset({"leaked"})),
-    "some tasks are acknowledged and not kept": Mutant({"storage/store.py": DROPPED}, frozenset({"lost"})),
+    "some tasks are acknowledged and not kept": Mutant({"storage/sqlite/store.py": DROPPED}, frozenset({"lost"})),
     "what is cancelled is not stopped": Mutant(
         {"server/tasks/execution/scheduler.py": UNSTOPPED}, frozenset({"alive"})
     ),

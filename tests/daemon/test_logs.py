@@ -61,13 +61,13 @@ def test_the_time_of_a_record_is_utc(log: Path) -> None:
 
 
 def test_ours_are_logged_from_info_and_libraries_from_warning(log: Path) -> None:
-    for name in ("server.daemon.listener", "storage.store", "templates.resolver", "mcp.server"):
+    for name in ("server.daemon.listener", "storage.sqlite.store", "templates.resolver", "mcp.server"):
         logging.getLogger(name).info("said by %s", name)
     logging.getLogger("mcp.server").warning("a warning")
     told = [line.split(": ", 1)[1] for line in log.read_text().splitlines()]
     assert told == [
         "said by server.daemon.listener",
-        "said by storage.store",
+        "said by storage.sqlite.store",
         "said by templates.resolver",
         "a warning",
     ]

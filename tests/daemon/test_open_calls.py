@@ -34,7 +34,7 @@ from server.mcp.streams import (
 from server.pipe.messages import ENVELOPE
 from server.round_robin import AT_ONCE, LANE, Turns
 from server.runner.network.stream import Wire
-from storage.database import Database
+from storage.sqlite.database import Database
 from tests.daemon.conftest import META, PATIENCE, Launcher, Window, servers
 
 TOO_MANY = {"code": -32000, "message": f"{MAX_OPEN} calls of this connection are open; wait for answers"}

@@ -29,7 +29,7 @@ from server.tasks.secrets.vault import Secrets
 from server.tasks.service import Tasks
 from server.tasks.workspaces.selection import Folders
 from server.tasks.workspaces.worktrees import Worktrees
-from storage.store import open_store
+from storage.sqlite.store import open_store
 from tests.bounds import bounded
 from tests.storage.samples import ANN, new_task
 from tests.tasks.test_scheduler import no_sandbox

@@ -12,7 +12,7 @@ from server.errors import RemitError
 from server.tasks.execution.record import Record
 from server.tasks.execution.shortage import Shortage
 from server.tasks.execution.slot import Place
-from storage.store import open_store
+from storage.sqlite.store import open_store
 from tests import servers
 from tests.faults import DISK_BYTES, Disk, small_disk
 from tests.needs import lacks

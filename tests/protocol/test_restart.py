@@ -8,8 +8,8 @@ import anyio
 import pytest
 
 from server.runner import process_tree
-from storage.records import Principal
-from storage.store import open_store
+from storage.records.tasks import Principal
+from storage.sqlite.store import open_store
 from tests import servers
 from tests.storage.samples import new_task
 

@@ -11,9 +11,9 @@ import pytest
 
 from server.config import load
 from server.errors import RemitError
-from storage.records import Principal, RunEnd
-from storage.states import Status
-from storage.store import open_store
+from storage.records.states import Status
+from storage.records.tasks import Principal, RunEnd
+from storage.sqlite.store import open_store
 from tests import servers
 from tests.servers import Host
 from tests.storage.samples import claimed, new_task

@@ -14,8 +14,8 @@ import pytest
 
 from server.daemon import file_systems
 from server.errors import Code, RemitError
-from storage.inspection import check
-from storage.migrations import MIGRATIONS
+from storage.sqlite.inspection import check
+from storage.sqlite.migrations import MIGRATIONS
 from tests import servers
 from tests.daemon.conftest import META, ROOT
 from tests.faults import small_disk

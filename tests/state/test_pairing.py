@@ -14,8 +14,8 @@ import pytest
 
 from server.runner.process import ProcessMark
 from server.runner.workspace.workspaces import Workspaces
-from storage.migrations import MIGRATIONS
-from storage.migrations import identity as identity_step
+from storage.sqlite.migrations import MIGRATIONS
+from storage.sqlite.migrations import m15_identity as identity_step
 from tests import servers
 from tests.state.conftest import done, stop
 from tests.storage.test_migration import TASK

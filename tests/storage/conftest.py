@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.store import Store, open_store
+from storage.sqlite.store import Store, open_store
 from tests.storage.fresh import fresh
 
 

@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 
 import anyio
 
-from storage.store import open_store
+from storage.sqlite.store import open_store
 
 
 def fresh(file: Path) -> Path:

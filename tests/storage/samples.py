@@ -4,11 +4,11 @@ from itertools import count
 from typing import Any
 from uuid import uuid4
 
-from storage.records import Claim, Nesting, NewTask, NewTurn, Principal
-from storage.states import CallStatus
-from storage.store import Store
+from storage.records.calls import CallResult, Circumstances, Decision, NewCall, Outcome
+from storage.records.states import CallStatus
+from storage.records.tasks import Claim, Nesting, NewTask, NewTurn, Principal
+from storage.sqlite.store import Store
 from storage.times import now
-from storage.toolcalls import CallResult, Circumstances, Decision, NewCall, Outcome
 
 ANN = Principal("ann", "Ann")
 BOB = Principal("bob", "Bob")

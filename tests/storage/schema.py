@@ -5,9 +5,9 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from storage.migrations import MIGRATIONS
+from storage.sqlite.migrations import MIGRATIONS
 
-FILE = Path(__file__).parents[2] / "storage" / "schema.sql"
+FILE = Path(__file__).parents[2] / "storage" / "sqlite" / "schema.sql"
 
 
 def schema() -> str:

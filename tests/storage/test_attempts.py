@@ -2,11 +2,11 @@
 
 import pytest
 
-from storage.attempts import MOST_ATTEMPTS
-from storage.records import Claim
-from storage.states import CallStatus, Status
-from storage.store import Store
-from storage.subtasks import AGENT
+from storage.records.states import CallStatus, Status
+from storage.records.tasks import Claim
+from storage.sqlite.relations.subtasks import AGENT
+from storage.sqlite.store import Store
+from storage.sqlite.transitions.attempts import MOST_ATTEMPTS
 from tests.storage.samples import ANN, claimed, new_call, new_task
 
 

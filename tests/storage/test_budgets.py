@@ -3,10 +3,10 @@
 import pytest
 
 from server.errors import Code, RemitError
-from storage.filters import Filter
-from storage.records import Update
-from storage.states import CallStatus, Status
-from storage.store import Store
+from storage.records.lists import Filter
+from storage.records.states import CallStatus, Status
+from storage.records.tasks import Update
+from storage.sqlite.store import Store
 from tests.storage.samples import ANN, DONE, claimed, new_call, waiting
 
 

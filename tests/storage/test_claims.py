@@ -3,9 +3,9 @@
 import pytest
 
 from server.errors import Code, RemitError
-from storage.records import Update
-from storage.states import Status
-from storage.store import Store
+from storage.records.states import Status
+from storage.records.tasks import Update
+from storage.sqlite.store import Store
 from tests.storage.samples import ANN
 from tests.storage.test_propagation import record
 

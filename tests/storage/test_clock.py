@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from storage.clock import DOUBT, FAR_AHEAD, Clock, read
-from storage.store import Store, open_store
+from storage.sqlite.clock import DOUBT, FAR_AHEAD, Clock, read
+from storage.sqlite.store import Store, open_store
 from storage.times import now
 from tests.storage.samples import ANN, HOUR, new_task
 
@@ -66,7 +66,7 @@ async def test_what_a_person_says_is_believed(store: Store) -> None:
 async def test_the_queue_is_in_order_when_the_clock_goes_back(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = []
     for at in (NOON, NOON - DAY, NOON - 2 * DAY):
-        monkeypatch.setattr("storage.store.now", lambda at=at: at)
+        monkeypatch.setattr("storage.sqlite.store.now", lambda at=at: at)
         ids.append((await store.create_task(ANN, new_task())).id)
     claims = [await store.claim_run("server") for _ in ids]
     assert [claim.task.id for claim in claims if claim] == ids

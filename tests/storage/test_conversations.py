@@ -4,11 +4,12 @@ import sqlite3
 
 import pytest
 
-from storage import conversations, tasks
-from storage.records import RunEnd
-from storage.states import Status
-from storage.store import Store
-from storage.turns import close_turn
+from storage.records.states import Status
+from storage.records.tasks import RunEnd
+from storage.sqlite.operations import tasks
+from storage.sqlite.store import Store
+from storage.sqlite.transitions import conversations
+from storage.sqlite.transitions.turns import close_turn
 from tests.storage.samples import ANN, new_task, new_turn
 
 

@@ -8,10 +8,10 @@ import anyio
 import pytest
 
 from server.errors import Code, RemitError
-from storage.database import Database
-from storage.migrations import MIGRATIONS
-from storage.store import Store, open_store
-from storage.trouble import Trouble
+from storage.errors import Trouble
+from storage.sqlite.database import Database
+from storage.sqlite.migrations import MIGRATIONS
+from storage.sqlite.store import Store, open_store
 from tests.storage.samples import ANN, claimed, new_call, new_task
 
 
@@ -129,7 +129,7 @@ def plan(db: sqlite3.Connection, statement: str) -> list[sqlite3.Row]:
 async def test_a_lock_of_another_program_is_waited_for_once_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("storage.database.BUSY_TIMEOUT", 0)
+    monkeypatch.setattr("storage.sqlite.database.BUSY_TIMEOUT", 0)
     begun: list[str] = []
     database = await Database.open(tmp_path / "remit.db")
     try:

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from server.errors import Code, RemitError
-from storage import deletion
-from storage.filters import Filter
-from storage.records import Nesting, Update
-from storage.store import Store, open_store
+from storage.records.lists import Filter
+from storage.records.tasks import Nesting, Update
+from storage.sqlite.operations import deletion
+from storage.sqlite.store import Store, open_store
 from storage.times import now
 from tests.storage.samples import ANN, new_task
 

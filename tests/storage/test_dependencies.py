@@ -3,10 +3,10 @@
 import pytest
 
 from server.errors import Code, RemitError
-from storage import relations
-from storage.records import Update
-from storage.states import Status
-from storage.store import Store
+from storage.records.states import Status
+from storage.records.tasks import Update
+from storage.sqlite.relations import dependencies
+from storage.sqlite.store import Store
 from tests.storage.samples import ANN, new_turn
 from tests.storage.test_propagation import record, report
 
@@ -85,7 +85,7 @@ async def test_a_task_cannot_wait_for_itself(store: Store) -> None:
 
 
 async def test_the_search_for_a_cycle_is_bounded(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(relations, "MOST_NEEDED", 10)
+    monkeypatch.setattr(dependencies, "MOST_NEEDED", 10)
     ids, needed, last = await chain(store, 15), await record(store), await record(store)
     await depend(store, last, ids[-1])  # nothing depends on it: no cycle is possible
     await record(store, needed)

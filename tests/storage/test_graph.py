@@ -2,8 +2,8 @@
 
 import pytest
 
-from storage import graph
-from storage.store import Store
+from storage.sqlite.listing import graph
+from storage.sqlite.store import Store
 from tests.storage.samples import ANN
 from tests.storage.test_propagation import record
 

@@ -12,12 +12,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 from server.errors import Code, RemitError
-from storage import listing, routes, tasks, walks
-from storage.connection import Connection
-from storage.filters import Filter, Page, Position, Total
-from storage.records import Nesting, Update
-from storage.states import Status
-from storage.store import Store
+from storage.records.lists import Filter, Page, Position, Total
+from storage.records.states import Status
+from storage.records.tasks import Nesting, Update
+from storage.sqlite.connection import Connection
+from storage.sqlite.listing import pages as listing
+from storage.sqlite.listing import planner, scans
+from storage.sqlite.operations import tasks
+from storage.sqlite.store import Store
 from tests.storage.fresh import fresh
 from tests.storage.samples import ANN, BOB, new_task
 
@@ -28,7 +30,7 @@ NESTING = Nesting(depth=5, count=10_000)
 ACTIVE = (0, 30, 90, 5_000, 20_000, 300_000, 5_000_000, 70_000_000)
 
 # Above how many tasks of the wanted time a list is walked by activity, and not looked through as a whole.
-SHORT_OR_NOT = pytest.mark.parametrize("short", [0, routes.SHORT], ids=["by activity", "by creation"])
+SHORT_OR_NOT = pytest.mark.parametrize("short", [0, planner.SHORT], ids=["by activity", "by creation"])
 
 
 def opened(path: Path) -> sqlite3.Connection:
@@ -122,7 +124,7 @@ def by_hand(db: sqlite3.Connection, wanted: Filter) -> list[str]:
 def test_filters_combine(
     populated: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...], short: int
 ) -> None:
-    monkeypatch.setattr(routes, "SHORT", short)
+    monkeypatch.setattr(planner, "SHORT", short)
     wanted = Filter(**{name: FIELDS[name] for name in names})
     expected = by_hand(populated, wanted)
     page = listing.find(populated, ANN, wanted, 100, 0, None)
@@ -138,7 +140,7 @@ def test_filters_combine(
 def test_offsets_and_positions_lead_to_the_same_rows(
     populated: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...], short: int
 ) -> None:
-    monkeypatch.setattr(routes, "SHORT", short)
+    monkeypatch.setattr(planner, "SHORT", short)
     wanted = Filter(**{name: FIELDS[name] for name in names})
     by_offset: list[str] = []
     by_position: list[str] = []
@@ -202,7 +204,7 @@ async def test_nobody_finds_anothers_words(store: Store) -> None:
 def test_a_long_search_says_that_it_is_partial_and_goes_on(
     db: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(walks, "MOST_ENTRIES", 10)
+    monkeypatch.setattr(scans, "MOST_ENTRIES", 10)
     population(db)
     rare = insert(db, 1, task_list="one", triggering_agent="rare", title="rare")
     wanted = Filter(statuses=frozenset(Status), triggering_agent="rare", task_list="one")
@@ -226,7 +228,7 @@ def test_a_long_search_says_that_it_is_partial_and_goes_on(
 def test_what_comes_after_a_full_page_is_counted_too(
     db: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...], short: int
 ) -> None:
-    monkeypatch.setattr(routes, "SHORT", short)
+    monkeypatch.setattr(planner, "SHORT", short)
     population(db)
     wanted = Filter(**{name: FIELDS[name] for name in names})
     expected = len(by_hand(db, wanted))
@@ -237,12 +239,12 @@ def test_what_comes_after_a_full_page_is_counted_too(
 def test_page_and_total_together_look_no_farther_than_one_look(
     db: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(walks, "MOST_ENTRIES", 20)
+    monkeypatch.setattr(scans, "MOST_ENTRIES", 20)
     population(db)
     wanted = Filter(agent="none", internal_status="i0", triggering_agent="bob")
     page = listing.find(db, ANN, wanted, 3, 0, None)
     assert (len(page.tasks), page.partial, page.total_is_capped) == (3, False, False)
-    monkeypatch.setattr(walks, "MOST_ENTRIES", 8)
+    monkeypatch.setattr(scans, "MOST_ENTRIES", 8)
     page = listing.find(db, ANN, wanted, 3, 0, None)
     # Of the twenty that bob called for, every other one is wanted: four among the first eight.
     assert (len(page.tasks), page.total, page.total_is_capped) == (3, 4, True)
@@ -256,7 +258,7 @@ def test_a_total_that_was_counted_is_not_counted_again(db: sqlite3.Connection) -
 
 
 def test_the_shortest_index_leads_to_what_is_wanted(db: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(walks, "MOST_ENTRIES", 1)
+    monkeypatch.setattr(scans, "MOST_ENTRIES", 1)
     population(db)
     rare = insert(db, 1, assigned_agent="ann", triggering_agent="rare", task_list="one")
     wanted = Filter(assigned_agent="ann", triggering_agent="rare", task_list="one", agent="none")
@@ -303,7 +305,7 @@ def test_what_does_not_change_is_seen_exactly_once_in_a_walk(touched: list[int],
 def test_no_list_is_scanned_or_sorted(
     db: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...], short: int
 ) -> None:
-    monkeypatch.setattr(routes, "SHORT", short)
+    monkeypatch.setattr(planner, "SHORT", short)
     first = insert(db, 1)
     insert(db, 2, depends_on=[first], parent=first, nesting=NESTING)
     statements: list[str] = []

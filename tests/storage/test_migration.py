@@ -4,12 +4,12 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from storage.filters import Filter
-from storage.migrations import MIGRATIONS
-from storage.migrations import circumstances as circumstances_step
-from storage.records import Nesting
-from storage.states import CallStatus, Status
-from storage.store import open_store
+from storage.records.lists import Filter
+from storage.records.states import CallStatus, Status
+from storage.records.tasks import Nesting
+from storage.sqlite.migrations import MIGRATIONS
+from storage.sqlite.migrations import m13_circumstances as circumstances_step
+from storage.sqlite.store import open_store
 from tests.storage import schema, written
 from tests.storage.samples import ANN, circumstances, new_call, new_task, new_turn
 

@@ -2,10 +2,10 @@
 
 import sqlite3
 
-from storage.deletion import remove
-from storage.filters import Filter
-from storage.records import Nesting
-from storage.store import Store
+from storage.records.lists import Filter
+from storage.records.tasks import Nesting
+from storage.sqlite.operations.deletion import remove
+from storage.sqlite.store import Store
 from tests.storage.samples import ANN, new_task
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from storage.queue import Demand
-from storage.records import RunEnd
-from storage.states import Status
-from storage.store import Store, open_store
+from storage.records.states import Status
+from storage.records.tasks import RunEnd
+from storage.records.workspaces import Workspace
+from storage.sqlite.operations.queue import Demand
+from storage.sqlite.store import Store, open_store
 from storage.times import now
-from storage.workspace import Workspace
 from tests.storage.fresh import fresh
 from tests.storage.samples import ANN, DONE, HOUR, claimed, decision, new_call, new_task, new_turn, waiting
 

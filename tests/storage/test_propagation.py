@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from server.errors import Code, RemitError
-from storage import propagation
-from storage.records import Update
-from storage.states import Status
-from storage.store import Store, open_store
+from storage.records.states import Status
+from storage.records.tasks import Update
+from storage.sqlite.relations import propagation
+from storage.sqlite.store import Store, open_store
 from tests.storage.samples import ANN, new_task, new_turn
 
 

@@ -1,8 +1,8 @@
 """Whose turn it is: work that was started goes first, and the principals take turns."""
 
-from storage.queue import Demand
-from storage.records import Principal
-from storage.store import Store
+from storage.records.tasks import Principal
+from storage.sqlite.operations.queue import Demand
+from storage.sqlite.store import Store
 from storage.times import now
 from tests.storage.samples import ANN, BOB, HOUR, claimed, decision, new_task, new_turn, waiting
 from tests.storage.test_subtasks import DONE

@@ -3,10 +3,10 @@
 import pytest
 
 from server.errors import Code, RemitError
-from storage import deletion
-from storage.records import Nesting, Update
-from storage.states import Status
-from storage.store import Store
+from storage.records.states import Status
+from storage.records.tasks import Nesting, Update
+from storage.sqlite.operations import deletion
+from storage.sqlite.store import Store
 from storage.times import now
 from tests.storage.samples import ANN, decision, new_task, waiting
 from tests.storage.test_propagation import record, report

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from storage.database import RESERVE, Database
-from storage.reserve import RESERVE_BYTES
-from storage.trouble import Trouble
+from storage.errors import Trouble
+from storage.sqlite.database import RESERVE, Database
+from storage.sqlite.reserve import RESERVE_BYTES
 from tests.faults import Disk, small_disk
 
 

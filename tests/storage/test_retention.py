@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from storage import retention
-from storage.database import SPARE_PAGES
-from storage.filters import Filter
-from storage.records import Nesting, NewEvent, Run, RunEnd, Update
-from storage.retention import Ended, Retention
-from storage.states import Status
-from storage.store import Store, open_store
+from storage.records.lists import Filter
+from storage.records.states import Status
+from storage.records.tasks import Nesting, NewEvent, Run, RunEnd, Update
+from storage.records.unwritten import Unwritten
+from storage.records.workspaces import Workspace
+from storage.sqlite.database import SPARE_PAGES
+from storage.sqlite.operations import retention
+from storage.sqlite.operations.retention import Ended, Retention
+from storage.sqlite.store import Store, open_store
 from storage.times import now
-from storage.unwritten import Unwritten
-from storage.workspace import Workspace
 from tests.storage.samples import ANN, DONE, claimed, decision, new_call, new_task, new_turn, waiting
 from tests.storage.test_database import plan
 from tests.storage.test_propagation import record, report
@@ -187,7 +187,7 @@ async def test_a_satisfied_dependency_goes_and_strands_nobody(store: Store) -> N
 
 
 async def test_a_dependency_whose_end_is_still_being_told_stays(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("storage.propagation.CHUNK", 1)
+    monkeypatch.setattr("storage.sqlite.relations.propagation.CHUNK", 1)
     first = await record(store)
     dependants = [await record(store, first) for _ in range(3)]
     await report(store, first, Status.COMPLETED)

@@ -7,11 +7,11 @@ import anyio
 import pytest
 
 from server.errors import Code, RemitError
-from storage import runs, tasks
-from storage.records import NewEvent, Run, RunEnd
-from storage.states import CallStatus, Status
-from storage.store import Store, open_store
-from storage.unwritten import Unwritten
+from storage.records.states import CallStatus, Status
+from storage.records.tasks import NewEvent, Run, RunEnd
+from storage.records.unwritten import Unwritten
+from storage.sqlite.operations import runs, tasks
+from storage.sqlite.store import Store, open_store
 from tests.storage.samples import ANN, DONE, claimed, decision, new_call, new_task, waiting
 from tests.storage.test_listing import opened
 

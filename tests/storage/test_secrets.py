@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from storage.records import Run, RunEnd
-from storage.states import Status
-from storage.store import Store, open_store
-from storage.workspace import Mode, Workspace
+from storage.records.states import Status
+from storage.records.tasks import Run, RunEnd
+from storage.records.workspaces import Mode, Workspace
+from storage.sqlite.store import Store, open_store
 from tests.storage.fresh import fresh
 from tests.storage.samples import ANN, new_task, new_turn
 

@@ -8,7 +8,8 @@ from anyio.from_thread import start_blocking_portal
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from storage import deletion, propagation
+from storage.sqlite.operations import deletion
+from storage.sqlite.relations import propagation
 from tests.storage.stateful.ground import Clock
 from tests.storage.stateful.machine import Machine
 
@@ -16,8 +17,8 @@ from tests.storage.stateful.machine import Machine
 @pytest.mark.long
 def test_the_store_does_what_the_model_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
-    monkeypatch.setattr("storage.store.now", clock)
-    monkeypatch.setattr("storage.runstore.now", clock)
+    monkeypatch.setattr("storage.sqlite.store.now", clock)
+    monkeypatch.setattr("storage.sqlite.run_store.now", clock)
     for module in (propagation, deletion):
         monkeypatch.setattr(module, "CHUNK", module.CHUNK)  # the machine sets them to something small
     frequent = settings(

@@ -2,7 +2,17 @@
 
 import pytest
 
-from storage.states import CALL_ENDED, CALL_MOVES, ENDED, SYNONYMS, TASK_MOVES, CallStatus, Status, may_move, statuses
+from storage.records.states import (
+    CALL_ENDED,
+    CALL_MOVES,
+    ENDED,
+    SYNONYMS,
+    TASK_MOVES,
+    CallStatus,
+    Status,
+    may_move,
+    statuses,
+)
 
 
 def test_every_state_has_its_moves() -> None:

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from server.errors import RemitError
-from storage.records import Claim, RunEnd, Usage
-from storage.states import CallStatus, Status
-from storage.store import Store, open_store
-from storage.toolcalls import Call, CallResult
+from storage.records.calls import Call, CallResult
+from storage.records.states import CallStatus, Status
+from storage.records.tasks import Claim, RunEnd, Usage
+from storage.sqlite.store import Store, open_store
 from tests.storage.samples import ANN, DONE, claimed, decision, new_call, new_turn
 
 

@@ -5,14 +5,14 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from storage import occupancy, subtasks
-from storage.filters import Filter
-from storage.queue import Demand
-from storage.records import Claim, RunEnd, Snapshot, Update
-from storage.states import BUSY, DEPENDENCIES, SUBTASKS, Status
-from storage.store import Store
+from storage.records.lists import Filter
+from storage.records.states import BUSY, DEPENDENCIES, SUBTASKS, Status
+from storage.records.tasks import Claim, RunEnd, Snapshot, Update
+from storage.records.workspaces import Workspace
+from storage.sqlite.operations.queue import Demand
+from storage.sqlite.relations import folder_locks, subtasks
+from storage.sqlite.store import Store
 from storage.times import now
-from storage.workspace import Workspace
 from tests.storage.samples import ANN, BOB, HOUR, claimed, decision, new_call, new_task, waiting
 from tests.storage.test_plans import believe
 
@@ -308,7 +308,7 @@ def steps(db: sqlite3.Connection, look: Callable[[sqlite3.Connection], object]) 
     return taken
 
 
-@pytest.mark.parametrize("look", [occupancy.worktrees, lambda db: subtasks.having_active(db, {1})])
+@pytest.mark.parametrize("look", [folder_locks.worktrees, lambda db: subtasks.having_active(db, {1})])
 async def test_sub_tasks_that_have_ended_are_not_gone_through(
     store: Store, look: Callable[[sqlite3.Connection], object]
 ) -> None:

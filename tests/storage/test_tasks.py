@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from server.errors import Code, RemitError
-from storage.filters import Filter
-from storage.records import RunEnd
-from storage.states import ENDED, Status
-from storage.store import Store, open_store
+from storage.records.lists import Filter
+from storage.records.states import ENDED, Status
+from storage.records.tasks import RunEnd
+from storage.sqlite.store import Store, open_store
 from tests.storage.samples import ANN, BOB, claimed, new_task, new_turn
 
 

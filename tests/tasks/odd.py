@@ -4,11 +4,11 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from storage.kinship import Neighbour, Neighbours
-from storage.records import Event, Fresh, Message, Snapshot, Task, Turn
-from storage.states import CallStatus, Status
-from storage.toolcalls import Call
-from storage.workspace import Workspace
+from storage.records.calls import Call
+from storage.records.graphs import Neighbour, Neighbours
+from storage.records.states import CallStatus, Status
+from storage.records.tasks import Event, Fresh, Message, Snapshot, Task, Turn
+from storage.records.workspaces import Workspace
 
 ID = "7c0f1b9e-52d4-4f0a-9a43-1f5f2f0d8e11"
 AT = 1_796_000_000_123_456

@@ -9,8 +9,8 @@ from server.errors import Code, RemitError
 from server.runner.workspace.upload import Upload
 from server.runner.workspace.workspaces import Workspaces
 from server.tasks.delegation.upload_quota import Allowance
-from storage.records import Claim
-from storage.store import open_store
+from storage.records.tasks import Claim
+from storage.sqlite.store import open_store
 from tests.storage.fresh import fresh
 from tests.storage.samples import claimed
 

@@ -10,10 +10,10 @@ import pytest
 from server.config import AcpSettings, AgentTable, McpServerSettings, Settings
 from server.runner.policy import Limits, SandboxPolicy
 from server.tasks.approvals.circumstances import circumstances
-from storage.records import Claim
-from storage.store import open_store
-from storage.toolcalls import Circumstances
-from storage.workspace import Workspace
+from storage.records.calls import Circumstances
+from storage.records.tasks import Claim
+from storage.records.workspaces import Workspace
+from storage.sqlite.store import open_store
 from tests.storage.fresh import fresh
 from tests.storage.samples import claimed
 

@@ -8,11 +8,11 @@ import pytest
 
 from server.tasks.requests.listing import ListTasks
 from server.tasks.views import list_view
-from storage.filters import Filter, Page
-from storage.records import Row
-from storage.states import Status
-from storage.store import open_store
-from storage.workspace import Workspace
+from storage.records.lists import Filter, Page
+from storage.records.states import Status
+from storage.records.tasks import Row
+from storage.records.workspaces import Workspace
+from storage.sqlite.store import open_store
 from tests.storage.fresh import fresh
 from tests.storage.samples import ANN, new_task
 

@@ -4,8 +4,8 @@ import json
 
 from server.tasks.requests.request_models import GetTaskGraph
 from server.tasks.views import graph_view
-from storage.kinship import Graph, Neighbour, Node
-from storage.states import Status
+from storage.records.graphs import Graph, Neighbour, Node
+from storage.records.states import Status
 
 IDS = [f"{number:036}" for number in range(100)]
 

@@ -17,12 +17,12 @@ from server.tasks import maintenance
 from server.tasks.maintenance import Maintenance, periods
 from server.tasks.workspaces.removal import remove_folders
 from server.tasks.workspaces.worktrees import Worktrees
-from storage import retention
-from storage.filters import Filter
-from storage.records import RunEnd
-from storage.retention import Retention
-from storage.states import Status
-from storage.store import Store, open_store
+from storage.records.lists import Filter
+from storage.records.states import Status
+from storage.records.tasks import RunEnd
+from storage.sqlite.operations import retention
+from storage.sqlite.operations.retention import Retention
+from storage.sqlite.store import Store, open_store
 from storage.times import now
 from tests.storage.fresh import fresh
 from tests.storage.samples import ANN, HOUR, claimed, new_task, new_turn

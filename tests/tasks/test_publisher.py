@@ -10,8 +10,8 @@ from server.tasks.events import event_writer
 from server.tasks.events.event_writer import Publisher
 from server.tasks.execution.record import Record
 from server.tasks.execution.slot import Place
-from storage.records import Event, NewEvent, Run
-from storage.store import Store, open_store
+from storage.records.tasks import Event, NewEvent, Run
+from storage.sqlite.store import Store, open_store
 from tests.storage.fresh import fresh
 from tests.storage.samples import ANN, claimed
 

@@ -22,11 +22,11 @@ from server.tasks.propagation import serve_propagation
 from server.tasks.secrets.vault import Secrets
 from server.tasks.workspaces.selection import Folders
 from server.tasks.workspaces.worktrees import Worktrees
-from storage.records import Cancelled, NewTask, Principal, Run, RunEnd
-from storage.states import ENDED, Status
-from storage.store import Store, open_store
-from storage.trouble import Trouble
-from storage.unwritten import Unwritten
+from storage.errors import Trouble
+from storage.records.states import ENDED, Status
+from storage.records.tasks import Cancelled, NewTask, Principal, Run, RunEnd
+from storage.records.unwritten import Unwritten
+from storage.sqlite.store import Store, open_store
 from tests.storage.fresh import fresh
 from tests.storage.samples import ANN, BOB, claimed, new_task, new_turn
 

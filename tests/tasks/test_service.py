@@ -20,11 +20,11 @@ from server.tasks.secrets.vault import Secrets
 from server.tasks.service import Tasks
 from server.tasks.workspaces.selection import Folders
 from server.tasks.workspaces.worktrees import Worktrees
-from storage.records import Nesting, RunEnd
-from storage.states import Status
-from storage.store import Store, open_store
-from storage.trouble import Trouble
-from storage.workspace import Workspace
+from storage.errors import Trouble
+from storage.records.states import Status
+from storage.records.tasks import Nesting, RunEnd
+from storage.records.workspaces import Workspace
+from storage.sqlite.store import Store, open_store
 from tests.storage.fresh import fresh
 from tests.storage.samples import ANN, new_task, new_turn
 from tests.tasks.test_scheduler import no_sandbox

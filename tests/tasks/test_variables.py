@@ -10,7 +10,7 @@ import pytest
 
 from server.tasks.secrets.variables import Variables
 from server.tasks.secrets.vault import Secrets
-from storage.store import open_store
+from storage.sqlite.store import open_store
 from tests.bounds import unstalled
 from tests.storage.samples import claimed
 

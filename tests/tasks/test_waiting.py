@@ -9,9 +9,9 @@ import pytest
 from server.tasks import waiting
 from server.tasks.callers import Caller
 from server.tasks.requests.request_models import GetTask
-from storage.records import Look, NewEvent
-from storage.states import Status
-from storage.store import open_store
+from storage.records.states import Status
+from storage.records.tasks import Look, NewEvent
+from storage.sqlite.store import open_store
 from storage.times import now
 from tests.storage.fresh import fresh
 from tests.storage.samples import ANN, claimed

@@ -19,10 +19,10 @@ from server.runner.worktrees.worktree import Finding, Worktree
 from server.tasks.secrets.variables import Variables
 from server.tasks.secrets.vault import Secrets
 from server.tasks.workspaces.worktrees import Worktrees
-from storage.records import Claim, RunEnd
-from storage.states import Status
-from storage.store import Store, open_store
-from storage.workspace import Workspace
+from storage.records.states import Status
+from storage.records.tasks import Claim, RunEnd
+from storage.records.workspaces import Workspace
+from storage.sqlite.store import Store, open_store
 from tests.sandbox.commands import sandbox_of
 from tests.storage.fresh import fresh
 from tests.storage.samples import ANN, new_task

@@ -8,7 +8,7 @@ import pytest
 
 from server.errors import RemitError
 from server.tasks.workspaces.selection import Folders
-from storage.workspace import Workspace
+from storage.records.workspaces import Workspace
 from tests import servers
 from tests.servers import Host
 from tests.worktrees.projects import git, repository, shell

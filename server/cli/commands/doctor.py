@@ -33,8 +33,8 @@ from server.daemon.paths import DATABASE, Places, find_places
 from server.errors import RemitError
 from server.runner.sandbox import Wanted, find_sandbox
 from server.tasks.maintenance import doubt
-from storage.clock import read as read_clock
-from storage.inspection import inspect
+from storage.sqlite.clock import read as read_clock
+from storage.sqlite.inspection import inspect
 from storage.times import now
 
 _FORCE = "`remit server stop --force` ends it"

@@ -13,7 +13,7 @@ from server.cli.console import Screen, Style, age, clipped, framed, harmless, on
 from server.cli.printing import print_answer
 from server.cli.subtask_tree import BranchView, grow, nested
 from server.cli.whole_output import WHOLE, whole
-from storage.states import ENDED
+from storage.records.states import ENDED
 
 if TYPE_CHECKING:
     from server.tasks.views.view_models import AgentsView, EventView, PageView, RowView, TaskView, ToolCallView

@@ -17,7 +17,7 @@ from server.config import SecretSource, Settings
 from server.daemon.paths import DATABASE, Places
 from server.errors import Code, RemitError
 from server.logs import FILES
-from storage.inspection import reading
+from storage.sqlite.inspection import reading
 from templates.redaction import Redactor
 
 LOG_BYTES = 512 * 1024

@@ -10,7 +10,7 @@ from server.errors import RemitError
 from server.runner.workspace.lost_folders import Lost
 from server.runner.workspace.workspaces import Workspaces
 from server.tasks.workspaces import pairing
-from storage.inspection import Inspection, check, inspect, refuse_newer
+from storage.sqlite.inspection import Inspection, check, inspect, refuse_newer
 
 CHECK_SECONDS = 10.0
 """For a look at all of the database, for which a person waits."""

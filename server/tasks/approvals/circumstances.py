@@ -15,8 +15,8 @@ from server.config import AcpSettings, Settings
 from server.runner.policy import SandboxPolicy
 from server.tasks import sandbox_policy
 from server.tasks.approvals import similarity
-from storage.records import Claim, Task
-from storage.toolcalls import Circumstances
+from storage.records.calls import Circumstances
+from storage.records.tasks import Claim, Task
 
 LONGEST_VALUE = 200
 """Characters of a variable that are shown to whoever decides; of a longer one, the beginning and what it hashes to."""

@@ -14,9 +14,9 @@ from server.tasks.requests.request_models import ApproveToolCall, RevokeGrant
 from server.tasks.secrets import masking
 from server.tasks.secrets.vault import Secrets
 from server.tasks.views import call_line, pending_approval, task_view, view_models
-from storage.store import Store
+from storage.records.calls import Decision
+from storage.sqlite.store import Store
 from storage.times import now
-from storage.toolcalls import Decision
 
 
 class Decisions:

@@ -11,7 +11,7 @@ from server.plain_words import in_words
 from server.tasks import sandbox_policy
 from server.tasks.requests.request_models import CreateTask, SendMessage
 from server.tasks.secrets.variables import environment
-from storage.records import Claim
+from storage.records.tasks import Claim
 
 SAID = frozenset(
     """

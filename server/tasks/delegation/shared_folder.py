@@ -14,7 +14,7 @@ from server.tasks.requests.request_models import WorkspaceRequest
 from server.tasks.working_directory import top
 from server.tasks.workspaces.selection import Folders, check_tier
 from server.tasks.workspaces.worktrees import Worktrees
-from storage.workspace import Mode, Workspace
+from storage.records.workspaces import Mode, Workspace
 
 Lent = tuple[Workspace, list[str]]
 """A folder, and what there is to warn of."""

@@ -12,7 +12,7 @@ from server.runner.workspace.upload import Upload
 from server.runner.workspace.workspaces import Workspaces
 from server.tasks import sandbox_policy
 from server.tasks.working_directory import ground
-from storage.records import Claim
+from storage.records.tasks import Claim
 
 
 class Allowance:

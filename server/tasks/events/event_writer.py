@@ -13,7 +13,7 @@ import anyio
 
 from server.concurrency import beside
 from server.errors import RemitError
-from storage.records import NewEvent, Run
+from storage.records.tasks import NewEvent, Run
 
 MAX_EVENT = 8000
 """Characters of text in one event, so that a page of events can be kept small."""

@@ -11,7 +11,7 @@ from server.tasks.events.output import Allowance, Output
 from server.tasks.secrets import masking
 from server.tasks.secrets.variables import Variables
 from server.threads import computed
-from storage.records import NewEvent, Run
+from storage.records.tasks import NewEvent, Run
 from templates.redaction import RedactionStream, Redactor
 
 MAX_THOUGHT = 8000

@@ -11,8 +11,8 @@ from server.agents.interface import Answer, Offer
 from server.config import Settings
 from server.errors import Code, RemitError
 from server.tasks.secrets.variables import Variables
-from storage.records import Claim, NewEvent, Principal
-from storage.store import Store
+from storage.records.tasks import Claim, NewEvent, Principal
+from storage.sqlite.store import Store
 
 MAX_CHANGES = 10_000
 """Sub-tasks that one run may make, message and cancel: a person's week of work, and all of it is on record."""

@@ -31,7 +31,7 @@ from server.tasks.execution.subtasks import Subtasks
 from server.tasks.secrets.variables import Variables
 from server.tasks.working_directory import ground
 from server.tasks.workspaces import set_aside
-from storage.records import Claim, NewEvent
+from storage.records.tasks import Claim, NewEvent
 
 
 class Execution:

@@ -9,11 +9,11 @@ from enum import Enum
 import anyio
 
 from server.errors import Code, RemitError
-from storage.records import Cancelled, Claim, Principal, Run, RunEnd
-from storage.states import Status
-from storage.store import Store
-from storage.trouble import Trouble
-from storage.unwritten import Unwritten
+from storage.errors import Trouble
+from storage.records.states import Status
+from storage.records.tasks import Cancelled, Claim, Principal, Run, RunEnd
+from storage.records.unwritten import Unwritten
+from storage.sqlite.store import Store
 
 _log = logging.getLogger(__name__)
 

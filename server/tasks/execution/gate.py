@@ -13,9 +13,9 @@ from server.tasks.execution.commands import Execution
 from server.tasks.execution.record import Record
 from server.tasks.secrets import masking
 from server.tasks.secrets.variables import Variables
-from storage.records import Claim
+from storage.records.calls import KEYED, Begun, Call, NewCall
+from storage.records.tasks import Claim
 from storage.times import now
-from storage.toolcalls import KEYED, Begun, Call, NewCall
 
 MAX_DESCRIPTION = 200
 """Characters of what a call does; cut once it is masked."""

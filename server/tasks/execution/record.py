@@ -9,11 +9,11 @@ import anyio
 
 from server.errors import RemitError
 from server.tasks.execution.slot import Place
-from storage.records import Message, NewEvent, Run, Usage
-from storage.store import Store
-from storage.toolcalls import Begun, Call, CallResult, NewCall
-from storage.trouble import Trouble
-from storage.unwritten import Unwritten
+from storage.errors import Trouble
+from storage.records.calls import Begun, Call, CallResult, NewCall
+from storage.records.tasks import Message, NewEvent, Run, Usage
+from storage.records.unwritten import Unwritten
+from storage.sqlite.store import Store
 
 T = TypeVar("T")
 
@@ -77,7 +77,7 @@ class Record:
         return await self._patiently(lambda: self._store.amend_call(self._run, changed))
 
     async def begin_call(self, call_id: str, expires_at: int | None, **about: Unpack[Begun]) -> Call:
-        """Let a call proceed if it may, else have it wait for approval: as `storage.calls.begin`."""
+        """Let a call proceed if it may, else have it wait for approval: as `storage.sqlite.operations.calls.begin`."""
         return await self._patiently(lambda: self._store.begin_call(self._run, call_id, expires_at, **about))
 
     async def renew_call(self, call_id: str) -> list[Call]:

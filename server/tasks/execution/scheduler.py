@@ -32,12 +32,12 @@ from server.tasks.secrets.vault import Secrets, SecretsLost
 from server.tasks.workspaces.losses import Losses
 from server.tasks.workspaces.selection import Folders, check_tier
 from server.tasks.workspaces.worktrees import Worktrees
-from storage.queue import Demand
-from storage.records import Claim, RunEnd
-from storage.states import Status
-from storage.store import Store
+from storage.errors import Trouble
+from storage.records.states import Status
+from storage.records.tasks import Claim, RunEnd
+from storage.sqlite.operations.queue import Demand
+from storage.sqlite.store import Store
 from storage.times import now
-from storage.trouble import Trouble
 
 _log = logging.getLogger(__name__)
 

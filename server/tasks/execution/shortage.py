@@ -18,7 +18,7 @@ from server.runner.monitoring.disks import Disks
 from server.runner.policy import Limits
 from server.tasks.events.event_writer import Log
 from server.tasks.execution.slot import Place
-from storage.records import NewEvent
+from storage.records.tasks import NewEvent
 
 T = TypeVar("T")
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import anyio
 
-from storage.records import Claim
+from storage.records.tasks import Claim
 
 
 class Place:

@@ -6,9 +6,9 @@ import anyio
 
 from server.errors import Code, RemitError
 from server.tasks.execution.scheduler import Scheduler
-from storage.records import Principal
-from storage.states import Status
-from storage.store import Store
+from storage.records.states import Status
+from storage.records.tasks import Principal
+from storage.sqlite.store import Store
 
 CANCEL_SECONDS = 5
 """How long an answer waits for a cancelled task to be gone; more than that breaks a promise."""

@@ -40,11 +40,11 @@ from server.tasks.execution.slot import Place
 from server.tasks.execution.subtasks import Subtasks
 from server.tasks.secrets import masking
 from server.tasks.secrets.variables import Variables
-from storage import records
-from storage.attempts import CUT_OFF
-from storage.records import Claim
-from storage.states import CallStatus
-from storage.toolcalls import HIDDEN, Call, CallResult
+from storage.records import tasks
+from storage.records.calls import HIDDEN, Call, CallResult
+from storage.records.states import CallStatus
+from storage.records.tasks import Claim
+from storage.sqlite.transitions.attempts import CUT_OFF
 from templates.steps import Steps
 
 MAX_STATE = 8 * 1024**2
@@ -148,13 +148,13 @@ class Work:
                 Code.LIMIT_EXCEEDED,
                 f"the agent has {len(text)} characters to remember, at most {MAX_STATE} are kept; begin a new task",
             )
-        used = records.Usage(usage.requests, usage.input_tokens, usage.output_tokens) if usage else None
+        used = tasks.Usage(usage.requests, usage.input_tokens, usage.output_tokens) if usage else None
         await self._record.remember(text, used)
 
     async def warn(self, message: str, key: str) -> None:
         """Note in the task's log what is to be known of a call, masked."""
         data = {"message": self.redact(message), "callId": self._calls[key].id}
-        await self._record.append_events(self._run, [records.NewEvent("warning", data)])
+        await self._record.append_events(self._run, [tasks.NewEvent("warning", data)])
 
     async def bind(self, bound: bool) -> None:
         """Say whether the work of this run would be lost with its process."""

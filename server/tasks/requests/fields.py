@@ -15,7 +15,7 @@ from pydantic.alias_generators import to_camel
 from server import patterns
 from server.characters import written_out
 from server.tasks.requests.synonyms import outcome_meant, status_meant
-from storage.states import OUR_REASONS, Status
+from storage.records.states import OUR_REASONS, Status
 
 MAX_MESSAGE = 100_000
 """Characters in one message."""

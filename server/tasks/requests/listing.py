@@ -17,7 +17,7 @@ from server.tasks.requests.fields import (
     ToDate,
     Value,
 )
-from storage.states import Status, statuses
+from storage.records.states import Status, statuses
 
 _MAX_PER_PAGE = 50
 

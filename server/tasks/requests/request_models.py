@@ -35,9 +35,9 @@ from server.tasks.requests.fields import (
     Value,
     check_size,
 )
-from storage.records import NOBODY
-from storage.states import Status, statuses
-from storage.workspace import Mode
+from storage.records.states import Status, statuses
+from storage.records.tasks import NOBODY
+from storage.records.workspaces import Mode
 
 _FOR_EXECUTION = (
     "secrets",

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from server.errors import Code, RemitError
 from server.tasks.secrets.vault import Secrets
-from storage.secrets import Had
-from storage.store import Store
+from storage.sqlite.relations.task_secrets import Had
+from storage.sqlite.store import Store
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from server.tasks.views.output_view import MAX_REPEATED, repeated
 from server.tasks.views.pending_approval import PendingApprovalView
 from server.tasks.views.truncation import Part
 from server.tasks.views.view_models import OutputView, TaskView, ToolCallView
-from storage.toolcalls import KEYED, Call
+from storage.records.calls import KEYED, Call
 
 V = TypeVar("V", ToolCallView, PendingApprovalView)
 

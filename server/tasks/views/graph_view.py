@@ -8,7 +8,7 @@ from server.tasks.views.formatting import start
 from server.tasks.views.row_view import fits
 from server.tasks.views.truncation import Part
 from server.tasks.views.view_models import GraphView, NeighboursView, NeighbourView, NodeView, TaskView
-from storage.kinship import Graph, Neighbour, Neighbours, Node
+from storage.records.graphs import Graph, Neighbour, Neighbours, Node
 
 _RELATIVES = (50, 20, 10, 5, 2)
 """Ids on each side of a node, tried one after the other."""

@@ -9,8 +9,8 @@ from server.errors import Code, RemitError
 from server.tasks.requests.listing import ListTasks
 from server.tasks.views.row_view import shown
 from server.tasks.views.view_models import PageView
-from storage.filters import Filter, Page, Position, Total
-from storage.records import Principal
+from storage.records.lists import Filter, Page, Position, Total
+from storage.records.tasks import Principal
 
 ORGANIZATION = "local"
 """A server has one: the user of this machine."""

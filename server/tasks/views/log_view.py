@@ -7,7 +7,7 @@ from server.tasks.views.formatting import time
 from server.tasks.views.output_view import MAX_REPEATED, repeated
 from server.tasks.views.truncation import Part
 from server.tasks.views.view_models import EventView, MessageView, OutputView, TaskView
-from storage.records import Event, Message, Snapshot
+from storage.records.tasks import Event, Message, Snapshot
 
 _LEAST_EVENT = 250
 """Characters in which any event can be shown, its texts shortened."""

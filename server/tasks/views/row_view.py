@@ -6,8 +6,8 @@ from typing import cast
 
 from server.tasks.views.formatting import start, time, time_or_none
 from server.tasks.views.view_models import RowView
-from storage.filters import Page
-from storage.records import Row
+from storage.records.lists import Page
+from storage.records.tasks import Row
 
 PAGE_BYTES = 19_500
 """Bytes of UTF-8 in which the rows of a page of up to fifty find room: all of it is 20 KB then, which hosts do not cut.

@@ -11,10 +11,10 @@ from server.tasks.views.output_view import Output, repeated
 from server.tasks.views.pending_approval import GrantView
 from server.tasks.views.truncation import Part
 from server.tasks.views.view_models import OutputView, TaskView, UsageView
-from storage.records import Snapshot, Task
-from storage.retention import Retention
-from storage.states import ENDED, CallStatus, Status
-from storage.toolcalls import Grant
+from storage.records.calls import Grant
+from storage.records.states import ENDED, CallStatus, Status
+from storage.records.tasks import Snapshot, Task
+from storage.sqlite.operations.retention import Retention
 
 _SLACK = 400
 """Characters that the words about a task may take more than the same as JSON: so the output fits into both alike."""

@@ -9,7 +9,7 @@ from server.tasks.views import truncation
 from server.tasks.views.formatting import time
 from server.tasks.views.truncation import Part
 from server.tasks.views.view_models import TaskView, WorkspaceView, WorktreeView
-from storage.workspace import Workspace, Worktree
+from storage.records.workspaces import Workspace, Worktree
 
 
 def workspace(view: TaskView, task_id: str, workspace: Workspace, folder: str | None) -> list[Part]:

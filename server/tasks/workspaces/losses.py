@@ -2,9 +2,9 @@
 
 from server.runner.workspace.workspaces import Workspaces
 from server.tasks.views.formatting import time
-from storage.records import Claim, NewEvent, Task
-from storage.states import RESTORED, Status
-from storage.store import Store
+from storage.records.states import RESTORED, Status
+from storage.records.tasks import Claim, NewEvent, Task
+from storage.sqlite.store import Store
 
 _GONE = (
     "the task's folder is gone: it was deleted by hand, or was not in the backup that was restored; "

@@ -12,7 +12,7 @@ from server.runner.sandbox import Name
 from server.runner.scanning.protected import BESIDE_GIT, OTHER_SYSTEMS
 from server.tasks.callers import Caller
 from server.tasks.requests.request_models import WorkspaceRequest
-from storage.workspace import Mode, Workspace
+from storage.records.workspaces import Mode, Workspace
 
 _MOST_LINKS = 40  # that Linux follows: path_resolution(7)
 

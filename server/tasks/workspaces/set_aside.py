@@ -10,9 +10,9 @@ from anyio import to_thread
 from server.errors import Code, RemitError
 from server.runner.scanning import traps
 from server.tasks.events.event_writer import Log
-from storage.records import Leftover, NewEvent, Run
-from storage.store import Store
-from storage.workspace import Workspace, Worktree
+from storage.records.tasks import Leftover, NewEvent, Run
+from storage.records.workspaces import Workspace, Worktree
+from storage.sqlite.store import Store
 from templates.redaction import Redactor
 
 _UNNAMED = (

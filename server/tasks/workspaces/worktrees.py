@@ -27,10 +27,10 @@ from server.tasks.secrets.variables import Variables
 from server.tasks.working_directory import Ground
 from server.tasks.workspaces import set_aside
 from server.threads import stepped
-from storage.records import Claim
-from storage.store import Store
-from storage.workspace import Checkout, Workspace
-from storage.workspace import Worktree as Record
+from storage.records.tasks import Claim
+from storage.records.workspaces import Checkout, Workspace
+from storage.records.workspaces import Worktree as Record
+from storage.sqlite.store import Store
 from templates.redaction import Redactor
 from templates.steps import Steps
 

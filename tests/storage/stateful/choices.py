@@ -7,9 +7,9 @@ from typing import Any
 from hypothesis import strategies as some
 from hypothesis.strategies import SearchStrategy
 
-from storage.filters import Filter
-from storage.records import NOBODY, Run, SecretSource
-from storage.states import DEPENDENCIES, CallStatus, Status
+from storage.records.lists import Filter
+from storage.records.states import DEPENDENCIES, CallStatus, Status
+from storage.records.tasks import NOBODY, Run, SecretSource
 from tests.storage.samples import ANN
 from tests.storage.stateful.ground import PRINCIPALS, Ground
 from tests.storage.stateful.model import Task

@@ -6,10 +6,10 @@ from collections import Counter
 from itertools import groupby
 from typing import Any
 
-from storage.filters import Filter, Page
-from storage.kinship import Graph
-from storage.records import NOBODY, Snapshot
-from storage.states import CALL_ENDED, DEPENDENCIES, ENDED, LOST, CallStatus, Status
+from storage.records.graphs import Graph
+from storage.records.lists import Filter, Page
+from storage.records.states import CALL_ENDED, DEPENDENCIES, ENDED, LOST, CallStatus, Status
+from storage.records.tasks import NOBODY, Snapshot
 from tests.storage.stateful.model import Task
 from tests.storage.stateful.work import Model
 

@@ -13,8 +13,8 @@ from anyio.from_thread import BlockingPortal
 from hypothesis.stateful import RuleBasedStateMachine, invariant
 
 from server.errors import RemitError
-from storage.records import Run
-from storage.store import Store, open_store
+from storage.records.tasks import Run
+from storage.sqlite.store import Store, open_store
 from tests.storage.samples import ANN, BOB
 from tests.storage.stateful import comparison
 from tests.storage.stateful.model import Refused

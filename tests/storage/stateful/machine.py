@@ -6,12 +6,13 @@ from typing import Any
 from hypothesis import strategies as some
 from hypothesis.stateful import initialize, precondition, rule
 
-from storage import deletion, propagation
-from storage.filters import Filter, Page, Position
-from storage.records import NOBODY, Nesting, NewTask, SecretSource, Update
-from storage.states import ENDED, Status
-from storage.store import Store
-from storage.toolcalls import Outcome
+from storage.records.calls import Outcome
+from storage.records.lists import Filter, Page, Position
+from storage.records.states import ENDED, Status
+from storage.records.tasks import NOBODY, Nesting, NewTask, SecretSource, Update
+from storage.sqlite.operations import deletion
+from storage.sqlite.relations import propagation
+from storage.sqlite.store import Store
 from tests.storage.samples import ANN, decision, new_task, new_turn
 from tests.storage.stateful import comparison
 from tests.storage.stateful.choices import (

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from server.errors import Code
-from storage.records import NOBODY, NewTask, NewTurn, Update
-from storage.states import DEPENDENCIES, ENDED, LOST, REPORTED, CallStatus, Status
+from storage.records.states import DEPENDENCIES, ENDED, LOST, REPORTED, CallStatus, Status
+from storage.records.tasks import NOBODY, NewTask, NewTurn, Update
 
 
 class Refused(Exception):

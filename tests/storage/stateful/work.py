@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from server.errors import Code
-from storage.records import NOBODY, Run, RunEnd
-from storage.states import LOST, CallStatus, Status
-from storage.toolcalls import CallResult, Decision, NewCall
+from storage.records.calls import CallResult, Decision, NewCall
+from storage.records.states import LOST, CallStatus, Status
+from storage.records.tasks import NOBODY, Run, RunEnd
 from tests.storage.stateful.model import Call, Refused, Task, Tasks
 
 

@@ -3,10 +3,10 @@
 from hypothesis import strategies as some
 from hypothesis.stateful import precondition, rule
 
-from storage.records import NewEvent, Run, RunEnd
-from storage.states import CallStatus, Status
-from storage.store import Store
-from storage.toolcalls import CallResult, NewCall
+from storage.records.calls import CallResult, NewCall
+from storage.records.states import CallStatus, Status
+from storage.records.tasks import NewEvent, Run, RunEnd
+from storage.sqlite.store import Store
 from tests.storage.stateful.choices import ENDS, KEYS, OWNERS, PATIENCE, WAYS, Choices, here
 from tests.storage.stateful.ground import PRINCIPALS
 from tests.storage.stateful.model import Task

@@ -1,0 +1,1 @@
+"""Reading: lists, graphs and progress of tasks."""

@@ -1,0 +1,91 @@
+"""Finding tasks: every list is one walk along an index, or along several parts of it, merged.
+
+A page costs as much among a million tasks as among a thousand. What no index answers is looked at on the way, for a
+bounded number of tasks, and the page says so where that was not enough.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+
+from storage.records.lists import Filter, Page, Position, Total
+from storage.records.states import OPEN, Status
+from storage.records.tasks import Principal, Row
+from storage.sqlite import rows
+from storage.sqlite.listing.planner import Question, route
+from storage.sqlite.listing.scans import Look, Walk
+from storage.sqlite.relations import blockers
+
+MOST_COUNTED = 1000
+"""Tasks that are counted one by one; a higher total is known only where a tally is kept."""
+
+_BLOCKERS = 3  # that a row names
+
+
+def find(
+    db: sqlite3.Connection,
+    principal: Principal,
+    wanted: Filter,
+    limit: int,
+    offset: int,
+    after: Position | None,
+    known: Total | None = None,
+) -> Page:
+    """A page of tasks: `limit` of them after `offset` others, or after a position.
+
+    `known` is the total of the page before: what has to be counted one by one is not counted again.
+    Raises RemitError (NOT_FOUND) for a parent or a dependency that is not there.
+    """
+    question = Question.of(db, principal, wanted)
+    walk = route(db, question)
+    end = offset + limit
+    look = walk.look(db, end + 1, after)
+    tasks = _rows(db, [position.seq for position in look.found[offset:end]])
+    total = _tallied(db, question) or known
+    if total is None:
+        total = _counted(db, walk, look if after is None else walk.look(db, end + 1, None), end)
+    return Page(
+        tasks=tasks,
+        total=total.count,
+        total_is_capped=total.is_capped,
+        next=look.found[end - 1] if len(look.found) > end else look.stop,
+        partial=look.stop is not None,
+        waiting=_waiting(db, tasks),
+        blocked_by={
+            task.seq: blockers.find(db, principal, task.seq, task.blocked_reason, _BLOCKERS, wanted.asker)
+            for task in tasks
+            if task.status is Status.BLOCKED
+        },
+    )
+
+
+def _tallied(db: sqlite3.Connection, question: Question) -> Total | None:
+    count = question.tallied(db)
+    return None if count is None else Total(count, is_capped=False)
+
+
+def _counted(db: sqlite3.Connection, walk: Walk, first: Look, asked: int) -> Total:
+    """How many tasks there are in all: counted on from what a first look, for one more than `asked`, has found."""
+    count = len(first.found)
+    if count <= asked:
+        return Total(count, first.stop is not None)
+    more, gave_up = walk.count_on(db, max(0, MOST_COUNTED + 1 - count), first.found[-1])
+    return Total(min(count + more, MOST_COUNTED), gave_up or count + more > MOST_COUNTED)
+
+
+def _rows(db: sqlite3.Connection, seqs: Sequence[int]) -> list[Row]:
+    """The tasks themselves, in the order of `seqs`."""
+    if not seqs:
+        return []
+    marks = ", ".join("?" * len(seqs))
+    found = db.execute(f"SELECT {rows.ROW_COLUMNS} FROM {rows.TASKS} WHERE t.seq IN ({marks})", tuple(seqs))
+    known = {row["seq"]: rows.summary(row) for row in found}
+    return [known[seq] for seq in seqs]
+
+
+def _waiting(db: sqlite3.Connection, tasks: Iterable[Row]) -> dict[int, int]:
+    seqs = [task.seq for task in tasks if task.status in OPEN]
+    statement = (
+        "SELECT count(*) AS n FROM calls INDEXED BY calls_awaiting WHERE status = 'awaiting_approval' AND task = ?"
+    )
+    counts = {seq: db.execute(statement, (seq,)).fetchone()["n"] for seq in seqs}
+    return {seq: n for seq, n in counts.items() if n}

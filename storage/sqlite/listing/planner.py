@@ -1,0 +1,166 @@
+"""Which way leads to the tasks that are asked for: the one that passes by the fewest others."""
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from storage.records.lists import Filter
+from storage.records.states import Status
+from storage.records.tasks import Principal
+from storage.sqlite.listing import scans
+from storage.sqlite.listing.scans import ActivityWalk, Branch, SmallWalk, Walk, Wanted, WordsWalk
+from storage.sqlite.relations.subtasks import AGENT
+from storage.sqlite.transitions.status import owned
+
+SHORT = 500
+"""Tasks created in a time that is looked through as a whole: about 0.2 ms. Walks by activity would pass many others."""
+
+_EQUAL = ("agent", "task_list", "assigned_agent", "triggering_agent", "internal_status")
+
+_INDEXES: dict[str, tuple[str, ...]] = {
+    "activity": (),
+    "status": ("status",),
+    "agent": ("agent",),
+    "task_list": ("task_list",),
+    "assigned": ("assigned_agent",),
+    "triggering": ("triggering_agent",),
+    "internal_status": ("internal_status",),
+    "parent": ("parent",),
+    "status_agent": ("status", "agent"),
+    "status_task_list": ("status", "task_list"),
+    "status_assigned": ("status", "assigned_agent"),
+    "task_list_assigned": ("task_list", "assigned_agent"),
+}
+"""What lists are walked along. Of each of these there is a tally as well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Which tasks of whom are wanted; `equal` are the columns that have to have one value each."""
+
+    principal: Principal
+    wanted: Filter
+    equal: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, db: sqlite3.Connection, principal: Principal, wanted: Filter) -> "Question":
+        """Raises RemitError (NOT_FOUND) for a parent that is not there."""
+        equal = {name: value for name in _EQUAL if (value := getattr(wanted, name)) is not None}
+        if wanted.parent is not None:
+            equal["parent"] = owned(db, principal, wanted.parent, field="parentTaskId")["seq"]
+        if wanted.asker is not None:
+            equal["source"] = AGENT
+        return cls(principal, wanted, equal)
+
+    @property
+    def columns(self) -> set[str]:
+        """The columns that matter; dates aside."""
+        return {*self.equal, *(("status",) if self.wanted.statuses else ())}
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """What the conditions refer to."""
+        dates = {"created_from": self.wanted.created_from, "created_to": self.wanted.created_to}
+        return {"principal": self.principal.id, **self.equal, **dates}
+
+    @property
+    def created(self) -> list[str]:
+        """When they have to be created."""
+        bounds = {">= :created_from": self.wanted.created_from, "<= :created_to": self.wanted.created_to}
+        return [f"created_at {bound}" for bound, value in bounds.items() if value is not None]
+
+    def conditions(self, *answered: str) -> list[str]:
+        """Everything that is wanted but what an index answers already."""
+        conditions = [f"{name} = :{name}" for name in self.equal if name not in answered]
+        if self.wanted.statuses and "status" not in answered:
+            names = ", ".join(f"'{status}'" for status in sorted(self.wanted.statuses))
+            conditions.append(f"status IN ({names})")
+        return conditions + self.created
+
+    def tally(self, db: sqlite3.Connection, columns: tuple[str, ...]) -> int:
+        """How many tasks have what is wanted in these columns, of which a tally is kept."""
+        columns = columns or ("status",)
+        states = sorted(self.wanted.statuses or Status) if columns[0] == "status" else None
+        firsts: Sequence[Any] = states or [self.equal[columns[0]]]
+        second = str(self.equal[columns[1]]) if len(columns) > 1 else ""
+        marks = ", ".join("?" * len(firsts))
+        (count,) = db.execute(
+            f"""SELECT coalesce(sum(n), 0) FROM tallies
+                WHERE filter = ? AND first IN ({marks}) AND second = ? AND principal = ?""",
+            (" ".join(columns), *map(str, firsts), second, self.principal.id),
+        ).fetchone()
+        return int(count)
+
+    def tallied(self, db: sqlite3.Connection) -> int | None:
+        """How many tasks there are, where a tally tells."""
+        if self.created or self.wanted.words or self.wanted.depends_on:
+            return None
+        columns = next((columns for columns in _INDEXES.values() if self.columns == set(columns)), None)
+        return None if columns is None else self.tally(db, columns)
+
+
+def route(db: sqlite3.Connection, question: Question) -> Walk:
+    """The way to the tasks. Raises RemitError (NOT_FOUND) for a dependency that is not there."""
+    wanted, values = question.wanted, question.values
+    if wanted.depends_on is not None:
+        values["needs"] = owned(db, question.principal, wanted.depends_on, field="dependsOn")["seq"]
+    if wanted.words:
+        return _by_words(question, values)
+    if wanted.depends_on is not None:
+        return _by_dependency(db, question, values)
+    if question.created and _is_short(db, question):
+        conditions = ["principal = :principal", *question.conditions()]
+        return SmallWalk("tasks t INDEXED BY tasks_by_creation", conditions, values)
+    return _by_activity(question, _shortest(db, question))
+
+
+def _by_words(question: Question, values: dict[str, Any]) -> WordsWalk:
+    words = " ".join(f'"{word.replace(chr(34), "")}"' for word in question.wanted.words)
+    conditions = ["principal = :principal", *question.conditions()]
+    if question.wanted.depends_on is not None:
+        conditions.append("EXISTS (SELECT 1 FROM dependencies WHERE task = t.seq AND needs = :needs)")
+    return WordsWalk(Wanted(conditions), {"words": words, **values})
+
+
+def _by_dependency(db: sqlite3.Connection, question: Question, values: dict[str, Any]) -> SmallWalk:
+    dependants = "SELECT task FROM dependencies INDEXED BY dependants WHERE needs = :needs"
+    cut = db.execute(f"{dependants} LIMIT 1 OFFSET {scans.MOST_ENTRIES}", values).fetchone() is not None
+    source = f"({dependants} LIMIT {scans.MOST_ENTRIES}) CROSS JOIN tasks t ON t.seq = task"
+    return SmallWalk(source, question.conditions(), values, cut)
+
+
+def _is_short(db: sqlite3.Connection, question: Question) -> bool:
+    """Whether so few tasks were created in the wanted time that all of them can be looked at."""
+    created = " AND ".join(("principal = :principal", *question.created))
+    statement = f"SELECT 1 FROM tasks INDEXED BY tasks_by_creation WHERE {created} LIMIT 1 OFFSET {SHORT}"
+    return db.execute(statement, question.values).fetchone() is None
+
+
+def _by_activity(question: Question, index: str) -> ActivityWalk:
+    columns = _INDEXES[index]
+    looked_at = [*question.columns.difference(columns), *(("created_at",) if question.created else ())]
+    wanted = Wanted(question.conditions(*columns), looked_at)
+    return ActivityWalk(_branches(question, index), wanted, question.values)
+
+
+def _branches(question: Question, index: str) -> list[Branch]:
+    equal = [f"{name} = :{name}" for name in _INDEXES[index] if name != "status"]
+    if index == "parent":  # sub-tasks are few: they have no spans
+        return [Branch(index, equal)]
+    wanted = question.wanted
+    starts = [[f"status = '{status}'"] for status in sorted(wanted.statuses)] if "status" in _INDEXES[index] else [[]]
+    since, until = wanted.created_from is not None, wanted.created_to is not None
+    return [
+        branch
+        for start in starts
+        for branch in scans.spans(index, ["principal = :principal", *start, *equal], since=since, until=until)
+    ]
+
+
+def _shortest(db: sqlite3.Connection, question: Question) -> str:
+    """The index that leads past the fewest tasks: the one that answers everything, or else as the tallies say."""
+    fitting = [name for name, columns in _INDEXES.items() if question.columns.issuperset(columns)]
+    if len(_INDEXES[fitting[-1]]) == len(question.columns):
+        return fitting[-1]
+    return min(fitting, key=lambda name: question.tally(db, _INDEXES[name]))

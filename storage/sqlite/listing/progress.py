@@ -1,0 +1,73 @@
+"""What is new about a task, for those who have looked at it before and those who wait."""
+
+import sqlite3
+from collections.abc import Sequence
+
+from storage.records.states import CALL_ENDED, Status
+from storage.records.tasks import NOBODY, Event, Fresh, Look, Message, Principal, Task
+from storage.sqlite import rows
+from storage.sqlite.transitions.status import owned
+
+_PIECES = 10
+"""Events that are searched for the last line of the output: mostly the last one has it."""
+
+_ENDED_SQL = ", ".join(f"'{status}'" for status in sorted(CALL_ENDED))
+
+
+def fresh(db: sqlite3.Connection, task: Task, content: str, thoughts: int, after: int) -> Fresh:
+    """What of the task's turn, which has this content and so many thoughts, came after an event.
+
+    All of it where the event is of an earlier turn, or the log is not kept that far.
+    """
+    if not _is_known(db, task, after):
+        found = db.execute("SELECT id FROM calls WHERE task = ? AND turn = ?", (task.seq, task.turn))
+        return Fresh(len(content), thoughts, frozenset(row["id"] for row in found))
+    events = _later(db, task.seq, after)
+    if task.agent == NOBODY:  # its content is what was reported, in one piece
+        characters = len(content) if any(event.kind == "done" for event in events) else 0
+    else:
+        characters = sum(len(event.data["text"]) for event in events if event.kind == "content")
+    return Fresh(
+        characters,
+        sum(event.kind == "thought" for event in events),
+        frozenset(event.data["callId"] for event in events if "callId" in event.data),
+    )
+
+
+def messages(db: sqlite3.Connection, task: Task, told: Sequence[Message], after: int) -> list[Message]:
+    """Those of a conversation's messages that came after an event of the task; all, if the log is not kept that far."""
+    found = db.execute(
+        "SELECT at FROM events WHERE task = ? AND number <= ? ORDER BY number DESC LIMIT 1", (task.seq, after)
+    ).fetchone()
+    return [message for message in told if found is None or message.at > found["at"]]
+
+
+def look(db: sqlite3.Connection, principal: Principal, task_id: str) -> Look:
+    """A task at work, in short. Raises RemitError (NOT_FOUND)."""
+    task = owned(db, principal, task_id)
+    calls, ended = db.execute(
+        f"SELECT count(*), count(*) FILTER (WHERE status IN ({_ENDED_SQL})) FROM calls WHERE task = ? AND turn = ?",
+        (task["seq"], task["turn"]),
+    ).fetchone()
+    found = db.execute(
+        """SELECT number, at, kind, data FROM events WHERE task = ?1 AND kind IN ('content', 'output')
+               AND number >= (SELECT first_event FROM turns WHERE task = ?1 AND number = ?2)
+           ORDER BY number DESC LIMIT ?3""",
+        (task["seq"], task["turn"], _PIECES),
+    )
+    said = "".join(event.data["text"] for event in reversed([rows.event(row) for row in found]))
+    return Look(Status(task["status"]), task["started_at"], ended, calls, said)
+
+
+def _is_known(db: sqlite3.Connection, task: Task, after: int) -> bool:
+    """Whether the event is one of the turn, and what came after it is all there."""
+    (first,) = db.execute(
+        "SELECT first_event FROM turns WHERE task = ? AND number = ?", (task.seq, task.turn)
+    ).fetchone()
+    (kept,) = db.execute("SELECT min(number) FROM events WHERE task = ?", (task.seq,)).fetchone()
+    return after >= task.last_event or (after >= first - 1 and kept is not None and kept <= after + 1)
+
+
+def _later(db: sqlite3.Connection, seq: int, after: int) -> list[Event]:
+    found = db.execute("SELECT number, at, kind, data FROM events WHERE task = ? AND number > ?", (seq, after))
+    return [rows.event(row) for row in found]

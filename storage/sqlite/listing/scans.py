@@ -1,0 +1,222 @@
+"""Walks towards the tasks of a list, each in its order, and no farther than is bearable."""
+
+import heapq
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from storage.records.lists import Position
+from storage.sqlite.migrations.m05_spans import ENDS
+
+MOST_ENTRIES = 20_000
+"""Entries of an index that one look at a list goes through: 6 ms, or 30 where the tasks themselves are looked at."""
+
+# For how many microseconds the tasks of each span have been active, at least and at most.
+_SPANS = tuple(
+    zip((0, *(end * 1_000_000 + 1 for end in ENDS)), (*(end * 1_000_000 for end in ENDS), None), strict=True)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a look along a walk has found."""
+
+    found: list[Position]
+    stop: Position | None
+    """Where the walk has given up before it found as many as were asked for."""
+
+
+class Walk(Protocol):
+    """A way to tasks that are wanted, the greatest position first."""
+
+    def look(self, db: sqlite3.Connection, most: int, after: Position | None) -> Look:
+        """The first of the wanted tasks, or the first after a position."""
+        ...
+
+    def count_on(self, db: sqlite3.Connection, most: int, last: Position) -> tuple[int, bool]:
+        """How many tasks come behind `last`, up to `most`, and whether the walk gives up before it knows.
+
+        It goes no farther than a look from the beginning does.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Conditions that no index answers, and the columns they look at."""
+
+    conditions: Sequence[str] = ()
+    columns: Sequence[str] = ()
+
+    def sql(self) -> str:
+        """As a clause; nothing where nothing is wanted."""
+        return f" WHERE {' AND '.join(self.conditions)}" if self.conditions else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """A part of an index of tasks that is in the order of lists.
+
+    `along` are the conditions that it answers; `oldest` and `newest` are what bounds the activity, as SQL.
+    """
+
+    index: str
+    along: Sequence[str]
+    oldest: str | None = None
+    newest: str | None = None
+
+    def entries(self, columns: Sequence[str]) -> str:
+        """All of this part, with these columns."""
+        return self._sql(columns, self.oldest, self.newest)
+
+    def behind(self, columns: Sequence[str]) -> str:
+        """What comes after the position (:at, :seq)."""
+        newest = f"min(:at, {self.newest})" if self.newest else ":at"
+        return self._sql(columns, self.oldest, newest, "(+last_activity_at < :at OR +seq < :seq)")
+
+    def up_to(self) -> str:
+        """What comes before the position (:at, :seq), and the entry there."""
+        oldest = f"max(:at, {self.oldest})" if self.oldest else ":at"
+        return self._sql((), oldest, self.newest, "(+last_activity_at > :at OR +seq >= :seq)")
+
+    def _sql(self, columns: Sequence[str], oldest: str | None, newest: str | None, *place: str) -> str:
+        # One bound on either side: of two, SQLite would begin at one and pass by all that the other leaves out.
+        bounds = (*((f"last_activity_at >= {oldest}",) if oldest else ()),)
+        bounds += (f"last_activity_at <= {newest}",) if newest else ()
+        names = ", ".join(dict.fromkeys(("last_activity_at", "seq", *columns)))
+        conditions = " AND ".join((*self.along, *bounds, *place))
+        return f"SELECT {names} FROM tasks INDEXED BY tasks_by_{self.index} WHERE {conditions}"
+
+
+def spans(index: str, along: Sequence[str], *, since: bool = False, until: bool = False) -> Iterator[Branch]:
+    """What an index has for these conditions, span by span, near where the tasks lie that were created in a time.
+
+    That time begins with :created_from where `since`, and ends with :created_to where `until`.
+    """
+    for span, (least, most) in enumerate(_SPANS):
+        yield Branch(
+            index,
+            [*along, f"span = {span}"],
+            oldest=f":created_from + {least}" if since else None,
+            newest=f":created_to + {most}" if until and most is not None else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ActivityWalk:
+    """Along several parts of indexes, merged as they go."""
+
+    branches: Sequence[Branch]
+    wanted: Wanted
+    values: Mapping[str, Any]
+
+    def look(self, db: sqlite3.Connection, most: int, after: Position | None) -> Look:
+        """The first of the wanted tasks, or the first after a position."""
+        bound = " LIMIT :entries" if self.wanted.conditions else ""
+        entries = f"({self._merged(self.wanted.columns, after)}{bound})"
+        statement = f"SELECT last_activity_at, seq FROM {entries}{self.wanted.sql()} LIMIT :most"
+        values = _placed(self.values, after, most=most, entries=MOST_ENTRIES)
+        found = [Position(*row) for row in db.execute(statement, values)]
+        # Where everything on the way is wanted there is no need to give up.
+        gives_up = len(found) < most and self.wanted.conditions
+        return Look(found, self._entry(db, after, MOST_ENTRIES) if gives_up else None)
+
+    def count_on(self, db: sqlite3.Connection, most: int, last: Position) -> tuple[int, bool]:
+        """How many tasks come behind `last`, up to `most`, and whether the walk gives up before it knows."""
+        left = MOST_ENTRIES - self._entries_up_to(db, last) if self.wanted.conditions else most
+        # One branch after the other: what is only counted need not be merged.
+        entries = " UNION ALL ".join(branch.behind(self.wanted.columns) for branch in self.branches)
+        wanted = f"({entries} LIMIT :entries){self.wanted.sql()}"
+        statement = f"SELECT count(*) FROM (SELECT 1 FROM {wanted} LIMIT :most)"
+        (count,) = db.execute(statement, _placed(self.values, last, most=most, entries=left)).fetchone()
+        return count, count < most and self._entry(db, last, left + 1) is not None
+
+    def _entries_up_to(self, db: sqlite3.Connection, last: Position) -> int:
+        entries = " UNION ALL ".join(branch.up_to() for branch in self.branches)
+        (count,) = db.execute(f"SELECT count(*) FROM ({entries})", _placed(self.values, last)).fetchone()
+        return int(count)
+
+    def _entry(self, db: sqlite3.Connection, after: Position | None, number: int) -> Position | None:
+        """The place of the entry of this number, from 1, after a position."""
+        statement = f"{self._merged((), after)} LIMIT 1 OFFSET :others"
+        row = db.execute(statement, _placed(self.values, after, others=number - 1)).fetchone()
+        return Position(*row) if row else None
+
+    def _merged(self, columns: Sequence[str], after: Position | None) -> str:
+        parts = [branch.behind(columns) if after else branch.entries(columns) for branch in self.branches]
+        return f"{' UNION ALL '.join(parts)} ORDER BY last_activity_at DESC, seq DESC"
+
+
+@dataclass(frozen=True, slots=True)
+class WordsWalk:
+    """Through the tasks that hold all of some words, the latest created first."""
+
+    wanted: Wanted
+    values: Mapping[str, Any]
+
+    def look(self, db: sqlite3.Connection, most: int, after: Position | None) -> Look:
+        """The first of the wanted tasks, or the first after a position."""
+        values = _placed(self.values, after, most=most, entries=MOST_ENTRIES)
+        found = [
+            Position(0, row["seq"]) for row in db.execute(f"SELECT t.seq {self._tasks(after)} LIMIT :most", values)
+        ]
+        return Look(found, self._entry(db, after, MOST_ENTRIES) if len(found) < most else None)
+
+    def count_on(self, db: sqlite3.Connection, most: int, last: Position) -> tuple[int, bool]:
+        """How many tasks come behind `last`, up to `most`, and whether the walk gives up before it knows."""
+        up_to = "SELECT count(*) FROM task_words WHERE task_words MATCH :words AND rowid >= :seq"
+        left = MOST_ENTRIES - db.execute(up_to, _placed(self.values, last)).fetchone()[0]
+        statement = f"SELECT count(*) FROM (SELECT 1 {self._tasks(last)} LIMIT :most)"
+        (count,) = db.execute(statement, _placed(self.values, last, most=most, entries=left)).fetchone()
+        return count, count < most and self._entry(db, last, left + 1) is not None
+
+    def _entry(self, db: sqlite3.Connection, after: Position | None, number: int) -> Position | None:
+        statement = f"{self._entries(after)} LIMIT 1 OFFSET :others"
+        row = db.execute(statement, _placed(self.values, after, others=number - 1)).fetchone()
+        return Position(0, row["found"]) if row else None
+
+    def _tasks(self, after: Position | None) -> str:
+        entries = f"({self._entries(after)} LIMIT :entries)"
+        return f"FROM {entries} CROSS JOIN tasks t ON t.seq = found{self.wanted.sql()}"
+
+    def _entries(self, after: Position | None) -> str:
+        behind = " AND rowid < :seq" if after else ""
+        return f"SELECT rowid AS found FROM task_words WHERE task_words MATCH :words{behind} ORDER BY rowid DESC"
+
+
+@dataclass(frozen=True, slots=True)
+class SmallWalk:
+    """Through some tasks that no index has in the order of lists: all are looked at and put in order here.
+
+    `source` is what they come from; `cut` says that it leaves some out.
+    """
+
+    source: str
+    conditions: Sequence[str]
+    values: Mapping[str, Any]
+    cut: bool = False
+
+    def look(self, db: sqlite3.Connection, most: int, after: Position | None) -> Look:
+        """The first of the wanted tasks, or the first after a position."""
+        cursor = db.cursor()
+        cursor.row_factory = None  # plain tuples are put in order twice as fast
+        cursor.execute(f"SELECT last_activity_at, seq {self._tasks(after)}", _placed(self.values, after))
+        found = [Position(*place) for place in heapq.nlargest(most, cursor)]
+        return Look(found, Position(0, 0) if self.cut and len(found) < most else None)
+
+    def count_on(self, db: sqlite3.Connection, most: int, last: Position) -> tuple[int, bool]:
+        """How many tasks come behind `last`, up to `most`, and whether the walk gives up before it knows."""
+        statement = f"SELECT count(*) FROM (SELECT 1 {self._tasks(last)} LIMIT :most)"
+        (count,) = db.execute(statement, _placed(self.values, last, most=most)).fetchone()
+        return count, count < most and self.cut
+
+    def _tasks(self, after: Position | None) -> str:
+        behind = ("(last_activity_at, seq) < (:at, :seq)",) if after else ()
+        conditions = " AND ".join((*self.conditions, *behind))
+        return f"FROM {self.source}{' WHERE ' if conditions else ''}{conditions}"
+
+
+def _placed(values: Mapping[str, Any], place: Position | None, **limits: int) -> dict[str, Any]:
+    """What is bound: limits as well, since SQLite would not know a statement again by another number in it."""
+    return {**values, **({"at": place.at, "seq": place.seq} if place else {}), **limits}

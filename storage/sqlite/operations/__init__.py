@@ -1,0 +1,1 @@
+"""Whole operations of the store, each within one transaction."""

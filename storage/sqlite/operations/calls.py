@@ -1,0 +1,385 @@
+"""Tool calls of an agent: announcing, executing, and deciding them."""
+
+import json
+import sqlite3
+from collections.abc import Sequence
+
+from server.errors import Code, RemitError
+from storage.records.calls import HIDDEN, KEYED, Call, CallResult, Circumstances, Decided, Decision, Grant, NewCall
+from storage.records.states import CALL_ENDED, LOST, CallStatus, Status
+from storage.records.tasks import Principal, Run
+from storage.sqlite import rows
+from storage.sqlite.connection import news
+from storage.sqlite.transitions.status import at_work, count_output, held, log, move, move_call, owned
+
+EXPIRED = "expired"
+UNASKED = "the agent did not ask"
+TAKEN_BACK = "the agent took it back"
+
+
+def announce(db: sqlite3.Connection, run: Run, new: Sequence[NewCall], at: int) -> list[Call]:
+    """Make the turn's calls known, or find them again after a restart; returns all of them in order.
+
+    A call is bound to its arguments: the same key with others is a CONFLICT. Where it cannot be known any more whether
+    they are the same, the call is asked about anew.
+    """
+    held(db, run)
+    found = db.execute("SELECT key, id, digest, is_past FROM calls WHERE task = ? AND turn = ?", (run.seq, run.turn))
+    made = found.fetchall()
+    known = {row["key"]: (row["id"], row["digest"]) for row in made if not row["is_past"]}
+    past = len(made) - len(known)
+    for call in new:
+        if call.key not in known:
+            _insert(db, run, call, past + len(known), at)
+        call_id, digest = known.setdefault(call.key, (call.id, call.digest))
+        if digest != call.digest:
+            _announce_anew(db, run, call_id, call, at)
+    return of_turn(db, run)
+
+
+def amend(db: sqlite3.Connection, run: Run, changed: NewCall, at: int) -> Call:
+    """Give a call that was announced other arguments; returns it.
+
+    Raises RemitError (CONFLICT) for one that has begun, or was decided: that was about the arguments it had.
+    """
+    held(db, run)
+    row = db.execute(
+        f"""SELECT * FROM calls WHERE task = ? AND turn = ? AND key = ?
+            AND status = '{CallStatus.PENDING}' AND outcome IS NULL""",
+        (run.seq, run.turn, changed.key),
+    ).fetchone()
+    if row is None:
+        raise RemitError(Code.CONFLICT, f"the call {changed.key!r} has begun, and keeps the arguments it was given")
+    _rewrite(db, row, changed, at)
+    return _read(db, row["id"])
+
+
+def of_turn(db: sqlite3.Connection, run: Run) -> list[Call]:
+    """The calls of the run's turn, in order, but for those that the agent does not go by any more."""
+    found = db.execute(
+        f"SELECT {rows.CALL_COLUMNS} FROM calls WHERE task = ? AND turn = ? AND NOT is_past ORDER BY position",
+        (run.seq, run.turn),
+    )
+    return [rows.call(row) for row in found]
+
+
+def begin(
+    db: sqlite3.Connection,
+    run: Run,
+    call_id: str,
+    expires_at: int | None,
+    at: int,
+    *,
+    circumstances: Circumstances | None = None,
+    asked: bool = True,
+    reads: bool = False,
+    hidden: str | None = None,
+) -> Call:
+    """Let a call proceed if it may, else have it wait for approval: the one gate every call passes.
+
+    It stays `pending` where the task's budget of calls is used up. One that an agent program makes without having
+    `asked` is noted, not decided, and one that only `reads` what the task has made needs no decision. A yes counts
+    under the same `circumstances` alone. `hidden` is why nobody can decide it, who is then not asked: it is cancelled.
+    """
+    task = held(db, run)
+    row = _find(db, run.seq, call_id)
+    if row["status"] == CallStatus.PENDING and task["calls_left"] != 0:
+        if not asked:
+            move_call(db, row, CallStatus.EXECUTING, at, reason=UNASKED)
+        elif task["auto_execute"] or reads:
+            move_call(db, row, CallStatus.EXECUTING, at)
+        elif hidden:
+            move_call(db, row, CallStatus.CANCELLED, at, outcome=HIDDEN, decided_at=at, reason=hidden)
+            return _read(db, call_id)
+        elif _is_approved(db, task, row, circumstances.digest if circumstances else None, at):
+            move_call(db, row, CallStatus.EXECUTING, at)
+        else:
+            _ask(db, row, circumstances, expires_at, at)
+            return _read(db, call_id)
+        db.execute("UPDATE tasks SET calls_left = calls_left - 1 WHERE seq = ?", (run.seq,))
+        if task["status"] == Status.AWAITING_APPROVAL:  # while another call waits, this one is made
+            move(db, task, Status.RUNNING, at)
+    return _read(db, call_id)
+
+
+def end(db: sqlite3.Connection, run: Run, call_id: str, result: CallResult, at: int) -> None:
+    """Note how an executed call ended; one that was never executed has been taken back by its agent."""
+    task = held(db, run)
+    call = _find(db, run.seq, call_id)
+    if call["status"] in (CallStatus.PENDING, CallStatus.AWAITING_APPROVAL):
+        move_call(db, call, CallStatus.CANCELLED, at, output=result.output, reason=TAKEN_BACK)
+        _resume(db, task, False, True, at)
+        return
+    move_call(
+        db,
+        call,
+        result.status,
+        at,
+        output=result.output,
+        dropped=result.dropped,
+        exit_status=result.exit_status,
+        ran_us=result.ran_us,
+    )
+
+
+def bring_end(db: sqlite3.Connection, run: Run, call_id: str, result: CallResult, at: int) -> None:
+    """Note the same for a run that does not know whether it has been noted: it may have been stopped meanwhile."""
+    if _find(db, run.seq, call_id)["status"] not in CALL_ENDED:
+        end(db, run, call_id, result, at)
+
+
+def keep_output(db: sqlite3.Connection, run: Run, call_id: str, output: str, dropped: int) -> None:
+    """Note what a call that is being cut off has written; how it ends is for whoever ends its run to say."""
+    held(db, run)
+    db.execute(
+        "UPDATE calls SET output = ?, dropped = ? WHERE id = ? AND task = ?", (output, dropped, call_id, run.seq)
+    )
+    count_output(db, run.seq, output)
+
+
+def get(db: sqlite3.Connection, principal: Principal, task_id: str, call_id: str) -> Call:
+    """One call of a task. Raises RemitError (NOT_FOUND) for one that is not there."""
+    row = _find(db, owned(db, principal, task_id)["seq"], call_id)
+    return _read(db, row["id"])
+
+
+def decide(
+    db: sqlite3.Connection,
+    principal: Principal,
+    task_id: str,
+    call_id: str,
+    decision: Decision,
+    *,
+    secrets_at_hand: bool,
+    at: int,
+) -> Decided:
+    """Answer a waiting call, once: the same answer again is repeated, a different one is a CONFLICT.
+
+    The decision, its event and what it means for the task are one transaction.
+    """
+    task = owned(db, principal, task_id)
+    row = _find(db, task["seq"], call_id)
+    if row["outcome"] is not None:
+        _same_again(row, decision)
+        return Decided(_read(db, call_id), Status(task["status"]), repeated=True)
+    if row["status"] != CallStatus.AWAITING_APPROVAL:
+        raise RemitError(
+            Code.CONFLICT, f"the call is {row['status']}, it does not wait for approval", status=row["status"]
+        )
+    if row["expires_at"] is not None and row["expires_at"] <= at:
+        raise RemitError(Code.APPROVAL_EXPIRED, "the time to decide this call has passed; it counts as cancelled")
+    if decision.outcome == "proceed_always" and not json.loads(row["similar"]):
+        raise RemitError(
+            Code.VALIDATION_ERROR,
+            "outcome: a secret is masked in this call, so nobody can tell which calls are similar to it, and nothing "
+            "was decided: use proceed_once",
+            field="outcome",
+        )
+    _decide(db, task, row, decision, at)
+    status = _resume(db, task, decision.outcome != "cancel", secrets_at_hand, at)
+    return Decided(_read(db, call_id), status, repeated=False)
+
+
+def expire(db: sqlite3.Connection, at: int) -> list[str]:
+    """Turn approvals whose time has passed into a no; returns the tasks concerned."""
+    expired = db.execute(
+        "SELECT * FROM calls INDEXED BY calls_expiring WHERE status = 'awaiting_approval' AND expires_at <= ?",
+        (at,),
+    ).fetchall()
+    tasks = []
+    for row in expired:
+        changes = {"outcome": EXPIRED, "decided_at": at, "reason": "nobody decided in time"}
+        move_call(db, row, CallStatus.CANCELLED, at, **changes)
+        task = db.execute("SELECT * FROM tasks WHERE seq = ?", (row["task"],)).fetchone()
+        _resume(db, task, False, True, at)
+        tasks.append(task["id"])
+    return tasks
+
+
+def next_expiry(db: sqlite3.Connection) -> int | None:
+    """When the next waiting approval expires."""
+    (at,) = db.execute(
+        """SELECT min(expires_at) FROM calls INDEXED BY calls_expiring
+           WHERE status = 'awaiting_approval' AND expires_at IS NOT NULL"""
+    ).fetchone()
+    return at  # type: ignore[no-any-return]
+
+
+def grants(db: sqlite3.Connection, principal: Principal, at: int) -> list[Grant]:
+    """The grants in force, newest first."""
+    found = db.execute(
+        """SELECT g.id, g.session, (SELECT t.id FROM tasks t WHERE t.session = g.session ORDER BY seq DESC LIMIT 1)
+               AS task_id, g.tool_name, g.description, g.granted_by, g.created_at, s.expires_at
+           FROM grants g JOIN sessions s ON s.id = g.session JOIN conversations c ON c.id = s.conversation
+           WHERE c.principal = ? AND g.revoked_at IS NULL AND s.expires_at > ? ORDER BY g.created_at DESC""",
+        (principal.id, at),
+    )
+    return [Grant(**dict(row)) for row in found]
+
+
+def revoke(db: sqlite3.Connection, principal: Principal, grant_id: str, at: int) -> None:
+    """Take a grant back; what it has let pass stays done. NOT_FOUND for an unknown one."""
+    changed = db.execute(
+        """UPDATE grants SET revoked_at = coalesce(revoked_at, ?) WHERE id = ? AND session IN (SELECT s.id
+               FROM sessions s JOIN conversations c ON c.id = s.conversation WHERE c.principal = ?)""",
+        (at, grant_id, principal.id),
+    ).rowcount
+    if not changed:
+        raise RemitError(Code.NOT_FOUND, f"there is no grant {grant_id!r}", id=grant_id)
+
+
+def _insert(db: sqlite3.Connection, run: Run, call: NewCall, position: int, at: int) -> None:
+    values = {
+        "id": call.id,
+        "task": run.seq,
+        "turn": run.turn,
+        "key": call.key,
+        "position": position,
+        "tool_name": call.tool_name,
+        "args": rows.dumps(call.args),
+        "digest": call.digest,
+        "similar": rows.dumps(list(call.similar)),
+        "description": call.description,
+        "status": CallStatus.PENDING,
+    }
+    marks = ", ".join(f":{name}" for name in values)
+    db.execute(f"INSERT INTO calls ({', '.join(values)}) VALUES ({marks})", values)
+    data = {"callId": call.id, "toolName": call.tool_name, "status": CallStatus.PENDING, "args": call.args}
+    log(db, run.seq, "tool_call", data, at)
+
+
+def _find(db: sqlite3.Connection, seq: int, call_id: str) -> sqlite3.Row:
+    row = db.execute("SELECT * FROM calls WHERE id = ? AND task = ?", (call_id, seq)).fetchone()
+    if row is None:
+        message = f"the task has no call {call_id!r}; pendingApprovals of get_task has those that wait"
+        raise RemitError(Code.NOT_FOUND, message, callId=call_id)
+    return row  # type: ignore[no-any-return]
+
+
+def _read(db: sqlite3.Connection, call_id: str) -> Call:
+    row = db.execute(f"SELECT {rows.CALL_COLUMNS} FROM calls WHERE id = ?", (call_id,)).fetchone()
+    return rows.call(row)
+
+
+def _announce_anew(db: sqlite3.Connection, run: Run, call_id: str, call: NewCall, at: int) -> None:
+    """Replace a call whose arguments cannot be compared any more, without what was decided; one that is over stays.
+
+    Raises RemitError (CONFLICT) for one whose arguments can be compared, and are others.
+    """
+    row = _find(db, run.seq, call_id)
+    if not row["digest"].startswith(KEYED):
+        raise RemitError(Code.CONFLICT, f"the call {call_id} was announced with other arguments")
+    if row["status"] in (CallStatus.PENDING, CallStatus.AWAITING_APPROVAL):
+        db.execute("UPDATE calls SET outcome = NULL, decided_by = NULL, decided_at = NULL WHERE id = ?", (call_id,))
+        if row["status"] == CallStatus.AWAITING_APPROVAL:
+            move_call(db, row, CallStatus.PENDING, at, outcome=None)
+        _rewrite(db, row, call, at)
+
+
+def _rewrite(db: sqlite3.Connection, row: sqlite3.Row, call: NewCall, at: int) -> None:
+    """Give a call other arguments, and what follows from them."""
+    db.execute(
+        "UPDATE calls SET args = ?, digest = ?, similar = ?, description = ? WHERE id = ?",
+        (rows.dumps(call.args), call.digest, rows.dumps(list(call.similar)), call.description, row["id"]),
+    )
+    data = {"callId": row["id"], "toolName": call.tool_name, "status": CallStatus.PENDING, "args": call.args}
+    log(db, row["task"], "tool_call", data, at)
+
+
+def _ask(
+    db: sqlite3.Connection, call: sqlite3.Row, circumstances: Circumstances | None, expires_at: int | None, at: int
+) -> None:
+    """Have a call wait for a yes, or for another one where that which it had was for other circumstances."""
+    changes: dict[str, object] = {"requested_at": at, "expires_at": expires_at}
+    changes |= {"outcome": None, "decided_by": None, "decided_at": None, "reason": None}
+    if circumstances:
+        approved = db.execute(
+            """SELECT content FROM circumstances WHERE task = ? AND approved_at IS NOT NULL
+               ORDER BY approved_at DESC LIMIT 1""",
+            (call["task"],),
+        ).fetchone()
+        differs = circumstances.differ(rows.loads(approved["content"]) if approved else None)
+        changes |= {"circumstances": circumstances.digest, "differs": rows.dumps(list(differs))}
+        db.execute(
+            "INSERT OR IGNORE INTO circumstances (task, digest, content) VALUES (?, ?, ?)",
+            (call["task"], circumstances.digest, rows.dumps(circumstances.content)),
+        )
+    move_call(db, call, CallStatus.AWAITING_APPROVAL, at, **changes)
+    news(db).expiring |= expires_at is not None
+
+
+def _is_approved(db: sqlite3.Connection, task: sqlite3.Row, call: sqlite3.Row, digest: str | None, at: int) -> bool:
+    """Whether a yes lets a call proceed, its own or one for always. Those for always under other circumstances end."""
+    db.execute(
+        "UPDATE grants SET revoked_at = ? WHERE session = ? AND revoked_at IS NULL AND circumstances IS NOT ?",
+        (at, task["session"], digest),
+    )
+    if call["outcome"] is not None:
+        return bool(call["circumstances"] == digest)
+    similar = set(json.loads(call["similar"]))
+    in_force = db.execute(
+        """SELECT g.keys FROM grants g JOIN sessions s ON s.id = g.session
+           WHERE g.session = ? AND g.tool_name = ? AND g.revoked_at IS NULL AND s.expires_at > ?""",
+        (task["session"], call["tool_name"], at),
+    )
+    return any(similar.intersection(json.loads(row["keys"])) for row in in_force)
+
+
+def _same_again(call: sqlite3.Row, decision: Decision) -> None:
+    if call["outcome"] == EXPIRED:
+        raise RemitError(Code.APPROVAL_EXPIRED, "the time to decide this call has passed; it counts as cancelled")
+    if call["outcome"] != decision.outcome:
+        raise RemitError(Code.CONFLICT, f"the call was decided before: {call['outcome']}", outcome=call["outcome"])
+
+
+def _decide(db: sqlite3.Connection, task: sqlite3.Row, call: sqlite3.Row, decision: Decision, at: int) -> None:
+    refused = decision.outcome == "cancel"
+    move_call(
+        db,
+        call,
+        CallStatus.CANCELLED if refused else CallStatus.PENDING,
+        at,
+        outcome=decision.outcome,
+        decided_by=decision.by,
+        decided_at=at,
+        reason=decision.reason,
+    )
+    if not refused:
+        db.execute(
+            "UPDATE circumstances SET approved_at = ? WHERE task = ? AND digest = ?",
+            (at, task["seq"], call["circumstances"]),
+        )
+    if decision.outcome == "proceed_always":
+        db.execute(
+            "UPDATE sessions SET expires_at = max(expires_at, ?) WHERE id = ?",
+            (decision.session_expires_at, task["session"]),
+        )
+        db.execute(
+            "INSERT INTO grants VALUES (?, ?, ?, ?, ?, ?, ?, NULL, ?)",
+            (
+                decision.grant,
+                task["session"],
+                call["tool_name"],
+                call["description"],
+                call["similar"],
+                decision.by,
+                at,
+                call["circumstances"],
+            ),
+        )
+
+
+def _resume(db: sqlite3.Connection, task: sqlite3.Row, approved: bool, secrets_at_hand: bool, at: int) -> Status:
+    """Queue the task once no call of it waits any more; one whose run is under way goes on by itself."""
+    status = Status(task["status"])
+    if status is Status.AWAITING_APPROVAL and at_work(db, task):
+        move(db, task, Status.RUNNING, at)
+        return Status.RUNNING
+    waits = db.execute("SELECT 1 FROM calls WHERE task = ? AND status = 'awaiting_approval'", (task["seq"],)).fetchone()
+    if status is not Status.AWAITING_APPROVAL or waits:
+        return status
+    if approved and not secrets_at_hand:
+        move(db, task, Status.BLOCKED, at, blocked_reason=LOST)
+        return Status.BLOCKED
+    move(db, task, Status.PENDING, at)
+    return Status.PENDING

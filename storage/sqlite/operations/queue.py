@@ -1,0 +1,101 @@
+"""The queue: which of the tasks that wait for a place is next.
+
+1. Sub-tasks for which a process waits come first, the deepest of them before all: else nothing would ever go on.
+2. Of the principals that have tasks waiting, the one with the fewest at work is next, and of several the one that has
+   been served least recently: however many tasks one of them has, they do not hold up another's. Those that were never
+   served are served as if they were one.
+3. Of one principal's tasks, those that have been started come before those that have not begun: a call was approved,
+   sub-tasks have ended. Of these it is first come, first served.
+"""
+
+import sqlite3
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from itertools import groupby
+
+from storage.sqlite import rows
+from storage.sqlite.relations import folder_locks
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """Who has a claim to the next place, as far as the server knows."""
+
+    full: Collection[str] = ()
+    """The ids of tasks beneath which no more may be at work."""
+
+    waiting: Collection[int] = ()
+    """The numbers of tasks whose processes wait for what is beneath them."""
+
+    shares: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """For each principal that has been served how many of its tasks are at work, and as the how-manieth of all it was
+    served last."""
+
+
+NO_DEMAND = Demand()
+
+_NEVER = (0, 0)
+"""The share of a principal that was never served."""
+
+
+def first_with_room(db: sqlite3.Connection, demand: Demand, at: int) -> sqlite3.Row | None:
+    """The task whose turn it is and whose folder is free; one whose folder is not is blocked."""
+    folder_locks.wake(db, at)
+    closed = _numbers(db, demand.full)
+    first = set(demand.waiting).difference(closed)
+    while True:
+        row = _first_beneath(db, first) or _first_in_turn(db, closed, demand.shares)
+        if row is None or folder_locks.occupy(db, row, at):
+            return row
+
+
+def _numbers(db: sqlite3.Connection, ids: Collection[str]) -> list[int]:
+    if not ids:
+        return []
+    found = db.execute("SELECT seq FROM tasks WHERE id IN (SELECT value FROM json_each(?))", (rows.dumps(list(ids)),))
+    return [row["seq"] for row in found]
+
+
+def _first_beneath(db: sqlite3.Connection, parents: Collection[int]) -> sqlite3.Row | None:
+    """The deepest of the sub-tasks of these that wait for a place, of several the one that has waited longest."""
+    if not parents:
+        return None
+    return db.execute(  # type: ignore[no-any-return]
+        """SELECT t.* FROM json_each(?) CROSS JOIN tasks t INDEXED BY tasks_by_parent ON t.parent = value
+           WHERE t.status = 'pending' AND t.agent <> 'none' ORDER BY t.depth DESC, t.queue_place, t.seq LIMIT 1""",
+        (rows.dumps(list(parents)),),
+    ).fetchone()
+
+
+def _first_in_turn(
+    db: sqlite3.Connection, full: Collection[int], shares: Mapping[str, tuple[int, int]]
+) -> sqlite3.Row | None:
+    """The first task, not beneath one of these, of the principal whose turn it is."""
+    waiting = sorted(_waiting(db), key=lambda each: shares.get(each, _NEVER))
+    for _, equals in groupby(waiting, key=lambda each: shares.get(each, _NEVER)):
+        found = [row for each in equals if (row := _first_of(db, each, full))]
+        if found:
+            return min(found, key=lambda row: (row["started_at"] is None, row["queue_place"], row["seq"]))
+    return None
+
+
+def _waiting(db: sqlite3.Connection) -> list[str]:
+    """The principals that have tasks waiting; each is found by one look into the index."""
+    found = db.execute(
+        """WITH RECURSIVE waiting (principal) AS (
+               SELECT min(principal) FROM tasks INDEXED BY tasks_queue WHERE status = 'pending' AND agent <> 'none'
+               UNION ALL SELECT (SELECT min(principal) FROM tasks INDEXED BY tasks_queue
+                   WHERE status = 'pending' AND agent <> 'none' AND principal > waiting.principal)
+               FROM waiting WHERE principal IS NOT NULL)
+           SELECT principal FROM waiting WHERE principal IS NOT NULL"""
+    )
+    return [row["principal"] for row in found]
+
+
+def _first_of(db: sqlite3.Connection, principal: str, full: Collection[int]) -> sqlite3.Row | None:
+    elsewhere = "AND (parent IS NULL OR parent NOT IN (SELECT value FROM json_each(?)))" if full else ""
+    return db.execute(  # type: ignore[no-any-return]
+        f"""SELECT * FROM tasks INDEXED BY tasks_queue WHERE status = 'pending' AND agent <> 'none' AND principal = ?
+            {elsewhere} ORDER BY started_at IS NULL, queue_place, seq LIMIT 1""",
+        (principal, rows.dumps(list(full))) if full else (principal,),
+    ).fetchone()

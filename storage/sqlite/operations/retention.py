@@ -1,0 +1,186 @@
+"""How long what belongs to an ended task is kept, and the removal of the rest, in chunks.
+
+A task goes once it and everything above it has been ended for long enough; not before its sub-tasks, and not while
+another waits for it, so that a removal fails nobody; nor while it has a worktree, which goes first if nothing is lost
+with it. Looking for such tasks only reads; what removes them looks again, in its own transaction, because a message may
+have opened their next turn meanwhile.
+"""
+
+import sqlite3
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from storage.sqlite.operations.deletion import remove
+from storage.sqlite.relations import task_folders
+from storage.sqlite.relations.subtasks import still_lent
+
+CHUNK_SECONDS = 0.005
+"""How long one transaction goes on beginning steps. With the last one and the commit it is twice that as a rule, and
+some 25 ms where the commit brings the WAL into the file, measured: so long others wait."""
+
+STEP = 500
+"""Rows removed in one step: about 2 ms."""
+
+LOOK = 500
+"""Tasks looked at in one read: about 5 ms."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long each is kept after the end of its task: microseconds, None for ever."""
+
+    tasks: int | None
+    logs: int | None
+    workspaces: int | None
+
+    def expires_at(self, ended_at: int | None) -> int | None:
+        """Until when a task that ended then is kept at least; None for one that is open, or kept for ever."""
+        return None if ended_at is None or self.tasks is None else ended_at + self.tasks
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Ended:
+    """A place among the ended tasks, the first to end first."""
+
+    at: int = 0
+    seq: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """What one transaction has removed, by id, and the tasks that are still to be looked at."""
+
+    removed: list[str]
+    left: list[int]
+
+
+def expired(db: sqlite3.Connection, ended_by: int, after: Ended) -> tuple[list[int], Ended | None]:
+    """Tasks that can go, among the next that ended by then; and where to look on, None at the end."""
+    found = [
+        Ended(row["completed_at"], row["seq"])
+        for row in db.execute(
+            """SELECT seq, completed_at FROM tasks INDEXED BY tasks_ended
+               WHERE completed_at IS NOT NULL AND completed_at <= ? AND (completed_at, seq) > (?, ?)
+               ORDER BY completed_at, seq LIMIT ?""",
+            (ended_by, after.at, after.seq, LOOK),
+        ).fetchall()
+    ]
+    free = [ended.seq for ended in found if _is_free(db, ended.seq, ended_by)]
+    return free, found[-1] if len(found) == LOOK else None
+
+
+def remove_expired(db: sqlite3.Connection, seqs: Sequence[int], ended_by: int) -> Chunk:
+    """Remove as many of these tasks as one transaction should, those that only waited for them to go included."""
+    stop = time.monotonic() + CHUNK_SECONDS
+    waiting = list(reversed(seqs))
+    removed = []
+    while waiting:
+        task = db.execute("SELECT * FROM tasks WHERE seq = ?", (waiting[-1],)).fetchone()
+        if task is None or not _is_free(db, task["seq"], ended_by):
+            waiting.pop()
+        elif _is_bare(db, task["seq"]):
+            waiting.pop()
+            waiting += _kept_for(db, task)
+            remove(db, task)
+            removed.append(task["id"])
+        if time.monotonic() >= stop:
+            break
+    return Chunk(removed, waiting[::-1])
+
+
+def with_log(db: sqlite3.Connection, ended_by: int) -> list[int]:
+    """The next tasks that ended by then and still have their log."""
+    found = db.execute(
+        """SELECT seq FROM tasks INDEXED BY tasks_with_log
+           WHERE completed_at > coalesce(log_removed_at, 0) AND completed_at <= ? ORDER BY completed_at LIMIT ?""",
+        (ended_by, LOOK),
+    )
+    return [row["seq"] for row in found]
+
+
+def remove_logs(db: sqlite3.Connection, seqs: Sequence[int], ended_by: int, at: int) -> list[int]:
+    """Remove as much of the logs of these tasks as one transaction should; returns those that are left."""
+    stop = time.monotonic() + CHUNK_SECONDS
+    waiting = list(reversed(seqs))
+    while waiting:
+        if not _ended_by(db, waiting[-1], ended_by):
+            waiting.pop()
+        elif _without_log(db, waiting[-1]):
+            db.execute("UPDATE tasks SET log_removed_at = ? WHERE seq = ?", (at, waiting.pop()))
+        if time.monotonic() >= stop:
+            break
+    return waiting[::-1]
+
+
+def with_workspace(db: sqlite3.Connection, ended_by: int) -> list[str]:
+    """The ids of the next tasks that ended by then and still have their folder."""
+    found = db.execute(
+        f"""SELECT id FROM tasks INDEXED BY tasks_with_workspace
+           WHERE completed_at > coalesce(workspace_removed_at, 0) AND agent <> 'none' AND completed_at <= ?
+               AND NOT EXISTS (SELECT 1 FROM workspaces WHERE task = seq AND checkout IS NOT NULL)
+               AND NOT {still_lent("tasks")}
+           ORDER BY completed_at LIMIT ?""",
+        (ended_by, LOOK),
+    )
+    return [row["id"] for row in found]
+
+
+def give_up_workspace(db: sqlite3.Connection, task_id: str, ended_by: int, at: int) -> bool:
+    """Note that a task has no folder any more, before it is removed; not if the task goes on again, or has lent it."""
+    given_up = db.execute(
+        f"""UPDATE tasks SET workspace_removed_at = ?
+            WHERE id = ? AND completed_at <= ? AND NOT {still_lent("tasks")}""",
+        (at, task_id, ended_by),
+    )
+    if given_up.rowcount:
+        task_folders.give_up(db, task_id)
+    return given_up.rowcount > 0
+
+
+def _is_free(db: sqlite3.Connection, seq: int, ended_by: int) -> bool:
+    (kept,) = db.execute(
+        """SELECT EXISTS (SELECT 1 FROM tasks INDEXED BY tasks_by_parent WHERE parent = ?1)
+               OR EXISTS (SELECT 1 FROM dependencies INDEXED BY dependants WHERE needs = ?1 AND satisfied = 0)
+               OR EXISTS (SELECT 1 FROM workspaces WHERE task = ?1 AND checkout IS NOT NULL)""",
+        (seq,),
+    ).fetchone()
+    return not kept and _is_over(db, seq, ended_by)
+
+
+def _is_over(db: sqlite3.Connection, seq: int | None, ended_by: int) -> bool:
+    """Whether a task and everything above it had ended by then."""
+    while seq is not None:  # one join for all levels would be planned as a scan of all tasks, for a filter
+        seq, at = db.execute("SELECT parent, completed_at FROM tasks WHERE seq = ?", (seq,)).fetchone()
+        if at is None or at > ended_by:
+            return False
+    return True
+
+
+def _kept_for(db: sqlite3.Connection, task: sqlite3.Row) -> list[int]:
+    """The tasks that were kept for this one, and may not be any more once it is gone."""
+    needed = db.execute("SELECT needs FROM dependencies WHERE task = ? AND satisfied = 0", (task["seq"],))
+    return [*(row["needs"] for row in needed), *([task["parent"]] if task["parent"] is not None else [])]
+
+
+def _ended_by(db: sqlite3.Connection, seq: int, ended_by: int) -> bool:
+    found = db.execute("SELECT 1 FROM tasks WHERE seq = ? AND completed_at <= ?", (seq, ended_by)).fetchone()
+    return found is not None
+
+
+def _is_bare(db: sqlite3.Connection, seq: int) -> bool:
+    """Take a step towards removing what there may be much of, the log and satisfied dependants; whether it is gone."""
+    if not _without_log(db, seq):
+        return False
+    satisfied = "SELECT task FROM dependencies INDEXED BY dependants WHERE needs = ? AND satisfied = 1 LIMIT ?"
+    gone = db.execute(f"DELETE FROM dependencies WHERE needs = ? AND task IN ({satisfied})", (seq, seq, STEP)).rowcount
+    return gone < STEP
+
+
+def _without_log(db: sqlite3.Connection, seq: int) -> bool:
+    """Remove the next of the log's lines, the first ones first; whether it is gone."""
+    gone = db.execute(
+        "DELETE FROM events WHERE task = ?1 AND number < (SELECT min(number) FROM events WHERE task = ?1) + ?2",
+        (seq, STEP),
+    ).rowcount
+    return gone < STEP

@@ -1,0 +1,303 @@
+"""Runs: claiming a task for a stretch of work, and how that work ends."""
+
+import sqlite3
+from collections.abc import Collection, Mapping, Sequence
+
+from storage.records.calls import Call
+from storage.records.states import ENDED, LOST, SUBTASKS, CallStatus, Status
+from storage.records.tasks import Cancelled, Claim, Leftover, NewEvent, Principal, Run, RunEnd, Settled
+from storage.records.unwritten import Unwritten
+from storage.sqlite import rows
+from storage.sqlite.operations import queue
+from storage.sqlite.operations.calls import bring_end, keep_output, of_turn
+from storage.sqlite.operations.queue import NO_DEMAND, Demand
+from storage.sqlite.relations import folder_locks, subtasks, task_secrets
+from storage.sqlite.relations.dependencies import family
+from storage.sqlite.transitions import attempts
+from storage.sqlite.transitions.attempts import CUT_OFF
+from storage.sqlite.transitions.status import at_work, count_output, held, log, log_all, move, move_call, owned, start
+from storage.sqlite.transitions.turns import close_turn, cut_off_calls, secrets_of
+
+SERVER_ENDED = "the server ended"
+"""What cuts off most runs that are, in words."""
+
+
+def claim(db: sqlite3.Connection, owner: str, at: int, demand: Demand = NO_DEMAND) -> Claim | None:
+    """Take the task whose turn it is and start a run of it; None when nothing waits."""
+    row = queue.first_with_room(db, demand, at)
+    if row is None:
+        return None
+    start(db, row, at, anew=row["started_at"] is None)
+    db.execute("UPDATE tasks SET fence = fence + 1 WHERE seq = ?", (row["seq"],))
+    run = Run(row["seq"], row["id"], row["turn"], row["fence"] + 1)
+    db.execute(
+        "INSERT INTO runs (task, turn, fence, owner, started_at) VALUES (?, ?, ?, ?, ?)",
+        (run.seq, run.turn, run.fence, owner, at),
+    )
+    return _claim(db, run)
+
+
+def record_processes(db: sqlite3.Connection, run: Run, processes: Sequence[Mapping[str, object]], sandbox: str) -> None:
+    """Note which processes do the run's work, so that they can be found if this server dies, and what holds them."""
+    held(db, run)
+    db.execute("UPDATE tasks SET sandbox = ? WHERE seq = ?", (sandbox, run.seq))
+    db.execute(
+        "UPDATE runs SET processes = ? WHERE task = ? AND fence = ?", (rows.dumps(processes), run.seq, run.fence)
+    )
+
+
+def bind(db: sqlite3.Connection, run: Run, bound: bool) -> None:
+    """Note whether the work of the run would be lost with its process."""
+    held(db, run)
+    db.execute("UPDATE runs SET bound = ? WHERE task = ? AND fence = ?", (bound, run.seq, run.fence))
+
+
+def stay(db: sqlite3.Connection, run: Run, at: int) -> tuple[bool, list[Call]]:
+    """Have a run whose process must stay wait for a decision, unless there is still something it can go on with.
+
+    Returns whether it waits, and the calls of its turn.
+    """
+    task = held(db, run)
+    calls = of_turn(db, run)
+    waits = any(call.status is CallStatus.AWAITING_APPROVAL for call in calls)
+    (since,) = db.execute("SELECT started_at FROM runs WHERE task = ? AND fence = ?", (run.seq, run.fence)).fetchone()
+    goes_on = any(call.status is CallStatus.EXECUTING or _is_let_go(call, since) for call in calls)
+    waits = waits and not goes_on and not task["cancel_requested"]
+    if waits and task["status"] == Status.RUNNING:
+        move(db, task, Status.AWAITING_APPROVAL, at)
+    return waits, calls
+
+
+def append_events(db: sqlite3.Connection, run: Run, events: list[NewEvent], at: int) -> int:
+    """Append lines to the log of the run's task; returns the number of the last one."""
+    held(db, run)
+    for event in events:
+        if "callId" not in event.data:  # what comes out of a call is counted with it
+            count_output(db, run.seq, event.data.get("text") or event.data.get("description") or "")
+    return log_all(db, run.seq, events, at)
+
+
+def suspend(db: sqlite3.Connection, run: Run, ran_us: int, at: int) -> Status:
+    """End a run that waits for a decision; the task is queued at once if the decision has come meanwhile."""
+    task = held(db, run)
+    _end(db, run, "suspended", ran_us, at)
+    if task["cancel_requested"]:
+        return _cancelled(db, task, at)
+    waits = db.execute("SELECT 1 FROM calls WHERE task = ? AND status = 'awaiting_approval'", (run.seq,)).fetchone()
+    target = Status.AWAITING_APPROVAL if waits else Status.PENDING
+    if task["status"] != target:  # one whose process has stayed waits already
+        move(db, task, target, at)
+    return target
+
+
+def pause(db: sqlite3.Connection, run: Run, ran_us: int, at: int) -> Status:
+    """End a run whose budget of calls is used up; the task is queued at once if it has been raised meanwhile."""
+    task = _back_at_work(db, run, at)
+    _end(db, run, "paused", ran_us, at)
+    if task["cancel_requested"]:
+        return _cancelled(db, task, at)
+    target = Status.PENDING if task["calls_left"] else Status.PAUSED
+    move(db, task, target, at)
+    return target
+
+
+def block(db: sqlite3.Connection, run: Run, ran_us: int, at: int) -> Status:
+    """End a run that cannot go on because the values of its secrets are gone."""
+    task = _back_at_work(db, run, at)
+    _end(db, run, "blocked", ran_us, at)
+    if task["cancel_requested"]:
+        return _cancelled(db, task, at)
+    move(db, task, Status.BLOCKED, at, blocked_reason=LOST)
+    return Status.BLOCKED
+
+
+def wait(db: sqlite3.Connection, run: Run, awaited: Mapping[str, int], ran_us: int, at: int) -> Status:
+    """End a run that waits for sub-tasks, each until a time; the task is queued at once if none of them is open."""
+    task = _back_at_work(db, run, at)
+    is_open = subtasks.await_ends(db, run, awaited, at)
+    _end(db, run, "waiting", ran_us, at)
+    if task["cancel_requested"]:
+        return _cancelled(db, task, at)
+    if is_open:
+        move(db, task, Status.BLOCKED, at, blocked_reason=SUBTASKS)
+        return Status.BLOCKED
+    move(db, task, Status.PENDING, at)
+    return Status.PENDING
+
+
+def finish(db: sqlite3.Connection, run: Run, end: RunEnd, ran_us: int, at: int) -> Status:
+    """End a run and with it the task's turn; a cancellation asked for meanwhile wins.
+
+    Where it ends without having been completed, so do the sub-tasks that its agent has made.
+    """
+    task = _back_at_work(db, run, at)
+    _end(db, run, end.status, ran_us, at)
+    if task["cancel_requested"]:
+        return _cancelled(db, task, at)
+    close_turn(db, task, end, at)
+    if end.status is not Status.COMPLETED:
+        _cancel_made(db, run, at)
+    return end.status
+
+
+def interrupt(db: sqlite3.Connection, run: Run, ran_us: int, at: int, by: str = SERVER_ENDED) -> Status:
+    """End a run that was cut off: in the middle of a call it has failed, between two it goes on in another run.
+
+    A call that was cut off is reported as such and never silently redone. Where the work was bound to a process, it is
+    lost with it.
+    """
+    held(db, run)
+    (bound,) = db.execute("SELECT bound FROM runs WHERE task = ? AND fence = ?", (run.seq, run.fence)).fetchone()
+    if not cut_off_calls(db, run.seq, run.turn, at, f"{CUT_OFF} when {by}") and not bound:
+        return suspend(db, run, ran_us, at)
+    task = _back_at_work(db, run, at)
+    if not task["cancel_requested"] and (how := attempts.another(db, task, run, by, at)):
+        _end(db, run, "interrupted", ran_us, at)
+        if how == "retry":
+            _cancel_made(db, run, at)
+        return Status.PENDING
+    message = f"{by} while this task was at work; what it had done so far is kept, nothing was repeated"
+    reason = attempts.why_not(db, task, run)
+    return finish(db, run, RunEnd(Status.FAILED, "INTERRUPTED", f"{message}{reason}"), ran_us, at)
+
+
+def bring(db: sqlite3.Connection, run: Run, unwritten: Unwritten, at: int) -> None:
+    """Write what a run that is about to end could not write before, or does not know to be written."""
+    held(db, run)
+    if unwritten.folder:
+        folder_locks.note(db, run.task_id, unwritten.folder)
+    if unwritten.events:
+        append_events(db, run, unwritten.events, at)
+    for call_id, (output, dropped) in unwritten.outputs.items():
+        keep_output(db, run, call_id, output, dropped)
+    for call_id, result in unwritten.results.items():
+        bring_end(db, run, call_id, result, at)
+
+
+def cancel(db: sqlite3.Connection, principal: Principal, task_id: str, by: str, at: int) -> Cancelled:
+    """Ask for the end of a task and of everything beneath it, the task itself first.
+
+    One that runs stays `running` until its processes are gone.
+    """
+    tasks = family(db, owned(db, principal, task_id)["seq"])
+    stopping = [task["id"] for task in tasks if _cancel(db, task, by, at) is Status.RUNNING]
+    return Cancelled(Status(owned(db, principal, task_id)["status"]), stopping)
+
+
+def at_work_beneath(db: sqlite3.Connection, principal: Principal, task_id: str) -> list[str]:
+    """The ids of a task and of all beneath it whose runs are under way, the task itself first."""
+    tasks = family(db, owned(db, principal, task_id)["seq"])
+    return [task["id"] for task in tasks if at_work(db, task)]
+
+
+def abandon(db: sqlite3.Connection, task_ids: Collection[str], at: int) -> None:
+    """End the runs of tasks that were cancelled, and that nobody works on."""
+    for leftover in leftovers(db):
+        if leftover.run.task_id in task_ids and held(db, leftover.run)["cancel_requested"]:
+            task = _back_at_work(db, leftover.run, at)
+            _end(db, leftover.run, Status.CANCELLED, 0, at)
+            _cancelled(db, task, at)
+
+
+def leftovers(db: sqlite3.Connection) -> list[Leftover]:
+    """The runs that no living server works on: at the start of a server, all that are open."""
+    found = db.execute(
+        """SELECT r.task, t.id, r.turn, r.fence, r.processes FROM runs r CROSS JOIN tasks t ON t.seq = r.task
+           WHERE r.ended_at IS NULL"""
+    ).fetchall()
+    return [
+        Leftover(Run(*tuple(row)[:4]), rows.loads(row["processes"]) or [], folder_locks.of(db, row["task"]))
+        for row in found
+    ]
+
+
+def settle(db: sqlite3.Connection, at: int) -> Settled:
+    """Settle what a dead server left, once its processes are gone.
+
+    A run in the middle of a call failed; one between two calls goes on; what needs literal secrets,
+    which were in the dead server's memory alone, is blocked until they are sent again.
+    """
+    settled = Settled([], [], [])
+    for leftover in leftovers(db):
+        ended = interrupt(db, leftover.run, 0, at) in ENDED
+        (settled.interrupted if ended else settled.resumed).append(leftover.run.task_id)
+    for row in db.execute(
+        """SELECT t.* FROM tasks t INDEXED BY tasks_queue WHERE t.status = 'pending' AND t.agent <> 'none'
+           AND EXISTS (SELECT 1 FROM secret_names s
+               WHERE s.task = t.seq AND s.turn = t.turn AND s.source = 'literal')"""
+    ).fetchall():
+        move(db, row, Status.BLOCKED, at, blocked_reason=LOST)
+        settled.blocked.append(row["id"])
+    return settled
+
+
+def _cancel(db: sqlite3.Connection, task: sqlite3.Row, by: str, at: int) -> Status:
+    status = Status(task["status"])
+    if status in ENDED:
+        return status
+    if not at_work(db, task):
+        return _cancelled(db, task, at)
+    if not task["cancel_requested"]:
+        db.execute("UPDATE tasks SET cancel_requested = 1, updated_at = ? WHERE seq = ?", (at, task["seq"]))
+        _close_waiting(db, task, at, f"cancelled by {by}")
+        if status is not Status.RUNNING:  # its process has stayed for a decision
+            move(db, task, Status.RUNNING, at)
+        log(db, task["seq"], "status", {"status": Status.RUNNING, "cancelRequested": True}, at)
+    return Status.RUNNING
+
+
+def _cancel_made(db: sqlite3.Connection, run: Run, at: int) -> None:
+    """Cancel the sub-tasks that the agent of a run's task has made."""
+    for made in subtasks.made_by(db, run.seq):
+        _cancel(db, made, f"the end of {run.task_id}", at)
+
+
+def _back_at_work(db: sqlite3.Connection, run: Run, at: int) -> sqlite3.Row:
+    """The task of a run that is about to end, as it stands while its agent works: it may have stayed for a decision."""
+    task = held(db, run)
+    if task["status"] == Status.AWAITING_APPROVAL:
+        move(db, task, Status.RUNNING, at)
+    return held(db, run)
+
+
+def _claim(db: sqlite3.Connection, run: Run) -> Claim:
+    task = db.execute(
+        f"SELECT {rows.TASK_COLUMNS} FROM {rows.TASKS} WHERE t.seq = ?",
+        (run.seq,),
+    ).fetchone()
+    turn = db.execute(
+        f"SELECT {rows.TURN_COLUMNS} FROM turns WHERE task = ? AND number = ?",
+        (run.seq, run.turn),
+    ).fetchone()
+    own = secrets_of(db, run.seq, run.turn)
+    lenders = task_secrets.lenders(db, run.task_id)
+    return Claim(run, rows.task(task), rows.turn(turn), own, folder_locks.of(db, run.seq), lenders)
+
+
+def _is_let_go(call: Call, since: int) -> bool:
+    """Whether a call was decided during a run that began then, and is still to be made by it.
+
+    One that was decided before that run is no sign of work: its agent may not ask for it any more.
+    """
+    return call.status is CallStatus.PENDING and call.decided_at is not None and call.decided_at >= since
+
+
+def _end(db: sqlite3.Connection, run: Run, outcome: str, ran_us: int, at: int) -> None:
+    """Close the run, and count its microseconds of work towards the turn's time limit."""
+    db.execute(
+        "UPDATE runs SET ended_at = ?, outcome = ?, processes = NULL WHERE task = ? AND fence = ?",
+        (at, outcome, run.seq, run.fence),
+    )
+    db.execute("UPDATE turns SET ran_us = ran_us + ? WHERE task = ? AND number = ?", (ran_us, run.seq, run.turn))
+
+
+def _cancelled(db: sqlite3.Connection, task: sqlite3.Row, at: int) -> Status:
+    close_turn(db, task, RunEnd(Status.CANCELLED), at)
+    return Status.CANCELLED
+
+
+def _close_waiting(db: sqlite3.Connection, task: sqlite3.Row, at: int, reason: str) -> None:
+    for call in db.execute(
+        "SELECT * FROM calls WHERE task = ? AND status = 'awaiting_approval'", (task["seq"],)
+    ).fetchall():
+        move_call(db, call, CallStatus.CANCELLED, at, reason=reason)

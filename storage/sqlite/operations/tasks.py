@@ -1,0 +1,355 @@
+"""Creating and reading tasks, and opening their next turns."""
+
+import sqlite3
+from collections.abc import Collection, Mapping
+from hashlib import sha256
+from typing import Any
+
+from server.errors import Code, RemitError
+from storage.records.calls import Call
+from storage.records.states import DEPENDENCIES, ENDED, LOST, OPEN, RESTORED, CallStatus, Status
+from storage.records.tasks import (
+    Created,
+    Event,
+    NewTask,
+    NewTurn,
+    Principal,
+    SecretSource,
+    SentKey,
+    Snapshot,
+    Task,
+    Turn,
+)
+from storage.sqlite import rows
+from storage.sqlite.listing import progress
+from storage.sqlite.listing.graph import neighbours
+from storage.sqlite.operations import sent_keys
+from storage.sqlite.relations import blockers, dependencies, folder_locks, subtasks, task_secrets
+from storage.sqlite.relations.dependencies import Dependency, Place
+from storage.sqlite.relations.propagation import tell_of
+from storage.sqlite.transitions.conversations import end_session, join, messages_of, session_of
+from storage.sqlite.transitions.status import log, move, next_place, not_found, owned
+from storage.sqlite.transitions.turns import insert_turn, secrets_of, spoken
+
+_MOST_IDS = 200
+"""Ids of related tasks that are shown with a task."""
+
+_MOST_FILES = 500
+"""Files that are known one by one of those that have come with a task's messages: 25 messages bring as many."""
+
+
+def create(db: sqlite3.Connection, principal: Principal, new: NewTask, at: int) -> Created:
+    """Insert a task with its first turn; the same idempotency key answers with what it made before."""
+    earlier = repeated(db, principal, new.idempotency_key, new.request_digest)
+    if earlier:
+        return earlier
+    db.execute("INSERT OR IGNORE INTO principals VALUES (?, ?, ?)", (principal.id, principal.name, at))
+    place = dependencies.find_place(db, principal, new.parent, new.nesting) if new.parent else None
+    needs = dependencies.find_dependencies(db, principal, new.depends_on, new.on_dependency_failure)
+    join(db, principal, new, at)
+    seq, status = _insert(db, principal, new, place, needs, at)
+    dependencies.insert_dependencies(db, seq, needs)
+    if new.workspace:
+        folder_locks.insert(db, seq, new.workspace)
+    insert_turn(db, seq, 1, new.message, new.secrets, at)
+    log(db, seq, "status", {"status": status}, at)
+    if place:
+        dependencies.tell_parent(db, place.parent, new.id, status, at)
+    return Created(new.id, status, repeated=False)
+
+
+def repeated(
+    db: sqlite3.Connection, principal: Principal, idempotency_key: str | None, request_digest: str
+) -> Created | None:
+    """What this idempotency key made before; CONFLICT if it was for another request."""
+    row = db.execute(
+        "SELECT id, status, request_digest FROM tasks WHERE principal = ? AND idempotency_key = ?",
+        (principal.id, idempotency_key),
+    ).fetchone()
+    if row is None:
+        return None
+    if row["request_digest"] != request_digest:
+        raise RemitError(
+            Code.CONFLICT,
+            f"idempotencyKey was used before for a different request, which made the task {row['id']}; use a new key",
+            field="idempotencyKey",
+            id=row["id"],
+        )
+    return Created(row["id"], Status(row["status"]), repeated=True)
+
+
+def open_turn(db: sqlite3.Connection, principal: Principal, task_id: str, new: NewTurn, at: int) -> Task | None:
+    """Add a message to an ended task and queue it again, or have it wait for what it depends on.
+
+    None while some that waited for its end did not know of it; the next of them have been told.
+    """
+    row = owned(db, principal, task_id)
+    if Status(row["status"]) not in ENDED:
+        raise RemitError(
+            Code.CONFLICT,
+            f"the task is {row['status']}; a message can be sent once it has completed, failed or been cancelled",
+            status=row["status"],
+        )
+    _refuse_failed_dependency(db, row)
+    if tell_of(db, row["seq"], at):
+        return None
+    session = session_of(db, row, new, at)
+    db.execute(
+        """UPDATE tasks SET env = ?, files = ?, turn = turn + 1, session = ?, calls_left = max_calls, started_at = NULL,
+               progress = NULL, progress_message = NULL WHERE seq = ?""",
+        (rows.dumps(new.env), _files(row, new.files), session, row["seq"]),
+    )
+    end_session(db, row["session"])
+    insert_turn(db, row["seq"], row["turn"] + 1, new.message, new.secrets, at)
+    sent_keys.keep(db, row["seq"], new.sent, at)
+    if row["open_dependencies"]:
+        move(db, row, Status.BLOCKED, at, blocked_reason=DEPENDENCIES)
+    else:
+        move(db, row, Status.PENDING, at)
+    return get(db, principal, task_id)
+
+
+def bring_files(db: sqlite3.Connection, principal: Principal, task_id: str, files: Mapping[str, str]) -> None:
+    """Note which files come with a message to a task, beside those that came before."""
+    row = owned(db, principal, task_id)
+    db.execute("UPDATE tasks SET files = ? WHERE seq = ?", (_files(row, files), row["seq"]))
+
+
+def go_on(db: sqlite3.Connection, principal: Principal, task_id: str, at: int, key: SentKey | None = None) -> Task:
+    """Let a paused task go on, with its budget of calls once more if that was used up; CONFLICT for any other."""
+    row = owned(db, principal, task_id)
+    if row["status"] != Status.PAUSED:
+        raise RemitError(
+            Code.CONFLICT, f"the task is {row['status']}; only a paused one can be let go on", status=row["status"]
+        )
+    if row["blocked_reason"] != RESTORED:
+        db.execute("UPDATE tasks SET calls_left = max_calls WHERE seq = ?", (row["seq"],))
+    sent_keys.keep(db, row["seq"], key, at)
+    move(db, row, Status.PENDING, at)
+    return get(db, principal, task_id)
+
+
+def secrets_are_back(
+    db: sqlite3.Connection,
+    principal: Principal,
+    task_id: str,
+    unneeded: Collection[str],
+    at: int,
+    key: SentKey | None = None,
+) -> Task:
+    """Let a task that was blocked for its lost secrets go on, without those it does not need any more."""
+    row = owned(db, principal, task_id)
+    task_secrets.give_up(db, row, unneeded)
+    sent_keys.keep(db, row["seq"], key, at)
+    if Status(row["status"]) is Status.BLOCKED and row["blocked_reason"] == LOST:
+        move(db, row, Status.PENDING, at)
+    return get(db, principal, task_id)
+
+
+def get(db: sqlite3.Connection, principal: Principal, task_id: str) -> Task:
+    """One task; NOT_FOUND for an unknown one and for somebody else's alike."""
+    row = db.execute(
+        f"SELECT {rows.TASK_COLUMNS} FROM {rows.TASKS} WHERE t.id = ? AND t.principal = ?",
+        (task_id, principal.id),
+    ).fetchone()
+    if row is None:
+        raise not_found(task_id)
+    return rows.task(row)
+
+
+def snapshot(
+    db: sqlite3.Connection,
+    principal: Principal,
+    task_id: str,
+    *,
+    messages: bool = False,
+    graph: bool = False,
+    events_after: int | None = None,
+    max_events: int = 0,
+    asker: int | None = None,
+    since: int | None = None,
+) -> Snapshot:
+    """A task with its current turn, calls and output, and with messages, relations and later events where asked.
+
+    `since` is the number of an event: what came after it is then told apart, and of messages there are no others.
+
+    `asker` is the number of the task whose agent asks, if one does: of others it hears only what is beneath that.
+    """
+    task = get(db, principal, task_id)
+    turn = _turn(db, task)
+    # What has come out of an open turn lies in its events; a closed one has it in one piece.
+    heard = [] if turn.ended_at is not None else spoken(db, task.seq, turn.number, "content", "output", "thought")
+    content, content_at = _content(turn, [event for event in heard if event.kind == "content"])
+    calls = _calls(db, task, heard)
+    thoughts = turn.thoughts or [event.data for event in heard if event.kind == "thought"]
+    told = messages_of(db, task) if messages else []
+    new = told if since is None else progress.messages(db, task, told, since)
+    return Snapshot(
+        task=task,
+        turn=turn,
+        content=content,
+        content_at=content_at,
+        thoughts=thoughts,
+        calls=calls,
+        waiting=sum(call.status is CallStatus.AWAITING_APPROVAL for call in calls),
+        secrets=secrets_of(db, task.seq, task.turn),
+        warnings=_warnings(db, task, since or 0),
+        events=_events(db, task, events_after, max_events, asker) if events_after is not None else [],
+        messages=new,
+        omitted_messages=task.message_count - len(told) if since is None else 0,
+        depends_on=subtasks.known(db, principal, dependencies.needed(db, task.seq, _MOST_IDS), asker),
+        dependency_count=dependencies.count_needed(db, task.seq),
+        blocked_by=(
+            blockers.find(db, principal, task.seq, task.blocked_reason, _MOST_IDS, asker) if _waits(task) else []
+        ),
+        approvals_beneath=subtasks.known(db, principal, subtasks.awaiting_approval(db, task.seq), asker),
+        neighbours=neighbours(db, task.seq) if graph else None,
+        workspace=folder_locks.of(db, task.seq),
+        fresh=None if since is None else progress.fresh(db, task, content, len(thoughts), since),
+    )
+
+
+def open_counts(db: sqlite3.Connection) -> dict[Status, int]:
+    """How many tasks of all principals and agents are in each open state: for the server's own state."""
+    marks = ", ".join("?" * len(OPEN))
+    found = db.execute(
+        f"""SELECT first, sum(n) AS n FROM tallies
+            WHERE filter = 'status agent' AND first IN ({marks}) AND second <> 'none' GROUP BY first""",
+        tuple(OPEN),
+    )
+    return {Status(row["first"]): row["n"] for row in found}
+
+
+def secret_names(db: sqlite3.Connection, principal: Principal, task_id: str) -> dict[str, SecretSource]:
+    """The names of the secrets of a task's turn and how each value comes."""
+    row = owned(db, principal, task_id)
+    return secrets_of(db, row["seq"], row["turn"])
+
+
+def _insert(
+    db: sqlite3.Connection,
+    principal: Principal,
+    new: NewTask,
+    place: Place | None,
+    needs: list[Dependency],
+    at: int,
+) -> tuple[int, Status]:
+    still_open = sum(not each.satisfied for each in needs)
+    status = Status.BLOCKED if still_open else Status.PENDING
+    values: dict[str, Any] = {
+        "id": new.id,
+        "principal": principal.id,
+        "conversation": new.conversation,
+        "session": new.session,
+        "agent": new.agent,
+        "status": status,
+        "title": new.title,
+        "message": new.message,
+        "system_prompt": new.system_prompt,
+        "show_in_history": new.show_in_history,
+        "auto_execute": new.auto_execute,
+        "env": rows.dumps(new.env),
+        "files": rows.dumps(new.files),
+        "metadata": rows.dumps(new.metadata),
+        "demands": rows.dumps(new.demands),
+        "sandbox": new.sandbox,
+        "timeout_seconds": new.timeout_seconds,
+        "idempotency_key": new.idempotency_key,
+        "request_digest": new.request_digest,
+        "description": new.description,
+        "task_list": new.task_list,
+        "assigned_agent": new.assigned_agent,
+        "triggering_agent": new.triggering_agent,
+        "source": new.source,
+        "on_dependency_failure": new.on_dependency_failure,
+        "open_dependencies": still_open,
+        "max_calls": new.max_calls,
+        "calls_left": new.max_calls,
+        "message_count": 0,
+        "queue_place": next_place(db),
+    } | dict.fromkeys(("created_at", "updated_at", "last_activity_at"), at)
+    if place:
+        values |= {"parent": place.parent, "root": place.root, "depth": place.depth}
+    if still_open:
+        values |= {"blocked_reason": DEPENDENCIES, "blocked_at": at}
+    names = ", ".join(values)
+    marks = ", ".join(f":{name}" for name in values)
+    seq = db.execute(
+        f"""INSERT INTO tasks (seq, {names}) SELECT 1 + max(highest, (SELECT coalesce(max(seq), 0) FROM tasks)), {marks}
+            FROM retired_numbers""",
+        values,
+    ).lastrowid
+    assert seq is not None
+    return seq, status
+
+
+def _files(task: sqlite3.Row, more: Mapping[str, str]) -> str | None:
+    """The files that have come with a task's messages; where they are too many, the oldest known together alone."""
+    before = rows.loads(task["files"]) or {}
+    known = {**{path: version for path, version in before.items() if path not in more}, **more}
+    if oldest := dict(list(known.items())[:-_MOST_FILES]):
+        together = {"": sha256(str(rows.dumps(oldest)).encode()).hexdigest()}
+        known = together | dict(list(known.items())[-_MOST_FILES:])
+    return rows.dumps(known)
+
+
+def _refuse_failed_dependency(db: sqlite3.Connection, task: sqlite3.Row) -> None:
+    """An ended task can wait once more for what is still to come, but not for what has failed."""
+    failed = db.execute(
+        """SELECT t.id, t.status FROM dependencies d JOIN tasks t ON t.seq = d.needs
+           WHERE d.task = ? AND d.satisfied = 0 AND t.status IN ('failed', 'cancelled') LIMIT 1""",
+        (task["seq"],),
+    ).fetchone()
+    if failed:
+        raise dependencies.failed_already(failed["id"], failed["status"])
+
+
+def _warnings(db: sqlite3.Connection, task: Task, after: int) -> list[str]:
+    noted = spoken(db, task.seq, task.turn, "warning")
+    return list(dict.fromkeys(event.data["message"] for event in noted if event.number > after))
+
+
+def _waits(task: Task) -> bool:
+    return task.open_dependencies > 0 or task.blocked_reason is not None
+
+
+def _turn(db: sqlite3.Connection, task: Task) -> Turn:
+    row = db.execute(
+        f"SELECT {rows.TURN_COLUMNS} FROM turns WHERE task = ? AND number = ?",
+        (task.seq, task.turn),
+    ).fetchone()
+    return rows.turn(row)
+
+
+def _content(turn: Turn, said: list[Event]) -> tuple[str, int | None]:
+    if turn.ended_at is not None:
+        return turn.content or "", turn.content_at
+    return "".join(event.data["text"] for event in said), said[-1].at if said else None
+
+
+def _calls(db: sqlite3.Connection, task: Task, heard: list[Event]) -> list[Call]:
+    """The turn's calls in order; one that is executing shows its output so far."""
+    found = db.execute(
+        f"SELECT {rows.CALL_COLUMNS} FROM calls WHERE task = ? AND turn = ? ORDER BY position",
+        (task.seq, task.turn),
+    ).fetchall()
+    return [
+        rows.call(row)
+        if row["status"] != CallStatus.EXECUTING
+        else rows.call(row, output=_output_so_far(row["id"], heard))
+        for row in found
+    ]
+
+
+def _output_so_far(call_id: str, heard: list[Event]) -> str:
+    return "".join(event.data["text"] for event in heard if event.data.get("callId") == call_id)
+
+
+def _events(db: sqlite3.Connection, task: Task, after: int, most: int, asker: int | None) -> list[Event]:
+    heard = f"AND (kind <> 'subtask' OR data ->> 'taskId' IN ({subtasks.made_beneath(':asker')}))"
+    found = db.execute(
+        f"""SELECT number, at, kind, data FROM events
+            WHERE task = :task AND number > :after {heard if asker is not None else ""} ORDER BY number LIMIT :most""",
+        {"task": task.seq, "after": after, "most": most, "asker": asker},
+    )
+    return [rows.event(row) for row in found]

@@ -1,0 +1,241 @@
+"""Who works in which folder: two tasks never write one at once, unless both share it.
+
+A task holds its folder from the start of a turn until the turn ends. What comes later waits as `blocked`, and goes on
+in the order of the queue.
+"""
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from storage.records.states import BUSY, ENDED_SQL, Status
+from storage.records.tasks import Principal
+from storage.records.workspaces import Checkout, Workspace, Worktree
+from storage.sqlite import rows
+from storage.sqlite.relations.subtasks import makers, still_lent
+from storage.sqlite.transitions.status import move, owned
+
+_COLUMNS = "w.mode, w.path, w.shared, w.owner, w.reaches, w.repository, w.checkout, w.outcome"
+
+# Those who keep others out: at work in a turn, or before them in the queue. CROSS JOIN has SQLite begin with these few,
+# whatever it believes of the size of the tables.
+_PRESENT = f"""SELECT t.seq, t.id, t.principal, t.queue_place, w.use, w.mode, w.path, w.shared, w.reaches
+    FROM workspaces w INDEXED BY workspaces_in_use CROSS JOIN tasks t ON t.seq = w.task
+    WHERE w.use IS NOT NULL AND t.status NOT IN {ENDED_SQL}
+        AND iif(w.use = 'held', t.started_at IS NOT NULL, t.status = 'pending' OR t.blocked_reason = '{BUSY}')"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Presence:
+    seq: int
+    id: str
+    principal: str
+    held: bool
+    place: tuple[int, int]
+    writes: bool
+    shared: bool
+    path: PurePosixPath
+    reaches: tuple[PurePosixPath, ...]
+
+    def is_ahead_of(self, other: "_Presence") -> bool:
+        return self.seq != other.seq and (self.held or self.place < other.place)
+
+    def clashes_with(self, other: "_Presence") -> bool:
+        return self._disturbs(other) or other._disturbs(self)
+
+    def _disturbs(self, other: "_Presence") -> bool:
+        """Whether it writes where the other writes, or could move away a folder that is shown to the other."""
+        both_write = self.path == other.path and self.writes and other.writes and not (self.shared and other.shared)
+        return both_write or any(map(self.could_move, other.reaches))
+
+    def could_move(self, folder: PurePosixPath) -> bool:
+        """Whether it writes where that folder lies."""
+        return self.writes and folder != self.path and folder.is_relative_to(self.path)
+
+    def beyond(self, lender: "_Presence") -> list[PurePosixPath]:
+        """The folders that are shown to it, and not to the lender of its own."""
+        known = (lender.path, *lender.reaches)
+        return [folder for folder in self.reaches if not any(map(folder.is_relative_to, known))]
+
+
+def insert(db: sqlite3.Connection, seq: int, workspace: Workspace) -> None:
+    """Note in which folder a new task works."""
+    db.execute(
+        "INSERT INTO workspaces (task, mode, path, shared, owner, reaches, repository) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (
+            seq,
+            workspace.mode,
+            workspace.path,
+            workspace.shared,
+            workspace.owner,
+            json.dumps(workspace.reaches),
+            rows.dumps(workspace.repository),
+        ),
+    )
+
+
+def of(db: sqlite3.Connection, seq: int) -> Workspace | None:
+    """The folder a task works in; None for one of its own."""
+    row = db.execute(f"SELECT {_COLUMNS} FROM workspaces w WHERE w.task = ?", (seq,)).fetchone()
+    return _workspace(row) if row else None
+
+
+def owned_by(db: sqlite3.Connection, principal: Principal, task_id: str) -> Workspace | None:
+    """The same for a task of this principal; NOT_FOUND for any other."""
+    return of(db, owned(db, principal, task_id)["seq"])
+
+
+def wake(db: sqlite3.Connection, at: int) -> None:
+    """Let those go on whose folders have become free, in the places that they had in the queue."""
+    db.execute(
+        f"""UPDATE workspaces INDEXED BY workspaces_in_use SET use = NULL
+            WHERE use IS NOT NULL AND (SELECT status FROM tasks WHERE seq = task) IN {ENDED_SQL}"""
+    )
+    present = _present(db)
+    for waiting in [each for each in present if not each.held and not _ahead(db, each, present)]:
+        row = db.execute("SELECT * FROM tasks WHERE seq = ?", (waiting.seq,)).fetchone()
+        if row["status"] == Status.BLOCKED:
+            move(db, row, Status.PENDING, at)
+            db.execute("UPDATE tasks SET queue_place = ? WHERE seq = ?", (row["queue_place"], row["seq"]))
+
+
+def occupy(db: sqlite3.Connection, task: sqlite3.Row, at: int) -> bool:
+    """Have a task that is about to start hold its folder; else it is blocked, and the answer is no."""
+    found = db.execute("SELECT mode, use FROM workspaces WHERE task = ?", (task["seq"],)).fetchone()
+    if found is None:
+        return True
+    goes_on = found["use"] == "held" and task["started_at"] is not None
+    free = goes_on or not _blockers(db, task["seq"], task["queue_place"])
+    db.execute("UPDATE workspaces SET use = ? WHERE task = ?", ("held" if free else "awaited", task["seq"]))
+    if not free:
+        move(db, task, Status.BLOCKED, at, blocked_reason=BUSY)
+    elif found["mode"] == "worktree":
+        db.execute("UPDATE workspaces SET checkout = 'open' WHERE task = ?", (task["seq"],))
+    return free
+
+
+def blocking(db: sqlite3.Connection, principal: Principal, seq: int) -> list[str]:
+    """The ids of those who keep a task out of its folder, as far as they are this principal's."""
+    (queue_place,) = db.execute("SELECT queue_place FROM tasks WHERE seq = ?", (seq,)).fetchone()
+    return [each.id for each in _blockers(db, seq, queue_place) if each.principal == principal.id]
+
+
+def record(db: sqlite3.Connection, task_id: str, checkout: Checkout, outcome: dict[str, object]) -> None:
+    """Note what a look at a worktree has found, unless it is gone meanwhile."""
+    db.execute(
+        """UPDATE workspaces SET checkout = ?, outcome = ?
+           WHERE task = (SELECT seq FROM tasks WHERE id = ?) AND checkout IS NOT NULL""",
+        (checkout, rows.dumps(outcome), task_id),
+    )
+
+
+def note(db: sqlite3.Connection, task_id: str, changes: dict[str, object]) -> None:
+    """Note something of a folder that a task works in itself, and not on a worktree, beside what is known of it."""
+    db.execute(
+        """UPDATE workspaces SET outcome = json_patch(ifnull(outcome, '{}'), ?)
+           WHERE task = (SELECT seq FROM tasks WHERE id = ?) AND mode <> 'worktree'""",
+        (rows.dumps(changes), task_id),
+    )
+
+
+def reopen(db: sqlite3.Connection, task_id: str) -> None:
+    """Note that a worktree is to be looked at once more."""
+    db.execute(
+        """UPDATE workspaces SET checkout = 'open'
+           WHERE task = (SELECT seq FROM tasks WHERE id = ?) AND checkout IS NOT NULL""",
+        (task_id,),
+    )
+
+
+def give_up(db: sqlite3.Connection, task_id: str, at: int) -> None:
+    """Note that a worktree is gone, and the task's folder with it."""
+    db.execute("UPDATE workspaces SET checkout = NULL WHERE task = (SELECT seq FROM tasks WHERE id = ?)", (task_id,))
+    db.execute("UPDATE tasks SET workspace_removed_at = ? WHERE id = ?", (at, task_id))
+
+
+def worktrees(db: sqlite3.Connection, task_id: str | None = None) -> list[Worktree]:
+    """All worktrees that are there, or half there, or that of one task; the oldest first."""
+    found = db.execute(
+        f"""SELECT t.id, t.principal, t.agent, t.demands, t.completed_at, t.last_activity_at, {_COLUMNS},
+                {still_lent("t")} AS is_lent
+            FROM workspaces w INDEXED BY workspaces_checked_out CROSS JOIN tasks t ON t.seq = w.task
+            WHERE w.checkout IS NOT NULL AND (?1 IS NULL OR t.id = ?1) ORDER BY w.task""",
+        (task_id,),
+    )
+    return [
+        Worktree(
+            task_id=row["id"],
+            principal=row["principal"],
+            agent=row["agent"],
+            demands=rows.loads(row["demands"]),
+            ended_at=row["completed_at"],
+            is_lent=bool(row["is_lent"]),
+            last_activity_at=row["last_activity_at"],
+            workspace=_workspace(row),
+        )
+        for row in found
+    ]
+
+
+def _blockers(db: sqlite3.Connection, seq: int, queue_place: int) -> list[_Presence]:
+    row = db.execute(
+        """SELECT task AS seq, '' AS id, '' AS principal, ? AS queue_place, NULL AS use, mode, path, shared, reaches
+           FROM workspaces WHERE task = ?""",
+        (queue_place, seq),
+    ).fetchone()
+    return _ahead(db, _presence(row), _present(db))
+
+
+def _ahead(db: sqlite3.Connection, presence: _Presence, present: Sequence[_Presence]) -> list[_Presence]:
+    """Those that keep a task out.
+
+    Not those by whose agents it was made, to whose work it belongs. While one of them holds a folder, what is lent of
+    it is that one's presence: whoever is there beside it is so rightly, and whoever waits, waits for it. Both would
+    wait for ever.
+    """
+    found = [other for other in present if other.is_ahead_of(presence) and other.clashes_with(presence)]
+    above = makers(db, presence.seq) if found else []
+    others = [other for other in found if other.seq not in above]
+    lender = _nearest(above, [each for each in present if each.held])
+    if lender is None:
+        return others
+    beyond = presence.beyond(lender)
+    return [other for other in others if any(map(other.could_move, beyond)) or lender.seq in makers(db, other.seq)]
+
+
+def _nearest(above: Sequence[int], holders: Sequence[_Presence]) -> _Presence | None:
+    known = {holder.seq: holder for holder in holders}
+    return next((known[seq] for seq in above if seq in known), None)
+
+
+def _present(db: sqlite3.Connection) -> list[_Presence]:
+    return [_presence(row) for row in db.execute(_PRESENT)]
+
+
+def _presence(row: sqlite3.Row) -> _Presence:
+    return _Presence(
+        seq=row["seq"],
+        id=row["id"],
+        principal=row["principal"],
+        held=row["use"] == "held",
+        place=(row["queue_place"], row["seq"]),
+        writes=row["mode"] == "readwrite",
+        shared=bool(row["shared"]),
+        path=PurePosixPath(row["path"]),
+        reaches=tuple(map(PurePosixPath, json.loads(row["reaches"]))),
+    )
+
+
+def _workspace(row: sqlite3.Row) -> Workspace:
+    return Workspace(
+        mode=row["mode"],
+        path=row["path"],
+        shared=bool(row["shared"]),
+        owner=row["owner"],
+        reaches=tuple(rows.loads(row["reaches"])),
+        repository=rows.loads(row["repository"]),
+        checkout=row["checkout"],
+        outcome=rows.loads(row["outcome"]),
+    )

@@ -1,0 +1,44 @@
+"""What becomes of the open tasks of a database that was restored: none of them goes on before somebody says so."""
+
+import sqlite3
+from dataclasses import dataclass
+
+from storage.records.states import BUSY, RESTORED, SUBTASKS, Status
+from storage.sqlite.operations.runs import settle
+from storage.sqlite.relations.propagation import propagate
+from storage.sqlite.transitions.status import move
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The ids of the tasks that were open: cut off in a call, paused, and left to a decision that is still to come."""
+
+    interrupted: list[str]
+    paused: list[str]
+    awaiting_approval: list[str]
+
+
+def hold(db: sqlite3.Connection, at: int) -> Held:
+    """Settle what was at work when the copy was made, and pause what would go on by itself.
+
+    It may have gone on after the copy was made, and would be done a second time. What waits for a person, or for
+    tasks that are paused now, stays as it is.
+    """
+    settled = settle(db, at)
+    while propagate(db, at):
+        pass  # whoever waited for what has ended would go on by itself as well
+    for row in _blocked(db):
+        db.execute("DELETE FROM awaited WHERE task = ?", (row["seq"],))
+        move(db, row, Status.PENDING, at)
+    pending = db.execute("SELECT * FROM tasks WHERE status = 'pending' AND agent <> 'none' ORDER BY seq").fetchall()
+    for row in pending:
+        move(db, row, Status.PAUSED, at, blocked_reason=RESTORED)
+    waiting = db.execute("SELECT id FROM tasks WHERE status = 'awaiting_approval' ORDER BY seq").fetchall()
+    return Held(settled.interrupted, [row["id"] for row in pending], [row["id"] for row in waiting])
+
+
+def _blocked(db: sqlite3.Connection) -> list[sqlite3.Row]:
+    """The tasks that wait for a folder, or for a while for their sub-tasks."""
+    return db.execute(
+        "SELECT * FROM tasks WHERE status = 'blocked' AND blocked_reason IN (?, ?) ORDER BY seq", (BUSY, SUBTASKS)
+    ).fetchall()

@@ -1,0 +1,231 @@
+"""Moves of one task: its status, the times a move implies, and the event that tells of it."""
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from server.errors import Code, RemitError
+from storage.records.states import CALL_ENDED, ENDED, SUBTASKS, CallStatus, Status, may_move, may_move_call
+from storage.records.tasks import NewEvent, Origin, Principal, Run
+from storage.sqlite.connection import news
+from storage.sqlite.rows import dumps
+
+
+def owned(db: sqlite3.Connection, principal: Principal, task_id: str, *, field: str | None = None) -> sqlite3.Row:
+    """The row of a task of this principal; NOT_FOUND for an unknown one and for somebody else's alike."""
+    row = db.execute("SELECT * FROM tasks WHERE id = ? AND principal = ?", (task_id, principal.id)).fetchone()
+    if row is None:
+        raise not_found(task_id, field)
+    return row  # type: ignore[no-any-return]
+
+
+def not_found(task_id: str, field: str | None = None) -> RemitError:
+    """The error for a task that is not there, with the field that named it, if it was not `id`."""
+    sentence = f"there is no task {task_id!r}; list_tasks has the ids of yours, of which 8 characters are enough"
+    if field is None:
+        return RemitError(Code.NOT_FOUND, sentence, id=task_id)
+    return RemitError(Code.NOT_FOUND, f"{field}: {sentence}", field=field, id=task_id)
+
+
+def held(db: sqlite3.Connection, run: Run) -> sqlite3.Row:
+    """The row of the task this run works on; CONFLICT when the run no longer holds it."""
+    row = db.execute(
+        """SELECT t.* FROM runs r JOIN tasks t ON t.seq = r.task AND t.fence = r.fence
+           WHERE r.task = ? AND r.fence = ? AND r.ended_at IS NULL""",
+        (run.seq, run.fence),
+    ).fetchone()
+    if row is None:
+        raise RemitError(Code.CONFLICT, "this run no longer holds its task", id=run.task_id)
+    return row  # type: ignore[no-any-return]
+
+
+def at_work(db: sqlite3.Connection, task: sqlite3.Row) -> bool:
+    """Whether a run of the task is under way: while it is `running`, and where its process stays for a decision."""
+    found = db.execute(
+        "SELECT 1 FROM runs WHERE task = ? AND fence = ? AND ended_at IS NULL", (task["seq"], task["fence"])
+    )
+    return found.fetchone() is not None
+
+
+def log(db: sqlite3.Connection, seq: int, kind: str, data: Mapping[str, Any], at: int) -> int:
+    """Append one event to the task's log; returns its number."""
+    return log_all(db, seq, [NewEvent(kind, data)], at)
+
+
+def log_all(db: sqlite3.Connection, seq: int, events: Sequence[NewEvent], at: int) -> int:
+    """Append events to the task's log; returns the number of the last."""
+    last, task_id = db.execute(
+        "UPDATE tasks SET last_event = last_event + ? WHERE seq = ? RETURNING last_event, id", (len(events), seq)
+    ).fetchone()
+    _write(db, seq, task_id, events, last, at)
+    return int(last)
+
+
+def move(
+    db: sqlite3.Connection,
+    task: sqlite3.Row,
+    target: Status,
+    at: int,
+    *,
+    error: tuple[str, str] | None = None,
+    blocked_reason: str | None = None,
+    origin: Origin | None = None,
+    done: Mapping[str, Any] | None = None,
+) -> None:
+    """Move a task to `target`, with the times, the events and, for its end, the news to its dependants.
+
+    `origin` is the task whose end has brought this one about, if not itself; `done` what is told of a
+    turn's end, which is one message more. Raises RemitError (CONFLICT) where the table of states forbids the move.
+    """
+    current = Status(task["status"])
+    if not may_move(current, target):
+        raise RemitError(Code.CONFLICT, f"a task that is {current} cannot become {target}", status=str(current))
+    code, message = error or (None, None)
+    status = {"status": target, **({"blockedReason": blocked_reason} if blocked_reason else {})}
+    events = [
+        *([NewEvent("error", {"code": code, "message": message})] if error else []),
+        NewEvent("status", status),
+        *([NewEvent("done", done)] if done is not None else []),
+    ]
+    place = next_place(db) if target is Status.PENDING else None
+    (last,) = db.execute(
+        """UPDATE tasks SET status = ?1, error_code = ?2, error = ?3, blocked_reason = ?4, updated_at = ?5,
+               blocked_at = CASE WHEN ?1 = 'blocked' THEN ?5 END,
+               queue_place = coalesce(?10, queue_place),
+               completed_at = CASE WHEN ?6 THEN ?5 END,
+               cancel_requested = CASE WHEN ?6 THEN 0 ELSE cancel_requested END,
+               last_activity_at = CASE WHEN ?6 THEN max(?5, last_activity_at) ELSE last_activity_at END,
+               last_event = last_event + ?7, message_count = message_count + ?8
+           WHERE seq = ?9 RETURNING last_event""",
+        (target, code, message, blocked_reason, at, target in ENDED, len(events), done is not None, task["seq"], place),
+    ).fetchone()
+    _write(db, task["seq"], task["id"], events, last, at)
+    if task["parent"] is not None:
+        _tell_above(db, task, status, at)
+    if target in ENDED:
+        _announce_end(db, task, target, origin or Origin(task["id"], target))
+        _let_waiting_go_on(db, task, at)
+
+
+def next_place(db: sqlite3.Connection) -> int:
+    """Give out the next place in the queue: whoever comes later has a higher number, whatever the time of day says."""
+    (place,) = db.execute("UPDATE queue SET latest = latest + 1 RETURNING latest").fetchone()
+    return int(place)
+
+
+def start(db: sqlite3.Connection, task: sqlite3.Row, at: int, *, anew: bool) -> None:
+    """Move a task to `running`; `anew` at the beginning of a turn, whose time that is."""
+    move(db, task, Status.RUNNING, at)
+    if anew:
+        db.execute(
+            "UPDATE tasks SET started_at = ?1, last_activity_at = max(?1, last_activity_at) WHERE seq = ?2",
+            (at, task["seq"]),
+        )
+
+
+def move_call(db: sqlite3.Connection, call: sqlite3.Row, target: CallStatus, at: int, **changes: Any) -> None:
+    """Move a call to `target`, set `changes` (columns of `calls`), and log it.
+
+    Raises RemitError (CONFLICT) where the table of states forbids the move.
+    """
+    current = CallStatus(call["status"])
+    if not may_move_call(current, target):
+        raise RemitError(Code.CONFLICT, f"a call that is {current} cannot become {target}", status=str(current))
+    columns = {"status": target, **changes}
+    assignments = ", ".join(f"{name} = :{name}" for name in columns)
+    db.execute(f"UPDATE calls SET {assignments} WHERE id = :id", {**columns, "id": call["id"]})
+    if call["output"] is None:
+        count_output(db, call["task"], columns.get("output") or "")
+    log(db, call["task"], *_call_event({**dict(call), **columns}), at)
+
+
+def close_calls(db: sqlite3.Connection, seq: int, turn: int, at: int, reason: str) -> None:
+    """Cancel every call of the turn that has not ended."""
+    marks = ", ".join("?" * len(CALL_ENDED))
+    calls = db.execute(
+        f"SELECT * FROM calls WHERE task = ? AND turn = ? AND status NOT IN ({marks}) ORDER BY position",
+        (seq, turn, *CALL_ENDED),
+    ).fetchall()
+    for call in calls:
+        move_call(db, call, CallStatus.CANCELLED, at, reason=reason)
+
+
+def count_message(db: sqlite3.Connection, seq: int) -> None:
+    """One message more, in the task and in its conversation."""
+    db.execute("UPDATE tasks SET message_count = message_count + 1 WHERE seq = ?", (seq,))
+    count_in_conversation(db, seq)
+
+
+def count_in_conversation(db: sqlite3.Connection, seq: int) -> None:
+    """One message of the task more in its conversation, if it shows there."""
+    db.execute(
+        """UPDATE conversations SET message_count = message_count + 1
+           WHERE id = (SELECT conversation FROM tasks WHERE seq = ? AND show_in_history)""",
+        (seq,),
+    )
+
+
+def count_output(db: sqlite3.Connection, seq: int, output: str) -> None:
+    """So much more output of its calls is kept of the task."""
+    if output:
+        db.execute("UPDATE tasks SET kept_output = kept_output + ? WHERE seq = ?", (len(output), seq))
+
+
+def go_on_without(db: sqlite3.Connection, seq: int, at: int) -> None:
+    """Let a task that waits for sub-tasks go on, whatever has become of them."""
+    db.execute("DELETE FROM awaited WHERE task = ?", (seq,))
+    task = db.execute("SELECT * FROM tasks WHERE seq = ?", (seq,)).fetchone()
+    if task["status"] == Status.BLOCKED and task["blocked_reason"] == SUBTASKS:
+        move(db, task, Status.PENDING, at)
+
+
+def _tell_above(db: sqlite3.Connection, task: sqlite3.Row, data: Mapping[str, Any], at: int) -> None:
+    """An event in the parent's log, and in those of all above it where somebody is asked for a decision."""
+    above = task["parent"]
+    while above is not None:
+        log(db, above, "subtask", {"taskId": task["id"], **data}, at)
+        (above,) = db.execute("SELECT parent FROM tasks WHERE seq = ?", (above,)).fetchone()
+        if data["status"] != Status.AWAITING_APPROVAL:
+            return
+
+
+def _let_waiting_go_on(db: sqlite3.Connection, task: sqlite3.Row, at: int) -> None:
+    """Whoever has waited for this task, and for no other any more, goes on; what waited itself does so no more."""
+    if task["blocked_reason"] == SUBTASKS:
+        db.execute("DELETE FROM awaited WHERE task = ?", (task["seq"],))
+    if task["parent"] is None:
+        return
+    waiting = db.execute("DELETE FROM awaited WHERE subtask = ? RETURNING task", (task["seq"],)).fetchall()
+    for row in waiting:
+        if not db.execute("SELECT 1 FROM awaited WHERE task = ?", (row["task"],)).fetchone():
+            go_on_without(db, row["task"], at)
+
+
+def _write(db: sqlite3.Connection, seq: int, task_id: str, events: Sequence[NewEvent], last: int, at: int) -> None:
+    """Write events into the task's log, the last of them with number `last`."""
+    numbers = range(last - len(events) + 1, last + 1)
+    lines = [(seq, number, at, event.kind, dumps(event.data)) for number, event in zip(numbers, events, strict=True)]
+    db.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?)", lines)
+    news(db).changed.add(task_id)
+
+
+def _announce_end(db: sqlite3.Connection, task: sqlite3.Row, ended: Status, origin: Origin) -> None:
+    news(db).ended.add(task["id"])
+    announced = db.execute(
+        """INSERT OR REPLACE INTO propagations SELECT ?1, ?2, ?3, ?4, 0
+           WHERE EXISTS (SELECT 1 FROM dependencies WHERE needs = ?1 AND satisfied = 0)""",
+        (task["seq"], ended, origin.id, origin.ended),
+    ).rowcount
+    news(db).unfinished |= announced > 0
+
+
+def _call_event(call: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    data = {"callId": call["id"], "toolName": call["tool_name"], "status": call["status"]}
+    ended = call["status"] in (CallStatus.SUCCESS, CallStatus.ERROR)
+    extra = (
+        {"exitStatus": call["exit_status"]}
+        if ended
+        else {"outcome": call["outcome"], "by": call["decided_by"], "reason": call["reason"]}
+    )
+    kind = "tool_result" if ended else "tool_call"
+    return kind, data | {name: value for name, value in extra.items() if value is not None}
