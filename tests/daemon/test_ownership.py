@@ -21,7 +21,7 @@ from server.daemon.ownership import Owned, Owner, Ownership, Purpose, owner
 from server.daemon.paths import Places
 from server.errors import Code, RemitError
 from tests.daemon.conftest import META, PATIENCE, ROOT, Checkout, Launcher, Window, held, servers
-from tests.sandbox.commands import processes_with, until
+from tests.runner.commands import processes_with, until
 from tests.servers import command, wait
 
 OWN = """

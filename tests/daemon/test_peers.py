@@ -16,8 +16,8 @@ from anyio import to_thread
 from server.daemon.peers import Standing, standing
 from tests import servers
 from tests.cli.command_line import CommandLine
-from tests.sandbox.commands import processes_with, run
-from tests.sandbox.test_commands import shell
+from tests.runner.commands import processes_with, run
+from tests.runner.sandbox.test_commands import shell
 from tests.servers import Host
 
 CONNECT = """

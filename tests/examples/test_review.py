@@ -16,7 +16,7 @@ from tests.agents.acp.real import CLAUDE, OPENCODE, Real, installed
 from tests.models.conversation import Request
 from tests.models.script import Answer, Say, Use
 from tests.models.server import Model, model
-from tests.worktrees.projects import contents, git, in_progress, repository
+from tests.tasks.workspaces.projects import contents, git, in_progress, repository
 
 pytestmark = pytest.mark.anyio
 

@@ -11,7 +11,7 @@ from server.runner.sandbox import Name, find_sandbox
 from tests import servers
 from tests.cli.command_line import CommandLine
 from tests.gaps.document import SECURITY, TIERS, table, text
-from tests.sandbox.conftest import tier
+from tests.runner.conftest import tier
 
 __all__ = ["tier"]
 

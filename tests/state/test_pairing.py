@@ -19,7 +19,7 @@ from storage.sqlite.migrations import m15_identity as identity_step
 from tests import servers
 from tests.state.conftest import done, stop
 from tests.storage.test_migration import TASK
-from tests.worktrees import projects
+from tests.tasks.workspaces import projects
 
 OLDER = MIGRATIONS.index(identity_step.SCRIPT)
 """The steps before databases had ids."""

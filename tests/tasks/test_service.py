@@ -27,8 +27,8 @@ from storage.records.workspaces import Workspace
 from storage.sqlite.store import Store, open_store
 from tests.storage.fresh import fresh
 from tests.storage.samples import ANN, new_task, new_turn
-from tests.tasks.test_scheduler import no_sandbox
-from tests.worktrees.projects import repository
+from tests.tasks.execution.test_scheduler import no_sandbox
+from tests.tasks.workspaces.projects import repository
 
 CALLER = Caller(ANN, person=False, folder=None)
 CHILDREN = 60
