@@ -12,7 +12,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from benchmarks import (
+from benchmarks.effort import DEFAULT, FULL, QUICK, Effort
+from benchmarks.groups import (
     answers,
     calls,
     commands,
@@ -26,7 +27,6 @@ from benchmarks import (
     tiers,
     windows,
 )
-from benchmarks.effort import DEFAULT, FULL, QUICK, Effort
 from benchmarks.measure import HEADING, NotMeasured, Row, line
 
 GROUPS: dict[str, Callable[[Effort], Iterator[Row]]] = {

@@ -8,8 +8,8 @@ from pathlib import Path
 from benchmarks import database
 from benchmarks.contestants import Home, temporary_home
 from benchmarks.effort import Effort
+from benchmarks.groups.windows import opened
 from benchmarks.measure import Row, Target, in_turn
-from benchmarks.windows import opened
 from storage.records.calls import NewCall
 from storage.sqlite.operations import calls, runs
 
