@@ -12,7 +12,7 @@ import pytest
 from hypothesis import settings
 
 from server.errors import RemitError
-from server.runner.sandbox import find_sandbox
+from server.runner.detection import find_sandbox
 from tests.needs import lacks
 
 CLOSING_SECONDS = 2.0

@@ -11,10 +11,11 @@ import anyio
 from benchmarks.effort import Effort
 from benchmarks.measure import NotMeasured, Row, Target, milliseconds
 from server.errors import RemitError
+from server.runner.detection import find_sandbox
 from server.runner.policy import Command, SandboxPolicy
 from server.runner.process import ProcessMark
 from server.runner.process_tree import descendants
-from server.runner.sandbox import Name, Sandbox, find_sandbox
+from server.runner.sandbox import Name, Sandbox
 
 PROGRAM = "/bin/true"
 BARE = ("bwrap", "--unshare-all", "--die-with-parent", "--ro-bind", "/", "/", "--proc", "/proc", PROGRAM)

@@ -1,14 +1,23 @@
 """The sandbox of this server: looked for until one is found, and then kept."""
 
+import platform
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 import anyio
 
-from server.runner.programs.copies import Programs
-from server.runner.sandbox import Sandbox, find_sandbox
+from server.errors import RemitError
+from server.runner import canary
+from server.runner.cgroups.control_group import ControlGroups
+from server.runner.cgroups.detection import find_groups
+from server.runner.programs.copies import INSTALLED, Programs
+from server.runner.sandbox import Name, Sandbox, unavailable
+from server.runner.tiers import seccomp
+from server.runner.tiers.bubblewrap import find_namespaces
+from server.runner.tiers.interpreter import find_interpreter
 from server.runner.tiers.scratch import Scratch
+from server.runner.tiers.supervised import Off, find_landlock
 
 
 class Shelter:
@@ -40,3 +49,52 @@ class Shelter:
         if self._found is None:
             self._found = await find_sandbox(self._wanted, self._scratch, self._hidden, self._programs)
         return self._found
+
+
+Wanted = Literal["auto", "namespaces", "landlock", "off"]
+
+
+async def find_sandbox(
+    wanted: Wanted = "auto",
+    scratch: Scratch | None = None,
+    hidden: Sequence[Path] = (),
+    programs: Programs = INSTALLED,
+) -> Sandbox:
+    """Find a tier that this machine can hold, by running a canary in it; `auto` takes the strongest.
+
+    A server gives the `scratch` that it sweeps at its start, its own files, which are `hidden` from all commands,
+    and its own copy of the `programs`.
+
+    `off` confines nothing, and is never chosen by itself. Raises SANDBOX_UNAVAILABLE, with a reason for each tier
+    that was tried and what to do about it.
+    """
+    if platform.system() != "Linux":
+        raise unavailable(f"tasks can be sandboxed on Linux only so far, not on {platform.system()}")
+    found = await anyio.to_thread.run_sync(find_groups, scratch.root if scratch else None, programs)
+    groups = found.in_one_hierarchy()
+    reasons: dict[str, str] = {}
+    names: tuple[Name, ...] = ("namespaces", "landlock") if wanted == "auto" else (wanted,)
+    for name in names:
+        try:
+            return await _try(name, scratch or Scratch(), groups, hidden, programs)
+        except RemitError as error:
+            reasons[name] = error.message
+    raise unavailable("; ".join(f"{name}: {reason}" for name, reason in reasons.items()), reasons=reasons)
+
+
+async def _try(
+    name: Name, scratch: Scratch, groups: ControlGroups, hidden: Sequence[Path], programs: Programs
+) -> Sandbox:
+    interpreter = await find_interpreter()
+    if name == "off":
+        return Sandbox(Off(interpreter=interpreter, scratch=scratch, programs=programs), groups, hidden)
+    if not seccomp.is_supported():
+        raise unavailable(f"the system calls of this machine, {platform.machine()}, are not known to remit")
+    tier = (
+        await find_namespaces(interpreter, scratch, programs)
+        if name == "namespaces"
+        else find_landlock(interpreter, scratch, programs)
+    )
+    sandbox = Sandbox(tier, groups, hidden)
+    await canary.examine(sandbox, interpreter)
+    return sandbox

@@ -1,6 +1,5 @@
 """Commands in a sandbox: the one door to this room."""
 
-import platform
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, suppress
 from dataclasses import replace
@@ -11,9 +10,7 @@ import anyio
 
 from server.concurrency import beside
 from server.errors import Code, RemitError
-from server.runner import canary
 from server.runner.cgroups.control_group import NO_GROUPS, ControlGroup, ControlGroups, Feature
-from server.runner.cgroups.detection import find_groups
 from server.runner.dialogue import Dialogue
 from server.runner.filesystem.safe_open import identity
 from server.runner.monitoring import usage
@@ -23,17 +20,11 @@ from server.runner.network.gateway import Report
 from server.runner.piped import Piped, Pipes
 from server.runner.policy import ATTACHED, Command, Exit, SandboxPolicy
 from server.runner.process import ProcessMark, Subprocess
-from server.runner.programs.copies import INSTALLED, Programs
-from server.runner.tiers import plan, seccomp
-from server.runner.tiers.bubblewrap import find_namespaces
-from server.runner.tiers.interpreter import find_interpreter
+from server.runner.tiers import plan
 from server.runner.tiers.plan import Confinement
-from server.runner.tiers.scratch import Scratch
-from server.runner.tiers.supervised import Off, find_landlock
 from server.upgrades import check_importable
 
 Name = Literal["namespaces", "landlock", "off"]
-Wanted = Literal["auto", "namespaces", "landlock", "off"]
 
 
 async def _tell_nobody(host: str, port: int, reason: str) -> None:
@@ -189,7 +180,7 @@ class Sandbox:
         try:
             group = self._groups.make(policy.limits)
         except OSError as error:
-            raise _unavailable(f"the control group {error.filename} cannot be made: {error.strerror}") from error
+            raise unavailable(f"the control group {error.filename} cannot be made: {error.strerror}") from error
         try:
             yield group
         finally:
@@ -211,14 +202,14 @@ class Sandbox:
             try:
                 process = Subprocess(argv, supervised=self._tier.supervised, inherited=inherited)
             except OSError as error:
-                raise _unavailable(f"{error.filename} cannot be started: {error.strerror}") from error
+                raise unavailable(f"{error.filename} cannot be started: {error.strerror}") from error
             async with process:
                 yield process, group
 
     def _expect(self, word: str, line: str) -> None:
         """Check the launcher's next word; what comes in its place is why there is no sandbox."""
         if line != word:
-            raise _unavailable(self._tier.explain(line))
+            raise unavailable(self._tier.explain(line))
 
 
 @asynccontextmanager
@@ -251,7 +242,7 @@ def _held(process: Subprocess, group: ControlGroup | None) -> ProcessMark:
     try:
         return process.hold(group)
     except OSError as error:
-        raise _unavailable(f"the command cannot be held: {error.strerror}") from error
+        raise unavailable(f"the command cannot be held: {error.strerror}") from error
 
 
 def _attendance(
@@ -305,51 +296,6 @@ async def _door(confinement: Confinement, process: Subprocess, keeper: Keeper | 
         yield Relay(argv=door.relay, env=keeper.environment(door))
 
 
-async def find_sandbox(
-    wanted: Wanted = "auto",
-    scratch: Scratch | None = None,
-    hidden: Sequence[Path] = (),
-    programs: Programs = INSTALLED,
-) -> Sandbox:
-    """Find a tier that this machine can hold, by running a canary in it; `auto` takes the strongest.
-
-    A server gives the `scratch` that it sweeps at its start, its own files, which are `hidden` from all commands,
-    and its own copy of the `programs`.
-
-    `off` confines nothing, and is never chosen by itself. Raises SANDBOX_UNAVAILABLE, with a reason for each tier
-    that was tried and what to do about it.
-    """
-    if platform.system() != "Linux":
-        raise _unavailable(f"tasks can be sandboxed on Linux only so far, not on {platform.system()}")
-    found = await anyio.to_thread.run_sync(find_groups, scratch.root if scratch else None, programs)
-    groups = found.in_one_hierarchy()
-    reasons: dict[str, str] = {}
-    names: tuple[Name, ...] = ("namespaces", "landlock") if wanted == "auto" else (wanted,)
-    for name in names:
-        try:
-            return await _try(name, scratch or Scratch(), groups, hidden, programs)
-        except RemitError as error:
-            reasons[name] = error.message
-    raise _unavailable("; ".join(f"{name}: {reason}" for name, reason in reasons.items()), reasons=reasons)
-
-
-async def _try(
-    name: Name, scratch: Scratch, groups: ControlGroups, hidden: Sequence[Path], programs: Programs
-) -> Sandbox:
-    interpreter = await find_interpreter()
-    if name == "off":
-        return Sandbox(Off(interpreter=interpreter, scratch=scratch, programs=programs), groups, hidden)
-    if not seccomp.is_supported():
-        raise _unavailable(f"the system calls of this machine, {platform.machine()}, are not known to remit")
-    tier = (
-        await find_namespaces(interpreter, scratch, programs)
-        if name == "namespaces"
-        else find_landlock(interpreter, scratch, programs)
-    )
-    sandbox = Sandbox(tier, groups, hidden)
-    await canary.examine(sandbox, interpreter)
-    return sandbox
-
-
-def _unavailable(reason: str, **details: Any) -> RemitError:
+def unavailable(reason: str, **details: Any) -> RemitError:
+    """Return the error SANDBOX_UNAVAILABLE with this reason."""
     return RemitError(Code.SANDBOX_UNAVAILABLE, reason, **details)

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from server.errors import RemitError
-from server.runner.sandbox import Name, find_sandbox
+from server.runner.detection import find_sandbox
+from server.runner.sandbox import Name
 from tests import servers
 from tests.cli.command_line import CommandLine
 from tests.gaps.document import SECURITY, TIERS, table, text

@@ -17,11 +17,12 @@ import anyio
 from anyio.abc import ByteStream
 
 from server.errors import RemitError
+from server.runner.detection import Wanted, find_sandbox
 from server.runner.filesystem.memory_file import blank
 from server.runner.network.callback import Keeper
 from server.runner.policy import Command, Exit, Limits, SandboxPolicy
 from server.runner.process import ProcessMark
-from server.runner.sandbox import Sandbox, Wanted, find_sandbox
+from server.runner.sandbox import Sandbox
 from server.runner.tiers.scratch import Scratch
 
 NOBODY = 65534

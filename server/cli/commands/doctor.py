@@ -31,7 +31,7 @@ from server.daemon.launch import PATIENCE, Deadline, unanswered
 from server.daemon.ownership import owner
 from server.daemon.paths import DATABASE, Places, find_places
 from server.errors import RemitError
-from server.runner.sandbox import Wanted, find_sandbox
+from server.runner.detection import Wanted, find_sandbox
 from server.tasks.maintenance import doubt
 from storage.sqlite.clock import read as read_clock
 from storage.sqlite.inspection import inspect

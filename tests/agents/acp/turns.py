@@ -25,10 +25,11 @@ from server.agents.interface import (
 )
 from server.config import AcpSettings, McpServerSettings, Settings
 from server.errors import Code, RemitError
+from server.runner.detection import find_sandbox
 from server.runner.dialogue import Dialogue
 from server.runner.policy import Command, SandboxPolicy
 from server.runner.process import ProcessMark
-from server.runner.sandbox import Sandbox, find_sandbox
+from server.runner.sandbox import Sandbox
 from templates.resolver import resolve
 from templates.steps import Steps
 

@@ -20,10 +20,11 @@ from server.runner.cgroups.control_group import (
 )
 from server.runner.cgroups.detection import find_groups
 from server.runner.cgroups.hierarchy import end_leftover_groups
+from server.runner.detection import find_sandbox
 from server.runner.monitoring import monitor
 from server.runner.monitoring.usage import gaps
 from server.runner.policy import MIB, Command, Exit, Limits, SandboxPolicy
-from server.runner.sandbox import Sandbox, find_sandbox
+from server.runner.sandbox import Sandbox
 from tests import servers
 from tests.runner.commands import REPOSITORY, surroundings, until
 

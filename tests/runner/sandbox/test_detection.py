@@ -10,7 +10,8 @@ import pytest
 
 from server.errors import Code, RemitError
 from server.runner import canary
-from server.runner.sandbox import Name, Sandbox, Wanted, find_sandbox
+from server.runner.detection import Wanted, find_sandbox
+from server.runner.sandbox import Name, Sandbox
 from server.runner.tiers import landlock
 from server.runner.tiers.bubblewrap import Namespaces
 from server.runner.tiers.interpreter import Interpreter, find_interpreter

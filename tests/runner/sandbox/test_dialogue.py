@@ -7,10 +7,10 @@ from pathlib import Path
 import anyio
 import pytest
 
+from server.runner.detection import find_sandbox
 from server.runner.dialogue import Dialogue
 from server.runner.policy import Command, Limits, SandboxPolicy
 from server.runner.process import ProcessMark
-from server.runner.sandbox import find_sandbox
 
 PATIENCE = 20
 

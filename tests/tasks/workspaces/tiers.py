@@ -7,9 +7,9 @@ from typing import cast
 
 import anyio
 
+from server.runner.detection import Wanted
 from server.runner.git.repository import find_repository
 from server.runner.policy import Command, SandboxPolicy
-from server.runner.sandbox import Wanted
 from server.runner.worktrees.branch import Branch
 from server.runner.worktrees.worktree import Worktree, is_committed
 from tests.runner.commands import sandbox_of
