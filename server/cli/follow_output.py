@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from server.cli.approval_prompt import ask, question
 from server.cli.client import SHORT_ID
-from server.cli.commands.approvals import ask, question
 from server.cli.console import Screen, pieces
 from server.cli.printing import note
 from server.cli.terminal import open_terminal

@@ -7,7 +7,8 @@ from typing import cast
 
 import pytest
 
-from server.cli.commands.approvals import ask, question, the_waiting
+from server.cli.approval_prompt import ask, question
+from server.cli.commands.approvals import the_waiting
 from server.cli.terminal import Terminal
 from server.errors import Code, RemitError
 from server.tasks.views.call_line import line

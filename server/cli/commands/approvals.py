@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 import sys
 from argparse import Namespace
 from typing import TYPE_CHECKING
 
-from server.characters import misleads, rewritten
+from server.cli.approval_prompt import question
 from server.cli.client import ELSEWHERE, Client, open_client
-from server.cli.console import Screen, age, clipped, decided, one_line, width
+from server.cli.console import Screen, age, clipped, one_line, width
 from server.cli.printing import print_answer
-from server.cli.terminal import Terminal, open_terminal
+from server.cli.terminal import open_terminal
 from server.cli.whole_output import WHOLE
 from server.errors import Code, RemitError
-from server.tasks.views import call_line
 
 if TYPE_CHECKING:
     from server.tasks.views.pending_approval import GrantsView, PendingApprovalView
     from server.tasks.views.view_models import ApprovedView, TaskView
 
-_OUTCOMES = {"y": "proceed_once", "yes": "proceed_once", "a": "proceed_always", "n": "cancel", "no": "cancel"}
-_LONGEST_NAME = 64
-"""Characters of a tool's name that are shown; those of MCP servers have no more."""
 
 _WORDS = {"proceed_once": "approved", "proceed_always": "approved for this session", "cancel": "rejected"}
 
@@ -52,35 +46,6 @@ def revoke(arguments: Namespace) -> int:
         answer = client.call("revoke_grant", id=arguments.grant)
     print_answer(arguments, answer, [f"revoked {answer['id']}; what it has let pass stays done"])
     return 0
-
-
-def question(call: PendingApprovalView, taken: int = 0) -> list[str]:
-    """A waiting call in full, as lines in which it can hide nothing; `taken` as in `decided`."""
-    args, differs = call["args"], call.get("differs", [])
-    exact = str(args["command"] if args.keys() == {"command"} else json.dumps(args, indent=2))
-    tool = clipped(rewritten(call["toolName"], misleads), _LONGEST_NAME)
-    lines = [f"the tool {tool} wants to run ({call['callId']}):"]
-    lines += [line for each in exact.split("\n") for line in decided(each, taken)]
-    if differs:
-        lines.append("what it does also depends on this, which nobody has approved yet in this task:")
-        lines += [line for sentence in differs for line in decided(sentence, taken)]
-    if call_line.line(call["toolName"], args, differs) != call["call"]:
-        lines.append("  this is not all of it: the call is too long to be shown whole, so better say no")
-    if len(lines) > shutil.get_terminal_size().lines:
-        lines.append(f"  these are {len(lines) - 1} lines: scroll up to read them all")
-    return lines
-
-
-def ask(terminal: Terminal, call: PendingApprovalView) -> str | None:
-    """Have the person decide a call; the outcome, or None if they leave it open with Ctrl-D."""
-    for line in question(call):
-        terminal.say(line)
-    always = "" if call.get("onceOnly") else "[a]lways for similar calls, "
-    while (answer := terminal.ask(f"proceed? [y]es, {always}[n]o: ")) is not None:
-        outcome = _OUTCOMES.get(answer.strip().lower())
-        if outcome and (always or outcome != "proceed_always"):
-            return outcome
-    return None
 
 
 def the_waiting(calls: list[PendingApprovalView], beginning: str | None, status: str) -> PendingApprovalView:
