@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-from server.tasks import identity
+from server.tasks.creation import token
 from storage.records.tasks import Nesting, NewTask, Principal, SecretSource
 from storage.sqlite.connection import Connection
 from storage.sqlite.database import migrate
@@ -76,8 +76,8 @@ def new_task(
         timeout_seconds=3600,
         idempotency_key=None,
         request_digest="0" * 64,
-        conversation=identity.token(at),
-        session=identity.token(at),
+        conversation=token(at),
+        session=token(at),
         session_expires_at=at + _DAY * 1_000_000,
         nesting=Nesting(depth=0, count=0),
         depends_on=depends_on,

@@ -37,15 +37,13 @@ from server.runner.network.hosts import HostRule
 from server.runner.programs.copies import copy_programs
 from server.runner.tiers.scratch import Scratch
 from server.runner.workspace.workspaces import Swept, Workspaces
-from server.tasks.awaiting import serve_awaiting
-from server.tasks.background import serve_expiry
+from server.tasks.background import serve_awaiting, serve_expiry, serve_propagation
 from server.tasks.callers import Caller
 from server.tasks.delegation.service import Delegation
 from server.tasks.delegation.shared_folder import Lending
 from server.tasks.delegation.upload_quota import Allowance
 from server.tasks.execution.leftovers import end_leftovers
 from server.tasks.execution.scheduler import Scheduler
-from server.tasks.propagation import serve_propagation
 from server.tasks.secrets import sources
 from server.tasks.secrets.vault import Secrets
 from server.tasks.service import Tasks

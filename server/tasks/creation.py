@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from secrets import token_hex
+from secrets import token_hex, token_urlsafe
 from uuid import uuid4
 
 import anyio
@@ -15,7 +15,7 @@ from server.config import Settings
 from server.errors import Code, RemitError
 from server.runner.workspace.upload import Upload
 from server.runner.workspace.workspaces import Workspaces
-from server.tasks import identity, validation
+from server.tasks import validation
 from server.tasks.callers import Caller
 from server.tasks.requests.request_models import CreateTask, SendMessage
 from server.tasks.secrets import masking
@@ -186,9 +186,9 @@ class Intake:
             max_calls=request.max_calls,
             idempotency_key=request.idempotency_key,
             request_digest=digest,
-            conversation=request.conversation_id or identity.token(at),
+            conversation=request.conversation_id or token(at),
             joins=request.conversation_id is not None,
-            session=identity.token(at),
+            session=token(at),
             session_expires_at=self._session_end(),
             task_list=request.task_list_id,
             depends_on=request.depends_on,
@@ -231,7 +231,7 @@ class Intake:
             env=env or None,
             secrets=validation.origins(request.literals, names),
             files=await validation.versions(uploads),
-            session=identity.token(now()),
+            session=token(now()),
             session_expires_at=self._session_end(),
             sent=key,
         )
@@ -317,3 +317,12 @@ class Intake:
 
 def _bad_server(reason: str) -> RemitError:
     return RemitError(Code.VALIDATION_ERROR, f"mcpServers: {reason}", field="mcpServers")
+
+
+def token(at: int) -> str:
+    """An id of this time, in microseconds since the epoch, that nobody can guess: 128 of its bits are random.
+
+    It begins with the milliseconds, so that the newest stand together in every index of them: one more is as cheap
+    among a million. 34 characters. The ids of tasks have no such beginning: people tell them apart by it.
+    """
+    return f"{at // 1000:012x}{token_urlsafe(16)}"

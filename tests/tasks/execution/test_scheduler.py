@@ -13,12 +13,10 @@ from server.errors import Code, RemitError
 from server.mcp.subtask_server import Desk
 from server.runner.sandbox import Sandbox
 from server.runner.workspace.workspaces import Workspaces
-from server.tasks import awaiting, background, propagation
-from server.tasks.awaiting import serve_awaiting
-from server.tasks.background import serve_expiry
+from server.tasks import background
+from server.tasks.background import serve_awaiting, serve_expiry, serve_propagation
 from server.tasks.execution import ends
 from server.tasks.execution.scheduler import Scheduler
-from server.tasks.propagation import serve_propagation
 from server.tasks.secrets.vault import Secrets
 from server.tasks.workspaces.selection import Folders
 from server.tasks.workspaces.worktrees import Worktrees
@@ -244,8 +242,7 @@ async def test_a_look_at_the_database_that_fails_ends_none_of_those_that_look_no
             raise each
         again.set()
 
-    for module in (background, awaiting, propagation):
-        monkeypatch.setattr(module, "PATIENCE", 0)
+    monkeypatch.setattr(background, "PATIENCE", 0)
     monkeypatch.setattr(store, asked, look)
     async with scheduling(store, tmp_path) as scheduler, anyio.create_task_group() as group:
         group.start_soon(serve, store, scheduler)
