@@ -2,10 +2,26 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 import anyio
 
-from storage.sqlite.connection import News
+
+@dataclass(slots=True)
+class News:
+    """What one transaction changed."""
+
+    changed: set[str] = field(default_factory=set)
+    """The ids of tasks whose log has grown, or that are gone."""
+
+    ended: set[str] = field(default_factory=set)
+    """The ids of tasks that have ended, or are gone."""
+
+    unfinished: bool = False
+    """Whether ends of tasks have still to be told to their dependants."""
+
+    expiring: bool = False
+    """Whether one more approval waits that will expire."""
 
 
 class Changes:

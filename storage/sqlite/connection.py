@@ -1,25 +1,9 @@
 """A connection that remembers what its transaction has done, for those who wait to hear of it."""
 
 import sqlite3
-from dataclasses import dataclass, field
 from typing import Any
 
-
-@dataclass(slots=True)
-class News:
-    """What one transaction changed."""
-
-    changed: set[str] = field(default_factory=set)
-    """The ids of tasks whose log has grown, or that are gone."""
-
-    ended: set[str] = field(default_factory=set)
-    """The ids of tasks that have ended, or are gone."""
-
-    unfinished: bool = False
-    """Whether ends of tasks have still to be told to their dependants."""
-
-    expiring: bool = False
-    """Whether one more approval waits that will expire."""
+from storage.changes import News
 
 
 class Connection(sqlite3.Connection):
