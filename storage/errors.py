@@ -54,3 +54,11 @@ def _name(error: sqlite3.Error) -> str:
 
 def _primary(error: sqlite3.Error) -> str:
     return "_".join(_name(error).split("_")[:2])
+
+
+def not_found(task_id: str, field: str | None = None) -> RemitError:
+    """The error for a task that is not there, with the field that named it, if it was not `id`."""
+    sentence = f"there is no task {task_id!r}; list_tasks has the ids of yours, of which 8 characters are enough"
+    if field is None:
+        return RemitError(Code.NOT_FOUND, sentence, id=task_id)
+    return RemitError(Code.NOT_FOUND, f"{field}: {sentence}", field=field, id=task_id)

@@ -25,10 +25,9 @@ from server.tasks.workspaces.losses import is_held
 from server.tasks.workspaces.removal import remove_folders
 from server.threads import READING, computed
 from storage.records.states import ENDED, Status
-from storage.records.tasks import NOBODY, Created, Nesting, NewTask, NewTurn, SentKey, Task
+from storage.records.tasks import AGENT, NOBODY, Created, Nesting, NewTask, NewTurn, SentKey, Task
 from storage.records.tasks import SecretSource as Origin
 from storage.records.workspaces import Workspace
-from storage.sqlite.relations.subtasks import AGENT
 from storage.sqlite.store import Store
 from storage.times import now
 

@@ -14,8 +14,8 @@ from server.runner.workspace.workspaces import Workspaces
 from server.tasks.views.formatting import time
 from server.tasks.workspaces.removal import remove_folders
 from server.tasks.workspaces.worktrees import Worktrees
-from storage.sqlite.clock import DOUBT, Clock
-from storage.sqlite.operations.retention import Ended, Retention
+from storage.records.clock import DOUBT, Clock
+from storage.records.retention import Ended, Retention
 from storage.sqlite.store import Store
 from storage.times import now
 

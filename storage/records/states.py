@@ -2,6 +2,9 @@
 
 from enum import StrEnum
 
+CUT_OFF = "cut off"
+"""Begins the reason of each call that was."""
+
 
 class Status(StrEnum):
     """Where a task stands."""

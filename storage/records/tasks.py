@@ -12,6 +12,10 @@ from storage.records.graphs import Neighbours
 from storage.records.states import Status
 from storage.records.workspaces import Workspace
 
+AGENT = "agent"
+"""The source of a task that an agent made, in a task of its own."""
+
+
 SecretSource = Literal["literal", "named"]
 OnFailure = Literal["fail", "continue"]
 

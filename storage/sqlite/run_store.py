@@ -9,13 +9,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Concatenate, ParamSpec, TypeVar, Unpack
 
 from storage.records.calls import Begun, Call, CallResult, NewCall
+from storage.records.queue import NO_DEMAND, Demand
 from storage.records.states import Status
 from storage.records.tasks import Claim, Message, NewEvent, Run, RunEnd, Usage
 from storage.records.unwritten import Unwritten
 from storage.sqlite.database import Database
 from storage.sqlite.events import EventLog
 from storage.sqlite.operations import calls, runs
-from storage.sqlite.operations.queue import NO_DEMAND, Demand
 from storage.sqlite.relations import propagation
 from storage.sqlite.transitions import attempts, conversations, turns
 from storage.times import now

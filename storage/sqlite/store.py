@@ -13,6 +13,7 @@ import anyio
 from storage.records.calls import Call, Decided, Decision, Grant
 from storage.records.graphs import Graph
 from storage.records.lists import Filter, Page, Position, Total
+from storage.records.secrets import Had
 from storage.records.states import Status
 from storage.records.tasks import (
     Cancelled,
@@ -38,7 +39,6 @@ from storage.sqlite.listing import id_prefixes, pages, progress
 from storage.sqlite.operations import calls, deletion, runs, tasks, updates
 from storage.sqlite.operations import sent_keys as sent_messages
 from storage.sqlite.relations import folder_locks, propagation, subtasks, task_secrets
-from storage.sqlite.relations.task_secrets import Had
 from storage.sqlite.run_store import RunStore
 from storage.sqlite.upkeep import Upkeep
 from storage.times import now

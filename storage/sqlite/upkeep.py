@@ -2,11 +2,11 @@
 
 from collections.abc import Collection, Iterable, Sequence
 
+from storage.records.clock import Clock
+from storage.records.retention import Chunk, Ended
 from storage.sqlite import clock, restored
-from storage.sqlite.clock import Clock
 from storage.sqlite.database import Database
 from storage.sqlite.operations import retention
-from storage.sqlite.operations.retention import Chunk, Ended
 from storage.sqlite.relations import task_folders
 from storage.sqlite.restored import Held
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from storage.sqlite.clock import DOUBT, FAR_AHEAD, Clock, read
+from storage.records.clock import DOUBT, FAR_AHEAD, Clock
+from storage.sqlite.clock import read
 from storage.sqlite.store import Store, open_store
 from storage.times import now
 from tests.storage.samples import ANN, HOUR, new_task

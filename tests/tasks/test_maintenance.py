@@ -18,10 +18,10 @@ from server.tasks.maintenance import Maintenance, periods
 from server.tasks.workspaces.removal import remove_folders
 from server.tasks.workspaces.worktrees import Worktrees
 from storage.records.lists import Filter
+from storage.records.retention import Retention
 from storage.records.states import Status
 from storage.records.tasks import RunEnd
 from storage.sqlite.operations import retention
-from storage.sqlite.operations.retention import Retention
 from storage.sqlite.store import Store, open_store
 from storage.times import now
 from tests.storage.fresh import fresh

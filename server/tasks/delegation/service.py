@@ -23,9 +23,9 @@ from server.tasks.requests.listing import ListTasks
 from server.tasks.requests.request_models import CancelTask, CreateTask, GetTask, SendMessage
 from server.tasks.service import Tasks
 from server.tasks.views import view_models
+from storage.errors import not_found
 from storage.records.states import ENDED
 from storage.sqlite.store import Store
-from storage.sqlite.transitions.status import not_found
 
 R = TypeVar("R")
 W = TypeVar("W", CreateTask, SendMessage)

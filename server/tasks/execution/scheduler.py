@@ -33,9 +33,9 @@ from server.tasks.workspaces.losses import Losses
 from server.tasks.workspaces.selection import Folders, check_tier
 from server.tasks.workspaces.worktrees import Worktrees
 from storage.errors import Trouble
+from storage.records.queue import Demand
 from storage.records.states import Status
 from storage.records.tasks import Claim, RunEnd
-from storage.sqlite.operations.queue import Demand
 from storage.sqlite.store import Store
 from storage.times import now
 

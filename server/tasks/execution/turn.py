@@ -42,9 +42,8 @@ from server.tasks.secrets import masking
 from server.tasks.secrets.variables import Variables
 from storage.records import tasks
 from storage.records.calls import HIDDEN, Call, CallResult
-from storage.records.states import CallStatus
+from storage.records.states import CUT_OFF, CallStatus
 from storage.records.tasks import Claim
-from storage.sqlite.transitions.attempts import CUT_OFF
 from templates.steps import Steps
 
 MAX_STATE = 8 * 1024**2

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from server.errors import Code, RemitError
 from server.tasks.secrets.vault import Secrets
-from storage.sqlite.relations.task_secrets import Had
+from storage.records.secrets import Had
 from storage.sqlite.store import Store
 
 

@@ -12,8 +12,8 @@ from anyio import CancelScope
 from server.config import SecretSource
 from server.errors import Code, RemitError
 from server.tasks.secrets import sources
+from storage.records.secrets import Had
 from storage.records.tasks import SecretSource as Origin
-from storage.sqlite.relations.task_secrets import Had
 
 Hide = Callable[[Iterable[tuple[str, str]]], Awaitable[None]]
 """Has values masked, given as (name, value): once it is done they are."""

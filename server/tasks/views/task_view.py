@@ -12,9 +12,9 @@ from server.tasks.views.pending_approval import GrantView
 from server.tasks.views.truncation import Part
 from server.tasks.views.view_models import OutputView, TaskView, UsageView
 from storage.records.calls import Grant
+from storage.records.retention import Retention
 from storage.records.states import ENDED, CallStatus, Status
 from storage.records.tasks import Snapshot, Task
-from storage.sqlite.operations.retention import Retention
 
 _SLACK = 400
 """Characters that the words about a task may take more than the same as JSON: so the output fits into both alike."""

@@ -7,10 +7,9 @@ from typing import Any
 
 from storage.records.lists import Filter
 from storage.records.states import Status
-from storage.records.tasks import Principal
+from storage.records.tasks import AGENT, Principal
 from storage.sqlite.listing import scans
 from storage.sqlite.listing.scans import ActivityWalk, Branch, SmallWalk, Walk, Wanted, WordsWalk
-from storage.sqlite.relations.subtasks import AGENT
 from storage.sqlite.transitions.status import owned
 
 SHORT = 500

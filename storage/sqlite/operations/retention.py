@@ -9,8 +9,8 @@ have opened their next turn meanwhile.
 import sqlite3
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from storage.records.retention import Chunk, Ended
 from storage.sqlite.operations.deletion import remove
 from storage.sqlite.relations import task_folders
 from storage.sqlite.relations.subtasks import still_lent
@@ -24,35 +24,6 @@ STEP = 500
 
 LOOK = 500
 """Tasks looked at in one read: about 5 ms."""
-
-
-@dataclass(frozen=True, slots=True)
-class Retention:
-    """How long each is kept after the end of its task: microseconds, None for ever."""
-
-    tasks: int | None
-    logs: int | None
-    workspaces: int | None
-
-    def expires_at(self, ended_at: int | None) -> int | None:
-        """Until when a task that ended then is kept at least; None for one that is open, or kept for ever."""
-        return None if ended_at is None or self.tasks is None else ended_at + self.tasks
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Ended:
-    """A place among the ended tasks, the first to end first."""
-
-    at: int = 0
-    seq: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """What one transaction has removed, by id, and the tasks that are still to be looked at."""
-
-    removed: list[str]
-    left: list[int]
 
 
 def expired(db: sqlite3.Connection, ended_by: int, after: Ended) -> tuple[list[int], Ended | None]:

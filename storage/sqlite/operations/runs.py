@@ -4,17 +4,16 @@ import sqlite3
 from collections.abc import Collection, Mapping, Sequence
 
 from storage.records.calls import Call
-from storage.records.states import ENDED, LOST, SUBTASKS, CallStatus, Status
+from storage.records.queue import NO_DEMAND, Demand
+from storage.records.states import CUT_OFF, ENDED, LOST, SUBTASKS, CallStatus, Status
 from storage.records.tasks import Cancelled, Claim, Leftover, NewEvent, Principal, Run, RunEnd, Settled
 from storage.records.unwritten import Unwritten
 from storage.sqlite import rows
 from storage.sqlite.operations import queue
 from storage.sqlite.operations.calls import bring_end, keep_output, of_turn
-from storage.sqlite.operations.queue import NO_DEMAND, Demand
 from storage.sqlite.relations import folder_locks, subtasks, task_secrets
 from storage.sqlite.relations.dependencies import family
 from storage.sqlite.transitions import attempts
-from storage.sqlite.transitions.attempts import CUT_OFF
 from storage.sqlite.transitions.status import at_work, count_output, held, log, log_all, move, move_call, owned, start
 from storage.sqlite.transitions.turns import close_turn, cut_off_calls, secrets_of
 

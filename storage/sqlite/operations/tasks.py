@@ -6,6 +6,7 @@ from hashlib import sha256
 from typing import Any
 
 from server.errors import Code, RemitError
+from storage.errors import not_found
 from storage.records.calls import Call
 from storage.records.states import DEPENDENCIES, ENDED, LOST, OPEN, RESTORED, CallStatus, Status
 from storage.records.tasks import (
@@ -28,7 +29,7 @@ from storage.sqlite.relations import blockers, dependencies, folder_locks, subta
 from storage.sqlite.relations.dependencies import Dependency, Place
 from storage.sqlite.relations.propagation import tell_of
 from storage.sqlite.transitions.conversations import end_session, join, messages_of, session_of
-from storage.sqlite.transitions.status import log, move, next_place, not_found, owned
+from storage.sqlite.transitions.status import log, move, next_place, owned
 from storage.sqlite.transitions.turns import insert_turn, secrets_of, spoken
 
 _MOST_IDS = 200

@@ -5,12 +5,9 @@ import sqlite3
 from collections.abc import Collection, Mapping
 
 from storage.records.states import ENDED_SQL
-from storage.records.tasks import Principal, Run
+from storage.records.tasks import AGENT, Principal, Run
 from storage.sqlite.relations.dependencies import family
 from storage.sqlite.transitions.status import go_on_without, held
-
-AGENT = "agent"
-"""The source of a task that an agent made, in a task of its own."""
 
 MOST_WAITING = 50
 """Sub-tasks named that wait for approval."""

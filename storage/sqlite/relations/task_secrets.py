@@ -3,10 +3,9 @@
 import json
 import sqlite3
 from collections.abc import Collection
-from dataclasses import dataclass
 
-from storage.records.tasks import SecretSource
-from storage.sqlite.relations.subtasks import AGENT
+from storage.records.secrets import Had
+from storage.records.tasks import AGENT
 
 # A task, and the makers whose folder it works in, or on a worktree of, the nearest first: agents can lend no other.
 _CONCERNED = f"""WITH RECURSIVE concerned (seq, distance) AS (
@@ -24,24 +23,6 @@ _WITH_WRITERS = f"""{_CONCERNED}, present (seq) AS (
             CROSS JOIN workspaces w ON w.task = t.seq
             WHERE t.source = '{AGENT}' AND w.mode = 'readwrite'),
     everyone (seq, distance) AS (SELECT p.seq, c.distance FROM present p LEFT JOIN concerned c ON c.seq = p.seq)"""
-
-
-@dataclass(frozen=True, slots=True)
-class Had:
-    """A secret that a task had in one of its turns."""
-
-    task_id: str
-    turn: int
-    name: str
-    source: SecretSource
-    until: int | None
-    """When the turn ended; None for the latest of its task."""
-
-    given_up: bool
-    """Whether the turn went on without it, once its value was lost."""
-
-    is_lenders: bool
-    """Whether the task was another's, and lends its folder to the one that was asked about."""
 
 
 def ever(db: sqlite3.Connection, task_id: str) -> list[Had]:

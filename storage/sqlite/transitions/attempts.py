@@ -11,9 +11,6 @@ from storage.sqlite.transitions.status import close_calls, held, log, move
 MOST_ATTEMPTS = 5
 """Of one turn: a task that ends its server each time it works must not do so for ever."""
 
-CUT_OFF = "cut off"
-"""Begins the reason of each call that was."""
-
 
 def another(db: sqlite3.Connection, task: sqlite3.Row, run: Run, by: str, at: int) -> str | None:
     """Queue a task for one more attempt at its turn, after its run was cut off; how it goes on, None where it fails.

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from server.errors import Code, RemitError
+from storage.errors import not_found
 from storage.records.states import CALL_ENDED, ENDED, SUBTASKS, CallStatus, Status, may_move, may_move_call
 from storage.records.tasks import NewEvent, Origin, Principal, Run
 from storage.sqlite.connection import news
@@ -17,14 +18,6 @@ def owned(db: sqlite3.Connection, principal: Principal, task_id: str, *, field: 
     if row is None:
         raise not_found(task_id, field)
     return row  # type: ignore[no-any-return]
-
-
-def not_found(task_id: str, field: str | None = None) -> RemitError:
-    """The error for a task that is not there, with the field that named it, if it was not `id`."""
-    sentence = f"there is no task {task_id!r}; list_tasks has the ids of yours, of which 8 characters are enough"
-    if field is None:
-        return RemitError(Code.NOT_FOUND, sentence, id=task_id)
-    return RemitError(Code.NOT_FOUND, f"{field}: {sentence}", field=field, id=task_id)
 
 
 def held(db: sqlite3.Connection, run: Run) -> sqlite3.Row:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from storage.records.queue import Demand
 from storage.records.states import Status
 from storage.records.tasks import RunEnd
 from storage.records.workspaces import Workspace
-from storage.sqlite.operations.queue import Demand
 from storage.sqlite.store import Store, open_store
 from storage.times import now
 from tests.storage.fresh import fresh

@@ -1,7 +1,7 @@
 """Whose turn it is: work that was started goes first, and the principals take turns."""
 
+from storage.records.queue import Demand
 from storage.records.tasks import Principal
-from storage.sqlite.operations.queue import Demand
 from storage.sqlite.store import Store
 from storage.times import now
 from tests.storage.relations.test_subtasks import DONE

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from storage.records.lists import Filter
+from storage.records.retention import Ended, Retention
 from storage.records.states import Status
 from storage.records.tasks import Nesting, NewEvent, Run, RunEnd, Update
 from storage.records.unwritten import Unwritten
 from storage.records.workspaces import Workspace
 from storage.sqlite.database import SPARE_PAGES
 from storage.sqlite.operations import retention
-from storage.sqlite.operations.retention import Ended, Retention
 from storage.sqlite.store import Store, open_store
 from storage.times import now
 from tests.storage.relations.test_propagation import record, report

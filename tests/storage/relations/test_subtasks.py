@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from storage.records.lists import Filter
+from storage.records.queue import Demand
 from storage.records.states import BUSY, DEPENDENCIES, SUBTASKS, Status
 from storage.records.tasks import Claim, RunEnd, Snapshot, Update
 from storage.records.workspaces import Workspace
-from storage.sqlite.operations.queue import Demand
 from storage.sqlite.relations import folder_locks, subtasks
 from storage.sqlite.store import Store
 from storage.times import now

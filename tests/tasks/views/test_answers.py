@@ -13,9 +13,9 @@ from server.tasks.requests.request_models import GetTask
 from server.tasks.views import task_view
 from server.tasks.views.truncation import items
 from server.tasks.views.view_models import TaskView
+from storage.records.retention import Retention
 from storage.records.states import CallStatus
 from storage.records.tasks import Snapshot
-from storage.sqlite.operations.retention import Retention
 from tests.tasks.views.odd import ID, snapshots
 
 DAY = 24 * 3600 * 1_000_000

@@ -7,9 +7,9 @@ import pytest
 from server.tasks.requests.request_models import GetTask
 from server.tasks.views import task_view
 from server.tasks.views.formatting import one_line
+from storage.records.retention import Retention
 from storage.records.states import Status
 from storage.records.tasks import NewEvent, RunEnd
-from storage.sqlite.operations.retention import Retention
 from storage.sqlite.store import open_store
 from tests.storage.fresh import fresh
 from tests.storage.samples import ANN, claimed
