@@ -9,13 +9,10 @@ import os
 import sys
 from collections.abc import Callable
 
-VERSION = "0.1.0"
-
 
 def main() -> None:
     """Run what the command line asks for and leave with its exit status."""
     _put_our_rooms_first()
-    sys.modules.setdefault("remit", sys.modules[__name__])  # run as a script, it is named __main__
     match sys.argv[1:]:
         case []:
             from server.pipe import window

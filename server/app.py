@@ -13,7 +13,6 @@ from uuid import uuid4
 import anyio
 from anyio import to_thread
 
-import remit
 from server import logs
 from server.agents.acp.profiles import acp_agents
 from server.agents.interface import Agent
@@ -50,6 +49,7 @@ from server.tasks.service import Tasks
 from server.tasks.workspaces import pairing, set_aside
 from server.tasks.workspaces.selection import Folders
 from server.tasks.workspaces.worktrees import Worktrees
+from server.version import VERSION
 from storage.records.states import Status
 from storage.records.tasks import Principal, Settled
 from storage.sqlite.inspection import check, inspect, was_left_open
@@ -116,7 +116,7 @@ async def _serve(ownership: Ownership, settings: Settings, ready: Callable[[], N
         await listener.serve(
             app,
             ownership=ownership,
-            version=remit.VERSION,
+            version=VERSION,
             settings_digest=settings_digest(),
             idle_exit=settings.idle_exit,
             ready=ready,
@@ -147,7 +147,7 @@ async def build(state: Path, settings: Settings, notices: list[str]) -> AsyncIte
         agents = _agents(settings)
         await _check_default(settings, agents)
         owner = str(uuid4())
-        desk = Desk(remit.VERSION)
+        desk = Desk(VERSION)
         worktrees = Worktrees(store, shelter.sandbox, workspaces, settings)
         scheduler = Scheduler(
             store, agents, secrets, shelter.sandbox, workspaces, worktrees, folders, settings, owner, desk
@@ -167,7 +167,7 @@ async def build(state: Path, settings: Settings, notices: list[str]) -> AsyncIte
             if backups:
                 group.start_soon(backups.serve)
             group.start_soon(worktrees.conclude_ended)
-            yield App(store, secrets, scheduler, Face(tasks, remit.VERSION), settings)
+            yield App(store, secrets, scheduler, Face(tasks, VERSION), settings)
             group.cancel_scope.cancel()
 
 
@@ -198,7 +198,7 @@ def _agents(settings: Settings) -> dict[str, Agent]:
         for host in () if isinstance(agent.network, str) else agent.network:
             HostRule.parse(host)
     llm = LlmAgent(settings.agents.llm, settings.mcp_servers, partial(_model_key, settings))
-    programs = acp_agents(settings, remit.VERSION)
+    programs = acp_agents(settings, VERSION)
     agents: list[Agent] = [ShellAgent(), llm, *programs]
     return {agent.id: agent for agent in agents}
 

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import re
 import sys
 from dataclasses import dataclass
@@ -11,17 +10,16 @@ from pathlib import Path
 
 import anyio
 
-import remit
 from server.backups.files import check_outside
 from server.config import BackupSettings
 from server.errors import Code, RemitError
+from server.version import LAUNCHER
 
 _log = logging.getLogger(__name__)
 
 FIRST_LOOK = 2.0
 """Seconds after the start of the server: whoever started it is served first."""
 
-LAUNCHER = os.path.abspath(remit.__file__)
 
 INTERVAL = 600.0
 """Seconds between two looks at whether one is due."""

@@ -5,9 +5,9 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable
 from typing import Self
 
-import remit
 from server import patterns
 from server.cli.commands import approvals, files, prune, run, server, tasks, update
+from server.version import VERSION
 from storage.records.states import Status
 
 Handle = Callable[[Namespace], int]
@@ -68,7 +68,7 @@ def _parser() -> ArgumentParser:
         description="Hand work to background agents, inside limits that hold.",
         epilog="Without a command, remit is the MCP server that a host starts. `remit COMMAND --help` tells more.",
     )
-    top.add_argument("--version", action="version", version=f"remit {remit.VERSION}")
+    top.add_argument("--version", action="version", version=f"remit {VERSION}")
     top.set_defaults(last=None)
     commands = _Commands(top)
     _add_delegation(commands)

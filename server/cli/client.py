@@ -7,16 +7,16 @@ import json
 from itertools import count
 from typing import Any, Self
 
-import remit
 from server.cli.printing import note
 from server.daemon.handshake import Greeting, Link
 from server.daemon.launch import AFTERMATH, connect, notices
 from server.daemon.paths import find_places
 from server.errors import ERROR_META, Code, RemitError
+from server.version import VERSION
 
 _ENVELOPE = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",  # the first version without a handshake
-    "io.modelcontextprotocol/clientInfo": {"name": "remit-cli", "version": remit.VERSION},
+    "io.modelcontextprotocol/clientInfo": {"name": "remit-cli", "version": VERSION},
     "io.modelcontextprotocol/clientCapabilities": {},
 }
 

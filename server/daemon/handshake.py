@@ -9,9 +9,9 @@ import os
 import socket
 import struct
 
-from remit import VERSION
 from server.daemon.paths import Places, settings_checksums, settings_digest
 from server.errors import Code, RemitError
+from server.version import VERSION
 
 PROTOCOL = 1
 MAX_LINE = 32 * 1024**2  # bytes: 8 MiB of files inline, in the longest form that hosts write text as JSON, and the rest

@@ -14,11 +14,11 @@ from collections.abc import Callable
 from io import FileIO
 from types import FrameType
 
-import remit
 from server.daemon.handshake import PROTOCOL, Greeting, Link, reach
 from server.daemon.ownership import Owned, owner
 from server.daemon.paths import Places, settings_digest
 from server.errors import Code, RemitError, innermost
+from server.version import LAUNCHER, VERSION
 
 POLL = 0.05
 """Seconds between two looks for a server that is about to listen, or to end."""
@@ -66,7 +66,7 @@ def checked(link: Link) -> Link:
         raise RemitError(
             Code.CONFLICT,
             f"the running server, version {link.greeting.version}, speaks another protocol than this remit,"
-            f" version {remit.VERSION}; end it with `remit server stop`, then start again",
+            f" version {VERSION}; end it with `remit server stop`, then start again",
         )
     return link
 
@@ -74,10 +74,10 @@ def checked(link: Link) -> Link:
 def notices(greeting: Greeting) -> list[str]:
     """What a person should know about the server that was found, a sentence each."""
     said = []
-    if _release(greeting.version) < _release(remit.VERSION):
+    if _release(greeting.version) < _release(VERSION):
         said.append(
             f"the running server is version {greeting.version} and in use, so it was not replaced by this"
-            f" version {remit.VERSION}; `remit server stop` ends it"
+            f" version {VERSION}; `remit server stop` ends it"
         )
     if greeting.settings != settings_digest():
         said.append(
@@ -210,7 +210,7 @@ def _reached(places: Places, role: str) -> Link:
 
 
 def _gives_way(link: Link) -> bool:
-    older = _release(link.greeting.version) < _release(remit.VERSION)
+    older = _release(link.greeting.version) < _release(VERSION)
     return older and not link.greeting.busy and not link.greeting.connections
 
 
@@ -258,8 +258,7 @@ def _become_server(places: Places, announcement: int) -> None:
     for descriptor, standard in ((null, 0), (announcement, 1), (log, 2)):
         os.dup2(descriptor, standard)
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
-    launcher = os.path.abspath(remit.__file__)
-    os.execve(sys.executable, [sys.executable, "-P", launcher, "serve"], _environment(places))  # noqa: S606
+    os.execve(sys.executable, [sys.executable, "-P", LAUNCHER, "serve"], _environment(places))  # noqa: S606
 
 
 def _environment(places: Places) -> dict[str, str]:

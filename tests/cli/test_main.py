@@ -4,7 +4,7 @@ import re
 import subprocess
 import sys
 
-import remit as launcher
+from server.version import VERSION
 from tests.cli.command_line import CommandLine
 from tests.servers import LAUNCHER, environment
 
@@ -23,7 +23,7 @@ def test_a_list_imports_none_of_the_slow_packages(remit: CommandLine) -> None:
 
 
 def test_the_version_is_told(remit: CommandLine) -> None:
-    assert remit("--version").stdout == f"remit {launcher.VERSION}\n"
+    assert remit("--version").stdout == f"remit {VERSION}\n"
 
 
 def test_the_help_names_every_command(remit: CommandLine) -> None:

@@ -17,10 +17,10 @@ import anyio.abc
 import pytest
 from anyio.streams.buffered import BufferedByteReceiveStream
 
-import remit
 from server.daemon import handshake
 from server.daemon.paths import Places, find_places
 from server.pipe.messages import ENVELOPE
+from server.version import VERSION
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 20  # seconds: far above what anything here takes
@@ -188,9 +188,9 @@ class Checkout(Launcher):
         shutil.copy(ROOT / "remit.py", self.launcher)
         shutil.copy(Path(__file__).with_name("stand_in.py"), folder / "server" / "app.py")
 
-    def numbered(self, version: str = remit.VERSION, protocol: int = handshake.PROTOCOL) -> Self:
+    def numbered(self, version: str = VERSION, protocol: int = handshake.PROTOCOL) -> Self:
         """The same with another version, or another number of the protocol."""
-        _replace(self.launcher, f'VERSION = "{remit.VERSION}"', f'VERSION = "{version}"')
+        _replace(self.launcher.parent / "server" / "version.py", f'VERSION = "{VERSION}"', f'VERSION = "{version}"')
         module = self.launcher.parent / "server" / "daemon" / "handshake.py"
         _replace(module, f"PROTOCOL = {handshake.PROTOCOL}\n", f"PROTOCOL = {protocol}\n")
         return self

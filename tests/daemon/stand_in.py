@@ -11,13 +11,13 @@ from typing import Any
 
 import anyio
 
-import remit
 from server import logs
 from server.daemon.connection import Connection
 from server.daemon.listener import Load, harden, serve
 from server.daemon.ownership import Ownership
 from server.daemon.paths import find_places, settings_digest
 from server.errors import Code, RemitError
+from server.version import VERSION
 
 
 class Obedient:
@@ -103,7 +103,7 @@ def main(*, ready: Callable[[], None], inline: bool = False) -> None:
         await serve(
             application,
             ownership=ownership,
-            version=remit.VERSION,
+            version=VERSION,
             settings_digest=settings_digest(),
             idle_exit=float(os.environ.get("REMIT_IDLE_EXIT", "900")),
             ready=ready,

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-import remit
 from server.cli.commands.server import status, stop
+from server.version import VERSION
 from tests.daemon.conftest import Checkout, Window, servers
 
 
@@ -36,7 +36,7 @@ async def test_status_tells_what_the_server_does(
     await window.call(2, "work", running=3, secretsHeld=4)
     assert status(json=False) == 0
     told = capsys.readouterr().out
-    assert told.startswith(f"remit server {remit.VERSION} runs, pid {servers(home)[0]}\n")
+    assert told.startswith(f"remit server {VERSION} runs, pid {servers(home)[0]}\n")
     assert "3 running, 0 waiting" in told
 
 

@@ -9,11 +9,11 @@ from typing import Any
 import anyio
 from mcp import Client, StdioServerParameters
 
-import remit
 from server.cli.commands.server import end
 from server.cli.console import Screen, age, harmless
 from server.daemon.paths import Places
 from server.errors import ERROR_META, Code, RemitError, innermost
+from server.version import LAUNCHER
 
 UNAVAILABLE = 2  # exit status where no task can be sandboxed
 IDLE_EXIT = 20  # seconds: should this process be killed, its server does not stay for long
@@ -128,8 +128,7 @@ class Demo:
     def _window(self) -> Client:
         """What a host opens: `remit` on its standard streams. The SDK hands on PATH and the like, and nothing else."""
         environment = {"REMIT_HOME": self._places.state, "REMIT_CONFIG": self._places.config}
-        launcher = os.path.abspath(remit.__file__)
-        return Client(StdioServerParameters(command=sys.executable, args=[launcher], env=environment))
+        return Client(StdioServerParameters(command=sys.executable, args=[LAUNCHER], env=environment))
 
     def _tell(self, line: str) -> None:
         self._screen.print(self._screen.paint(line, "bold"))

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import anyio
 
-import remit
 from server.backups.replacement import cut_off
 from server.backups.schedule import BackupFolder
 from server.cli.client import ELSEWHERE, is_persons
@@ -33,6 +32,7 @@ from server.daemon.paths import DATABASE, Places, find_places
 from server.errors import RemitError
 from server.runner.detection import Wanted, find_sandbox
 from server.tasks.maintenance import doubt
+from server.version import VERSION
 from storage.sqlite.clock import read as read_clock
 from storage.sqlite.inspection import inspect
 from storage.times import now
@@ -71,7 +71,7 @@ def _told(path: Path, parts: list[bundle.Part]) -> Iterator[str]:
 
 
 def _findings(places: Places) -> Iterator[Finding]:
-    yield Finding(name="remit", told=f"{remit.VERSION}, Python {platform.python_version()}, {platform.platform()}")
+    yield Finding(name="remit", told=f"{VERSION}, Python {platform.python_version()}, {platform.platform()}")
     yield _state_folder(places)
     settings, finding = _settings(places)
     yield finding
