@@ -188,7 +188,7 @@ def test_a_folder_on_a_file_system_that_others_share_is_refused(
 def test_a_server_does_not_start_on_such_a_file_system(own_home: Path) -> None:
     own_home.parent.chmod(0o700)
     script = (
-        "from server import mounts; import sys; mounts.REMOTE = {mounts.file_system(sys.argv[1])};"
+        "from server.daemon import file_systems; import sys; file_systems.REMOTE = {file_systems.file_system(sys.argv[1])};"
         "from server.app import main; main(ready=sys.exit)"
     )
     argv = [sys.executable, "-c", script, str(own_home.parent)]
