@@ -188,7 +188,8 @@ def test_a_folder_on_a_file_system_that_others_share_is_refused(
 def test_a_server_does_not_start_on_such_a_file_system(own_home: Path) -> None:
     own_home.parent.chmod(0o700)
     script = (
-        "from server.daemon import file_systems; import sys; file_systems.REMOTE = {file_systems.file_system(sys.argv[1])};"
+        "import sys; from server.daemon import file_systems;"
+        "file_systems.REMOTE = {file_systems.file_system(sys.argv[1])};"
         "from server.app import main; main(ready=sys.exit)"
     )
     argv = [sys.executable, "-c", script, str(own_home.parent)]
