@@ -10,7 +10,7 @@ from server.config import MIB, AgentSettings, LimitSettings, Settings
 from server.errors import Code, RemitError
 from server.runner.policy import Limits, Network, SandboxPolicy
 from server.runner.sandbox import Sandbox
-from server.tasks.working_directory import Ground
+from server.tasks.working_directory import WorkingDirectory
 
 # The task's names for limits, and the operator's, with what one of the task's units is of the operator's.
 _LIMITS = {
@@ -24,18 +24,20 @@ _LIMITS = {
 }
 
 
-def policy(settings: Settings, agent_id: str, demands: Mapping[str, Any] | None, ground: Ground) -> SandboxPolicy:
+def policy(
+    settings: Settings, agent_id: str, demands: Mapping[str, Any] | None, directory: WorkingDirectory
+) -> SandboxPolicy:
     """The policy of a task's commands."""
     agent = settings.agents.of(agent_id)
     asked = demands or {}
     limits = _lowered(_granted(settings, agent), asked.get("limits", {}))
     return SandboxPolicy(
-        workspace=ground.workspace,
-        folder=ground.folder,
-        access=ground.access,
-        owner=ground.owner,
-        readable=(*agent.readable, *ground.readable),
-        pinned=ground.pinned,
+        workspace=directory.workspace,
+        folder=directory.folder,
+        access=directory.access,
+        owner=directory.owner,
+        readable=(*agent.readable, *directory.readable),
+        pinned=directory.pinned,
         hooks="writable" if asked.get("allowHooks") else "read-only",
         network="none" if _may_reach_nothing(asked) else agent.network,
         limits=Limits(

@@ -15,7 +15,7 @@ UPLOADS_VARIABLE = "TASK_UPLOADS"
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
+class WorkingDirectory:
     """Where the commands of a task work, and what else of its files they see."""
 
     workspace: Path
@@ -32,31 +32,31 @@ class Ground:
         return {UPLOADS_VARIABLE: str(self.readable[0])} if self.readable else {}
 
 
-def top(workspace: Workspace | None, own: Path) -> Path:
+def top_folder(workspace: Workspace | None, own: Path) -> Path:
     """The folder at the top of what a task works in, whose own folder is `own`."""
     if workspace is None:
         return own
     return Path(workspace.path) if workspace.repository is None else tree_of(own)
 
 
-def ground(workspace: Workspace | None, own: Path) -> Ground:
+def working_directory(workspace: Workspace | None, own: Path) -> WorkingDirectory:
     """Where the commands of a task work, whose own folder is `own`.
 
     Raises RemitError (EXECUTION_ERROR) for a folder of somebody else's that is gone, or leads elsewhere by now.
     """
     if workspace is None:
-        return Ground(own, own)
+        return WorkingDirectory(own, own)
     uploads = own / UPLOADS
     if workspace.repository is not None:
         repository = Repository.of_json(workspace.repository)
         repository.check_place()
-        tree, objects = top(workspace, own), tuple(map(Path, repository.objects))
-        return Ground(tree, tree / repository.inside, readable=(uploads, *objects), pinned=objects)
-    path = top(workspace, own)
+        tree, objects = top_folder(workspace, own), tuple(map(Path, repository.objects))
+        return WorkingDirectory(tree, tree / repository.inside, readable=(uploads, *objects), pinned=objects)
+    path = top_folder(workspace, own)
     if not path.is_dir() or path.resolve() != path:
         raise RemitError(Code.EXECUTION_ERROR, f"workspace: the folder {path} is gone, or leads elsewhere by now")
     reaches = tuple(Path(folder) for folder in workspace.reaches if folder != workspace.path)
-    return Ground(
+    return WorkingDirectory(
         path,
         path,
         access="read-only" if workspace.mode == "readonly" else "read-write",

@@ -11,7 +11,7 @@ from server.runner.workspace.workspaces import Workspaces
 from server.tasks.callers import Caller
 from server.tasks.execution.agent_caller import Delegate
 from server.tasks.requests.request_models import WorkspaceRequest
-from server.tasks.working_directory import top
+from server.tasks.working_directory import top_folder
 from server.tasks.workspaces.selection import Folders, check_tier
 from server.tasks.workspaces.worktrees import Worktrees
 from storage.records.workspaces import Mode, Workspace
@@ -60,7 +60,7 @@ class Lending:
         if own and own.repository is None:
             # Who shares a folder would else keep out what another lends of it, and wait for that.
             return replace(own, mode=mode, shared=shared or (own.shared and mode == "readwrite"))
-        path = top(own, self._workspaces.path(delegate.claim.task.id))
+        path = top_folder(own, self._workspaces.path(delegate.claim.task.id))
         borrowed = Repository.of_json(own.repository).objects if own and own.repository else ()
         return Workspace(mode=mode, path=str(path), shared=shared, owner="task", reaches=(str(path), *borrowed))
 

@@ -11,7 +11,7 @@ from server.runner.policy import MIB, Limits
 from server.runner.workspace.upload import Upload
 from server.runner.workspace.workspaces import Workspaces
 from server.tasks import sandbox_policy
-from server.tasks.working_directory import ground
+from server.tasks.working_directory import working_directory
 from storage.records.tasks import Claim
 
 
@@ -56,7 +56,7 @@ class Allowance:
             )
 
     def _limits(self, claim: Claim) -> Limits:
-        own = ground(None, self._workspaces.path(claim.task.id))
+        own = working_directory(None, self._workspaces.path(claim.task.id))
         return sandbox_policy.policy(self._settings, claim.task.agent, claim.task.demands, own).limits
 
 

@@ -29,7 +29,7 @@ from server.tasks.execution.record import Record
 from server.tasks.execution.shortage import Shortage
 from server.tasks.execution.subtasks import Subtasks
 from server.tasks.secrets.variables import Variables
-from server.tasks.working_directory import ground
+from server.tasks.working_directory import working_directory
 from server.tasks.workspaces import set_aside
 from storage.records.tasks import Claim, NewEvent
 
@@ -60,18 +60,18 @@ class Execution:
         self._marks: list[ProcessMark] = []
         self._known: tuple[Place, ...] | None = None
         self._disarmed_before = set_aside.before(claim.workspace)
-        self._ground = ground(claim.workspace, workspaces.ensure(claim.task.id))
+        self._directory = working_directory(claim.workspace, workspaces.ensure(claim.task.id))
 
     @property
     def workspace(self) -> Path:
         """The folder that the task's commands start in."""
-        return self._ground.folder
+        return self._directory.folder
 
     @property
     def allowed(self) -> SandboxPolicy:
         """What a command may reach and use, whatever of it is protected."""
         task = self._claim.task
-        return sandbox_policy.policy(self._settings, task.agent, task.demands, self._ground)
+        return sandbox_policy.policy(self._settings, task.agent, task.demands, self._directory)
 
     @property
     def tier(self) -> str:
@@ -157,7 +157,7 @@ class Execution:
 
     def _given(self) -> dict[str, str]:
         """The variables that the task has, secrets included."""
-        return self._ground.variables | self._variables.environment()
+        return self._directory.variables | self._variables.environment()
 
     async def _first(self, policy: SandboxPolicy) -> tuple[Place, ...]:
         """The repositories and sockets that were there at the task's first command in a folder of the person's."""

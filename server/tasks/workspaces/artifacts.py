@@ -20,7 +20,7 @@ from server.tasks.secrets.index import Masks
 from server.tasks.secrets.vault import Secrets
 from server.tasks.views import view_models
 from server.tasks.views.formatting import time
-from server.tasks.working_directory import top
+from server.tasks.working_directory import top_folder
 from server.tasks.workspaces.selection import Folders
 from server.threads import stepped
 from storage.records.tasks import NOBODY, Task
@@ -102,7 +102,7 @@ class Artifacts:
             raise RemitError(Code.NOT_FOUND, "the task has no files here: others do it (agentId none)")
         workspace = await self._store.workspace(caller.principal, task_id)
         self._folders.check(workspace)
-        folder = top(workspace, self._workspaces.path(task.id))
+        folder = top_folder(workspace, self._workspaces.path(task.id))
         if workspace is None or workspace.owner == "task" or workspace.repository is not None:
             folder = _placed(folder)
         if not await to_thread.run_sync(_is_there, folder):

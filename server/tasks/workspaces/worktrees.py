@@ -24,7 +24,7 @@ from server.runner.worktrees.script import ScriptFailed, plain
 from server.runner.worktrees.worktree import Finding, Worktree, is_committed, tree_of
 from server.tasks import sandbox_policy
 from server.tasks.secrets.variables import Variables
-from server.tasks.working_directory import Ground
+from server.tasks.working_directory import WorkingDirectory
 from server.tasks.workspaces import set_aside
 from server.threads import stepped
 from storage.records.tasks import Claim
@@ -122,7 +122,7 @@ class Worktrees:
         try:
             if sandbox.tier == "off":  # where git would execute what the repository's settings name
                 raise RemitError(Code.SANDBOX_UNAVAILABLE, "nothing confines git here")
-            policy = sandbox_policy.policy(self._settings, agent_id, None, Ground(folder, folder))
+            policy = sandbox_policy.policy(self._settings, agent_id, None, WorkingDirectory(folder, folder))
             if await is_committed(repository, sandbox, policy):
                 return []
         except RemitError as error:
@@ -333,7 +333,7 @@ class Worktrees:
 
     def _policy(self, record: Record) -> SandboxPolicy:
         folder = self._workspaces.path(record.task_id)
-        return sandbox_policy.policy(self._settings, record.agent, record.demands, Ground(folder, folder))
+        return sandbox_policy.policy(self._settings, record.agent, record.demands, WorkingDirectory(folder, folder))
 
     async def _worktree(self, record: Record) -> Worktree:
         folder = self._workspaces.path(record.task_id)
