@@ -8,7 +8,7 @@ from typing import TypeVar, Unpack
 import anyio
 
 from server.errors import RemitError
-from server.tasks.execution.slot import Place
+from server.tasks.execution.slot import Slot
 from storage.errors import Trouble
 from storage.records.calls import Begun, Call, CallResult, NewCall
 from storage.records.tasks import Message, NewEvent, Run, Usage
@@ -32,14 +32,14 @@ class Record:
     The clock of the run stands still meanwhile. Each raises RemitError (CONFLICT) once the run has lost its task.
     """
 
-    def __init__(self, store: Store, run: Run, place: Place) -> None:
+    def __init__(self, store: Store, run: Run, slot: Slot) -> None:
         self.changes = store.changes
         self.unwritten = Unwritten()
         """What is still to be written, and is not to be lost with the run."""
 
         self._store = store
         self._run = run
-        self._place = place
+        self._slot = slot
         self._appending = anyio.Lock()
         self._append_from = 0.0
         self._last_event = 0
@@ -146,7 +146,7 @@ class Record:
             _log.warning("task %s waits for the database: %s", self._run.task_id, error.message)
         wait = SHORTEST_WAIT
         while True:
-            with self._place.standing():
+            with self._slot.standing():
                 await self._news(wait)
             wait = min(2 * wait, LONGEST_WAIT)
             try:
@@ -156,7 +156,7 @@ class Record:
 
     def _give_up(self, error: Trouble) -> None:
         """Raise the error where there is nothing to wait for."""
-        if self._place.ending.is_set() or not error.passes:
+        if self._slot.ending.is_set() or not error.passes:
             raise error
 
     async def _news(self, seconds: float) -> None:
@@ -169,4 +169,4 @@ class Record:
                     group.cancel_scope.cancel()
 
                 group.start_soon(first, self.changes.committed)
-                group.start_soon(first, self._place.ending.wait)
+                group.start_soon(first, self._slot.ending.wait)

@@ -23,7 +23,7 @@ from server.tasks.execution.commands import Execution
 from server.tasks.execution.ends import End, Ends, Pause, Wait, where
 from server.tasks.execution.record import Record
 from server.tasks.execution.shortage import Shortage
-from server.tasks.execution.slot import Place
+from server.tasks.execution.slot import Slot
 from server.tasks.execution.subtasks import Subtasks
 from server.tasks.execution.turn import Work
 from server.tasks.secrets import masking
@@ -76,7 +76,7 @@ class Scheduler:
         self._settings = settings
         self._owner = owner
         self._desk = desk
-        self._running: dict[str, Place] = {}
+        self._running: dict[str, Slot] = {}
         self._claiming = anyio.Lock()
         self._stopped_early: set[str] = set()
         """What was to be stopped while one more run was being claimed, which may be of one of these tasks."""
@@ -105,8 +105,8 @@ class Scheduler:
 
     def stop(self, task_id: str) -> None:
         """End the run of a task; its status changes once its processes are gone."""
-        if place := self._running.get(task_id):
-            place.stop()
+        if slot := self._running.get(task_id):
+            slot.stop()
         elif self._claiming.locked():
             self._stopped_early.add(task_id)
 
@@ -115,8 +115,8 @@ class Scheduler:
         """End the runs of tasks. What the block writes of them is written before how they have ended."""
         left = anyio.Event()
         for task_id in task_ids:
-            if place := self._running.get(task_id):
-                place.before_end.append(left)
+            if slot := self._running.get(task_id):
+                slot.before_end.append(left)
             self.stop(task_id)
         try:
             yield
@@ -125,8 +125,8 @@ class Scheduler:
 
     async def ended(self, task_ids: Iterable[str]) -> None:
         """Wait until nothing of the runs of these tasks is at work any more."""
-        for place in [self._running[task_id] for task_id in task_ids if task_id in self._running]:
-            await place.ended.wait()
+        for slot in [self._running[task_id] for task_id in task_ids if task_id in self._running]:
+            await slot.ended.wait()
 
     async def abandon(self, task_ids: Iterable[str]) -> None:
         """End on record what was cancelled and nobody works on. Raises RemitError."""
@@ -151,36 +151,36 @@ class Scheduler:
                 await self._start_what_fits(group)
                 await self._wake.wait()
         finally:
-            for place in self._running.values():
-                place.ending.set()
+            for slot in self._running.values():
+                slot.ending.set()
 
     async def _start_what_fits(self, group: TaskGroup) -> None:
         while True:
             try:
                 room = await self._room()
-                place = None if room is None else await self._claimed(room)
+                slot = None if room is None else await self._claimed(room)
             except (RemitError, OSError) as error:
                 _log.error("no task can be started: %s", error)
                 await anyio.sleep(PATIENCE)
                 continue
-            if place is None:
+            if slot is None:
                 return
-            group.start_soon(self._work, place)
+            group.start_soon(self._work, slot)
 
-    async def _claimed(self, waiting: set[int]) -> Place | None:
+    async def _claimed(self, waiting: set[int]) -> Slot | None:
         """One more run, which is known as running before anything else can happen: a cancellation finds it."""
         async with self._claiming:
             claim = await self._store.claim_run(self._owner, self._demand(waiting))
             stopped, self._stopped_early = self._stopped_early, set()
         if claim is None:
             return None
-        place = Place(claim, self.poke, hands_on=may_delegate(self._settings, claim))
-        self._running[claim.task.id] = place
+        slot = Slot(claim, self.poke, hands_on=may_delegate(self._settings, claim))
+        self._running[claim.task.id] = slot
         self._claims += 1
         self._served[claim.task.principal] = self._claims
         if claim.task.id in stopped or self.ends.cancels(claim.task.id):
-            place.stop()
-        return place
+            slot.stop()
+        return slot
 
     async def _room(self) -> set[int] | None:
         """None where every place is taken, else whose sub-tasks go first: a run that has active ones holds no place.
@@ -188,50 +188,50 @@ class Scheduler:
         It may wait for them, and then nothing would ever go on; they go first, so that few such runs are open at once.
         Those that wait for a person do not count: it has its place again, and gives it back when they go on.
         """
-        held = [place for place in self._running.values() if not place.is_free]
+        held = [slot for slot in self._running.values() if not slot.is_free]
         if len(held) < self._settings.max_running:
             return set()
-        waiting = await self._store.having_active_subtasks([place.claim.run.seq for place in held if place.hands_on])
+        waiting = await self._store.having_active_subtasks([slot.claim.run.seq for slot in held if slot.hands_on])
         return waiting if len(held) - len(waiting) < self._settings.max_running else None
 
     def _demand(self, waiting: set[int]) -> Demand:
-        places = Counter(place.claim.task.principal for place in self._running.values() if not place.is_free)
+        places = Counter(slot.claim.task.principal for slot in self._running.values() if not slot.is_free)
         shares = {principal: (places[principal], last) for principal, last in self._served.items()}
         return Demand(full=self._full(), waiting=waiting, shares=shares)
 
     def _full(self) -> list[str]:
         """The tasks of whose sub-tasks no more may be at work at the same time."""
-        parents = Counter(place.claim.task.parent for place in self._running.values() if not place.is_free)
+        parents = Counter(slot.claim.task.parent for slot in self._running.values() if not slot.is_free)
         most = self._settings.subtasks.max_running
         return [parent for parent, count in parents.items() if parent is not None and count >= most]
 
-    async def _work(self, place: Place) -> None:
-        run = place.claim.run
+    async def _work(self, slot: Slot) -> None:
+        run = slot.claim.run
         with logs.about(task=run.task_id, run=run.fence):
-            await self._run(place)
-            _log.info("the run ended after %.1f s of work", place.ran_us / 1_000_000)
+            await self._run(slot)
+            _log.info("the run ended after %.1f s of work", slot.ran_us / 1_000_000)
 
-    async def _run(self, place: Place) -> None:
-        LANE.set(place)
-        record = Record(self._store, place.claim.run, place)
+    async def _run(self, slot: Slot) -> None:
+        LANE.set(slot)
+        record = Record(self._store, slot.claim.run, slot)
         how: RunEnd | Pause | Wait = Pause.INTERRUPTED  # what stands if the server ends
         try:
-            with place.scope:
-                how = await self._attempt(place, record)
-            if place.scope.cancelled_caught or (place.scope.cancel_called and isinstance(how, Pause)):
+            with slot.scope:
+                how = await self._attempt(slot, record)
+            if slot.scope.cancelled_caught or (slot.scope.cancel_called and isinstance(how, Pause)):
                 how = RunEnd(Status.CANCELLED)
         finally:
-            place.ended.set()
+            slot.ended.set()
             with anyio.CancelScope(shield=True):
-                for before in place.before_end:
+                for before in slot.before_end:
                     await before.wait()
-                await self.ends.settle(End(place.claim, how, place.ran_us, record.unwritten))
-            del self._running[place.claim.task.id]
+                await self.ends.settle(End(slot.claim, how, slot.ran_us, record.unwritten))
+            del self._running[slot.claim.task.id]
             self.poke()
 
-    async def _attempt(self, place: Place, record: Record) -> RunEnd | Pause | Wait:
+    async def _attempt(self, slot: Slot, record: Record) -> RunEnd | Pause | Wait:
         """Have the agent work; every way that can end is an answer, save the end of the server."""
-        claim = place.claim
+        claim = slot.claim
         left = claim.task.timeout_seconds - claim.turn.ran_us / 1_000_000
         variables = Variables(claim, self._secrets, self._store)
         try:
@@ -239,10 +239,10 @@ class Scheduler:
             self._folders.check(claim.workspace)
             await self._losses.note(claim)
             async with self._worktrees.at_work(claim, variables), variables.shared():
-                patience = Shortage(record, place)
-                prepare = partial(self._prepare, place, record, agent, variables, patience)
+                patience = Shortage(record, slot)
+                prepare = partial(self._prepare, slot, record, agent, variables, patience)
                 work = await patience.patiently(prepare, may_repeat=lambda: True)
-                with place.limited(left), logs.about(mask=work.redact):
+                with slot.limited(left), logs.about(mask=work.redact):
                     async with work.speaking():
                         await agent.work(work)
         except Suspended:
@@ -275,14 +275,14 @@ class Scheduler:
         return agent
 
     async def _prepare(
-        self, place: Place, record: Record, agent: Agent, variables: Variables, patience: Shortage
+        self, slot: Slot, record: Record, agent: Agent, variables: Variables, patience: Shortage
     ) -> Work:
-        claim = place.claim
+        claim = slot.claim
         sandbox = await self._sandbox()
         check_tier(claim.workspace, sandbox.tier, allow_hooks=bool((claim.task.demands or {}).get("allowHooks")))
-        subtasks = Subtasks(self._desk, Delegate(self._store, claim, variables)) if place.hands_on else None
+        subtasks = Subtasks(self._desk, Delegate(self._store, claim, variables)) if slot.hands_on else None
         execution = Execution(record, claim, sandbox, self._workspaces, variables, self._settings, subtasks, patience)
-        return Work(record, claim, place, execution, variables, self._settings, speaks=agent.speaks, subtasks=subtasks)
+        return Work(record, claim, slot, execution, variables, self._settings, speaks=agent.speaks, subtasks=subtasks)
 
 
 def _cut(message: str) -> str:

@@ -17,7 +17,7 @@ from server.plain_words import DESCRIPTORS
 from server.runner.monitoring.disks import Disks
 from server.runner.policy import Limits
 from server.tasks.events.event_writer import Log
-from server.tasks.execution.slot import Place
+from server.tasks.execution.slot import Slot
 from storage.records.tasks import NewEvent
 
 T = TypeVar("T")
@@ -32,15 +32,15 @@ SPARE_DESCRIPTORS = 32
 class Shortage:
     """Has one run wait, with its clock standing still, while something is short; its task's log tells of that."""
 
-    def __init__(self, log: Log, place: Place) -> None:
+    def __init__(self, log: Log, slot: Slot) -> None:
         self._log = log
-        self._place = place
+        self._slot = slot
         self._told: set[str] = set()
 
     async def until_over(self, folders: Iterable[Path], limits: Limits) -> None:
         """Wait until a command can be started that writes to these folders under these limits, or the run is to end."""
         short = partial(_short, tuple(folders), limits)
-        while not self._place.ending.is_set() and (why := await to_thread.run_sync(short)):
+        while not self._slot.ending.is_set() and (why := await to_thread.run_sync(short)):
             await self._wait(why)
 
     async def patiently(self, operation: Callable[[], Awaitable[T]], *, may_repeat: Callable[[], bool]) -> T:
@@ -53,7 +53,7 @@ class Shortage:
                 return await operation()
             except Exception as error:
                 short = plain_words.shortage(error)
-                if short is None or not short.passes or self._place.ending.is_set():
+                if short is None or not short.passes or self._slot.ending.is_set():
                     raise
                 if not may_repeat():
                     told = f"the command had begun, and is not made again by itself: {short}"
@@ -64,9 +64,9 @@ class Shortage:
         if why not in self._told:
             self._told.add(why)
             message = f"it waits, and goes on by itself: {why}"
-            await self._log.append_events(self._place.claim.run, [NewEvent("warning", {"message": message})])
-        with self._place.standing(), anyio.move_on_after(LOOK_SECONDS):
-            await self._place.ending.wait()
+            await self._log.append_events(self._slot.claim.run, [NewEvent("warning", {"message": message})])
+        with self._slot.standing(), anyio.move_on_after(LOOK_SECONDS):
+            await self._slot.ending.wait()
 
 
 def _short(folders: Iterable[Path], limits: Limits) -> str | None:

@@ -1,4 +1,4 @@
-"""A place at work: how long its run may still work, and whether others may have it meanwhile."""
+"""A concurrency slot with a time budget; released while its run waits for approval."""
 
 import math
 import time
@@ -10,10 +10,10 @@ import anyio
 from storage.records.tasks import Claim
 
 
-class Place:
-    """Where one run works. Its clock stands still while it waits, and where that may take long, others have the place.
+class Slot:
+    """The slot of one run. Its clock stops while it waits; where that may take long, others get the slot.
 
-    `freed` is called when the place is.
+    `freed` is called when the slot is.
     """
 
     def __init__(self, claim: Claim, freed: Callable[[], None], *, hands_on: bool) -> None:
@@ -43,7 +43,7 @@ class Place:
 
     @property
     def is_free(self) -> bool:
-        """Whether others may have the place."""
+        """Whether others may have the slot."""
         return self._away > 0
 
     @property
@@ -64,7 +64,7 @@ class Place:
 
     @contextmanager
     def left(self) -> Iterator[None]:
-        """Leave the place to others while the block waits for a person; several may wait at once."""
+        """Leave the slot to others while the block waits for a person; several may wait at once."""
         self._away += 1
         try:
             with self.standing():

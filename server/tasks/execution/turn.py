@@ -36,7 +36,7 @@ from server.tasks.events.transcript import Speech
 from server.tasks.execution.commands import Execution
 from server.tasks.execution.gate import Gate
 from server.tasks.execution.record import Record
-from server.tasks.execution.slot import Place
+from server.tasks.execution.slot import Slot
 from server.tasks.execution.subtasks import Subtasks
 from server.tasks.secrets import masking
 from server.tasks.secrets.variables import Variables
@@ -69,7 +69,7 @@ class Work:
         self,
         record: Record,
         claim: Claim,
-        place: Place,
+        slot: Slot,
         execution: Execution,
         variables: Variables,
         settings: Settings,
@@ -80,7 +80,7 @@ class Work:
         self._record = record
         self._run = claim.run
         self._claim = claim
-        self._place = place
+        self._slot = slot
         self._execution = execution
         self._variables = variables
         self._settings = settings
@@ -332,7 +332,7 @@ class Work:
                 self._know(calls)
                 if self._calls[key].status is not CallStatus.AWAITING_APPROVAL:
                     return
-                with self._place.left() if waits else nullcontext():  # an agent that works beside it has its place
+                with self._slot.left() if waits else nullcontext():  # an agent that works beside it has its place
                     await change.wait()
 
     def _know(self, calls: Sequence[Call]) -> None:
