@@ -26,7 +26,7 @@ from storage.sqlite.listing import progress
 from storage.sqlite.listing.graph import neighbours
 from storage.sqlite.operations import sent_keys
 from storage.sqlite.relations import blockers, dependencies, folder_locks, subtasks, task_secrets
-from storage.sqlite.relations.dependencies import Dependency, Place
+from storage.sqlite.relations.dependencies import Dependency, TreePosition
 from storage.sqlite.relations.propagation import tell_of
 from storage.sqlite.transitions.conversations import end_session, join, messages_of, session_of
 from storage.sqlite.transitions.status import log, move, next_place, owned
@@ -45,17 +45,17 @@ def create(db: sqlite3.Connection, principal: Principal, new: NewTask, at: int) 
     if earlier:
         return earlier
     db.execute("INSERT OR IGNORE INTO principals VALUES (?, ?, ?)", (principal.id, principal.name, at))
-    place = dependencies.find_place(db, principal, new.parent, new.nesting) if new.parent else None
+    position = dependencies.find_position(db, principal, new.parent, new.nesting) if new.parent else None
     needs = dependencies.find_dependencies(db, principal, new.depends_on, new.on_dependency_failure)
     join(db, principal, new, at)
-    seq, status = _insert(db, principal, new, place, needs, at)
+    seq, status = _insert(db, principal, new, position, needs, at)
     dependencies.insert_dependencies(db, seq, needs)
     if new.workspace:
         folder_locks.insert(db, seq, new.workspace)
     insert_turn(db, seq, 1, new.message, new.secrets, at)
     log(db, seq, "status", {"status": status}, at)
-    if place:
-        dependencies.tell_parent(db, place.parent, new.id, status, at)
+    if position:
+        dependencies.tell_parent(db, position.parent, new.id, status, at)
     return Created(new.id, status, repeated=False)
 
 
@@ -231,7 +231,7 @@ def _insert(
     db: sqlite3.Connection,
     principal: Principal,
     new: NewTask,
-    place: Place | None,
+    position: TreePosition | None,
     needs: list[Dependency],
     at: int,
 ) -> tuple[int, Status]:
@@ -269,8 +269,8 @@ def _insert(
         "message_count": 0,
         "queue_place": next_place(db),
     } | dict.fromkeys(("created_at", "updated_at", "last_activity_at"), at)
-    if place:
-        values |= {"parent": place.parent, "root": place.root, "depth": place.depth}
+    if position:
+        values |= {"parent": position.parent, "root": position.root, "depth": position.depth}
     if still_open:
         values |= {"blocked_reason": DEPENDENCIES, "blocked_at": at}
     names = ", ".join(values)

@@ -26,7 +26,7 @@ class Dependency:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class TreePosition:
     """Where a task stands beneath others."""
 
     parent: int
@@ -133,7 +133,7 @@ def count_needed(db: sqlite3.Connection, seq: int) -> int:
     return int(db.execute("SELECT count(*) FROM dependencies WHERE task = ?", (seq,)).fetchone()[0])
 
 
-def find_place(db: sqlite3.Connection, principal: Principal, parent_id: str, nesting: Nesting) -> Place:
+def find_position(db: sqlite3.Connection, principal: Principal, parent_id: str, nesting: Nesting) -> TreePosition:
     """Where a new sub-task of this parent stands.
 
     Raises RemitError: NOT_FOUND for an unknown parent, CONFLICT for a cancelled one, LIMIT_EXCEEDED for too many.
@@ -143,12 +143,12 @@ def find_place(db: sqlite3.Connection, principal: Principal, parent_id: str, nes
         raise RemitError(
             Code.CONFLICT, "parentTaskId: the task was cancelled; it takes no sub-tasks", field="parentTaskId"
         )
-    place = Place(parent["seq"], parent["root"] or parent["seq"], parent["depth"] + 1)
-    if place.depth > nesting.depth:
+    position = TreePosition(parent["seq"], parent["root"] or parent["seq"], parent["depth"] + 1)
+    if position.depth > nesting.depth:
         raise _too_many(f"sub-tasks go {nesting.depth} levels deep at most (setting subtasks.depth)", nesting.depth)
     row = db.execute(
         "SELECT n FROM tallies WHERE filter = 'root' AND first = ? AND second = '' AND principal = ?",
-        (str(place.root), principal.id),
+        (str(position.root), principal.id),
     ).fetchone()
     if row and row["n"] >= nesting.count:
         raise _too_many(
@@ -156,7 +156,7 @@ def find_place(db: sqlite3.Connection, principal: Principal, parent_id: str, nes
             "(setting subtasks.count)",
             nesting.count,
         )
-    return place
+    return position
 
 
 def tell_parent(db: sqlite3.Connection, parent: int, task_id: str, status: Status, at: int) -> None:
