@@ -7,7 +7,7 @@ from typing import Literal
 
 from server.errors import Code, RemitError
 from server.runner.network.hosts import HostRule
-from server.runner.scanning.places import Place
+from server.runner.scanning.places import SensitivePath
 
 MIB = 1024**2
 GIB = 1024**3
@@ -92,7 +92,7 @@ class SandboxPolicy:
     hooks: Literal["read-only", "writable"] = "read-only"
     """What other tools would execute in the workspace's repositories; read-only where the tier can hold that."""
 
-    first: tuple[Place, ...] = ()
+    first: tuple[SensitivePath, ...] = ()
     """Repositories and sockets in the workspace that are protected before others that are found there."""
 
     door: bool = False

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from server.runner.filesystem.walk import Budget, Listing, walked
-from server.runner.scanning.places import Place
+from server.runner.scanning.places import SensitivePath
 
 MOST_FOLDERS = 20_000
 """Folders of git's own that are looked into, of all repositories together: some 300 ms; a common one has 300."""
@@ -18,13 +18,13 @@ _NOT_READ = {"lfs"}
 """That git itself does not read; there may be very many folders in it."""
 
 
-def find_pipes(gits: Iterable[Path]) -> Iterator[Place]:
+def find_pipes(gits: Iterable[Path]) -> Iterator[SensitivePath]:
     """Look for them in git's own folders, the outer ones first. Blocks."""
     budget = Budget(folders=MOST_FOLDERS)
     for git in sorted(gits, key=lambda git: len(git.parts)):
-        yield from (Place("pipe", path) for listing in _of_git(git, budget) for path in pipes_in(listing))
+        yield from (SensitivePath("pipe", path) for listing in _of_git(git, budget) for path in pipes_in(listing))
         if budget.is_spent:
-            yield Place("unread", git)
+            yield SensitivePath("unread", git)
             return
 
 

@@ -11,7 +11,7 @@ from server.errors import RemitError
 from server.runner.filesystem.bounded_reader import Look
 from server.runner.filesystem.safe_open import leads_to, read_regular
 from server.runner.git import configuration
-from server.runner.scanning.places import Place
+from server.runner.scanning.places import SensitivePath
 from server.runner.scanning.push_targets import is_harmless
 from server.runner.scanning.repositories import named_by
 
@@ -38,7 +38,7 @@ _WORKTREE = re.compile(r"\[core\] worktree[ \t]*=[ \t]*(\S.*)")
 _EXEC = re.compile(rb"(?m)^[ \t\r\f\v]*(?:exec|x)\b[^\n]*")
 
 
-def of_git(look: Look, git: Path, places: Collection[Place]) -> Iterator[tuple[Path, Harm]]:
+def of_git(look: Look, git: Path, places: Collection[SensitivePath]) -> Iterator[tuple[Path, Harm]]:
     """What of git's own folder git would execute or follow, by path. Blocks."""
     yield from _of_files_of_settings(look, git, places)
     if os.path.lexists(path := git / "commondir") and shared_by(look, git, places) is None:
@@ -46,7 +46,7 @@ def of_git(look: Look, git: Path, places: Collection[Place]) -> Iterator[tuple[P
     yield from _all_in(look, git / "hooks", lambda name: "." not in name)
 
 
-def of_borrowed(look: Look, pointer: Path, git: Path, places: Collection[Place]) -> Harm:
+def of_borrowed(look: Look, pointer: Path, git: Path, places: Collection[SensitivePath]) -> Harm:
     """What a file `.git` has git execute in its folder, of the settings of the repository `git` that it names. Blocks.
 
     These may be the person's own, and yet execute what lies in that folder: they can name hooks, or monitors, by a
@@ -98,14 +98,14 @@ def has_head(workspace: Path, git: Path) -> bool:
     return _HEAD.fullmatch(head) is not None
 
 
-def _of_files_of_settings(look: Look, git: Path, places: Collection[Place]) -> Iterator[tuple[Path, Harm]]:
+def _of_files_of_settings(look: Look, git: Path, places: Collection[SensitivePath]) -> Iterator[tuple[Path, Harm]]:
     for name in ("config", "config.worktree"):
         if os.path.lexists(path := git / name):
             content = look.settings(path, configuration.MOST_BYTES)
             yield path, _unknown(path) if content is None else _of_settings(look, git, content, places)
 
 
-def _of_settings(look: Look, git: Path, content: bytes, places: Collection[Place]) -> Harm:
+def _of_settings(look: Look, git: Path, content: bytes, places: Collection[SensitivePath]) -> Harm:
     """Without where the working files of a submodule are, if these name it as their repository."""
     executed = {
         item
@@ -141,7 +141,7 @@ def _listed(look: Look, folder: Path, counts: Callable[[str], bool]) -> list[str
     return found if found is not None and len(found) <= _MOST_HOOKS and not (found and look.is_spent) else None
 
 
-def shared_by(look: Look, git: Path, places: Collection[Place]) -> Path | None:
+def shared_by(look: Look, git: Path, places: Collection[SensitivePath]) -> Path | None:
     """The repository whose settings count in git's own folder `git`: itself, or the one that has it as a worktree's.
 
     None where a file `commondir` there names anything else, or leads there through a link.
@@ -153,7 +153,11 @@ def shared_by(look: Look, git: Path, places: Collection[Place]) -> Path | None:
         return None
     shared = git / os.fsdecode(named.rstrip(b"\n"))
     plain = Path(os.path.normpath(shared))
-    if Place("git", plain) not in places or plain not in (git, git.parent.parent) or not leads_to(shared, plain):
+    if (
+        SensitivePath("git", plain) not in places
+        or plain not in (git, git.parent.parent)
+        or not leads_to(shared, plain)
+    ):
         return None
     return plain
 

@@ -10,7 +10,7 @@ from time import monotonic
 from server.runner.filesystem.safe_open import leads_to
 from server.runner.filesystem.walk import Budget, is_folder
 from server.runner.git import git_command
-from server.runner.scanning.places import Place
+from server.runner.scanning.places import SensitivePath
 from server.runner.scanning.repositories import named_by, named_git
 
 SECONDS = 3.0
@@ -25,8 +25,8 @@ _GITLINK = re.compile(rb"(?:\A|\0)[0-7]*[1357]6[0-7]{4} [0-9a-f]+ [0-3]\t([^\0]*
 
 
 def find_linked(
-    workspace: Path, places: Iterable[Place], budget: Budget, is_asked: Callable[[Path], bool] = lambda _: True
-) -> Iterator[Place]:
+    workspace: Path, places: Iterable[SensitivePath], budget: Budget, is_asked: Callable[[Path], bool] = lambda _: True
+) -> Iterator[SensitivePath]:
     """Look for the repositories that the indexes of `places` name, and for those that these name in turn. Blocks.
 
     Some may be among `places`. `is_asked` says of the working files of a repository whether git is asked for its index.
@@ -51,7 +51,7 @@ def index_of(workspace: Path, tree: Path) -> Path | None:
     return folder and folder / "index"
 
 
-def _linked(workspace: Path, tree: Path, budget: Budget, until: float) -> Iterator[Place]:
+def _linked(workspace: Path, tree: Path, budget: Budget, until: float) -> Iterator[SensitivePath]:
     """What the index of one repository names; or the index, where it cannot be read or names what no index does."""
     index = index_of(workspace, tree)
     if index is not None and not os.path.lexists(index):
@@ -64,9 +64,9 @@ def _linked(workspace: Path, tree: Path, budget: Budget, until: float) -> Iterat
             folder = tree / os.fsdecode(name)
             if is_folder(folder) and leads_to(folder, folder):
                 is_open = os.access(folder, os.X_OK)
-                yield from named_git(folder, workspace, budget) if is_open else [Place("closed", folder)]
+                yield from named_git(folder, workspace, budget) if is_open else [SensitivePath("closed", folder)]
     except git_command.Unanswered:
-        yield Place("index", index) if index else Place("beyond", tree)
+        yield SensitivePath("index", index) if index else SensitivePath("beyond", tree)
 
 
 def _gitlinks(tree: Path, seconds: float) -> Iterator[bytes]:

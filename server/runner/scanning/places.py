@@ -21,18 +21,18 @@ Kind = Literal["closed", "tree", "git", "link", "beyond", "socket", "pipe", "unr
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SensitivePath:
     """Something in a workspace that is to be protected, or looked at."""
 
     kind: Kind
     path: Path
 
 
-def places_as_json(places: Iterable[Place]) -> list[list[str]]:
+def paths_as_json(places: Iterable[SensitivePath]) -> list[list[str]]:
     """What is kept of places."""
     return [[place.kind, str(place.path)] for place in places]
 
 
-def places_of_json(kept: Iterable[Sequence[Any]]) -> tuple[Place, ...]:
+def paths_of_json(kept: Iterable[Sequence[Any]]) -> tuple[SensitivePath, ...]:
     """What was kept."""
-    return tuple(Place(kind, Path(path)) for kind, path in kept)
+    return tuple(SensitivePath(kind, Path(path)) for kind, path in kept)

@@ -15,7 +15,7 @@ from server.runner.filesystem.safe_open import leads_to, read_regular
 from server.runner.filesystem.walk import Budget, is_folder
 from server.runner.git import configuration
 from server.runner.scanning.gitlinks import find_linked
-from server.runner.scanning.places import Place
+from server.runner.scanning.places import SensitivePath
 from server.runner.scanning.repositories import find_places, is_cut, named_by
 
 MOST_REPOSITORIES = 16  # each takes about 35 mounts, which is some 3 ms at the start of every command
@@ -87,14 +87,14 @@ class Protected:
 
     present: tuple[Path, ...]
     missing: tuple[Path, ...]
-    places: frozenset[Place] = frozenset()
+    places: frozenset[SensitivePath] = frozenset()
     """The repositories that they belong to."""
 
-    found: tuple[Place, ...] = ()
+    found: tuple[SensitivePath, ...] = ()
     """All that was found, those beyond the limit too."""
 
 
-def find_protected(workspace: Path, at_top: bool = False, first: Iterable[Place] = ()) -> Protected:
+def find_protected(workspace: Path, at_top: bool = False, first: Iterable[SensitivePath] = ()) -> Protected:
     """Look for repositories in the workspace, itself included, and for what is to be protected in each.
 
     A symlink is passed over, with what lies beyond it: mounting its target would let a command choose what it sees.
@@ -110,12 +110,12 @@ def find_protected(workspace: Path, at_top: bool = False, first: Iterable[Place]
     return Protected(present, tuple(path for path in paths if not os.path.lexists(path)), frozenset(places), found)
 
 
-def find_first(workspace: Path) -> list[Place]:
+def find_first(workspace: Path) -> list[SensitivePath]:
     """Look for as many places as can be protected, the outer ones first. Blocks."""
     return _first(_found(workspace))
 
 
-def _found(workspace: Path) -> tuple[Place, ...]:
+def _found(workspace: Path) -> tuple[SensitivePath, ...]:
     """All places, those that an index names last; without these where all folders were looked at."""
     budget = Budget()
     found = dict.fromkeys(find_places(workspace, budget))
@@ -123,16 +123,16 @@ def _found(workspace: Path) -> tuple[Place, ...]:
     return tuple(dict.fromkeys((*found, *linked)))
 
 
-def _first(found: Iterable[Place]) -> list[Place]:
+def _first(found: Iterable[SensitivePath]) -> list[SensitivePath]:
     return list(islice((place for place in found if place.kind in ("closed", "tree", "git")), MOST_REPOSITORIES))
 
 
-def _is_there(place: Place) -> bool:
+def _is_there(place: SensitivePath) -> bool:
     """Whether the place is still what it was, reached through no link."""
     return leads_to(place.path, place.path) and os.path.isdir(place.path)
 
 
-def _protected_in(place: Place, workspace: Path) -> Iterator[Path]:
+def _protected_in(place: SensitivePath, workspace: Path) -> Iterator[Path]:
     if place.kind == "closed" or not _is_open(place.path):
         yield place.path
     elif place.kind == "tree":

@@ -6,13 +6,13 @@ from itertools import dropwhile
 from pathlib import Path
 
 from server.runner.filesystem.bounded_reader import Look
-from server.runner.scanning.places import Place
+from server.runner.scanning.places import SensitivePath
 
 _SUFFIXES = ("/.git", "", ".git/.git", ".git")  # that git adds to a path, in its own order
 _ELSEWHERE = ("/proc/", "/dev/")  # paths there lead each process elsewhere
 
 
-def is_harmless(look: Look, git: Path, named: str, places: Collection[Place]) -> bool:
+def is_harmless(look: Look, git: Path, named: str, places: Collection[SensitivePath]) -> bool:
     """Whether a setting of the repository `git` names no other repository in the workspace than those in `places`.
 
     These are looked at themselves. `named` is a path, or else the name of a remote. Blocks.
@@ -35,6 +35,8 @@ def _climbs(path: str) -> bool:
     return ".." in dropwhile(lambda part: part in ("", ".", ".."), path.split("/"))
 
 
-def _is_known(path: Path, places: Collection[Place]) -> bool:
-    is_git = Place("git", path) in places or (path.name == ".git" and Place("tree", path.parent) in places)
+def _is_known(path: Path, places: Collection[SensitivePath]) -> bool:
+    is_git = SensitivePath("git", path) in places or (
+        path.name == ".git" and SensitivePath("tree", path.parent) in places
+    )
     return is_git and os.path.realpath(path) == str(path)

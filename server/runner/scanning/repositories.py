@@ -11,7 +11,7 @@ from server.errors import RemitError
 from server.runner.filesystem.safe_open import read_beneath
 from server.runner.filesystem.walk import Budget, Listing, is_folder, walked
 from server.runner.scanning.fifos import pipes_in
-from server.runner.scanning.places import Place
+from server.runner.scanning.places import SensitivePath
 
 _OBJECTS = re.compile("[0-9a-f]{2}|pack|info")  # folders in which git keeps objects
 _TELLING = frozenset({".git", "config", "HEAD", "objects", "refs", "commondir"})
@@ -24,7 +24,7 @@ _GITDIR_BYTES = 8192  # of a file `.git`: twice the longest path
 
 def find_places(
     workspace: Path, budget: Budget | None = None, hides: Callable[[Path], bool] = lambda _: False
-) -> Iterator[Place]:
+) -> Iterator[SensitivePath]:
     """Look for all that is to be protected in the workspace, the outer places first. Blocks.
 
     `hides` says of a link whether it leads to where nobody looks: it is a place of its own then.
@@ -34,22 +34,22 @@ def find_places(
     inner = _Inner()
     for listing in _listings(workspace, inner.of, budget):
         if listing.is_closed:
-            yield Place("closed", Path(listing.folder))
+            yield SensitivePath("closed", Path(listing.folder))
         if is_repository(listing.names):
             yield from _gits(Path(listing.folder), workspace, budget)
         if ".git" in listing.names:
             yield from named_git(Path(listing.folder), workspace, budget)
-        yield from (Place("pipe", path) for path in pipes_in(listing, _READ_ANYWHERE))
+        yield from (SensitivePath("pipe", path) for path in pipes_in(listing, _READ_ANYWHERE))
         links = map(Path(listing.folder).joinpath, listing.links[: max(budget.links, 0)])
-        yield from (Place("link", path) for path in links if hides(path))
+        yield from (SensitivePath("link", path) for path in links if hides(path))
         budget.links -= len(listing.links)
         if not listing.is_whole:
-            yield Place("beyond", Path(listing.folder))
+            yield SensitivePath("beyond", Path(listing.folder))
     if budget.is_spent:
-        yield Place("beyond", workspace)
+        yield SensitivePath("beyond", workspace)
 
 
-def is_cut(places: Iterable[Place]) -> bool:
+def is_cut(places: Iterable[SensitivePath]) -> bool:
     """Whether some of these places say that not all was looked at."""
     return any(place.kind == "beyond" for place in places)
 
@@ -71,21 +71,21 @@ class _Inner:
         return listing.folders - {".git"}
 
 
-def named_git(folder: Path, workspace: Path, budget: Budget) -> Iterator[Place]:
+def named_git(folder: Path, workspace: Path, budget: Budget) -> Iterator[SensitivePath]:
     """What the name `.git` in a folder stands for."""
     git = folder / ".git"
     if _is_plain(git):
-        yield Place("tree", folder)
+        yield SensitivePath("tree", folder)
         yield from _gits(git, workspace, budget)
     elif os.path.islink(git):
-        yield Place("link", git)
+        yield SensitivePath("link", git)
 
 
-def _gits(git: Path, workspace: Path, budget: Budget) -> Iterator[Place]:
+def _gits(git: Path, workspace: Path, budget: Budget) -> Iterator[SensitivePath]:
     for repository in _git_folders(git, workspace, budget):
         if not os.access(repository, os.X_OK):
-            yield Place("closed", repository)
-        yield Place("git", repository)
+            yield SensitivePath("closed", repository)
+        yield SensitivePath("git", repository)
 
 
 def is_repository(names: set[str]) -> bool:

@@ -23,7 +23,7 @@ from server.runner.filesystem.walk import MOST_FOLDERS, Budget
 from server.runner.scanning.fifos import find_pipes
 from server.runner.scanning.git_execution import STEPS, Harm, has_head, of_borrowed, of_git, of_pointer, of_steps
 from server.runner.scanning.gitlinks import find_linked, index_of
-from server.runner.scanning.places import Kind, Place, places_as_json, places_of_json
+from server.runner.scanning.places import Kind, SensitivePath, paths_as_json, paths_of_json
 from server.runner.scanning.protected import Protected
 from server.runner.scanning.repositories import find_places, is_within_git, named_by
 
@@ -56,10 +56,10 @@ _CLOCK_NS = 2 * 10**9
 class Seen:
     """The repositories of a folder before a command, with what of them git would execute already."""
 
-    protected: frozenset[Place]
+    protected: frozenset[SensitivePath]
     """Those that the command cannot change."""
 
-    places: frozenset[Place]
+    places: frozenset[SensitivePath]
     harm: Mapping[Path, Harm]
     """By path, of all that have any; but not of those that are protected, their steps alone excepted."""
 
@@ -72,8 +72,8 @@ class Seen:
     def as_json(self) -> dict[str, Any]:
         """What is kept of it for the next server, should this one be killed."""
         return {
-            "protected": places_as_json(self.protected),
-            "places": places_as_json(self.places),
+            "protected": paths_as_json(self.protected),
+            "places": paths_as_json(self.places),
             "harm": {str(path): sorted(found) for path, found in self.harm.items()},
             "heads": sorted(map(str, self.heads)),
             "since": self.since,
@@ -83,8 +83,8 @@ class Seen:
     def of_json(cls, kept: dict[str, Any]) -> "Seen":
         """What was kept."""
         return cls(
-            protected=frozenset(places_of_json(kept["protected"])),
-            places=frozenset(places_of_json(kept["places"])),
+            protected=frozenset(paths_of_json(kept["protected"])),
+            places=frozenset(paths_of_json(kept["places"])),
             harm={Path(path): Harm(found) for path, found in kept["harm"].items()},
             heads=frozenset(map(Path, kept["heads"])),
             since=kept["since"],
@@ -108,7 +108,7 @@ def untouched(tree: Path, *, is_protected: bool) -> Seen:
 
     `is_protected` says whether its commands could not change these.
     """
-    own = frozenset({Place("tree", tree), Place("git", tree / ".git")})
+    own = frozenset({SensitivePath("tree", tree), SensitivePath("git", tree / ".git")})
     return Seen(own if is_protected else frozenset(), own, {}, frozenset({tree / ".git"}), 0)
 
 
@@ -128,7 +128,7 @@ def disarm(workspace: Path, before: Seen, state: Path | None = None) -> list[str
 
 
 def _dealt_with(
-    look: Look, before: Seen, places: frozenset[Place], linked: frozenset[Place] = frozenset()
+    look: Look, before: Seen, places: frozenset[SensitivePath], linked: frozenset[SensitivePath] = frozenset()
 ) -> Iterator[str]:
     """What was done about these places, or could not be; those that are `linked` git enters, however old they are."""
     entered = {place for place in linked if place.kind in ("tree", "git", "link")}
@@ -142,11 +142,11 @@ def _dealt_with(
         yield from _cannot(look.workspace, place, before)
 
 
-def _pipes(places: Iterable[Place]) -> frozenset[Place]:
+def _pipes(places: Iterable[SensitivePath]) -> frozenset[SensitivePath]:
     return frozenset(find_pipes(place.path for place in places if place.kind == "git"))
 
 
-def _may_hide(place: Place) -> bool:
+def _may_hide(place: SensitivePath) -> bool:
     """Whether there may be repositories at a place that are not found; in bare ones nobody looks among objects."""
     return place.kind in ("beyond", "closed") or (place.kind == "git" and ".git" not in place.path.parts)
 
@@ -168,14 +168,16 @@ def told(found: Sequence[str]) -> list[str]:
     return distinct[:MOST_TOLD] + ([_MORE] if len(distinct) > MOST_TOLD or _MORE in found else [])
 
 
-def _ordered(places: Iterable[Place]) -> list[Place]:
+def _ordered(places: Iterable[SensitivePath]) -> list[SensitivePath]:
     """In the same order before a command and after it: where not all can be read, it is the same ones."""
     return sorted(places, key=lambda place: (str(place.path), place.kind))
 
 
-def _opened(workspace: Path, before: Seen, state: Path | None, budget: Budget) -> tuple[frozenset[Place], list[str]]:
+def _opened(
+    workspace: Path, before: Seen, state: Path | None, budget: Budget
+) -> tuple[frozenset[SensitivePath], list[str]]:
     """All that is there, with what a command has closed to its own user: that is opened again, which is told."""
-    places: frozenset[Place] = frozenset()
+    places: frozenset[SensitivePath] = frozenset()
     told: list[str] = []
     for _ in range(_MOST_CLOSED):
         places = frozenset(find_places(workspace, budget, partial(_hides, workspace, before, state)))
@@ -212,7 +214,7 @@ def _is_opened(folder: Path) -> bool:
     return True
 
 
-def _harm(look: Look, place: Place, places: Collection[Place]) -> dict[Path, Harm]:
+def _harm(look: Look, place: SensitivePath, places: Collection[SensitivePath]) -> dict[Path, Harm]:
     """What of a place git would follow or execute."""
     git = place.path / ".git"
     if place.kind in ("link", "pipe", "index"):
@@ -225,7 +227,7 @@ def _harm(look: Look, place: Place, places: Collection[Place]) -> dict[Path, Har
     return dict(of_git(look, place.path, places)) if place.kind == "git" else {}
 
 
-def _new(look: Look, place: Place, before: Seen, harm: Mapping[Path, Harm]) -> list[Path]:
+def _new(look: Look, place: SensitivePath, before: Seen, harm: Mapping[Path, Harm]) -> list[Path]:
     """Those of these paths at which git would execute what it did not before, or may do so."""
     is_known = place in before.places and not look.is_spent
     return [
@@ -260,7 +262,7 @@ def _now(workspace: Path) -> int:
         os.close(file)
 
 
-def _cannot(workspace: Path, place: Place, before: Seen) -> Iterator[str]:
+def _cannot(workspace: Path, place: SensitivePath, before: Seen) -> Iterator[str]:
     """What is told, since nothing can be done about it."""
     if place.kind == "git" and place.path in before.heads and not has_head(workspace, place.path):
         yield f"{_name(workspace, place.path / 'HEAD')} names no reference: git passes over that repository"
@@ -272,7 +274,7 @@ def _cannot(workspace: Path, place: Place, before: Seen) -> Iterator[str]:
         yield _UNREAD.format(_name(workspace, place.path))
 
 
-def _set_aside(workspace: Path, place: Place, paths: Iterable[Path]) -> Iterator[str]:
+def _set_aside(workspace: Path, place: SensitivePath, paths: Iterable[Path]) -> Iterator[str]:
     for path in paths:
         aside = f"{path.name}.aside-remit-{token_hex(4)}"
         try:
@@ -295,7 +297,7 @@ def _rename(path: Path, name: str) -> None:
             os.rename(path.name, name, src_dir_fd=folder, dst_dir_fd=folder)
 
 
-def _done(workspace: Path, place: Place, path: Path, aside: str) -> str:
+def _done(workspace: Path, place: SensitivePath, path: Path, aside: str) -> str:
     what = "git would run these steps" if path.name in STEPS else "git could have executed what it names"
     what = _WHY.get(place.kind, what)
     name = str(path.relative_to(workspace))

@@ -14,7 +14,7 @@ import anyio
 
 from server.errors import Code, RemitError
 from server.runner.filesystem.removal import delete_tree
-from server.runner.scanning.places import Place
+from server.runner.scanning.places import SensitivePath
 from server.runner.scanning.protected import Protected, find_protected
 from server.runner.scanning.traps import Seen, disarm, see
 from server.runner.tiers.placeholders import make_stand_ins, remove_stand_ins
@@ -52,12 +52,12 @@ class Scratch:
         self.root = root
         self._standing: Counter[Path] = Counter()
         self._written: dict[Path, _Workspace] = {}
-        self._first: dict[Path, tuple[Place, ...]] = {}
+        self._first: dict[Path, tuple[SensitivePath, ...]] = {}
         self._began: dict[Path, int] = {}
         if root:
             root.mkdir(mode=0o700, exist_ok=True)
 
-    def first(self, workspace: Path, found: Sequence[Place]) -> tuple[Place, ...]:
+    def first(self, workspace: Path, found: Sequence[SensitivePath]) -> tuple[SensitivePath, ...]:
         """What is protected before all else: what was there at the first command of this server, and `found`.
 
         The latter was there at the first command of a task: one that another has handed on, or that came after it.
@@ -90,7 +90,7 @@ class Scratch:
 
     @asynccontextmanager
     async def protected(
-        self, workspace: Path, *, at_top: bool = False, first: Sequence[Place] = ()
+        self, workspace: Path, *, at_top: bool = False, first: Sequence[SensitivePath] = ()
     ) -> AsyncIterator[tuple[Path, ...]]:
         """The paths in a workspace that are to be mounted read-only; those that were missing are gone afterwards.
 
@@ -141,7 +141,9 @@ class Scratch:
                     async with written.changing:
                         left += await anyio.to_thread.run_sync(disarm, workspace, written.seen, self._state)
 
-    async def _found(self, workspace: Path, written: _Workspace, at_top: bool, first: Sequence[Place]) -> Protected:
+    async def _found(
+        self, workspace: Path, written: _Workspace, at_top: bool, first: Sequence[SensitivePath]
+    ) -> Protected:
         async with written.changing:
             if written.protected is None:
                 written.protected = await anyio.to_thread.run_sync(find_protected, workspace, at_top, first)

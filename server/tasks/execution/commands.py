@@ -18,7 +18,7 @@ from server.runner.policy import Command, Exit, SandboxPolicy
 from server.runner.process import ProcessMark
 from server.runner.sandbox import Sandbox
 from server.runner.scanning import traps
-from server.runner.scanning.places import Place, places_as_json, places_of_json
+from server.runner.scanning.places import SensitivePath, paths_as_json, paths_of_json
 from server.runner.scanning.protected import find_first
 from server.runner.scanning.sockets import find_sockets
 from server.runner.workspace.workspaces import Workspaces
@@ -58,7 +58,7 @@ class Execution:
         self._settings = settings
         self._subtasks = subtasks
         self._marks: list[ProcessMark] = []
-        self._known: tuple[Place, ...] | None = None
+        self._known: tuple[SensitivePath, ...] | None = None
         self._disarmed_before = set_aside.before(claim.workspace)
         self._directory = working_directory(claim.workspace, workspaces.ensure(claim.task.id))
 
@@ -159,16 +159,16 @@ class Execution:
         """The variables that the task has, secrets included."""
         return self._directory.variables | self._variables.environment()
 
-    async def _first(self, policy: SandboxPolicy) -> tuple[Place, ...]:
+    async def _first(self, policy: SandboxPolicy) -> tuple[SensitivePath, ...]:
         """The repositories and sockets that were there at the task's first command in a folder of the person's."""
         if policy.owner != "user" or policy.access == "read-only" or policy.hooks == "writable":
             return ()
         if self._known is None:
             kept = ((self._claim.workspace and self._claim.workspace.outcome) or {}).get("protected")
             if kept is None:
-                kept = places_as_json(await to_thread.run_sync(_find_first, policy.workspace))
+                kept = paths_as_json(await to_thread.run_sync(_find_first, policy.workspace))
                 await self._record.note_folder(self._claim.task.id, protected=kept)
-            self._known = places_of_json(kept)
+            self._known = paths_of_json(kept)
         return self._known
 
     async def _disarmed(self, call_id: str | None, found: Sequence[str]) -> None:
@@ -195,6 +195,6 @@ class Execution:
         await self._record.append_events(self._claim.run, [event])
 
 
-def _find_first(workspace: Path) -> list[Place]:
+def _find_first(workspace: Path) -> list[SensitivePath]:
     """What is protected in a folder before what a task makes there. Blocks."""
-    return [*find_first(workspace), *(Place("socket", path) for path in find_sockets([workspace]).paths)]
+    return [*find_first(workspace), *(SensitivePath("socket", path) for path in find_sockets([workspace]).paths)]

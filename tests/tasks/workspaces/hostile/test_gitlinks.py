@@ -10,7 +10,7 @@ from server.runner.filesystem import walk
 from server.runner.filesystem.walk import Budget
 from server.runner.scanning import gitlinks
 from server.runner.scanning.gitlinks import find_linked
-from server.runner.scanning.places import Place
+from server.runner.scanning.places import SensitivePath
 from tests.tasks.workspaces.hostile.traps import COMMIT, FORGE, LINK, fill
 from tests.tasks.workspaces.projects import git, repository, shell
 
@@ -20,9 +20,9 @@ def folder(tmp_path: Path) -> Path:
     return repository(tmp_path / "project")
 
 
-def linked(folder: Path) -> set[Place]:
+def linked(folder: Path) -> set[SensitivePath]:
     """What is found of the repositories that the one in this folder names."""
-    return set(find_linked(folder, [Place("tree", folder)], Budget()))
+    return set(find_linked(folder, [SensitivePath("tree", folder)], Budget()))
 
 
 def add(folder: Path, name: str) -> None:
@@ -31,9 +31,9 @@ def add(folder: Path, name: str) -> None:
     shell(folder, fill(LINK, name, "."))
 
 
-def of(tree: Path) -> set[Place]:
+def of(tree: Path) -> set[SensitivePath]:
     """The places of a repository with these working files."""
-    return {Place("tree", tree), Place("git", tree / ".git")}
+    return {SensitivePath("tree", tree), SensitivePath("git", tree / ".git")}
 
 
 @pytest.mark.parametrize("form", ["--index-version=4", "--split-index", "--untracked-cache", "--really-refresh"])
@@ -67,7 +67,7 @@ def test_gitlinks_of_gitlinks_are_found(folder: Path) -> None:
 def test_gitlinks_of_a_linked_worktree_are_found(folder: Path) -> None:
     git(folder, "worktree", "add", "-q", "more")
     add(folder / "more", "a")
-    assert set(find_linked(folder, [Place("tree", folder / "more")], Budget())) == of(folder / "more/a")
+    assert set(find_linked(folder, [SensitivePath("tree", folder / "more")], Budget())) == of(folder / "more/a")
 
 
 def test_a_gitlink_that_is_reached_through_a_link_is_none(folder: Path, tmp_path: Path) -> None:
@@ -80,14 +80,14 @@ def test_a_gitlink_that_is_reached_through_a_link_is_none(folder: Path, tmp_path
 @pytest.mark.parametrize("name", ["../a", "/a", "a//b", "a/./b", ".git/a", "a/.GIT/b", "a/"])
 def test_an_index_with_names_that_git_does_not_write_is_a_place_of_its_own(folder: Path, name: str) -> None:
     shell(folder, fill(FORGE, name, "0xE000"))
-    assert linked(folder) == {Place("index", folder / ".git/index")}
+    assert linked(folder) == {SensitivePath("index", folder / ".git/index")}
 
 
 def test_so_is_one_for_which_git_takes_too_long(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gitlinks, "SECONDS", 0.5)
     os.mkfifo(folder / "fifo")
     git(folder, "config", "include.path", "../fifo")
-    assert linked(folder) == {Place("index", folder / ".git/index")}
+    assert linked(folder) == {SensitivePath("index", folder / ".git/index")}
 
 
 def test_of_more_than_are_followed_the_index_is_one(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,7 +95,7 @@ def test_of_more_than_are_followed_the_index_is_one(folder: Path, monkeypatch: p
     add(folder, "a")
     assert linked(folder) == of(folder / "a")
     add(folder, "b")
-    assert Place("index", folder / ".git/index") in linked(folder)
+    assert SensitivePath("index", folder / ".git/index") in linked(folder)
 
 
 def test_hostile_repositories_take_no_more_than_their_time(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,8 +105,8 @@ def test_hostile_repositories_take_no_more_than_their_time(folder: Path, monkeyp
     for tree in trees:
         shell(folder, f"git init -q {tree}; git -C {tree} config include.path {folder}/fifo; touch {tree}/.git/index")
     began = monotonic()
-    places = set(find_linked(folder, [Place("tree", tree) for tree in trees], Budget()))
-    assert places == {Place("index", tree / ".git/index") for tree in trees}
+    places = set(find_linked(folder, [SensitivePath("tree", tree) for tree in trees], Budget()))
+    assert places == {SensitivePath("index", tree / ".git/index") for tree in trees}
     assert monotonic() - began < 2 * len(trees) / 4
 
 

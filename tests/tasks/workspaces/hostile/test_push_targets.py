@@ -7,7 +7,7 @@ import pytest
 
 from server.runner.filesystem.bounded_reader import Look
 from server.runner.scanning.git_execution import of_git
-from server.runner.scanning.places import Place
+from server.runner.scanning.places import SensitivePath
 from server.runner.scanning.push_targets import is_harmless
 from server.runner.scanning.repositories import find_places
 from tests.tasks.workspaces.projects import git, repository, shell
@@ -59,7 +59,7 @@ def test_one_that_is_hidden_or_not_there_is_not(new: Path, named: str) -> None:
 def test_a_setting_that_names_a_hidden_one_is_harm(new: Path, name: str, named: str) -> None:
     top = new.parent
     places = set(find_places(top))
-    assert Place("git", new / ".git") in places
+    assert SensitivePath("git", new / ".git") in places
     assert not any(harm for _, harm in of_git(Look(top), new / ".git", places))
     git(new, "config", name, named.replace("{top}", str(top)))
     assert any(harm for _, harm in of_git(Look(top), new / ".git", places))
