@@ -26,7 +26,7 @@ from server.daemon.connection import Connection, Peer
 from server.daemon.file_systems import refuse_remote
 from server.daemon.listener import Load
 from server.daemon.ownership import Ownership
-from server.daemon.paths import DATABASE, find_places, settings_checksums, settings_digest
+from server.daemon.paths import DATABASE, find_state_paths, settings_checksums, settings_digest
 from server.daemon.window_settings import not_in_force, stricter
 from server.errors import Code, RemitError
 from server.mcp.server import Face
@@ -98,18 +98,18 @@ def main(*, ready: Callable[[], None], inline: bool = False) -> None:
 
     With `inline`, it lives in a window's own process, and new tasks come with a warning that they end with it.
     """
-    places = find_places()
-    places.prepare()
-    refuse_remote(places.state)
-    with Ownership(places) as ownership:
-        settings = load(Path(places.config))
-        logs.configure(places, settings.log_format)
+    paths = find_state_paths()
+    paths.prepare()
+    refuse_remote(paths.state)
+    with Ownership(paths) as ownership:
+        settings = load(Path(paths.config))
+        logs.configure(paths, settings.log_format)
         listener.harden()
         anyio.run(_serve, ownership, settings, ready, inline)
 
 
 async def _serve(ownership: Ownership, settings: Settings, ready: Callable[[], None], inline: bool) -> None:
-    state = Path(ownership.places.state)
+    state = Path(ownership.paths.state)
     async with build(state, settings, [INLINE_NOTICE] if inline else []) as app:
         for suffix in ("", "-wal", "-shm"):  # SQLite's own files: it makes them at its first reading
             ownership.keep(f"{state / DATABASE}{suffix}")
@@ -140,7 +140,11 @@ async def build(state: Path, settings: Settings, notices: list[str]) -> AsyncIte
         _tell(await store.settle(), swept, workspaces)
         secrets = Secrets(settings.secrets)
         backups = _backups(state, await store.upkeep.identity(), settings.backup)
-        private = (state, Path(find_places().config), *([settings.backup.folder] if settings.backup.folder else []))
+        private = (
+            state,
+            Path(find_state_paths().config),
+            *([settings.backup.folder] if settings.backup.folder else []),
+        )
         folders = Folders(settings.workspaces, private)
         programs = await to_thread.run_sync(copy_programs, state / "programs")
         shelter = Shelter(settings.sandbox, scratch, private, programs)

@@ -16,7 +16,7 @@ from logging.handlers import RotatingFileHandler
 from types import TracebackType
 from typing import Literal
 
-from server.daemon.paths import Places
+from server.daemon.paths import StatePaths
 
 FILE_BYTES = 1024**2
 FILES = 3  # server.log, and the two before it as .1 and .2
@@ -35,12 +35,12 @@ _mask: ContextVar[Mask] = ContextVar("mask", default=str)
 _log = logging.getLogger(__name__)
 
 
-def configure(places: Places, form: Format = "text") -> None:
+def configure(paths: StatePaths, form: Format = "text") -> None:
     """Send what our rooms log from INFO, and what libraries log from WARNING, to the log file of the state folder.
 
     With `json`, each line is an object; the error that ends the server is a record as well then.
     """
-    handler = _PrivateFile(places.log, maxBytes=FILE_BYTES, backupCount=FILES - 1, encoding="utf-8")
+    handler = _PrivateFile(paths.log, maxBytes=FILE_BYTES, backupCount=FILES - 1, encoding="utf-8")
     handler.setFormatter(_Objects(datefmt=_TIME) if form == "json" else _OneLine(_TEXT, _TIME))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     for room in ("server", "storage", "templates"):

@@ -13,7 +13,7 @@ from server.backups.replacement import Replacement, recover, staged
 from server.backups.writer import reading
 from server.daemon.launch import claim
 from server.daemon.ownership import Ownership, Purpose
-from server.daemon.paths import DATABASE, Places
+from server.daemon.paths import DATABASE, StatePaths
 from server.errors import Code, RemitError
 from server.runner.workspace.workspaces import Workspaces
 from server.tasks.execution.leftovers import end_leftovers
@@ -43,7 +43,7 @@ class Restored:
     recovered: str | None
 
 
-def restore(places: Places, source: Path) -> Restored:
+def restore(paths: StatePaths, source: Path) -> Restored:
     """Put the backup `source` in the place of what is in the state folder, which no server may own. Blocks.
 
     Call it from the main thread. The backup is only read. Where its folders are not in it, those that are here stay
@@ -53,14 +53,14 @@ def restore(places: Places, source: Path) -> Restored:
     file; VALIDATION_ERROR for one that is damaged or no backup; EXECUTION_ERROR where the disk is full or fails;
     INTERRUPTED where a process of a dead server cannot be ended. Nothing was changed then, unless the message says so.
     """
-    lock = claim(places)
+    lock = claim(paths)
     if lock is None:
         raise RemitError(
-            Code.CONFLICT, f"a server runs for {places.state}; end it first: remit server stop, or with --force"
+            Code.CONFLICT, f"a server runs for {paths.state}; end it first: remit server stop, or with --force"
         )
     try:
-        with Ownership(places, Purpose.RESTORE):
-            return _restored(Path(places.state), source)
+        with Ownership(paths, Purpose.RESTORE):
+            return _restored(Path(paths.state), source)
     finally:
         lock.release()
 

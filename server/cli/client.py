@@ -10,7 +10,7 @@ from typing import Any, Self
 from server.cli.printing import note
 from server.daemon.handshake import Greeting, Link
 from server.daemon.launch import AFTERMATH, connect, notices
-from server.daemon.paths import find_places
+from server.daemon.paths import find_state_paths
 from server.errors import ERROR_META, Code, RemitError
 from server.version import VERSION
 
@@ -118,7 +118,7 @@ def open_client() -> Client:
     Raises:
         RemitError: why there is no server to talk to.
     """
-    link = connect("terminal", find_places())
+    link = connect("terminal", find_state_paths())
     for notice in notices(link.greeting):
         note(notice)
     client = Client(link)

@@ -9,7 +9,7 @@ import os
 import socket
 import struct
 
-from server.daemon.paths import Places, settings_checksums, settings_digest
+from server.daemon.paths import StatePaths, settings_checksums, settings_digest
 from server.errors import Code, RemitError
 from server.version import VERSION
 
@@ -41,8 +41,8 @@ class Greeting:
 class Address:
     """A name for the socket that the kernel accepts, valid inside the `with`, however long the state folder's is."""
 
-    def __init__(self, places: Places) -> None:
-        self._path = places.socket
+    def __init__(self, paths: StatePaths) -> None:
+        self._path = paths.socket
         self._folder: int | None = None
 
     def __enter__(self) -> str:
@@ -76,7 +76,7 @@ class Link:
                 pass
 
 
-def reach(places: Places, op: str, role: str, *, force: bool = False) -> Link | None:
+def reach(paths: StatePaths, op: str, role: str, *, force: bool = False) -> Link | None:
     """Say hello to the server of the state folder; None if none listens there.
 
     Args:
@@ -88,11 +88,11 @@ def reach(places: Places, op: str, role: str, *, force: bool = False) -> Link | 
     Raises:
         RemitError: what the server answered instead, or `FORBIDDEN` if it is another user's.
     """
-    connection = _dial(places)
+    connection = _dial(paths)
     if connection is None:
         return None
     try:
-        greeting = _greet(places, connection, op, role, force)
+        greeting = _greet(paths, connection, op, role, force)
     except BaseException:
         connection.close()
         raise
@@ -114,10 +114,10 @@ def encode(fields: dict[str, object]) -> bytes:
     return json.dumps({"remit": fields}, separators=(",", ":")).encode()
 
 
-def _dial(places: Places) -> socket.socket | None:
+def _dial(paths: StatePaths) -> socket.socket | None:
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        with Address(places) as address:
+        with Address(paths) as address:
             connection.connect(address)
     except (FileNotFoundError, ConnectionRefusedError):
         connection.close()
@@ -128,7 +128,7 @@ def _dial(places: Places) -> socket.socket | None:
     return connection
 
 
-def _greet(places: Places, connection: socket.socket, op: str, role: str, force: bool) -> Greeting | None:
+def _greet(paths: StatePaths, connection: socket.socket, op: str, role: str, force: bool) -> Greeting | None:
     _, uid = credentials(connection)
     if uid != os.geteuid():
         raise RemitError(Code.FORBIDDEN, "another user's process listens on the socket of this state folder")
@@ -154,7 +154,7 @@ def _greet(places: Places, connection: socket.socket, op: str, role: str, force:
         return Greeting(line)
     except (ValueError, LookupError, TypeError) as error:
         raise RemitError(
-            Code.EXECUTION_ERROR, f"what listens on {places.socket} does not speak as a remit server"
+            Code.EXECUTION_ERROR, f"what listens on {paths.socket} does not speak as a remit server"
         ) from error
 
 

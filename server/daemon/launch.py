@@ -16,7 +16,7 @@ from types import FrameType
 
 from server.daemon.handshake import PROTOCOL, Greeting, Link, reach
 from server.daemon.ownership import Owned, owner
-from server.daemon.paths import Places, settings_digest
+from server.daemon.paths import StatePaths, settings_digest
 from server.errors import Code, RemitError, innermost
 from server.version import LAUNCHER, VERSION
 
@@ -39,7 +39,7 @@ KEPT = frozenset("PATH HOME USER LOGNAME LANG TZ TMPDIR DBUS_SESSION_BUS_ADDRESS
 KEPT_PREFIXES = ("LC_", "XDG_", "REMIT_")
 
 
-def connect(role: str, places: Places) -> Link:
+def connect(role: str, paths: StatePaths) -> Link:
     """A link to the server of the state folder, started if there is none. Call it from the main thread.
 
     An older server that is idle is replaced; a busy one is used.
@@ -47,15 +47,15 @@ def connect(role: str, places: Places) -> Link:
     Raises:
         RemitError: why there is no server to talk to.
     """
-    places.prepare()
-    with Deadline(PATIENCE, lambda: unanswered(places, f"did not get ready within {PATIENCE:.0f} s")):
-        link = reach(places, "connect", role)
+    paths.prepare()
+    with Deadline(PATIENCE, lambda: unanswered(paths, f"did not get ready within {PATIENCE:.0f} s")):
+        link = reach(paths, "connect", role)
         if link is not None and _gives_way(link):
             link.leave()
             link = None
         if link is None:
-            with StartLock(places):
-                link = _reach_or_start(places, role)
+            with StartLock(paths):
+                link = _reach_or_start(paths, role)
     return checked(link)
 
 
@@ -87,12 +87,12 @@ def notices(greeting: Greeting) -> list[str]:
     return said
 
 
-def unanswered(places: Places, what: str) -> str:
+def unanswered(paths: StatePaths, what: str) -> str:
     """That a server has not done something in time, and what its user can do."""
-    if found := owner(places):
-        by_force = f"the server {what} (pid {found.pid}): `remit server stop --force` ends it; its log is {places.log}"
+    if found := owner(paths):
+        by_force = f"the server {what} (pid {found.pid}): `remit server stop --force` ends it; its log is {paths.log}"
         return found.upkeep or by_force
-    return f"the server {what}; its log is {places.log}"
+    return f"the server {what}; its log is {paths.log}"
 
 
 def serve(run_server: RunServer) -> int:
@@ -110,19 +110,19 @@ def serve(run_server: RunServer) -> int:
     return 0
 
 
-def claim(places: Places) -> "StartLock | None":
+def claim(paths: StatePaths) -> "StartLock | None":
     """The lock that whoever starts a server here has to hold until it listens; None if one listens already.
 
     Raises:
         RemitError: the state folder did not become free.
     """
-    places.prepare()
-    lock = StartLock(places)
+    paths.prepare()
+    lock = StartLock(paths)
     try:
-        with Deadline(PATIENCE, lambda: unanswered(places, f"neither answered nor ended within {PATIENCE:.0f} s")):
+        with Deadline(PATIENCE, lambda: unanswered(paths, f"neither answered nor ended within {PATIENCE:.0f} s")):
             lock.acquire()
-            while (link := reach(places, "status", "pipe")) is None:
-                if owner(places) is None:
+            while (link := reach(paths, "status", "pipe")) is None:
+                if owner(paths) is None:
                     return lock
                 time.sleep(POLL)
     except BaseException:
@@ -136,16 +136,16 @@ def claim(places: Places) -> "StartLock | None":
 class StartLock:
     """The exclusive flock on `start.lock`, held inside the `with` or from `acquire` to `release`."""
 
-    def __init__(self, places: Places) -> None:
-        self._places = places
+    def __init__(self, paths: StatePaths) -> None:
+        self._paths = paths
         self._descriptor: int | None = None
 
     def acquire(self) -> None:
         """Wait for the lock. Raises RemitError (FORBIDDEN) where its file cannot be made."""
         try:
-            descriptor = os.open(self._places.start_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            descriptor = os.open(self._paths.start_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise self._places.unusable(error) from error
+            raise self._paths.unusable(error) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         except BaseException:
@@ -188,24 +188,24 @@ class Deadline:
         raise RemitError(Code.TIMEOUT, self._message())
 
 
-def _reach_or_start(places: Places, role: str) -> Link:
+def _reach_or_start(paths: StatePaths, role: str) -> Link:
     """A link, whoever starts the server: whoever held the lock before may have been killed in the middle of it."""
     while True:
-        link = reach(places, "connect", role)
-        if link is not None and _gives_way(link) and _ended(places, role):
+        link = reach(paths, "connect", role)
+        if link is not None and _gives_way(link) and _ended(paths, role):
             link.close()
             link = None
         if link is not None:
             return link
-        if owner(places) is None and _started(places):
-            return _reached(places, role)
+        if owner(paths) is None and _started(paths):
+            return _reached(paths, role)
         time.sleep(POLL)  # an owner that does not listen is about to, or about to end
 
 
-def _reached(places: Places, role: str) -> Link:
-    link = reach(places, "connect", role)
+def _reached(paths: StatePaths, role: str) -> Link:
+    link = reach(paths, "connect", role)
     if link is None:
-        raise RemitError(Code.INTERRUPTED, f"the server ended right after its start; its log is {places.log}")
+        raise RemitError(Code.INTERRUPTED, f"the server ended right after its start; its log is {paths.log}")
     return link
 
 
@@ -214,28 +214,28 @@ def _gives_way(link: Link) -> bool:
     return older and not link.greeting.busy and not link.greeting.connections
 
 
-def _ended(places: Places, role: str) -> bool:
+def _ended(paths: StatePaths, role: str) -> bool:
     try:
-        if link := reach(places, "stop", role):
+        if link := reach(paths, "stop", role):
             link.close()
     except RemitError:
         return False  # it got busy meanwhile
     return True
 
 
-def _started(places: Places) -> bool:
+def _started(paths: StatePaths) -> bool:
     """Start a server; False where another one came first. Raises RemitError: why it could not start."""
-    with os.fdopen(_spawn(places), "rb") as announcement:
+    with os.fdopen(_spawn(paths), "rb") as announcement:
         line = announcement.readline()
     if not line:
-        raise RemitError(Code.INTERRUPTED, f"the server ended while it started; its log is {places.log}")
+        raise RemitError(Code.INTERRUPTED, f"the server ended while it started; its log is {paths.log}")
     report = json.loads(line)
     if "ready" not in report and not report["owned"]:
         raise RemitError(Code(report["code"]), f"the server could not start: {report['message']}")
     return "ready" in report
 
 
-def _spawn(places: Places) -> int:
+def _spawn(paths: StatePaths) -> int:
     """Start a server that no window, session or descriptor of ours holds; the pipe that it announces itself on."""
     reader, writer = os.pipe()
     child = os.fork()
@@ -243,7 +243,7 @@ def _spawn(places: Places) -> int:
         try:
             os.setsid()
             if os.fork() == 0:
-                _become_server(places, writer)
+                _become_server(paths, writer)
         finally:
             os._exit(0)
     os.close(writer)
@@ -251,26 +251,26 @@ def _spawn(places: Places) -> int:
     return reader
 
 
-def _become_server(places: Places, announcement: int) -> None:
+def _become_server(paths: StatePaths, announcement: int) -> None:
     os.chdir("/")
     null = os.open(os.devnull, os.O_RDONLY)
-    log = os.open(places.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    log = os.open(paths.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     for descriptor, standard in ((null, 0), (announcement, 1), (log, 2)):
         os.dup2(descriptor, standard)
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
-    os.execve(sys.executable, [sys.executable, "-P", LAUNCHER, "serve"], _environment(places))  # noqa: S606
+    os.execve(sys.executable, [sys.executable, "-P", LAUNCHER, "serve"], _environment(paths))  # noqa: S606
 
 
-def _environment(places: Places) -> dict[str, str]:
+def _environment(paths: StatePaths) -> dict[str, str]:
     """What the server needs of ours; paths in it are absolute, because its current folder is `/`."""
     kept = {
         name: value
         for name, value in os.environ.items()
         if (name in KEPT or name.startswith(KEPT_PREFIXES)) and name != "REMIT_SERVER"
     }
-    kept["REMIT_HOME"] = places.state
+    kept["REMIT_HOME"] = paths.state
     if kept.get("REMIT_CONFIG"):
-        kept["REMIT_CONFIG"] = places.config
+        kept["REMIT_CONFIG"] = paths.config
     return kept
 
 

@@ -22,7 +22,7 @@ from server.daemon.connection import Connection, Peer
 from server.daemon.handshake import PROTOCOL, WISHES, Address, credentials, encode
 from server.daemon.line_memory import Gathering
 from server.daemon.ownership import Ownership
-from server.daemon.paths import Places
+from server.daemon.paths import StatePaths
 from server.daemon.peers import Standing
 from server.errors import Code, RemitError
 
@@ -107,7 +107,7 @@ async def serve(
         "pid": os.getpid(),
         "settings": settings_digest,
         "startedAt": _now(),
-        "state": ownership.places.state,
+        "state": ownership.paths.state,
     }
     await _Daemon(application, ownership, greeting, idle_exit).run(ready)
 
@@ -129,7 +129,7 @@ class _Daemon:
         self._stop = anyio.Event()
 
     async def run(self, ready: Callable[[], None]) -> None:
-        with _Listener(self._ownership.places) as listener:
+        with _Listener(self._ownership.paths) as listener:
             async with anyio.create_task_group() as group:
                 try:
                     group.start_soon(self._stop_on_signal)
@@ -309,9 +309,9 @@ class _Daemon:
 class _Listener:
     """The socket of the state folder, which is ours to make and to remove."""
 
-    def __init__(self, places: Places) -> None:
-        self.path = places.socket
-        self._places = places
+    def __init__(self, paths: StatePaths) -> None:
+        self.path = paths.socket
+        self._paths = paths
         _unlink(self.path)  # a killed server's: the state folder is ours now
         self.socket = self._bound()
 
@@ -346,7 +346,7 @@ class _Listener:
     def _bound(self) -> socket.socket:
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            with Address(self._places) as address:
+            with Address(self._paths) as address:
                 listener.bind(address)
             os.chmod(self.path, 0o600)
             listener.listen(BACKLOG)

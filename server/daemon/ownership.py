@@ -10,7 +10,7 @@ from contextlib import suppress
 from enum import IntEnum
 from typing import NamedTuple, Self
 
-from server.daemon.paths import Places
+from server.daemon.paths import StatePaths
 from server.errors import Code, RemitError
 
 _FLOCK = "hhqqi0q"  # struct flock of fcntl(2), as Python is compiled: with 64 bits for offsets
@@ -55,10 +55,10 @@ class UnderWay(RemitError):
 class Owned(RemitError):
     """Another process owns the state folder, mostly a server."""
 
-    def __init__(self, places: Places) -> None:
-        found = owner(places)
+    def __init__(self, paths: StatePaths) -> None:
+        found = owner(paths)
         said = found and found.upkeep
-        super().__init__(Code.CONFLICT, said or f"another server owns the state folder {places.state}")
+        super().__init__(Code.CONFLICT, said or f"another server owns the state folder {paths.state}")
 
 
 class Ownership:
@@ -68,16 +68,16 @@ class Ownership:
     one, for servers of before there was the first, and a third by which others are told who holds it.
     """
 
-    def __init__(self, places: Places, purpose: Purpose = Purpose.SERVER) -> None:
-        self.places = places
+    def __init__(self, paths: StatePaths, purpose: Purpose = Purpose.SERVER) -> None:
+        self.paths = paths
         self._purpose = purpose
         self._kept: dict[str, Identity] = {}
 
     def __enter__(self) -> Self:
         """Raises RemitError: `Owned`, or `FORBIDDEN` where the locks cannot be made."""
-        self._folder = _opened(self.places, self.places.state, os.O_RDONLY | os.O_DIRECTORY)
+        self._folder = _opened(self.paths, self.paths.state, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            _lock(self.places, self._folder)
+            _lock(self.paths, self._folder)
             self._file = self._locked_file()
         except BaseException:
             os.close(self._folder)
@@ -96,12 +96,12 @@ class Ownership:
 
     def loss(self) -> str | None:
         """Why we cannot go on as the owner, in words; None where we can. A missing `server.lock` is made anew."""
-        if not _leads_to(self.places.state, _identity(os.fstat(self._folder))):
-            return f"the state folder {self.places.state} was removed, or moved"
+        if not _leads_to(self.paths.state, _identity(os.fstat(self._folder))):
+            return f"the state folder {self.paths.state} was removed, or moved"
         for path, identity in self._kept.items():
             if not _leads_to(path, identity):
                 return f"{path} was removed, or replaced"
-        if not _leads_to(self.places.server_lock, _identity(os.fstat(self._file))):
+        if not _leads_to(self.paths.server_lock, _identity(os.fstat(self._file))):
             return self._make_file_anew()
         return None
 
@@ -116,9 +116,9 @@ class Ownership:
 
     def _locked_file(self) -> int:
         """A descriptor of `server.lock`, with our locks and our pid in it."""
-        file = _opened(self.places, self.places.server_lock, os.O_RDWR | os.O_CREAT)
+        file = _opened(self.paths, self.paths.server_lock, os.O_RDWR | os.O_CREAT)
         try:
-            _lock(self.places, file)
+            _lock(self.paths, file)
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 0, self._purpose)
             with suppress(OSError):  # a full disk: it is there for people
                 os.truncate(file, 0)
@@ -129,13 +129,13 @@ class Ownership:
         return file
 
 
-def owner(places: Places) -> Owner | None:
+def owner(paths: StatePaths) -> Owner | None:
     """The process that owns the state folder, as the kernel knows it; None where there is none to be seen.
 
     One in another namespace of processes, as in a container, is not to be seen. Not for the owner's own process.
     """
     try:
-        file = os.open(places.server_lock, os.O_RDONLY | os.O_CLOEXEC)
+        file = os.open(paths.server_lock, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None
     try:
@@ -146,27 +146,27 @@ def owner(places: Places) -> Owner | None:
     return Owner(pid, Purpose(start)) if kind != fcntl.F_UNLCK and pid > 0 else None
 
 
-def refuse_upkeep(places: Places) -> None:
+def refuse_upkeep(paths: StatePaths) -> None:
     """Raise UnderWay (CONFLICT) while a command such as `remit restore` changes the state folder."""
-    found = owner(places)
+    found = owner(paths)
     if found and found.upkeep:
         raise UnderWay(Code.CONFLICT, found.upkeep)
 
 
-def _opened(places: Places, path: str, flags: int) -> int:
+def _opened(paths: StatePaths, path: str, flags: int) -> int:
     try:
         return os.open(path, flags | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise places.unusable(error) from error
+        raise paths.unusable(error) from error
 
 
-def _lock(places: Places, descriptor: int) -> None:
+def _lock(paths: StatePaths, descriptor: int) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise Owned(places) from None
+        raise Owned(paths) from None
     except OSError as error:  # a file system without locks
-        raise places.unusable(error) from error
+        raise paths.unusable(error) from error
 
 
 def _leads_to(path: str, identity: Identity) -> bool:

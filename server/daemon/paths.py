@@ -14,7 +14,7 @@ DATABASE = "remit.db"
 """Its name in the state folder."""
 
 
-class Places:
+class StatePaths:
     """The state folder of one server, and the files in it; every path is absolute."""
 
     def __init__(self, state: str, config: str) -> None:
@@ -72,7 +72,7 @@ _WAYS = {
 """What to do about a state folder that cannot be written, by the error."""
 
 
-def find_places() -> Places:
+def find_state_paths() -> StatePaths:
     """The places that the environment names; nothing is created.
 
     The state folder is `$REMIT_HOME`, else `$XDG_STATE_HOME/remit`, else `~/.local/state/remit`. The settings are in
@@ -82,7 +82,7 @@ def find_places() -> Places:
     config = os.environ.get("REMIT_CONFIG") or os.path.join(
         _base("XDG_CONFIG_HOME", "~/.config"), "remit", "remit.toml"
     )
-    return Places(_absolute(state), _absolute(config))
+    return StatePaths(_absolute(state), _absolute(config))
 
 
 def settings_digest() -> str:

@@ -14,7 +14,7 @@ from types import FrameType
 from server.daemon.handshake import Link, reach
 from server.daemon.launch import RunServer, checked, claim
 from server.daemon.ownership import Owned
-from server.daemon.paths import find_places
+from server.daemon.paths import find_state_paths
 from server.errors import Code, RemitError
 from server.pipe.host import Host, say
 from server.pipe.session import Session
@@ -40,7 +40,7 @@ class InlineServer:
         self._wanted.put(answer)
         if failure := answer.get():
             raise failure
-        link = reach(find_places(), "connect", "pipe")
+        link = reach(find_state_paths(), "connect", "pipe")
         if link is None:
             raise RemitError(Code.INTERRUPTED, "the server ended right after its start")
         return checked(link)
@@ -66,7 +66,7 @@ class InlineServer:
 
     def _provide(self, answer: Answer) -> bool:
         """Have a server listen; whether it was ours, and has ended."""
-        lock = claim(find_places())
+        lock = claim(find_state_paths())
         if lock is None:
             answer.put(None)
             return False

@@ -8,7 +8,7 @@ import signal
 
 from server.daemon.handshake import Link
 from server.daemon.launch import RunServer, connect
-from server.daemon.paths import find_places
+from server.daemon.paths import find_state_paths
 from server.errors import Code, RemitError
 from server.pipe.host import Host, say
 from server.pipe.session import Session
@@ -33,4 +33,4 @@ def main(run_server: RunServer) -> int:
 def _reach() -> Link:
     if server := os.environ.get("REMIT_SERVER", ""):
         raise RemitError(Code.VALIDATION_ERROR, f"REMIT_SERVER can only be 'inline' or left out, not '{server}'")
-    return connect("pipe", find_places())
+    return connect("pipe", find_state_paths())

@@ -18,7 +18,7 @@ import pytest
 from server.backups import replacement
 from server.backups.replacement import recover
 from server.backups.restore import restore
-from server.daemon.paths import Places
+from server.daemon.paths import StatePaths
 from server.errors import RemitError
 from tests import servers
 from tests.backups.test_restore import ended, stopped_backup
@@ -37,8 +37,8 @@ class Prepared:
     before: dict[str, str]
 
     @property
-    def places(self) -> Places:
-        return Places(str(self.home), "")
+    def paths(self) -> StatePaths:
+        return StatePaths(str(self.home), "")
 
 
 def contents(home: Path) -> dict[str, str]:
@@ -88,7 +88,7 @@ def killed(prepared: Prepared, step: int) -> bool:
     if not child:
         try:
             _count_down(step)
-            restore(prepared.places, prepared.backup)
+            restore(prepared.paths, prepared.backup)
         finally:
             os._exit(0)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
@@ -177,7 +177,7 @@ def test_another_restore_or_an_adoption_undoes_it_first_and_says_so(prepared: Pr
 def test_one_that_fails_changes_nothing(prepared: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
     said = "No space left on device; nothing was changed"
     with failing(monkeypatch, "fold_changes"), pytest.raises(RemitError, match=said):
-        restore(prepared.places, prepared.backup)
+        restore(prepared.paths, prepared.backup)
     assert contents(prepared.home) == prepared.before
     assert [path.name for path in prepared.home.iterdir() if "restore" in path.name] == []
 
@@ -190,7 +190,7 @@ def test_one_that_can_not_be_undone_at_once_says_so_and_is_undone_later(
         failing(monkeypatch, "delete_tree"),
         pytest.raises(RemitError, match="cannot be undone now: No space left on device; mend that, then start again"),
     ):
-        restore(prepared.places, prepared.backup)
+        restore(prepared.paths, prepared.backup)
     assert recover(prepared.home) is None  # all but the stage was in its place again
     assert contents(prepared.home) == prepared.before
 

@@ -18,7 +18,7 @@ import pytest
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from server.daemon import handshake
-from server.daemon.paths import Places, find_places
+from server.daemon.paths import StatePaths, find_state_paths
 from server.pipe.messages import ENVELOPE
 from server.version import VERSION
 
@@ -56,8 +56,8 @@ def _home(state: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @pytest.fixture
-def places(home: Path) -> Places:
-    found = find_places()
+def places(home: Path) -> StatePaths:
+    found = find_state_paths()
     found.prepare()
     return found
 

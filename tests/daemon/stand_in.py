@@ -15,7 +15,7 @@ from server import logs
 from server.daemon.connection import Connection
 from server.daemon.listener import Load, harden, serve
 from server.daemon.ownership import Ownership
-from server.daemon.paths import find_places, settings_digest
+from server.daemon.paths import find_state_paths, settings_digest
 from server.errors import Code, RemitError
 from server.version import VERSION
 
@@ -87,9 +87,9 @@ def _wait_at(variable: str) -> None:
 def main(*, ready: Callable[[], None], inline: bool = False) -> None:
     if not os.environ.get("REMIT_SOFT"):  # what looks into its process may not be root
         harden()
-    places = find_places()
-    logs.configure(places)
-    if (told := Path(places.state, "trouble")).exists():
+    paths = find_state_paths()
+    logs.configure(paths)
+    if (told := Path(paths.state, "trouble")).exists():
         raise RemitError(Code.VALIDATION_ERROR, told.read_text())
     if trouble := os.environ.get("REMIT_TROUBLE"):
         raise ExceptionGroup("of a task group", [RemitError(Code.VALIDATION_ERROR, trouble)])
@@ -109,6 +109,6 @@ def main(*, ready: Callable[[], None], inline: bool = False) -> None:
             ready=ready,
         )
 
-    with Ownership(places) as ownership:
+    with Ownership(paths) as ownership:
         _wait_at("REMIT_GATE_BEFORE_LISTENING")
         anyio.run(run)

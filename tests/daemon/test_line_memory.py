@@ -14,7 +14,7 @@ from anyio.abc import SocketAttribute, SocketStream
 from server.daemon import listener
 from server.daemon.connection import CHUNK
 from server.daemon.line_memory import Gathering, Share
-from server.daemon.paths import Places
+from server.daemon.paths import StatePaths
 from tests.daemon.conftest import PATIENCE
 from tests.daemon.test_listener import Client, client, served
 
@@ -23,10 +23,10 @@ MOST = 5 * CHUNK
 
 
 @asynccontextmanager
-async def small(places: Places, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
+async def small(paths: StatePaths, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
     """A daemon with room for few lines."""
     monkeypatch.setattr(listener, "Gathering", lambda: Gathering(MOST))
-    async with served(places):
+    async with served(paths):
         yield
 
 
@@ -47,9 +47,9 @@ async def _read(stream: SocketStream) -> None:
 
 
 async def test_the_half_line_that_has_waited_longest_is_given_up_and_its_sender_told(
-    places: Places, monkeypatch: pytest.MonkeyPatch
+    paths: StatePaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with small(places, monkeypatch), client(places) as first, client(places) as second:
+    async with small(paths, monkeypatch), client(paths) as first, client(paths) as second:
         await _taken(first, 2 * CHUNK)
         await _taken(second, 2 * CHUNK)
         error = (await first.receive())["error"]
@@ -58,9 +58,9 @@ async def test_the_half_line_that_has_waited_longest_is_given_up_and_its_sender_
 
 
 async def test_a_line_passes_that_is_sent_while_others_stand_still(
-    places: Places, monkeypatch: pytest.MonkeyPatch
+    paths: StatePaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with small(places, monkeypatch), client(places) as still, client(places) as peer:
+    async with small(paths, monkeypatch), client(paths) as still, client(paths) as peer:
         await _taken(peer, CHUNK + 1)
         await _taken(still, CHUNK + 1)
         await peer.stream.send(b"x" * CHUNK)

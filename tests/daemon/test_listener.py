@@ -22,7 +22,7 @@ from server.daemon.connection import CHUNK, Peer
 from server.daemon.handshake import MAX_LINE, PROTOCOL
 from server.daemon.listener import MAX_HELLO, Load, serve
 from server.daemon.ownership import Ownership
-from server.daemon.paths import Places
+from server.daemon.paths import StatePaths
 from server.daemon.peers import Standing
 from server.errors import Code, RemitError
 from tests.daemon.conftest import PATIENCE
@@ -63,21 +63,21 @@ class Client:
 
 
 @asynccontextmanager
-async def client(places: Places) -> AsyncIterator[Client]:
+async def client(paths: StatePaths) -> AsyncIterator[Client]:
     connection = socket.socket(socket.AF_UNIX)
-    connection.connect(places.socket)
+    connection.connect(paths.socket)
     async with await SocketStream.from_socket(connection) as stream:
         yield Client(stream)
 
 
 @asynccontextmanager
-async def served(places: Places, idle_exit: float = 900) -> AsyncIterator[Obedient]:
+async def served(paths: StatePaths, idle_exit: float = 900) -> AsyncIterator[Obedient]:
     """A daemon at work; at the end of the block it must be gone, by itself or by being cancelled."""
     application = Obedient()
     ready = anyio.Event()
 
     async def run() -> None:
-        with Ownership(places) as ownership:
+        with Ownership(paths) as ownership:
             await serve(
                 application,
                 ownership=ownership,
@@ -95,19 +95,19 @@ async def served(places: Places, idle_exit: float = 900) -> AsyncIterator[Obedie
         group.cancel_scope.cancel()
 
 
-async def stopped(places: Places) -> None:
+async def stopped(paths: StatePaths) -> None:
     """Return when nobody owns the state folder any more."""
     with anyio.fail_after(PATIENCE):
         while True:
             try:
-                with Ownership(places):
+                with Ownership(paths):
                     return
             except RemitError:
                 await anyio.lowlevel.checkpoint()
 
 
-async def test_it_greets_with_what_it_is_and_has_to_do(places: Places) -> None:
-    async with served(places) as application, client(places) as peer:
+async def test_it_greets_with_what_it_is_and_has_to_do(paths: StatePaths) -> None:
+    async with served(paths) as application, client(paths) as peer:
         application.work = Load(running=1, waiting=2, secrets_held=3)
         greeting = await peer.greet()
     assert greeting.pop("startedAt").endswith("Z")
@@ -116,7 +116,7 @@ async def test_it_greets_with_what_it_is_and_has_to_do(places: Places) -> None:
         "version": "1.2.3",
         "pid": os.getpid(),
         "settings": "cafe",
-        "state": places.state,
+        "state": paths.state,
         "connections": 0,
         "running": 1,
         "waiting": 2,
@@ -125,29 +125,29 @@ async def test_it_greets_with_what_it_is_and_has_to_do(places: Places) -> None:
     }
 
 
-async def test_the_application_learns_who_its_peer_is(places: Places) -> None:
-    async with served(places) as application, client(places) as peer:
+async def test_the_application_learns_who_its_peer_is(paths: StatePaths) -> None:
+    async with served(paths) as application, client(paths) as peer:
         await peer.greet(role="terminal", cwd="/usr")
         await peer.call(1, "echo")
         expected = Peer(uid=os.getuid(), pid=os.getpid(), role="terminal", cwd=Path("/usr"), standing=Standing.PERSON)
         assert [connection.peer for connection in application.served] == [expected]
 
 
-async def test_a_relative_folder_is_not_taken_from_a_peer(places: Places) -> None:
-    async with served(places) as application, client(places) as peer:
+async def test_a_relative_folder_is_not_taken_from_a_peer(paths: StatePaths) -> None:
+    async with served(paths) as application, client(paths) as peer:
         await peer.greet(cwd="usr")
         await peer.call(1, "echo")
         assert application.served[0].peer.cwd is None
 
 
-async def test_connections_are_counted_while_they_last(places: Places) -> None:
-    async with served(places), client(places) as first:
+async def test_connections_are_counted_while_they_last(paths: StatePaths) -> None:
+    async with served(paths), client(paths) as first:
         await first.greet()
-        async with client(places) as second:
+        async with client(paths) as second:
             assert (await second.greet())["connections"] == 1
             await second.stream.send_eof()
             await second.ended()
-        async with client(places) as third:
+        async with client(paths) as third:
             assert (await third.greet(op="status"))["connections"] == 1
 
 
@@ -162,22 +162,24 @@ async def test_connections_are_counted_while_they_last(places: Places) -> None:
         b'{"remit": {}}',
     ],
 )
-async def test_what_is_no_hello_is_answered_by_an_error(places: Places, line: bytes) -> None:
-    async with served(places) as application, client(places) as peer:
+async def test_what_is_no_hello_is_answered_by_an_error(paths: StatePaths, line: bytes) -> None:
+    async with served(paths) as application, client(paths) as peer:
         await peer.stream.send(line + b"\n")
         assert (await peer.receive())["remit"]["error"]["code"] == "VALIDATION_ERROR"
         await peer.ended()
         assert application.served == []
 
 
-async def test_a_peer_that_says_no_hello_in_time_is_sent_away(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_peer_that_says_no_hello_in_time_is_sent_away(
+    paths: StatePaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(listener, "HELLO_SECONDS", 0.01)
-    async with served(places), client(places) as peer:
+    async with served(paths), client(paths) as peer:
         await peer.ended()
 
 
-async def test_another_protocol_is_greeted_and_not_served(places: Places) -> None:
-    async with served(places) as application, client(places) as peer:
+async def test_another_protocol_is_greeted_and_not_served(paths: StatePaths) -> None:
+    async with served(paths) as application, client(paths) as peer:
         assert (await peer.greet(protocol=PROTOCOL + 1))["protocol"] == PROTOCOL
         await peer.ended()
         assert application.served == []
@@ -192,41 +194,41 @@ print(connection.recv(999).decode())
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can act as another user")
-async def test_another_users_process_is_refused(places: Places) -> None:
+async def test_another_users_process_is_refused(paths: StatePaths) -> None:
     as_nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-    async with served(places), anyio.TemporaryDirectory() as folder:
+    async with served(paths), anyio.TemporaryDirectory() as folder:
         door = f"{folder}/door"
-        os.link(places.socket, door)  # past the state folder, which keeps others out by itself
+        os.link(paths.socket, door)  # past the state folder, which keeps others out by itself
         os.chmod(door, 0o666)
         os.chmod(folder, 0o755)
         answer = await anyio.run_process([*as_nobody, "/usr/bin/python3", "-c", KNOCK, door], cwd="/")
     assert json.loads(answer.stdout)["remit"]["error"]["code"] == "FORBIDDEN"
 
 
-async def test_the_socket_is_the_owners_alone(places: Places) -> None:
-    async with served(places):
-        assert stat.S_IMODE(os.stat(places.socket).st_mode) == 0o600
+async def test_the_socket_is_the_owners_alone(paths: StatePaths) -> None:
+    async with served(paths):
+        assert stat.S_IMODE(os.stat(paths.socket).st_mode) == 0o600
 
 
-async def test_a_dead_servers_socket_is_taken_over(places: Places) -> None:
+async def test_a_dead_servers_socket_is_taken_over(paths: StatePaths) -> None:
     with socket.socket(socket.AF_UNIX) as dead:
-        dead.bind(places.socket)
-    async with served(places), client(places) as peer:
+        dead.bind(paths.socket)
+    async with served(paths), client(paths) as peer:
         assert (await peer.greet())["pid"] == os.getpid()
 
 
-async def test_a_state_folder_has_one_owner(places: Places) -> None:
-    with Ownership(places):
-        with pytest.raises(RemitError) as refusal, Ownership(places):
+async def test_a_state_folder_has_one_owner(paths: StatePaths) -> None:
+    with Ownership(paths):
+        with pytest.raises(RemitError) as refusal, Ownership(paths):
             pass
         assert refusal.value.code is Code.CONFLICT
-        assert await anyio.Path(places.server_lock).read_text() == f"{os.getpid()}\n"
-    with Ownership(places):
+        assert await anyio.Path(paths.server_lock).read_text() == f"{os.getpid()}\n"
+    with Ownership(paths):
         pass
 
 
-async def test_a_crash_ends_its_own_connection_only(places: Places, caplog: pytest.LogCaptureFixture) -> None:
-    async with served(places), client(places) as other, client(places) as crashing:
+async def test_a_crash_ends_its_own_connection_only(paths: StatePaths, caplog: pytest.LogCaptureFixture) -> None:
+    async with served(paths), client(paths) as other, client(paths) as crashing:
         await other.greet()
         await crashing.greet()
         await crashing.send({"id": 1, "method": "crash"})
@@ -235,8 +237,8 @@ async def test_a_crash_ends_its_own_connection_only(places: Places, caplog: pyte
     assert "ZeroDivisionError: told to" in caplog.text
 
 
-async def test_lines_arrive_whole_however_they_were_cut(places: Places) -> None:
-    async with served(places), client(places) as peer:
+async def test_lines_arrive_whole_however_they_were_cut(paths: StatePaths) -> None:
+    async with served(paths), client(paths) as peer:
         await peer.greet()
         for byte in b'{"id": 1, "method": "echo", "params": {"text": "\\u00e9"}}\n{"id": 2, ':
             await peer.stream.send(bytes([byte]))
@@ -245,8 +247,8 @@ async def test_lines_arrive_whole_however_they_were_cut(places: Places) -> None:
         assert (await peer.receive())["id"] == 2
 
 
-async def test_a_line_of_the_greatest_length_passes(places: Places) -> None:
-    async with served(places), client(places) as peer:
+async def test_a_line_of_the_greatest_length_passes(paths: StatePaths) -> None:
+    async with served(paths), client(paths) as peer:
         await peer.greet()
         text = "x" * (MAX_LINE - 100)
         async with anyio.create_task_group() as group:
@@ -255,16 +257,16 @@ async def test_a_line_of_the_greatest_length_passes(places: Places) -> None:
 
 
 @pytest.mark.parametrize("hello", [b"[" * MAX_HELLO + b"\n", b" " * (MAX_HELLO + CHUNK)])
-async def test_a_hello_is_short_and_simple(places: Places, hello: bytes) -> None:
-    async with served(places), client(places) as peer:
+async def test_a_hello_is_short_and_simple(paths: StatePaths, hello: bytes) -> None:
+    async with served(paths), client(paths) as peer:
         await peer.stream.send(hello)
         answer = await peer.receive()
         assert "error" in answer.get("remit", answer)
         await peer.ended()
 
 
-async def test_a_line_that_is_too_long_is_refused_and_the_connection_closed(places: Places) -> None:
-    async with served(places), client(places) as peer:
+async def test_a_line_that_is_too_long_is_refused_and_the_connection_closed(paths: StatePaths) -> None:
+    async with served(paths), client(paths) as peer:
         await peer.greet()
         async with anyio.create_task_group() as group:
             group.start_soon(_send_until_refused, peer.stream)
@@ -279,8 +281,8 @@ async def _send_until_refused(stream: SocketStream) -> None:
             await stream.send(b"x" * 65536)
 
 
-async def test_a_cancelled_sender_leaves_no_half_line(places: Places) -> None:
-    async with served(places) as application, client(places) as peer:
+async def test_a_cancelled_sender_leaves_no_half_line(paths: StatePaths) -> None:
+    async with served(paths) as application, client(paths) as peer:
         await peer.greet()
         await peer.call(1, "echo")
         text = "x" * 10_000_000  # more than the socket takes at once
@@ -296,86 +298,86 @@ async def _read_after(scope: anyio.CancelScope, peer: Client) -> None:
     assert len((await peer.receive())["text"]) == 10_000_000
 
 
-async def test_stop_ends_an_idle_server_and_takes_its_socket_away(places: Places) -> None:
-    async with served(places), client(places) as window, client(places) as peer:
+async def test_stop_ends_an_idle_server_and_takes_its_socket_away(paths: StatePaths) -> None:
+    async with served(paths), client(paths) as window, client(paths) as peer:
         await window.greet()
         assert "error" not in await peer.greet(op="stop")
         await window.ended()
-        await stopped(places)
-        assert not await anyio.Path(places.socket).exists()
+        await stopped(paths)
+        assert not await anyio.Path(paths.socket).exists()
 
 
 @pytest.mark.parametrize("work", [Load(1, 0, 0), Load(0, 0, 1)])
-async def test_a_busy_server_refuses_to_stop(places: Places, work: Load) -> None:
-    async with served(places) as application, client(places) as peer, client(places) as other:
+async def test_a_busy_server_refuses_to_stop(paths: StatePaths, work: Load) -> None:
+    async with served(paths) as application, client(paths) as peer, client(paths) as other:
         application.work = work
         assert (await peer.greet(op="stop"))["error"]["code"] == "CONFLICT"
         assert (await other.greet(op="status"))["running"] == work.running
 
 
-async def test_a_busy_server_can_be_forced_to_stop(places: Places) -> None:
-    async with served(places) as application, client(places) as peer:
+async def test_a_busy_server_can_be_forced_to_stop(paths: StatePaths) -> None:
+    async with served(paths) as application, client(paths) as peer:
         application.work = Load(running=1, waiting=0, secrets_held=1)
         await peer.greet(op="stop", force=True)
-        await stopped(places)
+        await stopped(paths)
 
 
-async def test_tasks_that_wait_do_not_keep_a_server_from_stopping(places: Places) -> None:
-    async with served(places) as application, client(places) as peer:
+async def test_tasks_that_wait_do_not_keep_a_server_from_stopping(paths: StatePaths) -> None:
+    async with served(paths) as application, client(paths) as peer:
         application.work = Load(running=0, waiting=5, secrets_held=0)
         assert (await peer.greet(op="stop"))["waiting"] == 5
-        await stopped(places)
+        await stopped(paths)
 
 
-async def test_a_peer_that_does_not_read_does_not_keep_the_server_from_stopping(places: Places) -> None:
-    async with served(places), client(places) as deaf, client(places) as peer:
+async def test_a_peer_that_does_not_read_does_not_keep_the_server_from_stopping(paths: StatePaths) -> None:
+    async with served(paths), client(paths) as deaf, client(paths) as peer:
         await deaf.greet()
         await deaf.send({"id": 1, "method": "echo", "params": {"text": "x" * 10_000_000}})
         await deaf.stream.receive(1)  # the answer has begun
         await peer.greet(op="stop")
-        await stopped(places)
+        await stopped(paths)
 
 
-async def test_sigterm_stops_it(places: Places) -> None:
-    async with served(places), client(places) as peer:
+async def test_sigterm_stops_it(paths: StatePaths) -> None:
+    async with served(paths), client(paths) as peer:
         await peer.greet(op="status")
         os.kill(os.getpid(), signal.SIGTERM)
-        await stopped(places)
+        await stopped(paths)
 
 
-async def test_it_ends_when_nobody_is_connected_any_more(places: Places) -> None:
-    async with served(places, idle_exit=0):
-        async with client(places) as peer:
+async def test_it_ends_when_nobody_is_connected_any_more(paths: StatePaths) -> None:
+    async with served(paths, idle_exit=0):
+        async with client(paths) as peer:
             await peer.greet()
             await peer.call(1, "echo")
-        await stopped(places)
+        await stopped(paths)
 
 
-async def test_it_ends_when_whoever_started_it_never_comes(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_it_ends_when_whoever_started_it_never_comes(paths: StatePaths, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listener, "FIRST_VISIT", 0.01)
-    async with served(places, idle_exit=0.2):
-        await stopped(places)
+    async with served(paths, idle_exit=0.2):
+        await stopped(paths)
 
 
-async def test_it_stays_while_somebody_is_connected(places: Places) -> None:
-    async with served(places, idle_exit=0), client(places) as peer:
+async def test_it_stays_while_somebody_is_connected(paths: StatePaths) -> None:
+    async with served(paths, idle_exit=0), client(paths) as peer:
         await peer.greet()
-        async with client(places) as other:
+        async with client(paths) as other:
             await other.greet()
         with anyio.move_on_after(5 * listener.RECHECK):
             await peer.ended()
         assert (await peer.call(1, "echo"))["id"] == 1
 
 
-async def test_it_stays_while_there_is_work_and_ends_after_it(places: Places) -> None:
-    async with served(places, idle_exit=0) as application:
-        async with client(places) as peer:
+async def test_it_stays_while_there_is_work_and_ends_after_it(paths: StatePaths) -> None:
+    async with served(paths, idle_exit=0) as application:
+        async with client(paths) as peer:
             await peer.greet()
             await peer.call(1, "work", running=1, secretsHeld=0)
         with pytest.raises(TimeoutError), anyio.fail_after(5 * listener.RECHECK):
-            await stopped(places)
+            await stopped(paths)
         application.work = Load(running=0, waiting=0, secrets_held=0)
-        await stopped(places)
+        await stopped(paths)
 
 
 def test_harden_forbids_core_dumps_and_keeps_new_files_private() -> None:
@@ -388,7 +390,7 @@ def test_harden_forbids_core_dumps_and_keeps_new_files_private() -> None:
 
 
 async def test_a_look_at_the_work_that_fails_does_not_end_the_server(
-    places: Places, monkeypatch: pytest.MonkeyPatch
+    paths: StatePaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     again, failures = anyio.Event(), iter([RemitError(Code.EXECUTION_ERROR, "the database failed"), OSError("it")])
 
@@ -400,6 +402,6 @@ async def test_a_look_at_the_work_that_fails_does_not_end_the_server(
 
     monkeypatch.setattr(Obedient, "load", load)
     monkeypatch.setattr(listener, "FIRST_VISIT", 0)
-    async with served(places, idle_exit=0):
+    async with served(paths, idle_exit=0):
         with anyio.fail_after(PATIENCE):
             await again.wait()

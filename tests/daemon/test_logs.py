@@ -12,31 +12,31 @@ from typing import Any
 import pytest
 
 from server import logs
-from server.daemon.paths import Places
+from server.daemon.paths import StatePaths
 from templates.redaction import Redactor
 
 
 @pytest.fixture
-def log(places: Places) -> Iterator[Path]:
+def log(paths: StatePaths) -> Iterator[Path]:
     """The log file, with logging set up to write to it; undone afterwards."""
-    with _configured(places, "text") as path:
+    with _configured(paths, "text") as path:
         yield path
 
 
 @pytest.fixture
-def objects(places: Places) -> Iterator[Callable[[], list[dict[str, Any]]]]:
+def objects(paths: StatePaths) -> Iterator[Callable[[], list[dict[str, Any]]]]:
     """The records so far, with logging set up to write JSON; undone afterwards."""
-    with _configured(places, "json") as path:
+    with _configured(paths, "json") as path:
         yield lambda: [json.loads(line) for line in path.read_text().splitlines()]
 
 
 @contextmanager
-def _configured(places: Places, form: logs.Format) -> Iterator[Path]:
+def _configured(paths: StatePaths, form: logs.Format) -> Iterator[Path]:
     root, hook = logging.getLogger(), sys.excepthook
     handlers, level = root.handlers[:], root.level
     root.handlers.clear()
-    logs.configure(places, form)
-    yield Path(places.log)
+    logs.configure(paths, form)
+    yield Path(paths.log)
     for handler in root.handlers:
         handler.close()
     root.handlers[:] = handlers
@@ -117,8 +117,8 @@ def test_a_record_has_the_ids_of_what_it_is_about(objects: Callable[[], list[dic
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
-def test_secrets_of_what_it_is_about_are_masked(places: Places, form: logs.Format) -> None:
-    with _configured(places, form) as path, logs.about(mask=Redactor({"A": "a-secret-value"}).redact):
+def test_secrets_of_what_it_is_about_are_masked(paths: StatePaths, form: logs.Format) -> None:
+    with _configured(paths, form) as path, logs.about(mask=Redactor({"A": "a-secret-value"}).redact):
         logging.getLogger("server").info("a-secret-value")
         try:
             raise ZeroDivisionError("a-secret-value")

@@ -18,7 +18,7 @@ from anyio import to_thread
 from server.cli.commands import server as commands
 from server.daemon import launch
 from server.daemon.ownership import Owned, Owner, Ownership, Purpose, owner
-from server.daemon.paths import Places
+from server.daemon.paths import StatePaths
 from server.errors import Code, RemitError
 from tests.daemon.conftest import META, PATIENCE, ROOT, Checkout, Launcher, Window, held, servers
 from tests.runner.commands import processes_with, until
@@ -36,9 +36,9 @@ with Ownership(Places(sys.argv[1], ""), Purpose[sys.argv[2]]):
 
 
 @contextmanager
-def owning(places: Places, purpose: Purpose) -> Iterator[int]:
+def owning(paths: StatePaths, purpose: Purpose) -> Iterator[int]:
     """The pid of a process that owns the state folder and does not listen."""
-    argv = [sys.executable, "-c", OWN, places.state, purpose.name]
+    argv = [sys.executable, "-c", OWN, paths.state, purpose.name]
     with subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout
         process.stdout.readline()
@@ -46,15 +46,15 @@ def owning(places: Places, purpose: Purpose) -> Iterator[int]:
 
 
 @pytest.fixture
-def silent(places: Places) -> Iterator[int]:
-    with owning(places, Purpose.SERVER) as pid:
+def silent(paths: StatePaths) -> Iterator[int]:
+    with owning(paths, Purpose.SERVER) as pid:
         yield pid
 
 
 @pytest.fixture(params=[Purpose.RESTORE, Purpose.ADOPT])
-def upkeep(request: pytest.FixtureRequest, places: Places) -> Iterator[int]:
+def upkeep(request: pytest.FixtureRequest, paths: StatePaths) -> Iterator[int]:
     """The pid of a command that changes the state folder."""
-    with owning(places, request.param) as pid:
+    with owning(paths, request.param) as pid:
         yield pid
 
 
@@ -63,22 +63,22 @@ def under_way(pid: int) -> str:
 
 
 @pytest.mark.parametrize("purpose", Purpose)
-def test_the_owner_is_told_by_the_kernel(places: Places, purpose: Purpose) -> None:
-    with owning(places, purpose) as pid:
-        Path(places.server_lock).write_text("1\n")
-        assert owner(places) == (pid, purpose)
+def test_the_owner_is_told_by_the_kernel(paths: StatePaths, purpose: Purpose) -> None:
+    with owning(paths, purpose) as pid:
+        Path(paths.server_lock).write_text("1\n")
+        assert owner(paths) == (pid, purpose)
 
 
-def test_the_purpose_of_one_that_was_killed_is_not_taken_for_its_successors(places: Places) -> None:
-    with owning(places, Purpose.RESTORE) as killed:
+def test_the_purpose_of_one_that_was_killed_is_not_taken_for_its_successors(paths: StatePaths) -> None:
+    with owning(paths, Purpose.RESTORE) as killed:
         os.kill(killed, signal.SIGKILL)
-    with owning(places, Purpose.SERVER) as pid:
-        assert owner(places) == (pid, Purpose.SERVER)
+    with owning(paths, Purpose.SERVER) as pid:
+        assert owner(paths) == (pid, Purpose.SERVER)
 
 
-def test_owners_of_any_purpose_exclude_each_other(places: Places, upkeep: int) -> None:
+def test_owners_of_any_purpose_exclude_each_other(paths: StatePaths, upkeep: int) -> None:
     for purpose in Purpose:
-        with pytest.raises(Owned) as refusal, Ownership(places, purpose):
+        with pytest.raises(Owned) as refusal, Ownership(paths, purpose):
             pass
         assert under_way(upkeep) in refusal.value.message
 
@@ -101,9 +101,9 @@ def test_stop_kills_no_command_that_is_at_work_on_the_folder(
 
 
 def test_a_forced_stop_kills_no_command_that_comes_while_it_waits(
-    places: Places, silent: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    paths: StatePaths, silent: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def succeeded(_: Places, *, force: bool) -> None:
+    def succeeded(_: StatePaths, *, force: bool) -> None:
         raise RemitError(Code.TIMEOUT, "the server did not end in time")
 
     monkeypatch.setattr(commands, "_asked", succeeded)
@@ -125,17 +125,17 @@ def test_doctor_says_that_a_command_is_at_work_on_the_folder_and_not_to_kill_it(
 
 
 def test_a_window_that_waits_for_a_command_in_vain_says_so(
-    places: Places, upkeep: int, monkeypatch: pytest.MonkeyPatch
+    paths: StatePaths, upkeep: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(launch, "PATIENCE", 0.1)
     with pytest.raises(RemitError) as refusal:
-        launch.connect("pipe", places)
+        launch.connect("pipe", paths)
     assert under_way(upkeep) in refusal.value.message
 
 
-def test_a_lock_that_a_killed_server_left_has_no_owner(places: Places) -> None:
-    Path(places.server_lock).write_text(f"{os.getppid()}\n")
-    assert owner(places) is None
+def test_a_lock_that_a_killed_server_left_has_no_owner(paths: StatePaths) -> None:
+    Path(paths.server_lock).write_text(f"{os.getppid()}\n")
+    assert owner(paths) is None
 
 
 async def test_a_window_finds_a_server_whose_socket_was_deleted(checkout: Checkout, home: Path) -> None:
@@ -260,10 +260,10 @@ def test_a_forced_stop_kills_an_owner_that_does_not_listen(
 
 
 def test_a_forced_stop_kills_nobody_whose_number_a_dead_server_left(
-    places: Places, capsys: pytest.CaptureFixture[str]
+    paths: StatePaths, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with subprocess.Popen(["sleep", "60"]) as bystander:
-        Path(places.server_lock).write_text(f"{bystander.pid}\n")
+        Path(paths.server_lock).write_text(f"{bystander.pid}\n")
         assert commands.stop(force=True, json=False) == 0
         assert bystander.poll() is None
         bystander.kill()

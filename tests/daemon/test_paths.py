@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from server.daemon.paths import Places, find_places, settings_digest
+from server.daemon.paths import StatePaths, find_state_paths, settings_digest
 from server.errors import Code, RemitError
 
 
@@ -32,7 +32,7 @@ def test_the_state_folder_is_the_one_the_environment_names(
 ) -> None:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert find_places().state == state
+    assert find_state_paths().state == state
 
 
 @pytest.mark.parametrize(
@@ -48,13 +48,13 @@ def test_the_settings_are_where_the_environment_says(
 ) -> None:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert find_places().config == config
+    assert find_state_paths().config == config
 
 
 def test_a_relative_folder_is_beneath_the_current_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("REMIT_HOME", "state")
-    assert find_places().state == str(tmp_path / "state")
+    assert find_state_paths().state == str(tmp_path / "state")
 
 
 def test_the_state_folder_is_made_for_its_owner_alone(tmp_path: Path) -> None:
@@ -98,5 +98,5 @@ def test_the_digest_does_not_change_with_what_is_no_setting(monkeypatch: pytest.
     assert settings_digest() == before
 
 
-def _at(state: Path) -> Places:
-    return Places(str(state), str(state / "remit.toml"))
+def _at(state: Path) -> StatePaths:
+    return StatePaths(str(state), str(state / "remit.toml"))

@@ -9,7 +9,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from server.daemon.handshake import reach
-from server.daemon.paths import Places
+from server.daemon.paths import StatePaths
 from server.errors import ERROR_META
 from tests import servers
 from tests.servers import Host
@@ -166,7 +166,7 @@ def at_terminal(home: Path, declared: Declared, tool: str, **arguments: Any) -> 
 
 def terminal(home: Path, method: str, **params: Any) -> dict[str, Any]:
     """The result of a request of a terminal, whose connection the server knows by its hello."""
-    link = reach(Places(str(home), ""), "connect", "terminal")
+    link = reach(StatePaths(str(home), ""), "connect", "terminal")
     assert link
     request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": {**params, "_meta": META}}
     with link.socket, link.socket.makefile("rwb") as lines:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from server.daemon.handshake import reach
-from server.daemon.paths import Places
+from server.daemon.paths import StatePaths
 from server.mcp.tools import TERMINAL_TOOLS, TOOLS
 from server.tasks.requests.arguments import shape
 from server.tasks.requests.fields import Request
@@ -111,7 +111,7 @@ class Probe:
 
 @contextmanager
 def connected(home: Path) -> Iterator[Wire]:
-    link = reach(Places(str(home), ""), "connect", "terminal")
+    link = reach(StatePaths(str(home), ""), "connect", "terminal")
     assert link
     with link.socket, link.socket.makefile("rwb") as lines:
         yield Wire(lines)

@@ -13,7 +13,7 @@ from server.cli.console import one_line
 from server.cli.printing import print_answer
 from server.daemon.file_systems import refuse_remote
 from server.daemon.ownership import Ownership, Purpose
-from server.daemon.paths import DATABASE, Places, find_places
+from server.daemon.paths import DATABASE, StatePaths, find_state_paths
 from server.errors import Code, RemitError
 from server.runner.workspace.workspaces import Swept, Workspaces
 from server.tasks.execution.leftovers import end_leftovers
@@ -27,25 +27,25 @@ def adopt(arguments: Namespace) -> int:
     Raises RemitError: `CONFLICT` while a server runs; `NOT_FOUND` where there is no state folder; `INTERRUPTED` where a
     process of a dead server cannot be ended.
     """
-    places = find_places()
-    if not os.path.isdir(places.state):
-        raise RemitError(Code.NOT_FOUND, f"there is no state folder {places.state}")
-    places.prepare()
-    refuse_remote(places.state)
+    paths = find_state_paths()
+    if not os.path.isdir(paths.state):
+        raise RemitError(Code.NOT_FOUND, f"there is no state folder {paths.state}")
+    paths.prepare()
+    refuse_remote(paths.state)
     os.umask(0o077)
-    with Ownership(places, Purpose.ADOPT):
-        state = Path(places.state)
+    with Ownership(paths, Purpose.ADOPT):
+        state = Path(paths.state)
         recovered = recover(state)
         workspaces = Workspaces(state / "workspaces")
         swept = anyio.run(_arranged, state, workspaces)
     answer = {
-        "state": places.state,
+        "state": paths.state,
         "lost": swept.lost,
         "returned": swept.returned,
         "folder": str(workspaces.lost.root),
         "recovered": recovered,
     }
-    print_answer(arguments, answer, _lines(places, workspaces, swept, recovered))
+    print_answer(arguments, answer, _lines(paths, workspaces, swept, recovered))
     return 0
 
 
@@ -55,10 +55,10 @@ async def _arranged(state: Path, workspaces: Workspaces) -> Swept:
         return await pairing.arrange(store, workspaces, adopt=True)
 
 
-def _lines(places: Places, workspaces: Workspaces, swept: Swept, recovered: str | None) -> Iterator[str]:
+def _lines(paths: StatePaths, workspaces: Workspaces, swept: Swept, recovered: str | None) -> Iterator[str]:
     if recovered:
         yield f"before that: {one_line(recovered)}"
-    yield f"the folders in {places.state} belong to its database now"
+    yield f"the folders in {paths.state} belong to its database now"
     if swept.returned:
         yield f"  put back: {len(swept.returned)} of its tasks, which had been set aside"
     if swept.lost:

@@ -14,7 +14,7 @@ from server.cli.console import one_line
 from server.cli.printing import print_answer
 from server.config import MIB
 from server.daemon.ownership import refuse_upkeep
-from server.daemon.paths import find_places
+from server.daemon.paths import find_state_paths
 from server.tasks.views.formatting import time_or_none
 
 SHOWN = 20
@@ -23,9 +23,9 @@ SHOWN = 20
 
 def backup(arguments: Namespace) -> int:
     """Write a backup of the state folder, which no command may change meanwhile. Raises what `write_backup` raises."""
-    places = find_places()
-    refuse_upkeep(places)
-    written = write_backup(Path(places.state), Path(arguments.file).absolute(), folders=arguments.folders)
+    paths = find_state_paths()
+    refuse_upkeep(paths)
+    written = write_backup(Path(paths.state), Path(arguments.file).absolute(), folders=arguments.folders)
     answer: dict[str, Any] = {"file": str(written.file), "bytes": written.size, "tasks": written.tasks}
     if written.folders is not None:
         answer |= {"folders": written.folders, **_left_out(written.left_out)}
@@ -36,7 +36,7 @@ def backup(arguments: Namespace) -> int:
 def restore(arguments: Namespace) -> int:
     """Put a backup in the place of what is in the state folder."""
     source = Path(arguments.file).absolute()
-    restored = restore_backup(find_places(), source)
+    restored = restore_backup(find_state_paths(), source)
     answer = {
         "file": str(source),
         "tasks": restored.tasks,

@@ -11,7 +11,7 @@ from mcp import Client, StdioServerParameters
 
 from server.cli.commands.server import end
 from server.cli.console import Screen, age, harmless
-from server.daemon.paths import Places
+from server.daemon.paths import StatePaths
 from server.errors import ERROR_META, Code, RemitError, innermost
 from server.version import LAUNCHER
 
@@ -37,14 +37,14 @@ def main() -> int:
     """Show it; 0, or 2 where no task can be sandboxed. Nothing is left behind, however it ends."""
     screen = Screen(sys.stdout)
     with TemporaryDirectory(prefix="remit-demo-") as folder:
-        places = Places(os.path.join(folder, "state"), os.path.join(folder, "remit.toml"))
-        Path(places.config).write_text(f"idle_exit = {IDLE_EXIT}\n")
+        paths = StatePaths(os.path.join(folder, "state"), os.path.join(folder, "remit.toml"))
+        Path(paths.config).write_text(f"idle_exit = {IDLE_EXIT}\n")
         try:
-            status = anyio.run(Demo(places, screen).run)
+            status = anyio.run(Demo(paths, screen).run)
         except BaseExceptionGroup as group:
             raise innermost(group) from None
         finally:
-            end(places, force=True)
+            end(paths, force=True)
     screen.print(screen.paint("The private server is stopped, and its folder removed.", "bold"))
     return status
 
@@ -52,8 +52,8 @@ def main() -> int:
 class Demo:
     """The demonstration, in a private state folder."""
 
-    def __init__(self, places: Places, screen: Screen) -> None:
-        self._places = places
+    def __init__(self, paths: StatePaths, screen: Screen) -> None:
+        self._paths = paths
         self._screen = screen
 
     async def run(self) -> int:
@@ -79,7 +79,7 @@ class Demo:
             "create_task",
             title="look around",
             message=FIRST,
-            env={"GUEST": "stranger", "DATABASE": f"{self._places.state}/remit.db"},
+            env={"GUEST": "stranger", "DATABASE": f"{self._paths.state}/remit.db"},
             secrets={"TOKEN": SECRET},
             files=[{"path": "letter.txt", "content": LETTER}],
         )
@@ -127,7 +127,7 @@ class Demo:
 
     def _window(self) -> Client:
         """What a host opens: `remit` on its standard streams. The SDK hands on PATH and the like, and nothing else."""
-        environment = {"REMIT_HOME": self._places.state, "REMIT_CONFIG": self._places.config}
+        environment = {"REMIT_HOME": self._paths.state, "REMIT_CONFIG": self._paths.config}
         return Client(StdioServerParameters(command=sys.executable, args=[LAUNCHER], env=environment))
 
     def _tell(self, line: str) -> None:

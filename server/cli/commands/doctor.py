@@ -28,7 +28,7 @@ from server.daemon.file_systems import refuse_remote
 from server.daemon.handshake import reach
 from server.daemon.launch import PATIENCE, Deadline, unanswered
 from server.daemon.ownership import owner
-from server.daemon.paths import DATABASE, Places, find_places
+from server.daemon.paths import DATABASE, StatePaths, find_state_paths
 from server.errors import RemitError
 from server.runner.detection import Wanted, find_sandbox
 from server.tasks.maintenance import doubt
@@ -45,20 +45,20 @@ def examine(arguments: Namespace) -> int:
 
     With `--bundle`, write what was found to a file, with what else a bug report needs.
     """
-    places = find_places()
-    findings = list(_findings(places))
+    paths = find_state_paths()
+    findings = list(_findings(paths))
     if arguments.bundle is not None:
-        return _bundle(arguments, places, findings)
+        return _bundle(arguments, paths, findings)
     ready = not any(finding.problem for finding in findings)
     answer = {"ready": ready, "findings": [asdict(finding) for finding in findings]}
     print_answer(arguments, answer, _lines(findings, ready))
     return 0 if ready else 1
 
 
-def _bundle(arguments: Namespace, places: Places, findings: list[Finding]) -> int:
+def _bundle(arguments: Namespace, paths: StatePaths, findings: list[Finding]) -> int:
     path = Path(arguments.bundle) if arguments.bundle else bundle.default_path()
-    settings, _ = _settings(places)
-    parts = bundle.write(path, places, settings, [asdict(finding) for finding in findings])
+    settings, _ = _settings(paths)
+    parts = bundle.write(path, paths, settings, [asdict(finding) for finding in findings])
     answer = {"bundle": str(path), "parts": [{"name": part.name, "about": part.about} for part in parts]}
     print_answer(arguments, answer, _told(path, parts))
     return 0
@@ -70,40 +70,40 @@ def _told(path: Path, parts: list[bundle.Part]) -> Iterator[str]:
     yield "names of folders, files and this machine are in it: read it before you give it away"
 
 
-def _findings(places: Places) -> Iterator[Finding]:
+def _findings(paths: StatePaths) -> Iterator[Finding]:
     yield Finding(name="remit", told=f"{VERSION}, Python {platform.python_version()}, {platform.platform()}")
-    yield _state_folder(places)
-    settings, finding = _settings(places)
+    yield _state_folder(paths)
+    settings, finding = _settings(paths)
     yield finding
     yield _sandbox(settings.sandbox if settings else "auto")
     yield _sqlite()
-    yield of_database(Path(places.state))
-    yield from _clock(Path(places.state) / DATABASE)
-    yield from of_changes(Path(places.state))
+    yield of_database(Path(paths.state))
+    yield from _clock(Path(paths.state) / DATABASE)
+    yield from of_changes(Path(paths.state))
     if settings:
         yield _retention(settings.retention)
-        yield _backups(Path(places.state), settings.backup)
-    yield from _restore(places)
-    yield _server(places)
+        yield _backups(Path(paths.state), settings.backup)
+    yield from _restore(paths)
+    yield _server(paths)
 
 
-def _state_folder(places: Places) -> Finding:
-    if not os.path.lexists(places.state):
-        return Finding(name="state folder", told=f"{places.state}, to be made by the first start")
+def _state_folder(paths: StatePaths) -> Finding:
+    if not os.path.lexists(paths.state):
+        return Finding(name="state folder", told=f"{paths.state}, to be made by the first start")
     try:
-        places.prepare()
-        places.check_writable()
-        refuse_remote(places.state)
+        paths.prepare()
+        paths.check_writable()
+        refuse_remote(paths.state)
     except RemitError as error:
-        return Finding(name="state folder", told=places.state, problem=error.message)
-    return Finding(name="state folder", told=places.state)
+        return Finding(name="state folder", told=paths.state, problem=error.message)
+    return Finding(name="state folder", told=paths.state)
 
 
-def _settings(places: Places) -> tuple[Settings | None, Finding]:
-    there = os.path.exists(places.config)
-    told = places.config if there else f"defaults; {places.config} is not there"
+def _settings(paths: StatePaths) -> tuple[Settings | None, Finding]:
+    there = os.path.exists(paths.config)
+    told = paths.config if there else f"defaults; {paths.config} is not there"
     try:
-        return load(Path(places.config)), Finding(name="settings", told=told)
+        return load(Path(paths.config)), Finding(name="settings", told=told)
     except RemitError as error:
         return None, Finding(name="settings", told=told, problem=error.message)
 
@@ -177,10 +177,10 @@ def _backups(state: Path, settings: BackupSettings) -> Finding:
     return Finding(name="backups", told=told, advice=(late,) if age.total_seconds() > 2 * settings.interval else ())
 
 
-def _restore(places: Places) -> Iterator[Finding]:
+def _restore(paths: StatePaths) -> Iterator[Finding]:
     """Something, where a restore was cut off."""
     with suppress(OSError):
-        if not owner(places) and (told := cut_off(Path(places.state))):
+        if not owner(paths) and (told := cut_off(Path(paths.state))):
             yield Finding(name="restore", told=told, advice=("the next start, or restore, undoes or completes it",))
 
 
@@ -188,16 +188,16 @@ def _period(kept: int | str) -> str:
     return f"{kept / DAY:g} days" if isinstance(kept, int) else kept
 
 
-def _server(places: Places) -> Finding:
+def _server(paths: StatePaths) -> Finding:
     try:
-        with Deadline(PATIENCE, lambda: unanswered(places, f"has not answered for {PATIENCE:.0f} s")):
-            link = reach(places, "status", "terminal")
+        with Deadline(PATIENCE, lambda: unanswered(paths, f"has not answered for {PATIENCE:.0f} s")):
+            link = reach(paths, "status", "terminal")
     except RemitError as error:
         return Finding(name="server", told="not usable", problem=error.message)
     if link is None:
-        found = owner(places)
+        found = owner(paths)
         if found is not None:
-            problem = found.upkeep or f"{silent(places, found)}; {_FORCE}"
+            problem = found.upkeep or f"{silent(paths, found)}; {_FORCE}"
             return Finding(name="server", told="not usable", problem=problem)
         return Finding(name="server", told="does not run; it starts when it is needed")
     link.close()

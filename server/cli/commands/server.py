@@ -12,7 +12,7 @@ from io import FileIO
 from server.daemon.handshake import Greeting, reach
 from server.daemon.launch import PATIENCE, POLL, Deadline, unanswered
 from server.daemon.ownership import Owner, Purpose, UnderWay, owner, refuse_upkeep
-from server.daemon.paths import Places, find_places
+from server.daemon.paths import StatePaths, find_state_paths
 from server.errors import Code, RemitError
 
 SILENCE = 5.0
@@ -28,27 +28,27 @@ def status(json: bool) -> int:
     Raises:
         RemitError: `TIMEOUT`, if there is one and it does not answer.
     """
-    places = find_places()
-    with Deadline(PATIENCE, lambda: unanswered(places, f"has not answered for {PATIENCE:.0f} s")):
-        link = reach(places, "status", "terminal")
+    paths = find_state_paths()
+    with Deadline(PATIENCE, lambda: unanswered(paths, f"has not answered for {PATIENCE:.0f} s")):
+        link = reach(paths, "status", "terminal")
     greeting = link.greeting if link else None
     if link:
         link.close()
-    found = Owner(greeting.pid, Purpose.SERVER) if greeting else owner(places)
+    found = Owner(greeting.pid, Purpose.SERVER) if greeting else owner(paths)
     if json:
-        print(jsonlib.dumps({"state": places.state, "server": greeting and greeting.fields, **_owner_fields(found)}))
+        print(jsonlib.dumps({"state": paths.state, "server": greeting and greeting.fields, **_owner_fields(found)}))
     elif greeting:
         print(_description(greeting))
     else:
-        print(f"no server runs for {places.state}" if found is None else silent(places, found))
+        print(f"no server runs for {paths.state}" if found is None else silent(paths, found))
     return 0 if greeting else 1
 
 
-def silent(places: Places, found: Owner) -> str:
+def silent(paths: StatePaths, found: Owner) -> str:
     """Who owns a state folder and does not listen there: a server, or a command that changes it."""
     return found.upkeep or (
-        f"a server owns {places.state} and does not listen there (pid {found.pid}): it is starting or ending, or it "
-        f"hangs; its log is {places.log}"
+        f"a server owns {paths.state} and does not listen there (pid {found.pid}): it is starting or ending, or it "
+        f"hangs; its log is {paths.log}"
     )
 
 
@@ -58,9 +58,9 @@ def _owner_fields(found: Owner | None) -> dict[str, object]:
 
 def stop(force: bool, json: bool) -> int:
     """End the server and wait until it is gone; 1 if it refused, because it is busy and `force` was not given."""
-    places = find_places()
+    paths = find_state_paths()
     try:
-        ended = end(places, force=force)
+        ended = end(paths, force=force)
     except RemitError as error:
         if json:
             print(jsonlib.dumps({"error": {"code": error.code, "message": error.message}}))
@@ -72,11 +72,11 @@ def stop(force: bool, json: bool) -> int:
     if json:
         print(jsonlib.dumps({"stopped": ended is not None, "server": ended}))
     else:
-        print(_end_told(ended) if ended else f"no server runs for {places.state}")
+        print(_end_told(ended) if ended else f"no server runs for {paths.state}")
     return 0
 
 
-def end(places: Places, *, force: bool) -> dict[str, object] | None:
+def end(paths: StatePaths, *, force: bool) -> dict[str, object] | None:
     """End the server and wait until its process is gone; return what it said of itself, None if there was none.
 
     With `force` one that does not answer is killed, by the number that its lock tells; that is all that is returned.
@@ -87,35 +87,35 @@ def end(places: Places, *, force: bool) -> dict[str, object] | None:
     """
     seconds = FORCED if force else PATIENCE
     try:
-        with Deadline(seconds, lambda: unanswered(places, f"was asked to end {seconds:.0f} s ago and is still there")):
-            return _asked(places, force=force)
+        with Deadline(seconds, lambda: unanswered(paths, f"was asked to end {seconds:.0f} s ago and is still there")):
+            return _asked(paths, force=force)
     except RemitError as error:
-        found = owner(places)
+        found = owner(paths)
         if not force or error.code is not Code.TIMEOUT or found is None or found.upkeep:
             raise
-    _kill(places, found)
+    _kill(paths, found)
     return {"pid": found.pid, "killed": True}
 
 
-def _asked(places: Places, *, force: bool) -> dict[str, object] | None:
+def _asked(paths: StatePaths, *, force: bool) -> dict[str, object] | None:
     """Ask for the end, and wait for it. One that owns the folder and does not listen is waited for."""
     silent_until = time.monotonic() + SILENCE
-    while (link := reach(places, "stop", "terminal", force=force)) is None:
-        refuse_upkeep(places)
-        if (found := owner(places)) is None:
+    while (link := reach(paths, "stop", "terminal", force=force)) is None:
+        refuse_upkeep(paths)
+        if (found := owner(paths)) is None:
             return None
         if not force and time.monotonic() > silent_until:
-            raise RemitError(Code.CONFLICT, silent(places, found))
+            raise RemitError(Code.CONFLICT, silent(paths, found))
         time.sleep(POLL)
     link.close()
     _wait_for_end(link.greeting.pid)
     return link.greeting.fields
 
 
-def _kill(places: Places, found: Owner) -> None:
+def _kill(paths: StatePaths, found: Owner) -> None:
     """Kill the server that owns the state folder, if it still does; the next start ends what it leaves running."""
     with suppress(ProcessLookupError), closing(FileIO(os.pidfd_open(found.pid))) as process:
-        if owner(places) == found:  # its number was not given to another one
+        if owner(paths) == found:  # its number was not given to another one
             signal.pidfd_send_signal(process.fileno(), signal.SIGKILL)
             select.select([process], [], [])
 

@@ -14,7 +14,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 
 from server.config import SecretSource, Settings
-from server.daemon.paths import DATABASE, Places
+from server.daemon.paths import DATABASE, StatePaths
 from server.errors import Code, RemitError
 from server.logs import FILES
 from storage.sqlite.inspection import reading
@@ -45,12 +45,14 @@ class Part:
     text: str
 
 
-def write(path: Path, places: Places, settings: Settings | None, findings: Sequence[Mapping[str, Any]]) -> list[Part]:
+def write(
+    path: Path, paths: StatePaths, settings: Settings | None, findings: Sequence[Mapping[str, Any]]
+) -> list[Part]:
     """Write a bundle that its owner alone can read to a new file; returns its parts.
 
     Raises RemitError (VALIDATION_ERROR) where there is a file already, or none can be made.
     """
-    parts = list(_parts(places, settings, findings))
+    parts = list(_parts(paths, settings, findings))
     contents = "".join(f"{part.name}: {part.about}\n" for part in parts)
     try:
         with open(path, "xb", opener=_private) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as bundle:
@@ -67,16 +69,16 @@ def default_path() -> Path:
     return Path(time.strftime("remit-bundle-%Y%m%d-%H%M%S.zip", time.gmtime()))
 
 
-def _parts(places: Places, settings: Settings | None, findings: Sequence[Mapping[str, Any]]) -> Iterator[Part]:
+def _parts(paths: StatePaths, settings: Settings | None, findings: Sequence[Mapping[str, Any]]) -> Iterator[Part]:
     mask = _mask(settings)
     yield Part("doctor.json", "what `remit doctor` finds", mask(_json(findings)))
     if settings:
         told = "the settings that differ from their defaults: numbers and fixed words; of texts, that they are set"
         yield Part("settings.json", told, mask(_json(_different(settings))))
-    database = Path(places.state) / DATABASE
+    database = Path(paths.state) / DATABASE
     yield Part("database.json", "how much there is in the database, and whether it is whole", _json(_counts(database)))
-    yield Part("state.txt", "names, sizes and modes of the files of the state folder", "".join(_listed(places.state)))
-    for name in (places.log, *(f"{places.log}.{number}" for number in range(1, FILES))):
+    yield Part("state.txt", "names, sizes and modes of the files of the state folder", "".join(_listed(paths.state)))
+    for name in (paths.log, *(f"{paths.log}.{number}" for number in range(1, FILES))):
         if text := _end_of(Path(name)):
             yield Part(os.path.basename(name), f"the end of the log, {LOG_BYTES // 1024} KiB at most", mask(text))
 

@@ -18,7 +18,7 @@ from mcp_types import JSONRPCRequest
 from server.daemon import handshake
 from server.daemon.connection import Connection, Peer
 from server.daemon.line_memory import MOST, Gathering
-from server.daemon.paths import find_places
+from server.daemon.paths import find_state_paths
 from server.mcp.messages import MAX_BESIDE
 from server.mcp.streams import (
     LEAST_UNREAD_BYTES,
@@ -120,7 +120,7 @@ async def test_half_lines_of_many_connections_take_so_much_memory_and_no_more(ou
 
 def _half_a_line(size: int) -> Callable[[], None]:
     """Send a beginning of so many bytes; what closes the connection."""
-    link = handshake.reach(find_places(), "connect", "pipe")
+    link = handshake.reach(find_state_paths(), "connect", "pipe")
     assert link
     link.socket.sendall(b"x" * size)
     return link.close

@@ -11,7 +11,7 @@ import anyio.lowlevel
 import pytest
 
 from server.daemon.ownership import Ownership
-from server.daemon.paths import Places
+from server.daemon.paths import StatePaths
 from server.pipe.host import LAST_ANSWERS
 from tests.daemon.conftest import PATIENCE, Checkout, held, servers
 
@@ -48,11 +48,11 @@ async def test_a_server_that_starts_prints_nothing_to_the_host(checkout: Checkou
     assert (await window.call(1, "echo"))["id"] == 1
 
 
-async def test_a_start_waits_for_a_server_that_is_ending(checkout: Checkout, places: Places) -> None:
-    with Ownership(places):
+async def test_a_start_waits_for_a_server_that_is_ending(checkout: Checkout, paths: StatePaths) -> None:
+    with Ownership(paths):
         window = await checkout.window()
         await window.ask(1, "echo")
-        await held(Path(places.start_lock))
+        await held(Path(paths.start_lock))
     assert (await window.answer())["id"] == 1
 
 

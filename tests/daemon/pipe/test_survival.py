@@ -11,7 +11,7 @@ import anyio.lowlevel
 import pytest
 
 from server.daemon.handshake import MAX_LINE, TOO_LONG, reach
-from server.daemon.paths import Places
+from server.daemon.paths import StatePaths
 from server.pipe.messages import ENVELOPE
 from server.pipe.session import GIVEN_UP, MOST_TRIES, UNDECIDED
 from tests.daemon.conftest import META, PATIENCE, Checkout, Launcher, Window, servers
@@ -158,11 +158,11 @@ async def test_the_beginning_of_an_answer_is_discarded(checkout: Checkout, tmp_p
     assert (await window.answer())["result"]["name"] == "get_task"
 
 
-async def test_an_idle_window_does_not_undo_a_stop(checkout: Checkout, home: Path, places: Places) -> None:
+async def test_an_idle_window_does_not_undo_a_stop(checkout: Checkout, home: Path, paths: StatePaths) -> None:
     windows = [await checkout.window() for _ in range(2)]
     for window in windows:
         await window.call(1, "echo")
-    link = reach(places, "stop", "terminal")
+    link = reach(paths, "stop", "terminal")
     assert link
     link.close()
     await _until(lambda: not servers(home))
@@ -273,16 +273,16 @@ async def test_a_handshake_that_nobody_has_answered_is_replayed(
 
 
 async def test_after_a_stop_an_upgraded_program_serves_the_open_window(
-    checkout: Checkout, home: Path, places: Places
+    checkout: Checkout, home: Path, paths: StatePaths
 ) -> None:
     window = await checkout.window()
     await window.call(1, "echo")
     checkout.numbered("9.9.9")
-    if link := reach(places, "stop", "terminal"):
+    if link := reach(paths, "stop", "terminal"):
         link.close()
     await _until(lambda: not servers(home))
     await window.call(2, "echo")
-    link = reach(places, "status", "terminal")
+    link = reach(paths, "status", "terminal")
     assert link
     link.close()
     assert link.greeting.version == "9.9.9"
