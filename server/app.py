@@ -31,7 +31,7 @@ from server.daemon.window_settings import not_in_force, stricter
 from server.errors import Code, RemitError
 from server.mcp.server import Face
 from server.mcp.subtask_server import Desk
-from server.runner.detection import Shelter
+from server.runner.detection import SandboxProvider
 from server.runner.network.hosts import HostRule
 from server.runner.programs.copies import copy_programs
 from server.runner.tiers.scratch import Scratch
@@ -147,19 +147,19 @@ async def build(state: Path, settings: Settings, notices: list[str]) -> AsyncIte
         )
         folders = Folders(settings.workspaces, private)
         programs = await to_thread.run_sync(copy_programs, state / "programs")
-        shelter = Shelter(settings.sandbox, scratch, private, programs)
+        provider = SandboxProvider(settings.sandbox, scratch, private, programs)
         agents = _agents(settings)
         await _check_default(settings, agents)
         owner = str(uuid4())
         desk = Desk(VERSION)
-        worktrees = Worktrees(store, shelter.sandbox, workspaces, settings)
+        worktrees = Worktrees(store, provider.sandbox, workspaces, settings)
         scheduler = Scheduler(
-            store, agents, secrets, shelter.sandbox, workspaces, worktrees, folders, settings, owner, desk
+            store, agents, secrets, provider.sandbox, workspaces, worktrees, folders, settings, owner, desk
         )
         tasks = Tasks(
-            store, agents, secrets, shelter.sandbox, workspaces, worktrees, folders, scheduler, settings, notices
+            store, agents, secrets, provider.sandbox, workspaces, worktrees, folders, scheduler, settings, notices
         )
-        lending = Lending(workspaces, worktrees, folders, shelter.sandbox)
+        lending = Lending(workspaces, worktrees, folders, provider.sandbox)
         desk.open(Delegation(tasks, store, agents, lending, Allowance(workspaces, settings), settings))
         store.changes.on_end(secrets.drop)
         async with anyio.create_task_group() as group:

@@ -20,7 +20,7 @@ from server.runner.tiers.scratch import Scratch
 from server.runner.tiers.supervised import Off, find_landlock
 
 
-class Shelter:
+class SandboxProvider:
     """Finds the sandbox once. While there is none every request looks again, so that installing one is enough."""
 
     def __init__(
