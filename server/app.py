@@ -30,7 +30,7 @@ from server.daemon.paths import DATABASE, find_state_paths, settings_checksums, 
 from server.daemon.window_settings import not_in_force, stricter
 from server.errors import Code, RemitError
 from server.mcp.server import Face
-from server.mcp.subtask_server import Desk
+from server.mcp.subtask_server import SubtaskServer
 from server.runner.detection import SandboxProvider
 from server.runner.network.hosts import HostRule
 from server.runner.programs.copies import copy_programs
@@ -151,16 +151,16 @@ async def build(state: Path, settings: Settings, notices: list[str]) -> AsyncIte
         agents = _agents(settings)
         await _check_default(settings, agents)
         owner = str(uuid4())
-        desk = Desk(VERSION)
+        subtask_server = SubtaskServer(VERSION)
         worktrees = Worktrees(store, provider.sandbox, workspaces, settings)
         scheduler = Scheduler(
-            store, agents, secrets, provider.sandbox, workspaces, worktrees, folders, settings, owner, desk
+            store, agents, secrets, provider.sandbox, workspaces, worktrees, folders, settings, owner, subtask_server
         )
         tasks = Tasks(
             store, agents, secrets, provider.sandbox, workspaces, worktrees, folders, scheduler, settings, notices
         )
         lending = Lending(workspaces, worktrees, folders, provider.sandbox)
-        desk.open(Delegation(tasks, store, agents, lending, Allowance(workspaces, settings), settings))
+        subtask_server.set_service(Delegation(tasks, store, agents, lending, Allowance(workspaces, settings), settings))
         store.changes.on_end(secrets.drop)
         async with anyio.create_task_group() as group:
             group.start_soon(scheduler.serve)

@@ -1,4 +1,4 @@
-"""Where the agents of tasks hand on sub-tasks: the same tools by two ways, through a door of the sandbox or at once.
+"""Serves the sub-task tools to agents: in-process, or as an MCP server over the sandbox's callback channel.
 
 What visitors send and leave unread takes memory of which all tasks together have as much as all windows have.
 """
@@ -30,8 +30,8 @@ _INSTRUCTIONS = (
 )
 
 
-class Desk:
-    """Takes what delegates ask for. Implements `server.tasks.execution.agent_caller.Desk`."""
+class SubtaskServer:
+    """Serves the requests of agents. Implements `server.tasks.execution.agent_caller.SubtaskApi`."""
 
     def __init__(self, version: str) -> None:
         self._version = version
@@ -39,8 +39,8 @@ class Desk:
         self._gathering = Gathering()
         self._together = Together()
 
-    def open(self, delegation: Delegation) -> None:
-        """Have what decides and does it: before any task is at work, whose scheduler that needs itself."""
+    def set_service(self, delegation: Delegation) -> None:
+        """Set the delegation service: before any task starts, since it needs the scheduler, which needs this object."""
         self._opened = delegation
 
     @property
@@ -49,7 +49,7 @@ class Desk:
         return self._opened
 
     def offers(self, delegate: Delegate) -> Sequence[Offer]:
-        """The tools a delegate has."""
+        """The tools an agent has."""
         inheritance = self._delegation.inheritance(delegate)
         return [tool.offer(inheritance) for tool in TOOLS.values()]
 
@@ -59,9 +59,9 @@ class Desk:
         texts = [content.text for content in result.content if isinstance(content, types.TextContent)]
         return Answer("\n".join(texts), failed=bool(result.is_error))
 
-    async def goes_on(self, delegate: Delegate, task_id: object) -> bool:
+    async def has_open_subtask(self, delegate: Delegate, task_id: object) -> bool:
         """Whether it has such a sub-task, which has not ended."""
-        return isinstance(task_id, str) and await self._delegation.goes_on(delegate, task_id)
+        return isinstance(task_id, str) and await self._delegation.has_open_subtask(delegate, task_id)
 
     async def serve(self, delegate: Delegate, stream: ByteStream) -> None:
         """Talk MCP on a connection until it ends."""

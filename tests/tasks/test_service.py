@@ -9,7 +9,7 @@ import pytest
 
 from server.config import Settings
 from server.errors import Code, RemitError
-from server.mcp.subtask_server import Desk
+from server.mcp.subtask_server import SubtaskServer
 from server.runner.git.repository import find_repository
 from server.runner.workspace.workspaces import Workspaces
 from server.tasks.callers import Caller
@@ -45,7 +45,9 @@ def tasks(store: Store, folder: Path) -> Tasks:
     """With a scheduler whose runs do not heed a cancellation."""
     secrets, workspaces, settings = Secrets({}), Workspaces(folder), Settings()
     worktrees, folders = Worktrees(store, no_sandbox, workspaces, settings), Folders((), ())
-    scheduler = Heedless(store, {}, secrets, no_sandbox, workspaces, worktrees, folders, settings, "owner", Desk("1"))
+    scheduler = Heedless(
+        store, {}, secrets, no_sandbox, workspaces, worktrees, folders, settings, "owner", SubtaskServer("1")
+    )
     return Tasks(store, {}, secrets, no_sandbox, workspaces, worktrees, folders, scheduler, settings, [])
 
 

@@ -137,7 +137,7 @@ class Delegation:
 
         await self._noted(delegate, tool, refused)
 
-    async def goes_on(self, delegate: Delegate, task_id: str) -> bool:
+    async def has_open_subtask(self, delegate: Delegate, task_id: str) -> bool:
         """Whether there is such a task beneath the delegate's, and it has not ended."""
         if not await self._store.is_beneath(delegate.principal, task_id, delegate.claim.run.seq):
             return False

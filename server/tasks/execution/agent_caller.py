@@ -1,4 +1,4 @@
-"""The agent of a run, as one who asks; and where its requests are taken."""
+"""The agent of a run as a caller, and the interface that takes its requests."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -51,8 +51,8 @@ class Delegate:
                 await self.store.append_events(self.claim.run, [event])
 
 
-class Desk(Protocol):
-    """Where a delegate's requests are taken, in the words of the faces."""
+class SubtaskApi(Protocol):
+    """Takes an agent's requests, in the terms of the interfaces."""
 
     def offers(self, delegate: Delegate) -> Sequence[Offer]:
         """The tools it has."""
@@ -62,7 +62,7 @@ class Desk(Protocol):
         """Use one of them."""
         ...
 
-    async def goes_on(self, delegate: Delegate, task_id: object) -> bool:
+    async def has_open_subtask(self, delegate: Delegate, task_id: object) -> bool:
         """Whether it has such a sub-task, which has not ended."""
         ...
 

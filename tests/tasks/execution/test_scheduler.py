@@ -10,7 +10,7 @@ import pytest
 
 from server.config import Settings
 from server.errors import Code, RemitError
-from server.mcp.subtask_server import Desk
+from server.mcp.subtask_server import SubtaskServer
 from server.runner.sandbox import Sandbox
 from server.runner.workspace.workspaces import Workspaces
 from server.tasks import background
@@ -45,7 +45,16 @@ async def scheduling(store: Store, folder: Path) -> AsyncIterator[Scheduler]:
     workspaces, settings = Workspaces(folder / "workspaces"), Settings(max_running=1)
     worktrees = Worktrees(store, no_sandbox, workspaces, settings)
     scheduler = Scheduler(
-        store, {}, Secrets({}), no_sandbox, workspaces, worktrees, Folders((), ()), settings, "owner", Desk("1")
+        store,
+        {},
+        Secrets({}),
+        no_sandbox,
+        workspaces,
+        worktrees,
+        Folders((), ()),
+        settings,
+        "owner",
+        SubtaskServer("1"),
     )
     async with anyio.create_task_group() as group:
         group.start_soon(scheduler.serve)

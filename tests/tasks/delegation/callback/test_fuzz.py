@@ -16,7 +16,7 @@ from server.config import Settings
 from server.daemon.connection import CHUNK
 from server.daemon.line_memory import Gathering
 from server.mcp import subtask_server as desks
-from server.mcp.subtask_server import Desk
+from server.mcp.subtask_server import SubtaskServer
 from server.runner.network.stream import Wire
 from server.runner.workspace.workspaces import Workspaces
 from server.tasks.delegation.service import Delegation
@@ -66,12 +66,14 @@ async def opened(folder: Path) -> AsyncIterator[Visit]:
     """A desk, the rights behind it real and the run claimed."""
     async with open_store(folder / "remit.db") as store:
         secrets, workspaces, own = Secrets({}), Workspaces(folder / "workspaces"), Settings()
-        desk = Desk("1")
+        subtask_server = SubtaskServer("1")
         worktrees, folders = Worktrees(store, no_sandbox, workspaces, own), Folders((), ())
-        scheduler = Scheduler(store, {}, secrets, no_sandbox, workspaces, worktrees, folders, own, "owner", desk)
+        scheduler = Scheduler(
+            store, {}, secrets, no_sandbox, workspaces, worktrees, folders, own, "owner", subtask_server
+        )
         tasks = Tasks(store, {}, secrets, no_sandbox, workspaces, worktrees, folders, scheduler, own, [])
         lending = Lending(workspaces, worktrees, folders, no_sandbox)
-        desk.open(Delegation(tasks, store, {}, lending, Allowance(workspaces, own), own))
+        subtask_server.set_service(Delegation(tasks, store, {}, lending, Allowance(workspaces, own), own))
         await store.create_task(ANN, new_task())
         claim = await store.claim_run("owner")
         assert claim
@@ -79,7 +81,7 @@ async def opened(folder: Path) -> AsyncIterator[Visit]:
 
         async def serve(served: Wire) -> None:
             async with served:
-                await desk.serve(delegate, served)
+                await subtask_server.serve(delegate, served)
 
         @asynccontextmanager
         async def visit() -> AsyncIterator[Wire]:
