@@ -38,7 +38,7 @@ from server.runner.tiers.scratch import Scratch
 from server.runner.workspace.workspaces import Swept, Workspaces
 from server.tasks.background import serve_awaiting, serve_expiry, serve_propagation
 from server.tasks.callers import Caller
-from server.tasks.delegation.service import Delegation
+from server.tasks.delegation.service import DelegationService
 from server.tasks.delegation.shared_folder import Lending
 from server.tasks.delegation.upload_quota import Allowance
 from server.tasks.execution.leftovers import end_leftovers
@@ -160,7 +160,9 @@ async def build(state: Path, settings: Settings, notices: list[str]) -> AsyncIte
             store, agents, secrets, provider.sandbox, workspaces, worktrees, folders, scheduler, settings, notices
         )
         lending = Lending(workspaces, worktrees, folders, provider.sandbox)
-        subtask_server.set_service(Delegation(tasks, store, agents, lending, Allowance(workspaces, settings), settings))
+        subtask_server.set_service(
+            DelegationService(tasks, store, agents, lending, Allowance(workspaces, settings), settings)
+        )
         store.changes.on_end(secrets.drop)
         async with anyio.create_task_group() as group:
             group.start_soon(scheduler.serve)

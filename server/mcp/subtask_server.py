@@ -16,7 +16,7 @@ from server.daemon.line_memory import Gathering
 from server.mcp import tools
 from server.mcp.streams import Together, streams
 from server.mcp.subtask_tools import TOOLS
-from server.tasks.delegation.service import Delegation
+from server.tasks.delegation.service import DelegationService
 from server.tasks.execution.agent_caller import Delegate
 
 MAX_LINE = 12 * 1024**2
@@ -35,16 +35,16 @@ class SubtaskServer:
 
     def __init__(self, version: str) -> None:
         self._version = version
-        self._opened: Delegation | None = None
+        self._opened: DelegationService | None = None
         self._gathering = Gathering()
         self._together = Together()
 
-    def set_service(self, delegation: Delegation) -> None:
+    def set_service(self, delegation: DelegationService) -> None:
         """Set the delegation service: before any task starts, since it needs the scheduler, which needs this object."""
         self._opened = delegation
 
     @property
-    def _delegation(self) -> Delegation:
+    def _delegation(self) -> DelegationService:
         assert self._opened
         return self._opened
 

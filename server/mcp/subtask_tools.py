@@ -10,7 +10,7 @@ from server.agents.interface import Offer
 from server.mcp import answer_texts, task_text
 from server.mcp.tools import ADDS, CHANGES, READS, Tool
 from server.tasks.delegation.inheritance import OWN_FOLDER, SAID, SAID_AGAIN, Inheritance
-from server.tasks.delegation.service import LISTED, Delegation
+from server.tasks.delegation.service import LISTED, DelegationService
 from server.tasks.requests import request_models
 from server.tasks.requests.arguments import OPTIONS
 from server.tasks.requests.listing import ListTasks
@@ -112,7 +112,7 @@ TOOLS: dict[str, DelegatedTool] = {
                 "nothing but what you tell it; its answer is in get_task.",
                 request_models.CreateTask,
                 view_models.CreatedView,
-                Delegation.create,
+                DelegationService.create,
                 answer_texts.created,
                 ADDS,
             ),
@@ -124,7 +124,7 @@ TOOLS: dict[str, DelegatedTool] = {
                 "Your sub-tasks, most recently active first, as summaries; with parentTaskId those of one of them.",
                 ListTasks,
                 view_models.PageView,
-                Delegation.page,
+                DelegationService.page,
                 answer_texts.page,
                 READS,
             ),
@@ -137,7 +137,7 @@ TOOLS: dict[str, DelegatedTool] = {
                 "is over: better than asking again and again. A person decides what waits for approval.",
                 request_models.GetTask,
                 view_models.TaskView,
-                Delegation.get,
+                DelegationService.get,
                 task_text.subtask,
                 READS,
             ),
@@ -149,7 +149,7 @@ TOOLS: dict[str, DelegatedTool] = {
                 "Go on with a sub-task of yours that has ended.",
                 request_models.SendMessage,
                 view_models.StatusView,
-                Delegation.send,
+                DelegationService.send,
                 answer_texts.status,
                 ADDS,
             ),
@@ -161,7 +161,7 @@ TOOLS: dict[str, DelegatedTool] = {
                 "Stop a sub-task of yours, and all that it has started.",
                 request_models.CancelTask,
                 view_models.StatusView,
-                Delegation.cancel,
+                DelegationService.cancel,
                 answer_texts.status,
                 CHANGES,
             ),

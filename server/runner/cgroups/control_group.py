@@ -89,7 +89,7 @@ KILL = "cgroup.kill"
 
 
 @dataclass(frozen=True, slots=True)
-class Delegation:
+class DelegatedGroup:
     """A group whose children this server may make, and what these are good for."""
 
     folder: Path
@@ -104,7 +104,7 @@ class Delegation:
 class ControlGroup:
     """A group in each of some hierarchies, for one command with all it starts."""
 
-    def __init__(self, delegations: tuple[Delegation, ...], name: str, limits: Limits) -> None:
+    def __init__(self, delegations: tuple[DelegatedGroup, ...], name: str, limits: Limits) -> None:
         """Make it, with its limits. Raises OSError; nothing is left then."""
         self._parts = {delegation.folder / name: delegation.controllers for delegation in delegations}
         try:
@@ -171,7 +171,7 @@ class ControlGroup:
 class ControlGroups:
     """What was delegated to this server, as far as it was seen to hold; nothing, where `delegations` are empty."""
 
-    delegations: tuple[Delegation, ...]
+    delegations: tuple[DelegatedGroup, ...]
     features: frozenset[Feature]
     prefix: str
 

@@ -9,7 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 from time import monotonic, sleep
 
-from server.runner.cgroups.control_group import ControlGroup, ControlGroups, Controller, Delegation, Feature, prefix_of
+from server.runner.cgroups.control_group import (
+    ControlGroup,
+    ControlGroups,
+    Controller,
+    DelegatedGroup,
+    Feature,
+    prefix_of,
+)
 from server.runner.cgroups.hierarchy import candidates
 from server.runner.policy import MIB, Limits
 from server.runner.programs.copies import INSTALLED, Programs
@@ -36,7 +43,7 @@ def find_groups(owner: Path | None, programs: Programs = INSTALLED) -> ControlGr
     return ControlGroups(tuple(each for each in narrowed if each.controllers), frozenset(held), prefix)
 
 
-def _usable(prefix: str) -> Iterator[Delegation]:
+def _usable(prefix: str) -> Iterator[DelegatedGroup]:
     """Each hierarchy in which a group can be made, for what no other before it can do."""
     features: set[Feature] = set()
     for candidate in candidates():
@@ -49,7 +56,7 @@ def _usable(prefix: str) -> Iterator[Delegation]:
 
 
 @contextmanager
-def _group(delegations: tuple[Delegation, ...], prefix: str) -> Iterator[ControlGroup]:
+def _group(delegations: tuple[DelegatedGroup, ...], prefix: str) -> Iterator[ControlGroup]:
     group = ControlGroup(delegations, f"{prefix}trial", _LIMITS)
     try:
         yield group
@@ -57,7 +64,7 @@ def _group(delegations: tuple[Delegation, ...], prefix: str) -> Iterator[Control
         group.remove()
 
 
-def _holding(delegation: Delegation, held: set[Feature]) -> tuple[Controller, ...]:
+def _holding(delegation: DelegatedGroup, held: set[Feature]) -> tuple[Controller, ...]:
     return tuple(each for each in delegation.controllers if each.feature in held)
 
 

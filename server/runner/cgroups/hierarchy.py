@@ -13,7 +13,7 @@ from server.runner.cgroups.control_group import (
     CONTROLLERS,
     KILL,
     REMOVE_SECONDS,
-    Delegation,
+    DelegatedGroup,
     prefix_of,
     remove_group,
     words,
@@ -24,13 +24,13 @@ _log = logging.getLogger(__name__)
 _LEAF = "remit-server"  # version 2 limits only what beside it has no processes: where this server itself goes
 
 
-def candidates() -> Iterator[Delegation]:
+def candidates() -> Iterator[DelegatedGroup]:
     """Groups that look as if children could be made in them, version 2 first; whether they hold is to be tried."""
     for own in sorted(_own_groups(), key=lambda own: -own.version):
         usable = own.controllers if own.version == 1 else _shared_out(own)
         controllers = tuple(each for each in CONTROLLERS[own.version] if each.name is None or each.name in usable)
         if controllers and os.access(_folder(own), os.W_OK):
-            yield Delegation(_folder(own), controllers)
+            yield DelegatedGroup(_folder(own), controllers)
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ _ATTEMPTS = frozenset({Code.FORBIDDEN, Code.NOT_FOUND, Code.LIMIT_EXCEEDED})
 LISTED = frozenset({"limit", "offset", "cursor", "status", "parent_task_id"})
 
 
-class Delegation:
+class DelegationService:
     """What delegates may do. Every method raises RemitError; NOT_FOUND for whatever is not beneath their task."""
 
     def __init__(

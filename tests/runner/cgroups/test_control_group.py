@@ -14,7 +14,7 @@ from server.runner.cgroups.control_group import (
     NO_GROUPS,
     ControlGroups,
     Controller,
-    Delegation,
+    DelegatedGroup,
     prefix_of,
     remove_group,
 )
@@ -195,7 +195,7 @@ def test_a_server_that_cannot_share_out_goes_back_to_where_it_was() -> None:
 
 def test_groups_that_hold_nothing_are_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     controllers = (Controller(feature="memory", hits=("events", "oom_kill")), Controller(feature="end"))
-    monkeypatch.setattr(detection, "candidates", lambda: iter([Delegation(tmp_path, controllers)]))
+    monkeypatch.setattr(detection, "candidates", lambda: iter([DelegatedGroup(tmp_path, controllers)]))
     found = find_groups(None)
     assert (found.delegations, found.features) == ((), frozenset())
 
@@ -214,7 +214,7 @@ def test_what_groups_hold_is_no_gap() -> None:
 
 
 def test_commands_enter_one_hierarchy_the_one_that_counts_processes(tmp_path: Path) -> None:
-    ends = Delegation(tmp_path / "a", (Controller(feature="end"), Controller(feature="processor time")))
-    counts = Delegation(tmp_path / "b", (Controller(feature="processes"),))
+    ends = DelegatedGroup(tmp_path / "a", (Controller(feature="end"), Controller(feature="processor time")))
+    counts = DelegatedGroup(tmp_path / "b", (Controller(feature="processes"),))
     chosen = ControlGroups((ends, counts), ends.features | counts.features, "remit-").in_one_hierarchy()
     assert (chosen.delegations, chosen.features) == ((counts,), frozenset({"processes"}))

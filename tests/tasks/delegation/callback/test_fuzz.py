@@ -19,7 +19,7 @@ from server.mcp import subtask_server as desks
 from server.mcp.subtask_server import SubtaskServer
 from server.runner.network.stream import Wire
 from server.runner.workspace.workspaces import Workspaces
-from server.tasks.delegation.service import Delegation
+from server.tasks.delegation.service import DelegationService
 from server.tasks.delegation.shared_folder import Lending
 from server.tasks.delegation.upload_quota import Allowance
 from server.tasks.execution.agent_caller import Delegate
@@ -73,7 +73,7 @@ async def opened(folder: Path) -> AsyncIterator[Visit]:
         )
         tasks = Tasks(store, {}, secrets, no_sandbox, workspaces, worktrees, folders, scheduler, own, [])
         lending = Lending(workspaces, worktrees, folders, no_sandbox)
-        subtask_server.set_service(Delegation(tasks, store, {}, lending, Allowance(workspaces, own), own))
+        subtask_server.set_service(DelegationService(tasks, store, {}, lending, Allowance(workspaces, own), own))
         await store.create_task(ANN, new_task())
         claim = await store.claim_run("owner")
         assert claim
