@@ -17,7 +17,7 @@ from server.mcp import tools
 from server.mcp.streams import Together, streams
 from server.mcp.subtask_tools import TOOLS
 from server.tasks.delegation.service import DelegationService
-from server.tasks.execution.agent_caller import Delegate
+from server.tasks.execution.agent_caller import AgentCaller
 
 MAX_LINE = 12 * 1024**2
 """Bytes of a message: 8 MiB of files in base64, and the rest."""
@@ -48,37 +48,37 @@ class SubtaskServer:
         assert self._opened
         return self._opened
 
-    def offers(self, delegate: Delegate) -> Sequence[Offer]:
+    def offers(self, agent_caller: AgentCaller) -> Sequence[Offer]:
         """The tools an agent has."""
-        inheritance = self._delegation.inheritance(delegate)
+        inheritance = self._delegation.inheritance(agent_caller)
         return [tool.offer(inheritance) for tool in TOOLS.values()]
 
-    async def use(self, delegate: Delegate, tool: str, args: Mapping[str, Any]) -> Answer:
+    async def use(self, agent_caller: AgentCaller, tool: str, args: Mapping[str, Any]) -> Answer:
         """Use one of them."""
-        result = await self._called(delegate, tool, dict(args))
+        result = await self._called(agent_caller, tool, dict(args))
         texts = [content.text for content in result.content if isinstance(content, types.TextContent)]
         return Answer("\n".join(texts), failed=bool(result.is_error))
 
-    async def has_open_subtask(self, delegate: Delegate, task_id: object) -> bool:
+    async def has_open_subtask(self, agent_caller: AgentCaller, task_id: object) -> bool:
         """Whether it has such a sub-task, which has not ended."""
-        return isinstance(task_id, str) and await self._delegation.has_open_subtask(delegate, task_id)
+        return isinstance(task_id, str) and await self._delegation.has_open_subtask(agent_caller, task_id)
 
-    async def serve(self, delegate: Delegate, stream: ByteStream) -> None:
+    async def serve(self, agent_caller: AgentCaller, stream: ByteStream) -> None:
         """Talk MCP on a connection until it ends."""
         peer = Peer(uid=-1, pid=-1, role="agent", cwd=None)
         connection = Connection(stream, peer, self._gathering, max_line=MAX_LINE)
-        server = self._server(delegate)
+        server = self._server(agent_caller)
         async with streams(connection, self._together, max_memory=MAX_OPEN_MEMORY) as (incoming, outgoing):
             await server.run(incoming, outgoing, server.create_initialization_options())
 
-    def _server(self, delegate: Delegate) -> Server[dict[str, Any]]:
+    def _server(self, agent_caller: AgentCaller) -> Server[dict[str, Any]]:
         async def list_tools(_: Any, params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
             tools.check_first_page(params)
-            inheritance = self._delegation.inheritance(delegate)
+            inheritance = self._delegation.inheritance(agent_caller)
             return types.ListToolsResult(tools=[tool.definition(inheritance) for tool in TOOLS.values()])
 
         async def call_tool(_: Any, params: types.CallToolRequestParams) -> types.CallToolResult:
-            return await self._called(delegate, params.name, params.arguments or {})
+            return await self._called(agent_caller, params.name, params.arguments or {})
 
         return Server(
             "remit",
@@ -89,10 +89,10 @@ class SubtaskServer:
             on_call_tool=call_tool,
         )
 
-    async def _called(self, delegate: Delegate, name: str, args: dict[str, Any]) -> types.CallToolResult:
+    async def _called(self, agent_caller: AgentCaller, name: str, args: dict[str, Any]) -> types.CallToolResult:
         async def call() -> types.CallToolResult:
             if name not in TOOLS:
-                await self._delegation.forbid(delegate, name)
-            return await TOOLS[name].tool.call(self._delegation, delegate, args)
+                await self._delegation.forbid(agent_caller, name)
+            return await TOOLS[name].tool.call(self._delegation, agent_caller, args)
 
         return await tools.outcome(name, call)

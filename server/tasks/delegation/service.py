@@ -16,7 +16,7 @@ from server.tasks.callers import Caller
 from server.tasks.delegation.inheritance import Inheritance
 from server.tasks.delegation.shared_folder import Lending
 from server.tasks.delegation.upload_quota import Allowance
-from server.tasks.execution.agent_caller import Delegate
+from server.tasks.execution.agent_caller import AgentCaller
 from server.tasks.id_prefixes import R as Named
 from server.tasks.id_prefixes import whole
 from server.tasks.requests.listing import ListTasks
@@ -38,7 +38,7 @@ LISTED = frozenset({"limit", "offset", "cursor", "status", "parent_task_id"})
 
 
 class DelegationService:
-    """What delegates may do. Every method raises RemitError; NOT_FOUND for whatever is not beneath their task."""
+    """What agents may do with sub-tasks. Methods raise RemitError; NOT_FOUND for what is not beneath their task."""
 
     def __init__(
         self,
@@ -56,78 +56,78 @@ class DelegationService:
         self._speaks = {name: agent.speaks for name, agent in agents.items()}
         self._settings = settings
 
-    async def create(self, delegate: Delegate, request: CreateTask) -> view_models.CreatedView:
+    async def create(self, agent_caller: AgentCaller, request: CreateTask) -> view_models.CreatedView:
         """Make a sub-task of the delegate's own."""
 
         async def made() -> view_models.CreatedView:
-            delegate.count_change()
-            narrowed = self.inheritance(delegate).task(request, speaks=self._speaks)
+            agent_caller.count_change()
+            narrowed = self.inheritance(agent_caller).task(request, speaks=self._speaks)
             for needed in request.depends_on:
-                await self._check_beneath(delegate, needed, field="dependsOn")
-            await _check_texts(delegate, validation.task_texts(request))
-            wanted = _with_own_key(delegate, narrowed)
-            lent = await self._lending.lend(delegate, wanted.workspace) if wanted.workspace else None
-            with self._allowance.spent(delegate.claim, await self._new_uploads(delegate, wanted)):
-                return await self._tasks.create(_caller(delegate), wanted, lent)
+                await self._check_beneath(agent_caller, needed, field="dependsOn")
+            await _check_texts(agent_caller, validation.task_texts(request))
+            wanted = _with_own_key(agent_caller, narrowed)
+            lent = await self._lending.lend(agent_caller, wanted.workspace) if wanted.workspace else None
+            with self._allowance.spent(agent_caller.claim, await self._new_uploads(agent_caller, wanted)):
+                return await self._tasks.create(_caller(agent_caller), wanted, lent)
 
-        return await self._noted(delegate, "create_task", made)
+        return await self._noted(agent_caller, "create_task", made)
 
-    async def whole(self, delegate: Delegate, request: Named) -> Named:
+    async def whole(self, agent_caller: AgentCaller, request: Named) -> Named:
         """The request with whole ids of what is beneath the delegate's task, where their beginnings were given."""
-        return await whole(self._store, delegate.principal, request, delegate.claim.run.seq)
+        return await whole(self._store, agent_caller.principal, request, agent_caller.claim.run.seq)
 
-    async def page(self, delegate: Delegate, request: ListTasks) -> view_models.PageView:
+    async def page(self, agent_caller: AgentCaller, request: ListTasks) -> view_models.PageView:
         """The sub-tasks of the delegate's own task, or of one beneath it."""
 
         async def found() -> view_models.PageView:
             if beyond := sorted(request.model_fields_set - LISTED):
                 name = ListTasks.model_fields[beyond[0]].alias or beyond[0]
                 raise RemitError(Code.FORBIDDEN, f"{name}: is not for the agent of a task to ask for", field=name)
-            own = delegate.claim.task.id
+            own = agent_caller.claim.task.id
             if request.parent_task_id not in (None, own):
-                await self._check_beneath(delegate, request.parent_task_id or "", field="parentTaskId")
+                await self._check_beneath(agent_caller, request.parent_task_id or "", field="parentTaskId")
             beneath = request.model_copy(update={"parent_task_id": request.parent_task_id or own})
-            return await self._tasks.page(_caller(delegate), beneath)
+            return await self._tasks.page(_caller(agent_caller), beneath)
 
-        return await self._noted(delegate, "list_tasks", found)
+        return await self._noted(agent_caller, "list_tasks", found)
 
-    async def get(self, delegate: Delegate, request: GetTask) -> view_models.TaskView:
+    async def get(self, agent_caller: AgentCaller, request: GetTask) -> view_models.TaskView:
         """A task beneath the delegate's; a wait is for its end."""
 
         async def got() -> view_models.TaskView:
-            await self._check_beneath(delegate, request.id)
+            await self._check_beneath(agent_caller, request.id)
             if "graph" in request.include:  # it shows tasks of others, if they depend on this one
                 raise RemitError(Code.FORBIDDEN, "include: graph is not for the agent of a task", field="include")
-            return await self._tasks.get(_caller(delegate), request)
+            return await self._tasks.get(_caller(agent_caller), request)
 
-        return await self._noted(delegate, "get_task", got)
+        return await self._noted(agent_caller, "get_task", got)
 
-    async def send(self, delegate: Delegate, request: SendMessage) -> view_models.StatusView:
+    async def send(self, agent_caller: AgentCaller, request: SendMessage) -> view_models.StatusView:
         """Open the next turn of a task beneath the delegate's."""
 
         async def sent() -> view_models.StatusView:
-            delegate.count_change()
-            await self._check_beneath(delegate, request.id)
-            await _check_texts(delegate, validation.message_texts(request))
-            had = await self._store.secret_names(delegate.principal, request.id)
-            wanted = _with_own_key(delegate, self.inheritance(delegate).message(request, had))
-            with self._allowance.spent(delegate.claim, await self._sent_uploads(delegate, wanted)):
-                return await self._tasks.send(_caller(delegate), wanted)
+            agent_caller.count_change()
+            await self._check_beneath(agent_caller, request.id)
+            await _check_texts(agent_caller, validation.message_texts(request))
+            had = await self._store.secret_names(agent_caller.principal, request.id)
+            wanted = _with_own_key(agent_caller, self.inheritance(agent_caller).message(request, had))
+            with self._allowance.spent(agent_caller.claim, await self._sent_uploads(agent_caller, wanted)):
+                return await self._tasks.send(_caller(agent_caller), wanted)
 
-        return await self._noted(delegate, "send_message", sent)
+        return await self._noted(agent_caller, "send_message", sent)
 
-    async def cancel(self, delegate: Delegate, request: CancelTask) -> view_models.StatusView:
+    async def cancel(self, agent_caller: AgentCaller, request: CancelTask) -> view_models.StatusView:
         """End a task beneath the delegate's."""
 
         async def cancelled() -> view_models.StatusView:
-            delegate.count_change()
-            await self._check_beneath(delegate, request.id)
-            return await self._tasks.cancel(_caller(delegate), request)
+            agent_caller.count_change()
+            await self._check_beneath(agent_caller, request.id)
+            return await self._tasks.cancel(_caller(agent_caller), request)
 
-        return await self._noted(delegate, "cancel_task", cancelled)
+        return await self._noted(agent_caller, "cancel_task", cancelled)
 
-    async def forbid(self, delegate: Delegate, tool: str) -> NoReturn:
-        """Refuse a tool that is not for delegates; its name may be of any length."""
+    async def forbid(self, agent_caller: AgentCaller, tool: str) -> NoReturn:
+        """Refuse a tool that is not for agents; its name may be of any length."""
         tool = tool[:MAX_TOOL_NAME]
 
         async def refused() -> NoReturn:
@@ -135,56 +135,56 @@ class DelegationService:
                 Code.FORBIDDEN, f"{tool}: the agent of a task may only hand on sub-tasks, and manage those"
             )
 
-        await self._noted(delegate, tool, refused)
+        await self._noted(agent_caller, tool, refused)
 
-    async def has_open_subtask(self, delegate: Delegate, task_id: str) -> bool:
+    async def has_open_subtask(self, agent_caller: AgentCaller, task_id: str) -> bool:
         """Whether there is such a task beneath the delegate's, and it has not ended."""
-        if not await self._store.is_beneath(delegate.principal, task_id, delegate.claim.run.seq):
+        if not await self._store.is_beneath(agent_caller.principal, task_id, agent_caller.claim.run.seq):
             return False
-        return (await self._store.task(delegate.principal, task_id)).status not in ENDED
+        return (await self._store.task(agent_caller.principal, task_id)).status not in ENDED
 
-    def inheritance(self, delegate: Delegate) -> Inheritance:
+    def inheritance(self, agent_caller: AgentCaller) -> Inheritance:
         """What the delegate's task can leave to others."""
-        return Inheritance(delegate.claim, delegate.variables.secrets, self._settings)
+        return Inheritance(agent_caller.claim, agent_caller.variables.secrets, self._settings)
 
-    async def _new_uploads(self, delegate: Delegate, wanted: CreateTask) -> list[Upload]:
+    async def _new_uploads(self, agent_caller: AgentCaller, wanted: CreateTask) -> list[Upload]:
         """The files of a new sub-task: none where the same was asked for before, and is there."""
         repeated = await self._store.repeated(
-            delegate.principal, wanted.idempotency_key, await validation.digest(wanted)
+            agent_caller.principal, wanted.idempotency_key, await validation.digest(wanted)
         )
         return [] if repeated else await validation.uploads(wanted.files)
 
-    async def _sent_uploads(self, delegate: Delegate, wanted: SendMessage) -> list[Upload]:
+    async def _sent_uploads(self, agent_caller: AgentCaller, wanted: SendMessage) -> list[Upload]:
         """The files of a message: none where the same was sent before."""
         key = await validation.sent_key(wanted)
-        repeated = key is not None and await self._store.was_sent(delegate.principal, wanted.id, key)
+        repeated = key is not None and await self._store.was_sent(agent_caller.principal, wanted.id, key)
         return [] if repeated else await validation.uploads(wanted.files)
 
-    async def _check_beneath(self, delegate: Delegate, task_id: str, *, field: str | None = None) -> None:
-        if not await self._store.is_beneath(delegate.principal, task_id, delegate.claim.run.seq):
+    async def _check_beneath(self, agent_caller: AgentCaller, task_id: str, *, field: str | None = None) -> None:
+        if not await self._store.is_beneath(agent_caller.principal, task_id, agent_caller.claim.run.seq):
             raise not_found(task_id, field)
 
-    async def _noted(self, delegate: Delegate, tool: str, do: Callable[[], Awaitable[R]]) -> R:
+    async def _noted(self, agent_caller: AgentCaller, tool: str, do: Callable[[], Awaitable[R]]) -> R:
         try:
             return await do()
         except RemitError as error:
             if error.code in _ATTEMPTS:
-                await delegate.attempted(error.code, error.message, toolName=tool)
+                await agent_caller.attempted(error.code, error.message, toolName=tool)
             raise
 
 
-async def _check_texts(delegate: Delegate, texts: Iterable[tuple[str, str]]) -> None:
+async def _check_texts(agent_caller: AgentCaller, texts: Iterable[tuple[str, str]]) -> None:
     """No secret of the task is to be stored with what it hands on, whether handed on itself or not."""
-    await validation.no_secrets(delegate.variables.redactor, texts)
+    await validation.no_secrets(agent_caller.variables.redactor, texts)
 
 
-def _with_own_key(delegate: Delegate, wanted: W) -> W:
+def _with_own_key(agent_caller: AgentCaller, wanted: W) -> W:
     """The request with an idempotency key that nobody but the delegate's task can have used."""
     if wanted.idempotency_key is None:
         return wanted
-    key = sha256(f"{delegate.claim.task.id}\0{wanted.idempotency_key}".encode()).hexdigest()
+    key = sha256(f"{agent_caller.claim.task.id}\0{wanted.idempotency_key}".encode()).hexdigest()
     return wanted.model_copy(update={"idempotency_key": key})
 
 
-def _caller(delegate: Delegate) -> Caller:
-    return Caller(delegate.principal, person=False, folder=None, agent=delegate.claim.run.seq)
+def _caller(agent_caller: AgentCaller) -> Caller:
+    return Caller(agent_caller.principal, person=False, folder=None, agent=agent_caller.claim.run.seq)

@@ -9,7 +9,7 @@ from server.runner.git.repository import Repository
 from server.runner.sandbox import Sandbox
 from server.runner.workspace.workspaces import Workspaces
 from server.tasks.callers import Caller
-from server.tasks.execution.agent_caller import Delegate
+from server.tasks.execution.agent_caller import AgentCaller
 from server.tasks.requests.request_models import WorkspaceRequest
 from server.tasks.working_directory import top_folder
 from server.tasks.workspaces.selection import Folders, check_tier
@@ -35,13 +35,13 @@ class Lending:
         self._folders = folders
         self._sandbox = sandbox
 
-    async def lend(self, delegate: Delegate, request: WorkspaceRequest) -> Lent:
+    async def lend(self, agent_caller: AgentCaller, request: WorkspaceRequest) -> Lent:
         """The folder of a sub-task of the delegate's task.
 
         Raises RemitError: FORBIDDEN for more than the task has, VALIDATION_ERROR where there is no repository,
         SANDBOX_UNAVAILABLE for what the sandbox does not hold.
         """
-        own = delegate.claim.workspace
+        own = agent_caller.claim.workspace
         mode = request.mode or ("worktree" if own and own.repository else "readonly")
         if mode != "readonly" and own and own.mode == "readonly":  # a worktree, too, leaves a branch with its objects
             raise RemitError(
@@ -50,21 +50,21 @@ class Lending:
                 field="workspace.mode",
             )
         if mode == "worktree":
-            return await self._worktree(delegate, own)
-        lent = self._itself(delegate, own, mode, shared=request.shared)
-        allow_hooks = bool((delegate.claim.task.demands or {}).get("allowHooks"))
+            return await self._worktree(agent_caller, own)
+        lent = self._itself(agent_caller, own, mode, shared=request.shared)
+        allow_hooks = bool((agent_caller.claim.task.demands or {}).get("allowHooks"))
         check_tier(lent, (await self._sandbox()).tier, allow_hooks=allow_hooks)
         return lent, []
 
-    def _itself(self, delegate: Delegate, own: Workspace | None, mode: Mode, *, shared: bool) -> Workspace:
+    def _itself(self, agent_caller: AgentCaller, own: Workspace | None, mode: Mode, *, shared: bool) -> Workspace:
         if own and own.repository is None:
             # Who shares a folder would else keep out what another lends of it, and wait for that.
             return replace(own, mode=mode, shared=shared or (own.shared and mode == "readwrite"))
-        path = top_folder(own, self._workspaces.path(delegate.claim.task.id))
+        path = top_folder(own, self._workspaces.path(agent_caller.claim.task.id))
         borrowed = Repository.of_json(own.repository).objects if own and own.repository else ()
         return Workspace(mode=mode, path=str(path), shared=shared, owner="task", reaches=(str(path), *borrowed))
 
-    async def _worktree(self, delegate: Delegate, own: Workspace | None) -> Lent:
+    async def _worktree(self, agent_caller: AgentCaller, own: Workspace | None) -> Lent:
         if own is None or own.owner == "task":
             raise RemitError(
                 Code.VALIDATION_ERROR,
@@ -73,7 +73,7 @@ class Lending:
                 field="workspace.mode",
             )
         if own.repository is None:
-            there = Caller(delegate.principal, person=False, folder=None)
+            there = Caller(agent_caller.principal, person=False, folder=None)
             asked = WorkspaceRequest(path=own.path, mode="worktree")
             workspace, warnings = await self._folders.choose(there, asked)
             # The parent may have written what leads from there to git's files, and from those to others.
@@ -84,7 +84,7 @@ class Lending:
                     field="workspace.mode",
                 )
             return workspace, warnings
-        commit, is_all = await self._worktrees.carried(delegate.claim.task.id, delegate.variables)
+        commit, is_all = await self._worktrees.carried(agent_caller.claim.task.id, agent_caller.variables)
         repository = replace(Repository.of_json(own.repository), base=commit)
         unseen = [] if is_all else ["the sub-task does not see what is not committed"]
         return Workspace(

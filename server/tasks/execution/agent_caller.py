@@ -22,8 +22,8 @@ MAX_ATTEMPTS = 100
 
 
 @dataclass(slots=True)
-class Delegate:
-    """The agent of one run, as one who asks. What it may not do, and tries, its task's log tells."""
+class AgentCaller:
+    """The agent of one run as a caller. Its refused attempts are in its task's log."""
 
     store: Store
     claim: Claim
@@ -54,19 +54,19 @@ class Delegate:
 class SubtaskApi(Protocol):
     """Takes an agent's requests, in the terms of the interfaces."""
 
-    def offers(self, delegate: Delegate) -> Sequence[Offer]:
+    def offers(self, agent_caller: AgentCaller) -> Sequence[Offer]:
         """The tools it has."""
         ...
 
-    async def use(self, delegate: Delegate, tool: str, args: Mapping[str, Any]) -> Answer:
+    async def use(self, agent_caller: AgentCaller, tool: str, args: Mapping[str, Any]) -> Answer:
         """Use one of them."""
         ...
 
-    async def has_open_subtask(self, delegate: Delegate, task_id: object) -> bool:
+    async def has_open_subtask(self, agent_caller: AgentCaller, task_id: object) -> bool:
         """Whether it has such a sub-task, which has not ended."""
         ...
 
-    async def serve(self, delegate: Delegate, stream: ByteStream) -> None:
+    async def serve(self, agent_caller: AgentCaller, stream: ByteStream) -> None:
         """Offer them on a connection until that ends."""
         ...
 

@@ -18,7 +18,7 @@ from server.plain_words import shortage
 from server.round_robin import LANE
 from server.runner.sandbox import Sandbox
 from server.runner.workspace.workspaces import Workspaces
-from server.tasks.execution.agent_caller import Delegate, SubtaskApi, may_delegate
+from server.tasks.execution.agent_caller import AgentCaller, SubtaskApi, may_delegate
 from server.tasks.execution.commands import Execution
 from server.tasks.execution.ends import End, Ends, Pause, Wait, where
 from server.tasks.execution.record import Record
@@ -280,7 +280,7 @@ class Scheduler:
         claim = slot.claim
         sandbox = await self._sandbox()
         check_tier(claim.workspace, sandbox.tier, allow_hooks=bool((claim.task.demands or {}).get("allowHooks")))
-        subtasks = Subtasks(self._subtask_api, Delegate(self._store, claim, variables)) if slot.hands_on else None
+        subtasks = Subtasks(self._subtask_api, AgentCaller(self._store, claim, variables)) if slot.hands_on else None
         execution = Execution(record, claim, sandbox, self._workspaces, variables, self._settings, subtasks, patience)
         return Work(record, claim, slot, execution, variables, self._settings, speaks=agent.speaks, subtasks=subtasks)
 

@@ -9,7 +9,7 @@ from server.agents.endings import Awaiting
 from server.agents.interface import Answer, Offer
 from server.errors import Code
 from server.runner.network.callback import Keeper, new_token
-from server.tasks.execution.agent_caller import Delegate, SubtaskApi
+from server.tasks.execution.agent_caller import AgentCaller, SubtaskApi
 
 PATIENT = 7 * 24 * 3600
 """Seconds that an agent may wait for a sub-task where it holds no process meanwhile, as long as a turn may take."""
@@ -20,36 +20,36 @@ _WAIT = "waitSeconds"
 class Subtasks:
     """What the agent of one run may do about sub-tasks."""
 
-    def __init__(self, subtask_api: SubtaskApi, delegate: Delegate) -> None:
+    def __init__(self, subtask_api: SubtaskApi, agent_caller: AgentCaller) -> None:
         self._subtask_api = subtask_api
-        self._delegate = delegate
+        self._agent_caller = agent_caller
         self._token: str | None = None
 
     def offers(self) -> Sequence[Offer]:
         """The tools, for an agent that holds no process while it waits."""
-        return [_patient(offer) for offer in self._subtask_api.offers(self._delegate)]
+        return [_patient(offer) for offer in self._subtask_api.offers(self._agent_caller)]
 
     async def waited(self, args: Mapping[str, Any], *, has_waited: bool) -> Mapping[str, Any]:
         """The arguments of a call without its wait, once that is over. Raises Awaiting where it is not."""
         seconds = args.get(_WAIT)
         if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds <= PATIENT:
             return args
-        if not has_waited and await self._subtask_api.has_open_subtask(self._delegate, args.get("id")):
+        if not has_waited and await self._subtask_api.has_open_subtask(self._agent_caller, args.get("id")):
             raise Awaiting({str(args["id"]): float(seconds)})
         return {name: value for name, value in args.items() if name != _WAIT}
 
     async def use(self, tool: str, args: Mapping[str, Any]) -> Answer:
         """Use one of the tools."""
-        return await self._subtask_api.use(self._delegate, tool, args)
+        return await self._subtask_api.use(self._agent_caller, tool, args)
 
     async def keeper(self) -> Keeper:
         """Who stands behind the run's door. Its token lives as long as the run, and is masked in what comes out."""
         token = self._token = self._token or new_token()
-        await self._delegate.variables.hide("REMIT_TOKEN", token)
+        await self._agent_caller.variables.hide("REMIT_TOKEN", token)
         return Keeper(
             token=token,
-            attend=partial(self._subtask_api.serve, self._delegate),
-            refused=partial(self._delegate.attempted, Code.FORBIDDEN),
+            attend=partial(self._subtask_api.serve, self._agent_caller),
+            refused=partial(self._agent_caller.attempted, Code.FORBIDDEN),
         )
 
 

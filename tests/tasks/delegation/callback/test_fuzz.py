@@ -22,7 +22,7 @@ from server.runner.workspace.workspaces import Workspaces
 from server.tasks.delegation.service import DelegationService
 from server.tasks.delegation.shared_folder import Lending
 from server.tasks.delegation.upload_quota import Allowance
-from server.tasks.execution.agent_caller import Delegate
+from server.tasks.execution.agent_caller import AgentCaller
 from server.tasks.execution.scheduler import Scheduler
 from server.tasks.secrets.variables import Variables
 from server.tasks.secrets.vault import Secrets
@@ -77,11 +77,11 @@ async def opened(folder: Path) -> AsyncIterator[Visit]:
         await store.create_task(ANN, new_task())
         claim = await store.claim_run("owner")
         assert claim
-        delegate = Delegate(store, claim, Variables(claim, secrets, store))
+        agent_caller = AgentCaller(store, claim, Variables(claim, secrets, store))
 
         async def serve(served: Wire) -> None:
             async with served:
-                await subtask_server.serve(delegate, served)
+                await subtask_server.serve(agent_caller, served)
 
         @asynccontextmanager
         async def visit() -> AsyncIterator[Wire]:
