@@ -145,7 +145,7 @@ class Program:
     """Hosts it may reach, in the words of `HostRule.parse`, beside those of the agent's settings."""
 
     hands_on: bool = False
-    """Whether it is to have a door to this server, if the task may hand on sub-tasks and the sandbox can hold one."""
+    """Whether it gets a callback channel, if the task may hand on sub-tasks and the sandbox can hold one."""
 
     steered_by: tuple[str, ...] = ()
     """What the task's variables must not be called, in the words of `fnmatch`: they could make it ask less."""

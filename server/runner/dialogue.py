@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from server.runner.network.callback import Relay
+from server.runner.network.callback import RelayProgram
 from server.runner.policy import Exit
 
 
@@ -10,7 +10,7 @@ class Dialogue(Protocol):
     """The other end of a running command's stdin and stdout; its stderr is kept out of both."""
 
     @property
-    def relay(self) -> Relay | None:
+    def relay(self) -> RelayProgram | None:
         """What speaks for the server inside the sandbox, where the command may talk to it."""
         ...
 

@@ -8,7 +8,7 @@ import anyio
 
 from server.concurrency import beside
 from server.runner.monitoring.monitor import Attendance
-from server.runner.network.callback import Relay
+from server.runner.network.callback import RelayProgram
 from server.runner.policy import Exit
 from server.runner.process import Subprocess, read_some, write_all
 
@@ -58,7 +58,7 @@ class Pipes:
 class Piped:
     """Implements `Dialogue`. `attend` must be running."""
 
-    def __init__(self, process: Subprocess, pipes: Pipes, attendance: Attendance, relay: Relay | None) -> None:
+    def __init__(self, process: Subprocess, pipes: Pipes, attendance: Attendance, relay: RelayProgram | None) -> None:
         self.relay = relay
         """What speaks for the server inside, where the command may talk to it."""
 

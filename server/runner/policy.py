@@ -95,8 +95,8 @@ class SandboxPolicy:
     first: tuple[SensitivePath, ...] = ()
     """Repositories and sockets in the workspace that are protected before others that are found there."""
 
-    door: bool = False
-    """Whether it has a door to the server, where the tier can hold one."""
+    calls_back: bool = False
+    """Whether it has a callback channel to the server, where the tier can hold one."""
 
     limits: Limits = field(default_factory=Limits)
 

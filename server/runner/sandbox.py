@@ -1,4 +1,4 @@
-"""Commands in a sandbox: the one door to this room."""
+"""Runs commands in a sandbox: the interface of this package."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, suppress
@@ -15,7 +15,7 @@ from server.runner.dialogue import Dialogue
 from server.runner.filesystem.safe_open import identity
 from server.runner.monitoring import usage
 from server.runner.monitoring.monitor import Attendance
-from server.runner.network.callback import Keeper, Relay, kept
+from server.runner.network.callback import CallbackHandler, RelayProgram, serving_channel
 from server.runner.network.gateway import Report
 from server.runner.piped import Piped, Pipes
 from server.runner.policy import ATTACHED, Command, Exit, SandboxPolicy
@@ -90,7 +90,7 @@ class Sandbox:
         output: Callable[[bytes], Awaitable[None]],
         refused: Report = _tell_nobody,
         disarmed: Disarmed = _keep_quiet,
-        keeper: Keeper | None = None,
+        handler: CallbackHandler | None = None,
     ) -> Exit:
         """Run `command` to its end, which is the end of everything it started.
 
@@ -98,7 +98,7 @@ class Sandbox:
         ended later by its mark. `output` is awaited for each piece of the merged output, as it comes, 64 KiB at most.
         `refused` is awaited for each host that the policy does not let it reach, with the port and the reason.
         `disarmed` is awaited once it has ended, if it has left something that the person's own git would execute.
-        The `keeper` stands behind its door, where the policy gives it one.
+        The `handler` serves its callback channel, where the policy gives it one.
         When this is cancelled, or one of these raises, nothing of the command is left by the time it returns.
 
         Raises RemitError: VALIDATION_ERROR for a path that cannot be given or a host that is none, EXECUTION_ERROR for
@@ -106,7 +106,7 @@ class Sandbox:
         does not exist is no error here: it ends with 127, as in a shell.
         """
         attached = {} if command.attached is None else {command.attached: ATTACHED}
-        running = self._running(command, policy, started, refused, disarmed, keeper, attached)
+        running = self._running(command, policy, started, refused, disarmed, handler, attached)
         async with running as (process, attendance, _):
 
             async def take() -> None:
@@ -124,11 +124,11 @@ class Sandbox:
         started: Callable[[ProcessMark], Awaitable[None]],
         refused: Report = _tell_nobody,
         disarmed: Disarmed = _keep_quiet,
-        keeper: Keeper | None = None,
+        handler: CallbackHandler | None = None,
     ) -> AsyncIterator[Dialogue]:
         """A command to talk to, over its stdin and stdout; all else is as for `run`, which see."""
         with Pipes.opened() as pipes:
-            running = self._running(command, policy, started, refused, disarmed, keeper, pipes.descriptors)
+            running = self._running(command, policy, started, refused, disarmed, handler, pipes.descriptors)
             async with running as (process, attendance, relay):
                 pipes.hand_over()
                 piped = Piped(process, pipes, attendance, relay)
@@ -143,12 +143,12 @@ class Sandbox:
         started: Callable[[ProcessMark], Awaitable[None]],
         refused: Report,
         disarmed: Disarmed,
-        keeper: Keeper | None,
+        handler: CallbackHandler | None,
         descriptors: Mapping[int, int] | None = None,
-    ) -> AsyncIterator[tuple[Subprocess, Attendance, Relay | None]]:
-        """The command at work, with who attends to it, its network and its door; nothing of it is left afterwards.
+    ) -> AsyncIterator[tuple[Subprocess, Attendance, RelayProgram | None]]:
+        """The command at work, with its monitor, network and callback channel; nothing of it is left afterwards.
 
-        Its processes are ended first: what it has asked for through its door may take its time, or hang.
+        Its processes are ended first: what it has asked for over its callback channel may take its time, or hang.
         """
         command.check()
         policy = replace(policy, hidden=self._hidden)
@@ -164,10 +164,10 @@ class Sandbox:
                 await anyio.to_thread.run_sync(_check_pinned, process, policy.pinned)
             with closing(_attendance(process, policy, confinement, group)) as attendance:
                 await started(mark)
-                await process.send(plan.encode(command, policy, self._counted(confinement), descriptors, keeper))
+                await process.send(plan.encode(command, policy, self._counted(confinement), descriptors, handler))
                 self._expect("go", await process.receive_line())
                 network = _network(policy, confinement, process, refused)
-                async with network, _door(confinement, process, keeper) as relay:
+                async with network, _callback(confinement, process, handler) as relay:
                     try:
                         yield process, attendance, relay
                     finally:
@@ -286,14 +286,16 @@ async def _network(
 
 
 @asynccontextmanager
-async def _door(confinement: Confinement, process: Subprocess, keeper: Keeper | None) -> AsyncIterator[Relay | None]:
-    """The door of a command that may talk to the server, kept as long as the command lives."""
-    door = confinement.door
-    if door is None or keeper is None:
+async def _callback(
+    confinement: Confinement, process: Subprocess, handler: CallbackHandler | None
+) -> AsyncIterator[RelayProgram | None]:
+    """The callback channel of a command that may talk to the server, served as long as the command lives."""
+    channel = confinement.channel
+    if channel is None or handler is None:
         yield None
         return
-    async with kept(door, door.listener or process.receive_socket(), keeper, process.pid):
-        yield Relay(argv=door.relay, env=keeper.environment(door))
+    async with serving_channel(channel, channel.listener or process.receive_socket(), handler, process.pid):
+        yield RelayProgram(argv=channel.relay, env=handler.environment(channel))
 
 
 def unavailable(reason: str, **details: Any) -> RemitError:

@@ -19,7 +19,7 @@ from anyio.abc import ByteStream
 from server.errors import RemitError
 from server.runner.detection import Wanted, find_sandbox
 from server.runner.filesystem.memory_file import blank
-from server.runner.network.callback import Keeper
+from server.runner.network.callback import CallbackHandler
 from server.runner.policy import Command, Exit, Limits, SandboxPolicy
 from server.runner.process import ProcessMark
 from server.runner.sandbox import Sandbox
@@ -67,7 +67,7 @@ class Request:
             hooks=self.hooks,
             access=self.access,
             owner=self.owner,
-            door=self.token is not None,
+            calls_back=self.token is not None,
             limits=Limits(**self.limits),
         )
 
@@ -106,11 +106,11 @@ async def perform(
         refusals([reason])
 
     sandbox = await sandbox_of(request.tier, request.scratch, request.hidden)
-    keeper = Keeper(token=request.token, attend=_say_again, refused=turned_away) if request.token else None
+    handler = CallbackHandler(token=request.token, serve=_say_again, refused=turned_away) if request.token else None
     with blank(request.attached) as memory:
         command = replace(request.command(), attached=memory if request.attached else None)
         ended = await sandbox.run(
-            command, request.policy(), started=started, output=output, refused=refused, keeper=keeper
+            command, request.policy(), started=started, output=output, refused=refused, handler=handler
         )
         if attached := os.pread(memory, request.attached, 0).rstrip(b"\0"):
             await output(attached)

@@ -14,7 +14,7 @@ from server.agents.interface import Program, Readiness, Turn
 from server.agents.mcp.servers import Local, Remote, resolve
 from server.config import OWN_NAME, AcpSettings, McpServerSettings, Settings
 from server.errors import Code, RemitError
-from server.runner.network.callback import Relay
+from server.runner.network.callback import RelayProgram
 
 # Where any program looks for its settings, and what it loads into itself.
 _STEERING = ("HOME", "PATH", "XDG_*", "LD_*", "NODE_*", "BUN_*")
@@ -158,7 +158,7 @@ class AcpAgent:
         )
 
 
-def _own(relay: Relay) -> Local:
+def _own(relay: RelayProgram) -> Local:
     """This server itself, as an MCP server of the agent's: it holds the agent to what that may do."""
     settings = McpServerSettings(command=relay.argv[0])
     return Local(name=OWN_NAME, settings=settings, argv=relay.argv, env=relay.env, hosts=())

@@ -1,4 +1,4 @@
-"""The way from a command to whoever answers it: a port of its own loopback, behind which its run's token is asked for.
+"""Callback channel from a sandboxed command to this server: a loopback port that requires the run's token.
 
 It is there as long as the command is. In a network namespace of the command's own nobody else can come to it; elsewhere
 the token is not enough: whoever connects must be a process of the command.
@@ -39,8 +39,8 @@ WRONG_PLACE = "the token was shown by a process outside the sandbox that it is f
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Door:
-    """A port of the loopback, and the program inside that relays stdin and stdout to it."""
+class CallbackChannel:
+    """A port of the loopback, and the program in the sandbox that relays stdin and stdout to it."""
 
     port: int
     relay: tuple[str, ...]
@@ -55,57 +55,59 @@ class Door:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Keeper:
-    """Who stands behind a door."""
+class CallbackHandler:
+    """Server side of a callback channel: its token and connection handler."""
 
     token: str = field(repr=False)
-    """What opens it: 43 characters, 256 random bits."""
+    """The token that is required: 43 characters, 256 random bits."""
 
-    attend: Callable[[ByteStream], Awaitable[None]]
+    serve: Callable[[ByteStream], Awaitable[None]]
     """Talk to a visitor until they leave."""
 
     refused: Callable[[str], Awaitable[None]]
     """Told why somebody was not let in."""
 
-    def environment(self, door: Door) -> Mapping[str, str]:
-        """The variables by which a program finds the door and opens it."""
-        return {"REMIT_DOOR": f"127.0.0.1:{door.port}", "REMIT_TOKEN": self.token}
+    def environment(self, channel: CallbackChannel) -> Mapping[str, str]:
+        """The variables by which a program finds the channel and authenticates."""
+        return {"REMIT_DOOR": f"127.0.0.1:{channel.port}", "REMIT_TOKEN": self.token}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Relay:
-    """A program that speaks over stdio for what is behind the door, and its variables."""
+class RelayProgram:
+    """A program that relays stdio to the callback channel, and its variables."""
 
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(repr=False)
 
 
 def new_token() -> str:
-    """What opens the doors of one run."""
+    """A token for the callback channels of one run."""
     return token_urlsafe(TOKEN_BYTES)
 
 
 @asynccontextmanager
-async def kept(door: Door, listener: socket, keeper: Keeper, root: int) -> AsyncIterator[None]:
-    """Let in who may, as long as the body lasts; `root` is the process that the command is beneath."""
+async def serving_channel(
+    channel: CallbackChannel, listener: socket, handler: CallbackHandler, root: int
+) -> AsyncIterator[None]:
+    """Serve the channel while the body runs; `root` is the process that the command is beneath."""
     listener.setblocking(False)
-    doorway = _Doorway(door, keeper, root)
+    callback_server = _CallbackServer(channel, handler, root)
     with closing(listener):
-        async with beside(partial(doorway.serve, listener)):
+        async with beside(partial(callback_server.serve, listener)):
             try:
                 yield
             finally:
-                await doorway.close()
+                await callback_server.close()
 
 
-class _Doorway:
-    def __init__(self, door: Door, keeper: Keeper, root: int) -> None:
-        self._keeper = keeper
-        self._digest = sha256(keeper.token.encode()).digest()
-        self._length = len(keeper.token) + 1
+class _CallbackServer:
+    def __init__(self, channel: CallbackChannel, handler: CallbackHandler, root: int) -> None:
+        self._handler = handler
+        self._digest = sha256(handler.token.encode()).digest()
+        self._length = len(handler.token) + 1
         self._root = root
-        self._is_shared = door.listener is not None
-        self._port = door.port
+        self._is_shared = channel.listener is not None
+        self._port = channel.port
         self._visitors: set[Wire] = set()
 
     async def serve(self, listener: socket) -> None:
@@ -136,10 +138,10 @@ class _Doorway:
 
     async def _answer(self, visitor: Wire, peer_port: int) -> None:
         if reason := await self._objection(visitor, peer_port):
-            await self._keeper.refused(reason)
+            await self._handler.refused(reason)
             await visitor.send(_refusal(reason))
         else:
-            await self._keeper.attend(visitor)
+            await self._handler.serve(visitor)
 
     async def _objection(self, stream: ByteStream, peer_port: int) -> str | None:
         shown = b""
@@ -153,9 +155,9 @@ class _Doorway:
         return None
 
 
-def _is_beneath(root: int, peer_port: int, door_port: int) -> bool:
+def _is_beneath(root: int, peer_port: int, channel_port: int) -> bool:
     """Whether the peer's end of a connection over the loopback is held by a process beneath `root`."""
-    inode = _inode(peer_port, door_port)
+    inode = _inode(peer_port, channel_port)
     return inode is not None and process_tree.holds(root, f"socket:[{inode}]")
 
 

@@ -32,7 +32,7 @@ class Programs:
 
     @property
     def relay(self) -> Path:
-        """What connects a program with the door of its run."""
+        """What connects a program with the callback channel of its run."""
         return self._script("relay")
 
     @property

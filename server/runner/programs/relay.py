@@ -1,6 +1,6 @@
-"""Runs inside the sandbox, as an MCP server over stdio: passes what it reads to the door of its run, and back.
+"""Runs inside the sandbox, as an MCP server over stdio: relays between its stdio and the callback channel.
 
-Started as `python -I -S relay.py`, made of the standard library alone. Where the door is and what opens it stands in
+Started as `python -I -S relay.py`, made of the standard library alone. Where the channel is and what opens it stands in
 REMIT_DOOR and REMIT_TOKEN.
 """
 
@@ -11,26 +11,26 @@ import socket
 
 def main() -> None:
     host, _, port = os.environ["REMIT_DOOR"].rpartition(":")
-    with socket.create_connection((host, int(port))) as door:
-        door.sendall(os.environ["REMIT_TOKEN"].encode() + b"\n")
-        relay(door)
+    with socket.create_connection((host, int(port))) as channel:
+        channel.sendall(os.environ["REMIT_TOKEN"].encode() + b"\n")
+        relay(channel)
 
 
-def relay(door: socket.socket) -> None:
-    """Until the door closes; the end of the input is passed on, and what is still to come is waited for."""
-    sources = [0, door.fileno()]
+def relay(channel: socket.socket) -> None:
+    """Until the channel closes; the end of the input is passed on, and what is still to come is waited for."""
+    sources = [0, channel.fileno()]
     while True:
         ready, _, _ = select.select(sources, [], [])
-        if door.fileno() in ready:
-            data = door.recv(65536)
+        if channel.fileno() in ready:
+            data = channel.recv(65536)
             if not data:
                 return
             write(data)
         if 0 in ready:
             data = os.read(0, 65536)
-            door.sendall(data)
+            channel.sendall(data)
             if not data:
-                door.shutdown(socket.SHUT_WR)
+                channel.shutdown(socket.SHUT_WR)
                 sources.remove(0)
 
 

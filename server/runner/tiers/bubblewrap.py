@@ -14,7 +14,7 @@ import anyio
 
 from server.errors import Code, RemitError
 from server.runner import host_paths
-from server.runner.network.callback import Door
+from server.runner.network.callback import CallbackChannel
 from server.runner.network.gateway import NAMES_GAP, Gateway
 from server.runner.policy import LOCKS_GAP, MIB, OWN_FOLDER_GAP, SandboxPolicy
 from server.runner.programs.copies import INSTALLED, Programs
@@ -111,7 +111,7 @@ class Namespaces:
         writable = (*_writable(policy), home, TEMPORARY, Path("/dev"))
         granted = landlock.grants(read=(Path("/"),), write=writable, use=(Path("/dev"),))
         async with self._protected(policy, left) as read_only:
-            with self._door(policy) as door:
+            with self._channel(policy) as channel:
                 yield Confinement(
                     home=home,
                     temporary=TEMPORARY,
@@ -121,7 +121,7 @@ class Namespaces:
                     ruleset=landlock.ruleset(self.landlock_abi, granted, ports=None),
                     program=_filter(),
                     gateway=None if policy.hosts is None else Gateway(port=_PROXY_PORT),
-                    door=door,
+                    channel=channel,
                 )
 
     def _sockets(self, policy: SandboxPolicy, left: list[str]) -> tuple[Path, ...]:
@@ -134,18 +134,18 @@ class Namespaces:
         return found.paths
 
     @contextmanager
-    def _door(self, policy: SandboxPolicy) -> Iterator[Door | None]:
+    def _channel(self, policy: SandboxPolicy) -> Iterator[CallbackChannel | None]:
         """In the command's own network, or where that is shared on this machine's loopback."""
         relay = self.interpreter.command(_RELAY_INSIDE)
-        if not policy.door:
+        if not policy.calls_back:
             yield None
         elif policy.network != "full":
-            yield Door(port=_DOOR_PORT, relay=relay)
+            yield CallbackChannel(port=_DOOR_PORT, relay=relay)
         else:
-            door = Door.open(relay)
-            assert door.listener
-            with closing(door.listener):
-                yield door
+            channel = CallbackChannel.open(relay)
+            assert channel.listener
+            with closing(channel.listener):
+                yield channel
 
     @asynccontextmanager
     async def _protected(self, policy: SandboxPolicy, left: list[str]) -> AsyncIterator[tuple[Path, ...]]:
@@ -178,7 +178,7 @@ class Namespaces:
             yield from ("--size", str(policy.limits.tmp_bytes), "--tmpfs", str(folder))
         yield from _given(policy, confinement, self.programs)
         yield from ("--ro-bind", str(self.programs.launcher), str(_LAUNCHER_INSIDE))
-        if policy.door:
+        if policy.calls_back:
             yield from ("--ro-bind", str(self.programs.relay), str(_RELAY_INSIDE))
         # These two lie in memory without a limit of their own.
         yield from ("--remount-ro", "/dev", "--remount-ro", "/")

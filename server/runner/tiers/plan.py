@@ -6,7 +6,7 @@ from pathlib import Path
 
 from server.runner.host_paths import SEARCH_PATH
 from server.runner.network import callback
-from server.runner.network.callback import Door, Keeper
+from server.runner.network.callback import CallbackChannel, CallbackHandler
 from server.runner.network.gateway import BACKLOG, Gateway
 from server.runner.policy import Command, Limits, SandboxPolicy
 from server.runner.tiers.landlock import Ruleset
@@ -29,7 +29,7 @@ class Confinement:
     gateway: Gateway | None = None
     """Where the command finds its proxy, if it may reach hosts by name."""
 
-    door: Door | None = None
+    channel: CallbackChannel | None = None
     """Where it can talk to the server, if it may."""
 
     read_only: tuple[Path, ...] = ()
@@ -47,7 +47,7 @@ def encode(
     policy: SandboxPolicy,
     confinement: Confinement,
     descriptors: Mapping[int, int] | None = None,
-    keeper: Keeper | None = None,
+    handler: CallbackHandler | None = None,
 ) -> bytes:
     """Write the plan: records `kind value`, each closed by a NUL, then `end`.
 
@@ -55,7 +55,7 @@ def encode(
     """
     records = [
         ("folder", str(policy.folder or policy.workspace)),
-        *_environment(command, confinement, keeper),
+        *_environment(command, confinement, handler),
         *(("arg", argument) for argument in command.argv),
         *_limits(policy.limits, confinement.neighbours),
         *_confinement(confinement),
@@ -65,7 +65,9 @@ def encode(
     return b"".join(f"{kind} {value}\0".encode(errors="surrogateescape") for kind, value in records) + b"end\0"
 
 
-def _environment(command: Command, confinement: Confinement, keeper: Keeper | None) -> Iterator[tuple[str, str]]:
+def _environment(
+    command: Command, confinement: Confinement, handler: CallbackHandler | None
+) -> Iterator[tuple[str, str]]:
     defaults = {
         "GIT_CONFIG_NOSYSTEM": "1",  # git gives up where it sees the system's settings and may not read them
         "HOME": str(confinement.home),
@@ -74,7 +76,7 @@ def _environment(command: Command, confinement: Confinement, keeper: Keeper | No
         "TMPDIR": str(confinement.temporary),
         **(confinement.gateway.environment() if confinement.gateway else {}),
     }
-    opened = keeper.environment(confinement.door) if keeper and confinement.door else {}
+    opened = handler.environment(confinement.channel) if handler and confinement.channel else {}
     for name, value in {**defaults, **command.env, **opened}.items():
         yield "env", f"{name}={value}"
 
@@ -99,5 +101,5 @@ def _confinement(confinement: Confinement) -> Iterator[tuple[str, str]]:
         yield "seccomp", confinement.program.hex()
     if confinement.gateway and confinement.gateway.listener is None:
         yield "listen", f"{confinement.gateway.port} {BACKLOG}"
-    if confinement.door and confinement.door.listener is None:
-        yield "listen", f"{confinement.door.port} {callback.BACKLOG}"
+    if confinement.channel and confinement.channel.listener is None:
+        yield "listen", f"{confinement.channel.port} {callback.BACKLOG}"

@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 
 from server.errors import Code, RemitError
 from server.runner import host_paths, process_tree
-from server.runner.network.callback import Door
+from server.runner.network.callback import CallbackChannel
 from server.runner.network.gateway import NAMES_GAP, Gateway
 from server.runner.policy import LOCKS_GAP, OWN_FOLDER_GAP, SandboxPolicy
 from server.runner.programs.copies import INSTALLED, Programs
@@ -33,9 +33,9 @@ LANDLOCK_GAPS = (
     NAMES_GAP,
     LOCKS_GAP,
     "It can take what your programs write to a FIFO in a folder that it may only read.",
-    "With a network by name it also reaches, on any other host, the port numbers of its proxy and of its door to this "
-    "server, random ones.",
-    "Without a network it has no such door: programs that may hand on sub-tasks cannot do so.",
+    "With a network by name it also reaches, on any other host, the port numbers of its proxy and of its "
+    "callback channel to this server, random ones.",
+    "Without a network it has no such channel: programs that may hand on sub-tasks cannot do so.",
     _TEMPORARY_GAP,
 )
 SIGNAL_GAP = (
@@ -66,15 +66,15 @@ class _Supervised:
         return f"no command can be sandboxed: {output or 'the launcher ended without a word'}"
 
     @contextmanager
-    def _door(self, wanted: bool) -> Iterator[Door | None]:
+    def _channel(self, wanted: bool) -> Iterator[CallbackChannel | None]:
         """A way to the server on this machine's loopback."""
         if not wanted:
             yield None
             return
-        door = Door.open(self.interpreter.command(self.programs.relay))
-        assert door.listener
-        with closing(door.listener):
-            yield door
+        channel = CallbackChannel.open(self.interpreter.command(self.programs.relay))
+        assert channel.listener
+        with closing(channel.listener):
+            yield channel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,18 +98,18 @@ class Landlock(_Supervised):
                 f"{policy.exposed[0]}, which this server keeps for itself, lies in a folder that the command is given; "
                 "hiding it takes bubblewrap"
             )
-        wants_door = policy.door and policy.network != "none"  # one port on every host would be a network
-        with _gateway(policy, self.abi) as gateway, self._door(wants_door) as door:
+        calls_back = policy.calls_back and policy.network != "none"  # one port on every host would be a network
+        with _gateway(policy, self.abi) as gateway, self._channel(calls_back) as channel:
             async with self.scratch.private_folders() as (home, temporary):
                 yield Confinement(
                     home=policy.home or home,
                     temporary=temporary,
                     private=(home, temporary),
                     neighbours=process_tree.threads_of_machine(),
-                    ruleset=self._ruleset(policy, (policy.home or home, temporary), _ports(gateway, door)),
+                    ruleset=self._ruleset(policy, (policy.home or home, temporary), _ports(gateway, channel)),
                     program=seccomp.program(_sockets(policy), shares_host=True),
                     gateway=gateway,
-                    door=door,
+                    channel=channel,
                 )
 
     def _ruleset(self, policy: SandboxPolicy, private: tuple[Path, ...], ports: tuple[int, ...]) -> Ruleset | None:
@@ -123,7 +123,7 @@ class Landlock(_Supervised):
             *self.interpreter.folders,
             *policy.readable,
             policy.workspace,
-            *((self.programs.relay,) if policy.door else ()),
+            *((self.programs.relay,) if policy.calls_back else ()),
         )
         writable = private if policy.access == "read-only" else (policy.workspace, *private)
         granted = landlock.grants(read=readable, write=writable, use=host_paths.DEVICES)
@@ -140,7 +140,7 @@ class Off(_Supervised):
     @asynccontextmanager
     async def confined(self, policy: SandboxPolicy, _left: list[str]) -> AsyncIterator[Confinement]:
         """Nothing but a private folder that goes when the command does."""
-        with self._door(policy.door) as door:
+        with self._channel(policy.calls_back) as channel:
             async with self.scratch.private_folders() as (home, temporary):
                 yield Confinement(
                     home=policy.home or home,
@@ -149,7 +149,7 @@ class Off(_Supervised):
                     neighbours=process_tree.threads_of_machine(),
                     ruleset=None,
                     program=None,
-                    door=door,
+                    channel=channel,
                 )
 
 
@@ -179,7 +179,7 @@ def _gateway(policy: SandboxPolicy, abi: int) -> Iterator[Gateway | None]:
         yield gateway
 
 
-def _ports(*ways: Gateway | Door | None) -> tuple[int, ...]:
+def _ports(*ways: Gateway | CallbackChannel | None) -> tuple[int, ...]:
     return tuple(way.port for way in ways if way)
 
 

@@ -13,7 +13,7 @@ from server.agents.interface import Program, RunCommand
 from server.config import Settings
 from server.errors import Code, RemitError
 from server.runner.dialogue import Dialogue
-from server.runner.network.callback import Keeper
+from server.runner.network.callback import CallbackHandler
 from server.runner.policy import Command, Exit, SandboxPolicy
 from server.runner.process import ProcessMark
 from server.runner.sandbox import Sandbox
@@ -83,12 +83,12 @@ class Execution:
         policy = self.allowed
         await self._shortage.until_over((self._workspaces.state, *policy.written), policy.limits)
 
-    async def keeper(self) -> Keeper | None:
-        """Who stands behind the door of a command, where the task may hand on sub-tasks."""
-        return await self._subtasks.keeper() if self._subtasks else None
+    async def callback_handler(self) -> CallbackHandler | None:
+        """The handler of a command's callback channel, where the task may hand on sub-tasks."""
+        return await self._subtasks.callback_handler() if self._subtasks else None
 
     async def run(
-        self, ran: RunCommand, output: Output, publisher: Publisher, call_id: str, keeper: Keeper | None
+        self, ran: RunCommand, output: Output, publisher: Publisher, call_id: str, handler: CallbackHandler | None
     ) -> Exit:
         """Run a command to its end; its output is published as it comes."""
         env = {**(self._given() if ran.inherits else {}), **ran.env}
@@ -102,12 +102,12 @@ class Execution:
                 begin = partial(
                     self._sandbox.run,
                     Command(argv=ran.argv, env=env, attached=ran.attached),
-                    replace(await self._policy(), door=keeper is not None),
+                    replace(await self._policy(), calls_back=handler is not None),
                     started=self._started,
                     output=show,
                     refused=partial(self._refused, call_id),
                     disarmed=partial(self._disarmed, call_id),
-                    keeper=keeper,
+                    handler=handler,
                 )
                 return await self._shortage.patiently(begin, may_repeat=lambda: self._starts == starts)
             finally:
@@ -121,7 +121,7 @@ class Execution:
     async def talk(self, program: Program) -> AsyncIterator[Dialogue]:
         """A program to talk to."""
         self._refuse_steering(program)
-        keeper = await self.keeper() if program.hands_on else None
+        handler = await self.callback_handler() if program.hands_on else None
         home = None if program.home is None else await self._home(program.home)
         env = {**(self._given() if program.inherits else {}), **program.env}
         if home is not None:
@@ -130,12 +130,12 @@ class Execution:
             Command(argv=program.argv, env=env),
             replace(
                 sandbox_policy.widened(await self._policy(), self._claim.task.demands, program, home),
-                door=keeper is not None,
+                calls_back=handler is not None,
             ),
             started=self._started,
             refused=partial(self._refused, None),
             disarmed=partial(self._disarmed, None),
-            keeper=keeper,
+            handler=handler,
         ) as dialogue:
             yield dialogue
 

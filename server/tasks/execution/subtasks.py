@@ -1,4 +1,4 @@
-"""The sub-tasks of one run, as its agent hands them on: through its turn, or through a door in its sandbox."""
+"""The sub-tasks of one run, as its agent hands them on: through its turn, or over its sandbox's callback channel."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -8,7 +8,7 @@ from typing import Any
 from server.agents.endings import Awaiting
 from server.agents.interface import Answer, Offer
 from server.errors import Code
-from server.runner.network.callback import Keeper, new_token
+from server.runner.network.callback import CallbackHandler, new_token
 from server.tasks.execution.agent_caller import AgentCaller, SubtaskApi
 
 PATIENT = 7 * 24 * 3600
@@ -42,13 +42,13 @@ class Subtasks:
         """Use one of the tools."""
         return await self._subtask_api.use(self._agent_caller, tool, args)
 
-    async def keeper(self) -> Keeper:
-        """Who stands behind the run's door. Its token lives as long as the run, and is masked in what comes out."""
+    async def callback_handler(self) -> CallbackHandler:
+        """The handler of the run's callback channel. Its token lives as long as the run, and is masked in output."""
         token = self._token = self._token or new_token()
         await self._agent_caller.variables.hide("REMIT_TOKEN", token)
-        return Keeper(
+        return CallbackHandler(
             token=token,
-            attend=partial(self._subtask_api.serve, self._agent_caller),
+            serve=partial(self._subtask_api.serve, self._agent_caller),
             refused=partial(self._agent_caller.attempted, Code.FORBIDDEN),
         )
 

@@ -263,13 +263,15 @@ class Work:
     async def run(self, key: str, ran: RunCommand) -> Finished:
         """Execute a call that may proceed, as a command in the sandbox, and note how it ended."""
         call = self._calls[key]
-        keeper = None if self._speaks else await self._execution.keeper()  # whose token is masked in the output
+        handler = (
+            None if self._speaks else await self._execution.callback_handler()
+        )  # whose token is masked in the output
         output = self._output()
         kind = "output" if self._speaks else "content"
         publisher = Publisher(self._record, self._run, self._settings.event_limit, kind=kind, call_id=call.id)
         try:
             with logs.about(call=call.id):
-                ended = await self._execution.run(self._gate.command(call, ran), output, publisher, call.id, keeper)
+                ended = await self._execution.run(self._gate.command(call, ran), output, publisher, call.id, handler)
         except RemitError as error:
             message = self._variables.redactor.redact(error.message)
             await self._end(key, CallStatus.ERROR, f"{output.text}\n{message}".strip(), dropped=output.dropped)

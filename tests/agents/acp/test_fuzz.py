@@ -19,7 +19,7 @@ from server.agents.acp.session import Terms
 from server.agents.interface import Proposal
 from server.errors import Code, RemitError
 from server.json_text import memory
-from server.runner.network.callback import Relay
+from server.runner.network.callback import RelayProgram
 from server.runner.policy import Exit
 from tests.agents.acp.turns import PATIENCE, MemoryTurn
 from tests.bounds import bounded
@@ -83,7 +83,7 @@ class Program:
     """Answers the first requests as it should, and the prompt with these lines. Implements `Dialogue`."""
 
     def __init__(self, said: Sequence[bytes]) -> None:
-        self.relay: Relay | None = None
+        self.relay: RelayProgram | None = None
         self.last_words = ""
         self._said = said
         self._output: deque[bytes] = deque()

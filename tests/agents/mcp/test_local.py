@@ -8,7 +8,7 @@ from mcp.shared.message import SessionMessage
 
 from server.agents.mcp.local import _receive
 from server.json_text import MAX_VALUES
-from server.runner.network.callback import Relay
+from server.runner.network.callback import RelayProgram
 from server.runner.policy import Exit
 
 pytestmark = pytest.mark.anyio
@@ -19,7 +19,7 @@ PING = b'{"jsonrpc":"2.0","id":1,"method":"ping"}\n'
 class Program:
     """Says these chunks. Implements `Dialogue`."""
 
-    relay: Relay | None = None
+    relay: RelayProgram | None = None
     last_words = ""
 
     def __init__(self, *chunks: bytes) -> None:

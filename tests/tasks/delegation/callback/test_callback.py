@@ -13,7 +13,14 @@ from anyio.abc import ByteStream
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from server.runner.network.callback import WRONG_PLACE, WRONG_TOKEN, Door, Keeper, kept, new_token
+from server.runner.network.callback import (
+    WRONG_PLACE,
+    WRONG_TOKEN,
+    CallbackChannel,
+    CallbackHandler,
+    new_token,
+    serving_channel,
+)
 from server.runner.sandbox import Name
 from server.runner.tiers.interpreter import find_interpreter
 from tests.runner.commands import Ran, Request, run
@@ -99,7 +106,7 @@ class Kept:
         self.token = new_token()
         self.refused: list[str] = []
         self.told = anyio.Event()
-        self.door = Door.open(())
+        self.channel = CallbackChannel.open(())
 
     async def _refused(self, reason: str) -> None:
         self.refused.append(reason)
@@ -110,9 +117,9 @@ class Kept:
             await visitor.send(data)
 
     def open(self, root: int) -> AbstractAsyncContextManager[None]:
-        assert self.door.listener
-        keeper = Keeper(token=self.token, attend=self.attend, refused=self._refused)
-        return kept(self.door, self.door.listener, keeper, root)
+        assert self.channel.listener
+        handler = CallbackHandler(token=self.token, serve=self.attend, refused=self._refused)
+        return serving_channel(self.channel, self.channel.listener, handler, root)
 
 
 async def said(port: int, data: bytes) -> bytes:
@@ -131,14 +138,14 @@ async def said(port: int, data: bytes) -> bytes:
 async def test_a_process_of_the_command_comes_in() -> None:
     keeping = Kept()
     async with keeping.open(os.getpid()):
-        assert await said(keeping.door.port, f"{keeping.token}\nhello".encode()) == b"hello"
+        assert await said(keeping.channel.port, f"{keeping.token}\nhello".encode()) == b"hello"
 
 
 async def test_a_process_elsewhere_is_refused_whatever_it_shows() -> None:
     keeping = Kept()
     async with await anyio.open_process(["/bin/sleep", "60"]) as other:
         async with keeping.open(other.pid):
-            came = await said(keeping.door.port, f"{keeping.token}\nhello".encode())
+            came = await said(keeping.channel.port, f"{keeping.token}\nhello".encode())
         other.kill()
     assert json.loads(came)["error"]["message"] == WRONG_PLACE
     assert keeping.refused == [WRONG_PLACE]
@@ -149,7 +156,7 @@ async def test_it_is_closed_once_its_command_is_over() -> None:
     async with keeping.open(os.getpid()):
         pass
     with pytest.raises(OSError, match="connect"):
-        await said(keeping.door.port, keeping.token.encode())
+        await said(keeping.channel.port, keeping.token.encode())
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -158,9 +165,9 @@ async def test_no_garbage_comes_in(data: bytes, cut: int) -> None:
     keeping = Kept()
     async with keeping.open(os.getpid()):
         shown = keeping.token[:cut].encode() + data
-        came = await said(keeping.door.port, shown)
+        came = await said(keeping.channel.port, shown)
         assert b"hello" not in came
-        assert await said(keeping.door.port, f"{keeping.token}\nhello".encode()) == b"hello"
+        assert await said(keeping.channel.port, f"{keeping.token}\nhello".encode()) == b"hello"
 
 
 async def test_it_closes_on_whoever_does_not_listen() -> None:
@@ -175,7 +182,7 @@ async def test_it_closes_on_whoever_does_not_listen() -> None:
     keeping = Kept(flood)
     with anyio.fail_after(30):
         async with keeping.open(os.getpid()):
-            with socket.create_connection(("127.0.0.1", keeping.door.port)) as visitor:
+            with socket.create_connection(("127.0.0.1", keeping.channel.port)) as visitor:
                 visitor.sendall(f"{keeping.token}\n".encode())
                 await flooding.wait()
 
@@ -188,5 +195,5 @@ async def test_what_goes_wrong_with_one_visitor_is_no_matter_to_the_next() -> No
 
     keeping = Kept(fail)
     async with keeping.open(os.getpid()):
-        assert await said(keeping.door.port, f"{keeping.token}\nfail".encode()) == b""
-        assert await said(keeping.door.port, f"{keeping.token}\nhello".encode()) == b"hello"
+        assert await said(keeping.channel.port, f"{keeping.token}\nfail".encode()) == b""
+        assert await said(keeping.channel.port, f"{keeping.token}\nhello".encode()) == b"hello"
