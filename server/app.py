@@ -29,7 +29,7 @@ from server.daemon.ownership import Ownership
 from server.daemon.paths import DATABASE, find_state_paths, settings_checksums, settings_digest
 from server.daemon.window_settings import not_in_force, stricter
 from server.errors import Code, RemitError
-from server.mcp.server import Face
+from server.mcp.server import McpServer
 from server.mcp.subtask_server import SubtaskServer
 from server.runner.detection import SandboxProvider
 from server.runner.network.hosts import HostRule
@@ -66,17 +66,19 @@ INLINE_NOTICE = "this server lives in the window that started it (REMIT_SERVER=i
 class App:
     """What the daemon serves: the parts, joined."""
 
-    def __init__(self, store: Store, secrets: Secrets, scheduler: Scheduler, face: Face, settings: Settings) -> None:
+    def __init__(
+        self, store: Store, secrets: Secrets, scheduler: Scheduler, mcp_server: McpServer, settings: Settings
+    ) -> None:
         self._store = store
         self._secrets = secrets
         self._scheduler = scheduler
-        self._face = face
+        self._mcp_server = mcp_server
         self._strictness = {"approvals": settings.approvals, "always": settings.always}
         self._variables = settings_checksums()
 
     async def serve(self, connection: Connection) -> None:
         """Talk MCP on one connection."""
-        await self._face.serve(connection, self._caller(connection.peer))
+        await self._mcp_server.serve(connection, self._caller(connection.peer))
 
     def _caller(self, peer: Peer) -> Caller:
         return replace(
@@ -173,7 +175,7 @@ async def build(state: Path, settings: Settings, notices: list[str]) -> AsyncIte
             if backups:
                 group.start_soon(backups.serve)
             group.start_soon(worktrees.conclude_ended)
-            yield App(store, secrets, scheduler, Face(tasks, VERSION), settings)
+            yield App(store, secrets, scheduler, McpServer(tasks, VERSION), settings)
             group.cancel_scope.cancel()
 
 

@@ -36,7 +36,7 @@ _log = logging.getLogger(__name__)
 
 
 def configure(paths: StatePaths, form: Format = "text") -> None:
-    """Send what our rooms log from INFO, and what libraries log from WARNING, to the log file of the state folder.
+    """Send what our packages log from INFO, and what libraries log from WARNING, to the log file of the state folder.
 
     With `json`, each line is an object; the error that ends the server is a record as well then.
     """

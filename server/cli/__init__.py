@@ -1,1 +1,1 @@
-"""The terminal face: the same tools as for models, for a person at a keyboard."""
+"""The command line: the same tools as for models, for a person at a keyboard."""

@@ -1,4 +1,4 @@
-"""One MCP server per connection: the same heart, the caller bound in."""
+"""One MCP server per connection, bound to its caller."""
 
 from dataclasses import replace
 from typing import Any
@@ -22,7 +22,7 @@ MAX_PERSON_OPEN = 1100
 """Open calls of a terminal: `remit watch` waits for up to a thousand sub-tasks at once."""
 
 
-class Face:
+class McpServer:
     """Serves the tools to connections."""
 
     def __init__(self, tasks: Tasks, version: str) -> None:

@@ -1,4 +1,4 @@
-"""The MCP tools: what each is called, what a model reads of it, and which method of the heart it is."""
+"""The MCP tools: what each is called, what a model reads of it, and which method of the service layer it is."""
 
 import logging
 import traceback

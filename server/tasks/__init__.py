@@ -1,1 +1,1 @@
-"""The heart: one method for each thing a user can do, called by every face."""
+"""The service layer: one method for each thing a user can do, called by every interface."""

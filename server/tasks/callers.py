@@ -15,7 +15,7 @@ Source = Literal["terminal", "mcp", "agent"]
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks: `person` where the face is a terminal, and the folder on this machine it was started in."""
+    """Who asks: `person` where the interface is a terminal, and the folder on this machine it was started in."""
 
     principal: Principal
     person: bool

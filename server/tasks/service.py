@@ -1,4 +1,4 @@
-"""The heart: one method for each thing a user can do, the same for every face."""
+"""The service layer: one method for each thing a user can do, the same for every interface."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 

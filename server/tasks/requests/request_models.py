@@ -1,4 +1,4 @@
-"""What a user can ask for, checked: the same models for every face.
+"""What a user can ask for, checked: the same models for every interface.
 
 Optional fields take null as if they were left out, because models that call tools fill them so.
 """
