@@ -25,7 +25,7 @@ from server.tasks.execution.record import Record
 from server.tasks.execution.shortage import Shortage
 from server.tasks.execution.slot import Slot
 from server.tasks.execution.subtasks import Subtasks
-from server.tasks.execution.turn import Work
+from server.tasks.execution.turn import ServerTurn
 from server.tasks.secrets import masking
 from server.tasks.secrets.variables import Variables
 from server.tasks.secrets.vault import Secrets, SecretsLost
@@ -241,10 +241,10 @@ class Scheduler:
             async with self._worktrees.at_work(claim, variables), variables.shared():
                 patience = Shortage(record, slot)
                 prepare = partial(self._prepare, slot, record, agent, variables, patience)
-                work = await patience.patiently(prepare, may_repeat=lambda: True)
-                with slot.limited(left), logs.about(mask=work.redact):
-                    async with work.speaking():
-                        await agent.work(work)
+                turn = await patience.patiently(prepare, may_repeat=lambda: True)
+                with slot.limited(left), logs.about(mask=turn.redact):
+                    async with turn.speaking():
+                        await agent.work(turn)
         except Suspended:
             return Pause.SUSPENDED
         except Awaiting as awaiting:
@@ -276,13 +276,15 @@ class Scheduler:
 
     async def _prepare(
         self, slot: Slot, record: Record, agent: Agent, variables: Variables, patience: Shortage
-    ) -> Work:
+    ) -> ServerTurn:
         claim = slot.claim
         sandbox = await self._sandbox()
         check_tier(claim.workspace, sandbox.tier, allow_hooks=bool((claim.task.demands or {}).get("allowHooks")))
         subtasks = Subtasks(self._subtask_api, AgentCaller(self._store, claim, variables)) if slot.hands_on else None
         execution = Execution(record, claim, sandbox, self._workspaces, variables, self._settings, subtasks, patience)
-        return Work(record, claim, slot, execution, variables, self._settings, speaks=agent.speaks, subtasks=subtasks)
+        return ServerTurn(
+            record, claim, slot, execution, variables, self._settings, speaks=agent.speaks, subtasks=subtasks
+        )
 
 
 def _cut(message: str) -> str:

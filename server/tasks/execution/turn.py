@@ -62,7 +62,7 @@ _PERMISSIONS = {
 _log = logging.getLogger(__name__)
 
 
-class Work:
+class ServerTurn:
     """One run as its agent sees it. Implements `server.agents.interface.Turn`."""
 
     def __init__(
