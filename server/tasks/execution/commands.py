@@ -34,7 +34,7 @@ from server.tasks.workspaces import set_aside
 from storage.records.tasks import Claim, NewEvent
 
 
-class Execution:
+class CommandRunner:
     """Runs what a task's agent wants to be run, within the policy of that task."""
 
     def __init__(

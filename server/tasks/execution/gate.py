@@ -9,7 +9,7 @@ from server.config import Settings
 from server.tasks import sandbox_policy
 from server.tasks.approvals import similarity
 from server.tasks.approvals.circumstances import circumstances
-from server.tasks.execution.commands import Execution
+from server.tasks.execution.commands import CommandRunner
 from server.tasks.execution.record import Record
 from server.tasks.secrets import masking
 from server.tasks.secrets.variables import Variables
@@ -36,11 +36,11 @@ class Gate:
     """Lets the calls of one run pass, or has them wait."""
 
     def __init__(
-        self, record: Record, claim: Claim, execution: Execution, variables: Variables, settings: Settings
+        self, record: Record, claim: Claim, command_runner: CommandRunner, variables: Variables, settings: Settings
     ) -> None:
         self._record = record
         self._claim = claim
-        self._execution = execution
+        self._command_runner = command_runner
         self._variables = variables
         self._settings = settings
         self._hidden: dict[str, str | None] = {}
@@ -83,8 +83,8 @@ class Gate:
             about["circumstances"] = circumstances(
                 self._claim,
                 self._variables.versions(),
-                self._execution.allowed,
-                self._execution.tier,
+                self._command_runner.allowed,
+                self._command_runner.tier,
                 self._settings,
             )
         return await self._record.begin_call(call.id, expires_at, **about)

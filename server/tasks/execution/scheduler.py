@@ -19,7 +19,7 @@ from server.round_robin import LANE
 from server.runner.sandbox import Sandbox
 from server.runner.workspace.workspaces import Workspaces
 from server.tasks.execution.agent_caller import AgentCaller, SubtaskApi, may_delegate
-from server.tasks.execution.commands import Execution
+from server.tasks.execution.commands import CommandRunner
 from server.tasks.execution.ends import End, Ends, Pause, Wait, where
 from server.tasks.execution.record import Record
 from server.tasks.execution.shortage import Shortage
@@ -281,9 +281,11 @@ class Scheduler:
         sandbox = await self._sandbox()
         check_tier(claim.workspace, sandbox.tier, allow_hooks=bool((claim.task.demands or {}).get("allowHooks")))
         subtasks = Subtasks(self._subtask_api, AgentCaller(self._store, claim, variables)) if slot.hands_on else None
-        execution = Execution(record, claim, sandbox, self._workspaces, variables, self._settings, subtasks, patience)
+        command_runner = CommandRunner(
+            record, claim, sandbox, self._workspaces, variables, self._settings, subtasks, patience
+        )
         return ServerTurn(
-            record, claim, slot, execution, variables, self._settings, speaks=agent.speaks, subtasks=subtasks
+            record, claim, slot, command_runner, variables, self._settings, speaks=agent.speaks, subtasks=subtasks
         )
 
 

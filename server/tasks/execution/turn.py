@@ -33,7 +33,7 @@ from server.tasks import sandbox_policy
 from server.tasks.events.event_writer import Publisher
 from server.tasks.events.output import Allowance, Output
 from server.tasks.events.transcript import Speech
-from server.tasks.execution.commands import Execution
+from server.tasks.execution.commands import CommandRunner
 from server.tasks.execution.gate import Gate
 from server.tasks.execution.record import Record
 from server.tasks.execution.slot import Slot
@@ -70,7 +70,7 @@ class ServerTurn:
         record: Record,
         claim: Claim,
         slot: Slot,
-        execution: Execution,
+        command_runner: CommandRunner,
         variables: Variables,
         settings: Settings,
         *,
@@ -81,7 +81,7 @@ class ServerTurn:
         self._run = claim.run
         self._claim = claim
         self._slot = slot
-        self._execution = execution
+        self._command_runner = command_runner
         self._variables = variables
         self._settings = settings
         self._speaks = speaks
@@ -90,7 +90,7 @@ class ServerTurn:
         self._calls: dict[str, Call] = {}
         self._args_left = MAX_ARGS
         self._allowance = Allowance(settings.task_output_limit - claim.task.kept_output)
-        self._gate = Gate(record, claim, execution, variables, settings)
+        self._gate = Gate(record, claim, command_runner, variables, settings)
         self._speech = Speech(record, claim.run, variables, self._allowance, settings)
 
     @asynccontextmanager
@@ -125,7 +125,7 @@ class ServerTurn:
     @property
     def workspace(self) -> Path:
         """The folder to work in."""
-        return self._execution.workspace
+        return self._command_runner.workspace
 
     async def history(self) -> list[Message]:
         """The conversation before this turn, oldest first."""
@@ -225,7 +225,7 @@ class ServerTurn:
         if self._calls[key].status is CallStatus.CANCELLED:
             return Permission.REFUSED  # which takes no secrets to learn
         if self._calls[key].status is CallStatus.PENDING:
-            await self._execution.until_room()
+            await self._command_runner.until_room()
         call = await self._begin(key, reads=reads)
         if call.status is CallStatus.AWAITING_APPROVAL:
             raise Suspended
@@ -264,14 +264,16 @@ class ServerTurn:
         """Execute a call that may proceed, as a command in the sandbox, and note how it ended."""
         call = self._calls[key]
         handler = (
-            None if self._speaks else await self._execution.callback_handler()
+            None if self._speaks else await self._command_runner.callback_handler()
         )  # whose token is masked in the output
         output = self._output()
         kind = "output" if self._speaks else "content"
         publisher = Publisher(self._record, self._run, self._settings.event_limit, kind=kind, call_id=call.id)
         try:
             with logs.about(call=call.id):
-                ended = await self._execution.run(self._gate.command(call, ran), output, publisher, call.id, handler)
+                ended = await self._command_runner.run(
+                    self._gate.command(call, ran), output, publisher, call.id, handler
+                )
         except RemitError as error:
             message = self._variables.redactor.redact(error.message)
             await self._end(key, CallStatus.ERROR, f"{output.text}\n{message}".strip(), dropped=output.dropped)
@@ -305,8 +307,8 @@ class ServerTurn:
     async def talk(self, program: Program) -> AsyncIterator[Dialogue]:
         """A program in the sandbox to talk to."""
         await self.unlock()
-        await self._execution.until_room()
-        async with self._execution.talk(program) as dialogue:
+        await self._command_runner.until_room()
+        async with self._command_runner.talk(program) as dialogue:
             yield dialogue
 
     def redact(self, text: str) -> str:
