@@ -7,7 +7,7 @@ from weakref import WeakValueDictionary
 import anyio
 
 
-class Following:
+class KeyedLock:
     """A lock for each task."""
 
     def __init__(self) -> None:

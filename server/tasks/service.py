@@ -16,7 +16,7 @@ from server.tasks.creation import Intake
 from server.tasks.execution.scheduler import Scheduler
 from server.tasks.execution.stopping import Stopping
 from server.tasks.id_prefixes import R, whole
-from server.tasks.locks import Following
+from server.tasks.locks import KeyedLock
 from server.tasks.maintenance import Maintenance, periods
 from server.tasks.requests.listing import ListTasks
 from server.tasks.requests.pruning import PruneTasks, PruneWorktrees
@@ -91,8 +91,8 @@ class Tasks:
         self._notices = notices
         self._intake = Intake(store, agents, secrets, workspaces, settings, scheduler.poke)
         self._decisions = Decisions(store, secrets, scheduler.poke, settings)
-        self.following = Following()
-        self.maintenance = Maintenance(store, workspaces, worktrees, self.following, self._retention)
+        self.locks = KeyedLock()
+        self.maintenance = Maintenance(store, workspaces, worktrees, self.locks, self._retention)
 
     async def create(
         self, caller: Caller, request: CreateTask, lent: tuple[Workspace, list[str]] | None = None
@@ -175,7 +175,7 @@ class Tasks:
         await self._scheduler.ends.catch_up(caller.principal, request.id)
         await self._stopping.until_cancelled(caller.principal, request.id)
         # One at a time for each task: a message that is refused must not have brought its files and secrets.
-        async with self.following(request.id):
+        async with self.locks(request.id):
             before = await self._store.task(caller.principal, request.id)
             key = await validation.sent_key(request)
             if key and await self._store.was_sent(caller.principal, request.id, key):
@@ -234,7 +234,7 @@ class Tasks:
         """Remove a task of which nothing is at work, and what goes with it; their ids."""
         going = await self._store.removable(caller.principal, request.id, cascade=request.cascade)
         with_worktree = {each.task_id for each in await self._store.worktrees()}.intersection(going)
-        async with self.following.all(with_worktree):  # a turn in between would leave what nobody looks at
+        async with self.locks.all(with_worktree):  # a turn in between would leave what nobody looks at
             await self._worktrees.discard_all(going)
             with anyio.CancelScope(shield=True):
                 deleted = await self._store.delete(caller.principal, request.id, cascade=request.cascade)
@@ -264,7 +264,7 @@ class Tasks:
         pruned, kept = [], []
         for task_id in request.ids or over:
             try:
-                async with self.following(task_id):
+                async with self.locks(task_id):
                     await self._worktrees.discard(task_id, force=request.force)
             except RemitError as error:
                 if request.ids:

@@ -2,15 +2,15 @@
 
 import anyio
 
-from server.tasks.locks import Following
+from server.tasks.locks import KeyedLock
 
 
 async def test_two_that_want_the_same_locks_do_not_wait_for_each_other() -> None:
-    following = Following()
+    locks = KeyedLock()
     done = []
 
     async def hold(*task_ids: str) -> None:
-        async with following.all(task_ids):
+        async with locks.all(task_ids):
             done.append(task_ids)
 
     with anyio.fail_after(30):

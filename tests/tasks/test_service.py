@@ -114,7 +114,7 @@ async def test_a_deletion_waits_for_whoever_opens_the_next_turn_of_a_task_with_a
         assert claim
         await store.finish_run(claim.run, RunEnd(Status.COMPLETED))
         service = tasks(store, tmp_path / "workspaces")
-        lock = service.following(new.id)
+        lock = service.locks(new.id)
 
         async def delete() -> None:
             with pytest.raises(RemitError, match="is in use"):
