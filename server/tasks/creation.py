@@ -32,7 +32,7 @@ from storage.sqlite.store import Store
 from storage.times import now
 
 
-class Intake:
+class TaskCreator:
     """Takes in requests that bring work: all of one, or nothing of it."""
 
     def __init__(

@@ -12,7 +12,7 @@ from server.runner.workspace.workspaces import Workspaces
 from server.tasks import sandbox_policy, validation, waiting
 from server.tasks.approvals.decisions import Decisions
 from server.tasks.callers import Caller
-from server.tasks.creation import Intake
+from server.tasks.creation import TaskCreator
 from server.tasks.execution.scheduler import Scheduler
 from server.tasks.execution.stopping import Stopping
 from server.tasks.id_prefixes import R, whole
@@ -89,7 +89,7 @@ class Tasks:
         self._settings = settings
         self._retention = periods(settings.retention)
         self._notices = notices
-        self._intake = Intake(store, agents, secrets, workspaces, settings, scheduler.poke)
+        self._creator = TaskCreator(store, agents, secrets, workspaces, settings, scheduler.poke)
         self._decisions = Decisions(store, secrets, scheduler.poke, settings)
         self.locks = KeyedLock()
         self.maintenance = Maintenance(store, workspaces, worktrees, self.locks, self._retention)
@@ -110,14 +110,14 @@ class Tasks:
         redactor = await masking.redactor(request.secrets)
         await validation.no_secrets(redactor, [("message", request.message)])  # which an error would repeat
         variables = {*request.env, *request.secrets, *request.secret_names}
-        left_out = await self._intake.check(request.agent_id, request.message, variables, request.mcp_servers)
+        left_out = await self._creator.check(request.agent_id, request.message, variables, request.mcp_servers)
         tier = await self._tier(request)
         workspace, notes = lent or await self._workspace(caller, request)
-        values = await self._intake.values(request)
+        values = await self._creator.values(request)
         redactor = await masking.redactor(values)
         await validation.no_secrets(redactor, validation.task_texts(request))
         await validation.templates(request.env, values)
-        created = await self._intake.create(caller, request, digest, tier, values, workspace)
+        created = await self._creator.create(caller, request, digest, tier, values, workspace)
         unconfined = [UNCONFINED] if tier == "off" else []
         warnings = [*unconfined, *left_out, *notes, *self._warnings(caller, values)]
         return view_models.CreatedView(id=created.id, status=created.status, warnings=warnings)
@@ -181,7 +181,7 @@ class Tasks:
             if key and await self._store.was_sent(caller.principal, request.id, key):
                 return view_models.StatusView(id=before.id, status=before.status)
             losses = await self._losses.before_turn(before) if before.status in ENDED else []
-            task, left_out = await self._intake.follow_up(caller, request, before, key)
+            task, left_out = await self._creator.follow_up(caller, request, before, key)
         warnings = [*left_out, *losses, *self._warnings(caller, request.literals)]
         return view_models.StatusView(id=task.id, status=task.status, warnings=warnings)
 
@@ -238,7 +238,7 @@ class Tasks:
             await self._worktrees.discard_all(going)
             with anyio.CancelScope(shield=True):
                 deleted = await self._store.delete(caller.principal, request.id, cascade=request.cascade)
-                await self._intake.forget(deleted)
+                await self._creator.forget(deleted)
         return deleted
 
     async def read_artifacts(self, caller: Caller, request: ReadArtifacts) -> view_models.ArtifactsView:
