@@ -44,7 +44,7 @@ from server.tasks.delegation.upload_quota import Allowance
 from server.tasks.execution.leftovers import end_leftovers
 from server.tasks.execution.scheduler import Scheduler
 from server.tasks.secrets import sources
-from server.tasks.secrets.vault import Secrets
+from server.tasks.secrets.vault import SecretVault
 from server.tasks.service import Tasks
 from server.tasks.workspaces import pairing, set_aside
 from server.tasks.workspaces.selection import Folders
@@ -67,10 +67,10 @@ class App:
     """What the daemon serves: the parts, joined."""
 
     def __init__(
-        self, store: Store, secrets: Secrets, scheduler: Scheduler, mcp_server: McpServer, settings: Settings
+        self, store: Store, vault: SecretVault, scheduler: Scheduler, mcp_server: McpServer, settings: Settings
     ) -> None:
         self._store = store
-        self._secrets = secrets
+        self._vault = vault
         self._scheduler = scheduler
         self._mcp_server = mcp_server
         self._strictness = {"approvals": settings.approvals, "always": settings.always}
@@ -92,7 +92,7 @@ class App:
         counts = await self._store.open_counts()
         pending = counts.get(Status.PENDING, 0)
         waiting = sum(counts.values()) - counts.get(Status.RUNNING, 0) - pending
-        return Load(running=self._scheduler.running + pending, waiting=waiting, secrets_held=self._secrets.held)
+        return Load(running=self._scheduler.running + pending, waiting=waiting, secrets_held=self._vault.held)
 
 
 def main(*, ready: Callable[[], None], inline: bool = False) -> None:
@@ -140,7 +140,7 @@ async def build(state: Path, settings: Settings, notices: list[str]) -> AsyncIte
         await set_aside.tell_interrupted(store, leftovers, await to_thread.run_sync(scratch.sweep))
         swept = await pairing.arrange(store, workspaces, adopt=adopt)
         _tell(await store.settle(), swept, workspaces)
-        secrets = Secrets(settings.secrets)
+        vault = SecretVault(settings.secrets)
         backups = _backups(state, await store.upkeep.identity(), settings.backup)
         private = (
             state,
@@ -156,16 +156,16 @@ async def build(state: Path, settings: Settings, notices: list[str]) -> AsyncIte
         subtask_server = SubtaskServer(VERSION)
         worktrees = Worktrees(store, provider.sandbox, workspaces, settings)
         scheduler = Scheduler(
-            store, agents, secrets, provider.sandbox, workspaces, worktrees, folders, settings, owner, subtask_server
+            store, agents, vault, provider.sandbox, workspaces, worktrees, folders, settings, owner, subtask_server
         )
         tasks = Tasks(
-            store, agents, secrets, provider.sandbox, workspaces, worktrees, folders, scheduler, settings, notices
+            store, agents, vault, provider.sandbox, workspaces, worktrees, folders, scheduler, settings, notices
         )
         lending = Lending(workspaces, worktrees, folders, provider.sandbox)
         subtask_server.set_service(
             DelegationService(tasks, store, agents, lending, Allowance(workspaces, settings), settings)
         )
-        store.changes.on_end(secrets.drop)
+        store.changes.on_end(vault.drop)
         async with anyio.create_task_group() as group:
             group.start_soon(scheduler.serve)
             group.start_soon(serve_propagation, store, scheduler)
@@ -175,7 +175,7 @@ async def build(state: Path, settings: Settings, notices: list[str]) -> AsyncIte
             if backups:
                 group.start_soon(backups.serve)
             group.start_soon(worktrees.conclude_ended)
-            yield App(store, secrets, scheduler, McpServer(tasks, VERSION), settings)
+            yield App(store, vault, scheduler, McpServer(tasks, VERSION), settings)
             group.cancel_scope.cancel()
 
 

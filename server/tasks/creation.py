@@ -20,7 +20,7 @@ from server.tasks.callers import Caller
 from server.tasks.requests.request_models import CreateTask, SendMessage
 from server.tasks.secrets import masking
 from server.tasks.secrets.index import Masks
-from server.tasks.secrets.vault import Secrets
+from server.tasks.secrets.vault import SecretVault
 from server.tasks.workspaces.losses import is_held
 from server.tasks.workspaces.removal import remove_folders
 from server.threads import READING, computed
@@ -39,15 +39,15 @@ class TaskCreator:
         self,
         store: Store,
         agents: Mapping[str, Agent],
-        secrets: Secrets,
+        vault: SecretVault,
         workspaces: Workspaces,
         settings: Settings,
         poke: Callable[[], None],
     ) -> None:
         self._store = store
         self._agents = agents
-        self._secrets = secrets
-        self._masks = Masks(store, secrets)
+        self._vault = vault
+        self._masks = Masks(store, vault)
         self._workspaces = workspaces
         self._settings = settings
         self._poke = poke
@@ -110,9 +110,9 @@ class TaskCreator:
         with anyio.CancelScope(shield=True):  # a caller that gives up must not leave half a task behind
             if uploads:
                 await to_thread.run_sync(partial(self._workspaces.create, new.id, uploads, source_root=caller.folder))
-            await self._secrets.keep(new.id, 1, values, new.secrets)
+            await self._vault.keep(new.id, 1, values, new.secrets)
             if workspace and new.parent and new.source == AGENT:  # as long as it is not known more exactly
-                await self._secrets.lend(new.parent, new.id)
+                await self._vault.lend(new.parent, new.id)
             try:
                 created = await self._store.create_task(caller.principal, new)
             except BaseException:
@@ -128,12 +128,12 @@ class TaskCreator:
     async def forget(self, task_ids: Collection[str]) -> None:
         """Drop what belongs to these tasks, which the store has given up, outside of it."""
         for task_id in task_ids:
-            self._secrets.drop(task_id)
+            self._vault.drop(task_id)
         await remove_folders(self._store, self._workspaces, task_ids)
 
     async def _undo(self, task_id: str) -> None:
         """Drop what was made for a task that is not in the store."""
-        self._secrets.drop(task_id)
+        self._vault.drop(task_id)
         await to_thread.run_sync(self._workspaces.remove, task_id)
 
     async def follow_up(
@@ -157,7 +157,7 @@ class TaskCreator:
                 f"{both[0]} stands in secrets and in secretNames; give it once",
                 field="secretNames",
             )
-        return {**await self._secrets.read(names), **literals}
+        return {**await self._vault.read(names), **literals}
 
     def _names(self, request: CreateTask) -> list[str]:
         """The secrets by name: those asked for, and those that each task of the agent has."""
@@ -236,12 +236,12 @@ class TaskCreator:
         )
         with anyio.CancelScope(shield=True):  # a caller that gives up must not leave half a turn behind
             await self._upload(caller, task.id, uploads)
-            await self._secrets.keep(task.id, task.turn + 1, values, new.secrets)
-            await self._secrets.borrow(task.id, lenders)
+            await self._vault.keep(task.id, task.turn + 1, values, new.secrets)
+            await self._vault.borrow(task.id, lenders)
             try:
                 opened = await self._store.open_turn(caller.principal, task.id, new)
             except RemitError as error:
-                self._secrets.drop(task.id)
+                self._vault.drop(task.id)
                 if error.code is Code.NOT_FOUND:  # it was removed while its files were delivered
                     await self._undo(task.id)
                 raise
@@ -262,7 +262,7 @@ class TaskCreator:
                 status=task.status,
             )
         await validation.no_secrets(
-            await masking.redactor(self._secrets.known(task.id)), validation.message_texts(request)
+            await masking.redactor(self._vault.known(task.id)), validation.message_texts(request)
         )
         with anyio.CancelScope(shield=True):
             gone_on = await self._store.go_on(caller.principal, task.id, key)
@@ -277,7 +277,7 @@ class TaskCreator:
         wanted: Mapping[str, Origin],
         key: SentKey | None,
     ) -> Task:
-        missing = self._secrets.missing(task.id, wanted)
+        missing = self._vault.missing(task.id, wanted)
         if not missing:
             raise RemitError(
                 Code.CONFLICT,
@@ -291,12 +291,12 @@ class TaskCreator:
                 status=task.status,
             )
         validation.only_missing(missing, request)
-        values = {**self._secrets.known(task.id), **request.literals}
+        values = {**self._vault.known(task.id), **request.literals}
         await validation.no_secrets(await masking.redactor(values), validation.message_texts(request))
         await validation.templates(task.env or {}, values)
         unneeded = [name for name, value in request.secrets.items() if value is None]
         with anyio.CancelScope(shield=True):
-            await self._secrets.keep(task.id, task.turn, request.literals, wanted)
+            await self._vault.keep(task.id, task.turn, request.literals, wanted)
             back = await self._store.secrets_are_back(caller.principal, task.id, unneeded, key)
             self._poke()
         return back

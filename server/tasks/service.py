@@ -36,7 +36,7 @@ from server.tasks.requests.request_models import (
     UpdateTask,
 )
 from server.tasks.secrets import masking
-from server.tasks.secrets.vault import Secrets
+from server.tasks.secrets.vault import SecretVault
 from server.tasks.views import graph_view, list_view, pending_approval, task_view, view_models, workspace_view
 from server.tasks.workspaces.artifacts import Artifacts
 from server.tasks.workspaces.losses import Losses
@@ -67,7 +67,7 @@ class Tasks:
         self,
         store: Store,
         agents: Mapping[str, Agent],
-        secrets: Secrets,
+        vault: SecretVault,
         sandbox: Callable[[], Awaitable[Sandbox]],
         workspaces: Workspaces,
         worktrees: Worktrees,
@@ -78,19 +78,19 @@ class Tasks:
     ) -> None:
         self._store = store
         self._agents = agents
-        self._secrets = secrets
+        self._vault = vault
         self._sandbox = sandbox
         self._worktrees = worktrees
         self._folders = folders
-        self._artifacts = Artifacts(store, secrets, workspaces, folders)
+        self._artifacts = Artifacts(store, vault, workspaces, folders)
         self._losses = Losses(store, workspaces)
         self._scheduler = scheduler
         self._stopping = Stopping(store, scheduler)
         self._settings = settings
         self._retention = periods(settings.retention)
         self._notices = notices
-        self._creator = TaskCreator(store, agents, secrets, workspaces, settings, scheduler.poke)
-        self._decisions = Decisions(store, secrets, scheduler.poke, settings)
+        self._creator = TaskCreator(store, agents, vault, workspaces, settings, scheduler.poke)
+        self._decisions = Decisions(store, vault, scheduler.poke, settings)
         self.locks = KeyedLock()
         self.maintenance = Maintenance(store, workspaces, worktrees, self.locks, self._retention)
 
@@ -188,7 +188,7 @@ class Tasks:
     async def update(self, caller: Caller, request: UpdateTask) -> view_models.StatusView:
         """Change what the request names, all of it or nothing."""
         texts = validation.update_texts(request)
-        await validation.no_secrets(await masking.redactor(self._secrets.known(request.id)), texts)
+        await validation.no_secrets(await masking.redactor(self._vault.known(request.id)), texts)
         wanted = Update(
             columns=request.columns,
             depends_on=request.depends_on,

@@ -16,7 +16,7 @@ from server.tasks.callers import Caller
 from server.tasks.execution import stopping
 from server.tasks.execution.scheduler import Scheduler
 from server.tasks.requests.request_models import CancelTask, DeleteTask
-from server.tasks.secrets.vault import Secrets
+from server.tasks.secrets.vault import SecretVault
 from server.tasks.service import Tasks
 from server.tasks.workspaces.selection import Folders
 from server.tasks.workspaces.worktrees import Worktrees
@@ -43,12 +43,12 @@ class Heedless(Scheduler):
 
 def tasks(store: Store, folder: Path) -> Tasks:
     """With a scheduler whose runs do not heed a cancellation."""
-    secrets, workspaces, settings = Secrets({}), Workspaces(folder), Settings()
+    vault, workspaces, settings = SecretVault({}), Workspaces(folder), Settings()
     worktrees, folders = Worktrees(store, no_sandbox, workspaces, settings), Folders((), ())
     scheduler = Heedless(
-        store, {}, secrets, no_sandbox, workspaces, worktrees, folders, settings, "owner", SubtaskServer("1")
+        store, {}, vault, no_sandbox, workspaces, worktrees, folders, settings, "owner", SubtaskServer("1")
     )
-    return Tasks(store, {}, secrets, no_sandbox, workspaces, worktrees, folders, scheduler, settings, [])
+    return Tasks(store, {}, vault, no_sandbox, workspaces, worktrees, folders, scheduler, settings, [])
 
 
 async def running_family(store: Store) -> str:

@@ -12,7 +12,7 @@ from server.tasks import validation
 from server.tasks.callers import Caller
 from server.tasks.requests.request_models import ApproveToolCall, RevokeGrant
 from server.tasks.secrets import masking
-from server.tasks.secrets.vault import Secrets
+from server.tasks.secrets.vault import SecretVault
 from server.tasks.views import call_line, pending_approval, task_view, view_models
 from storage.records.calls import Decision
 from storage.sqlite.store import Store
@@ -22,9 +22,9 @@ from storage.times import now
 class Decisions:
     """Decides calls. Its methods raise RemitError for what the caller can mend."""
 
-    def __init__(self, store: Store, secrets: Secrets, poke: Callable[[], None], settings: Settings) -> None:
+    def __init__(self, store: Store, vault: SecretVault, poke: Callable[[], None], settings: Settings) -> None:
         self._store = store
-        self._secrets = secrets
+        self._vault = vault
         self._poke = poke
         self._settings = settings
 
@@ -38,7 +38,7 @@ class Decisions:
         if request.call is not None:
             await self._check_shown(caller, request, request.call)
         wanted = await self._store.secret_names(caller.principal, request.id)
-        redactor = await masking.redactor(self._secrets.known(request.id))
+        redactor = await masking.redactor(self._vault.known(request.id))
         await validation.no_secrets(redactor, [("message", request.message or "")])
         with anyio.CancelScope(shield=True):  # a caller that gives up must not leave a decision without effect
             decided = await self._store.decide_call(
@@ -46,7 +46,7 @@ class Decisions:
                 request.id,
                 request.call_id,
                 self._decision(caller, request),
-                secrets_at_hand=not self._secrets.missing(request.id, wanted),
+                secrets_at_hand=not self._vault.missing(request.id, wanted),
             )
             self._poke()
         return view_models.ApprovedView(approved=request.outcome != "cancel", status=decided.status)

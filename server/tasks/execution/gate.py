@@ -110,7 +110,7 @@ class Gate:
         return _COMMAND if executed != await masking.masked(redactor, executed) else None
 
     def _keyed(self, args: Mapping[str, Any]) -> str:
-        return f"{KEYED}{self._variables.seal(similarity.canonical(args))}"
+        return f"{KEYED}{self._variables.fingerprint(similarity.canonical(args))}"
 
 
 def _executed(value: Any) -> Iterator[Any]:

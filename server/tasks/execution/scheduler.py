@@ -28,7 +28,7 @@ from server.tasks.execution.subtasks import Subtasks
 from server.tasks.execution.turn import ServerTurn
 from server.tasks.secrets import masking
 from server.tasks.secrets.variables import Variables
-from server.tasks.secrets.vault import Secrets, SecretsLost
+from server.tasks.secrets.vault import SecretsLost, SecretVault
 from server.tasks.workspaces.losses import Losses
 from server.tasks.workspaces.selection import Folders, check_tier
 from server.tasks.workspaces.worktrees import Worktrees
@@ -56,7 +56,7 @@ class Scheduler:
         self,
         store: Store,
         agents: Mapping[str, Agent],
-        secrets: Secrets,
+        vault: SecretVault,
         sandbox: Callable[[], Awaitable[Sandbox]],
         workspaces: Workspaces,
         worktrees: Worktrees,
@@ -67,7 +67,7 @@ class Scheduler:
     ) -> None:
         self._store = store
         self._agents = agents
-        self._secrets = secrets
+        self._vault = vault
         self._sandbox = sandbox
         self._workspaces = workspaces
         self._worktrees = worktrees
@@ -233,7 +233,7 @@ class Scheduler:
         """Have the agent work; every way that can end is an answer, save the end of the server."""
         claim = slot.claim
         left = claim.task.timeout_seconds - claim.turn.ran_us / 1_000_000
-        variables = Variables(claim, self._secrets, self._store)
+        variables = Variables(claim, self._vault, self._store)
         try:
             agent = self._agent(claim)
             self._folders.check(claim.workspace)

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from server.errors import Code, RemitError
-from server.tasks.secrets.vault import Secrets
+from server.tasks.secrets.vault import SecretVault
 from storage.records.secrets import Had
 from storage.sqlite.store import Store
 
@@ -24,9 +24,9 @@ class Known:
 class Masks:
     """Finds them."""
 
-    def __init__(self, store: Store, secrets: Secrets) -> None:
+    def __init__(self, store: Store, vault: SecretVault) -> None:
         self._store = store
-        self._secrets = secrets
+        self._vault = vault
 
     async def ever(self, task_id: str) -> Known:
         """Those of all turns of all these: a typed value of an earlier turn was dropped with that."""
@@ -34,7 +34,7 @@ class Masks:
         lost: list[Had] = []
         read: dict[str, str | None] = {}
         for had in await self._store.secrets_ever(task_id):
-            value = self._secrets.of(had)
+            value = self._vault.of(had)
             if had.source == "named":
                 value = read[had.name] = value or (read[had.name] if had.name in read else await self._read(had.name))
             if value is None:
@@ -68,5 +68,5 @@ class Masks:
 
     async def _read(self, name: str) -> str | None:
         with suppress(RemitError):  # its setting may be gone
-            return (await self._secrets.read([name]))[name]
+            return (await self._vault.read([name]))[name]
         return None

@@ -8,7 +8,7 @@ import anyio
 from server.errors import Code, RemitError
 from server.tasks.secrets import masking
 from server.tasks.secrets.index import Masks
-from server.tasks.secrets.vault import Secrets, SecretsLost
+from server.tasks.secrets.vault import SecretsLost, SecretVault
 from server.threads import computed
 from storage.records.tasks import Claim
 from storage.sqlite.store import Store
@@ -22,10 +22,10 @@ MOST_FILLED = 1024**2
 class Variables:
     """The env of a task and the values of its secrets, once they are at hand."""
 
-    def __init__(self, claim: Claim, secrets: Secrets, store: Store) -> None:
+    def __init__(self, claim: Claim, vault: SecretVault, store: Store) -> None:
         self._claim = claim
-        self._secrets = secrets
-        self._masks = Masks(store, secrets)
+        self._vault = vault
+        self._masks = Masks(store, vault)
         self._env: Mapping[str, str] = claim.task.env or {}
         self._values: dict[str, str] = {}
         self._derived: list[tuple[str, str]] = []
@@ -50,8 +50,8 @@ class Variables:
 
         Raises RemitError (SECRETS_LOST) where one of those who lend it to the task is gone.
         """
-        await self._secrets.borrow(self._claim.task.id, self._claim.lenders)
-        with self._secrets.shared(self._claim.task.id, self._learn) as known:
+        await self._vault.borrow(self._claim.task.id, self._claim.lenders)
+        with self._vault.shared(self._claim.task.id, self._learn) as known:
             if self._claim.lenders:
                 known += await self._masks.lent(self._claim.task.id, self._claim.turn.created_at)
             await self._learn(known)
@@ -64,7 +64,7 @@ class Variables:
                 await self._unlock()
 
     async def _unlock(self) -> None:
-        values = await self._secrets.of_turn(self._claim.task.id, self._claim.run.turn, self._claim.secrets)
+        values = await self._vault.of_turn(self._claim.task.id, self._claim.run.turn, self._claim.secrets)
         await self._learn(await computed(_size(self._env), _derived, self._env, values), values)
 
     async def _learn(self, named: Iterable[tuple[str, str]], values: Mapping[str, str] | None = None) -> None:
@@ -113,11 +113,11 @@ class Variables:
     def versions(self) -> dict[str, str]:
         """What the turn's secrets are known again by, by their names, once they are at hand; it tells no value."""
         origins = self._claim.secrets
-        return {name: self._secrets.version(name, origins[name], value) for name, value in self._values.items()}
+        return {name: self._vault.version(name, origins[name], value) for name, value in self._values.items()}
 
-    def seal(self, text: str) -> str:
+    def fingerprint(self, text: str) -> str:
         """What a text is known again by as long as this server runs; it tells nothing of the text."""
-        return self._secrets.seal(text)
+        return self._vault.fingerprint(text)
 
     def _mask(self, text: str) -> bool:
         new = [pair for pair in derived(text, self._values) if pair not in self._derived]

@@ -39,7 +39,7 @@ class _Turn:
         return self.literals | self.named
 
 
-class Secrets:
+class SecretVault:
     """Keeps the values of each open turn, and reads those the operator's settings name."""
 
     def __init__(self, sources: Mapping[str, SecretSource]) -> None:
@@ -109,7 +109,7 @@ class Secrets:
         """The value of a secret of some turn, if it is in memory."""
         return self._turns.get(had.task_id, {}).get(had.turn, _Turn()).all.get(had.name)
 
-    def seal(self, text: str) -> str:
+    def fingerprint(self, text: str) -> str:
         """What a text is known again by: made with a key in this process's memory, so that nobody can try guesses."""
         return hmac.digest(self._key, text.encode(errors="surrogatepass"), "sha256").hex()
 
@@ -119,7 +119,7 @@ class Secrets:
         One by name is what the operator's settings say of it, whatever value they lead to now.
         """
         if origin == "literal":
-            return self.seal(f"{name}\0{value}")
+            return self.fingerprint(f"{name}\0{value}")
         source = self._sources.get(name)
         return sha256(source.model_dump_json().encode()).hexdigest() if source else ""
 

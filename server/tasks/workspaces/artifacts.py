@@ -17,7 +17,7 @@ from server.tasks.callers import Caller
 from server.tasks.requests.request_models import ReadArtifacts
 from server.tasks.secrets import masking
 from server.tasks.secrets.index import Masks
-from server.tasks.secrets.vault import Secrets
+from server.tasks.secrets.vault import SecretVault
 from server.tasks.views import view_models
 from server.tasks.views.formatting import time
 from server.tasks.working_directory import top_folder
@@ -49,10 +49,10 @@ class _Masking:
 class Artifacts:
     """Finds the files of tasks, also of ended ones as long as their folders are kept."""
 
-    def __init__(self, store: Store, secrets: Secrets, workspaces: Workspaces, folders: Folders) -> None:
+    def __init__(self, store: Store, vault: SecretVault, workspaces: Workspaces, folders: Folders) -> None:
         self._folders = folders
         self._store = store
-        self._masks = Masks(store, secrets)
+        self._masks = Masks(store, vault)
         self._workspaces = workspaces
 
     async def page(self, caller: Caller, request: ReadArtifacts) -> view_models.ArtifactsView:

@@ -17,7 +17,7 @@ from server.tasks import background
 from server.tasks.background import serve_awaiting, serve_expiry, serve_propagation
 from server.tasks.execution import ends
 from server.tasks.execution.scheduler import Scheduler
-from server.tasks.secrets.vault import Secrets
+from server.tasks.secrets.vault import SecretVault
 from server.tasks.workspaces.selection import Folders
 from server.tasks.workspaces.worktrees import Worktrees
 from storage.errors import Trouble
@@ -47,7 +47,7 @@ async def scheduling(store: Store, folder: Path) -> AsyncIterator[Scheduler]:
     scheduler = Scheduler(
         store,
         {},
-        Secrets({}),
+        SecretVault({}),
         no_sandbox,
         workspaces,
         worktrees,

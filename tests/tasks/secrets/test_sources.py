@@ -9,7 +9,7 @@ import pytest
 
 from server.config import SecretSource
 from server.errors import Code, RemitError
-from server.tasks.secrets.vault import Hide, Secrets, SecretsLost
+from server.tasks.secrets.vault import Hide, SecretsLost, SecretVault
 
 
 def _into(told: list[tuple[str, str]]) -> Hide:
@@ -20,7 +20,7 @@ def _into(told: list[tuple[str, str]]) -> Hide:
 
 
 async def read(source: SecretSource) -> str:
-    return (await Secrets({"S": source}).read(["S"]))["S"]
+    return (await SecretVault({"S": source}).read(["S"]))["S"]
 
 
 async def test_a_file_is_read_without_its_last_line_break(tmp_path: Path) -> None:
@@ -88,101 +88,101 @@ async def test_a_secret_that_cannot_be_read_says_why_and_nothing_of_what_was_pri
 
 async def test_a_name_without_a_setting_lists_what_there_is() -> None:
     with pytest.raises(RemitError) as caught:
-        await Secrets({"KNOWN": SecretSource(command=("true",))}).read(["OTHER"])
+        await SecretVault({"KNOWN": SecretSource(command=("true",))}).read(["OTHER"])
     assert caught.value.code is Code.VALIDATION_ERROR
     assert "KNOWN" in caught.value.message
 
 
 async def test_dropped_literals_are_lost() -> None:
-    secrets = Secrets({})
-    await secrets.keep("task", 1, {"A": "value"}, {"A": "literal"})
-    assert await secrets.of_turn("task", 1, {"A": "literal"}) == {"A": "value"}
-    assert secrets.held == 1
-    secrets.drop("task")
-    assert secrets.held == 0
+    vault = SecretVault({})
+    await vault.keep("task", 1, {"A": "value"}, {"A": "literal"})
+    assert await vault.of_turn("task", 1, {"A": "literal"}) == {"A": "value"}
+    assert vault.held == 1
+    vault.drop("task")
+    assert vault.held == 0
     with pytest.raises(SecretsLost):
-        await secrets.of_turn("task", 1, {"A": "literal"})
+        await vault.of_turn("task", 1, {"A": "literal"})
 
 
 async def test_values_are_kept_until_the_last_borrower_of_the_folder_has_ended() -> None:
-    secrets = Secrets({})
-    await secrets.keep("owner", 1, {"A": "value"}, {"A": "literal"})
-    await secrets.lend("owner", "first")
-    await secrets.lend("first", "second")
+    vault = SecretVault({})
+    await vault.keep("owner", 1, {"A": "value"}, {"A": "literal"})
+    await vault.lend("owner", "first")
+    await vault.lend("first", "second")
     held = []
     for task_id in ("owner", "first", "second"):
-        held.append(secrets.known("owner"))
-        secrets.drop(task_id)
-    assert (held, secrets.known("owner")) == ([{"A": "value"}] * 3, {})
+        held.append(vault.known("owner"))
+        vault.drop(task_id)
+    assert (held, vault.known("owner")) == ([{"A": "value"}] * 3, {})
 
 
 @pytest.mark.parametrize("last", ["owner", "second"])
 async def test_values_of_a_borrower_are_kept_until_all_have_ended_that_share_the_folder(last: str) -> None:
-    secrets = Secrets({})
+    vault = SecretVault({})
     for task_id in ("owner", "first", "second"):
-        await secrets.keep(task_id, 1, {"A": task_id}, {"A": "literal"})
-    await secrets.lend("owner", "first")
-    await secrets.lend("owner", "second")
+        await vault.keep(task_id, 1, {"A": task_id}, {"A": "literal"})
+    await vault.lend("owner", "first")
+    await vault.lend("owner", "second")
     for task_id in {"owner", "first", "second"} - {last}:
-        secrets.drop(task_id)
-    assert secrets.known("first") == {"A": "first"}
-    secrets.drop(last)
-    assert secrets.held == 0
+        vault.drop(task_id)
+    assert vault.known("first") == {"A": "first"}
+    vault.drop(last)
+    assert vault.held == 0
 
 
 async def test_a_borrower_that_ends_leaves_the_owner_its_values() -> None:
-    secrets = Secrets({})
-    await secrets.keep("owner", 1, {"A": "value"}, {"A": "literal"})
-    await secrets.lend("owner", "borrower")
-    secrets.drop("owner")
-    await secrets.keep("owner", 2, {"A": "another"}, {"A": "literal"})
-    secrets.drop("borrower")
-    assert secrets.known("owner") == {"A": "another"}
+    vault = SecretVault({})
+    await vault.keep("owner", 1, {"A": "value"}, {"A": "literal"})
+    await vault.lend("owner", "borrower")
+    vault.drop("owner")
+    await vault.keep("owner", 2, {"A": "another"}, {"A": "literal"})
+    vault.drop("borrower")
+    assert vault.known("owner") == {"A": "another"}
 
 
 async def test_nothing_is_kept_for_one_that_turns_out_not_to_borrow() -> None:
-    secrets = Secrets({})
-    await secrets.keep("owner", 1, {"A": "value"}, {"A": "literal"})
-    await secrets.lend("owner", "other")
-    secrets.drop("owner")
-    await secrets.borrow("other", ())
-    assert secrets.held == 0
+    vault = SecretVault({})
+    await vault.keep("owner", 1, {"A": "value"}, {"A": "literal"})
+    await vault.lend("owner", "other")
+    vault.drop("owner")
+    await vault.borrow("other", ())
+    assert vault.held == 0
 
 
 @pytest.mark.parametrize(("one", "other"), [("owner", "first"), ("first", "owner"), ("first", "second")])
 async def test_a_task_at_work_is_told_what_those_get_that_it_shares_a_folder_with(one: str, other: str) -> None:
-    secrets = Secrets({})
-    await secrets.lend("owner", "first")
-    await secrets.lend("owner", "second")
+    vault = SecretVault({})
+    await vault.lend("owner", "first")
+    await vault.lend("owner", "second")
     told: list[tuple[str, str]] = []
-    with secrets.shared(one, _into(told)):
-        await secrets.keep(other, 1, {"A": "value"}, {"A": "literal"})
-        await secrets.keep("stranger", 1, {"A": "another"}, {"A": "literal"})
+    with vault.shared(one, _into(told)):
+        await vault.keep(other, 1, {"A": "value"}, {"A": "literal"})
+        await vault.keep("stranger", 1, {"A": "another"}, {"A": "literal"})
     assert told == [("A", "value")]
 
 
 async def test_it_is_told_what_one_has_that_comes_to_share_its_folder() -> None:
-    secrets = Secrets({})
+    vault = SecretVault({})
     told: list[tuple[str, str]] = []
-    with secrets.shared("owner", _into(told)):
-        await secrets.keep("borrower", 1, {"A": "value"}, {"A": "literal"})
+    with vault.shared("owner", _into(told)):
+        await vault.keep("borrower", 1, {"A": "value"}, {"A": "literal"})
         assert told == []
-        await secrets.lend("owner", "borrower")
+        await vault.lend("owner", "borrower")
     assert told == [("A", "value")]
 
 
 async def test_it_learns_what_those_have_already_that_it_shares_a_folder_with() -> None:
-    secrets = Secrets({})
-    await secrets.lend("owner", "borrower")
-    await secrets.keep("borrower", 1, {"A": "value"}, {"A": "literal"})
-    with secrets.shared("owner", _into([])) as known:
+    vault = SecretVault({})
+    await vault.lend("owner", "borrower")
+    await vault.keep("borrower", 1, {"A": "value"}, {"A": "literal"})
+    with vault.shared("owner", _into([])) as known:
         assert known == [("A", "value")]
 
 
 async def test_it_is_told_what_one_reads_anew_that_shares_its_folder() -> None:
-    secrets = Secrets({"A": SecretSource(command=("echo", "value"))})
-    await secrets.lend("owner", "borrower")
+    vault = SecretVault({"A": SecretSource(command=("echo", "value"))})
+    await vault.lend("owner", "borrower")
     told: list[tuple[str, str]] = []
-    with secrets.shared("owner", _into(told)):
-        assert await secrets.of_turn("borrower", 1, {"A": "named"}) == {"A": "value"}
+    with vault.shared("owner", _into(told)):
+        assert await vault.of_turn("borrower", 1, {"A": "named"}) == {"A": "value"}
     assert told == [("A", "value")]

@@ -9,7 +9,7 @@ import anyio.lowlevel
 import pytest
 
 from server.tasks.secrets.variables import Variables
-from server.tasks.secrets.vault import Secrets
+from server.tasks.secrets.vault import SecretVault
 from storage.sqlite.store import open_store
 from tests.bounds import unstalled
 from tests.storage.samples import claimed
@@ -20,7 +20,7 @@ SEVENTH = MANY["S7"]
 PATIENCE = 20
 """Seconds: far above what it takes."""
 
-Ready = tuple[Variables, Secrets]
+Ready = tuple[Variables, SecretVault]
 """The variables of a run, whose turn has many secrets, and the memory that these are in; it shares with `lender`."""
 
 
@@ -28,10 +28,10 @@ Ready = tuple[Variables, Secrets]
 async def ready(tmp_path: Path) -> AsyncIterator[Ready]:
     async with open_store(tmp_path / "remit.db") as store:
         claim = await claimed(store, secrets=dict.fromkeys(MANY, "literal"))
-        secrets = Secrets({})
-        await secrets.keep(claim.task.id, 1, MANY, claim.secrets)
-        await secrets.lend(claim.task.id, "borrower")
-        yield Variables(claim, secrets, store), secrets
+        vault = SecretVault({})
+        await vault.keep(claim.task.id, 1, MANY, claim.secrets)
+        await vault.lend(claim.task.id, "borrower")
+        yield Variables(claim, vault, store), vault
 
 
 async def test_others_have_their_turn_while_one_more_value_comes_to_be_masked(ready: Ready) -> None:
@@ -43,15 +43,15 @@ async def test_others_have_their_turn_while_one_more_value_comes_to_be_masked(re
 
 
 async def test_what_comes_to_be_known_while_others_do_is_masked_as_well(ready: Ready) -> None:
-    variables, secrets = ready
-    with secrets.shared(variables._claim.task.id, variables._learn):
+    variables, vault = ready
+    with vault.shared(variables._claim.task.id, variables._learn):
         async with anyio.create_task_group() as group:
             group.start_soon(variables.unlock)
             group.start_soon(variables.hide, "TOKEN", "one-more-value")
             with anyio.fail_after(PATIENCE):
                 while not variables._learning.locked():
                     await anyio.lowlevel.checkpoint()
-            await secrets.keep("borrower", 1, {"LENT": "another-value"}, {"LENT": "literal"})
+            await vault.keep("borrower", 1, {"LENT": "another-value"}, {"LENT": "literal"})
     shown = variables.redactor.redact(f"one-more-value another-value {SEVENTH}")
     assert shown == "[secret TOKEN] [secret LENT] [secret S7]"
 
@@ -65,10 +65,10 @@ async def test_a_value_that_is_masked_already_costs_nothing(ready: Ready) -> Non
 
 
 async def test_others_have_their_turn_while_one_that_shares_the_folder_gets_many_secrets(ready: Ready) -> None:
-    variables, secrets = ready
+    variables, vault = ready
     await variables.unlock()
     another = {f"T{number}": f"{value}-of-another" for number, value in enumerate(MANY.values())}
-    with secrets.shared(variables._claim.task.id, variables._learn):
+    with vault.shared(variables._claim.task.id, variables._learn):
         async with unstalled():
-            await secrets.keep("borrower", 1, another, dict.fromkeys(another, "literal"))
+            await vault.keep("borrower", 1, another, dict.fromkeys(another, "literal"))
     assert variables.redactor.redact(f"{another['T7']} {SEVENTH}") == "[secret T7] [secret S7]"

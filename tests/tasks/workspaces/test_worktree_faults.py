@@ -17,7 +17,7 @@ from server.runner.workspace.workspaces import Workspaces
 from server.runner.worktrees.branch import Branch
 from server.runner.worktrees.worktree import Finding, Worktree
 from server.tasks.secrets.variables import Variables
-from server.tasks.secrets.vault import Secrets
+from server.tasks.secrets.vault import SecretVault
 from server.tasks.workspaces.worktrees import Worktrees
 from storage.records.states import Status
 from storage.records.tasks import Claim, RunEnd
@@ -85,7 +85,7 @@ async def test_commits_follow_those_whose_carrying_a_kill_kept_from_the_record(
             raise Killed
 
         async def commit() -> None:
-            async with worktrees.at_work(claim, Variables(claim, Secrets({}), store)):
+            async with worktrees.at_work(claim, Variables(claim, SecretVault({}), store)):
                 git(worktrees.folder(claim.task.id), "commit", "-q", "--allow-empty", "-m", "more")
 
         monkeypatch.setattr(Branch, "move", moved_and_killed)
@@ -106,18 +106,18 @@ async def test_a_secret_that_another_gets_while_a_worktree_is_looked_at_is_maske
     async with open_store(fresh(tmp_path / "remit.db")) as store:
         claim = await started(store, tmp_path / "project")
         worktrees = in_namespaces(store, tmp_path)
-        secrets, look = Secrets({}), Worktree.look
+        vault, look = SecretVault({}), Worktree.look
 
         async def look_when_a_borrower_has_written(self: Worktree) -> Finding:
             lent = Workspace(mode="readwrite", path=str(self.tree), shared=False, owner="task", reaches=())
             new = new_task(parent=claim.task.id, source="agent", workspace=lent, secrets={"KEY": "literal"})
-            await secrets.keep(new.id, 1, {"KEY": "very-secret-value"}, new.secrets)
+            await vault.keep(new.id, 1, {"KEY": "very-secret-value"}, new.secrets)
             await store.create_task(ANN, new)
             (self.tree / "a.txt").write_text("very-secret-value\n")
             return await look(self)
 
         monkeypatch.setattr(Worktree, "look", look_when_a_borrower_has_written)
-        async with worktrees.at_work(claim, Variables(claim, secrets, store)):
+        async with worktrees.at_work(claim, Variables(claim, vault, store)):
             pass
         (record,) = await store.worktrees()
     assert record.workspace.outcome
@@ -127,7 +127,7 @@ async def test_a_secret_that_another_gets_while_a_worktree_is_looked_at_is_maske
 async def ask_and_give_up(worktrees: Worktrees, store: Store, claim: Claim, begun: anyio.Event) -> None:
     """Ask for what a task has committed, and give up when that has begun."""
     async with anyio.create_task_group() as group:
-        group.start_soon(worktrees.carried, claim.task.id, Variables(claim, Secrets({}), store))
+        group.start_soon(worktrees.carried, claim.task.id, Variables(claim, SecretVault({}), store))
         await begun.wait()
         group.cancel_scope.cancel()
 
@@ -146,7 +146,7 @@ async def test_what_was_carried_over_is_on_record_though_whoever_asked_has_given
             await anyio.lowlevel.checkpoint()
             await move(self, commit, known)
 
-        async with worktrees.at_work(claim, Variables(claim, Secrets({}), store)):
+        async with worktrees.at_work(claim, Variables(claim, SecretVault({}), store)):
             git(worktrees.folder(claim.task.id), "commit", "-q", "--allow-empty", "-m", "more")
             monkeypatch.setattr(Branch, "move", begin_and_move)
             await ask_and_give_up(worktrees, store, claim, begun)
@@ -198,7 +198,7 @@ async def test_one_that_is_looked_at_is_removed_afterwards(tmp_path: Path, monke
         claim = await started(store, tmp_path / "project")
         task_id = claim.task.id
         worktrees = in_namespaces(store, tmp_path)
-        async with worktrees.at_work(claim, Variables(claim, Secrets({}), store)):
+        async with worktrees.at_work(claim, Variables(claim, SecretVault({}), store)):
             pass
         await store.finish_run(claim.run, RunEnd(Status.COMPLETED))
         await store.reopen_worktree(task_id)

@@ -25,7 +25,7 @@ from server.tasks.delegation.upload_quota import Allowance
 from server.tasks.execution.agent_caller import AgentCaller
 from server.tasks.execution.scheduler import Scheduler
 from server.tasks.secrets.variables import Variables
-from server.tasks.secrets.vault import Secrets
+from server.tasks.secrets.vault import SecretVault
 from server.tasks.service import Tasks
 from server.tasks.workspaces.selection import Folders
 from server.tasks.workspaces.worktrees import Worktrees
@@ -65,19 +65,19 @@ Visit = Callable[[], AbstractAsyncContextManager[Wire]]
 async def opened(folder: Path) -> AsyncIterator[Visit]:
     """A desk, the rights behind it real and the run claimed."""
     async with open_store(folder / "remit.db") as store:
-        secrets, workspaces, own = Secrets({}), Workspaces(folder / "workspaces"), Settings()
+        vault, workspaces, own = SecretVault({}), Workspaces(folder / "workspaces"), Settings()
         subtask_server = SubtaskServer("1")
         worktrees, folders = Worktrees(store, no_sandbox, workspaces, own), Folders((), ())
         scheduler = Scheduler(
-            store, {}, secrets, no_sandbox, workspaces, worktrees, folders, own, "owner", subtask_server
+            store, {}, vault, no_sandbox, workspaces, worktrees, folders, own, "owner", subtask_server
         )
-        tasks = Tasks(store, {}, secrets, no_sandbox, workspaces, worktrees, folders, scheduler, own, [])
+        tasks = Tasks(store, {}, vault, no_sandbox, workspaces, worktrees, folders, scheduler, own, [])
         lending = Lending(workspaces, worktrees, folders, no_sandbox)
         subtask_server.set_service(DelegationService(tasks, store, {}, lending, Allowance(workspaces, own), own))
         await store.create_task(ANN, new_task())
         claim = await store.claim_run("owner")
         assert claim
-        agent_caller = AgentCaller(store, claim, Variables(claim, secrets, store))
+        agent_caller = AgentCaller(store, claim, Variables(claim, vault, store))
 
         async def serve(served: Wire) -> None:
             async with served:
