@@ -19,7 +19,7 @@ from server.tasks import validation
 from server.tasks.callers import Caller
 from server.tasks.requests.request_models import CreateTask, SendMessage
 from server.tasks.secrets import masking
-from server.tasks.secrets.index import Masks
+from server.tasks.secrets.index import SecretIndex
 from server.tasks.secrets.vault import SecretVault
 from server.tasks.workspaces.losses import is_held
 from server.tasks.workspaces.removal import remove_folders
@@ -47,7 +47,7 @@ class TaskCreator:
         self._store = store
         self._agents = agents
         self._vault = vault
-        self._masks = Masks(store, vault)
+        self._index = SecretIndex(store, vault)
         self._workspaces = workspaces
         self._settings = settings
         self._poke = poke
@@ -223,7 +223,7 @@ class TaskCreator:
         await validation.templates(env, values)
         lenders = await self._store.lenders(task.id)
         if lenders:
-            await self._masks.lent(task.id, since=now())
+            await self._index.lent(task.id, since=now())
         uploads = await validation.uploads(request.files)
         new = NewTurn(
             message=request.message,

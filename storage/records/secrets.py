@@ -6,7 +6,7 @@ from storage.records.tasks import SecretSource
 
 
 @dataclass(frozen=True, slots=True)
-class Had:
+class SecretRecord:
     """A secret that a task had in one of its turns."""
 
     task_id: str

@@ -13,7 +13,7 @@ import anyio
 from storage.records.calls import Call, Decided, Decision, Grant
 from storage.records.graphs import Graph
 from storage.records.lists import Filter, Page, Position, Total
-from storage.records.secrets import Had
+from storage.records.secrets import SecretRecord
 from storage.records.states import Status
 from storage.records.tasks import (
     Cancelled,
@@ -222,7 +222,7 @@ class Store(RunStore):
 
     # What the server does for itself, across principals.
 
-    async def secrets_ever(self, task_id: str) -> list[Had]:
+    async def secrets_ever(self, task_id: str) -> list[SecretRecord]:
         """The secrets of all turns of a task, the latest turn first; then those of its lenders."""
         return await self._db.read(task_secrets.ever, task_id)
 

@@ -9,39 +9,41 @@ from dataclasses import dataclass
 
 from server.errors import Code, RemitError
 from server.tasks.secrets.vault import SecretVault
-from storage.records.secrets import Had
+from storage.records.secrets import SecretRecord
 from storage.sqlite.store import Store
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownSecrets:
     """The values to be masked, with the names that they go by, and the secrets whose values are not to be had."""
 
     values: list[tuple[str, str]]
-    lost: list[Had]
+    lost: list[SecretRecord]
 
 
-class Masks:
-    """Finds them."""
+class SecretIndex:
+    """Finds every secret value that may occur in a task's files."""
 
     def __init__(self, store: Store, vault: SecretVault) -> None:
         self._store = store
         self._vault = vault
 
-    async def ever(self, task_id: str) -> Known:
+    async def ever(self, task_id: str) -> KnownSecrets:
         """Those of all turns of all these: a typed value of an earlier turn was dropped with that."""
         values: list[tuple[str, str]] = []
-        lost: list[Had] = []
+        lost: list[SecretRecord] = []
         read: dict[str, str | None] = {}
-        for had in await self._store.secrets_ever(task_id):
-            value = self._vault.of(had)
-            if had.source == "named":
-                value = read[had.name] = value or (read[had.name] if had.name in read else await self._read(had.name))
+        for record in await self._store.secrets_ever(task_id):
+            value = self._vault.of(record)
+            if record.source == "named":
+                value = read[record.name] = value or (
+                    read[record.name] if record.name in read else await self._read(record.name)
+                )
             if value is None:
-                lost.append(had)
+                lost.append(record)
             else:
-                values.append((had.name, value))
-        return Known(values, lost)
+                values.append((record.name, value))
+        return KnownSecrets(values, lost)
 
     async def lent(self, task_id: str, since: int) -> list[tuple[str, str]]:
         """The values of those that its lenders have, or have had since then.
@@ -51,12 +53,12 @@ class Masks:
         """
         known = await self.ever(task_id)
         gone = [
-            had
-            for had in known.lost
-            if had.is_lenders and not had.given_up and (had.until is None or had.until > since)
+            record
+            for record in known.lost
+            if record.is_lenders and not record.given_up and (record.until is None or record.until > since)
         ]
         if gone:
-            names, lender = sorted({had.name for had in gone}), gone[0].task_id
+            names, lender = sorted({record.name for record in gone}), gone[0].task_id
             raise RemitError(
                 Code.SECRETS_LOST,
                 f"this task works with what task {lender} has lent it, whose values of {', '.join(names)} are gone and "

@@ -7,7 +7,7 @@ import anyio
 
 from server.errors import Code, RemitError
 from server.tasks.secrets import masking
-from server.tasks.secrets.index import Masks
+from server.tasks.secrets.index import SecretIndex
 from server.tasks.secrets.vault import SecretsLost, SecretVault
 from server.threads import computed
 from storage.records.tasks import Claim
@@ -25,7 +25,7 @@ class Variables:
     def __init__(self, claim: Claim, vault: SecretVault, store: Store) -> None:
         self._claim = claim
         self._vault = vault
-        self._masks = Masks(store, vault)
+        self._index = SecretIndex(store, vault)
         self._env: Mapping[str, str] = claim.task.env or {}
         self._values: dict[str, str] = {}
         self._derived: list[tuple[str, str]] = []
@@ -53,7 +53,7 @@ class Variables:
         await self._vault.borrow(self._claim.task.id, self._claim.lenders)
         with self._vault.shared(self._claim.task.id, self._learn) as known:
             if self._claim.lenders:
-                known += await self._masks.lent(self._claim.task.id, self._claim.turn.created_at)
+                known += await self._index.lent(self._claim.task.id, self._claim.turn.created_at)
             await self._learn(known)
             yield
 
@@ -89,7 +89,7 @@ class Variables:
         """What masks the secrets of all turns of the task, beside all that `redactor` does; None where one is gone."""
         try:
             await self.unlock()
-            known = await self._masks.ever(self._claim.task.id)
+            known = await self._index.ever(self._claim.task.id)
         except (SecretsLost, RemitError):
             return None
         return None if known.lost else await masking.redactor(self._values, [*self._derived, *known.values])

@@ -12,10 +12,10 @@ from anyio import CancelScope
 from server.config import SecretSource
 from server.errors import Code, RemitError
 from server.tasks.secrets import sources
-from storage.records.secrets import Had
+from storage.records.secrets import SecretRecord
 from storage.records.tasks import SecretSource as Origin
 
-Hide = Callable[[Iterable[tuple[str, str]]], Awaitable[None]]
+MaskFn = Callable[[Iterable[tuple[str, str]]], Awaitable[None]]
 """Has values masked, given as (name, value): once it is done they are."""
 
 
@@ -47,7 +47,7 @@ class SecretVault:
         self._key = token_bytes(32)
         self._turns: dict[str, dict[int, _Turn]] = {}
         self._lenders: dict[str, Sequence[str]] = {}
-        self._at_work: dict[str, Hide] = {}
+        self._at_work: dict[str, MaskFn] = {}
         self._over: set[str] = set()  # those that have ended, and whose values others still need
 
     @property
@@ -85,12 +85,12 @@ class SecretVault:
         await self._tell(task_id)
 
     @contextmanager
-    def shared(self, task_id: str, hide: Hide) -> Iterator[list[tuple[str, str]]]:
+    def shared(self, task_id: str, mask: MaskFn) -> Iterator[list[tuple[str, str]]]:
         """The values of those that a task at work shares a folder with; `hide` is told what these get meanwhile.
 
         A value is told before a command can have it, and so before anybody can find it in the folder.
         """
-        self._at_work[task_id] = hide
+        self._at_work[task_id] = mask
         try:
             yield [named for other in self._sharing(task_id) for named in self.all(other)]
         finally:
@@ -105,9 +105,9 @@ class SecretVault:
         for turn in self._turns.get(task_id, {}).values():
             yield from turn.all.items()
 
-    def of(self, had: Had) -> str | None:
+    def of(self, record: SecretRecord) -> str | None:
         """The value of a secret of some turn, if it is in memory."""
-        return self._turns.get(had.task_id, {}).get(had.turn, _Turn()).all.get(had.name)
+        return self._turns.get(record.task_id, {}).get(record.turn, _Turn()).all.get(record.name)
 
     def fingerprint(self, text: str) -> str:
         """What a text is known again by: made with a key in this process's memory, so that nobody can try guesses."""
@@ -152,8 +152,8 @@ class SecretVault:
         """Tell those at work, also where the caller is cancelled: the values are in memory, and may be used at once."""
         with CancelScope(shield=True):
             for other in self._sharing(task_id):
-                if hide := self._at_work.get(other):
-                    await hide(list(self.all(task_id)))
+                if mask := self._at_work.get(other):
+                    await mask(list(self.all(task_id)))
 
     def _sharing(self, task_id: str) -> set[str]:
         """Those that lend a task their folder, or have got its own, or the same from a third."""

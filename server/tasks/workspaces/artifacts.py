@@ -16,7 +16,7 @@ from server.runner.workspace.workspaces import Workspaces
 from server.tasks.callers import Caller
 from server.tasks.requests.request_models import ReadArtifacts
 from server.tasks.secrets import masking
-from server.tasks.secrets.index import Masks
+from server.tasks.secrets.index import SecretIndex
 from server.tasks.secrets.vault import SecretVault
 from server.tasks.views import view_models
 from server.tasks.views.formatting import time
@@ -52,7 +52,7 @@ class Artifacts:
     def __init__(self, store: Store, vault: SecretVault, workspaces: Workspaces, folders: Folders) -> None:
         self._folders = folders
         self._store = store
-        self._masks = Masks(store, vault)
+        self._index = SecretIndex(store, vault)
         self._workspaces = workspaces
 
     async def page(self, caller: Caller, request: ReadArtifacts) -> view_models.ArtifactsView:
@@ -114,8 +114,8 @@ class Artifacts:
 
         Raises RemitError (SECRETS_LOST) where values are not to be had, unless a person asks at a terminal.
         """
-        known = await self._masks.ever(task_id)
-        lost = sorted({had.name for had in known.lost})
+        known = await self._index.ever(task_id)
+        lost = sorted({record.name for record in known.lost})
         if lost and not caller.person:
             raise RemitError(
                 Code.SECRETS_LOST,

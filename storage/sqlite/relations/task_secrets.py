@@ -4,7 +4,7 @@ import json
 import sqlite3
 from collections.abc import Collection
 
-from storage.records.secrets import Had
+from storage.records.secrets import SecretRecord
 from storage.records.tasks import AGENT
 
 # A task, and the makers whose folder it works in, or on a worktree of, the nearest first: agents can lend no other.
@@ -25,7 +25,7 @@ _WITH_WRITERS = f"""{_CONCERNED}, present (seq) AS (
     everyone (seq, distance) AS (SELECT p.seq, c.distance FROM present p LEFT JOIN concerned c ON c.seq = p.seq)"""
 
 
-def ever(db: sqlite3.Connection, task_id: str) -> list[Had]:
+def ever(db: sqlite3.Connection, task_id: str) -> list[SecretRecord]:
     """The secrets of all turns of a task, the latest turn first; then those of the tasks that lend it their folder.
 
     Last come those of all others that were made to write there, or in the task's own folder, also of those that are
@@ -47,7 +47,7 @@ def ever(db: sqlite3.Connection, task_id: str) -> list[Had]:
         (task_id,),
     )
     return [
-        Had(
+        SecretRecord(
             task_id=row["id"],
             turn=row["turn"],
             name=row["name"],

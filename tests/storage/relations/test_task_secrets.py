@@ -45,7 +45,7 @@ async def started(store: Store, task_id: str) -> Run:
 
 async def names(store: Store, task_id: str) -> list[tuple[str, int, str]]:
     """The secrets that count for a task."""
-    return [(had.task_id, had.turn, had.name) for had in await store.secrets_ever(task_id)]
+    return [(record.task_id, record.turn, record.name) for record in await store.secrets_ever(task_id)]
 
 
 async def test_the_secrets_of_all_turns_count_the_latest_turn_first(store: Store) -> None:
@@ -78,7 +78,7 @@ async def test_who_was_made_to_write_in_a_folder_counts_for_all_who_work_there(s
     assert await names(store, first) == [(first, 1, "A"), (second, 1, "B"), (third, 1, "C")]
     assert await names(store, second) == [(second, 1, "B"), (first, 1, "A"), (third, 1, "C")]
     assert await names(store, reader) == [(first, 1, "A"), (second, 1, "B"), (third, 1, "C")]
-    assert [had.is_lenders for had in await store.secrets_ever(reader)] == [True, False, False]
+    assert [record.is_lenders for record in await store.secrets_ever(reader)] == [True, False, False]
     assert await store.lenders(reader) == [first]
 
 
@@ -117,7 +117,7 @@ async def test_a_run_is_told_who_lends_its_folder(store: Store) -> None:
 async def test_it_is_told_when_a_turn_has_ended_that_is_not_the_latest(store: Store) -> None:
     task_id = await made(store, secrets={"A": "literal"})
     await store.finish_run(await started(store, task_id), DONE)
-    assert [had.until for had in await store.secrets_ever(task_id)] == [None]
+    assert [record.until for record in await store.secrets_ever(task_id)] == [None]
     await store.open_turn(ANN, task_id, new_turn(secrets={"A": "literal"}))
     latest, earlier = await store.secrets_ever(task_id)
     assert (latest.until, isinstance(earlier.until, int)) == (None, True)
@@ -149,8 +149,8 @@ async def test_the_secrets_of_a_removed_task_count_for_whose_folder_it_wrote(sto
     await removed(store, second)
     await store.finish_run(run, DONE)
     assert await names(store, first) == [(second, 1, "A")]
-    (had,) = [had for had in await store.secrets_ever(reader) if had.name == "A"]
-    assert (had.task_id, had.is_lenders, had.until is None) == (second, False, False)
+    (record,) = [record for record in await store.secrets_ever(reader) if record.name == "A"]
+    assert (record.task_id, record.is_lenders, record.until is None) == (second, False, False)
 
 
 async def test_they_go_on_to_the_next_when_that_is_removed_as_well(store: Store) -> None:

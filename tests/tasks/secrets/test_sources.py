@@ -9,10 +9,10 @@ import pytest
 
 from server.config import SecretSource
 from server.errors import Code, RemitError
-from server.tasks.secrets.vault import Hide, SecretsLost, SecretVault
+from server.tasks.secrets.vault import MaskFn, SecretsLost, SecretVault
 
 
-def _into(told: list[tuple[str, str]]) -> Hide:
+def _into(told: list[tuple[str, str]]) -> MaskFn:
     async def hide(named: Iterable[tuple[str, str]]) -> None:
         told.extend(named)
 
