@@ -39,7 +39,7 @@ from server.runner.workspace.workspaces import Swept, Workspaces
 from server.tasks.background import serve_awaiting, serve_expiry, serve_propagation
 from server.tasks.callers import Caller
 from server.tasks.delegation.service import DelegationService
-from server.tasks.delegation.shared_folder import Lending
+from server.tasks.delegation.shared_folder import FolderSharing
 from server.tasks.delegation.upload_quota import Allowance
 from server.tasks.execution.leftovers import end_leftovers
 from server.tasks.execution.scheduler import Scheduler
@@ -161,9 +161,9 @@ async def build(state: Path, settings: Settings, notices: list[str]) -> AsyncIte
         tasks = Tasks(
             store, agents, vault, provider.sandbox, workspaces, worktrees, folders, scheduler, settings, notices
         )
-        lending = Lending(workspaces, worktrees, folders, provider.sandbox)
+        sharing = FolderSharing(workspaces, worktrees, folders, provider.sandbox)
         subtask_server.set_service(
-            DelegationService(tasks, store, agents, lending, Allowance(workspaces, settings), settings)
+            DelegationService(tasks, store, agents, sharing, Allowance(workspaces, settings), settings)
         )
         store.changes.on_end(vault.drop)
         async with anyio.create_task_group() as group:

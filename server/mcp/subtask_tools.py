@@ -16,7 +16,9 @@ from server.tasks.requests.arguments import OPTIONS
 from server.tasks.requests.listing import ListTasks
 from server.tasks.views import view_models
 
-_LENT = "lend your own folder: readonly, readwrite, or a worktree, which is a branch of its own; left out: an empty one"
+_LENT = (
+    "share your own folder: readonly, readwrite, or a worktree, which is a branch of its own; left out: an empty one"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,7 @@ def _chosen(schema: Mapping[str, Any], choices: tuple[str, ...]) -> dict[str, An
 
 
 def _lent(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Its task's own folder to lend."""
+    """Its task's own folder to share."""
     kind = _kind(schema)
     path = kind["properties"]["path"] | {"enum": [OWN_FOLDER]}
     return {**_of_kind(schema, {**kind, "properties": kind["properties"] | {"path": path}}), "description": _LENT}

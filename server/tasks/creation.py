@@ -112,7 +112,7 @@ class TaskCreator:
                 await to_thread.run_sync(partial(self._workspaces.create, new.id, uploads, source_root=caller.folder))
             await self._vault.keep(new.id, 1, values, new.secrets)
             if workspace and new.parent and new.source == AGENT:  # as long as it is not known more exactly
-                await self._vault.lend(new.parent, new.id)
+                await self._vault.share(new.parent, new.id)
             try:
                 created = await self._store.create_task(caller.principal, new)
             except BaseException:
@@ -221,9 +221,9 @@ class TaskCreator:
         values = await self._values(request.literals, names)
         await validation.no_secrets(await masking.redactor(values), validation.message_texts(request))
         await validation.templates(env, values)
-        lenders = await self._store.lenders(task.id)
-        if lenders:
-            await self._index.lent(task.id, since=now())
+        shared_from = await self._store.shared_from(task.id)
+        if shared_from:
+            await self._index.shared(task.id, since=now())
         uploads = await validation.uploads(request.files)
         new = NewTurn(
             message=request.message,
@@ -237,7 +237,7 @@ class TaskCreator:
         with anyio.CancelScope(shield=True):  # a caller that gives up must not leave half a turn behind
             await self._upload(caller, task.id, uploads)
             await self._vault.keep(task.id, task.turn + 1, values, new.secrets)
-            await self._vault.borrow(task.id, lenders)
+            await self._vault.set_shared_from(task.id, shared_from)
             try:
                 opened = await self._store.open_turn(caller.principal, task.id, new)
             except RemitError as error:

@@ -95,11 +95,11 @@ class Tasks:
         self.maintenance = Maintenance(store, workspaces, worktrees, self.locks, self._retention)
 
     async def create(
-        self, caller: Caller, request: CreateTask, lent: tuple[Workspace, list[str]] | None = None
+        self, caller: Caller, request: CreateTask, shared: tuple[Workspace, list[str]] | None = None
     ) -> view_models.CreatedView:
         """Make a task; it is durable when this returns, and starts as soon as there is a place.
 
-        `lent` is the folder it works in, with what there is to warn of, where its agent's own choice does not count.
+        `shared` is the folder it works in, with what there is to warn of, where its agent's own choice does not count.
         """
         if "agent_id" not in request.model_fields_set:
             request = request.model_copy(update={"agent_id": self._settings.default_agent})
@@ -112,7 +112,7 @@ class Tasks:
         variables = {*request.env, *request.secrets, *request.secret_names}
         left_out = await self._creator.check(request.agent_id, request.message, variables, request.mcp_servers)
         tier = await self._tier(request)
-        workspace, notes = lent or await self._workspace(caller, request)
+        workspace, notes = shared or await self._workspace(caller, request)
         values = await self._creator.values(request)
         redactor = await masking.redactor(values)
         await validation.no_secrets(redactor, validation.task_texts(request))

@@ -19,5 +19,5 @@ class SecretRecord:
     given_up: bool
     """Whether the turn went on without it, once its value was lost."""
 
-    is_lenders: bool
-    """Whether the task was another's, and lends its folder to the one that was asked about."""
+    is_shared: bool
+    """Whether the task was another's, and shares its folder with the one that was asked about."""

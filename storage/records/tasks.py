@@ -295,8 +295,8 @@ class Claim:
     turn: Turn
     secrets: dict[str, SecretSource]
     workspace: Workspace | None = None
-    lenders: Sequence[str] = ()
-    """The tasks that lend it their folder."""
+    shared_from: Sequence[str] = ()
+    """The tasks that share their folder with it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ class Workspace:
 
     shared: bool
     owner: Literal["user", "task"] = "user"
-    """Whose it is: the user's, or that of a task whose agent has lent it to this one."""
+    """Whose it is: the user's, or that of a task whose agent shares it with this one."""
 
     reaches: tuple[str, ...]
     """The folders outside its own that the task's commands see: whoever could move them could show it others."""
@@ -43,7 +43,7 @@ class Worktree:
     ended_at: int | None
     """When the task ended; None for one that has not."""
 
-    is_lent: bool
+    is_shared: bool
     """Whether a sub-task that works in it has not ended."""
 
     last_activity_at: int
@@ -51,5 +51,5 @@ class Worktree:
 
     @property
     def is_over(self) -> bool:
-        """Whether nobody works in it: the task has ended, and all that it has lent it to."""
-        return self.ended_at is not None and not self.is_lent
+        """Whether nobody works in it: the task has ended, and all that it shares it with."""
+        return self.ended_at is not None and not self.is_shared

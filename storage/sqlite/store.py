@@ -223,12 +223,12 @@ class Store(RunStore):
     # What the server does for itself, across principals.
 
     async def secrets_ever(self, task_id: str) -> list[SecretRecord]:
-        """The secrets of all turns of a task, the latest turn first; then those of its lenders."""
+        """The secrets of a task's turns, the latest first; then those of the tasks that share their folder with it."""
         return await self._db.read(task_secrets.ever, task_id)
 
-    async def lenders(self, task_id: str) -> list[str]:
-        """The tasks that lend this one their folder, the nearest first."""
-        return await self._db.read(task_secrets.lenders, task_id)
+    async def shared_from(self, task_id: str) -> list[str]:
+        """The tasks that share their folder with this one, the nearest first."""
+        return await self._db.read(task_secrets.shared_from, task_id)
 
     async def leftovers(self) -> list[Leftover]:
         """The runs a dead server left open."""

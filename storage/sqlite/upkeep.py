@@ -38,7 +38,7 @@ class Upkeep:
         return await self._db.read(retention.with_workspace, ended_by)
 
     async def give_up_workspace(self, task_id: str, ended_by: int, at: int) -> bool:
-        """Note that a task has no folder any more, before it is removed; not if the task goes on, or has lent it."""
+        """Note that a task has no folder any more, before it is removed; not if the task goes on, or shares it."""
         return await self._db.write_end(retention.give_up_workspace, task_id, ended_by, at)
 
     async def identity(self) -> str:

@@ -105,7 +105,7 @@ class Inheritance:
                 name = type(request).model_fields[field].alias or field
                 raise _refused(name, "is not for the agent of a task to say; leave it out")
         if isinstance(request, CreateTask) and request.workspace and request.workspace.path != OWN_FOLDER:
-            raise _refused("workspace.path", f"an agent can lend its task's own folder alone, which is {OWN_FOLDER!r}")
+            raise _refused("workspace.path", f"an agent can share its task's own folder alone, which is {OWN_FOLDER!r}")
         for number, file in enumerate(request.files):
             if file.source is not None:
                 raise _refused(f"files[{number}].source", "an agent has no folder to read from; give the content")

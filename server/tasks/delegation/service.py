@@ -14,7 +14,7 @@ from server.runner.workspace.upload import Upload
 from server.tasks import validation
 from server.tasks.callers import Caller
 from server.tasks.delegation.inheritance import Inheritance
-from server.tasks.delegation.shared_folder import Lending
+from server.tasks.delegation.shared_folder import FolderSharing
 from server.tasks.delegation.upload_quota import Allowance
 from server.tasks.execution.agent_caller import AgentCaller
 from server.tasks.id_prefixes import R as Named
@@ -45,13 +45,13 @@ class DelegationService:
         tasks: Tasks,
         store: Store,
         agents: Mapping[str, Agent],
-        lending: Lending,
+        sharing: FolderSharing,
         allowance: Allowance,
         settings: Settings,
     ) -> None:
         self._tasks = tasks
         self._allowance = allowance
-        self._lending = lending
+        self._sharing = sharing
         self._store = store
         self._speaks = {name: agent.speaks for name, agent in agents.items()}
         self._settings = settings
@@ -66,9 +66,9 @@ class DelegationService:
                 await self._check_beneath(agent_caller, needed, field="dependsOn")
             await _check_texts(agent_caller, validation.task_texts(request))
             wanted = _with_own_key(agent_caller, narrowed)
-            lent = await self._lending.lend(agent_caller, wanted.workspace) if wanted.workspace else None
+            shared = await self._sharing.share(agent_caller, wanted.workspace) if wanted.workspace else None
             with self._allowance.spent(agent_caller.claim, await self._new_uploads(agent_caller, wanted)):
-                return await self._tasks.create(_caller(agent_caller), wanted, lent)
+                return await self._tasks.create(_caller(agent_caller), wanted, shared)
 
         return await self._noted(agent_caller, "create_task", made)
 

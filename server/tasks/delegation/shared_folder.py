@@ -1,4 +1,4 @@
-"""What an agent lends to its sub-tasks: the folder of its own task, to be written, to be read, or on a worktree."""
+"""What an agent shares with its sub-tasks: the folder of its own task, to be written, to be read, or on a worktree."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -20,7 +20,7 @@ Lent = tuple[Workspace, list[str]]
 """A folder, and what there is to warn of."""
 
 
-class Lending:
+class FolderSharing:
     """Settles what of a task's folder its sub-tasks get: never more than it may do there itself."""
 
     def __init__(
@@ -35,7 +35,7 @@ class Lending:
         self._folders = folders
         self._sandbox = sandbox
 
-    async def lend(self, agent_caller: AgentCaller, request: WorkspaceRequest) -> Lent:
+    async def share(self, agent_caller: AgentCaller, request: WorkspaceRequest) -> Lent:
         """The folder of a sub-task of the delegate's task.
 
         Raises RemitError: FORBIDDEN for more than the task has, VALIDATION_ERROR where there is no repository,
@@ -51,14 +51,14 @@ class Lending:
             )
         if mode == "worktree":
             return await self._worktree(agent_caller, own)
-        lent = self._itself(agent_caller, own, mode, shared=request.shared)
+        shared = self._itself(agent_caller, own, mode, shared=request.shared)
         allow_hooks = bool((agent_caller.claim.task.demands or {}).get("allowHooks"))
-        check_tier(lent, (await self._sandbox()).tier, allow_hooks=allow_hooks)
-        return lent, []
+        check_tier(shared, (await self._sandbox()).tier, allow_hooks=allow_hooks)
+        return shared, []
 
     def _itself(self, agent_caller: AgentCaller, own: Workspace | None, mode: Mode, *, shared: bool) -> Workspace:
         if own and own.repository is None:
-            # Who shares a folder would else keep out what another lends of it, and wait for that.
+            # Who shares a folder would else keep out what another shares of it, and wait for that.
             return replace(own, mode=mode, shared=shared or (own.shared and mode == "readwrite"))
         path = top_folder(own, self._workspaces.path(agent_caller.claim.task.id))
         borrowed = Repository.of_json(own.repository).objects if own and own.repository else ()

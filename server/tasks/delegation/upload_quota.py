@@ -52,7 +52,7 @@ class Allowance:
         if self._sent[claim.run.seq] + size > most.workspace_bytes:
             raise _too_much(
                 f"a task sends at most {most.workspace_bytes // MIB} MiB to its sub-tasks (workspaceMb), in all its "
-                "runs; lend them its folder instead (workspace)"
+                "runs; share its folder with them instead (workspace)"
             )
 
     def _limits(self, claim: Claim) -> Limits:

@@ -45,8 +45,8 @@ class SecretIndex:
                 values.append((record.name, value))
         return KnownSecrets(values, lost)
 
-    async def lent(self, task_id: str, since: int) -> list[tuple[str, str]]:
-        """The values of those that its lenders have, or have had since then.
+    async def shared(self, task_id: str, since: int) -> list[tuple[str, str]]:
+        """The values of those that the sharing tasks have, or have had since then.
 
         What they had before is masked nowhere but in files: not in what they say themselves, either.
         Raises RemitError (SECRETS_LOST) where one is gone.
@@ -55,14 +55,14 @@ class SecretIndex:
         gone = [
             record
             for record in known.lost
-            if record.is_lenders and not record.given_up and (record.until is None or record.until > since)
+            if record.is_shared and not record.given_up and (record.until is None or record.until > since)
         ]
         if gone:
-            names, lender = sorted({record.name for record in gone}), gone[0].task_id
+            names, owner = sorted({record.name for record in gone}), gone[0].task_id
             raise RemitError(
                 Code.SECRETS_LOST,
-                f"this task works with what task {lender} has lent it, whose values of {', '.join(names)} are gone and "
-                f"could not be masked: send them again to task {lender} (with a message, if it has ended), and then a "
+                f"this task works with what task {owner} shares, whose values of {', '.join(names)} are gone and "
+                f"could not be masked: send them again to task {owner} (with a message, if it has ended), and then a "
                 "message to this one, while that is open",
                 missing=names,
             )

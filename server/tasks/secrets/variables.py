@@ -48,12 +48,12 @@ class Variables:
     async def shared(self) -> AsyncIterator[None]:
         """Mask the secrets of those the task shares a folder with, also what they get while the block runs.
 
-        Raises RemitError (SECRETS_LOST) where one of those who lend it to the task is gone.
+        Raises RemitError (SECRETS_LOST) where one of those who share it with the task is gone.
         """
-        await self._vault.borrow(self._claim.task.id, self._claim.lenders)
+        await self._vault.set_shared_from(self._claim.task.id, self._claim.shared_from)
         with self._vault.shared(self._claim.task.id, self._learn) as known:
-            if self._claim.lenders:
-                known += await self._index.lent(self._claim.task.id, self._claim.turn.created_at)
+            if self._claim.shared_from:
+                known += await self._index.shared(self._claim.task.id, self._claim.turn.created_at)
             await self._learn(known)
             yield
 

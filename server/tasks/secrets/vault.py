@@ -46,7 +46,7 @@ class SecretVault:
         self._sources = sources
         self._key = token_bytes(32)
         self._turns: dict[str, dict[int, _Turn]] = {}
-        self._lenders: dict[str, Sequence[str]] = {}
+        self._shared_from: dict[str, Sequence[str]] = {}
         self._at_work: dict[str, MaskFn] = {}
         self._over: set[str] = set()  # those that have ended, and whose values others still need
 
@@ -71,16 +71,16 @@ class SecretVault:
         self._over.add(task_id)
         self._forget({task_id, *self._sharing(task_id)})
 
-    async def lend(self, task_id: str, borrower: str) -> None:
-        """Keep a task's values for one that gets its folder, and those that this one was lent itself."""
-        await self.borrow(borrower, (task_id, *self._lenders.get(task_id, ())))
+    async def share(self, task_id: str, receiver: str) -> None:
+        """Keep a task's values for one that gets its folder, and those that are shared with this one itself."""
+        await self.set_shared_from(receiver, (task_id, *self._shared_from.get(task_id, ())))
 
-    async def borrow(self, task_id: str, lenders: Sequence[str]) -> None:
+    async def set_shared_from(self, task_id: str, shared_from: Sequence[str]) -> None:
         """Keep the values of these tasks, and of no others, until this one has ended."""
         before = self._sharing(task_id)
-        self._lenders.pop(task_id, None)
-        if lenders:
-            self._lenders[task_id] = lenders
+        self._shared_from.pop(task_id, None)
+        if shared_from:
+            self._shared_from[task_id] = shared_from
         self._forget(before)
         await self._tell(task_id)
 
@@ -156,24 +156,29 @@ class SecretVault:
                     await mask(list(self.all(task_id)))
 
     def _sharing(self, task_id: str) -> set[str]:
-        """Those that lend a task their folder, or have got its own, or the same from a third."""
-        lent = {task_id, *self._lenders.get(task_id, ())}
-        borrowers = {each for each, lenders in self._lenders.items() if not lent.isdisjoint(lenders)}
-        return (lent | borrowers) - {task_id}
+        """Those that share their folder with a task, or have got its own, or the same from a third."""
+        shared = {task_id, *self._shared_from.get(task_id, ())}
+        receivers = {each for each, shared_from in self._shared_from.items() if not shared.isdisjoint(shared_from)}
+        return (shared | receivers) - {task_id}
 
     def _forget(self, task_ids: set[str]) -> None:
         """Forget those of these that have ended, unless somebody is open who may find their values."""
-        borrowed = {each for task_id, lenders in self._lenders.items() if task_id not in self._over for each in lenders}
+        needed = {
+            each
+            for task_id, shared_from in self._shared_from.items()
+            if task_id not in self._over
+            for each in shared_from
+        }
         for task_id in self._over & task_ids:
-            lent = {task_id, *self._lenders.get(task_id, ())}
-            is_needed = not lent.isdisjoint(borrowed) or any(map(self._is_open, lent))
+            shared = {task_id, *self._shared_from.get(task_id, ())}
+            is_needed = not shared.isdisjoint(needed) or any(map(self._is_open, shared))
             if not (is_needed and any(self.all(task_id))):
                 self._turns.pop(task_id, None)
-                self._lenders.pop(task_id, None)
+                self._shared_from.pop(task_id, None)
                 self._over.discard(task_id)
 
     def _is_open(self, task_id: str) -> bool:
-        return task_id not in self._over and (task_id in self._turns or task_id in self._lenders)
+        return task_id not in self._over and (task_id in self._turns or task_id in self._shared_from)
 
     def _latest(self, task_id: str) -> _Turn:
         turns = self._turns.get(task_id, {})

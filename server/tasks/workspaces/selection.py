@@ -92,9 +92,11 @@ class Folders:
         """
         if workspace is None:
             return
-        lent = {workspace.path} if workspace.owner == "task" else set()  # this server's own, there as long as its owner
+        shared = (
+            {workspace.path} if workspace.owner == "task" else set()
+        )  # this server's own, there as long as its owner
         repository = Repository.of_json(workspace.repository) if workspace.repository else None
-        for path in {workspace.path, *workspace.reaches, *(_whole(repository) if repository else ())} - lent:
+        for path in {workspace.path, *workspace.reaches, *(_whole(repository) if repository else ())} - shared:
             if not self._is_allowed(Path(path)):
                 raise RemitError(Code.FORBIDDEN, f"workspace: {path} {_OUTSIDE}")
             if self._is_private(Path(path)):

@@ -263,11 +263,11 @@ class Worktrees:
         return self._locks.setdefault(task_id, anyio.Lock())
 
     @asynccontextmanager
-    async def _at_work_in_anothers(self, lent: Workspace | None, variables: Variables) -> AsyncIterator[None]:
+    async def _at_work_in_anothers(self, shared: Workspace | None, variables: Variables) -> AsyncIterator[None]:
         """See what comes of a worktree that a run only borrows: the task it is of may have ended, and look no more."""
-        writes = lent is not None and lent.owner == "task" and lent.mode == "readwrite"
+        writes = shared is not None and shared.owner == "task" and shared.mode == "readwrite"
         found = await self._store.worktrees() if writes else []
-        owners = [record for record in found if lent and self.folder(record.task_id) == Path(lent.path)]
+        owners = [record for record in found if shared and self.folder(record.task_id) == Path(shared.path)]
         for owner in owners:
             await self._store.reopen_worktree(owner.task_id)
         try:

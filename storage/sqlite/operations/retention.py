@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from storage.records.retention import Chunk, Ended
 from storage.sqlite.operations.deletion import remove
 from storage.sqlite.relations import task_folders
-from storage.sqlite.relations.subtasks import still_lent
+from storage.sqlite.relations.subtasks import still_shared
 
 CHUNK_SECONDS = 0.005
 """How long one transaction goes on beginning steps. With the last one and the commit it is twice that as a rule, and
@@ -90,7 +90,7 @@ def with_workspace(db: sqlite3.Connection, ended_by: int) -> list[str]:
         f"""SELECT id FROM tasks INDEXED BY tasks_with_workspace
            WHERE completed_at > coalesce(workspace_removed_at, 0) AND agent <> 'none' AND completed_at <= ?
                AND NOT EXISTS (SELECT 1 FROM workspaces WHERE task = seq AND checkout IS NOT NULL)
-               AND NOT {still_lent("tasks")}
+               AND NOT {still_shared("tasks")}
            ORDER BY completed_at LIMIT ?""",
         (ended_by, LOOK),
     )
@@ -98,10 +98,10 @@ def with_workspace(db: sqlite3.Connection, ended_by: int) -> list[str]:
 
 
 def give_up_workspace(db: sqlite3.Connection, task_id: str, ended_by: int, at: int) -> bool:
-    """Note that a task has no folder any more, before it is removed; not if the task goes on again, or has lent it."""
+    """Note that a task has no folder any more, before it is removed; not if the task goes on again, or shares it."""
     given_up = db.execute(
         f"""UPDATE tasks SET workspace_removed_at = ?
-            WHERE id = ? AND completed_at <= ? AND NOT {still_lent("tasks")}""",
+            WHERE id = ? AND completed_at <= ? AND NOT {still_shared("tasks")}""",
         (at, task_id, ended_by),
     )
     if given_up.rowcount:

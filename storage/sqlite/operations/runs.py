@@ -269,8 +269,8 @@ def _claim(db: sqlite3.Connection, run: Run) -> Claim:
         (run.seq, run.turn),
     ).fetchone()
     own = secrets_of(db, run.seq, run.turn)
-    lenders = task_secrets.lenders(db, run.task_id)
-    return Claim(run, rows.task(task), rows.turn(turn), own, folder_locks.of(db, run.seq), lenders)
+    shared_from = task_secrets.shared_from(db, run.task_id)
+    return Claim(run, rows.task(task), rows.turn(turn), own, folder_locks.of(db, run.seq), shared_from)
 
 
 def _is_let_go(call: Call, since: int) -> bool:

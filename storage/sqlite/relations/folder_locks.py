@@ -14,7 +14,7 @@ from storage.records.states import BUSY, ENDED_SQL, Status
 from storage.records.tasks import Principal
 from storage.records.workspaces import Checkout, Workspace, Worktree
 from storage.sqlite import rows
-from storage.sqlite.relations.subtasks import makers, still_lent
+from storage.sqlite.relations.subtasks import makers, still_shared
 from storage.sqlite.transitions.status import move, owned
 
 _COLUMNS = "w.mode, w.path, w.shared, w.owner, w.reaches, w.repository, w.checkout, w.outcome"
@@ -54,9 +54,9 @@ class _Presence:
         """Whether it writes where that folder lies."""
         return self.writes and folder != self.path and folder.is_relative_to(self.path)
 
-    def beyond(self, lender: "_Presence") -> list[PurePosixPath]:
-        """The folders that are shown to it, and not to the lender of its own."""
-        known = (lender.path, *lender.reaches)
+    def beyond(self, holder: "_Presence") -> list[PurePosixPath]:
+        """The folders that are shown to it, and not to the holder of its own."""
+        known = (holder.path, *holder.reaches)
         return [folder for folder in self.reaches if not any(map(folder.is_relative_to, known))]
 
 
@@ -159,7 +159,7 @@ def worktrees(db: sqlite3.Connection, task_id: str | None = None) -> list[Worktr
     """All worktrees that are there, or half there, or that of one task; the oldest first."""
     found = db.execute(
         f"""SELECT t.id, t.principal, t.agent, t.demands, t.completed_at, t.last_activity_at, {_COLUMNS},
-                {still_lent("t")} AS is_lent
+                {still_shared("t")} AS is_lent
             FROM workspaces w INDEXED BY workspaces_checked_out CROSS JOIN tasks t ON t.seq = w.task
             WHERE w.checkout IS NOT NULL AND (?1 IS NULL OR t.id = ?1) ORDER BY w.task""",
         (task_id,),
@@ -171,7 +171,7 @@ def worktrees(db: sqlite3.Connection, task_id: str | None = None) -> list[Worktr
             agent=row["agent"],
             demands=rows.loads(row["demands"]),
             ended_at=row["completed_at"],
-            is_lent=bool(row["is_lent"]),
+            is_shared=bool(row["is_lent"]),
             last_activity_at=row["last_activity_at"],
             workspace=_workspace(row),
         )
@@ -198,11 +198,11 @@ def _ahead(db: sqlite3.Connection, presence: _Presence, present: Sequence[_Prese
     found = [other for other in present if other.is_ahead_of(presence) and other.clashes_with(presence)]
     above = makers(db, presence.seq) if found else []
     others = [other for other in found if other.seq not in above]
-    lender = _nearest(above, [each for each in present if each.held])
-    if lender is None:
+    holder = _nearest(above, [each for each in present if each.held])
+    if holder is None:
         return others
-    beyond = presence.beyond(lender)
-    return [other for other in others if any(map(other.could_move, beyond)) or lender.seq in makers(db, other.seq)]
+    beyond = presence.beyond(holder)
+    return [other for other in others if any(map(other.could_move, beyond)) or holder.seq in makers(db, other.seq)]
 
 
 def _nearest(above: Sequence[int], holders: Sequence[_Presence]) -> _Presence | None:

@@ -130,7 +130,7 @@ def made_by(db: sqlite3.Connection, seq: int) -> list[sqlite3.Row]:
     return [member for row in made for member in family(db, row["seq"])]
 
 
-def still_lent(owner: str) -> str:
+def still_shared(owner: str) -> str:
     """Whether one that is open works in the folder of the task `owner`, as SQL; the path of that has the task's id."""
     return f"""EXISTS (
         WITH lent (path) AS MATERIALIZED (

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from storage.records.secrets import SecretRecord
 from storage.records.tasks import AGENT
 
-# A task, and the makers whose folder it works in, or on a worktree of, the nearest first: agents can lend no other.
+# A task, and the makers whose folder it works in, or on a worktree of, the nearest first: agents can share no other.
 _CONCERNED = f"""WITH RECURSIVE concerned (seq, distance) AS (
         SELECT seq, 0 FROM tasks WHERE id = ?
         UNION ALL
@@ -26,7 +26,7 @@ _WITH_WRITERS = f"""{_CONCERNED}, present (seq) AS (
 
 
 def ever(db: sqlite3.Connection, task_id: str) -> list[SecretRecord]:
-    """The secrets of all turns of a task, the latest turn first; then those of the tasks that lend it their folder.
+    """The secrets of a task's turns, the latest turn first; then those of the tasks that share their folder with it.
 
     Last come those of all others that were made to write there, or in the task's own folder, also of those that are
     gone.
@@ -54,7 +54,7 @@ def ever(db: sqlite3.Connection, task_id: str) -> list[SecretRecord]:
             source=row["source"],
             until=row["until"],
             given_up=bool(row["given_up"]),
-            is_lenders=bool(row["distance"]),
+            is_shared=bool(row["distance"]),
         )
         for row in found
     ]
@@ -93,8 +93,8 @@ def leave_behind(db: sqlite3.Connection, task: sqlite3.Row) -> None:
     )
 
 
-def lenders(db: sqlite3.Connection, task_id: str) -> list[str]:
-    """The tasks that lend this one their folder, the nearest first: its parent, who lent it to that, and so on."""
+def shared_from(db: sqlite3.Connection, task_id: str) -> list[str]:
+    """The tasks that share their folder with this one, the nearest first: its parent, that one's, and so on."""
     found = db.execute(
         f"""{_CONCERNED} SELECT t.id FROM concerned c JOIN tasks t ON t.seq = c.seq
             WHERE c.distance > 0 ORDER BY c.distance""",

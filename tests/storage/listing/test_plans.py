@@ -46,7 +46,7 @@ async def live(store: Store) -> None:
     await store.wake()
     await store.stopping_beneath(parent.run)
     await store.secrets_ever(child.id)
-    await store.lenders(child.id)
+    await store.shared_from(child.id)
     await store.leftovers()
     await _end_all(store)
     await store.open_turn(ANN, parent.task.id, new_turn(secrets={"A": "literal"}))

@@ -152,7 +152,7 @@ async def test_a_task_that_also_waits_for_others_is_blocked_for_these_first(stor
 
 
 async def lent(store: Store, parent: str, workspace: Workspace | None) -> str:
-    """A sub-task that the agent of a task has made, in a folder that it lends."""
+    """A sub-task that the agent of a task has made, in a folder that it shares."""
     return await created(store, workspace, parent=parent, source="agent")
 
 

@@ -60,7 +60,7 @@ async def test_who_works_in_a_lent_folder_has_the_secrets_of_its_makers_too(stor
     second = await made(store, parent=first, source="agent", workspace=lent(), secrets={"B": "named"})
     third = await made(store, parent=second, source="agent", workspace=lent())
     assert await names(store, third) == [(second, 1, "B"), (first, 1, "A")]
-    assert await store.lenders(third) == [second, first]
+    assert await store.shared_from(third) == [second, first]
 
 
 async def test_the_secrets_of_a_maker_whose_folder_is_not_lent_do_not_count(store: Store) -> None:
@@ -78,8 +78,8 @@ async def test_who_was_made_to_write_in_a_folder_counts_for_all_who_work_there(s
     assert await names(store, first) == [(first, 1, "A"), (second, 1, "B"), (third, 1, "C")]
     assert await names(store, second) == [(second, 1, "B"), (first, 1, "A"), (third, 1, "C")]
     assert await names(store, reader) == [(first, 1, "A"), (second, 1, "B"), (third, 1, "C")]
-    assert [record.is_lenders for record in await store.secrets_ever(reader)] == [True, False, False]
-    assert await store.lenders(reader) == [first]
+    assert [record.is_shared for record in await store.secrets_ever(reader)] == [True, False, False]
+    assert await store.shared_from(reader) == [first]
 
 
 async def test_who_only_reads_there_or_has_a_worktree_or_folder_of_its_own_does_not(store: Store) -> None:
@@ -96,7 +96,7 @@ async def test_so_has_who_works_in_or_on_a_worktree_of_the_users_folder_that_a_m
 ) -> None:
     first = await made(store, workspace=given(above), secrets={"A": "literal"})
     second = await made(store, parent=first, source="agent", workspace=given("worktree"))
-    assert await store.lenders(second) == [first]
+    assert await store.shared_from(second) == [first]
 
 
 async def test_the_secrets_of_a_parent_that_another_has_named_do_not_count(store: Store) -> None:
@@ -111,7 +111,7 @@ async def test_a_run_is_told_who_lends_its_folder(store: Store) -> None:
     await started(store, first)
     claim = await store.claim_run("owner")
     assert claim
-    assert (claim.task.id, claim.lenders) == (second, [first])
+    assert (claim.task.id, claim.shared_from) == (second, [first])
 
 
 async def test_it_is_told_when_a_turn_has_ended_that_is_not_the_latest(store: Store) -> None:
@@ -150,7 +150,7 @@ async def test_the_secrets_of_a_removed_task_count_for_whose_folder_it_wrote(sto
     await store.finish_run(run, DONE)
     assert await names(store, first) == [(second, 1, "A")]
     (record,) = [record for record in await store.secrets_ever(reader) if record.name == "A"]
-    assert (record.task_id, record.is_lenders, record.until is None) == (second, False, False)
+    assert (record.task_id, record.is_shared, record.until is None) == (second, False, False)
 
 
 async def test_they_go_on_to_the_next_when_that_is_removed_as_well(store: Store) -> None:

@@ -1,4 +1,4 @@
-"""What an agent lends to its sub-tasks of the folder of its own task."""
+"""What an agent shares with its sub-tasks of the folder of its own task."""
 
 import json
 import subprocess

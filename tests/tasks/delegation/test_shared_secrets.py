@@ -1,4 +1,4 @@
-"""A folder that is lent shows its borrower the secrets that its owner has left there: they are masked there, too."""
+"""A folder that is shared shows its receiver the secrets that its owner has left there: they are masked there, too."""
 
 import json
 import shlex
@@ -234,7 +234,7 @@ async def test_it_goes_on_while_the_owner_has_them_again(host: Host) -> None:
 
 
 async def waiting(host: Host, **secrets: Any) -> tuple[str, str, str]:
-    """A task that has lent its folder and ended, the borrower, and its call, which waits."""
+    """A task that shares its folder and has ended, the receiver, and its call, which waits."""
     owner = await lender(host, "echo $KEY > f; VISIT", sub_task("cat f"), autoExecute=False, **secrets)
     await host.decide(owner, await host.waiting_call(owner), "proceed_once")
     await host.until(owner, "completed")

@@ -107,8 +107,8 @@ async def test_dropped_literals_are_lost() -> None:
 async def test_values_are_kept_until_the_last_borrower_of_the_folder_has_ended() -> None:
     vault = SecretVault({})
     await vault.keep("owner", 1, {"A": "value"}, {"A": "literal"})
-    await vault.lend("owner", "first")
-    await vault.lend("first", "second")
+    await vault.share("owner", "first")
+    await vault.share("first", "second")
     held = []
     for task_id in ("owner", "first", "second"):
         held.append(vault.known("owner"))
@@ -121,8 +121,8 @@ async def test_values_of_a_borrower_are_kept_until_all_have_ended_that_share_the
     vault = SecretVault({})
     for task_id in ("owner", "first", "second"):
         await vault.keep(task_id, 1, {"A": task_id}, {"A": "literal"})
-    await vault.lend("owner", "first")
-    await vault.lend("owner", "second")
+    await vault.share("owner", "first")
+    await vault.share("owner", "second")
     for task_id in {"owner", "first", "second"} - {last}:
         vault.drop(task_id)
     assert vault.known("first") == {"A": "first"}
@@ -133,7 +133,7 @@ async def test_values_of_a_borrower_are_kept_until_all_have_ended_that_share_the
 async def test_a_borrower_that_ends_leaves_the_owner_its_values() -> None:
     vault = SecretVault({})
     await vault.keep("owner", 1, {"A": "value"}, {"A": "literal"})
-    await vault.lend("owner", "borrower")
+    await vault.share("owner", "borrower")
     vault.drop("owner")
     await vault.keep("owner", 2, {"A": "another"}, {"A": "literal"})
     vault.drop("borrower")
@@ -143,17 +143,17 @@ async def test_a_borrower_that_ends_leaves_the_owner_its_values() -> None:
 async def test_nothing_is_kept_for_one_that_turns_out_not_to_borrow() -> None:
     vault = SecretVault({})
     await vault.keep("owner", 1, {"A": "value"}, {"A": "literal"})
-    await vault.lend("owner", "other")
+    await vault.share("owner", "other")
     vault.drop("owner")
-    await vault.borrow("other", ())
+    await vault.set_shared_from("other", ())
     assert vault.held == 0
 
 
 @pytest.mark.parametrize(("one", "other"), [("owner", "first"), ("first", "owner"), ("first", "second")])
 async def test_a_task_at_work_is_told_what_those_get_that_it_shares_a_folder_with(one: str, other: str) -> None:
     vault = SecretVault({})
-    await vault.lend("owner", "first")
-    await vault.lend("owner", "second")
+    await vault.share("owner", "first")
+    await vault.share("owner", "second")
     told: list[tuple[str, str]] = []
     with vault.shared(one, _into(told)):
         await vault.keep(other, 1, {"A": "value"}, {"A": "literal"})
@@ -167,13 +167,13 @@ async def test_it_is_told_what_one_has_that_comes_to_share_its_folder() -> None:
     with vault.shared("owner", _into(told)):
         await vault.keep("borrower", 1, {"A": "value"}, {"A": "literal"})
         assert told == []
-        await vault.lend("owner", "borrower")
+        await vault.share("owner", "borrower")
     assert told == [("A", "value")]
 
 
 async def test_it_learns_what_those_have_already_that_it_shares_a_folder_with() -> None:
     vault = SecretVault({})
-    await vault.lend("owner", "borrower")
+    await vault.share("owner", "borrower")
     await vault.keep("borrower", 1, {"A": "value"}, {"A": "literal"})
     with vault.shared("owner", _into([])) as known:
         assert known == [("A", "value")]
@@ -181,7 +181,7 @@ async def test_it_learns_what_those_have_already_that_it_shares_a_folder_with() 
 
 async def test_it_is_told_what_one_reads_anew_that_shares_its_folder() -> None:
     vault = SecretVault({"A": SecretSource(command=("echo", "value"))})
-    await vault.lend("owner", "borrower")
+    await vault.share("owner", "borrower")
     told: list[tuple[str, str]] = []
     with vault.shared("owner", _into(told)):
         assert await vault.of_turn("borrower", 1, {"A": "named"}) == {"A": "value"}

@@ -30,7 +30,7 @@ async def ready(tmp_path: Path) -> AsyncIterator[Ready]:
         claim = await claimed(store, secrets=dict.fromkeys(MANY, "literal"))
         vault = SecretVault({})
         await vault.keep(claim.task.id, 1, MANY, claim.secrets)
-        await vault.lend(claim.task.id, "borrower")
+        await vault.share(claim.task.id, "borrower")
         yield Variables(claim, vault, store), vault
 
 

@@ -20,7 +20,7 @@ from server.mcp.subtask_server import SubtaskServer
 from server.runner.network.stream import Wire
 from server.runner.workspace.workspaces import Workspaces
 from server.tasks.delegation.service import DelegationService
-from server.tasks.delegation.shared_folder import Lending
+from server.tasks.delegation.shared_folder import FolderSharing
 from server.tasks.delegation.upload_quota import Allowance
 from server.tasks.execution.agent_caller import AgentCaller
 from server.tasks.execution.scheduler import Scheduler
@@ -72,8 +72,8 @@ async def opened(folder: Path) -> AsyncIterator[Visit]:
             store, {}, vault, no_sandbox, workspaces, worktrees, folders, own, "owner", subtask_server
         )
         tasks = Tasks(store, {}, vault, no_sandbox, workspaces, worktrees, folders, scheduler, own, [])
-        lending = Lending(workspaces, worktrees, folders, no_sandbox)
-        subtask_server.set_service(DelegationService(tasks, store, {}, lending, Allowance(workspaces, own), own))
+        sharing = FolderSharing(workspaces, worktrees, folders, no_sandbox)
+        subtask_server.set_service(DelegationService(tasks, store, {}, sharing, Allowance(workspaces, own), own))
         await store.create_task(ANN, new_task())
         claim = await store.claim_run("owner")
         assert claim
