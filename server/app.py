@@ -40,7 +40,7 @@ from server.tasks.background import serve_awaiting, serve_expiry, serve_propagat
 from server.tasks.callers import Caller
 from server.tasks.delegation.service import DelegationService
 from server.tasks.delegation.shared_folder import FolderSharing
-from server.tasks.delegation.upload_quota import Allowance
+from server.tasks.delegation.upload_quota import UploadQuota
 from server.tasks.execution.leftovers import end_leftovers
 from server.tasks.execution.scheduler import Scheduler
 from server.tasks.secrets import sources
@@ -163,7 +163,7 @@ async def build(state: Path, settings: Settings, notices: list[str]) -> AsyncIte
         )
         sharing = FolderSharing(workspaces, worktrees, folders, provider.sandbox)
         subtask_server.set_service(
-            DelegationService(tasks, store, agents, sharing, Allowance(workspaces, settings), settings)
+            DelegationService(tasks, store, agents, sharing, UploadQuota(workspaces, settings), settings)
         )
         store.changes.on_end(vault.drop)
         async with anyio.create_task_group() as group:

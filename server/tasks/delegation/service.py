@@ -15,7 +15,7 @@ from server.tasks import validation
 from server.tasks.callers import Caller
 from server.tasks.delegation.inheritance import Inheritance
 from server.tasks.delegation.shared_folder import FolderSharing
-from server.tasks.delegation.upload_quota import Allowance
+from server.tasks.delegation.upload_quota import UploadQuota
 from server.tasks.execution.agent_caller import AgentCaller
 from server.tasks.id_prefixes import R as Named
 from server.tasks.id_prefixes import whole
@@ -46,11 +46,11 @@ class DelegationService:
         store: Store,
         agents: Mapping[str, Agent],
         sharing: FolderSharing,
-        allowance: Allowance,
+        quota: UploadQuota,
         settings: Settings,
     ) -> None:
         self._tasks = tasks
-        self._allowance = allowance
+        self._quota = quota
         self._sharing = sharing
         self._store = store
         self._speaks = {name: agent.speaks for name, agent in agents.items()}
@@ -67,7 +67,7 @@ class DelegationService:
             await _check_texts(agent_caller, validation.task_texts(request))
             wanted = _with_own_key(agent_caller, narrowed)
             shared = await self._sharing.share(agent_caller, wanted.workspace) if wanted.workspace else None
-            with self._allowance.spent(agent_caller.claim, await self._new_uploads(agent_caller, wanted)):
+            with self._quota.spent(agent_caller.claim, await self._new_uploads(agent_caller, wanted)):
                 return await self._tasks.create(_caller(agent_caller), wanted, shared)
 
         return await self._noted(agent_caller, "create_task", made)
@@ -111,7 +111,7 @@ class DelegationService:
             await _check_texts(agent_caller, validation.message_texts(request))
             had = await self._store.secret_names(agent_caller.principal, request.id)
             wanted = _with_own_key(agent_caller, self.inheritance(agent_caller).message(request, had))
-            with self._allowance.spent(agent_caller.claim, await self._sent_uploads(agent_caller, wanted)):
+            with self._quota.spent(agent_caller.claim, await self._sent_uploads(agent_caller, wanted)):
                 return await self._tasks.send(_caller(agent_caller), wanted)
 
         return await self._noted(agent_caller, "send_message", sent)

@@ -15,7 +15,7 @@ from server.tasks.working_directory import working_directory
 from storage.records.tasks import Claim
 
 
-class Allowance:
+class UploadQuota:
     """As much as fits into the task's own workspace, whatever its number of sub-tasks and runs, and into the disk.
 
     It begins anew with the server, which no agent can bring about.

@@ -29,7 +29,7 @@ LEAST_OUTPUT = 4096
 """Characters that are kept of any output, also where the task has used up what it may keep."""
 
 
-class Allowance:
+class OutputBudget:
     """Characters of output that a task may still keep."""
 
     def __init__(self, left: int) -> None:

@@ -7,7 +7,7 @@ import anyio
 from server.config import Settings
 from server.errors import RemitError
 from server.tasks.events.event_writer import Log, Publisher
-from server.tasks.events.output import Allowance, Output
+from server.tasks.events.output import Output, OutputBudget
 from server.tasks.secrets import masking
 from server.tasks.secrets.variables import Variables
 from server.threads import computed
@@ -21,11 +21,11 @@ MAX_THOUGHT = 8000
 class Speech:
     """Shows what is said as it comes, masked and bounded; what is not kept is counted."""
 
-    def __init__(self, log: Log, run: Run, variables: Variables, allowance: Allowance, settings: Settings) -> None:
+    def __init__(self, log: Log, run: Run, variables: Variables, budget: OutputBudget, settings: Settings) -> None:
         self._log = log
         self._run = run
         self._variables = variables
-        self._allowance = allowance
+        self._budget = budget
         self._most = settings.output_limit
         self._output: Output | None = None
         self._thought: RedactionStream | None = None
@@ -39,7 +39,7 @@ class Speech:
         """Show a piece of the answer."""
         async with self._speaking:
             if self._output is None:
-                self._output = Output(self._variables.redactor, self._allowance.limit(self._most))
+                self._output = Output(self._variables.redactor, self._budget.limit(self._most))
             await self._output.show(text.encode(errors="replace"), self.publisher.publish)
 
     async def pause(self) -> None:
@@ -48,19 +48,19 @@ class Speech:
             if (output := self._output) is not None:
                 self._output = None
                 self.publisher.publish(await output.finish())
-                self._allowance.take(output.text)
+                self._budget.take(output.text)
 
     async def think(self, description: str, subject: str, *, goes_on: bool = False) -> None:
         """Show one thought, or a piece that `goes_on` in the next: its two ends where it is long.
 
         Beyond what the task may keep they are counted.
         """
-        if self._allowance.is_used_up:
+        if self._budget.is_used_up:
             self._unkept += 1
             return
-        thought = Output(Redactor({}), self._allowance.limit(MAX_THOUGHT))
+        thought = Output(Redactor({}), self._budget.limit(MAX_THOUGHT))
         await thought.take(await self._masked(description, goes_on=goes_on))
-        self._allowance.take(thought.text)
+        self._budget.take(thought.text)
         shown = await masking.redacted(self._variables.redactor, subject)
         if thought.text or shown:
             await self._append_thought(shown[:200], thought.text)

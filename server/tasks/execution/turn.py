@@ -31,7 +31,7 @@ from server.json_text import memory
 from server.runner.dialogue import Dialogue
 from server.tasks import sandbox_policy
 from server.tasks.events.event_writer import Publisher
-from server.tasks.events.output import Allowance, Output
+from server.tasks.events.output import Output, OutputBudget
 from server.tasks.events.transcript import Speech
 from server.tasks.execution.commands import CommandRunner
 from server.tasks.execution.gate import Gate
@@ -89,9 +89,9 @@ class ServerTurn:
         self._begun_before: set[str] = set()
         self._calls: dict[str, Call] = {}
         self._args_left = MAX_ARGS
-        self._allowance = Allowance(settings.task_output_limit - claim.task.kept_output)
+        self._budget = OutputBudget(settings.task_output_limit - claim.task.kept_output)
         self._gate = Gate(record, claim, command_runner, variables, settings)
-        self._speech = Speech(record, claim.run, variables, self._allowance, settings)
+        self._speech = Speech(record, claim.run, variables, self._budget, settings)
 
     @asynccontextmanager
     async def speaking(self) -> AsyncIterator[None]:
@@ -343,10 +343,10 @@ class ServerTurn:
         self._calls = {call.key: call for call in calls}
 
     def _output(self) -> Output:
-        return Output(self._variables.redactor, self._allowance.limit(self._settings.output_limit))
+        return Output(self._variables.redactor, self._budget.limit(self._settings.output_limit))
 
     async def _end(self, key: str, status: CallStatus, text: str, **about: int) -> None:
-        self._allowance.take(text)
+        self._budget.take(text)
         result = CallResult(status, text, **about)
         await self._record.end_call(self._calls[key].id, result)
         with logs.about(call=self._calls[key].id):

@@ -8,7 +8,7 @@ from server.config import LimitSettings, Settings
 from server.errors import Code, RemitError
 from server.runner.workspace.upload import Upload
 from server.runner.workspace.workspaces import Workspaces
-from server.tasks.delegation.upload_quota import Allowance
+from server.tasks.delegation.upload_quota import UploadQuota
 from storage.records.tasks import Claim
 from storage.sqlite.store import open_store
 from tests.storage.fresh import fresh
@@ -24,8 +24,8 @@ async def claim(tmp_path: Path) -> Claim:
         return await claimed(store)
 
 
-def allowance(tmp_path: Path, **limits: int) -> Allowance:
-    return Allowance(Workspaces(tmp_path / "workspaces"), Settings(limits=LimitSettings.model_validate(limits)))
+def allowance(tmp_path: Path, **limits: int) -> UploadQuota:
+    return UploadQuota(Workspaces(tmp_path / "workspaces"), Settings(limits=LimitSettings.model_validate(limits)))
 
 
 async def test_what_was_not_delivered_does_not_count(tmp_path: Path, claim: Claim) -> None:

@@ -21,7 +21,7 @@ from server.runner.network.stream import Wire
 from server.runner.workspace.workspaces import Workspaces
 from server.tasks.delegation.service import DelegationService
 from server.tasks.delegation.shared_folder import FolderSharing
-from server.tasks.delegation.upload_quota import Allowance
+from server.tasks.delegation.upload_quota import UploadQuota
 from server.tasks.execution.agent_caller import AgentCaller
 from server.tasks.execution.scheduler import Scheduler
 from server.tasks.secrets.variables import Variables
@@ -73,7 +73,7 @@ async def opened(folder: Path) -> AsyncIterator[Visit]:
         )
         tasks = Tasks(store, {}, vault, no_sandbox, workspaces, worktrees, folders, scheduler, own, [])
         sharing = FolderSharing(workspaces, worktrees, folders, no_sandbox)
-        subtask_server.set_service(DelegationService(tasks, store, {}, sharing, Allowance(workspaces, own), own))
+        subtask_server.set_service(DelegationService(tasks, store, {}, sharing, UploadQuota(workspaces, own), own))
         await store.create_task(ANN, new_task())
         claim = await store.claim_run("owner")
         assert claim
