@@ -9,7 +9,7 @@ from anyio.abc import TaskGroup
 from server.agents.acp.connection import INVALID_PARAMS, METHOD_NOT_FOUND, Connection, Fault, Gone, Id
 from server.agents.acp.schema import Chunk, Option, PermissionRequest, Plan, ToolCallUpdate, read
 from server.agents.acp.tool_calls import Calls, ToolCall, arguments
-from server.agents.acp.transcript import Speech
+from server.agents.acp.transcript import AcpTranscript
 from server.agents.interface import Permission, Turn
 from server.errors import Code, RemitError
 
@@ -29,7 +29,7 @@ class Conversation:
 
     def __init__(self, turn: Turn) -> None:
         self._turn = turn
-        self._speech = Speech(turn)
+        self._transcript = AcpTranscript(turn)
         self._connection: Connection | None = None
         self._group: TaskGroup | None = None
         self._calls: Calls | None = None
@@ -70,7 +70,7 @@ class Conversation:
 
     async def end(self) -> None:
         """The agent is done: show the rest, and note what became of its calls."""
-        await self._speech.finish_thought()
+        await self._transcript.finish_thought()
         await self._known_calls.close()
 
     async def cut_off(self) -> None:
@@ -158,27 +158,27 @@ class Conversation:
     async def _updated(self, update: Any) -> None:
         kind = update.get("sessionUpdate") if isinstance(update, dict) else None
         if kind != "agent_thought_chunk":
-            await self._speech.finish_thought()
+            await self._transcript.finish_thought()
         match kind:
             case "agent_message_chunk":
                 await self._said(read(Chunk, update))
             case "agent_thought_chunk":
-                await self._speech.think(read(Chunk, update))
+                await self._transcript.think(read(Chunk, update))
             case "tool_call" | "tool_call_update":
                 await self._told(read(ToolCallUpdate, update), is_new=kind == "tool_call")
             case "plan":
-                await self._speech.plan(read(Plan, update))
+                await self._transcript.plan(read(Plan, update))
             case str():
                 pass  # modes, commands, titles, the size of the context, and what is not known yet
             case _:
                 raise Fault("an update that does not say what it is")
 
     async def _said(self, chunk: Chunk) -> None:
-        if await self._speech.say(chunk):
+        if await self._transcript.say(chunk):
             self._known_calls.refused.clear()
 
     async def _told(self, update: ToolCallUpdate, *, is_new: bool) -> None:
-        self._speech.pause()
+        self._transcript.pause()
         call = await self._known_calls.take(update, is_new=is_new)
         if call and update.status == "in_progress" and not call.acts and not call.is_timed:
             call.is_timed = True

@@ -9,7 +9,7 @@ MAX_THOUGHT = 8000
 _MARKS = {"completed": "[x]", "in_progress": "[>]"}
 
 
-class Speech:
+class AcpTranscript:
     """Shows it through the turn: messages at once, thoughts when they are whole, plans when they change."""
 
     def __init__(self, turn: Turn) -> None:

@@ -33,7 +33,7 @@ class Log(Protocol):
         ...
 
 
-class Publisher:
+class EventWriter:
     """Appends text to the log of a run: what its agent says, or what comes out of one of its calls.
 
     Live, until the log has `event_limit` events; what comes then is written at the end.

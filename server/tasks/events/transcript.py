@@ -6,7 +6,7 @@ import anyio
 
 from server.config import Settings
 from server.errors import RemitError
-from server.tasks.events.event_writer import Log, Publisher
+from server.tasks.events.event_writer import EventWriter, Log
 from server.tasks.events.output import Output, OutputBudget
 from server.tasks.secrets import masking
 from server.tasks.secrets.variables import Variables
@@ -18,7 +18,7 @@ MAX_THOUGHT = 8000
 """Characters of one thought; so much fits into one event."""
 
 
-class Speech:
+class Transcript:
     """Shows what is said as it comes, masked and bounded; what is not kept is counted."""
 
     def __init__(self, log: Log, run: Run, variables: Variables, budget: OutputBudget, settings: Settings) -> None:
@@ -33,21 +33,21 @@ class Speech:
 
         self._unkept = 0
         self._speaking = anyio.Lock()
-        self.publisher = Publisher(log, run, settings.event_limit)
+        self.writer = EventWriter(log, run, settings.event_limit)
 
     async def say(self, text: str) -> None:
         """Show a piece of the answer."""
         async with self._speaking:
             if self._output is None:
                 self._output = Output(self._variables.redactor, self._budget.limit(self._most))
-            await self._output.show(text.encode(errors="replace"), self.publisher.publish)
+            await self._output.show(text.encode(errors="replace"), self.writer.publish)
 
     async def pause(self) -> None:
         """What was said so far is whole: show what was held back of it, since it might have begun a secret."""
         async with self._speaking:
             if (output := self._output) is not None:
                 self._output = None
-                self.publisher.publish(await output.finish())
+                self.writer.publish(await output.finish())
                 self._budget.take(output.text)
 
     async def think(self, description: str, subject: str, *, goes_on: bool = False) -> None:

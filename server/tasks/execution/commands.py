@@ -23,7 +23,7 @@ from server.runner.scanning.protected import find_first
 from server.runner.scanning.sockets import find_sockets
 from server.runner.workspace.workspaces import Workspaces
 from server.tasks import sandbox_policy
-from server.tasks.events.event_writer import Publisher
+from server.tasks.events.event_writer import EventWriter
 from server.tasks.events.output import Output
 from server.tasks.execution.record import Record
 from server.tasks.execution.shortage import Shortage
@@ -88,15 +88,15 @@ class CommandRunner:
         return await self._subtasks.callback_handler() if self._subtasks else None
 
     async def run(
-        self, ran: RunCommand, output: Output, publisher: Publisher, call_id: str, handler: CallbackHandler | None
+        self, ran: RunCommand, output: Output, writer: EventWriter, call_id: str, handler: CallbackHandler | None
     ) -> Exit:
         """Run a command to its end; its output is published as it comes."""
         env = {**(self._given() if ran.inherits else {}), **ran.env}
 
         async def show(data: bytes) -> None:
-            await output.show(data, publisher.publish)
+            await output.show(data, writer.publish)
 
-        async with publisher.serving():
+        async with writer.serving():
             try:
                 starts = self._starts
                 begin = partial(
@@ -115,7 +115,7 @@ class CommandRunner:
                 try:
                     await output.finish()
                 finally:
-                    publisher.publish(output.text[shown:])
+                    writer.publish(output.text[shown:])
 
     @asynccontextmanager
     async def talk(self, program: Program) -> AsyncIterator[Dialogue]:

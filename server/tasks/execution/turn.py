@@ -30,9 +30,9 @@ from server.errors import Code, RemitError
 from server.json_text import memory
 from server.runner.dialogue import Dialogue
 from server.tasks import sandbox_policy
-from server.tasks.events.event_writer import Publisher
+from server.tasks.events.event_writer import EventWriter
 from server.tasks.events.output import Output, OutputBudget
-from server.tasks.events.transcript import Speech
+from server.tasks.events.transcript import Transcript
 from server.tasks.execution.commands import CommandRunner
 from server.tasks.execution.gate import Gate
 from server.tasks.execution.record import Record
@@ -91,7 +91,7 @@ class ServerTurn:
         self._args_left = MAX_ARGS
         self._budget = OutputBudget(settings.task_output_limit - claim.task.kept_output)
         self._gate = Gate(record, claim, command_runner, variables, settings)
-        self._speech = Speech(record, claim.run, variables, self._budget, settings)
+        self._transcript = Transcript(record, claim.run, variables, self._budget, settings)
 
     @asynccontextmanager
     async def speaking(self) -> AsyncIterator[None]:
@@ -99,12 +99,12 @@ class ServerTurn:
         if not self._speaks:
             yield
             return
-        async with self._speech.publisher.serving():
+        async with self._transcript.writer.serving():
             try:
                 yield
             finally:
                 with anyio.CancelScope(shield=True):
-                    await self._speech.end()
+                    await self._transcript.end()
 
     @property
     def message(self) -> str:
@@ -161,11 +161,11 @@ class ServerTurn:
 
     async def say(self, text: str) -> None:
         """Show a piece of the answer as it comes."""
-        await self._speech.say(text)
+        await self._transcript.say(text)
 
     async def think(self, description: str, subject: str = "", *, goes_on: bool = False) -> None:
         """Show one thought: whole, or a piece that `goes_on` in the next."""
-        await self._speech.think(description, subject, goes_on=goes_on)
+        await self._transcript.think(description, subject, goes_on=goes_on)
 
     async def unlock(self) -> None:
         """Have the values of the secrets at hand."""
@@ -189,7 +189,7 @@ class ServerTurn:
 
     async def propose(self, proposals: Sequence[Proposal]) -> None:
         """Announce calls, in order, before any of them is made."""
-        await self._speech.pause()
+        await self._transcript.pause()
         self._take_room(proposals)
         first = not self._calls
         new = [await self._gate.new_call(each) for each in proposals]
@@ -268,12 +268,10 @@ class ServerTurn:
         )  # whose token is masked in the output
         output = self._output()
         kind = "output" if self._speaks else "content"
-        publisher = Publisher(self._record, self._run, self._settings.event_limit, kind=kind, call_id=call.id)
+        writer = EventWriter(self._record, self._run, self._settings.event_limit, kind=kind, call_id=call.id)
         try:
             with logs.about(call=call.id):
-                ended = await self._command_runner.run(
-                    self._gate.command(call, ran), output, publisher, call.id, handler
-                )
+                ended = await self._command_runner.run(self._gate.command(call, ran), output, writer, call.id, handler)
         except RemitError as error:
             message = self._variables.redactor.redact(error.message)
             await self._end(key, CallStatus.ERROR, f"{output.text}\n{message}".strip(), dropped=output.dropped)

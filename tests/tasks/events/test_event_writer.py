@@ -7,7 +7,7 @@ import anyio
 import pytest
 
 from server.tasks.events import event_writer
-from server.tasks.events.event_writer import Publisher
+from server.tasks.events.event_writer import EventWriter
 from server.tasks.execution.record import Record
 from server.tasks.execution.slot import Slot
 from storage.records.tasks import Event, NewEvent, Run
@@ -24,7 +24,7 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 
 async def dribbled(store: Store, run: Run, characters: str, event_limit: int) -> list[Event]:
     """The events of a call that writes one character whenever the last one has had the time to be written."""
-    publishing = Publisher(store, run, event_limit, call_id="call_1")
+    publishing = EventWriter(store, run, event_limit, call_id="call_1")
     async with publishing.serving():
         for character in characters:
             publishing.publish(character)
@@ -67,7 +67,7 @@ async def test_what_waits_to_be_written_when_its_call_ends_is_not_lost(
     claim = await claimed(store)
     run = claim.run
     record = Record(store, run, Slot(claim, lambda: None, hands_on=False))
-    publishing = Publisher(record, run, 1000, call_id="call_1")
+    publishing = EventWriter(record, run, 1000, call_id="call_1")
     async with publishing.serving():
         publishing.publish("x")
         await waits.wait()
