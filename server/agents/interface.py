@@ -36,7 +36,7 @@ class Permission(Enum):
 
     PROCEED = "proceed"
     REFUSED = "refused"
-    DONE = "done"
+    ALREADY_DONE = "done"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +67,7 @@ class KnownCall:
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
+class CommandResult:
     """How a command ended: its exit status (128 + N for signal N), its output, masked and bounded, and the limit that
     ended it, in words for a person."""
 
@@ -90,7 +90,7 @@ class RunCommand:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ToolResult:
     """What came of a call that is no command."""
 
     text: str
@@ -98,7 +98,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Offer:
+class ToolSpec:
     """A tool of this server's own, for an agent that may hand on sub-tasks."""
 
     name: str
@@ -259,11 +259,11 @@ class Turn(Protocol):
         """
         ...
 
-    def offers(self) -> Sequence[Offer]:
+    def tool_specs(self) -> Sequence[ToolSpec]:
         """This server's own tools, where the agent may hand on sub-tasks; else none."""
         ...
 
-    async def use(self, key: str, tool: str, args: Mapping[str, Any]) -> Answer:
+    async def use(self, key: str, tool: str, args: Mapping[str, Any]) -> ToolResult:
         """Execute a call that may proceed by one of these tools, and note how it ended.
 
         Raises Awaiting where it waits for a sub-task; in the next run it does so no more.
@@ -314,18 +314,18 @@ class Turn(Protocol):
         """Note in the task's log what is to be known of a call, masked."""
         ...
 
-    async def run(self, key: str, ran: RunCommand) -> Finished:
+    async def run(self, key: str, ran: RunCommand) -> CommandResult:
         """Execute a call that may proceed, as a command in the sandbox, and note how it ended."""
         ...
 
-    async def perform(self, key: str, action: Callable[[], Awaitable[Answer]]) -> Answer:
+    async def perform(self, key: str, action: Callable[[], Awaitable[ToolResult]]) -> ToolResult:
         """Execute a call that may proceed by `action`, note how it ended, and return that, masked and bounded.
 
         A RemitError out of `action` is an answer that failed, too.
         """
         ...
 
-    async def end(self, key: str, answer: Answer) -> Answer:
+    async def end(self, key: str, answer: ToolResult) -> ToolResult:
         """Note how a call ended that the agent has executed itself; its answer as it is kept, masked and bounded.
 
         One that was not to proceed yet counts as taken back: it is cancelled, whoever waits for it is let go.

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from server.agents.interface import Answer, Turn
+from server.agents.interface import ToolResult, Turn
 
 
 def _anything(_: Mapping[str, Any]) -> None:
@@ -20,7 +20,7 @@ class Tool:
     schema: Mapping[str, Any]
     """The JSON schema of its arguments."""
 
-    execute: Callable[[Turn, str, Mapping[str, Any]], Awaitable[Answer]]
+    execute: Callable[[Turn, str, Mapping[str, Any]], Awaitable[ToolResult]]
     """Make the call of this key with these arguments, and note how it ended."""
 
     check: Callable[[Mapping[str, Any]], None] = _anything

@@ -10,7 +10,7 @@ import mcp_types as types
 from anyio.abc import ByteStream
 from mcp.server.lowlevel import Server
 
-from server.agents.interface import Answer, Offer
+from server.agents.interface import ToolResult, ToolSpec
 from server.daemon.connection import Connection, Peer
 from server.daemon.line_memory import Gathering
 from server.mcp import tools
@@ -48,16 +48,16 @@ class SubtaskServer:
         assert self._opened
         return self._opened
 
-    def offers(self, agent_caller: AgentCaller) -> Sequence[Offer]:
+    def tool_specs(self, agent_caller: AgentCaller) -> Sequence[ToolSpec]:
         """The tools an agent has."""
         inheritance = self._delegation.inheritance(agent_caller)
-        return [tool.offer(inheritance) for tool in TOOLS.values()]
+        return [tool.spec(inheritance) for tool in TOOLS.values()]
 
-    async def use(self, agent_caller: AgentCaller, tool: str, args: Mapping[str, Any]) -> Answer:
+    async def use(self, agent_caller: AgentCaller, tool: str, args: Mapping[str, Any]) -> ToolResult:
         """Use one of them."""
         result = await self._called(agent_caller, tool, dict(args))
         texts = [content.text for content in result.content if isinstance(content, types.TextContent)]
-        return Answer("\n".join(texts), failed=bool(result.is_error))
+        return ToolResult("\n".join(texts), failed=bool(result.is_error))
 
     async def has_open_subtask(self, agent_caller: AgentCaller, task_id: object) -> bool:
         """Whether it has such a sub-task, which has not ended."""

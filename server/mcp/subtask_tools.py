@@ -6,7 +6,7 @@ from typing import Any
 
 import mcp_types as types
 
-from server.agents.interface import Offer
+from server.agents.interface import ToolSpec
 from server.mcp import answer_texts, task_text
 from server.mcp.tools import ADDS, CHANGES, READS, Tool
 from server.tasks.delegation.inheritance import OWN_FOLDER, SAID, SAID_AGAIN, Inheritance
@@ -33,10 +33,10 @@ class DelegatedTool:
         whole = self.tool.definition()
         return whole.model_copy(update={"input_schema": self._schema(whole.input_schema, inheritance)})
 
-    def offer(self, inheritance: Inheritance) -> Offer:
+    def spec(self, inheritance: Inheritance) -> ToolSpec:
         """The tool for an agent of this server's own."""
         definition = self.definition(inheritance)
-        return Offer(
+        return ToolSpec(
             name=self.tool.name,
             description=self.tool.description,
             schema=definition.input_schema,

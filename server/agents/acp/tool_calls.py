@@ -13,7 +13,7 @@ import anyio
 
 from server.agents.acp.connection import Fault
 from server.agents.acp.schema import ToolCallUpdate
-from server.agents.interface import Answer, KnownCall, Permission, Proposal, Turn
+from server.agents.interface import KnownCall, Permission, Proposal, ToolResult, Turn
 from server.errors import Code, RemitError
 from server.json_text import memory
 
@@ -226,7 +226,7 @@ class Calls:
             if act.args == args and act.state in ("asking", "allowed", "refused"):
                 return act
             if act.state == "told":
-                await self._turn.end(act.key, Answer(_ASKED_LATE, failed=True))
+                await self._turn.end(act.key, ToolResult(_ASKED_LATE, failed=True))
                 act.state = "ended"
         act = Act(await self._known(call, args) or await self._key(call.id), args, is_blind=is_blind)
         await self._record(call, act)
@@ -315,23 +315,23 @@ class Calls:
         if not call.acts:
             await self._tell(call)
         self._forget(call)
-        await self._end(call, Answer((await self._answer(call)).text, failed=failed))
+        await self._end(call, ToolResult((await self._answer(call)).text, failed=failed))
 
-    async def _answer(self, call: ToolCall, note: str = "") -> Answer:
+    async def _answer(self, call: ToolCall, note: str = "") -> ToolResult:
         """What a call that has failed has produced; of a secret that was cut off at its end, nothing."""
         is_cut = len(call.output) == MAX_OUTPUT
         output = await self._turn.mask_beginning(call.output) if is_cut else call.output
-        return Answer("\n".join(filter(None, (output, note))), failed=True)
+        return ToolResult("\n".join(filter(None, (output, note))), failed=True)
 
     def _forget(self, call: ToolCall) -> None:
         del self._calls[call.id]
         call.over.set()
 
-    async def _end(self, call: ToolCall, answer: Answer) -> None:
+    async def _end(self, call: ToolCall, answer: ToolResult) -> None:
         for act in call.acts:
             if act.state == "asking":
                 await _take_back(act)
-                await self._turn.end(act.key, Answer(_TAKEN_BACK, failed=True))
+                await self._turn.end(act.key, ToolResult(_TAKEN_BACK, failed=True))
             elif act.is_under_way:
                 await self._turn.end(act.key, answer)
             act.state = "ended"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from anyio import to_thread
 
 from server.agents.endings import Awaiting, Suspended
-from server.agents.interface import Answer, KnownCall, Permission, Proposal, Readiness, Turn
+from server.agents.interface import KnownCall, Permission, Proposal, Readiness, ToolResult, Turn
 from server.agents.mcp.servers import resolve
 from server.agents.tool import Tool
 from server.config import LlmSettings, McpServerSettings
@@ -133,7 +133,7 @@ async def _made(
     return [
         ToolReturnPart(call.tool_name, answer.text, call.tool_call_id, outcome="failed" if answer.failed else "success")
         for call, answer in zip(calls, answers, strict=True)
-        if isinstance(answer, Answer)
+        if isinstance(answer, ToolResult)
     ]
 
 
@@ -167,40 +167,40 @@ class _Asked:
             return cls(tool.name, tool, {}, key, f"the arguments are not valid: {error}")
         return cls(tool.name, tool, args, key, None)
 
-    async def answer(self, turn: Turn) -> Answer | Awaiting | None:
+    async def answer(self, turn: Turn) -> ToolResult | Awaiting | None:
         """What came of it, or what it waits for; None while that is approval."""
         if self._tool is None:
             await turn.lacks(self._name)
         if self._tool is None or self.proposal is None:
-            return Answer(self._problem or "", failed=True)
+            return ToolResult(self._problem or "", failed=True)
         try:
             permission = await turn.call(self._key, reads=self._tool.reads)
         except Suspended:
             return None
         if permission is Permission.REFUSED:
             return _refusal(turn.calls()[self._key])
-        if permission is Permission.DONE:
+        if permission is Permission.ALREADY_DONE:
             answer = _earlier(turn.calls()[self._key])
         else:
             try:
                 answer = await self._tool.execute(turn, self._key, self._args)
             except Awaiting as awaiting:
                 return awaiting
-        return Answer(_shown(answer.text), answer.failed)
+        return ToolResult(_shown(answer.text), answer.failed)
 
 
-def _earlier(call: KnownCall) -> Answer:
+def _earlier(call: KnownCall) -> ToolResult:
     """What an earlier run has made of it."""
     failed = call.status == "error"
     if call.is_cut_off:
-        return Answer(f"{call.output}\n[{call.reason}: look what it has done before you do it again]", failed)
+        return ToolResult(f"{call.output}\n[{call.reason}: look what it has done before you do it again]", failed)
     status = f"\n[exit status {call.exit_status}]" if call.exit_status else ""
-    return Answer(f"{call.output}{status}", failed)
+    return ToolResult(f"{call.output}{status}", failed)
 
 
-def _refusal(call: KnownCall) -> Answer:
+def _refusal(call: KnownCall) -> ToolResult:
     reason = f": {call.reason}" if call.reason else ""
-    return Answer(f"refused{'' if call.is_hidden else ' by whoever decides'}{reason}", failed=True)
+    return ToolResult(f"refused{'' if call.is_hidden else ' by whoever decides'}{reason}", failed=True)
 
 
 def _shown(text: str) -> str:

@@ -4,27 +4,27 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from server.agents.interface import Answer, Offer, Turn
+from server.agents.interface import ToolResult, ToolSpec, Turn
 from server.agents.tool import Tool
 
 
 def delegation(turn: Turn) -> list[Tool]:
     """The tools that are at hand; none where the task may not hand on any."""
-    return [_tool(offer) for offer in turn.offers()]
+    return [_tool(spec) for spec in turn.tool_specs()]
 
 
-def _tool(offer: Offer) -> Tool:
+def _tool(spec: ToolSpec) -> Tool:
     return Tool(
-        name=offer.name,
-        description=offer.description,
-        schema=offer.schema,
-        execute=partial(_use, offer.name),
-        reads=offer.reads,
-        describe=partial(_described, offer.name),
+        name=spec.name,
+        description=spec.description,
+        schema=spec.schema,
+        execute=partial(_use, spec.name),
+        reads=spec.reads,
+        describe=partial(_described, spec.name),
     )
 
 
-async def _use(name: str, turn: Turn, key: str, args: Mapping[str, Any]) -> Answer:
+async def _use(name: str, turn: Turn, key: str, args: Mapping[str, Any]) -> ToolResult:
     return await turn.use(key, name, args)
 
 

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 import anyio
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from server.agents.interface import Answer, Program, RunCommand, Turn
+from server.agents.interface import Program, RunCommand, ToolResult, Turn
 from server.agents.tool import Tool
 from server.plain_words import in_words
 from server.runner.policy import LONGEST_STRING
@@ -58,42 +58,42 @@ class ListFiles(_Args):
 A = TypeVar("A", bound=_Args)
 
 
-async def _shell(turn: Turn, key: str, args: Shell) -> Answer:
+async def _shell(turn: Turn, key: str, args: Shell) -> ToolResult:
     finished = await turn.run(key, RunCommand(argv=("/bin/sh", "-c", args.command)))
     notes = [f"[ended: {finished.limit}]"] if finished.limit else []
     if finished.status:
         notes.append(f"[exit status {finished.status}]")
-    return Answer("\n".join(filter(None, [finished.output.rstrip("\n"), *notes])), failed=bool(finished.status))
+    return ToolResult("\n".join(filter(None, [finished.output.rstrip("\n"), *notes])), failed=bool(finished.status))
 
 
-async def _read_file(turn: Turn, key: str, args: ReadFile) -> Answer:
+async def _read_file(turn: Turn, key: str, args: ReadFile) -> ToolResult:
     return await turn.perform(key, partial(_piece, turn, args))
 
 
-async def _piece(turn: Turn, args: ReadFile) -> Answer:
+async def _piece(turn: Turn, args: ReadFile) -> ToolResult:
     """A piece of a file, masked, also where a secret is cut by its ends."""
     start = min(args.offset, _MARGIN)
     stop = start + args.limit
     script = (_READ, args.path, str(args.offset - start + 1), str(stop + _MARGIN))
     said, failure = await _said(turn, script)
     if failure is not None:
-        return Answer(failure, failed=True)
+        return ToolResult(failure, failed=True)
     text, before, until = (part.decode(errors="replace") for part in (said, said[:start], said[:stop]))
-    return Answer(await turn.mask_within(text, len(before), len(until)))
+    return ToolResult(await turn.mask_within(text, len(before), len(until)))
 
 
-async def _write_file(turn: Turn, key: str, args: WriteFile) -> Answer:
+async def _write_file(turn: Turn, key: str, args: WriteFile) -> ToolResult:
     return await turn.perform(key, partial(_quietly, turn, (_WRITE, args.path), args.content.encode()))
 
 
-async def _list_files(turn: Turn, key: str, args: ListFiles) -> Answer:
+async def _list_files(turn: Turn, key: str, args: ListFiles) -> ToolResult:
     return await turn.perform(key, partial(_quietly, turn, (_LIST, args.path)))
 
 
-async def _quietly(turn: Turn, script: tuple[str, ...], given: bytes = b"") -> Answer:
+async def _quietly(turn: Turn, script: tuple[str, ...], given: bytes = b"") -> ToolResult:
     """Run a script of ours, and answer with what it says."""
     said, failure = await _said(turn, script, given)
-    return Answer(said.decode(errors="replace")) if failure is None else Answer(failure, failed=True)
+    return ToolResult(said.decode(errors="replace")) if failure is None else ToolResult(failure, failed=True)
 
 
 async def _said(turn: Turn, script: tuple[str, ...], given: bytes = b"") -> tuple[bytes, str | None]:
@@ -117,11 +117,11 @@ async def _said(turn: Turn, script: tuple[str, ...], given: bytes = b"") -> tupl
 class _Hand(Generic[A]):
     """A tool whose arguments are one of the models above."""
 
-    def __init__(self, args: type[A], do: Callable[[Turn, str, A], Awaitable[Answer]]) -> None:
+    def __init__(self, args: type[A], do: Callable[[Turn, str, A], Awaitable[ToolResult]]) -> None:
         self._args = args
         self._do = do
 
-    async def execute(self, turn: Turn, key: str, args: Mapping[str, Any]) -> Answer:
+    async def execute(self, turn: Turn, key: str, args: Mapping[str, Any]) -> ToolResult:
         return await self._do(turn, key, self._args.model_validate(args))
 
     def check(self, args: Mapping[str, Any]) -> None:
@@ -145,7 +145,7 @@ def _tool(
     name: str,
     description: str,
     args: type[A],
-    do: Callable[[Turn, str, A], Awaitable[Answer]],
+    do: Callable[[Turn, str, A], Awaitable[ToolResult]],
     describe: Callable[[Mapping[str, Any]], str],
     *,
     is_command: bool = False,

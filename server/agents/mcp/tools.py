@@ -16,7 +16,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared._httpx_utils import create_mcp_http_client
 from mcp.shared.exceptions import MCPError
 
-from server.agents.interface import Answer, Turn
+from server.agents.interface import ToolResult, Turn
 from server.agents.mcp import local
 from server.agents.mcp.schema_filter import unchecked
 from server.agents.mcp.servers import Local, Remote
@@ -92,7 +92,7 @@ def _wanted(server: Remote | Local, tools: Iterable[types.Tool]) -> list[types.T
 
 
 async def _tool(server: Remote | Local, client: Client, tool: types.Tool, turn: Turn) -> Tool:
-    async def execute(turn: Turn, key: str, args: Mapping[str, Any]) -> Answer:
+    async def execute(turn: Turn, key: str, args: Mapping[str, Any]) -> ToolResult:
         return await turn.perform(key, partial(_call, server, client, tool.name, args))
 
     return Tool(
@@ -104,16 +104,16 @@ async def _tool(server: Remote | Local, client: Client, tool: types.Tool, turn: 
     )
 
 
-async def _call(server: Remote | Local, client: Client, name: str, args: Mapping[str, Any]) -> Answer:
+async def _call(server: Remote | Local, client: Client, name: str, args: Mapping[str, Any]) -> ToolResult:
     seconds = server.settings.timeout
     try:
         with anyio.fail_after(seconds):
             result = await client.call_tool(name, dict(args), read_timeout_seconds=seconds)
     except TimeoutError:
-        return Answer(f"the MCP server {server.name} has not answered within {seconds:g} s", failed=True)
+        return ToolResult(f"the MCP server {server.name} has not answered within {seconds:g} s", failed=True)
     except Exception as error:
-        return Answer(f"the MCP server {server.name} failed: {_reason(error)}", failed=True)
-    return Answer(_text(result), failed=bool(result.is_error))
+        return ToolResult(f"the MCP server {server.name} failed: {_reason(error)}", failed=True)
+    return ToolResult(_text(result), failed=bool(result.is_error))
 
 
 def _text(result: types.CallToolResult) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from server.agents.interface import Finished, Proposal, RunCommand, Turn
+from server.agents.interface import CommandResult, Proposal, RunCommand, Turn
 from server.agents.shell import shell_state as carrying
 from server.agents.shell import state_record as records
 from server.agents.shell.message import PROMPT, ShellCommand
@@ -148,7 +148,7 @@ def _with(given: Mapping[str, Any]) -> str:
     return f" ({'; '.join(said)})" if said else ""
 
 
-def _check_end(message: str, command: str, finished: Finished, left: Sequence[str]) -> None:
+def _check_end(message: str, command: str, finished: CommandResult, left: Sequence[str]) -> None:
     """Raises RemitError where a command was ended by a limit, or has failed."""
     if finished.limit:
         raise RemitError(Code.LIMIT_EXCEEDED, f"`{headline(command)}` was ended: {finished.limit}")

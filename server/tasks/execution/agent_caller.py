@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from anyio.abc import ByteStream
 
-from server.agents.interface import Answer, Offer
+from server.agents.interface import ToolResult, ToolSpec
 from server.config import Settings
 from server.errors import Code, RemitError
 from server.tasks.secrets.variables import Variables
@@ -54,11 +54,11 @@ class AgentCaller:
 class SubtaskApi(Protocol):
     """Takes an agent's requests, in the terms of the interfaces."""
 
-    def offers(self, agent_caller: AgentCaller) -> Sequence[Offer]:
+    def tool_specs(self, agent_caller: AgentCaller) -> Sequence[ToolSpec]:
         """The tools it has."""
         ...
 
-    async def use(self, agent_caller: AgentCaller, tool: str, args: Mapping[str, Any]) -> Answer:
+    async def use(self, agent_caller: AgentCaller, tool: str, args: Mapping[str, Any]) -> ToolResult:
         """Use one of them."""
         ...
 

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from server.agents.endings import Awaiting
-from server.agents.interface import Answer, Offer
+from server.agents.interface import ToolResult, ToolSpec
 from server.errors import Code
 from server.runner.network.callback import CallbackHandler, new_token
 from server.tasks.execution.agent_caller import AgentCaller, SubtaskApi
@@ -25,9 +25,9 @@ class Subtasks:
         self._agent_caller = agent_caller
         self._token: str | None = None
 
-    def offers(self) -> Sequence[Offer]:
+    def tool_specs(self) -> Sequence[ToolSpec]:
         """The tools, for an agent that holds no process while it waits."""
-        return [_patient(offer) for offer in self._subtask_api.offers(self._agent_caller)]
+        return [_patient(spec) for spec in self._subtask_api.tool_specs(self._agent_caller)]
 
     async def waited(self, args: Mapping[str, Any], *, has_waited: bool) -> Mapping[str, Any]:
         """The arguments of a call without its wait, once that is over. Raises Awaiting where it is not."""
@@ -38,7 +38,7 @@ class Subtasks:
             raise Awaiting({str(args["id"]): float(seconds)})
         return {name: value for name, value in args.items() if name != _WAIT}
 
-    async def use(self, tool: str, args: Mapping[str, Any]) -> Answer:
+    async def use(self, tool: str, args: Mapping[str, Any]) -> ToolResult:
         """Use one of the tools."""
         return await self._subtask_api.use(self._agent_caller, tool, args)
 
@@ -53,10 +53,10 @@ class Subtasks:
         )
 
 
-def _patient(offer: Offer) -> Offer:
+def _patient(spec: ToolSpec) -> ToolSpec:
     """The same tool, where a wait may last longer than a connection."""
-    properties = offer.schema.get("properties", {})
+    properties = spec.schema.get("properties", {})
     if _WAIT not in properties:
-        return offer
+        return spec
     longer = {**properties, _WAIT: {**properties[_WAIT], "maximum": PATIENT, "description": "wait for its end"}}
-    return replace(offer, schema={**offer.schema, "properties": longer})
+    return replace(spec, schema={**spec.schema, "properties": longer})

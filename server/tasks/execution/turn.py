@@ -14,15 +14,15 @@ import anyio
 from server import logs
 from server.agents.endings import OutOfCalls, Suspended
 from server.agents.interface import (
-    Answer,
-    Finished,
+    CommandResult,
     KnownCall,
     Message,
-    Offer,
     Permission,
     Program,
     Proposal,
     RunCommand,
+    ToolResult,
+    ToolSpec,
     Usage,
 )
 from server.config import Settings
@@ -55,8 +55,8 @@ MAX_ARGS = 32 * 1024**2
 _PERMISSIONS = {
     CallStatus.EXECUTING: Permission.PROCEED,
     CallStatus.CANCELLED: Permission.REFUSED,
-    CallStatus.SUCCESS: Permission.DONE,
-    CallStatus.ERROR: Permission.DONE,
+    CallStatus.SUCCESS: Permission.ALREADY_DONE,
+    CallStatus.ERROR: Permission.ALREADY_DONE,
 }
 
 _log = logging.getLogger(__name__)
@@ -205,11 +205,11 @@ class ServerTurn:
         """Whether these are the arguments of a known call."""
         return await self._gate.is_same(self._calls[key], args)
 
-    def offers(self) -> Sequence[Offer]:
+    def tool_specs(self) -> Sequence[ToolSpec]:
         """This server's own tools, where the agent may hand on sub-tasks; else none."""
-        return self._subtasks.offers() if self._subtasks else ()
+        return self._subtasks.tool_specs() if self._subtasks else ()
 
-    async def use(self, key: str, tool: str, args: Mapping[str, Any]) -> Answer:
+    async def use(self, key: str, tool: str, args: Mapping[str, Any]) -> ToolResult:
         """Execute a call that may proceed by one of these tools. Raises Awaiting where it waits for a sub-task."""
         assert self._subtasks
         args = await self._subtasks.waited(args, has_waited=key in self._begun_before)
@@ -260,7 +260,7 @@ class ServerTurn:
             return name
         return "" if (yield from redactor.redacting(text)) != text else None
 
-    async def run(self, key: str, ran: RunCommand) -> Finished:
+    async def run(self, key: str, ran: RunCommand) -> CommandResult:
         """Execute a call that may proceed, as a command in the sandbox, and note how it ended."""
         call = self._calls[key]
         handler = (
@@ -282,24 +282,24 @@ class ServerTurn:
         status = CallStatus.ERROR if ended.status or ended.limit else CallStatus.SUCCESS
         ran_us = int(ended.seconds * 1_000_000)
         await self._end(key, status, output.text, dropped=output.dropped, exit_status=ended.status, ran_us=ran_us)
-        return Finished(ended.status, output.text, ended.limit)
+        return CommandResult(ended.status, output.text, ended.limit)
 
-    async def perform(self, key: str, action: Callable[[], Awaitable[Answer]]) -> Answer:
+    async def perform(self, key: str, action: Callable[[], Awaitable[ToolResult]]) -> ToolResult:
         """Execute a call that may proceed by `action`, and note how it ended."""
         try:
-            answer = await action()
+            result = await action()
         except RemitError as error:
-            answer = Answer(error.message, failed=True)
-        return await self.end(key, answer)
+            result = ToolResult(error.message, failed=True)
+        return await self.end(key, result)
 
-    async def end(self, key: str, answer: Answer) -> Answer:
+    async def end(self, key: str, result: ToolResult) -> ToolResult:
         """Note how a call ended that is no command; its text as it is kept."""
         output = self._output()
-        await output.take(answer.text)
+        await output.take(result.text)
         await self._end(
-            key, CallStatus.ERROR if answer.failed else CallStatus.SUCCESS, output.text, dropped=output.dropped
+            key, CallStatus.ERROR if result.failed else CallStatus.SUCCESS, output.text, dropped=output.dropped
         )
-        return Answer(output.text, answer.failed)
+        return ToolResult(output.text, result.failed)
 
     @asynccontextmanager
     async def talk(self, program: Program) -> AsyncIterator[Dialogue]:

@@ -12,15 +12,15 @@ import anyio
 from server.agents.acp.agent import AcpAgent
 from server.agents.acp.profile import Profile
 from server.agents.interface import (
-    Answer,
-    Finished,
+    CommandResult,
     KnownCall,
     Message,
-    Offer,
     Permission,
     Program,
     Proposal,
     RunCommand,
+    ToolResult,
+    ToolSpec,
     Usage,
 )
 from server.config import AcpSettings, McpServerSettings, Settings
@@ -40,7 +40,7 @@ PATIENCE = 30
 _STATUS: dict[Permission, Any] = {
     Permission.PROCEED: "executing",
     Permission.REFUSED: "cancelled",
-    Permission.DONE: "success",
+    Permission.ALREADY_DONE: "success",
 }
 
 
@@ -160,10 +160,10 @@ class MemoryTurn:
     async def is_same(self, key: str, args: Mapping[str, Any]) -> bool:
         return self._known[key].args == args
 
-    def offers(self) -> Sequence[Offer]:
+    def tool_specs(self) -> Sequence[ToolSpec]:
         return ()
 
-    async def use(self, key: str, tool: str, args: Mapping[str, Any]) -> Answer:
+    async def use(self, key: str, tool: str, args: Mapping[str, Any]) -> ToolResult:
         raise NotImplementedError
 
     async def lacks(self, tool: str) -> None:
@@ -199,13 +199,13 @@ class MemoryTurn:
     async def warn(self, message: str, key: str) -> None:
         raise NotImplementedError
 
-    async def run(self, key: str, ran: RunCommand) -> Finished:
+    async def run(self, key: str, ran: RunCommand) -> CommandResult:
         raise NotImplementedError
 
-    async def perform(self, key: str, action: Callable[[], Awaitable[Answer]]) -> Answer:
+    async def perform(self, key: str, action: Callable[[], Awaitable[ToolResult]]) -> ToolResult:
         raise NotImplementedError
 
-    async def end(self, key: str, answer: Answer) -> Answer:
+    async def end(self, key: str, answer: ToolResult) -> ToolResult:
         known = self._known[key]
         assert known.status in ("executing", "awaiting_approval"), f"{key} has ended twice"
         ended = "cancelled" if known.status == "awaiting_approval" else "error" if answer.failed else "success"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from server.agents.interface import Answer, Turn
+from server.agents.interface import ToolResult, Turn
 from server.agents.llm.agent import by_name
 from server.agents.tool import Tool
 from server.errors import RemitError
@@ -158,8 +158,8 @@ async def test_a_remote_one_and_no_network_do_not_go_together(window: Windows, m
     assert (error["code"], error["field"]) == ("VALIDATION_ERROR", "require.network")
 
 
-async def _nothing(_turn: Turn, _key: str, _args: Mapping[str, Any]) -> Answer:
-    return Answer("")
+async def _nothing(_turn: Turn, _key: str, _args: Mapping[str, Any]) -> ToolResult:
+    return ToolResult("")
 
 
 def test_two_tools_of_one_name_are_refused() -> None:
