@@ -199,7 +199,7 @@ class Turn(Protocol):
         """
         ...
 
-    async def bind(self, bound: bool) -> None:
+    async def set_process_bound(self, bound: bool) -> None:
         """Say whether the work of this run would be lost with its process: then a cut ends the task as INTERRUPTED."""
         ...
 
@@ -270,7 +270,7 @@ class Turn(Protocol):
         """
         ...
 
-    async def lacks(self, tool: str) -> None:
+    async def record_missing_tool(self, tool: str) -> None:
         """Note that the agent has asked for a tool that it does not have."""
         ...
 
@@ -291,7 +291,7 @@ class Turn(Protocol):
         """
         ...
 
-    async def told(self, key: str) -> Permission:
+    async def record_unasked(self, key: str) -> Permission:
         """Note that the agent makes this call without having asked. Raises OutOfCalls when it may make no more."""
         ...
 

@@ -39,9 +39,9 @@ class RunStore:
         """Note which processes do the run's work, and in which tier of the sandbox."""
         await self._db.write_soon(runs.record_processes, run, processes, sandbox)
 
-    async def bind_run(self, run: Run, bound: bool) -> None:
+    async def set_process_bound(self, run: Run, bound: bool) -> None:
         """Note whether the work of a run would be lost with its process."""
-        await self._db.write_soon(runs.bind, run, bound)
+        await self._db.write_soon(runs.set_process_bound, run, bound)
 
     async def remember(self, run: Run, state: str, usage: Usage | None) -> None:
         """Keep what the turn's agent will go on from, as JSON, and count what its model has used."""
@@ -80,12 +80,12 @@ class RunStore:
 
         return await self._db.write_soon(renew)
 
-    async def stay(self, run: Run) -> tuple[bool, list[Call]]:
+    async def wait_for_decision(self, run: Run) -> tuple[bool, list[Call]]:
         """Have a run whose process must stay wait for a decision; whether it waits, and the calls of its turn.
 
         It goes on by itself once the decision is there.
         """
-        return await self._db.write(runs.stay, run, now())
+        return await self._db.write(runs.wait_for_decision, run, now())
 
     async def end_call(self, run: Run, call_id: str, result: CallResult) -> None:
         """Note how an executed call ended."""
@@ -135,7 +135,7 @@ class RunStore:
     ) -> Status:
         def ended(db: sqlite3.Connection) -> Status:
             if unwritten:
-                runs.bring(db, run, unwritten, now())
+                runs.write_unwritten(db, run, unwritten, now())
             return end(db, run, *args, **kwargs)
 
         return await self._ending(ended)

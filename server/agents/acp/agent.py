@@ -57,7 +57,7 @@ class AcpAgent:
 
     async def work(self, turn: Turn) -> None:
         """Do the turn with a process of its own, which stays while a call waits for approval."""
-        await turn.bind(await turn.recall() is None)
+        await turn.set_process_bound(await turn.recall() is None)
         installation = await self._located()
         if needed := self._missing_memory():
             raise RemitError(Code.AGENT_UNAVAILABLE, f"the agent needs {needed}")

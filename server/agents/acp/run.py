@@ -91,7 +91,7 @@ class Run:
     async def _remember(self, tokens: Tokens | None) -> None:
         lasts = self._terms.resume and self._session.can_be_resumed
         await self._turn.remember({"session": self._session.id} if lasts else {}, _usage(tokens) if tokens else None)
-        await self._turn.bind(not lasts)
+        await self._turn.set_process_bound(not lasts)
 
     async def _follow(self, text: str) -> None:
         """Prompt until the agent is done, and has had its say about calls that were refused."""

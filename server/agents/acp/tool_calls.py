@@ -303,7 +303,7 @@ class Calls:
     async def _tell(self, call: ToolCall) -> None:
         act = Act(await self._key(call.id), call.args)
         await self._record(call, act)
-        await self._turn.told(act.key)
+        await self._turn.record_unasked(act.key)
         act.state = "told"
 
     async def _finish(self, call: ToolCall, *, failed: bool) -> None:

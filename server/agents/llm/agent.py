@@ -170,7 +170,7 @@ class _Asked:
     async def answer(self, turn: Turn) -> ToolResult | Awaiting | None:
         """What came of it, or what it waits for; None while that is approval."""
         if self._tool is None:
-            await turn.lacks(self._name)
+            await turn.record_missing_tool(self._name)
         if self._tool is None or self.proposal is None:
             return ToolResult(self._problem or "", failed=True)
         try:

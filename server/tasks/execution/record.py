@@ -58,9 +58,9 @@ class Record:
         """Keep what the turn's agent will go on from, as JSON, and count what its model has used."""
         await self._patiently(lambda: self._store.remember(self._run, state, usage))
 
-    async def bind(self, bound: bool) -> None:
+    async def set_process_bound(self, bound: bool) -> None:
         """Note whether the work of the run would be lost with its process."""
-        await self._patiently(lambda: self._store.bind_run(self._run, bound))
+        await self._patiently(lambda: self._store.set_process_bound(self._run, bound))
 
     async def record_processes(self, processes: Sequence[Mapping[str, object]], sandbox: str) -> None:
         """Note which processes do the run's work, and in which tier of the sandbox."""
@@ -84,9 +84,9 @@ class Record:
         """Have a call that was cut off be made once more, as another; returns all calls of the turn in order."""
         return await self._patiently(lambda: self._store.renew_call(self._run, call_id))
 
-    async def stay(self) -> tuple[bool, list[Call]]:
+    async def wait_for_decision(self) -> tuple[bool, list[Call]]:
         """Have the run wait for a decision; whether it does, and the calls of its turn."""
-        return await self._patiently(lambda: self._store.stay(self._run))
+        return await self._patiently(lambda: self._store.wait_for_decision(self._run))
 
     async def end_call(self, call_id: str, result: CallResult) -> None:
         """Note how an executed call ended; where the run ends before it could be written, it is told with that."""

@@ -155,9 +155,9 @@ class ServerTurn:
         data = {"message": self.redact(message), "callId": self._calls[key].id}
         await self._record.append_events(self._run, [tasks.NewEvent("warning", data)])
 
-    async def bind(self, bound: bool) -> None:
+    async def set_process_bound(self, bound: bool) -> None:
         """Say whether the work of this run would be lost with its process."""
-        await self._record.bind(bound)
+        await self._record.set_process_bound(bound)
 
     async def say(self, text: str) -> None:
         """Show a piece of the answer as it comes."""
@@ -215,7 +215,7 @@ class ServerTurn:
         args = await self._subtasks.waited(args, has_waited=key in self._begun_before)
         return await self.perform(key, partial(self._subtasks.use, tool, args))
 
-    async def lacks(self, tool: str) -> None:
+    async def record_missing_tool(self, tool: str) -> None:
         """Note that the agent has asked for a tool that it does not have: it may have been one of this server's."""
         if self._subtasks:
             await self._subtasks.use(tool, {})
@@ -237,7 +237,7 @@ class ServerTurn:
             await self._decided(key)
         return _permission(call)
 
-    async def told(self, key: str) -> Permission:
+    async def record_unasked(self, key: str) -> Permission:
         """Note that the agent makes this call without having asked."""
         return _permission(await self._begin(key, asked=False))
 
@@ -330,7 +330,7 @@ class ServerTurn:
         """Until the call does not wait any more; meanwhile the task says what it waits for."""
         while True:
             with self._record.changes.expected(self._run.task_id) as change:
-                waits, calls = await self._record.stay()
+                waits, calls = await self._record.wait_for_decision()
                 self._know(calls)
                 if self._calls[key].status is not CallStatus.AWAITING_APPROVAL:
                     return

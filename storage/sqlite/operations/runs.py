@@ -45,13 +45,13 @@ def record_processes(db: sqlite3.Connection, run: Run, processes: Sequence[Mappi
     )
 
 
-def bind(db: sqlite3.Connection, run: Run, bound: bool) -> None:
+def set_process_bound(db: sqlite3.Connection, run: Run, bound: bool) -> None:
     """Note whether the work of the run would be lost with its process."""
     held(db, run)
     db.execute("UPDATE runs SET bound = ? WHERE task = ? AND fence = ?", (bound, run.seq, run.fence))
 
 
-def stay(db: sqlite3.Connection, run: Run, at: int) -> tuple[bool, list[Call]]:
+def wait_for_decision(db: sqlite3.Connection, run: Run, at: int) -> tuple[bool, list[Call]]:
     """Have a run whose process must stay wait for a decision, unless there is still something it can go on with.
 
     Returns whether it waits, and the calls of its turn.
@@ -160,7 +160,7 @@ def interrupt(db: sqlite3.Connection, run: Run, ran_us: int, at: int, by: str = 
     return finish(db, run, RunEnd(Status.FAILED, "INTERRUPTED", f"{message}{reason}"), ran_us, at)
 
 
-def bring(db: sqlite3.Connection, run: Run, unwritten: Unwritten, at: int) -> None:
+def write_unwritten(db: sqlite3.Connection, run: Run, unwritten: Unwritten, at: int) -> None:
     """Write what a run that is about to end could not write before, or does not know to be written."""
     held(db, run)
     if unwritten.folder:

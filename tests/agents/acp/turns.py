@@ -111,7 +111,7 @@ class MemoryTurn:
         self.state = state
         self.usage += [usage] if usage else []
 
-    async def bind(self, bound: bool) -> None:
+    async def set_process_bound(self, bound: bool) -> None:
         self.bound.append(bound)
 
     async def say(self, text: str) -> None:
@@ -166,7 +166,7 @@ class MemoryTurn:
     async def use(self, key: str, tool: str, args: Mapping[str, Any]) -> ToolResult:
         raise NotImplementedError
 
-    async def lacks(self, tool: str) -> None:
+    async def record_missing_tool(self, tool: str) -> None:
         raise NotImplementedError
 
     async def call(self, key: str, *, reads: bool = False) -> Permission:
@@ -183,7 +183,7 @@ class MemoryTurn:
         self._note(key, status=_STATUS[permission], reason="no" if permission is Permission.REFUSED else None)
         return permission
 
-    async def told(self, key: str) -> Permission:
+    async def record_unasked(self, key: str) -> Permission:
         self._note(key, status="executing")
         return Permission.PROCEED
 

@@ -38,7 +38,7 @@ async def test_a_task_that_ends_its_server_each_time_fails_in_the_end(store: Sto
 
 async def test_what_only_its_process_knew_cannot_be_resumed(store: Store) -> None:
     claim = await cut_off(store, "resume")
-    await store.bind_run(claim.run, True)
+    await store.set_process_bound(claim.run, True)
     assert await store.interrupt_run(claim.run) is Status.FAILED
     assert "cannot take up its work again" in str((await store.task(ANN, claim.task.id)).error)
 

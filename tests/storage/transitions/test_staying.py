@@ -18,7 +18,7 @@ async def staying(store: Store, *calls: str) -> tuple[Claim, list[Call]]:
     known = await store.announce_calls(claim.run, [new_call(key) for key in calls or ("1",)])
     for call in known:
         await store.begin_call(claim.run, call.id, None)
-    await store.stay(claim.run)
+    await store.wait_for_decision(claim.run)
     return claim, known
 
 
@@ -55,10 +55,10 @@ async def test_it_runs_while_one_call_is_made_and_another_waits(store: Store) ->
     claim, (first, second) = await staying(store, "1", "2")
     await decide(store, claim, first)
     await store.begin_call(claim.run, first.id, None)
-    await store.stay(claim.run)
+    await store.wait_for_decision(claim.run)
     assert await status(store, claim) is Status.RUNNING
     await store.end_call(claim.run, first.id, DONE)
-    await store.stay(claim.run)
+    await store.wait_for_decision(claim.run)
     assert await status(store, claim) is Status.AWAITING_APPROVAL
     await decide(store, claim, second, "cancel")
     assert await status(store, claim) is Status.RUNNING
@@ -69,9 +69,9 @@ async def test_it_runs_again_as_soon_as_it_makes_another_call(store: Store) -> N
     *_, other = await store.announce_calls(claim.run, [new_call("other")])
     await store.begin_call(claim.run, other.id, None, asked=False)
     assert await status(store, claim) is Status.RUNNING
-    assert (await store.stay(claim.run))[0] is False
+    assert (await store.wait_for_decision(claim.run))[0] is False
     await store.end_call(claim.run, other.id, DONE)
-    assert (await store.stay(claim.run))[0] is True
+    assert (await store.wait_for_decision(claim.run))[0] is True
     assert await status(store, claim) is Status.AWAITING_APPROVAL
 
 
@@ -83,7 +83,7 @@ async def test_it_waits_also_where_a_call_was_approved_before_it_that_its_agent_
     assert again
     *_, other = await store.announce_calls(again.run, [new_call("other")])
     await store.begin_call(again.run, other.id, None)
-    assert (await store.stay(again.run))[0] is True
+    assert (await store.wait_for_decision(again.run))[0] is True
     assert await status(store, again) is Status.AWAITING_APPROVAL
 
 
@@ -138,7 +138,7 @@ async def test_a_dead_servers_waiting_call_still_waits_where_the_work_can_go_on(
 async def test_bound_work_is_lost_with_its_process(tmp_path: Path) -> None:
     async with open_store(tmp_path / "remit.db") as store:
         claim, _ = await staying(store)
-        await store.bind_run(claim.run, True)
+        await store.set_process_bound(claim.run, True)
     async with open_store(tmp_path / "remit.db") as store:
         assert (await store.settle()).interrupted == [claim.task.id]
         task = await store.task(ANN, claim.task.id)
