@@ -11,8 +11,8 @@ from storage.records.lists import Filter, Page, Position, Total
 from storage.records.states import OPEN, Status
 from storage.records.tasks import Principal, Row
 from storage.sqlite import rows
-from storage.sqlite.listing.planner import Question, route
-from storage.sqlite.listing.scans import Look, Walk
+from storage.sqlite.listing.planner import Query, plan
+from storage.sqlite.listing.scans import Batch, IndexScan
 from storage.sqlite.relations import blockers
 
 MOST_COUNTED = 1000
@@ -35,20 +35,20 @@ def find(
     `known` is the total of the page before: what has to be counted one by one is not counted again.
     Raises RemitError (NOT_FOUND) for a parent or a dependency that is not there.
     """
-    question = Question.of(db, principal, wanted)
-    walk = route(db, question)
+    query = Query.of(db, principal, wanted)
+    scan = plan(db, query)
     end = offset + limit
-    look = walk.look(db, end + 1, after)
-    tasks = _rows(db, [position.seq for position in look.found[offset:end]])
-    total = _tallied(db, question) or known
+    batch = scan.fetch(db, end + 1, after)
+    tasks = _rows(db, [position.seq for position in batch.found[offset:end]])
+    total = _tallied(db, query) or known
     if total is None:
-        total = _counted(db, walk, look if after is None else walk.look(db, end + 1, None), end)
+        total = _counted(db, scan, batch if after is None else scan.fetch(db, end + 1, None), end)
     return Page(
         tasks=tasks,
         total=total.count,
         total_is_capped=total.is_capped,
-        next=look.found[end - 1] if len(look.found) > end else look.stop,
-        partial=look.stop is not None,
+        next=batch.found[end - 1] if len(batch.found) > end else batch.stop,
+        partial=batch.stop is not None,
         waiting=_waiting(db, tasks),
         blocked_by={
             task.seq: blockers.find(db, principal, task.seq, task.blocked_reason, _BLOCKERS, wanted.asker)
@@ -58,17 +58,17 @@ def find(
     )
 
 
-def _tallied(db: sqlite3.Connection, question: Question) -> Total | None:
-    count = question.tallied(db)
+def _tallied(db: sqlite3.Connection, query: Query) -> Total | None:
+    count = query.tallied(db)
     return None if count is None else Total(count, is_capped=False)
 
 
-def _counted(db: sqlite3.Connection, walk: Walk, first: Look, asked: int) -> Total:
+def _counted(db: sqlite3.Connection, scan: IndexScan, first: Batch, asked: int) -> Total:
     """How many tasks there are in all: counted on from what a first look, for one more than `asked`, has found."""
     count = len(first.found)
     if count <= asked:
         return Total(count, first.stop is not None)
-    more, gave_up = walk.count_on(db, max(0, MOST_COUNTED + 1 - count), first.found[-1])
+    more, gave_up = scan.count_after(db, max(0, MOST_COUNTED + 1 - count), first.found[-1])
     return Total(min(count + more, MOST_COUNTED), gave_up or count + more > MOST_COUNTED)
 
 

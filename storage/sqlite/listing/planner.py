@@ -1,4 +1,4 @@
-"""Which way leads to the tasks that are asked for: the one that passes by the fewest others."""
+"""Query planner for list_tasks: chooses the index that skips the fewest rows."""
 
 import sqlite3
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from storage.records.lists import Filter
 from storage.records.states import Status
 from storage.records.tasks import AGENT, Principal
 from storage.sqlite.listing import scans
-from storage.sqlite.listing.scans import ActivityWalk, Branch, SmallWalk, Walk, Wanted, WordsWalk
+from storage.sqlite.listing.scans import ActivityScan, IndexRange, IndexScan, ResidualFilter, SmallScan, WordsScan
 from storage.sqlite.transitions.status import owned
 
 SHORT = 500
@@ -35,7 +35,7 @@ _INDEXES: dict[str, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class Query:
     """Which tasks of whom are wanted; `equal` are the columns that have to have one value each."""
 
     principal: Principal
@@ -43,7 +43,7 @@ class Question:
     equal: Mapping[str, Any]
 
     @classmethod
-    def of(cls, db: sqlite3.Connection, principal: Principal, wanted: Filter) -> "Question":
+    def of(cls, db: sqlite3.Connection, principal: Principal, wanted: Filter) -> "Query":
         """Raises RemitError (NOT_FOUND) for a parent that is not there."""
         equal = {name: value for name in _EQUAL if (value := getattr(wanted, name)) is not None}
         if wanted.parent is not None:
@@ -99,67 +99,67 @@ class Question:
         return None if columns is None else self.tally(db, columns)
 
 
-def route(db: sqlite3.Connection, question: Question) -> Walk:
+def plan(db: sqlite3.Connection, query: Query) -> IndexScan:
     """The way to the tasks. Raises RemitError (NOT_FOUND) for a dependency that is not there."""
-    wanted, values = question.wanted, question.values
+    wanted, values = query.wanted, query.values
     if wanted.depends_on is not None:
-        values["needs"] = owned(db, question.principal, wanted.depends_on, field="dependsOn")["seq"]
+        values["needs"] = owned(db, query.principal, wanted.depends_on, field="dependsOn")["seq"]
     if wanted.words:
-        return _by_words(question, values)
+        return _by_words(query, values)
     if wanted.depends_on is not None:
-        return _by_dependency(db, question, values)
-    if question.created and _is_short(db, question):
-        conditions = ["principal = :principal", *question.conditions()]
-        return SmallWalk("tasks t INDEXED BY tasks_by_creation", conditions, values)
-    return _by_activity(question, _shortest(db, question))
+        return _by_dependency(db, query, values)
+    if query.created and _is_short(db, query):
+        conditions = ["principal = :principal", *query.conditions()]
+        return SmallScan("tasks t INDEXED BY tasks_by_creation", conditions, values)
+    return _by_activity(query, _shortest(db, query))
 
 
-def _by_words(question: Question, values: dict[str, Any]) -> WordsWalk:
-    words = " ".join(f'"{word.replace(chr(34), "")}"' for word in question.wanted.words)
-    conditions = ["principal = :principal", *question.conditions()]
-    if question.wanted.depends_on is not None:
+def _by_words(query: Query, values: dict[str, Any]) -> WordsScan:
+    words = " ".join(f'"{word.replace(chr(34), "")}"' for word in query.wanted.words)
+    conditions = ["principal = :principal", *query.conditions()]
+    if query.wanted.depends_on is not None:
         conditions.append("EXISTS (SELECT 1 FROM dependencies WHERE task = t.seq AND needs = :needs)")
-    return WordsWalk(Wanted(conditions), {"words": words, **values})
+    return WordsScan(ResidualFilter(conditions), {"words": words, **values})
 
 
-def _by_dependency(db: sqlite3.Connection, question: Question, values: dict[str, Any]) -> SmallWalk:
+def _by_dependency(db: sqlite3.Connection, query: Query, values: dict[str, Any]) -> SmallScan:
     dependants = "SELECT task FROM dependencies INDEXED BY dependants WHERE needs = :needs"
     cut = db.execute(f"{dependants} LIMIT 1 OFFSET {scans.MOST_ENTRIES}", values).fetchone() is not None
     source = f"({dependants} LIMIT {scans.MOST_ENTRIES}) CROSS JOIN tasks t ON t.seq = task"
-    return SmallWalk(source, question.conditions(), values, cut)
+    return SmallScan(source, query.conditions(), values, cut)
 
 
-def _is_short(db: sqlite3.Connection, question: Question) -> bool:
+def _is_short(db: sqlite3.Connection, query: Query) -> bool:
     """Whether so few tasks were created in the wanted time that all of them can be looked at."""
-    created = " AND ".join(("principal = :principal", *question.created))
+    created = " AND ".join(("principal = :principal", *query.created))
     statement = f"SELECT 1 FROM tasks INDEXED BY tasks_by_creation WHERE {created} LIMIT 1 OFFSET {SHORT}"
-    return db.execute(statement, question.values).fetchone() is None
+    return db.execute(statement, query.values).fetchone() is None
 
 
-def _by_activity(question: Question, index: str) -> ActivityWalk:
+def _by_activity(query: Query, index: str) -> ActivityScan:
     columns = _INDEXES[index]
-    looked_at = [*question.columns.difference(columns), *(("created_at",) if question.created else ())]
-    wanted = Wanted(question.conditions(*columns), looked_at)
-    return ActivityWalk(_branches(question, index), wanted, question.values)
+    looked_at = [*query.columns.difference(columns), *(("created_at",) if query.created else ())]
+    residual = ResidualFilter(query.conditions(*columns), looked_at)
+    return ActivityScan(_branches(query, index), residual, query.values)
 
 
-def _branches(question: Question, index: str) -> list[Branch]:
+def _branches(query: Query, index: str) -> list[IndexRange]:
     equal = [f"{name} = :{name}" for name in _INDEXES[index] if name != "status"]
     if index == "parent":  # sub-tasks are few: they have no spans
-        return [Branch(index, equal)]
-    wanted = question.wanted
+        return [IndexRange(index, equal)]
+    wanted = query.wanted
     starts = [[f"status = '{status}'"] for status in sorted(wanted.statuses)] if "status" in _INDEXES[index] else [[]]
     since, until = wanted.created_from is not None, wanted.created_to is not None
     return [
-        branch
+        part
         for start in starts
-        for branch in scans.spans(index, ["principal = :principal", *start, *equal], since=since, until=until)
+        for part in scans.spans(index, ["principal = :principal", *start, *equal], since=since, until=until)
     ]
 
 
-def _shortest(db: sqlite3.Connection, question: Question) -> str:
+def _shortest(db: sqlite3.Connection, query: Query) -> str:
     """The index that leads past the fewest tasks: the one that answers everything, or else as the tallies say."""
-    fitting = [name for name, columns in _INDEXES.items() if question.columns.issuperset(columns)]
-    if len(_INDEXES[fitting[-1]]) == len(question.columns):
+    fitting = [name for name, columns in _INDEXES.items() if query.columns.issuperset(columns)]
+    if len(_INDEXES[fitting[-1]]) == len(query.columns):
         return fitting[-1]
-    return min(fitting, key=lambda name: question.tally(db, _INDEXES[name]))
+    return min(fitting, key=lambda name: query.tally(db, _INDEXES[name]))

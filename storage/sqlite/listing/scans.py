@@ -1,4 +1,4 @@
-"""Walks towards the tasks of a list, each in its order, and no farther than is bearable."""
+"""Bounded index scans in list order; each stops after MOST_ENTRIES entries."""
 
 import heapq
 import sqlite3
@@ -19,23 +19,23 @@ _SPANS = tuple(
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """What a look along a walk has found."""
+class Batch:
+    """What a scan has found."""
 
     found: list[Position]
     stop: Position | None
-    """Where the walk has given up before it found as many as were asked for."""
+    """Where the scan has given up before it found as many as were asked for."""
 
 
-class Walk(Protocol):
-    """A way to tasks that are wanted, the greatest position first."""
+class IndexScan(Protocol):
+    """A scan for the tasks that are wanted, the greatest position first."""
 
-    def look(self, db: sqlite3.Connection, most: int, after: Position | None) -> Look:
+    def fetch(self, db: sqlite3.Connection, most: int, after: Position | None) -> Batch:
         """The first of the wanted tasks, or the first after a position."""
         ...
 
-    def count_on(self, db: sqlite3.Connection, most: int, last: Position) -> tuple[int, bool]:
-        """How many tasks come behind `last`, up to `most`, and whether the walk gives up before it knows.
+    def count_after(self, db: sqlite3.Connection, most: int, last: Position) -> tuple[int, bool]:
+        """How many tasks come behind `last`, up to `most`, and whether the scan gives up before it knows.
 
         It goes no farther than a look from the beginning does.
         """
@@ -43,7 +43,7 @@ class Walk(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ResidualFilter:
     """Conditions that no index answers, and the columns they look at."""
 
     conditions: Sequence[str] = ()
@@ -55,7 +55,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Branch:
+class IndexRange:
     """A part of an index of tasks that is in the order of lists.
 
     `along` are the conditions that it answers; `oldest` and `newest` are what bounds the activity, as SQL.
@@ -89,13 +89,13 @@ class Branch:
         return f"SELECT {names} FROM tasks INDEXED BY tasks_by_{self.index} WHERE {conditions}"
 
 
-def spans(index: str, along: Sequence[str], *, since: bool = False, until: bool = False) -> Iterator[Branch]:
+def spans(index: str, along: Sequence[str], *, since: bool = False, until: bool = False) -> Iterator[IndexRange]:
     """What an index has for these conditions, span by span, near where the tasks lie that were created in a time.
 
     That time begins with :created_from where `since`, and ends with :created_to where `until`.
     """
     for span, (least, most) in enumerate(_SPANS):
-        yield Branch(
+        yield IndexRange(
             index,
             [*along, f"span = {span}"],
             oldest=f":created_from + {least}" if since else None,
@@ -104,36 +104,36 @@ def spans(index: str, along: Sequence[str], *, since: bool = False, until: bool 
 
 
 @dataclass(frozen=True, slots=True)
-class ActivityWalk:
+class ActivityScan:
     """Along several parts of indexes, merged as they go."""
 
-    branches: Sequence[Branch]
-    wanted: Wanted
+    ranges: Sequence[IndexRange]
+    residual: ResidualFilter
     values: Mapping[str, Any]
 
-    def look(self, db: sqlite3.Connection, most: int, after: Position | None) -> Look:
+    def fetch(self, db: sqlite3.Connection, most: int, after: Position | None) -> Batch:
         """The first of the wanted tasks, or the first after a position."""
-        bound = " LIMIT :entries" if self.wanted.conditions else ""
-        entries = f"({self._merged(self.wanted.columns, after)}{bound})"
-        statement = f"SELECT last_activity_at, seq FROM {entries}{self.wanted.sql()} LIMIT :most"
+        bound = " LIMIT :entries" if self.residual.conditions else ""
+        entries = f"({self._merged(self.residual.columns, after)}{bound})"
+        statement = f"SELECT last_activity_at, seq FROM {entries}{self.residual.sql()} LIMIT :most"
         values = _placed(self.values, after, most=most, entries=MOST_ENTRIES)
         found = [Position(*row) for row in db.execute(statement, values)]
         # Where everything on the way is wanted there is no need to give up.
-        gives_up = len(found) < most and self.wanted.conditions
-        return Look(found, self._entry(db, after, MOST_ENTRIES) if gives_up else None)
+        gives_up = len(found) < most and self.residual.conditions
+        return Batch(found, self._entry(db, after, MOST_ENTRIES) if gives_up else None)
 
-    def count_on(self, db: sqlite3.Connection, most: int, last: Position) -> tuple[int, bool]:
-        """How many tasks come behind `last`, up to `most`, and whether the walk gives up before it knows."""
-        left = MOST_ENTRIES - self._entries_up_to(db, last) if self.wanted.conditions else most
+    def count_after(self, db: sqlite3.Connection, most: int, last: Position) -> tuple[int, bool]:
+        """How many tasks come behind `last`, up to `most`, and whether the scan gives up before it knows."""
+        left = MOST_ENTRIES - self._entries_up_to(db, last) if self.residual.conditions else most
         # One branch after the other: what is only counted need not be merged.
-        entries = " UNION ALL ".join(branch.behind(self.wanted.columns) for branch in self.branches)
-        wanted = f"({entries} LIMIT :entries){self.wanted.sql()}"
+        entries = " UNION ALL ".join(part.behind(self.residual.columns) for part in self.ranges)
+        wanted = f"({entries} LIMIT :entries){self.residual.sql()}"
         statement = f"SELECT count(*) FROM (SELECT 1 FROM {wanted} LIMIT :most)"
         (count,) = db.execute(statement, _placed(self.values, last, most=most, entries=left)).fetchone()
         return count, count < most and self._entry(db, last, left + 1) is not None
 
     def _entries_up_to(self, db: sqlite3.Connection, last: Position) -> int:
-        entries = " UNION ALL ".join(branch.up_to() for branch in self.branches)
+        entries = " UNION ALL ".join(part.up_to() for part in self.ranges)
         (count,) = db.execute(f"SELECT count(*) FROM ({entries})", _placed(self.values, last)).fetchone()
         return int(count)
 
@@ -144,27 +144,27 @@ class ActivityWalk:
         return Position(*row) if row else None
 
     def _merged(self, columns: Sequence[str], after: Position | None) -> str:
-        parts = [branch.behind(columns) if after else branch.entries(columns) for branch in self.branches]
+        parts = [part.behind(columns) if after else part.entries(columns) for part in self.ranges]
         return f"{' UNION ALL '.join(parts)} ORDER BY last_activity_at DESC, seq DESC"
 
 
 @dataclass(frozen=True, slots=True)
-class WordsWalk:
+class WordsScan:
     """Through the tasks that hold all of some words, the latest created first."""
 
-    wanted: Wanted
+    residual: ResidualFilter
     values: Mapping[str, Any]
 
-    def look(self, db: sqlite3.Connection, most: int, after: Position | None) -> Look:
+    def fetch(self, db: sqlite3.Connection, most: int, after: Position | None) -> Batch:
         """The first of the wanted tasks, or the first after a position."""
         values = _placed(self.values, after, most=most, entries=MOST_ENTRIES)
         found = [
             Position(0, row["seq"]) for row in db.execute(f"SELECT t.seq {self._tasks(after)} LIMIT :most", values)
         ]
-        return Look(found, self._entry(db, after, MOST_ENTRIES) if len(found) < most else None)
+        return Batch(found, self._entry(db, after, MOST_ENTRIES) if len(found) < most else None)
 
-    def count_on(self, db: sqlite3.Connection, most: int, last: Position) -> tuple[int, bool]:
-        """How many tasks come behind `last`, up to `most`, and whether the walk gives up before it knows."""
+    def count_after(self, db: sqlite3.Connection, most: int, last: Position) -> tuple[int, bool]:
+        """How many tasks come behind `last`, up to `most`, and whether the scan gives up before it knows."""
         up_to = "SELECT count(*) FROM task_words WHERE task_words MATCH :words AND rowid >= :seq"
         left = MOST_ENTRIES - db.execute(up_to, _placed(self.values, last)).fetchone()[0]
         statement = f"SELECT count(*) FROM (SELECT 1 {self._tasks(last)} LIMIT :most)"
@@ -178,7 +178,7 @@ class WordsWalk:
 
     def _tasks(self, after: Position | None) -> str:
         entries = f"({self._entries(after)} LIMIT :entries)"
-        return f"FROM {entries} CROSS JOIN tasks t ON t.seq = found{self.wanted.sql()}"
+        return f"FROM {entries} CROSS JOIN tasks t ON t.seq = found{self.residual.sql()}"
 
     def _entries(self, after: Position | None) -> str:
         behind = " AND rowid < :seq" if after else ""
@@ -186,7 +186,7 @@ class WordsWalk:
 
 
 @dataclass(frozen=True, slots=True)
-class SmallWalk:
+class SmallScan:
     """Through some tasks that no index has in the order of lists: all are looked at and put in order here.
 
     `source` is what they come from; `cut` says that it leaves some out.
@@ -197,16 +197,16 @@ class SmallWalk:
     values: Mapping[str, Any]
     cut: bool = False
 
-    def look(self, db: sqlite3.Connection, most: int, after: Position | None) -> Look:
+    def fetch(self, db: sqlite3.Connection, most: int, after: Position | None) -> Batch:
         """The first of the wanted tasks, or the first after a position."""
         cursor = db.cursor()
         cursor.row_factory = None  # plain tuples are put in order twice as fast
         cursor.execute(f"SELECT last_activity_at, seq {self._tasks(after)}", _placed(self.values, after))
         found = [Position(*place) for place in heapq.nlargest(most, cursor)]
-        return Look(found, Position(0, 0) if self.cut and len(found) < most else None)
+        return Batch(found, Position(0, 0) if self.cut and len(found) < most else None)
 
-    def count_on(self, db: sqlite3.Connection, most: int, last: Position) -> tuple[int, bool]:
-        """How many tasks come behind `last`, up to `most`, and whether the walk gives up before it knows."""
+    def count_after(self, db: sqlite3.Connection, most: int, last: Position) -> tuple[int, bool]:
+        """How many tasks come behind `last`, up to `most`, and whether the scan gives up before it knows."""
         statement = f"SELECT count(*) FROM (SELECT 1 {self._tasks(last)} LIMIT :most)"
         (count,) = db.execute(statement, _placed(self.values, last, most=most)).fetchone()
         return count, count < most and self.cut
