@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from storage.records.graphs import Graph, Neighbour, Neighbours, Node
 from storage.records.states import Status
 from storage.records.tasks import Principal
-from storage.sqlite.listing.scans import ActivityScan, ResidualFilter, spans
+from storage.sqlite.listing.scans import ActivityScan, ResidualFilter, activity_buckets
 
 MOST_TASKS = 20_000
 """Tasks of a list that are looked at; what a larger one holds is not shown whole."""
@@ -25,7 +25,7 @@ def graph(db: sqlite3.Connection, principal: Principal, task_list: str, limit: i
     """The tasks of a list with what they depend on; the page of nodes goes by creation, oldest first."""
     along = ["principal = :principal", "task_list = :task_list"]
     values = {"principal": principal.id, "task_list": task_list}
-    walk = ActivityScan(list(spans("task_list", along)), ResidualFilter(), values)
+    walk = ActivityScan(list(activity_buckets("task_list", along)), ResidualFilter(), values)
     members = sorted(position.seq for position in walk.fetch(db, MOST_TASKS, None).found)
     page = members[offset : offset + limit]
     needs, needed_by = _relatives(db, page, "task", "needs"), _relatives(db, page, "needs", "task")

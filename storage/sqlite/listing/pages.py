@@ -40,7 +40,7 @@ def find(
     end = offset + limit
     batch = scan.fetch(db, end + 1, after)
     tasks = _rows(db, [position.seq for position in batch.found[offset:end]])
-    total = _tallied(db, query) or known
+    total = _from_counters(db, query) or known
     if total is None:
         total = _counted(db, scan, batch if after is None else scan.fetch(db, end + 1, None), end)
     return Page(
@@ -58,8 +58,8 @@ def find(
     )
 
 
-def _tallied(db: sqlite3.Connection, query: Query) -> Total | None:
-    count = query.tallied(db)
+def _from_counters(db: sqlite3.Connection, query: Query) -> Total | None:
+    count = query.from_counters(db)
     return None if count is None else Total(count, is_capped=False)
 
 

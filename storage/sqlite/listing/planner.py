@@ -77,7 +77,7 @@ class Query:
             conditions.append(f"status IN ({names})")
         return conditions + self.created
 
-    def tally(self, db: sqlite3.Connection, columns: tuple[str, ...]) -> int:
+    def counter(self, db: sqlite3.Connection, columns: tuple[str, ...]) -> int:
         """How many tasks have what is wanted in these columns, of which a tally is kept."""
         columns = columns or ("status",)
         states = sorted(self.wanted.statuses or Status) if columns[0] == "status" else None
@@ -91,12 +91,12 @@ class Query:
         ).fetchone()
         return int(count)
 
-    def tallied(self, db: sqlite3.Connection) -> int | None:
+    def from_counters(self, db: sqlite3.Connection) -> int | None:
         """How many tasks there are, where a tally tells."""
         if self.created or self.wanted.words or self.wanted.depends_on:
             return None
         columns = next((columns for columns in _INDEXES.values() if self.columns == set(columns)), None)
-        return None if columns is None else self.tally(db, columns)
+        return None if columns is None else self.counter(db, columns)
 
 
 def plan(db: sqlite3.Connection, query: Query) -> IndexScan:
@@ -153,7 +153,7 @@ def _branches(query: Query, index: str) -> list[IndexRange]:
     return [
         part
         for start in starts
-        for part in scans.spans(index, ["principal = :principal", *start, *equal], since=since, until=until)
+        for part in scans.activity_buckets(index, ["principal = :principal", *start, *equal], since=since, until=until)
     ]
 
 
@@ -162,4 +162,4 @@ def _shortest(db: sqlite3.Connection, query: Query) -> str:
     fitting = [name for name, columns in _INDEXES.items() if query.columns.issuperset(columns)]
     if len(_INDEXES[fitting[-1]]) == len(query.columns):
         return fitting[-1]
-    return min(fitting, key=lambda name: query.tally(db, _INDEXES[name]))
+    return min(fitting, key=lambda name: query.counter(db, _INDEXES[name]))

@@ -13,7 +13,7 @@ MOST_ENTRIES = 20_000
 """Entries of an index that one look at a list goes through: 6 ms, or 30 where the tasks themselves are looked at."""
 
 # For how many microseconds the tasks of each span have been active, at least and at most.
-_SPANS = tuple(
+_BUCKETS = tuple(
     zip((0, *(end * 1_000_000 + 1 for end in ENDS)), (*(end * 1_000_000 for end in ENDS), None), strict=True)
 )
 
@@ -89,12 +89,14 @@ class IndexRange:
         return f"SELECT {names} FROM tasks INDEXED BY tasks_by_{self.index} WHERE {conditions}"
 
 
-def spans(index: str, along: Sequence[str], *, since: bool = False, until: bool = False) -> Iterator[IndexRange]:
+def activity_buckets(
+    index: str, along: Sequence[str], *, since: bool = False, until: bool = False
+) -> Iterator[IndexRange]:
     """What an index has for these conditions, span by span, near where the tasks lie that were created in a time.
 
     That time begins with :created_from where `since`, and ends with :created_to where `until`.
     """
-    for span, (least, most) in enumerate(_SPANS):
+    for span, (least, most) in enumerate(_BUCKETS):
         yield IndexRange(
             index,
             [*along, f"span = {span}"],
