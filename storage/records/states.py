@@ -91,11 +91,11 @@ def statuses(name: str) -> frozenset[Status]:
     return SYNONYMS.get(name) or frozenset({Status(name)})
 
 
-def may_move(current: Status, target: Status) -> bool:
+def may_become(current: Status, target: Status) -> bool:
     """Whether a task may go from `current` to `target`."""
     return target in TASK_MOVES[current]
 
 
-def may_move_call(current: CallStatus, target: CallStatus) -> bool:
+def call_may_become(current: CallStatus, target: CallStatus) -> bool:
     """Whether a call may go from `current` to `target`."""
     return target in CALL_MOVES[current]

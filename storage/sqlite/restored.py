@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from storage.records.states import BUSY, RESTORED, SUBTASKS, Status
 from storage.sqlite.operations.runs import settle
 from storage.sqlite.relations.propagation import propagate
-from storage.sqlite.transitions.status import move
+from storage.sqlite.transitions.status import set_status
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +29,10 @@ def hold(db: sqlite3.Connection, at: int) -> Held:
         pass  # whoever waited for what has ended would go on by itself as well
     for row in _blocked(db):
         db.execute("DELETE FROM awaited WHERE task = ?", (row["seq"],))
-        move(db, row, Status.PENDING, at)
+        set_status(db, row, Status.PENDING, at)
     pending = db.execute("SELECT * FROM tasks WHERE status = 'pending' AND agent <> 'none' ORDER BY seq").fetchall()
     for row in pending:
-        move(db, row, Status.PAUSED, at, blocked_reason=RESTORED)
+        set_status(db, row, Status.PAUSED, at, blocked_reason=RESTORED)
     waiting = db.execute("SELECT id FROM tasks WHERE status = 'awaiting_approval' ORDER BY seq").fetchall()
     return Held(settled.interrupted, [row["id"] for row in pending], [row["id"] for row in waiting])
 

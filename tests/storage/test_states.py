@@ -10,7 +10,7 @@ from storage.records.states import (
     TASK_MOVES,
     CallStatus,
     Status,
-    may_move,
+    may_become,
     statuses,
 )
 
@@ -30,11 +30,11 @@ def test_an_ended_task_leaves_its_end_only_for_a_new_turn(status: Status) -> Non
 
 
 def test_every_open_task_can_be_cancelled() -> None:
-    assert all(may_move(status, Status.CANCELLED) for status in set(Status) - ENDED)
+    assert all(may_become(status, Status.CANCELLED) for status in set(Status) - ENDED)
 
 
 def test_no_task_moves_to_where_it_is() -> None:
-    assert not any(may_move(status, status) for status in Status)
+    assert not any(may_become(status, status) for status in Status)
 
 
 @pytest.mark.parametrize(("word", "meant"), [("in_progress", {"running", "awaiting_approval"}), ("error", {"failed"})])

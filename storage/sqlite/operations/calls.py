@@ -10,7 +10,7 @@ from storage.records.states import CALL_ENDED, LOST, CallStatus, Status
 from storage.records.tasks import Principal, Run
 from storage.sqlite import rows
 from storage.sqlite.connection import news
-from storage.sqlite.transitions.status import at_work, count_output, held, log, move, move_call, owned
+from storage.sqlite.transitions.status import at_work, count_output, held, log, owned, set_call_status, set_status
 
 EXPIRED = "expired"
 UNASKED = "the agent did not ask"
@@ -85,20 +85,20 @@ def begin(
     row = _find(db, run.seq, call_id)
     if row["status"] == CallStatus.PENDING and task["calls_left"] != 0:
         if not asked:
-            move_call(db, row, CallStatus.EXECUTING, at, reason=UNASKED)
+            set_call_status(db, row, CallStatus.EXECUTING, at, reason=UNASKED)
         elif task["auto_execute"] or reads:
-            move_call(db, row, CallStatus.EXECUTING, at)
+            set_call_status(db, row, CallStatus.EXECUTING, at)
         elif hidden:
-            move_call(db, row, CallStatus.CANCELLED, at, outcome=HIDDEN, decided_at=at, reason=hidden)
+            set_call_status(db, row, CallStatus.CANCELLED, at, outcome=HIDDEN, decided_at=at, reason=hidden)
             return _read(db, call_id)
         elif _is_approved(db, task, row, circumstances.digest if circumstances else None, at):
-            move_call(db, row, CallStatus.EXECUTING, at)
+            set_call_status(db, row, CallStatus.EXECUTING, at)
         else:
             _ask(db, row, circumstances, expires_at, at)
             return _read(db, call_id)
         db.execute("UPDATE tasks SET calls_left = calls_left - 1 WHERE seq = ?", (run.seq,))
         if task["status"] == Status.AWAITING_APPROVAL:  # while another call waits, this one is made
-            move(db, task, Status.RUNNING, at)
+            set_status(db, task, Status.RUNNING, at)
     return _read(db, call_id)
 
 
@@ -107,10 +107,10 @@ def end(db: sqlite3.Connection, run: Run, call_id: str, result: CallResult, at: 
     task = held(db, run)
     call = _find(db, run.seq, call_id)
     if call["status"] in (CallStatus.PENDING, CallStatus.AWAITING_APPROVAL):
-        move_call(db, call, CallStatus.CANCELLED, at, output=result.output, reason=TAKEN_BACK)
+        set_call_status(db, call, CallStatus.CANCELLED, at, output=result.output, reason=TAKEN_BACK)
         _resume(db, task, False, True, at)
         return
-    move_call(
+    set_call_status(
         db,
         call,
         result.status,
@@ -189,7 +189,7 @@ def expire(db: sqlite3.Connection, at: int) -> list[str]:
     tasks = []
     for row in expired:
         changes = {"outcome": EXPIRED, "decided_at": at, "reason": "nobody decided in time"}
-        move_call(db, row, CallStatus.CANCELLED, at, **changes)
+        set_call_status(db, row, CallStatus.CANCELLED, at, **changes)
         task = db.execute("SELECT * FROM tasks WHERE seq = ?", (row["task"],)).fetchone()
         _resume(db, task, False, True, at)
         tasks.append(task["id"])
@@ -272,7 +272,7 @@ def _announce_anew(db: sqlite3.Connection, run: Run, call_id: str, call: NewCall
     if row["status"] in (CallStatus.PENDING, CallStatus.AWAITING_APPROVAL):
         db.execute("UPDATE calls SET outcome = NULL, decided_by = NULL, decided_at = NULL WHERE id = ?", (call_id,))
         if row["status"] == CallStatus.AWAITING_APPROVAL:
-            move_call(db, row, CallStatus.PENDING, at, outcome=None)
+            set_call_status(db, row, CallStatus.PENDING, at, outcome=None)
         _rewrite(db, row, call, at)
 
 
@@ -304,7 +304,7 @@ def _ask(
             "INSERT OR IGNORE INTO circumstances (task, digest, content) VALUES (?, ?, ?)",
             (call["task"], circumstances.digest, rows.dumps(circumstances.content)),
         )
-    move_call(db, call, CallStatus.AWAITING_APPROVAL, at, **changes)
+    set_call_status(db, call, CallStatus.AWAITING_APPROVAL, at, **changes)
     news(db).expiring |= expires_at is not None
 
 
@@ -334,7 +334,7 @@ def _same_again(call: sqlite3.Row, decision: Decision) -> None:
 
 def _decide(db: sqlite3.Connection, task: sqlite3.Row, call: sqlite3.Row, decision: Decision, at: int) -> None:
     refused = decision.outcome == "cancel"
-    move_call(
+    set_call_status(
         db,
         call,
         CallStatus.CANCELLED if refused else CallStatus.PENDING,
@@ -373,13 +373,13 @@ def _resume(db: sqlite3.Connection, task: sqlite3.Row, approved: bool, secrets_a
     """Queue the task once no call of it waits any more; one whose run is under way goes on by itself."""
     status = Status(task["status"])
     if status is Status.AWAITING_APPROVAL and at_work(db, task):
-        move(db, task, Status.RUNNING, at)
+        set_status(db, task, Status.RUNNING, at)
         return Status.RUNNING
     waits = db.execute("SELECT 1 FROM calls WHERE task = ? AND status = 'awaiting_approval'", (task["seq"],)).fetchone()
     if status is not Status.AWAITING_APPROVAL or waits:
         return status
     if approved and not secrets_at_hand:
-        move(db, task, Status.BLOCKED, at, blocked_reason=LOST)
+        set_status(db, task, Status.BLOCKED, at, blocked_reason=LOST)
         return Status.BLOCKED
-    move(db, task, Status.PENDING, at)
+    set_status(db, task, Status.PENDING, at)
     return Status.PENDING

@@ -14,7 +14,17 @@ from storage.sqlite.operations.calls import bring_end, keep_output, of_turn
 from storage.sqlite.relations import folder_locks, subtasks, task_secrets
 from storage.sqlite.relations.dependencies import family
 from storage.sqlite.transitions import attempts
-from storage.sqlite.transitions.status import at_work, count_output, held, log, log_all, move, move_call, owned, start
+from storage.sqlite.transitions.status import (
+    at_work,
+    count_output,
+    held,
+    log,
+    log_all,
+    owned,
+    set_call_status,
+    set_status,
+    start,
+)
 from storage.sqlite.transitions.turns import close_turn, cut_off_calls, secrets_of
 
 SERVER_ENDED = "the server ended"
@@ -63,7 +73,7 @@ def wait_for_decision(db: sqlite3.Connection, run: Run, at: int) -> tuple[bool, 
     goes_on = any(call.status is CallStatus.EXECUTING or _is_let_go(call, since) for call in calls)
     waits = waits and not goes_on and not task["cancel_requested"]
     if waits and task["status"] == Status.RUNNING:
-        move(db, task, Status.AWAITING_APPROVAL, at)
+        set_status(db, task, Status.AWAITING_APPROVAL, at)
     return waits, calls
 
 
@@ -85,7 +95,7 @@ def suspend(db: sqlite3.Connection, run: Run, ran_us: int, at: int) -> Status:
     waits = db.execute("SELECT 1 FROM calls WHERE task = ? AND status = 'awaiting_approval'", (run.seq,)).fetchone()
     target = Status.AWAITING_APPROVAL if waits else Status.PENDING
     if task["status"] != target:  # one whose process has stayed waits already
-        move(db, task, target, at)
+        set_status(db, task, target, at)
     return target
 
 
@@ -96,7 +106,7 @@ def pause(db: sqlite3.Connection, run: Run, ran_us: int, at: int) -> Status:
     if task["cancel_requested"]:
         return _cancelled(db, task, at)
     target = Status.PENDING if task["calls_left"] else Status.PAUSED
-    move(db, task, target, at)
+    set_status(db, task, target, at)
     return target
 
 
@@ -106,7 +116,7 @@ def block(db: sqlite3.Connection, run: Run, ran_us: int, at: int) -> Status:
     _end(db, run, "blocked", ran_us, at)
     if task["cancel_requested"]:
         return _cancelled(db, task, at)
-    move(db, task, Status.BLOCKED, at, blocked_reason=LOST)
+    set_status(db, task, Status.BLOCKED, at, blocked_reason=LOST)
     return Status.BLOCKED
 
 
@@ -118,9 +128,9 @@ def wait(db: sqlite3.Connection, run: Run, awaited: Mapping[str, int], ran_us: i
     if task["cancel_requested"]:
         return _cancelled(db, task, at)
     if is_open:
-        move(db, task, Status.BLOCKED, at, blocked_reason=SUBTASKS)
+        set_status(db, task, Status.BLOCKED, at, blocked_reason=SUBTASKS)
         return Status.BLOCKED
-    move(db, task, Status.PENDING, at)
+    set_status(db, task, Status.PENDING, at)
     return Status.PENDING
 
 
@@ -225,7 +235,7 @@ def settle(db: sqlite3.Connection, at: int) -> Settled:
            AND EXISTS (SELECT 1 FROM secret_names s
                WHERE s.task = t.seq AND s.turn = t.turn AND s.source = 'literal')"""
     ).fetchall():
-        move(db, row, Status.BLOCKED, at, blocked_reason=LOST)
+        set_status(db, row, Status.BLOCKED, at, blocked_reason=LOST)
         settled.blocked.append(row["id"])
     return settled
 
@@ -240,7 +250,7 @@ def _cancel(db: sqlite3.Connection, task: sqlite3.Row, by: str, at: int) -> Stat
         db.execute("UPDATE tasks SET cancel_requested = 1, updated_at = ? WHERE seq = ?", (at, task["seq"]))
         _close_waiting(db, task, at, f"cancelled by {by}")
         if status is not Status.RUNNING:  # its process has stayed for a decision
-            move(db, task, Status.RUNNING, at)
+            set_status(db, task, Status.RUNNING, at)
         log(db, task["seq"], "status", {"status": Status.RUNNING, "cancelRequested": True}, at)
     return Status.RUNNING
 
@@ -255,7 +265,7 @@ def _back_at_work(db: sqlite3.Connection, run: Run, at: int) -> sqlite3.Row:
     """The task of a run that is about to end, as it stands while its agent works: it may have stayed for a decision."""
     task = held(db, run)
     if task["status"] == Status.AWAITING_APPROVAL:
-        move(db, task, Status.RUNNING, at)
+        set_status(db, task, Status.RUNNING, at)
     return held(db, run)
 
 
@@ -299,4 +309,4 @@ def _close_waiting(db: sqlite3.Connection, task: sqlite3.Row, at: int, reason: s
     for call in db.execute(
         "SELECT * FROM calls WHERE task = ? AND status = 'awaiting_approval'", (task["seq"],)
     ).fetchall():
-        move_call(db, call, CallStatus.CANCELLED, at, reason=reason)
+        set_call_status(db, call, CallStatus.CANCELLED, at, reason=reason)

@@ -29,7 +29,7 @@ from storage.sqlite.relations import blockers, dependencies, folder_locks, subta
 from storage.sqlite.relations.dependencies import Dependency, TreePosition
 from storage.sqlite.relations.propagation import tell_of
 from storage.sqlite.transitions.conversations import end_session, join, messages_of, session_of
-from storage.sqlite.transitions.status import log, move, next_place, owned
+from storage.sqlite.transitions.status import log, next_place, owned, set_status
 from storage.sqlite.transitions.turns import insert_turn, secrets_of, spoken
 
 _MOST_IDS = 200
@@ -104,9 +104,9 @@ def open_turn(db: sqlite3.Connection, principal: Principal, task_id: str, new: N
     insert_turn(db, row["seq"], row["turn"] + 1, new.message, new.secrets, at)
     sent_keys.keep(db, row["seq"], new.sent, at)
     if row["open_dependencies"]:
-        move(db, row, Status.BLOCKED, at, blocked_reason=DEPENDENCIES)
+        set_status(db, row, Status.BLOCKED, at, blocked_reason=DEPENDENCIES)
     else:
-        move(db, row, Status.PENDING, at)
+        set_status(db, row, Status.PENDING, at)
     return get(db, principal, task_id)
 
 
@@ -126,7 +126,7 @@ def go_on(db: sqlite3.Connection, principal: Principal, task_id: str, at: int, k
     if row["blocked_reason"] != RESTORED:
         db.execute("UPDATE tasks SET calls_left = max_calls WHERE seq = ?", (row["seq"],))
     sent_keys.keep(db, row["seq"], key, at)
-    move(db, row, Status.PENDING, at)
+    set_status(db, row, Status.PENDING, at)
     return get(db, principal, task_id)
 
 
@@ -143,7 +143,7 @@ def secrets_are_back(
     task_secrets.give_up(db, row, unneeded)
     sent_keys.keep(db, row["seq"], key, at)
     if Status(row["status"]) is Status.BLOCKED and row["blocked_reason"] == LOST:
-        move(db, row, Status.PENDING, at)
+        set_status(db, row, Status.PENDING, at)
     return get(db, principal, task_id)
 
 

@@ -8,7 +8,7 @@ from storage.records.states import ENDED, REPORTED, Status
 from storage.records.tasks import NOBODY, Principal, RunEnd, Update
 from storage.sqlite import rows
 from storage.sqlite.relations.dependencies import blocking, replace_dependencies
-from storage.sqlite.transitions.status import log, move, owned, start
+from storage.sqlite.transitions.status import log, owned, set_status, start
 from storage.sqlite.transitions.turns import close_turn, correct_turn
 
 _TOLD = {"progress": "progress", "progress_message": "progressMessage", "internal_status": "internalStatus"}
@@ -58,7 +58,7 @@ def _set_budget(db: sqlite3.Connection, task: sqlite3.Row, max_calls: int, at: i
     left = max(0, max_calls - used)
     db.execute("UPDATE tasks SET max_calls = ?, calls_left = ? WHERE seq = ?", (max_calls, left, task["seq"]))
     if left and task["status"] == Status.PAUSED:
-        move(db, task, Status.PENDING, at)
+        set_status(db, task, Status.PENDING, at)
 
 
 def _made(db: sqlite3.Connection, task: sqlite3.Row) -> int:
@@ -101,7 +101,7 @@ def _report(db: sqlite3.Connection, task: sqlite3.Row, wanted: Update, target: S
             close_turn(db, task, RunEnd(step, error_code, error), at, result=wanted.result or "")
         else:
             reason = (wanted.blocked_reason or REPORTED) if step is Status.BLOCKED else None
-            move(db, task, step, at, blocked_reason=reason)
+            set_status(db, task, step, at, blocked_reason=reason)
         task = db.execute("SELECT * FROM tasks WHERE seq = ?", (task["seq"],)).fetchone()
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from server.errors import Code, RemitError
 from storage.records.states import DEPENDENCIES, ENDED, Status
 from storage.records.tasks import NOBODY, Nesting, OnFailure, Principal
-from storage.sqlite.transitions.status import log, move, owned
+from storage.sqlite.transitions.status import log, owned, set_status
 
 MOST_NEEDED = 50_000
 """Tasks that are looked through for a cycle, while other writers wait."""
@@ -105,9 +105,9 @@ def replace_dependencies(
     still_open = sum(not each.satisfied for each in wanted)
     db.execute("UPDATE tasks SET open_dependencies = ? WHERE seq = ?", (still_open, task["seq"]))
     if still_open and status is Status.PENDING:
-        move(db, task, Status.BLOCKED, at, blocked_reason=DEPENDENCIES)
+        set_status(db, task, Status.BLOCKED, at, blocked_reason=DEPENDENCIES)
     elif not still_open and waits:
-        move(db, task, Status.PENDING, at)
+        set_status(db, task, Status.PENDING, at)
 
 
 def blocking(db: sqlite3.Connection, seq: int, most: int) -> list[str]:

@@ -15,7 +15,7 @@ from storage.records.tasks import Principal
 from storage.records.workspaces import Checkout, Workspace, Worktree
 from storage.sqlite import rows
 from storage.sqlite.relations.subtasks import makers, still_shared
-from storage.sqlite.transitions.status import move, owned
+from storage.sqlite.transitions.status import owned, set_status
 
 _COLUMNS = "w.mode, w.path, w.shared, w.owner, w.reaches, w.repository, w.checkout, w.outcome"
 
@@ -97,7 +97,7 @@ def wake(db: sqlite3.Connection, at: int) -> None:
     for waiting in [each for each in present if not each.held and not _ahead(db, each, present)]:
         row = db.execute("SELECT * FROM tasks WHERE seq = ?", (waiting.seq,)).fetchone()
         if row["status"] == Status.BLOCKED:
-            move(db, row, Status.PENDING, at)
+            set_status(db, row, Status.PENDING, at)
             db.execute("UPDATE tasks SET queue_place = ? WHERE seq = ?", (row["queue_place"], row["seq"]))
 
 
@@ -110,7 +110,7 @@ def occupy(db: sqlite3.Connection, task: sqlite3.Row, at: int) -> bool:
     free = goes_on or not _blockers(db, task["seq"], task["queue_place"])
     db.execute("UPDATE workspaces SET use = ? WHERE task = ?", ("held" if free else "awaited", task["seq"]))
     if not free:
-        move(db, task, Status.BLOCKED, at, blocked_reason=BUSY)
+        set_status(db, task, Status.BLOCKED, at, blocked_reason=BUSY)
     elif found["mode"] == "worktree":
         db.execute("UPDATE workspaces SET checkout = 'open' WHERE task = ?", (task["seq"],))
     return free

@@ -11,7 +11,7 @@ from typing import TypeVar
 from storage.records.states import DEPENDENCIES, ENDED, Status
 from storage.records.tasks import Origin, RunEnd
 from storage.sqlite.connection import news
-from storage.sqlite.transitions.status import move
+from storage.sqlite.transitions.status import set_status
 from storage.sqlite.transitions.turns import close_turn
 
 R = TypeVar("R")
@@ -95,7 +95,7 @@ def _satisfy(db: sqlite3.Connection, dependant: sqlite3.Row, cause: int, at: int
         (dependant["seq"],),
     ).fetchone()
     if not still_open and dependant["blocked_reason"] == DEPENDENCIES:
-        move(db, dependant, Status.PENDING, at)
+        set_status(db, dependant, Status.PENDING, at)
 
 
 def _fail(db: sqlite3.Connection, dependant: sqlite3.Row, cause: sqlite3.Row, at: int) -> None:

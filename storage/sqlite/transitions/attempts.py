@@ -6,7 +6,7 @@ import sqlite3
 from storage.records.states import Status
 from storage.records.tasks import Run
 from storage.sqlite import rows
-from storage.sqlite.transitions.status import close_calls, held, log, move
+from storage.sqlite.transitions.status import close_calls, held, log, set_status
 
 MOST_ATTEMPTS = 5
 """Of one turn: a task that ends its server each time it works must not do so for ever."""
@@ -29,7 +29,7 @@ def another(db: sqlite3.Connection, task: sqlite3.Row, run: Run, by: str, at: in
     if how == "retry":
         _begin_again(db, run, at)
     _count(db, run, attempt + 1, f"{by} in attempt {attempt}", at)
-    move(db, task, Status.PENDING, at)
+    set_status(db, task, Status.PENDING, at)
     return how
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from server.errors import Code, RemitError
 from storage.errors import not_found
-from storage.records.states import CALL_ENDED, ENDED, SUBTASKS, CallStatus, Status, may_move, may_move_call
+from storage.records.states import CALL_ENDED, ENDED, SUBTASKS, CallStatus, Status, call_may_become, may_become
 from storage.records.tasks import NewEvent, Origin, Principal, Run
 from storage.sqlite.connection import news
 from storage.sqlite.rows import dumps
@@ -54,7 +54,7 @@ def log_all(db: sqlite3.Connection, seq: int, events: Sequence[NewEvent], at: in
     return int(last)
 
 
-def move(
+def set_status(
     db: sqlite3.Connection,
     task: sqlite3.Row,
     target: Status,
@@ -71,7 +71,7 @@ def move(
     turn's end, which is one message more. Raises RemitError (CONFLICT) where the table of states forbids the move.
     """
     current = Status(task["status"])
-    if not may_move(current, target):
+    if not may_become(current, target):
         raise RemitError(Code.CONFLICT, f"a task that is {current} cannot become {target}", status=str(current))
     code, message = error or (None, None)
     status = {"status": target, **({"blockedReason": blocked_reason} if blocked_reason else {})}
@@ -108,7 +108,7 @@ def next_place(db: sqlite3.Connection) -> int:
 
 def start(db: sqlite3.Connection, task: sqlite3.Row, at: int, *, anew: bool) -> None:
     """Move a task to `running`; `anew` at the beginning of a turn, whose time that is."""
-    move(db, task, Status.RUNNING, at)
+    set_status(db, task, Status.RUNNING, at)
     if anew:
         db.execute(
             "UPDATE tasks SET started_at = ?1, last_activity_at = max(?1, last_activity_at) WHERE seq = ?2",
@@ -116,13 +116,13 @@ def start(db: sqlite3.Connection, task: sqlite3.Row, at: int, *, anew: bool) -> 
         )
 
 
-def move_call(db: sqlite3.Connection, call: sqlite3.Row, target: CallStatus, at: int, **changes: Any) -> None:
+def set_call_status(db: sqlite3.Connection, call: sqlite3.Row, target: CallStatus, at: int, **changes: Any) -> None:
     """Move a call to `target`, set `changes` (columns of `calls`), and log it.
 
     Raises RemitError (CONFLICT) where the table of states forbids the move.
     """
     current = CallStatus(call["status"])
-    if not may_move_call(current, target):
+    if not call_may_become(current, target):
         raise RemitError(Code.CONFLICT, f"a call that is {current} cannot become {target}", status=str(current))
     columns = {"status": target, **changes}
     assignments = ", ".join(f"{name} = :{name}" for name in columns)
@@ -140,7 +140,7 @@ def close_calls(db: sqlite3.Connection, seq: int, turn: int, at: int, reason: st
         (seq, turn, *CALL_ENDED),
     ).fetchall()
     for call in calls:
-        move_call(db, call, CallStatus.CANCELLED, at, reason=reason)
+        set_call_status(db, call, CallStatus.CANCELLED, at, reason=reason)
 
 
 def count_message(db: sqlite3.Connection, seq: int) -> None:
@@ -169,7 +169,7 @@ def go_on_without(db: sqlite3.Connection, seq: int, at: int) -> None:
     db.execute("DELETE FROM awaited WHERE task = ?", (seq,))
     task = db.execute("SELECT * FROM tasks WHERE seq = ?", (seq,)).fetchone()
     if task["status"] == Status.BLOCKED and task["blocked_reason"] == SUBTASKS:
-        move(db, task, Status.PENDING, at)
+        set_status(db, task, Status.PENDING, at)
 
 
 def _tell_above(db: sqlite3.Connection, task: sqlite3.Row, data: Mapping[str, Any], at: int) -> None:

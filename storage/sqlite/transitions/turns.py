@@ -14,8 +14,8 @@ from storage.sqlite.transitions.status import (
     count_message,
     held,
     log,
-    move,
-    move_call,
+    set_call_status,
+    set_status,
 )
 
 
@@ -62,7 +62,7 @@ def close_turn(
     )
     count_in_conversation(db, seq)
     error = (end.error_code, end.error or "") if end.error_code else None
-    move(db, task, end.status, at, error=error, origin=origin, done=_done(content))
+    set_status(db, task, end.status, at, error=error, origin=origin, done=_done(content))
 
 
 def cut_off_calls(db: sqlite3.Connection, seq: int, turn: int, at: int, reason: str) -> int:
@@ -75,7 +75,7 @@ def cut_off_calls(db: sqlite3.Connection, seq: int, turn: int, at: int, reason: 
     ).fetchall()
     for call in executing:
         output = output_of(db, seq, turn, call["id"]) if call["output"] is None else call["output"]
-        move_call(db, call, CallStatus.ERROR, at, output=output, reason=reason)
+        set_call_status(db, call, CallStatus.ERROR, at, output=output, reason=reason)
     return len(executing)
 
 
