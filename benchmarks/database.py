@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from server.tasks.creation import token
 from storage.records.tasks import Nesting, NewTask, Principal, SecretSource
-from storage.sqlite.connection import Connection
+from storage.sqlite.connection import RecordingConnection
 from storage.sqlite.database import migrate
 from storage.sqlite.operations import tasks
 
@@ -22,7 +22,7 @@ _DAY = 24 * 3600
 @contextmanager
 def opened(path: Path) -> Iterator[sqlite3.Connection]:
     """A connection to the database at `path`, made if it is not there, with synchronous = FULL."""
-    with closing(sqlite3.connect(path, isolation_level=None, factory=Connection)) as db:
+    with closing(sqlite3.connect(path, isolation_level=None, factory=RecordingConnection)) as db:
         db.row_factory = sqlite3.Row
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")

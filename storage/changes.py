@@ -8,7 +8,7 @@ import anyio
 
 
 @dataclass(slots=True)
-class News:
+class TransactionChanges:
     """What one transaction changed."""
 
     changed: set[str] = field(default_factory=set)
@@ -67,18 +67,18 @@ class Changes:
             self._committed = anyio.Event()
         await self._committed.wait()
 
-    def publish(self, news: News) -> None:
+    def publish(self, changes: TransactionChanges) -> None:
         """Wake everyone concerned by a transaction. To be called in the event loop, after the commit."""
         if self._committed is not None:
             self._committed.set()
             self._committed = None
-        for task_id in news.changed:
+        for task_id in changes.changed:
             for change in self._expected.get(task_id, ()):
                 change.set()
-        for task_id in news.ended:
+        for task_id in changes.ended:
             for listener in self._on_end:
                 listener(task_id)
-        if news.expiring:
+        if changes.expiring:
             self._expiring.set()
-        if news.unfinished:
+        if changes.unfinished:
             self._unfinished.set()

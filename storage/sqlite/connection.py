@@ -1,27 +1,27 @@
-"""A connection that remembers what its transaction has done, for those who wait to hear of it."""
+"""A connection that records what its transaction changes, for those who wait for it."""
 
 import sqlite3
 from typing import Any
 
-from storage.changes import News
+from storage.changes import TransactionChanges
 
 
-class Connection(sqlite3.Connection):
-    """An SQLite connection with the news of the transaction under way."""
+class RecordingConnection(sqlite3.Connection):
+    """An SQLite connection with the changes of the transaction under way."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.news = News()
+        self.changes = TransactionChanges()
 
 
-def news(db: sqlite3.Connection) -> News:
+def changes_of(db: sqlite3.Connection) -> TransactionChanges:
     """Where a change made on this connection is noted."""
-    assert isinstance(db, Connection)
-    return db.news
+    assert isinstance(db, RecordingConnection)
+    return db.changes
 
 
-def take_news(db: sqlite3.Connection) -> News:
-    """The news so far; what follows is the next transaction's."""
-    assert isinstance(db, Connection)
-    taken, db.news = db.news, News()
+def drain_changes(db: sqlite3.Connection) -> TransactionChanges:
+    """Return the changes so far, and begin anew for the next transaction."""
+    assert isinstance(db, RecordingConnection)
+    taken, db.changes = db.changes, TransactionChanges()
     return taken

@@ -19,7 +19,7 @@ from anyio import to_thread
 from server.round_robin import Turns
 from storage.changes import Changes
 from storage.errors import Trouble, is_full, is_locked
-from storage.sqlite.connection import Connection, take_news
+from storage.sqlite.connection import RecordingConnection, drain_changes
 from storage.sqlite.inspection import INCREMENTAL, refuse_newer
 from storage.sqlite.migrations import MIGRATIONS
 from storage.sqlite.reserve import Reserve
@@ -63,7 +63,7 @@ class Database:
 
         Raises RemitError (CONFLICT) when a newer remit has written it: it is left as it is.
         """
-        writer = await aiosqlite.connect(path, isolation_level=None, factory=Connection)
+        writer = await aiosqlite.connect(path, isolation_level=None, factory=RecordingConnection)
         try:
             await _run(writer, _prepare, "FULL")
             await _run(writer, migrate)
@@ -140,9 +140,9 @@ class Database:
     def _transact(
         self, db: sqlite3.Connection, operation: Callable[[sqlite3.Connection], R], durability: Durability
     ) -> R:
-        take_news(db)  # of a transaction that was rolled back
+        drain_changes(db)  # of a transaction that was rolled back
         result = _transact(db, operation, durability)
-        self._loop.call_soon_threadsafe(self.changes.publish, take_news(db))
+        self._loop.call_soon_threadsafe(self.changes.publish, drain_changes(db))
         return result
 
 

@@ -9,7 +9,7 @@ from storage.records.calls import HIDDEN, KEYED, Call, CallResult, Circumstances
 from storage.records.states import CALL_ENDED, LOST, CallStatus, Status
 from storage.records.tasks import Principal, Run
 from storage.sqlite import rows
-from storage.sqlite.connection import news
+from storage.sqlite.connection import changes_of
 from storage.sqlite.transitions.status import at_work, count_output, held, log, owned, set_call_status, set_status
 
 EXPIRED = "expired"
@@ -305,7 +305,7 @@ def _ask(
             (call["task"], circumstances.digest, rows.dumps(circumstances.content)),
         )
     set_call_status(db, call, CallStatus.AWAITING_APPROVAL, at, **changes)
-    news(db).expiring |= expires_at is not None
+    changes_of(db).expiring |= expires_at is not None
 
 
 def _is_approved(db: sqlite3.Connection, task: sqlite3.Row, call: sqlite3.Row, digest: str | None, at: int) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from server.errors import Code, RemitError
 from storage.records.states import ENDED, Status
 from storage.records.tasks import Principal
-from storage.sqlite.connection import news
+from storage.sqlite.connection import changes_of
 from storage.sqlite.relations import task_folders
 from storage.sqlite.relations.propagation import ended_and_told
 from storage.sqlite.relations.task_secrets import leave_behind
@@ -87,8 +87,8 @@ def remove(db: sqlite3.Connection, task: sqlite3.Row) -> None:
     db.execute("DELETE FROM tasks WHERE seq = ?", (seq,))
     task_folders.give_up(db, task["id"])
     leave(db, task)
-    news(db).changed.add(task["id"])
-    news(db).ended.add(task["id"])
+    changes_of(db).changed.add(task["id"])
+    changes_of(db).ended.add(task["id"])
 
 
 def _newcomers(db: sqlite3.Connection, chunk: list[sqlite3.Row], going: list[str]) -> bool:

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from storage.records.states import DEPENDENCIES, ENDED, Status
 from storage.records.tasks import Origin, RunEnd
-from storage.sqlite.connection import news
+from storage.sqlite.connection import changes_of
 from storage.sqlite.transitions.status import set_status
 from storage.sqlite.transitions.turns import close_turn
 
@@ -25,7 +25,7 @@ _CAUSE = "SELECT p.*, t.id FROM propagations p CROSS JOIN tasks t ON t.seq = p.t
 def with_consequences(db: sqlite3.Connection, operation: Callable[[sqlite3.Connection], R], at: int) -> R:
     """Do something that may end tasks, and tell as many of their dependants as one chunk holds."""
     result = operation(db)
-    if news(db).unfinished:
+    if changes_of(db).unfinished:
         propagate(db, at)
     return result
 
@@ -65,8 +65,8 @@ def ended_and_told(db: sqlite3.Connection, seq: int, at: int) -> sqlite3.Row:
 
 
 def _note_unfinished(db: sqlite3.Connection) -> bool:
-    news(db).unfinished = db.execute("SELECT 1 FROM propagations").fetchone() is not None
-    return news(db).unfinished
+    changes_of(db).unfinished = db.execute("SELECT 1 FROM propagations").fetchone() is not None
+    return changes_of(db).unfinished
 
 
 def _tell_some(db: sqlite3.Connection, cause: sqlite3.Row, most: int, at: int) -> int:

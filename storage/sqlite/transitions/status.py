@@ -8,7 +8,7 @@ from server.errors import Code, RemitError
 from storage.errors import not_found
 from storage.records.states import CALL_ENDED, ENDED, SUBTASKS, CallStatus, Status, call_may_become, may_become
 from storage.records.tasks import NewEvent, Origin, Principal, Run
-from storage.sqlite.connection import news
+from storage.sqlite.connection import changes_of
 from storage.sqlite.rows import dumps
 
 
@@ -199,17 +199,17 @@ def _write(db: sqlite3.Connection, seq: int, task_id: str, events: Sequence[NewE
     numbers = range(last - len(events) + 1, last + 1)
     lines = [(seq, number, at, event.kind, dumps(event.data)) for number, event in zip(numbers, events, strict=True)]
     db.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?)", lines)
-    news(db).changed.add(task_id)
+    changes_of(db).changed.add(task_id)
 
 
 def _announce_end(db: sqlite3.Connection, task: sqlite3.Row, ended: Status, origin: Origin) -> None:
-    news(db).ended.add(task["id"])
+    changes_of(db).ended.add(task["id"])
     announced = db.execute(
         """INSERT OR REPLACE INTO propagations SELECT ?1, ?2, ?3, ?4, 0
            WHERE EXISTS (SELECT 1 FROM dependencies WHERE needs = ?1 AND satisfied = 0)""",
         (task["seq"], ended, origin.id, origin.ended),
     ).rowcount
-    news(db).unfinished |= announced > 0
+    changes_of(db).unfinished |= announced > 0
 
 
 def _call_event(call: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:

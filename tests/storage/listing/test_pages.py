@@ -15,7 +15,7 @@ from server.errors import Code, RemitError
 from storage.records.lists import Filter, Page, Position, Total
 from storage.records.states import Status
 from storage.records.tasks import Nesting, Update
-from storage.sqlite.connection import Connection
+from storage.sqlite.connection import RecordingConnection
 from storage.sqlite.listing import pages as listing
 from storage.sqlite.listing import planner, scans
 from storage.sqlite.operations import tasks
@@ -34,7 +34,7 @@ SHORT_OR_NOT = pytest.mark.parametrize("short", [0, planner.SHORT], ids=["by act
 
 
 def opened(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(fresh(path), isolation_level=None, factory=Connection)
+    db = sqlite3.connect(fresh(path), isolation_level=None, factory=RecordingConnection)
     db.row_factory = sqlite3.Row
     return db
 
