@@ -27,7 +27,7 @@ def first_with_room(db: sqlite3.Connection, demand: Demand, at: int) -> sqlite3.
     first = set(demand.waiting).difference(closed)
     while True:
         row = _first_beneath(db, first) or _first_in_turn(db, closed, demand.shares)
-        if row is None or folder_locks.occupy(db, row, at):
+        if row is None or folder_locks.acquire(db, row, at):
             return row
 
 

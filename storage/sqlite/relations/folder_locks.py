@@ -28,7 +28,7 @@ _PRESENT = f"""SELECT t.seq, t.id, t.principal, t.queue_place, w.use, w.mode, w.
 
 
 @dataclass(frozen=True, slots=True)
-class _Presence:
+class _FolderClaim:
     seq: int
     id: str
     principal: str
@@ -39,13 +39,13 @@ class _Presence:
     path: PurePosixPath
     reaches: tuple[PurePosixPath, ...]
 
-    def is_ahead_of(self, other: "_Presence") -> bool:
+    def is_ahead_of(self, other: "_FolderClaim") -> bool:
         return self.seq != other.seq and (self.held or self.place < other.place)
 
-    def clashes_with(self, other: "_Presence") -> bool:
+    def clashes_with(self, other: "_FolderClaim") -> bool:
         return self._disturbs(other) or other._disturbs(self)
 
-    def _disturbs(self, other: "_Presence") -> bool:
+    def _disturbs(self, other: "_FolderClaim") -> bool:
         """Whether it writes where the other writes, or could move away a folder that is shown to the other."""
         both_write = self.path == other.path and self.writes and other.writes and not (self.shared and other.shared)
         return both_write or any(map(self.could_move, other.reaches))
@@ -54,7 +54,7 @@ class _Presence:
         """Whether it writes where that folder lies."""
         return self.writes and folder != self.path and folder.is_relative_to(self.path)
 
-    def beyond(self, holder: "_Presence") -> list[PurePosixPath]:
+    def beyond(self, holder: "_FolderClaim") -> list[PurePosixPath]:
         """The folders that are shown to it, and not to the holder of its own."""
         known = (holder.path, *holder.reaches)
         return [folder for folder in self.reaches if not any(map(folder.is_relative_to, known))]
@@ -93,15 +93,15 @@ def wake(db: sqlite3.Connection, at: int) -> None:
         f"""UPDATE workspaces INDEXED BY workspaces_in_use SET use = NULL
             WHERE use IS NOT NULL AND (SELECT status FROM tasks WHERE seq = task) IN {ENDED_SQL}"""
     )
-    present = _present(db)
-    for waiting in [each for each in present if not each.held and not _ahead(db, each, present)]:
+    claims = _claims(db)
+    for waiting in [each for each in claims if not each.held and not _ahead(db, each, claims)]:
         row = db.execute("SELECT * FROM tasks WHERE seq = ?", (waiting.seq,)).fetchone()
         if row["status"] == Status.BLOCKED:
             set_status(db, row, Status.PENDING, at)
             db.execute("UPDATE tasks SET queue_place = ? WHERE seq = ?", (row["queue_place"], row["seq"]))
 
 
-def occupy(db: sqlite3.Connection, task: sqlite3.Row, at: int) -> bool:
+def acquire(db: sqlite3.Connection, task: sqlite3.Row, at: int) -> bool:
     """Have a task that is about to start hold its folder; else it is blocked, and the answer is no."""
     found = db.execute("SELECT mode, use FROM workspaces WHERE task = ?", (task["seq"],)).fetchone()
     if found is None:
@@ -179,43 +179,43 @@ def worktrees(db: sqlite3.Connection, task_id: str | None = None) -> list[Worktr
     ]
 
 
-def _blockers(db: sqlite3.Connection, seq: int, queue_place: int) -> list[_Presence]:
+def _blockers(db: sqlite3.Connection, seq: int, queue_place: int) -> list[_FolderClaim]:
     row = db.execute(
         """SELECT task AS seq, '' AS id, '' AS principal, ? AS queue_place, NULL AS use, mode, path, shared, reaches
            FROM workspaces WHERE task = ?""",
         (queue_place, seq),
     ).fetchone()
-    return _ahead(db, _presence(row), _present(db))
+    return _ahead(db, _claim(row), _claims(db))
 
 
-def _ahead(db: sqlite3.Connection, presence: _Presence, present: Sequence[_Presence]) -> list[_Presence]:
+def _ahead(db: sqlite3.Connection, claim: _FolderClaim, claims: Sequence[_FolderClaim]) -> list[_FolderClaim]:
     """Those that keep a task out.
 
-    Not those by whose agents it was made, to whose work it belongs. While one of them holds a folder, what is lent of
-    it is that one's presence: whoever is there beside it is so rightly, and whoever waits, waits for it. Both would
-    wait for ever.
+    Ancestors never block: a sub-task works under its ancestor's claim on a folder, so waiting for it would deadlock.
+    For the same reason only tasks block that were made by that ancestor's agent, or could move a folder that is shown
+    to the task beyond the ancestor's own.
     """
-    found = [other for other in present if other.is_ahead_of(presence) and other.clashes_with(presence)]
-    above = makers(db, presence.seq) if found else []
+    found = [other for other in claims if other.is_ahead_of(claim) and other.clashes_with(claim)]
+    above = makers(db, claim.seq) if found else []
     others = [other for other in found if other.seq not in above]
-    holder = _nearest(above, [each for each in present if each.held])
+    holder = _nearest(above, [each for each in claims if each.held])
     if holder is None:
         return others
-    beyond = presence.beyond(holder)
+    beyond = claim.beyond(holder)
     return [other for other in others if any(map(other.could_move, beyond)) or holder.seq in makers(db, other.seq)]
 
 
-def _nearest(above: Sequence[int], holders: Sequence[_Presence]) -> _Presence | None:
+def _nearest(above: Sequence[int], holders: Sequence[_FolderClaim]) -> _FolderClaim | None:
     known = {holder.seq: holder for holder in holders}
     return next((known[seq] for seq in above if seq in known), None)
 
 
-def _present(db: sqlite3.Connection) -> list[_Presence]:
-    return [_presence(row) for row in db.execute(_PRESENT)]
+def _claims(db: sqlite3.Connection) -> list[_FolderClaim]:
+    return [_claim(row) for row in db.execute(_PRESENT)]
 
 
-def _presence(row: sqlite3.Row) -> _Presence:
-    return _Presence(
+def _claim(row: sqlite3.Row) -> _FolderClaim:
+    return _FolderClaim(
         seq=row["seq"],
         id=row["id"],
         principal=row["principal"],
