@@ -6,7 +6,7 @@ from storage.records.states import Status
 
 
 @dataclass(frozen=True, slots=True)
-class Neighbour:
+class RelatedTask:
     """A task as another one's surroundings show it."""
 
     id: str
@@ -15,19 +15,19 @@ class Neighbour:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Neighbours:
+class Related:
     """What a task depends on, what depends on it, and its sub-tasks."""
 
-    depends_on: list[Neighbour]
-    dependents: list[Neighbour]
-    subtasks: list[Neighbour]
+    depends_on: list[RelatedTask]
+    dependents: list[RelatedTask]
+    subtasks: list[RelatedTask]
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
     """One task of a list's graph, with the ids of the first on both sides, and how many there are."""
 
-    task: Neighbour
+    task: RelatedTask
     depends_on: list[str]
     dependents: list[str]
     dependency_count: int

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from storage.records.calls import Call
-from storage.records.graphs import Neighbours
+from storage.records.graphs import Related
 from storage.records.states import Status
 from storage.records.workspaces import Workspace
 
@@ -369,7 +369,7 @@ class Snapshot:
     approvals_beneath: list[str] = field(default_factory=list)
     """Sub-tasks, at any depth, that wait for approval."""
 
-    neighbours: Neighbours | None = None
+    related: Related | None = None
     workspace: Workspace | None = None
     fresh: Fresh | None = None
     """What came after the event that was asked for, if one was."""

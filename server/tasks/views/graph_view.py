@@ -8,7 +8,7 @@ from server.tasks.views.formatting import start
 from server.tasks.views.row_view import fits
 from server.tasks.views.truncation import Part
 from server.tasks.views.view_models import GraphView, NeighboursView, NeighbourView, NodeView, TaskView
-from storage.records.graphs import Graph, Neighbour, Neighbours, Node
+from storage.records.graphs import Graph, Node, Related, RelatedTask
 
 _RELATIVES = (50, 20, 10, 5, 2)
 """Ids on each side of a node, tried one after the other."""
@@ -33,13 +33,13 @@ def graph(graph: Graph, request: GetTaskGraph) -> GraphView:
     return view
 
 
-def neighbours(view: TaskView, neighbours: Neighbours) -> list[Part]:
+def related(view: TaskView, related: Related) -> list[Part]:
     """What surrounds one task."""
     shown = view["graph"] = NeighboursView(dependsOn=[], dependents=[], subtasks=[])
     given = {
-        "dependsOn": (neighbours.depends_on, "omittedDependencies"),
-        "dependents": (neighbours.dependents, "omittedDependents"),
-        "subtasks": (neighbours.subtasks, "omittedSubtasks"),
+        "dependsOn": (related.depends_on, "omittedDependencies"),
+        "dependents": (related.dependents, "omittedDependents"),
+        "subtasks": (related.subtasks, "omittedSubtasks"),
     }
     return [
         truncation.items(shown, name, [_neighbour(task) for task in tasks], omitted, weight=2)
@@ -70,5 +70,5 @@ def _node(node: Node, most: int) -> NodeView:
     return view
 
 
-def _neighbour(task: Neighbour) -> NeighbourView:
+def _neighbour(task: RelatedTask) -> NeighbourView:
     return NeighbourView(id=task.id, status=task.status, title=start(task.title))

@@ -153,8 +153,8 @@ def _included(view: TaskView, snapshot: Snapshot, request: GetTask) -> list[Part
         parts.append(log_view.messages(view, snapshot))
     if "events" in request.include:
         parts.append(log_view.events(view, snapshot, view.get("afterEvent", 0)))
-    if snapshot.neighbours:
-        parts += graph_view.neighbours(view, snapshot.neighbours)
+    if snapshot.related:
+        parts += graph_view.related(view, snapshot.related)
     return parts
 
 

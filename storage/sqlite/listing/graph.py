@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
-from storage.records.graphs import Graph, Neighbour, Neighbours, Node
+from storage.records.graphs import Graph, Node, Related, RelatedTask
 from storage.records.states import Status
 from storage.records.tasks import Principal
 from storage.sqlite.listing.scans import ActivityScan, ResidualFilter, activity_buckets
@@ -44,9 +44,9 @@ def graph(db: sqlite3.Connection, principal: Principal, task_list: str, limit: i
     )
 
 
-def neighbours(db: sqlite3.Connection, seq: int) -> Neighbours:
+def related(db: sqlite3.Connection, seq: int) -> Related:
     """What a task depends on, what depends on it, and its sub-tasks; the first fifty of each."""
-    return Neighbours(
+    return Related(
         depends_on=_some(
             db, f"SELECT {_SUMMARY} FROM dependencies d JOIN tasks t ON t.seq = d.needs WHERE d.task = ?", seq
         ),
@@ -101,16 +101,16 @@ def _ends(db: sqlite3.Connection, members: Sequence[int], of: str, to: str) -> l
     return [row["seq"] for row in found]
 
 
-def _summaries(db: sqlite3.Connection, seqs: Collection[int]) -> dict[int, Neighbour]:
+def _summaries(db: sqlite3.Connection, seqs: Collection[int]) -> dict[int, RelatedTask]:
     found = db.execute(
         f"SELECT {_SUMMARY} FROM json_each(?) CROSS JOIN tasks t ON t.seq = value", (json.dumps(list(seqs)),)
     )
     return {row["seq"]: _neighbour(row) for row in found}
 
 
-def _some(db: sqlite3.Connection, statement: str, seq: int) -> list[Neighbour]:
+def _some(db: sqlite3.Connection, statement: str, seq: int) -> list[RelatedTask]:
     return [_neighbour(row) for row in db.execute(f"{statement} LIMIT ?", (seq, MOST_NEIGHBOURS))]
 
 
-def _neighbour(row: sqlite3.Row) -> Neighbour:
-    return Neighbour(row["id"], Status(row["status"]), row["title"])
+def _neighbour(row: sqlite3.Row) -> RelatedTask:
+    return RelatedTask(row["id"], Status(row["status"]), row["title"])

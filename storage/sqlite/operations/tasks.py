@@ -23,7 +23,7 @@ from storage.records.tasks import (
 )
 from storage.sqlite import rows
 from storage.sqlite.listing import progress
-from storage.sqlite.listing.graph import neighbours
+from storage.sqlite.listing.graph import related
 from storage.sqlite.operations import sent_keys
 from storage.sqlite.relations import blockers, dependencies, folder_locks, subtasks, task_secrets
 from storage.sqlite.relations.dependencies import Dependency, TreePosition
@@ -204,7 +204,7 @@ def snapshot(
             blockers.find(db, principal, task.seq, task.blocked_reason, _MOST_IDS, asker) if _waits(task) else []
         ),
         approvals_beneath=subtasks.known(db, principal, subtasks.awaiting_approval(db, task.seq), asker),
-        neighbours=neighbours(db, task.seq) if graph else None,
+        related=related(db, task.seq) if graph else None,
         workspace=folder_locks.of(db, task.seq),
         fresh=None if since is None else progress.fresh(db, task, content, len(thoughts), since),
     )

@@ -46,13 +46,13 @@ def check(db: sqlite3.Connection, model: Model) -> dict[int, str]:
 def check_snapshot(found: Snapshot, task: Task, model: Model) -> None:
     """A task as it is shown, with what belongs to it."""
     own = list(model.tasks.values())
-    assert found.neighbours is not None
+    assert found.related is not None
     assert (found.task.status, found.task.blocked_reason) == (task.status, task.reason)
     assert set(found.depends_on) == set(task.needs)
     assert set(found.blocked_by) == task.waits_for
-    assert {each.id for each in found.neighbours.depends_on} == set(task.needs)
-    assert {each.id for each in found.neighbours.dependents} == {each.id for each in own if task.id in each.needs}
-    assert {each.id for each in found.neighbours.subtasks} == {each.id for each in own if each.parent == task.id}
+    assert {each.id for each in found.related.depends_on} == set(task.needs)
+    assert {each.id for each in found.related.dependents} == {each.id for each in own if task.id in each.needs}
+    assert {each.id for each in found.related.subtasks} == {each.id for each in own if each.parent == task.id}
     assert found.task.message_count == _message_count(model, task)
     shown = [message.task_id for message in found.messages]
     counts = {each.id: each.messages for each in own if _shows(each, task)}

@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from storage.records.calls import Call
-from storage.records.graphs import Neighbour, Neighbours
+from storage.records.graphs import Related, RelatedTask
 from storage.records.states import CallStatus, Status
 from storage.records.tasks import Event, Fresh, Message, Snapshot, Task, Turn
 from storage.records.workspaces import Workspace
@@ -163,7 +163,7 @@ def snapshots(draw: st.DrawFn, *, fresh: bool) -> Snapshot:
     content, made = draw(texts(100_000)), draw(calls())
     thoughts = draw(st.lists(st.fixed_dictionaries({"subject": texts(500), "description": texts(9_000)}), max_size=20))
     ids = [ID] * draw(st.sampled_from([0, 1, 200]))
-    neighbours = [Neighbour(ID, Status.BLOCKED, draw(texts(500)))] * 50
+    neighbours = [RelatedTask(ID, Status.BLOCKED, draw(texts(500)))] * 50
     said = draw(st.lists(texts(20_000), max_size=6))
     return Snapshot(
         task=draw(tasks()),
@@ -182,7 +182,7 @@ def snapshots(draw: st.DrawFn, *, fresh: bool) -> Snapshot:
         dependency_count=10_000,
         blocked_by=ids,
         approvals_beneath=ids,
-        neighbours=Neighbours(depends_on=neighbours, dependents=neighbours, subtasks=neighbours),
+        related=Related(depends_on=neighbours, dependents=neighbours, subtasks=neighbours),
         workspace=draw(maybe(workspaces())),
         fresh=Fresh(draw(st.integers(0, len(content))), len(thoughts), frozenset(call.id for call in made))
         if fresh
