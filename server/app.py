@@ -51,7 +51,7 @@ from server.tasks.workspaces.selection import Folders
 from server.tasks.workspaces.worktrees import Worktrees
 from server.version import VERSION
 from storage.records.states import Status
-from storage.records.tasks import Principal, Settled
+from storage.records.tasks import Principal, Recovery
 from storage.sqlite.inspection import check, inspect, was_left_open
 from storage.sqlite.store import Store, open_store
 
@@ -139,9 +139,9 @@ async def build(state: Path, settings: Settings, notices: list[str]) -> AsyncIte
         await to_thread.run_sync(end_leftovers, leftovers, state)
         await set_aside.tell_interrupted(store, leftovers, await to_thread.run_sync(scratch.sweep))
         swept = await pairing.arrange(store, workspaces, adopt=adopt)
-        _tell(await store.settle(), swept, workspaces)
+        _tell(await store.recover(), swept, workspaces)
         vault = SecretVault(settings.secrets)
-        backups = _backups(state, await store.upkeep.identity(), settings.backup)
+        backups = _backups(state, await store.maintenance.identity(), settings.backup)
         private = (
             state,
             Path(find_state_paths().config),
@@ -223,14 +223,14 @@ async def _model_key(settings: Settings) -> str | None:
     return None if source is None else await sources.read("agents.llm.api_key", source)
 
 
-def _tell(settled: Settled, swept: Swept, workspaces: Workspaces) -> None:
+def _tell(recovery: Recovery, swept: Swept, workspaces: Workspaces) -> None:
     """Log what has become of the tasks of a dead server, of which nothing runs any more, and of their folders."""
-    if settled.interrupted or settled.resumed or settled.blocked or swept.deleted:
+    if recovery.interrupted or recovery.resumed or recovery.blocked or swept.deleted:
         _log.info(
             "after a server that died: %d tasks interrupted, %d go on, %d wait for their secrets, %d folders removed",
-            len(settled.interrupted),
-            len(settled.resumed),
-            len(settled.blocked),
+            len(recovery.interrupted),
+            len(recovery.resumed),
+            len(recovery.blocked),
             len(swept.deleted),
         )
     if swept.lost:

@@ -132,6 +132,6 @@ class _Settled:
 async def _settle(database: Path, names: Collection[str]) -> _Settled:
     """Bring a database up to date, and settle its open tasks; `names` are those of the folders that there are."""
     async with open_store(database) as store:
-        upkeep = store.upkeep
-        held = await upkeep.hold_restored(now())
-        return _Settled(held, await upkeep.having_folders(names), await upkeep.expecting_folders())
+        maintenance = store.maintenance
+        held = await maintenance.hold_restored(now())
+        return _Settled(held, await maintenance.having_folders(names), await maintenance.expecting_folders())

@@ -67,7 +67,7 @@ class Maintenance:
     ) -> None:
         """`following` is the lock of a task without which its next turn is not opened."""
         self._store = store
-        self._upkeep = store.upkeep
+        self._maintenance = store.maintenance
         self._workspaces = workspaces
         self._worktrees = worktrees
         self._following = following
@@ -89,11 +89,11 @@ class Maintenance:
     async def look(self, at: int) -> bool:
         """Sweep if the time `at`, in microseconds since 1970, is believed; whether it is."""
         ran_us, self._observed = int((monotonic() - self._observed) * 1_000_000), monotonic()
-        is_believed = await self._upkeep.observe_clock(at, ran_us)
+        is_believed = await self._maintenance.observe_clock(at, ran_us)
         if is_believed:
             await self.sweep(at)
         else:
-            _log.warning("%s", doubt(await self._upkeep.clock(), at))
+            _log.warning("%s", doubt(await self._maintenance.clock(), at))
         return is_believed
 
     async def prune(self, at: int, *, regardless: bool) -> int:
@@ -101,9 +101,9 @@ class Maintenance:
 
         Raises RemitError (CONFLICT) where it is not believed.
         """
-        clock = await self._upkeep.clock()
+        clock = await self._maintenance.clock()
         if regardless:
-            await self._upkeep.believe_clock(at)
+            await self._maintenance.believe_clock(at)
         elif clock.doubts(at):
             raise RemitError(Code.CONFLICT, doubt(clock, at))
         return await self.sweep(at)
@@ -127,16 +127,16 @@ class Maintenance:
             await self._remove_logs(at - kept.logs, at)
         await self._remove_given_up()
         await self._give_back()
-        await self._upkeep.tidy()
+        await self._maintenance.tidy()
         return count
 
     async def _remove_tasks(self, ended_by: int) -> int:
         after: Ended | None = Ended()
         count = 0
         while after:
-            left, after = await self._upkeep.expired(ended_by, after)
+            left, after = await self._maintenance.expired(ended_by, after)
             while left:
-                chunk = await self._upkeep.remove_expired(left, ended_by)
+                chunk = await self._maintenance.remove_expired(left, ended_by)
                 left = chunk.left
                 count += len(chunk.removed)
                 await remove_folders(self._store, self._workspaces, chunk.removed)
@@ -146,18 +146,18 @@ class Maintenance:
         return count
 
     async def _remove_workspaces(self, ended_by: int, at: int) -> None:
-        while ids := await self._upkeep.with_workspace(ended_by):
+        while ids := await self._maintenance.with_workspace(ended_by):
             for task_id in ids:
                 # A message that comes meanwhile brings its files into the folder that follows.
                 async with self._following(task_id):
-                    if await self._upkeep.give_up_workspace(task_id, ended_by, at):
+                    if await self._maintenance.give_up_workspace(task_id, ended_by, at):
                         await remove_folders(self._store, self._workspaces, [task_id])
 
     async def _remove_given_up(self) -> None:
         """Remove the folders that could not be removed when they were given up, unless a turn has begun in one."""
-        for task_id in await self._upkeep.given_up_folders():
+        for task_id in await self._maintenance.given_up_folders():
             async with self._following(task_id):
-                if not await self._upkeep.having_folders([task_id]):
+                if not await self._maintenance.having_folders([task_id]):
                     await remove_folders(self._store, self._workspaces, [task_id])
 
     async def _remove_worktrees(self, ended_by: int) -> None:
@@ -172,15 +172,15 @@ class Maintenance:
                         _log.warning("a worktree stays: %s", error)
 
     async def _remove_logs(self, ended_by: int, at: int) -> None:
-        while left := await self._upkeep.with_log(ended_by):
+        while left := await self._maintenance.with_log(ended_by):
             while left:
-                left = await self._upkeep.remove_logs(left, ended_by, at)
+                left = await self._maintenance.remove_logs(left, ended_by, at)
                 await anyio.sleep(PAUSE)
 
     async def _give_back(self) -> None:
         more = True
         while more:
-            more = await self._upkeep.give_back()
+            more = await self._maintenance.vacuum()
             await anyio.sleep(PAUSE)
 
 

@@ -385,7 +385,7 @@ class Leftover:
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class Recovery:
     """What the start of a server did about the work of a dead one."""
 
     interrupted: list[str]

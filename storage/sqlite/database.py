@@ -102,7 +102,7 @@ class Database:
         """Run `operation(connection, …)` on one consistent snapshot."""
         return await _in_turn(self._reading, self._reader, _snapshot, lambda db: operation(db, *args, **kwargs))
 
-    async def give_back(self) -> bool:
+    async def vacuum(self) -> bool:
         """Give some of the room that is free in the file back to the disk; whether there is more."""
         return await _in_turn(self._writing, self._writer, _give_back)
 

@@ -4,7 +4,7 @@ import sqlite3
 from dataclasses import dataclass
 
 from storage.records.states import BUSY, RESTORED, SUBTASKS, Status
-from storage.sqlite.operations.runs import settle
+from storage.sqlite.operations.runs import recover
 from storage.sqlite.relations.propagation import propagate
 from storage.sqlite.transitions.status import set_status
 
@@ -24,7 +24,7 @@ def hold(db: sqlite3.Connection, at: int) -> Held:
     It may have gone on after the copy was made, and would be done a second time. What waits for a person, or for
     tasks that are paused now, stays as it is.
     """
-    settled = settle(db, at)
+    recovery = recover(db, at)
     while propagate(db, at):
         pass  # whoever waited for what has ended would go on by itself as well
     for row in _blocked(db):
@@ -34,7 +34,7 @@ def hold(db: sqlite3.Connection, at: int) -> Held:
     for row in pending:
         set_status(db, row, Status.PAUSED, at, blocked_reason=RESTORED)
     waiting = db.execute("SELECT id FROM tasks WHERE status = 'awaiting_approval' ORDER BY seq").fetchall()
-    return Held(settled.interrupted, [row["id"] for row in pending], [row["id"] for row in waiting])
+    return Held(recovery.interrupted, [row["id"] for row in pending], [row["id"] for row in waiting])
 
 
 def _blocked(db: sqlite3.Connection) -> list[sqlite3.Row]:

@@ -23,10 +23,10 @@ from storage.records.tasks import (
     NewTask,
     NewTurn,
     Principal,
+    Recovery,
     Run,
     SecretSource,
     SentKey,
-    Settled,
     Snapshot,
     Task,
     Update,
@@ -40,7 +40,7 @@ from storage.sqlite.operations import calls, deletion, runs, tasks, updates
 from storage.sqlite.operations import sent_keys as sent_messages
 from storage.sqlite.relations import folder_locks, propagation, subtasks, task_secrets
 from storage.sqlite.run_store import RunStore
-from storage.sqlite.upkeep import Upkeep
+from storage.sqlite.upkeep import StoreMaintenance
 from storage.times import now
 
 P = ParamSpec("P")
@@ -53,7 +53,7 @@ class Store(RunStore):
     def __init__(self, database: Database, events: EventLog) -> None:
         super().__init__(database, events)
         self.changes = database.changes
-        self.upkeep = Upkeep(database)
+        self.maintenance = StoreMaintenance(database)
 
     # What a principal does.
 
@@ -234,9 +234,9 @@ class Store(RunStore):
         """The runs a dead server left open."""
         return await self._db.read(runs.leftovers)
 
-    async def settle(self) -> Settled:
+    async def recover(self) -> Recovery:
         """Settle what a dead server left, once its processes are gone."""
-        return await self._ending(runs.settle, now())
+        return await self._ending(runs.recover, now())
 
     async def propagate(self) -> bool:
         """Tell the next of those that waited for tasks which have ended; whether some are left."""

@@ -11,7 +11,7 @@ from storage.sqlite.relations import task_folders
 from storage.sqlite.restored import Held
 
 
-class Upkeep:
+class StoreMaintenance:
     """The work of a sweep on one SQLite file."""
 
     def __init__(self, database: Database) -> None:
@@ -77,9 +77,9 @@ class Upkeep:
         """What is known of the time."""
         return await self._db.read(clock.get)
 
-    async def give_back(self) -> bool:
+    async def vacuum(self) -> bool:
         """Give some of the room that is free in the file back to the disk; whether there is more."""
-        return await self._db.give_back()
+        return await self._db.vacuum()
 
     async def tidy(self) -> None:
         """Empty the log of changes (WAL), and look after the statistics of the indexes."""

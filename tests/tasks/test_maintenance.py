@@ -143,7 +143,7 @@ async def test_a_folder_that_could_not_be_removed_is_removed_by_a_later_sweep(
     assert workspaces.has(task_id)
     await sweeping(store, workspaces, lambda _: anyio.Lock(), KEPT).sweep(now())
     assert not workspaces.has(task_id)
-    assert await store.upkeep.given_up_folders() == set()
+    assert await store.maintenance.given_up_folders() == set()
 
 
 async def test_a_folder_that_could_not_be_removed_stays_once_a_turn_has_begun_in_it(
@@ -153,7 +153,7 @@ async def test_a_folder_that_could_not_be_removed_stays_once_a_turn_has_begun_in
     with monkeypatch.context() as failing:
         failing.setattr(workspaces, "remove", _fail)
         await sweeping(store, workspaces, lambda _: anyio.Lock(), AT_ONCE).sweep(now() + 2 * HOUR)
-    assert await store.upkeep.given_up_folders() == {task_id}
+    assert await store.maintenance.given_up_folders() == {task_id}
     await store.open_turn(ANN, task_id, new_turn())
     await sweeping(store, workspaces, lambda _: anyio.Lock(), KEPT).sweep(now())
     assert workspaces.has(task_id)

@@ -40,15 +40,15 @@ async def arrange(store: Store, workspaces: Workspaces, *, adopt: bool) -> Swept
     database, and some belong to no task of this one.
     """
     names = await to_thread.run_sync(workspaces.names)
-    known = await store.upkeep.having_folders({*names, *await to_thread.run_sync(workspaces.lost.names)})
-    given_up = await store.upkeep.given_up_folders()
+    known = await store.maintenance.having_folders({*names, *await to_thread.run_sync(workspaces.lost.names)})
+    given_up = await store.maintenance.given_up_folders()
     if not adopt and workspaces.owner is None and (unknown := names.difference(known, given_up)):
         raise _refused(workspaces, unknown, "the database does not know")
-    if workspaces.owner != (identity := await store.upkeep.identity()):
+    if workspaces.owner != (identity := await store.maintenance.identity()):
         workspaces.owner = identity
     swept = await to_thread.run_sync(workspaces.sweep, known, given_up, datetime.now(UTC))
     if gone := given_up.difference(await to_thread.run_sync(workspaces.names)):
-        await store.upkeep.folders_are_gone(gone)
+        await store.maintenance.folders_are_gone(gone)
     return swept
 
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from storage.records.calls import Call
 from storage.records.queue import NO_DEMAND, Demand
 from storage.records.states import CUT_OFF, ENDED, LOST, SUBTASKS, CallStatus, Status
-from storage.records.tasks import Cancelled, Claim, Leftover, NewEvent, Principal, Run, RunEnd, Settled
+from storage.records.tasks import Cancelled, Claim, Leftover, NewEvent, Principal, Recovery, Run, RunEnd
 from storage.records.unwritten import Unwritten
 from storage.sqlite import rows
 from storage.sqlite.operations import queue
@@ -220,24 +220,24 @@ def leftovers(db: sqlite3.Connection) -> list[Leftover]:
     ]
 
 
-def settle(db: sqlite3.Connection, at: int) -> Settled:
+def recover(db: sqlite3.Connection, at: int) -> Recovery:
     """Settle what a dead server left, once its processes are gone.
 
     A run in the middle of a call failed; one between two calls goes on; what needs literal secrets,
     which were in the dead server's memory alone, is blocked until they are sent again.
     """
-    settled = Settled([], [], [])
+    recovery = Recovery([], [], [])
     for leftover in leftovers(db):
         ended = interrupt(db, leftover.run, 0, at) in ENDED
-        (settled.interrupted if ended else settled.resumed).append(leftover.run.task_id)
+        (recovery.interrupted if ended else recovery.resumed).append(leftover.run.task_id)
     for row in db.execute(
         """SELECT t.* FROM tasks t INDEXED BY tasks_queue WHERE t.status = 'pending' AND t.agent <> 'none'
            AND EXISTS (SELECT 1 FROM secret_names s
                WHERE s.task = t.seq AND s.turn = t.turn AND s.source = 'literal')"""
     ).fetchall():
         set_status(db, row, Status.BLOCKED, at, blocked_reason=LOST)
-        settled.blocked.append(row["id"])
-    return settled
+        recovery.blocked.append(row["id"])
+    return recovery
 
 
 def _cancel(db: sqlite3.Connection, task: sqlite3.Row, by: str, at: int) -> Status:

@@ -61,15 +61,15 @@ async def live(store: Store) -> None:
     await store.next_expiry()
     await store.expire_calls()
     await store.propagate()
-    await store.settle()
+    await store.recover()
     await store.open_counts()
-    await store.upkeep.having_folders([child.id])
+    await store.maintenance.having_folders([child.id])
     await store.snapshot(ANN, parent.task.id, messages=True, events_after=0, max_events=10)
     await store.cancel(ANN, asked.task.id)
     await store.removable(ANN, parent.task.id, cascade=True)
     await store.delete(ANN, parent.task.id, cascade=True)
-    await store.upkeep.with_workspace(now())
-    await store.upkeep.with_log(now())
+    await store.maintenance.with_workspace(now())
+    await store.maintenance.with_log(now())
 
 
 async def _end_all(store: Store) -> None:

@@ -38,9 +38,9 @@ async def removed(store: Store, ended_by: int) -> list[str]:
     gone: list[str] = []
     after: Ended | None = Ended()
     while after:
-        left, after = await store.upkeep.expired(ended_by, after)
+        left, after = await store.maintenance.expired(ended_by, after)
         while left:
-            chunk = await store.upkeep.remove_expired(left, ended_by)
+            chunk = await store.maintenance.remove_expired(left, ended_by)
             gone += chunk.removed
             left = chunk.left
     return gone
@@ -53,9 +53,9 @@ async def ended_at(store: Store, task_id: str) -> int:
 
 
 async def without_logs(store: Store, ended_by: int) -> None:
-    while left := await store.upkeep.with_log(ended_by):
+    while left := await store.maintenance.with_log(ended_by):
         while left:
-            left = await store.upkeep.remove_logs(left, ended_by, now())
+            left = await store.maintenance.remove_logs(left, ended_by, now())
 
 
 @pytest.fixture
@@ -120,9 +120,9 @@ async def test_whoever_waits_for_a_removed_task_is_woken_and_its_secrets_are_dro
 
 async def test_a_task_whose_next_turn_was_opened_meanwhile_stays(store: Store) -> None:
     task_id = await ended(store)
-    found, _ = await store.upkeep.expired(now(), Ended())
+    found, _ = await store.maintenance.expired(now(), Ended())
     await store.open_turn(ANN, task_id, new_turn())
-    chunk = await store.upkeep.remove_expired(found, now())
+    chunk = await store.maintenance.remove_expired(found, now())
     assert (chunk.removed, chunk.left) == ([], [])
     assert (await store.task(ANN, task_id)).status is Status.PENDING
 
@@ -213,10 +213,10 @@ async def test_a_crash_in_the_middle_of_a_sweep_loses_nothing_else(tmp_path: Pat
         old = [await ended(store) for _ in range(4)]
         time = now()
         kept = [await ended(store), (await claimed(store)).task.id]
-        found, _ = await store.upkeep.expired(time, Ended())
-        chunk = await store.upkeep.remove_expired(found, time)
+        found, _ = await store.maintenance.expired(time, Ended())
+        chunk = await store.maintenance.remove_expired(found, time)
         while not chunk.removed:  # its log goes first
-            chunk = await store.upkeep.remove_expired(chunk.left, time)
+            chunk = await store.maintenance.remove_expired(chunk.left, time)
     async with open_store(tmp_path / "remit.db") as store:
         assert await removed(store, time) == old[1:]
         page = await store.find(ANN, Filter(), 10)
@@ -247,8 +247,8 @@ async def test_a_log_of_any_length_is_removed_in_steps(
     claim = await claimed(store)
     await store.append_events(claim.run, [NewEvent("content", {"text": "x"})] * 10)
     await store.finish_run(claim.run, RunEnd(Status.COMPLETED))
-    left = await store.upkeep.with_log(now())
-    assert await store.upkeep.remove_logs(left, now(), now()) == left
+    left = await store.maintenance.with_log(now())
+    assert await store.maintenance.remove_logs(left, now(), now()) == left
     first, *_ = (await store.snapshot(ANN, claim.task.id, events_after=0, max_events=1)).events
     assert first.number == 4
     await without_logs(store, now())
@@ -258,23 +258,26 @@ async def test_a_log_of_any_length_is_removed_in_steps(
 async def test_a_removed_log_is_not_looked_for_again_before_the_next_end(store: Store) -> None:
     task_id = await ended(store)
     await without_logs(store, now())
-    assert await store.upkeep.with_log(now()) == []
+    assert await store.maintenance.with_log(now()) == []
     await store.open_turn(ANN, task_id, new_turn())
-    assert await store.upkeep.with_log(now()) == []
+    assert await store.maintenance.with_log(now()) == []
     await store.cancel(ANN, task_id)
-    assert len(await store.upkeep.with_log(now())) == 1
+    assert len(await store.maintenance.with_log(now())) == 1
 
 
 async def test_a_folder_is_given_up_once_after_each_end(store: Store) -> None:
     task_id = await ended(store)
-    assert await store.upkeep.with_workspace(now()) == [task_id]
-    assert await store.upkeep.give_up_workspace(task_id, now(), now())
-    assert (await store.upkeep.with_workspace(now()), await store.upkeep.having_folders([task_id])) == ([], set())
+    assert await store.maintenance.with_workspace(now()) == [task_id]
+    assert await store.maintenance.give_up_workspace(task_id, now(), now())
+    assert (await store.maintenance.with_workspace(now()), await store.maintenance.having_folders([task_id])) == (
+        [],
+        set(),
+    )
     await store.open_turn(ANN, task_id, new_turn())
-    assert await store.upkeep.having_folders([task_id, "unknown"]) == {task_id}
-    assert not await store.upkeep.give_up_workspace(task_id, now(), now())
+    assert await store.maintenance.having_folders([task_id, "unknown"]) == {task_id}
+    assert not await store.maintenance.give_up_workspace(task_id, now(), now())
     await store.cancel(ANN, task_id)
-    assert await store.upkeep.with_workspace(now()) == [task_id]
+    assert await store.maintenance.with_workspace(now()) == [task_id]
 
 
 async def test_a_folder_is_not_given_up_while_a_task_is_open_that_it_was_lent_to(store: Store) -> None:
@@ -285,15 +288,15 @@ async def test_a_folder_is_not_given_up_while_a_task_is_open_that_it_was_lent_to
     borrower = await claimed(store, parent=between.task.id, source="agent", workspace=lent)
     for claim in (owner, between):
         await store.finish_run(claim.run, RunEnd(Status.COMPLETED))
-    assert await store.upkeep.with_workspace(now()) == [between.task.id]
-    assert not await store.upkeep.give_up_workspace(owner.task.id, now(), now())
+    assert await store.maintenance.with_workspace(now()) == [between.task.id]
+    assert not await store.maintenance.give_up_workspace(owner.task.id, now(), now())
     await store.finish_run(borrower.run, RunEnd(Status.COMPLETED))
-    assert await store.upkeep.give_up_workspace(owner.task.id, now(), now())
+    assert await store.maintenance.give_up_workspace(owner.task.id, now(), now())
 
 
 async def test_a_record_has_no_folder_to_give_up(store: Store) -> None:
     await report(store, await record(store), Status.COMPLETED)
-    assert await store.upkeep.with_workspace(now()) == []
+    assert await store.maintenance.with_workspace(now()) == []
 
 
 async def test_the_room_of_what_was_removed_is_given_back_to_the_disk(tmp_path: Path) -> None:
@@ -301,12 +304,12 @@ async def test_the_room_of_what_was_removed_is_given_back_to_the_disk(tmp_path: 
     async with open_store(path) as store:
         for _ in range(20):
             await ended(store, message="x" * 100_000)
-        await store.upkeep.tidy()
+        await store.maintenance.tidy()
         full = path.stat().st_size
         await removed(store, now())
-        while await store.upkeep.give_back():
+        while await store.maintenance.vacuum():
             pass
-        await store.upkeep.tidy()
+        await store.maintenance.tidy()
         left = path.stat().st_size
         free = await store._db.read(lambda db: db.execute("PRAGMA freelist_count").fetchone()[0])
     assert (full > 4_000_000, left < full / 2, free) == (True, True, SPARE_PAGES)
@@ -317,10 +320,10 @@ async def test_a_reader_from_outside_does_not_hold_up_the_tidying(store: Store, 
     outside.execute("BEGIN")
     outside.execute("SELECT * FROM tasks").fetchall()
     await ended(store)
-    await store.upkeep.tidy()
+    await store.maintenance.tidy()
     assert (tmp_path / "remit.db-wal").stat().st_size > 0
     outside.close()
-    await store.upkeep.tidy()
+    await store.maintenance.tidy()
     assert (tmp_path / "remit.db-wal").stat().st_size == 0
 
 
@@ -333,9 +336,9 @@ async def test_looking_for_what_can_go_follows_indexes(store: Store, tmp_path: P
     statements: list[str] = []
     for connection in (store._db._reader, store._db._writer):
         await connection.set_trace_callback(statements.append)
-    await store.upkeep.expired(now(), Ended())
-    await store.upkeep.having_folders(await store.upkeep.with_workspace(now()))
-    await store.upkeep.give_up_workspace(task_id, now(), now())
+    await store.maintenance.expired(now(), Ended())
+    await store.maintenance.having_folders(await store.maintenance.with_workspace(now()))
+    await store.maintenance.give_up_workspace(task_id, now(), now())
     await without_logs(store, now())
     await removed(store, now())
     looked_up = [*statements]

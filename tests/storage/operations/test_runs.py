@@ -107,7 +107,7 @@ async def test_a_run_cut_off_in_a_call_failed_and_is_not_repeated(store: Store) 
     first, _ = await store.announce_calls(claim.run, [new_call("1"), new_call("2")])
     await store.begin_call(claim.run, first.id, None)
     await store.append_events(claim.run, [NewEvent("content", {"text": "half", "callId": first.id})])
-    assert (await store.settle()).interrupted == [claim.task.id]
+    assert (await store.recover()).interrupted == [claim.task.id]
     snapshot = await store.snapshot(ANN, claim.task.id)
     assert (snapshot.task.status, snapshot.task.error_code) == (Status.FAILED, "INTERRUPTED")
     assert [call.status for call in snapshot.calls] == [CallStatus.ERROR, CallStatus.CANCELLED]
@@ -120,7 +120,7 @@ async def test_a_run_cut_off_between_two_calls_goes_on(store: Store) -> None:
     first, second = await store.announce_calls(claim.run, [new_call("1"), new_call("2")])
     await store.begin_call(claim.run, first.id, None)
     await store.end_call(claim.run, first.id, DONE)
-    assert (await store.settle()).resumed == [claim.task.id]
+    assert (await store.recover()).resumed == [claim.task.id]
     again = await store.claim_run("owner")
     assert again
     calls = await store.announce_calls(again.run, [new_call("1"), new_call("2")])
@@ -134,7 +134,7 @@ async def test_a_task_that_waits_for_approval_still_waits_after_a_restart(tmp_pa
     async with open_store(tmp_path / "remit.db") as store:
         claim = await waiting(store, secrets={"A": "literal"})
     async with open_store(tmp_path / "remit.db") as store:
-        await store.settle()
+        await store.recover()
         snapshot = await store.snapshot(ANN, claim.task.id)
         assert (snapshot.task.status, snapshot.waiting) == (Status.AWAITING_APPROVAL, 1)
         decided = await store.decide_call(ANN, claim.task.id, snapshot.calls[0].id, decision(), secrets_at_hand=False)
@@ -144,14 +144,14 @@ async def test_a_task_that_waits_for_approval_still_waits_after_a_restart(tmp_pa
 async def test_a_pending_task_whose_literal_secrets_are_gone_is_blocked(store: Store) -> None:
     literal = await store.create_task(ANN, new_task(secrets={"A": "literal"}))
     named = await store.create_task(ANN, new_task(secrets={"A": "named"}))
-    assert (await store.settle()).blocked == [literal.id]
+    assert (await store.recover()).blocked == [literal.id]
     assert (await store.task(ANN, literal.id)).blocked_reason == "SECRETS_LOST"
     assert (await store.task(ANN, named.id)).status is Status.PENDING
 
 
 async def test_a_blocked_task_goes_on_when_its_secrets_are_back(store: Store) -> None:
     created = await store.create_task(ANN, new_task(secrets={"A": "literal"}))
-    await store.settle()
+    await store.recover()
     task = await store.secrets_are_back(ANN, created.id)
     assert (task.status, task.blocked_reason) == (Status.PENDING, None)
 
@@ -159,7 +159,7 @@ async def test_a_blocked_task_goes_on_when_its_secrets_are_back(store: Store) ->
 async def test_a_cancellation_asked_for_before_a_crash_is_kept(store: Store) -> None:
     claim = await claimed(store)
     await store.cancel(ANN, claim.task.id)
-    await store.settle()
+    await store.recover()
     assert (await store.task(ANN, claim.task.id)).status is Status.CANCELLED
 
 
@@ -202,7 +202,7 @@ def test_the_start_of_a_server_looks_at_no_task_but_those_that_are_open(tmp_path
         tasks.create(db, ANN, new_task(secrets={"A": "literal"}), 1)
         statements: list[str] = []
         db.set_trace_callback(statements.append)
-        settled = runs.settle(db, 2)
+        recovery = runs.recover(db, 2)
         db.set_trace_callback(None)
         plans = {
             row["detail"]
@@ -210,6 +210,6 @@ def test_the_start_of_a_server_looks_at_no_task_but_those_that_are_open(tmp_path
             if statement.startswith("SELECT t")
             for row in db.execute(f"EXPLAIN QUERY PLAN {statement}")
         }
-    assert len(settled.blocked) == 1
+    assert len(recovery.blocked) == 1
     assert "SCAN t USING INDEX tasks_queue" in plans
     assert not [plan for plan in plans if plan.startswith("SCAN") and "USING" not in plan]

@@ -157,4 +157,4 @@ async def test_times_follow_the_moves(store: Store) -> None:
 
 async def test_the_ids_of_tasks_are_told_from_others(store: Store) -> None:
     ids = [(await store.create_task(principal, new_task())).id for principal in (ANN, BOB)]
-    assert await store.upkeep.having_folders([ids[0], "lost", "\udcff", ids[1]]) == set(ids)
+    assert await store.maintenance.having_folders([ids[0], "lost", "\udcff", ids[1]]) == set(ids)

@@ -118,7 +118,7 @@ class Working(Choices):
             model.settle(at)
             model.consequences(at)
 
-        self.do(expected, Store.settle)
+        self.do(expected, Store.recover)
 
     def _leave(self, way: str, run: Run, *end: RunEnd) -> None:
         status: list[Status] = []

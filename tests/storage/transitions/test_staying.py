@@ -127,7 +127,7 @@ async def test_a_dead_servers_waiting_call_still_waits_where_the_work_can_go_on(
     async with open_store(tmp_path / "remit.db") as store:
         claim, (call,) = await staying(store)
     async with open_store(tmp_path / "remit.db") as store:
-        assert (await store.settle()).resumed == [claim.task.id]
+        assert (await store.recover()).resumed == [claim.task.id]
         assert await status(store, claim) is Status.AWAITING_APPROVAL
         await store.decide_call(ANN, claim.task.id, call.id, decision(), secrets_at_hand=True)
         again = await store.claim_run("another")
@@ -140,7 +140,7 @@ async def test_bound_work_is_lost_with_its_process(tmp_path: Path) -> None:
         claim, _ = await staying(store)
         await store.set_process_bound(claim.run, True)
     async with open_store(tmp_path / "remit.db") as store:
-        assert (await store.settle()).interrupted == [claim.task.id]
+        assert (await store.recover()).interrupted == [claim.task.id]
         task = await store.task(ANN, claim.task.id)
         assert (task.status, task.error_code) == (Status.FAILED, "INTERRUPTED")
         (call,) = (await store.snapshot(ANN, claim.task.id)).calls
