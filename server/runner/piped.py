@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import anyio
 
 from server.concurrency import beside
-from server.runner.monitoring.monitor import Attendance
+from server.runner.monitoring.monitor import Monitor
 from server.runner.network.callback import RelayProgram
 from server.runner.policy import Exit
 from server.runner.process import Subprocess, read_some, write_all
@@ -58,13 +58,13 @@ class Pipes:
 class Piped:
     """Implements `Dialogue`. `attend` must be running."""
 
-    def __init__(self, process: Subprocess, pipes: Pipes, attendance: Attendance, relay: RelayProgram | None) -> None:
+    def __init__(self, process: Subprocess, pipes: Pipes, monitor: Monitor, relay: RelayProgram | None) -> None:
         self.relay = relay
         """What speaks for the server inside, where the command may talk to it."""
 
         self._process = process
         self._pipes = pipes
-        self._attendance = attendance
+        self._monitor = monitor
         self._output, self._received = anyio.create_memory_object_stream[bytes](_AHEAD)
         self._ended = anyio.Event()
         self._exit: Exit | None = None
@@ -106,7 +106,7 @@ class Piped:
         """Take what the command writes and see to its limits, until its end."""
         with self._output, self._received:
             async with beside(self._drain):
-                self._exit = await self._attendance.until_end(self._take)
+                self._exit = await self._monitor.until_end(self._take)
             self._ended.set()
             await anyio.sleep_forever()  # what was read ahead can still be received
 

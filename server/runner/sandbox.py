@@ -14,7 +14,7 @@ from server.runner.cgroups.control_group import NO_GROUPS, ControlGroup, Control
 from server.runner.dialogue import Dialogue
 from server.runner.filesystem.safe_open import identity
 from server.runner.monitoring import usage
-from server.runner.monitoring.monitor import Attendance
+from server.runner.monitoring.monitor import Monitor
 from server.runner.network.callback import CallbackHandler, RelayProgram, serving_channel
 from server.runner.network.gateway import Report
 from server.runner.piped import Piped, Pipes
@@ -107,13 +107,13 @@ class Sandbox:
         """
         attached = {} if command.attached is None else {command.attached: ATTACHED}
         running = self._running(command, policy, started, refused, disarmed, handler, attached)
-        async with running as (process, attendance, _):
+        async with running as (process, monitor, _):
 
             async def take() -> None:
                 while chunk := await process.receive():
                     await output(chunk)
 
-            return await attendance.until_end(take)
+            return await monitor.until_end(take)
 
     @asynccontextmanager
     async def talk(
@@ -129,9 +129,9 @@ class Sandbox:
         """A command to talk to, over its stdin and stdout; all else is as for `run`, which see."""
         with Pipes.opened() as pipes:
             running = self._running(command, policy, started, refused, disarmed, handler, pipes.descriptors)
-            async with running as (process, attendance, relay):
+            async with running as (process, monitor, relay):
                 pipes.hand_over()
-                piped = Piped(process, pipes, attendance, relay)
+                piped = Piped(process, pipes, monitor, relay)
                 async with beside(piped.attend):
                     yield piped
 
@@ -145,7 +145,7 @@ class Sandbox:
         disarmed: Disarmed,
         handler: CallbackHandler | None,
         descriptors: Mapping[int, int] | None = None,
-    ) -> AsyncIterator[tuple[Subprocess, Attendance, RelayProgram | None]]:
+    ) -> AsyncIterator[tuple[Subprocess, Monitor, RelayProgram | None]]:
         """The command at work, with its monitor, network and callback channel; nothing of it is left afterwards.
 
         Its processes are ended first: what it has asked for over its callback channel may take its time, or hang.
@@ -162,14 +162,14 @@ class Sandbox:
             mark = _held(process, group)
             if policy.pinned:
                 await anyio.to_thread.run_sync(_check_pinned, process, policy.pinned)
-            with closing(_attendance(process, policy, confinement, group)) as attendance:
+            with closing(_attendance(process, policy, confinement, group)) as monitor:
                 await started(mark)
                 await process.send(plan.encode(command, policy, self._counted(confinement), descriptors, handler))
                 self._expect("go", await process.receive_line())
                 network = _network(policy, confinement, process, refused)
                 async with network, _callback(confinement, process, handler) as relay:
                     try:
-                        yield process, attendance, relay
+                        yield process, monitor, relay
                     finally:
                         with anyio.CancelScope(shield=True):
                             await process.end()
@@ -247,9 +247,9 @@ def _held(process: Subprocess, group: ControlGroup | None) -> ProcessMark:
 
 def _attendance(
     process: Subprocess, policy: SandboxPolicy, confinement: Confinement, group: ControlGroup | None
-) -> Attendance:
+) -> Monitor:
     try:
-        return Attendance(process, policy, confinement.private, group)
+        return Monitor(process, policy, confinement.private, group)
     except FileNotFoundError as error:  # others, who may write it too, have just removed it
         raise _gone(Path(error.filename)) from error
 

@@ -69,7 +69,7 @@ def _holding(delegation: DelegatedGroup, held: set[Feature]) -> tuple[Controller
 
 
 def _tried(group: ControlGroup, programs: Programs) -> set[Feature]:
-    argv = (sys.executable, "-I", "-S", str(programs.trial))
+    argv = (sys.executable, "-I", "-S", str(programs.cgroup_probe))
     pipe = subprocess.PIPE
     with subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, env={}, bufsize=0) as trial:
         try:

@@ -22,7 +22,7 @@ LAST_SECONDS = 5.0  # that the end of a command waits for the last measurement
 MUCH_BYTES = 64 * MIB  # a disk that has lost so much has a short command measured as well
 
 
-class Gauge:
+class DiskUsage:
     """Measures a command's workspace, and its HOME where that lasts, now and then.
 
     By `du`: a process of its own, since a large tree takes it seconds.

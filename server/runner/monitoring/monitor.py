@@ -7,7 +7,7 @@ import anyio
 
 from server.concurrency import beside
 from server.runner.cgroups.control_group import ControlGroup
-from server.runner.monitoring.disk_usage import Gauge
+from server.runner.monitoring.disk_usage import DiskUsage
 from server.runner.monitoring.usage import exceeded, exceeded_in, explained, too_many_processes
 from server.runner.policy import Exit, SandboxPolicy
 from server.runner.process import Subprocess
@@ -16,7 +16,7 @@ LOOK_SECONDS = 1.0  # between two looks at what a tree uses
 GLANCE_SECONDS = 0.1  # between two glances at how many they are: a fork bomb fills a machine within a second
 
 
-class Attendance:
+class Monitor:
     """Stays with a command until its end, and sees to its limits."""
 
     def __init__(
@@ -27,25 +27,25 @@ class Attendance:
         Raises OSError where one of them is gone.
         """
         self._process, self._limits, self._group = process, policy.limits, group
-        self._gauge = Gauge(policy, private, process.pid, anyio.current_time())
+        self._disk_usage = DiskUsage(policy, private, process.pid, anyio.current_time())
         self._is_grouped = group is not None and {"processes", "memory", "processor time"} <= group.features
         self._exceeded: str | None = None
 
     async def until_end(self, take: Callable[[], Awaitable[None]]) -> Exit:
         """See to the limits while `take` takes the command's output to its end, and until the command's own."""
         start = anyio.current_time()
-        await self._judge(self._gauge.crowded())
+        await self._judge(self._disk_usage.crowded())
         async with beside(self._watch):
             await take()
             status = await self._process.wait()
         seconds = anyio.current_time() - start
         limit = self._exceeded or explained(status, self._limits) or self._told_by_group()
-        limit = limit or await self._gauge.exceeded_at_end(anyio.current_time())
+        limit = limit or await self._disk_usage.exceeded_at_end(anyio.current_time())
         return Exit(status=status, seconds=seconds, limit=limit)
 
     def close(self) -> None:
         """Look at nothing any more."""
-        self._gauge.close()
+        self._disk_usage.close()
 
     async def _watch(self) -> None:
         """Look at the limits now and again."""
@@ -53,7 +53,7 @@ class Attendance:
         while True:
             await anyio.sleep(GLANCE_SECONDS)
             await self._judge(self._told_by_group() or self._counted())
-            await self._judge(await self._gauge.exceeded(anyio.current_time()))
+            await self._judge(await self._disk_usage.exceeded(anyio.current_time()))
             if anyio.current_time() >= next_look and not self._is_grouped:
                 await self._judge(await anyio.to_thread.run_sync(exceeded, self._process.pid, self._limits))
                 next_look = anyio.current_time() + LOOK_SECONDS

@@ -41,7 +41,7 @@ class Programs:
         return self._script("supervisor")
 
     @property
-    def trial(self) -> Path:
+    def cgroup_probe(self) -> Path:
         """What tries the limits of a control group."""
         return self._script("cgroup_probe")
 

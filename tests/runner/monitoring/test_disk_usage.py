@@ -7,7 +7,7 @@ import anyio
 import pytest
 
 from server.runner.monitoring import disk_usage, disks
-from server.runner.monitoring.disk_usage import Gauge
+from server.runner.monitoring.disk_usage import DiskUsage
 from server.runner.policy import GIB, MIB, Limits, SandboxPolicy
 from server.runner.sandbox import Name, Sandbox
 from tests.faults import DISK_BYTES, small_disk
@@ -133,7 +133,7 @@ async def test_a_measurement_that_cannot_start_leaves_the_other_limits_at_work(
         raise FileNotFoundError("nice")
 
     monkeypatch.setattr(disk_usage, "Popen", refuse)
-    measuring = Gauge(SandboxPolicy(workspace=tmp_path, limits=Limits(workspace_bytes=1)), (), 1, now=0.0)
+    measuring = DiskUsage(SandboxPolicy(workspace=tmp_path, limits=Limits(workspace_bytes=1)), (), 1, now=0.0)
     assert await measuring.exceeded(disk_usage.FIRST_SECONDS) is None
     assert "cannot be measured" in caplog.text
     measuring.close()
