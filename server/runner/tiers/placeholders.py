@@ -24,7 +24,7 @@ _EMPTY = dict.fromkeys((*OF_GIT, _BORROWING.name, *_OF_OTHERS), b"")
 _FILES = _EMPTY | {"commondir": b"."}  # "what all worktrees share is here"
 
 
-def make_stand_ins(workspace: Path, paths: Iterable[Path]) -> None:
+def make_placeholders(workspace: Path, paths: Iterable[Path]) -> None:
     """Make them, one of the right kind for each name; what is there by now is left. Raises OSError."""
     for path in paths:
         if path.name == _BORROWING.name:
@@ -33,7 +33,7 @@ def make_stand_ins(workspace: Path, paths: Iterable[Path]) -> None:
             _make(path.name, folder)
 
 
-def remove_stand_ins(workspace: Path, paths: Sequence[Path]) -> None:
+def remove_placeholders(workspace: Path, paths: Sequence[Path]) -> None:
     """Remove them, unless somebody has put something there meanwhile: then it is theirs."""
     for path in reversed(paths):
         with suppress(OSError), _parent_of(path, workspace) as folder:

@@ -17,7 +17,7 @@ from server.runner.filesystem.removal import delete_tree
 from server.runner.scanning.places import SensitivePath
 from server.runner.scanning.protected import Protected, find_protected
 from server.runner.scanning.traps import Seen, disarm, see
-from server.runner.tiers.placeholders import make_stand_ins, remove_stand_ins
+from server.runner.tiers.placeholders import make_placeholders, remove_placeholders
 
 _log = logging.getLogger(__name__)
 
@@ -117,7 +117,7 @@ class Scratch:
                     with anyio.CancelScope(shield=True):
                         async with written.changing:
                             left = self._left_by_all(found.missing)
-                            await anyio.to_thread.run_sync(remove_stand_ins, workspace, left)
+                            await anyio.to_thread.run_sync(remove_placeholders, workspace, left)
 
     @asynccontextmanager
     async def watched(self, workspace: Path, left: list[str]) -> AsyncIterator[None]:
@@ -183,7 +183,7 @@ class Scratch:
         folders = list(self.root.iterdir()) if self.root else []
         for folder in folders:
             if named := _on_record(folder):
-                remove_stand_ins(named[0], named[1:])
+                remove_placeholders(named[0], named[1:])
         left: dict[Path, list[str]] = {}
         for workspace, seen in filter(None, map(_kept, folders)):
             left.setdefault(workspace, []).extend(disarm(workspace, seen, self._state))
@@ -226,7 +226,7 @@ def _kept(folder: Path) -> tuple[Path, Seen] | None:
 
 def _stand_in(workspace: Path, paths: Sequence[Path]) -> None:
     try:
-        make_stand_ins(workspace, paths)
+        make_placeholders(workspace, paths)
     except OSError as error:
         raise RemitError(
             Code.SANDBOX_UNAVAILABLE,

@@ -16,7 +16,7 @@ from server.runner.filesystem import walk
 from server.runner.filesystem.removal import delete_tree
 from server.runner.sandbox import Name
 from server.runner.scanning.protected import ALTERNATES, BESIDE_GIT, OF_GIT, OTHER_SYSTEMS, find_protected
-from server.runner.tiers.placeholders import make_stand_ins
+from server.runner.tiers.placeholders import make_placeholders
 from server.runner.tiers.scratch import Scratch
 from tests.runner.commands import NOBODY, files, perform, run
 from tests.runner.sandbox.test_commands import shell
@@ -302,7 +302,7 @@ async def test_what_a_killed_server_left_is_removed_at_the_next_start(repository
     assert files(repository) == before
     (tmp_path / "scratch/remit-dead").mkdir()
     (tmp_path / "scratch/remit-dead/stand-ins").write_bytes(left[0])
-    make_stand_ins(repository, find_protected(repository).missing)
+    make_placeholders(repository, find_protected(repository).missing)
     assert files(repository) > before
     scratch.sweep()
     assert (files(repository), os.listdir(tmp_path / "scratch")) == (before, [])
