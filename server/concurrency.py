@@ -1,4 +1,4 @@
-"""Work that goes on beside a block, and ends with it; and work that may still end when it is cancelled."""
+"""Work in the background of a block, which ends with it; and work that may still end when it is cancelled."""
 
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 @asynccontextmanager
-async def beside(*functions: Callable[[], Coroutine[Any, Any, object]]) -> AsyncIterator[None]:
+async def in_background(*functions: Callable[[], Coroutine[Any, Any, object]]) -> AsyncIterator[None]:
     """Run `functions` while the block runs, and cancel them at its end.
 
     They go on where the block is cancelled from outside, until it is left: it may need them for its last words. What

@@ -14,7 +14,7 @@ import anyio.lowlevel
 from mcp.shared.message import ServerMessageMetadata, SessionMessage
 from mcp_types import JSONRPCError, JSONRPCMessage, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse, RequestId
 
-from server.concurrency import beside
+from server.concurrency import in_background
 from server.daemon.connection import Connection
 from server.json_text import memory
 from server.mcp.messages import MAX_BESIDE, NoMessage, answer_before_opening, line_of, parse, refusal
@@ -62,7 +62,7 @@ async def streams(
     calls = OpenCalls(max_open, max_memory, together.large_calls)
     lane = LANE.set(connection)
     try:
-        async with beside(outbox.serve):
+        async with in_background(outbox.serve):
             yield Incoming(connection, outbox, calls), Outgoing(outbox, calls)
             with anyio.move_on_after(LAST_ANSWERS):
                 await outbox.emptied()

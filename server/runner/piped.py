@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import anyio
 
-from server.concurrency import beside
+from server.concurrency import in_background
 from server.runner.monitoring.monitor import Monitor
 from server.runner.network.callback import RelayProgram
 from server.runner.policy import Exit
@@ -105,7 +105,7 @@ class Piped:
     async def attend(self) -> None:
         """Take what the command writes and see to its limits, until its end."""
         with self._output, self._received:
-            async with beside(self._drain):
+            async with in_background(self._drain):
                 self._exit = await self._monitor.until_end(self._take)
             self._ended.set()
             await anyio.sleep_forever()  # what was read ahead can still be received

@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol
 
 import anyio
 
-from server.concurrency import beside
+from server.concurrency import in_background
 from server.errors import Code, RemitError
 from server.runner.cgroups.control_group import NO_GROUPS, ControlGroup, ControlGroups, Feature
 from server.runner.dialogue import Dialogue
@@ -132,7 +132,7 @@ class Sandbox:
             async with running as (process, monitor, relay):
                 pipes.hand_over()
                 piped = Piped(process, pipes, monitor, relay)
-                async with beside(piped.attend):
+                async with in_background(piped.attend):
                     yield piped
 
     @asynccontextmanager

@@ -7,7 +7,7 @@ from functools import partial
 
 import anyio
 
-from server.concurrency import beside
+from server.concurrency import in_background
 from server.tasks.callers import Caller, Tell
 from server.tasks.requests.request_models import GetTask
 from server.tasks.views.formatting import one_line
@@ -35,7 +35,7 @@ async def wait(store: Store, caller: Caller, request: GetTask) -> int | None:
         if caller.tell is None:
             await _until_due(store, caller, request)
         else:
-            async with beside(partial(_tell, store, caller, request.id, caller.tell)):
+            async with in_background(partial(_tell, store, caller, request.id, caller.tell)):
                 await _until_due(store, caller, request)
     return first.last_event if scope.cancelled_caught else None
 

@@ -11,7 +11,7 @@ from server.agents.acp.connection import Connection, Fault, Gone, Refused
 from server.agents.acp.schema import Prompted, Tokens
 from server.agents.acp.session import GRACE_SECONDS, Session, Terms
 from server.agents.interface import KnownCall, Turn, Usage
-from server.concurrency import beside
+from server.concurrency import in_background
 from server.errors import Code, RemitError
 from server.runner.dialogue import Dialogue
 
@@ -54,7 +54,7 @@ class Run:
             raise RemitError(Code.TIMEOUT, self._with_last_words(error.message)) from None
 
     async def _heard(self) -> None:
-        async with beside(self._conversation.serve, self._connection.serve):
+        async with in_background(self._conversation.serve, self._connection.serve):
             try:
                 await self._session.initialize()
                 await self._follow(await self._begin())

@@ -11,7 +11,7 @@ from mcp.shared.message import SessionMessage
 
 from server.agents.interface import Program, Turn
 from server.agents.mcp.servers import Local
-from server.concurrency import beside
+from server.concurrency import in_background
 from server.json_text import holds_too_many
 from server.runner.dialogue import Dialogue
 from server.threads import READING, computed
@@ -35,7 +35,7 @@ async def transport(turn: Turn, server: Local) -> AsyncIterator[TransportStreams
             await _send(dialogue, leaving)
 
         with arriving, incoming, outgoing, leaving:
-            async with beside(receive, send):
+            async with in_background(receive, send):
                 yield incoming, outgoing
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import anyio
 
-from server.concurrency import beside
+from server.concurrency import in_background
 from server.runner.cgroups.control_group import ControlGroup
 from server.runner.monitoring.disk_usage import DiskUsage
 from server.runner.monitoring.usage import exceeded, exceeded_in, explained, too_many_processes
@@ -35,7 +35,7 @@ class Monitor:
         """See to the limits while `take` takes the command's output to its end, and until the command's own."""
         start = anyio.current_time()
         await self._judge(self._disk_usage.crowded())
-        async with beside(self._watch):
+        async with in_background(self._watch):
             await take()
             status = await self._process.wait()
         seconds = anyio.current_time() - start

@@ -20,7 +20,7 @@ import anyio
 from anyio import to_thread
 from anyio.abc import ByteStream
 
-from server.concurrency import beside
+from server.concurrency import in_background
 from server.runner import process_tree
 from server.runner.network.stream import Wire, accepted
 
@@ -93,7 +93,7 @@ async def serving_channel(
     listener.setblocking(False)
     callback_server = _CallbackServer(channel, handler, root)
     with closing(listener):
-        async with beside(partial(callback_server.serve, listener)):
+        async with in_background(partial(callback_server.serve, listener)):
             try:
                 yield
             finally:

@@ -15,7 +15,7 @@ from socket import socket
 import anyio
 import h11
 
-from server.concurrency import beside
+from server.concurrency import in_background
 from server.runner.network.dialer import Dialer, Refused
 from server.runner.network.exchange import Gone, Line, Peer, forward, receive_head, tunnel
 from server.runner.network.gateway import USER, Report
@@ -37,7 +37,7 @@ async def serving(
 
     What the body raises is raised as it is, outside any group; what `refused` raises ends the body.
     """
-    async with beside(partial(Proxy(Dialer(rules), refused, token).serve, listener)):
+    async with in_background(partial(Proxy(Dialer(rules), refused, token).serve, listener)):
         yield
 
 

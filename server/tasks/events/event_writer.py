@@ -11,7 +11,7 @@ from typing import Protocol
 
 import anyio
 
-from server.concurrency import beside
+from server.concurrency import in_background
 from server.errors import RemitError
 from storage.records.tasks import NewEvent, Run
 
@@ -62,7 +62,7 @@ class EventWriter:
     async def serving(self) -> AsyncIterator[None]:
         """Write while the block runs; however it ends, everything published has been written."""
         try:
-            async with beside(self._serve):
+            async with in_background(self._serve):
                 yield
         finally:
             await self._write()
