@@ -22,7 +22,7 @@ from anyio.abc import ByteStream
 
 from server.concurrency import in_background
 from server.runner import process_tree
-from server.runner.network.stream import Wire, accepted
+from server.runner.network.stream import SocketStream, accepted
 
 _log = logging.getLogger(__name__)
 
@@ -108,7 +108,7 @@ class _CallbackServer:
         self._root = root
         self._is_shared = channel.listener is not None
         self._port = channel.port
-        self._visitors: set[Wire] = set()
+        self._visitors: set[SocketStream] = set()
 
     async def serve(self, listener: socket) -> None:
         places = anyio.Semaphore(CONNECTIONS)
@@ -123,7 +123,7 @@ class _CallbackServer:
             await visitor.aclose()
 
     async def _receive(self, connection: socket, places: anyio.Semaphore) -> None:
-        visitor = Wire(connection)
+        visitor = SocketStream(connection)
         self._visitors.add(visitor)
         try:
             async with visitor:
@@ -136,7 +136,7 @@ class _CallbackServer:
             self._visitors.discard(visitor)
             places.release()
 
-    async def _answer(self, visitor: Wire, peer_port: int) -> None:
+    async def _answer(self, visitor: SocketStream, peer_port: int) -> None:
         if reason := await self._objection(visitor, peer_port):
             await self._handler.refused(reason)
             await visitor.send(_refusal(reason))

@@ -21,7 +21,7 @@ LOOKUPS = 8  # of one command at the same time; more wait
 Resolve = Callable[[Endpoint], Awaitable[Sequence[Address]]]
 
 
-class Refused(Exception):
+class HostRefused(Exception):
     """A host that may not be reached: its text says why, `rule` is the setting that would allow it."""
 
     def __init__(self, reason: str, rule: str) -> None:
@@ -52,7 +52,7 @@ class Dialer:
     async def dial(self, endpoint: Endpoint) -> socket:
         """Connect to it, without blocking. Raises Refused, or OSError if it cannot be reached."""
         if not self._admits(endpoint):
-            raise Refused("is not among the hosts this task may reach", rule_for(endpoint))
+            raise HostRefused("is not among the hosts this task may reach", rule_for(endpoint))
         addresses = await self._addresses(endpoint)
         for address in addresses:
             self._check(address, endpoint)
@@ -74,7 +74,7 @@ class Dialer:
             return
         if not is_public(address) or is_own(address):
             reason = f"leads to {address}, which is not a public address"
-            raise Refused(reason, rule_for(Endpoint(address, endpoint.port)))
+            raise HostRefused(reason, rule_for(Endpoint(address, endpoint.port)))
 
 
 async def _connect_to_any(endpoints: Sequence[Endpoint]) -> socket:

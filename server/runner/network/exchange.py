@@ -19,11 +19,11 @@ IDLE_SECONDS = 900.0
 """Without a byte either way: clients of model APIs wait 600 s for the first one."""
 
 
-class Gone(Exception):
+class PeerGone(Exception):
     """Who was to be listened to, or spoken to, has left."""
 
 
-class Line:
+class UnbufferedSocket:
     """A connected socket, read and written without buffers of our own: what was sent is the kernel's to deliver.
 
     Every byte that moves puts off the end of `scope`, which is what ends an idle exchange.
@@ -42,7 +42,7 @@ class Line:
             except BlockingIOError:
                 await anyio.wait_readable(self._connection)
             except OSError as error:
-                raise Gone from error
+                raise PeerGone from error
             else:
                 self._moved()
                 return data
@@ -57,14 +57,14 @@ class Line:
             except BlockingIOError:
                 await anyio.wait_writable(self._connection)
             except OSError as error:
-                raise Gone from error
+                raise PeerGone from error
 
     def end(self) -> None:
         """Say that nothing more will be sent. Raises Gone if the connection broke."""
         try:
             self._connection.shutdown(SHUT_WR)
         except OSError as error:
-            raise Gone from error
+            raise PeerGone from error
 
     async def part(self) -> None:
         """End, and stay until the other side has, since closing on unread bytes would take back what was sent."""
@@ -77,10 +77,10 @@ class Line:
         self._scope.deadline = anyio.current_time() + IDLE_SECONDS
 
 
-class Peer:
+class HttpPeer:
     """One side of an exchange, and the HTTP it speaks; `fault` is the answer when it makes no sense."""
 
-    def __init__(self, line: Line, role: type[h11.CLIENT] | type[h11.SERVER], fault: Rejected) -> None:
+    def __init__(self, line: UnbufferedSocket, role: type[h11.CLIENT] | type[h11.SERVER], fault: Rejected) -> None:
         self.line = line
         self._http = h11.Connection(role, max_incomplete_event_size=HEAD_BYTES)
         self._fault = fault
@@ -116,7 +116,7 @@ class Peer:
             await self.line.send(data)
 
 
-async def receive_head(line: Line) -> tuple[bytes, bytes]:
+async def receive_head(line: UnbufferedSocket) -> tuple[bytes, bytes]:
     """The head of a request, and what came right after it. Raises Rejected, or Gone."""
     data = bytearray()
     with anyio.move_on_after(HEAD_SECONDS):
@@ -129,26 +129,26 @@ async def receive_head(line: Line) -> tuple[bytes, bytes]:
     raise Rejected(HTTPStatus.REQUEST_TIMEOUT, f"the head did not come within {HEAD_SECONDS:.0f} seconds")
 
 
-async def _more(line: Line) -> bytes:
+async def _more(line: UnbufferedSocket) -> bytes:
     if data := await line.receive():
         return data
-    raise Gone
+    raise PeerGone
 
 
-async def tunnel(client: Line, host: Line) -> None:
+async def tunnel(client: UnbufferedSocket, host: UnbufferedSocket) -> None:
     """Pass bytes both ways until both have ended."""
     async with anyio.create_task_group() as group:
         group.start_soon(_copy, client, host)
         group.start_soon(_copy, host, client)
 
 
-async def _copy(source: Line, sink: Line) -> None:
+async def _copy(source: UnbufferedSocket, sink: UnbufferedSocket) -> None:
     while data := await source.receive():
         await sink.send(data)
     sink.end()
 
 
-async def forward(request: h11.Request, client: Peer, host: Peer) -> None:
+async def forward(request: h11.Request, client: HttpPeer, host: HttpPeer) -> None:
     """Pass `request` and the body that follows to the host, and its answer back."""
     async with anyio.create_task_group() as group:
         group.start_soon(_pass_request, request, client, host)
@@ -156,19 +156,19 @@ async def forward(request: h11.Request, client: Peer, host: Peer) -> None:
         group.cancel_scope.cancel()
 
 
-async def _pass_request(request: h11.Request, client: Peer, host: Peer) -> None:
+async def _pass_request(request: h11.Request, client: HttpPeer, host: HttpPeer) -> None:
     event: h11.Event = request
     while True:
         try:
             await host.send(event)
-        except Gone:
+        except PeerGone:
             return  # it may have answered before it heard the end
         if isinstance(event, h11.EndOfMessage):
             return
         event = _without_trailers(await client.receive())
 
 
-async def _pass_response(host: Peer, client: Peer) -> None:
+async def _pass_response(host: HttpPeer, client: HttpPeer) -> None:
     event = None
     while not isinstance(event, h11.EndOfMessage):
         event = _without_trailers(await host.receive())

@@ -16,8 +16,8 @@ import anyio
 import h11
 
 from server.concurrency import in_background
-from server.runner.network.dialer import Dialer, Refused
-from server.runner.network.exchange import Gone, Line, Peer, forward, receive_head, tunnel
+from server.runner.network.dialer import Dialer, HostRefused
+from server.runner.network.exchange import HttpPeer, PeerGone, UnbufferedSocket, forward, receive_head, tunnel
 from server.runner.network.gateway import USER, Report
 from server.runner.network.hosts import Endpoint, HostRule
 from server.runner.network.request import Rejected, check_head, destination, forwarded, malformed
@@ -63,13 +63,13 @@ class Proxy:
         try:
             with closing(connection), anyio.CancelScope() as scope:
                 await self._answer(connection, scope)
-        except* Gone:
+        except* PeerGone:
             pass  # nobody is left to hear of it
         finally:
             places.release()
 
     async def _answer(self, connection: socket, scope: anyio.CancelScope) -> None:
-        client = Peer(Line(connection, scope), h11.SERVER, malformed("the request is malformed"))
+        client = HttpPeer(UnbufferedSocket(connection, scope), h11.SERVER, malformed("the request is malformed"))
         rejected: Rejected | None = None
         try:
             await self._exchange(client, scope)
@@ -79,7 +79,7 @@ class Proxy:
             await client.line.send(rejected.encode())
         await client.line.part()
 
-    async def _exchange(self, client: Peer, scope: anyio.CancelScope) -> None:
+    async def _exchange(self, client: HttpPeer, scope: anyio.CancelScope) -> None:
         head, ahead = await receive_head(client.line)
         check_head(head)
         client.hear(head)
@@ -88,8 +88,8 @@ class Proxy:
         self._authenticate(request)
         endpoint = destination(request)
         with closing(await self._dial(endpoint)) as connection:
-            host = Peer(
-                Line(connection, scope),
+            host = HttpPeer(
+                UnbufferedSocket(connection, scope),
                 h11.CLIENT,
                 Rejected(HTTPStatus.BAD_GATEWAY, f"the answer of {endpoint} is malformed"),
             )
@@ -114,7 +114,7 @@ class Proxy:
     async def _dial(self, endpoint: Endpoint) -> socket:
         try:
             return await self._dialer.dial(endpoint)
-        except Refused as refusal:
+        except HostRefused as refusal:
             await self._report(endpoint, str(refusal))
             text = f'{endpoint} {refusal}; to allow it, add "{refusal.rule}" to the setting "network" of the agent'
             raise Rejected(HTTPStatus.FORBIDDEN, text) from None

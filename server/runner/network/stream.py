@@ -29,7 +29,7 @@ async def accepted(listener: socket) -> socket:
             return connection
 
 
-class Wire(ByteStream):
+class SocketStream(ByteStream):
     """Owns the socket."""
 
     def __init__(self, connection: socket) -> None:

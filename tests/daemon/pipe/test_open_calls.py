@@ -33,7 +33,7 @@ from server.mcp.streams import (
 )
 from server.pipe.messages import ENVELOPE
 from server.round_robin import AT_ONCE, LANE, Turns
-from server.runner.network.stream import Wire
+from server.runner.network.stream import SocketStream
 from storage.sqlite.database import Database
 from tests.daemon.conftest import META, PATIENCE, Launcher, Window, servers
 
@@ -217,7 +217,7 @@ def _outbox(stack: ExitStack, unread: Unread) -> Outbox:
     stack.enter_context(ours)
     stack.enter_context(theirs)
     peer = Peer(uid=-1, pid=-1, role="window", cwd=None)
-    return Outbox(Connection(Wire(ours), peer, Gathering()), unread)
+    return Outbox(Connection(SocketStream(ours), peer, Gathering()), unread)
 
 
 async def _is_full(outbox: Outbox) -> bool:

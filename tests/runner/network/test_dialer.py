@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from server.runner.network import dialer as dialers
-from server.runner.network.dialer import Dialer, Refused, Resolve
+from server.runner.network.dialer import Dialer, HostRefused, Resolve
 from server.runner.network.hosts import Address, Endpoint, HostRule
 from tests.runner.network.services import names, service
 
@@ -37,7 +37,7 @@ class Sequel:
 
 
 async def test_a_host_that_is_not_allowed_is_not_even_looked_up() -> None:
-    with pytest.raises(Refused, match="not among the hosts") as caught:
+    with pytest.raises(HostRefused, match="not among the hosts") as caught:
         await dialer("api.example.com", resolve=unknown).dial(Endpoint("secret.evil.com", 443))
     assert caught.value.rule == "secret.evil.com"
 
@@ -51,24 +51,24 @@ async def test_an_address_needs_no_lookup() -> None:
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "10.0.0.1", "169.254.169.254", "::1", "::ffff:10.0.0.1", "fd00::1"])
 async def test_a_name_that_leads_to_a_private_address_is_refused(address: str) -> None:
-    with pytest.raises(Refused, match="not a public address"):
+    with pytest.raises(HostRefused, match="not a public address"):
         await dialer("a.example", resolve=names(a=address)).dial(Endpoint("a.example", 443))
 
 
 async def test_one_private_address_among_public_ones_is_enough_to_refuse() -> None:
     resolve = names(a=["1.1.1.1", "10.0.0.1"])
-    with pytest.raises(Refused, match=r"10\.0\.0\.1"):
+    with pytest.raises(HostRefused, match=r"10\.0\.0\.1"):
         await dialer("a.example", resolve=resolve).dial(Endpoint("a.example", 443))
 
 
 async def test_a_public_address_of_this_very_machine_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dialers, "is_public", lambda _: True)
-    with pytest.raises(Refused, match="not a public address"):
+    with pytest.raises(HostRefused, match="not a public address"):
         await dialer("a.example", resolve=names(a="127.0.0.1")).dial(Endpoint("a.example", 443))
 
 
 async def test_a_refusal_names_the_rule_that_would_allow_it() -> None:
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(HostRefused) as caught:
         await dialer("a.example:8443", resolve=names(a="::ffff:10.0.0.1")).dial(Endpoint("a.example", 8443))
     assert caught.value.rule == "10.0.0.1:8443"
 
@@ -87,7 +87,7 @@ async def test_a_name_that_later_leads_elsewhere_is_looked_up_once_for_each_conn
         with closing(await allowed.dial(Endpoint("a.example", upstream.port))) as connection:
             assert connection.getpeername() == ("127.0.0.1", upstream.port)
         assert sequel.addresses == ["127.0.0.2"]
-        with pytest.raises(Refused, match=r"127\.0\.0\.2"):
+        with pytest.raises(HostRefused, match=r"127\.0\.0\.2"):
             await allowed.dial(Endpoint("a.example", upstream.port))
 
 
@@ -99,7 +99,7 @@ async def test_localhost_leads_to_the_loopback_where_it_is_named() -> None:
 
 
 async def test_localhost_that_leads_elsewhere_is_refused() -> None:
-    with pytest.raises(Refused, match=r"10\.0\.0\.1"):
+    with pytest.raises(HostRefused, match=r"10\.0\.0\.1"):
         await dialer("localhost", resolve=names(localhost="10.0.0.1")).dial(Endpoint("localhost", 80))
 
 

@@ -17,7 +17,7 @@ from server.daemon.connection import CHUNK
 from server.daemon.line_memory import Gathering
 from server.mcp import subtask_server as desks
 from server.mcp.subtask_server import SubtaskServer
-from server.runner.network.stream import Wire
+from server.runner.network.stream import SocketStream
 from server.runner.workspace.workspaces import Workspaces
 from server.tasks.delegation.service import DelegationService
 from server.tasks.delegation.shared_folder import FolderSharing
@@ -57,7 +57,7 @@ noise = st.binary(max_size=200).filter(lambda data: b"\n" not in data)
 lines = st.lists(noise | json_values.map(lambda value: json.dumps(value).encode()) | calls, max_size=8)
 
 
-Visit = Callable[[], AbstractAsyncContextManager[Wire]]
+Visit = Callable[[], AbstractAsyncContextManager[SocketStream]]
 """Opens one more connection to a desk: the agent's end of it."""
 
 
@@ -79,36 +79,36 @@ async def opened(folder: Path) -> AsyncIterator[Visit]:
         assert claim
         agent_caller = AgentCaller(store, claim, Variables(claim, vault, store))
 
-        async def serve(served: Wire) -> None:
+        async def serve(served: SocketStream) -> None:
             async with served:
                 await subtask_server.serve(agent_caller, served)
 
         @asynccontextmanager
-        async def visit() -> AsyncIterator[Wire]:
+        async def visit() -> AsyncIterator[SocketStream]:
             ours, theirs = socketpair()
             async with anyio.create_task_group() as group:
-                group.start_soon(serve, Wire(ours))
-                async with Wire(theirs) as agent:
+                group.start_soon(serve, SocketStream(ours))
+                async with SocketStream(theirs) as agent:
                     yield agent
 
         yield visit
 
 
 @asynccontextmanager
-async def talking(folder: Path) -> AsyncIterator[Wire]:
+async def talking(folder: Path) -> AsyncIterator[SocketStream]:
     """The agent's end of a connection to such a desk."""
     async with opened(folder) as visit, visit() as agent:
         yield agent
 
 
-async def asked(agent: Wire, request: dict[str, Any]) -> dict[str, Any]:
+async def asked(agent: SocketStream, request: dict[str, Any]) -> dict[str, Any]:
     """The answer to a request."""
     await agent.send(json.dumps(request).encode() + b"\n")
     with anyio.fail_after(30):
         return await answered(agent, request["id"])
 
 
-async def answered(agent: Wire, number: str) -> dict[str, Any]:
+async def answered(agent: SocketStream, number: str) -> dict[str, Any]:
     """The answer with this id, whatever comes before it."""
     received = b""
     while True:
@@ -149,7 +149,7 @@ async def test_the_half_lines_of_all_agents_take_memory_together(
     monkeypatch.setattr(desks, "Gathering", lambda: Gathering(3 * CHUNK))
     told: list[bytes] = []
 
-    async def hear(agent: Wire) -> None:
+    async def hear(agent: SocketStream) -> None:
         told.append(await agent.receive())
         group.cancel_scope.cancel()
 
@@ -174,13 +174,13 @@ async def test_a_line_that_is_too_long_ends_the_connection_and_says_so(
     assert "at most 1 MiB" in said.decode()
 
 
-async def _flood(agent: Wire) -> None:
+async def _flood(agent: SocketStream) -> None:
     with suppress(anyio.BrokenResourceError):
         while True:
             await agent.send(b"x" * 65536)
 
 
-async def _heard(agent: Wire) -> bytes:
+async def _heard(agent: SocketStream) -> bytes:
     """All that comes until the end."""
     said = b""
     with suppress(anyio.EndOfStream, anyio.BrokenResourceError):
