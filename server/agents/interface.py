@@ -11,7 +11,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from server.runner.dialogue import Dialogue
+from server.runner.dialogue import ProcessIO
 from templates.steps import Steps
 
 
@@ -332,7 +332,7 @@ class Turn(Protocol):
         """
         ...
 
-    def talk(self, program: Program) -> AbstractAsyncContextManager[Dialogue]:
+    def talk(self, program: Program) -> AbstractAsyncContextManager[ProcessIO]:
         """A program in the sandbox to talk to; nothing of it is left when the block is.
 
         Raises RemitError: SANDBOX_UNAVAILABLE, or VALIDATION_ERROR for a path or host that cannot be given.

@@ -6,7 +6,7 @@ from server.runner.network.callback import RelayProgram
 from server.runner.policy import Exit
 
 
-class Dialogue(Protocol):
+class ProcessIO(Protocol):
     """The other end of a running command's stdin and stdout; its stderr is kept out of both."""
 
     @property

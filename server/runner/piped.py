@@ -55,8 +55,8 @@ class Pipes:
             os.close(stdin)
 
 
-class Piped:
-    """Implements `Dialogue`. `attend` must be running."""
+class PipedProcess:
+    """Implements `ProcessIO`. `attend` must be running."""
 
     def __init__(self, process: Subprocess, pipes: Pipes, monitor: Monitor, relay: RelayProgram | None) -> None:
         self.relay = relay

@@ -11,13 +11,13 @@ import anyio
 from server.concurrency import in_background
 from server.errors import Code, RemitError
 from server.runner.cgroups.control_group import NO_GROUPS, ControlGroup, ControlGroups, Feature
-from server.runner.dialogue import Dialogue
+from server.runner.dialogue import ProcessIO
 from server.runner.filesystem.safe_open import identity
 from server.runner.monitoring import usage
 from server.runner.monitoring.monitor import Monitor
 from server.runner.network.callback import CallbackHandler, RelayProgram, serving_channel
 from server.runner.network.gateway import Report
-from server.runner.piped import Piped, Pipes
+from server.runner.piped import PipedProcess, Pipes
 from server.runner.policy import ATTACHED, Command, Exit, SandboxPolicy
 from server.runner.process import ProcessMark, Subprocess
 from server.runner.tiers import plan
@@ -125,13 +125,13 @@ class Sandbox:
         refused: Report = _tell_nobody,
         disarmed: Disarmed = _keep_quiet,
         handler: CallbackHandler | None = None,
-    ) -> AsyncIterator[Dialogue]:
+    ) -> AsyncIterator[ProcessIO]:
         """A command to talk to, over its stdin and stdout; all else is as for `run`, which see."""
         with Pipes.opened() as pipes:
             running = self._running(command, policy, started, refused, disarmed, handler, pipes.descriptors)
             async with running as (process, monitor, relay):
                 pipes.hand_over()
-                piped = Piped(process, pipes, monitor, relay)
+                piped = PipedProcess(process, pipes, monitor, relay)
                 async with in_background(piped.attend):
                     yield piped
 

@@ -67,10 +67,10 @@ class AcpAgent:
         places = {server.name: await _located(server) for server in servers if isinstance(server, Local)}
         program = self._program(turn, installation, servers, places)
         terms = self._terms(turn, [_placed(server, places) for server in servers])
-        async with turn.talk(program) as dialogue:
-            if dialogue.relay:
-                terms = replace(terms, servers=[*terms.servers, _own(dialogue.relay)])
-            await Run(turn, dialogue, terms).work()
+        async with turn.talk(program) as process_io:
+            if process_io.relay:
+                terms = replace(terms, servers=[*terms.servers, _own(process_io.relay)])
+            await Run(turn, process_io, terms).work()
 
     async def _located(self) -> Installation:
         command = self._settings.command or self._profile.command

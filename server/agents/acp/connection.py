@@ -7,7 +7,7 @@ import anyio
 
 from server.agents.acp.framing import Lines, NotJson, encode, parse
 from server.errors import Code, RemitError
-from server.runner.dialogue import Dialogue
+from server.runner.dialogue import ProcessIO
 from server.threads import READING, computed
 
 MAX_FAULTS = 100
@@ -81,10 +81,10 @@ class _Pending:
 class Connection:
     """Talks with the program. `serve` must be running for anything to be heard."""
 
-    def __init__(self, dialogue: Dialogue, handler: Handler) -> None:
-        self._dialogue = dialogue
+    def __init__(self, process_io: ProcessIO, handler: Handler) -> None:
+        self._process_io = process_io
         self._handler = handler
-        self._lines = Lines(dialogue)
+        self._lines = Lines(process_io)
         self._pending: dict[int, _Pending] = {}
         self._requests = 0
         self._messages = 0
@@ -158,7 +158,7 @@ class Connection:
                 raise Gone
             self._broken = True  # half a line, if this is cancelled: nothing can be said after it
             try:
-                await self._dialogue.send(data)
+                await self._process_io.send(data)
             except anyio.BrokenResourceError:
                 raise Gone from None
             self._broken = False

@@ -5,7 +5,7 @@ from typing import Any, NoReturn
 
 from server.errors import Code, RemitError
 from server.json_text import MAX_VALUES, holds_too_many
-from server.runner.dialogue import Dialogue
+from server.runner.dialogue import ProcessIO
 
 MAX_LINE = 4 * 1024**2
 """Bytes of one message: a call's arguments, of which 1 MiB is taken, and a file before and after it, escaped."""
@@ -32,8 +32,8 @@ class NotJson(Exception):
 class Lines:
     """The lines of a program's output, in order."""
 
-    def __init__(self, dialogue: Dialogue) -> None:
-        self._dialogue = dialogue
+    def __init__(self, process_io: ProcessIO) -> None:
+        self._process_io = process_io
         self._buffer = bytearray()
         self._searched = 0
         self._received = 0
@@ -58,7 +58,7 @@ class Lines:
                 return None
 
     async def _fill(self) -> bool:
-        chunk = await self._dialogue.receive()
+        chunk = await self._process_io.receive()
         self._buffer += chunk
         self._received += len(chunk)
         return bool(chunk)

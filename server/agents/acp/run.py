@@ -13,7 +13,7 @@ from server.agents.acp.session import GRACE_SECONDS, Session, Terms
 from server.agents.interface import KnownCall, Turn, Usage
 from server.concurrency import in_background
 from server.errors import Code, RemitError
-from server.runner.dialogue import Dialogue
+from server.runner.dialogue import ProcessIO
 
 END_SECONDS = 2.0
 """How long an agent may take to end by itself, once its turn is done: it writes down what it wants to know again."""
@@ -29,12 +29,12 @@ _FAILURES = {
 class Run:
     """Has an agent do a turn, over a dialogue with its process."""
 
-    def __init__(self, turn: Turn, dialogue: Dialogue, terms: Terms) -> None:
+    def __init__(self, turn: Turn, process_io: ProcessIO, terms: Terms) -> None:
         self._turn = turn
-        self._dialogue = dialogue
+        self._process_io = process_io
         self._terms = terms
         self._conversation = Conversation(turn)
-        self._connection = Connection(dialogue, self._conversation)
+        self._connection = Connection(process_io, self._conversation)
         self._conversation.attach(self._connection)
         self._session = Session(self._connection, terms)
 
@@ -123,9 +123,9 @@ class Run:
     async def _part(self) -> None:
         with suppress(Gone, Refused):
             await self._session.close()
-        await self._dialogue.close_input()
+        await self._process_io.close_input()
         with anyio.move_on_after(END_SECONDS):
-            await self._dialogue.ended()
+            await self._process_io.ended()
 
     async def _break_off(self) -> None:
         """Have the agent stop as the protocol wants it, if it still listens.
@@ -142,7 +142,7 @@ class Run:
     async def _ended(self) -> RemitError:
         """Why there is nobody to talk to any more."""
         with anyio.move_on_after(END_SECONDS):
-            ended = await self._dialogue.ended()
+            ended = await self._process_io.ended()
             if ended.limit:
                 return RemitError(Code.LIMIT_EXCEEDED, f"the agent was ended: {ended.limit}")
             reason = f"the agent ended before its turn did, with status {ended.status}"
@@ -151,7 +151,7 @@ class Run:
 
     def _with_last_words(self, reason: str) -> str:
         fault = self._connection.last_fault
-        words = self._dialogue.last_words.strip()
+        words = self._process_io.last_words.strip()
         advice = [text for word, text in self._terms.advice.items() if word in words]
         told = [reason, *advice, *([f"it also said: {fault}"] if fault else [])]
         return "; ".join(told) + (f"; its last words:\n{words}" if words else "")

@@ -101,14 +101,14 @@ async def _said(turn: Turn, script: tuple[str, ...], given: bytes = b"") -> tupl
     text, *args = script
     program = Program(argv=("/bin/sh", "-c", text, "sh", *args), inherits=False)
     said = b""
-    async with turn.talk(program) as dialogue:
+    async with turn.talk(program) as process_io:
         with suppress(anyio.BrokenResourceError):  # why it does not listen is in its last words
-            await dialogue.send(given)
-        await dialogue.close_input()
-        while chunk := await dialogue.receive():
+            await process_io.send(given)
+        await process_io.close_input()
+        while chunk := await process_io.receive():
             said += chunk
-        ended = await dialogue.ended()
-        failure = ended.limit or dialogue.last_words.strip()
+        ended = await process_io.ended()
+        failure = ended.limit or process_io.last_words.strip()
     if ended.status or ended.limit or (failure and not said):  # of a pipeline, the status is its last part's
         return said, failure or f"exit status {ended.status}"
     return said, None

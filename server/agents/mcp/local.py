@@ -13,7 +13,7 @@ from server.agents.interface import Program, Turn
 from server.agents.mcp.servers import Local
 from server.concurrency import in_background
 from server.json_text import holds_too_many
-from server.runner.dialogue import Dialogue
+from server.runner.dialogue import ProcessIO
 from server.threads import READING, computed
 
 MAX_LINE = 8 * 1024**2
@@ -24,26 +24,26 @@ MAX_LINE = 8 * 1024**2
 async def transport(turn: Turn, server: Local) -> AsyncIterator[TransportStreams]:
     """The streams of messages from and to the server, which runs while the block does."""
     program = Program(argv=server.argv, env=server.env, hosts=server.hosts, inherits=False)
-    async with turn.talk(program) as dialogue:
+    async with turn.talk(program) as process_io:
         arriving, incoming = anyio.create_memory_object_stream[SessionMessage | Exception](0)
         outgoing, leaving = anyio.create_memory_object_stream[SessionMessage](0)
 
         async def receive() -> None:
-            await _receive(dialogue, arriving)
+            await _receive(process_io, arriving)
 
         async def send() -> None:
-            await _send(dialogue, leaving)
+            await _send(process_io, leaving)
 
         with arriving, incoming, outgoing, leaving:
             async with in_background(receive, send):
                 yield incoming, outgoing
 
 
-async def _receive(dialogue: Dialogue, arriving: MemoryObjectSendStream[SessionMessage | Exception]) -> None:
+async def _receive(process_io: ProcessIO, arriving: MemoryObjectSendStream[SessionMessage | Exception]) -> None:
     """Pass on each line as a message, until the program ends or sends one that is too long or has too many values."""
     with arriving, suppress(anyio.BrokenResourceError):  # whoever listened has left
         buffer = bytearray()
-        while len(buffer) <= MAX_LINE and (chunk := await dialogue.receive()):
+        while len(buffer) <= MAX_LINE and (chunk := await process_io.receive()):
             buffer += chunk
             end = buffer.rfind(b"\n", len(buffer) - len(chunk)) + 1
             lines = bytes(buffer[:end]).split(b"\n")
@@ -61,10 +61,10 @@ def _message(line: bytes) -> SessionMessage | Exception:
         return error
 
 
-async def _send(dialogue: Dialogue, leaving: MemoryObjectReceiveStream[SessionMessage]) -> None:
+async def _send(process_io: ProcessIO, leaving: MemoryObjectReceiveStream[SessionMessage]) -> None:
     async for sent in leaving:
         message = sent.message.model_dump_json(by_alias=True, exclude_unset=True)
         try:
-            await dialogue.send(message.encode() + b"\n")
+            await process_io.send(message.encode() + b"\n")
         except anyio.BrokenResourceError:
             return  # it has ended, which whoever waits for its answer learns from the other stream

@@ -59,15 +59,15 @@ class Script:
 
     async def _run(self, sandbox: Sandbox, policy: SandboxPolicy, arguments: tuple[str, ...], take: Take) -> None:
         command = Command(argv=("/bin/sh", "-c", self.text, "sh", *arguments), env={})
-        async with sandbox.talk(command, policy, started=_nothing_to_note) as dialogue:
-            await dialogue.close_input()
-            while chunk := await dialogue.receive():
+        async with sandbox.talk(command, policy, started=_nothing_to_note) as process_io:
+            await process_io.close_input()
+            while chunk := await process_io.receive():
                 await take(chunk)
-            ended = await dialogue.ended()
+            ended = await process_io.ended()
             if ended.limit:
                 raise ScriptFailed(f"{self.failure}: {ended.limit}")
             if ended.status:
-                raise ScriptFailed(self.failure, dialogue.last_words or "no reason was given")
+                raise ScriptFailed(self.failure, process_io.last_words or "no reason was given")
 
 
 def keeping(said: bytearray, most: int) -> Take:

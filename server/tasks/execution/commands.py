@@ -12,7 +12,7 @@ from anyio import to_thread
 from server.agents.interface import Program, RunCommand
 from server.config import Settings
 from server.errors import Code, RemitError
-from server.runner.dialogue import Dialogue
+from server.runner.dialogue import ProcessIO
 from server.runner.network.callback import CallbackHandler
 from server.runner.policy import Command, Exit, SandboxPolicy
 from server.runner.process import ProcessMark
@@ -118,7 +118,7 @@ class CommandRunner:
                     writer.publish(output.text[shown:])
 
     @asynccontextmanager
-    async def talk(self, program: Program) -> AsyncIterator[Dialogue]:
+    async def talk(self, program: Program) -> AsyncIterator[ProcessIO]:
         """A program to talk to."""
         self._refuse_steering(program)
         handler = await self.callback_handler() if program.hands_on else None
@@ -136,8 +136,8 @@ class CommandRunner:
             refused=partial(self._refused, None),
             disarmed=partial(self._disarmed, None),
             handler=handler,
-        ) as dialogue:
-            yield dialogue
+        ) as process_io:
+            yield process_io
 
     def _refuse_steering(self, program: Program) -> None:
         """Raises RemitError (VALIDATION_ERROR) for a variable by which the task would change how the agent asks."""

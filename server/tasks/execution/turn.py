@@ -28,7 +28,7 @@ from server.agents.interface import (
 from server.config import Settings
 from server.errors import Code, RemitError
 from server.json_text import memory
-from server.runner.dialogue import Dialogue
+from server.runner.dialogue import ProcessIO
 from server.tasks import sandbox_policy
 from server.tasks.events.event_writer import EventWriter
 from server.tasks.events.output import Output, OutputBudget
@@ -302,12 +302,12 @@ class ServerTurn:
         return ToolResult(output.text, result.failed)
 
     @asynccontextmanager
-    async def talk(self, program: Program) -> AsyncIterator[Dialogue]:
+    async def talk(self, program: Program) -> AsyncIterator[ProcessIO]:
         """A program in the sandbox to talk to."""
         await self.unlock()
         await self._command_runner.until_room()
-        async with self._command_runner.talk(program) as dialogue:
-            yield dialogue
+        async with self._command_runner.talk(program) as process_io:
+            yield process_io
 
     def redact(self, text: str) -> str:
         """Text about the run as it may be shown."""

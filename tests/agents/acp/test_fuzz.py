@@ -80,7 +80,7 @@ lines = st.lists(messages.map(json.dumps).map(str.encode) | st.binary(max_size=5
 
 
 class Program:
-    """Answers the first requests as it should, and the prompt with these lines. Implements `Dialogue`."""
+    """Answers the first requests as it should, and the prompt with these lines. Implements `ProcessIO`."""
 
     def __init__(self, said: Sequence[bytes]) -> None:
         self.relay: RelayProgram | None = None

@@ -26,7 +26,7 @@ from server.agents.interface import (
 from server.config import AcpSettings, McpServerSettings, Settings
 from server.errors import Code, RemitError
 from server.runner.detection import find_sandbox
-from server.runner.dialogue import Dialogue
+from server.runner.dialogue import ProcessIO
 from server.runner.policy import Command, SandboxPolicy
 from server.runner.process import ProcessMark
 from server.runner.sandbox import Sandbox
@@ -213,13 +213,13 @@ class MemoryTurn:
         return answer
 
     @asynccontextmanager
-    async def talk(self, program: Program) -> AsyncIterator[Dialogue]:
+    async def talk(self, program: Program) -> AsyncIterator[ProcessIO]:
         """The program in the sandbox, with a HOME that ends with it."""
         self.programs.append(program)
         policy = SandboxPolicy(workspace=self.workspace, readable=(*program.readable, SCRIPTED))
         sandbox = await _sandbox()
-        async with sandbox.talk(Command(argv=program.argv, env=program.env), policy, started=_started) as dialogue:
-            yield dialogue
+        async with sandbox.talk(Command(argv=program.argv, env=program.env), policy, started=_started) as process_io:
+            yield process_io
 
     def _note(self, key: str, **changes: Any) -> None:
         self._known[key] = replace(self._known[key], **changes)

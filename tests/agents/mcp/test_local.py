@@ -17,7 +17,7 @@ PING = b'{"jsonrpc":"2.0","id":1,"method":"ping"}\n'
 
 
 class Program:
-    """Says these chunks. Implements `Dialogue`."""
+    """Says these chunks. Implements `ProcessIO`."""
 
     relay: RelayProgram | None = None
     last_words = ""

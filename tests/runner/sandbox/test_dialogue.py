@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from server.runner.detection import find_sandbox
-from server.runner.dialogue import Dialogue
+from server.runner.dialogue import ProcessIO
 from server.runner.policy import Command, Limits, SandboxPolicy
 from server.runner.process import ProcessMark
 
@@ -21,7 +21,7 @@ def tier(request: pytest.FixtureRequest) -> str:
 
 
 @asynccontextmanager
-async def talk(tier: str, workspace: Path, script: str, **limits: int) -> AsyncIterator[Dialogue]:
+async def talk(tier: str, workspace: Path, script: str, **limits: int) -> AsyncIterator[ProcessIO]:
     async def started(mark: ProcessMark) -> None:
         assert mark.is_alive()
 
@@ -29,76 +29,76 @@ async def talk(tier: str, workspace: Path, script: str, **limits: int) -> AsyncI
     command = Command(argv=("/bin/sh", "-c", script), env={})
     policy = SandboxPolicy(workspace=workspace, limits=Limits(**limits))
     with anyio.fail_after(PATIENCE):
-        conversation: AbstractAsyncContextManager[Dialogue] = sandbox.talk(command, policy, started=started)
-        async with conversation as dialogue:
-            yield dialogue
+        conversation: AbstractAsyncContextManager[ProcessIO] = sandbox.talk(command, policy, started=started)
+        async with conversation as process_io:
+            yield process_io
 
 
-async def line(dialogue: Dialogue) -> bytes:
+async def line(process_io: ProcessIO) -> bytes:
     found = b""
     while not found.endswith(b"\n"):
-        found += await dialogue.receive()
+        found += await process_io.receive()
     return found
 
 
 async def test_it_answers_each_line_it_is_sent(tier: str, workspace: Path) -> None:
-    async with talk(tier, workspace, "while read line; do echo got $line; done") as dialogue:
+    async with talk(tier, workspace, "while read line; do echo got $line; done") as process_io:
         for word in (b"one", b"two"):
-            await dialogue.send(word + b"\n")
-            assert await line(dialogue) == b"got " + word + b"\n"
+            await process_io.send(word + b"\n")
+            assert await line(process_io) == b"got " + word + b"\n"
 
 
 async def test_it_reads_the_end_of_its_input(tier: str, workspace: Path) -> None:
-    async with talk(tier, workspace, "cat; exit 3") as dialogue:
-        await dialogue.send(b"last")
-        await dialogue.close_input()
-        assert await dialogue.receive() == b"last"
-        assert await dialogue.receive() == b""
-        assert (await dialogue.ended()).status == 3
+    async with talk(tier, workspace, "cat; exit 3") as process_io:
+        await process_io.send(b"last")
+        await process_io.close_input()
+        assert await process_io.receive() == b"last"
+        assert await process_io.receive() == b""
+        assert (await process_io.ended()).status == 3
 
 
 async def test_its_stderr_is_kept_out_of_its_output(tier: str, workspace: Path) -> None:
-    async with talk(tier, workspace, "echo oops >&2; echo fine") as dialogue:
-        assert await line(dialogue) == b"fine\n"
-        await dialogue.ended()
-        assert dialogue.last_words == "oops\n"
+    async with talk(tier, workspace, "echo oops >&2; echo fine") as process_io:
+        assert await line(process_io) == b"fine\n"
+        await process_io.ended()
+        assert process_io.last_words == "oops\n"
 
 
 async def test_a_flood_on_stderr_does_not_stop_it(tier: str, workspace: Path) -> None:
-    async with talk(tier, workspace, "head -c 5000000 /dev/zero >&2; echo done") as dialogue:
-        assert await line(dialogue) == b"done\n"
+    async with talk(tier, workspace, "head -c 5000000 /dev/zero >&2; echo done") as process_io:
+        assert await line(process_io) == b"done\n"
 
 
 async def test_output_nobody_takes_makes_it_wait_and_loses_nothing(tier: str, workspace: Path) -> None:
-    async with talk(tier, workspace, "head -c 5000000 /dev/zero") as dialogue:
+    async with talk(tier, workspace, "head -c 5000000 /dev/zero") as process_io:
         taken = 0
-        while chunk := await dialogue.receive():
+        while chunk := await process_io.receive():
             taken += len(chunk)
         assert taken == 5_000_000
 
 
 async def test_a_large_message_arrives_whole(tier: str, workspace: Path) -> None:
-    async with talk(tier, workspace, "head -c 3000000 | wc -c") as dialogue:
-        await dialogue.send(b"x" * 3_000_000)
-        assert (await line(dialogue)).strip() == b"3000000"
+    async with talk(tier, workspace, "head -c 3000000 | wc -c") as process_io:
+        await process_io.send(b"x" * 3_000_000)
+        assert (await line(process_io)).strip() == b"3000000"
 
 
 async def test_one_that_does_not_listen_any_more_is_an_error(tier: str, workspace: Path) -> None:
-    async with talk(tier, workspace, "exec 0<&-; echo deaf") as dialogue:
-        await line(dialogue)
-        await dialogue.ended()
-        await dialogue.close_input()
+    async with talk(tier, workspace, "exec 0<&-; echo deaf") as process_io:
+        await line(process_io)
+        await process_io.ended()
+        await process_io.close_input()
         with pytest.raises(anyio.BrokenResourceError):
-            await dialogue.send(b"hello")
+            await process_io.send(b"hello")
 
 
 async def test_its_limits_end_it(tier: str, workspace: Path) -> None:
-    async with talk(tier, workspace, "while :; do :; done", cpu_seconds=1) as dialogue:
-        assert await dialogue.receive() == b""
-        assert "processor time" in ((await dialogue.ended()).limit or "")
+    async with talk(tier, workspace, "while :; do :; done", cpu_seconds=1) as process_io:
+        assert await process_io.receive() == b""
+        assert "processor time" in ((await process_io.ended()).limit or "")
 
 
 async def test_leaving_ends_it_with_everything_it_started(tier: str, workspace: Path) -> None:
     script = f"(setsid sh -c 'sleep 1000; : {workspace}' &); echo up; sleep 1000"
-    async with talk(tier, workspace, script) as dialogue:
-        await line(dialogue)
+    async with talk(tier, workspace, script) as process_io:
+        await line(process_io)
