@@ -17,7 +17,7 @@ from server.upgrades import check_importable
 if TYPE_CHECKING:  # a second's work to import, for those who use this agent alone
     from pydantic_ai.messages import ToolCallPart, ToolReturnPart
 
-    from server.agents.llm.model import Mind
+    from server.agents.llm.model import ModelClient
 
 MAX_SHOWN = 50_000
 """Characters of a call's output that the model is shown: its two ends."""
@@ -65,8 +65,8 @@ class LlmAgent:
 
     async def work(self, turn: Turn) -> None:
         """Ask the model, make the calls it asks for, and so on until it asks for none."""
-        mind = await to_thread.run_sync(self._mind, await self._key())
-        from server.agents.llm.conversation import Conversation
+        client = await to_thread.run_sync(self._client, await self._key())
+        from server.agents.llm.conversation import ModelConversation
         from server.agents.llm.subtask_tools import delegation
         from server.agents.llm.tools import HANDS
         from server.agents.mcp.tools import connected
@@ -74,19 +74,19 @@ class LlmAgent:
         await turn.unlock()
         async with connected(resolve(turn.mcp_servers, self._servers, turn.fill_in), turn) as theirs:
             tools = by_name((*HANDS, *delegation(turn), *theirs))
-            conversation = await Conversation.of(turn, self._settings)
+            conversation = await ModelConversation.of(turn, self._settings)
             while True:
                 if calls := conversation.open_calls:
                     await conversation.ask(await _made(turn, tools, calls, len(conversation.messages)))
                 elif conversation.messages[-1].kind == "response":
                     return
                 conversation.check_budget()
-                response = await mind.answer(
+                response = await client.answer(
                     turn, conversation.messages, tools.values(), has_spoken=conversation.has_spoken
                 )
                 await conversation.answered(response)
 
-    def _mind(self, key: str | None) -> "Mind":
+    def _client(self, key: str | None) -> "ModelClient":
         """Import what only this agent needs, which takes two seconds: run it in a thread, so that others are served.
 
         Raises RemitError: AGENT_UNAVAILABLE that says what is missing, CONFLICT after an upgrade.
@@ -95,10 +95,10 @@ class LlmAgent:
         try:
             for name in ("llm.conversation", "llm.subtask_tools", "llm.tools", "mcp.tools"):
                 import_module(f"server.agents.{name}")
-            from server.agents.llm.model import Mind
+            from server.agents.llm.model import ModelClient
         except ImportError:
             raise RemitError(Code.AGENT_UNAVAILABLE, f"the agent llm cannot work: {_INSTALL}") from None
-        return Mind.of(self._settings, key)
+        return ModelClient.of(self._settings, key)
 
 
 def by_name(tools: Sequence[Tool]) -> dict[str, Tool]:

@@ -27,7 +27,7 @@ you could not do. Nobody answers questions meanwhile: decide, and say what you d
 _NOT_MADE = "not made: the turn ended before"
 
 
-class Conversation:
+class ModelConversation:
     """The messages of a turn and of those before it. Every addition is durable when it returns."""
 
     def __init__(self, turn: Turn, settings: LlmSettings, messages: list[ModelMessage], used: Usage) -> None:
@@ -38,7 +38,7 @@ class Conversation:
         self.messages = messages
 
     @classmethod
-    async def of(cls, turn: Turn, settings: LlmSettings) -> "Conversation":
+    async def of(cls, turn: Turn, settings: LlmSettings) -> "ModelConversation":
         """Where the turn stands: at its beginning, after earlier turns, or where another run has left it."""
         if state := await turn.recall():
             return cls(turn, settings, _loaded(state), Usage(**state["used"]))

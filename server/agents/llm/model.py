@@ -31,7 +31,7 @@ _CUT_OFF = {
 }
 
 
-class Mind:
+class ModelClient:
     """A model at its provider, and the key that opens it."""
 
     def __init__(self, model: Model, key: str | None) -> None:
@@ -39,7 +39,7 @@ class Mind:
         self._redactor = Redactor({"api_key": key} if key else {})
 
     @classmethod
-    def of(cls, settings: LlmSettings, key: str | None) -> "Mind":
+    def of(cls, settings: LlmSettings, key: str | None) -> "ModelClient":
         """The model that the settings name. Raises RemitError (AGENT_UNAVAILABLE) that says what is missing."""
         assert settings.model
         redactor = Redactor({"api_key": key} if key else {})

@@ -114,7 +114,7 @@ async def _said(turn: Turn, script: tuple[str, ...], given: bytes = b"") -> tupl
     return said, None
 
 
-class _Hand(Generic[A]):
+class _SandboxTool(Generic[A]):
     """A tool whose arguments are one of the models above."""
 
     def __init__(self, args: type[A], do: Callable[[Turn, str, A], Awaitable[ToolResult]]) -> None:
@@ -150,7 +150,7 @@ def _tool(
     *,
     is_command: bool = False,
 ) -> Tool:
-    hand = _Hand(args, do)
+    hand = _SandboxTool(args, do)
     return Tool(
         name=name,
         description=description,
