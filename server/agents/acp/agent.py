@@ -7,8 +7,8 @@ from anyio import to_thread
 from pydantic import ByteSize
 
 from server.agents.acp.profile import Profile
-from server.agents.acp.run import Run
-from server.agents.acp.session import Terms
+from server.agents.acp.run import AcpRun
+from server.agents.acp.session import SessionTerms
 from server.agents.installation import Installation, find
 from server.agents.interface import Program, Readiness, Turn
 from server.agents.mcp.servers import Local, Remote, resolve
@@ -70,7 +70,7 @@ class AcpAgent:
         async with turn.talk(program) as process_io:
             if process_io.relay:
                 terms = replace(terms, servers=[*terms.servers, _own(process_io.relay)])
-            await Run(turn, process_io, terms).work()
+            await AcpRun(turn, process_io, terms).work()
 
     async def _located(self) -> Installation:
         command = self._settings.command or self._profile.command
@@ -97,8 +97,8 @@ class AcpAgent:
             home=self._profile.home,
         )
 
-    def _terms(self, turn: Turn, servers: Sequence[Remote | Local]) -> Terms:
-        return Terms(
+    def _terms(self, turn: Turn, servers: Sequence[Remote | Local]) -> SessionTerms:
+        return SessionTerms(
             workspace=turn.workspace,
             servers=servers,
             system_prompt=None if self._profile.takes_system_prompt else turn.system_prompt,

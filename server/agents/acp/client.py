@@ -6,9 +6,16 @@ from typing import Any
 import anyio
 from anyio.abc import TaskGroup
 
-from server.agents.acp.connection import INVALID_PARAMS, METHOD_NOT_FOUND, Connection, Fault, Gone, Id
-from server.agents.acp.schema import Chunk, Option, PermissionRequest, Plan, ToolCallUpdate, read
-from server.agents.acp.tool_calls import Calls, ToolCall, arguments
+from server.agents.acp.connection import (
+    INVALID_PARAMS,
+    METHOD_NOT_FOUND,
+    Id,
+    JsonRpcConnection,
+    ProgramGone,
+    ProtocolFault,
+)
+from server.agents.acp.schema import ContentChunk, Option, PermissionRequest, Plan, ToolCallUpdate, read
+from server.agents.acp.tool_calls import ToolCall, ToolCalls, arguments
 from server.agents.acp.transcript import AcpTranscript
 from server.agents.interface import Permission, Turn
 from server.errors import Code, RemitError
@@ -21,7 +28,7 @@ UNASKED_SECONDS = 10.0
 asks only then, which took it 2.5 s on a busy machine."""
 
 
-class Conversation:
+class AcpClient:
     """Takes what the agent sends, one message after the other; what has to wait is done beside it by `serve`.
 
     It heeds the agent only between `begin` and `pause`: what comes before belongs to a session taken up again.
@@ -30,23 +37,23 @@ class Conversation:
     def __init__(self, turn: Turn) -> None:
         self._turn = turn
         self._transcript = AcpTranscript(turn)
-        self._connection: Connection | None = None
+        self._connection: JsonRpcConnection | None = None
         self._group: TaskGroup | None = None
-        self._calls: Calls | None = None
+        self._calls: ToolCalls | None = None
         self._session_id = ""
         self._scope: anyio.CancelScope | None = None
         self._asking: dict[Id, Sequence[Option]] = {}
         self.error: Exception | None = None
         """Why it has stopped listening."""
 
-    def attach(self, connection: Connection) -> None:
+    def attach(self, connection: JsonRpcConnection) -> None:
         """Answer over this connection."""
         self._connection = connection
 
     def join(self, session_id: str) -> None:
         """Take part in this session, of which `turn.calls()` tells what an earlier run has left."""
         self._session_id = session_id
-        self._calls = Calls(self._turn, session_id)
+        self._calls = ToolCalls(self._turn, session_id)
 
     async def serve(self) -> None:
         """Do what has to wait, until cancelled."""
@@ -88,7 +95,7 @@ class Conversation:
         if method != "session/update" or self._scope is None:
             return
         if params.get("sessionId") != self._session_id:
-            raise Fault("an update of a session that was not opened")
+            raise ProtocolFault("an update of a session that was not opened")
         await self._heed(self._updated, params.get("update"))
 
     async def asked(self, request: Id, method: str, params: Mapping[str, Any]) -> None:
@@ -97,7 +104,7 @@ class Conversation:
             await self._wire.refuse(request, METHOD_NOT_FOUND, f"there is no method {method[:100]}")
             return
         if request in self._asking:
-            raise Fault("a request with the id of one that is still open")
+            raise ProtocolFault("a request with the id of one that is still open")
         question = await self._question(request, params)
         if self._scope is None:
             await self._answer(request, None)
@@ -109,12 +116,12 @@ class Conversation:
         return await self._turn.mask_beginning(beginning)
 
     @property
-    def _wire(self) -> Connection:
+    def _wire(self) -> JsonRpcConnection:
         assert self._connection
         return self._connection
 
     @property
-    def _known_calls(self) -> Calls:
+    def _known_calls(self) -> ToolCalls:
         assert self._calls
         return self._calls
 
@@ -122,8 +129,8 @@ class Conversation:
         try:
             question = read(PermissionRequest, params)
             if self._scope is not None and question.session_id != self._session_id:
-                raise Fault("a permission request for a session that was not opened")
-        except Fault as fault:
+                raise ProtocolFault("a permission request for a session that was not opened")
+        except ProtocolFault as fault:
             await self._wire.refuse(request, INVALID_PARAMS, str(fault))
             raise
         return question
@@ -132,7 +139,7 @@ class Conversation:
         """Act on a message; what goes wrong for another reason than the message ends the turn."""
         try:
             await function(*arguments)
-        except (Fault, Gone):
+        except (ProtocolFault, ProgramGone):
             raise
         except Exception as error:
             self._stop(error)
@@ -144,7 +151,7 @@ class Conversation:
     async def _guarded(self, function: Callable[..., Awaitable[None]], *arguments: Any) -> None:
         try:
             await function(*arguments)
-        except Gone:
+        except ProgramGone:
             pass  # whoever reads has noticed as well
         except Exception as error:
             self._stop(error)
@@ -161,9 +168,9 @@ class Conversation:
             await self._transcript.finish_thought()
         match kind:
             case "agent_message_chunk":
-                await self._said(read(Chunk, update))
+                await self._said(read(ContentChunk, update))
             case "agent_thought_chunk":
-                await self._transcript.think(read(Chunk, update))
+                await self._transcript.think(read(ContentChunk, update))
             case "tool_call" | "tool_call_update":
                 await self._told(read(ToolCallUpdate, update), is_new=kind == "tool_call")
             case "plan":
@@ -171,9 +178,9 @@ class Conversation:
             case str():
                 pass  # modes, commands, titles, the size of the context, and what is not known yet
             case _:
-                raise Fault("an update that does not say what it is")
+                raise ProtocolFault("an update that does not say what it is")
 
-    async def _said(self, chunk: Chunk) -> None:
+    async def _said(self, chunk: ContentChunk) -> None:
         if await self._transcript.say(chunk):
             self._known_calls.refused.clear()
 
@@ -196,7 +203,7 @@ class Conversation:
         self._asking[request] = question.options
         try:
             call = self._known_calls.question(question.tool_call)
-        except Fault:
+        except ProtocolFault:
             await self._answer(request, None)
             raise
         self._beside(self._decide, request, call, arguments(question.tool_call))

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 import anyio
 
-from server.agents.acp.framing import Lines, NotJson, encode, parse
+from server.agents.acp.framing import JsonLines, NotJson, encode, parse
 from server.errors import Code, RemitError
 from server.runner.dialogue import ProcessIO
 from server.threads import READING, computed
@@ -26,11 +26,11 @@ INVALID_PARAMS = -32602
 Id = str | int | None
 
 
-class Gone(Exception):
+class ProgramGone(Exception):
     """The program says nothing any more, or does not listen."""
 
 
-class Refused(Exception):
+class RequestRefused(Exception):
     """The program answered a request with an error."""
 
     def __init__(self, code: int, message: str) -> None:
@@ -39,11 +39,11 @@ class Refused(Exception):
         self.message = message
 
 
-class Fault(Exception):
+class ProtocolFault(Exception):
     """A message that makes no sense, in a few words; it is counted, and too many end the run."""
 
 
-class Handler(Protocol):
+class MessageHandler(Protocol):
     """Who is told of what the program says by itself, one message after the other."""
 
     async def notified(self, method: str, params: Mapping[str, Any]) -> None:
@@ -51,7 +51,7 @@ class Handler(Protocol):
         ...
 
     async def asked(self, request: Id, method: str, params: Mapping[str, Any]) -> None:
-        """Take a request; `Connection.answer` or `refuse` answers it, now or later. Raises Fault."""
+        """Take a request; `JsonRpcConnection.answer` or `refuse` answers it, now or later. Raises Fault."""
         ...
 
     async def shown(self, beginning: str) -> str:
@@ -78,13 +78,13 @@ class _Pending:
         self.done.set()
 
 
-class Connection:
+class JsonRpcConnection:
     """Talks with the program. `serve` must be running for anything to be heard."""
 
-    def __init__(self, process_io: ProcessIO, handler: Handler) -> None:
+    def __init__(self, process_io: ProcessIO, handler: MessageHandler) -> None:
         self._process_io = process_io
         self._handler = handler
-        self._lines = Lines(process_io)
+        self._lines = JsonLines(process_io)
         self._pending: dict[int, _Pending] = {}
         self._requests = 0
         self._messages = 0
@@ -104,8 +104,8 @@ class Connection:
         try:
             while (line := await self._lines.next()) is not None:
                 await self._take(line)
-            raise Gone
-        except (Gone, RemitError) as error:
+            raise ProgramGone
+        except (ProgramGone, RemitError) as error:
             self._failure = error
             for pending in self._pending.values():
                 pending.done.set()
@@ -135,7 +135,7 @@ class Connection:
         if self._failure is None:
             await pending.done.wait()
         if pending.answer is None:
-            raise self._failure or Gone()
+            raise self._failure or ProgramGone()
         del self._pending[number]
         return _result(pending.answer)
 
@@ -155,12 +155,12 @@ class Connection:
         data = encode({"jsonrpc": "2.0", **message})
         async with self._sending:
             if self._broken:
-                raise Gone
+                raise ProgramGone
             self._broken = True  # half a line, if this is cancelled: nothing can be said after it
             try:
                 await self._process_io.send(data)
             except anyio.BrokenResourceError:
-                raise Gone from None
+                raise ProgramGone from None
             self._broken = False
 
     async def _take(self, line: bytes) -> None:
@@ -171,7 +171,7 @@ class Connection:
             await self._dispatch(await computed(len(line), parse, line, threads=READING))
         except NotJson as found:
             self._count(f"{found.reason}: {await self._handler.shown(found.beginning)}")
-        except Fault as fault:
+        except ProtocolFault as fault:
             self._count(str(fault))
 
     def _count(self, fault: str) -> None:
@@ -192,15 +192,15 @@ class Connection:
             case {"id": int(number)} if number in self._pending and not self._pending[number].done.is_set():
                 self._pending[number].take(message)
             case {"id": _}:
-                raise Fault("an answer to a request that was never made")
+                raise ProtocolFault("an answer to a request that was never made")
             case _:
-                raise Fault("a message that is neither a request nor an answer")
+                raise ProtocolFault("a message that is neither a request nor an answer")
 
     async def _requested(self, request: Any, method: str, params: Mapping[str, Any]) -> None:
         if isinstance(request, bool) or not isinstance(request, Id):
-            raise Fault("a request whose id is neither a text nor a number")
+            raise ProtocolFault("a request whose id is neither a text nor a number")
         if len(str(request)) > MAX_ID:
-            raise Fault(f"a request whose id has more than {MAX_ID} characters")
+            raise ProtocolFault(f"a request whose id has more than {MAX_ID} characters")
         await self._handler.asked(request, method, params)
 
 
@@ -212,9 +212,9 @@ def _params(message: Mapping[str, Any]) -> Mapping[str, Any]:
 def _result(answer: Mapping[str, Any]) -> Mapping[str, Any]:
     match answer:
         case {"error": {"code": int(code), "message": str(text)} as error}:
-            raise Refused(code, _with_data(text, error.get("data")))
+            raise RequestRefused(code, _with_data(text, error.get("data")))
         case {"error": _}:
-            raise Refused(0, "an error without a message")
+            raise RequestRefused(0, "an error without a message")
         case {"result": dict(result)}:
             return result
         case _:

@@ -29,7 +29,7 @@ class NotJson(Exception):
         self.beginning = beginning
 
 
-class Lines:
+class JsonLines:
     """The lines of a program's output, in order."""
 
     def __init__(self, process_io: ProcessIO) -> None:

@@ -6,10 +6,10 @@ from contextlib import suppress
 import anyio
 
 from server.agents.acp import prompts
-from server.agents.acp.client import Conversation
-from server.agents.acp.connection import Connection, Fault, Gone, Refused
+from server.agents.acp.client import AcpClient
+from server.agents.acp.connection import JsonRpcConnection, ProgramGone, ProtocolFault, RequestRefused
 from server.agents.acp.schema import Prompted, Tokens
-from server.agents.acp.session import GRACE_SECONDS, Session, Terms
+from server.agents.acp.session import GRACE_SECONDS, AcpSession, SessionTerms
 from server.agents.interface import KnownCall, Turn, Usage
 from server.concurrency import in_background
 from server.errors import Code, RemitError
@@ -26,27 +26,27 @@ _FAILURES = {
 }
 
 
-class Run:
+class AcpRun:
     """Has an agent do a turn, over a dialogue with its process."""
 
-    def __init__(self, turn: Turn, process_io: ProcessIO, terms: Terms) -> None:
+    def __init__(self, turn: Turn, process_io: ProcessIO, terms: SessionTerms) -> None:
         self._turn = turn
         self._process_io = process_io
         self._terms = terms
-        self._conversation = Conversation(turn)
-        self._connection = Connection(process_io, self._conversation)
+        self._conversation = AcpClient(turn)
+        self._connection = JsonRpcConnection(process_io, self._conversation)
         self._conversation.attach(self._connection)
-        self._session = Session(self._connection, terms)
+        self._session = AcpSession(self._connection, terms)
 
     async def work(self) -> None:
         """Do the turn. Raises RemitError for whatever goes wrong with the agent, and what the turn raises."""
         try:
             await self._heard()
-        except Gone:
+        except ProgramGone:
             raise await self._ended() from None
-        except Refused as error:
+        except RequestRefused as error:
             raise RemitError(Code.EXECUTION_ERROR, self._with_last_words(f"the agent says: {error.message}")) from None
-        except Fault as fault:
+        except ProtocolFault as fault:
             raise RemitError(Code.EXECUTION_ERROR, f"the agent's answer makes no sense: {fault}") from None
         except RemitError as error:
             if error.code is not Code.TIMEOUT:
@@ -121,7 +121,7 @@ class Run:
         return [known[key] for key in self._conversation.refused]
 
     async def _part(self) -> None:
-        with suppress(Gone, Refused):
+        with suppress(ProgramGone, RequestRefused):
             await self._session.close()
         await self._process_io.close_input()
         with anyio.move_on_after(END_SECONDS):
@@ -133,7 +133,7 @@ class Run:
         It hears of the cancel before its questions are answered with it, or it would tell its model of a refusal and
         go on for a moment.
         """
-        with anyio.move_on_after(GRACE_SECONDS), suppress(Gone, Refused, RemitError):
+        with anyio.move_on_after(GRACE_SECONDS), suppress(ProgramGone, RequestRefused, RemitError):
             self._conversation.pause()
             await self._session.cancel()
             await self._conversation.withdraw()

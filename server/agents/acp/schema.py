@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
-from server.agents.acp.connection import Fault
+from server.agents.acp.connection import ProtocolFault
 
 PROTOCOL = 1
 
@@ -94,7 +94,7 @@ class Modes(_Lenient):
     available_modes: list[Mode] = Field(fail_fast=True)
 
 
-class Opened(_Lenient):
+class SessionOpened(_Lenient):
     """The answer to session/new, load or resume; the latter two repeat no id."""
 
     session_id: Identifier | None = None
@@ -135,7 +135,7 @@ class Block(_Lenient):
         return f"[{self.type}{f': {self.uri}' if self.uri else ''}]"
 
 
-class Chunk(_Lenient):
+class ContentChunk(_Lenient):
     """A piece of a message or a thought."""
 
     content: Block
@@ -217,4 +217,4 @@ def read(model: type[M], value: Any) -> M:
     except ValidationError as error:
         (first, *_) = error.errors(include_input=False, include_url=False, include_context=False)
         where = ".".join(map(str, first["loc"])) or "all of it"
-        raise Fault(f"{model.__name__}: {where}: {first['msg']}") from None
+        raise ProtocolFault(f"{model.__name__}: {where}: {first['msg']}") from None

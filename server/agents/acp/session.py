@@ -7,15 +7,15 @@ from typing import Any
 
 import anyio
 
-from server.agents.acp.connection import Connection, Refused
+from server.agents.acp.connection import JsonRpcConnection, RequestRefused
 from server.agents.acp.schema import (
     AUTH_REQUIRED,
     PROTOCOL,
     AgentCapabilities,
     Initialized,
     Modes,
-    Opened,
     Prompted,
+    SessionOpened,
     read,
 )
 from server.agents.mcp.servers import Local, Remote
@@ -34,7 +34,7 @@ _CLIENT = {"fs": {"readTextFile": False, "writeTextFile": False}, "terminal": Fa
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
+class SessionTerms:
     """What an agent is started on."""
 
     workspace: Path
@@ -61,10 +61,10 @@ class Terms:
     """Of this program, for the agent to know."""
 
 
-class Session:
+class AcpSession:
     """One session over a connection that is being served."""
 
-    def __init__(self, connection: Connection, terms: Terms) -> None:
+    def __init__(self, connection: JsonRpcConnection, terms: SessionTerms) -> None:
         self._connection = connection
         self._terms = terms
         self._capabilities = AgentCapabilities()
@@ -77,7 +77,7 @@ class Session:
         return bool(self._capabilities.load_session) or self._capabilities.can_resume
 
     async def initialize(self) -> None:
-        """Agree on the protocol, and sign in. Raises RemitError (AGENT_UNAVAILABLE), or as `Connection.request`."""
+        """Initialize and sign in. Raises RemitError (AGENT_UNAVAILABLE), or as `JsonRpcConnection.request`."""
         info = {"name": "remit", "version": self._terms.version}
         params = {"protocolVersion": PROTOCOL, "clientCapabilities": _CLIENT, "clientInfo": info}
         initialized = read(Initialized, await self._request("initialize", params))
@@ -91,7 +91,7 @@ class Session:
 
     async def open(self) -> None:
         """Begin a session. Raises as `initialize`."""
-        opened = read(Opened, await self._request("session/new", self._params()))
+        opened = read(SessionOpened, await self._request("session/new", self._params()))
         if opened.session_id is None:
             raise RemitError(Code.EXECUTION_ERROR, "the agent opened a session and gave it no id")
         self.id = opened.session_id
@@ -104,19 +104,19 @@ class Session:
         method = "session/resume" if self._capabilities.can_resume else "session/load"
         try:
             answer = await self._request(method, {"sessionId": session_id, **self._params()})
-        except Refused:
+        except RequestRefused:
             return False
         self.id = session_id
-        await self._enter_mode(read(Opened, answer).modes)
+        await self._enter_mode(read(SessionOpened, answer).modes)
         return True
 
     async def prompt(self, text: str, over: Callable[[], None]) -> Prompted:
-        """Have the agent work until it says that it is done, which calls `over`. Raises as `Connection.request`."""
+        """Prompt the agent and wait until it is done, which calls `over`. Raises as `JsonRpcConnection.request`."""
         params = {"sessionId": self.id, "prompt": [{"type": "text", "text": text}]}
         self._prompt = await self._connection.begin("session/prompt", params, over)
         try:
             answer = await self._connection.answered(self._prompt)
-        except Refused:
+        except RequestRefused:
             self._prompt = None
             raise
         self._prompt = None
@@ -152,7 +152,7 @@ class Session:
                 return await self._connection.request(method, params)
         except TimeoutError:
             raise RemitError(Code.TIMEOUT, f"the agent did not answer {method} within {ANSWER_SECONDS:.0f} s") from None
-        except Refused as error:
+        except RequestRefused as error:
             if error.code == AUTH_REQUIRED:
                 raise _unavailable(f"it has to be signed in: {error.message}") from None
             raise

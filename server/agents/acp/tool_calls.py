@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import anyio
 
-from server.agents.acp.connection import Fault
+from server.agents.acp.connection import ProtocolFault
 from server.agents.acp.schema import ToolCallUpdate
 from server.agents.interface import KnownCall, Permission, Proposal, ToolResult, Turn
 from server.errors import Code, RemitError
@@ -42,7 +42,7 @@ _CUT_OFF = "the agent came to its end in the middle of this"
 _UNTOLD = "the agent ended its turn without telling how this ended"
 
 
-class Act:
+class RecordedCall:
     """A call on record, bound to its arguments, and where it stands."""
 
     def __init__(self, key: str, args: Mapping[str, Any], *, is_blind: bool = False) -> None:
@@ -73,7 +73,7 @@ class ToolCall:
 
     def __init__(self, call_id: str) -> None:
         self.id = call_id
-        self.acts: list[Act] = []
+        self.acts: list[RecordedCall] = []
         self.status: str | None = None
         self.questions = 0
         """How many of the agent's questions about it are open."""
@@ -142,7 +142,7 @@ class ToolCall:
         return self._args or {name: value for name, value in told.items() if value}
 
 
-class Calls:
+class ToolCalls:
     """The calls of one session in one run of a turn."""
 
     def __init__(self, turn: Turn, session_id: str) -> None:
@@ -173,7 +173,7 @@ class Calls:
         """The call that a question is about. Raises Fault, or as `take`."""
         call = self._merged(update.model_copy(update={"status": None, "raw_input": None}), is_new=False)
         if call is None:
-            raise Fault("a permission request for a call that has ended")
+            raise ProtocolFault("a permission request for a call that has ended")
         call.questions += 1
         call.asked += memory(arguments(update))
         self._check_room()
@@ -190,10 +190,10 @@ class Calls:
                 with anyio.move_on_after(ARGS_SECONDS):
                     await call.informed.wait()
             async with self._recording:
-                act = await self._asked(call, args or call.args, is_blind=not args and not call.informed.is_set())
-            if act is None:
+                recorded = await self._asked(call, args or call.args, is_blind=not args and not call.informed.is_set())
+            if recorded is None:
                 return Permission.REFUSED
-            return await self._decided(act)
+            return await self._decided(recorded)
         finally:
             call.questions -= 1
             call.asked -= memory(args)
@@ -215,36 +215,36 @@ class Calls:
         """The run has failed: note that of what was under way; questions stay open, for the run that may follow."""
         async with self._recording:
             for call in self._calls.values():
-                for act in call.acts:
-                    if act.is_under_way:
-                        await self._turn.end(act.key, await self._answer(call, _CUT_OFF))
+                for recorded in call.acts:
+                    if recorded.is_under_way:
+                        await self._turn.end(recorded.key, await self._answer(call, _CUT_OFF))
 
-    async def _asked(self, call: ToolCall, args: Mapping[str, Any], *, is_blind: bool) -> Act | None:
+    async def _asked(self, call: ToolCall, args: Mapping[str, Any], *, is_blind: bool) -> RecordedCall | None:
         if self._calls.get(call.id) is not call:
             return None
-        for act in call.acts:
-            if act.args == args and act.state in ("asking", "allowed", "refused"):
-                return act
-            if act.state == "told":
-                await self._turn.end(act.key, ToolResult(_ASKED_LATE, failed=True))
-                act.state = "ended"
-        act = Act(await self._known(call, args) or await self._key(call.id), args, is_blind=is_blind)
-        await self._record(call, act)
-        act.state = "asking"
-        return act
+        for recorded in call.acts:
+            if recorded.args == args and recorded.state in ("asking", "allowed", "refused"):
+                return recorded
+            if recorded.state == "told":
+                await self._turn.end(recorded.key, ToolResult(_ASKED_LATE, failed=True))
+                recorded.state = "ended"
+        recorded = RecordedCall(await self._known(call, args) or await self._key(call.id), args, is_blind=is_blind)
+        await self._record(call, recorded)
+        recorded.state = "asking"
+        return recorded
 
-    async def _decided(self, act: Act) -> Permission:
-        if act.scope is None and not act.decided.is_set():
-            act.scope = anyio.CancelScope()
+    async def _decided(self, recorded: RecordedCall) -> Permission:
+        if recorded.scope is None and not recorded.decided.is_set():
+            recorded.scope = anyio.CancelScope()
             try:
-                with act.scope:
-                    permission = await self._turn.wait(act.key)
-                    act.state = "allowed" if permission is Permission.PROCEED else "refused"
-                    self.refused += [act.key] if act.state == "refused" else []
+                with recorded.scope:
+                    permission = await self._turn.wait(recorded.key)
+                    recorded.state = "allowed" if permission is Permission.PROCEED else "refused"
+                    self.refused += [recorded.key] if recorded.state == "refused" else []
             finally:
-                act.decided.set()
-        await act.decided.wait()
-        return Permission.PROCEED if act.state == "allowed" else Permission.REFUSED
+                recorded.decided.set()
+        await recorded.decided.wait()
+        return Permission.PROCEED if recorded.state == "allowed" else Permission.REFUSED
 
     def _merged(self, update: ToolCallUpdate, *, is_new: bool) -> ToolCall | None:
         call = self._calls.get(update.tool_call_id)
@@ -292,19 +292,19 @@ class Calls:
         masked = await self._turn.mask(f"{self._session_id}/{call_id}")
         return f"{masked}#{number}" if number > 1 else str(masked)
 
-    async def _record(self, call: ToolCall, act: Act) -> None:
-        if len(json.dumps(act.args)) > MAX_ARGS:
+    async def _record(self, call: ToolCall, recorded: RecordedCall) -> None:
+        if len(json.dumps(recorded.args)) > MAX_ARGS:
             reason = f"a call of {call.tool_name} has more than {MAX_ARGS} bytes of arguments"
             raise RemitError(Code.LIMIT_EXCEEDED, reason)
-        proposal = Proposal(key=act.key, tool_name=call.tool_name, args=act.args, description=call.title)
+        proposal = Proposal(key=recorded.key, tool_name=call.tool_name, args=recorded.args, description=call.title)
         await self._turn.propose([proposal])
-        call.acts.append(act)
+        call.acts.append(recorded)
 
     async def _tell(self, call: ToolCall) -> None:
-        act = Act(await self._key(call.id), call.args)
-        await self._record(call, act)
-        await self._turn.record_unasked(act.key)
-        act.state = "told"
+        recorded = RecordedCall(await self._key(call.id), call.args)
+        await self._record(call, recorded)
+        await self._turn.record_unasked(recorded.key)
+        recorded.state = "told"
 
     async def _finish(self, call: ToolCall, *, failed: bool) -> None:
         if not failed and call.questions:
@@ -328,28 +328,28 @@ class Calls:
         call.over.set()
 
     async def _end(self, call: ToolCall, answer: ToolResult) -> None:
-        for act in call.acts:
-            if act.state == "asking":
-                await _take_back(act)
-                await self._turn.end(act.key, ToolResult(_TAKEN_BACK, failed=True))
-            elif act.is_under_way:
-                await self._turn.end(act.key, answer)
-            act.state = "ended"
+        for recorded in call.acts:
+            if recorded.state == "asking":
+                await _take_back(recorded)
+                await self._turn.end(recorded.key, ToolResult(_TAKEN_BACK, failed=True))
+            elif recorded.is_under_way:
+                await self._turn.end(recorded.key, answer)
+            recorded.state = "ended"
 
 
-async def _take_back(act: Act) -> None:
+async def _take_back(recorded: RecordedCall) -> None:
     """Wait no longer for the answer to a question."""
-    if act.scope is None:
-        act.decided.set()
+    if recorded.scope is None:
+        recorded.decided.set()
     else:
-        act.scope.cancel()
-        await act.decided.wait()
+        recorded.scope.cancel()
+        await recorded.decided.wait()
 
 
 def _hold_to_its_word(call: ToolCall, args: Mapping[str, Any]) -> None:
     """Raise RemitError (EXECUTION_ERROR) if the agent tells of another call than those it has asked for."""
-    asked = [act for act in call.acts if act.state in ("asking", "allowed")]
-    if args and asked and all(act.contradicts(args) for act in asked):
+    asked = [recorded for recorded in call.acts if recorded.state in ("asking", "allowed")]
+    if args and asked and all(recorded.contradicts(args) for recorded in asked):
         reason = f"the agent asked for one call of {call.tool_name} and then told of another in its place"
         raise RemitError(Code.EXECUTION_ERROR, reason)
 

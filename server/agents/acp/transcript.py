@@ -1,6 +1,6 @@
 """What an agent says, thinks and plans, piece by piece as it comes."""
 
-from server.agents.acp.schema import Chunk, Plan
+from server.agents.acp.schema import ContentChunk, Plan
 from server.agents.interface import Turn
 
 MAX_THOUGHT = 8000
@@ -20,7 +20,7 @@ class AcpTranscript:
         self._last = ""
         self._plan = ""
 
-    async def say(self, chunk: Chunk) -> bool:
+    async def say(self, chunk: ContentChunk) -> bool:
         """Show a piece of a message; whether there was anything to see in it."""
         text = chunk.content.shown
         if not text:
@@ -36,7 +36,7 @@ class AcpTranscript:
         """Something else has happened: what is said next is a message of its own."""
         self._message_id = ""
 
-    async def think(self, chunk: Chunk) -> None:
+    async def think(self, chunk: ContentChunk) -> None:
         """Take a piece of a thought."""
         self._thought += chunk.content.shown
         while len(self._thought) >= MAX_THOUGHT:

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.agents.acp import tool_calls as calls
-from server.agents.acp.run import Run
-from server.agents.acp.session import Terms
+from server.agents.acp.run import AcpRun
+from server.agents.acp.session import SessionTerms
 from server.agents.interface import Proposal
 from server.errors import Code, RemitError
 from server.json_text import memory
@@ -156,7 +156,7 @@ def test_the_run_outlives_whatever_a_program_says(said: list[bytes]) -> None:
 
 
 async def _run(said: list[bytes]) -> None:
-    terms = Terms(
+    terms = SessionTerms(
         workspace=Path("/"),
         servers=(),
         system_prompt=None,
@@ -170,4 +170,4 @@ async def _run(said: list[bytes]) -> None:
     async with bounded(MOST_MEMORY):
         with anyio.fail_after(PATIENCE):
             with suppress(RemitError):
-                await Run(Turn(Path("/")), Program(said), terms).work()
+                await AcpRun(Turn(Path("/")), Program(said), terms).work()
