@@ -5,8 +5,8 @@ from collections.abc import Collection, Sequence
 from server.agents.endings import NeedsModel, Stopped
 from server.agents.interface import Permission, Readiness, Turn
 from server.agents.shell import message as messages
-from server.agents.shell.message import Reading, ShellCommand
-from server.agents.shell.session import Session, proposal
+from server.agents.shell.message import ParsedMessage, ShellCommand
+from server.agents.shell.session import ShellSession, proposal
 from server.errors import Code, RemitError
 from server.runner.policy import LONGEST_STRING
 from server.threads import READING, computed
@@ -58,7 +58,7 @@ class ShellAgent:
         commands = (await computed(len(turn.message), _read, turn.message, threads=READING)).commands
         remembered = await turn.recall() if len(commands) > 1 else None
         await _propose(turn, commands, again=remembered is not None)
-        session = Session(turn, commands, remembered)
+        session = ShellSession(turn, commands, remembered)
         for number, command in enumerate(commands, start=1):
             if turn.calls()[str(number)].is_cut_off:  # and the task says that it is to be resumed
                 await turn.renew(str(number))
@@ -75,7 +75,7 @@ def _refusal(turn: Turn, number: int) -> Exception:
     return RemitError(Code.FORBIDDEN, f"command {number} was not run: {known.reason}") if known.is_hidden else Stopped()
 
 
-def _read(message: str) -> Reading:
+def _read(message: str) -> ParsedMessage:
     found = messages.read(message)
     if not found.commands:
         raise NeedsModel(

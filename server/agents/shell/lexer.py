@@ -7,21 +7,21 @@ it runs, expands and checks nothing.
 import re
 from dataclasses import dataclass, field
 
-from server.agents.shell.lexer_state import Document, Frame, Kind, Opened, State
+from server.agents.shell.lexer_state import ConstructKind, Document, Frame, LexerState, OpenConstruct
 from server.agents.shell.quotes import EXPANDED, META, PLAIN, QUOTES, QuoteReader
 
 _OPENERS = {
-    "if": Kind.IF,
-    "while": Kind.LOOP,
-    "until": Kind.LOOP,
-    "for": Kind.LOOP,
-    "select": Kind.LOOP,
-    "case": Kind.CASE,
-    "{": Kind.BRACE,
-    "[[": Kind.TEST,
+    "if": ConstructKind.IF,
+    "while": ConstructKind.LOOP,
+    "until": ConstructKind.LOOP,
+    "for": ConstructKind.LOOP,
+    "select": ConstructKind.LOOP,
+    "case": ConstructKind.CASE,
+    "{": ConstructKind.BRACE,
+    "[[": ConstructKind.TEST,
 }
-_CLOSERS = {"fi": Kind.IF, "done": Kind.LOOP, "esac": Kind.CASE, "}": Kind.BRACE}
-_WITHIN = {"then": Kind.IF, "elif": Kind.IF, "else": Kind.IF, "do": Kind.LOOP}
+_CLOSERS = {"fi": ConstructKind.IF, "done": ConstructKind.LOOP, "esac": ConstructKind.CASE, "}": ConstructKind.BRACE}
+_WITHIN = {"then": ConstructKind.IF, "elif": ConstructKind.IF, "else": ConstructKind.IF, "do": ConstructKind.LOOP}
 _PREFIXES = frozenset({"!", "time", "coproc", *_WITHIN})
 """Words after which a command begins."""
 
@@ -33,12 +33,12 @@ _COPROCESS_NAME = re.compile(r"[ \t]+\w+(?=[ \t]+(?:[{(]|(?:while|until|for|if|c
 class Lexer:
     """Reads a command line by line. Lines are given without their ends."""
 
-    _state: State = field(default_factory=State)
+    _state: LexerState = field(default_factory=LexerState)
     _body: bool = False
     """Whether the first of the here-documents is being read."""
 
     @property
-    def stray(self) -> Opened | None:
+    def stray(self) -> OpenConstruct | None:
         """The first word or parenthesis that closes or continues what was not opened."""
         return self._state.stray
 
@@ -53,13 +53,13 @@ class Lexer:
         return frozenset(self._state.reads)
 
     @property
-    def opened(self) -> Opened | None:
+    def opened(self) -> OpenConstruct | None:
         """What keeps the command open over any further line; the innermost."""
         if self._body:
             document = self._state.documents[0]
-            return Opened(f"the here-document that ends with {document.delimiter!r}", document.line)
+            return OpenConstruct(f"the here-document that ends with {document.delimiter!r}", document.line)
         if len(self._state.frames) > 1:
-            return Opened(self._state.frames[-1].kind.value, self._state.frames[-1].line)
+            return OpenConstruct(self._state.frames[-1].kind.value, self._state.frames[-1].line)
         return None
 
     @property
@@ -68,15 +68,15 @@ class Lexer:
         return self.opened is not None or bool(self._state.documents)
 
     @property
-    def unfinished(self) -> Opened | None:
+    def unfinished(self) -> OpenConstruct | None:
         """What is missing at the end of the command, open or only begun."""
         if self.opened:
             return self.opened
         if self._state.documents:
             document = self._state.documents[0]
-            return Opened(f"the here-document that ends with {document.delimiter!r}", document.line)
+            return OpenConstruct(f"the here-document that ends with {document.delimiter!r}", document.line)
         return (
-            Opened("a backslash at the end of the line", self._state.line)
+            OpenConstruct("a backslash at the end of the line", self._state.line)
             if self._state.joined
             else self._state.dangling
         )
@@ -139,9 +139,9 @@ class _CommandReader(QuoteReader):
     def _separate(self) -> None:
         """The end of a command, or of the line."""
         frame = self._top
-        if not (frame.kind is Kind.CASE and frame.words < 2):
+        if not (frame.kind is ConstructKind.CASE and frame.words < 2):
             frame.starts = True
-            if frame.kind is not Kind.CASE:
+            if frame.kind is not ConstructKind.CASE:
                 frame.words = 0
 
     def _read_operator(self) -> None:
@@ -152,16 +152,16 @@ class _CommandReader(QuoteReader):
         self._at += len(operator)
         if operator in ("&>", "&>>"):
             return
-        if frame.kind is Kind.CASE and operator in (";;", ";&", ";;&"):
+        if frame.kind is ConstructKind.CASE and operator in (";;", ";&", ";;&"):
             frame.in_pattern = True
         self._separate()
         follows = operator in ("&&", "||", "|", "|&") and not frame.in_pattern
-        self._state.dangling = Opened(operator, self._state.line) if follows else None
+        self._state.dangling = OpenConstruct(operator, self._state.line) if follows else None
 
     def _read_redirection(self) -> None:
         if self._is_process():
             self._state.dangling = None
-            self._open(Kind.SUBSTITUTION, 2)
+            self._open(ConstructKind.SUBSTITUTION, 2)
             return
         self._top.starts = False
         if self._is_next("<<<"):
@@ -200,34 +200,34 @@ class _CommandReader(QuoteReader):
 
     def _read_parenthesis(self) -> None:
         frame = self._top
-        if frame.kind is Kind.CASE and frame.in_pattern:
+        if frame.kind is ConstructKind.CASE and frame.in_pattern:
             self._at += 1
             return
-        if self._is_next("((") and (frame.starts or (frame.kind is Kind.LOOP and frame.words == 0)):
+        if self._is_next("((") and (frame.starts or (frame.kind is ConstructKind.LOOP and frame.words == 0)):
             self._begin()
-            self._open(Kind.ARITHMETIC, 2)
+            self._open(ConstructKind.ARITHMETIC, 2)
             return
         self._begin()
-        self._open(Kind.SUBSHELL, 1)
+        self._open(ConstructKind.SUBSHELL, 1)
 
     def _close_parenthesis(self) -> None:
         self._at += 1
         frame = self._top
-        if frame.kind is Kind.CASE and frame.in_pattern:
+        if frame.kind is ConstructKind.CASE and frame.in_pattern:
             frame.in_pattern, frame.starts = False, True
-        elif frame.kind in (Kind.SUBSHELL, Kind.SUBSTITUTION):
+        elif frame.kind in (ConstructKind.SUBSHELL, ConstructKind.SUBSTITUTION):
             self._pop()
             self._after_parenthesis(frame)
         else:
             self._stray(")")
 
     def _after_parenthesis(self, closed: Frame) -> None:
-        is_head = closed.kind is Kind.SUBSHELL and closed.is_empty and not closed.words and closed.starts
+        is_head = closed.kind is ConstructKind.SUBSHELL and closed.is_empty and not closed.words and closed.starts
         if is_head:  # of a function: its body follows
             self._top.starts = True
-            self._state.dangling = Opened("the head of a function", closed.line)
+            self._state.dangling = OpenConstruct("the head of a function", closed.line)
         else:
-            self._top.starts = closed.kind is Kind.SUBSHELL
+            self._top.starts = closed.kind is ConstructKind.SUBSHELL
 
     def _begin(self) -> None:
         """Something that is no operator: whatever came before it is followed by something."""
@@ -241,7 +241,7 @@ class _CommandReader(QuoteReader):
             return
         self._begin()
         frame.words += 1
-        if frame.kind is Kind.CASE and frame.words == 2 and not frame.in_pattern and literal == "in":
+        if frame.kind is ConstructKind.CASE and frame.words == 2 and not frame.in_pattern and literal == "in":
             frame.in_pattern = True
             return
         self._at = start
@@ -260,7 +260,7 @@ class _CommandReader(QuoteReader):
     def _reserved(self, word: str | None) -> bool:
         """Take a reserved word for what it is, where it stands at the beginning of a command."""
         frame = self._top
-        if word == "do" and frame.kind is Kind.LOOP and frame.words == 1:  # for NAME do
+        if word == "do" and frame.kind is ConstructKind.LOOP and frame.words == 1:  # for NAME do
             frame.starts = True
         if word is None or (not frame.starts and not (word == "esac" and frame.in_pattern)):
             return False
@@ -299,7 +299,7 @@ class _CommandReader(QuoteReader):
 
     def _stray(self, word: str) -> None:
         if self._state.stray is None:
-            self._state.stray = Opened(word, self._state.line)
+            self._state.stray = OpenConstruct(word, self._state.line)
 
     def _pass_word(self) -> None:
         """Pass over a word up to its end, or to what it opens and goes on behind."""
@@ -317,7 +317,7 @@ class _CommandReader(QuoteReader):
             character = self._text[self._at]
             if character == "(" and self._text[self._at - 1] in "=?*+@!":
                 is_array = self._text[self._at - 1] == "="
-                self._open(Kind.ARRAY if is_array else Kind.PATTERN, 1)
+                self._open(ConstructKind.ARRAY if is_array else ConstructKind.PATTERN, 1)
                 return
             if character in META:
                 self._end_word()
@@ -329,7 +329,7 @@ class _CommandReader(QuoteReader):
         frame.in_word = False
         if frame.is_function:
             frame.is_function = False
-            self._state.dangling = Opened("the head of a function", self._state.line)
+            self._state.dangling = OpenConstruct("the head of a function", self._state.line)
 
 
 def _ends_with_backslash(line: str) -> bool:

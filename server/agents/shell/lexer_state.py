@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 
-class Kind(Enum):
+class ConstructKind(Enum):
     """What can be open, in words for a person."""
 
     SINGLE = "a single quote (')"
@@ -26,7 +26,7 @@ class Kind(Enum):
 
 @dataclass(slots=True)
 class Frame:
-    kind: Kind
+    kind: ConstructKind
     line: int
     starts: bool = True
     """Whether the next word begins a command: only there are reserved words reserved."""
@@ -59,7 +59,7 @@ class Document:
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class OpenConstruct:
     """What is open, and the line that opened it, counted from the command's first as 1."""
 
     what: str
@@ -67,21 +67,21 @@ class Opened:
 
 
 @dataclass(slots=True)
-class State:
+class LexerState:
     """All of it."""
 
-    frames: list[Frame] = field(default_factory=lambda: [Frame(Kind.BRACE, 0)])
+    frames: list[Frame] = field(default_factory=lambda: [Frame(ConstructKind.BRACE, 0)])
     documents: list[Document] = field(default_factory=list)
     """Here-documents whose bodies are still to be read."""
 
     joined: bool = False
     """Whether the last line goes on in the next, by a backslash at its end."""
 
-    dangling: Opened | None = None
+    dangling: OpenConstruct | None = None
     """An operator, or the head of a function, that nothing has followed yet."""
 
     line: int = 0
-    stray: Opened | None = None
+    stray: OpenConstruct | None = None
     """The first word or parenthesis that closes or continues what was not opened."""
 
     apostrophe: int | None = None

@@ -12,7 +12,7 @@ from itertools import islice, takewhile
 
 from server.agents.shell import assignments
 from server.agents.shell.lexer import Lexer
-from server.agents.shell.lexer_state import Opened
+from server.agents.shell.lexer_state import OpenConstruct
 from server.characters import visible
 from server.errors import Code, RemitError
 
@@ -63,7 +63,7 @@ class ShellCommand:
 
 
 @dataclass(slots=True)
-class Reading:
+class ParsedMessage:
     """What was found in a message."""
 
     commands: list[ShellCommand] = field(default_factory=list)
@@ -100,7 +100,7 @@ class Reading:
         return ""
 
 
-def read(message: str) -> Reading:
+def read(message: str) -> ParsedMessage:
     """The commands of a message, in order.
 
     Raises RemitError (VALIDATION_ERROR) for a command or a fence that is never closed; names what, and its line.
@@ -146,9 +146,9 @@ class _Reader:
         self._first = first
         self._is_session = is_session
         self._at = 0
-        self._found = Reading()
+        self._found = ParsedMessage()
 
-    def read(self) -> Reading:
+    def read(self) -> ParsedMessage:
         """Read them all."""
         while self._at < len(self._lines):
             line = self._lines[self._at]
@@ -273,7 +273,7 @@ class _Reader:
             command = ShellCommand(text, first, assignments.unset(text, lexer.reads))
         self._found.commands.append(command)
 
-    def _take(self, inside: Reading) -> None:
+    def _take(self, inside: ParsedMessage) -> None:
         self._found.commands += inside.commands
         self._found.prose += inside.prose
         self._found.joined += inside.joined
@@ -332,7 +332,7 @@ class _Lines:
         """What stands in a line of the command, counted from 1."""
         return f"in the command {shortened(self.command)}, {what} in line {self.first + line - 1}{self.of}"
 
-    def opened(self, opened: Opened) -> str:
+    def opened(self, opened: OpenConstruct) -> str:
         """What was opened, and where."""
         return self.named(opened.what, opened.line)
 

@@ -2,15 +2,24 @@
 
 import re
 
-from server.agents.shell.lexer_state import Frame, Kind, State
+from server.agents.shell.lexer_state import ConstructKind, Frame, LexerState
 
 META = " \t\n;&|<>()"
 """What ends a word of a command."""
 
-QUOTES = frozenset({Kind.SINGLE, Kind.ANSI, Kind.DOUBLE, Kind.BACKTICK, Kind.PARAMETER})
+QUOTES = frozenset(
+    {ConstructKind.SINGLE, ConstructKind.ANSI, ConstructKind.DOUBLE, ConstructKind.BACKTICK, ConstructKind.PARAMETER}
+)
 """In which the end of a line is a character as any other."""
 
-COMMANDS = (Kind.BRACE, Kind.IF, Kind.LOOP, Kind.CASE, Kind.SUBSHELL, Kind.SUBSTITUTION)
+COMMANDS = (
+    ConstructKind.BRACE,
+    ConstructKind.IF,
+    ConstructKind.LOOP,
+    ConstructKind.CASE,
+    ConstructKind.SUBSHELL,
+    ConstructKind.SUBSTITUTION,
+)
 """In which commands stand."""
 
 # What stands for itself, in a word and within double quotes.
@@ -30,7 +39,7 @@ _CONTRACTED = re.compile(r"'(?:t|s|m|d|re|ve|ll)\b")
 class QuoteReader:
     """One line as it is read, and the state that it changes."""
 
-    def __init__(self, state: State, text: str) -> None:
+    def __init__(self, state: LexerState, text: str) -> None:
         self._state = state
         self._text = text + "\n"
         self._at = 0
@@ -44,7 +53,7 @@ class QuoteReader:
     def _top(self) -> Frame:
         return self._state.frames[-1]
 
-    def _push(self, kind: Kind, **about: bool | int) -> None:
+    def _push(self, kind: ConstructKind, **about: bool | int) -> None:
         self._top.is_empty = False
         self._state.frames.append(Frame(kind, self._state.line, **about))  # type: ignore[arg-type]
 
@@ -60,19 +69,19 @@ class QuoteReader:
             self._step_command()
             return
         match kind:
-            case Kind.SINGLE | Kind.ANSI:
+            case ConstructKind.SINGLE | ConstructKind.ANSI:
                 self._step_single()
-            case Kind.DOUBLE:
+            case ConstructKind.DOUBLE:
                 self._step_double()
-            case Kind.BACKTICK:
+            case ConstructKind.BACKTICK:
                 self._step_backtick()
-            case Kind.PARAMETER:
+            case ConstructKind.PARAMETER:
                 self._step_parameter()
-            case Kind.ARITHMETIC:
+            case ConstructKind.ARITHMETIC:
                 self._step_arithmetic()
-            case Kind.ARRAY | Kind.PATTERN:
+            case ConstructKind.ARRAY | ConstructKind.PATTERN:
                 self._step_list()
-            case Kind.TEST:
+            case ConstructKind.TEST:
                 self._step_test()
 
     def _step_command(self) -> None:
@@ -91,7 +100,7 @@ class QuoteReader:
     def _step_single(self) -> None:
         if self._skip(_PLAIN_SINGLE):
             return
-        if self._top.kind is Kind.ANSI and self._is_next("\\"):
+        if self._top.kind is ConstructKind.ANSI and self._is_next("\\"):
             self._at += 2
         else:
             if self._is_next("'"):
@@ -129,7 +138,7 @@ class QuoteReader:
             self._top.starts = False
         elif self._is_next(")") and not self._top.depth:
             # It was no arithmetic, but a subshell within another, or within a substitution.
-            self._top.kind = Kind.SUBSHELL
+            self._top.kind = ConstructKind.SUBSHELL
             self._top.starts = False
             self._at += 1
         elif self._is_next("(") or self._is_next(")"):
@@ -154,19 +163,19 @@ class QuoteReader:
             return False
         self._note()
         if self._is_next("'") and not quoted and single:
-            return self._open(Kind.SINGLE, 1, is_apostrophe=self._is_apostrophe())
+            return self._open(ConstructKind.SINGLE, 1, is_apostrophe=self._is_apostrophe())
         if self._is_next('"') and not quoted:
-            return self._open(Kind.DOUBLE, 1)
+            return self._open(ConstructKind.DOUBLE, 1)
         if self._is_next("`"):
-            return self._open(Kind.BACKTICK, 1)
+            return self._open(ConstructKind.BACKTICK, 1)
         if self._is_next("$'") and not quoted and single:
-            return self._open(Kind.ANSI, 2)
+            return self._open(ConstructKind.ANSI, 2)
         if self._is_next("${"):
-            inside = quoted or (self._top.kind is Kind.PARAMETER and self._top.depth > 0)
-            return self._open(Kind.PARAMETER, 2, depth=int(inside))
+            inside = quoted or (self._top.kind is ConstructKind.PARAMETER and self._top.depth > 0)
+            return self._open(ConstructKind.PARAMETER, 2, depth=int(inside))
         if self._is_next("$(("):
-            return self._open(Kind.ARITHMETIC, 3)
-        return self._is_next("$(") and self._open(Kind.SUBSTITUTION, 2)
+            return self._open(ConstructKind.ARITHMETIC, 3)
+        return self._is_next("$(") and self._open(ConstructKind.SUBSTITUTION, 2)
 
     def _note(self) -> None:
         """Note the variable that is expanded here, if one is."""
@@ -177,7 +186,7 @@ class QuoteReader:
         before = _WORD_BEFORE.search(self._text, max(0, self._at - _LONGEST_WORD), self._at)
         return before is not None and _CONTRACTED.match(self._text, self._at) is not None
 
-    def _open(self, kind: Kind, width: int, **about: int) -> bool:
+    def _open(self, kind: ConstructKind, width: int, **about: int) -> bool:
         self._at += width
         self._push(kind, **about)
         return True
@@ -188,12 +197,12 @@ class QuoteReader:
         if self._is_next(")"):
             self._pop()
             self._at += 1
-        elif self._is_next("(") and self._top.kind is Kind.PATTERN:
-            self._open(Kind.PATTERN, 1)
-        elif self._is_next("#") and self._text[self._at - 1] in META and self._top.kind is Kind.ARRAY:
+        elif self._is_next("(") and self._top.kind is ConstructKind.PATTERN:
+            self._open(ConstructKind.PATTERN, 1)
+        elif self._is_next("#") and self._text[self._at - 1] in META and self._top.kind is ConstructKind.ARRAY:
             self._at = len(self._text)
         elif self._is_process():
-            self._open(Kind.SUBSTITUTION, 2)
+            self._open(ConstructKind.SUBSTITUTION, 2)
         elif not self._escape() and not self._expand(quoted=False):
             self._at += 1
 

@@ -10,7 +10,7 @@ from server.agents.interface import CommandResult, Proposal, RunCommand, Turn
 from server.agents.shell import shell_state as carrying
 from server.agents.shell import state_record as records
 from server.agents.shell.message import PROMPT, ShellCommand
-from server.agents.shell.shell_state import Carried
+from server.agents.shell.shell_state import ShellState
 from server.errors import Code, RemitError
 from server.runner.filesystem.memory_file import blank, holding
 from server.runner.policy import ATTACHED
@@ -28,14 +28,14 @@ MOST_LEFT = 5
 _NOT_FOUND = 127
 
 
-class Session:
+class ShellSession:
     """Runs commands of a turn. What they leave for each other is remembered with the turn, for a later run of it."""
 
     def __init__(self, turn: Turn, commands: Sequence[ShellCommand], remembered: Mapping[str, Any] | None) -> None:
         self._turn = turn
         self._commands = commands
         self._start = os.path.realpath(turn.workspace)
-        self._carried = Carried.of(remembered["carried"]) if remembered else Carried()
+        self._state = ShellState.of(remembered["carried"]) if remembered else ShellState()
         self._known_after = int(remembered["after"]) if remembered else 0
         """The number of the command that has left this; commands are counted from 1."""
 
@@ -53,14 +53,14 @@ class Session:
             return
         command = self._commands[number - 1]
         self._check(number, command)
-        given = proposal(number, command, self._carried.args)
+        given = proposal(number, command, self._state.args)
         if not await self._turn.is_same(given.key, given.args):
             await self._turn.amend(given)
 
     async def run(self, number: int, command: ShellCommand) -> None:
         """Run a command that may proceed. Raises RemitError where it fails."""
         is_last = number == len(self._commands)
-        env = {name: value for name, value in self._carried.variables.items() if value is not None}
+        env = {name: value for name, value in self._state.variables.items() if value is not None}
         with self._attachment(command, recorded=not is_last) as (argv, attached):
             finished = await self._turn.run(str(number), RunCommand(argv=argv, env=env, attached=attached))
             _check_end(self._turn.message, command.text, finished, self._left)
@@ -73,12 +73,12 @@ class Session:
         if interpreter := command.interpreter:
             with holding(command.text.encode()) as script:
                 run = " ".join((*map(_quoted, interpreter), f"/proc/self/fd/{ATTACHED}"))
-                yield carrying.argv(f"exec {run}", self._carried, recorded=False), script
+                yield carrying.argv(f"exec {run}", self._state, recorded=False), script
         elif recorded:
             with blank(records.RECORD_BYTES) as record:
-                yield carrying.argv(command.text, self._carried, recorded=True), record
+                yield carrying.argv(command.text, self._state, recorded=True), record
         else:
-            yield carrying.argv(command.text, self._carried, recorded=False), None
+            yield carrying.argv(command.text, self._state, recorded=False), None
 
     async def _keep(self, number: int, command: ShellCommand, record: int | None) -> None:
         """Remember what a command has left; a program of its own, which an interpreter runs, leaves nothing."""
@@ -92,13 +92,13 @@ class Session:
                 self._unknown = "the path of the folder it left contains a secret"
             else:
                 wanted = {name for later in self._commands[number:] for name in later.reads}
-                after = carrying.after(self._carried, found, self._start, self._turn.secret_in, wanted)
-                self._carried, dropped = await stepped(carrying.MOST, after)
+                after = carrying.after(self._state, found, self._start, self._turn.secret_in, wanted)
+                self._state, dropped = await stepped(carrying.MOST, after)
                 variables = [f"the variable {name[:50]}, since {why}" for name, why in dropped.items()][:MOST_LEFT]
                 await self._warn(number, command, [*found.left, *variables])
         self._known_after = number
         await self._turn.remember(
-            {"after": number, "carried": self._carried.shown(), "unknown": self._unknown, "left": self._left}
+            {"after": number, "carried": self._state.shown(), "unknown": self._unknown, "left": self._left}
         )
 
     async def _warn(self, number: int, command: ShellCommand, left: Sequence[str]) -> None:
@@ -115,11 +115,11 @@ class Session:
                 f"`{headline(command.text)}` was not run: the folder and the variables that `{before}` has left are "
                 f"not known, since {why}. Put both into one command",
             )
-        if lost := sorted(command.reads & self._carried.lost.keys()):
+        if lost := sorted(command.reads & self._state.lost.keys()):
             raise RemitError(
                 Code.EXECUTION_ERROR,
                 f"`{headline(command.text)}` was not run: the variable {lost[0]} that it uses is not carried on from "
-                f"the command that set it, since {self._carried.lost[lost[0]]}; or put both into one command",
+                f"the command that set it, since {self._state.lost[lost[0]]}; or put both into one command",
             )
 
 

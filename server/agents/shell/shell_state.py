@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from server.agents.shell.state_record import RECORDED, Record
+from server.agents.shell.state_record import RECORDED, StateRecord
 from server.runner.host_paths import SEARCH_PATH
 from templates.steps import Steps
 
@@ -33,7 +33,7 @@ Secret = Callable[[str], Steps[str | None]]
 
 
 @dataclass(frozen=True, slots=True)
-class Carried:
+class ShellState:
     """What the commands so far have left for the next one."""
 
     folder: str | None = None
@@ -56,7 +56,7 @@ class Carried:
         return {"folder": self.folder, "variables": dict(self.variables), "lost": dict(self.lost)}
 
     @classmethod
-    def of(cls, shown: Mapping[str, Any]) -> "Carried":
+    def of(cls, shown: Mapping[str, Any]) -> "ShellState":
         """As it was shown."""
         return cls(shown["folder"], shown["variables"], shown["lost"])
 
@@ -66,16 +66,16 @@ def shell() -> str:
     return shutil.which("bash", path=SEARCH_PATH) or "/bin/sh"
 
 
-def argv(command: str, carried: Carried, *, recorded: bool) -> tuple[str, ...]:
+def argv(command: str, state: ShellState, *, recorded: bool) -> tuple[str, ...]:
     """The command line that runs a command where the one before has left off, and writes down what it leaves."""
-    gone = sorted(name for name, value in carried.variables.items() if value is None)
-    if not recorded and carried.folder is None and not gone:
+    gone = sorted(name for name, value in state.variables.items() if value is None)
+    if not recorded and state.folder is None and not gone:
         return (shell(), "-c", command)
-    enter = "" if carried.folder is None else _enter(carried.variables.get(PREVIOUS))
+    enter = "" if state.folder is None else _enter(state.variables.get(PREVIOUS))
     forget = f"unset {' '.join(gone)}; " if gone else ""
     script = enter + forget + (RECORDED if recorded else _ALONE)
-    previous = carried.variables.get(PREVIOUS) or ""
-    return (shell(), "-c", script, "bash", carried.folder or "", command, shell(), previous)
+    previous = state.variables.get(PREVIOUS) or ""
+    return (shell(), "-c", script, "bash", state.folder or "", command, shell(), previous)
 
 
 def _enter(previous: str | None) -> str:
@@ -84,14 +84,14 @@ def _enter(previous: str | None) -> str:
 
 
 def after(
-    carried: Carried, record: Record, start: str, secret: Secret, wanted: Collection[str]
-) -> Steps[tuple[Carried, Mapping[str, str]]]:
+    state: ShellState, record: StateRecord, start: str, secret: Secret, wanted: Collection[str]
+) -> Steps[tuple[ShellState, Mapping[str, str]]]:
     """Find, in steps, what the next command is to have after one has left this record, and which variables it has not.
 
     `start` is the folder that commands start in, without links; `wanted` are the variables that later commands read.
     """
     changed = _changed(record)
-    kept = _bounded({**carried.variables, **changed})
+    kept = _bounded({**state.variables, **changed})
     dropped: dict[str, str] = {}
     for name in changed:
         if why := (yield from _refusal(name, changed, kept, record, secret)):
@@ -99,12 +99,12 @@ def after(
     # A program is not to find the value that such a variable had before.
     stale = _bounded(dict.fromkeys(dropped.keys() & record.before.keys()))
     variables = {name: value for name, value in kept.items() if name not in dropped} | stale
-    lost = {name: why for name, why in {**carried.lost, **_plain(record)}.items() if name not in changed} | dropped
+    lost = {name: why for name, why in {**state.lost, **_plain(record)}.items() if name not in changed} | dropped
     folder = None if record.folder == start else record.folder
-    return Carried(folder, variables, {name: lost[name] for name in lost.keys() & {*wanted}}), dropped
+    return ShellState(folder, variables, {name: lost[name] for name in lost.keys() & {*wanted}}), dropped
 
 
-def _changed(record: Record) -> dict[str, str | None]:
+def _changed(record: StateRecord) -> dict[str, str | None]:
     """The exported variables that a command has changed; None for one that is gone, or no text."""
     before, now = record.before, record.after
     names = sorted(name for name in {*before, *now} - _SHELLS_OWN if before.get(name, ...) != now.get(name, ...))
@@ -112,7 +112,7 @@ def _changed(record: Record) -> dict[str, str | None]:
 
 
 def _refusal(
-    name: str, changed: Mapping[str, str | None], kept: Collection[str], record: Record, secret: Secret
+    name: str, changed: Mapping[str, str | None], kept: Collection[str], record: StateRecord, secret: Secret
 ) -> Steps[str | None]:
     """Find, in steps, why a variable is not carried on, if it is not."""
     value = changed[name]
@@ -124,7 +124,7 @@ def _refusal(
     return None if held is None else f"its value contains {f'the secret {held}' if held else 'a secret'}"
 
 
-def _plain(record: Record) -> dict[str, str]:
+def _plain(record: StateRecord) -> dict[str, str]:
     names = (name for name in record.plain - record.after.keys() if not _is_shells_own(name))
     return {name: f"it was set without export: write `export {name}=…`" for name in names}
 

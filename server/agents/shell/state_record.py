@@ -37,7 +37,7 @@ _LETTERS = {"e": "errexit", "f": "noglob", "u": "nounset", "v": "verbose", "x": 
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class StateRecord:
     """What a shell has written at its end."""
 
     folder: str | None
@@ -54,7 +54,7 @@ class Record:
     """What else of it has ended with it, in words for a person."""
 
 
-def read(record: bytes) -> Record | None:
+def read(record: bytes) -> StateRecord | None:
     """What is written in a record; None where nothing is, or not all of it, or what no shell of ours writes."""
     started, ended, folder, jobs, functions, aliases, names, *rest = [*record.split(b"\0"), *[b""] * 6]
     if rest.count(b"end") < 2:
@@ -71,7 +71,7 @@ def read(record: bytes) -> Record | None:
         *_some("functions", _names(functions, rb"^declare -f\w* (\S+)$")),
         *_processes(len(jobs.split())),
     )
-    return Record(
+    return StateRecord(
         there, _variables(before), _variables(after), frozenset(_names(names, rb"^([A-Za-z_]\w*)(?:=|$)")), left
     )
 

@@ -3,7 +3,7 @@
 from functools import partial
 
 from server.agents.shell import state_record
-from server.agents.shell.shell_state import MOST, MOST_VARIABLES, Carried, after
+from server.agents.shell.shell_state import MOST, MOST_VARIABLES, ShellState, after
 from templates.redaction import Redactor
 from templates.steps import Steps, finished
 
@@ -25,15 +25,15 @@ def test_a_record_of_very_many_variables_is_searched_for_secrets_no_more_than_so
     found = state_record.read(forged(b"A=1\0", many))
     assert found
     searched: list[str] = []
-    carried, _ = finished(after(Carried(), found, "/", partial(_none, searched), {"v59999"}))
-    assert len(searched) + 1 == len(carried.variables) == MOST_VARIABLES  # one of them is gone
-    assert list(carried.lost) == ["v59999"]
+    state, _ = finished(after(ShellState(), found, "/", partial(_none, searched), {"v59999"}))
+    assert len(searched) + 1 == len(state.variables) == MOST_VARIABLES  # one of them is gone
+    assert list(state.lost) == ["v59999"]
 
 
 def test_others_have_their_turn_while_a_long_variable_is_searched_for_secrets() -> None:
     found = state_record.read(forged(b"A=1\0", b"A=1\0B=" + b"x" * 60_000 + b"\0"))
     assert found
-    steps = after(Carried(), found, "/", Redactor({"KEY": "a-secret-value"}).containing, ())
+    steps = after(ShellState(), found, "/", Redactor({"KEY": "a-secret-value"}).containing, ())
     assert sum(1 for _ in steps) > 5
 
 
@@ -41,9 +41,9 @@ def test_what_is_kept_of_a_record_is_bounded() -> None:
     many = b"".join(b"v%d=\0" % number for number in range(60_000))
     found = state_record.read(forged(many, b"\xff=1\0" + many.replace(b"=", b"=\xff"), many.replace(b"=\0", b"\n")))
     assert found
-    carried, _ = finished(after(Carried(), found, "/", partial(_none, []), ()))
-    assert sum(len(name) + len(value or "") for name, value in carried.variables.items()) <= 2 * MOST
-    assert not carried.lost
+    state, _ = finished(after(ShellState(), found, "/", partial(_none, []), ()))
+    assert sum(len(name) + len(value or "") for name, value in state.variables.items()) <= 2 * MOST
+    assert not state.lost
 
 
 def test_a_folder_longer_than_any_can_be_is_none() -> None:
