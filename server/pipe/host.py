@@ -19,7 +19,7 @@ STUCK = LAST_ANSWERS + 0.5
 """Seconds without a byte moved after which a pipe whose host is gone is ended, whatever it waits for."""
 
 
-class Host:
+class HostStreams:
     """What has started this process.
 
     It is gone when it closes our standard input, or its process has ended: another one, started by it, may hold the

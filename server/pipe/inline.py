@@ -16,8 +16,8 @@ from server.daemon.launch import RunServer, checked, claim
 from server.daemon.ownership import Owned
 from server.daemon.paths import find_state_paths
 from server.errors import Code, RemitError
-from server.pipe.host import Host, say
-from server.pipe.session import Session
+from server.pipe.host import HostStreams, say
+from server.pipe.session import PipeSession
 
 FAREWELL = 1.0  # seconds for the window to answer what the server leaves open
 
@@ -99,9 +99,9 @@ def serve_inline(run_server: RunServer) -> bool:
     """Be window and server until either is done; whether there was a server."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)
-    host = Host(*_taken_streams())
+    host = HostStreams(*_taken_streams())
     server = InlineServer(run_server)
-    session = Session(host, server.reach)
+    session = PipeSession(host, server.reach)
     end = _End(server)
 
     def window() -> None:

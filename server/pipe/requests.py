@@ -14,7 +14,7 @@ OPENING_ID = f"remit-pipe-{os.urandom(8).hex()}"
 """The id of the request that opens a connection anew; its answer is not for the host, which cannot guess it."""
 
 
-class Request:
+class PendingRequest:
     """A request of the host that is not answered yet."""
 
     def __init__(self, message: dict[str, object], line: bytes) -> None:
@@ -46,11 +46,11 @@ class OpenRequests:
     """The requests in both directions that are not answered yet. For several threads."""
 
     def __init__(self) -> None:
-        self._of_host: dict[Key, Request] = {}
+        self._of_host: dict[Key, PendingRequest] = {}
         self._of_server: set[Key] = set()
         self._changed = threading.Condition()
 
-    def asked(self, request: Request) -> None:
+    def asked(self, request: PendingRequest) -> None:
         """Note a request of the host."""
         with self._changed:
             self._of_host[request.key] = request
@@ -89,7 +89,7 @@ class OpenRequests:
             self._of_server.clear()
             return keys
 
-    def all(self) -> list[Request]:
+    def all(self) -> list[PendingRequest]:
         """The open requests of the host, the oldest first."""
         with self._changed:
             return list(self._of_host.values())

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from server.daemon.handshake import MAX_LINE, TOO_LONG, Link
 from server.daemon.launch import AFTERMATH, notices
 from server.errors import RemitError
-from server.pipe.host import CHUNK, LAST_ANSWERS, Host, say
+from server.pipe.host import CHUNK, LAST_ANSWERS, HostStreams, say
 from server.pipe.messages import (
     INVALID_REQUEST,
     Key,
@@ -26,7 +26,7 @@ from server.pipe.messages import (
     parsed,
     whole_lines,
 )
-from server.pipe.requests import OPENING_ID, Opening, OpenRequests, Request
+from server.pipe.requests import OPENING_ID, Opening, OpenRequests, PendingRequest
 
 PAUSE = 1.0
 """Seconds after an attempt without success in which no other is made: what is asked then gets the same answer."""
@@ -50,10 +50,10 @@ UNDECIDED = f"the remit server ended before it answered; look with list_tasks wh
 GIVEN_UP = f"the remit server ended {MOST_TRIES} times before it answered this; its log may say why"
 
 
-class Session:
+class PipeSession:
     """The host's connection, for as long as the host is there."""
 
-    def __init__(self, host: Host, reach: Callable[[], Link]) -> None:
+    def __init__(self, host: HostStreams, reach: Callable[[], Link]) -> None:
         """`reach` finds or starts a server. It raises RemitError if there is none to be had."""
         self._host = host
         self._reach = reach
@@ -119,7 +119,7 @@ class Session:
 
     def _ask(self, message: dict[str, object], line: bytes) -> None:
         self._opening.asked(message)
-        request = Request(message, line)
+        request = PendingRequest(message, line)
         if not self._connect():
             self._host.write(error(request.key, self._reason))
             return
@@ -198,7 +198,7 @@ class Session:
         for key in self._requests.take_undecided():
             self._host.write(error(key, UNDECIDED))
 
-    def _repeat(self, requests: list[Request]) -> None:
+    def _repeat(self, requests: list[PendingRequest]) -> None:
         is_connected = self._connect()
         for request in requests:
             if not is_connected or request.tries >= MOST_TRIES:

@@ -10,8 +10,8 @@ from server.daemon.handshake import Link
 from server.daemon.launch import RunServer, connect
 from server.daemon.paths import find_state_paths
 from server.errors import Code, RemitError
-from server.pipe.host import Host, say
-from server.pipe.session import Session
+from server.pipe.host import HostStreams, say
+from server.pipe.session import PipeSession
 
 
 def main(run_server: RunServer) -> int:
@@ -23,9 +23,9 @@ def main(run_server: RunServer) -> int:
 
         return 0 if serve_inline(run_server) else 1
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # an end without a traceback, as SIGTERM has it anyway
-    host = Host(0, 1)
+    host = HostStreams(0, 1)
     host.watch(lambda: os._exit(0))
-    session = Session(host, _reach)
+    session = PipeSession(host, _reach)
     session.run()
     return 0 if session.was_connected else 1
 
