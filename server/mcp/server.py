@@ -61,7 +61,7 @@ class McpServer:
         async with streams(connection, self._together, most) as (incoming, outgoing):
             await server.run(incoming, outgoing, server.create_initialization_options())
 
-    async def _call(self, caller: Caller, tool: tools.Tool[Any], arguments: dict[str, Any]) -> types.CallToolResult:
+    async def _call(self, caller: Caller, tool: tools.McpTool[Any], arguments: dict[str, Any]) -> types.CallToolResult:
         async def call() -> types.CallToolResult:
             return await tool.call(self._tasks, caller, arguments)
 

@@ -8,7 +8,7 @@ import mcp_types as types
 
 from server.agents.interface import ToolSpec
 from server.mcp import answer_texts, task_text
-from server.mcp.tools import ADDS, CHANGES, READS, Tool
+from server.mcp.tools import ADDS, CHANGES, READS, McpTool
 from server.tasks.delegation.inheritance import OWN_FOLDER, SAID, SAID_AGAIN, Inheritance
 from server.tasks.delegation.service import LISTED, DelegationService
 from server.tasks.requests import request_models
@@ -25,7 +25,7 @@ _LENT = (
 class DelegatedTool:
     """One tool, and the fields of its request that an agent may give."""
 
-    tool: Tool[Any]
+    tool: McpTool[Any]
     fields: frozenset[str]
 
     def definition(self, inheritance: Inheritance) -> types.Tool:
@@ -107,7 +107,7 @@ TOOLS: dict[str, DelegatedTool] = {
     each.tool.name: each
     for each in (
         DelegatedTool(
-            Tool(
+            McpTool(
                 "create_task",
                 "Hand a part of your task to an agent that works in the background, in a folder of its own or yours, "
                 "with your variables and never more rights than you have. Answers at once with its id. It knows "
@@ -121,7 +121,7 @@ TOOLS: dict[str, DelegatedTool] = {
             SAID,
         ),
         DelegatedTool(
-            Tool(
+            McpTool(
                 "list_tasks",
                 "Your sub-tasks, most recently active first, as summaries; with parentTaskId those of one of them.",
                 ListTasks,
@@ -133,7 +133,7 @@ TOOLS: dict[str, DelegatedTool] = {
             LISTED,
         ),
         DelegatedTool(
-            Tool(
+            McpTool(
                 "get_task",
                 "One of your sub-tasks with its output. With waitSeconds it answers once that has ended, or the time "
                 "is over: better than asking again and again. A person decides what waits for approval.",
@@ -146,7 +146,7 @@ TOOLS: dict[str, DelegatedTool] = {
             frozenset(request_models.GetTask.model_fields),
         ),
         DelegatedTool(
-            Tool(
+            McpTool(
                 "send_message",
                 "Go on with a sub-task of yours that has ended.",
                 request_models.SendMessage,
@@ -158,7 +158,7 @@ TOOLS: dict[str, DelegatedTool] = {
             SAID_AGAIN,
         ),
         DelegatedTool(
-            Tool(
+            McpTool(
                 "cancel_task",
                 "Stop a sub-task of yours, and all that it has started.",
                 request_models.CancelTask,

@@ -37,7 +37,7 @@ Text = Callable[[Any, Any], Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Tool(Generic[R]):
+class McpTool(Generic[R]):
     """One tool."""
 
     name: str
@@ -77,10 +77,10 @@ READS = types.ToolAnnotations(read_only_hint=True, open_world_hint=False)
 ADDS = types.ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=False)
 CHANGES = types.ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True)
 
-TOOLS: dict[str, Tool[Any]] = {
+TOOLS: dict[str, McpTool[Any]] = {
     tool.name: tool
     for tool in (
-        Tool(
+        McpTool(
             "create_task",
             "Delegate work to a background agent: run commands, tests, long-running jobs or parallel subtasks in a "
             "sandbox. Answers at once with the id, and goes on when this session ends; get_task waits for the result.",
@@ -95,7 +95,7 @@ TOOLS: dict[str, Tool[Any]] = {
                 "anthropic/alwaysLoad": True,
             },
         ),
-        Tool(
+        McpTool(
             "list_tasks",
             "Find background tasks and check their status; most recently active first.",
             ListTasks,
@@ -105,7 +105,7 @@ TOOLS: dict[str, Tool[Any]] = {
             READS,
             meta={"anthropic/searchHint": "list background tasks and jobs, find running or failed ones, check status"},
         ),
-        Tool(
+        McpTool(
             "get_task",
             "A background task: status, output, calls, pendingApprovals. With waitSeconds it answers once it has ended "
             "or needs someone. What is cut says how to read on.",
@@ -120,7 +120,7 @@ TOOLS: dict[str, Tool[Any]] = {
                 "anthropic/alwaysLoad": True,
             },
         ),
-        Tool(
+        McpTool(
             "approve_tool_call",
             "Decide a waiting call: proceed_once; proceed_always, for similar calls of this session too; or cancel. "
             "Ask the user.",
@@ -131,7 +131,7 @@ TOOLS: dict[str, Tool[Any]] = {
             CHANGES,
             meta={"anthropic/requiresUserInteraction": True},
         ),
-        Tool(
+        McpTool(
             "send_message",
             "Go on with an ended task (send literal secrets again). Without a message: bring a blocked "
             "task its lost secrets, or let a paused one make maxCalls more.",
@@ -141,7 +141,7 @@ TOOLS: dict[str, Tool[Any]] = {
             answer_texts.status,
             ADDS,
         ),
-        Tool(
+        McpTool(
             "cancel_task",
             "Stop a background task, its sub-tasks and all their processes.",
             request_models.CancelTask,
@@ -150,7 +150,7 @@ TOOLS: dict[str, Tool[Any]] = {
             answer_texts.status,
             CHANGES,
         ),
-        Tool(
+        McpTool(
             "update_task",
             "Change a task; report on one that others do. An empty text takes a value away.",
             request_models.UpdateTask,
@@ -159,7 +159,7 @@ TOOLS: dict[str, Tool[Any]] = {
             answer_texts.status,
             CHANGES,
         ),
-        Tool(
+        McpTool(
             "get_task_graph",
             "How the tasks of a list depend on each other, oldest first.",
             request_models.GetTaskGraph,
@@ -168,7 +168,7 @@ TOOLS: dict[str, Tool[Any]] = {
             answer_texts.graph,
             READS,
         ),
-        Tool(
+        McpTool(
             "delete_task",
             "Remove a task for good, with its output, files and sub-tasks; a running one is cancelled.",
             request_models.DeleteTask,
@@ -177,7 +177,7 @@ TOOLS: dict[str, Tool[Any]] = {
             answer_texts.deleted,
             CHANGES,
         ),
-        Tool(
+        McpTool(
             "read_artifacts",
             "The files in a task's folder, or with path a piece of one; secrets are masked. nextOffset: there is more.",
             request_models.ReadArtifacts,
@@ -186,7 +186,7 @@ TOOLS: dict[str, Tool[Any]] = {
             answer_texts.artifacts,
             READS,
         ),
-        Tool(
+        McpTool(
             "list_agents",
             "Who can do tasks, what each needs, whether it is ready, and what the sandbox holds.",
             request_models.ListAgents,
@@ -201,11 +201,11 @@ TOOLS: dict[str, Tool[Any]] = {
 
 # What a person at a terminal can do besides, or in another way: a model has no business with it, and need not read of
 # it. A person has seen a call before deciding it, and need not say again what it does.
-TERMINAL_TOOLS: dict[str, Tool[Any]] = {
+TERMINAL_TOOLS: dict[str, McpTool[Any]] = {
     tool.name: tool
     for tool in (
         replace(TOOLS["approve_tool_call"], request=request_models.ApproveToolCall),
-        Tool(
+        McpTool(
             "list_worktrees",
             "The worktrees of your tasks that are there, or half there.",
             request_models.ListWorktrees,
@@ -214,7 +214,7 @@ TERMINAL_TOOLS: dict[str, Tool[Any]] = {
             answer_texts.worktrees,
             READS,
         ),
-        Tool(
+        McpTool(
             "prune_worktrees",
             "Remove worktrees of tasks that have ended.",
             pruning.PruneWorktrees,
@@ -223,7 +223,7 @@ TERMINAL_TOOLS: dict[str, Tool[Any]] = {
             answer_texts.pruned,
             CHANGES,
         ),
-        Tool(
+        McpTool(
             "prune_tasks",
             "Remove what was kept for as long as the settings say.",
             pruning.PruneTasks,
@@ -232,7 +232,7 @@ TERMINAL_TOOLS: dict[str, Tool[Any]] = {
             answer_texts.pruned_tasks,
             CHANGES,
         ),
-        Tool(
+        McpTool(
             "list_grants",
             "What was approved for always and is still in force.",
             request_models.ListGrants,
@@ -241,7 +241,7 @@ TERMINAL_TOOLS: dict[str, Tool[Any]] = {
             answer_texts.grants,
             READS,
         ),
-        Tool(
+        McpTool(
             "revoke_grant",
             "Take back a proceed_always.",
             request_models.RevokeGrant,
@@ -254,7 +254,7 @@ TERMINAL_TOOLS: dict[str, Tool[Any]] = {
 }
 
 
-def offered(*, person: bool, decides: bool = True) -> dict[str, Tool[Any]]:
+def offered(*, person: bool, decides: bool = True) -> dict[str, McpTool[Any]]:
     """The tools a caller has, by name; `decides` says whether its approvals count."""
     known = TOOLS | TERMINAL_TOOLS if person else TOOLS
     return known if decides else known | {"get_task": replace(TOOLS["get_task"], text=task_text.undecided)}
