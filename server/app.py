@@ -45,7 +45,7 @@ from server.tasks.execution.leftovers import end_leftovers
 from server.tasks.execution.scheduler import Scheduler
 from server.tasks.secrets import sources
 from server.tasks.secrets.vault import SecretVault
-from server.tasks.service import Tasks
+from server.tasks.service import TaskService
 from server.tasks.workspaces import pairing, set_aside
 from server.tasks.workspaces.selection import Folders
 from server.tasks.workspaces.worktrees import Worktrees
@@ -158,7 +158,7 @@ async def build(state: Path, settings: Settings, notices: list[str]) -> AsyncIte
         scheduler = Scheduler(
             store, agents, vault, provider.sandbox, workspaces, worktrees, folders, settings, owner, subtask_server
         )
-        tasks = Tasks(
+        tasks = TaskService(
             store, agents, vault, provider.sandbox, workspaces, worktrees, folders, scheduler, settings, notices
         )
         sharing = FolderSharing(workspaces, worktrees, folders, provider.sandbox)

@@ -24,14 +24,14 @@ class BranchView(TypedDict):
 
 
 @dataclass(frozen=True, slots=True)
-class Subtasks:
+class SubtaskPage:
     """The sub-tasks of one task, the latest first, and how many there are besides."""
 
     rows: list[RowView]
     omitted: int
 
 
-def subtasks(client: Client, task_id: str, most: int) -> Subtasks:
+def subtasks(client: Client, task_id: str, most: int) -> SubtaskPage:
     """The sub-tasks right beneath a task, at most `most` of them."""
     rows: list[RowView] = []
     more: dict[str, str] = {}
@@ -40,7 +40,7 @@ def subtasks(client: Client, task_id: str, most: int) -> Subtasks:
         page: PageView = client.call("list_tasks", parentTaskId=task_id, limit=limit, **more)
         rows += page["tasks"]
         if "nextCursor" not in page or len(rows) >= most:
-            return Subtasks(rows[:most], max(page["total"] - len(rows[:most]), 0))
+            return SubtaskPage(rows[:most], max(page["total"] - len(rows[:most]), 0))
         more = {"cursor": page["nextCursor"]}
 
 

@@ -11,7 +11,7 @@ from server.daemon.connection import Connection
 from server.mcp import tools
 from server.mcp.streams import MAX_OPEN, Together, streams
 from server.tasks.callers import Caller, Tell
-from server.tasks.service import Tasks
+from server.tasks.service import TaskService
 
 INSTRUCTIONS = (
     "remit runs tasks in the background, each in its own folder and within this server's limits. create_task, then "
@@ -25,7 +25,7 @@ MAX_PERSON_OPEN = 1100
 class McpServer:
     """Serves the tools to connections."""
 
-    def __init__(self, tasks: Tasks, version: str) -> None:
+    def __init__(self, tasks: TaskService, version: str) -> None:
         self._tasks = tasks
         self._version = version
         self._together = Together()

@@ -60,7 +60,7 @@ MAX_EVENTS = 500
 UNCONFINED = 'this server runs commands without a sandbox (sandbox = "off"): they can do all that its user can'
 
 
-class Tasks:
+class TaskService:
     """Everything a user can do with tasks. Every method raises RemitError for what the caller can mend."""
 
     def __init__(

@@ -17,7 +17,7 @@ from server.tasks.execution import stopping
 from server.tasks.execution.scheduler import Scheduler
 from server.tasks.requests.request_models import CancelTask, DeleteTask
 from server.tasks.secrets.vault import SecretVault
-from server.tasks.service import Tasks
+from server.tasks.service import TaskService
 from server.tasks.workspaces.selection import Folders
 from server.tasks.workspaces.worktrees import Worktrees
 from storage.errors import Trouble
@@ -41,14 +41,14 @@ class Heedless(Scheduler):
         """Leave all to whoever works on it."""
 
 
-def tasks(store: Store, folder: Path) -> Tasks:
+def tasks(store: Store, folder: Path) -> TaskService:
     """With a scheduler whose runs do not heed a cancellation."""
     vault, workspaces, settings = SecretVault({}), Workspaces(folder), Settings()
     worktrees, folders = Worktrees(store, no_sandbox, workspaces, settings), Folders((), ())
     scheduler = Heedless(
         store, {}, vault, no_sandbox, workspaces, worktrees, folders, settings, "owner", SubtaskServer("1")
     )
-    return Tasks(store, {}, vault, no_sandbox, workspaces, worktrees, folders, scheduler, settings, [])
+    return TaskService(store, {}, vault, no_sandbox, workspaces, worktrees, folders, scheduler, settings, [])
 
 
 async def running_family(store: Store) -> str:

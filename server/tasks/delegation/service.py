@@ -21,7 +21,7 @@ from server.tasks.id_prefixes import R as Named
 from server.tasks.id_prefixes import whole
 from server.tasks.requests.listing import ListTasks
 from server.tasks.requests.request_models import CancelTask, CreateTask, GetTask, SendMessage
-from server.tasks.service import Tasks
+from server.tasks.service import TaskService
 from server.tasks.views import view_models
 from storage.errors import not_found
 from storage.records.states import ENDED
@@ -42,7 +42,7 @@ class DelegationService:
 
     def __init__(
         self,
-        tasks: Tasks,
+        tasks: TaskService,
         store: Store,
         agents: Mapping[str, Agent],
         sharing: FolderSharing,

@@ -27,7 +27,7 @@ from server.tasks.events.event_writer import EventWriter
 from server.tasks.events.output import Output
 from server.tasks.execution.record import Record
 from server.tasks.execution.shortage import Shortage
-from server.tasks.execution.subtasks import Subtasks
+from server.tasks.execution.subtasks import RunSubtasks
 from server.tasks.secrets.variables import Variables
 from server.tasks.working_directory import working_directory
 from server.tasks.workspaces import set_aside
@@ -45,7 +45,7 @@ class CommandRunner:
         workspaces: Workspaces,
         variables: Variables,
         settings: Settings,
-        subtasks: Subtasks | None,
+        subtasks: RunSubtasks | None,
         shortage: Shortage,
     ) -> None:
         self._shortage = shortage

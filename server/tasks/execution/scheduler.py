@@ -24,7 +24,7 @@ from server.tasks.execution.ends import End, Ends, Pause, Wait, where
 from server.tasks.execution.record import Record
 from server.tasks.execution.shortage import Shortage
 from server.tasks.execution.slot import Slot
-from server.tasks.execution.subtasks import Subtasks
+from server.tasks.execution.subtasks import RunSubtasks
 from server.tasks.execution.turn import ServerTurn
 from server.tasks.secrets import masking
 from server.tasks.secrets.variables import Variables
@@ -280,7 +280,7 @@ class Scheduler:
         claim = slot.claim
         sandbox = await self._sandbox()
         check_tier(claim.workspace, sandbox.tier, allow_hooks=bool((claim.task.demands or {}).get("allowHooks")))
-        subtasks = Subtasks(self._subtask_api, AgentCaller(self._store, claim, variables)) if slot.hands_on else None
+        subtasks = RunSubtasks(self._subtask_api, AgentCaller(self._store, claim, variables)) if slot.hands_on else None
         command_runner = CommandRunner(
             record, claim, sandbox, self._workspaces, variables, self._settings, subtasks, patience
         )

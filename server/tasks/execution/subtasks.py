@@ -17,7 +17,7 @@ PATIENT = 7 * 24 * 3600
 _WAIT = "waitSeconds"
 
 
-class Subtasks:
+class RunSubtasks:
     """What the agent of one run may do about sub-tasks."""
 
     def __init__(self, subtask_api: SubtaskApi, agent_caller: AgentCaller) -> None:

@@ -37,7 +37,7 @@ from server.tasks.execution.commands import CommandRunner
 from server.tasks.execution.gate import Gate
 from server.tasks.execution.record import Record
 from server.tasks.execution.slot import Slot
-from server.tasks.execution.subtasks import Subtasks
+from server.tasks.execution.subtasks import RunSubtasks
 from server.tasks.secrets import masking
 from server.tasks.secrets.variables import Variables
 from storage.records import tasks
@@ -75,7 +75,7 @@ class ServerTurn:
         settings: Settings,
         *,
         speaks: bool,
-        subtasks: Subtasks | None,
+        subtasks: RunSubtasks | None,
     ) -> None:
         self._record = record
         self._run = claim.run

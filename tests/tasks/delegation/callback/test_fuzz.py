@@ -26,7 +26,7 @@ from server.tasks.execution.agent_caller import AgentCaller
 from server.tasks.execution.scheduler import Scheduler
 from server.tasks.secrets.variables import Variables
 from server.tasks.secrets.vault import SecretVault
-from server.tasks.service import Tasks
+from server.tasks.service import TaskService
 from server.tasks.workspaces.selection import Folders
 from server.tasks.workspaces.worktrees import Worktrees
 from storage.sqlite.store import open_store
@@ -71,7 +71,7 @@ async def opened(folder: Path) -> AsyncIterator[Visit]:
         scheduler = Scheduler(
             store, {}, vault, no_sandbox, workspaces, worktrees, folders, own, "owner", subtask_server
         )
-        tasks = Tasks(store, {}, vault, no_sandbox, workspaces, worktrees, folders, scheduler, own, [])
+        tasks = TaskService(store, {}, vault, no_sandbox, workspaces, worktrees, folders, scheduler, own, [])
         sharing = FolderSharing(workspaces, worktrees, folders, no_sandbox)
         subtask_server.set_service(DelegationService(tasks, store, {}, sharing, UploadQuota(workspaces, own), own))
         await store.create_task(ANN, new_task())
