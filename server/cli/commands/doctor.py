@@ -64,7 +64,7 @@ def _bundle(arguments: Namespace, paths: StatePaths, findings: list[Finding]) ->
     return 0
 
 
-def _told(path: Path, parts: list[bundle.Part]) -> Iterator[str]:
+def _told(path: Path, parts: list[bundle.BundleFile]) -> Iterator[str]:
     yield f"{one_line(str(path))} holds, without secrets and without what tasks say:"
     yield from (f"  {part.name:<14}{part.about}" for part in parts)
     yield "names of folders, files and this machine are in it: read it before you give it away"

@@ -37,7 +37,7 @@ _QUERIES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class BundleFile:
     """One file of a bundle."""
 
     name: str
@@ -47,7 +47,7 @@ class Part:
 
 def write(
     path: Path, paths: StatePaths, settings: Settings | None, findings: Sequence[Mapping[str, Any]]
-) -> list[Part]:
+) -> list[BundleFile]:
     """Write a bundle that its owner alone can read to a new file; returns its parts.
 
     Raises RemitError (VALIDATION_ERROR) where there is a file already, or none can be made.
@@ -69,18 +69,22 @@ def default_path() -> Path:
     return Path(time.strftime("remit-bundle-%Y%m%d-%H%M%S.zip", time.gmtime()))
 
 
-def _parts(paths: StatePaths, settings: Settings | None, findings: Sequence[Mapping[str, Any]]) -> Iterator[Part]:
+def _parts(paths: StatePaths, settings: Settings | None, findings: Sequence[Mapping[str, Any]]) -> Iterator[BundleFile]:
     mask = _mask(settings)
-    yield Part("doctor.json", "what `remit doctor` finds", mask(_json(findings)))
+    yield BundleFile("doctor.json", "what `remit doctor` finds", mask(_json(findings)))
     if settings:
         told = "the settings that differ from their defaults: numbers and fixed words; of texts, that they are set"
-        yield Part("settings.json", told, mask(_json(_different(settings))))
+        yield BundleFile("settings.json", told, mask(_json(_different(settings))))
     database = Path(paths.state) / DATABASE
-    yield Part("database.json", "how much there is in the database, and whether it is whole", _json(_counts(database)))
-    yield Part("state.txt", "names, sizes and modes of the files of the state folder", "".join(_listed(paths.state)))
+    yield BundleFile(
+        "database.json", "how much there is in the database, and whether it is whole", _json(_counts(database))
+    )
+    yield BundleFile(
+        "state.txt", "names, sizes and modes of the files of the state folder", "".join(_listed(paths.state))
+    )
     for name in (paths.log, *(f"{paths.log}.{number}" for number in range(1, FILES))):
         if text := _end_of(Path(name)):
-            yield Part(os.path.basename(name), f"the end of the log, {LOG_BYTES // 1024} KiB at most", mask(text))
+            yield BundleFile(os.path.basename(name), f"the end of the log, {LOG_BYTES // 1024} KiB at most", mask(text))
 
 
 def _mask(settings: Settings | None) -> Callable[[str], str]:

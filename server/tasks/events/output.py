@@ -49,7 +49,7 @@ class OutputBudget:
         self._left -= len(text)
 
 
-class Output:
+class CommandOutput:
     """Keeps the first and the last half of `limit` characters; what lies between is counted and dropped."""
 
     def __init__(self, redactor: Redactor, limit: int) -> None:

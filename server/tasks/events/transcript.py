@@ -7,7 +7,7 @@ import anyio
 from server.config import Settings
 from server.errors import RemitError
 from server.tasks.events.event_writer import EventWriter, Log
-from server.tasks.events.output import Output, OutputBudget
+from server.tasks.events.output import CommandOutput, OutputBudget
 from server.tasks.secrets import masking
 from server.tasks.secrets.variables import Variables
 from server.threads import computed
@@ -27,7 +27,7 @@ class Transcript:
         self._variables = variables
         self._budget = budget
         self._most = settings.output_limit
-        self._output: Output | None = None
+        self._output: CommandOutput | None = None
         self._thought: RedactionStream | None = None
         """Of one that goes on: a secret may begin in one piece and end in the next."""
 
@@ -39,7 +39,7 @@ class Transcript:
         """Show a piece of the answer."""
         async with self._speaking:
             if self._output is None:
-                self._output = Output(self._variables.redactor, self._budget.limit(self._most))
+                self._output = CommandOutput(self._variables.redactor, self._budget.limit(self._most))
             await self._output.show(text.encode(errors="replace"), self.writer.publish)
 
     async def pause(self) -> None:
@@ -58,7 +58,7 @@ class Transcript:
         if self._budget.is_used_up:
             self._unkept += 1
             return
-        thought = Output(Redactor({}), self._budget.limit(MAX_THOUGHT))
+        thought = CommandOutput(Redactor({}), self._budget.limit(MAX_THOUGHT))
         await thought.take(await self._masked(description, goes_on=goes_on))
         self._budget.take(thought.text)
         shown = await masking.redacted(self._variables.redactor, subject)

@@ -24,8 +24,8 @@ from server.runner.scanning.sockets import find_sockets
 from server.runner.workspace.workspaces import Workspaces
 from server.tasks import sandbox_policy
 from server.tasks.events.event_writer import EventWriter
-from server.tasks.events.output import Output
-from server.tasks.execution.record import Record
+from server.tasks.events.output import CommandOutput
+from server.tasks.execution.record import RunRecord
 from server.tasks.execution.shortage import Shortage
 from server.tasks.execution.subtasks import RunSubtasks
 from server.tasks.secrets.variables import Variables
@@ -39,7 +39,7 @@ class CommandRunner:
 
     def __init__(
         self,
-        record: Record,
+        record: RunRecord,
         claim: Claim,
         sandbox: Sandbox,
         workspaces: Workspaces,
@@ -88,7 +88,7 @@ class CommandRunner:
         return await self._subtasks.callback_handler() if self._subtasks else None
 
     async def run(
-        self, ran: RunCommand, output: Output, writer: EventWriter, call_id: str, handler: CallbackHandler | None
+        self, ran: RunCommand, output: CommandOutput, writer: EventWriter, call_id: str, handler: CallbackHandler | None
     ) -> Exit:
         """Run a command to its end; its output is published as it comes."""
         env = {**(self._given() if ran.inherits else {}), **ran.env}

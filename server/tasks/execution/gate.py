@@ -10,7 +10,7 @@ from server.tasks import sandbox_policy
 from server.tasks.approvals import similarity
 from server.tasks.approvals.circumstances import circumstances
 from server.tasks.execution.commands import CommandRunner
-from server.tasks.execution.record import Record
+from server.tasks.execution.record import RunRecord
 from server.tasks.secrets import masking
 from server.tasks.secrets.variables import Variables
 from storage.records.calls import KEYED, Begun, Call, NewCall
@@ -36,7 +36,7 @@ class Gate:
     """Lets the calls of one run pass, or has them wait."""
 
     def __init__(
-        self, record: Record, claim: Claim, command_runner: CommandRunner, variables: Variables, settings: Settings
+        self, record: RunRecord, claim: Claim, command_runner: CommandRunner, variables: Variables, settings: Settings
     ) -> None:
         self._record = record
         self._claim = claim

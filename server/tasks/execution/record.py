@@ -26,7 +26,7 @@ LONGEST_WAIT = 5.0
 """Seconds at most, so that work goes on soon after the fault has passed."""
 
 
-class Record:
+class RunRecord:
     """The store as one run uses it: what its work depends on waits while the database is locked, full or failing.
 
     The clock of the run stands still meanwhile. Each raises RemitError (CONFLICT) once the run has lost its task.

@@ -21,7 +21,7 @@ from server.runner.workspace.workspaces import Workspaces
 from server.tasks.execution.agent_caller import AgentCaller, SubtaskApi, may_delegate
 from server.tasks.execution.commands import CommandRunner
 from server.tasks.execution.ends import End, Ends, Pause, Wait, where
-from server.tasks.execution.record import Record
+from server.tasks.execution.record import RunRecord
 from server.tasks.execution.shortage import Shortage
 from server.tasks.execution.slot import Slot
 from server.tasks.execution.subtasks import RunSubtasks
@@ -213,7 +213,7 @@ class Scheduler:
 
     async def _run(self, slot: Slot) -> None:
         LANE.set(slot)
-        record = Record(self._store, slot.claim.run, slot)
+        record = RunRecord(self._store, slot.claim.run, slot)
         how: RunEnd | Pause | Wait = Pause.INTERRUPTED  # what stands if the server ends
         try:
             with slot.scope:
@@ -229,7 +229,7 @@ class Scheduler:
             del self._running[slot.claim.task.id]
             self.poke()
 
-    async def _attempt(self, slot: Slot, record: Record) -> RunEnd | Pause | Wait:
+    async def _attempt(self, slot: Slot, record: RunRecord) -> RunEnd | Pause | Wait:
         """Have the agent work; every way that can end is an answer, save the end of the server."""
         claim = slot.claim
         left = claim.task.timeout_seconds - claim.turn.ran_us / 1_000_000
@@ -275,7 +275,7 @@ class Scheduler:
         return agent
 
     async def _prepare(
-        self, slot: Slot, record: Record, agent: Agent, variables: Variables, patience: Shortage
+        self, slot: Slot, record: RunRecord, agent: Agent, variables: Variables, patience: Shortage
     ) -> ServerTurn:
         claim = slot.claim
         sandbox = await self._sandbox()

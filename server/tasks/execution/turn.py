@@ -31,11 +31,11 @@ from server.json_text import memory
 from server.runner.dialogue import ProcessIO
 from server.tasks import sandbox_policy
 from server.tasks.events.event_writer import EventWriter
-from server.tasks.events.output import Output, OutputBudget
+from server.tasks.events.output import CommandOutput, OutputBudget
 from server.tasks.events.transcript import Transcript
 from server.tasks.execution.commands import CommandRunner
 from server.tasks.execution.gate import Gate
-from server.tasks.execution.record import Record
+from server.tasks.execution.record import RunRecord
 from server.tasks.execution.slot import Slot
 from server.tasks.execution.subtasks import RunSubtasks
 from server.tasks.secrets import masking
@@ -67,7 +67,7 @@ class ServerTurn:
 
     def __init__(
         self,
-        record: Record,
+        record: RunRecord,
         claim: Claim,
         slot: Slot,
         command_runner: CommandRunner,
@@ -340,8 +340,8 @@ class ServerTurn:
     def _know(self, calls: Sequence[Call]) -> None:
         self._calls = {call.key: call for call in calls}
 
-    def _output(self) -> Output:
-        return Output(self._variables.redactor, self._budget.limit(self._settings.output_limit))
+    def _output(self) -> CommandOutput:
+        return CommandOutput(self._variables.redactor, self._budget.limit(self._settings.output_limit))
 
     async def _end(self, key: str, status: CallStatus, text: str, **about: int) -> None:
         self._budget.take(text)

@@ -7,7 +7,7 @@ from server.tasks.views import call_line, truncation
 from server.tasks.views.formatting import time
 from server.tasks.views.output_view import MAX_REPEATED, repeated
 from server.tasks.views.pending_approval import PendingApprovalView
-from server.tasks.views.truncation import Part
+from server.tasks.views.truncation import AnswerPart
 from server.tasks.views.view_models import OutputView, TaskView, ToolCallView
 from storage.records.calls import KEYED, Call
 
@@ -20,7 +20,7 @@ _LEAST_PENDING = 800
 """The same for one that waits."""
 
 
-def pending(view: TaskView, waiting: Sequence[Call]) -> Part:
+def pending(view: TaskView, waiting: Sequence[Call]) -> AnswerPart:
     """The calls that wait, the first ones first; of a long one its arguments are shortened, and never its id."""
     shown, least = [_pending(call) for call in waiting], _LEAST_PENDING
     return truncation.items(
@@ -28,7 +28,7 @@ def pending(view: TaskView, waiting: Sequence[Call]) -> Part:
     )
 
 
-def made(view: OutputView, known: Sequence[Call], content: str) -> list[Part]:
+def made(view: OutputView, known: Sequence[Call], content: str) -> list[AnswerPart]:
     """The calls of a turn, the latest of them, where their output is no more than `content` says anyway in short."""
     shown = [_call(call, content) for call in known]
     return [

@@ -6,7 +6,7 @@ from server.tasks.requests.request_models import GetTaskGraph
 from server.tasks.views import truncation
 from server.tasks.views.formatting import start
 from server.tasks.views.row_view import fits
-from server.tasks.views.truncation import Part
+from server.tasks.views.truncation import AnswerPart
 from server.tasks.views.view_models import GraphView, NeighboursView, NeighbourView, NodeView, TaskView
 from storage.records.graphs import Graph, Node, Related, RelatedTask
 
@@ -33,7 +33,7 @@ def graph(graph: Graph, request: GetTaskGraph) -> GraphView:
     return view
 
 
-def related(view: TaskView, related: Related) -> list[Part]:
+def related(view: TaskView, related: Related) -> list[AnswerPart]:
     """What surrounds one task."""
     shown = view["graph"] = NeighboursView(dependsOn=[], dependents=[], subtasks=[])
     given = {

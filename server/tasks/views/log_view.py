@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from server.tasks.views import truncation
 from server.tasks.views.formatting import time
 from server.tasks.views.output_view import MAX_REPEATED, repeated
-from server.tasks.views.truncation import Part
+from server.tasks.views.truncation import AnswerPart
 from server.tasks.views.view_models import EventView, MessageView, OutputView, TaskView
 from storage.records.tasks import Event, Message, Snapshot
 
@@ -13,7 +13,7 @@ _LEAST_EVENT = 250
 """Characters in which any event can be shown, its texts shortened."""
 
 
-def messages(view: TaskView, snapshot: Snapshot) -> Part:
+def messages(view: TaskView, snapshot: Snapshot) -> AnswerPart:
     """The latest messages of the conversation; the answer that `output` has is shown in short."""
     shown = [_message(message, snapshot) for message in snapshot.messages]
     return truncation.items(
@@ -29,7 +29,7 @@ def messages(view: TaskView, snapshot: Snapshot) -> Part:
     )
 
 
-def events(view: TaskView, snapshot: Snapshot, after: int) -> Part:
+def events(view: TaskView, snapshot: Snapshot, after: int) -> AnswerPart:
     """The events after one, as many as fit, and at least one, so that a reader always gets on.
 
     How many of those that came later are not kept any more is said too: they are removed from the first on.
@@ -41,7 +41,7 @@ def events(view: TaskView, snapshot: Snapshot, after: int) -> Part:
     return truncation.items(view, "events", shown, None, narrow=_narrow_event, least=_LEAST_EVENT, whole=True, weight=8)
 
 
-def thoughts(view: OutputView, thoughts: Sequence[dict[str, str]]) -> list[Part]:
+def thoughts(view: OutputView, thoughts: Sequence[dict[str, str]]) -> list[AnswerPart]:
     """The latest thoughts, if there are any."""
     if not thoughts:
         return []

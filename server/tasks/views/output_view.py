@@ -6,7 +6,7 @@ from typing import Any
 
 from server.errors import Code, RemitError
 from server.tasks.views import truncation
-from server.tasks.views.truncation import Part
+from server.tasks.views.truncation import AnswerPart
 from server.tasks.views.view_models import OutputView
 
 _CURSOR = re.compile(r"(\d{1,9}):(\d{1,12})")
@@ -25,7 +25,7 @@ _AROUND = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Output:
+class TurnOutput:
     """What a turn has put out so far, and whether more may come."""
 
     text: str
@@ -51,7 +51,7 @@ class Output:
         """Where to read on after so many characters."""
         return f"{self.turn}:{offset}"
 
-    def piece(self, view: OutputView, start: int) -> Part:
+    def piece(self, view: OutputView, start: int) -> AnswerPart:
         """The output from an offset on, its beginning first, without a gap."""
         text = self.text[start:]
 
@@ -61,7 +61,7 @@ class Output:
 
         return _part(place, text)
 
-    def ends(self, view: OutputView, start: int) -> Part:
+    def ends(self, view: OutputView, start: int) -> AnswerPart:
         """The output from an offset on: both of its ends where it is too long, and a cursor for what is between."""
         text = self.text[start:]
 
@@ -96,8 +96,8 @@ def repeated(text: str) -> str:
     return f"{text[:MAX_REPEATED]}… [{len(text)} characters in all: see output.content]"
 
 
-def _part(place: Any, text: str) -> Part:
-    return Part(place, _taken(text), _WEIGHT, _AROUND + 100)
+def _part(place: Any, text: str) -> AnswerPart:
+    return AnswerPart(place, _taken(text), _WEIGHT, _AROUND + 100)
 
 
 def _taken(text: str) -> int:

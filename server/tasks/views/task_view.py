@@ -7,9 +7,9 @@ from server.tasks.requests.request_models import GetTask
 from server.tasks.views import call_view, graph_view, log_view, truncation, workspace_view
 from server.tasks.views.formatting import time, time_or_none
 from server.tasks.views.list_view import ORGANIZATION
-from server.tasks.views.output_view import Output, repeated
+from server.tasks.views.output_view import TurnOutput, repeated
 from server.tasks.views.pending_approval import GrantView
-from server.tasks.views.truncation import Part
+from server.tasks.views.truncation import AnswerPart
 from server.tasks.views.view_models import OutputView, TaskView, UsageView
 from storage.records.calls import Grant
 from storage.records.retention import Retention
@@ -100,7 +100,7 @@ def _core(snapshot: Snapshot, retention: Retention, request: GetTask) -> TaskVie
     return view
 
 
-def _urgent(view: TaskView, snapshot: Snapshot) -> list[Part]:
+def _urgent(view: TaskView, snapshot: Snapshot) -> list[AnswerPart]:
     """What went wrong, and what waits for somebody."""
     task = snapshot.task
     parts = _texts(view, ("error", task.error, 4), ("blockedReason", task.blocked_reason, 2))
@@ -115,21 +115,21 @@ def _urgent(view: TaskView, snapshot: Snapshot) -> list[Part]:
     return parts
 
 
-def _warned(view: TaskView, snapshot: Snapshot, request: GetTask, losses: Sequence[str]) -> list[Part]:
+def _warned(view: TaskView, snapshot: Snapshot, request: GetTask, losses: Sequence[str]) -> list[AnswerPart]:
     """What was taken otherwise than it was meant, or left behind."""
     warnings = [*request.warnings, *losses, *snapshot.warnings]
     return [truncation.items(view, "warnings", warnings, "omittedWarnings", narrow=truncation.cut)] if warnings else []
 
 
-def _reported(view: TaskView, task: Task) -> list[Part]:
+def _reported(view: TaskView, task: Task) -> list[AnswerPart]:
     """What somebody reports of a task that goes on."""
     return _texts(view, ("progressMessage", task.progress_message, 1))
 
 
-def _output(view: TaskView, snapshot: Snapshot, request: GetTask) -> list[Part]:
+def _output(view: TaskView, snapshot: Snapshot, request: GetTask) -> list[AnswerPart]:
     """What has come out, or what is new of it."""
     task, turn, fresh = snapshot.task, snapshot.turn, snapshot.fresh
-    output = Output(snapshot.content, turn.number, is_open=task.status not in ENDED)
+    output = TurnOutput(snapshot.content, turn.number, is_open=task.status not in ENDED)
     shown = view["output"] = OutputView(content="", updatedAt=time_or_none(snapshot.content_at), toolCalls=[])
     if turn.requests:
         shown["usage"] = UsageView(
@@ -146,7 +146,7 @@ def _output(view: TaskView, snapshot: Snapshot, request: GetTask) -> list[Part]:
     return [*parts, *call_view.made(shown, calls, snapshot.content), *log_view.thoughts(shown, thoughts)]
 
 
-def _included(view: TaskView, snapshot: Snapshot, request: GetTask) -> list[Part]:
+def _included(view: TaskView, snapshot: Snapshot, request: GetTask) -> list[AnswerPart]:
     """What was asked for besides."""
     parts = []
     if "messages" in request.include:
@@ -158,7 +158,7 @@ def _included(view: TaskView, snapshot: Snapshot, request: GetTask) -> list[Part
     return parts
 
 
-def _constant(view: TaskView, snapshot: Snapshot) -> list[Part]:
+def _constant(view: TaskView, snapshot: Snapshot) -> list[AnswerPart]:
     """What a task was created with, or was changed to by hand."""
     task = snapshot.task
     view |= {
@@ -221,13 +221,13 @@ def _add_demands(view: TaskView, demands: Mapping[str, Any]) -> None:
         view["approvalTimeoutSeconds"] = demands["approvalTimeoutSeconds"]
 
 
-def _objects(view: TaskView, task: Task) -> list[Part]:
+def _objects(view: TaskView, task: Task) -> list[AnswerPart]:
     demands = task.demands or {}
     given = {"env": task.env, "metadata": task.metadata} | {name: demands.get(name) for name in ("limits", "require")}
     return [truncation.values(view, name, value) for name, value in given.items() if value is not None]
 
 
-def _relations(view: TaskView, snapshot: Snapshot) -> list[Part]:
+def _relations(view: TaskView, snapshot: Snapshot) -> list[AnswerPart]:
     task, demands = snapshot.task, snapshot.task.demands or {}
     parts = []
     if snapshot.secrets:
@@ -241,6 +241,6 @@ def _relations(view: TaskView, snapshot: Snapshot) -> list[Part]:
     return parts
 
 
-def _texts(view: TaskView, *given: tuple[str, str | None, int]) -> list[Part]:
+def _texts(view: TaskView, *given: tuple[str, str | None, int]) -> list[AnswerPart]:
     """Texts that are there, each with its name and its weight."""
     return [truncation.text(view, name, text, weight) for name, text, weight in given if text is not None]

@@ -35,7 +35,7 @@ _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class AnswerPart:
     """A part of an answer that may be shortened: `place` puts it there in at most so many characters."""
 
     place: Callable[[int], None]
@@ -49,13 +49,13 @@ def size(value: Any) -> int:
     return len(_encode(value))
 
 
-def fill(view: Mapping[str, Any], parts: Sequence[Part], max_chars: int) -> None:
+def fill(view: Mapping[str, Any], parts: Sequence[AnswerPart], max_chars: int) -> None:
     """Place the parts into an answer that has its fixed part, so that all of it takes `max_chars` at most."""
     for part, room in zip(parts, shares(max_chars - size(view), parts), strict=True):
         part.place(room)
 
 
-def shares(room: int, parts: Sequence[Part]) -> list[int]:
+def shares(room: int, parts: Sequence[AnswerPart]) -> list[int]:
     """What each part gets: all it wants where that fits, at least its floor, and else its share by weight."""
     given = [min(part.want, part.floor) for part in parts]
     left = max(room - sum(given), 0)
@@ -76,12 +76,12 @@ def shares(room: int, parts: Sequence[Part]) -> list[int]:
     return given
 
 
-def text(view: Any, name: str, value: str, weight: int = 1, hint: str = RAISE) -> Part:
+def text(view: Any, name: str, value: str, weight: int = 1, hint: str = RAISE) -> AnswerPart:
     """A text: where it is too long, its beginning and its end, or its beginning alone."""
     return _part(view, name, value, lambda value, room: cut(value, room, hint), weight)
 
 
-def values(view: Any, name: str, value: Mapping[str, Any], weight: int = 1) -> Part:
+def values(view: Any, name: str, value: Mapping[str, Any], weight: int = 1) -> AnswerPart:
     """An object of somebody's own: where it is too long, its long texts shortened, and the first of its entries."""
     return _part(view, name, value, narrowed, weight)
 
@@ -98,7 +98,7 @@ def items(
     whole: bool = False,
     weight: int = 1,
     gone: int = 0,
-) -> Part:
+) -> AnswerPart:
     """A list: as many of its items as there is room for, the first or the latest, and in `omitted` how many are not.
 
     Args:
@@ -110,7 +110,7 @@ def items(
         least: characters that the part is given in any case.
         latest: whether the last items are kept, rather than the first.
         whole: whether no item is shortened but one that has no room by itself.
-        weight: see `Part`.
+        weight: see `AnswerPart`.
         gone: items that are left out before.
     """
     counter = len(omitted) + 12 if omitted else 0
@@ -124,7 +124,7 @@ def items(
             view[omitted] = missing
 
     want = size(value) + len(name) + 4 + counter
-    return Part(place, want, weight, least + len(name) + 6 + counter)
+    return AnswerPart(place, want, weight, least + len(name) + 6 + counter)
 
 
 def cut(text: str, room: int, hint: str = RAISE) -> str:
@@ -186,13 +186,13 @@ def _shortened(value: Any, room: int) -> Any:
             return value
 
 
-def _part(view: Any, name: str, value: T, shorten: Callable[[T, int], T], weight: int) -> Part:
+def _part(view: Any, name: str, value: T, shorten: Callable[[T, int], T], weight: int) -> AnswerPart:
     taken = len(name) + 4  # quotes, colon and comma
 
     def place(room: int) -> None:
         view[name] = shorten(value, room - taken)
 
-    return Part(place, size(value) + taken, weight, _FLOOR + taken)
+    return AnswerPart(place, size(value) + taken, weight, _FLOOR + taken)
 
 
 def _listed(value: Sequence[T], left: int, narrow: Callable[[T, int], T] | None, least: int, *, most: int) -> list[T]:

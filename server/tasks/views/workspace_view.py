@@ -7,12 +7,12 @@ from typing import Any
 from server.runner.git.repository import branch_of
 from server.tasks.views import truncation
 from server.tasks.views.formatting import time
-from server.tasks.views.truncation import Part
+from server.tasks.views.truncation import AnswerPart
 from server.tasks.views.view_models import TaskView, WorkspaceView, WorktreeView
 from storage.records.workspaces import Workspace, Worktree
 
 
-def workspace(view: TaskView, task_id: str, workspace: Workspace, folder: str | None) -> list[Part]:
+def workspace(view: TaskView, task_id: str, workspace: Workspace, folder: str | None) -> list[AnswerPart]:
     """The folder of a task; of a long diff the two ends, and of many changed files the first."""
     shown = view["workspace"] = WorkspaceView(path="", mode=workspace.mode, shared=workspace.shared)
     parts = [truncation.text(shown, "path", workspace.path)]
@@ -53,7 +53,7 @@ def _problem(outcome: Mapping[str, Any]) -> str:
     return "; ".join([*([outcome["problem"]] if "problem" in outcome else []), *outcome.get("disarmed", [])])
 
 
-def _outcome(view: WorkspaceView, outcome: dict[str, Any]) -> list[Part]:
+def _outcome(view: WorkspaceView, outcome: dict[str, Any]) -> list[AnswerPart]:
     parts = []
     if "carried" in outcome:
         view["carriedCommit"] = outcome["carried"]

@@ -8,7 +8,7 @@ import pytest
 
 from server.tasks.events import event_writer
 from server.tasks.events.event_writer import EventWriter
-from server.tasks.execution.record import Record
+from server.tasks.execution.record import RunRecord
 from server.tasks.execution.slot import Slot
 from storage.records.tasks import Event, NewEvent, Run
 from storage.sqlite.store import Store, open_store
@@ -66,7 +66,7 @@ async def test_what_waits_to_be_written_when_its_call_ends_is_not_lost(
     monkeypatch.setattr(store, "append_events", append_behind_others)
     claim = await claimed(store)
     run = claim.run
-    record = Record(store, run, Slot(claim, lambda: None, hands_on=False))
+    record = RunRecord(store, run, Slot(claim, lambda: None, hands_on=False))
     publishing = EventWriter(record, run, 1000, call_id="call_1")
     async with publishing.serving():
         publishing.publish("x")

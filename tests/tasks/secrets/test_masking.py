@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from server.round_robin import LANE
-from server.tasks.events.output import GRACE_SECONDS, Output
+from server.tasks.events.output import GRACE_SECONDS, CommandOutput
 from server.tasks.secrets import masking
 from server.threads import MOST_THREADS
 from tests.bounds import unstalled
@@ -27,14 +27,14 @@ async def test_others_have_their_turn_while_a_value_is_masked() -> None:
 
 
 async def test_others_have_their_turn_while_the_end_of_an_output_is_masked() -> None:
-    output = Output(await masking.redactor(SECRETS), 2000)
+    output = CommandOutput(await masking.redactor(SECRETS), 2000)
     async with unstalled():
         await output.take(HARD * 2)
     assert output.dropped + len(output.text) > len(HARD) * 2
 
 
 async def test_a_cancel_does_not_wait_until_an_end_is_masked() -> None:
-    output = Output(await masking.redactor(SECRETS), 2_000_000)
+    output = CommandOutput(await masking.redactor(SECRETS), 2_000_000)
     output._keep(HARD * 50)  # whose masking takes a minute
     start = time.monotonic()
     with anyio.move_on_after(0.1):
@@ -89,6 +89,6 @@ async def test_the_outputs_of_many_tasks_leave_others_their_turn() -> None:
     shown: list[str] = []
     async with unstalled(), anyio.create_task_group() as group:
         for _ in range(10):
-            output = Output(redactor, 1_000_000)
+            output = CommandOutput(redactor, 1_000_000)
             group.start_soon(partial(output.show, HARD[:8192].encode(), shown.append))
     assert sum(map(len, shown)) > 0
