@@ -10,7 +10,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from server.tasks.creation import token
-from storage.records.tasks import Nesting, NewTask, Principal, SecretSource
+from storage.records.tasks import NestingLimits, NewTask, Principal, SecretSource
 from storage.sqlite.connection import RecordingConnection
 from storage.sqlite.database import migrate
 from storage.sqlite.operations import tasks
@@ -79,7 +79,7 @@ def new_task(
         conversation=token(at),
         session=token(at),
         session_expires_at=at + _DAY * 1_000_000,
-        nesting=Nesting(depth=0, count=0),
+        nesting=NestingLimits(depth=0, count=0),
         depends_on=depends_on,
     )
 

@@ -14,7 +14,7 @@ _LASTING = _DAMAGE | {"SQLITE_MISUSE", "SQLITE_ERROR", "SQLITE_CONSTRAINT"}
 """Primary result codes (sqlite.org/rescode.html) after which the same operation would fail again."""
 
 
-class Trouble(RemitError):
+class DatabaseError(RemitError):
     """The database could not be read or written; nothing was changed.
 
     `reason` is what SQLite says of it. `passes` says whether the same may work later: it is locked, the disk is full
@@ -27,7 +27,7 @@ class Trouble(RemitError):
         self.passes = passes
 
     @classmethod
-    def of(cls, error: sqlite3.Error) -> "Trouble":
+    def of(cls, error: sqlite3.Error) -> "DatabaseError":
         """What SQLite says of it."""
         reason = f"it is damaged ({error}), see `remit doctor`" if is_damage(error) else str(error)
         return cls(reason, passes=_primary(error) not in _LASTING)

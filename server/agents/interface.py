@@ -118,7 +118,7 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class HistoryMessage:
     """One message of the conversation before this turn."""
 
     role: Literal["user", "assistant"]
@@ -180,7 +180,7 @@ class Turn(Protocol):
 
     # What was, and what is to be remembered.
 
-    async def history(self) -> list[Message]:
+    async def history(self) -> list[HistoryMessage]:
         """The conversation before this turn, oldest first."""
         ...
 

@@ -18,7 +18,7 @@ from server.errors import Code, RemitError
 from server.runner.workspace.workspaces import Workspaces
 from server.tasks.execution.leftovers import end_leftovers
 from storage.sqlite.backup import examine, leftovers
-from storage.sqlite.restored import Held
+from storage.sqlite.restored import HeldTasks
 from storage.sqlite.store import open_store
 from storage.times import now
 
@@ -36,7 +36,7 @@ class Restored:
 
     tasks: int
     latest: int | None
-    held: Held
+    held: HeldTasks
     missing: list[str]
     kept_in: Path | None
     left_out: LeftOut
@@ -124,7 +124,7 @@ class _Restoring:
 class _Settled:
     """What a restored database says: what became of its open tasks, whose folders it knows, and who should have one."""
 
-    held: Held
+    held: HeldTasks
     known: set[str]
     expecting: set[str]
 

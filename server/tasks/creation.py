@@ -25,7 +25,7 @@ from server.tasks.workspaces.losses import is_held
 from server.tasks.workspaces.removal import remove_folders
 from server.threads import READING, computed
 from storage.records.states import ENDED, Status
-from storage.records.tasks import AGENT, NOBODY, Created, Nesting, NewTask, NewTurn, SentKey, Task
+from storage.records.tasks import AGENT, NOBODY, CreationResult, NestingLimits, NewTask, NewTurn, SentKey, Task
 from storage.records.tasks import SecretSource as Origin
 from storage.records.workspaces import Workspace
 from storage.sqlite.store import Store
@@ -102,7 +102,7 @@ class TaskCreator:
         tier: str | None,
         values: Mapping[str, str],
         workspace: Workspace | None,
-    ) -> Created:
+    ) -> CreationResult:
         """Make a task, with its files in place; durable when this returns."""
         uploads = await validation.uploads(request.files)
         files = await validation.versions(uploads)
@@ -196,7 +196,7 @@ class TaskCreator:
             triggering_agent=request.triggering_agent_id,
             assigned_agent=request.assigned_agent_id,
             source=caller.source,
-            nesting=Nesting(subtasks.depth, subtasks.count),
+            nesting=NestingLimits(subtasks.depth, subtasks.count),
         )
 
     async def _open_turn(

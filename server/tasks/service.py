@@ -42,7 +42,7 @@ from server.tasks.workspaces.artifacts import Artifacts
 from server.tasks.workspaces.losses import Losses
 from server.tasks.workspaces.selection import Folders, check_tier
 from server.tasks.workspaces.worktrees import Worktrees
-from storage.errors import Trouble
+from storage.errors import DatabaseError
 from storage.records.lists import NOTHING
 from storage.records.states import ENDED
 from storage.records.tasks import NOBODY, Snapshot, Update
@@ -223,7 +223,7 @@ class TaskService:
         await self._stopping.end(caller.principal, doomed)
         try:
             deleted = await self._deleted(caller, request)
-        except Trouble as error:
+        except DatabaseError as error:
             raise RemitError(
                 Code.EXECUTION_ERROR,
                 f"the task was ended, but cannot be deleted now: the database failed ({error.reason}); delete it again",

@@ -12,7 +12,7 @@ from server.tasks.callers import Caller, Tell
 from server.tasks.requests.request_models import GetTask
 from server.tasks.views.formatting import one_line
 from storage.records.states import BUSY, DEPENDENCIES, ENDED, SUBTASKS, Status
-from storage.records.tasks import Look, Task
+from storage.records.tasks import Progress, Task
 from storage.sqlite.store import Store
 from storage.times import now
 
@@ -72,17 +72,17 @@ async def _tell(store: Store, caller: Caller, task_id: str, tell: Tell) -> None:
         await anyio.sleep(PERIOD)
         while True:
             with store.changes.expected(task_id) as change:
-                look = await store.look(caller.principal, task_id)
+                progress = await store.progress(caller.principal, task_id)
                 while not change.is_set():
                     waited = time.monotonic() - began
-                    await tell(waited, said_of(look, waited))
+                    await tell(waited, said_of(progress, waited))
                     await anyio.sleep(PERIOD)
 
 
-def said_of(look: Look, waited: float) -> str:
+def said_of(progress: Progress, waited: float) -> str:
     """How far a task is, on one line: `running, 2 of 5 calls, 12 s: the last line of its output`."""
-    seconds = waited if look.started_at is None else (now() - look.started_at) / 1_000_000
-    calls = f", {look.calls_ended} of {look.calls} calls" if look.calls else ""
-    lines = [line for line in re.split(r"[\r\n]+", look.said) if line.strip()]
+    seconds = waited if progress.started_at is None else (now() - progress.started_at) / 1_000_000
+    calls = f", {progress.calls_ended} of {progress.calls} calls" if progress.calls else ""
+    lines = [line for line in re.split(r"[\r\n]+", progress.said) if line.strip()]
     last = f": {lines[-1]}" if lines else ""
-    return one_line(f"{look.status}{calls}, {seconds:.0f} s{last}", _MOST)
+    return one_line(f"{progress.status}{calls}, {seconds:.0f} s{last}", _MOST)

@@ -28,7 +28,7 @@ class Circumstances:
     """How they differ from the content of others, in sentences for whoever decides; None for a task without a yes."""
 
 
-class Begun(TypedDict, total=False):
+class CallContext(TypedDict, total=False):
     """What there is to know of a call that is to begin."""
 
     circumstances: Circumstances | None
@@ -109,7 +109,7 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
-class Decided:
+class DecisionResult:
     """What a decision came to."""
 
     call: Call

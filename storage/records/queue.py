@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
-class Demand:
+class SlotDemand:
     """Who has a claim to the next place, as far as the server knows."""
 
     full: Collection[str] = ()
@@ -19,4 +19,4 @@ class Demand:
     served last."""
 
 
-NO_DEMAND = Demand()
+NO_DEMAND = SlotDemand()

@@ -25,7 +25,7 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
-class Chunk:
+class RemovedChunk:
     """What one transaction has removed, by id, and the tasks that are still to be looked at."""
 
     removed: list[str]

@@ -32,7 +32,7 @@ class Principal:
 
 
 @dataclass(frozen=True, slots=True)
-class Nesting:
+class NestingLimits:
     """How far tasks may be handed on: levels beneath the first task, and tasks beneath it in all."""
 
     depth: int
@@ -61,7 +61,7 @@ class NewTask:
     conversation: str
     session: str
     session_expires_at: int
-    nesting: Nesting
+    nesting: NestingLimits
     joins: bool = False
     """Whether the conversation is there already."""
 
@@ -116,7 +116,7 @@ class Update:
 
 
 @dataclass(frozen=True, slots=True)
-class Created:
+class CreationResult:
     """The answer to a creation; `repeated` when the idempotency key had created it before."""
 
     id: str
@@ -247,7 +247,7 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class TurnRecord:
     """One message and what came of it."""
 
     number: int
@@ -268,7 +268,7 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
+class TurnUsage:
     """What the model of a turn's agent has used."""
 
     requests: int
@@ -292,7 +292,7 @@ class Claim:
 
     run: Run
     task: Task
-    turn: Turn
+    turn: TurnRecord
     secrets: dict[str, SecretSource]
     workspace: Workspace | None = None
     shared_from: Sequence[str] = ()
@@ -300,7 +300,7 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Cancelled:
+class CancellationResult:
     """The status of a task that was asked to end, and the tasks that have to be stopped before they have ended."""
 
     status: Status
@@ -325,7 +325,7 @@ class RunEnd:
 
 
 @dataclass(frozen=True, slots=True)
-class Fresh:
+class NewParts:
     """What of a task's turn came after an event: so many characters of its content and so many thoughts, both from the
     end, and these calls."""
 
@@ -335,7 +335,7 @@ class Fresh:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Progress:
     """A task at work, in short: its calls that have ended, all of them, and the last of what has come out."""
 
     status: Status
@@ -350,7 +350,7 @@ class Snapshot:
     """A task with all that belongs to it, read at one instant; of long lists a part, and how many there are."""
 
     task: Task
-    turn: Turn
+    turn: TurnRecord
     content: str
     content_at: int | None
     thoughts: list[dict[str, str]]
@@ -371,7 +371,7 @@ class Snapshot:
 
     related: Related | None = None
     workspace: Workspace | None = None
-    fresh: Fresh | None = None
+    new_parts: NewParts | None = None
     """What came after the event that was asked for, if one was."""
 
 

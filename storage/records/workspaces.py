@@ -33,7 +33,7 @@ class Workspace:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Worktree:
+class WorktreeRecord:
     """A worktree that is there, or half there, with what is to be known of its task."""
 
     task_id: str

@@ -18,7 +18,7 @@ from anyio import to_thread
 
 from server.round_robin import Turns
 from storage.changes import Changes
-from storage.errors import Trouble, is_full, is_locked
+from storage.errors import DatabaseError, is_full, is_locked
 from storage.sqlite.connection import RecordingConnection, drain_changes
 from storage.sqlite.inspection import INCREMENTAL, refuse_newer
 from storage.sqlite.migrations import MIGRATIONS
@@ -124,7 +124,7 @@ class Database:
     ) -> R:
         self._reserve.take()
         if self._reserve.is_in_use:
-            raise Trouble("the disk is full", passes=True)
+            raise DatabaseError("the disk is full", passes=True)
         return self._transact(db, operation, durability)
 
     def _transact_at_last(self, db: sqlite3.Connection, operation: Callable[[sqlite3.Connection], R]) -> R:
@@ -177,7 +177,7 @@ async def _run(
         # aiosqlite has no public way to run a whole function in its thread: its private one is used here alone.
         return await connection._execute(function, connection._conn, *args, **kwargs)  # type: ignore[no-any-return,no-untyped-call]
     except sqlite3.Error as error:
-        raise Trouble.of(error) from error
+        raise DatabaseError.of(error) from error
 
 
 def _prepare(db: sqlite3.Connection, durability: Durability) -> None:

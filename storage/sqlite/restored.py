@@ -10,7 +10,7 @@ from storage.sqlite.transitions.status import set_status
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class HeldTasks:
     """The ids of the tasks that were open: cut off in a call, paused, and left to a decision that is still to come."""
 
     interrupted: list[str]
@@ -18,7 +18,7 @@ class Held:
     awaiting_approval: list[str]
 
 
-def hold(db: sqlite3.Connection, at: int) -> Held:
+def hold(db: sqlite3.Connection, at: int) -> HeldTasks:
     """Settle what was at work when the copy was made, and pause what would go on by itself.
 
     It may have gone on after the copy was made, and would be done a second time. What waits for a person, or for
@@ -34,7 +34,7 @@ def hold(db: sqlite3.Connection, at: int) -> Held:
     for row in pending:
         set_status(db, row, Status.PAUSED, at, blocked_reason=RESTORED)
     waiting = db.execute("SELECT id FROM tasks WHERE status = 'awaiting_approval' ORDER BY seq").fetchall()
-    return Held(recovery.interrupted, [row["id"] for row in pending], [row["id"] for row in waiting])
+    return HeldTasks(recovery.interrupted, [row["id"] for row in pending], [row["id"] for row in waiting])
 
 
 def _blocked(db: sqlite3.Connection) -> list[sqlite3.Row]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from storage.records.calls import Call
 from storage.records.states import CallStatus, Status
-from storage.records.tasks import Event, Row, Task, Turn
+from storage.records.tasks import Event, Row, Task, TurnRecord
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode  # json.dumps would make one each time
 
@@ -34,7 +34,7 @@ ROW_COLUMNS = f"""
     t.created_at, t.started_at, t.completed_at, t.updated_at, t.last_activity_at
 """
 CALL_COLUMNS = ", ".join(field.name for field in fields(Call))
-TURN_COLUMNS = ", ".join(field.name for field in fields(Turn))
+TURN_COLUMNS = ", ".join(field.name for field in fields(TurnRecord))
 
 
 def task(row: sqlite3.Row) -> Task:
@@ -62,11 +62,11 @@ def call(row: sqlite3.Row, **changes: Any) -> Call:
     return Call(**values | read | {"status": CallStatus(values["status"])})
 
 
-def turn(row: sqlite3.Row) -> Turn:
+def turn(row: sqlite3.Row) -> TurnRecord:
     """A turn from a row of TURN_COLUMNS."""
     values = dict(row)
     status = Status(values["status"]) if values["status"] else None
-    return Turn(**values | {"status": status, "thoughts": loads(values["thoughts"]) or []})
+    return TurnRecord(**values | {"status": status, "thoughts": loads(values["thoughts"]) or []})
 
 
 def event(row: sqlite3.Row) -> Event:

@@ -8,10 +8,10 @@ import sqlite3
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Concatenate, ParamSpec, TypeVar, Unpack
 
-from storage.records.calls import Begun, Call, CallResult, NewCall
-from storage.records.queue import NO_DEMAND, Demand
+from storage.records.calls import Call, CallContext, CallResult, NewCall
+from storage.records.queue import NO_DEMAND, SlotDemand
 from storage.records.states import Status
-from storage.records.tasks import Claim, Message, NewEvent, Run, RunEnd, Usage
+from storage.records.tasks import Claim, Message, NewEvent, Run, RunEnd, TurnUsage
 from storage.records.unwritten import Unwritten
 from storage.sqlite.database import Database
 from storage.sqlite.events import EventLog
@@ -31,7 +31,7 @@ class RunStore:
         self._db = database
         self._events = events
 
-    async def claim_run(self, owner: str, demand: Demand = NO_DEMAND) -> Claim | None:
+    async def claim_run(self, owner: str, demand: SlotDemand = NO_DEMAND) -> Claim | None:
         """Start a run of the task whose turn it is, by `storage.sqlite.operations.queue`; None when nothing waits."""
         return await self._db.write_soon(runs.claim, owner, now(), demand)
 
@@ -43,7 +43,7 @@ class RunStore:
         """Note whether the work of a run would be lost with its process."""
         await self._db.write_soon(runs.set_process_bound, run, bound)
 
-    async def remember(self, run: Run, state: str, usage: Usage | None) -> None:
+    async def remember(self, run: Run, state: str, usage: TurnUsage | None) -> None:
         """Keep what the turn's agent will go on from, as JSON, and count what its model has used."""
         await self._db.write(turns.remember, run, state, usage)
 
@@ -67,7 +67,7 @@ class RunStore:
         """Give a call that has not begun other arguments; returns it."""
         return await self._db.write_soon(calls.amend, run, changed, now())
 
-    async def begin_call(self, run: Run, call_id: str, expires_at: int | None, **about: Unpack[Begun]) -> Call:
+    async def begin_call(self, run: Run, call_id: str, expires_at: int | None, **about: Unpack[CallContext]) -> Call:
         """Let a call proceed if it may, else have it wait for approval: as `storage.sqlite.operations.calls.begin`."""
         return await self._db.write(calls.begin, run, call_id, expires_at, now(), **about)
 

@@ -10,19 +10,19 @@ from typing import Any, ParamSpec, TypeVar
 
 import anyio
 
-from storage.records.calls import Call, Decided, Decision, Grant
+from storage.records.calls import Call, Decision, DecisionResult, Grant
 from storage.records.graphs import Graph
 from storage.records.lists import Filter, Page, Position, Total
 from storage.records.secrets import SecretRecord
 from storage.records.states import Status
 from storage.records.tasks import (
-    Cancelled,
-    Created,
+    CancellationResult,
+    CreationResult,
     Leftover,
-    Look,
     NewTask,
     NewTurn,
     Principal,
+    Progress,
     Recovery,
     Run,
     SecretSource,
@@ -31,7 +31,7 @@ from storage.records.tasks import (
     Task,
     Update,
 )
-from storage.records.workspaces import Checkout, Workspace, Worktree
+from storage.records.workspaces import Checkout, Workspace, WorktreeRecord
 from storage.sqlite.database import Database
 from storage.sqlite.events import EventLog
 from storage.sqlite.listing import graph as graphs
@@ -57,11 +57,11 @@ class Store(RunStore):
 
     # What a principal does.
 
-    async def create_task(self, principal: Principal, new: NewTask) -> Created:
+    async def create_task(self, principal: Principal, new: NewTask) -> CreationResult:
         """Insert a task; durable when this returns. CONFLICT for an idempotency key of another request."""
         return await self._db.write(tasks.create, principal, new, now())
 
-    async def repeated(self, principal: Principal, key: str | None, digest: str) -> Created | None:
+    async def repeated(self, principal: Principal, key: str | None, digest: str) -> CreationResult | None:
         """What an idempotency key made before; CONFLICT if it was for another request."""
         return await self._db.read(tasks.repeated, principal, key, digest)
 
@@ -121,9 +121,9 @@ class Store(RunStore):
             since=since,
         )
 
-    async def look(self, principal: Principal, task_id: str) -> Look:
+    async def progress(self, principal: Principal, task_id: str) -> Progress:
         """A task at work, in short."""
-        return await self._db.read(progress.look, principal, task_id)
+        return await self._db.read(progress.progress, principal, task_id)
 
     async def find(
         self,
@@ -157,7 +157,7 @@ class Store(RunStore):
         """Give a paused task its budget of calls once more; CONFLICT for one that is not paused."""
         return await self._db.write(tasks.go_on, principal, task_id, now(), key)
 
-    async def cancel(self, principal: Principal, task_id: str) -> Cancelled:
+    async def cancel(self, principal: Principal, task_id: str) -> CancellationResult:
         """Ask for the end of a task and of everything beneath it; `running` ones are still to be stopped."""
         return await self._ending(runs.cancel, principal, task_id, principal.name, now())
 
@@ -206,7 +206,7 @@ class Store(RunStore):
 
     async def decide_call(
         self, principal: Principal, task_id: str, call_id: str, decision: Decision, *, secrets_at_hand: bool
-    ) -> Decided:
+    ) -> DecisionResult:
         """Answer a waiting call, once."""
         return await self._db.write(
             calls.decide, principal, task_id, call_id, decision, secrets_at_hand=secrets_at_hand, at=now()
@@ -262,7 +262,7 @@ class Store(RunStore):
         """When the next waiting approval expires."""
         return await self._db.read(calls.next_expiry)
 
-    async def worktrees(self, task_id: str | None = None) -> list[Worktree]:
+    async def worktrees(self, task_id: str | None = None) -> list[WorktreeRecord]:
         """All worktrees that are there, or half there, or that of one task; the oldest first."""
         return await self._db.read(folder_locks.worktrees, task_id)
 

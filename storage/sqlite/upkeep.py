@@ -3,12 +3,12 @@
 from collections.abc import Collection, Iterable, Sequence
 
 from storage.records.clock import Clock
-from storage.records.retention import Chunk, Ended
+from storage.records.retention import Ended, RemovedChunk
 from storage.sqlite import clock, restored
 from storage.sqlite.database import Database
 from storage.sqlite.operations import retention
 from storage.sqlite.relations import task_folders
-from storage.sqlite.restored import Held
+from storage.sqlite.restored import HeldTasks
 
 
 class StoreMaintenance:
@@ -21,7 +21,7 @@ class StoreMaintenance:
         """Tasks that can go, among the next that ended by then; and where to look on, None at the end."""
         return await self._db.read(retention.expired, ended_by, after)
 
-    async def remove_expired(self, seqs: Sequence[int], ended_by: int) -> Chunk:
+    async def remove_expired(self, seqs: Sequence[int], ended_by: int) -> RemovedChunk:
         """Remove as many of these tasks as one transaction should."""
         return await self._db.write_end(retention.remove_expired, seqs, ended_by)
 
@@ -61,7 +61,7 @@ class StoreMaintenance:
         """Note that the folders of these tasks, which were given up, are not there any more."""
         await self._db.write_end(task_folders.forget, list(task_ids))
 
-    async def hold_restored(self, at: int) -> Held:
+    async def hold_restored(self, at: int) -> HeldTasks:
         """Settle the open tasks of a database that came out of a backup: none goes on before somebody says so."""
         return await self._db.write(restored.hold, at)
 

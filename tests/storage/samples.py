@@ -6,7 +6,7 @@ from uuid import uuid4
 
 from storage.records.calls import CallResult, Circumstances, Decision, NewCall, Outcome
 from storage.records.states import CallStatus
-from storage.records.tasks import Claim, Nesting, NewTask, NewTurn, Principal
+from storage.records.tasks import Claim, NestingLimits, NewTask, NewTurn, Principal
 from storage.sqlite.store import Store
 from storage.times import now
 
@@ -37,7 +37,7 @@ def new_task(**changes: Any) -> NewTask:
         "conversation": str(uuid4()),
         "session": str(uuid4()),
         "session_expires_at": now() + HOUR,
-        "nesting": Nesting(depth=5, count=10_000),
+        "nesting": NestingLimits(depth=5, count=10_000),
     }
     return NewTask(**values | changes)
 

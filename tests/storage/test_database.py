@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from server.errors import Code, RemitError
-from storage.errors import Trouble
+from storage.errors import DatabaseError
 from storage.sqlite.database import Database
 from storage.sqlite.migrations import MIGRATIONS
 from storage.sqlite.store import Store, open_store
@@ -137,7 +137,7 @@ async def test_a_lock_of_another_program_is_waited_for_once_only(
         other = sqlite3.connect(tmp_path / "remit.db", isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
         begun.clear()
-        with pytest.raises(Trouble):
+        with pytest.raises(DatabaseError):
             await database.write(_insert_principal)
         other.close()
     finally:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from storage.records.lists import Filter
 from storage.records.states import CallStatus, Status
-from storage.records.tasks import Nesting
+from storage.records.tasks import NestingLimits
 from storage.sqlite.migrations import MIGRATIONS
 from storage.sqlite.migrations import m13_circumstances as circumstances_step
 from storage.sqlite.store import open_store
@@ -47,7 +47,7 @@ async def test_what_was_counted_beneath_a_task_that_is_gone_is_counted_anew(tmp_
         db.executescript(f"BEGIN;{MIGRATIONS[0]};{TASK};{MIGRATIONS[1]};{stale};PRAGMA user_version = 2;COMMIT")
     async with open_store(tmp_path / "remit.db") as store:
         assert (await store.find(ANN, Filter(parent="old"), 10)).total == 0
-        await store.create_task(ANN, new_task(parent="old", nesting=Nesting(depth=1, count=1)))
+        await store.create_task(ANN, new_task(parent="old", nesting=NestingLimits(depth=1, count=1)))
         assert (await store.find(ANN, Filter(parent="old"), 10)).total == 1
 
 

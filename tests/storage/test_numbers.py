@@ -3,7 +3,7 @@
 import sqlite3
 
 from storage.records.lists import Filter
-from storage.records.tasks import Nesting
+from storage.records.tasks import NestingLimits
 from storage.sqlite.operations.deletion import remove
 from storage.sqlite.store import Store
 from tests.storage.samples import ANN, new_task
@@ -21,7 +21,7 @@ async def test_a_number_is_not_given_twice(store: Store) -> None:
 async def test_a_task_that_has_lost_its_parent_is_not_counted_beneath_it(store: Store) -> None:
     parent = new_task()
     await store.create_task(ANN, parent)
-    await store.create_task(ANN, new_task(parent=parent.id, nesting=Nesting(depth=1, count=1)))
+    await store.create_task(ANN, new_task(parent=parent.id, nesting=NestingLimits(depth=1, count=1)))
     assert (await store.find(ANN, Filter(parent=parent.id), 10)).total == 1
 
     def orphan(db: sqlite3.Connection) -> list[sqlite3.Row]:

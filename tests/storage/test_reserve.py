@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.errors import Trouble
+from storage.errors import DatabaseError
 from storage.sqlite.database import RESERVE, Database
 from storage.sqlite.reserve import RESERVE_BYTES
 from tests.faults import Disk, small_disk
@@ -32,7 +32,7 @@ def _keep_half_of_it(db: sqlite3.Connection) -> None:
 
 async def test_only_what_must_be_written_is_written_in_the_reserve(full: tuple[Database, Disk]) -> None:
     opened, disk = full
-    with pytest.raises(Trouble, match="full"):
+    with pytest.raises(DatabaseError, match="full"):
         await opened.write(_keep_half_of_it)
     assert (disk.folder / RESERVE).exists()
     await opened.write_end(_keep_half_of_it)
@@ -53,6 +53,6 @@ async def test_what_is_left_of_the_reserve_is_for_ends_alone(full: tuple[Databas
     opened, disk = full
     await opened.write_end(lambda db: db.execute("INSERT INTO things VALUES (zeroblob(?))", (RESERVE_BYTES // 4,)))
     assert 0 < disk.free < RESERVE_BYTES
-    with pytest.raises(Trouble, match="full"):
+    with pytest.raises(DatabaseError, match="full"):
         await opened.write(lambda db: db.execute("DELETE FROM things"))
     await opened.write_end(lambda db: db.execute("DELETE FROM things"))

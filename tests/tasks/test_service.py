@@ -20,9 +20,9 @@ from server.tasks.secrets.vault import SecretVault
 from server.tasks.service import TaskService
 from server.tasks.workspaces.selection import Folders
 from server.tasks.workspaces.worktrees import Worktrees
-from storage.errors import Trouble
+from storage.errors import DatabaseError
 from storage.records.states import Status
-from storage.records.tasks import Nesting, RunEnd
+from storage.records.tasks import NestingLimits, RunEnd
 from storage.records.workspaces import Workspace
 from storage.sqlite.store import Store, open_store
 from tests.storage.fresh import fresh
@@ -55,7 +55,7 @@ async def running_family(store: Store) -> str:
     parent = new_task()
     await store.create_task(ANN, parent)
     for _ in range(CHILDREN):
-        await store.create_task(ANN, new_task(parent=parent.id, nesting=Nesting(depth=1, count=CHILDREN)))
+        await store.create_task(ANN, new_task(parent=parent.id, nesting=NestingLimits(depth=1, count=CHILDREN)))
     while await store.claim_run("owner"):
         pass
     return parent.id
@@ -87,7 +87,7 @@ async def test_a_deletion_that_cannot_be_written_says_that_the_task_was_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fail(*_: object, **__: object) -> list[str]:
-        raise Trouble("disk I/O error", passes=True)
+        raise DatabaseError("disk I/O error", passes=True)
 
     async with open_store(fresh(tmp_path / "remit.db")) as store:
         new = new_task()

@@ -10,14 +10,14 @@ from server.tasks import waiting
 from server.tasks.callers import Caller
 from server.tasks.requests.request_models import GetTask
 from storage.records.states import Status
-from storage.records.tasks import Look, NewEvent
+from storage.records.tasks import NewEvent, Progress
 from storage.sqlite.store import open_store
 from storage.times import now
 from tests.storage.fresh import fresh
 from tests.storage.samples import ANN, claimed
 
 CALLER = Caller(ANN, person=False, folder=None)
-LOOK = Look(Status.RUNNING, None, 2, 5, "")
+LOOK = Progress(Status.RUNNING, None, 2, 5, "")
 
 
 @pytest.mark.parametrize(

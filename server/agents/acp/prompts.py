@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from server.agents.interface import KnownCall, Message
+from server.agents.interface import HistoryMessage, KnownCall
 
 MAX_HISTORY = 100_000
 """Characters of an earlier conversation that are repeated, its end: as many as a message may have."""
@@ -16,7 +16,9 @@ _WHAT_BECAME = {
 }
 
 
-def first(message: str, system_prompt: str | None, history: Sequence[Message], calls: Sequence[KnownCall]) -> str:
+def first(
+    message: str, system_prompt: str | None, history: Sequence[HistoryMessage], calls: Sequence[KnownCall]
+) -> str:
     """The message for a session that knows nothing yet; `calls` are those an earlier run of the turn has made."""
     parts = [
         f"Instructions for all of this, from whoever asks:\n\n{system_prompt}" if system_prompt else "",
@@ -56,7 +58,7 @@ def _shortened(call: KnownCall) -> str:
     return " ".join(text.split())[:300]
 
 
-def _conversation(history: Sequence[Message]) -> str:
+def _conversation(history: Sequence[HistoryMessage]) -> str:
     text = "\n\n".join(f"[{message.role}]\n{message.content}" for message in history)
     left_out = len(text) - MAX_HISTORY
     return f"[{left_out} characters are left out here]\n{text[-MAX_HISTORY:]}" if left_out > 0 else text

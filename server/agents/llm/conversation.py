@@ -14,7 +14,7 @@ from pydantic_ai.messages import (
     UserPromptPart,
 )
 
-from server.agents.interface import Message, Turn, Usage
+from server.agents.interface import HistoryMessage, Turn, Usage
 from server.config import LlmSettings
 from server.errors import Code, RemitError
 
@@ -121,7 +121,7 @@ def _closed(messages: list[ModelMessage]) -> list[ModelMessage]:
     return [*messages, ModelRequest(parts=returns)] if returns else messages
 
 
-def _told(history: Sequence[Message]) -> list[ModelMessage]:
+def _told(history: Sequence[HistoryMessage]) -> list[ModelMessage]:
     """The conversation of other tasks, or of another agent, as far as it was said aloud."""
     return [
         ModelRequest(parts=[UserPromptPart(message.content)])

@@ -9,9 +9,9 @@ from enum import Enum
 import anyio
 
 from server.errors import Code, RemitError
-from storage.errors import Trouble
+from storage.errors import DatabaseError
 from storage.records.states import Status
-from storage.records.tasks import Cancelled, Claim, Principal, Run, RunEnd
+from storage.records.tasks import CancellationResult, Claim, Principal, Run, RunEnd
 from storage.records.unwritten import Unwritten
 from storage.sqlite.store import Store
 
@@ -100,18 +100,18 @@ class Ends:
             self._ends[end.claim.task.id] = end
             self._kept.set()
 
-    async def cancel(self, principal: Principal, task_id: str) -> Cancelled | None:
+    async def cancel(self, principal: Principal, task_id: str) -> CancellationResult | None:
         """Write that a task was cancelled within CANCEL_SECONDS, and end what is at work; None where it is kept.
 
         It is kept where something of it could not be written.
 
         Raises RemitError (NOT_FOUND).
         """
-        written: Cancelled | None = None
+        written: CancellationResult | None = None
         with anyio.move_on_after(CANCEL_SECONDS, shield=True):  # one that asks and leaves has asked all the same
             try:
                 written = await self._cancel_now(principal, task_id)
-            except Trouble as error:
+            except DatabaseError as error:
                 _log.warning("that task %s was cancelled cannot be written: %s", task_id, error.message)
         if written is None:
             self._cancels[principal.id, task_id] = principal
@@ -152,7 +152,7 @@ class Ends:
                 continue  # it was written meanwhile, and the task may have gone on since
             try:
                 await self._cancel_now(principal, task_id)
-            except (Trouble, OSError):
+            except (DatabaseError, OSError):
                 return
             except RemitError as error:
                 _log.warning("task %s cannot be cancelled any more: %s", task_id, error.message)
@@ -162,7 +162,7 @@ class Ends:
                 return
             del self._ends[task_id]
 
-    async def _cancel_now(self, principal: Principal, task_id: str) -> Cancelled:
+    async def _cancel_now(self, principal: Principal, task_id: str) -> CancellationResult:
         cancelled = await self._store.cancel(principal, task_id)
         for each in cancelled.stopping:
             self._stop(each)

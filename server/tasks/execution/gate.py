@@ -13,7 +13,7 @@ from server.tasks.execution.commands import CommandRunner
 from server.tasks.execution.record import RunRecord
 from server.tasks.secrets import masking
 from server.tasks.secrets.variables import Variables
-from storage.records.calls import KEYED, Begun, Call, NewCall
+from storage.records.calls import KEYED, Call, CallContext, NewCall
 from storage.records.tasks import Claim
 from storage.times import now
 
@@ -76,7 +76,7 @@ class Gate:
         await self._variables.unlock()
         expires = sandbox_policy.approval_expires(self._settings, self._claim.task.demands)
         expires_at = now() + expires * 1_000_000 if expires else None
-        about = Begun(asked=asked, reads=reads)
+        about = CallContext(asked=asked, reads=reads)
         if asked and not reads and not self._claim.task.auto_execute:
             hidden = self._hidden.get(call.key, _NOT_KEPT) if stays else _NOT_KEPT
             about["hidden"] = hidden if call.digest.startswith(KEYED) else None

@@ -9,9 +9,9 @@ import anyio
 
 from server.errors import RemitError
 from server.tasks.execution.slot import Slot
-from storage.errors import Trouble
-from storage.records.calls import Begun, Call, CallResult, NewCall
-from storage.records.tasks import Message, NewEvent, Run, Usage
+from storage.errors import DatabaseError
+from storage.records.calls import Call, CallContext, CallResult, NewCall
+from storage.records.tasks import Message, NewEvent, Run, TurnUsage
 from storage.records.unwritten import Unwritten
 from storage.sqlite.store import Store
 
@@ -54,7 +54,7 @@ class RunRecord:
         """What was remembered last in the run's turn, or so many turns before it."""
         return await self._patiently(lambda: self._store.recall(self._run, back=back))
 
-    async def remember(self, state: str, usage: Usage | None) -> None:
+    async def remember(self, state: str, usage: TurnUsage | None) -> None:
         """Keep what the turn's agent will go on from, as JSON, and count what its model has used."""
         await self._patiently(lambda: self._store.remember(self._run, state, usage))
 
@@ -76,7 +76,7 @@ class RunRecord:
         """Give a call that has not begun other arguments; returns it."""
         return await self._patiently(lambda: self._store.amend_call(self._run, changed))
 
-    async def begin_call(self, call_id: str, expires_at: int | None, **about: Unpack[Begun]) -> Call:
+    async def begin_call(self, call_id: str, expires_at: int | None, **about: Unpack[CallContext]) -> Call:
         """Let a call proceed if it may, else have it wait for approval: as `storage.sqlite.operations.calls.begin`."""
         return await self._patiently(lambda: self._store.begin_call(self._run, call_id, expires_at, **about))
 
@@ -116,7 +116,7 @@ class RunRecord:
         try:
             with anyio.CancelScope(shield=True):  # so that it is known whether they were written
                 self._last_event = await self._store.append_events(run, events)
-        except Trouble as error:
+        except DatabaseError as error:
             _log.warning("events of task %s are written later: %s", run.task_id, error.message)
             self._append_from = time.monotonic() + LONGEST_WAIT
         except RemitError:  # it has lost its task, and nobody wants to know them any more
@@ -131,7 +131,7 @@ class RunRecord:
         noted = dict(self.unwritten.folder)
         try:
             await self._store.note_folder(task_id, **noted)
-        except Trouble as error:
+        except DatabaseError as error:
             _log.warning("what was found in the folder of task %s is noted later: %s", task_id, error.message)
         else:
             if self.unwritten.folder == noted:
@@ -141,7 +141,7 @@ class RunRecord:
         """Do something until the database takes it, the run is to end, or what fails would always fail."""
         try:
             return await operation()
-        except Trouble as error:
+        except DatabaseError as error:
             self._give_up(error)
             _log.warning("task %s waits for the database: %s", self._run.task_id, error.message)
         wait = SHORTEST_WAIT
@@ -151,10 +151,10 @@ class RunRecord:
             wait = min(2 * wait, LONGEST_WAIT)
             try:
                 return await operation()
-            except Trouble as error:
+            except DatabaseError as error:
                 self._give_up(error)
 
-    def _give_up(self, error: Trouble) -> None:
+    def _give_up(self, error: DatabaseError) -> None:
         """Raise the error where there is nothing to wait for."""
         if self._slot.ending.is_set() or not error.passes:
             raise error

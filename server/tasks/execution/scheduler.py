@@ -32,8 +32,8 @@ from server.tasks.secrets.vault import SecretsLost, SecretVault
 from server.tasks.workspaces.losses import Losses
 from server.tasks.workspaces.selection import Folders, check_tier
 from server.tasks.workspaces.worktrees import Worktrees
-from storage.errors import Trouble
-from storage.records.queue import Demand
+from storage.errors import DatabaseError
+from storage.records.queue import SlotDemand
 from storage.records.states import Status
 from storage.records.tasks import Claim, RunEnd
 from storage.sqlite.store import Store
@@ -194,10 +194,10 @@ class Scheduler:
         waiting = await self._store.having_active_subtasks([slot.claim.run.seq for slot in held if slot.hands_on])
         return waiting if len(held) - len(waiting) < self._settings.max_running else None
 
-    def _demand(self, waiting: set[int]) -> Demand:
+    def _demand(self, waiting: set[int]) -> SlotDemand:
         places = Counter(slot.claim.task.principal for slot in self._running.values() if not slot.is_free)
         shares = {principal: (places[principal], last) for principal, last in self._served.items()}
-        return Demand(full=self._full(), waiting=waiting, shares=shares)
+        return SlotDemand(full=self._full(), waiting=waiting, shares=shares)
 
     def _full(self) -> list[str]:
         """The tasks of whose sub-tasks no more may be at work at the same time."""
@@ -255,7 +255,7 @@ class Scheduler:
             return Pause.BLOCKED
         except Stopped:
             return RunEnd(Status.CANCELLED)
-        except Trouble as error:
+        except DatabaseError as error:
             return Pause.DISTURBED if error.passes else RunEnd(Status.FAILED, error.code, error.message)
         except RemitError as error:
             return RunEnd(Status.FAILED, error.code, _cut(await masking.redacted(variables.redactor, error.message)))

@@ -15,8 +15,8 @@ from server import logs
 from server.agents.endings import OutOfCalls, Suspended
 from server.agents.interface import (
     CommandResult,
+    HistoryMessage,
     KnownCall,
-    Message,
     Permission,
     Program,
     Proposal,
@@ -127,9 +127,9 @@ class ServerTurn:
         """The folder to work in."""
         return self._command_runner.workspace
 
-    async def history(self) -> list[Message]:
+    async def history(self) -> list[HistoryMessage]:
         """The conversation before this turn, oldest first."""
-        return [Message(each.role, each.content) for each in await self._record.history()]
+        return [HistoryMessage(each.role, each.content) for each in await self._record.history()]
 
     async def recall(self) -> Mapping[str, Any] | None:
         """What `remember` was given last in this turn."""
@@ -147,7 +147,7 @@ class ServerTurn:
                 Code.LIMIT_EXCEEDED,
                 f"the agent has {len(text)} characters to remember, at most {MAX_STATE} are kept; begin a new task",
             )
-        used = tasks.Usage(usage.requests, usage.input_tokens, usage.output_tokens) if usage else None
+        used = tasks.TurnUsage(usage.requests, usage.input_tokens, usage.output_tokens) if usage else None
         await self._record.remember(text, used)
 
     async def warn(self, message: str, key: str) -> None:

@@ -128,7 +128,7 @@ def _reported(view: TaskView, task: Task) -> list[AnswerPart]:
 
 def _output(view: TaskView, snapshot: Snapshot, request: GetTask) -> list[AnswerPart]:
     """What has come out, or what is new of it."""
-    task, turn, fresh = snapshot.task, snapshot.turn, snapshot.fresh
+    task, turn, new_parts = snapshot.task, snapshot.turn, snapshot.new_parts
     output = TurnOutput(snapshot.content, turn.number, is_open=task.status not in ENDED)
     shown = view["output"] = OutputView(content="", updatedAt=time_or_none(snapshot.content_at), toolCalls=[])
     if turn.requests:
@@ -137,12 +137,14 @@ def _output(view: TaskView, snapshot: Snapshot, request: GetTask) -> list[Answer
         )
     if task.status is Status.COMPLETED:
         view["result"] = repeated(snapshot.content)
-    calls = [call for call in snapshot.calls if fresh is None or call.id in fresh.calls]
-    thoughts = snapshot.thoughts if fresh is None else snapshot.thoughts[len(snapshot.thoughts) - fresh.thoughts :]
+    calls = [call for call in snapshot.calls if new_parts is None or call.id in new_parts.calls]
+    thoughts = (
+        snapshot.thoughts if new_parts is None else snapshot.thoughts[len(snapshot.thoughts) - new_parts.thoughts :]
+    )
     if request.output_cursor is not None:
         parts = [output.piece(shown, output.offset(request.output_cursor))]
     else:
-        parts = [output.ends(shown, 0 if fresh is None else len(snapshot.content) - fresh.characters)]
+        parts = [output.ends(shown, 0 if new_parts is None else len(snapshot.content) - new_parts.characters)]
     return [*parts, *call_view.made(shown, calls, snapshot.content), *log_view.thoughts(shown, thoughts)]
 
 

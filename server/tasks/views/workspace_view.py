@@ -9,7 +9,7 @@ from server.tasks.views import truncation
 from server.tasks.views.formatting import time
 from server.tasks.views.truncation import AnswerPart
 from server.tasks.views.view_models import TaskView, WorkspaceView, WorktreeView
-from storage.records.workspaces import Workspace, Worktree
+from storage.records.workspaces import Workspace, WorktreeRecord
 
 
 def workspace(view: TaskView, task_id: str, workspace: Workspace, folder: str | None) -> list[AnswerPart]:
@@ -27,7 +27,7 @@ def workspace(view: TaskView, task_id: str, workspace: Workspace, folder: str | 
     return parts
 
 
-def worktree(record: Worktree, folder: Path) -> WorktreeView:
+def worktree(record: WorktreeRecord, folder: Path) -> WorktreeView:
     """A worktree that is there, or half there, in `folder`."""
     assert record.workspace.repository
     outcome = record.workspace.outcome or {}

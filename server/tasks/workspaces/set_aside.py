@@ -11,7 +11,7 @@ from server.errors import Code, RemitError
 from server.runner.scanning import traps
 from server.tasks.events.event_writer import Log
 from storage.records.tasks import Leftover, NewEvent, Run
-from storage.records.workspaces import Workspace, Worktree
+from storage.records.workspaces import Workspace, WorktreeRecord
 from storage.sqlite.store import Store
 from templates.redaction import Redactor
 
@@ -61,7 +61,7 @@ async def tell_interrupted(store: Store, leftovers: Sequence[Leftover], left: Ma
 async def of_worktree(
     tree: Path,
     state: Path,
-    record: Worktree,
+    record: WorktreeRecord,
     masking: Callable[[], Awaitable[Redactor | None]],
     *,
     is_protected: bool,

@@ -29,7 +29,7 @@ from server.tasks.workspaces import set_aside
 from server.threads import stepped
 from storage.records.tasks import Claim
 from storage.records.workspaces import Checkout, Workspace
-from storage.records.workspaces import Worktree as Record
+from storage.records.workspaces import WorktreeRecord as Record
 from storage.sqlite.store import Store
 from templates.redaction import Redactor
 from templates.steps import Steps

@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Sequence
 
 from storage.records.states import CALL_ENDED, Status
-from storage.records.tasks import NOBODY, Event, Fresh, Look, Message, Principal, Task
+from storage.records.tasks import NOBODY, Event, Message, NewParts, Principal, Progress, Task
 from storage.sqlite import rows
 from storage.sqlite.transitions.status import owned
 
@@ -14,20 +14,20 @@ _PIECES = 10
 _ENDED_SQL = ", ".join(f"'{status}'" for status in sorted(CALL_ENDED))
 
 
-def fresh(db: sqlite3.Connection, task: Task, content: str, thoughts: int, after: int) -> Fresh:
+def new_parts(db: sqlite3.Connection, task: Task, content: str, thoughts: int, after: int) -> NewParts:
     """What of the task's turn, which has this content and so many thoughts, came after an event.
 
     All of it where the event is of an earlier turn, or the log is not kept that far.
     """
     if not _is_known(db, task, after):
         found = db.execute("SELECT id FROM calls WHERE task = ? AND turn = ?", (task.seq, task.turn))
-        return Fresh(len(content), thoughts, frozenset(row["id"] for row in found))
+        return NewParts(len(content), thoughts, frozenset(row["id"] for row in found))
     events = _later(db, task.seq, after)
     if task.agent == NOBODY:  # its content is what was reported, in one piece
         characters = len(content) if any(event.kind == "done" for event in events) else 0
     else:
         characters = sum(len(event.data["text"]) for event in events if event.kind == "content")
-    return Fresh(
+    return NewParts(
         characters,
         sum(event.kind == "thought" for event in events),
         frozenset(event.data["callId"] for event in events if "callId" in event.data),
@@ -42,7 +42,7 @@ def messages(db: sqlite3.Connection, task: Task, told: Sequence[Message], after:
     return [message for message in told if found is None or message.at > found["at"]]
 
 
-def look(db: sqlite3.Connection, principal: Principal, task_id: str) -> Look:
+def progress(db: sqlite3.Connection, principal: Principal, task_id: str) -> Progress:
     """A task at work, in short. Raises RemitError (NOT_FOUND)."""
     task = owned(db, principal, task_id)
     calls, ended = db.execute(
@@ -56,7 +56,7 @@ def look(db: sqlite3.Connection, principal: Principal, task_id: str) -> Look:
         (task["seq"], task["turn"], _PIECES),
     )
     said = "".join(event.data["text"] for event in reversed([rows.event(row) for row in found]))
-    return Look(Status(task["status"]), task["started_at"], ended, calls, said)
+    return Progress(Status(task["status"]), task["started_at"], ended, calls, said)
 
 
 def _is_known(db: sqlite3.Connection, task: Task, after: int) -> bool:

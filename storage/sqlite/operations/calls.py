@@ -5,7 +5,17 @@ import sqlite3
 from collections.abc import Sequence
 
 from server.errors import Code, RemitError
-from storage.records.calls import HIDDEN, KEYED, Call, CallResult, Circumstances, Decided, Decision, Grant, NewCall
+from storage.records.calls import (
+    HIDDEN,
+    KEYED,
+    Call,
+    CallResult,
+    Circumstances,
+    Decision,
+    DecisionResult,
+    Grant,
+    NewCall,
+)
 from storage.records.states import CALL_ENDED, LOST, CallStatus, Status
 from storage.records.tasks import Principal, Run
 from storage.sqlite import rows
@@ -152,7 +162,7 @@ def decide(
     *,
     secrets_at_hand: bool,
     at: int,
-) -> Decided:
+) -> DecisionResult:
     """Answer a waiting call, once: the same answer again is repeated, a different one is a CONFLICT.
 
     The decision, its event and what it means for the task are one transaction.
@@ -161,7 +171,7 @@ def decide(
     row = _find(db, task["seq"], call_id)
     if row["outcome"] is not None:
         _same_again(row, decision)
-        return Decided(_read(db, call_id), Status(task["status"]), repeated=True)
+        return DecisionResult(_read(db, call_id), Status(task["status"]), repeated=True)
     if row["status"] != CallStatus.AWAITING_APPROVAL:
         raise RemitError(
             Code.CONFLICT, f"the call is {row['status']}, it does not wait for approval", status=row["status"]
@@ -177,7 +187,7 @@ def decide(
         )
     _decide(db, task, row, decision, at)
     status = _resume(db, task, decision.outcome != "cancel", secrets_at_hand, at)
-    return Decided(_read(db, call_id), status, repeated=False)
+    return DecisionResult(_read(db, call_id), status, repeated=False)
 
 
 def expire(db: sqlite3.Connection, at: int) -> list[str]:

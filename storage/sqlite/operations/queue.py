@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Collection, Mapping
 from itertools import groupby
 
-from storage.records.queue import Demand
+from storage.records.queue import SlotDemand
 from storage.sqlite import rows
 from storage.sqlite.relations import folder_locks
 
@@ -20,7 +20,7 @@ _NEVER = (0, 0)
 """The share of a principal that was never served."""
 
 
-def first_with_room(db: sqlite3.Connection, demand: Demand, at: int) -> sqlite3.Row | None:
+def first_with_room(db: sqlite3.Connection, demand: SlotDemand, at: int) -> sqlite3.Row | None:
     """The task whose turn it is and whose folder is free; one whose folder is not is blocked."""
     folder_locks.wake(db, at)
     closed = _numbers(db, demand.full)

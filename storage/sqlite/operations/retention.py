@@ -10,7 +10,7 @@ import sqlite3
 import time
 from collections.abc import Sequence
 
-from storage.records.retention import Chunk, Ended
+from storage.records.retention import Ended, RemovedChunk
 from storage.sqlite.operations.deletion import remove
 from storage.sqlite.relations import task_folders
 from storage.sqlite.relations.subtasks import still_shared
@@ -41,7 +41,7 @@ def expired(db: sqlite3.Connection, ended_by: int, after: Ended) -> tuple[list[i
     return free, found[-1] if len(found) == LOOK else None
 
 
-def remove_expired(db: sqlite3.Connection, seqs: Sequence[int], ended_by: int) -> Chunk:
+def remove_expired(db: sqlite3.Connection, seqs: Sequence[int], ended_by: int) -> RemovedChunk:
     """Remove as many of these tasks as one transaction should, those that only waited for them to go included."""
     stop = time.monotonic() + CHUNK_SECONDS
     waiting = list(reversed(seqs))
@@ -57,7 +57,7 @@ def remove_expired(db: sqlite3.Connection, seqs: Sequence[int], ended_by: int) -
             removed.append(task["id"])
         if time.monotonic() >= stop:
             break
-    return Chunk(removed, waiting[::-1])
+    return RemovedChunk(removed, waiting[::-1])
 
 
 def with_log(db: sqlite3.Connection, ended_by: int) -> list[int]:

@@ -4,9 +4,9 @@ import sqlite3
 from collections.abc import Collection, Mapping, Sequence
 
 from storage.records.calls import Call
-from storage.records.queue import NO_DEMAND, Demand
+from storage.records.queue import NO_DEMAND, SlotDemand
 from storage.records.states import CUT_OFF, ENDED, LOST, SUBTASKS, CallStatus, Status
-from storage.records.tasks import Cancelled, Claim, Leftover, NewEvent, Principal, Recovery, Run, RunEnd
+from storage.records.tasks import CancellationResult, Claim, Leftover, NewEvent, Principal, Recovery, Run, RunEnd
 from storage.records.unwritten import Unwritten
 from storage.sqlite import rows
 from storage.sqlite.operations import queue
@@ -31,7 +31,7 @@ SERVER_ENDED = "the server ended"
 """What cuts off most runs that are, in words."""
 
 
-def claim(db: sqlite3.Connection, owner: str, at: int, demand: Demand = NO_DEMAND) -> Claim | None:
+def claim(db: sqlite3.Connection, owner: str, at: int, demand: SlotDemand = NO_DEMAND) -> Claim | None:
     """Take the task whose turn it is and start a run of it; None when nothing waits."""
     row = queue.first_with_room(db, demand, at)
     if row is None:
@@ -183,14 +183,14 @@ def write_unwritten(db: sqlite3.Connection, run: Run, unwritten: Unwritten, at: 
         bring_end(db, run, call_id, result, at)
 
 
-def cancel(db: sqlite3.Connection, principal: Principal, task_id: str, by: str, at: int) -> Cancelled:
+def cancel(db: sqlite3.Connection, principal: Principal, task_id: str, by: str, at: int) -> CancellationResult:
     """Ask for the end of a task and of everything beneath it, the task itself first.
 
     One that runs stays `running` until its processes are gone.
     """
     tasks = family(db, owned(db, principal, task_id)["seq"])
     stopping = [task["id"] for task in tasks if _cancel(db, task, by, at) is Status.RUNNING]
-    return Cancelled(Status(owned(db, principal, task_id)["status"]), stopping)
+    return CancellationResult(Status(owned(db, principal, task_id)["status"]), stopping)
 
 
 def at_work_beneath(db: sqlite3.Connection, principal: Principal, task_id: str) -> list[str]:

@@ -10,7 +10,7 @@ from storage.errors import not_found
 from storage.records.calls import Call
 from storage.records.states import DEPENDENCIES, ENDED, LOST, OPEN, RESTORED, CallStatus, Status
 from storage.records.tasks import (
-    Created,
+    CreationResult,
     Event,
     NewTask,
     NewTurn,
@@ -19,7 +19,7 @@ from storage.records.tasks import (
     SentKey,
     Snapshot,
     Task,
-    Turn,
+    TurnRecord,
 )
 from storage.sqlite import rows
 from storage.sqlite.listing import progress
@@ -39,7 +39,7 @@ _MOST_FILES = 500
 """Files that are known one by one of those that have come with a task's messages: 25 messages bring as many."""
 
 
-def create(db: sqlite3.Connection, principal: Principal, new: NewTask, at: int) -> Created:
+def create(db: sqlite3.Connection, principal: Principal, new: NewTask, at: int) -> CreationResult:
     """Insert a task with its first turn; the same idempotency key answers with what it made before."""
     earlier = repeated(db, principal, new.idempotency_key, new.request_digest)
     if earlier:
@@ -56,12 +56,12 @@ def create(db: sqlite3.Connection, principal: Principal, new: NewTask, at: int) 
     log(db, seq, "status", {"status": status}, at)
     if position:
         dependencies.tell_parent(db, position.parent, new.id, status, at)
-    return Created(new.id, status, repeated=False)
+    return CreationResult(new.id, status, repeated=False)
 
 
 def repeated(
     db: sqlite3.Connection, principal: Principal, idempotency_key: str | None, request_digest: str
-) -> Created | None:
+) -> CreationResult | None:
     """What this idempotency key made before; CONFLICT if it was for another request."""
     row = db.execute(
         "SELECT id, status, request_digest FROM tasks WHERE principal = ? AND idempotency_key = ?",
@@ -76,7 +76,7 @@ def repeated(
             field="idempotencyKey",
             id=row["id"],
         )
-    return Created(row["id"], Status(row["status"]), repeated=True)
+    return CreationResult(row["id"], Status(row["status"]), repeated=True)
 
 
 def open_turn(db: sqlite3.Connection, principal: Principal, task_id: str, new: NewTurn, at: int) -> Task | None:
@@ -206,7 +206,7 @@ def snapshot(
         approvals_beneath=subtasks.known(db, principal, subtasks.awaiting_approval(db, task.seq), asker),
         related=related(db, task.seq) if graph else None,
         workspace=folder_locks.of(db, task.seq),
-        fresh=None if since is None else progress.fresh(db, task, content, len(thoughts), since),
+        new_parts=None if since is None else progress.new_parts(db, task, content, len(thoughts), since),
     )
 
 
@@ -314,7 +314,7 @@ def _waits(task: Task) -> bool:
     return task.open_dependencies > 0 or task.blocked_reason is not None
 
 
-def _turn(db: sqlite3.Connection, task: Task) -> Turn:
+def _turn(db: sqlite3.Connection, task: Task) -> TurnRecord:
     row = db.execute(
         f"SELECT {rows.TURN_COLUMNS} FROM turns WHERE task = ? AND number = ?",
         (task.seq, task.turn),
@@ -322,7 +322,7 @@ def _turn(db: sqlite3.Connection, task: Task) -> Turn:
     return rows.turn(row)
 
 
-def _content(turn: Turn, said: list[Event]) -> tuple[str, int | None]:
+def _content(turn: TurnRecord, said: list[Event]) -> tuple[str, int | None]:
     if turn.ended_at is not None:
         return turn.content or "", turn.content_at
     return "".join(event.data["text"] for event in said), said[-1].at if said else None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from server.errors import Code, RemitError
 from storage.records.states import DEPENDENCIES, ENDED, Status
-from storage.records.tasks import NOBODY, Nesting, OnFailure, Principal
+from storage.records.tasks import NOBODY, NestingLimits, OnFailure, Principal
 from storage.sqlite.transitions.status import log, owned, set_status
 
 MOST_NEEDED = 50_000
@@ -133,7 +133,7 @@ def count_needed(db: sqlite3.Connection, seq: int) -> int:
     return int(db.execute("SELECT count(*) FROM dependencies WHERE task = ?", (seq,)).fetchone()[0])
 
 
-def find_position(db: sqlite3.Connection, principal: Principal, parent_id: str, nesting: Nesting) -> TreePosition:
+def find_position(db: sqlite3.Connection, principal: Principal, parent_id: str, nesting: NestingLimits) -> TreePosition:
     """Where a new sub-task of this parent stands.
 
     Raises RemitError: NOT_FOUND for an unknown parent, CONFLICT for a cancelled one, LIMIT_EXCEEDED for too many.

@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 
 from storage.records.states import BUSY, ENDED_SQL, Status
 from storage.records.tasks import Principal
-from storage.records.workspaces import Checkout, Workspace, Worktree
+from storage.records.workspaces import Checkout, Workspace, WorktreeRecord
 from storage.sqlite import rows
 from storage.sqlite.relations.subtasks import makers, still_shared
 from storage.sqlite.transitions.status import owned, set_status
@@ -155,7 +155,7 @@ def give_up(db: sqlite3.Connection, task_id: str, at: int) -> None:
     db.execute("UPDATE tasks SET workspace_removed_at = ? WHERE id = ?", (at, task_id))
 
 
-def worktrees(db: sqlite3.Connection, task_id: str | None = None) -> list[Worktree]:
+def worktrees(db: sqlite3.Connection, task_id: str | None = None) -> list[WorktreeRecord]:
     """All worktrees that are there, or half there, or that of one task; the oldest first."""
     found = db.execute(
         f"""SELECT t.id, t.principal, t.agent, t.demands, t.completed_at, t.last_activity_at, {_COLUMNS},
@@ -165,7 +165,7 @@ def worktrees(db: sqlite3.Connection, task_id: str | None = None) -> list[Worktr
         (task_id,),
     )
     return [
-        Worktree(
+        WorktreeRecord(
             task_id=row["id"],
             principal=row["principal"],
             agent=row["agent"],

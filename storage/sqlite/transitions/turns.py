@@ -6,7 +6,7 @@ from typing import Any
 
 from server.errors import Code
 from storage.records.states import CallStatus, Status
-from storage.records.tasks import Event, Origin, Run, RunEnd, SecretSource, Usage
+from storage.records.tasks import Event, Origin, Run, RunEnd, SecretSource, TurnUsage
 from storage.sqlite import rows
 from storage.sqlite.transitions.status import (
     close_calls,
@@ -124,10 +124,10 @@ def _done(content: str) -> Mapping[str, Any]:
     return {"finalResponse": content} if len(content) <= 4096 else {"characters": len(content)}
 
 
-def remember(db: sqlite3.Connection, run: Run, state: str, usage: Usage | None) -> None:
+def remember(db: sqlite3.Connection, run: Run, state: str, usage: TurnUsage | None) -> None:
     """Keep what the turn's agent will go on from, as JSON, and count what its model has used."""
     held(db, run)
-    used = usage or Usage(0, 0, 0)
+    used = usage or TurnUsage(0, 0, 0)
     db.execute("UPDATE turns SET state = NULL WHERE task = ? AND number < ?", (run.seq, run.turn))
     db.execute(
         """UPDATE turns SET state = ?, requests = requests + ?, input_tokens = input_tokens + ?,

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import pytest
 
 from server.agents.acp.profile import Profile
-from server.agents.interface import KnownCall, Message
+from server.agents.interface import HistoryMessage, KnownCall
 from server.config import McpServerSettings
 from server.errors import Code
 from tests.agents.acp.scripted import SESSION
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 
 SHELL = str(Path("/bin/sh").resolve())
 STATE = {"session": SESSION}
-EARLIER = (Message("user", "look around"), Message("assistant", "done"))
+EARLIER = (HistoryMessage("user", "look around"), HistoryMessage("assistant", "done"))
 TRACKER = {
     "tracker": McpServerSettings(url="http://127.0.0.1:9/<<mcp.KEY>>", headers={"Authorization": "Bearer <<mcp.KEY>>"})
 }

@@ -13,8 +13,8 @@ from server.agents.acp.agent import AcpAgent
 from server.agents.acp.profile import Profile
 from server.agents.interface import (
     CommandResult,
+    HistoryMessage,
     KnownCall,
-    Message,
     Permission,
     Program,
     Proposal,
@@ -56,7 +56,7 @@ class MemoryTurn:
         values: Mapping[str, str] | None = None,
         system_prompt: str | None = None,
         mcp_servers: Sequence[str] = (),
-        conversation: Sequence[Message] = (),
+        conversation: Sequence[HistoryMessage] = (),
         state: Mapping[str, Any] | None = None,
         earlier: Mapping[str, Any] | None = None,
         known: Sequence[KnownCall] = (),
@@ -98,7 +98,7 @@ class MemoryTurn:
             while not condition():
                 await self.events.wait()
 
-    async def history(self) -> list[Message]:
+    async def history(self) -> list[HistoryMessage]:
         return list(self._conversation)
 
     async def recall(self) -> Mapping[str, Any] | None:

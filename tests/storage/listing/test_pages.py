@@ -14,7 +14,7 @@ from hypothesis import strategies as some
 from server.errors import Code, RemitError
 from storage.records.lists import Filter, Page, Position, Total
 from storage.records.states import Status
-from storage.records.tasks import Nesting, Update
+from storage.records.tasks import NestingLimits, Update
 from storage.sqlite.connection import RecordingConnection
 from storage.sqlite.listing import pages as listing
 from storage.sqlite.listing import planner, scans
@@ -24,7 +24,7 @@ from tests.storage.fresh import fresh
 from tests.storage.samples import ANN, BOB, new_task
 
 SECOND = 1_000_000
-NESTING = Nesting(depth=5, count=10_000)
+NESTING = NestingLimits(depth=5, count=10_000)
 
 # Seconds from the creation to the last activity: some for each of the spans that lists are merged from.
 ACTIVE = (0, 30, 90, 5_000, 20_000, 300_000, 5_000_000, 70_000_000)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.records.queue import Demand
+from storage.records.queue import SlotDemand
 from storage.records.states import Status
 from storage.records.tasks import RunEnd
 from storage.records.workspaces import Workspace
@@ -36,9 +36,9 @@ async def live(store: Store) -> None:
     later = new_task(depends_on=[child.id])
     await store.create_task(ANN, later)
     await store.create_task(ANN, new_task(workspace=FOLDER))
-    await store.claim_run("owner", Demand(full=[parent.task.id], waiting=[parent.run.seq]))
+    await store.claim_run("owner", SlotDemand(full=[parent.task.id], waiting=[parent.run.seq]))
     await store.snapshot(ANN, later.id, since=0)
-    await store.look(ANN, later.id)
+    await store.progress(ANN, later.id)
     await store.record_processes(parent.run, [], "namespaces")
     await store.having_active_subtasks([parent.run.seq])
     await store.wait_run(parent.run, {child.id: now() + HOUR}, 1)

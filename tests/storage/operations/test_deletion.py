@@ -6,13 +6,13 @@ import pytest
 
 from server.errors import Code, RemitError
 from storage.records.lists import Filter
-from storage.records.tasks import Nesting, Update
+from storage.records.tasks import NestingLimits, Update
 from storage.sqlite.operations import deletion
 from storage.sqlite.store import Store, open_store
 from storage.times import now
 from tests.storage.samples import ANN, new_task
 
-NESTING = Nesting(depth=5, count=100)
+NESTING = NestingLimits(depth=5, count=100)
 
 
 async def record(store: Store, *depends_on: str, parent: str | None = None) -> str:

@@ -4,7 +4,7 @@ import pytest
 
 from server.errors import Code, RemitError
 from storage.records.states import Status
-from storage.records.tasks import Nesting, Update
+from storage.records.tasks import NestingLimits, Update
 from storage.sqlite.operations import deletion
 from storage.sqlite.store import Store
 from storage.times import now
@@ -35,7 +35,7 @@ async def test_nobody_waits_for_what_a_server_that_died_has_removed(
 ) -> None:
     monkeypatch.setattr(deletion, "CHUNK", 1)
     parent = await record(store, on_dependency_failure=on_failure)
-    part = await record(store, parent=parent, nesting=Nesting(depth=1, count=1))
+    part = await record(store, parent=parent, nesting=NestingLimits(depth=1, count=1))
     await store.update(ANN, parent, Update(columns={}, depends_on=[part]))
     assert await delete_first_chunk(store, parent) == [part]
     task = await store.task(ANN, parent)

@@ -11,7 +11,7 @@ import pytest
 from storage.records.lists import Filter
 from storage.records.retention import Ended, Retention
 from storage.records.states import Status
-from storage.records.tasks import Nesting, NewEvent, Run, RunEnd, Update
+from storage.records.tasks import NestingLimits, NewEvent, Run, RunEnd, Update
 from storage.records.unwritten import Unwritten
 from storage.records.workspaces import Workspace
 from storage.sqlite.database import SPARE_PAGES
@@ -22,7 +22,7 @@ from tests.storage.relations.test_propagation import record, report
 from tests.storage.samples import ANN, DONE, claimed, decision, new_call, new_task, new_turn, waiting
 from tests.storage.test_database import plan
 
-NESTING = Nesting(depth=3, count=10)
+NESTING = NestingLimits(depth=3, count=10)
 
 
 async def ended(store: Store, **changes: Any) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from storage.records.lists import Filter
-from storage.records.queue import Demand
+from storage.records.queue import SlotDemand
 from storage.records.states import BUSY, DEPENDENCIES, SUBTASKS, Status
 from storage.records.tasks import Claim, RunEnd, Snapshot, Update
 from storage.records.workspaces import Workspace
@@ -46,7 +46,7 @@ async def test_the_sub_tasks_of_those_that_wait_go_first_the_deepest_before_all(
     for new in (earlier, another, grandchild):
         await store.create_task(ANN, new)
     seqs = [upper.run.seq, lower.run.seq]
-    claims = [await store.claim_run("owner", Demand(waiting=seqs)) for _ in range(3)]
+    claims = [await store.claim_run("owner", SlotDemand(waiting=seqs)) for _ in range(3)]
     assert [claim.task.id for claim in claims if claim] == [grandchild.id, another.id, earlier.id]
 
 
@@ -54,10 +54,10 @@ async def test_none_of_a_full_parent_is_claimed(store: Store) -> None:
     parent, children = await family(store, 2)
     other = new_task()
     await store.create_task(ANN, other)
-    claim = await store.claim_run("owner", Demand(full=[parent.task.id], waiting=[parent.run.seq]))
+    claim = await store.claim_run("owner", SlotDemand(full=[parent.task.id], waiting=[parent.run.seq]))
     assert claim
     assert claim.task.id == other.id
-    assert await store.claim_run("owner", Demand(full=[parent.task.id])) is None
+    assert await store.claim_run("owner", SlotDemand(full=[parent.task.id])) is None
     assert (await store.claim_run("owner")) is not None
     assert await status(store, children[0]) is Status.RUNNING
 

@@ -9,7 +9,7 @@ from hypothesis.stateful import initialize, precondition, rule
 from storage.records.calls import Outcome
 from storage.records.lists import Filter, Page, Position
 from storage.records.states import ENDED, Status
-from storage.records.tasks import NOBODY, Nesting, NewTask, SecretSource, Update
+from storage.records.tasks import NOBODY, NestingLimits, NewTask, SecretSource, Update
 from storage.sqlite.operations import deletion
 from storage.sqlite.relations import propagation
 from storage.sqlite.store import Store
@@ -34,7 +34,7 @@ from tests.storage.stateful.ground import PRINCIPALS
 from tests.storage.stateful.work import Model
 from tests.storage.stateful.working import Working
 
-NESTING = Nesting(depth=2, count=4)
+NESTING = NestingLimits(depth=2, count=4)
 LIFE = 100  # microseconds that a session lasts
 
 

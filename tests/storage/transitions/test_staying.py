@@ -7,7 +7,7 @@ import pytest
 from server.errors import RemitError
 from storage.records.calls import Call, CallResult
 from storage.records.states import CallStatus, Status
-from storage.records.tasks import Claim, RunEnd, Usage
+from storage.records.tasks import Claim, RunEnd, TurnUsage
 from storage.sqlite.store import Store, open_store
 from tests.storage.samples import ANN, DONE, claimed, decision, new_call, new_turn
 
@@ -149,8 +149,8 @@ async def test_bound_work_is_lost_with_its_process(tmp_path: Path) -> None:
 
 async def test_what_is_remembered_belongs_to_its_turn(store: Store) -> None:
     claim = await claimed(store)
-    await store.remember(claim.run, '{"at":1}', Usage(1, 20, 3))
-    await store.remember(claim.run, '{"at":2}', Usage(1, 30, 4))
+    await store.remember(claim.run, '{"at":1}', TurnUsage(1, 20, 3))
+    await store.remember(claim.run, '{"at":2}', TurnUsage(1, 30, 4))
     assert await store.recall(claim.run) == '{"at":2}'
     await store.finish_run(claim.run, RunEnd(Status.COMPLETED))
     turn = (await store.snapshot(ANN, claim.task.id)).turn

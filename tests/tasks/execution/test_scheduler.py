@@ -20,9 +20,9 @@ from server.tasks.execution.scheduler import Scheduler
 from server.tasks.secrets.vault import SecretVault
 from server.tasks.workspaces.selection import Folders
 from server.tasks.workspaces.worktrees import Worktrees
-from storage.errors import Trouble
+from storage.errors import DatabaseError
 from storage.records.states import ENDED, Status
-from storage.records.tasks import Cancelled, NewTask, Principal, Run, RunEnd
+from storage.records.tasks import CancellationResult, NewTask, Principal, Run, RunEnd
 from storage.records.unwritten import Unwritten
 from storage.sqlite.store import Store, open_store
 from tests.storage.fresh import fresh
@@ -96,7 +96,7 @@ async def test_the_end_of_a_run_is_written_however_often_that_has_failed(
 ) -> None:
     monkeypatch.setattr(ends, "SHORTEST_WAIT", 0.0)
     new = new_task()
-    _fail_to_finish(store, new.id, Trouble("the disk fails", passes=True), monkeypatch, times=30)
+    _fail_to_finish(store, new.id, DatabaseError("the disk fails", passes=True), monkeypatch, times=30)
     async with scheduling(store, tmp_path) as scheduler:
         await store.create_task(ANN, new)
         scheduler.poke()
@@ -108,7 +108,7 @@ async def test_the_end_of_a_run_is_written_as_soon_as_anything_can_be_written(
 ) -> None:
     monkeypatch.setattr(ends, "SHORTEST_WAIT", 1000.0)
     new = new_task()
-    failed = _fail_to_finish(store, new.id, Trouble("the disk fails", passes=True), monkeypatch, times=1)
+    failed = _fail_to_finish(store, new.id, DatabaseError("the disk fails", passes=True), monkeypatch, times=1)
     async with scheduling(store, tmp_path) as scheduler:
         await store.create_task(ANN, new)
         scheduler.poke()
@@ -165,7 +165,7 @@ async def test_a_kept_cancellation_that_was_written_meanwhile_does_not_end_the_n
     kept, first, second = await _two_kept_cancellations(store, monkeypatch)
     cancel = store.cancel
 
-    async def write(principal: Principal, task_id: str) -> Cancelled:
+    async def write(principal: Principal, task_id: str) -> CancellationResult:
         if task_id == first.id:  # while it is written, the second task goes on with a message
             await kept.catch_up(ANN, second.id)
             await store.open_turn(ANN, second.id, new_turn())
@@ -182,7 +182,7 @@ async def test_a_kept_cancellation_of_a_task_that_was_deleted_meanwhile_is_passe
     kept, first, second = await _two_kept_cancellations(store, monkeypatch)
     cancel = store.cancel
 
-    async def write(principal: Principal, task_id: str) -> Cancelled:
+    async def write(principal: Principal, task_id: str) -> CancellationResult:
         if task_id == first.id:
             await kept.cancel(ANN, second.id)
             await store.delete(ANN, second.id)
@@ -197,7 +197,7 @@ async def test_a_cancellation_whose_run_cannot_be_ended_on_record_is_kept(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     claim = await claimed(store)  # by nobody who lives
-    abandon, failures = store.abandon_runs, iter([Trouble("the disk fails", passes=True)])
+    abandon, failures = store.abandon_runs, iter([DatabaseError("the disk fails", passes=True)])
 
     async def fail_once(task_ids: Collection[str]) -> None:
         for failure in failures:
@@ -211,7 +211,7 @@ async def test_a_cancellation_whose_run_cannot_be_ended_on_record_is_kept(
     assert (await store.task(ANN, claim.task.id)).status is Status.CANCELLED
 
 
-@pytest.mark.parametrize("failure", [Trouble("the disk fails", passes=True), OSError("the disk fails")])
+@pytest.mark.parametrize("failure", [DatabaseError("the disk fails", passes=True), OSError("the disk fails")])
 async def test_a_look_for_room_that_fails_does_not_end_the_scheduler(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: Exception
 ) -> None:
@@ -235,7 +235,7 @@ async def test_a_look_for_room_that_fails_does_not_end_the_scheduler(
     ("serve", "asked"),
     [(serve_expiry, "next_expiry"), (serve_awaiting, "next_wake"), (serve_propagation, "propagate")],
 )
-@pytest.mark.parametrize("failure", [Trouble("the disk fails", passes=True), OSError("the disk fails")])
+@pytest.mark.parametrize("failure", [DatabaseError("the disk fails", passes=True), OSError("the disk fails")])
 async def test_a_look_at_the_database_that_fails_ends_none_of_those_that_look_now_and_then(
     serve: Callable[[Store, Scheduler], Coroutine[None, None, None]],
     asked: str,
@@ -273,8 +273,8 @@ async def _two_kept_cancellations(store: Store, monkeypatch: pytest.MonkeyPatch)
 async def _keep_cancellation(kept: ends.Ends, store: Store, task_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Have a cancellation kept, as where the disk fails."""
 
-    async def fail(principal: Principal, task_id: str) -> Cancelled:
-        raise Trouble("the disk fails", passes=True)
+    async def fail(principal: Principal, task_id: str) -> CancellationResult:
+        raise DatabaseError("the disk fails", passes=True)
 
     with monkeypatch.context() as failing:
         failing.setattr(store, "cancel", fail)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from storage.records.calls import Call
 from storage.records.graphs import Related, RelatedTask
 from storage.records.states import CallStatus, Status
-from storage.records.tasks import Event, Fresh, Message, Snapshot, Task, Turn
+from storage.records.tasks import Event, Message, NewParts, Snapshot, Task, TurnRecord
 from storage.records.workspaces import Workspace
 
 ID = "7c0f1b9e-52d4-4f0a-9a43-1f5f2f0d8e11"
@@ -167,7 +167,7 @@ def snapshots(draw: st.DrawFn, *, fresh: bool) -> Snapshot:
     said = draw(st.lists(texts(20_000), max_size=6))
     return Snapshot(
         task=draw(tasks()),
-        turn=Turn(1, "", content, AT, thoughts, None, 0, 10**6, 10**9, 10**9, AT, AT),
+        turn=TurnRecord(1, "", content, AT, thoughts, None, 0, 10**6, 10**9, 10**9, AT, AT),
         content=content,
         content_at=AT,
         thoughts=thoughts,
@@ -184,7 +184,7 @@ def snapshots(draw: st.DrawFn, *, fresh: bool) -> Snapshot:
         approvals_beneath=ids,
         related=Related(depends_on=neighbours, dependents=neighbours, subtasks=neighbours),
         workspace=draw(maybe(workspaces())),
-        fresh=Fresh(draw(st.integers(0, len(content))), len(thoughts), frozenset(call.id for call in made))
+        new_parts=NewParts(draw(st.integers(0, len(content))), len(thoughts), frozenset(call.id for call in made))
         if fresh
         else None,
     )

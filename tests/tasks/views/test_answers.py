@@ -30,7 +30,7 @@ patient = settings(
 
 def shown(snapshot: Snapshot, **arguments: Any) -> tuple[TaskView, list[str], GetTask]:
     request = GetTask.model_validate({"id": ID, "waitSeconds": 60, **arguments})
-    since = None if snapshot.fresh is None else 999_500
+    since = None if snapshot.new_parts is None else 999_500
     view = task_view.task(snapshot, KEPT, request, since=since, folder="/" * 4096)
     return view, task_text.task(view, request), request
 
