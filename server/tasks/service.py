@@ -39,7 +39,7 @@ from server.tasks.secrets import masking
 from server.tasks.secrets.vault import SecretVault
 from server.tasks.views import graph_view, list_view, pending_approval, task_view, view_models, workspace_view
 from server.tasks.workspaces.artifacts import Artifacts
-from server.tasks.workspaces.losses import Losses
+from server.tasks.workspaces.losses import MissingFolders
 from server.tasks.workspaces.selection import Folders, check_tier
 from server.tasks.workspaces.worktrees import Worktrees
 from storage.errors import DatabaseError
@@ -83,7 +83,7 @@ class TaskService:
         self._worktrees = worktrees
         self._folders = folders
         self._artifacts = Artifacts(store, vault, workspaces, folders)
-        self._losses = Losses(store, workspaces)
+        self._losses = MissingFolders(store, workspaces)
         self._scheduler = scheduler
         self._stopping = Stopping(store, scheduler)
         self._settings = settings

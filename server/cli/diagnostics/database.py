@@ -7,7 +7,7 @@ from server.cli.diagnostics.finding import Finding
 from server.config import MIB
 from server.daemon.paths import DATABASE
 from server.errors import RemitError
-from server.runner.workspace.lost_folders import Lost
+from server.runner.workspace.lost_folders import LostFolders
 from server.runner.workspace.workspaces import Workspaces
 from server.tasks.workspaces import pairing
 from storage.sqlite.inspection import Inspection, check, inspect, refuse_newer
@@ -65,5 +65,5 @@ def _advice(state: Path, found: Inspection, *, is_complete: bool) -> Iterator[st
             "what becomes free in it is used again, but not given back to the disk; to change that: remit server stop; "
             f"sqlite3 {state / DATABASE} 'PRAGMA journal_mode=DELETE; PRAGMA auto_vacuum=INCREMENTAL; VACUUM'"
         )
-    if lost := Lost(state / "lost").names():
+    if lost := LostFolders(state / "lost").names():
         yield f"folders that were set aside in {state / 'lost'}, of tasks that it did not know then: {len(lost)}"

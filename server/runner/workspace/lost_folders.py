@@ -16,7 +16,7 @@ _log = logging.getLogger(__name__)
 _TIME = "%Y-%m-%dT%H-%M-%S.%fZ"
 
 
-class Lost:
+class LostFolders:
     """What was set aside: `TIME/FOLDER/NAME` for each, the folder and the name being those that it had.
 
     Every method blocks.

@@ -16,7 +16,7 @@ from server.errors import Code, RemitError
 from server.runner.filesystem.removal import delete_tree
 from server.runner.filesystem.safe_open import sync_folder
 from server.runner.workspace.delivery import UPLOADS, deliver
-from server.runner.workspace.lost_folders import Lost
+from server.runner.workspace.lost_folders import LostFolders
 from server.runner.workspace.upload import SourceFolder, Upload, check_uploads
 
 _log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class Workspaces:
             folder.mkdir(mode=0o700, exist_ok=True)
             if stat.S_IMODE(folder.stat().st_mode) != 0o700:
                 folder.chmod(0o700)
-        self.lost = Lost(root.with_name("lost"))
+        self.lost = LostFolders(root.with_name("lost"))
 
     @property
     def state(self) -> Path:

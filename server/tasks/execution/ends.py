@@ -51,7 +51,7 @@ class Wait:
 
 
 @dataclass(frozen=True, slots=True)
-class End:
+class FinishedRun:
     """How one run has ended, after so many microseconds of work, and what it could not write itself."""
 
     claim: Claim
@@ -60,7 +60,7 @@ class End:
     unwritten: Unwritten
 
 
-class Ends:
+class EndWriter:
     """Writes the ends of runs and the cancellations of tasks, and keeps those that cannot be written.
 
     `stop` is called with the id of each task whose run is to be ended along with what was written, and `abandon` with
@@ -78,7 +78,7 @@ class Ends:
         self._stop = stop
         self._abandon = abandon
         self._waits = waits
-        self._ends: dict[str, End] = {}
+        self._ends: dict[str, FinishedRun] = {}
         self._cancels: dict[tuple[str, str], Principal] = {}
         self._kept = anyio.Event()
 
@@ -94,7 +94,7 @@ class Ends:
         """Whether the cancellation of this task is kept."""
         return any(known == task_id for _, known in self._cancels)
 
-    async def settle(self, end: End) -> None:
+    async def settle(self, end: FinishedRun) -> None:
         """Write how a run ended, or keep it."""
         if not await self._is_settled(end):
             self._ends[end.claim.task.id] = end
@@ -170,7 +170,7 @@ class Ends:
         self._cancels.pop((principal.id, task_id), None)
         return cancelled
 
-    async def _is_settled(self, end: End) -> bool:
+    async def _is_settled(self, end: FinishedRun) -> bool:
         """Whether there is nothing left to be written of it."""
         claim = end.claim
         try:
@@ -189,7 +189,7 @@ class Ends:
         for task_id in await self._store.stopping_beneath(claim.run):
             self._stop(task_id)
 
-    async def _written(self, end: End) -> Status:
+    async def _written(self, end: FinishedRun) -> Status:
         run, about = end.claim.run, (end.ran_us, end.unwritten)
         match end.how:
             case Wait(until):

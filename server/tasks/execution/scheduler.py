@@ -20,7 +20,7 @@ from server.runner.sandbox import Sandbox
 from server.runner.workspace.workspaces import Workspaces
 from server.tasks.execution.agent_caller import AgentCaller, SubtaskApi, may_delegate
 from server.tasks.execution.commands import CommandRunner
-from server.tasks.execution.ends import End, Ends, Pause, Wait, where
+from server.tasks.execution.ends import EndWriter, FinishedRun, Pause, Wait, where
 from server.tasks.execution.record import RunRecord
 from server.tasks.execution.shortage import Shortage
 from server.tasks.execution.slot import Slot
@@ -29,7 +29,7 @@ from server.tasks.execution.turn import ServerTurn
 from server.tasks.secrets import masking
 from server.tasks.secrets.variables import Variables
 from server.tasks.secrets.vault import SecretsLost, SecretVault
-from server.tasks.workspaces.losses import Losses
+from server.tasks.workspaces.losses import MissingFolders
 from server.tasks.workspaces.selection import Folders, check_tier
 from server.tasks.workspaces.worktrees import Worktrees
 from storage.errors import DatabaseError
@@ -72,7 +72,7 @@ class Scheduler:
         self._workspaces = workspaces
         self._worktrees = worktrees
         self._folders = folders
-        self._losses = Losses(store, workspaces)
+        self._losses = MissingFolders(store, workspaces)
         self._settings = settings
         self._owner = owner
         self._subtask_api = subtask_api
@@ -87,7 +87,7 @@ class Scheduler:
 
         self._wake = anyio.Event()
         self._waits = anyio.Event()
-        self.ends = Ends(store, self.stop, self.abandon, lambda: self._waits.set())
+        self.ends = EndWriter(store, self.stop, self.abandon, lambda: self._waits.set())
 
     @property
     def running(self) -> int:
@@ -225,7 +225,7 @@ class Scheduler:
             with anyio.CancelScope(shield=True):
                 for before in slot.before_end:
                     await before.wait()
-                await self.ends.settle(End(slot.claim, how, slot.ran_us, record.unwritten))
+                await self.ends.settle(FinishedRun(slot.claim, how, slot.ran_us, record.unwritten))
             del self._running[slot.claim.task.id]
             self.poke()
 

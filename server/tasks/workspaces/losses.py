@@ -17,7 +17,7 @@ _MAY_HAVE_GONE_ON = (
 )
 
 
-class Losses:
+class MissingFolders:
     """Looks for the folders of tasks."""
 
     def __init__(self, store: Store, workspaces: Workspaces) -> None:

@@ -260,17 +260,19 @@ async def test_a_look_at_the_database_that_fails_ends_none_of_those_that_look_no
         group.cancel_scope.cancel()
 
 
-async def _two_kept_cancellations(store: Store, monkeypatch: pytest.MonkeyPatch) -> tuple[ends.Ends, NewTask, NewTask]:
+async def _two_kept_cancellations(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> tuple[ends.EndWriter, NewTask, NewTask]:
     """Two new tasks whose cancellations could not be written, and what keeps these."""
     first, second = new_task(), new_task()
-    kept = ends.Ends(store, lambda _: None, store.abandon_runs, lambda: None)
+    kept = ends.EndWriter(store, lambda _: None, store.abandon_runs, lambda: None)
     for new in (first, second):
         await store.create_task(ANN, new)
         await _keep_cancellation(kept, store, new.id, monkeypatch)
     return kept, first, second
 
 
-async def _keep_cancellation(kept: ends.Ends, store: Store, task_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def _keep_cancellation(kept: ends.EndWriter, store: Store, task_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Have a cancellation kept, as where the disk fails."""
 
     async def fail(principal: Principal, task_id: str) -> CancellationResult:
