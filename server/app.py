@@ -35,7 +35,7 @@ from server.runner.detection import SandboxProvider
 from server.runner.network.hosts import HostRule
 from server.runner.programs.copies import copy_programs
 from server.runner.tiers.scratch import Scratch
-from server.runner.workspace.workspaces import Swept, Workspaces
+from server.runner.workspace.workspaces import SweepReport, Workspaces
 from server.tasks.background import serve_awaiting, serve_expiry, serve_propagation
 from server.tasks.callers import Caller
 from server.tasks.delegation.service import DelegationService
@@ -223,7 +223,7 @@ async def _model_key(settings: Settings) -> str | None:
     return None if source is None else await sources.read("agents.llm.api_key", source)
 
 
-def _tell(recovery: Recovery, swept: Swept, workspaces: Workspaces) -> None:
+def _tell(recovery: Recovery, swept: SweepReport, workspaces: Workspaces) -> None:
     """Log what has become of the tasks of a dead server, of which nothing runs any more, and of their folders."""
     if recovery.interrupted or recovery.resumed or recovery.blocked or swept.deleted:
         _log.info(

@@ -128,7 +128,7 @@ def _utf8(characters: Set[str]) -> bytes:
     return "".join(characters).encode(errors="surrogatepass")
 
 
-class Reading(NamedTuple):
+class EscapeReading(NamedTuple):
     """What the next `length` characters of a text may stand for."""
 
     length: int
@@ -143,7 +143,7 @@ _SHORT = (8, 20)  # characters in which most escapes can be told from all others
 _FAR = 256  # characters before the end of a text: so far no escape is read, with all that it stands inside
 
 
-def readings(text: str, at: int) -> tuple[list[Reading], bool]:
+def readings(text: str, at: int) -> tuple[list[EscapeReading], bool]:
     """Return what the text at index `at` may stand for as an escape, and whether that may change if the text goes on.
 
     At most `MOST_LEVELS` of escapes that stand inside others are read.
@@ -159,26 +159,26 @@ def readings(text: str, at: int) -> tuple[list[Reading], bool]:
 
 
 @lru_cache(maxsize=16384)
-def _known(beginning: str) -> tuple[tuple[Reading, ...], bool]:
+def _known(beginning: str) -> tuple[tuple[EscapeReading, ...], bool]:
     """Return the same for a text that begins so: texts that are full of escapes have few that differ."""
     found, may_change = _readings(beginning, 0, MOST_LEVELS)
     return tuple(found), may_change
 
 
 @lru_cache(maxsize=4096)
-def _settled(escape: str) -> tuple[Reading, ...]:
+def _settled(escape: str) -> tuple[EscapeReading, ...]:
     return tuple(_readings(escape + "." * _FAR, 0, MOST_LEVELS)[0])
 
 
-def _readings(text: str, at: int, levels: int) -> tuple[list[Reading], bool]:
+def _readings(text: str, at: int, levels: int) -> tuple[list[EscapeReading], bool]:
     if text[at] == "+":  # as forms encode a blank
-        return [Reading(1, " ")], False
+        return [EscapeReading(1, " ")], False
     found = _read(text, at)
     is_open = _is_begun(text, at)
     if found and levels > 1 and found[0].characters in _INTRODUCERS:
         window = _window(text, at)
         deeper, may_change = _readings(window.characters, 0, levels - 1)
-        found += [Reading(window.ends[length - 1], characters) for length, characters in deeper]
+        found += [EscapeReading(window.ends[length - 1], characters) for length, characters in deeper]
         if window.sure < len(window.characters):
             may_change = _readings(window.characters[: window.sure], 0, levels - 1)[1]
         is_open |= window.is_open and may_change
@@ -207,7 +207,7 @@ def _window(text: str, at: int) -> _Window:
     while index < len(text) and (len(characters) < 2 or _may_go_on(characters)):
         if sure is None and characters and _is_begun(text, index):
             sure = len(characters)
-        length, stands_for = (_read(text, index) or [Reading(1, text[index])])[0]
+        length, stands_for = (_read(text, index) or [EscapeReading(1, text[index])])[0]
         index += length
         characters += stands_for
         ends += [index - at] * len(stands_for)
@@ -226,7 +226,7 @@ def _is_begun(text: str, at: int) -> bool:
     return at < len(text) and _BEGUN.fullmatch(text, at) is not None
 
 
-def _read(text: str, at: int) -> list[Reading]:
+def _read(text: str, at: int) -> list[EscapeReading]:
     """Return what the text at `at` may stand for as one escape, the likelier first."""
     found = _ESCAPE.match(text, at)
     if found is None:
@@ -234,9 +234,9 @@ def _read(text: str, at: int) -> list[Reading]:
     escape = found[0]
     match found.lastgroup:
         case "pair":
-            return [Reading(12, _surrogates(int(escape[2:6], 16), int(escape[8:], 16)))]
+            return [EscapeReading(12, _surrogates(int(escape[2:6], 16), int(escape[8:], 16)))]
         case "code":
-            return [Reading(len(escape), chr(int(escape.strip("\\uU"), base=16)))]
+            return [EscapeReading(len(escape), chr(int(escape.strip("\\uU"), base=16)))]
         case "hex":
             return _bytes(bytes.fromhex(escape.replace("\\x", "")), 4)
         case "octal":
@@ -246,13 +246,13 @@ def _read(text: str, at: int) -> list[Reading]:
         case "braces":
             return _numbered_reading(escape, escape[3:-1], 16)
         case "doubled":
-            return [Reading(2, escape[0])]
+            return [EscapeReading(2, escape[0])]
         case "control":
-            return [Reading(2, _CONTROLS[escape[1]])]
+            return [EscapeReading(2, _CONTROLS[escape[1]])]
         case "itself":
-            return [Reading(2, escape[1])]
+            return [EscapeReading(2, escape[1])]
         case "quote":
-            return [Reading(len(escape), escape.split('"')[1] if '"' in escape else "'")]
+            return [EscapeReading(len(escape), escape.split('"')[1] if '"' in escape else "'")]
         case _:
             return _reference(escape)
 
@@ -261,29 +261,29 @@ def _surrogates(high: int, low: int) -> str:
     return chr(0x10000 + ((high & 0x3FF) << 10) + (low & 0x3FF))
 
 
-def _bytes(data: bytes, length: int) -> list[Reading]:
+def _bytes(data: bytes, length: int) -> list[EscapeReading]:
     """Return what the first of these bytes stand for, each of which takes `length` characters.
 
     That is a character in UTF-8, or in Latin-1, as Python shows the characters of a string that cannot be printed.
     """
-    single = Reading(length, chr(data[0]))
+    single = EscapeReading(length, chr(data[0]))
     size = next((size for size, least in ((4, 0xF0), (3, 0xE0), (2, 0xC2)) if data[0] >= least), 1)
     try:
-        return [Reading(size * length, data[:size].decode(errors="surrogatepass")), single][: min(size, 2)]
+        return [EscapeReading(size * length, data[:size].decode(errors="surrogatepass")), single][: min(size, 2)]
     except UnicodeDecodeError:
         return [single]
 
 
-def _reference(escape: str) -> list[Reading]:
+def _reference(escape: str) -> list[EscapeReading]:
     """Return what a reference of HTML stands for: by its name, or the number of a character."""
     if escape[1] != "#":
         characters = html5.get(escape[1:], "")
-        return [Reading(len(escape), characters)] if characters else []
+        return [EscapeReading(len(escape), characters)] if characters else []
     if escape[2] in "xX":
         return _numbered_reading(escape, escape[3:-1], 16)
     return _numbered_reading(escape, escape[2:-1], 10)
 
 
-def _numbered_reading(escape: str, digits: str, base: int) -> list[Reading]:
+def _numbered_reading(escape: str, digits: str, base: int) -> list[EscapeReading]:
     code = int(digits, base)
-    return [Reading(len(escape), chr(code))] if code <= sys.maxunicode else []
+    return [EscapeReading(len(escape), chr(code))] if code <= sys.maxunicode else []

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from templates.automaton import HEAD, Automaton, Ending
-from templates.escapes import Reading, in_mails, introduction, readings
+from templates.escapes import EscapeReading, in_mails, introduction, readings
 from templates.positions import Origins, Unbroken, without_color_begun
 
 MOST_WAYS = 4
@@ -207,7 +207,7 @@ class Scanner:
                 untils[-1] = max(untils[-1], until)
         return starts, untils
 
-    def _escapes(self, text: str, index: int) -> tuple[list[Reading], bool]:
+    def _escapes(self, text: str, index: int) -> tuple[list[EscapeReading], bool]:
         return readings(text, index) if self._begins(text, index) else ([], False)
 
     def _begins(self, text: str, index: int) -> bool:
@@ -216,7 +216,7 @@ class Scanner:
             return self._in_mails is not None and bool(index + 2 >= len(text) or self._in_mails.match(text, index))
         return self._introduction.match(text, index) is not None
 
-    def _steps(self, piece: Unbroken, index: int) -> tuple[set[Reading], bool]:
+    def _steps(self, piece: Unbroken, index: int) -> tuple[set[EscapeReading], bool]:
         """Return what the text at `index` may stand for, and whether that may change if it goes on.
 
         What is read over stands for nothing.
@@ -231,7 +231,7 @@ class Scanner:
             ends += (end for start in starts for end in _marks(piece.text, start))
             is_open |= len(piece.text) in ends
         known = {escape for escape in escapes if self._automaton.alphabet.issuperset(escape.characters)}
-        return known | {Reading(end - index, "") for end in ends if end > index}, is_open
+        return known | {EscapeReading(end - index, "") for end in ends if end > index}, is_open
 
     def _advance_all(self, text: str, begin: int, end: int) -> None:
         """Read `text[begin:end]` in every way."""
@@ -275,7 +275,7 @@ class Scanner:
         way.breaks = 0
         return end
 
-    def _turn_off(self, index: int, steps: Iterable[Reading]) -> None:
+    def _turn_off(self, index: int, steps: Iterable[EscapeReading]) -> None:
         """Begin the ways in which the text at `index` stands for something else."""
         for way in (self._literal, *self._others):
             for length, characters in steps:

@@ -15,7 +15,7 @@ from server.daemon.file_systems import refuse_remote
 from server.daemon.ownership import Ownership, Purpose
 from server.daemon.paths import DATABASE, StatePaths, find_state_paths
 from server.errors import Code, RemitError
-from server.runner.workspace.workspaces import Swept, Workspaces
+from server.runner.workspace.workspaces import SweepReport, Workspaces
 from server.tasks.execution.leftovers import end_leftovers
 from server.tasks.workspaces import pairing
 from storage.sqlite.store import open_store
@@ -49,13 +49,13 @@ def adopt(arguments: Namespace) -> int:
     return 0
 
 
-async def _arranged(state: Path, workspaces: Workspaces) -> Swept:
+async def _arranged(state: Path, workspaces: Workspaces) -> SweepReport:
     async with open_store(state / DATABASE) as store:
         await to_thread.run_sync(end_leftovers, await store.leftovers(), state)  # they might write what is moved
         return await pairing.arrange(store, workspaces, adopt=True)
 
 
-def _lines(paths: StatePaths, workspaces: Workspaces, swept: Swept, recovered: str | None) -> Iterator[str]:
+def _lines(paths: StatePaths, workspaces: Workspaces, swept: SweepReport, recovered: str | None) -> Iterator[str]:
     if recovered:
         yield f"before that: {one_line(recovered)}"
     yield f"the folders in {paths.state} belong to its database now"

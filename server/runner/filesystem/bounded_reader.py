@@ -26,7 +26,7 @@ MOST_PATHS = 10_000
 """Paths in settings that are followed on the disk: some half a second."""
 
 
-class Look:
+class BoundedReader:
     """Reads files of a workspace, regular ones reached through no link, until it has read enough. Blocks."""
 
     def __init__(self, workspace: Path) -> None:

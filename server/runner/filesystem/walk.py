@@ -15,7 +15,7 @@ MOST_GITLINKS = 2000  # that are followed; of those that the largest projects ha
 
 
 @dataclass(slots=True)
-class Budget:
+class ScanBudget:
     """How much is still looked at of a workspace: in one walk, and of names in all walks that share it."""
 
     folders: int = field(default_factory=lambda: MOST_FOLDERS)
@@ -39,7 +39,7 @@ class Budget:
 
 
 @dataclass(slots=True)
-class Listing:
+class FolderListing:
     """A folder with what is in it."""
 
     folder: str
@@ -62,8 +62,8 @@ class Listing:
 
 
 def walked(
-    top: Path, below: Callable[[Listing], set[str]], budget: Budget, asked: frozenset[str] = frozenset()
-) -> Iterator[Listing]:
+    top: Path, below: Callable[[FolderListing], set[str]], budget: ScanBudget, asked: frozenset[str] = frozenset()
+) -> Iterator[FolderListing]:
     """Folders from `top` down, the outer ones first; links are not followed. Blocks.
 
     `below` tells which folders in one to go on with; each takes one of the `budget`. They are no `Path`s: to join those
@@ -75,7 +75,7 @@ def walked(
         try:
             listing = _listed(folder, budget, asked)
         except PermissionError:
-            yield Listing(folder, is_closed=True)
+            yield FolderListing(folder, is_closed=True)
         except OSError:
             pass  # nothing there, or a path longer than any tool could use
         else:
@@ -88,7 +88,7 @@ def is_folder(path: Path) -> bool:
     return os.path.isdir(path) and not os.path.islink(path)
 
 
-def _listed(folder: str, budget: Budget, asked: frozenset[str]) -> Listing:
+def _listed(folder: str, budget: ScanBudget, asked: frozenset[str]) -> FolderListing:
     """The first names in a folder. Raises PermissionError for one that may not be listed, or entered."""
     if not os.access(folder, os.X_OK):
         raise PermissionError
@@ -100,4 +100,4 @@ def _listed(folder: str, budget: Budget, asked: frozenset[str]) -> Listing:
     folders = {each.name for each in special if each.is_dir(follow_symlinks=False)}
     links = [each.name for each in special if each.is_symlink()]
     others = [each.name for each in special if each.name not in folders and not each.is_symlink()]
-    return Listing(folder, names, folders, links, others, is_whole=len(entries) < MOST_NAMES)
+    return FolderListing(folder, names, folders, links, others, is_whole=len(entries) < MOST_NAMES)

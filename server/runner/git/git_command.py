@@ -51,7 +51,7 @@ _LIMITS = {RLIMIT_DATA: MOST_MEMORY, RLIMIT_FSIZE: MOST_SAID, RLIMIT_CPU: MOST_C
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class GitAnswer:
     """What git said to a question, and its exit status; negative where a signal ended it."""
 
     status: int
@@ -59,15 +59,15 @@ class Answer:
     complaint: str
 
 
-class Unanswered(Exception):
+class GitFailed(Exception):
     """Git is not there, failed, or took longer than it may."""
 
 
-async def ask(folder: Path, *arguments: str) -> Answer:
+async def ask(folder: Path, *arguments: str) -> GitAnswer:
     """Run git in a folder to its end; it is killed when this is cancelled."""
     with _memory() as said, _memory() as complaint:
         status = await _ended(_start(folder, arguments, said, complaint))
-        return Answer(status, _read(said), _read(complaint))
+        return GitAnswer(status, _read(said), _read(complaint))
 
 
 def read(folder: Path, *arguments: str, seconds: float) -> Iterator[bytes]:
@@ -78,7 +78,7 @@ def read(folder: Path, *arguments: str, seconds: float) -> Iterator[bytes]:
         try:
             process = _start(folder, arguments, theirs, DEVNULL)
         except OSError:
-            raise Unanswered from None
+            raise GitFailed from None
         finally:
             os.close(theirs)
         try:
@@ -89,7 +89,7 @@ def read(folder: Path, *arguments: str, seconds: float) -> Iterator[bytes]:
         finally:
             _end(process)
     if process.returncode:
-        raise Unanswered
+        raise GitFailed
 
 
 def _is_readable(file: int, until: float) -> bool:

@@ -5,7 +5,7 @@ import stat
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
-from server.runner.filesystem.walk import Budget, Listing, walked
+from server.runner.filesystem.walk import FolderListing, ScanBudget, walked
 from server.runner.scanning.places import SensitivePath
 
 MOST_FOLDERS = 20_000
@@ -20,7 +20,7 @@ _NOT_READ = {"lfs"}
 
 def find_pipes(gits: Iterable[Path]) -> Iterator[SensitivePath]:
     """Look for them in git's own folders, the outer ones first. Blocks."""
-    budget = Budget(folders=MOST_FOLDERS)
+    budget = ScanBudget(folders=MOST_FOLDERS)
     for git in sorted(gits, key=lambda git: len(git.parts)):
         yield from (SensitivePath("pipe", path) for listing in _of_git(git, budget) for path in pipes_in(listing))
         if budget.is_spent:
@@ -28,12 +28,12 @@ def find_pipes(gits: Iterable[Path]) -> Iterator[SensitivePath]:
             return
 
 
-def _of_git(git: Path, budget: Budget) -> Iterator[Listing]:
+def _of_git(git: Path, budget: ScanBudget) -> Iterator[FolderListing]:
     without = _ELSEWHERE | _NOT_READ
     return walked(git, lambda at: at.folders - without if at.folder == str(git) else at.folders, budget)
 
 
-def pipes_in(listing: Listing, names: Collection[str] | None = None) -> Iterator[Path]:
+def pipes_in(listing: FolderListing, names: Collection[str] | None = None) -> Iterator[Path]:
     """Those in one folder, by their own names or by links; all of them, or those that have one of these names."""
     for name in (*listing.others, *listing.links):
         if (names is None or name in names) and _has_no_end(path := Path(listing.folder, name)):

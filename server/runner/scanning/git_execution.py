@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from server.errors import RemitError
-from server.runner.filesystem.bounded_reader import Look
+from server.runner.filesystem.bounded_reader import BoundedReader
 from server.runner.filesystem.safe_open import leads_to, read_regular
 from server.runner.git import configuration
 from server.runner.scanning.places import SensitivePath
@@ -38,37 +38,37 @@ _WORKTREE = re.compile(r"\[core\] worktree[ \t]*=[ \t]*(\S.*)")
 _EXEC = re.compile(rb"(?m)^[ \t\r\f\v]*(?:exec|x)\b[^\n]*")
 
 
-def of_git(look: Look, git: Path, places: Collection[SensitivePath]) -> Iterator[tuple[Path, Harm]]:
+def of_git(reader: BoundedReader, git: Path, places: Collection[SensitivePath]) -> Iterator[tuple[Path, Harm]]:
     """What of git's own folder git would execute or follow, by path. Blocks."""
-    yield from _of_files_of_settings(look, git, places)
-    if os.path.lexists(path := git / "commondir") and shared_by(look, git, places) is None:
+    yield from _of_files_of_settings(reader, git, places)
+    if os.path.lexists(path := git / "commondir") and shared_by(reader, git, places) is None:
         yield path, _unknown(path)
-    yield from _all_in(look, git / "hooks", lambda name: "." not in name)
+    yield from _all_in(reader, git / "hooks", lambda name: "." not in name)
 
 
-def of_borrowed(look: Look, pointer: Path, git: Path, places: Collection[SensitivePath]) -> Harm:
+def of_borrowed(reader: BoundedReader, pointer: Path, git: Path, places: Collection[SensitivePath]) -> Harm:
     """What a file `.git` has git execute in its folder, of the settings of the repository `git` that it names. Blocks.
 
     These may be the person's own, and yet execute what lies in that folder: they can name hooks, or monitors, by a
     path that is relative to it.
     """
-    shared = shared_by(look, git, places) or git
-    executes = any(harm for _, harm in _of_files_of_settings(look, shared, places))
-    return of_pointer(look, pointer) if executes else _NONE
+    shared = shared_by(reader, git, places) or git
+    executes = any(harm for _, harm in _of_files_of_settings(reader, shared, places))
+    return of_pointer(reader, pointer) if executes else _NONE
 
 
-def of_steps(look: Look, git: Path) -> Iterator[tuple[Path, Harm]]:
+def of_steps(reader: BoundedReader, git: Path) -> Iterator[tuple[Path, Harm]]:
     """What of a rebase or a sequence that was begun git would execute when it goes on, by path. Blocks.
 
     So is what git pushes to by files of an old kind, one for each remote or branch.
     """
     for folder in _LEGACY:
-        yield from _all_in(look, git / folder)
+        yield from _all_in(reader, git / folder)
     for name in (TODO, *STRATEGIES):
         if os.path.islink(parent := (git / name).parent):
-            yield parent, of_pointer(look, parent)
+            yield parent, of_pointer(reader, parent)
         elif os.path.lexists(path := git / name):
-            content = look.read(path, _MOST_STEPS)
+            content = reader.read(path, _MOST_STEPS)
             if content is None:
                 yield path, _unknown(path)
             elif name == TODO:
@@ -78,9 +78,9 @@ def of_steps(look: Look, git: Path) -> Iterator[tuple[Path, Harm]]:
                 yield path, Harm({_digest(content)}) if b"/" in content else _NONE
 
 
-def of_pointer(look: Look, path: Path) -> Harm:
+def of_pointer(reader: BoundedReader, path: Path) -> Harm:
     """A link, or a file that names a repository: by what it names. Blocks."""
-    content = look.read(path, _MOST_HEAD)
+    content = reader.read(path, _MOST_HEAD)
     if content is not None:
         return Harm({_digest(content)})
     try:
@@ -98,22 +98,24 @@ def has_head(workspace: Path, git: Path) -> bool:
     return _HEAD.fullmatch(head) is not None
 
 
-def _of_files_of_settings(look: Look, git: Path, places: Collection[SensitivePath]) -> Iterator[tuple[Path, Harm]]:
+def _of_files_of_settings(
+    reader: BoundedReader, git: Path, places: Collection[SensitivePath]
+) -> Iterator[tuple[Path, Harm]]:
     for name in ("config", "config.worktree"):
         if os.path.lexists(path := git / name):
-            content = look.settings(path, configuration.MOST_BYTES)
-            yield path, _unknown(path) if content is None else _of_settings(look, git, content, places)
+            content = reader.settings(path, configuration.MOST_BYTES)
+            yield path, _unknown(path) if content is None else _of_settings(reader, git, content, places)
 
 
-def _of_settings(look: Look, git: Path, content: bytes, places: Collection[SensitivePath]) -> Harm:
+def _of_settings(reader: BoundedReader, git: Path, content: bytes, places: Collection[SensitivePath]) -> Harm:
     """Without where the working files of a submodule are, if these name it as their repository."""
     executed = {
         item
         for item in configuration.harmful(content)
-        if not ((named := _WORKTREE.fullmatch(item)) and _is_submodule(look.workspace, git, named[1]))
+        if not ((named := _WORKTREE.fullmatch(item)) and _is_submodule(reader.workspace, git, named[1]))
     }
     pushed = configuration.pushed_to(content).items()
-    return Harm(executed | {item for item, path in pushed if not is_harmless(look, git, path, places)})
+    return Harm(executed | {item for item, path in pushed if not is_harmless(reader, git, path, places)})
 
 
 def _is_submodule(workspace: Path, git: Path, named: str) -> bool:
@@ -121,34 +123,36 @@ def _is_submodule(workspace: Path, git: Path, named: str) -> bool:
     return tree.is_relative_to(workspace) and named_by(tree / ".git", workspace) == git
 
 
-def _all_in(look: Look, folder: Path, counts: Callable[[str], bool] = lambda _: True) -> Iterator[tuple[Path, Harm]]:
+def _all_in(
+    reader: BoundedReader, folder: Path, counts: Callable[[str], bool] = lambda _: True
+) -> Iterator[tuple[Path, Harm]]:
     """The files of a folder whose names count, if it is there; or the folder itself, if these cannot all be read.
 
     No name of a hook has a dot.
     """
-    names = _listed(look, folder, counts) if os.path.lexists(folder) else []
+    names = _listed(reader, folder, counts) if os.path.lexists(folder) else []
     if names is None:
         yield folder, _unknown(folder)
     for name in names or ():
-        content = look.read(path := folder / name, _MOST_HOOK)
+        content = reader.read(path := folder / name, _MOST_HOOK)
         is_open = os.access(path, os.X_OK)
         yield path, _unknown(path) if content is None else Harm({f"{is_open} {_digest(content)}"})
 
 
-def _listed(look: Look, folder: Path, counts: Callable[[str], bool]) -> list[str] | None:
-    names = look.names(folder)
+def _listed(reader: BoundedReader, folder: Path, counts: Callable[[str], bool]) -> list[str] | None:
+    names = reader.names(folder)
     found = None if names is None else list(filter(counts, names))
-    return found if found is not None and len(found) <= _MOST_HOOKS and not (found and look.is_spent) else None
+    return found if found is not None and len(found) <= _MOST_HOOKS and not (found and reader.is_spent) else None
 
 
-def shared_by(look: Look, git: Path, places: Collection[SensitivePath]) -> Path | None:
+def shared_by(reader: BoundedReader, git: Path, places: Collection[SensitivePath]) -> Path | None:
     """The repository whose settings count in git's own folder `git`: itself, or the one that has it as a worktree's.
 
     None where a file `commondir` there names anything else, or leads there through a link.
     """
     if not os.path.lexists(path := git / "commondir"):
         return git
-    named = look.read(path, _MOST_HEAD)
+    named = reader.read(path, _MOST_HEAD)
     if named is None:
         return None
     shared = git / os.fsdecode(named.rstrip(b"\n"))

@@ -8,7 +8,7 @@ from pathlib import Path
 from time import monotonic
 
 from server.runner.filesystem.safe_open import leads_to
-from server.runner.filesystem.walk import Budget, is_folder
+from server.runner.filesystem.walk import ScanBudget, is_folder
 from server.runner.git import git_command
 from server.runner.scanning.places import SensitivePath
 from server.runner.scanning.repositories import named_by, named_git
@@ -25,7 +25,10 @@ _GITLINK = re.compile(rb"(?:\A|\0)[0-7]*[1357]6[0-7]{4} [0-9a-f]+ [0-3]\t([^\0]*
 
 
 def find_linked(
-    workspace: Path, places: Iterable[SensitivePath], budget: Budget, is_asked: Callable[[Path], bool] = lambda _: True
+    workspace: Path,
+    places: Iterable[SensitivePath],
+    budget: ScanBudget,
+    is_asked: Callable[[Path], bool] = lambda _: True,
 ) -> Iterator[SensitivePath]:
     """Look for the repositories that the indexes of `places` name, and for those that these name in turn. Blocks.
 
@@ -51,7 +54,7 @@ def index_of(workspace: Path, tree: Path) -> Path | None:
     return folder and folder / "index"
 
 
-def _linked(workspace: Path, tree: Path, budget: Budget, until: float) -> Iterator[SensitivePath]:
+def _linked(workspace: Path, tree: Path, budget: ScanBudget, until: float) -> Iterator[SensitivePath]:
     """What the index of one repository names; or the index, where it cannot be read or names what no index does."""
     index = index_of(workspace, tree)
     if index is not None and not os.path.lexists(index):
@@ -60,25 +63,25 @@ def _linked(workspace: Path, tree: Path, budget: Budget, until: float) -> Iterat
         for name in _gitlinks(tree, until - monotonic()):
             budget.gitlinks -= 1
             if budget.gitlinks < 0 or _is_forged(name):
-                raise git_command.Unanswered
+                raise git_command.GitFailed
             folder = tree / os.fsdecode(name)
             if is_folder(folder) and leads_to(folder, folder):
                 is_open = os.access(folder, os.X_OK)
                 yield from named_git(folder, workspace, budget) if is_open else [SensitivePath("closed", folder)]
-    except git_command.Unanswered:
+    except git_command.GitFailed:
         yield SensitivePath("index", index) if index else SensitivePath("beyond", tree)
 
 
 def _gitlinks(tree: Path, seconds: float) -> Iterator[bytes]:
     """The names of gitlinks, as an index has them. Raises Unanswered."""
     if seconds <= 0:
-        raise git_command.Unanswered
+        raise git_command.GitFailed
     arguments = (f"--git-dir={tree / '.git'}", f"--work-tree={tree}", *_LIST)
     cut = b""
     for piece in git_command.read(Path("/"), *arguments, seconds=seconds):
         whole, _, cut = (cut + piece).rpartition(b"\0")
         if len(cut) > _LONGEST:
-            raise git_command.Unanswered
+            raise git_command.GitFailed
         yield from (found[1] for found in _GITLINK.finditer(whole))
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from server.errors import RemitError
 from server.runner.filesystem.safe_open import leads_to, read_regular
-from server.runner.filesystem.walk import Budget, is_folder
+from server.runner.filesystem.walk import ScanBudget, is_folder
 from server.runner.git import configuration
 from server.runner.scanning.gitlinks import find_linked
 from server.runner.scanning.places import SensitivePath
@@ -117,7 +117,7 @@ def find_first(workspace: Path) -> list[SensitivePath]:
 
 def _found(workspace: Path) -> tuple[SensitivePath, ...]:
     """All places, those that an index names last; without these where all folders were looked at."""
-    budget = Budget()
+    budget = ScanBudget()
     found = dict.fromkeys(find_places(workspace, budget))
     linked = find_linked(workspace, tuple(found), budget) if is_cut(found) else ()
     return tuple(dict.fromkeys((*found, *linked)))

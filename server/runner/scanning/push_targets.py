@@ -5,14 +5,14 @@ from collections.abc import Collection
 from itertools import dropwhile
 from pathlib import Path
 
-from server.runner.filesystem.bounded_reader import Look
+from server.runner.filesystem.bounded_reader import BoundedReader
 from server.runner.scanning.places import SensitivePath
 
 _SUFFIXES = ("/.git", "", ".git/.git", ".git")  # that git adds to a path, in its own order
 _ELSEWHERE = ("/proc/", "/dev/")  # paths there lead each process elsewhere
 
 
-def is_harmless(look: Look, git: Path, named: str, places: Collection[SensitivePath]) -> bool:
+def is_harmless(reader: BoundedReader, git: Path, named: str, places: Collection[SensitivePath]) -> bool:
     """Whether a setting of the repository `git` names no other repository in the workspace than those in `places`.
 
     These are looked at themselves. `named` is a path, or else the name of a remote. Blocks.
@@ -20,12 +20,12 @@ def is_harmless(look: Look, git: Path, named: str, places: Collection[SensitiveP
     path = git.parent / named
     if "/" not in named and not os.path.lexists(path):
         return True
-    if _climbs(named) or not look.follows():
+    if _climbs(named) or not reader.follows():
         return False
     plain = f"/{os.path.normpath(path).lstrip('/')}"  # of two slashes it keeps both
     if f"{plain}/".startswith(_ELSEWHERE):
         return False
-    if any(Path(path).is_relative_to(look.workspace) for path in (plain, os.path.realpath(plain))):
+    if any(Path(path).is_relative_to(reader.workspace) for path in (plain, os.path.realpath(plain))):
         return any(_is_known(Path(plain + suffix), places) for suffix in _SUFFIXES)
     return True
 

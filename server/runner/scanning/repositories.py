@@ -9,7 +9,7 @@ from pathlib import Path
 
 from server.errors import RemitError
 from server.runner.filesystem.safe_open import read_beneath
-from server.runner.filesystem.walk import Budget, Listing, is_folder, walked
+from server.runner.filesystem.walk import FolderListing, ScanBudget, is_folder, walked
 from server.runner.scanning.fifos import pipes_in
 from server.runner.scanning.places import SensitivePath
 
@@ -23,13 +23,13 @@ _GITDIR_BYTES = 8192  # of a file `.git`: twice the longest path
 
 
 def find_places(
-    workspace: Path, budget: Budget | None = None, hides: Callable[[Path], bool] = lambda _: False
+    workspace: Path, budget: ScanBudget | None = None, hides: Callable[[Path], bool] = lambda _: False
 ) -> Iterator[SensitivePath]:
     """Look for all that is to be protected in the workspace, the outer places first. Blocks.
 
     `hides` says of a link whether it leads to where nobody looks: it is a place of its own then.
     """
-    budget = budget or Budget()
+    budget = budget or ScanBudget()
     budget.renew()
     inner = _Inner()
     for listing in _listings(workspace, inner.of, budget):
@@ -63,7 +63,7 @@ class _Inner:
     def __init__(self) -> None:
         self._objects: set[str] = set()
 
-    def of(self, listing: Listing) -> set[str]:
+    def of(self, listing: FolderListing) -> set[str]:
         if is_repository(listing.names):
             self._objects.add(f"{listing.folder}/objects")
         if listing.folder in self._objects:
@@ -71,7 +71,7 @@ class _Inner:
         return listing.folders - {".git"}
 
 
-def named_git(folder: Path, workspace: Path, budget: Budget) -> Iterator[SensitivePath]:
+def named_git(folder: Path, workspace: Path, budget: ScanBudget) -> Iterator[SensitivePath]:
     """What the name `.git` in a folder stands for."""
     git = folder / ".git"
     if _is_plain(git):
@@ -81,7 +81,7 @@ def named_git(folder: Path, workspace: Path, budget: Budget) -> Iterator[Sensiti
         yield SensitivePath("link", git)
 
 
-def _gits(git: Path, workspace: Path, budget: Budget) -> Iterator[SensitivePath]:
+def _gits(git: Path, workspace: Path, budget: ScanBudget) -> Iterator[SensitivePath]:
     for repository in _git_folders(git, workspace, budget):
         if not os.access(repository, os.X_OK):
             yield SensitivePath("closed", repository)
@@ -93,7 +93,7 @@ def is_repository(names: set[str]) -> bool:
     return "HEAD" in names and ("commondir" in names or {"objects", "refs"} <= names)
 
 
-def _git_folders(git: Path, workspace: Path, budget: Budget) -> Iterator[Path]:
+def _git_folders(git: Path, workspace: Path, budget: ScanBudget) -> Iterator[Path]:
     """The repository of a worktree, with those of its submodules and of its other worktrees."""
     top = git if os.path.isdir(git) else named_by(git, workspace)
     if top is None:
@@ -111,11 +111,11 @@ def _git_folders(git: Path, workspace: Path, budget: Budget) -> Iterator[Path]:
             yield Path(listing.folder)
 
 
-def _modules(listing: Listing) -> set[str]:
+def _modules(listing: FolderListing) -> set[str]:
     return listing.folders & {"modules"} if "config" in listing.names else listing.folders
 
 
-def _listings(top: Path, below: Callable[[Listing], set[str]], budget: Budget) -> Iterator[Listing]:
+def _listings(top: Path, below: Callable[[FolderListing], set[str]], budget: ScanBudget) -> Iterator[FolderListing]:
     """A walk that tells of names which tell a repository, also where they are listed last, or spelt otherwise.
 
     Some file systems know a name by other letters: `.GIT`, or with characters that they ignore.

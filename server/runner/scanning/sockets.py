@@ -10,7 +10,7 @@ from pathlib import Path
 
 from server.errors import Code, RemitError
 from server.runner.filesystem.safe_open import leads_to, open_folder, pinned
-from server.runner.filesystem.walk import MOST_FOLDERS, Budget, walked
+from server.runner.filesystem.walk import MOST_FOLDERS, ScanBudget, walked
 
 MOST_SOCKETS = 128
 """That are covered, and as many FIFOs: each is one mount more, some 0.1 ms."""
@@ -25,7 +25,7 @@ NOT_COVERED = (
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundSockets:
     """What is to be covered."""
 
     paths: tuple[Path, ...]
@@ -33,7 +33,7 @@ class Found:
     """Whether all was looked at."""
 
 
-def find_sockets(folders: Iterable[Path], read_only: Collection[Path] = (), first: Iterable[Path] = ()) -> Found:
+def find_sockets(folders: Iterable[Path], read_only: Collection[Path] = (), first: Iterable[Path] = ()) -> FoundSockets:
     """Find the sockets at or beneath these folders that a process listens on, or may listen on. Blocks.
 
     One that nobody is bound to any more cannot come to life again. In those of the folders that are `read_only`, where
@@ -47,14 +47,14 @@ def find_sockets(folders: Iterable[Path], read_only: Collection[Path] = (), firs
     pipes: dict[Path, None] = {}
     is_whole = True
     for folder in dict.fromkeys(folders):
-        budget = Budget()
+        budget = ScanBudget()
         special = list(islice(_special(folder, budget), MOST_SPECIAL))
         sockets |= dict.fromkeys(filter(_is_alive, special))
         pipes |= dict.fromkeys(path for path in special if folder in read_only and _is_fifo(path))
         is_whole &= not budget.is_spent and len(special) < MOST_SPECIAL
     if len(sockets) > MOST_SOCKETS:
         raise _too_many(next(iter(sockets)).parent)
-    return Found((*sockets, *islice(pipes, MOST_SOCKETS)), is_whole and len(pipes) <= MOST_SOCKETS)
+    return FoundSockets((*sockets, *islice(pipes, MOST_SOCKETS)), is_whole and len(pipes) <= MOST_SOCKETS)
 
 
 def _is_fifo(path: Path) -> bool:
@@ -72,7 +72,7 @@ def _too_many(folder: Path) -> RemitError:
     )
 
 
-def _special(top: Path, budget: Budget) -> Iterator[Path]:
+def _special(top: Path, budget: ScanBudget) -> Iterator[Path]:
     """What is neither a regular file nor a folder nor a link."""
     for listing in walked(top, lambda listing: listing.folders, budget):
         yield from map(Path(listing.folder).joinpath, listing.others)

@@ -17,9 +17,9 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
-from server.runner.filesystem.bounded_reader import Look
+from server.runner.filesystem.bounded_reader import BoundedReader
 from server.runner.filesystem.safe_open import reached
-from server.runner.filesystem.walk import MOST_FOLDERS, Budget
+from server.runner.filesystem.walk import MOST_FOLDERS, ScanBudget
 from server.runner.scanning.fifos import find_pipes
 from server.runner.scanning.git_execution import STEPS, Harm, has_head, of_borrowed, of_git, of_pointer, of_steps
 from server.runner.scanning.gitlinks import find_linked, index_of
@@ -53,7 +53,7 @@ _CLOCK_NS = 2 * 10**9
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class RepositorySnapshot:
     """The repositories of a folder before a command, with what of them git would execute already."""
 
     protected: frozenset[SensitivePath]
@@ -80,7 +80,7 @@ class Seen:
         }
 
     @classmethod
-    def of_json(cls, kept: dict[str, Any]) -> "Seen":
+    def of_json(cls, kept: dict[str, Any]) -> "RepositorySnapshot":
         """What was kept."""
         return cls(
             protected=frozenset(paths_of_json(kept["protected"])),
@@ -91,55 +91,60 @@ class Seen:
         )
 
 
-def see(workspace: Path, protected: Protected) -> Seen:
+def snapshot(workspace: Path, protected: Protected) -> RepositorySnapshot:
     """Look at the repositories of a folder, before a command may write it. Blocks."""
     since = _now(workspace)
     places = frozenset(protected.found)
     gits = [place.path for place in _ordered(places) if place.kind == "git"]
-    look = Look(workspace)
-    harm = {path: found for git in gits for path, found in of_steps(look, git)}
+    reader = BoundedReader(workspace)
+    harm = {path: found for git in gits for path, found in of_steps(reader, git)}
     for place in _ordered(places - protected.places):
-        harm |= _harm(look, place, places)
-    return Seen(protected.places, places, harm, frozenset(git for git in gits if has_head(workspace, git)), since)
+        harm |= _harm(reader, place, places)
+    return RepositorySnapshot(
+        protected.places, places, harm, frozenset(git for git in gits if has_head(workspace, git)), since
+    )
 
 
-def untouched(tree: Path, *, is_protected: bool) -> Seen:
+def untouched(tree: Path, *, is_protected: bool) -> RepositorySnapshot:
     """A worktree of a task before its work: nothing but its own repository, whose settings execute nothing.
 
     `is_protected` says whether its commands could not change these.
     """
     own = frozenset({SensitivePath("tree", tree), SensitivePath("git", tree / ".git")})
-    return Seen(own if is_protected else frozenset(), own, {}, frozenset({tree / ".git"}), 0)
+    return RepositorySnapshot(own if is_protected else frozenset(), own, {}, frozenset({tree / ".git"}), 0)
 
 
-def disarm(workspace: Path, before: Seen, state: Path | None = None) -> list[str]:
+def disarm(workspace: Path, before: RepositorySnapshot, state: Path | None = None) -> list[str]:
     """Set aside what a command has made of it since; what was done, a sentence each. Blocks.
 
     `state` is the state folder, in which tasks have folders of their own that nobody looks at.
 
     What is there after that can be used: a repository keeps its commits, its branches and harmless settings.
     """
-    look, budget = Look(workspace), Budget()
+    reader, budget = BoundedReader(workspace), ScanBudget()
     places, found = _opened(workspace, before, state, budget)
-    found += _dealt_with(look, before, _pipes(places))  # git would wait for these
-    is_asked = partial(_may_name_more, look, before, any(map(_may_hide, places)))
+    found += _dealt_with(reader, before, _pipes(places))  # git would wait for these
+    is_asked = partial(_may_name_more, reader, before, any(map(_may_hide, places)))
     linked = frozenset(find_linked(workspace, places, budget, is_asked))
-    return [*found, *_dealt_with(look, before, places | linked | _pipes(linked - places), linked)]
+    return [*found, *_dealt_with(reader, before, places | linked | _pipes(linked - places), linked)]
 
 
 def _dealt_with(
-    look: Look, before: Seen, places: frozenset[SensitivePath], linked: frozenset[SensitivePath] = frozenset()
+    reader: BoundedReader,
+    before: RepositorySnapshot,
+    places: frozenset[SensitivePath],
+    linked: frozenset[SensitivePath] = frozenset(),
 ) -> Iterator[str]:
     """What was done about these places, or could not be; those that are `linked` git enters, however old they are."""
     entered = {place for place in linked if place.kind in ("tree", "git", "link")}
     before = replace(before, places=before.places | entered)
     for place in (*_ordered(places & before.places), *_ordered(places - before.places)):
         if place not in before.protected:
-            yield from _set_aside(look.workspace, place, _new(look, place, before, _harm(look, place, places)))
+            yield from _set_aside(reader.workspace, place, _new(reader, place, before, _harm(reader, place, places)))
         if place.kind == "git":
-            steps = dict(of_steps(look, place.path))
-            yield from _set_aside(look.workspace, place, _new(look, place, before, steps))
-        yield from _cannot(look.workspace, place, before)
+            steps = dict(of_steps(reader, place.path))
+            yield from _set_aside(reader.workspace, place, _new(reader, place, before, steps))
+        yield from _cannot(reader.workspace, place, before)
 
 
 def _pipes(places: Iterable[SensitivePath]) -> frozenset[SensitivePath]:
@@ -151,14 +156,14 @@ def _may_hide(place: SensitivePath) -> bool:
     return place.kind in ("beyond", "closed") or (place.kind == "git" and ".git" not in place.path.parts)
 
 
-def _may_name_more(look: Look, before: Seen, is_hidden: bool, tree: Path) -> bool:
+def _may_name_more(reader: BoundedReader, before: RepositorySnapshot, is_hidden: bool, tree: Path) -> bool:
     """Whether the index of a repository may name one that is hidden, or one that it did not name before."""
-    index = index_of(look.workspace, tree)
+    index = index_of(reader.workspace, tree)
     if is_hidden or index is None:
         return is_hidden
-    names = look.names(index.parent)
+    names = reader.names(index.parent)
     is_split = names is None or any(name.startswith("sharedindex.") for name in names)
-    return is_split or not _is_older(look.workspace, index, before)
+    return is_split or not _is_older(reader.workspace, index, before)
 
 
 def told(found: Sequence[str]) -> list[str]:
@@ -174,7 +179,7 @@ def _ordered(places: Iterable[SensitivePath]) -> list[SensitivePath]:
 
 
 def _opened(
-    workspace: Path, before: Seen, state: Path | None, budget: Budget
+    workspace: Path, before: RepositorySnapshot, state: Path | None, budget: ScanBudget
 ) -> tuple[frozenset[SensitivePath], list[str]]:
     """All that is there, with what a command has closed to its own user: that is opened again, which is told."""
     places: frozenset[SensitivePath] = frozenset()
@@ -189,7 +194,7 @@ def _opened(
     return places, told
 
 
-def _hides(workspace: Path, before: Seen, state: Path | None, link: Path) -> bool:
+def _hides(workspace: Path, before: RepositorySnapshot, state: Path | None, link: Path) -> bool:
     """Whether a link that a command has made, or moved, leads to a folder where nobody looks for repositories."""
     if _is_older(workspace, link, before):
         return False
@@ -214,30 +219,33 @@ def _is_opened(folder: Path) -> bool:
     return True
 
 
-def _harm(look: Look, place: SensitivePath, places: Collection[SensitivePath]) -> dict[Path, Harm]:
+def _harm(reader: BoundedReader, place: SensitivePath, places: Collection[SensitivePath]) -> dict[Path, Harm]:
     """What of a place git would follow or execute."""
     git = place.path / ".git"
     if place.kind in ("link", "pipe", "index"):
-        return {place.path: of_pointer(look, place.path)}
+        return {place.path: of_pointer(reader, place.path)}
     if place.kind == "tree" and not os.path.isdir(git):
-        named = named_by(git, look.workspace)
+        named = named_by(git, reader.workspace)
         if named is None:
-            return {git: of_pointer(look, git)}  # it leads out of the folder, or through a link
-        return {git: found} if (found := of_borrowed(look, git, named, places)) else {}
-    return dict(of_git(look, place.path, places)) if place.kind == "git" else {}
+            return {git: of_pointer(reader, git)}  # it leads out of the folder, or through a link
+        return {git: found} if (found := of_borrowed(reader, git, named, places)) else {}
+    return dict(of_git(reader, place.path, places)) if place.kind == "git" else {}
 
 
-def _new(look: Look, place: SensitivePath, before: Seen, harm: Mapping[Path, Harm]) -> list[Path]:
+def _new(
+    reader: BoundedReader, place: SensitivePath, before: RepositorySnapshot, harm: Mapping[Path, Harm]
+) -> list[Path]:
     """Those of these paths at which git would execute what it did not before, or may do so."""
-    is_known = place in before.places and not look.is_spent
+    is_known = place in before.places and not reader.is_spent
     return [
         path
         for path, found in harm.items()
-        if not found <= before.harm.get(path, frozenset()) and (is_known or not _is_older(look.workspace, path, before))
+        if not found <= before.harm.get(path, frozenset())
+        and (is_known or not _is_older(reader.workspace, path, before))
     ]
 
 
-def _is_older(workspace: Path, path: Path, before: Seen) -> bool:
+def _is_older(workspace: Path, path: Path, before: RepositorySnapshot) -> bool:
     """Whether neither the file nor a folder on the way to it was made or moved since."""
     way = [path, *path.parents]
     try:
@@ -262,7 +270,7 @@ def _now(workspace: Path) -> int:
         os.close(file)
 
 
-def _cannot(workspace: Path, place: SensitivePath, before: Seen) -> Iterator[str]:
+def _cannot(workspace: Path, place: SensitivePath, before: RepositorySnapshot) -> Iterator[str]:
     """What is told, since nothing can be done about it."""
     if place.kind == "git" and place.path in before.heads and not has_head(workspace, place.path):
         yield f"{_name(workspace, place.path / 'HEAD')} names no reference: git passes over that repository"

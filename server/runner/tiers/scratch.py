@@ -16,7 +16,7 @@ from server.errors import Code, RemitError
 from server.runner.filesystem.removal import delete_tree
 from server.runner.scanning.places import SensitivePath
 from server.runner.scanning.protected import Protected, find_protected
-from server.runner.scanning.traps import Seen, disarm, see
+from server.runner.scanning.traps import RepositorySnapshot, disarm, snapshot
 from server.runner.tiers.placeholders import make_placeholders, remove_placeholders
 
 _log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ class _Workspace:
     protected: Protected | None = None
     """As it was found when nobody was at work there."""
 
-    seen: Seen | None = None
+    seen: RepositorySnapshot | None = None
     """The same of what a command could turn into a trap; only of a folder of the person's."""
 
     changing: anyio.Lock = field(default_factory=anyio.Lock)
@@ -130,7 +130,7 @@ class Scratch:
         async with written.changing:
             if written.seen is None:
                 assert written.protected
-                seen = await anyio.to_thread.run_sync(see, workspace, written.protected)
+                seen = await anyio.to_thread.run_sync(snapshot, workspace, written.protected)
                 written.seen = replace(seen, since=self._began.setdefault(workspace, seen.since))
         async with self._folder() as folder:
             await anyio.to_thread.run_sync(_keep, folder, workspace, written.seen)
@@ -210,18 +210,18 @@ def _on_record(folder: Path) -> list[Path]:
     return [Path(os.fsdecode(path)) for path in named]
 
 
-def _keep(folder: Path, workspace: Path, seen: Seen) -> None:
+def _keep(folder: Path, workspace: Path, seen: RepositorySnapshot) -> None:
     record = json.dumps({"workspace": str(workspace), "seen": seen.as_json()})
     (folder / _SEEN).write_text(record)
 
 
-def _kept(folder: Path) -> tuple[Path, Seen] | None:
+def _kept(folder: Path) -> tuple[Path, RepositorySnapshot] | None:
     """A workspace and what was seen in it; None where a server was killed before it had written that down."""
     try:
         record = json.loads((folder / _SEEN).read_text())
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
-    return Path(record["workspace"]), Seen.of_json(record["seen"])
+    return Path(record["workspace"]), RepositorySnapshot.of_json(record["seen"])
 
 
 def _stand_in(workspace: Path, paths: Sequence[Path]) -> None:

@@ -29,7 +29,7 @@ class Artifact:
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class ArtifactListing:
     """The files of a folder in the order of their paths, and whether there were more than are looked at."""
 
     files: list[Artifact]
@@ -47,18 +47,18 @@ class Piece:
     modified_at: int
 
 
-def list_artifacts(folder: Path) -> Listing:
+def list_artifacts(folder: Path) -> ArtifactListing:
     """Look through a folder for regular files with one name, those of git left out; links are not followed. Blocks.
 
     Nor are they on the way to the folder. Raises RemitError (NOT_FOUND) where it is gone.
     """
-    budget = _Budget(MOST_ENTRIES)
+    budget = _EntryBudget(MOST_ENTRIES)
     try:
         with reached(folder) as top:
             files = list(_files(".", top, "", MOST_DEPTH, budget))
     except OSError:
         raise _gone() from None
-    return Listing(sorted(files, key=lambda file: file.path), budget.is_spent)
+    return ArtifactListing(sorted(files, key=lambda file: file.path), budget.is_spent)
 
 
 def read_artifact(folder: Path, name: str, offset: int, length: int, margin: int) -> Piece:
@@ -87,7 +87,7 @@ def _gone() -> RemitError:
     return RemitError(Code.NOT_FOUND, "the task's folder is not there")
 
 
-class _Budget:
+class _EntryBudget:
     def __init__(self, entries: int) -> None:
         self._left = entries
         self.is_spent = False
@@ -98,7 +98,7 @@ class _Budget:
         return not self.is_spent
 
 
-def _files(folder: str, parent: int, prefix: str, depth: int, budget: _Budget) -> Iterator[Artifact]:
+def _files(folder: str, parent: int, prefix: str, depth: int, budget: _EntryBudget) -> Iterator[Artifact]:
     with _opened(folder, parent) as fd:
         names = sorted(_names(fd, budget))
         for name in names:
@@ -114,7 +114,7 @@ def _files(folder: str, parent: int, prefix: str, depth: int, budget: _Budget) -
                 continue  # it is gone by now, or closed to us
 
 
-def _names(fd: int, budget: _Budget) -> Iterator[str]:
+def _names(fd: int, budget: _EntryBudget) -> Iterator[str]:
     with os.scandir(fd) as entries:
         for entry in entries:
             if entry.name in _HIDDEN:

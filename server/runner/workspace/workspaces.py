@@ -29,7 +29,7 @@ _NEW = ".new"  # ends our notes of what is being made; a task's id has no dot
 
 
 @dataclass(frozen=True, slots=True)
-class Swept:
+class SweepReport:
     """What a sweep has done with the folders of no known task, and with what had been set aside; by name."""
 
     deleted: list[str]
@@ -177,7 +177,7 @@ class Workspaces:
         """Return the names of all workspaces and homes, and of what else lies beside them; not of what is half-made."""
         return {folder.name for folder in self._folders() if not self._is_ours(folder)}
 
-    def sweep(self, known: Collection[str], given_up: Collection[str], at: datetime) -> Swept:
+    def sweep(self, known: Collection[str], given_up: Collection[str], at: datetime) -> SweepReport:
         """Delete what is half-made or was given up, and set aside what else belongs to no known task.
 
         What was set aside before and belongs to a known task is put back. Only for the start of the server: what
@@ -195,7 +195,7 @@ class Workspaces:
                 lost.add(folder.name)
         for note in self._root.glob(f".*{_NEW}"):
             note.unlink()
-        return Swept(sorted(deleted), sorted(lost), sorted(returned))
+        return SweepReport(sorted(deleted), sorted(lost), sorted(returned))
 
     def _folders(self) -> list[Path]:
         """All folders, those of homes included, without our notes beside them."""

@@ -149,7 +149,7 @@ _STATUSES = {"A": "added", "D": "deleted", "M": "modified", "T": "type changed"}
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class WorktreeReport:
     """What a look at a worktree has found; names and diff are as the task made them."""
 
     head: str
@@ -221,7 +221,7 @@ class Worktree:
         await _MAKE.told(self._sandbox, replace(self._policy, workspace=stage), *arguments)
         await to_thread.run_sync(tree_of(stage).rename, self.tree)
 
-    async def look(self) -> Finding:
+    async def look(self) -> WorktreeReport:
         """See what the task has made of it: at least the commit it is at. Raises RemitError (EXECUTION_ERROR)."""
         arguments = (self._repository.base, str(MOST_NAMES), str(MOST_DIFF))
         said = bytearray()
@@ -272,14 +272,14 @@ class Worktree:
         return str(packs[0].decode()) if packs else None
 
 
-def _finding(said: bytes, failure: ScriptFailed | None) -> Finding:
+def _finding(said: bytes, failure: ScriptFailed | None) -> WorktreeReport:
     """What the answers tell. HEAD must be there; what else failed, or did not come in time, counts as not known."""
     head, status, more, nested, changed, untracked, diff = _answers(said)
     if not head.is_whole:
         raise failure or _unreadable()
     if not re.fullmatch(rb"[0-9a-f]{40,64}\n", head.said):
         raise RemitError(Code.EXECUTION_ERROR, "the worktree is at no commit any more")
-    return Finding(
+    return WorktreeReport(
         head=head.said.decode().strip(),
         dirty=status != _NOTHING,
         has_more=more != _NOTHING,

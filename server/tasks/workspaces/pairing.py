@@ -7,7 +7,7 @@ from pathlib import Path
 from anyio import to_thread
 
 from server.errors import Code, RemitError
-from server.runner.workspace.workspaces import Swept, Workspaces
+from server.runner.workspace.workspaces import SweepReport, Workspaces
 from storage.sqlite.inspection import inspect
 from storage.sqlite.store import Store
 
@@ -33,7 +33,7 @@ def check(database: Path, workspaces: Workspaces) -> bool:
     return found.identity is None
 
 
-async def arrange(store: Store, workspaces: Workspaces, *, adopt: bool) -> Swept:
+async def arrange(store: Store, workspaces: Workspaces, *, adopt: bool) -> SweepReport:
     """Put the folders in order, and have them name the database; what its tasks do not know is set aside.
 
     `adopt` is for folders that may be another one's. Raises RemitError (CONFLICT) without it, where folders name no

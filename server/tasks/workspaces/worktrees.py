@@ -21,7 +21,7 @@ from server.runner.sandbox import Sandbox
 from server.runner.workspace.workspaces import Workspaces
 from server.runner.worktrees.branch import Branch
 from server.runner.worktrees.script import ScriptFailed, plain
-from server.runner.worktrees.worktree import Finding, Worktree, is_committed, tree_of
+from server.runner.worktrees.worktree import Worktree, WorktreeReport, is_committed, tree_of
 from server.tasks import sandbox_policy
 from server.tasks.secrets.variables import Variables
 from server.tasks.working_directory import WorkingDirectory
@@ -367,7 +367,7 @@ def _carried(record: Record) -> str:
     return str((record.workspace.outcome or {}).get("carried", _repository(record).base))
 
 
-def _problem(finding: Finding, redactor: Redactor | None) -> str | None:
+def _problem(finding: WorktreeReport, redactor: Redactor | None) -> str | None:
     """Why something would be lost with a worktree although its HEAD was carried over."""
     if finding.failure:
         return f"{_told(finding.failure, redactor)}; whether all of it is committed is not known"
@@ -378,7 +378,7 @@ def _problem(finding: Finding, redactor: Redactor | None) -> str | None:
     return None
 
 
-def _showing(finding: Finding, redactor: Redactor | None, before: Mapping[str, Any]) -> Steps[dict[str, Any]]:
+def _showing(finding: WorktreeReport, redactor: Redactor | None, before: Mapping[str, Any]) -> Steps[dict[str, Any]]:
     """What is kept of a look, to be shown; unmasked nothing is: what was kept of the same commit, or only numbers."""
     files = finding.files[:MOST_FILES]
     shown: dict[str, Any] = {"omitted": len(finding.files) - len(files), "cut": finding.is_cut}

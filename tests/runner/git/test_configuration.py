@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from server.runner.filesystem.bounded_reader import Look
+from server.runner.filesystem.bounded_reader import BoundedReader
 from server.runner.git.configuration import harmful
 from server.runner.scanning.git_execution import of_git
 from tests.growth import is_in_proportion
@@ -77,7 +77,7 @@ def test_what_is_long_takes_no_more_than_in_proportion(tmp_path: Path, text: str
     def taken(size: int) -> list[float]:
         (tmp_path / "config").write_text(text.format(blanks=" " * size, names="a/" * (size // 2)))
         start = time.thread_time()
-        assert dict(of_git(Look(tmp_path), tmp_path, ()))
+        assert dict(of_git(BoundedReader(tmp_path), tmp_path, ()))
         return [time.thread_time() - start]
 
     assert is_in_proportion(taken, 8_000, [0.001])

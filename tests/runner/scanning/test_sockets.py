@@ -14,7 +14,7 @@ from server.errors import Code, RemitError
 from server.runner.filesystem import walk
 from server.runner.sandbox import Name
 from server.runner.scanning import sockets
-from server.runner.scanning.sockets import Found, find_sockets
+from server.runner.scanning.sockets import FoundSockets, find_sockets
 from tests.runner.commands import run, sandbox_of
 from tests.runner.sandbox.test_commands import shell
 
@@ -130,13 +130,13 @@ def test_neither_links_nor_other_files_nor_the_dead_are_taken_for_sockets(worksp
     listening(workspace / "dead").close()
     with listening(workspace / "alive"):
         (workspace / "link").symlink_to("alive")
-        assert find_sockets([workspace, workspace]) == Found((workspace / "alive",), is_whole=True)
+        assert find_sockets([workspace, workspace]) == FoundSockets((workspace / "alive",), is_whole=True)
 
 
 def test_the_search_ends_where_folders_are_too_many(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(walk, "MOST_FOLDERS", 1)
     with listening(workspace / "found"), listening(workspace / "below/lost"):
-        assert find_sockets([workspace]) == Found((workspace / "found",), is_whole=False)
+        assert find_sockets([workspace]) == FoundSockets((workspace / "found",), is_whole=False)
 
 
 def test_fifos_take_no_socket_its_place(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from server.runner.workspace.upload import Upload
-from server.runner.workspace.workspaces import Swept, Workspaces
+from server.runner.workspace.workspaces import SweepReport, Workspaces
 from tests.runner.commands import ORDINARY_USER, REPOSITORY, readable_python, surroundings
 
 from .adversary import tree
@@ -51,7 +51,7 @@ def test_workspaces_of_known_tasks_stay_as_they_are(workspaces: Workspaces) -> N
 
 
 def test_a_known_task_without_a_workspace_is_no_obstacle(workspaces: Workspaces) -> None:
-    assert workspaces.sweep(["without"], [], NOW) == Swept([], [], [])
+    assert workspaces.sweep(["without"], [], NOW) == SweepReport([], [], [])
 
 
 def test_a_workspace_whose_task_was_not_on_record_when_the_server_was_killed_is_removed(

@@ -15,7 +15,7 @@ from server.runner.git.repository import branch_of, find_repository
 from server.runner.sandbox import Sandbox
 from server.runner.workspace.workspaces import Workspaces
 from server.runner.worktrees.branch import Branch
-from server.runner.worktrees.worktree import Finding, Worktree
+from server.runner.worktrees.worktree import Worktree, WorktreeReport
 from server.tasks.secrets.variables import Variables
 from server.tasks.secrets.vault import SecretVault
 from server.tasks.workspaces.worktrees import Worktrees
@@ -108,7 +108,7 @@ async def test_a_secret_that_another_gets_while_a_worktree_is_looked_at_is_maske
         worktrees = in_namespaces(store, tmp_path)
         vault, look = SecretVault({}), Worktree.look
 
-        async def look_when_a_borrower_has_written(self: Worktree) -> Finding:
+        async def look_when_a_borrower_has_written(self: Worktree) -> WorktreeReport:
             lent = Workspace(mode="readwrite", path=str(self.tree), shared=False, owner="task", reaches=())
             new = new_task(parent=claim.task.id, source="agent", workspace=lent, secrets={"KEY": "literal"})
             await vault.keep(new.id, 1, {"KEY": "very-secret-value"}, new.secrets)
@@ -165,7 +165,7 @@ async def test_whoever_asks_what_is_committed_and_gives_up_waits_for_no_look(
         worktrees.folder(claim.task.id).mkdir(parents=True)
         begun, may_end, over = anyio.Event(), anyio.Event(), anyio.Event()
 
-        async def look(_: Worktree) -> Finding:
+        async def look(_: Worktree) -> WorktreeReport:
             begun.set()
             await may_end.wait()
             raise RemitError(Code.EXECUTION_ERROR, "nobody waits for it")
@@ -204,7 +204,7 @@ async def test_one_that_is_looked_at_is_removed_afterwards(tmp_path: Path, monke
         await store.reopen_worktree(task_id)
         looking, go, removed, look = anyio.Event(), anyio.Event(), anyio.Event(), Worktree.look
 
-        async def wait_and_look(self: Worktree) -> Finding:
+        async def wait_and_look(self: Worktree) -> WorktreeReport:
             looking.set()
             await go.wait()
             return await look(self)

@@ -7,7 +7,7 @@ from time import monotonic
 import pytest
 
 from server.runner.filesystem import walk
-from server.runner.filesystem.walk import Budget
+from server.runner.filesystem.walk import ScanBudget
 from server.runner.scanning import gitlinks
 from server.runner.scanning.gitlinks import find_linked
 from server.runner.scanning.places import SensitivePath
@@ -22,7 +22,7 @@ def folder(tmp_path: Path) -> Path:
 
 def linked(folder: Path) -> set[SensitivePath]:
     """What is found of the repositories that the one in this folder names."""
-    return set(find_linked(folder, [SensitivePath("tree", folder)], Budget()))
+    return set(find_linked(folder, [SensitivePath("tree", folder)], ScanBudget()))
 
 
 def add(folder: Path, name: str) -> None:
@@ -67,7 +67,7 @@ def test_gitlinks_of_gitlinks_are_found(folder: Path) -> None:
 def test_gitlinks_of_a_linked_worktree_are_found(folder: Path) -> None:
     git(folder, "worktree", "add", "-q", "more")
     add(folder / "more", "a")
-    assert set(find_linked(folder, [SensitivePath("tree", folder / "more")], Budget())) == of(folder / "more/a")
+    assert set(find_linked(folder, [SensitivePath("tree", folder / "more")], ScanBudget())) == of(folder / "more/a")
 
 
 def test_a_gitlink_that_is_reached_through_a_link_is_none(folder: Path, tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_hostile_repositories_take_no_more_than_their_time(folder: Path, monkeyp
     for tree in trees:
         shell(folder, f"git init -q {tree}; git -C {tree} config include.path {folder}/fifo; touch {tree}/.git/index")
     began = monotonic()
-    places = set(find_linked(folder, [SensitivePath("tree", tree) for tree in trees], Budget()))
+    places = set(find_linked(folder, [SensitivePath("tree", tree) for tree in trees], ScanBudget()))
     assert places == {SensitivePath("index", tree / ".git/index") for tree in trees}
     assert monotonic() - began < 2 * len(trees) / 4
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from server.runner.filesystem.bounded_reader import Look
+from server.runner.filesystem.bounded_reader import BoundedReader
 from server.runner.scanning.git_execution import of_git
 from server.runner.scanning.places import SensitivePath
 from server.runner.scanning.push_targets import is_harmless
@@ -41,7 +41,7 @@ def new(tmp_path: Path) -> Path:
 def found(new: Path, named: str) -> bool:
     """Whether it is harmless that the settings of the new repository name this."""
     top = new.parent
-    return is_harmless(Look(top), new / ".git", named.replace("{top}", str(top)), set(find_places(top)))
+    return is_harmless(BoundedReader(top), new / ".git", named.replace("{top}", str(top)), set(find_places(top)))
 
 
 @pytest.mark.parametrize("named", HARMLESS)
@@ -60,6 +60,6 @@ def test_a_setting_that_names_a_hidden_one_is_harm(new: Path, name: str, named: 
     top = new.parent
     places = set(find_places(top))
     assert SensitivePath("git", new / ".git") in places
-    assert not any(harm for _, harm in of_git(Look(top), new / ".git", places))
+    assert not any(harm for _, harm in of_git(BoundedReader(top), new / ".git", places))
     git(new, "config", name, named.replace("{top}", str(top)))
-    assert any(harm for _, harm in of_git(Look(top), new / ".git", places))
+    assert any(harm for _, harm in of_git(BoundedReader(top), new / ".git", places))

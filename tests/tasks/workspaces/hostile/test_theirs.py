@@ -12,7 +12,7 @@ from server.runner.scanning import protected, traps
 from server.runner.scanning.protected import find_protected
 from server.runner.scanning.repositories import find_places
 from server.runner.scanning.sockets import find_sockets
-from server.runner.scanning.traps import disarm, see
+from server.runner.scanning.traps import disarm, snapshot
 from tests.servers import Host, script
 from tests.tasks.workspaces.hostile.traps import COMMIT, INIT, LINK, fill
 from tests.tasks.workspaces.projects import git, names, repository, shell
@@ -54,7 +54,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def left(folder: Path, change: Callable[[], object]) -> list[str]:
     """What is told of a change that was made while a command ran."""
-    before = see(folder, find_protected(folder, at_top=True))
+    before = snapshot(folder, find_protected(folder, at_top=True))
     change()
     return disarm(folder, before)
 
@@ -140,7 +140,7 @@ def test_many_large_files_of_rebases_take_little_memory(folder: Path) -> None:
         shell(folder, f"git init -q r{number}; mkdir r{number}/.git/rebase-merge")
         with (folder / f"r{number}/.git/rebase-merge/git-rebase-todo").open("wb") as todo:
             todo.write(b"exec x\n" * 30000)
-    seen = see(folder, find_protected(folder))
+    seen = snapshot(folder, find_protected(folder))
     assert sum(len(text) for harm in seen.harm.values() for text in harm) < 20 * 200 * 100
 
 
@@ -214,10 +214,10 @@ def test_whatever_folder_is_closed_the_looks_come_to_an_end(folder: Path, mode: 
     shell(folder, "git config core.hooksPath sub/hooks; mkdir -p sub/hooks .git/modules/x; touch .git/modules/x/config")
     closed = [path for path in (folder, *folder.rglob("*")) if path.is_dir()]
     for path in filter(Path.exists, closed):
-        before = see(folder, find_protected(folder, at_top=True))
+        before = snapshot(folder, find_protected(folder, at_top=True))
         path.chmod(mode)
         find_sockets([folder])
-        see(folder, find_protected(folder, at_top=True))
+        snapshot(folder, find_protected(folder, at_top=True))
         disarm(folder, before)
         if path.exists():  # hooks that cannot be read are set aside
             path.chmod(0o755)
