@@ -33,7 +33,7 @@ _PERMISSIONS = 0o777  # what else there is of a mode (setuid and the like) is no
 
 
 @dataclass(slots=True)
-class LeftOut:
+class SkippedFiles:
     """What could not be taken along: the first names, each with the reason, and how many there are in all."""
 
     names: list[str] = field(default_factory=list)
@@ -46,7 +46,7 @@ class LeftOut:
             self.names.append(f"{name}: {why}")
 
 
-def pack(tar: TarFile, state: Path, tasks: Collection[str], left_out: LeftOut) -> int:
+def pack(tar: TarFile, state: Path, tasks: Collection[str], left_out: SkippedFiles) -> int:
     """Pack the folders of these tasks; the number of tasks that have one."""
     packed = set()
     for name in FOLDERS:
@@ -57,7 +57,7 @@ def pack(tar: TarFile, state: Path, tasks: Collection[str], left_out: LeftOut) -
     return len(packed)
 
 
-def unpack(tar: TarFile, stage: Path, left_out: LeftOut) -> None:
+def unpack(tar: TarFile, stage: Path, left_out: SkippedFiles) -> None:
     """Write everything of an archive into the folder `stage`.
 
     Raises RemitError (VALIDATION_ERROR) for an archive that is damaged or none of remit's, OSError where the disk is
@@ -111,7 +111,7 @@ def _listed(state: Path, name: str) -> Iterator[tuple[int, set[str]]]:
         yield fd, set(os.listdir(fd)) if depth else set()
 
 
-def _pack_entry(tar: TarFile, name: str, parent: int, path: str, depth: int, left_out: LeftOut) -> None:
+def _pack_entry(tar: TarFile, name: str, parent: int, path: str, depth: int, left_out: SkippedFiles) -> None:
     try:
         with _readable():
             status = os.stat(name, dir_fd=parent, follow_symlinks=False)
@@ -126,13 +126,13 @@ def _pack_entry(tar: TarFile, name: str, parent: int, path: str, depth: int, lef
             _pack_file(tar, name, parent, path, left_out)
         else:
             left_out.add(path, "neither a file, a folder nor a link")
-    except _Unreadable as error:
+    except _UnreadableArchive as error:
         left_out.add(path, error.why)
 
 
-def _pack_folder(tar: TarFile, name: str, parent: int, path: str, depth: int, left_out: LeftOut) -> None:
+def _pack_folder(tar: TarFile, name: str, parent: int, path: str, depth: int, left_out: SkippedFiles) -> None:
     if depth == 0:
-        raise _Unreadable(f"more than {MOST_DEPTH} levels of folders")
+        raise _UnreadableArchive(f"more than {MOST_DEPTH} levels of folders")
     with _readable():
         fd = open_folder(name, parent)
     try:
@@ -143,16 +143,16 @@ def _pack_folder(tar: TarFile, name: str, parent: int, path: str, depth: int, le
         os.close(fd)
 
 
-def _pack_file(tar: TarFile, name: str, parent: int, path: str, left_out: LeftOut) -> None:
+def _pack_file(tar: TarFile, name: str, parent: int, path: str, left_out: SkippedFiles) -> None:
     with _readable(), pinned(name, parent) as (held, status):
         if not stat.S_ISREG(status.st_mode):
-            raise _Unreadable("it was replaced meanwhile")
+            raise _UnreadableArchive("it was replaced meanwhile")
         fd = os.open(held, os.O_RDONLY | os.O_NONBLOCK)
     with open(fd, "rb", buffering=0) as file:
         status = os.fstat(fd)
         member = _member(path, status, REGTYPE)
         member.size = status.st_size
-        steady = _Steady(file)
+        steady = _PaddedFile(file)
         tar.addfile(member, steady)
         if steady.is_short:
             left_out.add(path, "it shrank while it was read; its end is zeros")
@@ -166,7 +166,7 @@ def _member(path: str, status: os.stat_result, kind: bytes) -> TarInfo:
     return member
 
 
-class _Unreadable(Exception):
+class _UnreadableArchive(Exception):
     def __init__(self, why: str) -> None:
         super().__init__(why)
         self.why = why
@@ -178,10 +178,10 @@ def _readable() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise _Unreadable(error.strerror or str(error)) from None
+        raise _UnreadableArchive(error.strerror or str(error)) from None
 
 
-class _Steady:
+class _PaddedFile:
     """A file that goes on with zeros where it has shrunk since its size was written into the archive."""
 
     def __init__(self, file: FileIO) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import anyio
 
-from server.backups.archive import FOLDERS, LeftOut, unpack
+from server.backups.archive import FOLDERS, SkippedFiles, unpack
 from server.backups.replacement import Replacement, recover, staged
 from server.backups.writer import reading
 from server.daemon.launch import claim
@@ -26,7 +26,7 @@ _SQLITE, _GZIP = b"SQLite format 3\0", b"\x1f\x8b"
 
 
 @dataclass(frozen=True, slots=True)
-class Restored:
+class RestoreReport:
     """What was restored, and what was not.
 
     `latest` is the time of the latest event in the backup, in microseconds since 1970; `missing` has the tasks whose
@@ -39,11 +39,11 @@ class Restored:
     held: HeldTasks
     missing: list[str]
     kept_in: Path | None
-    left_out: LeftOut
+    left_out: SkippedFiles
     recovered: str | None
 
 
-def restore(paths: StatePaths, source: Path) -> Restored:
+def restore(paths: StatePaths, source: Path) -> RestoreReport:
     """Put the backup `source` in the place of what is in the state folder, which no server may own. Blocks.
 
     Call it from the main thread. The backup is only read. Where its folders are not in it, those that are here stay
@@ -65,7 +65,7 @@ def restore(paths: StatePaths, source: Path) -> Restored:
         lock.release()
 
 
-def _restored(state: Path, source: Path) -> Restored:
+def _restored(state: Path, source: Path) -> RestoreReport:
     recovered = recover(state)
     with staged(state) as stage:
         return _Restoring(state, stage, recovered).restore(source)
@@ -77,9 +77,9 @@ class _Restoring:
         self._stage = stage
         self._recovered = recovered
         self._workspaces = Workspaces(state / "workspaces")
-        self._left_out = LeftOut()
+        self._left_out = SkippedFiles()
 
-    def restore(self, source: Path) -> Restored:
+    def restore(self, source: Path) -> RestoreReport:
         try:
             self._unpack(source)
             contents = examine(self._stage / DATABASE, of=source)
@@ -94,7 +94,7 @@ class _Restoring:
             raise RemitError(Code.EXECUTION_ERROR, why) from None
         missing = sorted(settled.expecting.difference(self._names()))
         kept_in = replacement.aside if replacement.aside.exists() else None
-        return Restored(
+        return RestoreReport(
             contents.tasks, contents.latest, settled.held, missing, kept_in, self._left_out, self._recovered
         )
 
@@ -121,7 +121,7 @@ class _Restoring:
 
 
 @dataclass(frozen=True, slots=True)
-class _Settled:
+class _RestoredDatabase:
     """What a restored database says: what became of its open tasks, whose folders it knows, and who should have one."""
 
     held: HeldTasks
@@ -129,9 +129,9 @@ class _Settled:
     expecting: set[str]
 
 
-async def _settle(database: Path, names: Collection[str]) -> _Settled:
+async def _settle(database: Path, names: Collection[str]) -> _RestoredDatabase:
     """Bring a database up to date, and settle its open tasks; `names` are those of the folders that there are."""
     async with open_store(database) as store:
         maintenance = store.maintenance
         held = await maintenance.hold_restored(now())
-        return _Settled(held, await maintenance.having_folders(names), await maintenance.expecting_folders())
+        return _RestoredDatabase(held, await maintenance.having_folders(names), await maintenance.expecting_folders())

@@ -29,7 +29,7 @@ _LETTERS = 12  # of an id, which tell databases apart
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Kept:
+class StoredBackup:
     """A backup that is there."""
 
     at: datetime
@@ -51,12 +51,12 @@ class BackupFolder:
         self._prefix = f"remit-{identity[:_LETTERS]}-"
         self._suffix = ".tar.gz" if settings.folders else ".db"
 
-    def kept(self) -> list[Kept]:
+    def kept(self) -> list[StoredBackup]:
         """The backups that are there, the oldest first. Blocks. Raises OSError, for a folder that is not there too."""
         pattern = re.compile(re.escape(self._prefix) + r"(\d{8}T\d{6}Z)\.(db|tar\.gz)")
         found = [(pattern.fullmatch(path.name), path) for path in self._folder.iterdir()]
         times = [(_time(match[1]), path) for match, path in found if match]
-        return sorted(Kept(at, path) for at, path in times if at)
+        return sorted(StoredBackup(at, path) for at, path in times if at)
 
     def due(self, at: datetime) -> Path | None:
         """The file for the next backup if one is due at `at`; None before. Blocks. Raises OSError.
@@ -92,12 +92,12 @@ class Schedule:
         await anyio.sleep(FIRST_LOOK)
         while True:
             try:
-                await self.look(datetime.now(UTC))
+                await self.write_if_due(datetime.now(UTC))
             except (RemitError, OSError) as error:
                 _log.error("no backup can be written now: %s", error)
             await anyio.sleep(INTERVAL)
 
-    async def look(self, at: datetime) -> None:
+    async def write_if_due(self, at: datetime) -> None:
         """Write a backup if one is due at `at`. Raises RemitError or OSError where it cannot be written."""
         target = await anyio.to_thread.run_sync(self._folder.due, at)
         if target is None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from tarfile import TarFile
 from tarfile import open as open_tar
 
-from server.backups.archive import LeftOut, damage_told, members, pack
+from server.backups.archive import SkippedFiles, damage_told, members, pack
 from server.backups.files import check_outside, give_name
 from server.daemon.paths import DATABASE
 from server.errors import Code, RemitError
@@ -26,17 +26,17 @@ LEVEL = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class BackupReport:
     """A backup that is there: its size in bytes, its tasks, and those whose folders are in it (None: not asked for)."""
 
     file: Path
     size: int
     tasks: int
     folders: int | None
-    left_out: LeftOut
+    left_out: SkippedFiles
 
 
-def write_backup(state: Path, target: Path, *, folders: bool) -> Written:
+def write_backup(state: Path, target: Path, *, folders: bool) -> BackupReport:
     """Write a backup of a state folder to the file `target`, which must not be there yet, for its owner alone.
 
     It is checked and synced before it has its name. Blocks.
@@ -52,13 +52,13 @@ def write_backup(state: Path, target: Path, *, folders: bool) -> Written:
         with _unnamed(target) as copy:
             copy_database(database, copy)
             tasks = examine(copy).tasks
-            left_out = LeftOut()
+            left_out = SkippedFiles()
             if not folders:
-                return Written(target, _publish(copy, target), tasks, None, left_out)
+                return BackupReport(target, _publish(copy, target), tasks, None, left_out)
             with _unnamed(target) as archive:
                 count = _write_archive(archive, copy, state, left_out)
                 _check_archive(archive)
-                return Written(target, _publish(archive, target), tasks, count, left_out)
+                return BackupReport(target, _publish(archive, target), tasks, count, left_out)
     except OSError as error:
         raise RemitError(Code.EXECUTION_ERROR, f"{target} cannot be written: {error.strerror or error}") from None
 
@@ -96,7 +96,7 @@ def _unnamed(target: Path) -> Iterator[Path]:
             os.unlink(name)
 
 
-def _write_archive(archive: Path, copy: Path, state: Path, left_out: LeftOut) -> int:
+def _write_archive(archive: Path, copy: Path, state: Path, left_out: SkippedFiles) -> int:
     with GzipFile(archive, "wb", compresslevel=LEVEL) as plain, open_tar(fileobj=plain, mode="w|") as tar:
         tar.add(copy, DATABASE)
         return pack(tar, state, task_ids(copy), left_out)

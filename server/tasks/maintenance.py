@@ -81,12 +81,12 @@ class Maintenance:
         while True:
             is_believed = True
             try:
-                is_believed = await self.look(now())
+                is_believed = await self.run(now())
             except (RemitError, OSError) as error:
                 _log.error("what is not kept any more cannot be removed now: %s", error)
             await anyio.sleep(INTERVAL if is_believed else DOUBTED_INTERVAL)
 
-    async def look(self, at: int) -> bool:
+    async def run(self, at: int) -> bool:
         """Sweep if the time `at`, in microseconds since 1970, is believed; whether it is."""
         ran_us, self._observed = int((monotonic() - self._observed) * 1_000_000), monotonic()
         is_believed = await self._maintenance.observe_clock(at, ran_us)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from server.backups import archive
-from server.backups.archive import LeftOut
+from server.backups.archive import SkippedFiles
 from storage.sqlite.backup import examine
 from tests import servers
 from tests.cli.command_line import CommandLine
@@ -111,9 +111,9 @@ def test_what_cannot_be_taken_along_is_told(remit: CommandLine, medium: Path) ->
     assert answer["leftOut"] == [f"workspaces/{task_id}/pipe: neither a file, a folder nor a link"]
 
 
-def packed(state: Path, task_id: str) -> tuple[dict[str, bytes], LeftOut]:
+def packed(state: Path, task_id: str) -> tuple[dict[str, bytes], SkippedFiles]:
     """The files of what is packed of a task's folder, and what is not."""
-    left_out = LeftOut()
+    left_out = SkippedFiles()
     whole = state.parent / "packed.tar"
     with tarfile.open(whole, "w") as tar:
         archive.pack(tar, state, [task_id], left_out)

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from server.backups.archive import LeftOut
-from server.backups.restore import Restored
+from server.backups.archive import SkippedFiles
+from server.backups.restore import RestoreReport
 from server.backups.restore import restore as restore_backup
-from server.backups.writer import Written, write_backup
+from server.backups.writer import BackupReport, write_backup
 from server.cli.client import SHORT_ID
 from server.cli.console import one_line
 from server.cli.printing import print_answer
@@ -53,13 +53,13 @@ def restore(arguments: Namespace) -> int:
     return 0
 
 
-def _written(written: Written) -> Iterator[str]:
+def _written(written: BackupReport) -> Iterator[str]:
     folders = "" if written.folders is None else f" and the folders of {written.folders}"
     yield f"{written.tasks} tasks{folders}, {written.size / MIB:.1f} MiB, checked: {written.file}"
     yield from _left_out_lines(written.left_out)
 
 
-def _restored(restored: Restored) -> Iterator[str]:
+def _restored(restored: RestoreReport) -> Iterator[str]:
     latest = time_or_none(restored.latest)
     if restored.recovered:
         yield f"before that: {one_line(restored.recovered)}"
@@ -81,11 +81,11 @@ def _listed(ids: list[str], what: str) -> Iterator[str]:
         yield f"{len(ids)} {what}: {' '.join(each[:SHORT_ID] for each in ids[:SHOWN])}{more}"
 
 
-def _left_out(left_out: LeftOut) -> dict[str, Any]:
+def _left_out(left_out: SkippedFiles) -> dict[str, Any]:
     return {"leftOut": left_out.names, "leftOutCount": left_out.count}
 
 
-def _left_out_lines(left_out: LeftOut) -> Iterator[str]:
+def _left_out_lines(left_out: SkippedFiles) -> Iterator[str]:
     yield from (f"left out: {one_line(name)}" for name in left_out.names)
     if more := left_out.count - len(left_out.names):
         yield f"left out: {more} more"
