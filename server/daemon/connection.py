@@ -10,7 +10,7 @@ import anyio
 from anyio.abc import ByteStream
 
 from server.daemon.handshake import MAX_LINE
-from server.daemon.line_memory import Gathering, Share
+from server.daemon.line_memory import LineMemory, LineShare
 from server.daemon.peers import Standing
 
 CHUNK = 65536  # bytes read at once
@@ -37,11 +37,11 @@ class Peer:
 class Connection:
     """A peer's socket, cut into lines, which `gathering` counts among those of others."""
 
-    def __init__(self, stream: ByteStream, peer: Peer, gathering: Gathering, *, max_line: int = MAX_LINE) -> None:
+    def __init__(self, stream: ByteStream, peer: Peer, line_memory: LineMemory, *, max_line: int = MAX_LINE) -> None:
         self.peer = peer
         self._max_line = max_line
         self._stream = stream
-        self._gathering = gathering
+        self._line_memory = line_memory
         self._received = bytearray()
         self._sending = anyio.Lock()
 
@@ -57,7 +57,7 @@ class Connection:
     @asynccontextmanager
     async def line(self, max_line: int | None = None) -> AsyncIterator[bytes | None]:
         """The same, which counts among the lines that take memory as long as the block lasts."""
-        with self._gathering.share() as share:
+        with self._line_memory.share() as share:
             yield await self._next_line(share, max_line or self._max_line)
 
     async def send_line(self, line: bytes) -> None:
@@ -75,13 +75,13 @@ class Connection:
         """Close the connection; a line being sent is given up."""
         await self._stream.aclose()
 
-    async def _next_line(self, share: Share, most: int) -> bytes | None:
+    async def _next_line(self, share: LineShare, most: int) -> bytes | None:
         with share.gathered():
             return await self._gather(share, most)
         await self._refuse(_GIVEN_UP)
         return None
 
-    async def _gather(self, share: Share, most: int) -> bytes | None:
+    async def _gather(self, share: LineShare, most: int) -> bytes | None:
         searched = 0
         while (end := self._received.find(b"\n", searched)) < 0:
             searched = len(self._received)

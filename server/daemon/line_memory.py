@@ -9,7 +9,7 @@ MOST = 128 * 1024**2
 """Bytes of all these lines: four of the longest."""
 
 
-class Gathering:
+class LineMemory:
     """Counts the lines of all connections.
 
     Where there is no room for more, the half line is given up that has waited longest for its next bytes: whoever
@@ -18,20 +18,20 @@ class Gathering:
 
     def __init__(self, most: int = MOST) -> None:
         self._most = most
-        self._sizes: dict[Share, int] = {}
-        self._halves: dict[Share, None] = {}  # the one that has waited longest for more first
+        self._sizes: dict[LineShare, int] = {}
+        self._halves: dict[LineShare, None] = {}  # the one that has waited longest for more first
         self._changed = anyio.Event()
 
     @contextmanager
-    def share(self) -> Iterator["Share"]:
+    def share(self) -> Iterator["LineShare"]:
         """The share of one line, which it has as long as the block lasts."""
-        share = Share(self)
+        share = LineShare(self)
         try:
             yield share
         finally:
             self.forget(share)
 
-    async def grow(self, share: "Share", size: int) -> None:
+    async def grow(self, share: "LineShare", size: int) -> None:
         """Let a half line have `size` bytes: others are given up for it, or whole ones waited for."""
         self._sizes[share] = size
         self._halves.pop(share, None)
@@ -44,11 +44,11 @@ class Gathering:
                 self.forget(longest)
                 longest.give_up()
 
-    def complete(self, share: "Share") -> None:
+    def complete(self, share: "LineShare") -> None:
         """Note that a line is whole: it is given up no more."""
         self._halves.pop(share, None)
 
-    def forget(self, share: "Share") -> None:
+    def forget(self, share: "LineShare") -> None:
         """Count a line no more."""
         self._halves.pop(share, None)
         self._sizes.pop(share, None)
@@ -56,11 +56,11 @@ class Gathering:
         self._changed = anyio.Event()
 
 
-class Share:
+class LineShare:
     """What one line has of that memory."""
 
-    def __init__(self, gathering: Gathering) -> None:
-        self._gathering = gathering
+    def __init__(self, line_memory: LineMemory) -> None:
+        self._line_memory = line_memory
         self._scope = anyio.CancelScope()
         self.is_given_up = False
 
@@ -69,11 +69,11 @@ class Share:
         """Gather the line in the block, which is left at once where the line is given up."""
         with self._scope:
             yield
-            self._gathering.complete(self)
+            self._line_memory.complete(self)
 
     async def grow(self, size: int) -> None:
         """Let the line have `size` bytes."""
-        await self._gathering.grow(self, size)
+        await self._line_memory.grow(self, size)
 
     def give_up(self) -> None:
         """Give the line up."""

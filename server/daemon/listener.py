@@ -20,7 +20,7 @@ from anyio.abc import SocketStream, TaskGroup
 from server.daemon import peers
 from server.daemon.connection import Connection, Peer
 from server.daemon.handshake import PROTOCOL, WISHES, Address, credentials, encode
-from server.daemon.line_memory import Gathering
+from server.daemon.line_memory import LineMemory
 from server.daemon.ownership import Ownership
 from server.daemon.paths import StatePaths
 from server.daemon.peers import Standing
@@ -120,7 +120,7 @@ class _Daemon:
         self._ownership = ownership
         self._greeting = greeting
         self._idle_exit = idle_exit
-        self._gathering = Gathering()
+        self._line_memory = LineMemory()
         self._open: set[Connection] = set()
         self._connected = 0
         self._visited = anyio.Event()
@@ -227,7 +227,7 @@ class _Daemon:
         standing = peers.standing(accepted, pid)
         stream = await SocketStream.from_socket(accepted)
         peer = Peer(uid=uid, pid=pid, role="", cwd=None, standing=standing)
-        connection = Connection(stream, peer, self._gathering)
+        connection = Connection(stream, peer, self._line_memory)
         self._open.add(connection)
         try:
             await self._converse(connection)

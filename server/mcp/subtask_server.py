@@ -12,7 +12,7 @@ from mcp.server.lowlevel import Server
 
 from server.agents.interface import ToolResult, ToolSpec
 from server.daemon.connection import Connection, Peer
-from server.daemon.line_memory import Gathering
+from server.daemon.line_memory import LineMemory
 from server.mcp import tools
 from server.mcp.streams import Together, streams
 from server.mcp.subtask_tools import TOOLS
@@ -36,7 +36,7 @@ class SubtaskServer:
     def __init__(self, version: str) -> None:
         self._version = version
         self._opened: DelegationService | None = None
-        self._gathering = Gathering()
+        self._line_memory = LineMemory()
         self._together = Together()
 
     def set_service(self, delegation: DelegationService) -> None:
@@ -66,7 +66,7 @@ class SubtaskServer:
     async def serve(self, agent_caller: AgentCaller, stream: ByteStream) -> None:
         """Talk MCP on a connection until it ends."""
         peer = Peer(uid=-1, pid=-1, role="agent", cwd=None)
-        connection = Connection(stream, peer, self._gathering, max_line=MAX_LINE)
+        connection = Connection(stream, peer, self._line_memory, max_line=MAX_LINE)
         server = self._server(agent_caller)
         async with streams(connection, self._together, max_memory=MAX_OPEN_MEMORY) as (incoming, outgoing):
             await server.run(incoming, outgoing, server.create_initialization_options())

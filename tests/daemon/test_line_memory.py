@@ -13,7 +13,7 @@ from anyio.abc import SocketAttribute, SocketStream
 
 from server.daemon import listener
 from server.daemon.connection import CHUNK
-from server.daemon.line_memory import Gathering, Share
+from server.daemon.line_memory import LineMemory, LineShare
 from server.daemon.paths import StatePaths
 from tests.daemon.conftest import PATIENCE
 from tests.daemon.test_listener import Client, client, served
@@ -25,7 +25,7 @@ MOST = 5 * CHUNK
 @asynccontextmanager
 async def small(paths: StatePaths, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
     """A daemon with room for few lines."""
-    monkeypatch.setattr(listener, "Gathering", lambda: Gathering(MOST))
+    monkeypatch.setattr(listener, "LineMemory", lambda: LineMemory(MOST))
     async with served(paths):
         yield
 
@@ -69,17 +69,17 @@ async def test_a_line_passes_that_is_sent_while_others_stand_still(
 
 
 async def test_whole_lines_are_waited_for_and_not_given_up() -> None:
-    gathering = Gathering(MOST)
+    line_memory = LineMemory(MOST)
     order: list[str] = []
 
-    async def gather(share: Share) -> None:
+    async def gather(share: LineShare) -> None:
         with share.gathered():
             await share.grow(MOST)
         order.append("has room")
 
-    with gathering.share() as half:
+    with line_memory.share() as half:
         async with anyio.create_task_group() as group:
-            with gathering.share() as whole:
+            with line_memory.share() as whole:
                 with whole.gathered():
                     await whole.grow(MOST)
                 group.start_soon(gather, half)

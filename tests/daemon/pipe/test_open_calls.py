@@ -17,7 +17,7 @@ from mcp_types import JSONRPCRequest
 
 from server.daemon import handshake
 from server.daemon.connection import Connection, Peer
-from server.daemon.line_memory import MOST, Gathering
+from server.daemon.line_memory import MOST, LineMemory
 from server.daemon.paths import find_state_paths
 from server.mcp.messages import MAX_BESIDE
 from server.mcp.streams import (
@@ -217,7 +217,7 @@ def _outbox(stack: ExitStack, unread: Unread) -> Outbox:
     stack.enter_context(ours)
     stack.enter_context(theirs)
     peer = Peer(uid=-1, pid=-1, role="window", cwd=None)
-    return Outbox(Connection(SocketStream(ours), peer, Gathering()), unread)
+    return Outbox(Connection(SocketStream(ours), peer, LineMemory()), unread)
 
 
 async def _is_full(outbox: Outbox) -> bool:

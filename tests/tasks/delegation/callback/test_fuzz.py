@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from server.config import Settings
 from server.daemon.connection import CHUNK
-from server.daemon.line_memory import Gathering
+from server.daemon.line_memory import LineMemory
 from server.mcp import subtask_server as desks
 from server.mcp.subtask_server import SubtaskServer
 from server.runner.network.stream import SocketStream
@@ -146,7 +146,7 @@ async def test_after_any_lines_a_request_is_answered(
 async def test_the_half_lines_of_all_agents_take_memory_together(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(desks, "Gathering", lambda: Gathering(3 * CHUNK))
+    monkeypatch.setattr(desks, "LineMemory", lambda: LineMemory(3 * CHUNK))
     told: list[bytes] = []
 
     async def hear(agent: SocketStream) -> None:
