@@ -15,7 +15,7 @@ AT_ONCE = 2
 """Operations handed to the thread of the database: while one runs, the next is there already."""
 
 
-class Turns:
+class RoundRobinLock:
     """A lock for several holders at once, which goes to the waiting lanes in rotation."""
 
     def __init__(self, at_once: int = AT_ONCE) -> None:

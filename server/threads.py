@@ -8,7 +8,7 @@ from typing import TypeVar, TypeVarTuple, Unpack, cast
 import anyio
 from anyio import CapacityLimiter, to_thread
 
-from server.round_robin import Turns
+from server.round_robin import RoundRobinLock
 from templates.steps import Steps
 
 T = TypeVar("T")
@@ -34,7 +34,7 @@ class Threads:
     """Threads for computations of one kind: each lane has its turn, whatever others ask for (`server.round_robin`)."""
 
     def __init__(self) -> None:
-        self._turns = Turns(MOST_THREADS)
+        self._turns = RoundRobinLock(MOST_THREADS)
         self._limiter = CapacityLimiter(MOST_THREADS)
 
     async def run(self, function: Callable[[Unpack[Ts]], T], *arguments: *Ts, shield: bool = False) -> T:

@@ -16,7 +16,7 @@ import aiosqlite
 import anyio
 from anyio import to_thread
 
-from server.round_robin import Turns
+from server.round_robin import RoundRobinLock
 from storage.changes import Changes
 from storage.errors import DatabaseError, is_full, is_locked
 from storage.sqlite.connection import RecordingConnection, drain_changes
@@ -52,8 +52,8 @@ class Database:
         self._writer = writer
         self._reader = reader
         self._reserve = reserve
-        self._writing = Turns()
-        self._reading = Turns()
+        self._writing = RoundRobinLock()
+        self._reading = RoundRobinLock()
         self._loop = asyncio.get_running_loop()
         self.changes = Changes()
 
@@ -147,7 +147,7 @@ class Database:
 
 
 async def _in_turn(
-    turns: Turns,
+    turns: RoundRobinLock,
     connection: aiosqlite.Connection,
     function: Callable[Concatenate[sqlite3.Connection, P], R],
     *args: P.args,
@@ -160,7 +160,7 @@ async def _in_turn(
     return await asyncio.shield(running)
 
 
-def _finished(turns: Turns, done: asyncio.Future[Any]) -> None:
+def _finished(turns: RoundRobinLock, done: asyncio.Future[Any]) -> None:
     """Pass the turn on; what was raised is nobody's concern where the caller has given up."""
     turns.release()
     if not done.cancelled():

@@ -32,7 +32,7 @@ from server.mcp.streams import (
     Unread,
 )
 from server.pipe.messages import ENVELOPE
-from server.round_robin import AT_ONCE, LANE, Turns
+from server.round_robin import AT_ONCE, LANE, RoundRobinLock
 from server.runner.network.stream import SocketStream
 from storage.sqlite.database import Database
 from tests.daemon.conftest import META, PATIENCE, Launcher, Window, servers
@@ -246,7 +246,7 @@ async def test_blank_lines_and_a_byte_order_mark_are_passed_over(ours: Launcher)
 
 
 async def test_lanes_that_wait_have_their_turns_in_rotation() -> None:
-    turns = Turns()
+    turns = RoundRobinLock()
     order: list[str] = []
 
     async def use(lane: str) -> None:
@@ -263,7 +263,7 @@ async def test_lanes_that_wait_have_their_turns_in_rotation() -> None:
 
 
 async def test_who_gives_up_waiting_leaves_the_turn_to_others() -> None:
-    turns = Turns()
+    turns = RoundRobinLock()
     async with anyio.create_task_group() as group:
         for _ in range(10):
             group.start_soon(_hold, turns)
@@ -292,7 +292,7 @@ async def test_an_operation_keeps_its_turn_until_it_is_done_also_where_its_calle
     assert len(begun) == AT_ONCE
 
 
-async def _hold(turns: Turns) -> None:
+async def _hold(turns: RoundRobinLock) -> None:
     await turns.acquire()
     try:
         await anyio.sleep_forever()
