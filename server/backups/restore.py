@@ -134,4 +134,4 @@ async def _settle(database: Path, names: Collection[str]) -> _RestoredDatabase:
     async with open_store(database) as store:
         maintenance = store.maintenance
         held = await maintenance.hold_restored(now())
-        return _RestoredDatabase(held, await maintenance.having_folders(names), await maintenance.expecting_folders())
+        return _RestoredDatabase(held, await maintenance.known_folders(names), await maintenance.expected_folders())

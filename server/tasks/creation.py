@@ -265,7 +265,7 @@ class TaskCreator:
             await masking.redactor(self._vault.known(task.id)), validation.message_texts(request)
         )
         with anyio.CancelScope(shield=True):
-            gone_on = await self._store.go_on(caller.principal, task.id, key)
+            gone_on = await self._store.resume(caller.principal, task.id, key)
             self._poke()
         return gone_on
 
@@ -297,7 +297,7 @@ class TaskCreator:
         unneeded = [name for name, value in request.secrets.items() if value is None]
         with anyio.CancelScope(shield=True):
             await self._vault.keep(task.id, task.turn, request.literals, wanted)
-            back = await self._store.secrets_are_back(caller.principal, task.id, unneeded, key)
+            back = await self._store.resume_with_secrets(caller.principal, task.id, unneeded, key)
             self._poke()
         return back
 

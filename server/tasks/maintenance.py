@@ -157,7 +157,7 @@ class Maintenance:
         """Remove the folders that could not be removed when they were given up, unless a turn has begun in one."""
         for task_id in await self._maintenance.given_up_folders():
             async with self._following(task_id):
-                if not await self._maintenance.having_folders([task_id]):
+                if not await self._maintenance.known_folders([task_id]):
                     await remove_folders(self._store, self._workspaces, [task_id])
 
     async def _remove_worktrees(self, ended_by: int) -> None:

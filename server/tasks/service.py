@@ -219,7 +219,7 @@ class TaskService:
 
     async def delete(self, caller: Caller, request: DeleteTask) -> view_models.DeletedView:
         """Remove a task with its sub-tasks, and with `cascade` its dependants; what runs is cancelled first."""
-        doomed = await self._store.open_doomed(caller.principal, request.id, cascade=request.cascade)
+        doomed = await self._store.open_deletion_set(caller.principal, request.id, cascade=request.cascade)
         await self._stopping.end(caller.principal, doomed)
         try:
             deleted = await self._deleted(caller, request)

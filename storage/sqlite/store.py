@@ -71,11 +71,11 @@ class Store(RunStore):
             pass  # others wait their turn between the chunks in which its dependants are told of its end
         return task
 
-    async def secrets_are_back(
+    async def resume_with_secrets(
         self, principal: Principal, task_id: str, unneeded: Collection[str] = (), key: SentKey | None = None
     ) -> Task:
         """Let a task that was blocked for its lost secrets go on, without those it does not need any more."""
-        return await self._db.write(tasks.secrets_are_back, principal, task_id, unneeded, now(), key)
+        return await self._db.write(tasks.resume_with_secrets, principal, task_id, unneeded, now(), key)
 
     async def was_sent(self, principal: Principal, task_id: str, sent: SentKey) -> bool:
         """Whether a message was sent to the task before; CONFLICT if its key was used for another one."""
@@ -153,9 +153,9 @@ class Store(RunStore):
         """Note which files come with a message to a task; durable when this returns."""
         await self._db.write(tasks.bring_files, principal, task_id, files)
 
-    async def go_on(self, principal: Principal, task_id: str, key: SentKey | None = None) -> Task:
+    async def resume(self, principal: Principal, task_id: str, key: SentKey | None = None) -> Task:
         """Give a paused task its budget of calls once more; CONFLICT for one that is not paused."""
-        return await self._db.write(tasks.go_on, principal, task_id, now(), key)
+        return await self._db.write(tasks.resume, principal, task_id, now(), key)
 
     async def cancel(self, principal: Principal, task_id: str) -> CancellationResult:
         """Ask for the end of a task and of everything beneath it; `running` ones are still to be stopped."""
@@ -181,9 +181,9 @@ class Store(RunStore):
         """The tasks beneath that of a run which were cancelled and whose own runs are still to be ended."""
         return await self._db.read(subtasks.stopping, run.seq)
 
-    async def open_doomed(self, principal: Principal, task_id: str, *, cascade: bool) -> list[str]:
+    async def open_deletion_set(self, principal: Principal, task_id: str, *, cascade: bool) -> list[str]:
         """The tasks to be cancelled before a deletion of this one; TASK_HAS_DEPENDENTS where it would be refused."""
-        return await self._db.read(deletion.open_doomed, principal, task_id, cascade=cascade)
+        return await self._db.read(deletion.open_deletion_set, principal, task_id, cascade=cascade)
 
     async def removable(self, principal: Principal, task_id: str, *, cascade: bool) -> list[str]:
         """The tasks that a deletion of this one removes; CONFLICT while one of them runs."""
@@ -222,9 +222,9 @@ class Store(RunStore):
 
     # What the server does for itself, across principals.
 
-    async def secrets_ever(self, task_id: str) -> list[SecretRecord]:
+    async def secrets_of_all_turns(self, task_id: str) -> list[SecretRecord]:
         """The secrets of a task's turns, the latest first; then those of the tasks that share their folder with it."""
-        return await self._db.read(task_secrets.ever, task_id)
+        return await self._db.read(task_secrets.of_all_turns, task_id)
 
     async def shared_from(self, task_id: str) -> list[str]:
         """The tasks that share their folder with this one, the nearest first."""

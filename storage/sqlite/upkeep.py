@@ -45,11 +45,11 @@ class StoreMaintenance:
         """The random id of the database, which the folders of its tasks bear too."""
         return await self._db.read(task_folders.identity)
 
-    async def having_folders(self, names: Iterable[str]) -> set[str]:
+    async def known_folders(self, names: Iterable[str]) -> set[str]:
         """Those of these names that are tasks whose folder was not given up."""
         return await self._db.read(task_folders.known, names)
 
-    async def expecting_folders(self, ids: Collection[str] | None = None) -> set[str]:
+    async def expected_folders(self, ids: Collection[str] | None = None) -> set[str]:
         """Those of these tasks, or of all, that should have a folder of their own."""
         return await self._db.read(task_folders.expected, ids)
 
@@ -57,7 +57,7 @@ class StoreMaintenance:
         """The tasks whose folders were given up, and may still be there."""
         return await self._db.read(task_folders.given_up)
 
-    async def folders_are_gone(self, task_ids: Iterable[str]) -> None:
+    async def forget_folders(self, task_ids: Iterable[str]) -> None:
         """Note that the folders of these tasks, which were given up, are not there any more."""
         await self._db.write_end(task_folders.forget, list(task_ids))
 

@@ -28,12 +28,12 @@ class SecretIndex:
         self._store = store
         self._vault = vault
 
-    async def ever(self, task_id: str) -> KnownSecrets:
+    async def of_all_turns(self, task_id: str) -> KnownSecrets:
         """Those of all turns of all these: a typed value of an earlier turn was dropped with that."""
         values: list[tuple[str, str]] = []
         lost: list[SecretRecord] = []
         read: dict[str, str | None] = {}
-        for record in await self._store.secrets_ever(task_id):
+        for record in await self._store.secrets_of_all_turns(task_id):
             value = self._vault.of(record)
             if record.source == "named":
                 value = read[record.name] = value or (
@@ -51,7 +51,7 @@ class SecretIndex:
         What they had before is masked nowhere but in files: not in what they say themselves, either.
         Raises RemitError (SECRETS_LOST) where one is gone.
         """
-        known = await self.ever(task_id)
+        known = await self.of_all_turns(task_id)
         gone = [
             record
             for record in known.lost

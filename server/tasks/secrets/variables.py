@@ -89,7 +89,7 @@ class Variables:
         """What masks the secrets of all turns of the task, beside all that `redactor` does; None where one is gone."""
         try:
             await self.unlock()
-            known = await self._index.ever(self._claim.task.id)
+            known = await self._index.of_all_turns(self._claim.task.id)
         except (SecretsLost, RemitError):
             return None
         return None if known.lost else await masking.redactor(self._values, [*self._derived, *known.values])

@@ -114,7 +114,7 @@ class Artifacts:
 
         Raises RemitError (SECRETS_LOST) where values are not to be had, unless a person asks at a terminal.
         """
-        known = await self._index.ever(task_id)
+        known = await self._index.of_all_turns(task_id)
         lost = sorted({record.name for record in known.lost})
         if lost and not caller.person:
             raise RemitError(

@@ -45,7 +45,7 @@ class MissingFolders:
             await self._store.append_events(claim.run, [NewEvent("warning", {"message": _STARTED_EMPTY})])
 
     async def _is_gone(self, task_id: str) -> bool:
-        return not self._workspaces.has(task_id) and bool(await self._store.maintenance.expecting_folders([task_id]))
+        return not self._workspaces.has(task_id) and bool(await self._store.maintenance.expected_folders([task_id]))
 
 
 def is_held(task: Task) -> bool:

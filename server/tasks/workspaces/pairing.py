@@ -40,7 +40,7 @@ async def arrange(store: Store, workspaces: Workspaces, *, adopt: bool) -> Sweep
     database, and some belong to no task of this one.
     """
     names = await to_thread.run_sync(workspaces.names)
-    known = await store.maintenance.having_folders({*names, *await to_thread.run_sync(workspaces.lost.names)})
+    known = await store.maintenance.known_folders({*names, *await to_thread.run_sync(workspaces.lost.names)})
     given_up = await store.maintenance.given_up_folders()
     if not adopt and workspaces.owner is None and (unknown := names.difference(known, given_up)):
         raise _refused(workspaces, unknown, "the database does not know")
@@ -48,7 +48,7 @@ async def arrange(store: Store, workspaces: Workspaces, *, adopt: bool) -> Sweep
         workspaces.owner = identity
     swept = await to_thread.run_sync(workspaces.sweep, known, given_up, datetime.now(UTC))
     if gone := given_up.difference(await to_thread.run_sync(workspaces.names)):
-        await store.maintenance.folders_are_gone(gone)
+        await store.maintenance.forget_folders(gone)
     return swept
 
 

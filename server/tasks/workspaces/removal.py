@@ -24,4 +24,4 @@ async def remove_folders(store: Store, workspaces: Workspaces, task_ids: Iterabl
         else:
             gone.append(task_id)
     with suppress(RemitError):  # the next sweep finds that they are not there
-        await store.maintenance.folders_are_gone(gone)
+        await store.maintenance.forget_folders(gone)

@@ -54,7 +54,7 @@ async def tell_interrupted(store: Store, leftovers: Sequence[Leftover], left: Ma
     for leftover in leftovers:
         workspace = leftover.workspace
         if workspace is not None and workspace.mode == "readwrite" and (found := left.get(Path(workspace.path))):
-            redactor = None if await store.secrets_ever(leftover.run.task_id) else Redactor({})
+            redactor = None if await store.secrets_of_all_turns(leftover.run.task_id) else Redactor({})
             await tell(store, leftover.run, before(workspace), _masked(found, redactor))
 
 

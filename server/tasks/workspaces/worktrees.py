@@ -192,7 +192,7 @@ class Worktrees:
 
     async def _redactor(self, task_id: str) -> Redactor | None:
         """What masks the secrets of a task that nobody is at work on: there must not have been any."""
-        return None if await self._store.secrets_ever(task_id) else _NO_SECRETS
+        return None if await self._store.secrets_of_all_turns(task_id) else _NO_SECRETS
 
     async def _prepare(self, task_id: str) -> None:
         (record,) = await self._store.worktrees(task_id)

@@ -19,7 +19,7 @@ CHUNK = 200
 _NAMED = 20  # dependants that an error names
 
 
-def doomed(db: sqlite3.Connection, principal: Principal, task_id: str, *, cascade: bool) -> list[str]:
+def deletion_set(db: sqlite3.Connection, principal: Principal, task_id: str, *, cascade: bool) -> list[str]:
     """The ids of what goes with a task: all beneath it and, with `cascade`, what depends on any; nearest first.
 
     Raises RemitError: NOT_FOUND, or without `cascade` TASK_HAS_DEPENDENTS that names them.
@@ -39,16 +39,16 @@ def doomed(db: sqlite3.Connection, principal: Principal, task_id: str, *, cascad
     return list(going.values())
 
 
-def open_doomed(db: sqlite3.Connection, principal: Principal, task_id: str, *, cascade: bool) -> list[str]:
+def open_deletion_set(db: sqlite3.Connection, principal: Principal, task_id: str, *, cascade: bool) -> list[str]:
     """The ids of those that `doomed` finds and that have not ended."""
-    going = doomed(db, principal, task_id, cascade=cascade)
+    going = deletion_set(db, principal, task_id, cascade=cascade)
     found = [db.execute("SELECT status FROM tasks WHERE id = ?", (each,)).fetchone() for each in going]
     return [each for each, task in zip(going, found, strict=True) if task["status"] not in ENDED]
 
 
 def removable(db: sqlite3.Connection, principal: Principal, task_id: str, *, cascade: bool) -> list[str]:
     """What `doomed` finds, where nothing of it is running: CONFLICT before anything is gone, if something is."""
-    going = doomed(db, principal, task_id, cascade=cascade)
+    going = deletion_set(db, principal, task_id, cascade=cascade)
     _refuse_running([db.execute("SELECT status FROM tasks WHERE id = ?", (each,)).fetchone() for each in going])
     return going
 

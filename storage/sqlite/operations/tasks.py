@@ -116,7 +116,7 @@ def bring_files(db: sqlite3.Connection, principal: Principal, task_id: str, file
     db.execute("UPDATE tasks SET files = ? WHERE seq = ?", (_files(row, files), row["seq"]))
 
 
-def go_on(db: sqlite3.Connection, principal: Principal, task_id: str, at: int, key: SentKey | None = None) -> Task:
+def resume(db: sqlite3.Connection, principal: Principal, task_id: str, at: int, key: SentKey | None = None) -> Task:
     """Let a paused task go on, with its budget of calls once more if that was used up; CONFLICT for any other."""
     row = owned(db, principal, task_id)
     if row["status"] != Status.PAUSED:
@@ -130,7 +130,7 @@ def go_on(db: sqlite3.Connection, principal: Principal, task_id: str, at: int, k
     return get(db, principal, task_id)
 
 
-def secrets_are_back(
+def resume_with_secrets(
     db: sqlite3.Connection,
     principal: Principal,
     task_id: str,

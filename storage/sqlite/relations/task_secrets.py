@@ -25,7 +25,7 @@ _WITH_WRITERS = f"""{_CONCERNED}, present (seq) AS (
     everyone (seq, distance) AS (SELECT p.seq, c.distance FROM present p LEFT JOIN concerned c ON c.seq = p.seq)"""
 
 
-def ever(db: sqlite3.Connection, task_id: str) -> list[SecretRecord]:
+def of_all_turns(db: sqlite3.Connection, task_id: str) -> list[SecretRecord]:
     """The secrets of a task's turns, the latest turn first; then those of the tasks that share their folder with it.
 
     Last come those of all others that were made to write there, or in the task's own folder, also of those that are

@@ -55,7 +55,7 @@ async def test_what_a_crash_leaves_of_a_deletion_can_be_deleted_again(
     async with open_store(tmp_path / "remit.db") as store:
         first = await record(store)
         waiting = [await record(store, first) for _ in range(4)]
-        going = await store._db.read(deletion.doomed, ANN, first, cascade=True)
+        going = await store._db.read(deletion.deletion_set, ANN, first, cascade=True)
         await store._db.write(deletion.delete_some, ANN, first, going, now(), cascade=True)
     async with open_store(tmp_path / "remit.db") as store:
         assert set(await left(store)) == {first, *waiting[:2]}
@@ -70,7 +70,7 @@ async def test_what_comes_to_a_deletion_meanwhile_is_not_stranded(
     monkeypatch.setattr(deletion, "CHUNK", 1)
     first = await record(store)
     part = await record(store, parent=first)
-    going = await store._db.read(deletion.doomed, ANN, first, cascade=cascade)
+    going = await store._db.read(deletion.deletion_set, ANN, first, cascade=cascade)
     late = await record(store, part)
     if cascade:
         some, going = await store._db.write(deletion.delete_some, ANN, first, going, now(), cascade=True)

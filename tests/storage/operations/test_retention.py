@@ -269,12 +269,12 @@ async def test_a_folder_is_given_up_once_after_each_end(store: Store) -> None:
     task_id = await ended(store)
     assert await store.maintenance.with_workspace(now()) == [task_id]
     assert await store.maintenance.give_up_workspace(task_id, now(), now())
-    assert (await store.maintenance.with_workspace(now()), await store.maintenance.having_folders([task_id])) == (
+    assert (await store.maintenance.with_workspace(now()), await store.maintenance.known_folders([task_id])) == (
         [],
         set(),
     )
     await store.open_turn(ANN, task_id, new_turn())
-    assert await store.maintenance.having_folders([task_id, "unknown"]) == {task_id}
+    assert await store.maintenance.known_folders([task_id, "unknown"]) == {task_id}
     assert not await store.maintenance.give_up_workspace(task_id, now(), now())
     await store.cancel(ANN, task_id)
     assert await store.maintenance.with_workspace(now()) == [task_id]
@@ -337,7 +337,7 @@ async def test_looking_for_what_can_go_follows_indexes(store: Store, tmp_path: P
     for connection in (store._db._reader, store._db._writer):
         await connection.set_trace_callback(statements.append)
     await store.maintenance.expired(now(), Ended())
-    await store.maintenance.having_folders(await store.maintenance.with_workspace(now()))
+    await store.maintenance.known_folders(await store.maintenance.with_workspace(now()))
     await store.maintenance.give_up_workspace(task_id, now(), now())
     await without_logs(store, now())
     await removed(store, now())

@@ -152,7 +152,7 @@ async def test_a_pending_task_whose_literal_secrets_are_gone_is_blocked(store: S
 async def test_a_blocked_task_goes_on_when_its_secrets_are_back(store: Store) -> None:
     created = await store.create_task(ANN, new_task(secrets={"A": "literal"}))
     await store.recover()
-    task = await store.secrets_are_back(ANN, created.id)
+    task = await store.resume_with_secrets(ANN, created.id)
     assert (task.status, task.blocked_reason) == (Status.PENDING, None)
 
 

@@ -40,7 +40,7 @@ async def test_an_idempotency_key_belongs_to_its_principal(store: Store) -> None
     assert not (await store.create_task(BOB, new_task(idempotency_key="k"))).repeated
 
 
-@pytest.mark.parametrize("operation", ["task", "snapshot", "cancel", "delete", "secrets_are_back"])
+@pytest.mark.parametrize("operation", ["task", "snapshot", "cancel", "delete", "resume_with_secrets"])
 async def test_somebody_elses_task_looks_like_no_task(store: Store, operation: str) -> None:
     created = await store.create_task(ANN, new_task())
     messages = []
@@ -157,4 +157,4 @@ async def test_times_follow_the_moves(store: Store) -> None:
 
 async def test_the_ids_of_tasks_are_told_from_others(store: Store) -> None:
     ids = [(await store.create_task(principal, new_task())).id for principal in (ANN, BOB)]
-    assert await store.maintenance.having_folders([ids[0], "lost", "\udcff", ids[1]]) == set(ids)
+    assert await store.maintenance.known_folders([ids[0], "lost", "\udcff", ids[1]]) == set(ids)

@@ -45,7 +45,7 @@ async def started(store: Store, task_id: str) -> Run:
 
 async def names(store: Store, task_id: str) -> list[tuple[str, int, str]]:
     """The secrets that count for a task."""
-    return [(record.task_id, record.turn, record.name) for record in await store.secrets_ever(task_id)]
+    return [(record.task_id, record.turn, record.name) for record in await store.secrets_of_all_turns(task_id)]
 
 
 async def test_the_secrets_of_all_turns_count_the_latest_turn_first(store: Store) -> None:
@@ -78,7 +78,7 @@ async def test_who_was_made_to_write_in_a_folder_counts_for_all_who_work_there(s
     assert await names(store, first) == [(first, 1, "A"), (second, 1, "B"), (third, 1, "C")]
     assert await names(store, second) == [(second, 1, "B"), (first, 1, "A"), (third, 1, "C")]
     assert await names(store, reader) == [(first, 1, "A"), (second, 1, "B"), (third, 1, "C")]
-    assert [record.is_shared for record in await store.secrets_ever(reader)] == [True, False, False]
+    assert [record.is_shared for record in await store.secrets_of_all_turns(reader)] == [True, False, False]
     assert await store.shared_from(reader) == [first]
 
 
@@ -117,9 +117,9 @@ async def test_a_run_is_told_who_lends_its_folder(store: Store) -> None:
 async def test_it_is_told_when_a_turn_has_ended_that_is_not_the_latest(store: Store) -> None:
     task_id = await made(store, secrets={"A": "literal"})
     await store.finish_run(await started(store, task_id), DONE)
-    assert [record.until for record in await store.secrets_ever(task_id)] == [None]
+    assert [record.until for record in await store.secrets_of_all_turns(task_id)] == [None]
     await store.open_turn(ANN, task_id, new_turn(secrets={"A": "literal"}))
-    latest, earlier = await store.secrets_ever(task_id)
+    latest, earlier = await store.secrets_of_all_turns(task_id)
     assert (latest.until, isinstance(earlier.until, int)) == (None, True)
 
 
@@ -128,8 +128,8 @@ async def test_a_secret_that_a_turn_has_given_up_counts_if_the_turn_had_begun(st
     task_id = await made(store, secrets={"A": "literal", "B": "literal"})
     if began:
         await store.block_run(await started(store, task_id))
-    await store.secrets_are_back(ANN, task_id, ["A"])
-    had = [(each.name, each.given_up) for each in await store.secrets_ever(task_id)]
+    await store.resume_with_secrets(ANN, task_id, ["A"])
+    had = [(each.name, each.given_up) for each in await store.secrets_of_all_turns(task_id)]
     assert had == [*([("A", True)] if began else []), ("B", False)]
     assert await store.secret_names(ANN, task_id) == {"B": "literal"}
 
@@ -149,7 +149,7 @@ async def test_the_secrets_of_a_removed_task_count_for_whose_folder_it_wrote(sto
     await removed(store, second)
     await store.finish_run(run, DONE)
     assert await names(store, first) == [(second, 1, "A")]
-    (record,) = [record for record in await store.secrets_ever(reader) if record.name == "A"]
+    (record,) = [record for record in await store.secrets_of_all_turns(reader) if record.name == "A"]
     assert (record.task_id, record.is_shared, record.until is None) == (second, False, False)
 
 

@@ -18,7 +18,7 @@ async def paused(store: Store) -> str:
 
 
 async def test_a_paused_task_goes_on_with_its_budget_once_more(store: Store) -> None:
-    assert (await store.go_on(ANN, await paused(store))).status is Status.PENDING
+    assert (await store.resume(ANN, await paused(store))).status is Status.PENDING
 
 
 @pytest.mark.parametrize("status", sorted(set(Status) - {Status.PAUSED}))
@@ -27,7 +27,7 @@ async def test_a_task_that_is_not_paused_cannot_be_let_go_on(store: Store, statu
     await store._db.write(lambda db: db.execute("UPDATE tasks SET status = ?", (status,)))
     before = await store.task(ANN, task_id)
     with pytest.raises(RemitError) as caught:
-        await store.go_on(ANN, task_id)
+        await store.resume(ANN, task_id)
     assert (caught.value.code, caught.value.details["status"]) == (Code.CONFLICT, status)
     assert await store.task(ANN, task_id) == before
 
