@@ -146,7 +146,7 @@ class RunRecord:
             _log.warning("task %s waits for the database: %s", self._run.task_id, error.message)
         wait = SHORTEST_WAIT
         while True:
-            with self._slot.standing():
+            with self._slot.clock_stopped():
                 await self._news(wait)
             wait = min(2 * wait, LONGEST_WAIT)
             try:

@@ -65,7 +65,7 @@ class Shortage:
             self._told.add(why)
             message = f"it waits, and goes on by itself: {why}"
             await self._log.append_events(self._slot.claim.run, [NewEvent("warning", {"message": message})])
-        with self._slot.standing(), anyio.move_on_after(LOOK_SECONDS):
+        with self._slot.clock_stopped(), anyio.move_on_after(LOOK_SECONDS):
             await self._slot.ending.wait()
 
 

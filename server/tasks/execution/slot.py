@@ -63,18 +63,18 @@ class Slot:
             yield
 
     @contextmanager
-    def left(self) -> Iterator[None]:
+    def released(self) -> Iterator[None]:
         """Leave the slot to others while the block waits for a person; several may wait at once."""
         self._away += 1
         try:
-            with self.standing():
+            with self.clock_stopped():
                 self._freed()
                 yield
         finally:
             self._away -= 1
 
     @contextmanager
-    def standing(self) -> Iterator[None]:
+    def clock_stopped(self) -> Iterator[None]:
         """Stop the clock while the block waits for what the run is not to blame for; several may wait at once."""
         if not self._still:
             self._worked += time.monotonic() - self._since

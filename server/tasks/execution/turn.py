@@ -334,7 +334,7 @@ class ServerTurn:
                 self._know(calls)
                 if self._calls[key].status is not CallStatus.AWAITING_APPROVAL:
                     return
-                with self._slot.left() if waits else nullcontext():  # an agent that works beside it has its place
+                with self._slot.released() if waits else nullcontext():  # an agent that works beside it has its place
                     await change.wait()
 
     def _know(self, calls: Sequence[Call]) -> None:
