@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-from server.tasks.creation import token
+from server.tasks.creation import time_ordered_id
 from storage.records.tasks import NestingLimits, NewTask, Principal, SecretSource
 from storage.sqlite.connection import RecordingConnection
 from storage.sqlite.database import migrate
@@ -76,8 +76,8 @@ def new_task(
         timeout_seconds=3600,
         idempotency_key=None,
         request_digest="0" * 64,
-        conversation=token(at),
-        session=token(at),
+        conversation=time_ordered_id(at),
+        session=time_ordered_id(at),
         session_expires_at=at + _DAY * 1_000_000,
         nesting=NestingLimits(depth=0, count=0),
         depends_on=depends_on,

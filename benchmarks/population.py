@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from benchmarks import database
-from server.tasks.creation import token
+from server.tasks.creation import time_ordered_id
 from storage.records.states import REPORTED, Status
 from storage.sqlite.migrations import MIGRATIONS
 
@@ -184,8 +184,8 @@ def _task(
         "seq": seq,
         "id": str(UUID(int=source.getrandbits(128), version=4)),
         "principal": database.LOCAL.id,
-        "conversation": token(created),
-        "session": token(created),
+        "conversation": time_ordered_id(created),
+        "session": time_ordered_id(created),
         "status": status,
         "title": text[:40] if source.random() < 0.5 else None,
         "message": f"$ echo {text}",

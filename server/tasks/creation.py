@@ -185,9 +185,9 @@ class TaskCreator:
             max_calls=request.max_calls,
             idempotency_key=request.idempotency_key,
             request_digest=digest,
-            conversation=request.conversation_id or token(at),
+            conversation=request.conversation_id or time_ordered_id(at),
             joins=request.conversation_id is not None,
-            session=token(at),
+            session=time_ordered_id(at),
             session_expires_at=self._session_end(),
             task_list=request.task_list_id,
             depends_on=request.depends_on,
@@ -210,16 +210,16 @@ class TaskCreator:
         if request.message is None:
             raise RemitError(Code.VALIDATION_ERROR, "message: an ended task needs one to go on", field="message")
         redactor = await masking.redactor(request.literals)
-        await validation.no_secrets(redactor, [("message", request.message)])  # which an error would repeat
+        await validation.refuse_secrets(redactor, [("message", request.message)])  # which an error would repeat
         env = validation.merged(request, task.env or {})
         names = [name for name, origin in had.items() if origin == "named" and name not in request.secrets]
         names += [name for name in request.secret_names if name not in names]
         warnings = await self.check(task.agent, request.message, {*env, *request.literals, *names})
         if task.agent == NOBODY:
-            validation.nothing_to_execute_with(request)
-        validation.literals_are_sent(had, request)
+            validation.refuse_execution_inputs(request)
+        validation.require_literals(had, request)
         values = await self._values(request.literals, names)
-        await validation.no_secrets(await masking.redactor(values), validation.message_texts(request))
+        await validation.refuse_secrets(await masking.redactor(values), validation.message_texts(request))
         await validation.templates(env, values)
         shared_from = await self._store.shared_from(task.id)
         if shared_from:
@@ -230,7 +230,7 @@ class TaskCreator:
             env=env or None,
             secrets=validation.origins(request.literals, names),
             files=await validation.versions(uploads),
-            session=token(now()),
+            session=time_ordered_id(now()),
             session_expires_at=self._session_end(),
             sent=key,
         )
@@ -249,7 +249,7 @@ class TaskCreator:
         return opened, warnings
 
     async def _go_on(self, caller: Caller, request: SendMessage, task: Task, key: SentKey | None) -> Task:
-        if validation.brings_anything(request):
+        if validation.has_content(request):
             why, aim = (
                 ("came out of a backup", "go on")
                 if is_held(task)
@@ -261,7 +261,7 @@ class TaskCreator:
                 "else, cancel_task first",
                 status=task.status,
             )
-        await validation.no_secrets(
+        await validation.refuse_secrets(
             await masking.redactor(self._vault.known(task.id)), validation.message_texts(request)
         )
         with anyio.CancelScope(shield=True):
@@ -290,9 +290,9 @@ class TaskCreator:
                 f"the task is {task.status} and waits for its secrets {', '.join(missing)}: send secrets alone",
                 status=task.status,
             )
-        validation.only_missing(missing, request)
+        validation.require_only_missing(missing, request)
         values = {**self._vault.known(task.id), **request.literals}
-        await validation.no_secrets(await masking.redactor(values), validation.message_texts(request))
+        await validation.refuse_secrets(await masking.redactor(values), validation.message_texts(request))
         await validation.templates(task.env or {}, values)
         unneeded = [name for name, value in request.secrets.items() if value is None]
         with anyio.CancelScope(shield=True):
@@ -318,7 +318,7 @@ def _bad_server(reason: str) -> RemitError:
     return RemitError(Code.VALIDATION_ERROR, f"mcpServers: {reason}", field="mcpServers")
 
 
-def token(at: int) -> str:
+def time_ordered_id(at: int) -> str:
     """An id of this time, in microseconds since the epoch, that nobody can guess: 128 of its bits are random.
 
     It begins with the milliseconds, so that the newest stand together in every index of them: one more is as cheap

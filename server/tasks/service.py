@@ -108,14 +108,14 @@ class TaskService:
         if created:
             return view_models.CreatedView(id=created.id, status=created.status, warnings=[])
         redactor = await masking.redactor(request.secrets)
-        await validation.no_secrets(redactor, [("message", request.message)])  # which an error would repeat
+        await validation.refuse_secrets(redactor, [("message", request.message)])  # which an error would repeat
         variables = {*request.env, *request.secrets, *request.secret_names}
         left_out = await self._creator.check(request.agent_id, request.message, variables, request.mcp_servers)
         tier = await self._tier(request)
         workspace, notes = shared or await self._workspace(caller, request)
         values = await self._creator.values(request)
         redactor = await masking.redactor(values)
-        await validation.no_secrets(redactor, validation.task_texts(request))
+        await validation.refuse_secrets(redactor, validation.task_texts(request))
         await validation.templates(request.env, values)
         created = await self._creator.create(caller, request, digest, tier, values, workspace)
         unconfined = [UNCONFINED] if tier == "off" else []
@@ -188,7 +188,7 @@ class TaskService:
     async def update(self, caller: Caller, request: UpdateTask) -> view_models.StatusView:
         """Change what the request names, all of it or nothing."""
         texts = validation.update_texts(request)
-        await validation.no_secrets(await masking.redactor(self._vault.known(request.id)), texts)
+        await validation.refuse_secrets(await masking.redactor(self._vault.known(request.id)), texts)
         wanted = Update(
             columns=request.columns,
             depends_on=request.depends_on,

@@ -20,7 +20,7 @@ from templates.redaction import Redactor
 from templates.steps import Steps
 
 
-async def no_secrets(redactor: Redactor, texts: Iterable[tuple[str, str]]) -> None:
+async def refuse_secrets(redactor: Redactor, texts: Iterable[tuple[str, str]]) -> None:
     """Refuse a request whose texts, which are stored and shown, contain the value of one of its secrets.
 
     Raises RemitError (VALIDATION_ERROR) that names the field and the secret.
@@ -74,12 +74,12 @@ def update_texts(request: UpdateTask) -> Iterator[tuple[str, str]]:
         yield field, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def brings_anything(request: SendMessage) -> bool:
+def has_content(request: SendMessage) -> bool:
     """Whether a follow-up holds more than the task's id and a key."""
     return request.model_dump(exclude={"id", "idempotency_key"}, exclude_defaults=True, exclude_none=True) != {}
 
 
-def nothing_to_execute_with(request: SendMessage) -> None:
+def refuse_execution_inputs(request: SendMessage) -> None:
     """Refuse secrets and files for a task that this server does not execute.
 
     Raises RemitError (VALIDATION_ERROR) that names the field.
@@ -160,14 +160,14 @@ def _versions(uploads: Sequence[Upload]) -> dict[str, str]:
     }
 
 
-def literals_are_sent(had: Mapping[str, Origin], request: SendMessage) -> None:
+def require_literals(had: Mapping[str, Origin], request: SendMessage) -> None:
     """Refuse a follow-up that leaves out a literal secret the task had: its value was dropped with the last turn.
 
     Raises RemitError (SECRETS_LOST) that names what is missing.
     """
     given = {*request.secrets, *request.secret_names}
     if missing := [name for name, origin in had.items() if origin == "literal" and name not in given]:
-        raise lost(missing)
+        raise secrets_lost(missing)
 
 
 def merged(request: SendMessage, env: Mapping[str, str]) -> dict[str, str]:
@@ -178,13 +178,13 @@ def merged(request: SendMessage, env: Mapping[str, str]) -> dict[str, str]:
         raise RemitError(Code.VALIDATION_ERROR, f"env: {error}", field="env") from None
 
 
-def only_missing(missing: Sequence[str], request: SendMessage) -> None:
+def require_only_missing(missing: Sequence[str], request: SendMessage) -> None:
     """Refuse secrets for a blocked task that are not exactly those it has lost.
 
     Raises RemitError: SECRETS_LOST naming what is still missing, VALIDATION_ERROR naming what was not asked for.
     """
     if absent := [name for name in missing if name not in request.secrets]:
-        raise lost(absent)
+        raise secrets_lost(absent)
     if surplus := sorted(set(request.secrets) - set(missing)):
         field = f"secrets.{surplus[0]}"
         raise RemitError(
@@ -192,7 +192,7 @@ def only_missing(missing: Sequence[str], request: SendMessage) -> None:
         )
 
 
-def lost(missing: Sequence[str]) -> RemitError:
+def secrets_lost(missing: Sequence[str]) -> RemitError:
     """The error for literal secrets whose values are gone."""
     return RemitError(
         Code.SECRETS_LOST,

@@ -39,7 +39,7 @@ class Decisions:
             await self._check_shown(caller, request, request.call)
         wanted = await self._store.secret_names(caller.principal, request.id)
         redactor = await masking.redactor(self._vault.known(request.id))
-        await validation.no_secrets(redactor, [("message", request.message or "")])
+        await validation.refuse_secrets(redactor, [("message", request.message or "")])
         with anyio.CancelScope(shield=True):  # a caller that gives up must not leave a decision without effect
             decided = await self._store.decide_call(
                 caller.principal,

@@ -175,7 +175,7 @@ class DelegationService:
 
 async def _check_texts(agent_caller: AgentCaller, texts: Iterable[tuple[str, str]]) -> None:
     """No secret of the task is to be stored with what it hands on, whether handed on itself or not."""
-    await validation.no_secrets(agent_caller.variables.redactor, texts)
+    await validation.refuse_secrets(agent_caller.variables.redactor, texts)
 
 
 def _with_own_key(agent_caller: AgentCaller, wanted: W) -> W:
