@@ -67,7 +67,7 @@ class McpTool(Generic[R]):
         Raises RemitError, VALIDATION_ERROR with the field for a bad argument.
         """
         given = await computed(memory(arguments), read, self.request, arguments, threads=READING)
-        request = await tasks.whole(caller, given)
+        request = await tasks.complete_ids(caller, given)
         answer = await self.handle(tasks, caller, request)
         blocks: list[types.ContentBlock] = [types.TextContent(text=text) for text in self.text(answer, request)]
         return types.CallToolResult(content=blocks, structured_content=answer)

@@ -21,7 +21,7 @@ _ID = re.compile("[0-9a-f-]+")
 _OF_TASKS = ("id", "ids", "depends_on", "parent_task_id")
 
 
-async def whole(store: Store, principal: Principal, request: R, asker: int | None) -> R:
+async def complete_ids(store: Store, principal: Principal, request: R, asker: int | None) -> R:
     """The request with whole ids of tasks, as far as the principal, or the agent of the task `asker`, knows them.
 
     A beginning that no known task has is left as it is, and not found later. Raises RemitError, VALIDATION_ERROR with
@@ -42,7 +42,7 @@ async def _whole(store: Store, principal: Principal, text: str | None, asker: in
     written = _written(text) if text else ""
     if not SHORTEST <= len(written) < _WHOLE:
         return written if len(written) == _WHOLE else text
-    found = await store.beginning(principal, written, asker)
+    found = await store.ids_with_prefix(principal, written, asker)
     if len(found) > 1 and written not in found:
         message = f"{field}: {text!r} is the beginning of several of your tasks, give more of it: {', '.join(found)}"
         raise RemitError(Code.VALIDATION_ERROR, message, field=field, candidates=found)

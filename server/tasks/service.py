@@ -15,7 +15,7 @@ from server.tasks.callers import Caller
 from server.tasks.creation import TaskCreator
 from server.tasks.execution.scheduler import Scheduler
 from server.tasks.execution.stopping import Stopping
-from server.tasks.id_prefixes import R, whole
+from server.tasks.id_prefixes import R, complete_ids
 from server.tasks.locks import KeyedLock
 from server.tasks.maintenance import Maintenance, periods
 from server.tasks.requests.listing import ListTasks
@@ -122,9 +122,9 @@ class TaskService:
         warnings = [*unconfined, *left_out, *notes, *self._warnings(caller, values)]
         return view_models.CreatedView(id=created.id, status=created.status, warnings=warnings)
 
-    async def whole(self, caller: Caller, request: R) -> R:
+    async def complete_ids(self, caller: Caller, request: R) -> R:
         """The request with whole ids of tasks, where their beginnings were given."""
-        return await whole(self._store, caller.principal, request, caller.agent)
+        return await complete_ids(self._store, caller.principal, request, caller.agent)
 
     async def page(self, caller: Caller, request: ListTasks) -> view_models.PageView:
         """A page of tasks, most recently active first."""

@@ -165,9 +165,9 @@ class Store(RunStore):
         """The ids of a task and of all beneath it whose runs are under way, the task itself first."""
         return await self._db.read(runs.at_work_beneath, principal, task_id)
 
-    async def beginning(self, principal: Principal, start: str, asker: int | None) -> list[str]:
+    async def ids_with_prefix(self, principal: Principal, start: str, asker: int | None) -> list[str]:
         """The ids of tasks that begin so, of which whoever asks may know."""
-        return await self._db.read(id_prefixes.beginning, principal, start, asker)
+        return await self._db.read(id_prefixes.ids_with_prefix, principal, start, asker)
 
     async def is_beneath(self, principal: Principal, task_id: str, above: int) -> bool:
         """Whether a task is a sub-task of the one with this number, at any depth."""

@@ -18,7 +18,7 @@ from server.tasks.delegation.shared_folder import FolderSharing
 from server.tasks.delegation.upload_quota import UploadQuota
 from server.tasks.execution.agent_caller import AgentCaller
 from server.tasks.id_prefixes import R as Named
-from server.tasks.id_prefixes import whole
+from server.tasks.id_prefixes import complete_ids
 from server.tasks.requests.listing import ListTasks
 from server.tasks.requests.request_models import CancelTask, CreateTask, GetTask, SendMessage
 from server.tasks.service import TaskService
@@ -72,9 +72,9 @@ class DelegationService:
 
         return await self._noted(agent_caller, "create_task", made)
 
-    async def whole(self, agent_caller: AgentCaller, request: Named) -> Named:
+    async def complete_ids(self, agent_caller: AgentCaller, request: Named) -> Named:
         """The request with whole ids of what is beneath the delegate's task, where their beginnings were given."""
-        return await whole(self._store, agent_caller.principal, request, agent_caller.claim.run.seq)
+        return await complete_ids(self._store, agent_caller.principal, request, agent_caller.claim.run.seq)
 
     async def page(self, agent_caller: AgentCaller, request: ListTasks) -> view_models.PageView:
         """The sub-tasks of the delegate's own task, or of one beneath it."""

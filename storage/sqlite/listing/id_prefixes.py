@@ -11,7 +11,7 @@ MOST_NAMED = 20
 _LAST = "\U0010ffff"
 
 
-def beginning(db: sqlite3.Connection, principal: Principal, start: str, asker: int | None) -> list[str]:
+def ids_with_prefix(db: sqlite3.Connection, principal: Principal, start: str, asker: int | None) -> list[str]:
     """The ids that begin so, of tasks of this principal, as far as whoever asks may know of them; at most 20."""
     found = db.execute(
         "SELECT id FROM tasks WHERE id >= ? AND id < ? AND principal = ? ORDER BY id LIMIT ?",
