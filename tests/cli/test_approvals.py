@@ -8,7 +8,7 @@ from typing import cast
 import pytest
 
 from server.cli.approval_prompt import ask, question
-from server.cli.commands.approvals import the_waiting
+from server.cli.commands.approvals import waiting_call
 from server.cli.terminal import Terminal
 from server.errors import Code, RemitError
 from server.tasks.views.call_line import line
@@ -106,13 +106,13 @@ def test_a_call_that_does_not_wait_cannot_be_decided(remit: CommandLine) -> None
 def test_of_several_waiting_calls_one_must_be_named() -> None:
     calls = [_call("true", "call_one"), _call("true", "call_two")]
     with pytest.raises(RemitError, match="2 calls wait for approval; name one of call_one, call_two") as raised:
-        the_waiting(calls, None, "running")
+        waiting_call(calls, None, "running")
     assert raised.value.code is Code.CONFLICT
 
 
 def test_of_several_waiting_calls_the_named_one_is_meant() -> None:
     calls = [_call("true", "call_one"), _call("true", "call_two")]
-    assert the_waiting(calls, "call_t", "running") == calls[1]
+    assert waiting_call(calls, "call_t", "running") == calls[1]
 
 
 def test_a_grant_is_listed_until_it_is_revoked(own_remit: CommandLine) -> None:

@@ -48,7 +48,7 @@ def revoke(arguments: Namespace) -> int:
     return 0
 
 
-def the_waiting(calls: list[PendingApprovalView], beginning: str | None, status: str) -> PendingApprovalView:
+def waiting_call(calls: list[PendingApprovalView], beginning: str | None, status: str) -> PendingApprovalView:
     """The waiting call that is meant: the one whose id begins so, or the only one.
 
     Raises RemitError (CONFLICT), for other calls too: what is decided must have been shown, so it has to wait already.
@@ -66,7 +66,7 @@ def the_waiting(calls: list[PendingApprovalView], beginning: str | None, status:
 def _decide(arguments: Namespace, outcome: str) -> int:
     with open_client() as client:
         task: TaskView = client.call("get_task", id=arguments.id, maxChars=WHOLE)
-        call = the_waiting(task.get("pendingApprovals", []), arguments.call, task["status"])
+        call = waiting_call(task.get("pendingApprovals", []), arguments.call, task["status"])
         if not _confirmed(client, call, outcome):
             Screen(sys.stderr).print("nothing was decided")
             return 1

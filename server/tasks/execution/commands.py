@@ -78,10 +78,10 @@ class CommandRunner:
         """What holds its commands."""
         return self._sandbox.tier
 
-    async def until_room(self) -> None:
+    async def wait_for_resources(self) -> None:
         """Wait while there is not what one more command takes."""
         policy = self.allowed
-        await self._shortage.until_over((self._workspaces.state, *policy.written), policy.limits)
+        await self._shortage.wait_until_over((self._workspaces.state, *policy.written), policy.limits)
 
     async def callback_handler(self) -> CallbackHandler | None:
         """The handler of a command's callback channel, where the task may hand on sub-tasks."""

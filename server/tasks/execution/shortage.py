@@ -37,7 +37,7 @@ class Shortage:
         self._slot = slot
         self._told: set[str] = set()
 
-    async def until_over(self, folders: Iterable[Path], limits: Limits) -> None:
+    async def wait_until_over(self, folders: Iterable[Path], limits: Limits) -> None:
         """Wait until a command can be started that writes to these folders under these limits, or the run is to end."""
         short = partial(_short, tuple(folders), limits)
         while not self._slot.ending.is_set() and (why := await to_thread.run_sync(short)):

@@ -45,7 +45,7 @@ class RunSubtasks:
     async def callback_handler(self) -> CallbackHandler:
         """The handler of the run's callback channel. Its token lives as long as the run, and is masked in output."""
         token = self._token = self._token or new_token()
-        await self._agent_caller.variables.hide("REMIT_TOKEN", token)
+        await self._agent_caller.variables.mask("REMIT_TOKEN", token)
         return CallbackHandler(
             token=token,
             serve=partial(self._subtask_api.serve, self._agent_caller),

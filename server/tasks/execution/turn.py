@@ -225,7 +225,7 @@ class ServerTurn:
         if self._calls[key].status is CallStatus.CANCELLED:
             return Permission.REFUSED  # which takes no secrets to learn
         if self._calls[key].status is CallStatus.PENDING:
-            await self._command_runner.until_room()
+            await self._command_runner.wait_for_resources()
         call = await self._begin(key, reads=reads)
         if call.status is CallStatus.AWAITING_APPROVAL:
             raise Suspended
@@ -305,7 +305,7 @@ class ServerTurn:
     async def talk(self, program: Program) -> AsyncIterator[ProcessIO]:
         """A program in the sandbox to talk to."""
         await self.unlock()
-        await self._command_runner.until_room()
+        await self._command_runner.wait_for_resources()
         async with self._command_runner.talk(program) as process_io:
             yield process_io
 

@@ -40,7 +40,7 @@ class Variables:
         """The values of the turn's secrets, once they are at hand."""
         return self._values
 
-    async def hide(self, name: str, value: str) -> None:
+    async def mask(self, name: str, value: str) -> None:
         """Have a value masked, once this returns, that is no secret of the task's own."""
         await self._learn([(name, value)])
 

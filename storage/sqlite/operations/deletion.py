@@ -9,8 +9,8 @@ from storage.records.tasks import Principal
 from storage.sqlite.connection import changes_of
 from storage.sqlite.relations import task_folders
 from storage.sqlite.relations.propagation import ended_and_told
-from storage.sqlite.relations.task_secrets import leave_behind
-from storage.sqlite.transitions.conversations import leave
+from storage.sqlite.relations.task_secrets import keep_after_removal
+from storage.sqlite.transitions.conversations import remove_messages
 from storage.sqlite.transitions.status import owned
 
 CHUNK = 200
@@ -76,7 +76,7 @@ def delete_some(
 def remove(db: sqlite3.Connection, task: sqlite3.Row) -> None:
     """Remove one task, with its place in what others depend on and belong to."""
     seq = task["seq"]
-    leave_behind(db, task)
+    keep_after_removal(db, task)
     db.execute(
         """UPDATE tasks SET open_dependencies = open_dependencies - 1 WHERE seq IN
                (SELECT task FROM dependencies WHERE needs = ? AND satisfied = 0)""",
@@ -86,7 +86,7 @@ def remove(db: sqlite3.Connection, task: sqlite3.Row) -> None:
     db.execute("UPDATE tasks SET parent = NULL WHERE parent = ?", (seq,))
     db.execute("DELETE FROM tasks WHERE seq = ?", (seq,))
     task_folders.give_up(db, task["id"])
-    leave(db, task)
+    remove_messages(db, task)
     changes_of(db).changed.add(task["id"])
     changes_of(db).ended.add(task["id"])
 

@@ -160,7 +160,7 @@ def interrupt(db: sqlite3.Connection, run: Run, ran_us: int, at: int, by: str = 
     if not cut_off_calls(db, run.seq, run.turn, at, f"{CUT_OFF} when {by}") and not bound:
         return suspend(db, run, ran_us, at)
     task = _back_at_work(db, run, at)
-    if not task["cancel_requested"] and (how := attempts.another(db, task, run, by, at)):
+    if not task["cancel_requested"] and (how := attempts.queue_another_attempt(db, task, run, by, at)):
         _end(db, run, "interrupted", ran_us, at)
         if how == "retry":
             _cancel_made(db, run, at)

@@ -69,7 +69,7 @@ def give_up(db: sqlite3.Connection, task: sqlite3.Row, names: Collection[str]) -
     db.execute(f"DELETE {these}", values)
 
 
-def leave_behind(db: sqlite3.Connection, task: sqlite3.Row) -> None:
+def keep_after_removal(db: sqlite3.Connection, task: sqlite3.Row) -> None:
     """Keep the secrets of a task that is about to be removed with those in whose folders they may stand.
 
     That is who made it to write in its folder, and those that it made to work in its own.

@@ -12,7 +12,7 @@ MOST_ATTEMPTS = 5
 """Of one turn: a task that ends its server each time it works must not do so for ever."""
 
 
-def another(db: sqlite3.Connection, task: sqlite3.Row, run: Run, by: str, at: int) -> str | None:
+def queue_another_attempt(db: sqlite3.Connection, task: sqlite3.Row, run: Run, by: str, at: int) -> str | None:
     """Queue a task for one more attempt at its turn, after its run was cut off; how it goes on, None where it fails.
 
     With `retry` the turn begins from its beginning: the calls so far are closed, and the agent knows nothing of them.

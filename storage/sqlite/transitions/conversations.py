@@ -75,7 +75,7 @@ def messages_of(db: sqlite3.Connection, task: Task) -> list[Message]:
     return sorted(messages, key=lambda message: (message.at, message.role == "assistant"))
 
 
-def leave(db: sqlite3.Connection, task: sqlite3.Row) -> None:
+def remove_messages(db: sqlite3.Connection, task: sqlite3.Row) -> None:
     """Take the messages of a task that is being removed out of its conversation; the last one ends it.
 
     Its session goes with it, and what was approved for always in that.

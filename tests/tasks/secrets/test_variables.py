@@ -38,7 +38,7 @@ async def test_others_have_their_turn_while_one_more_value_comes_to_be_masked(re
     variables, _ = ready
     await variables.unlock()
     async with unstalled():
-        await variables.hide("TOKEN", "one-more-value")
+        await variables.mask("TOKEN", "one-more-value")
     assert variables.redactor.redact(f"one-more-value {SEVENTH}") == "[secret TOKEN] [secret S7]"
 
 
@@ -47,7 +47,7 @@ async def test_what_comes_to_be_known_while_others_do_is_masked_as_well(ready: R
     with vault.shared(variables._claim.task.id, variables._learn):
         async with anyio.create_task_group() as group:
             group.start_soon(variables.unlock)
-            group.start_soon(variables.hide, "TOKEN", "one-more-value")
+            group.start_soon(variables.mask, "TOKEN", "one-more-value")
             with anyio.fail_after(PATIENCE):
                 while not variables._learning.locked():
                     await anyio.lowlevel.checkpoint()
@@ -58,9 +58,9 @@ async def test_what_comes_to_be_known_while_others_do_is_masked_as_well(ready: R
 
 async def test_a_value_that_is_masked_already_costs_nothing(ready: Ready) -> None:
     variables, _ = ready
-    await variables.hide("TOKEN", "one-more-value")
+    await variables.mask("TOKEN", "one-more-value")
     sought = variables.redactor._sought
-    await variables.hide("TOKEN", "one-more-value")
+    await variables.mask("TOKEN", "one-more-value")
     assert variables.redactor._sought is sought
 
 
