@@ -196,13 +196,13 @@ class Machine(Working):
         """A budget once more, or the secrets that were lost."""
         if budget:
             self.do(
-                lambda model, at: model.go_on(owner, task_id, at),
-                lambda store: store.go_on(PRINCIPALS[owner], task_id),
+                lambda model, at: model.resume(owner, task_id, at),
+                lambda store: store.resume(PRINCIPALS[owner], task_id),
             )
         else:
             self.do(
-                lambda model, at: model.secrets_are_back(owner, task_id, unneeded, at),
-                lambda store: store.secrets_are_back(PRINCIPALS[owner], task_id, unneeded),
+                lambda model, at: model.resume_with_secrets(owner, task_id, unneeded, at),
+                lambda store: store.resume_with_secrets(PRINCIPALS[owner], task_id, unneeded),
             )
 
     @rule(owner=OWNERS, task_id=here("newest"), cascade=some.booleans(), half=some.booleans())

@@ -260,14 +260,14 @@ class Tasks:
         task.literals = {name for name, source in new.secrets.items() if source == "literal"}
         self._wait_or_queue(task, at)
 
-    def go_on(self, owner: str, task_id: str, at: int) -> None:
+    def resume(self, owner: str, task_id: str, at: int) -> None:
         task = self.owned(owner, task_id)
         if task.status is not Status.PAUSED:
             raise Refused(Code.CONFLICT)
         task.calls_left = task.max_calls
         self._wait_or_queue(task, at)
 
-    def secrets_are_back(self, owner: str, task_id: str, unneeded: Collection[str], at: int) -> None:
+    def resume_with_secrets(self, owner: str, task_id: str, unneeded: Collection[str], at: int) -> None:
         task = self.owned(owner, task_id)
         task.literals -= set(unneeded)
         if task.reason == LOST:
