@@ -7,6 +7,7 @@ import pytest
 
 from server.agents.acp import connection, run, session
 from server.agents.acp.framing import MAX_LINE
+from server.agents.interface import Permission, Proposal
 from server.errors import Code
 from tests.agents.acp.turns import MemoryTurn, failure, never, work
 
@@ -133,10 +134,14 @@ async def test_a_question_about_a_call_that_has_ended_is_cancelled(tmp_path: Pat
     assert [call.status for call in turn.made] == ["success"]
 
 
-async def test_a_second_question_with_the_same_id_is_not_heard(tmp_path: Path) -> None:
-    turn = MemoryTurn(tmp_path)
+async def test_a_second_question_with_the_id_of_an_open_one_is_not_heard(tmp_path: Path) -> None:
+    async def decide(_: Proposal) -> Permission:
+        await turn.until(lambda: turn.text == "asked ")  # what comes after both questions
+        return Permission.PROCEED
+
+    turn = MemoryTurn(tmp_path, decide=decide)
     await work(turn, "uses_an_id_twice")
-    assert (turn.text, [call.args for call in turn.made]) == ("a", [{"command": "one"}])
+    assert (turn.text, [call.args for call in turn.made]) == ("asked a", [{"command": "one"}])
 
 
 async def test_a_call_id_used_again_is_another_call(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ def asks_after_the_end() -> None:
 def uses_an_id_twice() -> None:
     prompt = opened()
     write(asking("1", 7, rawInput={"command": "one"}) + asking("2", 7, rawInput={"command": "two"}))
+    say("asked ")
     say(chosen())
     done(prompt)
 
