@@ -51,7 +51,7 @@ format: .venv/installed ## mend the style
 compatibility: .venv/installed ## write docs/compatibility.md anew
 	$(BIN)/python -m tests.behaviours
 
-schema: .venv/installed ## write storage/schema.sql anew
+schema: .venv/installed ## write storage/sqlite/schema.sql anew
 	$(BIN)/python -m tests.storage.schema
 
 security: .venv/installed ## write the gaps in SECURITY.md anew
