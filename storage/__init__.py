@@ -1,1 +1,1 @@
-"""What is kept: tasks and everything that belongs to them, in SQLite."""
+"""The task store: records, the errors and change notices of the store, and its SQLite implementation."""

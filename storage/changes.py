@@ -1,4 +1,4 @@
-"""Tells those who wait that a task has changed."""
+"""Notifications of changed and ended tasks for those who wait for them."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,23 +9,23 @@ import anyio
 
 @dataclass(slots=True)
 class TransactionChanges:
-    """What one transaction changed."""
+    """The changes that one transaction made, to be published after its commit."""
 
     changed: set[str] = field(default_factory=set)
-    """The ids of tasks whose log has grown, or that are gone."""
+    """Ids of tasks whose log has grown, or that were removed."""
 
     ended: set[str] = field(default_factory=set)
-    """The ids of tasks that have ended, or are gone."""
+    """Ids of tasks that ended, or were removed."""
 
     unfinished: bool = False
-    """Whether ends of tasks have still to be told to their dependants."""
+    """Whether dependants of ended tasks remain to be updated."""
 
     expiring: bool = False
-    """Whether one more approval waits that will expire."""
+    """Whether a call with an expiry time began to wait for approval."""
 
 
 class Changes:
-    """Wakes those who wait for a task; whoever wakes up reads what is new from the store."""
+    """Wakes waiters when tasks change. A notification carries no data: the waiter reads the store again."""
 
     def __init__(self) -> None:
         self._expected: dict[str, set[anyio.Event]] = {}
@@ -36,7 +36,7 @@ class Changes:
 
     @contextmanager
     def expected(self, task_id: str) -> Iterator[anyio.Event]:
-        """An event set at the task's next change. Enter before reading, or a change in between is missed."""
+        """Return an event that is set at the task's next change. Enter before reading, or a change is missed."""
         change = anyio.Event()
         self._expected.setdefault(task_id, set()).add(change)
         try:
@@ -52,23 +52,23 @@ class Changes:
         self._on_end.append(listener)
 
     async def unfinished(self) -> None:
-        """Until the end of some task has still to be told to its dependants."""
+        """Wait until dependants of ended tasks remain to be updated."""
         await self._unfinished.wait()
         self._unfinished = anyio.Event()
 
     def next_expiring(self) -> anyio.Event:
-        """Set when one more approval waits that will expire."""
+        """Return an event that is set when one more call with an expiry time waits for approval."""
         self._expiring = anyio.Event()
         return self._expiring
 
     async def committed(self) -> None:
-        """Until the next transaction has been written."""
+        """Wait until the next transaction has been committed."""
         if self._committed is None:
             self._committed = anyio.Event()
         await self._committed.wait()
 
     def publish(self, changes: TransactionChanges) -> None:
-        """Wake everyone concerned by a transaction. To be called in the event loop, after the commit."""
+        """Wake everyone whom a transaction's changes concern. Call it in the event loop, after the commit."""
         if self._committed is not None:
             self._committed.set()
             self._committed = None

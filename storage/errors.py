@@ -1,11 +1,11 @@
-"""What is told of a database that could not be read or written."""
+"""Errors of a database that cannot be read or written, as RemitErrors."""
 
 import sqlite3
 
 from server.errors import Code, RemitError
 
 _NO_ROOM = frozenset({"SQLITE_FULL", "SQLITE_IOERR_SHMSIZE"})
-"""A full disk: for what is written, and for the index of the log of changes, which grows in memory and on disk."""
+"""Result codes of a full disk: for the file itself, and for the WAL index, which is a file mapped into memory."""
 
 _DAMAGE = frozenset({"SQLITE_CORRUPT", "SQLITE_NOTADB"})
 """Primary result codes of a file that is damaged, or no database."""
@@ -17,8 +17,8 @@ _LASTING = _DAMAGE | {"SQLITE_MISUSE", "SQLITE_ERROR", "SQLITE_CONSTRAINT"}
 class DatabaseError(RemitError):
     """The database could not be read or written; nothing was changed.
 
-    `reason` is what SQLite says of it. `passes` says whether the same may work later: it is locked, the disk is full
-    or fails.
+    `reason` is SQLite's message. `passes` says whether a retry may succeed: the database is locked, or the disk is full
+    or failing.
     """
 
     def __init__(self, reason: str, *, passes: bool) -> None:
@@ -28,23 +28,23 @@ class DatabaseError(RemitError):
 
     @classmethod
     def of(cls, error: sqlite3.Error) -> "DatabaseError":
-        """What SQLite says of it."""
+        """Return the DatabaseError for an error of SQLite."""
         reason = f"it is damaged ({error}), see `remit doctor`" if is_damage(error) else str(error)
         return cls(reason, passes=_primary(error) not in _LASTING)
 
 
 def is_damage(error: sqlite3.Error) -> bool:
-    """Whether the file itself is damaged, or no database."""
+    """Return whether the file is damaged, or is not a database."""
     return _primary(error) in _DAMAGE
 
 
 def is_full(error: sqlite3.Error) -> bool:
-    """Whether an operation has failed for want of room on the disk."""
+    """Return whether an operation failed because the disk is full."""
     return _name(error) in _NO_ROOM
 
 
 def is_locked(error: sqlite3.Error) -> bool:
-    """Whether an operation has failed since somebody else holds the lock: it has written nothing."""
+    """Return whether an operation failed because another connection holds the lock; it has written nothing."""
     return _primary(error) in ("SQLITE_BUSY", "SQLITE_LOCKED")
 
 
@@ -57,7 +57,7 @@ def _primary(error: sqlite3.Error) -> str:
 
 
 def not_found(task_id: str, field: str | None = None) -> RemitError:
-    """The error for a task that is not there, with the field that named it, if it was not `id`."""
+    """Return the NOT_FOUND error for a task id; `field` is the request's field that named it, if it was not `id`."""
     sentence = f"there is no task {task_id!r}; list_tasks has the ids of yours, of which 8 characters are enough"
     if field is None:
         return RemitError(Code.NOT_FOUND, sentence, id=task_id)

@@ -1,8 +1,8 @@
-"""Times as they are kept."""
+"""The store's clock."""
 
 import time
 
 
 def now() -> int:
-    """The time as the store keeps it: microseconds since the epoch, UTC."""
+    """Return the current time as the store keeps it: microseconds since the epoch, UTC."""
     return time.time_ns() // 1000

@@ -1,1 +1,1 @@
-"""What the store takes and returns, as frozen records."""
+"""Frozen records that the store takes and returns."""

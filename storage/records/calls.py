@@ -1,4 +1,4 @@
-"""The tool calls of agents, and what was decided of them, as frozen records.
+"""Records of tool calls and of the decisions about them.
 
 Times are integers: microseconds since the epoch, UTC.
 """
@@ -12,43 +12,43 @@ from storage.records.states import CallStatus, Status
 Outcome = Literal["proceed_once", "proceed_always", "cancel"]
 
 KEYED = "keyed:"
-"""Begins the digest of a call that no later server can make again: it was made with a key in memory."""
+"""Prefix of a digest made with a key that only this server's memory holds: a later server cannot compute it again."""
 
 HIDDEN = "hidden"
-"""The outcome of a call that nobody was asked about, since a part of it would have been hidden from them."""
+"""Outcome of a call refused unasked, because part of it would have been hidden from the person who decides."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Circumstances:
-    """What decides, besides its arguments, what a call does; a yes counts for one call under these alone."""
+    """Everything besides its arguments that determines what a call does; an approval counts under these alone."""
 
     digest: str
     content: Mapping[str, Any]
     differ: Callable[[Mapping[str, Any] | None], Sequence[str]]
-    """How they differ from the content of others, in sentences for whoever decides; None for a task without a yes."""
+    """Return how they differ from other content, in sentences; the other is None if nothing was approved yet."""
 
 
 class CallContext(TypedDict, total=False):
-    """What there is to know of a call that is to begin."""
+    """What the store must know about a call that is about to begin."""
 
     circumstances: Circumstances | None
-    """Those that a yes counts for; None where nobody is asked."""
+    """The circumstances that an approval counts for; None where no approval is asked for."""
 
     asked: bool
-    """Whether its agent asks before it makes it: the default."""
+    """Whether the agent asks before it makes the call: the default."""
 
     reads: bool
-    """Whether it only reads what the task has made."""
+    """Whether the call only reads what the task has made."""
 
     hidden: str | None
-    """Why nobody can decide it: a part of it would be hidden from them."""
+    """Why nobody can decide the call: a part of it would be hidden from them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewCall:
-    """A tool call as an agent announces it. `key` is the agent's own name for it, unique in its turn.
+    """A tool call as an agent announces it. `key` is the agent's own name for it, unique within its turn.
 
-    `similar` is empty for a call that can be approved once alone.
+    `similar` is empty for a call that can only be approved once.
     """
 
     key: str
@@ -83,12 +83,12 @@ class Call:
     decided_at: int | None
     reason: str | None
     differs: list[str]
-    """Of one that waits, or has waited: how its circumstances differ from those of the last yes, in sentences."""
+    """For a call that waits or has waited: how its circumstances differ from those last approved, in sentences."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallResult:
-    """How an executed call ended. `dropped` counts the characters of output that were not kept."""
+    """The result of an executed call. `dropped` is the number of characters of output that were not kept."""
 
     status: CallStatus
     output: str
@@ -99,7 +99,7 @@ class CallResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """A yes or no to one call."""
+    """An approval or refusal of one call."""
 
     outcome: Outcome
     by: str
@@ -110,7 +110,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class DecisionResult:
-    """What a decision came to."""
+    """The result of a decision: the call and the task's status; `repeated` if the same decision came before."""
 
     call: Call
     status: Status
@@ -119,7 +119,7 @@ class DecisionResult:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A `proceed_always` that is in force for one session."""
+    """A `proceed_always` in force for one session."""
 
     id: str
     session: str

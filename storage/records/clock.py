@@ -1,22 +1,25 @@
-"""What is known of the time of day, as a frozen record."""
+"""What the store knows about the time of day, as a frozen record."""
 
 from dataclasses import dataclass
 
 FAR_AHEAD = 60 * 24 * 3600 * 1_000_000
-"""Past the time seen last by more than this, 60 days, it is doubted: few are away for so long."""
+"""Microseconds, 60 days: a clock farther past the last trusted time is doubted. Few machines are off for longer."""
 
 
 DOUBT = 24 * 3600 * 1_000_000
-"""For how long servers run before it is believed all the same: 24 hours, in which somebody may set it right."""
+"""Microseconds, 24 hours: how long servers must run before a doubted clock is trusted.
+
+Someone may set it right meanwhile.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """The time that was believed last, and for how long servers have run since in doubt."""
+    """The last trusted time, and how long servers have run in doubt since; both in microseconds."""
 
     latest: int
     doubted_us: int
 
     def doubts(self, at: int) -> bool:
-        """Whether the time `at` is too far past the one seen last to be believed."""
+        """Return whether the time `at` is too far past the last trusted time to be trusted."""
         return at - self.latest > FAR_AHEAD

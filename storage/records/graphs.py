@@ -1,4 +1,4 @@
-"""How tasks hang together, as frozen records."""
+"""Records of how tasks are related."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from storage.records.states import Status
 
 @dataclass(frozen=True, slots=True)
 class RelatedTask:
-    """A task as another one's surroundings show it."""
+    """A related task, in short."""
 
     id: str
     status: Status
@@ -16,7 +16,7 @@ class RelatedTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Related:
-    """What a task depends on, what depends on it, and its sub-tasks."""
+    """The dependencies, the dependants and the sub-tasks of one task."""
 
     depends_on: list[RelatedTask]
     dependents: list[RelatedTask]
@@ -25,7 +25,7 @@ class Related:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One task of a list's graph, with the ids of the first on both sides, and how many there are."""
+    """One task in a list's graph: the first ids on both sides, and the full counts."""
 
     task: RelatedTask
     depends_on: list[str]
@@ -36,7 +36,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Graph:
-    """How the tasks of a list depend on each other: a page of nodes, and as many roots and leaves."""
+    """The dependency graph of a task list: one page of nodes, and as many roots and leaves."""
 
     task_count: int
     capped: bool

@@ -1,4 +1,4 @@
-"""Which tasks are looked for, and where in a list one stands."""
+"""Filters, positions and pages of task lists."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from storage.records.tasks import Row
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """What tasks have to be; everything that is given has to hold. Times are microseconds, both ends included."""
+    """Conditions on tasks; all that are set must hold. Times are microseconds since the epoch, bounds included."""
 
     statuses: frozenset[Status] = frozenset()
     agent: str | None = None
@@ -22,14 +22,14 @@ class Filter:
     words: tuple[str, ...] = ()
     depends_on: str | None = None
     asker: int | None = None
-    """The number of the task whose agent asks, if one does: it knows of no others than those beneath it."""
+    """The number of the task whose agent asks, if an agent asks: it sees only the tasks beneath its own."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Position:
-    """Where a task stands in a list: those with a greater one come before it.
+    """The position of a task in a list; tasks with greater positions come first.
 
-    Lists go by activity; those of a search by creation, and have 0 here in place of it.
+    Lists are ordered by activity (`at`). Search results are ordered by creation, and their `at` is 0.
     """
 
     at: int
@@ -38,7 +38,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """How many tasks there are in a list."""
+    """The number of tasks in a list."""
 
     count: int
     is_capped: bool
@@ -47,7 +47,7 @@ class Total:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """Some tasks of a list, in its order."""
+    """One page of a task list, in list order."""
 
     tasks: list[Row]
     total: int
@@ -55,16 +55,16 @@ class Page:
     """Whether there may be more than `total`."""
 
     next: Position | None
-    """Where to go on; None at the end."""
+    """The position to continue after; None at the end."""
 
     partial: bool
-    """Whether so many tasks had to be looked at that the page ends before it is full."""
+    """Whether the scan stopped at its limit, so that the page is not full although there may be more tasks."""
 
     waiting: dict[int, int]
-    """How many calls wait for approval, by `seq`."""
+    """The number of calls that wait for approval, by task `seq`."""
 
     blocked_by: dict[int, list[str]]
-    """What blocked tasks wait for, the first few, by `seq`."""
+    """The first few tasks that a blocked task waits for, by its `seq`."""
 
 
 NOTHING = Page(tasks=[], total=0, total_is_capped=False, next=None, partial=False, waiting={}, blocked_by={})

@@ -1,4 +1,4 @@
-"""What the next run may take, as a frozen record."""
+"""What the scheduler tells the queue about the demand for slots, as a frozen record."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -6,17 +6,16 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class SlotDemand:
-    """Who has a claim to the next place, as far as the server knows."""
+    """Who competes for the next free slot, as far as the server knows."""
 
     full: Collection[str] = ()
-    """The ids of tasks beneath which no more may be at work."""
+    """Ids of tasks whose sub-tasks may not take another slot."""
 
     waiting: Collection[int] = ()
-    """The numbers of tasks whose processes wait for what is beneath them."""
+    """Numbers (`seq`) of tasks whose processes wait for their sub-tasks."""
 
     shares: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    """For each principal that has been served how many of its tasks are at work, and as the how-manieth of all it was
-    served last."""
+    """For each principal served so far: how many of its tasks run, and the serial number of its last turn."""
 
 
 NO_DEMAND = SlotDemand()

@@ -1,4 +1,4 @@
-"""Names of secrets that a task had, as frozen records."""
+"""Records of the names of secrets that tasks had."""
 
 from dataclasses import dataclass
 
@@ -7,17 +7,17 @@ from storage.records.tasks import SecretSource
 
 @dataclass(frozen=True, slots=True)
 class SecretRecord:
-    """A secret that a task had in one of its turns."""
+    """The name of a secret that a task had in one of its turns."""
 
     task_id: str
     turn: int
     name: str
     source: SecretSource
     until: int | None
-    """When the turn ended; None for the latest of its task."""
+    """When the turn ended; None for the task's latest turn."""
 
     given_up: bool
-    """Whether the turn went on without it, once its value was lost."""
+    """Whether the turn continued without the secret after its value was lost."""
 
     is_shared: bool
-    """Whether the task was another's, and shares its folder with the one that was asked about."""
+    """Whether it belongs to another task, which shares its folder with the one asked about."""

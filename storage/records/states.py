@@ -1,13 +1,13 @@
-"""Which moves are allowed: the one place that knows, for tasks and for calls."""
+"""The states of tasks and calls, and the transitions that are allowed: the one place that defines them."""
 
 from enum import StrEnum
 
 CUT_OFF = "cut off"
-"""Begins the reason of each call that was."""
+"""Prefix of the reason of every call that was interrupted."""
 
 
 class Status(StrEnum):
-    """Where a task stands."""
+    """The status of a task."""
 
     PENDING = "pending"
     BLOCKED = "blocked"
@@ -20,7 +20,7 @@ class Status(StrEnum):
 
 
 class CallStatus(StrEnum):
-    """Where one tool call of an agent stands."""
+    """The status of one tool call."""
 
     PENDING = "pending"
     AWAITING_APPROVAL = "awaiting_approval"
@@ -60,21 +60,21 @@ CALL_MOVES: dict[CallStatus, frozenset[CallStatus]] = {
 ENDED = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})
 OPEN = frozenset(Status) - ENDED
 ENDED_SQL = "({})".format(", ".join(f"'{status}'" for status in sorted(ENDED)))
-"""The same as SQL has it."""
+"""ENDED as an SQL list."""
 
 CALL_ENDED = frozenset({CallStatus.SUCCESS, CallStatus.ERROR, CallStatus.CANCELLED})
 
-# Why a task is blocked, as far as the store says it; of a record it is what was reported.
+# Reasons for `blocked` that the store itself gives. A record that others execute has the reason they reported.
 DEPENDENCIES = "DEPENDENCIES"
 LOST = "SECRETS_LOST"
 SUBTASKS = "SUBTASKS"
 REPORTED = "REPORTED"
 BUSY = "WORKSPACE_BUSY"
 RESTORED = "RESTORED"
-"""Why a task is paused that came out of a backup: whether it has gone on after that, nobody knows."""
+"""Reason of a task paused by a restore: nobody knows whether it went on after the backup was made."""
 
 OUR_REASONS = frozenset({BUSY, DEPENDENCIES, LOST, RESTORED, SUBTASKS})
-"""Those that nobody can report."""
+"""Reasons that a caller cannot report."""
 
 # The three source APIs name some states differently; a filter understands all of them.
 SYNONYMS: dict[str, frozenset[Status]] = {
@@ -87,15 +87,15 @@ SYNONYMS: dict[str, frozenset[Status]] = {
 
 
 def statuses(name: str) -> frozenset[Status]:
-    """The states a filter word stands for, synonyms included; raises ValueError for an unknown word."""
+    """Return the statuses that a filter word stands for, synonyms included. Raises ValueError for an unknown word."""
     return SYNONYMS.get(name) or frozenset({Status(name)})
 
 
 def may_become(current: Status, target: Status) -> bool:
-    """Whether a task may go from `current` to `target`."""
+    """Return whether a task may change from `current` to `target`."""
     return target in TASK_MOVES[current]
 
 
 def call_may_become(current: CallStatus, target: CallStatus) -> bool:
-    """Whether a call may go from `current` to `target`."""
+    """Return whether a call may change from `current` to `target`."""
     return target in CALL_MOVES[current]

@@ -1,4 +1,4 @@
-"""What goes into the store and what comes out of it, as frozen records.
+"""Records of tasks, turns, runs, messages and events.
 
 Times are integers: microseconds since the epoch, UTC.
 """
@@ -13,19 +13,19 @@ from storage.records.states import Status
 from storage.records.workspaces import Workspace
 
 AGENT = "agent"
-"""The source of a task that an agent made, in a task of its own."""
+"""The `source` of a task that an agent created from within a task of its own."""
 
 
 SecretSource = Literal["literal", "named"]
 OnFailure = Literal["fail", "continue"]
 
 NOBODY = "none"
-"""The agent of a task that no agent of ours executes: a record that others claim and report on."""
+"""The agent id of a record: a task that this server does not execute, which others claim and report on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who is asking. Every operation takes one, and sees nothing but what is theirs."""
+    """The identity of a caller. Every operation takes one, and sees that principal's tasks alone."""
 
     id: str
     name: str
@@ -33,7 +33,7 @@ class Principal:
 
 @dataclass(frozen=True, slots=True)
 class NestingLimits:
-    """How far tasks may be handed on: levels beneath the first task, and tasks beneath it in all."""
+    """Limits on sub-tasks: levels beneath the root task, and tasks beneath it in all."""
 
     depth: int
     count: int
@@ -41,7 +41,7 @@ class NestingLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewTask:
-    """A task as it was asked for, checked, with everything decided but its place in the queue."""
+    """A checked request for a task, complete but for its place in the queue."""
 
     id: str
     agent: str
@@ -63,7 +63,7 @@ class NewTask:
     session_expires_at: int
     nesting: NestingLimits
     joins: bool = False
-    """Whether the conversation is there already."""
+    """Whether the conversation exists already."""
 
     description: str | None = None
     task_list: str | None = None
@@ -76,12 +76,12 @@ class NewTask:
     source: str | None = None
     workspace: Workspace | None = None
     files: Mapping[str, str] = field(default_factory=dict)
-    """The files that come with it: what each is known again by, by their paths in uploads/."""
+    """The uploaded files: a digest of each, by its path in uploads/."""
 
 
 @dataclass(frozen=True, slots=True)
 class SentKey:
-    """The idempotency key of a message, and the digest that the same message has again."""
+    """The idempotency key of a message, and the digest of the request."""
 
     key: str
     request_digest: str
@@ -89,7 +89,7 @@ class SentKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewTurn:
-    """A follow-up message, with all of the variables the task has from now on."""
+    """A follow-up message, with all variables that the task has from now on."""
 
     message: str
     env: Mapping[str, str] | None
@@ -97,14 +97,14 @@ class NewTurn:
     session: str
     session_expires_at: int
     files: Mapping[str, str] = field(default_factory=dict)
-    """As of a new task."""
+    """As in `NewTask`."""
 
     sent: SentKey | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Update:
-    """What is to be changed about a task: columns by name, and all that follows rules of its own. None: as it is."""
+    """A change to a task: columns by name, and fields with rules of their own. None leaves a field as it is."""
 
     columns: Mapping[str, Any]
     depends_on: Sequence[str] | None = None
@@ -117,7 +117,7 @@ class Update:
 
 @dataclass(frozen=True, slots=True)
 class CreationResult:
-    """The answer to a creation; `repeated` when the idempotency key had created it before."""
+    """The result of a creation; `repeated` if the idempotency key had created the task before."""
 
     id: str
     status: Status
@@ -126,7 +126,7 @@ class CreationResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """One row of `tasks`."""
+    """One row of the table `tasks`."""
 
     seq: int
     id: str
@@ -168,7 +168,7 @@ class Task:
     open_dependencies: int
     max_calls: int | None
     queue_place: int
-    """Where it stands, or stood last, in the queue: see `storage.sqlite.transitions.status.next_place`."""
+    """Its latest place in the queue: see `storage.sqlite.transitions.status.next_place`."""
 
     created_at: int
     started_at: int | None
@@ -177,15 +177,15 @@ class Task:
     last_activity_at: int
     workspace_removed_at: int | None
     kept_output: int
-    """Characters of its calls' output, over all turns."""
+    """Characters kept of its calls' output, over all turns."""
 
     files: dict[str, str] | None
-    """The files that have come with its messages: what each is known again by, by their paths in uploads/."""
+    """The files uploaded with its messages: a digest of each, by its path in uploads/."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A task as a list shows it: long texts are there with their beginnings alone."""
+    """A task as a list shows it: long texts are cut to their beginning."""
 
     seq: int
     id: str
@@ -219,7 +219,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One line of a task's log."""
+    """One entry of a task's log."""
 
     number: int
     at: int
@@ -229,7 +229,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class NewEvent:
-    """A line to be appended to a task's log."""
+    """An entry to be appended to a task's log."""
 
     kind: str
     data: Mapping[str, Any]
@@ -237,7 +237,7 @@ class NewEvent:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message of a conversation; the agent's answer to a turn, or what the turn asked."""
+    """One message of a conversation: a turn's request (`user`) or its answer (`assistant`)."""
 
     task_id: str
     turn: int
@@ -248,7 +248,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class TurnRecord:
-    """One message and what came of it."""
+    """One turn of a task: a message and its results."""
 
     number: int
     message: str
@@ -264,12 +264,12 @@ class TurnRecord:
     ended_at: int | None
     attempt: int = 1
     attempt_reason: str | None = None
-    """Why there was more than one attempt, in words: what has cut off the last."""
+    """Why there was more than one attempt: what interrupted the previous one, in words."""
 
 
 @dataclass(frozen=True, slots=True)
 class TurnUsage:
-    """What the model of a turn's agent has used."""
+    """Model usage of a turn: requests and tokens."""
 
     requests: int
     input_tokens: int
@@ -278,7 +278,7 @@ class TurnUsage:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A claimed stretch of work. Every write made for it carries the fence, and fails once it is stale."""
+    """One stretch of work on a task. Every write made for it carries the fence, and fails once the fence is stale."""
 
     seq: int
     task_id: str
@@ -288,7 +288,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A run with everything its agent needs to know."""
+    """A claimed run with everything its agent needs to know."""
 
     run: Run
     task: Task
@@ -296,12 +296,12 @@ class Claim:
     secrets: dict[str, SecretSource]
     workspace: Workspace | None = None
     shared_from: Sequence[str] = ()
-    """The tasks that share their folder with it."""
+    """Ids of the tasks that share their folder with this one."""
 
 
 @dataclass(frozen=True, slots=True)
 class CancellationResult:
-    """The status of a task that was asked to end, and the tasks that have to be stopped before they have ended."""
+    """The status of a cancelled task, and the ids of running tasks that must be stopped before it has ended."""
 
     status: Status
     stopping: list[str]
@@ -309,7 +309,7 @@ class CancellationResult:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The task whose end made others end."""
+    """The task whose end caused the end of others."""
 
     id: str
     ended: Status
@@ -317,7 +317,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class RunEnd:
-    """How a turn ended: one of the ended states, with the error of a failed one."""
+    """The end of a turn: an ended status, with the error if it failed."""
 
     status: Status
     error_code: str | None = None
@@ -326,8 +326,10 @@ class RunEnd:
 
 @dataclass(frozen=True, slots=True)
 class NewParts:
-    """What of a task's turn came after an event: so many characters of its content and so many thoughts, both from the
-    end, and these calls."""
+    """The parts of a turn that came after an event.
+
+    `characters` of its content and `thoughts` are counted from the end; `calls` are ids.
+    """
 
     characters: int
     thoughts: int
@@ -336,7 +338,7 @@ class NewParts:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A task at work, in short: its calls that have ended, all of them, and the last of what has come out."""
+    """A short report on a running task: ended calls, all calls, and the latest output (`said`)."""
 
     status: Status
     started_at: int | None
@@ -347,7 +349,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A task with all that belongs to it, read at one instant; of long lists a part, and how many there are."""
+    """A task with its related data, read in one transaction; long lists are cut, with counts of what is left out."""
 
     task: Task
     turn: TurnRecord
@@ -361,13 +363,13 @@ class Snapshot:
     messages: list[Message] = field(default_factory=list)
     omitted_messages: int = 0
     warnings: list[str] = field(default_factory=list)
-    """What was noted of the turn's calls, or what is new of it, each once."""
+    """Warnings about the turn's calls, each once; only new ones if an event was given."""
 
     depends_on: list[str] = field(default_factory=list)
     dependency_count: int = 0
     blocked_by: list[str] = field(default_factory=list)
     approvals_beneath: list[str] = field(default_factory=list)
-    """Sub-tasks, at any depth, that wait for approval."""
+    """Ids of sub-tasks, at any depth, that wait for approval."""
 
     related: Related | None = None
     workspace: Workspace | None = None
@@ -377,7 +379,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
-    """A run that a dead server left open, with the processes it had started and the folder it works in."""
+    """A run that a dead server left open, with its processes and the folder it works in."""
 
     run: Run
     processes: list[dict[str, Any]]
@@ -386,7 +388,7 @@ class Leftover:
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """What the start of a server did about the work of a dead one."""
+    """The outcome of recovery at a server's start: ids of tasks interrupted, resumed and blocked."""
 
     interrupted: list[str]
     resumed: list[str]

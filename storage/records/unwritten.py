@@ -1,4 +1,4 @@
-"""What a run could not put on record before it ended."""
+"""The data of a run that could not be written before the run ended."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,14 +9,14 @@ from storage.records.tasks import NewEvent
 
 @dataclass(slots=True)
 class Unwritten:
-    """What a run has brought that could not be written so far: it is written with the run's end."""
+    """Data of a run that is still to be written; it is written in the transaction that ends the run."""
 
     events: list[NewEvent] = field(default_factory=list)
     results: dict[str, CallResult] = field(default_factory=dict)
-    """How calls ended, by their ids; one may be on record already, where the run was stopped while it was written."""
+    """Results of calls, by call id; one may be stored already, if the run was stopped during that write."""
 
     outputs: dict[str, tuple[str, int]] = field(default_factory=dict)
-    """Of calls that were cut off, by their ids: what they have written, and the characters that were not kept of it."""
+    """For interrupted calls, by id: the output so far, and the number of characters of it that were dropped."""
 
     folder: dict[str, Any] = field(default_factory=dict)
-    """What was noted of the folder that the task writes."""
+    """Notes about the folder that the task writes."""

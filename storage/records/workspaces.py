@@ -1,4 +1,4 @@
-"""A folder that a task works in, or on a worktree of, and that is not its own: as a record."""
+"""Records of workspaces: folders that tasks work in directly or through a worktree."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -6,50 +6,50 @@ from typing import Any, Literal
 Mode = Literal["worktree", "readwrite", "readonly"]
 
 Checkout = Literal["open", "clean", "dirty"]
-"""How a worktree that is there stands: not looked at since a run began, all of it in the branch, or something not."""
+"""The state of a worktree: not examined since the last run (open), all committed (clean), or with changes (dirty)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workspace:
-    """A folder as it was asked for, and what has come of it."""
+    """A folder as requested for a task, and its current state."""
 
     mode: Mode
     path: str
-    """The folder, absolute and without links."""
+    """The folder, absolute, symlinks resolved."""
 
     shared: bool
     owner: Literal["user", "task"] = "user"
-    """Whose it is: the user's, or that of a task whose agent shares it with this one."""
+    """The owner of the folder: the user, or a task whose agent shares it with this one."""
 
     reaches: tuple[str, ...]
-    """The folders outside its own that the task's commands see: whoever could move them could show it others."""
+    """Folders outside its own that the task's commands see; a task that could move one could substitute it."""
 
     repository: dict[str, Any] | None = None
-    """What a worktree is made of; see `server.runner.git.repository.Repository`."""
+    """The repository of a worktree; see `server.runner.git.repository.Repository`."""
 
     checkout: Checkout | None = None
     outcome: dict[str, Any] | None = None
-    """What a look at the worktree has found last; see `server.tasks.workspaces.worktrees`."""
+    """The latest findings about the worktree; see `server.tasks.workspaces.worktrees`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorktreeRecord:
-    """A worktree that is there, or half there, with what is to be known of its task."""
+    """A worktree on disk, complete or not, with the facts about its task that decide what becomes of it."""
 
     task_id: str
     principal: str
     agent: str
     demands: dict[str, Any] | None
     ended_at: int | None
-    """When the task ended; None for one that has not."""
+    """When the task ended; None while it is open."""
 
     is_shared: bool
-    """Whether a sub-task that works in it has not ended."""
+    """Whether an open sub-task works in it."""
 
     last_activity_at: int
     workspace: Workspace
 
     @property
     def is_over(self) -> bool:
-        """Whether nobody works in it: the task has ended, and all that it shares it with."""
+        """Whether no task works in it: its own has ended, and so have all that share it."""
         return self.ended_at is not None and not self.is_shared

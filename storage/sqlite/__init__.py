@@ -1,1 +1,1 @@
-"""The store in an SQLite file."""
+"""The store, implemented on one SQLite file."""

@@ -1,6 +1,6 @@
-"""Copies of a database file: made while others write to it, and checked before anybody relies on them.
+"""Database copies: made while others write to the database, and checked before anyone relies on them.
 
-A copy is one file in SQLite's rollback mode: it can be read where nothing can be written. Every function blocks.
+A copy is one file in SQLite's rollback mode, so that it can be read from a read-only disk. Every function blocks.
 """
 
 import sqlite3
@@ -20,21 +20,24 @@ from storage.sqlite.operations import runs
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What a database holds: the number of its tasks, and the time of its latest event in microseconds since 1970."""
+    """The contents of a database: the number of its tasks, and the time of its latest event.
+
+    The time is in microseconds since 1970.
+    """
 
     tasks: int
     latest: int | None
 
 
 def copy_database(source: Path, target: Path) -> None:
-    """Write what is committed in `source` at this instant to `target`, an empty file or none.
+    """Write what is committed in `source` at this instant to `target`, an empty or missing file.
 
-    All pages are copied in one step, whatever is written meanwhile: not by VACUUM INTO, which some versions of SQLite
-    (3.40 was seen) refuse for tables with generated columns. The copy is not synced. Raises RemitError
+    All pages are copied in one step, whatever is written meanwhile. VACUUM INTO is not used, because some versions of
+    SQLite (3.40 was seen) refuse it for tables with generated columns. The copy is not synced. Raises RemitError
     (EXECUTION_ERROR).
-
-    Reading takes files beside `source`. Where none was there, as without a server, the last to close it, who must be
-    allowed to write, takes them away. A WAL that a dead server has left is only read: the next start looks at it.
+    Reading needs files beside `source`. If there were none, as without a server, the last connection removes them when
+    it closes, for which it must be allowed to write. A WAL that a dead server has left is only read: the next start
+    examines it.
     """
     mode = "mode=ro" if was_left_open(source) else "mode=rw"
     try:
@@ -46,9 +49,9 @@ def copy_database(source: Path, target: Path) -> None:
 
 
 def examine(path: Path, *, of: Path | None = None) -> Contents:
-    """Check a copy that nobody writes to, page by page, and return what it holds; `of` is the file that errors name.
+    """Check every page of a copy that nobody writes to, and return its contents; `of` is the file that errors name.
 
-    Raises RemitError: VALIDATION_ERROR for a file that is damaged or is no database of remit; CONFLICT for one that a
+    Raises RemitError: VALIDATION_ERROR for a file that is damaged or no database of remit; CONFLICT for one that a
     newer remit has written.
     """
     named = of or path
@@ -66,7 +69,7 @@ def examine(path: Path, *, of: Path | None = None) -> Contents:
 
 
 def task_ids(path: Path) -> set[str]:
-    """Return the ids of all tasks of a copy. Raises RemitError."""
+    """Return the ids of all tasks of a copy. Raises RemitError (VALIDATION_ERROR)."""
     with _opened(path, "mode=ro&immutable=1") as db:
         try:
             return {row[0] for row in db.execute("SELECT id FROM tasks")}
@@ -75,14 +78,14 @@ def task_ids(path: Path) -> set[str]:
 
 
 def leftovers(path: Path) -> list[Leftover]:
-    """Return the runs that the last server of a database has left open; none for one that cannot be read."""
+    """Return the runs that the database's last server left open; none if it cannot be read."""
     with suppress(sqlite3.Error, RemitError), _opened(path, "mode=ro") as db:
         return runs.leftovers(db)
     return []
 
 
 def fold_changes(path: Path) -> None:
-    """Bring what stands in the WAL of a database into the file itself, as far as it can be read."""
+    """Checkpoint the WAL of a database into its file, as far as it can be read."""
     with suppress(sqlite3.Error, RemitError), _opened(path, "mode=rw") as db:
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 

@@ -1,8 +1,8 @@
-"""Whether the time of day is believed: what is removed by it cannot be brought back once it is right again.
+"""Plausibility of the time of day: what is removed because of a wrong clock cannot be brought back.
 
-Machines that were asleep, or that have no clock of their own, may start far ahead; or far behind, and what ends before
-they are set right looks old then. So each step ahead counts from the time that was seen last, which need not be the
-latest one. Times are microseconds since 1970.
+A machine that was asleep, or has no clock of its own, may start with a time far ahead, or far behind, so that what ends
+before it is set right looks old afterwards. Therefore each step ahead is measured from the time seen last, which need
+not be the latest one. Times are microseconds since 1970.
 """
 
 import sqlite3
@@ -13,13 +13,13 @@ from storage.sqlite.inspection import reading
 
 
 def get(db: sqlite3.Connection) -> Clock:
-    """What is known of the time."""
+    """Return the last trusted time and the time in doubt since."""
     latest, doubted_us = db.execute("SELECT latest, doubted_us FROM clock").fetchone()
     return Clock(latest, doubted_us)
 
 
 def observe(db: sqlite3.Connection, at: int, ran_us: int) -> bool:
-    """Note that it is `at`, and that the server has run so long since the last time; whether it is believed."""
+    """Record that it is `at`, after `ran_us` of work since the last call; returns whether `at` is trusted."""
     clock = get(db)
     doubted_us = clock.doubted_us + ran_us if clock.doubts(at) else 0
     is_believed = not clock.doubts(at) or doubted_us >= DOUBT
@@ -31,14 +31,14 @@ def observe(db: sqlite3.Connection, at: int, ran_us: int) -> bool:
 
 
 def believe(db: sqlite3.Connection, at: int) -> None:
-    """Take `at` for the right time."""
+    """Trust `at` from now on."""
     db.execute("UPDATE clock SET latest = ?, doubted_us = 0", (at,))
 
 
 def read(path: Path) -> Clock | None:
-    """What the database at `path`, in which nothing is changed, knows of the time; None for one of an older version.
+    """Return the clock record of the database at `path`; None for a database of an older version.
 
-    Raises RemitError (EXECUTION_ERROR).
+    Nothing in the database is changed. Raises RemitError (EXECUTION_ERROR).
     """
     with reading(path) as db:
         is_there = db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'clock'").fetchone()

@@ -1,4 +1,4 @@
-"""A connection that records what its transaction changes, for those who wait for it."""
+"""SQLite connections that record the changes of the transaction in progress."""
 
 import sqlite3
 from typing import Any
@@ -7,7 +7,7 @@ from storage.changes import TransactionChanges
 
 
 class RecordingConnection(sqlite3.Connection):
-    """An SQLite connection with the changes of the transaction under way."""
+    """An SQLite connection with the changes of its transaction."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -15,13 +15,13 @@ class RecordingConnection(sqlite3.Connection):
 
 
 def changes_of(db: sqlite3.Connection) -> TransactionChanges:
-    """Where a change made on this connection is noted."""
+    """Return the record of changes of this connection's transaction."""
     assert isinstance(db, RecordingConnection)
     return db.changes
 
 
 def drain_changes(db: sqlite3.Connection) -> TransactionChanges:
-    """Return the changes so far, and begin anew for the next transaction."""
+    """Return the changes so far, and start an empty record for the next transaction."""
     assert isinstance(db, RecordingConnection)
     taken, db.changes = db.changes, TransactionChanges()
     return taken

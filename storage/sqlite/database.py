@@ -30,22 +30,22 @@ R = TypeVar("R")
 Durability = Literal["FULL", "NORMAL"]
 
 BUSY_TIMEOUT = 5000
-"""Milliseconds to wait for a lock that a tool beside the server holds."""
+"""Milliseconds to wait for a lock held by another program, such as the sqlite3 shell."""
 
 SPARE_PAGES = 256
-"""Free pages (1 MiB) that stay in the file for what comes next."""
+"""Free pages (1 MiB) that vacuuming leaves in the file for coming writes."""
 
 VACUUM_PAGES = 250
-"""Pages given back at once: 4 ms of work."""
+"""Pages that one vacuum step returns to the disk: 4 ms of work, measured."""
 
 RESERVE = "reserve"
-"""The name of the file beside the database that keeps some room free."""
+"""Name of the file beside the database that reserves disk space."""
 
 
 class Database:
-    """The two connections of one file. Open it with `Database.open`, close it with `aclose`.
+    """A writer and a reader connection to one file. Open it with `Database.open`, close it with `aclose`.
 
-    `changes` hears of every transaction once it is committed, also where the caller has given up meanwhile.
+    `changes` is told of every committed transaction, even if its caller was cancelled meanwhile.
     """
 
     def __init__(self, writer: aiosqlite.Connection, reader: aiosqlite.Connection, reserve: Reserve) -> None:
@@ -61,7 +61,7 @@ class Database:
     async def open(cls, path: Path) -> "Database":
         """Open or create the file at `path` and bring its schema up to date.
 
-        Raises RemitError (CONFLICT) when a newer remit has written it: it is left as it is.
+        Raises RemitError (CONFLICT) when a newer remit has written it; the file is left as it is.
         """
         writer = await aiosqlite.connect(path, isolation_level=None, factory=RecordingConnection)
         try:
@@ -91,7 +91,7 @@ class Database:
     async def write_end(
         self, operation: Callable[Concatenate[sqlite3.Connection, P], R], *args: P.args, **kwargs: P.kwargs
     ) -> R:
-        """Like `write`, for what ends tasks or makes room: on a full disk the reserve is given up for it."""
+        """Like `write`, for what ends tasks or frees space: on a full disk the reserve is released for it."""
         return await _in_turn(
             self._writing, self._writer, self._transact_at_last, lambda db: operation(db, *args, **kwargs)
         )
@@ -103,11 +103,11 @@ class Database:
         return await _in_turn(self._reading, self._reader, _snapshot, lambda db: operation(db, *args, **kwargs))
 
     async def vacuum(self) -> bool:
-        """Give some of the room that is free in the file back to the disk; whether there is more."""
+        """Return some of the file's free space to the disk; returns whether there is more."""
         return await _in_turn(self._writing, self._writer, _give_back)
 
     async def tidy(self) -> None:
-        """Empty the WAL into the file, unless somebody reads it just now."""
+        """Checkpoint the WAL into the file and truncate it, unless another connection is reading."""
         await _run(self._writer, _checkpoint)
 
     async def aclose(self) -> None:
@@ -153,7 +153,10 @@ async def _in_turn(
     *args: P.args,
     **kwargs: P.kwargs,
 ) -> R:
-    """Run a function in a turn, which ends when it is done: also where the caller gives up, the thread has it to do."""
+    """Run a function in the connection's thread, in turn.
+
+    The turn ends when the function has returned, even if the caller is cancelled: the thread runs it to its end.
+    """
     await turns.acquire()
     running = asyncio.ensure_future(_run(connection, function, *args, **kwargs))
     running.add_done_callback(partial(_finished, turns))
@@ -161,7 +164,7 @@ async def _in_turn(
 
 
 def _finished(turns: RoundRobinLock, done: asyncio.Future[Any]) -> None:
-    """Pass the turn on; what was raised is nobody's concern where the caller has given up."""
+    """Release the turn. An error is marked as retrieved, since a cancelled caller does not await it."""
     turns.release()
     if not done.cancelled():
         done.exception()

@@ -32,8 +32,8 @@ class EventLog:
     async def append(self, run: Run, events: list[NewEvent], at: int) -> int:
         """Append to the log of the run's task; returns the number of the last event.
 
-        Survives a crash of the server, not necessarily a power failure. Raises RemitError (CONFLICT)
-        when the run no longer holds its task.
+        Survives a crash of the server, not necessarily a power failure. Raises RemitError (CONFLICT) when the run no
+        longer holds its task.
         """
         append = _Append(run, events, at)
         self._waiting.append(append)
@@ -44,7 +44,7 @@ class EventLog:
         return append.number
 
     async def serve(self) -> None:
-        """Write what arrives, batch by batch and without lingering, until cancelled."""
+        """Write incoming events batch by batch, each as soon as the one before is written, until cancelled."""
         while True:
             await self._arrived.wait()
             self._arrived = anyio.Event()

@@ -1,4 +1,4 @@
-"""A look at a database file that changes nothing in it: what wrote it, which one it is, and whether it is damaged."""
+"""Read-only inspection of a database file: its version, its identity, and whether it is damaged."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -12,31 +12,31 @@ from storage import errors
 from storage.sqlite.migrations import MIGRATIONS
 
 INCREMENTAL = 2
-"""`PRAGMA auto_vacuum` of a file that can give room back."""
+"""`PRAGMA auto_vacuum` of a file that can return free space to the disk."""
 
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What a database says of itself."""
+    """Facts about a database file."""
 
     version: int
-    """How many steps of the schema it has seen."""
+    """The number of migrations it has seen."""
 
     identity: str | None
-    """Its random id; None for one of before there were ids."""
+    """Its random id; None for a database older than these ids."""
 
     size: int
     free: int
-    """Bytes in it that nothing needs."""
+    """Unused bytes in it."""
 
     gives_back: bool
-    """Whether what is free in it can be given back to the disk without rewriting it."""
+    """Whether its free space can be returned to the disk without rewriting it."""
 
 
 def inspect(path: Path) -> Inspection | None:
-    """Look at the file at `path`; None where there is none, or nothing in it.
+    """Inspect the file at `path`; None if there is none, or it is empty.
 
-    Raises RemitError (EXECUTION_ERROR) for one that cannot be read as a database.
+    Raises RemitError (EXECUTION_ERROR) if it cannot be read as a database.
     """
     if not path.exists() or not path.stat().st_size:
         return None
@@ -53,7 +53,7 @@ def inspect(path: Path) -> Inspection | None:
 
 
 def refuse_newer(version: int) -> None:
-    """Refuse a database of more steps than are known here. Raises RemitError (CONFLICT)."""
+    """Refuse a database with more migrations than this version knows. Raises RemitError (CONFLICT)."""
     if version > len(MIGRATIONS):
         raise RemitError(
             Code.CONFLICT,
@@ -63,11 +63,10 @@ def refuse_newer(version: int) -> None:
 
 
 def check(path: Path, seconds: float) -> bool:
-    """Look for damage for so many seconds; whether all of it was looked at.
+    """Look for damage for at most `seconds`; returns whether the whole file was checked.
 
-    Where it is in memory already, 100 MB take 0.1 to 0.3 s, measured.
-
-    Raises RemitError (EXECUTION_ERROR): what is damaged.
+    A file in the page cache takes 0.1 to 0.3 s for 100 MB, measured. Raises RemitError (EXECUTION_ERROR) that says what
+    is damaged.
     """
     with reading(path) as db:
         try:
@@ -84,7 +83,7 @@ def check(path: Path, seconds: float) -> bool:
 
 @contextmanager
 def _interrupted_after(seconds: float, db: sqlite3.Connection) -> Iterator[None]:
-    """Interrupt what the block executes after so many seconds, and again until it ends: a statement may begin later."""
+    """Interrupt the block's statements after so many seconds, and repeatedly until it ends: one may begin later."""
     has_ended = Event()
 
     def interrupt() -> None:
@@ -104,9 +103,9 @@ def _interrupted_after(seconds: float, db: sqlite3.Connection) -> Iterator[None]
 
 @contextmanager
 def reading(path: Path) -> Iterator[sqlite3.Connection]:
-    """Open a database for reading alone.
+    """Open a database read-only.
 
-    Raises RemitError (EXECUTION_ERROR) for what fails in the block, too.
+    Raises RemitError (EXECUTION_ERROR), also for SQLite errors within the block.
     """
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?{_mode(path)}", uri=True)) as db:
@@ -118,7 +117,7 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def damaged(path: Path, why: str) -> RemitError:
-    """The error for a database that is damaged."""
+    """Return the error for a damaged database."""
     return RemitError(
         Code.EXECUTION_ERROR,
         f"the database {path} is damaged ({why}): `remit restore FILE` puts a backup in its place, and keeps it; "
@@ -127,10 +126,10 @@ def damaged(path: Path, why: str) -> RemitError:
 
 
 def was_left_open(path: Path) -> bool:
-    """Whether a database has a WAL: a server is at work on it, or has died; one that ends takes it away."""
+    """Return whether a database has a WAL: a server is using it, or has died; a server that ends removes it."""
     return path.with_name(f"{path.name}-wal").exists()
 
 
 def _mode(path: Path) -> str:
-    """How to open it: nobody is at work on one without a WAL, and SQLite would make files beside it."""
+    """Return how to open it. Without a WAL nobody uses it, and SQLite would otherwise create files beside it."""
     return "mode=ro" if was_left_open(path) else "immutable=1"

@@ -1,15 +1,15 @@
-"""Room on the disk of the database that is kept for a time when the disk is full."""
+"""Disk space reserved beside the database, for the time when the disk is full."""
 
 import os
 from contextlib import suppress
 from pathlib import Path
 
 RESERVE_BYTES = 1024**2
-"""Bytes: an end of a task changes some 15 pages of 4 KiB, each of which is written to the log of changes (WAL)."""
+"""Bytes: the end of a task changes some 15 pages of 4 KiB, each of which is written to the WAL."""
 
 
 class Reserve:
-    """A file that takes up room, and is given up so that ends can be written. Every method blocks."""
+    """A file that reserves disk space, and is deleted so that ends of tasks can be written. Every method blocks."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -18,11 +18,11 @@ class Reserve:
 
     @property
     def is_in_use(self) -> bool:
-        """Whether it was given up, and cannot be taken again: the room is for ends alone."""
+        """Whether the file was deleted and cannot be allocated again: the space is for ends of tasks alone."""
         return self._was_given_up and not self._is_held
 
     def take(self) -> None:
-        """Take up the room, if the disk has twice as much: whoever has just made some may want it for themselves."""
+        """Allocate the file, if the disk has twice as much free: space just freed may be meant for something else."""
         if self._is_held:
             return
         with suppress(OSError):  # a full disk, or one that fails, has none to spare
@@ -31,7 +31,7 @@ class Reserve:
                 self._allocate()
 
     def give_up(self) -> None:
-        """Free the room."""
+        """Delete the file."""
         with suppress(OSError):
             self._path.unlink()
         self._is_held, self._was_given_up = False, True

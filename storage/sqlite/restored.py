@@ -1,4 +1,4 @@
-"""What becomes of the open tasks of a database that was restored: none of them goes on before somebody says so."""
+"""The open tasks of a restored database: none continues before a person says so."""
 
 import sqlite3
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from storage.sqlite.transitions.status import set_status
 
 @dataclass(frozen=True, slots=True)
 class HeldTasks:
-    """The ids of the tasks that were open: cut off in a call, paused, and left to a decision that is still to come."""
+    """The ids of formerly open tasks: failed because interrupted in a call, paused, and waiting for approval."""
 
     interrupted: list[str]
     paused: list[str]
@@ -19,14 +19,14 @@ class HeldTasks:
 
 
 def hold(db: sqlite3.Connection, at: int) -> HeldTasks:
-    """Settle what was at work when the copy was made, and pause what would go on by itself.
+    """Settle what was running when the backup was made, and pause what would continue by itself.
 
-    It may have gone on after the copy was made, and would be done a second time. What waits for a person, or for
+    It may have continued after the backup was made, and would be done a second time. What waits for a person, or for
     tasks that are paused now, stays as it is.
     """
     recovery = recover(db, at)
     while propagate(db, at):
-        pass  # whoever waited for what has ended would go on by itself as well
+        pass  # dependants of ended tasks would continue by themselves as well
     for row in _blocked(db):
         db.execute("DELETE FROM awaited WHERE task = ?", (row["seq"],))
         set_status(db, row, Status.PENDING, at)
@@ -38,7 +38,7 @@ def hold(db: sqlite3.Connection, at: int) -> HeldTasks:
 
 
 def _blocked(db: sqlite3.Connection) -> list[sqlite3.Row]:
-    """The tasks that wait for a folder, or for a while for their sub-tasks."""
+    """Return the tasks that wait for a folder, or for a limited time for their sub-tasks."""
     return db.execute(
         "SELECT * FROM tasks WHERE status = 'blocked' AND blocked_reason IN (?, ?) ORDER BY seq", (BUSY, SUBTASKS)
     ).fetchall()

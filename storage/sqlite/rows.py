@@ -1,4 +1,4 @@
-"""From rows to records."""
+"""Conversion of SQLite rows to records."""
 
 import json
 import sqlite3
@@ -13,7 +13,7 @@ _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode  # 
 
 TASKS = "tasks t JOIN principals p ON p.id = t.principal JOIN conversations c ON c.id = t.conversation"
 _PARENT = "(SELECT id FROM tasks WHERE seq = t.parent) AS parent"
-# What does not show in the history of its conversation shows there with what does, for itself alone.
+# A task that is hidden from its conversation's history still counts its own messages for itself.
 _MESSAGES = "c.message_count + iif(t.show_in_history, 0, t.message_count) AS message_count"
 _RESULT = """iif(t.status = 'completed', (SELECT substr(content, 1, 200) FROM turns
     WHERE task = t.seq AND number = t.turn), NULL) AS result"""
@@ -38,7 +38,7 @@ TURN_COLUMNS = ", ".join(field.name for field in fields(TurnRecord))
 
 
 def task(row: sqlite3.Row) -> Task:
-    """A task from a row of TASK_COLUMNS."""
+    """Return a task from a row of TASK_COLUMNS."""
     values = dict(row)
     for name in ("show_in_history", "auto_execute", "cancel_requested"):
         values[name] = bool(values[name])
@@ -48,7 +48,7 @@ def task(row: sqlite3.Row) -> Task:
 
 
 def summary(row: sqlite3.Row) -> Row:
-    """A task in a list from a row of ROW_COLUMNS."""
+    """Return a task of a list from a row of ROW_COLUMNS."""
     values = dict(row)
     for name in ("show_in_history", "auto_execute"):
         values[name] = bool(values[name])
@@ -56,29 +56,29 @@ def summary(row: sqlite3.Row) -> Row:
 
 
 def call(row: sqlite3.Row, **changes: Any) -> Call:
-    """A call from a row of CALL_COLUMNS, with `changes` to its columns."""
+    """Return a call from a row of CALL_COLUMNS, with `changes` to its columns."""
     values = dict(row) | changes
     read = {"args": json.loads(values["args"]), "differs": loads(values["differs"]) or []}
     return Call(**values | read | {"status": CallStatus(values["status"])})
 
 
 def turn(row: sqlite3.Row) -> TurnRecord:
-    """A turn from a row of TURN_COLUMNS."""
+    """Return a turn from a row of TURN_COLUMNS."""
     values = dict(row)
     status = Status(values["status"]) if values["status"] else None
     return TurnRecord(**values | {"status": status, "thoughts": loads(values["thoughts"]) or []})
 
 
 def event(row: sqlite3.Row) -> Event:
-    """An event from a row with number, at, kind and data."""
+    """Return an event from a row with number, at, kind and data."""
     return Event(row["number"], row["at"], row["kind"], json.loads(row["data"]))
 
 
 def dumps(value: Any) -> str | None:
-    """A JSON column from a value; None stays NULL."""
+    """Encode a value for a JSON column; None stays NULL."""
     return None if value is None else _encode(value)
 
 
 def loads(text: str | None) -> Any:
-    """A value from a JSON column; NULL is None."""
+    """Decode a JSON column; NULL is None."""
     return None if text is None else json.loads(text)

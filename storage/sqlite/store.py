@@ -1,6 +1,7 @@
-"""The store: whole operations, each one atomic, each one for a principal or for a run that holds its task.
+"""The store: atomic operations, each for a principal or for the server itself.
 
-Nothing of SQLite leaks out of it, so that another store can stand beside it.
+Callers see no SQLite types, so that another store can implement the same interface. `RunStore` has the operations of
+runs.
 """
 
 from collections.abc import AsyncIterator, Collection, Mapping
@@ -55,42 +56,48 @@ class Store(RunStore):
         self.changes = database.changes
         self.maintenance = StoreMaintenance(database)
 
-    # What a principal does.
+    # Operations of a principal.
 
     async def create_task(self, principal: Principal, new: NewTask) -> CreationResult:
-        """Insert a task; durable when this returns. CONFLICT for an idempotency key of another request."""
+        """Insert a task; durable when this returns.
+
+        Raises RemitError (CONFLICT) if its idempotency key was used for another request.
+        """
         return await self._db.write(tasks.create, principal, new, now())
 
     async def repeated(self, principal: Principal, key: str | None, digest: str) -> CreationResult | None:
-        """What an idempotency key made before; CONFLICT if it was for another request."""
+        """Return the task that an idempotency key created before; None if there is none.
+
+        Raises RemitError (CONFLICT) if the key was used for another request.
+        """
         return await self._db.read(tasks.repeated, principal, key, digest)
 
     async def open_turn(self, principal: Principal, task_id: str, new: NewTurn) -> Task:
-        """Add a message to an ended task; CONFLICT for one that has not ended."""
+        """Add a message to an ended task. Raises RemitError, CONFLICT for one that has not ended."""
         while (task := await self._db.write(tasks.open_turn, principal, task_id, new, now())) is None:
-            pass  # others wait their turn between the chunks in which its dependants are told of its end
+            pass  # other writers get their turn between the chunks in which its dependants are updated
         return task
 
     async def resume_with_secrets(
         self, principal: Principal, task_id: str, unneeded: Collection[str] = (), key: SentKey | None = None
     ) -> Task:
-        """Let a task that was blocked for its lost secrets go on, without those it does not need any more."""
+        """Let a task that was blocked for lost secrets continue, without those it no longer needs."""
         return await self._db.write(tasks.resume_with_secrets, principal, task_id, unneeded, now(), key)
 
     async def was_sent(self, principal: Principal, task_id: str, sent: SentKey) -> bool:
-        """Whether a message was sent to the task before; CONFLICT if its key was used for another one."""
+        """Return whether a message was sent to the task before. Raises RemitError, CONFLICT for another message."""
         return await self._db.read(sent_messages.was_sent, principal, task_id, sent)
 
     async def task(self, principal: Principal, task_id: str) -> Task:
-        """One task."""
+        """Return one task. Raises RemitError (NOT_FOUND)."""
         return await self._db.read(tasks.get, principal, task_id)
 
     async def secret_names(self, principal: Principal, task_id: str) -> dict[str, SecretSource]:
-        """The names of the secrets of a task's turn and how each value comes."""
+        """Return the names of the secrets of the task's turn, with the source of each value."""
         return await self._db.read(tasks.secret_names, principal, task_id)
 
     async def workspace(self, principal: Principal, task_id: str) -> Workspace | None:
-        """The folder of the user's that a task works in; None for one of its own."""
+        """Return the user's folder that a task works in; None for a folder of its own."""
         return await self._db.read(folder_locks.owned_by, principal, task_id)
 
     async def snapshot(
@@ -105,9 +112,10 @@ class Store(RunStore):
         asker: int | None = None,
         since: int | None = None,
     ) -> Snapshot:
-        """A task with all that belongs to it, read at one instant; what came after the event `since` is told apart.
+        """Return a task with its related data, read in one transaction.
 
-        For the agent of the task with the number `asker`, without what is not beneath that.
+        With `since`, the number of an event, what came after it is marked as new. With `asker`, the number of a task,
+        only what that task's agent may see is included. Raises RemitError (NOT_FOUND).
         """
         return await self._db.read(
             tasks.snapshot,
@@ -122,7 +130,7 @@ class Store(RunStore):
         )
 
     async def progress(self, principal: Principal, task_id: str) -> Progress:
-        """A task at work, in short."""
+        """Return a short report on a running task. Raises RemitError (NOT_FOUND)."""
         return await self._db.read(progress.progress, principal, task_id)
 
     async def find(
@@ -134,63 +142,66 @@ class Store(RunStore):
         after: Position | None = None,
         known: Total | None = None,
     ) -> Page:
-        """A page of tasks, most recently active first; those of a search by creation.
+        """Return a page of tasks, most recently active first; search results by creation, newest first.
 
-        `known` is the total of the page that ended at `after`: what has no tally is not counted again then.
+        `known` is the total of the page that ended at `after`: a total that needs counting is not counted again then.
         """
         return await self._db.read(pages.find, principal, wanted, limit, offset, after, known)
 
     async def graph(self, principal: Principal, task_list: str, limit: int, offset: int) -> Graph:
-        """How the tasks of a list depend on each other."""
+        """Return how the tasks of a list depend on each other."""
         return await self._db.read(graphs.graph, principal, task_list, limit, offset)
 
     async def update(self, principal: Principal, task_id: str, update: Update) -> Task:
-        """Change what `update` names, all of it or nothing."""
+        """Apply `update`, all of it or nothing. Raises RemitError as `operations.updates.update` does."""
         await self._ending(updates.update, principal, task_id, update, now())
         return await self.task(principal, task_id)
 
     async def bring_files(self, principal: Principal, task_id: str, files: Mapping[str, str]) -> None:
-        """Note which files come with a message to a task; durable when this returns."""
+        """Record the files that come with a message to a task; durable when this returns."""
         await self._db.write(tasks.bring_files, principal, task_id, files)
 
     async def resume(self, principal: Principal, task_id: str, key: SentKey | None = None) -> Task:
-        """Give a paused task its budget of calls once more; CONFLICT for one that is not paused."""
+        """Let a paused task continue, with its call budget renewed. Raises RemitError, CONFLICT if it is not paused."""
         return await self._db.write(tasks.resume, principal, task_id, now(), key)
 
     async def cancel(self, principal: Principal, task_id: str) -> CancellationResult:
-        """Ask for the end of a task and of everything beneath it; `running` ones are still to be stopped."""
+        """Cancel a task and everything beneath it; the running ones are returned and still have to be stopped."""
         return await self._ending(runs.cancel, principal, task_id, principal.name, now())
 
     async def at_work_beneath(self, principal: Principal, task_id: str) -> list[str]:
-        """The ids of a task and of all beneath it whose runs are under way, the task itself first."""
+        """Return the ids of the task and of all beneath it that have an open run, the task itself first."""
         return await self._db.read(runs.at_work_beneath, principal, task_id)
 
     async def ids_with_prefix(self, principal: Principal, start: str, asker: int | None) -> list[str]:
-        """The ids of tasks that begin so, of which whoever asks may know."""
+        """Return the task ids with this prefix that the caller may see."""
         return await self._db.read(id_prefixes.ids_with_prefix, principal, start, asker)
 
     async def is_beneath(self, principal: Principal, task_id: str, above: int) -> bool:
-        """Whether a task is a sub-task of the one with this number, at any depth."""
+        """Return whether a task is a sub-task, at any depth, of the task with the number `above`."""
         return await self._db.read(subtasks.is_beneath, principal, task_id, above)
 
     async def approvals_beneath(self, task: Task) -> list[str]:
-        """The tasks beneath this one, at any depth, that wait for approval."""
+        """Return the ids of sub-tasks, at any depth, that wait for approval."""
         return await self._db.read(subtasks.awaiting_approval, task.seq)
 
     async def stopping_beneath(self, run: Run) -> list[str]:
-        """The tasks beneath that of a run which were cancelled and whose own runs are still to be ended."""
+        """Return the ids of cancelled tasks beneath a run's task whose own runs are still to be ended."""
         return await self._db.read(subtasks.stopping, run.seq)
 
     async def open_deletion_set(self, principal: Principal, task_id: str, *, cascade: bool) -> list[str]:
-        """The tasks to be cancelled before a deletion of this one; TASK_HAS_DEPENDENTS where it would be refused."""
+        """Return the tasks to be cancelled before this one is deleted. Raises RemitError (TASK_HAS_DEPENDENTS)."""
         return await self._db.read(deletion.open_deletion_set, principal, task_id, cascade=cascade)
 
     async def removable(self, principal: Principal, task_id: str, *, cascade: bool) -> list[str]:
-        """The tasks that a deletion of this one removes; CONFLICT while one of them runs."""
+        """Return the tasks that deleting this one removes. Raises RemitError, CONFLICT while one of them runs."""
         return await self._db.read(deletion.removable, principal, task_id, cascade=cascade)
 
     async def delete(self, principal: Principal, task_id: str, *, cascade: bool = False) -> list[str]:
-        """Remove a task and all that goes with it; CONFLICT while one of them runs. Returns their ids."""
+        """Remove a task and everything that goes with it; returns the removed ids.
+
+        Raises RemitError: CONFLICT while one of them runs, TASK_HAS_DEPENDENTS without `cascade`.
+        """
         deleted: list[str] = []
         going = await self._db.read(deletion.removable, principal, task_id, cascade=cascade)
         while going:
@@ -201,89 +212,89 @@ class Store(RunStore):
         return deleted
 
     async def call(self, principal: Principal, task_id: str, call_id: str) -> Call:
-        """One call of a task; NOT_FOUND for one that is not there."""
+        """Return one call of a task. Raises RemitError (NOT_FOUND)."""
         return await self._db.read(calls.get, principal, task_id, call_id)
 
     async def decide_call(
         self, principal: Principal, task_id: str, call_id: str, decision: Decision, *, secrets_at_hand: bool
     ) -> DecisionResult:
-        """Answer a waiting call, once."""
+        """Approve or refuse a waiting call, once. Raises RemitError as `operations.calls.decide` does."""
         return await self._db.write(
             calls.decide, principal, task_id, call_id, decision, secrets_at_hand=secrets_at_hand, at=now()
         )
 
     async def grants(self, principal: Principal) -> list[Grant]:
-        """The grants in force, newest first."""
+        """Return the grants in force, newest first."""
         return await self._db.read(calls.grants, principal, now())
 
     async def revoke_grant(self, principal: Principal, grant_id: str) -> None:
-        """Take a grant back."""
+        """Revoke a grant. Raises RemitError (NOT_FOUND)."""
         await self._db.write(calls.revoke, principal, grant_id, now())
 
-    # What the server does for itself, across principals.
+    # Operations of the server itself, across principals.
 
     async def secrets_of_all_turns(self, task_id: str) -> list[SecretRecord]:
-        """The secrets of a task's turns, the latest first; then those of the tasks that share their folder with it."""
+        """Return the secrets of a task's turns, latest first; then those of tasks that share their folder with it."""
         return await self._db.read(task_secrets.of_all_turns, task_id)
 
     async def shared_from(self, task_id: str) -> list[str]:
-        """The tasks that share their folder with this one, the nearest first."""
+        """Return the ids of the tasks that share their folder with this one, the nearest ancestor first."""
         return await self._db.read(task_secrets.shared_from, task_id)
 
     async def leftovers(self) -> list[Leftover]:
-        """The runs a dead server left open."""
+        """Return the runs that a dead server left open."""
         return await self._db.read(runs.leftovers)
 
     async def recover(self) -> Recovery:
-        """Settle what a dead server left, once its processes are gone."""
+        """Settle the open runs of a dead server. Call it once their processes have ended."""
         return await self._ending(runs.recover, now())
 
     async def propagate(self) -> bool:
-        """Tell the next of those that waited for tasks which have ended; whether some are left."""
+        """Update the next dependants of ended tasks; returns whether some are left."""
         return await self._db.write(propagation.propagate, now())
 
     async def wake(self) -> bool:
-        """Let the tasks go on that have waited long enough for others; whether there were any."""
+        """Resume the tasks whose time of waiting for sub-tasks is over; returns whether there were any."""
         return await self._db.write(subtasks.wake, now())
 
     async def next_wake(self) -> int | None:
-        """When the next task has waited long enough for others."""
+        """Return when the next task stops waiting for its sub-tasks; None if none waits."""
         return await self._db.read(subtasks.next_wake)
 
     async def having_active_subtasks(self, seqs: Collection[int]) -> set[int]:
-        """Those of these tasks whose agents may wait for others that are at work, or would be if there was a place."""
+        """Return those of these tasks whose agents may wait for sub-tasks that run, or would if there was a slot."""
         return await self._db.read(subtasks.having_active, seqs) if seqs else set()
 
     async def expire_calls(self) -> list[str]:
-        """Turn approvals whose time has passed into a no; returns the ids of their tasks."""
+        """Refuse waiting calls whose time has passed; returns the ids of their tasks."""
         return await self._db.write(calls.expire, now())
 
     async def next_expiry(self) -> int | None:
-        """When the next waiting approval expires."""
+        """Return when the next waiting call expires; None if none does."""
         return await self._db.read(calls.next_expiry)
 
     async def worktrees(self, task_id: str | None = None) -> list[WorktreeRecord]:
-        """All worktrees that are there, or half there, or that of one task; the oldest first."""
+        """Return all worktrees on disk, complete or not, or that of one task; the oldest first."""
         return await self._db.read(folder_locks.worktrees, task_id)
 
     async def record_worktree(self, task_id: str, checkout: Checkout, outcome: dict[str, Any]) -> None:
-        """Note what a look at a worktree has found."""
+        """Record the findings about a worktree."""
         await self._db.write(folder_locks.record, task_id, checkout, outcome)
 
     async def note_folder(self, task_id: str, **changes: object) -> None:
-        """Note something of a folder that a task works in itself, and not on a worktree."""
+        """Merge notes about a folder that a task works in directly (not through a worktree)."""
         await self._db.write(folder_locks.note, task_id, changes)
 
     async def reopen_worktree(self, task_id: str) -> None:
-        """Note that a worktree is to be looked at once more."""
+        """Mark a worktree to be examined again."""
         await self._db.write(folder_locks.reopen, task_id)
 
     async def give_up_worktree(self, task_id: str) -> None:
-        """Note that a worktree is gone, and the task's folder with it."""
+        """Record that a worktree is gone, and the task's folder with it."""
         await self._db.write(folder_locks.give_up, task_id, now())
 
     async def open_counts(self) -> dict[Status, int]:
-        """How many tasks are in each state that is not an end."""
+        """Return the number of open tasks in each status."""
         return await self._db.read(tasks.open_counts)
 
 

@@ -1,1 +1,1 @@
-"""Reading: lists, graphs and progress of tasks."""
+"""Queries: lists, graphs and progress of tasks."""

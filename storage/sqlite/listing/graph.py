@@ -1,4 +1,4 @@
-"""How tasks hang together: the graph of a list, and the surroundings of one task."""
+"""Graphs: the dependencies of a task list, and the tasks related to one task."""
 
 import json
 import sqlite3
@@ -11,18 +11,19 @@ from storage.records.tasks import Principal
 from storage.sqlite.listing.scans import ActivityScan, ResidualFilter, activity_buckets
 
 MOST_TASKS = 20_000
-"""Tasks of a list that are looked at; what a larger one holds is not shown whole."""
+"""Tasks of a list that are read; the graph of a larger list is incomplete (`Graph.capped`)."""
 
 MOST_NEIGHBOURS = 50
+"""Tasks of each kind related to one task that are returned."""
 
 MOST_RELATIVES = 50
-"""Ids on each side of a node; what there are more of is counted."""
+"""Ids on each side of a node; any more are only counted."""
 
 _SUMMARY = "t.seq, t.id, t.status, substr(coalesce(t.title, t.message), 1, 200) AS title"
 
 
 def graph(db: sqlite3.Connection, principal: Principal, task_list: str, limit: int, offset: int) -> Graph:
-    """The tasks of a list with what they depend on; the page of nodes goes by creation, oldest first."""
+    """Return the tasks of a list with their dependencies; the page of nodes is in order of creation, oldest first."""
     along = ["principal = :principal", "task_list = :task_list"]
     values = {"principal": principal.id, "task_list": task_list}
     walk = ActivityScan(list(activity_buckets("task_list", along)), ResidualFilter(), values)
@@ -45,7 +46,7 @@ def graph(db: sqlite3.Connection, principal: Principal, task_list: str, limit: i
 
 
 def related(db: sqlite3.Connection, seq: int) -> Related:
-    """What a task depends on, what depends on it, and its sub-tasks; the first fifty of each."""
+    """Return the dependencies, dependants and sub-tasks of a task, at most MOST_NEIGHBOURS of each."""
     return Related(
         depends_on=_some(
             db, f"SELECT {_SUMMARY} FROM dependencies d JOIN tasks t ON t.seq = d.needs WHERE d.task = ?", seq
@@ -64,14 +65,14 @@ def related(db: sqlite3.Connection, seq: int) -> Related:
 
 @dataclass(slots=True)
 class _Relatives:
-    """The first of the tasks on one side of another, and how many there are."""
+    """The first ids on one side of a node, and their full count."""
 
     ids: list[str] = field(default_factory=list)
     count: int = 0
 
 
 def _relatives(db: sqlite3.Connection, page: Sequence[int], of: str, to: str) -> dict[int, _Relatives]:
-    """For each task of the page those that dependencies lead to, from the column `of` to the column `to`."""
+    """Return for each task of the page those that its dependencies lead to, from column `of` to column `to`."""
     found = db.execute(
         f"""WITH related AS (
                 SELECT d.{of} AS seq, d.{to} AS other, count(*) OVER (PARTITION BY d.{of}) AS n,
@@ -89,9 +90,9 @@ def _relatives(db: sqlite3.Connection, page: Sequence[int], of: str, to: str) ->
 
 
 def _ends(db: sqlite3.Connection, members: Sequence[int], of: str, to: str) -> list[int]:
-    """The tasks of a list from which no dependency leads to another of it.
+    """Return the tasks of a list that no dependency, from `of` to `to`, connects to another task of the list.
 
-    The plus keeps SQLite from looking for each pair of them in an index, instead of for each dependency in their set.
+    The unary plus keeps SQLite from looking up each pair in an index, instead of each dependency in the set.
     """
     found = db.execute(
         f"""SELECT value AS seq FROM json_each(?1) WHERE NOT EXISTS (SELECT 1 FROM dependencies d

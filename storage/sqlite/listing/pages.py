@@ -1,7 +1,7 @@
-"""Finding tasks: every list is one walk along an index, or along several parts of it, merged.
+"""Pages of list_tasks: every list is one index scan, or several merged ones.
 
-A page costs as much among a million tasks as among a thousand. What no index answers is looked at on the way, for a
-bounded number of tasks, and the page says so where that was not enough.
+A page costs as much among a million tasks as among a thousand. Conditions that no index answers are checked during the
+scan, for a bounded number of tasks; the page says so if that was not enough.
 """
 
 import sqlite3
@@ -16,7 +16,7 @@ from storage.sqlite.listing.scans import Batch, IndexScan
 from storage.sqlite.relations import blockers
 
 MOST_COUNTED = 1000
-"""Tasks that are counted one by one; a higher total is known only where a tally is kept."""
+"""Tasks counted one by one; a higher total is known only from counters."""
 
 _BLOCKERS = 3  # that a row names
 
@@ -30,10 +30,10 @@ def find(
     after: Position | None,
     known: Total | None = None,
 ) -> Page:
-    """A page of tasks: `limit` of them after `offset` others, or after a position.
+    """Return a page of tasks: `limit` of them after the first `offset`, or after a position.
 
-    `known` is the total of the page before: what has to be counted one by one is not counted again.
-    Raises RemitError (NOT_FOUND) for a parent or a dependency that is not there.
+    `known` is the total of the page before: a total that needs counting is not counted again. Raises RemitError
+    (NOT_FOUND) for an unknown parent or dependency.
     """
     query = Query.of(db, principal, wanted)
     scan = plan(db, query)
@@ -64,7 +64,7 @@ def _from_counters(db: sqlite3.Connection, query: Query) -> Total | None:
 
 
 def _counted(db: sqlite3.Connection, scan: IndexScan, first: Batch, asked: int) -> Total:
-    """How many tasks there are in all: counted on from what a first look, for one more than `asked`, has found."""
+    """Count all tasks of a list, continuing from the first batch, which asked for one more than `asked`."""
     count = len(first.found)
     if count <= asked:
         return Total(count, first.stop is not None)
@@ -73,7 +73,7 @@ def _counted(db: sqlite3.Connection, scan: IndexScan, first: Batch, asked: int) 
 
 
 def _rows(db: sqlite3.Connection, seqs: Sequence[int]) -> list[Row]:
-    """The tasks themselves, in the order of `seqs`."""
+    """Return the tasks' rows, in the order of `seqs`."""
     if not seqs:
         return []
     marks = ", ".join("?" * len(seqs))

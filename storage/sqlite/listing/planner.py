@@ -13,7 +13,7 @@ from storage.sqlite.listing.scans import ActivityScan, IndexRange, IndexScan, Re
 from storage.sqlite.transitions.status import owned
 
 SHORT = 500
-"""Tasks created in a time that is looked through as a whole: about 0.2 ms. Walks by activity would pass many others."""
+"""Tasks created in a period that is scanned whole: about 0.2 ms, measured. Scans by activity would skip many others."""
 
 _EQUAL = ("agent", "task_list", "assigned_agent", "triggering_agent", "internal_status")
 
@@ -31,12 +31,12 @@ _INDEXES: dict[str, tuple[str, ...]] = {
     "status_assigned": ("status", "assigned_agent"),
     "task_list_assigned": ("task_list", "assigned_agent"),
 }
-"""What lists are walked along. Of each of these there is a tally as well."""
+"""The indexes that lists scan, by their columns; each also has a counter."""
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Which tasks of whom are wanted; `equal` are the columns that have to have one value each."""
+    """A principal's filter; `equal` are the columns that must have one value each."""
 
     principal: Principal
     wanted: Filter
@@ -44,7 +44,7 @@ class Query:
 
     @classmethod
     def of(cls, db: sqlite3.Connection, principal: Principal, wanted: Filter) -> "Query":
-        """Raises RemitError (NOT_FOUND) for a parent that is not there."""
+        """Return the query for a filter. Raises RemitError (NOT_FOUND) for an unknown parent."""
         equal = {name: value for name in _EQUAL if (value := getattr(wanted, name)) is not None}
         if wanted.parent is not None:
             equal["parent"] = owned(db, principal, wanted.parent, field="parentTaskId")["seq"]
@@ -54,23 +54,23 @@ class Query:
 
     @property
     def columns(self) -> set[str]:
-        """The columns that matter; dates aside."""
+        """The columns that are filtered, dates left out."""
         return {*self.equal, *(("status",) if self.wanted.statuses else ())}
 
     @property
     def values(self) -> dict[str, Any]:
-        """What the conditions refer to."""
+        """The values bound in the conditions."""
         dates = {"created_from": self.wanted.created_from, "created_to": self.wanted.created_to}
         return {"principal": self.principal.id, **self.equal, **dates}
 
     @property
     def created(self) -> list[str]:
-        """When they have to be created."""
+        """The conditions on the time of creation."""
         bounds = {">= :created_from": self.wanted.created_from, "<= :created_to": self.wanted.created_to}
         return [f"created_at {bound}" for bound, value in bounds.items() if value is not None]
 
     def conditions(self, *answered: str) -> list[str]:
-        """Everything that is wanted but what an index answers already."""
+        """Return all conditions, without those on the columns that an index has `answered`."""
         conditions = [f"{name} = :{name}" for name in self.equal if name not in answered]
         if self.wanted.statuses and "status" not in answered:
             names = ", ".join(f"'{status}'" for status in sorted(self.wanted.statuses))
@@ -78,7 +78,7 @@ class Query:
         return conditions + self.created
 
     def counter(self, db: sqlite3.Connection, columns: tuple[str, ...]) -> int:
-        """How many tasks have what is wanted in these columns, of which a tally is kept."""
+        """Return the number of tasks with the wanted values in these columns, from their counter."""
         columns = columns or ("status",)
         states = sorted(self.wanted.statuses or Status) if columns[0] == "status" else None
         firsts: Sequence[Any] = states or [self.equal[columns[0]]]
@@ -92,7 +92,7 @@ class Query:
         return int(count)
 
     def from_counters(self, db: sqlite3.Connection) -> int | None:
-        """How many tasks there are, where a tally tells."""
+        """Return the total of the query if a counter has it, else None."""
         if self.created or self.wanted.words or self.wanted.depends_on:
             return None
         columns = next((columns for columns in _INDEXES.values() if self.columns == set(columns)), None)
@@ -100,7 +100,7 @@ class Query:
 
 
 def plan(db: sqlite3.Connection, query: Query) -> IndexScan:
-    """The way to the tasks. Raises RemitError (NOT_FOUND) for a dependency that is not there."""
+    """Return the scan for a query. Raises RemitError (NOT_FOUND) for an unknown dependency."""
     wanted, values = query.wanted, query.values
     if wanted.depends_on is not None:
         values["needs"] = owned(db, query.principal, wanted.depends_on, field="dependsOn")["seq"]
@@ -130,7 +130,7 @@ def _by_dependency(db: sqlite3.Connection, query: Query, values: dict[str, Any])
 
 
 def _is_short(db: sqlite3.Connection, query: Query) -> bool:
-    """Whether so few tasks were created in the wanted time that all of them can be looked at."""
+    """Return whether so few tasks were created in the wanted period that all of them can be scanned."""
     created = " AND ".join(("principal = :principal", *query.created))
     statement = f"SELECT 1 FROM tasks INDEXED BY tasks_by_creation WHERE {created} LIMIT 1 OFFSET {SHORT}"
     return db.execute(statement, query.values).fetchone() is None
@@ -158,7 +158,7 @@ def _branches(query: Query, index: str) -> list[IndexRange]:
 
 
 def _shortest(db: sqlite3.Connection, query: Query) -> str:
-    """The index that leads past the fewest tasks: the one that answers everything, or else as the tallies say."""
+    """Return the index that skips the fewest tasks: one that answers all columns, or else by the counters."""
     fitting = [name for name, columns in _INDEXES.items() if query.columns.issuperset(columns)]
     if len(_INDEXES[fitting[-1]]) == len(query.columns):
         return fitting[-1]

@@ -1,4 +1,4 @@
-"""What is new about a task, for those who have looked at it before and those who wait."""
+"""News of a task: what came after an event that the caller has seen, and a short report on its progress."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -9,15 +9,15 @@ from storage.sqlite import rows
 from storage.sqlite.transitions.status import owned
 
 _PIECES = 10
-"""Events that are searched for the last line of the output: mostly the last one has it."""
+"""Events searched for the last line of output: mostly the last event has it."""
 
 _ENDED_SQL = ", ".join(f"'{status}'" for status in sorted(CALL_ENDED))
 
 
 def new_parts(db: sqlite3.Connection, task: Task, content: str, thoughts: int, after: int) -> NewParts:
-    """What of the task's turn, which has this content and so many thoughts, came after an event.
+    """Return what came after an event, of a turn with this content and this many thoughts.
 
-    All of it where the event is of an earlier turn, or the log is not kept that far.
+    Everything is new if the event belongs to an earlier turn, or the log no longer reaches back to it.
     """
     if not _is_known(db, task, after):
         found = db.execute("SELECT id FROM calls WHERE task = ? AND turn = ?", (task.seq, task.turn))
@@ -35,7 +35,7 @@ def new_parts(db: sqlite3.Connection, task: Task, content: str, thoughts: int, a
 
 
 def messages(db: sqlite3.Connection, task: Task, told: Sequence[Message], after: int) -> list[Message]:
-    """Those of a conversation's messages that came after an event of the task; all, if the log is not kept that far."""
+    """Return those of a conversation's messages that came after an event of the task; all if the log is too short."""
     found = db.execute(
         "SELECT at FROM events WHERE task = ? AND number <= ? ORDER BY number DESC LIMIT 1", (task.seq, after)
     ).fetchone()
@@ -43,7 +43,7 @@ def messages(db: sqlite3.Connection, task: Task, told: Sequence[Message], after:
 
 
 def progress(db: sqlite3.Connection, principal: Principal, task_id: str) -> Progress:
-    """A task at work, in short. Raises RemitError (NOT_FOUND)."""
+    """Return a short report on a running task. Raises RemitError (NOT_FOUND)."""
     task = owned(db, principal, task_id)
     calls, ended = db.execute(
         f"SELECT count(*), count(*) FILTER (WHERE status IN ({_ENDED_SQL})) FROM calls WHERE task = ? AND turn = ?",
@@ -60,7 +60,7 @@ def progress(db: sqlite3.Connection, principal: Principal, task_id: str) -> Prog
 
 
 def _is_known(db: sqlite3.Connection, task: Task, after: int) -> bool:
-    """Whether the event is one of the turn, and what came after it is all there."""
+    """Return whether the event belongs to the turn, and the log has everything after it."""
     (first,) = db.execute(
         "SELECT first_event FROM turns WHERE task = ? AND number = ?", (task.seq, task.turn)
     ).fetchone()

@@ -10,9 +10,9 @@ from storage.records.lists import Position
 from storage.sqlite.migrations.m05_spans import ENDS
 
 MOST_ENTRIES = 20_000
-"""Entries of an index that one look at a list goes through: 6 ms, or 30 where the tasks themselves are looked at."""
+"""Index entries that one scan reads: 6 ms, or 30 ms where it reads the tasks themselves, measured."""
 
-# For how many microseconds the tasks of each span have been active, at least and at most.
+# The least and the most microseconds between creation and last activity, of the tasks in each activity bucket.
 _BUCKETS = tuple(
     zip((0, *(end * 1_000_000 + 1 for end in ENDS)), (*(end * 1_000_000 for end in ENDS), None), strict=True)
 )
@@ -20,45 +20,45 @@ _BUCKETS = tuple(
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What a scan has found."""
+    """Positions that a scan has found."""
 
     found: list[Position]
     stop: Position | None
-    """Where the scan has given up before it found as many as were asked for."""
+    """Where the scan stopped at its limit, before it found as many as were asked for; None if it did not."""
 
 
 class IndexScan(Protocol):
-    """A scan for the tasks that are wanted, the greatest position first."""
+    """A scan for tasks in list order, greatest position first."""
 
     def fetch(self, db: sqlite3.Connection, most: int, after: Position | None) -> Batch:
-        """The first of the wanted tasks, or the first after a position."""
+        """Return the first wanted tasks, or the first after a position."""
         ...
 
     def count_after(self, db: sqlite3.Connection, most: int, last: Position) -> tuple[int, bool]:
-        """How many tasks come behind `last`, up to `most`, and whether the scan gives up before it knows.
+        """Count the tasks after `last`, up to `most`; returns also whether the scan stopped at its limit.
 
-        It goes no farther than a look from the beginning does.
+        It reads no further than a scan from the beginning does.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class ResidualFilter:
-    """Conditions that no index answers, and the columns they look at."""
+    """Conditions that no index answers, and the columns they read."""
 
     conditions: Sequence[str] = ()
     columns: Sequence[str] = ()
 
     def sql(self) -> str:
-        """As a clause; nothing where nothing is wanted."""
+        """Return a WHERE clause; empty without conditions."""
         return f" WHERE {' AND '.join(self.conditions)}" if self.conditions else ""
 
 
 @dataclass(frozen=True, slots=True)
 class IndexRange:
-    """A part of an index of tasks that is in the order of lists.
+    """A part of an index of tasks that is in list order.
 
-    `along` are the conditions that it answers; `oldest` and `newest` are what bounds the activity, as SQL.
+    `along` are the conditions that the index answers; `oldest` and `newest` bound the last activity, as SQL.
     """
 
     index: str
@@ -67,21 +67,21 @@ class IndexRange:
     newest: str | None = None
 
     def entries(self, columns: Sequence[str]) -> str:
-        """All of this part, with these columns."""
+        """Return the SQL for all entries, with these columns."""
         return self._sql(columns, self.oldest, self.newest)
 
     def behind(self, columns: Sequence[str]) -> str:
-        """What comes after the position (:at, :seq)."""
+        """Return the SQL for the entries after the position (:at, :seq)."""
         newest = f"min(:at, {self.newest})" if self.newest else ":at"
         return self._sql(columns, self.oldest, newest, "(+last_activity_at < :at OR +seq < :seq)")
 
     def up_to(self) -> str:
-        """What comes before the position (:at, :seq), and the entry there."""
+        """Return the SQL for the entries before the position (:at, :seq), and the one at it."""
         oldest = f"max(:at, {self.oldest})" if self.oldest else ":at"
         return self._sql((), oldest, self.newest, "(+last_activity_at > :at OR +seq >= :seq)")
 
     def _sql(self, columns: Sequence[str], oldest: str | None, newest: str | None, *place: str) -> str:
-        # One bound on either side: of two, SQLite would begin at one and pass by all that the other leaves out.
+        # One bound on either side: given two, SQLite would start at one and skip the entries that the other excludes.
         bounds = (*((f"last_activity_at >= {oldest}",) if oldest else ()),)
         bounds += (f"last_activity_at <= {newest}",) if newest else ()
         names = ", ".join(dict.fromkeys(("last_activity_at", "seq", *columns)))
@@ -92,9 +92,9 @@ class IndexRange:
 def activity_buckets(
     index: str, along: Sequence[str], *, since: bool = False, until: bool = False
 ) -> Iterator[IndexRange]:
-    """What an index has for these conditions, span by span, near where the tasks lie that were created in a time.
+    """Yield an index's ranges, one per activity bucket, near the tasks created in a period.
 
-    That time begins with :created_from where `since`, and ends with :created_to where `until`.
+    The period begins with :created_from if `since`, and ends with :created_to if `until`.
     """
     for span, (least, most) in enumerate(_BUCKETS):
         yield IndexRange(
@@ -107,27 +107,27 @@ def activity_buckets(
 
 @dataclass(frozen=True, slots=True)
 class ActivityScan:
-    """Along several parts of indexes, merged as they go."""
+    """A scan of several index ranges, merged by last activity."""
 
     ranges: Sequence[IndexRange]
     residual: ResidualFilter
     values: Mapping[str, Any]
 
     def fetch(self, db: sqlite3.Connection, most: int, after: Position | None) -> Batch:
-        """The first of the wanted tasks, or the first after a position."""
+        """Return the first wanted tasks, or the first after a position."""
         bound = " LIMIT :entries" if self.residual.conditions else ""
         entries = f"({self._merged(self.residual.columns, after)}{bound})"
         statement = f"SELECT last_activity_at, seq FROM {entries}{self.residual.sql()} LIMIT :most"
         values = _placed(self.values, after, most=most, entries=MOST_ENTRIES)
         found = [Position(*row) for row in db.execute(statement, values)]
-        # Where everything on the way is wanted there is no need to give up.
+        # Without a residual filter every entry is wanted, so the scan needs no limit.
         gives_up = len(found) < most and self.residual.conditions
         return Batch(found, self._entry(db, after, MOST_ENTRIES) if gives_up else None)
 
     def count_after(self, db: sqlite3.Connection, most: int, last: Position) -> tuple[int, bool]:
-        """How many tasks come behind `last`, up to `most`, and whether the scan gives up before it knows."""
+        """Count the tasks after `last`, up to `most`; returns also whether the scan stopped at its limit."""
         left = MOST_ENTRIES - self._entries_up_to(db, last) if self.residual.conditions else most
-        # One branch after the other: what is only counted need not be merged.
+        # One range after the other: counting needs no merged order.
         entries = " UNION ALL ".join(part.behind(self.residual.columns) for part in self.ranges)
         wanted = f"({entries} LIMIT :entries){self.residual.sql()}"
         statement = f"SELECT count(*) FROM (SELECT 1 FROM {wanted} LIMIT :most)"
@@ -140,7 +140,7 @@ class ActivityScan:
         return int(count)
 
     def _entry(self, db: sqlite3.Connection, after: Position | None, number: int) -> Position | None:
-        """The place of the entry of this number, from 1, after a position."""
+        """Return the position of the entry with this number, from 1, after a position."""
         statement = f"{self._merged((), after)} LIMIT 1 OFFSET :others"
         row = db.execute(statement, _placed(self.values, after, others=number - 1)).fetchone()
         return Position(*row) if row else None
@@ -152,13 +152,13 @@ class ActivityScan:
 
 @dataclass(frozen=True, slots=True)
 class WordsScan:
-    """Through the tasks that hold all of some words, the latest created first."""
+    """A full-text scan for tasks with all of some words, newest first."""
 
     residual: ResidualFilter
     values: Mapping[str, Any]
 
     def fetch(self, db: sqlite3.Connection, most: int, after: Position | None) -> Batch:
-        """The first of the wanted tasks, or the first after a position."""
+        """Return the first wanted tasks, or the first after a position."""
         values = _placed(self.values, after, most=most, entries=MOST_ENTRIES)
         found = [
             Position(0, row["seq"]) for row in db.execute(f"SELECT t.seq {self._tasks(after)} LIMIT :most", values)
@@ -166,7 +166,7 @@ class WordsScan:
         return Batch(found, self._entry(db, after, MOST_ENTRIES) if len(found) < most else None)
 
     def count_after(self, db: sqlite3.Connection, most: int, last: Position) -> tuple[int, bool]:
-        """How many tasks come behind `last`, up to `most`, and whether the scan gives up before it knows."""
+        """Count the tasks after `last`, up to `most`; returns also whether the scan stopped at its limit."""
         up_to = "SELECT count(*) FROM task_words WHERE task_words MATCH :words AND rowid >= :seq"
         left = MOST_ENTRIES - db.execute(up_to, _placed(self.values, last)).fetchone()[0]
         statement = f"SELECT count(*) FROM (SELECT 1 {self._tasks(last)} LIMIT :most)"
@@ -189,9 +189,9 @@ class WordsScan:
 
 @dataclass(frozen=True, slots=True)
 class SmallScan:
-    """Through some tasks that no index has in the order of lists: all are looked at and put in order here.
+    """A scan of a few tasks that no index has in list order: all are read, and sorted here.
 
-    `source` is what they come from; `cut` says that it leaves some out.
+    `source` is the FROM clause; `cut` says that it leaves some out.
     """
 
     source: str
@@ -200,15 +200,15 @@ class SmallScan:
     cut: bool = False
 
     def fetch(self, db: sqlite3.Connection, most: int, after: Position | None) -> Batch:
-        """The first of the wanted tasks, or the first after a position."""
+        """Return the first wanted tasks, or the first after a position."""
         cursor = db.cursor()
-        cursor.row_factory = None  # plain tuples are put in order twice as fast
+        cursor.row_factory = None  # plain tuples sort twice as fast as rows
         cursor.execute(f"SELECT last_activity_at, seq {self._tasks(after)}", _placed(self.values, after))
         found = [Position(*place) for place in heapq.nlargest(most, cursor)]
         return Batch(found, Position(0, 0) if self.cut and len(found) < most else None)
 
     def count_after(self, db: sqlite3.Connection, most: int, last: Position) -> tuple[int, bool]:
-        """How many tasks come behind `last`, up to `most`, and whether the scan gives up before it knows."""
+        """Count the tasks after `last`, up to `most`; returns also whether the scan stopped at its limit."""
         statement = f"SELECT count(*) FROM (SELECT 1 {self._tasks(last)} LIMIT :most)"
         (count,) = db.execute(statement, _placed(self.values, last, most=most)).fetchone()
         return count, count < most and self.cut
@@ -220,5 +220,5 @@ class SmallScan:
 
 
 def _placed(values: Mapping[str, Any], place: Position | None, **limits: int) -> dict[str, Any]:
-    """What is bound: limits as well, since SQLite would not know a statement again by another number in it."""
+    """Return the bound values; limits are bound too, since SQLite caches statements by their text."""
     return {**values, **({"at": place.at, "seq": place.seq} if place else {}), **limits}

@@ -1,4 +1,4 @@
-"""The schema, as forward-only steps; `user_version` counts the steps a file has seen.
+"""The schema as forward-only migrations; `user_version` counts those that a file has seen.
 
 Times are integers, microseconds since the epoch, UTC. JSON columns hold what is never searched.
 """

@@ -1,4 +1,4 @@
-"""Step 1: tasks with their turns, runs, calls and events."""
+"""Migration 1: tasks with their turns, runs, calls and events."""
 
 SCRIPT = """
 CREATE TABLE principals (

@@ -1,7 +1,7 @@
-"""Step 2: what tasks are to each other, how they are found, and how many there are of each kind."""
+"""Migration 2: relations of tasks, the indexes of lists, and counters of tasks."""
 
-# Each list is a walk along one of these, newest activity first. `created_at` is there so that a filter by date need
-# not look at the task itself. What most tasks do not have is indexed only where it is there.
+# Each list scans one of these indexes, newest activity first. `created_at` is included so that a filter by date need
+# not read the task itself. Columns that most tasks leave empty have partial indexes.
 _LISTS = {
     "activity": ("principal",),
     "status": ("principal", "status"),
@@ -19,7 +19,7 @@ _LISTS = {
 }
 _OPTIONAL = frozenset({"parent", "task_list", "assigned_agent", "triggering_agent", "internal_status"})
 
-# The filters whose totals are kept, alone and in pairs.
+# Filters with counters, alone and in pairs.
 _TALLIES = (
     ("status",),
     ("agent",),
@@ -45,7 +45,7 @@ def _index(name: str, columns: tuple[str, ...]) -> str:
 
 
 def _tally(columns: tuple[str, ...]) -> str:
-    """The triggers that keep the number of tasks for each value of these columns."""
+    """Return the triggers that count the tasks for each value of these columns."""
     name = "_".join(columns)
     changes = [column for column in columns if column in _CHANGING]
     changed = " OR ".join(f"old.{column} IS NOT new.{column}" for column in changes)

@@ -1,4 +1,4 @@
-"""Step 3: turns in the order of time: the latest of a conversation are found without a look at their texts."""
+"""Migration 3: an index of turns by time, to find a conversation's latest without reading their texts."""
 
 SCRIPT = """
 CREATE INDEX turns_by_time ON turns (task, created_at, number);

@@ -1,6 +1,6 @@
-"""Step 4: no number is given to a second task, and those counted beneath a task are those that are there."""
+"""Migration 4: numbers that are never given to a second task, and exact counters of sub-tasks."""
 
-# Cursors and the fences of runs hold a task's number, and SQLite gives the highest anew once it is free.
+# Cursors and fences contain a task's number, and SQLite reuses the highest number once its row is deleted.
 SCRIPT = """
 CREATE TABLE retired_numbers (highest INTEGER NOT NULL) STRICT;
 INSERT INTO retired_numbers VALUES (0);

@@ -1,10 +1,11 @@
-"""Step 5: every list goes by how long its tasks have been active, so that one by dates looks at few others."""
+"""Migration 5: activity buckets in every list index, so that lists by date skip few tasks."""
 
-# The upper ends of the spans but the last, in seconds: each sixteen times the one before, the last about two years.
+# The upper ends of the activity buckets but the last (column `span`), in seconds: each sixteen times the one before,
+# the last about two years.
 ENDS = (64, 1_024, 16_384, 262_144, 4_194_304, 67_108_864)
 
-# Each list merges one walk per span, newest activity first: what was created before some date and active after it lies
-# near the date in every span but the last. What most tasks do not have is indexed only where it is there.
+# Each list merges one scan per bucket, newest activity first: tasks created before some date and active after it are
+# near that date in every bucket but the last. Columns that most tasks leave empty have partial indexes.
 _LISTS = {
     "activity": ("principal",),
     "status": ("principal", "status"),

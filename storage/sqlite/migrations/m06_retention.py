@@ -1,4 +1,4 @@
-"""Step 6: what has been removed of ended tasks, and how much output a task has kept."""
+"""Migration 6: what was removed of ended tasks, and how much output a task has kept."""
 
 # Each of the two lists holds what retention has still to look at: what was removed after the latest end is not in it.
 SCRIPT = """

@@ -1,4 +1,4 @@
-"""Step 7: agents that remember, count what they use, and keep several processes."""
+"""Migration 7: agent state, model usage, and several processes per run."""
 
 SCRIPT = """
 -- What the turn's agent goes on from after a suspension, masked; and what its model has used.

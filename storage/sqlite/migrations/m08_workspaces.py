@@ -1,4 +1,4 @@
-"""Step 8: folders of the user's own that tasks work in, or on a worktree of."""
+"""Migration 8: the user's folders that tasks work in, directly or through a worktree."""
 
 SCRIPT = """
 CREATE TABLE workspaces (

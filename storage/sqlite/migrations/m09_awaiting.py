@@ -1,4 +1,4 @@
-"""Step 9: tasks that wait, without a run, for sub-tasks of theirs."""
+"""Migration 9: tasks that wait, without a run, for their sub-tasks."""
 
 SCRIPT = """
 -- What a task that is blocked for its sub-tasks waits for, and until when at most.

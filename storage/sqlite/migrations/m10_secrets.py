@@ -1,4 +1,4 @@
-"""Step 10: secrets that a turn had, and goes on without."""
+"""Migration 10: secrets that a turn had, and continues without."""
 
 SCRIPT = """
 CREATE TABLE given_up_secrets (

@@ -1,4 +1,4 @@
-"""Step 11: open sub-tasks that agents have made are found beside all that have ended."""
+"""Migration 11: an index of the open sub-tasks created by agents."""
 
 SCRIPT = """
 CREATE INDEX tasks_made_open ON tasks (parent) WHERE completed_at IS NULL AND source = 'agent';

@@ -1,4 +1,4 @@
-"""Step 12: secrets of removed tasks, kept with the tasks in whose folders these may stand."""
+"""Migration 12: secrets of removed tasks, kept for the tasks whose folders may hold their values."""
 
 SCRIPT = """
 CREATE TABLE remaining_secrets (

@@ -1,4 +1,4 @@
-"""Step 13: what a yes counts for. Grants of before end: they counted for calls as shown, whatever was around them."""
+"""Migration 13: the circumstances of an approval. Earlier grants end, since they recorded none."""
 
 SCRIPT = """
 CREATE TABLE circumstances (

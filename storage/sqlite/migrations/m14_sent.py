@@ -1,4 +1,4 @@
-"""Step 14: messages that were sent under an idempotency key."""
+"""Migration 14: idempotency keys of messages."""
 
 SCRIPT = """
 CREATE TABLE sent_messages (

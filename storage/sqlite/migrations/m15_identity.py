@@ -1,4 +1,4 @@
-"""Step 15: an id of the database, which the folders of its tasks bear too; and the folders that are still to go."""
+"""Migration 15: an id of the database, also written into its tasks' folders, and the folders to be deleted."""
 
 SCRIPT = """
 CREATE TABLE identity (id TEXT NOT NULL) STRICT;

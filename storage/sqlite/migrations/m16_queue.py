@@ -1,4 +1,4 @@
-"""Step 16: a queue in which the principals take turns, and work that was started goes first."""
+"""Migration 16: a queue that serves principals in turn, and started work first."""
 
 SCRIPT = """
 DROP INDEX tasks_queue;

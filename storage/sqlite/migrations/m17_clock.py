@@ -1,4 +1,4 @@
-"""Step 17: the latest time that was believed, and places in the queue that do not depend on the time of day."""
+"""Migration 17: the last trusted time, and places in the queue that do not depend on the time of day."""
 
 SCRIPT = """
 -- Of a new database it is 0 here; step 19 puts the time in that it is made at.

@@ -1,4 +1,4 @@
-"""Step 18: turns that are begun again, or go on, after they were cut off."""
+"""Migration 18: further attempts at an interrupted turn."""
 
 SCRIPT = """
 ALTER TABLE turns ADD COLUMN attempt INTEGER NOT NULL DEFAULT 1;

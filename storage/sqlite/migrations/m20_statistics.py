@@ -1,7 +1,7 @@
-"""Step 20: no statistics of SQLite's, with which it plans a statement anew for each size of the tables.
+"""Migration 20: no SQLite statistics, which make it plan a statement anew for each size of the tables.
 
-At some sizes it built a Bloom filter over all tasks for a statement that needs one. Without statistics the plans stay
-the ones that the tests have seen.
+At some sizes it built a Bloom filter over all tasks for a statement that needs a single one. Without statistics, the
+plans stay those that the tests have checked.
 """
 
 SCRIPT = """

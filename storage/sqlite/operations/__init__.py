@@ -1,1 +1,1 @@
-"""Whole operations of the store, each within one transaction."""
+"""The store's operations, each within one transaction."""

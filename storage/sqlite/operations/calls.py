@@ -1,4 +1,4 @@
-"""Tool calls of an agent: announcing, executing, and deciding them."""
+"""Tool calls of an agent: announcing, approving, executing and ending them."""
 
 import json
 import sqlite3
@@ -28,10 +28,10 @@ TAKEN_BACK = "the agent took it back"
 
 
 def announce(db: sqlite3.Connection, run: Run, new: Sequence[NewCall], at: int) -> list[Call]:
-    """Make the turn's calls known, or find them again after a restart; returns all of them in order.
+    """Record the turn's calls, or find them again after a restart; returns all of them in order.
 
-    A call is bound to its arguments: the same key with others is a CONFLICT. Where it cannot be known any more whether
-    they are the same, the call is asked about anew.
+    A call is bound to its arguments: the same key with others is a CONFLICT. Where they can no longer be compared, the
+    call is asked about again.
     """
     held(db, run)
     found = db.execute("SELECT key, id, digest, is_past FROM calls WHERE task = ? AND turn = ?", (run.seq, run.turn))
@@ -48,9 +48,10 @@ def announce(db: sqlite3.Connection, run: Run, new: Sequence[NewCall], at: int) 
 
 
 def amend(db: sqlite3.Connection, run: Run, changed: NewCall, at: int) -> Call:
-    """Give a call that was announced other arguments; returns it.
+    """Replace the arguments of an announced call; returns it.
 
-    Raises RemitError (CONFLICT) for one that has begun, or was decided: that was about the arguments it had.
+    Raises RemitError (CONFLICT) for a call that has begun or was decided, because the decision was about the former
+    arguments.
     """
     held(db, run)
     row = db.execute(
@@ -65,7 +66,7 @@ def amend(db: sqlite3.Connection, run: Run, changed: NewCall, at: int) -> Call:
 
 
 def of_turn(db: sqlite3.Connection, run: Run) -> list[Call]:
-    """The calls of the run's turn, in order, but for those that the agent does not go by any more."""
+    """Return the calls of the run's turn, in order, without those set aside by another attempt."""
     found = db.execute(
         f"SELECT {rows.CALL_COLUMNS} FROM calls WHERE task = ? AND turn = ? AND NOT is_past ORDER BY position",
         (run.seq, run.turn),
@@ -85,11 +86,12 @@ def begin(
     reads: bool = False,
     hidden: str | None = None,
 ) -> Call:
-    """Let a call proceed if it may, else have it wait for approval: the one gate every call passes.
+    """Let a call proceed, or make it wait for approval: the approval gate that every call passes.
 
-    It stays `pending` where the task's budget of calls is used up. One that an agent program makes without having
-    `asked` is noted, not decided, and one that only `reads` what the task has made needs no decision. A yes counts
-    under the same `circumstances` alone. `hidden` is why nobody can decide it, who is then not asked: it is cancelled.
+    The call stays `pending` if the task's call budget is used up. A call that an agent program makes without having
+    `asked` is recorded, not decided; one that only `reads` the task's own results needs no decision. An approval counts
+    only under the same `circumstances`. `hidden` is the reason why nobody can decide the call: it is cancelled without
+    asking.
     """
     task = held(db, run)
     row = _find(db, run.seq, call_id)
@@ -113,7 +115,7 @@ def begin(
 
 
 def end(db: sqlite3.Connection, run: Run, call_id: str, result: CallResult, at: int) -> None:
-    """Note how an executed call ended; one that was never executed has been taken back by its agent."""
+    """Record the result of an executed call; one that never began was withdrawn by its agent, and is cancelled."""
     task = held(db, run)
     call = _find(db, run.seq, call_id)
     if call["status"] in (CallStatus.PENDING, CallStatus.AWAITING_APPROVAL):
@@ -133,13 +135,13 @@ def end(db: sqlite3.Connection, run: Run, call_id: str, result: CallResult, at: 
 
 
 def bring_end(db: sqlite3.Connection, run: Run, call_id: str, result: CallResult, at: int) -> None:
-    """Note the same for a run that does not know whether it has been noted: it may have been stopped meanwhile."""
+    """Record a result unless it is recorded already: the run may have been stopped while it was written."""
     if _find(db, run.seq, call_id)["status"] not in CALL_ENDED:
         end(db, run, call_id, result, at)
 
 
 def keep_output(db: sqlite3.Connection, run: Run, call_id: str, output: str, dropped: int) -> None:
-    """Note what a call that is being cut off has written; how it ends is for whoever ends its run to say."""
+    """Store the output of a call that is being interrupted; whoever ends the run sets its status."""
     held(db, run)
     db.execute(
         "UPDATE calls SET output = ?, dropped = ? WHERE id = ? AND task = ?", (output, dropped, call_id, run.seq)
@@ -148,7 +150,7 @@ def keep_output(db: sqlite3.Connection, run: Run, call_id: str, output: str, dro
 
 
 def get(db: sqlite3.Connection, principal: Principal, task_id: str, call_id: str) -> Call:
-    """One call of a task. Raises RemitError (NOT_FOUND) for one that is not there."""
+    """Return one call of a task. Raises RemitError (NOT_FOUND)."""
     row = _find(db, owned(db, principal, task_id)["seq"], call_id)
     return _read(db, row["id"])
 
@@ -163,9 +165,10 @@ def decide(
     secrets_at_hand: bool,
     at: int,
 ) -> DecisionResult:
-    """Answer a waiting call, once: the same answer again is repeated, a different one is a CONFLICT.
+    """Approve or refuse a waiting call, once: the same decision again is repeated, a different one is a CONFLICT.
 
-    The decision, its event and what it means for the task are one transaction.
+    The decision, its event and its effect on the task are one transaction. Raises RemitError: NOT_FOUND, CONFLICT,
+    APPROVAL_EXPIRED, or VALIDATION_ERROR for `proceed_always` on a call that can only be approved once.
     """
     task = owned(db, principal, task_id)
     row = _find(db, task["seq"], call_id)
@@ -191,7 +194,7 @@ def decide(
 
 
 def expire(db: sqlite3.Connection, at: int) -> list[str]:
-    """Turn approvals whose time has passed into a no; returns the tasks concerned."""
+    """Refuse waiting calls whose time has passed; returns the ids of their tasks."""
     expired = db.execute(
         "SELECT * FROM calls INDEXED BY calls_expiring WHERE status = 'awaiting_approval' AND expires_at <= ?",
         (at,),
@@ -207,7 +210,7 @@ def expire(db: sqlite3.Connection, at: int) -> list[str]:
 
 
 def next_expiry(db: sqlite3.Connection) -> int | None:
-    """When the next waiting approval expires."""
+    """Return when the next waiting call expires; None if none does."""
     (at,) = db.execute(
         """SELECT min(expires_at) FROM calls INDEXED BY calls_expiring
            WHERE status = 'awaiting_approval' AND expires_at IS NOT NULL"""
@@ -216,7 +219,7 @@ def next_expiry(db: sqlite3.Connection) -> int | None:
 
 
 def grants(db: sqlite3.Connection, principal: Principal, at: int) -> list[Grant]:
-    """The grants in force, newest first."""
+    """Return the grants in force, newest first."""
     found = db.execute(
         """SELECT g.id, g.session, (SELECT t.id FROM tasks t WHERE t.session = g.session ORDER BY seq DESC LIMIT 1)
                AS task_id, g.tool_name, g.description, g.granted_by, g.created_at, s.expires_at
@@ -228,7 +231,7 @@ def grants(db: sqlite3.Connection, principal: Principal, at: int) -> list[Grant]
 
 
 def revoke(db: sqlite3.Connection, principal: Principal, grant_id: str, at: int) -> None:
-    """Take a grant back; what it has let pass stays done. NOT_FOUND for an unknown one."""
+    """Revoke a grant; calls that it let pass stay done. Raises RemitError (NOT_FOUND)."""
     changed = db.execute(
         """UPDATE grants SET revoked_at = coalesce(revoked_at, ?) WHERE id = ? AND session IN (SELECT s.id
                FROM sessions s JOIN conversations c ON c.id = s.conversation WHERE c.principal = ?)""",
@@ -272,9 +275,9 @@ def _read(db: sqlite3.Connection, call_id: str) -> Call:
 
 
 def _announce_anew(db: sqlite3.Connection, run: Run, call_id: str, call: NewCall, at: int) -> None:
-    """Replace a call whose arguments cannot be compared any more, without what was decided; one that is over stays.
+    """Replace the arguments of a call that can no longer be compared, and forget its decision, unless it has begun.
 
-    Raises RemitError (CONFLICT) for one whose arguments can be compared, and are others.
+    Raises RemitError (CONFLICT) if they can be compared: they differ.
     """
     row = _find(db, run.seq, call_id)
     if not row["digest"].startswith(KEYED):
@@ -287,7 +290,7 @@ def _announce_anew(db: sqlite3.Connection, run: Run, call_id: str, call: NewCall
 
 
 def _rewrite(db: sqlite3.Connection, row: sqlite3.Row, call: NewCall, at: int) -> None:
-    """Give a call other arguments, and what follows from them."""
+    """Replace a call's arguments and everything derived from them."""
     db.execute(
         "UPDATE calls SET args = ?, digest = ?, similar = ?, description = ? WHERE id = ?",
         (rows.dumps(call.args), call.digest, rows.dumps(list(call.similar)), call.description, row["id"]),
@@ -299,7 +302,7 @@ def _rewrite(db: sqlite3.Connection, row: sqlite3.Row, call: NewCall, at: int) -
 def _ask(
     db: sqlite3.Connection, call: sqlite3.Row, circumstances: Circumstances | None, expires_at: int | None, at: int
 ) -> None:
-    """Have a call wait for a yes, or for another one where that which it had was for other circumstances."""
+    """Make a call wait for approval, or for a new one if its circumstances are no longer those approved."""
     changes: dict[str, object] = {"requested_at": at, "expires_at": expires_at}
     changes |= {"outcome": None, "decided_by": None, "decided_at": None, "reason": None}
     if circumstances:
@@ -319,7 +322,7 @@ def _ask(
 
 
 def _is_approved(db: sqlite3.Connection, task: sqlite3.Row, call: sqlite3.Row, digest: str | None, at: int) -> bool:
-    """Whether a yes lets a call proceed, its own or one for always. Those for always under other circumstances end."""
+    """Return whether the call's own approval or a grant lets it proceed; grants under other circumstances end."""
     db.execute(
         "UPDATE grants SET revoked_at = ? WHERE session = ? AND revoked_at IS NULL AND circumstances IS NOT ?",
         (at, task["session"], digest),
@@ -380,7 +383,7 @@ def _decide(db: sqlite3.Connection, task: sqlite3.Row, call: sqlite3.Row, decisi
 
 
 def _resume(db: sqlite3.Connection, task: sqlite3.Row, approved: bool, secrets_at_hand: bool, at: int) -> Status:
-    """Queue the task once no call of it waits any more; one whose run is under way goes on by itself."""
+    """Queue the task once none of its calls waits; one with an open run continues by itself."""
     status = Status(task["status"])
     if status is Status.AWAITING_APPROVAL and at_work(db, task):
         set_status(db, task, Status.RUNNING, at)

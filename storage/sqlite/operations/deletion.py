@@ -1,4 +1,4 @@
-"""Removing tasks, with what goes with them."""
+"""Deletion of tasks, with everything that belongs to them."""
 
 import sqlite3
 from collections.abc import Iterable
@@ -14,13 +14,13 @@ from storage.sqlite.transitions.conversations import remove_messages
 from storage.sqlite.transitions.status import owned
 
 CHUNK = 200
-"""Tasks removed in one transaction; what a crash leaves of a larger removal can be removed again."""
+"""Tasks removed in one transaction; the rest of a deletion cut off by a crash can be deleted again."""
 
 _NAMED = 20  # dependants that an error names
 
 
 def deletion_set(db: sqlite3.Connection, principal: Principal, task_id: str, *, cascade: bool) -> list[str]:
-    """The ids of what goes with a task: all beneath it and, with `cascade`, what depends on any; nearest first.
+    """Return the ids that are deleted with a task: all beneath it and, with `cascade`, all dependants; nearest first.
 
     Raises RemitError: NOT_FOUND, or without `cascade` TASK_HAS_DEPENDENTS that names them.
     """
@@ -40,14 +40,14 @@ def deletion_set(db: sqlite3.Connection, principal: Principal, task_id: str, *, 
 
 
 def open_deletion_set(db: sqlite3.Connection, principal: Principal, task_id: str, *, cascade: bool) -> list[str]:
-    """The ids of those that `doomed` finds and that have not ended."""
+    """Return those of `deletion_set` that have not ended. Raises RemitError as it does."""
     going = deletion_set(db, principal, task_id, cascade=cascade)
     found = [db.execute("SELECT status FROM tasks WHERE id = ?", (each,)).fetchone() for each in going]
     return [each for each, task in zip(going, found, strict=True) if task["status"] not in ENDED]
 
 
 def removable(db: sqlite3.Connection, principal: Principal, task_id: str, *, cascade: bool) -> list[str]:
-    """What `doomed` finds, where nothing of it is running: CONFLICT before anything is gone, if something is."""
+    """Return `deletion_set` if nothing of it is running. Raises RemitError as it does, and CONFLICT if something is."""
     going = deletion_set(db, principal, task_id, cascade=cascade)
     _refuse_running([db.execute("SELECT status FROM tasks WHERE id = ?", (each,)).fetchone() for each in going])
     return going
@@ -56,10 +56,10 @@ def removable(db: sqlite3.Connection, principal: Principal, task_id: str, *, cas
 def delete_some(
     db: sqlite3.Connection, principal: Principal, task_id: str, going: list[str], at: int, *, cascade: bool
 ) -> tuple[list[str], list[str]]:
-    """Remove the last of the tasks that go with this one, itself in the end; their ids, and who is left.
+    """Remove the last tasks of `going`, the deletion set of a task; returns the removed ids and those that are left.
 
-    Should others have come to them since they were found, all are found anew instead.
-    Raises what `doomed` raises, and CONFLICT for one that is still running.
+    If other tasks have joined the set meanwhile, it is determined anew and nothing is removed. Raises RemitError as
+    `removable` does.
     """
     owned(db, principal, task_id)
     left, chunk = going[:-CHUNK], going[-CHUNK:][::-1]
@@ -74,7 +74,7 @@ def delete_some(
 
 
 def remove(db: sqlite3.Connection, task: sqlite3.Row) -> None:
-    """Remove one task, with its place in what others depend on and belong to."""
+    """Remove one task, and its relations to its dependants and sub-tasks."""
     seq = task["seq"]
     keep_after_removal(db, task)
     db.execute(
@@ -92,7 +92,7 @@ def remove(db: sqlite3.Connection, task: sqlite3.Row) -> None:
 
 
 def _newcomers(db: sqlite3.Connection, chunk: list[sqlite3.Row], going: list[str]) -> bool:
-    """Whether something belongs to one of the chunk, or depends on it, that is not going as well."""
+    """Return whether a sub-task or dependant of one of the chunk is not in the deletion set."""
     relatives = {
         row["id"]
         for task in chunk

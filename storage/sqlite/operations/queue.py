@@ -1,11 +1,10 @@
-"""The queue: which of the tasks that wait for a place is next.
+"""The queue: chooses which pending task gets the next free slot.
 
-1. Sub-tasks for which a process waits come first, the deepest of them before all: else nothing would ever go on.
-2. Of the principals that have tasks waiting, the one with the fewest at work is next, and of several the one that has
-   been served least recently: however many tasks one of them has, they do not hold up another's. Those that were never
-   served are served as if they were one.
-3. Of one principal's tasks, those that have been started come before those that have not begun: a call was approved,
-   sub-tasks have ended. Of these it is first come, first served.
+1. Sub-tasks for which a process waits come first, the deepest of all: otherwise nothing would ever continue.
+2. Of the principals with pending tasks, the one with the fewest running tasks is next; of several, the one served least
+recently. So no principal's tasks hold up another's, however many it has. Those never served count as equal.
+3. Of one principal's tasks, those already started (a call was approved, sub-tasks have ended) come before those not
+begun; among each of these, first come, first served.
 """
 
 import sqlite3
@@ -21,7 +20,7 @@ _NEVER = (0, 0)
 
 
 def first_with_room(db: sqlite3.Connection, demand: SlotDemand, at: int) -> sqlite3.Row | None:
-    """The task whose turn it is and whose folder is free; one whose folder is not is blocked."""
+    """Return the next task whose folder is free; tasks whose folder is taken are blocked on the way."""
     folder_locks.wake(db, at)
     closed = _numbers(db, demand.full)
     first = set(demand.waiting).difference(closed)
@@ -39,7 +38,7 @@ def _numbers(db: sqlite3.Connection, ids: Collection[str]) -> list[int]:
 
 
 def _first_beneath(db: sqlite3.Connection, parents: Collection[int]) -> sqlite3.Row | None:
-    """The deepest of the sub-tasks of these that wait for a place, of several the one that has waited longest."""
+    """Return the deepest pending sub-task of these parents; of several, the one that has waited longest."""
     if not parents:
         return None
     return db.execute(  # type: ignore[no-any-return]
@@ -52,7 +51,7 @@ def _first_beneath(db: sqlite3.Connection, parents: Collection[int]) -> sqlite3.
 def _first_in_turn(
     db: sqlite3.Connection, full: Collection[int], shares: Mapping[str, tuple[int, int]]
 ) -> sqlite3.Row | None:
-    """The first task, not beneath one of these, of the principal whose turn it is."""
+    """Return the first task of the next principal, leaving out sub-tasks of the tasks in `full`."""
     waiting = sorted(_waiting(db), key=lambda each: shares.get(each, _NEVER))
     for _, equals in groupby(waiting, key=lambda each: shares.get(each, _NEVER)):
         found = [row for each in equals if (row := _first_of(db, each, full))]
@@ -62,7 +61,7 @@ def _first_in_turn(
 
 
 def _waiting(db: sqlite3.Connection) -> list[str]:
-    """The principals that have tasks waiting; each is found by one look into the index."""
+    """Return the principals with pending tasks, each found by one look into the index."""
     found = db.execute(
         """WITH RECURSIVE waiting (principal) AS (
                SELECT min(principal) FROM tasks INDEXED BY tasks_queue WHERE status = 'pending' AND agent <> 'none'

@@ -1,9 +1,9 @@
-"""How long what belongs to an ended task is kept, and the removal of the rest, in chunks.
+"""Retention: finds data of ended tasks that was kept long enough, and removes it in chunks.
 
-A task goes once it and everything above it has been ended for long enough; not before its sub-tasks, and not while
-another waits for it, so that a removal fails nobody; nor while it has a worktree, which goes first if nothing is lost
-with it. Looking for such tasks only reads; what removes them looks again, in its own transaction, because a message may
-have opened their next turn meanwhile.
+A task is removed once it and all its ancestors ended long enough ago, but not before its sub-tasks, and not while
+another task waits for it, so that a removal makes no task fail; nor while it has a worktree, which is removed first if
+nothing is lost with it. The search for such tasks only reads; the removal checks again, in its own transaction, because
+a message may have opened their next turn meanwhile.
 """
 
 import sqlite3
@@ -16,18 +16,21 @@ from storage.sqlite.relations import task_folders
 from storage.sqlite.relations.subtasks import still_shared
 
 CHUNK_SECONDS = 0.005
-"""How long one transaction goes on beginning steps. With the last one and the commit it is twice that as a rule, and
-some 25 ms where the commit brings the WAL into the file, measured: so long others wait."""
+"""Seconds during which one transaction begins further steps.
+
+With the last step and the commit it takes twice that as a rule, and some 25 ms where the commit checkpoints the WAL,
+measured: that is how long others wait.
+"""
 
 STEP = 500
-"""Rows removed in one step: about 2 ms."""
+"""Rows removed in one step: about 2 ms, measured."""
 
 LOOK = 500
-"""Tasks looked at in one read: about 5 ms."""
+"""Tasks examined in one read: about 5 ms, measured."""
 
 
 def expired(db: sqlite3.Connection, ended_by: int, after: Ended) -> tuple[list[int], Ended | None]:
-    """Tasks that can go, among the next that ended by then; and where to look on, None at the end."""
+    """Return removable tasks among the next that ended by `ended_by`, and where to continue; None at the end."""
     found = [
         Ended(row["completed_at"], row["seq"])
         for row in db.execute(
@@ -42,7 +45,7 @@ def expired(db: sqlite3.Connection, ended_by: int, after: Ended) -> tuple[list[i
 
 
 def remove_expired(db: sqlite3.Connection, seqs: Sequence[int], ended_by: int) -> RemovedChunk:
-    """Remove as many of these tasks as one transaction should, those that only waited for them to go included."""
+    """Remove as many of these tasks as one transaction should, including those that were kept only for them."""
     stop = time.monotonic() + CHUNK_SECONDS
     waiting = list(reversed(seqs))
     removed = []
@@ -61,7 +64,7 @@ def remove_expired(db: sqlite3.Connection, seqs: Sequence[int], ended_by: int) -
 
 
 def with_log(db: sqlite3.Connection, ended_by: int) -> list[int]:
-    """The next tasks that ended by then and still have their log."""
+    """Return the next tasks that ended by `ended_by` and still have their log."""
     found = db.execute(
         """SELECT seq FROM tasks INDEXED BY tasks_with_log
            WHERE completed_at > coalesce(log_removed_at, 0) AND completed_at <= ? ORDER BY completed_at LIMIT ?""",
@@ -71,7 +74,7 @@ def with_log(db: sqlite3.Connection, ended_by: int) -> list[int]:
 
 
 def remove_logs(db: sqlite3.Connection, seqs: Sequence[int], ended_by: int, at: int) -> list[int]:
-    """Remove as much of the logs of these tasks as one transaction should; returns those that are left."""
+    """Remove as much of the logs of these tasks as one transaction should; returns the tasks that are left."""
     stop = time.monotonic() + CHUNK_SECONDS
     waiting = list(reversed(seqs))
     while waiting:
@@ -85,7 +88,7 @@ def remove_logs(db: sqlite3.Connection, seqs: Sequence[int], ended_by: int, at: 
 
 
 def with_workspace(db: sqlite3.Connection, ended_by: int) -> list[str]:
-    """The ids of the next tasks that ended by then and still have their folder."""
+    """Return the ids of the next tasks that ended by `ended_by` and still have their folder."""
     found = db.execute(
         f"""SELECT id FROM tasks INDEXED BY tasks_with_workspace
            WHERE completed_at > coalesce(workspace_removed_at, 0) AND agent <> 'none' AND completed_at <= ?
@@ -98,7 +101,7 @@ def with_workspace(db: sqlite3.Connection, ended_by: int) -> list[str]:
 
 
 def give_up_workspace(db: sqlite3.Connection, task_id: str, ended_by: int, at: int) -> bool:
-    """Note that a task has no folder any more, before it is removed; not if the task goes on again, or shares it."""
+    """Record that a task's folder is gone, before it is deleted; False if the task reopened or shares it."""
     given_up = db.execute(
         f"""UPDATE tasks SET workspace_removed_at = ?
             WHERE id = ? AND completed_at <= ? AND NOT {still_shared("tasks")}""",
@@ -120,7 +123,7 @@ def _is_free(db: sqlite3.Connection, seq: int, ended_by: int) -> bool:
 
 
 def _is_over(db: sqlite3.Connection, seq: int | None, ended_by: int) -> bool:
-    """Whether a task and everything above it had ended by then."""
+    """Return whether a task and all its ancestors had ended by then."""
     while seq is not None:  # one join for all levels would be planned as a scan of all tasks, for a filter
         seq, at = db.execute("SELECT parent, completed_at FROM tasks WHERE seq = ?", (seq,)).fetchone()
         if at is None or at > ended_by:
@@ -129,7 +132,7 @@ def _is_over(db: sqlite3.Connection, seq: int | None, ended_by: int) -> bool:
 
 
 def _kept_for(db: sqlite3.Connection, task: sqlite3.Row) -> list[int]:
-    """The tasks that were kept for this one, and may not be any more once it is gone."""
+    """Return the tasks that were kept for this one, and may be removable once it is gone."""
     needed = db.execute("SELECT needs FROM dependencies WHERE task = ? AND satisfied = 0", (task["seq"],))
     return [*(row["needs"] for row in needed), *([task["parent"]] if task["parent"] is not None else [])]
 
@@ -140,7 +143,7 @@ def _ended_by(db: sqlite3.Connection, seq: int, ended_by: int) -> bool:
 
 
 def _is_bare(db: sqlite3.Connection, seq: int) -> bool:
-    """Take a step towards removing what there may be much of, the log and satisfied dependants; whether it is gone."""
+    """Remove one step of a task's log and satisfied dependencies; returns whether all of these are gone."""
     if not _without_log(db, seq):
         return False
     satisfied = "SELECT task FROM dependencies INDEXED BY dependants WHERE needs = ? AND satisfied = 1 LIMIT ?"
@@ -149,7 +152,7 @@ def _is_bare(db: sqlite3.Connection, seq: int) -> bool:
 
 
 def _without_log(db: sqlite3.Connection, seq: int) -> bool:
-    """Remove the next of the log's lines, the first ones first; whether it is gone."""
+    """Remove the log's oldest lines, one step of them; returns whether it is empty."""
     gone = db.execute(
         "DELETE FROM events WHERE task = ?1 AND number < (SELECT min(number) FROM events WHERE task = ?1) + ?2",
         (seq, STEP),

@@ -1,4 +1,4 @@
-"""Runs: claiming a task for a stretch of work, and how that work ends."""
+"""Runs: claiming a task, and ending the run."""
 
 import sqlite3
 from collections.abc import Collection, Mapping, Sequence
@@ -28,11 +28,11 @@ from storage.sqlite.transitions.status import (
 from storage.sqlite.transitions.turns import close_turn, cut_off_calls, secrets_of
 
 SERVER_ENDED = "the server ended"
-"""What cuts off most runs that are, in words."""
+"""The usual cause of an interruption, in words."""
 
 
 def claim(db: sqlite3.Connection, owner: str, at: int, demand: SlotDemand = NO_DEMAND) -> Claim | None:
-    """Take the task whose turn it is and start a run of it; None when nothing waits."""
+    """Start a run of the next task in the queue; None when none can start."""
     row = queue.first_with_room(db, demand, at)
     if row is None:
         return None
@@ -47,7 +47,7 @@ def claim(db: sqlite3.Connection, owner: str, at: int, demand: SlotDemand = NO_D
 
 
 def record_processes(db: sqlite3.Connection, run: Run, processes: Sequence[Mapping[str, object]], sandbox: str) -> None:
-    """Note which processes do the run's work, so that they can be found if this server dies, and what holds them."""
+    """Record the run's processes, so that the next server can find them if this one dies, and their sandbox tier."""
     held(db, run)
     db.execute("UPDATE tasks SET sandbox = ? WHERE seq = ?", (sandbox, run.seq))
     db.execute(
@@ -56,13 +56,13 @@ def record_processes(db: sqlite3.Connection, run: Run, processes: Sequence[Mappi
 
 
 def set_process_bound(db: sqlite3.Connection, run: Run, bound: bool) -> None:
-    """Note whether the work of the run would be lost with its process."""
+    """Record whether the run's work would be lost with its process."""
     held(db, run)
     db.execute("UPDATE runs SET bound = ? WHERE task = ? AND fence = ?", (bound, run.seq, run.fence))
 
 
 def wait_for_decision(db: sqlite3.Connection, run: Run, at: int) -> tuple[bool, list[Call]]:
-    """Have a run whose process must stay wait for a decision, unless there is still something it can go on with.
+    """Set a run whose process must stay to wait for a decision, unless it can still continue with something.
 
     Returns whether it waits, and the calls of its turn.
     """
@@ -78,10 +78,10 @@ def wait_for_decision(db: sqlite3.Connection, run: Run, at: int) -> tuple[bool, 
 
 
 def append_events(db: sqlite3.Connection, run: Run, events: list[NewEvent], at: int) -> int:
-    """Append lines to the log of the run's task; returns the number of the last one."""
+    """Append events to the log of the run's task; returns the number of the last one."""
     held(db, run)
     for event in events:
-        if "callId" not in event.data:  # what comes out of a call is counted with it
+        if "callId" not in event.data:  # output of a call is counted with the call
             count_output(db, run.seq, event.data.get("text") or event.data.get("description") or "")
     return log_all(db, run.seq, events, at)
 
@@ -100,7 +100,7 @@ def suspend(db: sqlite3.Connection, run: Run, ran_us: int, at: int) -> Status:
 
 
 def pause(db: sqlite3.Connection, run: Run, ran_us: int, at: int) -> Status:
-    """End a run whose budget of calls is used up; the task is queued at once if it has been raised meanwhile."""
+    """End a run whose call budget is used up; the task is queued at once if the budget was raised meanwhile."""
     task = _back_at_work(db, run, at)
     _end(db, run, "paused", ran_us, at)
     if task["cancel_requested"]:
@@ -111,7 +111,7 @@ def pause(db: sqlite3.Connection, run: Run, ran_us: int, at: int) -> Status:
 
 
 def block(db: sqlite3.Connection, run: Run, ran_us: int, at: int) -> Status:
-    """End a run that cannot go on because the values of its secrets are gone."""
+    """End a run that cannot continue because the values of its secrets are lost."""
     task = _back_at_work(db, run, at)
     _end(db, run, "blocked", ran_us, at)
     if task["cancel_requested"]:
@@ -135,9 +135,9 @@ def wait(db: sqlite3.Connection, run: Run, awaited: Mapping[str, int], ran_us: i
 
 
 def finish(db: sqlite3.Connection, run: Run, end: RunEnd, ran_us: int, at: int) -> Status:
-    """End a run and with it the task's turn; a cancellation asked for meanwhile wins.
+    """End a run and its task's turn; a cancellation requested meanwhile takes precedence.
 
-    Where it ends without having been completed, so do the sub-tasks that its agent has made.
+    Unless the turn completed, the sub-tasks that its agent created are cancelled.
     """
     task = _back_at_work(db, run, at)
     _end(db, run, end.status, ran_us, at)
@@ -150,10 +150,10 @@ def finish(db: sqlite3.Connection, run: Run, end: RunEnd, ran_us: int, at: int) 
 
 
 def interrupt(db: sqlite3.Connection, run: Run, ran_us: int, at: int, by: str = SERVER_ENDED) -> Status:
-    """End a run that was cut off: in the middle of a call it has failed, between two it goes on in another run.
+    """End an interrupted run: it fails if it was in the middle of a call, otherwise another run continues.
 
-    A call that was cut off is reported as such and never silently redone. Where the work was bound to a process, it is
-    lost with it.
+    An interrupted call is reported as such and never silently repeated. Work bound to a process is lost with the
+    process. The task's `onInterrupt` may grant another attempt.
     """
     held(db, run)
     (bound,) = db.execute("SELECT bound FROM runs WHERE task = ? AND fence = ?", (run.seq, run.fence)).fetchone()
@@ -171,7 +171,7 @@ def interrupt(db: sqlite3.Connection, run: Run, ran_us: int, at: int, by: str = 
 
 
 def write_unwritten(db: sqlite3.Connection, run: Run, unwritten: Unwritten, at: int) -> None:
-    """Write what a run that is about to end could not write before, or does not know to be written."""
+    """Write the data that a run about to end could not write before, or does not know to be written."""
     held(db, run)
     if unwritten.folder:
         folder_locks.note(db, run.task_id, unwritten.folder)
@@ -184,9 +184,9 @@ def write_unwritten(db: sqlite3.Connection, run: Run, unwritten: Unwritten, at: 
 
 
 def cancel(db: sqlite3.Connection, principal: Principal, task_id: str, by: str, at: int) -> CancellationResult:
-    """Ask for the end of a task and of everything beneath it, the task itself first.
+    """Request the end of a task and of everything beneath it, the task itself first.
 
-    One that runs stays `running` until its processes are gone.
+    A running task stays `running` until its processes are gone.
     """
     tasks = family(db, owned(db, principal, task_id)["seq"])
     stopping = [task["id"] for task in tasks if _cancel(db, task, by, at) is Status.RUNNING]
@@ -194,13 +194,13 @@ def cancel(db: sqlite3.Connection, principal: Principal, task_id: str, by: str, 
 
 
 def at_work_beneath(db: sqlite3.Connection, principal: Principal, task_id: str) -> list[str]:
-    """The ids of a task and of all beneath it whose runs are under way, the task itself first."""
+    """Return the ids of the task and of all beneath it that have an open run, the task itself first."""
     tasks = family(db, owned(db, principal, task_id)["seq"])
     return [task["id"] for task in tasks if at_work(db, task)]
 
 
 def abandon(db: sqlite3.Connection, task_ids: Collection[str], at: int) -> None:
-    """End the runs of tasks that were cancelled, and that nobody works on."""
+    """End the runs of cancelled tasks that no process works on."""
     for leftover in leftovers(db):
         if leftover.run.task_id in task_ids and held(db, leftover.run)["cancel_requested"]:
             task = _back_at_work(db, leftover.run, at)
@@ -209,7 +209,7 @@ def abandon(db: sqlite3.Connection, task_ids: Collection[str], at: int) -> None:
 
 
 def leftovers(db: sqlite3.Connection) -> list[Leftover]:
-    """The runs that no living server works on: at the start of a server, all that are open."""
+    """Return all open runs: at a server's start, those that a dead server left."""
     found = db.execute(
         """SELECT r.task, t.id, r.turn, r.fence, r.processes FROM runs r CROSS JOIN tasks t ON t.seq = r.task
            WHERE r.ended_at IS NULL"""
@@ -221,10 +221,10 @@ def leftovers(db: sqlite3.Connection) -> list[Leftover]:
 
 
 def recover(db: sqlite3.Connection, at: int) -> Recovery:
-    """Settle what a dead server left, once its processes are gone.
+    """Settle the open runs of a dead server, once its processes are gone.
 
-    A run in the middle of a call failed; one between two calls goes on; what needs literal secrets,
-    which were in the dead server's memory alone, is blocked until they are sent again.
+    A run in the middle of a call failed; one between two calls is resumed. Tasks that need literal secrets, which only
+    the dead server's memory held, are blocked until these are sent again.
     """
     recovery = Recovery([], [], [])
     for leftover in leftovers(db):
@@ -256,13 +256,13 @@ def _cancel(db: sqlite3.Connection, task: sqlite3.Row, by: str, at: int) -> Stat
 
 
 def _cancel_made(db: sqlite3.Connection, run: Run, at: int) -> None:
-    """Cancel the sub-tasks that the agent of a run's task has made."""
+    """Cancel the sub-tasks that the agent of a run's task created."""
     for made in subtasks.made_by(db, run.seq):
         _cancel(db, made, f"the end of {run.task_id}", at)
 
 
 def _back_at_work(db: sqlite3.Connection, run: Run, at: int) -> sqlite3.Row:
-    """The task of a run that is about to end, as it stands while its agent works: it may have stayed for a decision."""
+    """Return the task of a run that is about to end, set back to `running` if its process stayed for a decision."""
     task = held(db, run)
     if task["status"] == Status.AWAITING_APPROVAL:
         set_status(db, task, Status.RUNNING, at)
@@ -284,15 +284,15 @@ def _claim(db: sqlite3.Connection, run: Run) -> Claim:
 
 
 def _is_let_go(call: Call, since: int) -> bool:
-    """Whether a call was decided during a run that began then, and is still to be made by it.
+    """Return whether a call was decided since `since`, the start of the run, and is still to be made.
 
-    One that was decided before that run is no sign of work: its agent may not ask for it any more.
+    An older decision says nothing about this run: its agent may not ask for that call any more.
     """
     return call.status is CallStatus.PENDING and call.decided_at is not None and call.decided_at >= since
 
 
 def _end(db: sqlite3.Connection, run: Run, outcome: str, ran_us: int, at: int) -> None:
-    """Close the run, and count its microseconds of work towards the turn's time limit."""
+    """Close the run, and add its microseconds of work to the turn's."""
     db.execute(
         "UPDATE runs SET ended_at = ?, outcome = ?, processes = NULL WHERE task = ? AND fence = ?",
         (at, outcome, run.seq, run.fence),

@@ -1,4 +1,4 @@
-"""Messages that were sent under an idempotency key: each key of a task counts once."""
+"""Idempotency keys of messages: each key counts once per task."""
 
 import sqlite3
 
@@ -8,7 +8,10 @@ from storage.sqlite.transitions.status import owned
 
 
 def was_sent(db: sqlite3.Connection, principal: Principal, task_id: str, sent: SentKey) -> bool:
-    """Whether this message was sent to the task before; CONFLICT if its key was used for another one."""
+    """Return whether this message was sent to the task before.
+
+    Raises RemitError (CONFLICT) if its key was used for another message.
+    """
     task = owned(db, principal, task_id)
     row = db.execute(
         "SELECT request_digest FROM sent_messages WHERE task = ? AND idempotency_key = ?", (task["seq"], sent.key)
@@ -23,6 +26,6 @@ def was_sent(db: sqlite3.Connection, principal: Principal, task_id: str, sent: S
 
 
 def keep(db: sqlite3.Connection, seq: int, sent: SentKey | None, at: int) -> None:
-    """Note that a message was sent, in the transaction in which it takes effect; nothing for one without a key."""
+    """Record the key of a message, in the transaction in which it takes effect; nothing without a key."""
     if sent:
         db.execute("INSERT INTO sent_messages VALUES (?, ?, ?, ?)", (seq, sent.key, sent.request_digest, at))

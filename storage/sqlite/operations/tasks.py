@@ -1,4 +1,4 @@
-"""Creating and reading tasks, and opening their next turns."""
+"""Tasks: creating, reading and resuming them, and opening their next turns."""
 
 import sqlite3
 from collections.abc import Collection, Mapping
@@ -33,14 +33,18 @@ from storage.sqlite.transitions.status import log, next_place, owned, set_status
 from storage.sqlite.transitions.turns import insert_turn, secrets_of, spoken
 
 _MOST_IDS = 200
-"""Ids of related tasks that are shown with a task."""
+"""Ids of related tasks shown with a task."""
 
 _MOST_FILES = 500
-"""Files that are known one by one of those that have come with a task's messages: 25 messages bring as many."""
+"""Uploaded files of a task that are known individually: as many as 25 messages can bring."""
 
 
 def create(db: sqlite3.Connection, principal: Principal, new: NewTask, at: int) -> CreationResult:
-    """Insert a task with its first turn; the same idempotency key answers with what it made before."""
+    """Insert a task with its first turn; the same idempotency key returns the task it created before.
+
+    Raises RemitError: CONFLICT for a key used with another request, and what finding its parent, dependencies and
+    conversation raises.
+    """
     earlier = repeated(db, principal, new.idempotency_key, new.request_digest)
     if earlier:
         return earlier
@@ -62,7 +66,10 @@ def create(db: sqlite3.Connection, principal: Principal, new: NewTask, at: int) 
 def repeated(
     db: sqlite3.Connection, principal: Principal, idempotency_key: str | None, request_digest: str
 ) -> CreationResult | None:
-    """What this idempotency key made before; CONFLICT if it was for another request."""
+    """Return the task that this idempotency key created before; None if there is none.
+
+    Raises RemitError (CONFLICT) if the key was used for another request.
+    """
     row = db.execute(
         "SELECT id, status, request_digest FROM tasks WHERE principal = ? AND idempotency_key = ?",
         (principal.id, idempotency_key),
@@ -80,9 +87,10 @@ def repeated(
 
 
 def open_turn(db: sqlite3.Connection, principal: Principal, task_id: str, new: NewTurn, at: int) -> Task | None:
-    """Add a message to an ended task and queue it again, or have it wait for what it depends on.
+    """Add a message to an ended task and queue it again, or block it on its open dependencies.
 
-    None while some that waited for its end did not know of it; the next of them have been told.
+    Returns None while dependants still have to be updated about its former end; the next chunk of them has been. Raises
+    RemitError: NOT_FOUND, CONFLICT if it has not ended, DEPENDENCY_FAILED.
     """
     row = owned(db, principal, task_id)
     if Status(row["status"]) not in ENDED:
@@ -111,13 +119,16 @@ def open_turn(db: sqlite3.Connection, principal: Principal, task_id: str, new: N
 
 
 def bring_files(db: sqlite3.Connection, principal: Principal, task_id: str, files: Mapping[str, str]) -> None:
-    """Note which files come with a message to a task, beside those that came before."""
+    """Record the files that come with a message, in addition to earlier ones. Raises RemitError (NOT_FOUND)."""
     row = owned(db, principal, task_id)
     db.execute("UPDATE tasks SET files = ? WHERE seq = ?", (_files(row, files), row["seq"]))
 
 
 def resume(db: sqlite3.Connection, principal: Principal, task_id: str, at: int, key: SentKey | None = None) -> Task:
-    """Let a paused task go on, with its budget of calls once more if that was used up; CONFLICT for any other."""
+    """Let a paused task continue, with its call budget renewed if that was used up.
+
+    Raises RemitError: NOT_FOUND, CONFLICT if it is not paused.
+    """
     row = owned(db, principal, task_id)
     if row["status"] != Status.PAUSED:
         raise RemitError(
@@ -138,7 +149,7 @@ def resume_with_secrets(
     at: int,
     key: SentKey | None = None,
 ) -> Task:
-    """Let a task that was blocked for its lost secrets go on, without those it does not need any more."""
+    """Let a task that was blocked for lost secrets continue, without those it no longer needs."""
     row = owned(db, principal, task_id)
     task_secrets.give_up(db, row, unneeded)
     sent_keys.keep(db, row["seq"], key, at)
@@ -148,7 +159,7 @@ def resume_with_secrets(
 
 
 def get(db: sqlite3.Connection, principal: Principal, task_id: str) -> Task:
-    """One task; NOT_FOUND for an unknown one and for somebody else's alike."""
+    """Return one task. Raises RemitError (NOT_FOUND), also for another principal's task."""
     row = db.execute(
         f"SELECT {rows.TASK_COLUMNS} FROM {rows.TASKS} WHERE t.id = ? AND t.principal = ?",
         (task_id, principal.id),
@@ -170,15 +181,15 @@ def snapshot(
     asker: int | None = None,
     since: int | None = None,
 ) -> Snapshot:
-    """A task with its current turn, calls and output, and with messages, relations and later events where asked.
+    """Return a task with its current turn, calls and output, and messages, relations and events on request.
 
-    `since` is the number of an event: what came after it is then told apart, and of messages there are no others.
-
-    `asker` is the number of the task whose agent asks, if one does: of others it hears only what is beneath that.
+    `since` is the number of an event: what came after it is marked as new, and only later messages are included.
+    `asker` is the number of the task whose agent asks, if one does: of other tasks, only those beneath it are shown.
+    Raises RemitError (NOT_FOUND).
     """
     task = get(db, principal, task_id)
     turn = _turn(db, task)
-    # What has come out of an open turn lies in its events; a closed one has it in one piece.
+    # An open turn's output is in its events; a closed turn has it in one piece.
     heard = [] if turn.ended_at is not None else spoken(db, task.seq, turn.number, "content", "output", "thought")
     content, content_at = _content(turn, [event for event in heard if event.kind == "content"])
     calls = _calls(db, task, heard)
@@ -211,7 +222,7 @@ def snapshot(
 
 
 def open_counts(db: sqlite3.Connection) -> dict[Status, int]:
-    """How many tasks of all principals and agents are in each open state: for the server's own state."""
+    """Return the number of tasks in each open status, of all principals; records are left out."""
     marks = ", ".join("?" * len(OPEN))
     found = db.execute(
         f"""SELECT first, sum(n) AS n FROM tallies
@@ -222,7 +233,7 @@ def open_counts(db: sqlite3.Connection) -> dict[Status, int]:
 
 
 def secret_names(db: sqlite3.Connection, principal: Principal, task_id: str) -> dict[str, SecretSource]:
-    """The names of the secrets of a task's turn and how each value comes."""
+    """Return the names of the secrets of the task's turn, with the source of each value."""
     row = owned(db, principal, task_id)
     return secrets_of(db, row["seq"], row["turn"])
 
@@ -285,7 +296,7 @@ def _insert(
 
 
 def _files(task: sqlite3.Row, more: Mapping[str, str]) -> str | None:
-    """The files that have come with a task's messages; where they are too many, the oldest known together alone."""
+    """Return the digests of a task's uploaded files as JSON; of too many, the oldest under one common digest."""
     before = rows.loads(task["files"]) or {}
     known = {**{path: version for path, version in before.items() if path not in more}, **more}
     if oldest := dict(list(known.items())[:-_MOST_FILES]):
@@ -295,7 +306,7 @@ def _files(task: sqlite3.Row, more: Mapping[str, str]) -> str | None:
 
 
 def _refuse_failed_dependency(db: sqlite3.Connection, task: sqlite3.Row) -> None:
-    """An ended task can wait once more for what is still to come, but not for what has failed."""
+    """Refuse a new turn if an unsatisfied dependency has failed. Raises RemitError (DEPENDENCY_FAILED)."""
     failed = db.execute(
         """SELECT t.id, t.status FROM dependencies d JOIN tasks t ON t.seq = d.needs
            WHERE d.task = ? AND d.satisfied = 0 AND t.status IN ('failed', 'cancelled') LIMIT 1""",
@@ -329,7 +340,7 @@ def _content(turn: TurnRecord, said: list[Event]) -> tuple[str, int | None]:
 
 
 def _calls(db: sqlite3.Connection, task: Task, heard: list[Event]) -> list[Call]:
-    """The turn's calls in order; one that is executing shows its output so far."""
+    """Return the turn's calls in order; one that is executing shows its output so far."""
     found = db.execute(
         f"SELECT {rows.CALL_COLUMNS} FROM calls WHERE task = ? AND turn = ? ORDER BY position",
         (task.seq, task.turn),

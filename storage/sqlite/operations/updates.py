@@ -1,4 +1,4 @@
-"""What can be changed about a task, and what others report of a record that no agent of ours executes."""
+"""Changes to a task, and reports on records, which this server does not execute."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -17,10 +17,10 @@ _NAMED = 20  # open dependencies that an error names
 
 
 def update(db: sqlite3.Connection, principal: Principal, task_id: str, wanted: Update, at: int) -> None:
-    """Change what `wanted` names, all of it or nothing.
+    """Apply `wanted`, all of it or nothing.
 
     Raises RemitError: NOT_FOUND, CONFLICT for what the state of the task forbids, and what
-    `relations.replace_dependencies` raises.
+    `storage.sqlite.relations.dependencies.replace_dependencies` raises.
     """
     task = owned(db, principal, task_id)
     _refuse_second_claim(task, wanted)
@@ -47,7 +47,7 @@ def _set_columns(db: sqlite3.Connection, task: sqlite3.Row, wanted: Update, at: 
 
 
 def _set_budget(db: sqlite3.Connection, task: sqlite3.Row, max_calls: int, at: int) -> None:
-    """Raise or lower the number of calls; what was used of it stays used."""
+    """Set the number of calls; those already made count against it."""
     if task["agent"] == NOBODY:
         raise RemitError(
             Code.VALIDATION_ERROR,
@@ -62,7 +62,7 @@ def _set_budget(db: sqlite3.Connection, task: sqlite3.Row, max_calls: int, at: i
 
 
 def _made(db: sqlite3.Connection, task: sqlite3.Row) -> int:
-    """The calls that have been begun in the task's turn."""
+    """Return the number of calls begun in the task's turn."""
     row = db.execute(
         "SELECT count(*) FROM calls WHERE task = ? AND turn = ? AND status IN ('executing', 'success', 'error')",
         (task["seq"], task["turn"]),
@@ -71,9 +71,9 @@ def _made(db: sqlite3.Connection, task: sqlite3.Row) -> int:
 
 
 def _refuse_second_claim(task: sqlite3.Row, wanted: Update) -> None:
-    """Of several that claim the same record, all but the first learn who that was; it may say so again.
+    """Refuse to set a record to `running` if another agent claimed it first. Raises RemitError (CONFLICT).
 
-    Who names nobody claims nothing, and where nobody is named may report again that it is at work.
+    The agent that holds it may report `running` again, and so may a caller that names no agent where none is named.
     """
     if not (wanted.status is Status.RUNNING and task["status"] == Status.RUNNING and task["agent"] == NOBODY):
         return
@@ -106,7 +106,7 @@ def _report(db: sqlite3.Connection, task: sqlite3.Row, wanted: Update, target: S
 
 
 def _correct(db: sqlite3.Connection, task: sqlite3.Row, wanted: Update, at: int) -> None:
-    """What is reported of a state the task has already replaces what was; when it came to be so stays."""
+    """Replace what was reported for the status that the task already has; its times stay."""
     if wanted.result is not None:
         correct_turn(db, task, wanted.result, at)
     if wanted.error is not None:
@@ -148,7 +148,7 @@ def _refuse_report(db: sqlite3.Connection, task: sqlite3.Row, target: Status) ->
 
 
 def _steps(current: Status, target: Status) -> Iterator[Status]:
-    """The moves from one state to another: a record may be reported late, and its times follow all the same."""
+    """Yield the transitions between two statuses: a late report passes through those in between, for their times."""
     if current is target:
         return
     if current is Status.BLOCKED and target in (Status.RUNNING, Status.COMPLETED):

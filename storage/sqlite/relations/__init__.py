@@ -1,1 +1,1 @@
-"""What tasks are to each other, and share."""
+"""Relations between tasks: dependencies, sub-tasks, and shared folders and secrets."""

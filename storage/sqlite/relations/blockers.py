@@ -1,4 +1,4 @@
-"""What a task that is blocked waits for."""
+"""The tasks that a blocked task waits for."""
 
 import sqlite3
 
@@ -10,10 +10,9 @@ from storage.sqlite.relations import dependencies, folder_locks, subtasks
 def find(
     db: sqlite3.Connection, principal: Principal, seq: int, reason: str | None, most: int, asker: int | None
 ) -> list[str]:
-    """The ids of the first tasks that keep one from going on, which is blocked for that reason.
+    """Return the ids of the first tasks that a task blocked for `reason` waits for, as far as the caller may see them.
 
-    Of those, the ones that whoever asks may know of: what is the principal's and, where the agent of a task asks, what
-    is beneath that (its number is `asker`).
+    These are the principal's own and, if the agent of the task with the number `asker` asks, those beneath its task.
     """
     limit = most if asker is None else -1
     if reason == BUSY:

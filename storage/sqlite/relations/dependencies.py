@@ -1,4 +1,4 @@
-"""What tasks are to each other: what they wait for, and whose part they are."""
+"""Dependencies between tasks, and the positions of sub-tasks beneath their parents."""
 
 import json
 import sqlite3
@@ -12,14 +12,14 @@ from storage.records.tasks import NOBODY, NestingLimits, OnFailure, Principal
 from storage.sqlite.transitions.status import log, owned, set_status
 
 MOST_NEEDED = 50_000
-"""Tasks that are looked through for a cycle, while other writers wait."""
+"""Tasks searched for a cycle, while other writers wait."""
 
 _SHOWN = 5  # tasks at either end of a long cycle
 
 
 @dataclass(frozen=True, slots=True)
 class Dependency:
-    """What a task waits for, or has waited for."""
+    """A task that another one waits for, or has waited for."""
 
     seq: int
     satisfied: bool
@@ -27,7 +27,7 @@ class Dependency:
 
 @dataclass(frozen=True, slots=True)
 class TreePosition:
-    """Where a task stands beneath others."""
+    """The position of a sub-task: its parent, its root and its depth."""
 
     parent: int
     root: int
@@ -41,10 +41,10 @@ def find_dependencies(
     on_failure: OnFailure,
     satisfied: Collection[int] = (),
 ) -> list[Dependency]:
-    """The tasks of these ids, as dependencies of a task that is about to wait for them; `satisfied` are done with.
+    """Return the dependencies with these ids for a new or changed task; those in `satisfied` count as met.
 
-    Raises RemitError: NOT_FOUND for an unknown one, DEPENDENCY_FAILED for one that has failed or was cancelled, both
-    naming it.
+    Raises RemitError that names the task: NOT_FOUND for an unknown one, DEPENDENCY_FAILED for one that failed or was
+    cancelled.
     """
     found = []
     for task_id in dict.fromkeys(ids):
@@ -58,7 +58,7 @@ def find_dependencies(
 
 
 def failed_already(task_id: str, status: str) -> RemitError:
-    """The error for a dependency that can no longer be satisfied."""
+    """Return the error for a dependency that can no longer be satisfied."""
     how = "was cancelled" if status == Status.CANCELLED else "has failed"
     return RemitError(
         Code.DEPENDENCY_FAILED,
@@ -70,7 +70,7 @@ def failed_already(task_id: str, status: str) -> RemitError:
 
 
 def insert_dependencies(db: sqlite3.Connection, seq: int, dependencies: Sequence[Dependency]) -> None:
-    """Make a task wait for others."""
+    """Insert the dependencies of a task."""
     db.executemany(
         "INSERT INTO dependencies VALUES (?, ?, ?)", [(seq, each.seq, each.satisfied) for each in dependencies]
     )
@@ -79,11 +79,10 @@ def insert_dependencies(db: sqlite3.Connection, seq: int, dependencies: Sequence
 def replace_dependencies(
     db: sqlite3.Connection, principal: Principal, task: sqlite3.Row, ids: Sequence[str], at: int
 ) -> None:
-    """Have a task that is not at work wait for these others and no more. What was satisfied once stays so.
+    """Replace the dependencies of a task that is not running; those once satisfied stay satisfied.
 
-    A record that was blocked by hand stays so, whatever it waits for.
-
-    Raises RemitError: CONFLICT for a task that is at work, DEPENDENCY_CYCLE that shows the cycle, and what
+    A record that was reported as blocked stays so, whatever it waits for. Raises RemitError: CONFLICT for a task that
+    is running, DEPENDENCY_CYCLE with the cycle, LIMIT_EXCEEDED if there are too many to search for one, and what
     `find_dependencies` raises.
     """
     status = Status(task["status"])
@@ -111,7 +110,7 @@ def replace_dependencies(
 
 
 def blocking(db: sqlite3.Connection, seq: int, most: int) -> list[str]:
-    """The ids of the tasks this one still waits for."""
+    """Return the ids of the unsatisfied dependencies, `most` at most."""
     found = db.execute(
         """SELECT t.id FROM dependencies d JOIN tasks t ON t.seq = d.needs
            WHERE d.task = ? AND d.satisfied = 0 LIMIT ?""",
@@ -121,7 +120,7 @@ def blocking(db: sqlite3.Connection, seq: int, most: int) -> list[str]:
 
 
 def needed(db: sqlite3.Connection, seq: int, most: int) -> list[str]:
-    """The ids of the tasks this one depends on."""
+    """Return the ids of the dependencies, `most` at most."""
     found = db.execute(
         "SELECT t.id FROM dependencies d JOIN tasks t ON t.seq = d.needs WHERE d.task = ? LIMIT ?", (seq, most)
     )
@@ -129,14 +128,15 @@ def needed(db: sqlite3.Connection, seq: int, most: int) -> list[str]:
 
 
 def count_needed(db: sqlite3.Connection, seq: int) -> int:
-    """How many tasks this one depends on."""
+    """Return the number of dependencies."""
     return int(db.execute("SELECT count(*) FROM dependencies WHERE task = ?", (seq,)).fetchone()[0])
 
 
 def find_position(db: sqlite3.Connection, principal: Principal, parent_id: str, nesting: NestingLimits) -> TreePosition:
-    """Where a new sub-task of this parent stands.
+    """Return the position of a new sub-task of this parent.
 
-    Raises RemitError: NOT_FOUND for an unknown parent, CONFLICT for a cancelled one, LIMIT_EXCEEDED for too many.
+    Raises RemitError: NOT_FOUND for an unknown parent, CONFLICT for a cancelled one, LIMIT_EXCEEDED beyond a limit of
+    `nesting`.
     """
     parent = owned(db, principal, parent_id, field="parentTaskId")
     if parent["cancel_requested"] or parent["status"] == Status.CANCELLED:
@@ -160,12 +160,12 @@ def find_position(db: sqlite3.Connection, principal: Principal, parent_id: str, 
 
 
 def tell_parent(db: sqlite3.Connection, parent: int, task_id: str, status: Status, at: int) -> None:
-    """An event in the parent's log: it has a new sub-task."""
+    """Log a new sub-task in its parent's log."""
     log(db, parent, "subtask", {"taskId": task_id, "status": status}, at)
 
 
 def family(db: sqlite3.Connection, seq: int) -> list[sqlite3.Row]:
-    """A task and everything beneath it, the upper ones first."""
+    """Return the rows of a task and of everything beneath it, the upper ones first."""
     return db.execute(
         """WITH RECURSIVE family (member) AS (
                VALUES (?) UNION ALL SELECT t.seq FROM tasks t JOIN family ON t.parent = family.member)
@@ -179,7 +179,10 @@ def _too_many(message: str, most: int) -> RemitError:
 
 
 def _refuse_cycle(db: sqlite3.Connection, task: sqlite3.Row, wanted: Sequence[Dependency]) -> None:
-    """Look for the task among all that the wanted ones depend on; what nothing depends on is in no cycle."""
+    """Search for the task among everything that its new dependencies depend on. Raises RemitError.
+
+    A task without dependants is in no cycle.
+    """
     goal, first = task["seq"], [each.seq for each in wanted]
     if goal not in first and not db.execute("SELECT 1 FROM dependencies WHERE needs = ?", (goal,)).fetchone():
         return
@@ -203,7 +206,7 @@ def _refuse_cycle(db: sqlite3.Connection, task: sqlite3.Row, wanted: Sequence[De
 
 
 def _way(db: sqlite3.Connection, goal: int, first: Sequence[int]) -> list[int]:
-    """The shortest way by which a task would wait for itself: it is the first on it, and the last."""
+    """Return the shortest cycle through a task, which is its first and last element."""
     came_from = dict.fromkeys(first, goal)
     waiting = deque(came_from)
     while (seq := waiting.popleft()) != goal:

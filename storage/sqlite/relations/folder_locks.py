@@ -1,7 +1,7 @@
-"""Who works in which folder: two tasks never write one at once, unless both share it.
+"""Folder locks: two tasks never write to one folder at once, unless both share it.
 
-A task holds its folder from the start of a turn until the turn ends. What comes later waits as `blocked`, and goes on
-in the order of the queue.
+A task holds its folder from the start of a turn until the turn ends. Later ones are `blocked`, and resume in the order
+of the queue.
 """
 
 import json
@@ -19,8 +19,8 @@ from storage.sqlite.transitions.status import owned, set_status
 
 _COLUMNS = "w.mode, w.path, w.shared, w.owner, w.reaches, w.repository, w.checkout, w.outcome"
 
-# Those who keep others out: at work in a turn, or before them in the queue. CROSS JOIN has SQLite begin with these few,
-# whatever it believes of the size of the tables.
+# Tasks that hold a folder, or wait for one. CROSS JOIN makes SQLite start with these few, whatever it assumes about the
+# sizes of the tables.
 _PRESENT = f"""SELECT t.seq, t.id, t.principal, t.queue_place, w.use, w.mode, w.path, w.shared, w.reaches
     FROM workspaces w INDEXED BY workspaces_in_use CROSS JOIN tasks t ON t.seq = w.task
     WHERE w.use IS NOT NULL AND t.status NOT IN {ENDED_SQL}
@@ -46,22 +46,22 @@ class _FolderClaim:
         return self._disturbs(other) or other._disturbs(self)
 
     def _disturbs(self, other: "_FolderClaim") -> bool:
-        """Whether it writes where the other writes, or could move away a folder that is shown to the other."""
+        """Return whether it writes where the other writes, or could move a folder that the other sees."""
         both_write = self.path == other.path and self.writes and other.writes and not (self.shared and other.shared)
         return both_write or any(map(self.could_move, other.reaches))
 
     def could_move(self, folder: PurePosixPath) -> bool:
-        """Whether it writes where that folder lies."""
+        """Return whether it writes to a folder above this one, and so could move it."""
         return self.writes and folder != self.path and folder.is_relative_to(self.path)
 
     def beyond(self, holder: "_FolderClaim") -> list[PurePosixPath]:
-        """The folders that are shown to it, and not to the holder of its own."""
+        """Return the folders that it sees, and the holder of its ancestors' claim does not."""
         known = (holder.path, *holder.reaches)
         return [folder for folder in self.reaches if not any(map(folder.is_relative_to, known))]
 
 
 def insert(db: sqlite3.Connection, seq: int, workspace: Workspace) -> None:
-    """Note in which folder a new task works."""
+    """Record the folder that a new task works in."""
     db.execute(
         "INSERT INTO workspaces (task, mode, path, shared, owner, reaches, repository) VALUES (?, ?, ?, ?, ?, ?, ?)",
         (
@@ -77,18 +77,18 @@ def insert(db: sqlite3.Connection, seq: int, workspace: Workspace) -> None:
 
 
 def of(db: sqlite3.Connection, seq: int) -> Workspace | None:
-    """The folder a task works in; None for one of its own."""
+    """Return the user's folder that a task works in; None for a folder of its own."""
     row = db.execute(f"SELECT {_COLUMNS} FROM workspaces w WHERE w.task = ?", (seq,)).fetchone()
     return _workspace(row) if row else None
 
 
 def owned_by(db: sqlite3.Connection, principal: Principal, task_id: str) -> Workspace | None:
-    """The same for a task of this principal; NOT_FOUND for any other."""
+    """Return the same for a task of this principal. Raises RemitError (NOT_FOUND)."""
     return of(db, owned(db, principal, task_id)["seq"])
 
 
 def wake(db: sqlite3.Connection, at: int) -> None:
-    """Let those go on whose folders have become free, in the places that they had in the queue."""
+    """Queue the blocked tasks whose folders are free now, at their former places."""
     db.execute(
         f"""UPDATE workspaces INDEXED BY workspaces_in_use SET use = NULL
             WHERE use IS NOT NULL AND (SELECT status FROM tasks WHERE seq = task) IN {ENDED_SQL}"""
@@ -117,13 +117,13 @@ def acquire(db: sqlite3.Connection, task: sqlite3.Row, at: int) -> bool:
 
 
 def blocking(db: sqlite3.Connection, principal: Principal, seq: int) -> list[str]:
-    """The ids of those who keep a task out of its folder, as far as they are this principal's."""
+    """Return the ids of the tasks that keep a task out of its folder, as far as they are this principal's."""
     (queue_place,) = db.execute("SELECT queue_place FROM tasks WHERE seq = ?", (seq,)).fetchone()
     return [each.id for each in _blockers(db, seq, queue_place) if each.principal == principal.id]
 
 
 def record(db: sqlite3.Connection, task_id: str, checkout: Checkout, outcome: dict[str, object]) -> None:
-    """Note what a look at a worktree has found, unless it is gone meanwhile."""
+    """Record the findings about a worktree, unless it is gone meanwhile."""
     db.execute(
         """UPDATE workspaces SET checkout = ?, outcome = ?
            WHERE task = (SELECT seq FROM tasks WHERE id = ?) AND checkout IS NOT NULL""",
@@ -132,7 +132,7 @@ def record(db: sqlite3.Connection, task_id: str, checkout: Checkout, outcome: di
 
 
 def note(db: sqlite3.Connection, task_id: str, changes: dict[str, object]) -> None:
-    """Note something of a folder that a task works in itself, and not on a worktree, beside what is known of it."""
+    """Merge notes about a folder that a task works in directly (not through a worktree)."""
     db.execute(
         """UPDATE workspaces SET outcome = json_patch(ifnull(outcome, '{}'), ?)
            WHERE task = (SELECT seq FROM tasks WHERE id = ?) AND mode <> 'worktree'""",
@@ -141,7 +141,7 @@ def note(db: sqlite3.Connection, task_id: str, changes: dict[str, object]) -> No
 
 
 def reopen(db: sqlite3.Connection, task_id: str) -> None:
-    """Note that a worktree is to be looked at once more."""
+    """Mark a worktree to be examined again."""
     db.execute(
         """UPDATE workspaces SET checkout = 'open'
            WHERE task = (SELECT seq FROM tasks WHERE id = ?) AND checkout IS NOT NULL""",
@@ -150,13 +150,13 @@ def reopen(db: sqlite3.Connection, task_id: str) -> None:
 
 
 def give_up(db: sqlite3.Connection, task_id: str, at: int) -> None:
-    """Note that a worktree is gone, and the task's folder with it."""
+    """Record that a worktree is gone, and the task's folder with it."""
     db.execute("UPDATE workspaces SET checkout = NULL WHERE task = (SELECT seq FROM tasks WHERE id = ?)", (task_id,))
     db.execute("UPDATE tasks SET workspace_removed_at = ? WHERE id = ?", (at, task_id))
 
 
 def worktrees(db: sqlite3.Connection, task_id: str | None = None) -> list[WorktreeRecord]:
-    """All worktrees that are there, or half there, or that of one task; the oldest first."""
+    """Return all worktrees on disk, complete or not, or that of one task; the oldest first."""
     found = db.execute(
         f"""SELECT t.id, t.principal, t.agent, t.demands, t.completed_at, t.last_activity_at, {_COLUMNS},
                 {still_shared("t")} AS is_lent
@@ -189,11 +189,11 @@ def _blockers(db: sqlite3.Connection, seq: int, queue_place: int) -> list[_Folde
 
 
 def _ahead(db: sqlite3.Connection, claim: _FolderClaim, claims: Sequence[_FolderClaim]) -> list[_FolderClaim]:
-    """Those that keep a task out.
+    """Return the claims that keep a task out of its folder.
 
     Ancestors never block: a sub-task works under its ancestor's claim on a folder, so waiting for it would deadlock.
-    For the same reason only tasks block that were made by that ancestor's agent, or could move a folder that is shown
-    to the task beyond the ancestor's own.
+    For the same reason, beneath such an ancestor only tasks created by its agent block, and those that could move a
+    folder that this task sees and the ancestor does not.
     """
     found = [other for other in claims if other.is_ahead_of(claim) and other.clashes_with(claim)]
     above = makers(db, claim.seq) if found else []

@@ -1,7 +1,7 @@
-"""What the end of a task means for those that wait for it.
+"""Propagation of a task's end to its dependants.
 
-The end itself and the note that its dependants have to be told are one transaction; they are told in chunks, and what a
-crash leaves is told later.
+The end itself and the note that dependants must be updated are one transaction. The dependants are updated in chunks;
+what a crash leaves is done later.
 """
 
 import sqlite3
@@ -17,13 +17,13 @@ from storage.sqlite.transitions.turns import close_turn
 R = TypeVar("R")
 
 CHUNK = 250
-"""Dependants told in one transaction: about 40 ms, measured, for which other writers wait."""
+"""Dependants updated in one transaction: about 40 ms, measured, during which other writers wait."""
 
 _CAUSE = "SELECT p.*, t.id FROM propagations p CROSS JOIN tasks t ON t.seq = p.task"
 
 
 def with_consequences(db: sqlite3.Connection, operation: Callable[[sqlite3.Connection], R], at: int) -> R:
-    """Do something that may end tasks, and tell as many of their dependants as one chunk holds."""
+    """Run an operation that may end tasks, and update their first chunk of dependants in the same transaction."""
     result = operation(db)
     if changes_of(db).unfinished:
         propagate(db, at)
@@ -31,7 +31,7 @@ def with_consequences(db: sqlite3.Connection, operation: Callable[[sqlite3.Conne
 
 
 def propagate(db: sqlite3.Connection, at: int) -> bool:
-    """Tell the next chunk of dependants; whether there are more to be told is in the news, and returned."""
+    """Update the next chunk of dependants; returns whether more are left, and notes it in the transaction's changes."""
     left = CHUNK
     while left and (cause := db.execute(f"{_CAUSE} ORDER BY task LIMIT 1").fetchone()):
         left -= _tell_some(db, cause, left, at)
@@ -39,9 +39,9 @@ def propagate(db: sqlite3.Connection, at: int) -> bool:
 
 
 def tell_of(db: sqlite3.Connection, seq: int, at: int) -> bool:
-    """Tell the next of those that do not know yet that this task has ended; whether there were any.
+    """Update the next dependants of this ended task; returns whether there were any.
 
-    What goes on must leave no news of an earlier end behind.
+    A task's next turn must not begin while an update about its former end is outstanding.
     """
     cause = db.execute(f"{_CAUSE} WHERE task = ?", (seq,)).fetchone()
     if cause is None:
@@ -52,9 +52,9 @@ def tell_of(db: sqlite3.Connection, seq: int, at: int) -> bool:
 
 
 def ended_and_told(db: sqlite3.Connection, seq: int, at: int) -> sqlite3.Row:
-    """A task that is about to be removed, cancelled if it was open; whoever still waited for it has heard of that.
+    """Return a task that is about to be removed, cancelled if it was open, with all its dependants updated.
 
-    What waits for it mostly goes before it; only what waits for a part of itself cannot.
+    Most dependants are removed before it; only a dependant that it is a part of cannot be.
     """
     task = db.execute("SELECT * FROM tasks WHERE seq = ?", (seq,)).fetchone()
     if Status(task["status"]) not in ENDED:
@@ -70,7 +70,7 @@ def _note_unfinished(db: sqlite3.Connection) -> bool:
 
 
 def _tell_some(db: sqlite3.Connection, cause: sqlite3.Row, most: int, at: int) -> int:
-    """Tell the next dependants of one ended task; forget it once all of them know."""
+    """Update the next dependants of one ended task; remove its note once all are done. Returns how many there were."""
     dependants = db.execute(
         """SELECT t.* FROM dependencies d INDEXED BY dependants CROSS JOIN tasks t ON t.seq = d.task
            WHERE d.needs = ? AND d.satisfied = 0 AND d.task > ? ORDER BY d.task LIMIT ?""",

@@ -1,4 +1,4 @@
-"""Sub-tasks that an agent has made: who waits for which, what waits for a person, and what ends with their parent."""
+"""Sub-tasks created by agents: which of them a task waits for, and what its agent may see."""
 
 import json
 import sqlite3
@@ -10,12 +10,12 @@ from storage.sqlite.relations.dependencies import family
 from storage.sqlite.transitions.status import go_on_without, held
 
 MOST_WAITING = 50
-"""Sub-tasks named that wait for approval."""
+"""Sub-tasks waiting for approval that are named."""
 
-# Of what the agents of these tasks have made, at any depth, and of what that waits for: what goes on by itself, or
-# will with a place. Whatever waits for a person is none of it, nor what waits for such. It is looked for from the open
-# ones up, which are few: of those that have ended, there may be many beneath a task. The subqueries stand for joins,
-# for which SQLite would make a filter of all tasks first.
+# Those of these tasks beneath which something continues by itself, or would with a slot: among the sub-tasks that their
+# agents created, at any depth, and the dependencies of those. What waits for a person does not count. The search goes
+# up from the open sub-tasks, which are few, as many ended ones may lie beneath a task. Subqueries replace joins, for
+# which SQLite would first build a filter of all tasks.
 _ACTIVE = f"""WITH RECURSIVE above (seq, maker) AS (
         SELECT seq, parent FROM tasks INDEXED BY tasks_made_open WHERE completed_at IS NULL AND source = '{AGENT}'
         UNION ALL SELECT seq, (SELECT parent FROM tasks WHERE seq = maker AND source = '{AGENT}') FROM above
@@ -30,21 +30,21 @@ _ACTIVE = f"""WITH RECURSIVE above (seq, maker) AS (
 
 
 def is_beneath(db: sqlite3.Connection, principal: Principal, task_id: str, above: int) -> bool:
-    """Whether a task of this principal was made by the agent of that one, or by one that was, at any depth.
+    """Return whether the agent of the task `above` created this task, directly or through its sub-tasks' agents.
 
-    What others have put beneath it may have more rights than its agent, and is none of its business.
+    Tasks that other callers put beneath it may have more rights than its agent, which must not see them.
     """
     task = db.execute("SELECT seq FROM tasks WHERE id = ? AND principal = ?", (task_id, principal.id)).fetchone()
     return task is not None and above in makers(db, task["seq"])
 
 
 def known(db: sqlite3.Connection, principal: Principal, ids: list[str], asker: int | None) -> list[str]:
-    """Those of these tasks that whoever asks may know of: all, unless it is the agent of the task `asker`."""
+    """Return those of these ids that the caller may see: all, unless it is the agent of the task `asker`."""
     return ids if asker is None else [each for each in ids if is_beneath(db, principal, each, asker)]
 
 
 def made_beneath(asker: str) -> str:
-    """The ids of what is beneath the task of this number, as its agent may know it, as SQL."""
+    """Return SQL for the ids that the agent of a task may see; `asker` is SQL for the task's number."""
     return f"""WITH RECURSIVE made (seq, id) AS (
             SELECT seq, id FROM tasks INDEXED BY tasks_by_parent WHERE parent = {asker} AND source = '{AGENT}'
             UNION ALL SELECT t.seq, t.id FROM made JOIN tasks t INDEXED BY tasks_by_parent ON t.parent = made.seq
@@ -53,7 +53,7 @@ def made_beneath(asker: str) -> str:
 
 
 def makers(db: sqlite3.Connection, seq: int) -> list[int]:
-    """The tasks by whose agents this one was made: its parent, the one that made that in turn, and so on."""
+    """Return the numbers of the tasks whose agents created this one: its parent, the parent's, and so on."""
     found = db.execute(
         """WITH RECURSIVE makers (seq, distance) AS (
                SELECT parent, 1 FROM tasks WHERE seq = ?1 AND source = ?2
@@ -66,9 +66,9 @@ def makers(db: sqlite3.Connection, seq: int) -> list[int]:
 
 
 def await_ends(db: sqlite3.Connection, run: Run, awaited: Mapping[str, int], at: int) -> bool:
-    """Have the task of a run that is about to end wait for these, each until a time; whether any of them is open.
+    """Make the task of an ending run wait for these tasks, each until a time; returns whether any is open.
 
-    It goes on once all of them have ended, or the earliest of the times has come.
+    It resumes once all of them have ended, or the earliest of the times has passed.
     """
     task = held(db, run)
     db.execute("DELETE FROM awaited WHERE task = ?", (run.seq,))
@@ -81,7 +81,7 @@ def await_ends(db: sqlite3.Connection, run: Run, awaited: Mapping[str, int], at:
 
 
 def awaited(db: sqlite3.Connection, seq: int, most: int) -> list[str]:
-    """The ids of the sub-tasks that a task waits for."""
+    """Return the ids of the sub-tasks that a task waits for."""
     found = db.execute(
         "SELECT t.id FROM awaited a CROSS JOIN tasks t ON t.seq = a.subtask WHERE a.task = ? LIMIT ?", (seq, most)
     )
@@ -89,7 +89,7 @@ def awaited(db: sqlite3.Connection, seq: int, most: int) -> list[str]:
 
 
 def wake(db: sqlite3.Connection, at: int) -> bool:
-    """Let the tasks go on that have waited long enough; whether there were any."""
+    """Resume the tasks whose time of waiting is over; returns whether there were any."""
     found = db.execute("SELECT DISTINCT task FROM awaited INDEXED BY awaited_until WHERE until <= ?", (at,)).fetchall()
     for row in found:
         go_on_without(db, row["task"], at)
@@ -97,18 +97,18 @@ def wake(db: sqlite3.Connection, at: int) -> bool:
 
 
 def next_wake(db: sqlite3.Connection) -> int | None:
-    """When the next task has waited long enough."""
+    """Return when the next task's time of waiting is over; None if none waits."""
     (until,) = db.execute("SELECT min(until) FROM awaited INDEXED BY awaited_until").fetchone()
     return until  # type: ignore[no-any-return]
 
 
 def having_active(db: sqlite3.Connection, seqs: Collection[int]) -> set[int]:
-    """Those of these tasks whose agents may wait for others that are at work, or would be if there was a place."""
+    """Return those of these tasks whose agents may wait for sub-tasks that run, or would if there was a slot."""
     return {row["top"] for row in db.execute(_ACTIVE, (json.dumps(list(seqs)),))}
 
 
 def awaiting_approval(db: sqlite3.Connection, seq: int) -> list[str]:
-    """The ids of the first tasks beneath this one that wait for approval, at any depth."""
+    """Return the ids of the first sub-tasks, at any depth, that wait for approval."""
     found = db.execute(
         """WITH RECURSIVE beneath (seq) AS (
                SELECT seq FROM tasks INDEXED BY tasks_by_parent WHERE parent = ?
@@ -121,7 +121,7 @@ def awaiting_approval(db: sqlite3.Connection, seq: int) -> list[str]:
 
 
 def made_by(db: sqlite3.Connection, seq: int) -> list[sqlite3.Row]:
-    """The open sub-tasks that the agent of this task has made, with all that is beneath them."""
+    """Return the open sub-tasks that the agent of this task created, with everything beneath them."""
     made = db.execute(
         f"""SELECT seq FROM tasks INDEXED BY tasks_by_parent
             WHERE parent = ? AND source = ? AND status NOT IN {ENDED_SQL}""",
@@ -131,7 +131,7 @@ def made_by(db: sqlite3.Connection, seq: int) -> list[sqlite3.Row]:
 
 
 def still_shared(owner: str) -> str:
-    """Whether one that is open works in the folder of the task `owner`, as SQL; the path of that has the task's id."""
+    """Return an SQL condition: an open sub-task works in the folder of the task `owner`, whose id its path contains."""
     return f"""EXISTS (
         WITH lent (path) AS MATERIALIZED (
             SELECT (SELECT path FROM workspaces WHERE task = made.seq AND owner = 'task')
@@ -140,5 +140,5 @@ def still_shared(owner: str) -> str:
 
 
 def stopping(db: sqlite3.Connection, seq: int) -> list[str]:
-    """The ids of the tasks beneath this one whose runs are to be ended."""
+    """Return the ids of the cancelled tasks beneath this one whose runs are still to be ended."""
     return [task["id"] for task in family(db, seq)[1:] if task["cancel_requested"]]

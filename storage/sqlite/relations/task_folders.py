@@ -1,4 +1,4 @@
-"""What the database knows of the folders of its tasks: whose they are, and which of them are to go."""
+"""The task folders that the database expects on disk, and those to be deleted."""
 
 import sqlite3
 from collections.abc import Collection, Iterable
@@ -7,12 +7,12 @@ from storage.sqlite.rows import dumps
 
 
 def identity(db: sqlite3.Connection) -> str:
-    """The random id of the database, which its folders bear too."""
+    """Return the random id of the database, which is also written into its folders."""
     return str(db.execute("SELECT id FROM identity").fetchone()["id"])
 
 
 def known(db: sqlite3.Connection, names: Iterable[str]) -> set[str]:
-    """Those of these names that are tasks whose folder was not given up; one with a worktree whatever the times say."""
+    """Return those of these names that are ids of tasks whose folder was not given up, or which have a worktree."""
     statement = """SELECT 1 FROM tasks WHERE id = ?
         AND (completed_at IS NULL OR completed_at > coalesce(workspace_removed_at, 0)
             OR EXISTS (SELECT 1 FROM workspaces WHERE task = seq AND checkout IS NOT NULL))"""
@@ -20,9 +20,9 @@ def known(db: sqlite3.Connection, names: Iterable[str]) -> set[str]:
 
 
 def expected(db: sqlite3.Connection, ids: Collection[str] | None = None) -> set[str]:
-    """Those of these tasks, or of all, that have worked in a folder of their own, or were given files, ever since.
+    """Return those of these tasks, or of all, that should have a folder of their own.
 
-    That is since what they had was given up, if it ever was: they should have a folder.
+    These have run in such a folder, or received files, since their former folder was given up, if it was.
     """
     among = "" if ids is None else "AND id IN (SELECT value FROM json_each(?))"
     statement = f"""SELECT id FROM tasks WHERE agent <> 'none' {among}
@@ -34,15 +34,15 @@ def expected(db: sqlite3.Connection, ids: Collection[str] | None = None) -> set[
 
 
 def give_up(db: sqlite3.Connection, task_id: str) -> None:
-    """Note that the folder of a task is to go, in the transaction that has the task do without it."""
+    """Record that the folder of a task is to be deleted, in the transaction after which the task lacks it."""
     db.execute("INSERT OR IGNORE INTO removals VALUES (?)", (task_id,))
 
 
 def given_up(db: sqlite3.Connection) -> set[str]:
-    """The tasks whose folders were given up, and may still be there."""
+    """Return the ids of tasks whose folders were given up, and may still be on disk."""
     return {row["task"] for row in db.execute("SELECT task FROM removals")}
 
 
 def forget(db: sqlite3.Connection, task_ids: Iterable[str]) -> None:
-    """Note that the folders of these tasks are not there any more."""
+    """Record that the folders of these tasks are no longer on disk."""
     db.executemany("DELETE FROM removals WHERE task = ?", [(task_id,) for task_id in task_ids])

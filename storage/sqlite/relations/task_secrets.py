@@ -1,4 +1,4 @@
-"""The secrets that count for a task, by name: their values are nowhere in the store."""
+"""The names of secrets whose values may occur in a task's files; the values are not in the store."""
 
 import json
 import sqlite3
@@ -7,7 +7,7 @@ from collections.abc import Collection
 from storage.records.secrets import SecretRecord
 from storage.records.tasks import AGENT
 
-# A task, and the makers whose folder it works in, or on a worktree of, the nearest first: agents can share no other.
+# A task and the ancestors whose folder, or a worktree of it, it works in, nearest first: agents can share no other.
 _CONCERNED = f"""WITH RECURSIVE concerned (seq, distance) AS (
         SELECT seq, 0 FROM tasks WHERE id = ?
         UNION ALL
@@ -15,7 +15,7 @@ _CONCERNED = f"""WITH RECURSIVE concerned (seq, distance) AS (
             JOIN tasks t ON t.seq = c.seq AND t.source = '{AGENT}' AND t.parent IS NOT NULL
             JOIN workspaces w ON w.task = t.seq)"""
 
-# Those, and all that agents beneath them have made to write there. CROSS JOIN has SQLite begin with these few.
+# These, and all sub-tasks created by their agents that write there. CROSS JOIN makes SQLite start with these few.
 _WITH_WRITERS = f"""{_CONCERNED}, present (seq) AS (
         SELECT seq FROM concerned
         UNION
@@ -26,10 +26,10 @@ _WITH_WRITERS = f"""{_CONCERNED}, present (seq) AS (
 
 
 def of_all_turns(db: sqlite3.Connection, task_id: str) -> list[SecretRecord]:
-    """The secrets of a task's turns, the latest turn first; then those of the tasks that share their folder with it.
+    """Return the secrets of a task's turns, latest first; then those of tasks that share their folder with it.
 
-    Last come those of all others that were made to write there, or in the task's own folder, also of those that are
-    gone.
+    Last come those of all other tasks that were created to write there, or in the task's own folder, removed ones
+    included.
     """
     found = db.execute(
         f"""{_WITH_WRITERS}, had AS (
@@ -61,7 +61,10 @@ def of_all_turns(db: sqlite3.Connection, task_id: str) -> list[SecretRecord]:
 
 
 def give_up(db: sqlite3.Connection, task: sqlite3.Row, names: Collection[str]) -> None:
-    """Have the turn of a task go on without these; if it has begun, it may have left their values somewhere."""
+    """Remove these secrets from a task's turn.
+
+    Those of a turn that has begun are kept, as their values may be in its files.
+    """
     these = "FROM secret_names WHERE task = ? AND turn = ? AND name IN (SELECT value FROM json_each(?))"
     values = task["seq"], task["turn"], json.dumps(list(names))
     if task["started_at"] is not None:
@@ -70,9 +73,9 @@ def give_up(db: sqlite3.Connection, task: sqlite3.Row, names: Collection[str]) -
 
 
 def keep_after_removal(db: sqlite3.Connection, task: sqlite3.Row) -> None:
-    """Keep the secrets of a task that is about to be removed with those in whose folders they may stand.
+    """Keep the secrets of a task about to be removed, for the tasks in whose folders their values may stand.
 
-    That is who made it to write in its folder, and those that it made to work in its own.
+    These are its creator, if it writes in that one's folder, and those that it created to work in its own.
     """
     db.execute(
         f"""INSERT OR IGNORE INTO remaining_secrets
@@ -94,7 +97,7 @@ def keep_after_removal(db: sqlite3.Connection, task: sqlite3.Row) -> None:
 
 
 def shared_from(db: sqlite3.Connection, task_id: str) -> list[str]:
-    """The tasks that share their folder with this one, the nearest first: its parent, that one's, and so on."""
+    """Return the ids of the tasks that share their folder with this one, the nearest ancestor first."""
     found = db.execute(
         f"""{_CONCERNED} SELECT t.id FROM concerned c JOIN tasks t ON t.seq = c.seq
             WHERE c.distance > 0 ORDER BY c.distance""",

@@ -1,1 +1,1 @@
-"""Changes of one task's status, turn and conversation."""
+"""Transitions of one task: its status, turns and conversation."""

@@ -1,4 +1,4 @@
-"""Attempts: what becomes of a turn that was cut off, by the word of its task (`onInterrupt`)."""
+"""Further attempts at an interrupted turn, as its task's `onInterrupt` says."""
 
 import os
 import sqlite3
@@ -9,14 +9,14 @@ from storage.sqlite import rows
 from storage.sqlite.transitions.status import close_calls, held, log, set_status
 
 MOST_ATTEMPTS = 5
-"""Of one turn: a task that ends its server each time it works must not do so for ever."""
+"""Attempts at one turn: a task that crashes its server each time must not do so for ever."""
 
 
 def queue_another_attempt(db: sqlite3.Connection, task: sqlite3.Row, run: Run, by: str, at: int) -> str | None:
-    """Queue a task for one more attempt at its turn, after its run was cut off; how it goes on, None where it fails.
+    """Queue another attempt at an interrupted turn; returns `retry` or `resume`, None if there is none.
 
-    With `retry` the turn begins from its beginning: the calls so far are closed, and the agent knows nothing of them.
-    With `resume` the agent goes on; what a process of it alone knew is lost, and then it cannot.
+    `retry` starts the turn over: its calls are closed, and the agent does not know of them. `resume` continues it,
+    which is impossible if the agent's state was lost with its process.
     """
     how = _how(task)
     attempt, bound = db.execute(
@@ -34,7 +34,7 @@ def queue_another_attempt(db: sqlite3.Connection, task: sqlite3.Row, run: Run, b
 
 
 def why_not(db: sqlite3.Connection, task: sqlite3.Row, run: Run) -> str:
-    """Why a task that was to go on does not, as a part of a sentence; empty where it was not to."""
+    """Return why there is no further attempt, as the end of a sentence; empty if none was wanted."""
     if _how(task) == "fail":
         return ""
     (attempt,) = db.execute("SELECT attempt FROM turns WHERE task = ? AND number = ?", (run.seq, run.turn)).fetchone()
@@ -44,7 +44,7 @@ def why_not(db: sqlite3.Connection, task: sqlite3.Row, run: Run) -> str:
 
 
 def renew(db: sqlite3.Connection, run: Run, call_id: str, at: int) -> None:
-    """Have a call that was cut off be made once more, as another call, about which is decided anew."""
+    """Replace an interrupted call by a new one, which must be approved again."""
     held(db, run)
     call = db.execute("SELECT * FROM calls WHERE id = ? AND task = ?", (call_id, run.seq)).fetchone()
     _set_past(db, run, call["key"])
@@ -64,7 +64,7 @@ def renew(db: sqlite3.Connection, run: Run, call_id: str, at: int) -> None:
 
 
 def _how(task: sqlite3.Row) -> str:
-    """What the task says of this."""
+    """Return the task's `onInterrupt`."""
     return str((rows.loads(task["demands"]) or {}).get("onInterrupt", "fail"))
 
 
@@ -78,7 +78,7 @@ def _begin_again(db: sqlite3.Connection, run: Run, at: int) -> None:
 
 
 def _set_past(db: sqlite3.Connection, run: Run, key: str | None) -> None:
-    """Set the call of this key aside, or all; its key, which another call may have now, becomes its id."""
+    """Set aside the call with this key, or all calls. Its key becomes its id, so that a new call can have the key."""
     db.execute(
         """UPDATE calls SET is_past = 1, key = id
            WHERE task = ?1 AND turn = ?2 AND NOT is_past AND key = ifnull(?3, key)""",

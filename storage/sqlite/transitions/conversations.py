@@ -1,4 +1,4 @@
-"""Conversations: the messages of a task, of its follow-ups, and of other tasks that joined it; and their sessions."""
+"""Conversations: the messages of tasks that share one, and their approval sessions."""
 
 import sqlite3
 
@@ -7,13 +7,13 @@ from storage.records.tasks import Message, NewTask, NewTurn, Principal, Run, Tas
 from storage.sqlite import rows
 
 MOST_TURNS = 500
-"""Turns of a conversation that are read back, the latest ones, and as many of the task that is looked at."""
+"""Latest turns of a conversation that are read, and latest turns of the task itself."""
 
 
 def join(db: sqlite3.Connection, principal: Principal, new: NewTask, at: int) -> None:
-    """Make the conversation and the session of a new task, or find the conversation it joins.
+    """Create the conversation and session of a new task, or find the conversation it joins.
 
-    Raises RemitError (NOT_FOUND) for a conversation that is not there, or is somebody else's.
+    Raises RemitError (NOT_FOUND) for an unknown conversation, or another principal's.
     """
     if not new.joins:
         db.execute(
@@ -32,7 +32,7 @@ def join(db: sqlite3.Connection, principal: Principal, new: NewTask, at: int) ->
 
 
 def session_of(db: sqlite3.Connection, task: sqlite3.Row, new: NewTurn, at: int) -> str:
-    """The task's session while it lasts, prolonged; else a new one, without its grants."""
+    """Return the task's session, prolonged; a new one without grants if it has expired."""
     prolonged = db.execute(
         "UPDATE sessions SET expires_at = ? WHERE id = ? AND expires_at > ?",
         (new.session_expires_at, task["session"], at),
@@ -44,16 +44,16 @@ def session_of(db: sqlite3.Connection, task: sqlite3.Row, new: NewTurn, at: int)
 
 
 def before(db: sqlite3.Connection, run: Run) -> list[Message]:
-    """The messages of the conversation before the run's turn, oldest first."""
+    """Return the messages of the conversation before the run's turn, oldest first."""
     task = db.execute(f"SELECT {rows.TASK_COLUMNS} FROM {rows.TASKS} WHERE t.seq = ?", (run.seq,)).fetchone()
     messages = messages_of(db, rows.task(task))
     return [message for message in messages if (message.task_id, message.turn) != (run.task_id, run.turn)]
 
 
 def messages_of(db: sqlite3.Connection, task: Task) -> list[Message]:
-    """The messages of the latest turns of the task's conversation, and of its own, oldest first.
+    """Return the messages of the latest turns of a conversation, and of the task itself, oldest first.
 
-    Of the others' turns there are those of tasks that show in the history.
+    Of other tasks, only those that show in the history are included.
     """
     found = db.execute(
         """WITH latest AS (SELECT r.task, r.number FROM tasks t INDEXED BY tasks_conversation
@@ -76,9 +76,9 @@ def messages_of(db: sqlite3.Connection, task: Task) -> list[Message]:
 
 
 def remove_messages(db: sqlite3.Connection, task: sqlite3.Row) -> None:
-    """Take the messages of a task that is being removed out of its conversation; the last one ends it.
+    """Remove the messages of a task from its conversation, before the task is removed.
 
-    Its session goes with it, and what was approved for always in that.
+    A conversation without tasks is removed, and so are the task's session and its grants.
     """
     if task["show_in_history"]:
         db.execute(
@@ -93,7 +93,7 @@ def remove_messages(db: sqlite3.Connection, task: sqlite3.Row) -> None:
 
 
 def end_session(db: sqlite3.Connection, session: str) -> None:
-    """Remove a session that no task is in any more, with its grants."""
+    """Remove a session that no task uses any more, with its grants."""
     db.execute("DELETE FROM sessions WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM tasks WHERE session = ?1)", (session,))
 
 

@@ -1,4 +1,4 @@
-"""Moves of one task: its status, the times a move implies, and the event that tells of it."""
+"""Status transitions of one task, with the times and events that they imply."""
 
 import sqlite3
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from storage.sqlite.rows import dumps
 
 
 def owned(db: sqlite3.Connection, principal: Principal, task_id: str, *, field: str | None = None) -> sqlite3.Row:
-    """The row of a task of this principal; NOT_FOUND for an unknown one and for somebody else's alike."""
+    """Return the row of a task of this principal. Raises RemitError (NOT_FOUND), also for another principal's task."""
     row = db.execute("SELECT * FROM tasks WHERE id = ? AND principal = ?", (task_id, principal.id)).fetchone()
     if row is None:
         raise not_found(task_id, field)
@@ -21,7 +21,7 @@ def owned(db: sqlite3.Connection, principal: Principal, task_id: str, *, field: 
 
 
 def held(db: sqlite3.Connection, run: Run) -> sqlite3.Row:
-    """The row of the task this run works on; CONFLICT when the run no longer holds it."""
+    """Return the row of the task that this run works on. Raises RemitError, CONFLICT if its fence is stale."""
     row = db.execute(
         """SELECT t.* FROM runs r JOIN tasks t ON t.seq = r.task AND t.fence = r.fence
            WHERE r.task = ? AND r.fence = ? AND r.ended_at IS NULL""",
@@ -33,7 +33,7 @@ def held(db: sqlite3.Connection, run: Run) -> sqlite3.Row:
 
 
 def at_work(db: sqlite3.Connection, task: sqlite3.Row) -> bool:
-    """Whether a run of the task is under way: while it is `running`, and where its process stays for a decision."""
+    """Return whether the task has an open run: while it is `running`, or while its process stays for a decision."""
     found = db.execute(
         "SELECT 1 FROM runs WHERE task = ? AND fence = ? AND ended_at IS NULL", (task["seq"], task["fence"])
     )
@@ -46,7 +46,7 @@ def log(db: sqlite3.Connection, seq: int, kind: str, data: Mapping[str, Any], at
 
 
 def log_all(db: sqlite3.Connection, seq: int, events: Sequence[NewEvent], at: int) -> int:
-    """Append events to the task's log; returns the number of the last."""
+    """Append events to the task's log; returns the number of the last one."""
     last, task_id = db.execute(
         "UPDATE tasks SET last_event = last_event + ? WHERE seq = ? RETURNING last_event, id", (len(events), seq)
     ).fetchone()
@@ -65,10 +65,10 @@ def set_status(
     origin: Origin | None = None,
     done: Mapping[str, Any] | None = None,
 ) -> None:
-    """Move a task to `target`, with the times, the events and, for its end, the news to its dependants.
+    """Change a task's status to `target`, with its times and events; an end is noted for its dependants.
 
-    `origin` is the task whose end has brought this one about, if not itself; `done` what is told of a
-    turn's end, which is one message more. Raises RemitError (CONFLICT) where the table of states forbids the move.
+    `origin` is the task whose end caused this one, if not itself. `done` is the data of the event that ends a turn,
+    which counts as one message. Raises RemitError (CONFLICT) if TASK_MOVES does not allow the transition.
     """
     current = Status(task["status"])
     if not may_become(current, target):
@@ -101,7 +101,7 @@ def set_status(
 
 
 def next_place(db: sqlite3.Connection) -> int:
-    """Give out the next place in the queue: whoever comes later has a higher number, whatever the time of day says."""
+    """Return the next place in the queue: an ever-increasing number, independent of the time of day."""
     (place,) = db.execute("UPDATE queue SET latest = latest + 1 RETURNING latest").fetchone()
     return int(place)
 
@@ -117,9 +117,9 @@ def start(db: sqlite3.Connection, task: sqlite3.Row, at: int, *, anew: bool) -> 
 
 
 def set_call_status(db: sqlite3.Connection, call: sqlite3.Row, target: CallStatus, at: int, **changes: Any) -> None:
-    """Move a call to `target`, set `changes` (columns of `calls`), and log it.
+    """Change a call's status to `target`, set `changes` (columns of `calls`), and log it.
 
-    Raises RemitError (CONFLICT) where the table of states forbids the move.
+    Raises RemitError (CONFLICT) if CALL_MOVES does not allow the transition.
     """
     current = CallStatus(call["status"])
     if not call_may_become(current, target):
@@ -144,13 +144,13 @@ def close_calls(db: sqlite3.Connection, seq: int, turn: int, at: int, reason: st
 
 
 def count_message(db: sqlite3.Connection, seq: int) -> None:
-    """One message more, in the task and in its conversation."""
+    """Count one more message, of the task and of its conversation."""
     db.execute("UPDATE tasks SET message_count = message_count + 1 WHERE seq = ?", (seq,))
     count_in_conversation(db, seq)
 
 
 def count_in_conversation(db: sqlite3.Connection, seq: int) -> None:
-    """One message of the task more in its conversation, if it shows there."""
+    """Count one more message of the task in its conversation, if it shows there."""
     db.execute(
         """UPDATE conversations SET message_count = message_count + 1
            WHERE id = (SELECT conversation FROM tasks WHERE seq = ? AND show_in_history)""",
@@ -159,13 +159,13 @@ def count_in_conversation(db: sqlite3.Connection, seq: int) -> None:
 
 
 def count_output(db: sqlite3.Connection, seq: int, output: str) -> None:
-    """So much more output of its calls is kept of the task."""
+    """Add to the characters of call output kept for the task."""
     if output:
         db.execute("UPDATE tasks SET kept_output = kept_output + ? WHERE seq = ?", (len(output), seq))
 
 
 def go_on_without(db: sqlite3.Connection, seq: int, at: int) -> None:
-    """Let a task that waits for sub-tasks go on, whatever has become of them."""
+    """Resume a task that waits for sub-tasks, whatever their status."""
     db.execute("DELETE FROM awaited WHERE task = ?", (seq,))
     task = db.execute("SELECT * FROM tasks WHERE seq = ?", (seq,)).fetchone()
     if task["status"] == Status.BLOCKED and task["blocked_reason"] == SUBTASKS:
@@ -173,7 +173,7 @@ def go_on_without(db: sqlite3.Connection, seq: int, at: int) -> None:
 
 
 def _tell_above(db: sqlite3.Connection, task: sqlite3.Row, data: Mapping[str, Any], at: int) -> None:
-    """An event in the parent's log, and in those of all above it where somebody is asked for a decision."""
+    """Log a sub-task's change in its parent's log; a wait for approval is logged by all ancestors."""
     above = task["parent"]
     while above is not None:
         log(db, above, "subtask", {"taskId": task["id"], **data}, at)
@@ -183,7 +183,7 @@ def _tell_above(db: sqlite3.Connection, task: sqlite3.Row, data: Mapping[str, An
 
 
 def _let_waiting_go_on(db: sqlite3.Connection, task: sqlite3.Row, at: int) -> None:
-    """Whoever has waited for this task, and for no other any more, goes on; what waited itself does so no more."""
+    """Resume the tasks that waited for this one alone; forget what it waited for itself."""
     if task["blocked_reason"] == SUBTASKS:
         db.execute("DELETE FROM awaited WHERE task = ?", (task["seq"],))
     if task["parent"] is None:

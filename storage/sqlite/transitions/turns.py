@@ -1,4 +1,4 @@
-"""Turns: one message and what comes of it, from its opening to its end."""
+"""Turns: a message and its results, from its opening to its end."""
 
 import sqlite3
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ from storage.sqlite.transitions.status import (
 def insert_turn(
     db: sqlite3.Connection, seq: int, number: int, message: str, secrets: Mapping[str, SecretSource], at: int
 ) -> None:
-    """Add a message, and the names of the secrets that go with it."""
+    """Insert a turn with its message and the names of its secrets."""
     (last_event,) = db.execute("SELECT last_event FROM tasks WHERE seq = ?", (seq,)).fetchone()
     db.execute(
         "INSERT INTO turns (task, number, message, first_event, created_at) VALUES (?, ?, ?, ?, ?)",
@@ -44,7 +44,7 @@ def close_turn(
     result: str | None = None,
     origin: Origin | None = None,
 ) -> None:
-    """Close the turn's open calls, keep `result` or else what was said, and tell how it ended."""
+    """End a turn: close its open calls, store `result` or else its output, and set the task's status."""
     seq, turn = task["seq"], task["turn"]
     heard: list[Event] = []
     if task["fence"]:  # or no run has ever begun, to make a call or to say anything
@@ -66,9 +66,9 @@ def close_turn(
 
 
 def cut_off_calls(db: sqlite3.Connection, seq: int, turn: int, at: int, reason: str) -> int:
-    """Close the calls of a turn that were being executed, with what they had written by then; how many there were.
+    """Close the turn's executing calls, with their output so far; returns how many there were.
 
-    They have begun, and may have done all that they were to do: nobody may take them for calls that were not made.
+    They have begun, and may have had all of their effect: they must not be taken for calls that were not made.
     """
     executing = db.execute(
         "SELECT * FROM calls WHERE task = ? AND turn = ? AND status = 'executing' ORDER BY position", (seq, turn)
@@ -80,7 +80,7 @@ def cut_off_calls(db: sqlite3.Connection, seq: int, turn: int, at: int, reason: 
 
 
 def correct_turn(db: sqlite3.Connection, task: sqlite3.Row, result: str, at: int) -> None:
-    """Keep another result of a turn that has ended, and tell it."""
+    """Replace the result of an ended turn, and log it."""
     db.execute(
         "UPDATE turns SET content = ?, content_at = ? WHERE task = ? AND number = ?",
         (result, at, task["seq"], task["turn"]),
@@ -89,7 +89,7 @@ def correct_turn(db: sqlite3.Connection, task: sqlite3.Row, result: str, at: int
 
 
 def spoken(db: sqlite3.Connection, seq: int, turn: int, *kinds: str) -> list[Event]:
-    """The events of these kinds that a turn has brought so far."""
+    """Return the events of these kinds in a turn so far."""
     found = db.execute(
         f"""SELECT number, at, kind, data FROM events WHERE task = ?1 AND kind IN ({", ".join("?" * len(kinds))})
                AND number >= (SELECT first_event FROM turns WHERE task = ?1 AND number = ?) ORDER BY number""",
@@ -99,16 +99,16 @@ def spoken(db: sqlite3.Connection, seq: int, turn: int, *kinds: str) -> list[Eve
 
 
 def output_of(db: sqlite3.Connection, seq: int, turn: int, call_id: str) -> str:
-    """What came out of one call of a turn.
+    """Return the output of one call of a turn.
 
-    It is `content` where it is the turn's answer, and `output` where the agent speaks for itself.
+    The event is `content` where the output is the turn's answer, `output` where the agent answers itself.
     """
     events = spoken(db, seq, turn, "content", "output")
     return _joined([event for event in events if event.data.get("callId") == call_id])[0]
 
 
 def _cut_off_by(end: RunEnd) -> str:
-    """What has cut off the calls that a turn leaves unfinished, in words."""
+    """Return what interrupted the calls that a turn leaves unfinished, in words."""
     if end.error_code == Code.TIMEOUT:
         return "cut off at the task's limit of time (timeoutSeconds)"
     words = {Status.CANCELLED: "the task was cancelled", Status.FAILED: "the task failed"}
@@ -116,7 +116,7 @@ def _cut_off_by(end: RunEnd) -> str:
 
 
 def _joined(events: Sequence[Event]) -> tuple[str, int | None]:
-    """Their text, and when the last of it came."""
+    """Return the events' text, and the time of the last one."""
     return "".join(event.data["text"] for event in events), events[-1].at if events else None
 
 
@@ -125,7 +125,7 @@ def _done(content: str) -> Mapping[str, Any]:
 
 
 def remember(db: sqlite3.Connection, run: Run, state: str, usage: TurnUsage | None) -> None:
-    """Keep what the turn's agent will go on from, as JSON, and count what its model has used."""
+    """Save the state that the turn's agent continues from, as JSON, and add up its model usage."""
     held(db, run)
     used = usage or TurnUsage(0, 0, 0)
     db.execute("UPDATE turns SET state = NULL WHERE task = ? AND number < ?", (run.seq, run.turn))
@@ -137,12 +137,12 @@ def remember(db: sqlite3.Connection, run: Run, state: str, usage: TurnUsage | No
 
 
 def recall(db: sqlite3.Connection, run: Run, *, back: int = 0) -> str | None:
-    """What was remembered last in the run's turn, or so many turns before it."""
+    """Return the state saved last in the run's turn, or `back` turns before it; None if there is none."""
     row = db.execute("SELECT state FROM turns WHERE task = ? AND number = ?", (run.seq, run.turn - back)).fetchone()
     return row["state"] if row else None
 
 
 def secrets_of(db: sqlite3.Connection, seq: int, turn: int) -> dict[str, SecretSource]:
-    """The names of a turn's secrets and how each value comes."""
+    """Return the names of a turn's secrets, with the source of each value."""
     found = db.execute("SELECT name, source FROM secret_names WHERE task = ? AND turn = ? ORDER BY name", (seq, turn))
     return {row["name"]: row["source"] for row in found}
