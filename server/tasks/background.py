@@ -1,4 +1,4 @@
-"""Background work of the task service: approvals expire, tasks that wait are woken, ends are told to dependants."""
+"""Background loops of the task service: expiry of approvals, waking of waiting tasks, propagation of ends."""
 
 import logging
 
@@ -13,16 +13,16 @@ from storage.times import now
 _log = logging.getLogger(__name__)
 
 LONGEST_SLEEP = 3600.0
-"""Seconds; the next look is never later, so that a change of the clock is noticed."""
+"""Seconds that a loop sleeps at most, so that a change of the system clock is noticed."""
 
 
 def seconds_until(at: int | None) -> float:
-    """How long to sleep until that time, microseconds since the epoch; None: nothing is to come that is known."""
+    """Return the seconds to sleep until `at`, in microseconds since the epoch; None: no time is known."""
     return LONGEST_SLEEP if at is None else max(0.0, min((at - now()) / 1_000_000, LONGEST_SLEEP))
 
 
 async def serve_expiry(store: Store, scheduler: Scheduler) -> None:
-    """Expire approvals when their time comes, until cancelled."""
+    """Expire undecided approvals when their time comes, until cancelled."""
     while True:
         try:
             another = store.changes.next_expiring()
@@ -36,7 +36,7 @@ async def serve_expiry(store: Store, scheduler: Scheduler) -> None:
 
 
 async def serve_awaiting(store: Store, scheduler: Scheduler) -> None:
-    """Wake them until cancelled."""
+    """Wake tasks that wait for others when their wait is over, until cancelled."""
     while True:
         try:
             another = scheduler.next_wait()
@@ -50,12 +50,12 @@ async def serve_awaiting(store: Store, scheduler: Scheduler) -> None:
 
 
 async def serve_propagation(store: Store, scheduler: Scheduler) -> None:
-    """Go on with what a dead server left, and then with whatever comes, until cancelled."""
+    """Propagate ends of tasks to their dependants and parents, first those a dead server left, until cancelled."""
     while True:
         try:
             while await store.propagate():
                 scheduler.poke()
-                await anyio.lowlevel.checkpoint()  # others write in between
+                await anyio.lowlevel.checkpoint()  # let others write in between
             scheduler.poke()
         except (RemitError, OSError) as error:
             _log.error("tasks cannot be told of others' ends: %s", error)

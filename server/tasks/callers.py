@@ -1,4 +1,4 @@
-"""Who asks."""
+"""Callers of the task service: who makes a request, and through which interface."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -8,32 +8,36 @@ from typing import Literal
 from storage.records.tasks import Principal
 
 Tell = Callable[[float, str], Awaitable[None]]
-"""Tells a caller who waits how far it is: a number that grows, and a line for people."""
+"""Reports progress to a waiting caller: a growing number (seconds waited), and a line of text."""
 
 Source = Literal["terminal", "mcp", "agent"]
+"""The interface that a request came through."""
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks: `person` where the interface is a terminal, and the folder on this machine it was started in."""
+    """The caller of a request.
+
+    `person`: the interface is a terminal. `folder`: where its interface was started on this machine.
+    """
 
     principal: Principal
     person: bool
     folder: Path | None
     agent: int | None = None
-    """The number of the task whose agent it is, where `delegation` has looked at its rights: nobody else may say so."""
+    """The number of the task whose agent calls. Set only by `delegation`, which checks the agent's rights."""
 
     person_only: frozenset[str] = frozenset()
-    """Settings, of `approvals` and `always`, that are `person` for this caller, whatever they are for others."""
+    """Which of the settings `approvals` and `always` are `person` for this caller, whatever they are for others."""
     settings_not_in_force: tuple[str, ...] = ()
     """Names of the `REMIT_*` variables of the caller's window that differ from what the server was started with."""
 
     tell: Tell | None = None
-    """How to reach the caller before the answer is there, where it asked to be told of progress."""
+    """Sends progress to the caller, where it asked for that."""
 
     @property
     def source(self) -> Source:
-        """Where the tasks come from that it makes."""
+        """The source recorded for tasks that this caller creates."""
         if self.agent is not None:
             return "agent"
         return "terminal" if self.person else "mcp"

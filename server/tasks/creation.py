@@ -1,4 +1,4 @@
-"""What comes in: new tasks and further messages, with the files and the secrets that go with them."""
+"""Creation of tasks and of further turns, with their files and secrets."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
@@ -33,7 +33,7 @@ from storage.times import now
 
 
 class TaskCreator:
-    """Takes in requests that bring work: all of one, or nothing of it."""
+    """Creates tasks and turns. A request is carried out completely or not at all."""
 
     def __init__(
         self,
@@ -55,10 +55,11 @@ class TaskCreator:
     async def check(
         self, agent_id: str, message: str, variables: Collection[str], mcp_servers: Sequence[str] = ()
     ) -> Sequence[str]:
-        """Refuse an agent that is not there, and a message or an MCP server it can do nothing with.
+        """Refuse an unknown agent, and a message or an MCP server that the agent cannot use.
 
-        What is left to warn of, a sentence each: in the message, and that the agent is not ready for a task that has
-        variables and secrets of these names. It may be by the time that the task begins.
+        Returns warnings, a sentence each: about the message, and if the agent is not ready for a task with variables
+        and secrets of these names (it may become ready before the task starts). Raises RemitError: AGENT_UNAVAILABLE
+        for an unknown agent, VALIDATION_ERROR for an MCP server, or the agent's own error for the message.
         """
         if agent_id == NOBODY:
             return ()
@@ -81,7 +82,7 @@ class TaskCreator:
         return [*unready, *warnings]
 
     async def _with_models(self) -> str:
-        """Who could work on a message in words."""
+        """Return a sentence that names the agents which could work on a message in words."""
         able = [agent for agent in self._agents.values() if agent.speaks]
         if ready := [agent.id for agent in able if (await agent.readiness()).needs is None]:
             return f"for a job in words, create a task with agentId {' or '.join(map(repr, ready))}"
@@ -91,7 +92,7 @@ class TaskCreator:
         )
 
     async def values(self, request: CreateTask) -> dict[str, str]:
-        """The values of the secrets of a new task, by whichever way they come."""
+        """Return the values of a new task's secrets: those given, and those read by name. Raises RemitError."""
         return await self._values(request.secrets, self._names(request))
 
     async def create(
@@ -103,7 +104,7 @@ class TaskCreator:
         values: Mapping[str, str],
         workspace: Workspace | None,
     ) -> CreationResult:
-        """Make a task, with its files in place; durable when this returns."""
+        """Create a task with its files in place. It is stored when this returns."""
         uploads = await validation.uploads(request.files)
         files = await validation.versions(uploads)
         new = replace(self._new_task(caller, request, digest, tier), workspace=workspace, files=files)
@@ -111,7 +112,7 @@ class TaskCreator:
             if uploads:
                 await to_thread.run_sync(partial(self._workspaces.create, new.id, uploads, source_root=caller.folder))
             await self._vault.keep(new.id, 1, values, new.secrets)
-            if workspace and new.parent and new.source == AGENT:  # as long as it is not known more exactly
+            if workspace and new.parent and new.source == AGENT:  # until its exact secrets are known
                 await self._vault.share(new.parent, new.id)
             try:
                 created = await self._store.create_task(caller.principal, new)
@@ -126,22 +127,22 @@ class TaskCreator:
         return created
 
     async def forget(self, task_ids: Collection[str]) -> None:
-        """Drop what belongs to these tasks, which the store has given up, outside of it."""
+        """Remove the secrets and folders of tasks that were deleted from the store."""
         for task_id in task_ids:
             self._vault.drop(task_id)
         await remove_folders(self._store, self._workspaces, task_ids)
 
     async def _undo(self, task_id: str) -> None:
-        """Drop what was made for a task that is not in the store."""
+        """Remove the secrets and the folder made for a task that was not stored."""
         self._vault.drop(task_id)
         await to_thread.run_sync(self._workspaces.remove, task_id)
 
     async def follow_up(
         self, caller: Caller, request: SendMessage, task: Task, key: SentKey | None
     ) -> tuple[Task, Sequence[str]]:
-        """Open the next turn of an ended task, or bring one that waits its secrets or its budget.
+        """Open the next turn of an ended task, or give one that waits its lost secrets or further tool calls.
 
-        `key` is kept with it. Returns the task as it is then, and what there is to warn of in the message.
+        `key` is stored with it. Returns the task afterwards, and warnings about the message.
         """
         wanted = await self._store.secret_names(caller.principal, request.id)
         if task.status in ENDED:
@@ -160,7 +161,7 @@ class TaskCreator:
         return {**await self._vault.read(names), **literals}
 
     def _names(self, request: CreateTask) -> list[str]:
-        """The secrets by name: those asked for, and those that each task of the agent has."""
+        """Return the names of secrets to read: those of the request, and those that every task of the agent gets."""
         own = self._settings.agents.of(request.agent_id).secrets
         return [*request.secret_names, *(name for name in own if name not in {*request.secret_names, *request.secrets})]
 
@@ -303,7 +304,7 @@ class TaskCreator:
 
     async def _upload(self, caller: Caller, task_id: str, uploads: Sequence[Upload]) -> None:
         if uploads:
-            # A yes under the files that are there ends before they are replaced, whatever comes of the message.
+            # An approval for the present files ends before they are replaced, even if the message is then refused.
             replaced = {upload.path: token_hex(16) for upload in uploads}
             await self._store.bring_files(caller.principal, task_id, replaced)
             self._workspaces.ensure(task_id)
@@ -319,9 +320,9 @@ def _bad_server(reason: str) -> RemitError:
 
 
 def time_ordered_id(at: int) -> str:
-    """An id of this time, in microseconds since the epoch, that nobody can guess: 128 of its bits are random.
+    """Return a unique id that starts with the time `at` (microseconds since the epoch) and has 128 random bits.
 
-    It begins with the milliseconds, so that the newest stand together in every index of them: one more is as cheap
-    among a million. 34 characters. The ids of tasks have no such beginning: people tell them apart by it.
+    The leading milliseconds keep new ids adjacent in every index, so that inserting one costs the same among a million.
+    34 characters. Task ids are plain UUIDs instead, because people tell tasks apart by the first characters.
     """
     return f"{at // 1000:012x}{token_urlsafe(16)}"

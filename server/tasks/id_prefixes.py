@@ -1,4 +1,4 @@
-"""Tasks named by the beginning of their ids, as people and models shorten and copy them."""
+"""Completion of task ids from their first characters, as people and models shorten and copy them."""
 
 import re
 from typing import TypeVar
@@ -11,7 +11,7 @@ from storage.sqlite.store import Store
 R = TypeVar("R", bound=Request)
 
 SHORTEST = 8
-"""Characters: the chance that two of a hundred tasks share them is one in a million."""
+"""Characters of a prefix at least: the chance that two of a hundred tasks share them is one in a million."""
 
 _WHOLE = 36
 """Characters of an id, a UUID."""
@@ -22,10 +22,10 @@ _OF_TASKS = ("id", "ids", "depends_on", "parent_task_id")
 
 
 async def complete_ids(store: Store, principal: Principal, request: R, asker: int | None) -> R:
-    """The request with whole ids of tasks, as far as the principal, or the agent of the task `asker`, knows them.
+    """Return the request with its id prefixes completed, among the tasks that the caller can see.
 
-    A beginning that no known task has is left as it is, and not found later. Raises RemitError, VALIDATION_ERROR with
-    `candidates`, for one that several have.
+    Those are the principal's, or, for an agent, those of the task numbered `asker`. A prefix of no visible task is left
+    as it is; the lookup then fails. Raises RemitError (VALIDATION_ERROR) with `candidates`: when several tasks match.
     """
     changed = {}
     for field in request.model_fields_set.intersection(_OF_TASKS):
@@ -50,6 +50,6 @@ async def _whole(store: Store, principal: Principal, text: str | None, asker: in
 
 
 def _written(text: str) -> str:
-    """An id, or its beginning, as ids are written here; any other text as it is."""
+    """Return an id or a prefix in its canonical spelling (trimmed, lower case); any other text unchanged."""
     folded = text.strip().lower()
     return folded if _ID.fullmatch(folded) else text

@@ -1,4 +1,4 @@
-"""Removes what has been kept for long enough, in chunks between which others are served, and gives the room back."""
+"""Retention: removes expired tasks, folders and logs in small transactions, then shrinks the database."""
 
 import logging
 from collections.abc import Callable
@@ -22,21 +22,20 @@ from storage.times import now
 _log = logging.getLogger(__name__)
 
 FIRST_LOOK = 2.0
-"""Seconds after its start: whoever started the server is served first."""
+"""Seconds after the server's start: the user who started it is served first."""
 
 INTERVAL = 600.0
-"""Seconds between two looks; one that finds nothing takes less than a millisecond."""
+"""Seconds between two sweeps; one that finds nothing takes less than a millisecond."""
 
 PAUSE = 0.02
-"""Seconds for others between two transactions: about as long as one takes."""
-
+"""Seconds between two transactions in which other requests are served: about as long as one takes."""
 
 DOUBTED_INTERVAL = 60.0
-"""Seconds between two looks while the time of day is doubted: so exactly is counted for how long."""
+"""Seconds between two sweeps while the system clock is doubted; running time is counted in these steps."""
 
 
 def doubt(clock: Clock, at: int) -> str:
-    """Why nothing is removed where the time `at` is doubted, and what to do."""
+    """Return the message that says why nothing is removed at the doubted time `at` (microseconds), and what to do."""
     return (
         f"the clock says {time(at)}, {(at - clock.latest) // (DAY * 1_000_000)} days past the time that was seen "
         f"here last, {time(clock.latest)}: nothing that was kept long enough is removed before servers have run for "
@@ -46,7 +45,7 @@ def doubt(clock: Clock, at: int) -> str:
 
 
 def periods(settings: RetentionSettings) -> Retention:
-    """The settings as the store takes them: what is shown and what is done both follow from it."""
+    """Return the retention periods of the settings in microseconds; None: forever."""
     tasks, logs, workspaces = (
         None if kept == "forever" else kept * 1_000_000
         for kept in (settings.tasks, settings.events, settings.workspaces)
@@ -55,7 +54,7 @@ def periods(settings: RetentionSettings) -> Retention:
 
 
 class Maintenance:
-    """Keeps the state folder from growing for ever."""
+    """Periodic removal of expired tasks, folders and logs, which bounds the state folder."""
 
     def __init__(
         self,
@@ -65,7 +64,7 @@ class Maintenance:
         following: Callable[[str], anyio.Lock],
         retention: Retention,
     ) -> None:
-        """`following` is the lock of a task without which its next turn is not opened."""
+        """`following` returns the lock of a task that must be held to open its next turn."""
         self._store = store
         self._maintenance = store.maintenance
         self._workspaces = workspaces
@@ -76,7 +75,7 @@ class Maintenance:
         self._observed = monotonic()
 
     async def serve(self) -> None:
-        """Sweep now and then, until cancelled."""
+        """Sweep every INTERVAL seconds until cancelled."""
         await anyio.sleep(FIRST_LOOK)
         while True:
             is_believed = True
@@ -87,7 +86,7 @@ class Maintenance:
             await anyio.sleep(INTERVAL if is_believed else DOUBTED_INTERVAL)
 
     async def run(self, at: int) -> bool:
-        """Sweep if the time `at`, in microseconds since 1970, is believed; whether it is."""
+        """Sweep if the clock's time `at`, in microseconds since 1970, is believed. Returns whether it is."""
         ran_us, self._observed = int((monotonic() - self._observed) * 1_000_000), monotonic()
         is_believed = await self._maintenance.observe_clock(at, ran_us)
         if is_believed:
@@ -97,9 +96,9 @@ class Maintenance:
         return is_believed
 
     async def prune(self, at: int, *, regardless: bool) -> int:
-        """Sweep now; how many tasks are gone. With `regardless`, the time `at` is believed from now on.
+        """Sweep now. Returns the number of tasks removed. With `regardless`, `at` is believed from now on.
 
-        Raises RemitError (CONFLICT) where it is not believed.
+        Raises RemitError (CONFLICT): when `at` is not believed.
         """
         clock = await self._maintenance.clock()
         if regardless:
@@ -109,7 +108,7 @@ class Maintenance:
         return await self.sweep(at)
 
     async def sweep(self, at: int) -> int:
-        """Remove everything whose time is over at `at`, in microseconds since 1970; how many tasks are gone."""
+        """Remove what has expired at `at`, in microseconds since 1970. Returns the number of tasks removed."""
         async with self._sweeping:
             return await self._sweep(at)
 
@@ -148,20 +147,20 @@ class Maintenance:
     async def _remove_workspaces(self, ended_by: int, at: int) -> None:
         while ids := await self._maintenance.with_workspace(ended_by):
             for task_id in ids:
-                # A message that comes meanwhile brings its files into the folder that follows.
+                # A message that arrives meanwhile must put its files into the new folder, not into this one.
                 async with self._following(task_id):
                     if await self._maintenance.give_up_workspace(task_id, ended_by, at):
                         await remove_folders(self._store, self._workspaces, [task_id])
 
     async def _remove_given_up(self) -> None:
-        """Remove the folders that could not be removed when they were given up, unless a turn has begun in one."""
+        """Retry the removal of folders that could not be removed when they expired, unless a turn now uses them."""
         for task_id in await self._maintenance.given_up_folders():
             async with self._following(task_id):
                 if not await self._maintenance.known_folders([task_id]):
                     await remove_folders(self._store, self._workspaces, [task_id])
 
     async def _remove_worktrees(self, ended_by: int) -> None:
-        """One of which something would be lost stays, and its task with it."""
+        """Remove expired worktrees. One with unsaved work stays, and its task with it."""
         for record in await self._store.worktrees():
             is_due = record.is_over and (record.ended_at or 0) <= ended_by
             if is_due and record.workspace.checkout != "dirty":
@@ -185,5 +184,5 @@ class Maintenance:
 
 
 def _moment(at: int) -> datetime:
-    """A time of the store's, in microseconds since the epoch."""
+    """Return a stored time, in microseconds since the epoch, as a datetime."""
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=at)

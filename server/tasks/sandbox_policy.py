@@ -1,4 +1,4 @@
-"""What a task's commands may reach and use: the operator's settings, lowered by what the task itself asks for."""
+"""Sandbox policies of tasks: the operator's settings, lowered by the task's own demands."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,7 +12,7 @@ from server.runner.policy import Limits, Network, SandboxPolicy
 from server.runner.sandbox import Sandbox
 from server.tasks.working_directory import WorkingDirectory
 
-# The task's names for limits, and the operator's, with what one of the task's units is of the operator's.
+# The task's name of each limit: the operator's setting, and how many of its units make one of the task's.
 _LIMITS = {
     "memoryMb": ("memory", MIB),
     "processes": ("processes", 1),
@@ -27,7 +27,7 @@ _LIMITS = {
 def policy(
     settings: Settings, agent_id: str, demands: Mapping[str, Any] | None, directory: WorkingDirectory
 ) -> SandboxPolicy:
-    """The policy of a task's commands."""
+    """Return the policy of a task's commands. `demands` is the record of `validation.demands`."""
     agent = settings.agents.of(agent_id)
     asked = demands or {}
     limits = _lowered(_granted(settings, agent), asked.get("limits", {}))
@@ -56,7 +56,7 @@ def policy(
 def widened(
     policy: SandboxPolicy, demands: Mapping[str, Any] | None, program: Program, home: Path | None
 ) -> SandboxPolicy:
-    """The policy of a program that an agent talks to: the task's, and what the program needs besides."""
+    """Return the policy of a program that an agent talks to: the task's, plus the hosts and files the program needs."""
     reached = policy.network if program.inherits else "none"
     return replace(
         policy,
@@ -67,15 +67,16 @@ def widened(
 
 
 def mcp_servers(settings: Settings, agent_id: str, demands: Mapping[str, Any] | None) -> list[str]:
-    """The names of the MCP servers a task has at hand: its agent's, and its own."""
+    """Return the names of a task's MCP servers: its agent's, then its own."""
     own = (demands or {}).get("mcpServers", ())
     return list(dict.fromkeys((*settings.agents.of(agent_id).mcp_servers, *own)))
 
 
 def check(settings: Settings, agent_id: str, sandbox: Sandbox, demands: Mapping[str, Any] | None) -> None:
-    """Refuse what the operator does not grant, and what this machine's sandbox does not hold.
+    """Refuse demands that the operator does not grant, or that this machine's sandbox cannot enforce.
 
-    Raises RemitError: LIMIT_EXCEEDED naming the field, or SANDBOX_UNAVAILABLE with `missing` in its details.
+    Raises RemitError: LIMIT_EXCEEDED naming the field, VALIDATION_ERROR for demands that exclude each other, or
+    SANDBOX_UNAVAILABLE with `missing` in its details.
     """
     asked = demands or {}
     _lowered(_granted(settings, settings.agents.of(agent_id)), asked.get("limits", {}))
@@ -109,7 +110,7 @@ def check(settings: Settings, agent_id: str, sandbox: Sandbox, demands: Mapping[
 
 
 def approval_expires(settings: Settings, demands: Mapping[str, Any] | None) -> int | None:
-    """Seconds until an unanswered approval of a task means no; None where it waits for ever."""
+    """Return the seconds after which an undecided call of a task is refused; None: never."""
     given = (settings.approval_expires, (demands or {}).get("approvalTimeoutSeconds"))
     return min((each for each in given if each is not None), default=None)
 
@@ -134,7 +135,7 @@ def _remote_servers(settings: Settings, agent_id: str, asked: Mapping[str, Any])
 
 
 def _granted(settings: Settings, agent: AgentSettings) -> LimitSettings:
-    """The limits for all, with those the agent has of its own."""
+    """Return the limits of the settings, with the agent's own in their place."""
     own = agent.limits.model_dump(exclude_unset=True) if agent.limits else {}
     return settings.limits.model_copy(update=own)
 

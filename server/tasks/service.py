@@ -1,4 +1,4 @@
-"""The service layer: one method for each thing a user can do, the same for every interface."""
+"""The service layer: one method for each operation of a user, called by every interface."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
@@ -58,10 +58,11 @@ MAX_EVENTS = 500
 """Events in one answer."""
 
 UNCONFINED = 'this server runs commands without a sandbox (sandbox = "off"): they can do all that its user can'
+"""The warning of a new task where the setting `sandbox` is off."""
 
 
 class TaskService:
-    """Everything a user can do with tasks. Every method raises RemitError for what the caller can mend."""
+    """The operations on tasks. Every method raises RemitError for an error that the caller can correct."""
 
     def __init__(
         self,
@@ -97,9 +98,10 @@ class TaskService:
     async def create(
         self, caller: Caller, request: CreateTask, shared: tuple[Workspace, list[str]] | None = None
     ) -> view_models.CreatedView:
-        """Make a task; it is durable when this returns, and starts as soon as there is a place.
+        """Create a task. It is stored when this returns, and starts as soon as a slot is free.
 
-        `shared` is the folder it works in, with what there is to warn of, where its agent's own choice does not count.
+        `shared` is the folder it works in and the warnings about it, for a sub-task whose folder delegation has chosen;
+        the workspace of the request then does not count.
         """
         if "agent_id" not in request.model_fields_set:
             request = request.model_copy(update={"agent_id": self._settings.default_agent})
@@ -123,11 +125,11 @@ class TaskService:
         return view_models.CreatedView(id=created.id, status=created.status, warnings=warnings)
 
     async def complete_ids(self, caller: Caller, request: R) -> R:
-        """The request with whole ids of tasks, where their beginnings were given."""
+        """Return the request with complete task ids where it gave prefixes. Raises RemitError: as in `id_prefixes`."""
         return await complete_ids(self._store, caller.principal, request, caller.agent)
 
     async def page(self, caller: Caller, request: ListTasks) -> view_models.PageView:
-        """A page of tasks, most recently active first."""
+        """Return a page of tasks, most recently active first."""
         limit, offset = list_view.stretch(request)
         after, known = list_view.before(request)
         if not list_view.concerns(caller.principal, request):
@@ -138,17 +140,17 @@ class TaskService:
         return list_view.page(request, caller.principal, page)
 
     async def get(self, caller: Caller, request: GetTask) -> view_models.TaskView:
-        """A task, or what is new of it; with `wait_seconds` once it has ended or needs someone, or the time is over.
+        """Return a task. With `wait_seconds`, first wait until it has ended, needs somebody, or the time is over.
 
-        What is new is what came after the event that the request names, or else during a wait that was in vain.
+        With `after_event`, or after a wait that timed out, return only what came after that event or during the wait.
         """
-        since = request.after_event or None  # whoever knows no event yet is shown all
+        since = request.after_event or None  # 0: the caller knows no event yet, and gets the whole task
         if request.patience:
             before = await waiting.wait(self._store, caller, request)
             since = before if since is None else since
         snapshot = await self._snapshot(caller, request, since)
         if not request.after_event and since is not None and snapshot.task.status in ENDED:
-            since = None  # it has ended at the very last
+            since = None  # it ended between the timeout and the snapshot: show the whole task
             snapshot = await self._snapshot(caller, request, since)
         folder = str(self._worktrees.folder(request.id))
         losses = await self._losses.of(snapshot.task) if since is None else []
@@ -167,14 +169,17 @@ class TaskService:
         )
 
     async def approve(self, caller: Caller, request: ApproveToolCall) -> view_models.ApprovedView:
-        """Answer a waiting call, once."""
+        """Record the decision on a call that waits for approval. A call is decided once."""
         return await self._decisions.approve(caller, request)
 
     async def send(self, caller: Caller, request: SendMessage) -> view_models.StatusView:
-        """Open the next turn of an ended task, or bring one that waits its secrets or its budget."""
+        """Open the next turn of an ended task, or give a blocked or paused one its lost secrets or further tool calls.
+
+        A message whose idempotency key was used before changes nothing.
+        """
         await self._scheduler.ends.catch_up(caller.principal, request.id)
         await self._stopping.until_cancelled(caller.principal, request.id)
-        # One at a time for each task: a message that is refused must not have brought its files and secrets.
+        # One message at a time for each task: a refused one must not deliver its files and secrets.
         async with self.locks(request.id):
             before = await self._store.task(caller.principal, request.id)
             key = await validation.sent_key(request)
@@ -186,7 +191,7 @@ class TaskService:
         return view_models.StatusView(id=task.id, status=task.status, warnings=warnings)
 
     async def update(self, caller: Caller, request: UpdateTask) -> view_models.StatusView:
-        """Change what the request names, all of it or nothing."""
+        """Change the fields that the request names: all of them or none."""
         texts = validation.update_texts(request)
         await validation.refuse_secrets(await masking.redactor(self._vault.known(request.id)), texts)
         wanted = Update(
@@ -198,18 +203,18 @@ class TaskService:
             result=request.result,
             error=request.error,
         )
-        with anyio.CancelScope(shield=True):  # what it has freed must be started
+        with anyio.CancelScope(shield=True):  # tasks that the change has unblocked must be started
             task = await self._store.update(caller.principal, request.id, wanted)
             self._scheduler.poke()
         return view_models.StatusView(id=task.id, status=task.status)
 
     async def graph(self, caller: Caller, request: GetTaskGraph) -> view_models.GraphView:
-        """How the tasks of a list depend on each other."""
+        """Return the dependency graph of a task list."""
         graph = await self._store.graph(caller.principal, request.task_list_id, request.limit, request.offset)
         return graph_view.graph(graph, request)
 
     async def cancel(self, caller: Caller, request: CancelTask) -> view_models.StatusView:
-        """End a task, its sub-tasks, and everything they have started; asking again changes nothing."""
+        """Cancel a task and its sub-tasks, and end their processes. Cancelling again changes nothing."""
         await self._stopping.end(caller.principal, [request.id])
         task = await self._store.task(caller.principal, request.id)
         view = view_models.StatusView(id=task.id, status=task.status)
@@ -218,7 +223,7 @@ class TaskService:
         return view
 
     async def delete(self, caller: Caller, request: DeleteTask) -> view_models.DeletedView:
-        """Remove a task with its sub-tasks, and with `cascade` its dependants; what runs is cancelled first."""
+        """Delete a task with its sub-tasks, and with `cascade` its dependants. Running ones are cancelled first."""
         doomed = await self._store.open_deletion_set(caller.principal, request.id, cascade=request.cascade)
         await self._stopping.end(caller.principal, doomed)
         try:
@@ -231,10 +236,10 @@ class TaskService:
         return view_models.DeletedView(deletedTaskIds=deleted[-MAX_DELETED:], deletedCount=len(deleted))
 
     async def _deleted(self, caller: Caller, request: DeleteTask) -> list[str]:
-        """Remove a task of which nothing is at work, and what goes with it; their ids."""
+        """Delete a task that does not run, and what is deleted with it. Returns the ids of all of them."""
         going = await self._store.removable(caller.principal, request.id, cascade=request.cascade)
         with_worktree = {each.task_id for each in await self._store.worktrees()}.intersection(going)
-        async with self.locks.all(with_worktree):  # a turn in between would leave what nobody looks at
+        async with self.locks.all(with_worktree):  # a turn opened meanwhile would leave a worktree without a task
             await self._worktrees.discard_all(going)
             with anyio.CancelScope(shield=True):
                 deleted = await self._store.delete(caller.principal, request.id, cascade=request.cascade)
@@ -242,20 +247,23 @@ class TaskService:
         return deleted
 
     async def read_artifacts(self, caller: Caller, request: ReadArtifacts) -> view_models.ArtifactsView:
-        """The files of a task, or a piece of one of them."""
+        """Return a page of a task's files, or a piece of one of them."""
         if request.path is None:
             return await self._artifacts.page(caller, request)
         return await self._artifacts.piece(caller, request, request.path)
 
     async def worktrees(self, caller: Caller, request: ListWorktrees) -> view_models.WorktreesView:
-        """The worktrees that are there, or half there."""
+        """Return the caller's worktrees, those included that were made or removed only in part."""
         found = [each for each in await self._store.worktrees() if each.principal == caller.principal.id]
         return view_models.WorktreesView(
             worktrees=[workspace_view.worktree(each, self._worktrees.folder(each.task_id)) for each in found]
         )
 
     async def prune(self, caller: Caller, request: PruneWorktrees) -> view_models.PrunedView:
-        """Remove worktrees of tasks that have ended: those named, or all of which nothing would be lost."""
+        """Remove worktrees of ended tasks: those named, or all whose removal loses nothing.
+
+        Raises RemitError (NOT_FOUND) for a named one that does not exist.
+        """
         known = {each.task_id: each for each in await self._store.worktrees() if each.principal == caller.principal.id}
         for task_id in request.ids:
             if task_id not in known:
@@ -275,12 +283,12 @@ class TaskService:
         return view_models.PrunedView(prunedTaskIds=pruned, kept=kept)
 
     async def prune_tasks(self, caller: Caller, request: PruneTasks) -> view_models.PrunedTasksView:
-        """Remove at once what was kept long enough; with `now`, whatever is thought of the clock."""
+        """Remove now what retention keeps no longer. With `now`, do so even if the system clock is doubted."""
         removed = await self.maintenance.prune(now(), regardless=request.now)
         return view_models.PrunedTasksView(removedCount=removed)
 
     async def agents(self, caller: Caller, request: ListAgents) -> view_models.AgentsView:
-        """Who can be asked, and what holds them."""
+        """Return the agents with their readiness, and the sandbox that their commands run in."""
         tier: str = "unavailable"
         gaps: tuple[str, ...] = ()
         needs = None
@@ -302,19 +310,19 @@ class TaskService:
         )
 
     def may_decide(self, caller: Caller) -> bool:
-        """Whether a yes of this caller counts."""
+        """Return whether this caller may approve calls."""
         return caller.person or self._decisions.who(caller, "approvals") == "caller"
 
     async def grants(self, caller: Caller, request: ListGrants) -> pending_approval.GrantsView:
-        """What was approved for always and is still in force."""
+        """Return the standing approvals ("always") that are in force."""
         return await self._decisions.grants(caller)
 
     async def revoke(self, caller: Caller, request: RevokeGrant) -> pending_approval.RevokedView:
-        """Take a grant back."""
+        """Revoke a standing approval."""
         return await self._decisions.revoke(caller, request)
 
     async def _tier(self, request: CreateTask) -> str | None:
-        """What holds the task's commands; None where it has none."""
+        """Return the sandbox tier of a new task; None for one that this server does not execute."""
         if request.agent_id == NOBODY:
             return None
         sandbox = await self._sandbox()
@@ -322,7 +330,7 @@ class TaskService:
         return sandbox.tier
 
     async def _workspace(self, caller: Caller, request: CreateTask) -> tuple[Workspace | None, list[str]]:
-        """The folder of the user's that a task is to work in, if it asks for one, and what there is to warn of."""
+        """Return the user's folder that a task asks to work in, if any, and warnings about it."""
         if request.workspace is None:
             return None, []
         workspace, warnings = await self._folders.choose(caller, request.workspace)
@@ -339,7 +347,7 @@ class TaskService:
 
 
 def _ineffective(caller: Caller) -> list[str]:
-    """What of the settings of the caller's window does not count; a person has been told by the command line."""
+    """Warn of settings of the caller's window that are not in force; a terminal user is told by the command line."""
     if caller.person or not caller.settings_not_in_force:
         return []
     return [
@@ -349,7 +357,7 @@ def _ineffective(caller: Caller) -> list[str]:
 
 
 def _counted(gaps: Sequence[str]) -> list[str]:
-    """What a sandbox does not hold, in short: models ask again and again, and it is always the same."""
+    """Summarize what a sandbox does not enforce in one line: models call this often, and the list never changes."""
     return [f"{len(gaps)} things that this sandbox does not hold: `remit doctor` names each"] if gaps else []
 
 

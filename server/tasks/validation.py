@@ -1,4 +1,4 @@
-"""What a request must not contain, and what it is known by."""
+"""Checks of requests (secret values in stored texts, templates, lost secrets), and their idempotency digests."""
 
 import hashlib
 import json
@@ -21,9 +21,9 @@ from templates.steps import Steps
 
 
 async def refuse_secrets(redactor: Redactor, texts: Iterable[tuple[str, str]]) -> None:
-    """Refuse a request whose texts, which are stored and shown, contain the value of one of its secrets.
+    """Refuse a request with a secret value in `texts`: pairs of a field's name and its text, which will be stored.
 
-    Raises RemitError (VALIDATION_ERROR) that names the field and the secret.
+    Raises RemitError (VALIDATION_ERROR) that names the field and the secret: when one contains a value.
     """
     stored = list(texts)
     if found := await stepped(sum(len(text) for _, text in stored), _containing(redactor, stored)):
@@ -37,7 +37,7 @@ async def refuse_secrets(redactor: Redactor, texts: Iterable[tuple[str, str]]) -
 
 
 def _containing(redactor: Redactor, texts: Iterable[tuple[str, str]]) -> Steps[tuple[str, str] | None]:
-    """The first field that contains a secret, and the secret."""
+    """Find the first field that contains a secret: the field's name and the secret's."""
     for field, text in texts:
         if name := (yield from redactor.containing(text)):
             return field, name
@@ -45,7 +45,7 @@ def _containing(redactor: Redactor, texts: Iterable[tuple[str, str]]) -> Steps[t
 
 
 def task_texts(request: CreateTask) -> Iterator[tuple[str, str]]:
-    """Every text of a new task that is stored, with the name of its field."""
+    """Yield every stored text of a new task as (field, text)."""
     yield "message", request.message
     yield "title", request.title or ""
     yield "description", request.description or ""
@@ -61,7 +61,7 @@ def task_texts(request: CreateTask) -> Iterator[tuple[str, str]]:
 
 
 def message_texts(request: SendMessage) -> Iterator[tuple[str, str]]:
-    """Every text of a follow-up that is stored, with the name of its field."""
+    """Yield every stored text of a follow-up as (field, text)."""
     yield "message", request.message or ""
     yield "idempotencyKey", request.idempotency_key or ""
     yield from _variables(request.env)
@@ -69,13 +69,13 @@ def message_texts(request: SendMessage) -> Iterator[tuple[str, str]]:
 
 
 def update_texts(request: UpdateTask) -> Iterator[tuple[str, str]]:
-    """Every text of a change that is stored, with the name of its field."""
+    """Yield every stored text of a change as (field, text)."""
     for field, value in request.model_dump(by_alias=True, exclude={"id", "status"}, exclude_unset=True).items():
         yield field, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def has_content(request: SendMessage) -> bool:
-    """Whether a follow-up holds more than the task's id and a key."""
+    """Return whether a follow-up has more than the task's id and an idempotency key."""
     return request.model_dump(exclude={"id", "idempotency_key"}, exclude_defaults=True, exclude_none=True) != {}
 
 
@@ -95,20 +95,20 @@ def refuse_execution_inputs(request: SendMessage) -> None:
 
 
 async def templates(env: Mapping[str, str], secrets: Mapping[str, str]) -> None:
-    """Refuse variables whose templates cannot be filled in. Raises RemitError (TEMPLATE_ERROR) that names the key."""
+    """Refuse variables whose templates cannot be resolved. Raises RemitError (TEMPLATE_ERROR) that names the key."""
     await computed(sum(map(len, env.values())), environment, env, secrets)
 
 
 async def digest(request: CreateTask | SendMessage) -> str:
-    """What a request is known by when it is repeated: SHA-256, hex, over all but the values of secrets.
+    """Return a request's idempotency digest: SHA-256, hex, over everything but the values of its secrets.
 
-    What has its default is left out, so that a field of a later version does not make an old request another one.
+    Fields at their defaults are left out, so that a field added in a later version does not change old digests.
     """
     return await computed(_inline(request.files), _digest, request, threads=READING)
 
 
 async def sent_key(request: SendMessage) -> SentKey | None:
-    """The idempotency key of a message, with what the message is known by; None for a message without a key."""
+    """Return the idempotency key of a message with its digest; None for a message without a key."""
     return SentKey(request.idempotency_key, await digest(request)) if request.idempotency_key else None
 
 
@@ -119,25 +119,25 @@ def _digest(request: CreateTask | SendMessage) -> str:
 
 
 def demands(request: CreateTask) -> dict[str, Any] | None:
-    """What a task asks for around it, its sandbox first of all, as it is stored and shown."""
+    """Return the demands of a task (limits, sandbox, MCP servers, …) as they are stored and shown; None if none."""
     fields = {"limits", "require", "allow_hooks", "mcp_servers", "on_interrupt", "approval_timeout_seconds"}
     asked = request.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude_none=True, include=fields)
     return asked or None
 
 
 def origins(literals: Iterable[str], names: Iterable[str]) -> dict[str, Origin]:
-    """How the value of each secret comes."""
+    """Return the source of each secret: given literally, or read by name."""
     origins: dict[str, Origin] = dict.fromkeys(names, "named")
     return origins | dict.fromkeys(literals, "literal")
 
 
 async def uploads(files: Sequence[File]) -> list[Upload]:
-    """The files of a request as the workspace takes them."""
+    """Return the files of a request as uploads for the workspace."""
     return await computed(_inline(files), _uploads, files, threads=READING)
 
 
 def _inline(files: Sequence[File]) -> int:
-    """Characters of the content of files."""
+    """Count the characters of inline file contents."""
     return sum(len(file.content or file.content_base64 or "") for file in files)
 
 
@@ -149,7 +149,7 @@ def _uploads(files: Sequence[File]) -> list[Upload]:
 
 
 async def versions(uploads: Sequence[Upload]) -> dict[str, str]:
-    """What the files are known again by, by their paths: their SHA-256, hex; a copied one is another each time."""
+    """Return each file's version by its path: SHA-256, hex; random for a copied file, whose content is not read."""
     return await computed(sum(len(each.content or b"") for each in uploads), _versions, uploads, threads=READING)
 
 
@@ -161,9 +161,9 @@ def _versions(uploads: Sequence[Upload]) -> dict[str, str]:
 
 
 def require_literals(had: Mapping[str, Origin], request: SendMessage) -> None:
-    """Refuse a follow-up that leaves out a literal secret the task had: its value was dropped with the last turn.
+    """Refuse a follow-up without a literal secret that the task had: its value was dropped after the last turn.
 
-    Raises RemitError (SECRETS_LOST) that names what is missing.
+    Raises RemitError (SECRETS_LOST) that names the missing ones.
     """
     given = {*request.secrets, *request.secret_names}
     if missing := [name for name, origin in had.items() if origin == "literal" and name not in given]:
@@ -171,7 +171,7 @@ def require_literals(had: Mapping[str, Origin], request: SendMessage) -> None:
 
 
 def merged(request: SendMessage, env: Mapping[str, str]) -> dict[str, str]:
-    """The task's variables after a message. Raises RemitError (VALIDATION_ERROR) when they become too many."""
+    """Return the task's variables after a message. Raises RemitError (VALIDATION_ERROR): when they become too many."""
     try:
         return request.merged(dict(env))
     except ValueError as error:
@@ -179,7 +179,7 @@ def merged(request: SendMessage, env: Mapping[str, str]) -> dict[str, str]:
 
 
 def require_only_missing(missing: Sequence[str], request: SendMessage) -> None:
-    """Refuse secrets for a blocked task that are not exactly those it has lost.
+    """Refuse secrets for a blocked task unless they are exactly those it has lost.
 
     Raises RemitError: SECRETS_LOST naming what is still missing, VALIDATION_ERROR naming what was not asked for.
     """
@@ -193,7 +193,7 @@ def require_only_missing(missing: Sequence[str], request: SendMessage) -> None:
 
 
 def secrets_lost(missing: Sequence[str]) -> RemitError:
-    """The error for literal secrets whose values are gone."""
+    """Return the error for literal secrets whose values are gone."""
     return RemitError(
         Code.SECRETS_LOST,
         f"the values of {', '.join(missing)} are gone (they are kept in memory, and for one turn): send them again in "

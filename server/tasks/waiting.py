@@ -1,4 +1,4 @@
-"""Waiting for a task: until it has ended or needs someone, with a word now and then on how far it is."""
+"""Waiting for a task to end or to need somebody, with progress messages meanwhile."""
 
 import re
 import time
@@ -17,18 +17,19 @@ from storage.sqlite.store import Store
 from storage.times import now
 
 PERIOD = 1.0
-"""Seconds between two words on how far a task is."""
+"""Seconds between two progress messages."""
 
 _MOST = 120
-"""Characters of such a word."""
+"""Characters of a progress message at most."""
 
 
 async def wait(store: Store, caller: Caller, request: GetTask) -> int | None:
-    """Wait for a task as long as was asked for; the number of its last event before, where the time was over first.
+    """Wait for a task, at most as long as the request says.
 
-    A task is waited for until it has ended or needs someone: a decision, here or beneath it, secrets, or more calls.
-    Where the request names an event, it must have come to that after it; a reader of events waits for the first. The
-    agent of a task, which can decide nothing, waits for the end. Raises RemitError (NOT_FOUND).
+    The wait is over when the task has ended or needs somebody: a decision on it or on a sub-task, secrets, or more
+    calls. If the request names an event, it also needs a later event; a reader of events waits only for that. The agent
+    of a task can decide nothing, so it waits for the end. Returns None, or after a timeout the number of the task's
+    last event before the wait. Raises RemitError (NOT_FOUND).
     """
     first = await store.task(caller.principal, request.id)
     with anyio.move_on_after(request.patience) as scope:
@@ -58,7 +59,7 @@ async def _is_due(store: Store, caller: Caller, request: GetTask, task: Task) ->
 
 
 def _goes_on(task: Task) -> bool:
-    """Whether a task will change without anybody's doing."""
+    """Return whether a task will change without a person's action."""
     waits_for_others = task.blocked_reason in (BUSY, SUBTASKS) or (
         task.blocked_reason == DEPENDENCIES and task.open_dependencies > 0
     )
@@ -66,9 +67,9 @@ def _goes_on(task: Task) -> bool:
 
 
 async def _tell(store: Store, caller: Caller, task_id: str, tell: Tell) -> None:
-    """Say about once a second how far the task is; it is looked at again only when something has changed."""
+    """Report progress about once a second; the database is read again only after a change."""
     began = time.monotonic()
-    with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):  # nobody is there to hear it any more
+    with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):  # the caller has disconnected
         await anyio.sleep(PERIOD)
         while True:
             with store.changes.expected(task_id) as change:
@@ -80,7 +81,7 @@ async def _tell(store: Store, caller: Caller, task_id: str, tell: Tell) -> None:
 
 
 def said_of(progress: Progress, waited: float) -> str:
-    """How far a task is, on one line: `running, 2 of 5 calls, 12 s: the last line of its output`."""
+    """Return a task's progress on one line: `running, 2 of 5 calls, 12 s: the last line of its output`."""
     seconds = waited if progress.started_at is None else (now() - progress.started_at) / 1_000_000
     calls = f", {progress.calls_ended} of {progress.calls} calls" if progress.calls else ""
     lines = [line for line in re.split(r"[\r\n]+", progress.said) if line.strip()]

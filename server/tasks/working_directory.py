@@ -1,4 +1,4 @@
-"""Where the commands of a task work: a folder of its own, a worktree, or a folder of somebody else's."""
+"""The working directory of a task's commands: a folder of its own, a worktree, or a folder of the user's."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +11,15 @@ from server.runner.worktrees.worktree import tree_of
 from storage.records.workspaces import Workspace
 
 UPLOADS_VARIABLE = "TASK_UPLOADS"
-"""Where a task that works in a folder of the user's finds its uploads."""
+"""Environment variable with the folder of a task's uploads, when the task works in a folder of the user's."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkingDirectory:
-    """Where the commands of a task work, and what else of its files they see."""
+    """Where the commands of a task work, and which other folders they can read.
+
+    `workspace` is the folder that is mounted, `folder` the one inside it that commands start in.
+    """
 
     workspace: Path
     folder: Path
@@ -24,25 +27,25 @@ class WorkingDirectory:
     owner: Literal["task", "user"] = "task"
     readable: tuple[Path, ...] = ()
     pinned: tuple[Path, ...] = ()
-    """Those of these that are somebody else's, whom other tasks may work for, too."""
+    """Folders of these that are not the task's own; other tasks may work in them, too."""
 
     @property
     def variables(self) -> dict[str, str]:
-        """What commands are told of it."""
+        """Environment variables about it for commands."""
         return {UPLOADS_VARIABLE: str(self.readable[0])} if self.readable else {}
 
 
 def top_folder(workspace: Workspace | None, own: Path) -> Path:
-    """The folder at the top of what a task works in, whose own folder is `own`."""
+    """Return the top folder that a task works in; `own` is the task's own folder in the state folder."""
     if workspace is None:
         return own
     return Path(workspace.path) if workspace.repository is None else tree_of(own)
 
 
 def working_directory(workspace: Workspace | None, own: Path) -> WorkingDirectory:
-    """Where the commands of a task work, whose own folder is `own`.
+    """Return the working directory of a task; `own` is the task's own folder in the state folder.
 
-    Raises RemitError (EXECUTION_ERROR) for a folder of somebody else's that is gone, or leads elsewhere by now.
+    Raises RemitError (EXECUTION_ERROR): when a folder of the user's is gone, or is now a symlink to another place.
     """
     if workspace is None:
         return WorkingDirectory(own, own)

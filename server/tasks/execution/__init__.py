@@ -1,1 +1,1 @@
-"""Runs of tasks: scheduled, executed and recorded."""
+"""Runs of tasks: scheduling, execution, and the record of what they did."""

@@ -1,4 +1,4 @@
-"""The agent of a run as a caller, and the interface that takes its requests."""
+"""The agent of a run as a caller of the service, and the interface that takes its requests."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -15,15 +15,15 @@ from storage.records.tasks import Claim, NewEvent, Principal
 from storage.sqlite.store import Store
 
 MAX_CHANGES = 10_000
-"""Sub-tasks that one run may make, message and cancel: a person's week of work, and all of it is on record."""
+"""Sub-tasks that one run may create, message and cancel in all: a person's week of work; each is on record."""
 
 MAX_ATTEMPTS = 100
-"""Refused attempts of one run that become events; an adversary could go on for ever."""
+"""Refused attempts of one run that are logged as events; the agent may be an adversary, who would never stop."""
 
 
 @dataclass(slots=True)
 class AgentCaller:
-    """The agent of one run as a caller. Its refused attempts are in its task's log."""
+    """The agent of one run as a caller. Its refused attempts are recorded in its task's log."""
 
     store: Store
     claim: Claim
@@ -33,45 +33,45 @@ class AgentCaller:
 
     @property
     def principal(self) -> Principal:
-        """Whose task it works on."""
+        """The owner of the task that it works on."""
         return Principal(self.claim.task.principal, self.claim.task.username)
 
     def count_change(self) -> None:
-        """One thing more is made, messaged or cancelled. Raises RemitError (LIMIT_EXCEEDED)."""
+        """Count one more sub-task created, messaged or cancelled. Raises RemitError (LIMIT_EXCEEDED)."""
         self._changes += 1
         if self._changes > MAX_CHANGES:
             raise RemitError(Code.LIMIT_EXCEEDED, f"one run changes {MAX_CHANGES} things at most", most=MAX_CHANGES)
 
     async def attempted(self, code: Code, message: str, **about: str) -> None:
-        """Note a refused attempt."""
+        """Record a refused attempt in the task's log, masked. `about` is added to the event's data."""
         self._attempts += 1
         if self._attempts <= MAX_ATTEMPTS:
             event = NewEvent("error", {"code": code, "message": self.variables.redactor.redact(message), **about})
-            with suppress(RemitError):  # a run that has lost its task has nothing more to tell
+            with suppress(RemitError):  # the run has lost its task: nobody reads this any more
                 await self.store.append_events(self.claim.run, [event])
 
 
 class SubtaskApi(Protocol):
-    """Takes an agent's requests, in the terms of the interfaces."""
+    """The sub-task tools of an agent, as the service offers them."""
 
     def tool_specs(self, agent_caller: AgentCaller) -> Sequence[ToolSpec]:
-        """The tools it has."""
+        """Return the tools that the agent has."""
         ...
 
     async def use(self, agent_caller: AgentCaller, tool: str, args: Mapping[str, Any]) -> ToolResult:
-        """Use one of them."""
+        """Call one of the tools."""
         ...
 
     async def has_open_subtask(self, agent_caller: AgentCaller, task_id: object) -> bool:
-        """Whether it has such a sub-task, which has not ended."""
+        """Return whether the agent has a sub-task with this id that has not ended."""
         ...
 
     async def serve(self, agent_caller: AgentCaller, stream: ByteStream) -> None:
-        """Offer them on a connection until that ends."""
+        """Serve the tools as an MCP server on a connection until it ends."""
         ...
 
 
 def may_delegate(settings: Settings, claim: Claim) -> bool:
-    """Whether the agent of this run may hand on sub-tasks."""
+    """Return whether the agent of this run may create sub-tasks."""
     allowed = settings.agents.of(claim.task.agent).delegate
     return allowed and claim.task.depth < settings.subtasks.depth and settings.subtasks.count > 0

@@ -1,4 +1,4 @@
-"""The commands and programs of a run: started in the sandbox, and on record while they live."""
+"""The commands and programs of a run: started in the sandbox, and recorded while they live."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -35,7 +35,7 @@ from storage.records.tasks import Claim, NewEvent
 
 
 class CommandRunner:
-    """Runs what a task's agent wants to be run, within the policy of that task."""
+    """Runs the commands and programs of a task's agent, within the task's sandbox policy."""
 
     def __init__(
         self,
@@ -64,33 +64,36 @@ class CommandRunner:
 
     @property
     def workspace(self) -> Path:
-        """The folder that the task's commands start in."""
+        """The folder in which the task's commands start."""
         return self._directory.folder
 
     @property
     def allowed(self) -> SandboxPolicy:
-        """What a command may reach and use, whatever of it is protected."""
+        """The sandbox policy of a command, without the paths protected in it."""
         task = self._claim.task
         return sandbox_policy.policy(self._settings, task.agent, task.demands, self._directory)
 
     @property
     def tier(self) -> str:
-        """What holds its commands."""
+        """The tier of the sandbox."""
         return self._sandbox.tier
 
     async def wait_for_resources(self) -> None:
-        """Wait while there is not what one more command takes."""
+        """Wait while disk space or file descriptors are too short to start one more command."""
         policy = self.allowed
         await self._shortage.wait_until_over((self._workspaces.state, *policy.written), policy.limits)
 
     async def callback_handler(self) -> CallbackHandler | None:
-        """The handler of a command's callback channel, where the task may hand on sub-tasks."""
+        """Return the handler of a command's callback channel; None if the task may not create sub-tasks."""
         return await self._subtasks.callback_handler() if self._subtasks else None
 
     async def run(
         self, ran: RunCommand, output: CommandOutput, writer: EventWriter, call_id: str, handler: CallbackHandler | None
     ) -> Exit:
-        """Run a command to its end; its output is published as it comes."""
+        """Run a command to its end. Its output is published as it comes.
+
+        While disk space or descriptors are short, a command that has not started yet is tried again.
+        """
         env = {**(self._given() if ran.inherits else {}), **ran.env}
 
         async def show(data: bytes) -> None:
@@ -119,13 +122,16 @@ class CommandRunner:
 
     @asynccontextmanager
     async def talk(self, program: Program) -> AsyncIterator[ProcessIO]:
-        """A program to talk to."""
+        """Start a program and yield its input and output; it is ended with the block.
+
+        Raises RemitError (VALIDATION_ERROR): when a variable of the task would steer the program itself.
+        """
         self._refuse_steering(program)
         handler = await self.callback_handler() if program.hands_on else None
         home = None if program.home is None else await self._home(program.home)
         env = {**(self._given() if program.inherits else {}), **program.env}
         if home is not None:
-            env["HOME"] = str(home)  # whatever the task's variables say: how it asks is settled there
+            env["HOME"] = str(home)  # never the task's HOME: the settings in it decide how the agent asks for approval
         async with self._sandbox.talk(
             Command(argv=program.argv, env=env),
             replace(
@@ -140,7 +146,7 @@ class CommandRunner:
             yield process_io
 
     def _refuse_steering(self, program: Program) -> None:
-        """Raises RemitError (VALIDATION_ERROR) for a variable by which the task would change how the agent asks."""
+        """Raise RemitError (VALIDATION_ERROR) for a variable that would change how the agent asks for approval."""
         own = {*program.env, *self._settings.agents.of(self._claim.task.agent).secrets}
         for name in {*(self._claim.task.env or {}), *self._claim.secrets} - own:
             if any(fnmatchcase(name, pattern) for pattern in program.steered_by):
@@ -156,11 +162,11 @@ class CommandRunner:
         return replace(policy, first=await self._first(policy))
 
     def _given(self) -> dict[str, str]:
-        """The variables that the task has, secrets included."""
+        """Return the task's variables, secrets included."""
         return self._directory.variables | self._variables.environment()
 
     async def _first(self, policy: SandboxPolicy) -> tuple[SensitivePath, ...]:
-        """The repositories and sockets that were there at the task's first command in a folder of the person's."""
+        """Return the repositories and sockets in a user's folder that existed before the task's first command."""
         if policy.owner != "user" or policy.access == "read-only" or policy.hooks == "writable":
             return ()
         if self._known is None:
@@ -172,7 +178,7 @@ class CommandRunner:
         return self._known
 
     async def _disarmed(self, call_id: str | None, found: Sequence[str]) -> None:
-        """Tell what a command has left for the person's git to execute; it stays with the task."""
+        """Record what a command left in the folder that the user's git would execute, and what became of it."""
         told = traps.told([self._variables.redactor.redact(each) for each in traps.told(found)])
         about = {} if call_id is None else {"callId": call_id}
         self._disarmed_before = await set_aside.tell(
@@ -188,7 +194,7 @@ class CommandRunner:
         await self._record.record_processes([asdict(each) for each in self._marks], self._sandbox.tier)
 
     async def _refused(self, call_id: str | None, host: str, port: int, reason: str) -> None:
-        """Tell of a host that was not let through to."""
+        """Record in the task's log a connection that the network proxy refused."""
         message = self._variables.redactor.redact(f"network: {host}:{port} {reason}")
         about = {} if call_id is None else {"callId": call_id}
         event = NewEvent("error", {"code": Code.FORBIDDEN, "message": message, **about})
@@ -196,5 +202,5 @@ class CommandRunner:
 
 
 def _find_first(workspace: Path) -> list[SensitivePath]:
-    """What is protected in a folder before what a task makes there. Blocks."""
+    """Find the repositories and sockets of a folder before the task creates its own. Blocks."""
     return [*find_first(workspace), *(SensitivePath("socket", path) for path in find_sockets([workspace]).paths)]

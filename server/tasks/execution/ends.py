@@ -1,4 +1,4 @@
-"""How runs end, and that it is written: at once, or else as soon as the database takes it."""
+"""Ends of runs: how a run can end, and writing that, if need be once the database accepts writes again."""
 
 import logging
 import traceback
@@ -18,41 +18,41 @@ from storage.sqlite.store import Store
 _log = logging.getLogger(__name__)
 
 SHORTEST_WAIT = 0.5
-"""Seconds before what could not be written is tried again; each wait in vain doubles them."""
+"""Seconds before a failed write is tried again; doubled after each failure."""
 
 LONGEST_WAIT = 10.0
-"""Seconds at most: what others can write again meanwhile has all of it tried at once."""
+"""Seconds between two attempts at most. Any other write that succeeds triggers an attempt at once."""
 
 CANCEL_SECONDS = 15.0
-"""For a cancellation to be written, before it is kept: as long as three writes that each wait 5 s for a lock."""
+"""Seconds for writing a cancellation before it is kept for later: three writes that each wait 5 s for a lock."""
 
 LAST_SECONDS = 10.0
-"""For what is left to be written when the server ends; the next one settles what was not."""
+"""Seconds for the last writes when the server ends; the next server settles what is left."""
 
 
 class Pause(Enum):
-    """A run that ended without ending its turn."""
+    """The end of a run that does not end its turn."""
 
     SUSPENDED = "suspended"
     PAUSED = "paused"
     BLOCKED = "blocked"
     INTERRUPTED = "interrupted"
-    """Its server ends."""
+    """The server ends."""
 
     DISTURBED = "disturbed"
-    """The database has failed where that could not be waited for."""
+    """The database failed where the run could not wait for it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """A run that ended to wait for other tasks: until when at most, by their ids."""
+    """The end of a run that waits for other tasks: by their ids, until when at most (microseconds)."""
 
     until: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
 class FinishedRun:
-    """How one run has ended, after so many microseconds of work, and what it could not write itself."""
+    """The end of one run, its microseconds of work, and the records it could not write itself."""
 
     claim: Claim
     how: RunEnd | Pause | Wait
@@ -61,10 +61,10 @@ class FinishedRun:
 
 
 class EndWriter:
-    """Writes the ends of runs and the cancellations of tasks, and keeps those that cannot be written.
+    """Writes ends of runs and cancellations of tasks; keeps those that cannot be written yet, and tries again.
 
-    `stop` is called with the id of each task whose run is to be ended along with what was written, and `abandon` with
-    those of a cancellation, to end on record what nobody works on; `waits` when one more task waits for others.
+    `stop` is called with the id of each task whose run must end because of what was written, `abandon` with the ids of
+    a cancellation, to end those that have no run, and `waits` when one more task waits for others.
     """
 
     def __init__(
@@ -83,43 +83,41 @@ class EndWriter:
         self._kept = anyio.Event()
 
     def __len__(self) -> int:
-        """How many are kept."""
+        """Return the number of ends and cancellations still to be written."""
         return len(self._ends) + len(self._cancels)
 
     def holds(self, task_id: str) -> bool:
-        """Whether the end of a run of this task is kept."""
+        """Return whether the end of this task's run is still to be written."""
         return task_id in self._ends
 
     def cancels(self, task_id: str) -> bool:
-        """Whether the cancellation of this task is kept."""
+        """Return whether the cancellation of this task is still to be written."""
         return any(known == task_id for _, known in self._cancels)
 
     async def settle(self, end: FinishedRun) -> None:
-        """Write how a run ended, or keep it."""
+        """Write how a run ended, or keep it for later."""
         if not await self._is_settled(end):
             self._ends[end.claim.task.id] = end
             self._kept.set()
 
     async def cancel(self, principal: Principal, task_id: str) -> CancellationResult | None:
-        """Write that a task was cancelled within CANCEL_SECONDS, and end what is at work; None where it is kept.
+        """Write that a task was cancelled, within CANCEL_SECONDS, and end its runs.
 
-        It is kept where something of it could not be written.
-
-        Raises RemitError (NOT_FOUND).
+        Returns None if it could not be written; it is then kept and tried again. Raises RemitError (NOT_FOUND).
         """
         written: CancellationResult | None = None
-        with anyio.move_on_after(CANCEL_SECONDS, shield=True):  # one that asks and leaves has asked all the same
+        with anyio.move_on_after(CANCEL_SECONDS, shield=True):  # also if the caller disconnects
             try:
                 written = await self._cancel_now(principal, task_id)
             except DatabaseError as error:
-                _log.warning("that task %s was cancelled cannot be written: %s", task_id, error.message)
+                _log.warning("the cancellation of task %s cannot be written yet: %s", task_id, error.message)
         if written is None:
             self._cancels[principal.id, task_id] = principal
             self._kept.set()
         return written
 
     async def catch_up(self, principal: Principal, task_id: str) -> None:
-        """Write a cancellation of this task that is kept, before the task goes on. Raises RemitError."""
+        """Write a kept cancellation of this task before the task goes on. Raises RemitError: when that fails."""
         if (principal.id, task_id) in self._cancels:
             await self._cancel_now(principal, task_id)
 
@@ -136,7 +134,7 @@ class EndWriter:
                 await self._write_kept()
 
     async def close(self) -> None:
-        """Write what is left, for some seconds, when no run is under way any more."""
+        """Write what is left, for LAST_SECONDS at most. Call it when no run is active any more."""
         with anyio.move_on_after(LAST_SECONDS, shield=True):
             while len(self):
                 await self._write_kept()
@@ -146,10 +144,10 @@ class EndWriter:
             _log.error("the end of a run of task %s could not be written; the next server settles it", task_id)
 
     async def _write_kept(self) -> None:
-        """Try all that is kept, the cancellations first: they say who has ended the runs."""
+        """Try to write everything kept; cancellations first, because they are why the runs ended."""
         for (owner, task_id), principal in list(self._cancels.items()):
             if (owner, task_id) not in self._cancels:
-                continue  # it was written meanwhile, and the task may have gone on since
+                continue  # written meanwhile; the task may have gone on since
             try:
                 await self._cancel_now(principal, task_id)
             except (DatabaseError, OSError):
@@ -171,7 +169,7 @@ class EndWriter:
         return cancelled
 
     async def _is_settled(self, end: FinishedRun) -> bool:
-        """Whether there is nothing left to be written of it."""
+        """Write the end. Returns whether nothing is left to be written of it."""
         claim = end.claim
         try:
             status = await self._written(end)
@@ -179,13 +177,13 @@ class EndWriter:
                 await self._stop_beneath(claim)
         except RemitError as error:
             _log.warning("run of task %s: %s", claim.task.id, error.message)
-            return error.code is Code.CONFLICT  # it has lost its task: somebody else has settled it
+            return error.code is Code.CONFLICT  # the run has lost its task: another server has settled it
         except Exception as error:
             _log.error("run of task %s cannot be settled: %s\n%s", claim.task.id, type(error).__name__, where(error))
         return True
 
     async def _stop_beneath(self, claim: Claim) -> None:
-        """End the runs of what was cancelled along with a task."""
+        """End the runs of sub-tasks that were cancelled together with a task."""
         for task_id in await self._store.stopping_beneath(claim.run):
             self._stop(task_id)
 
@@ -216,5 +214,5 @@ class EndWriter:
 
 
 def where(error: BaseException) -> str:
-    """Where an error of our own arose; its message might hold a secret."""
+    """Return the traceback of an internal error without its message, which might contain a secret."""
     return "".join(traceback.format_tb(error.__traceback__))

@@ -1,4 +1,4 @@
-"""The server's gate before every call of a run: what it is bound to, and what a yes to it counts for."""
+"""The approval gate before every tool call of a run: what a decision is bound to, and which calls it covers."""
 
 from collections.abc import Iterator, Mapping
 from secrets import token_hex
@@ -18,13 +18,13 @@ from storage.records.tasks import Claim
 from storage.times import now
 
 MAX_DESCRIPTION = 200
-"""Characters of what a call does; cut once it is masked."""
+"""Characters of a call's description; cut after masking."""
 
 _COMMANDS = frozenset({"argv", "cmd", "code", "command", "commands", "script"})
-"""What tools call an argument that is executed."""
+"""Names of tool arguments that are executed."""
 
 _GIVEN = frozenset({"args", "input"})
-"""What they call one that may be, where it is a text or a list: what a program is given."""
+"""Names of tool arguments that may be executed if they are a text or a list: what a program is given."""
 
 _USE_ITS_NAME = "write the secret's variable, such as $NAME, in its place"
 _LINE = f"a line of a secret stands in it, and whoever decides would not see what that does: {_USE_ITS_NAME}"
@@ -33,7 +33,7 @@ _NOT_KEPT = f"a secret stands in it, and is not kept while somebody decides: {_U
 
 
 class Gate:
-    """Lets the calls of one run pass, or has them wait."""
+    """The approval gate of one run: lets calls proceed, or makes them wait for a decision."""
 
     def __init__(
         self, record: RunRecord, claim: Claim, command_runner: CommandRunner, variables: Variables, settings: Settings
@@ -46,7 +46,7 @@ class Gate:
         self._hidden: dict[str, str | None] = {}
 
     async def new_call(self, proposal: Proposal) -> NewCall:
-        """A call as it is put on record: masked, and bound to what is executed."""
+        """Return a proposed call as it is recorded: masked, and bound to a digest of the unmasked arguments."""
         redactor = self._variables.redactor
         mask = masking.masked_values if proposal.is_message else masking.masked
         args, tool_name = await mask(redactor, proposal.args), await mask(redactor, proposal.tool_name)
@@ -65,14 +65,18 @@ class Gate:
         )
 
     async def is_same(self, call: Call, args: Mapping[str, Any]) -> bool:
-        """Whether a call has these arguments; where a secret is masked in it, its announcement tells for certain."""
+        """Return whether a call has these arguments. If a secret is masked in it, the masked forms are compared."""
         if call.digest.startswith(KEYED):
             shown = await masking.masked(self._variables.redactor, args)
             return similarity.canonical(shown) == similarity.canonical(call.args)
         return call.digest == similarity.digest(args)
 
     async def begin(self, call: Call, *, asked: bool = True, reads: bool = False, stays: bool = False) -> Call:
-        """Let a call proceed if it may, else have it wait; `stays` where the run does so meanwhile."""
+        """Let a call proceed if it may, else make it wait for a decision.
+
+        `asked`: the agent asked before the call. `reads`: the call only reads. `stays`: the run waits with its process,
+        so that it still has the unmasked arguments when the decision comes. Raises SecretsLost.
+        """
         await self._variables.unlock()
         expires = sandbox_policy.approval_expires(self._settings, self._claim.task.demands)
         expires_at = now() + expires * 1_000_000 if expires else None
@@ -90,10 +94,10 @@ class Gate:
         return await self._record.begin_call(call.id, expires_at, **about)
 
     def command(self, call: Call, ran: RunCommand) -> RunCommand:
-        """The command that is run for a call, which may proceed.
+        """Return the command to run for a call that may proceed.
 
-        One that only reads, and that a grant has let pass, runs without the task's variables: the yes that was given to
-        another, which begins alike, was none to what they make of this one.
+        A command that only reads, and that a standing approval covers, runs without the task's variables: the approval
+        was given to another command with the same first words, and not to what the variables make of this one.
         """
         is_granted = not self._claim.task.auto_execute and call.outcome is None
         if is_granted and similarity.only_reads(call.args):
@@ -101,7 +105,7 @@ class Gate:
         return ran
 
     async def _why_hidden(self, proposal: Proposal) -> str | None:
-        """Why nobody can decide a call in which something is masked; None where it is but the value of a secret."""
+        """Return why a call with something masked cannot be approved; None if only the value of a secret is masked."""
         redactor, given = self._variables.redactor, [proposal.tool_name, proposal.args]
         values = await masking.masked_values(redactor, given)
         if values != await masking.masked(redactor, given):
@@ -114,7 +118,7 @@ class Gate:
 
 
 def _executed(value: Any) -> Iterator[Any]:
-    """What is executed of arguments, wherever in them it stands."""
+    """Yield the executed parts of arguments, at any depth."""
     for name, each in value.items() if isinstance(value, Mapping) else enumerate(value):
         word = str(name).lower()
         if word in _COMMANDS or (word in _GIVEN and not isinstance(each, Mapping)):

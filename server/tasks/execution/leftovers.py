@@ -1,4 +1,4 @@
-"""The processes that a server which died has left running, and their end."""
+"""Processes that a dead server left running, and their end."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,9 +10,9 @@ from storage.records.tasks import Leftover
 
 
 def end_leftovers(leftovers: Iterable[Leftover], state: Path) -> None:
-    """End what a dead server of the state folder, which is ours, left: known by its mark, or by its control group.
+    """End the processes that a dead server of this state folder left, known by their marks or control groups.
 
-    Blocks. Raises RemitError (INTERRUPTED) for a process that cannot be ended.
+    Blocks. Raises RemitError (INTERRUPTED): when a process cannot be ended.
     """
     for leftover in leftovers:
         for process in leftover.processes:

@@ -1,4 +1,4 @@
-"""What a run puts on record, also while the database fails: the work waits until it can be written, and is not lost."""
+"""The store as one run uses it: if the database fails, the run waits until it can write, and loses nothing."""
 
 import logging
 import time
@@ -20,22 +20,23 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 SHORTEST_WAIT = 0.1
-"""Seconds before the database is tried again; each wait in vain doubles them."""
+"""Seconds before a failed write is tried again; doubled after each failure."""
 
 LONGEST_WAIT = 5.0
-"""Seconds at most, so that work goes on soon after the fault has passed."""
+"""Seconds between two attempts at most, so that work goes on soon after the fault has passed."""
 
 
 class RunRecord:
-    """The store as one run uses it: what its work depends on waits while the database is locked, full or failing.
+    """The records of one run. Operations that its work depends on wait while the database is locked, full or failing.
 
-    The clock of the run stands still meanwhile. Each raises RemitError (CONFLICT) once the run has lost its task.
+    The run's clock stops meanwhile. Each raises RemitError (CONFLICT) once the run has lost its task, and DatabaseError
+    when the run is to end or the fault will not pass.
     """
 
     def __init__(self, store: Store, run: Run, slot: Slot) -> None:
         self.changes = store.changes
         self.unwritten = Unwritten()
-        """What is still to be written, and is not to be lost with the run."""
+        """Records still to be written; they are written with the run's end."""
 
         self._store = store
         self._run = run
@@ -44,66 +45,67 @@ class RunRecord:
         self._append_from = 0.0
         self._last_event = 0
 
-    # What is gone on from.
+    # The state that a turn continues from.
 
     async def history(self) -> list[Message]:
-        """The messages of the conversation before the run's turn, oldest first."""
+        """Return the messages of the conversation before the run's turn, oldest first."""
         return await self._patiently(lambda: self._store.history(self._run))
 
     async def recall(self, *, back: int = 0) -> str | None:
-        """What was remembered last in the run's turn, or so many turns before it."""
+        """Return the state (JSON) last remembered in the run's turn, or in the turn `back` turns before it."""
         return await self._patiently(lambda: self._store.recall(self._run, back=back))
 
     async def remember(self, state: str, usage: TurnUsage | None) -> None:
-        """Keep what the turn's agent will go on from, as JSON, and count what its model has used."""
+        """Store the state (JSON) that the turn's agent will continue from, and add the usage of its model."""
         await self._patiently(lambda: self._store.remember(self._run, state, usage))
 
     async def set_process_bound(self, bound: bool) -> None:
-        """Note whether the work of the run would be lost with its process."""
+        """Record whether the run's work would be lost with its process."""
         await self._patiently(lambda: self._store.set_process_bound(self._run, bound))
 
     async def record_processes(self, processes: Sequence[Mapping[str, object]], sandbox: str) -> None:
-        """Note which processes do the run's work, and in which tier of the sandbox."""
+        """Record the processes of the run and the sandbox tier they run in."""
         await self._patiently(lambda: self._store.record_processes(self._run, processes, sandbox))
 
     # Calls.
 
     async def announce_calls(self, new: Sequence[NewCall]) -> list[Call]:
-        """Make the turn's calls known; returns all of them in order."""
+        """Record new calls of the turn. Returns all calls of the turn, in order."""
         return await self._patiently(lambda: self._store.announce_calls(self._run, new))
 
     async def amend_call(self, changed: NewCall) -> Call:
-        """Give a call that has not begun other arguments; returns it."""
+        """Change the arguments of a call that has not begun. Returns it."""
         return await self._patiently(lambda: self._store.amend_call(self._run, changed))
 
     async def begin_call(self, call_id: str, expires_at: int | None, **about: Unpack[CallContext]) -> Call:
-        """Let a call proceed if it may, else have it wait for approval: as `storage.sqlite.operations.calls.begin`."""
+        """Let a call proceed if it may, else make it wait for approval: see `storage.sqlite.operations.calls.begin`."""
         return await self._patiently(lambda: self._store.begin_call(self._run, call_id, expires_at, **about))
 
     async def renew_call(self, call_id: str) -> list[Call]:
-        """Have a call that was cut off be made once more, as another; returns all calls of the turn in order."""
+        """Repeat an interrupted call as a new one. Returns all calls of the turn, in order."""
         return await self._patiently(lambda: self._store.renew_call(self._run, call_id))
 
     async def wait_for_decision(self) -> tuple[bool, list[Call]]:
-        """Have the run wait for a decision; whether it does, and the calls of its turn."""
+        """Make the run wait for a decision. Returns whether it waits, and the calls of its turn."""
         return await self._patiently(lambda: self._store.wait_for_decision(self._run))
 
     async def end_call(self, call_id: str, result: CallResult) -> None:
-        """Note how an executed call ended; where the run ends before it could be written, it is told with that."""
+        """Record how a call ended. If the run ends before that can be written, it is written with the run's end."""
         self.unwritten.results[call_id] = result
         await self._patiently(lambda: self._store.end_call(self._run, call_id, result))
         del self.unwritten.results[call_id]
 
     def keep_output(self, call_id: str, output: str, dropped: int) -> None:
-        """Have what a call that is being cut off has written told with the end of the run."""
+        """Keep the output of a call that is being interrupted; it is written with the run's end."""
         self.unwritten.outputs[call_id] = output, dropped
 
     # The task's log.
 
     async def append_events(self, run: Run, events: list[NewEvent]) -> int:
-        """Append to the task's log, in order; returns the number of the last event that was written.
+        """Append to the task's log, in order. Returns the number of the last event written.
 
-        Nobody waits for it: what cannot be written now is written with what comes next, or with the run's end.
+        It does not wait for the database: events that cannot be written now are written with the next ones or the run's
+        end.
         """
         waiting = self.unwritten.events
         waiting += events
@@ -114,19 +116,19 @@ class RunRecord:
 
     async def _append(self, run: Run, events: list[NewEvent]) -> None:
         try:
-            with anyio.CancelScope(shield=True):  # so that it is known whether they were written
+            with anyio.CancelScope(shield=True):  # else it would be unknown whether they were written
                 self._last_event = await self._store.append_events(run, events)
         except DatabaseError as error:
             _log.warning("events of task %s are written later: %s", run.task_id, error.message)
             self._append_from = time.monotonic() + LONGEST_WAIT
-        except RemitError:  # it has lost its task, and nobody wants to know them any more
+        except RemitError:  # the run has lost its task: nobody reads them any more
             self.unwritten.events.clear()
             raise
         else:
             del self.unwritten.events[: len(events)]
 
     async def note_folder(self, task_id: str, **changes: object) -> None:
-        """Note something of a folder that the task writes itself: now, or with the end of the run."""
+        """Record changes of a task's workspace record: now, or with the run's end."""
         self.unwritten.folder |= changes
         noted = dict(self.unwritten.folder)
         try:
@@ -138,7 +140,7 @@ class RunRecord:
                 self.unwritten.folder.clear()
 
     async def _patiently(self, operation: Callable[[], Awaitable[T]]) -> T:
-        """Do something until the database takes it, the run is to end, or what fails would always fail."""
+        """Repeat an operation until the database accepts it, the run is to end, or the fault will not pass."""
         try:
             return await operation()
         except DatabaseError as error:
@@ -155,12 +157,12 @@ class RunRecord:
                 self._give_up(error)
 
     def _give_up(self, error: DatabaseError) -> None:
-        """Raise the error where there is nothing to wait for."""
+        """Raise the error if waiting would not help."""
         if self._slot.ending.is_set() or not error.passes:
             raise error
 
     async def _news(self, seconds: float) -> None:
-        """Wait until something can be written again, the run is to end, or the time is over."""
+        """Wait until another write succeeds, the run is to end, or the time is over."""
         with anyio.move_on_after(seconds):
             async with anyio.create_task_group() as group:
 

@@ -1,4 +1,4 @@
-"""Who works when: claims what waits, in the order of the queue, and has how each run ends put on record."""
+"""Scheduler: claims pending tasks in queue order, runs them, and has the end of each run written."""
 
 import logging
 from collections import Counter
@@ -43,14 +43,14 @@ _log = logging.getLogger(__name__)
 
 
 MAX_ERROR = 4000
-"""Characters of an error: the shell agent's repeats 2,000 of output."""
+"""Characters of a stored error; the shell agent's error repeats 2,000 of output."""
 
 PATIENCE = 1.0
-"""Seconds before the database is tried again."""
+"""Seconds before a failed database operation is tried again."""
 
 
 class Scheduler:
-    """Runs the tasks that are pending, at most `settings.max_running` at once."""
+    """Runs pending tasks, at most `settings.max_running` at once."""
 
     def __init__(
         self,
@@ -79,11 +79,11 @@ class Scheduler:
         self._running: dict[str, Slot] = {}
         self._claiming = anyio.Lock()
         self._stopped_early: set[str] = set()
-        """What was to be stopped while one more run was being claimed, which may be of one of these tasks."""
+        """Tasks that were stopped while a claim was under way; the run being claimed may be of one of them."""
 
         self._claims = 0
         self._served: dict[str, int] = {}
-        """As the how-manieth of all each principal was served last."""
+        """The number of the last claim of each principal: who was served longest ago goes first."""
 
         self._wake = anyio.Event()
         self._waits = anyio.Event()
@@ -91,20 +91,20 @@ class Scheduler:
 
     @property
     def running(self) -> int:
-        """How many runs are under way, those included that wait for a decision, or whose end is still to be written."""
+        """The number of runs, including those that wait for a decision and those whose end is still to be written."""
         return len(self._running) + len(self.ends)
 
     def poke(self) -> None:
-        """Look for work: something may have become pending."""
+        """Look for work, because a task may have become pending."""
         self._wake.set()
 
     def next_wait(self) -> anyio.Event:
-        """Set when one more task waits for others."""
+        """Return an event that is set when one more task waits for others."""
         self._waits = anyio.Event()
         return self._waits
 
     def stop(self, task_id: str) -> None:
-        """End the run of a task; its status changes once its processes are gone."""
+        """End the run of a task. Its status changes once its processes are gone."""
         if slot := self._running.get(task_id):
             slot.stop()
         elif self._claiming.locked():
@@ -112,7 +112,7 @@ class Scheduler:
 
     @contextmanager
     def stopping(self, task_ids: Iterable[str]) -> Iterator[None]:
-        """End the runs of tasks. What the block writes of them is written before how they have ended."""
+        """End the runs of tasks; their ends are written only after the block has written why."""
         left = anyio.Event()
         for task_id in task_ids:
             if slot := self._running.get(task_id):
@@ -124,19 +124,19 @@ class Scheduler:
             left.set()
 
     async def ended(self, task_ids: Iterable[str]) -> None:
-        """Wait until nothing of the runs of these tasks is at work any more."""
+        """Wait until the runs of these tasks have ended, their processes included."""
         for slot in [self._running[task_id] for task_id in task_ids if task_id in self._running]:
             await slot.ended.wait()
 
     async def abandon(self, task_ids: Iterable[str]) -> None:
-        """End on record what was cancelled and nobody works on. Raises RemitError."""
-        async with self._claiming:  # a run that has just begun is known from then on
+        """Record the end of cancelled tasks that have no run. Raises RemitError."""
+        async with self._claiming:  # a run that is being claimed is then known
             nobodys = [each for each in task_ids if each not in self._running and not self.ends.holds(each)]
         if nobodys:
             await self._store.abandon_runs(nobodys)
 
     async def serve(self) -> None:
-        """Start runs until cancelled; then end them all, and wait until they have ended."""
+        """Start runs until cancelled; then end all runs, wait for them, and write what is left."""
         try:
             async with anyio.create_task_group() as group:
                 group.start_soon(self.ends.serve)
@@ -168,7 +168,7 @@ class Scheduler:
             group.start_soon(self._work, slot)
 
     async def _claimed(self, waiting: set[int]) -> Slot | None:
-        """One more run, which is known as running before anything else can happen: a cancellation finds it."""
+        """Claim one more run. It is registered before anything else can happen, so that a cancellation finds it."""
         async with self._claiming:
             claim = await self._store.claim_run(self._owner, self._demand(waiting))
             stopped, self._stopped_early = self._stopped_early, set()
@@ -183,10 +183,11 @@ class Scheduler:
         return slot
 
     async def _room(self) -> set[int] | None:
-        """None where every place is taken, else whose sub-tasks go first: a run that has active ones holds no place.
+        """Return the numbers of parent tasks whose sub-tasks go first; None if every slot is taken.
 
-        It may wait for them, and then nothing would ever go on; they go first, so that few such runs are open at once.
-        Those that wait for a person do not count: it has its place again, and gives it back when they go on.
+        A run with active sub-tasks may wait for them, so it counts as holding no slot: otherwise nothing would ever go
+        on. Its sub-tasks go first when all slots are held, so that few such runs are open at once. Sub-tasks that wait
+        for a person do not count as active: the parent has its slot again until they go on.
         """
         held = [slot for slot in self._running.values() if not slot.is_free]
         if len(held) < self._settings.max_running:
@@ -200,7 +201,7 @@ class Scheduler:
         return SlotDemand(full=self._full(), waiting=waiting, shares=shares)
 
     def _full(self) -> list[str]:
-        """The tasks of whose sub-tasks no more may be at work at the same time."""
+        """Return the ids of parents that have as many running sub-tasks as the settings allow."""
         parents = Counter(slot.claim.task.parent for slot in self._running.values() if not slot.is_free)
         most = self._settings.subtasks.max_running
         return [parent for parent, count in parents.items() if parent is not None and count >= most]
@@ -214,7 +215,7 @@ class Scheduler:
     async def _run(self, slot: Slot) -> None:
         LANE.set(slot)
         record = RunRecord(self._store, slot.claim.run, slot)
-        how: RunEnd | Pause | Wait = Pause.INTERRUPTED  # what stands if the server ends
+        how: RunEnd | Pause | Wait = Pause.INTERRUPTED  # if the server ends
         try:
             with slot.scope:
                 how = await self._attempt(slot, record)
@@ -230,7 +231,7 @@ class Scheduler:
             self.poke()
 
     async def _attempt(self, slot: Slot, record: RunRecord) -> RunEnd | Pause | Wait:
-        """Have the agent work; every way that can end is an answer, save the end of the server."""
+        """Run the agent. Returns how the run ended; only the server's own end propagates, as cancellation."""
         claim = slot.claim
         left = claim.task.timeout_seconds - claim.turn.ran_us / 1_000_000
         variables = Variables(claim, self._vault, self._store)
@@ -290,5 +291,5 @@ class Scheduler:
 
 
 def _cut(message: str) -> str:
-    """An error as it is kept; cut once it is masked, so that no part of a secret is left over."""
+    """Cut an error for storage. It is masked before, so that no part of a secret is left."""
     return message if len(message) <= MAX_ERROR else f"{message[:MAX_ERROR]} …"

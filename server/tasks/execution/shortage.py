@@ -1,4 +1,4 @@
-"""Want of what the machine has for all: room on the disk, descriptors. Work waits for it, and does not fail."""
+"""Shortage of disk space or file descriptors: work waits for them instead of failing."""
 
 import os
 import resource
@@ -23,14 +23,14 @@ from storage.records.tasks import NewEvent
 T = TypeVar("T")
 
 LOOK_SECONDS = 1.0
-"""Between two looks at whether there is enough again."""
+"""Seconds between two checks whether there is enough again."""
 
 SPARE_DESCRIPTORS = 32
-"""What the start of one command takes at once: its pipes and sockets, its folders, the proxy of its network."""
+"""Descriptors that starting one command takes: pipes, sockets, folders, the network proxy."""
 
 
 class Shortage:
-    """Has one run wait, with its clock standing still, while something is short; its task's log tells of that."""
+    """Waits of one run for disk space or descriptors; its clock stops meanwhile, and its task's log says why."""
 
     def __init__(self, log: Log, slot: Slot) -> None:
         self._log = log
@@ -38,15 +38,15 @@ class Shortage:
         self._told: set[str] = set()
 
     async def wait_until_over(self, folders: Iterable[Path], limits: Limits) -> None:
-        """Wait until a command can be started that writes to these folders under these limits, or the run is to end."""
+        """Wait until a command that writes to these folders under these limits can start, or the run is to end."""
         short = partial(_short, tuple(folders), limits)
         while not self._slot.ending.is_set() and (why := await to_thread.run_sync(short)):
             await self._wait(why)
 
     async def patiently(self, operation: Callable[[], Awaitable[T]], *, may_repeat: Callable[[], bool]) -> T:
-        """Do something, and again while it fails for what is short.
+        """Do an operation, and repeat it while it fails for lack of disk space or descriptors.
 
-        Raises what it raises; RemitError (EXECUTION_ERROR) where something was short, and it may not be repeated.
+        Raises what the operation raises; RemitError (EXECUTION_ERROR): after a shortage, when it may not be repeated.
         """
         while True:
             try:
@@ -70,7 +70,7 @@ class Shortage:
 
 
 def _short(folders: Iterable[Path], limits: Limits) -> str | None:
-    """What is short for one more command, in words. Blocks."""
+    """Return what is too short for one more command, in words; None if nothing is. Blocks."""
     try:
         with closing(Disks(folders)) as disks:
             if full := disks.too_full(limits):

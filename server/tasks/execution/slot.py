@@ -11,27 +11,27 @@ from storage.records.tasks import Claim
 
 
 class Slot:
-    """The slot of one run. Its clock stops while it waits; where that may take long, others get the slot.
+    """The slot of one run. Its clock stops while the run waits; while it waits for a person, the slot is released.
 
-    `freed` is called when the slot is.
+    `freed` is called when the slot is released.
     """
 
     def __init__(self, claim: Claim, freed: Callable[[], None], *, hands_on: bool) -> None:
         self.claim = claim
         self.hands_on = hands_on
-        """Whether its agent may hand on sub-tasks."""
+        """Whether the run's agent may create sub-tasks."""
 
         self.scope = anyio.CancelScope()
-        """Ends the run."""
+        """The scope of the run; cancelling it ends the run."""
 
         self.ending = anyio.Event()
-        """Set when the run is to end: from then on nobody waits for anything in it."""
+        """Set when the run is to end; nothing in it may wait from then on."""
 
         self.ended = anyio.Event()
-        """Set when nothing of the run is at work any more."""
+        """Set when the run's work and processes have ended."""
 
         self.before_end: list[anyio.Event] = []
-        """What is to be done before the end of the run is written."""
+        """Events to wait for before the run's end is written."""
 
         self._freed = freed
         self._limit = anyio.CancelScope()
@@ -43,7 +43,7 @@ class Slot:
 
     @property
     def is_free(self) -> bool:
-        """Whether others may have the slot."""
+        """Whether the slot is released to other runs."""
         return self._away > 0
 
     @property
@@ -58,13 +58,13 @@ class Slot:
 
     @contextmanager
     def limited(self, seconds: float) -> Iterator[None]:
-        """Let the block work so long. Raises TimeoutError when it has; waits do not count."""
+        """Limit the block's work to so many seconds; stopped time is free. Raises TimeoutError."""
         with anyio.fail_after(max(seconds, 0)) as self._limit:
             yield
 
     @contextmanager
     def released(self) -> Iterator[None]:
-        """Leave the slot to others while the block waits for a person; several may wait at once."""
+        """Release the slot while the block waits for a person. May be entered several times at once."""
         self._away += 1
         try:
             with self.clock_stopped():
@@ -75,7 +75,7 @@ class Slot:
 
     @contextmanager
     def clock_stopped(self) -> Iterator[None]:
-        """Stop the clock while the block waits for what the run is not to blame for; several may wait at once."""
+        """Stop the clock while the block waits for something outside the run. May be entered several times at once."""
         if not self._still:
             self._worked += time.monotonic() - self._since
             self._remaining = self._limit.deadline - anyio.current_time()

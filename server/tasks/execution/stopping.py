@@ -1,4 +1,4 @@
-"""The end of tasks that somebody wants to be ended: first of what is at work, then on record."""
+"""Cancellation of tasks: their runs are stopped first, then the end is recorded."""
 
 from collections.abc import Sequence
 
@@ -11,32 +11,32 @@ from storage.records.tasks import Principal
 from storage.sqlite.store import Store
 
 CANCEL_SECONDS = 5
-"""How long an answer waits for a cancelled task to be gone; more than that breaks a promise."""
+"""Seconds that an answer waits for a cancelled task to stop; the promised maximum."""
 
 
 class Stopping:
-    """Ends tasks with all that they have started. What its methods wait for takes CANCEL_SECONDS at most."""
+    """Ends tasks with everything they have started. Each method waits CANCEL_SECONDS at most for the runs to stop."""
 
     def __init__(self, store: Store, scheduler: Scheduler) -> None:
         self._store = store
         self._scheduler = scheduler
 
     async def end(self, principal: Principal, ids: Sequence[str]) -> None:
-        """Cancel tasks and all beneath them, and wait until they have stopped, at most CANCEL_SECONDS for all."""
+        """Cancel tasks and their sub-tasks, and wait until they have stopped, at most CANCEL_SECONDS in all."""
         stopping = [each for task_id in ids for each in await self._stopped(principal, task_id)]
         with anyio.move_on_after(CANCEL_SECONDS):
             for task_id in {*ids, *stopping}:
                 await self._until_stopped(principal, task_id)
 
     async def until_cancelled(self, principal: Principal, task_id: str) -> None:
-        """Wait until a task that was cancelled does not run any more; at once where it was not."""
+        """Wait until a cancelled task has stopped running; return at once if it was not cancelled."""
         with anyio.move_on_after(CANCEL_SECONDS):
             await self._until_stopped(principal, task_id, only_cancelled=True)
 
     async def _stopped(self, principal: Principal, task_id: str) -> list[str]:
-        """End a task and all beneath it, first what is at work and then on record; the ids of what was at work.
+        """Cancel a task and its sub-tasks: stop their runs, then record it. Returns the ids of those that were running.
 
-        Raises RemitError (EXECUTION_ERROR) that says what holds, where it cannot be put on record.
+        Raises RemitError (EXECUTION_ERROR): when it cannot be recorded; the message says what still holds.
         """
         at_work = await self._store.at_work_beneath(principal, task_id)
         with anyio.CancelScope(shield=True):  # a caller that gives up must not leave a cancelled task running
@@ -49,7 +49,7 @@ class Stopping:
         return at_work
 
     async def _unwritten(self, at_work: Sequence[str]) -> RemitError:
-        """What is told of a cancellation that cannot be put on record, once nothing of it is at work any more."""
+        """Return the error for a cancellation that cannot be recorded, once its runs have stopped."""
         with anyio.move_on_after(CANCEL_SECONDS) as scope:
             await self._scheduler.ended(at_work)
         stopped = "is being stopped" if scope.cancelled_caught else "is stopped: nothing of it is at work"
@@ -61,7 +61,7 @@ class Stopping:
         )
 
     async def _until_stopped(self, principal: Principal, task_id: str, *, only_cancelled: bool = False) -> None:
-        """Until the task does not run any more; at once if it was not cancelled."""
+        """Wait until the task does not run; with `only_cancelled`, return at once if it was not cancelled."""
         while True:
             with self._store.changes.expected(task_id) as change:
                 task = await self._store.task(principal, task_id)

@@ -1,4 +1,4 @@
-"""The sub-tasks of one run, as its agent hands them on: through its turn, or over its sandbox's callback channel."""
+"""The sub-task tools of one run, in-process through its turn or over its sandbox's callback channel."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -12,13 +12,13 @@ from server.runner.network.callback import CallbackHandler, new_token
 from server.tasks.execution.agent_caller import AgentCaller, SubtaskApi
 
 PATIENT = 7 * 24 * 3600
-"""Seconds that an agent may wait for a sub-task where it holds no process meanwhile, as long as a turn may take."""
+"""Seconds that an agent without a process may wait for a sub-task: the longest timeout of a task, seven days."""
 
 _WAIT = "waitSeconds"
 
 
 class RunSubtasks:
-    """What the agent of one run may do about sub-tasks."""
+    """The sub-task tools of one run's agent."""
 
     def __init__(self, subtask_api: SubtaskApi, agent_caller: AgentCaller) -> None:
         self._subtask_api = subtask_api
@@ -26,11 +26,11 @@ class RunSubtasks:
         self._token: str | None = None
 
     def tool_specs(self) -> Sequence[ToolSpec]:
-        """The tools, for an agent that holds no process while it waits."""
+        """Return the tools, for an agent that holds no process while it waits."""
         return [_patient(spec) for spec in self._subtask_api.tool_specs(self._agent_caller)]
 
     async def waited(self, args: Mapping[str, Any], *, has_waited: bool) -> Mapping[str, Any]:
-        """The arguments of a call without its wait, once that is over. Raises Awaiting where it is not."""
+        """Return the arguments of a call without its wait. Raises Awaiting: when the wait is not over."""
         seconds = args.get(_WAIT)
         if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds <= PATIENT:
             return args
@@ -39,11 +39,11 @@ class RunSubtasks:
         return {name: value for name, value in args.items() if name != _WAIT}
 
     async def use(self, tool: str, args: Mapping[str, Any]) -> ToolResult:
-        """Use one of the tools."""
+        """Call one of the tools."""
         return await self._subtask_api.use(self._agent_caller, tool, args)
 
     async def callback_handler(self) -> CallbackHandler:
-        """The handler of the run's callback channel. Its token lives as long as the run, and is masked in output."""
+        """Return the handler of the run's callback channel. Its token lives as long as the run, and is masked."""
         token = self._token = self._token or new_token()
         await self._agent_caller.variables.mask("REMIT_TOKEN", token)
         return CallbackHandler(
@@ -54,7 +54,7 @@ class RunSubtasks:
 
 
 def _patient(spec: ToolSpec) -> ToolSpec:
-    """The same tool, where a wait may last longer than a connection."""
+    """Return a tool whose wait may last longer than a connection would."""
     properties = spec.schema.get("properties", {})
     if _WAIT not in properties:
         return spec

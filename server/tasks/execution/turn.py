@@ -1,4 +1,4 @@
-"""What an agent may do in a run of its turn: the server's side of the interface."""
+"""The server's implementation of a turn: everything an agent can do in one run."""
 
 import json
 import logging
@@ -47,10 +47,10 @@ from storage.records.tasks import Claim
 from templates.steps import Steps
 
 MAX_STATE = 8 * 1024**2
-"""Characters of JSON that an agent may remember: a long conversation with a model."""
+"""Characters of JSON that an agent may remember: enough for a long conversation with a model."""
 
 MAX_ARGS = 32 * 1024**2
-"""Bytes of memory that the arguments of a turn's calls may take: what is read back whenever one more is made."""
+"""Bytes of memory for the arguments of a turn's calls: all are read back whenever one more call is made."""
 
 _PERMISSIONS = {
     CallStatus.EXECUTING: Permission.PROCEED,
@@ -95,7 +95,7 @@ class ServerTurn:
 
     @asynccontextmanager
     async def speaking(self) -> AsyncIterator[None]:
-        """What the agent says while the block runs has been written when it is left."""
+        """Accept the agent's answer and thoughts while the block runs; at its end, all of them have been written."""
         if not self._speaks:
             yield
             return
@@ -108,17 +108,17 @@ class ServerTurn:
 
     @property
     def message(self) -> str:
-        """What was asked for."""
+        """The message of this turn."""
         return self._claim.turn.message
 
     @property
     def system_prompt(self) -> str | None:
-        """What the one who asks wants the agent to go by."""
+        """The task's system prompt."""
         return self._claim.task.system_prompt
 
     @property
     def mcp_servers(self) -> Sequence[str]:
-        """The names of the MCP servers that are at hand."""
+        """The names of the task's MCP servers."""
         task = self._claim.task
         return sandbox_policy.mcp_servers(self._settings, task.agent, task.demands)
 
@@ -128,19 +128,22 @@ class ServerTurn:
         return self._command_runner.workspace
 
     async def history(self) -> list[HistoryMessage]:
-        """The conversation before this turn, oldest first."""
+        """Return the conversation before this turn, oldest first."""
         return [HistoryMessage(each.role, each.content) for each in await self._record.history()]
 
     async def recall(self) -> Mapping[str, Any] | None:
-        """What `remember` was given last in this turn."""
+        """Return the state last remembered in this turn; None if there is none."""
         return _loads(await self._record.recall())
 
     async def recall_earlier(self) -> Mapping[str, Any] | None:
-        """What `remember` was given last in the task's turn before this one."""
+        """Return the state last remembered in the task's previous turn; None if there is none."""
         return _loads(await self._record.recall(back=1))
 
     async def remember(self, state: Mapping[str, Any], usage: Usage | None = None) -> None:
-        """Keep `state` for a later run, and count `usage`."""
+        """Store `state`, masked, for a later run, and add `usage`.
+
+        Raises RemitError (LIMIT_EXCEEDED): above MAX_STATE characters of JSON.
+        """
         text = await masking.masked_text(self._variables.redactor, state)
         if len(text) > MAX_STATE:
             raise RemitError(
@@ -151,44 +154,44 @@ class ServerTurn:
         await self._record.remember(text, used)
 
     async def warn(self, message: str, key: str) -> None:
-        """Note in the task's log what is to be known of a call, masked."""
+        """Write a warning about a call to the task's log, masked."""
         data = {"message": self.redact(message), "callId": self._calls[key].id}
         await self._record.append_events(self._run, [tasks.NewEvent("warning", data)])
 
     async def set_process_bound(self, bound: bool) -> None:
-        """Say whether the work of this run would be lost with its process."""
+        """Record whether the run's work would be lost with its process."""
         await self._record.set_process_bound(bound)
 
     async def say(self, text: str) -> None:
-        """Show a piece of the answer as it comes."""
+        """Write a piece of the answer to the task's log as it comes."""
         await self._transcript.say(text)
 
     async def think(self, description: str, subject: str = "", *, goes_on: bool = False) -> None:
-        """Show one thought: whole, or a piece that `goes_on` in the next."""
+        """Write one thought to the task's log: whole, or a piece that `goes_on` in the next."""
         await self._transcript.think(description, subject, goes_on=goes_on)
 
     async def unlock(self) -> None:
-        """Have the values of the secrets at hand."""
+        """Load the values of the task's secrets. Raises SecretsLost."""
         await self._variables.unlock()
 
     def fill_in(self, text: str) -> str:
-        """`text` with its templates filled in."""
+        """Return `text` with its templates resolved."""
         return self._variables.fill_in(text)
 
     async def mask(self, value: Any) -> Any:
-        """A value of JSON with every secret in its texts masked."""
+        """Return a JSON value with every secret in its texts masked."""
         return await masking.masked(self._variables.redactor, value)
 
     async def mask_beginning(self, text: str) -> str:
-        """A text whose end was cut off, masked, without what may be the beginning of a secret."""
+        """Mask a text whose end was cut off; an end that may begin a secret is dropped."""
         return await masking.beginning(self._variables.redactor, text)
 
     async def mask_within(self, text: str, start: int, stop: int) -> str:
-        """`text` from `start` to `stop`, masked, also what is left there of a secret that is cut by these."""
+        """Return `text[start:stop]`, masked, including parts of secrets that are cut by its ends."""
         return await masking.within(self._variables.redactor, text, start, stop)
 
     async def propose(self, proposals: Sequence[Proposal]) -> None:
-        """Announce calls, in order, before any of them is made."""
+        """Record calls, in order, before any of them is made. Raises RemitError (LIMIT_EXCEEDED): above MAX_ARGS."""
         await self._transcript.pause()
         self._take_room(proposals)
         first = not self._calls
@@ -198,32 +201,32 @@ class ServerTurn:
             self._begun_before = {key for key, call in self._calls.items() if call.status is CallStatus.EXECUTING}
 
     def calls(self) -> Mapping[str, KnownCall]:
-        """All calls of the turn by their keys, in order."""
+        """Return all calls of the turn by their keys, in order."""
         return {key: _known_call(call) for key, call in self._calls.items()}
 
     async def is_same(self, key: str, args: Mapping[str, Any]) -> bool:
-        """Whether these are the arguments of a known call."""
+        """Return whether these are the arguments of a known call."""
         return await self._gate.is_same(self._calls[key], args)
 
     def tool_specs(self) -> Sequence[ToolSpec]:
-        """This server's own tools, where the agent may hand on sub-tasks; else none."""
+        """Return the sub-task tools; empty if the agent may not create sub-tasks."""
         return self._subtasks.tool_specs() if self._subtasks else ()
 
     async def use(self, key: str, tool: str, args: Mapping[str, Any]) -> ToolResult:
-        """Execute a call that may proceed by one of these tools. Raises Awaiting where it waits for a sub-task."""
+        """Execute a call that may proceed with one of these tools. Raises Awaiting: while it waits for a sub-task."""
         assert self._subtasks
         args = await self._subtasks.waited(args, has_waited=key in self._begun_before)
         return await self.perform(key, partial(self._subtasks.use, tool, args))
 
     async def record_missing_tool(self, tool: str) -> None:
-        """Note that the agent has asked for a tool that it does not have: it may have been one of this server's."""
+        """Record that the agent called a tool it does not have. One of the sub-task tools goes to the task's log."""
         if self._subtasks:
             await self._subtasks.use(tool, {})
 
     async def call(self, key: str, *, reads: bool = False) -> Permission:
-        """The gate: whether the call may proceed. Raises Suspended while it waits for approval, or OutOfCalls."""
+        """Pass the approval gate. Raises Suspended: while the call waits for approval; OutOfCalls."""
         if self._calls[key].status is CallStatus.CANCELLED:
-            return Permission.REFUSED  # which takes no secrets to learn
+            return Permission.REFUSED  # needs no secrets, so it works even if they are lost
         if self._calls[key].status is CallStatus.PENDING:
             await self._command_runner.wait_for_resources()
         call = await self._begin(key, reads=reads)
@@ -232,26 +235,29 @@ class ServerTurn:
         return _permission(call)
 
     async def wait(self, key: str) -> Permission:
-        """The same gate, for an agent whose process must stay: it returns once the call is decided."""
+        """Pass the same gate for an agent whose process must stay: returns once the call is decided."""
         while (call := await self._begin(key, stays=True)).status is CallStatus.AWAITING_APPROVAL:
             await self._decided(key)
         return _permission(call)
 
     async def record_unasked(self, key: str) -> Permission:
-        """Note that the agent makes this call without having asked."""
+        """Record that the agent makes this call without having asked."""
         return _permission(await self._begin(key, asked=False))
 
     async def amend(self, proposal: Proposal) -> None:
-        """Give a call that has not begun other arguments, and with them another description."""
+        """Change the arguments and description of a call that has not begun."""
         self._take_room([proposal])
         self._calls[proposal.key] = await self._record.amend_call(await self._gate.new_call(proposal))
 
     async def renew(self, key: str) -> None:
-        """Have a call that was cut off be made once more: whether it may is decided anew."""
+        """Repeat an interrupted call: whether it may proceed is decided again."""
         self._know(await self._record.renew_call(self._calls[key].id))
 
     def secret_in(self, text: str) -> Steps[str | None]:
-        """Find, in steps, the name of a secret in `text`, in any form, also of one that is too short to be masked."""
+        """Return, in steps, the name of a secret in `text`, in any encoded form, even one too short to be masked.
+
+        The name is empty if something would be masked that is no whole value; None if there is nothing.
+        """
         redactor = self._variables.redactor
         if name := (yield from redactor.containing(text)):
             return name
@@ -261,7 +267,7 @@ class ServerTurn:
         return "" if (yield from redactor.redacting(text)) != text else None
 
     async def run(self, key: str, ran: RunCommand) -> CommandResult:
-        """Execute a call that may proceed, as a command in the sandbox, and note how it ended."""
+        """Execute a call that may proceed as a command in the sandbox, and record how it ended."""
         call = self._calls[key]
         handler = (
             None if self._speaks else await self._command_runner.callback_handler()
@@ -285,7 +291,7 @@ class ServerTurn:
         return CommandResult(ended.status, output.text, ended.limit)
 
     async def perform(self, key: str, action: Callable[[], Awaitable[ToolResult]]) -> ToolResult:
-        """Execute a call that may proceed by `action`, and note how it ended."""
+        """Execute a call that may proceed with `action`, and record how it ended."""
         try:
             result = await action()
         except RemitError as error:
@@ -293,7 +299,7 @@ class ServerTurn:
         return await self.end(key, result)
 
     async def end(self, key: str, result: ToolResult) -> ToolResult:
-        """Note how a call ended that is no command; its text as it is kept."""
+        """Record the end of a call that is no command. Returns the result with its text as it was kept."""
         output = self._output()
         await output.take(result.text)
         await self._end(
@@ -303,18 +309,18 @@ class ServerTurn:
 
     @asynccontextmanager
     async def talk(self, program: Program) -> AsyncIterator[ProcessIO]:
-        """A program in the sandbox to talk to."""
+        """Start a program in the sandbox and yield its input and output; it is ended with the block."""
         await self.unlock()
         await self._command_runner.wait_for_resources()
         async with self._command_runner.talk(program) as process_io:
             yield process_io
 
     def redact(self, text: str) -> str:
-        """Text about the run as it may be shown."""
+        """Return a text about the run with every secret masked."""
         return self._variables.redactor.redact(text)
 
     def _take_room(self, proposals: Sequence[Proposal]) -> None:
-        """Count the arguments of calls. Raises RemitError (LIMIT_EXCEEDED) where they are too many in all."""
+        """Count the memory of calls' arguments. Raises RemitError (LIMIT_EXCEEDED): above MAX_ARGS."""
         self._args_left -= sum(memory(each.args) for each in proposals)
         if self._args_left < 0:
             raise RemitError(
@@ -327,14 +333,14 @@ class ServerTurn:
         return call
 
     async def _decided(self, key: str) -> None:
-        """Until the call does not wait any more; meanwhile the task says what it waits for."""
+        """Wait until a call is decided; the task's status says meanwhile that it waits."""
         while True:
             with self._record.changes.expected(self._run.task_id) as change:
                 waits, calls = await self._record.wait_for_decision()
                 self._know(calls)
                 if self._calls[key].status is not CallStatus.AWAITING_APPROVAL:
                     return
-                with self._slot.released() if waits else nullcontext():  # an agent that works beside it has its place
+                with self._slot.released() if waits else nullcontext():  # an agent that still works keeps its slot
                     await change.wait()
 
     def _know(self, calls: Sequence[Call]) -> None:
@@ -353,7 +359,7 @@ class ServerTurn:
 
 
 def _permission(call: Call) -> Permission:
-    """Raises OutOfCalls for a call that has not been let proceed although nobody is to decide it."""
+    """Return what a call's status permits. Raises OutOfCalls: for one that may not proceed and waits for nobody."""
     if call.status is CallStatus.PENDING:
         raise OutOfCalls
     return _PERMISSIONS[call.status]
