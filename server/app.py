@@ -1,4 +1,4 @@
-"""The one place that makes the parts and joins them."""
+"""The composition root: creates the server's parts and connects them."""
 
 import logging
 import os
@@ -58,13 +58,13 @@ from storage.sqlite.store import Store, open_store
 _log = logging.getLogger(__name__)
 
 CHECK_SECONDS = 5.0
-"""For a look at the database after a server that died: enough for some gigabytes, where the disk is not slow."""
+"""Seconds for a database check after a crash: enough for some gigabytes, unless the disk is slow."""
 
 INLINE_NOTICE = "this server lives in the window that started it (REMIT_SERVER=inline): tasks end when it closes"
 
 
 class App:
-    """What the daemon serves: the parts, joined."""
+    """The application that the daemon serves."""
 
     def __init__(
         self, store: Store, vault: SecretVault, scheduler: Scheduler, mcp_server: McpServer, settings: Settings
@@ -77,7 +77,7 @@ class App:
         self._variables = settings_checksums()
 
     async def serve(self, connection: Connection) -> None:
-        """Talk MCP on one connection."""
+        """Serve MCP on one connection until it ends."""
         await self._mcp_server.serve(connection, self._caller(connection.peer))
 
     def _caller(self, peer: Peer) -> Caller:
@@ -88,7 +88,7 @@ class App:
         )
 
     async def load(self) -> Load:
-        """What there is to do."""
+        """Return the current load."""
         counts = await self._store.open_counts()
         pending = counts.get(Status.PENDING, 0)
         waiting = sum(counts.values()) - counts.get(Status.RUNNING, 0) - pending
@@ -98,7 +98,7 @@ class App:
 def main(*, ready: Callable[[], None], inline: bool = False) -> None:
     """Run the server in this process until it is asked to stop; `ready` is called once it listens.
 
-    With `inline`, it lives in a window's own process, and new tasks come with a warning that they end with it.
+    With `inline`, it runs in the process of a host's window, and new tasks get a warning that they end with it.
     """
     paths = find_state_paths()
     paths.prepare()
@@ -127,7 +127,7 @@ async def _serve(ownership: Ownership, settings: Settings, ready: Callable[[], N
 
 @asynccontextmanager
 async def build(state: Path, settings: Settings, notices: list[str]) -> AsyncIterator[App]:
-    """The whole server but its socket, at work; everything it runs has ended when the block is left."""
+    """Create the whole server but its socket, and run it within the block; everything it runs has ended afterwards."""
     workspaces = Workspaces(state / "workspaces")
     if recovered := await to_thread.run_sync(recover, state):
         _log.warning("%s", recovered)
@@ -186,13 +186,13 @@ def _backups(state: Path, identity: str, settings: BackupSettings) -> Schedule |
 
 
 def _check(database: Path) -> None:
-    """Look for damage where a server has died, or its machine. Raises RemitError (EXECUTION_ERROR)."""
+    """Check the database for damage if its server, or the machine, crashed. Raises RemitError (EXECUTION_ERROR)."""
     if inspect(database) and was_left_open(database) and not check(database, CHECK_SECONDS):
         _log.warning("the database is large: %g s were not enough to look at all of it for damage", CHECK_SECONDS)
 
 
 def caller(person: bool, folder: Path | None) -> Caller:
-    """The user of this machine whose server this is: nobody else can connect."""
+    """Return the caller: the user whose server this is, since nobody else can connect."""
     uid = os.geteuid()
     try:
         name = pwd.getpwuid(uid).pw_name
@@ -212,7 +212,7 @@ def _agents(settings: Settings) -> dict[str, Agent]:
 
 
 async def _check_default(settings: Settings, agents: Mapping[str, Agent]) -> None:
-    """Refuse to start with a default agent that no task could be given to. Raises RemitError (VALIDATION_ERROR)."""
+    """Refuse to start with a default agent that is not ready. Raises RemitError (VALIDATION_ERROR)."""
     name = settings.default_agent
     if needs := (await agents[name].readiness()).needs:
         raise RemitError(Code.VALIDATION_ERROR, f"settings: default_agent names {name!r}, which is not ready: {needs}")
@@ -224,7 +224,7 @@ async def _model_key(settings: Settings) -> str | None:
 
 
 def _tell(recovery: Recovery, swept: SweepReport, workspaces: Workspaces) -> None:
-    """Log what has become of the tasks of a dead server, of which nothing runs any more, and of their folders."""
+    """Log what became of a dead server's tasks, none of which runs any more, and of their folders."""
     if recovery.interrupted or recovery.resumed or recovery.blocked or swept.deleted:
         _log.info(
             "after a server that died: %d tasks interrupted, %d go on, %d wait for their secrets, %d folders removed",

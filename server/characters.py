@@ -1,10 +1,10 @@
-"""Characters that hide something from whoever reads a text, and what is written in their place."""
+"""Detection of characters that mislead a reader, and their escaped form."""
 
 import re
 import unicodedata
 from collections.abc import Callable
 
-# Printable by their Unicode category, and yet nothing is seen of them: fillers, blanks, selectors of variants.
+# Printable by Unicode category, but invisible: fillers, blanks and variation selectors.
 _UNSEEN = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
@@ -18,24 +18,24 @@ _LIKE_SYNTAX = re.compile(
 
 
 def visible(text: str) -> str:
-    """The text with every character written out that is not plainly visible: controls, line breaks, bidi marks, …"""
+    """Return the text with invisible characters escaped: controls, line breaks, bidi marks and the like."""
     return rewritten(text, is_hidden)
 
 
 def rewritten(text: str, wanted: Callable[[str], bool]) -> str:
-    """The text with every character written out that is `wanted`; each different one is looked at once."""
+    """Return the text with every `wanted` character escaped; `wanted` is called once for each distinct one."""
     return text.translate({ord(each): written_out(each) for each in set(text) if wanted(each)})
 
 
 def is_hidden(character: str) -> bool:
-    """Whether nothing is seen of a character, or not where it stands: by its Unicode category, or as it is drawn."""
+    """Return whether a character is invisible, or not shown where it stands."""
     return not character.isprintable() or _UNSEEN.match(character) is not None
 
 
 def misleads(character: str) -> bool:
-    """Whether a character hides something, reorders its surroundings, or is taken for one of ASCII.
+    """Return whether a character is invisible, reorders its surroundings, or is taken for an ASCII character.
 
-    That is what Unicode holds for another form of it (NFKC), or what looks like a sign of the shell.
+    The last are those whose compatibility form (NFKC) is ASCII, and those that look like shell syntax.
     """
     if character.isascii():
         return is_hidden(character)
@@ -44,5 +44,5 @@ def misleads(character: str) -> bool:
 
 
 def written_out(character: str) -> str:
-    r"""`\n`, `\x1b`, `\u202e` and the like."""
+    """Return the escaped form of a character: `\n`, `\x1b`, `\u202e` and the like."""
     return character.encode("unicode_escape").decode("ascii")

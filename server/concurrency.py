@@ -1,4 +1,4 @@
-"""Work in the background of a block, which ends with it; and work that may still end when it is cancelled."""
+"""Structured concurrency helpers: background work within a block, and work with a grace period after cancellation."""
 
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
@@ -15,8 +15,8 @@ T = TypeVar("T")
 async def in_background(*functions: Callable[[], Coroutine[Any, Any, object]]) -> AsyncIterator[None]:
     """Run `functions` while the block runs, and cancel them at its end.
 
-    They go on where the block is cancelled from outside, until it is left: it may need them for its last words. What
-    the block raises comes out as it is: a task group alone would wrap it.
+    If the block is cancelled from outside they continue until it is left, because its cleanup may need them. An error
+    of the block is raised as it is; a task group alone would wrap it in an exception group.
     """
     error: Exception | None = None
     scopes = [anyio.CancelScope(shield=True) for _ in functions]
@@ -40,7 +40,7 @@ async def in_background(*functions: Callable[[], Coroutine[Any, Any, object]]) -
 
 
 async def in_grace(function: Callable[[], Awaitable[T]], seconds: float) -> T:
-    """Return what a function does, which has so many seconds left to end when this is cancelled from outside."""
+    """Return the result of `function`, which has `seconds` left to finish if this is cancelled from outside."""
     found: list[T] = []
     error: BaseException | None = None
     scope = anyio.CancelScope(shield=True)
@@ -64,6 +64,6 @@ async def in_grace(function: Callable[[], Awaitable[T]], seconds: float) -> T:
     if error:
         raise error
     if not found:
-        await checkpoint()  # which is where the cancellation goes on
+        await checkpoint()  # raises the cancellation
     (answer,) = found
     return answer

@@ -1,4 +1,4 @@
-"""The operator's settings: a TOML file, with `REMIT_*` variables over it."""
+"""The operator's settings: a TOML file, overridden by `REMIT_*` variables."""
 
 import os
 import re
@@ -35,11 +35,11 @@ GIB = 1024**3
 DAY = 24 * 3600
 
 OWN_NAME = "remit"
-"""What agents know this server by, beside the MCP servers of the settings."""
+"""The name by which agents know this server, among the MCP servers of the settings."""
 
 
 def _refused_as(words: str) -> WrapValidator:
-    """Says what a value of one of several kinds must be, in place of an error for each kind."""
+    """Return a validator that says what a value of one of several types must be, instead of one error per type."""
 
     def check(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
         try:
@@ -63,7 +63,7 @@ _LAUNCHER_VARIABLES = frozenset({"REMIT_HOME", "REMIT_CONFIG", "REMIT_SERVER"})
 
 
 class SecretSource(BaseModel):
-    """Where the value of one secret by name comes from: exactly one of the three."""
+    """The source of a named secret's value: exactly one of the three."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -81,7 +81,7 @@ class SecretSource(BaseModel):
 
 
 class LimitSettings(BaseModel):
-    """What one command, with every process it starts, may use. Sizes are bytes, or text like "4GiB"."""
+    """Limits of one command with all processes that it starts. Sizes are bytes, or text like "4GiB"."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -96,7 +96,7 @@ class LimitSettings(BaseModel):
 
 
 class SubtaskSettings(BaseModel):
-    """How far tasks may be handed on."""
+    """Limits of sub-tasks."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -110,9 +110,9 @@ McpName = Annotated[str, Field(pattern=patterns.MCP_NAME)]
 
 
 class RetentionSettings(BaseModel):
-    """How long what belongs to a task is kept after its end: seconds, or "forever".
+    """How long a task and its data are kept after its end: seconds, or "forever".
 
-    An hour at least: whoever waits for a task, or pages through its log, is done with it by then.
+    An hour at least, so that callers that wait for a task, or page through its log, have finished by then.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -123,10 +123,10 @@ class RetentionSettings(BaseModel):
 
 
 class BackupSettings(BaseModel):
-    """The backups that the server writes by itself: none as long as there is no folder for them.
+    """Backups that the server writes by itself; none without a folder.
 
-    Off by default: a copy of what was asked and done belongs where its owner wants it, and what is deleted lives on in
-    it for as long as it is kept.
+    Off by default: the owner decides where a copy of all requests and results may be, and deleted data lives on in a
+    backup for as long as that is kept.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -146,7 +146,7 @@ class BackupSettings(BaseModel):
 
 
 class AgentSettings(BaseModel):
-    """What an agent's commands may reach and use."""
+    """The access and the resources of an agent's commands."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -162,7 +162,7 @@ class AgentSettings(BaseModel):
 
 
 class LlmSettings(AgentSettings):
-    """The built-in agent with a model."""
+    """The built-in agent, which uses a language model."""
 
     model: str | None = Field(
         None, description='"PROVIDER:NAME" as pydantic-ai knows them, like "openai:gpt-5"', pattern=patterns.MODEL
@@ -186,7 +186,7 @@ class AcpSettings(AgentSettings):
 
 
 class AgentTable(BaseModel):
-    """The agents by name: the built-in ones, the shipped profiles, and programs of the operator's own."""
+    """The agents by name: built-in ones, shipped profiles, and the operator's own programs."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
     __pydantic_extra__: dict[str, AcpSettings]
@@ -198,16 +198,16 @@ class AgentTable(BaseModel):
 
     @property
     def custom(self) -> dict[str, AcpSettings]:
-        """The operator's own programs by name."""
+        """The operator's own programs, by name."""
         return dict(self.__pydantic_extra__)
 
     @property
     def all(self) -> dict[str, AgentSettings]:
-        """The settings of every agent by name."""
+        """The settings of every agent, by name."""
         return {**{name: getattr(self, name) for name in type(self).model_fields}, **self.custom}
 
     def of(self, agent_id: str) -> AgentSettings:
-        """The settings of one agent; the defaults for one that is not there any more."""
+        """Return the settings of one agent; the defaults for one that no longer exists."""
         return self.all.get(agent_id) or AgentSettings()
 
     @model_validator(mode="after")
@@ -325,13 +325,13 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Variables win over the file; nothing else is read."""
+        """Return the sources: variables take precedence over the file, and nothing else is read."""
         return (init_settings, _Variables(settings_cls), TomlConfigSettingsSource(settings_cls))
 
 
 class _Variables(EnvSettingsSource):
     def prepare_field_value(self, field_name: str, field: FieldInfo, value: Any, value_is_complex: bool) -> Any:
-        """The value of a setting. Raises RemitError (VALIDATION_ERROR) that names the variables it comes from."""
+        """Return the value of a setting. Raises RemitError (VALIDATION_ERROR) that names its variables."""
         try:
             return super().prepare_field_value(field_name, field, value, value_is_complex)
         except ValueError:
@@ -343,7 +343,7 @@ class _Variables(EnvSettingsSource):
 
 
 def load(config: Path) -> Settings:
-    """The settings of the file at `config`, if it is there, and of the environment.
+    """Load the settings from the file at `config`, if it exists, and from the environment.
 
     Raises RemitError (VALIDATION_ERROR) that names the setting, the file and what is wrong.
     """
@@ -370,7 +370,7 @@ def _problem(problem: Any) -> str:
 
 
 def _refuse_unknown_variables() -> None:
-    """A misspelt variable must not be a setting that silently does nothing, and one that is no text names itself."""
+    """Refuse misspelt variables, which would silently do nothing, and values that are not UTF-8. Raises RemitError."""
     known = {f"REMIT_{name.upper()}" for name in Settings.model_fields} | _LAUNCHER_VARIABLES
     for name, value in os.environ.items():
         if name.startswith("REMIT_") and not is_whole(value):

@@ -1,13 +1,13 @@
-"""The error codes that callers meet, and the one exception that carries them.
+"""Error codes, and the one exception that carries them.
 
-The lowest word of the project: every room may raise it, and it imports none of them.
+The lowest module of the project: every package may raise the exception, and this module imports none of them.
 """
 
 from enum import StrEnum
 
 
 class Code(StrEnum):
-    """What went wrong, in the words of the APIs this project implements."""
+    """An error code, named as in the APIs that this project implements."""
 
     VALIDATION_ERROR = "VALIDATION_ERROR"
     NOT_FOUND = "NOT_FOUND"
@@ -34,9 +34,9 @@ ERROR_META = "remit/error"
 
 
 class RemitError(Exception):
-    """A failure that is told to the caller: a code, one clear sentence, and details as JSON values.
+    """An error reported to the caller: a code, one clear sentence, and details as JSON values.
 
-    The message tells the details too, in words, since it is all that a model reads of the error. It must never contain
+    The sentence includes the details in words, because a model reads nothing else of the error. It must never contain
     the value of a secret.
     """
 
@@ -48,22 +48,22 @@ class RemitError(Exception):
 
     @classmethod
     def of_facts(cls, code: str, message: str, **details: object) -> "RemitError":
-        """The error whose `facts` these are; a code that only a newer server knows counts as EXECUTION_ERROR."""
+        """Return the error with these `facts`; a code that only a newer server knows becomes EXECUTION_ERROR."""
         return cls(Code.__members__.get(code, Code.EXECUTION_ERROR), message, **details)
 
     @property
     def facts(self) -> dict[str, object]:
-        """The error as programs read it: `code`, `message` and the details, JSON values by name."""
+        """The error for programs: `code`, `message` and the details, JSON values by name."""
         return {"code": self.code, "message": self.message, **self.details}
 
     @property
     def text(self) -> str:
-        """The error as models and people read it: `CODE: message`."""
+        """The error for models and people: `CODE: message`."""
         return f"{self.code}: {self.message}"
 
 
 def innermost(error: BaseException) -> BaseException:
-    """The first error that is no group: task groups wrap what ends them, once for each that it passes."""
+    """Return the first error that is not a group: each task group that an error passes wraps it once more."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error

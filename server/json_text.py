@@ -1,4 +1,4 @@
-"""JSON from strangers: whether its text holds too much to be read, what its values take, and whether they are whole."""
+"""Checks of JSON from untrusted senders: number of values, depth, memory, and well-formed Unicode."""
 
 import json
 import sys
@@ -6,14 +6,14 @@ from collections.abc import Iterable
 from typing import Any
 
 MAX_VALUES = 100_000
-"""Values in one message: so many are read in a tenth of a second. No request that is meant has more than 20,000."""
+"""Values in one message: so many are parsed in 0.1 s, measured. No legitimate request has more than 20,000."""
 
 MAX_DEPTH = 100
-"""Objects and lists within each other: what stores, checks and shows them goes no deeper than some 200."""
+"""Nested objects and lists; the code that stores, validates and shows them fails at a depth of some 200."""
 
 
 def holds_too_many(text: bytes | str) -> bool:
-    """Whether a text of JSON may hold more than MAX_VALUES values, names of fields counted; 32 MiB take 0.3 s."""
+    """Return whether JSON text may hold more than MAX_VALUES values, keys included; 32 MiB take 0.3 s, measured."""
     if len(text) <= MAX_VALUES:
         return False
     data = text.encode(errors="surrogatepass") if isinstance(text, str) else text
@@ -25,9 +25,9 @@ def holds_too_many(text: bytes | str) -> bool:
 
 
 def is_whole(value: Any) -> bool:
-    """Whether a value of JSON holds no half of a surrogate pair, which no UTF-8 can hold.
+    """Return whether a JSON value has no unpaired surrogate, which UTF-8 cannot encode.
 
-    Raises RecursionError for a value that is nested too deeply to be looked at.
+    Raises RecursionError for a value that is nested too deeply to be checked.
     """
     try:
         json.dumps(value, ensure_ascii=False).encode()
@@ -37,7 +37,7 @@ def is_whole(value: Any) -> bool:
 
 
 def is_too_deep(value: Any) -> bool:
-    """Whether objects and lists stand within each other more than MAX_DEPTH deep."""
+    """Return whether objects and lists are nested more than MAX_DEPTH deep."""
     level = [value]
     for _ in range(MAX_DEPTH):
         level = [each for outer in level for each in _within(outer)]
@@ -47,7 +47,7 @@ def is_too_deep(value: Any) -> bool:
 
 
 def memory(value: Any) -> int:
-    """Return the bytes of memory that a value of JSON takes: small objects and lists take twenty times their text."""
+    """Return the bytes of memory that a JSON value takes; small objects and lists take twenty times their text."""
     taken, level = 0, [value]
     while level:
         taken += sum(map(sys.getsizeof, level))

@@ -1,6 +1,6 @@
-"""The server's log: one file in the state folder, one line a record, nothing that grows without end.
+"""The server's log: a size-limited file in the state folder, one line per record.
 
-While something is done for a task, `about` says for which: records then carry its ids, and its secrets are masked.
+Within `about`, records carry the ids of the task concerned, and its secrets are masked.
 """
 
 import json
@@ -26,7 +26,7 @@ Mask = Callable[[str], str]
 
 _TIME = "%Y-%m-%dT%H:%M:%S"
 
-# They log addresses and answers of others, which may hold a secret; our own errors say what matters of it.
+# These libraries log URLs and responses, which may contain secrets; our own errors report what matters.
 _SPEAKING_OUT = ("mcp.client", "httpx2", "httpcore2", "openai", "anthropic", "pydantic_ai")
 
 _about: ContextVar[Mapping[str, str | int]] = ContextVar("about", default={})  # noqa: B039
@@ -36,9 +36,9 @@ _log = logging.getLogger(__name__)
 
 
 def configure(paths: StatePaths, form: Format = "text") -> None:
-    """Send what our packages log from INFO, and what libraries log from WARNING, to the log file of the state folder.
+    """Send the records of our packages from INFO, and of libraries from WARNING, to the log file of the state folder.
 
-    With `json`, each line is an object; the error that ends the server is a record as well then.
+    With `json`, each line is an object, and the error that ends the server is logged as a record too.
     """
     handler = _PrivateFile(paths.log, maxBytes=FILE_BYTES, backupCount=FILES - 1, encoding="utf-8")
     handler.setFormatter(_Objects(datefmt=_TIME) if form == "json" else _OneLine(_TEXT, _TIME))
@@ -53,7 +53,7 @@ def configure(paths: StatePaths, form: Format = "text") -> None:
 
 @contextmanager
 def about(*, mask: Mask | None = None, **ids: str | int) -> Iterator[None]:
-    """Have the records that are made inside carry these ids besides those around, and mask them with `mask`."""
+    """Add these ids to the records made within the block, besides those of outer blocks, and mask them with `mask`."""
     known = _about.set({**_about.get(), **ids})
     masked = _mask.set(mask or _mask.get())
     try:
@@ -74,7 +74,7 @@ _TEXT = "%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s"
 
 
 class _OneLine(logging.Formatter):
-    """A record, its traceback included, on one line: a line in the log is never something a task wrote there."""
+    """A formatter that puts a record and its traceback on one line, so that no task can write a line of its own."""
 
     converter = staticmethod(time.gmtime)
 
@@ -83,7 +83,7 @@ class _OneLine(logging.Formatter):
 
 
 class _Objects(logging.Formatter):
-    """A record as an object of JSON on one line: time, level, logger, message, the ids it is about, its traceback."""
+    """A formatter that writes a record as a JSON object on one line: time, level, logger, message, ids, traceback."""
 
     converter = staticmethod(time.gmtime)
 

@@ -1,7 +1,7 @@
-"""The forms that texts must have: as patterns for pydantic, and in words."""
+"""Regular expressions for names and references, with their descriptions in words."""
 
 NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
-"""Of a variable, and of a secret in the settings."""
+"""The name of a variable, or of a secret in the settings."""
 
 MCP_NAME = r"^[A-Za-z][A-Za-z0-9_-]{0,31}$"
 KEYRING_ENTRY = r"^[^/]+/.+$"
@@ -13,4 +13,4 @@ FORMS = {
     KEYRING_ENTRY: "SERVICE/USER",
     MODEL: 'PROVIDER:NAME, the provider in lower case, as "openai:gpt-5"',
 }
-"""What a text of each pattern is."""
+"""A description of each pattern."""

@@ -1,4 +1,4 @@
-"""What is wrong with a value or with the machine, as people say it rather than as pydantic and the kernel do."""
+"""Plain error messages for failed validation (pydantic) and for shortages of the machine (errno)."""
 
 import errno
 import json
@@ -10,7 +10,7 @@ from server.characters import visible
 from server.patterns import FORMS
 
 _SHOWN = 40
-"""Characters of a value that is repeated."""
+"""Characters of a value that are repeated in a message."""
 
 _WORDS = {
     "missing": "is required",
@@ -40,22 +40,22 @@ _WORDS = {
     "less_than_equal": "must be at most {le}",
     "string_too_long": "must have at most {max_length} characters",
 }
-"""What is said of each kind of error of pydantic's, with what it tells of it."""
+"""The message for each pydantic error type, with placeholders for its context."""
 
 _KINDS = {dict: "an object", list: "a list", str: "a text", bool: "true or false", type(None): "null"}
 
 
 @dataclass(frozen=True, slots=True)
 class Shortage:
-    """What a machine is short of, or cannot do any more, and what to do about it, in words."""
+    """A shortage or failure of the machine, and advice, in words."""
 
     what: str
     advice: str
     passes: bool = False
-    """Whether work can wait for it to be over: it takes room or descriptors that come back."""
+    """Whether work can wait for it to pass: disk space or descriptors become free again."""
 
     def __str__(self) -> str:
-        """The whole of it."""
+        """Return the whole message."""
         return f"{self.what}: {self.advice}"
 
 
@@ -80,11 +80,11 @@ _SHORTAGES = {
     ),
     errno.ENOMEM: Shortage("this machine has no memory left", "try again later"),
 }
-"""What is said of errors that have their cause in the machine."""
+"""The shortage that each errno means."""
 
 
 def shortage(error: BaseException | None) -> Shortage | None:
-    """What the machine is short of, where an error comes of that."""
+    """Return the shortage that caused an error; None if none did."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in _SHORTAGES:
             return _SHORTAGES[error.errno]
@@ -93,7 +93,7 @@ def shortage(error: BaseException | None) -> Shortage | None:
 
 
 def in_words(kind: str, message: str, context: Mapping[str, Any]) -> str:
-    """An error of pydantic's, by its type, its message and what it tells of what is allowed."""
+    """Return a pydantic error in words, from its type, its message and its context."""
     match kind:
         case "string_pattern_mismatch":
             return f"must be {FORMS[context['pattern']]}"
@@ -108,9 +108,10 @@ def in_words(kind: str, message: str, context: Mapping[str, Any]) -> str:
 
 
 def but_is(kind: str, value: Any, *, repeated: bool) -> str:
-    """What was typed instead of what an error of this type says, as the end of its sentence.
+    """Return the end of the message that says what was given instead; empty where that says nothing.
 
-    A word or a number is `repeated`, where it can be no secret; of all else it is told what kind of value it is.
+    A word or a number is repeated if `repeated` allows it, that is where it can be no secret; otherwise only its type
+    is named.
     """
     if not _WORDS.get(kind, "").startswith("must be"):
         return ""

@@ -1,6 +1,6 @@
-"""Fair turns, at the database and elsewhere: each lane that has something to do gets one operation after the other.
+"""Fair turns: waiting lanes get one operation each, in rotation.
 
-Without them the first to ask is served first, and a connection with a thousand calls holds up everybody else's.
+First come, first served would let a connection with a thousand calls hold up all others.
 """
 
 from collections import OrderedDict, deque
@@ -9,14 +9,14 @@ from contextvars import ContextVar
 import anyio
 
 LANE: ContextVar[object] = ContextVar("LANE", default=None)
-"""For whom the current task works: a connection, a run of a task, or None for the server itself."""
+"""The lane that the current task works for: a connection, a run of a task, or None for the server itself."""
 
 AT_ONCE = 2
-"""Operations handed to the thread of the database: while one runs, the next is there already."""
+"""Operations handed to the database thread: while one runs, the next is queued already."""
 
 
 class RoundRobinLock:
-    """A lock for several holders at once, which goes to the waiting lanes in rotation."""
+    """A lock with `at_once` holders, granted to the waiting lanes in rotation."""
 
     def __init__(self, at_once: int = AT_ONCE) -> None:
         self._free = at_once
@@ -37,14 +37,14 @@ class RoundRobinLock:
             raise
 
     def release(self) -> None:
-        """Pass the turn on."""
+        """Release the turn to the next lane."""
         if not self._waiting:
             self._free += 1
             return
         lane, waiting = self._waiting.popitem(last=False)
         waiting.popleft().set()
         if waiting:
-            self._waiting[lane] = waiting  # at the end: it is the others' turn first
+            self._waiting[lane] = waiting  # at the end of the rotation
 
     def _leave(self, lane: object, called: anyio.Event) -> None:
         if called.is_set():

@@ -1,4 +1,4 @@
-"""Computations that would keep everybody else waiting, done in threads beside the event loop, in fair turns."""
+"""Threads for computations that would block the event loop, in fair turns."""
 
 import asyncio
 import time
@@ -15,68 +15,68 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 AT_ONCE = 4096
-"""Characters or bytes that are worked on in the event loop itself: mostly less than a thread takes to begin."""
+"""Characters or bytes processed in the event loop itself: mostly faster than starting a thread."""
 
 MOST_THREADS = 2
-"""Computations of a kind at the same time. They share one interpreter, in which the event loop waits for its turn."""
+"""Simultaneous computations of one kind. They share one interpreter, for which the event loop has to wait."""
 
 SLICE = 0.05
-"""Seconds after which a computation in steps lets the next have its turn."""
+"""Seconds after which a computation in steps yields its turn."""
 
 SHORT = 0.002
-"""Seconds that a computation may take in the event loop without others being kept out of it afterwards."""
+"""Seconds that a computation in the event loop may take without sending the next ones to threads."""
 
 REST = 20
-"""Times as long as one took that was not short, in which all others go to threads: one loop serves everybody."""
+"""A longer one sends computations to threads for this multiple of the time it took: one loop serves everybody."""
 
 
 class Threads:
-    """Threads for computations of one kind: each lane has its turn, whatever others ask for (`server.round_robin`)."""
+    """Threads for computations of one kind, granted to lanes in rotation (`server.round_robin`)."""
 
     def __init__(self) -> None:
         self._turns = RoundRobinLock(MOST_THREADS)
         self._limiter = CapacityLimiter(MOST_THREADS)
 
     async def run(self, function: Callable[[Unpack[Ts]], T], *arguments: *Ts, shield: bool = False) -> T:
-        """Return what `function` makes of its arguments in a thread.
+        """Return `function(*arguments)`, run in a thread.
 
-        Where the caller is cancelled it is left to itself, and keeps its turn until it is done, so that there are never
-        more of them; `shield` has it waited for. Raises what `function` raises.
+        If the caller is cancelled, the thread continues alone and keeps its turn until it is done, so that there are
+        never more of them; with `shield` the caller waits for it. Raises what `function` raises.
         """
         await self._turns.acquire()
         running = asyncio.ensure_future(to_thread.run_sync(_tried, function, arguments, limiter=self._limiter))
         running.add_done_callback(lambda _: self._turns.release())
         with anyio.CancelScope(shield=shield):
             result, error = await asyncio.shield(running)
-        del running  # it leads to the error, as that leads to here
+        del running  # breaks the reference cycle with the error's traceback
         try:
             if error:
                 raise error
         finally:
-            del error  # it would lead to itself, and keep what was worked on until the next collection of garbage
+            del error  # a cycle through the traceback would keep the arguments alive until the next garbage collection
         return cast(T, result)
 
 
 SEARCHING = Threads()
-"""For texts that are searched for secrets: made to be hard, a megabyte takes a minute."""
+"""For searching texts for secrets: a megabyte made to be hard takes a minute, measured."""
 
 READING = Threads()
-"""For messages that are read and written: less than a second each, which must not come behind such texts."""
+"""For parsing and encoding messages: less than a second each, which must not wait behind such texts."""
 
 
 class _Loop:
-    """The time of the event loop that is left for computations."""
+    """The event loop's budget for short computations."""
 
     def __init__(self) -> None:
         self._free_from = 0.0
 
     @property
     def is_free(self) -> bool:
-        """Whether the last ones took so little of it that one more may be done in it."""
+        """Whether recent computations were short enough for another one in the event loop."""
         return time.monotonic() >= self._free_from
 
     def run(self, function: Callable[[Unpack[Ts]], T], *arguments: *Ts) -> T:
-        """Return what `function` makes of its arguments. Raises what it raises."""
+        """Return `function(*arguments)`. Raises what it raises."""
         start = time.monotonic()
         try:
             return function(*arguments)
@@ -89,9 +89,9 @@ _LOOP = _Loop()
 
 
 async def computed(size: int, function: Callable[[Unpack[Ts]], T], *arguments: *Ts, threads: Threads = SEARCHING) -> T:
-    """Return what `function` makes of its arguments, which have `size` characters or bytes in all.
+    """Return `function(*arguments)`; the arguments have `size` characters or bytes in all.
 
-    It may be in a thread, and is left to itself there where the caller is cancelled: it must change nothing.
+    It may run in a thread, which continues alone if the caller is cancelled: the function must not change anything.
     Raises what `function` raises.
     """
     if size <= AT_ONCE and _LOOP.is_free:
@@ -100,9 +100,9 @@ async def computed(size: int, function: Callable[[Unpack[Ts]], T], *arguments: *
 
 
 async def stepped(size: int, steps: Steps[T]) -> T:
-    """Return what comes of a computation in steps over `size` characters; they must change nothing.
+    """Return the result of a computation in steps over `size` characters; the steps must not change anything.
 
-    However long it takes, others have their turn between. Raises what it raises.
+    Others get their turn in between, however long it takes. Raises what it raises.
     """
     is_done, result = _LOOP.run(_sliced, steps, SHORT) if size <= AT_ONCE and _LOOP.is_free else (False, None)
     while not is_done:
@@ -111,9 +111,9 @@ async def stepped(size: int, steps: Steps[T]) -> T:
 
 
 async def carried_through(function: Callable[[Unpack[Ts]], T], *arguments: *Ts) -> T:
-    """Return what a short `function` makes of its arguments, once it has begun also where the caller is cancelled.
+    """Return the result of a short `function`; once begun it is completed, even if the caller is cancelled.
 
-    It may change something, and is mostly done in the event loop. Raises what it raises.
+    It may change something, and mostly runs in the event loop. Raises what it raises.
     """
     if _LOOP.is_free:
         return _LOOP.run(function, *arguments)
@@ -121,7 +121,7 @@ async def carried_through(function: Callable[[Unpack[Ts]], T], *arguments: *Ts) 
 
 
 def _sliced(steps: Steps[T], seconds: float) -> tuple[bool, T | None]:
-    """Take steps for so long; whether they are done, and what has come of them."""
+    """Take steps for so many seconds; returns whether they are done, and their result."""
     until = time.monotonic() + seconds
     try:
         next(steps)
@@ -133,7 +133,10 @@ def _sliced(steps: Steps[T], seconds: float) -> tuple[bool, T | None]:
 
 
 def _tried(function: Callable[[Unpack[Ts]], T], arguments: tuple[*Ts]) -> tuple[T | None, Exception | None]:
-    """Return what came of it: what is raised in a thread stays in a circle with the future that carries it."""
+    """Return the result or the error.
+
+    An error raised in a thread would form a cycle with the future that carries it.
+    """
     try:
         return function(*arguments), None
     except Exception as error:

@@ -1,6 +1,6 @@
-"""Notices that the installation of a running server was replaced: what it has not imported yet would be another's.
+"""Detection of an upgrade under a running server: modules imported later would be of another version.
 
-What commands are run with is a copy that the server has made at its start (`server.runner.programs.copies`).
+Programs that commands run with are copies made at the server's start (`server.runner.programs.copies`).
 """
 
 import os
@@ -23,7 +23,7 @@ _AT_START = _identity()
 
 
 def check_importable(module: str) -> None:
-    """Raise RemitError (CONFLICT) where a module was not imported before the installation was replaced."""
+    """Raise RemitError (CONFLICT) if a module was not imported before the installation was replaced."""
     if module not in sys.modules and _identity() != _AT_START:
         raise RemitError(
             Code.CONFLICT,

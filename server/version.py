@@ -1,4 +1,4 @@
-"""The version of this installation, and the program that starts it."""
+"""The version of this installation, and the path of its launcher."""
 
 import os
 

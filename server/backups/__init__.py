@@ -1,1 +1,1 @@
-"""Backups: written while a server runs, written every day by itself, and restored."""
+"""Backups: writing them while a server runs, scheduling them, and restoring them."""

@@ -1,7 +1,7 @@
-"""The folders of tasks in a tar file.
+"""Tar archives of task folders.
 
-What is packed was written by an adversary, who may be writing still: everything is opened relative to the folder it is
-in, and nothing through a symlink. What is unpacked is written in the same way. Every function blocks.
+The contents were written by an adversary, who may still be writing: everything is opened relative to its folder, and
+nothing through a symlink. Unpacking writes in the same way. Every function blocks.
 """
 
 import os
@@ -21,33 +21,33 @@ from server.errors import Code, RemitError
 from server.runner.filesystem.safe_open import CHUNK_BYTES, deepest, open_folder, pinned
 
 FOLDERS = ("workspaces", "homes")
-"""Those in the state folder that hold one folder for each task."""
+"""Folders in the state folder with one folder for each task."""
 
 MOST_DEPTH = 200
 """Levels of folders that are packed: each takes a descriptor meanwhile."""
 
 SHOWN = 20
-"""Names that are told of what was left out."""
+"""Names of skipped files that are reported."""
 
 _PERMISSIONS = 0o777  # what else there is of a mode (setuid and the like) is not kept
 
 
 @dataclass(slots=True)
 class SkippedFiles:
-    """What could not be taken along: the first names, each with the reason, and how many there are in all."""
+    """Files that could not be archived: the first names, each with the reason, and the number of all."""
 
     names: list[str] = field(default_factory=list)
     count: int = 0
 
     def add(self, name: str, why: str) -> None:
-        """Note one more."""
+        """Add one more."""
         self.count += 1
         if self.count <= SHOWN:
             self.names.append(f"{name}: {why}")
 
 
 def pack(tar: TarFile, state: Path, tasks: Collection[str], left_out: SkippedFiles) -> int:
-    """Pack the folders of these tasks; the number of tasks that have one."""
+    """Pack the folders of these tasks; returns the number of tasks that have one."""
     packed = set()
     for name in FOLDERS:
         with _listed(state, name) as (fd, found):
@@ -58,9 +58,9 @@ def pack(tar: TarFile, state: Path, tasks: Collection[str], left_out: SkippedFil
 
 
 def unpack(tar: TarFile, stage: Path, left_out: SkippedFiles) -> None:
-    """Write everything of an archive into the folder `stage`.
+    """Unpack an archive into the folder `stage`.
 
-    Raises RemitError (VALIDATION_ERROR) for an archive that is damaged or none of remit's, OSError where the disk is
+    Raises RemitError (VALIDATION_ERROR) for an archive that is damaged or not written by remit, OSError if the disk is
     full or fails.
     """
     modes: list[tuple[list[str], int]] = []
@@ -82,9 +82,9 @@ def unpack(tar: TarFile, stage: Path, left_out: SkippedFiles) -> None:
 
 
 def members(tar: TarFile) -> Iterator[TarInfo]:
-    """Yield all there is in an archive, each with a name that leads nowhere else.
+    """Yield all members of an archive, each with a name that stays within it.
 
-    Raises RemitError (VALIDATION_ERROR) for an archive that is damaged or none of remit's.
+    Raises RemitError (VALIDATION_ERROR) for an archive that is damaged or not written by remit.
     """
     with damage_told():
         for member in tar:
@@ -97,7 +97,7 @@ def members(tar: TarFile) -> Iterator[TarInfo]:
 
 @contextmanager
 def damage_told() -> Iterator[None]:
-    """Say what is wrong with an archive that cannot be read in the block: RemitError (VALIDATION_ERROR)."""
+    """Raise RemitError (VALIDATION_ERROR) for read errors of an archive within the block."""
     try:
         yield
     except (TarError, BadGzipFile, EOFError, zlib.error) as error:
@@ -106,7 +106,7 @@ def damage_told() -> Iterator[None]:
 
 @contextmanager
 def _listed(state: Path, name: str) -> Iterator[tuple[int, set[str]]]:
-    """The folder of this name with what is in it; the state folder itself and nothing where there is none."""
+    """Open the folder of this name and list it; the state folder itself, and nothing, if it does not exist."""
     with deepest(state, [name]) as (fd, depth):
         yield fd, set(os.listdir(fd)) if depth else set()
 
@@ -174,7 +174,7 @@ class _UnreadableArchive(Exception):
 
 @contextmanager
 def _readable() -> Iterator[None]:
-    """Have an error of what is opened in the block told as that of one entry: not of the archive that is written."""
+    """Report an OSError within the block as that of one entry, not of the archive being written."""
     try:
         yield
     except OSError as error:
@@ -182,14 +182,14 @@ def _readable() -> Iterator[None]:
 
 
 class _PaddedFile:
-    """A file that goes on with zeros where it has shrunk since its size was written into the archive."""
+    """A file padded with zeros if it has shrunk since its size was written into the archive."""
 
     def __init__(self, file: FileIO) -> None:
         self._file = file
         self.is_short = False
 
     def read(self, size: int = 0, /) -> bytes:
-        """The next `size` bytes."""
+        """Return the next `size` bytes."""
         data = bytearray()
         while len(data) < size and (more := self._file.read(size - len(data))):
             data += more
@@ -214,7 +214,7 @@ def _unpack_entry(tar: TarFile, member: TarInfo, name: str, parent: int) -> None
 
 
 def _write_sparse(source: IO[bytes], file: IO[bytes]) -> None:
-    """Write all of a file, and for long zeros a hole: they may have been one."""
+    """Copy a file, writing holes for long runs of zeros, since they may have been holes."""
     while chunk := source.read(CHUNK_BYTES):
         if chunk.strip(b"\0"):
             file.write(chunk)

@@ -1,4 +1,4 @@
-"""Files beside what they back up, and names that replace nothing, also where a file system has no hard links."""
+"""File operations of backups: names that replace nothing, also on file systems without hard links."""
 
 import errno
 import os
@@ -11,11 +11,14 @@ from server.errors import Code, RemitError
 from server.runner.filesystem.safe_open import sync_folder
 
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
-"""What link(2) and file systems such as FAT, exFAT or FUSE's answer where a file can have no second name."""
+"""Errors of link(2) where a file cannot have a second name, as on FAT, exFAT or FUSE."""
 
 
 def check_outside(state: Path, folder: Path, named: str) -> None:
-    """Raise RemitError (VALIDATION_ERROR) for a folder of backups within the state folder; `named` is what it tells."""
+    """Refuse a backup folder within the state folder. Raises RemitError (VALIDATION_ERROR).
+
+    `named` is how the message calls the folder.
+    """
     if folder.resolve().is_relative_to(state.resolve()):
         raise RemitError(
             Code.VALIDATION_ERROR, f"{named} lies in the state folder, which a backup must outlive; name another"
@@ -25,8 +28,8 @@ def check_outside(state: Path, folder: Path, named: str) -> None:
 def give_name(file: Path, target: Path) -> None:
     """Rename a file within its folder, and replace nothing.
 
-    Where there are no hard links, another program may see `target` empty for a moment. Raises FileExistsError where
-    there is such a file already, and other kinds of OSError.
+    Without hard links, another program may see an empty `target` for a moment. Raises FileExistsError if `target`
+    exists, and other OSErrors.
     """
     try:
         os.link(file, target)
@@ -40,9 +43,9 @@ def give_name(file: Path, target: Path) -> None:
 
 
 def keep(file: Path, target: Path) -> None:
-    """Have a file under a second name, which is not there yet: as a hard link, or else a synced copy.
+    """Give a file a second name that does not exist yet: a hard link, or else a synced copy. Raises OSError.
 
-    `target` is there whole or not at all; the file system need not have hard links. Raises OSError.
+    `target` appears complete or not at all.
     """
     try:
         os.link(file, target)

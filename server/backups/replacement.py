@@ -1,8 +1,8 @@
-"""The replacement of what is in a state folder by what a backup holds: all of it, or nothing.
+"""Replacement of a state folder's contents by a backup's: all of it, or nothing.
 
-What is to be put in place lies in a folder beside it, the stage. While things are moved a note in the stage says what.
-A replacement that was cut off is known by that note: it is undone, or completed where its database is in place already.
-At every moment a whole database stands in the state folder, the former one or the restored one. Every function blocks.
+The new contents lie in a folder beside them, the stage. While files are moved, a note in the stage records what. By
+that note an interrupted replacement is recognised; it is undone, or completed if its database is in place already. At
+every moment a complete database is in the state folder, the former or the restored one. Every function blocks.
 """
 
 import json
@@ -32,25 +32,25 @@ _WAL, _SHM = f"{DATABASE}-wal", f"{DATABASE}-shm"
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What is being replaced: by which backup, since when, into which folder what was there goes, and by what."""
+    """The record of a replacement: the backup, the start, the folder for the former contents, and the new folders."""
 
     source: str
     begun: str
     kept_in: str
     folders: dict[str, list[str]]
-    """The names of those in the backup, by the name of the folder that they are put in."""
+    """Task folders in the backup, by the name of the folder that they belong in."""
 
     @property
     def told(self) -> str:
-        """That it was cut off, in words."""
+        """The interruption, in words."""
         return f"a restore of {self.source}, begun {self.begun}, was cut off"
 
 
 @contextmanager
 def staged(state: Path) -> Iterator[Path]:
-    """Make the stage, deleted at the end; what was cut off within the block is undone, or completed.
+    """Create the stage, deleted at the end; a replacement interrupted within the block is undone or completed.
 
-    Raises RemitError (EXECUTION_ERROR) where that fails; the next `recover` tries it again.
+    Raises RemitError (EXECUTION_ERROR) if that fails; the next `recover` tries again.
     """
     stage = Path(tempfile.mkdtemp(prefix=_STAGE, dir=state))
     try:
@@ -62,9 +62,9 @@ def staged(state: Path) -> Iterator[Path]:
 
 
 def recover(state: Path) -> str | None:
-    """Undo what a killed restore has begun, or complete it; what was done, in words. None where there was nothing.
+    """Undo or complete an interrupted restore; returns what was done, in words, None if there was nothing to do.
 
-    Only for the owner of the state folder. Raises RemitError (EXECUTION_ERROR) where it cannot be done now.
+    Only for the owner of the state folder. Raises RemitError (EXECUTION_ERROR) if it cannot be done now.
     """
     told = [_recovered(state, stage) for stage in sorted(state.glob(f"{_STAGE}*"))]
     return next(filter(None, told), None)
@@ -77,7 +77,7 @@ def cut_off(state: Path) -> str | None:
 
 
 class Replacement:
-    """One that is begun: what there is in the stage is put in place."""
+    """A replacement in progress: puts the stage's contents in place."""
 
     def __init__(self, state: Path, stage: Path, note: Note) -> None:
         self._state = state
@@ -89,7 +89,7 @@ class Replacement:
 
     @classmethod
     def begin(cls, state: Path, stage: Path, source: Path) -> "Replacement":
-        """Write down what is going to be moved. Raises OSError."""
+        """Write the note of what is going to be moved. Raises OSError."""
         at = datetime.now(UTC)
         kept_in = _unused(state, f"before-restore-{at:%Y%m%dT%H%M%SZ}")
         folders = {name: sorted(os.listdir(stage / name)) for name in FOLDERS}
@@ -98,7 +98,7 @@ class Replacement:
         return cls(state, stage, note)
 
     def perform(self, known: Collection[str]) -> None:
-        """Put database and folders in place; folders of tasks that are not `known` go aside. Raises OSError."""
+        """Put database and folders in place; folders of tasks not in `known` are set aside. Raises OSError."""
         here = self._workspaces.names()
         for name in FOLDERS:
             self._replace_folders(name, here, known)
@@ -109,18 +109,18 @@ class Replacement:
 
     @property
     def is_in_place(self) -> bool:
-        """Whether the database was put in place, which is done last."""
+        """Whether the database was put in place, which is the last step."""
         return not (self._stage / DATABASE).exists()
 
     def complete(self) -> None:
-        """Have the folders name the database that is in place. Raises OSError."""
+        """Write the identity of the new database into the task folders. Raises OSError."""
         with suppress(RemitError):  # it has been damaged since: the start of a server says so
             if (found := inspect(self._state / DATABASE)) and found.identity:
                 self._workspaces.owner = found.identity
         self._forget()
 
     def undo(self) -> None:
-        """Put everything back where it was. Raises OSError; then it can be done again."""
+        """Put everything back. Raises OSError; it can be called again then."""
         for name in FOLDERS:
             self._put_back_folders(name)
         self._put_back_database()
@@ -135,7 +135,7 @@ class Replacement:
         sync_folder(self._stage)
 
     def _replace_folders(self, name: str, here: Collection[str], known: Collection[str]) -> None:
-        """Put those of the backup in place; those here that it has too, or whose tasks it does not know, go aside."""
+        """Put the backup's folders in place; those it replaces, and those of unknown tasks, are set aside."""
         place, restored = self._state / name, self._note.folders[name]
         unwanted = {*restored, *(task_id for task_id in here if task_id not in known)}
         for task_id in filter(unwanted.__contains__, os.listdir(place)):
@@ -157,9 +157,9 @@ class Replacement:
         sync_folder(place)
 
     def _keep_database(self) -> None:
-        """Have the database aside as well, and take away what stands beside it for it alone.
+        """Keep the former database aside too, and remove the files beside it.
 
-        Without its file, too: SQLite would take a WAL that was left for that of the database which comes.
+        Those are removed even without a database: SQLite would apply a leftover WAL to the new one.
         """
         there = [name for name in (DATABASE, _WAL) if (self._state / name).exists()]
         if there:
@@ -172,7 +172,7 @@ class Replacement:
             (self._state / name).unlink(missing_ok=True)
 
     def _put_back_database(self) -> None:
-        """Bring back what was taken away beside the database; the database itself was not yet replaced."""
+        """Restore the files removed beside the database, which itself was not replaced yet."""
         for name in (DATABASE, _WAL):
             kept, place = self.aside / name, self._state / name
             if kept.exists() and not place.exists():
@@ -181,7 +181,7 @@ class Replacement:
 
 
 def _recovered(state: Path, stage: Path) -> str | None:
-    """Undo or complete what the note in a stage says, and delete the stage; what was done, in words.
+    """Undo or complete what a stage's note says, and delete the stage; returns what was done, in words.
 
     Raises RemitError (EXECUTION_ERROR).
     """

@@ -1,4 +1,4 @@
-"""The restoring of a backup: checked first, then put in place, with what was there kept aside."""
+"""Restoring a backup: it is checked, then put in place; the former contents are kept aside."""
 
 import os
 import shutil
@@ -27,11 +27,11 @@ _SQLITE, _GZIP = b"SQLite format 3\0", b"\x1f\x8b"
 
 @dataclass(frozen=True, slots=True)
 class RestoreReport:
-    """What was restored, and what was not.
+    """The result of a restore.
 
     `latest` is the time of the latest event in the backup, in microseconds since 1970; `missing` has the tasks whose
-    folders are neither in the backup nor here; `kept_in` is where what was there before lies, None where nothing was;
-    `recovered` says what was done before about a restore that had been cut off.
+    folders are neither in the backup nor here; `kept_in` is the folder with the former contents, None if there were
+    none; `recovered` says what was done first about an interrupted restore.
     """
 
     tasks: int
@@ -44,14 +44,14 @@ class RestoreReport:
 
 
 def restore(paths: StatePaths, source: Path) -> RestoreReport:
-    """Put the backup `source` in the place of what is in the state folder, which no server may own. Blocks.
+    """Replace the contents of the state folder by the backup `source`; no server may own the folder. Blocks.
 
-    Call it from the main thread. The backup is only read. Where its folders are not in it, those that are here stay
-    with their tasks.
+    Call it from the main thread. The backup is only read. If it has no task folders, those that are here stay with
+    their tasks.
 
-    Raises RemitError: CONFLICT while a server runs, or for a backup of a newer remit; NOT_FOUND where there is no such
-    file; VALIDATION_ERROR for one that is damaged or no backup; EXECUTION_ERROR where the disk is full or fails;
-    INTERRUPTED where a process of a dead server cannot be ended. Nothing was changed then, unless the message says so.
+    Raises RemitError: CONFLICT while a server runs, or for a backup of a newer remit; NOT_FOUND if there is no such
+    file; VALIDATION_ERROR for one that is damaged or no backup; EXECUTION_ERROR if the disk is full or fails;
+    INTERRUPTED if a process of a dead server cannot be ended. Nothing was changed then, unless the message says so.
     """
     lock = claim(paths)
     if lock is None:
@@ -115,14 +115,14 @@ class _Restoring:
             raise RemitError(Code.VALIDATION_ERROR, f"{source} is no backup of remit")
 
     def _names(self) -> set[str]:
-        """The names of tasks that have a folder: here, set aside by a start of the server, or in the backup."""
+        """Return the ids of tasks that have a folder: here, set aside by a server's start, or in the backup."""
         there = (name for folder in FOLDERS for name in os.listdir(self._stage / folder))
         return {*self._workspaces.names(), *self._workspaces.lost.names(), *there}
 
 
 @dataclass(frozen=True, slots=True)
 class _RestoredDatabase:
-    """What a restored database says: what became of its open tasks, whose folders it knows, and who should have one."""
+    """Facts from the restored database: held tasks, tasks with a known folder, and tasks that should have one."""
 
     held: HeldTasks
     known: set[str]
@@ -130,7 +130,7 @@ class _RestoredDatabase:
 
 
 async def _settle(database: Path, names: Collection[str]) -> _RestoredDatabase:
-    """Bring a database up to date, and settle its open tasks; `names` are those of the folders that there are."""
+    """Migrate a database and settle its open tasks; `names` are the folders that exist."""
     async with open_store(database) as store:
         maintenance = store.maintenance
         held = await maintenance.hold_restored(now())

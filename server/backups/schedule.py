@@ -1,4 +1,4 @@
-"""Backups that the server writes by itself, and the removal of those that are not kept any more."""
+"""Backups that the server writes on a schedule, and the removal of old ones."""
 
 import json
 import logging
@@ -18,11 +18,11 @@ from server.version import LAUNCHER
 _log = logging.getLogger(__name__)
 
 FIRST_LOOK = 2.0
-"""Seconds after the start of the server: whoever started it is served first."""
+"""Seconds after the server's start before the first check: the client that started it is served first."""
 
 
 INTERVAL = 600.0
-"""Seconds between two looks at whether one is due."""
+"""Seconds between two checks whether a backup is due."""
 
 _TIME = "%Y%m%dT%H%M%SZ"
 _LETTERS = 12  # of an id, which tell databases apart
@@ -30,14 +30,14 @@ _LETTERS = 12  # of an id, which tell databases apart
 
 @dataclass(frozen=True, slots=True, order=True)
 class StoredBackup:
-    """A backup that is there."""
+    """An existing backup."""
 
     at: datetime
     file: Path
 
 
 class BackupFolder:
-    """The backups of one database among all files of a folder: others may put theirs there as well."""
+    """The backups of one database in a folder, which may hold others' files as well."""
 
     def __init__(self, state: Path, identity: str, settings: BackupSettings) -> None:
         """`identity` is the id of the database in the state folder, by which its backups are known anywhere.
@@ -52,16 +52,16 @@ class BackupFolder:
         self._suffix = ".tar.gz" if settings.folders else ".db"
 
     def kept(self) -> list[StoredBackup]:
-        """The backups that are there, the oldest first. Blocks. Raises OSError, for a folder that is not there too."""
+        """Return the existing backups, the oldest first. Blocks. Raises OSError, also if the folder is missing."""
         pattern = re.compile(re.escape(self._prefix) + r"(\d{8}T\d{6}Z)\.(db|tar\.gz)")
         found = [(pattern.fullmatch(path.name), path) for path in self._folder.iterdir()]
         times = [(_time(match[1]), path) for match, path in found if match]
         return sorted(StoredBackup(at, path) for at, path in times if at)
 
     def due(self, at: datetime) -> Path | None:
-        """The file for the next backup if one is due at `at`; None before. Blocks. Raises OSError.
+        """Return the file for the next backup if one is due at `at`, else None. Blocks. Raises OSError.
 
-        One from the future, written when the clock was wrong, does not count.
+        A backup dated in the future, written while the clock was wrong, does not count.
         """
         self._folder.mkdir(mode=0o700, exist_ok=True)
         since = at - timedelta(seconds=self._settings.interval)
@@ -70,9 +70,9 @@ class BackupFolder:
         return self._folder / f"{self._prefix}{at:{_TIME}}{self._suffix}"
 
     def remove_old(self, at: datetime) -> None:
-        """Remove those that are not kept any more at `at`, and what a killed one has left. Blocks. Raises OSError.
+        """Remove the backups that exceed `keep` at `at`, and remains of a killed writer. Blocks. Raises OSError.
 
-        Those from the future go first: else they would be the latest for good.
+        Backups dated in the future are removed first: otherwise they would remain the latest for good.
         """
         left = self._folder.glob(f".{self._prefix}*")
         kept = sorted(self.kept(), key=lambda each: (each.at <= at, each.at))
@@ -88,7 +88,7 @@ class Schedule:
         self._with_folders = with_folders
 
     async def serve(self) -> None:
-        """Look now and then, until cancelled; what fails is in the log, and tried again at the next look."""
+        """Check regularly until cancelled; a failure is logged, and the next check tries again."""
         await anyio.sleep(FIRST_LOOK)
         while True:
             try:
@@ -107,7 +107,10 @@ class Schedule:
         _log.info("backup written: %s", target)
 
     async def _write(self, target: Path) -> None:
-        """Run `remit backup`: a process can be ended with the server, and takes nobody's turn meanwhile."""
+        """Run `remit backup`: a process can be ended with the server, and blocks nothing meanwhile.
+
+        Raises RemitError.
+        """
         options = ["--json", *(["--folders"] if self._with_folders else [])]
         argv = [sys.executable, "-P", LAUNCHER, "backup", str(target), *options]
         done = await anyio.run_process(argv, check=False)
@@ -116,7 +119,7 @@ class Schedule:
 
 
 def _time(name: str) -> datetime | None:
-    """The time that a name tells; None where there is no such day or hour."""
+    """Return the time in a file's name; None if there is no such day or hour."""
     try:
         return datetime.strptime(name, _TIME).replace(tzinfo=UTC)
     except ValueError:

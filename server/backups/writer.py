@@ -1,6 +1,6 @@
-"""The writing of a backup: the database, and the folders of tasks on demand, as one file that appears when it is whole.
+"""Writing a backup: the database, and the task folders on demand, as one file that appears when it is complete.
 
-It holds no secret's value, since the database has none; what a task has written into its folder is taken along as it
+It contains no secret's value, since the database has none; what a task has written into its folder is included as it
 is. No server is needed, and none is disturbed.
 """
 
@@ -22,12 +22,12 @@ from server.runner.filesystem.safe_open import CHUNK_BYTES
 from storage.sqlite.backup import copy_database, examine, task_ids
 
 LEVEL = 1
-"""Of gzip: holes of files become nearly nothing, and it is a few times slower than copying, not twenty times."""
+"""The gzip level: holes shrink to almost nothing, and it is a few times slower than copying, not twenty times."""
 
 
 @dataclass(frozen=True, slots=True)
 class BackupReport:
-    """A backup that is there: its size in bytes, its tasks, and those whose folders are in it (None: not asked for)."""
+    """A written backup: its size in bytes, its tasks, and those whose folders are in it (None: not asked for)."""
 
     file: Path
     size: int
@@ -37,12 +37,12 @@ class BackupReport:
 
 
 def write_backup(state: Path, target: Path, *, folders: bool) -> BackupReport:
-    """Write a backup of a state folder to the file `target`, which must not be there yet, for its owner alone.
+    """Write a backup of a state folder to the new file `target`, readable by its owner alone. Blocks.
 
-    It is checked and synced before it has its name. Blocks.
+    It is checked and synced before it gets its name.
 
-    Raises RemitError: NOT_FOUND where there is nothing to back up, CONFLICT where there is such a file already,
-    VALIDATION_ERROR for a place where no backup can be, EXECUTION_ERROR where it cannot be written.
+    Raises RemitError: NOT_FOUND if there is nothing to back up, CONFLICT if the file exists already, VALIDATION_ERROR
+    for a place where no backup can be, EXECUTION_ERROR if it cannot be written.
     """
     database = state / DATABASE
     if not database.is_file():
@@ -65,15 +65,15 @@ def write_backup(state: Path, target: Path, *, folders: bool) -> BackupReport:
 
 @contextmanager
 def reading(archive: Path) -> Iterator[TarFile]:
-    """Open an archive of database and folders, to be read once from its beginning to its end.
+    """Open an archive of database and folders, to be read once from beginning to end.
 
-    Raises RemitError (VALIDATION_ERROR) for one that is damaged.
+    Raises RemitError (VALIDATION_ERROR) if it is damaged.
     """
     with damage_told(), GzipFile(archive, "rb") as plain:
         with open_tar(fileobj=plain, mode="r|") as tar:
             yield tar
         while plain.read(CHUNK_BYTES):
-            pass  # the checksum of the whole stands at its end
+            pass  # gzip's checksum of the whole is at its end
 
 
 def _check_target(state: Path, target: Path) -> None:
@@ -86,7 +86,7 @@ def _check_target(state: Path, target: Path) -> None:
 
 @contextmanager
 def _unnamed(target: Path) -> Iterator[Path]:
-    """A file beside `target` under another name, which is gone at the end."""
+    """Create a temporary file beside `target`, removed at the end of the block."""
     descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     os.close(descriptor)
     try:
@@ -103,14 +103,14 @@ def _write_archive(archive: Path, copy: Path, state: Path, left_out: SkippedFile
 
 
 def _check_archive(archive: Path) -> None:
-    """Read all of it: each block has a checksum, and so has the whole."""
+    """Read the whole archive: each block has a checksum, and so has the whole."""
     with reading(archive) as tar:
         for _ in members(tar):
             pass
 
 
 def _publish(written: Path, target: Path) -> int:
-    """Sync a file, and give it its name; its size."""
+    """Sync a file and give it its final name; returns its size."""
     with written.open("rb") as file:
         os.fsync(file.fileno())
         size = os.fstat(file.fileno()).st_size
