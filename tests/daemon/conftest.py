@@ -56,7 +56,7 @@ def _home(state: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @pytest.fixture
-def places(home: Path) -> StatePaths:
+def paths(home: Path) -> StatePaths:
     found = find_state_paths()
     found.prepare()
     return found

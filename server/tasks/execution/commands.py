@@ -26,7 +26,7 @@ from server.tasks import sandbox_policy
 from server.tasks.events.event_writer import EventWriter
 from server.tasks.events.output import CommandOutput
 from server.tasks.execution.record import RunRecord
-from server.tasks.execution.shortage import Shortage
+from server.tasks.execution.shortage import ShortageWait
 from server.tasks.execution.subtasks import RunSubtasks
 from server.tasks.secrets.variables import Variables
 from server.tasks.working_directory import working_directory
@@ -46,7 +46,7 @@ class CommandRunner:
         variables: Variables,
         settings: Settings,
         subtasks: RunSubtasks | None,
-        shortage: Shortage,
+        shortage: ShortageWait,
     ) -> None:
         self._shortage = shortage
         self._starts = 0

@@ -22,7 +22,7 @@ from server.tasks.execution.agent_caller import AgentCaller, SubtaskApi, may_del
 from server.tasks.execution.commands import CommandRunner
 from server.tasks.execution.ends import EndWriter, FinishedRun, Pause, Wait, where
 from server.tasks.execution.record import RunRecord
-from server.tasks.execution.shortage import Shortage
+from server.tasks.execution.shortage import ShortageWait
 from server.tasks.execution.slot import Slot
 from server.tasks.execution.subtasks import RunSubtasks
 from server.tasks.execution.turn import ServerTurn
@@ -240,7 +240,7 @@ class Scheduler:
             self._folders.check(claim.workspace)
             await self._losses.note(claim)
             async with self._worktrees.at_work(claim, variables), variables.shared():
-                patience = Shortage(record, slot)
+                patience = ShortageWait(record, slot)
                 prepare = partial(self._prepare, slot, record, agent, variables, patience)
                 turn = await patience.patiently(prepare, may_repeat=lambda: True)
                 with slot.limited(left), logs.about(mask=turn.redact):
@@ -276,7 +276,7 @@ class Scheduler:
         return agent
 
     async def _prepare(
-        self, slot: Slot, record: RunRecord, agent: Agent, variables: Variables, patience: Shortage
+        self, slot: Slot, record: RunRecord, agent: Agent, variables: Variables, patience: ShortageWait
     ) -> ServerTurn:
         claim = slot.claim
         sandbox = await self._sandbox()

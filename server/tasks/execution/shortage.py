@@ -29,7 +29,7 @@ SPARE_DESCRIPTORS = 32
 """Descriptors that starting one command takes: pipes, sockets, folders, the network proxy."""
 
 
-class Shortage:
+class ShortageWait:
     """Waits of one run for disk space or descriptors; its clock stops meanwhile, and its task's log says why."""
 
     def __init__(self, log: Log, slot: Slot) -> None:

@@ -1,7 +1,7 @@
 """The worktrees of tasks, from the first run until nothing would be lost with them."""
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -20,19 +20,17 @@ from server.runner.policy import SandboxPolicy
 from server.runner.sandbox import Sandbox
 from server.runner.workspace.workspaces import Workspaces
 from server.runner.worktrees.branch import Branch
-from server.runner.worktrees.script import ScriptFailed, plain
-from server.runner.worktrees.worktree import Worktree, WorktreeReport, is_committed, tree_of
+from server.runner.worktrees.worktree import Worktree, is_committed, tree_of
 from server.tasks import sandbox_policy
 from server.tasks.secrets.variables import Variables
 from server.tasks.working_directory import WorkingDirectory
-from server.tasks.workspaces import set_aside
+from server.tasks.workspaces import outcomes, set_aside
 from server.threads import stepped
 from storage.records.tasks import Claim
 from storage.records.workspaces import Checkout, Workspace
 from storage.records.workspaces import WorktreeRecord as Record
 from storage.sqlite.store import Store
 from templates.redaction import Redactor
-from templates.steps import Steps
 
 _log = logging.getLogger(__name__)
 
@@ -43,9 +41,6 @@ MOVE_SECONDS = 1.0
 """That moving the branch has left when whoever waits for it gives up: both it and the record of it are done, or not."""
 
 _CUT_OFF = "the task was cancelled before all its commits were carried over; they are in its worktree"
-
-MOST_FILES = 200
-"""Changed files that are kept by name; the others are counted."""
 
 Masking = Callable[[], Awaitable[Redactor | None]]
 """What masks the secrets that may stand in a worktree, None where one is gone; asked for once the worktree was read."""
@@ -220,7 +215,7 @@ class Worktrees:
                 checkout, outcome = await self._outcome(record, masking)
             except (RemitError, OSError) as error:
                 checkout = "dirty"
-                outcome = {**(record.workspace.outcome or {}), "problem": _told(error, await masking())}
+                outcome = {**(record.workspace.outcome or {}), "problem": outcomes.failure_text(error, await masking())}
             tree, is_protected = self.folder(task_id), await self._is_protected()
             state = self._workspaces.state
             if told := await set_aside.of_worktree(tree, state, record, masking, is_protected=is_protected):
@@ -292,14 +287,19 @@ class Worktrees:
         outcome = {
             "head": finding.head,
             "dirty": finding.dirty,
-            **await stepped(finding.size, _showing(finding, redactor, record.workspace.outcome or {})),
+            **await stepped(finding.size, outcomes.shown(finding, redactor, record.workspace.outcome or {})),
         }
         try:
             await self._carry(worktree, record, finding.head, known)
         except RemitError as error:
-            return "dirty", {**outcome, "carried": known, "moving": finding.head, "problem": _told(error, redactor)}
+            return "dirty", {
+                **outcome,
+                "carried": known,
+                "moving": finding.head,
+                "problem": outcomes.failure_text(error, redactor),
+            }
         outcome["carried"] = finding.head
-        if problem := _problem(finding, redactor):
+        if problem := outcomes.problem(finding, redactor):
             return "dirty", {**outcome, "problem": problem}
         return "dirty" if finding.dirty else "clean", outcome
 
@@ -365,37 +365,3 @@ def _repository(record: Record) -> Repository:
 def _carried(record: Record) -> str:
     """The commit of the task's that is in the user's repository; its base where it has none of its own."""
     return str((record.workspace.outcome or {}).get("carried", _repository(record).base))
-
-
-def _problem(finding: WorktreeReport, redactor: Redactor | None) -> str | None:
-    """Why something would be lost with a worktree although its HEAD was carried over."""
-    if finding.failure:
-        return f"{_told(finding.failure, redactor)}; whether all of it is committed is not known"
-    if finding.has_more:
-        return "it has commits on other branches or in a stash, which are not carried over"
-    if finding.has_nested:
-        return "it has a repository within, whose commits are not carried over"
-    return None
-
-
-def _showing(finding: WorktreeReport, redactor: Redactor | None, before: Mapping[str, Any]) -> Steps[dict[str, Any]]:
-    """What is kept of a look, to be shown; unmasked nothing is: what was kept of the same commit, or only numbers."""
-    files = finding.files[:MOST_FILES]
-    shown: dict[str, Any] = {"omitted": len(finding.files) - len(files), "cut": finding.is_cut}
-    if redactor is None and before.get("head") == finding.head:
-        return {name: before[name] for name in ("omitted", "cut", "files", "diff") if name in before}
-    if redactor is None:
-        return shown | {"files": [], "omitted": len(finding.files)}
-    stream = redactor.stream()  # left unfinished where the diff was cut: its end may begin a secret
-    diff = (yield from stream.feeding(finding.diff)) + ("" if finding.is_cut else stream.finish())
-    masked = []
-    for path, status in files:
-        masked.append([(yield from redactor.redacting(path)), status])
-    return shown | {"files": masked, "diff": diff}
-
-
-def _told(error: RemitError | OSError, redactor: Redactor | None) -> str:
-    """An error as it is kept: what a program said of it is masked before it is cut, and left out where it cannot be."""
-    if not isinstance(error, ScriptFailed) or not error.said:
-        return str(error)
-    return f"{error.failure}: {plain(redactor.redact(error.said))}" if redactor else error.failure

@@ -16,7 +16,7 @@ from server.daemon.connection import CHUNK
 from server.daemon.line_memory import LineMemory, LineShare
 from server.daemon.paths import StatePaths
 from tests.daemon.conftest import PATIENCE
-from tests.daemon.test_listener import Client, client, served
+from tests.daemon.listener.clients import Client, client, served
 
 MOST = 5 * CHUNK
 """Bytes: a half line takes as many as it has, and a chunk more that it may be sent."""

@@ -1,0 +1,47 @@
+"""What is kept of a look at a worktree: what would be lost with it, its changes masked, and errors in words."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from server.errors import RemitError
+from server.runner.worktrees.script import ScriptFailed, plain
+from server.runner.worktrees.worktree import WorktreeReport
+from templates.redaction import Redactor
+from templates.steps import Steps
+
+MOST_FILES = 200
+"""Changed files that are kept by name; the others are counted."""
+
+
+def problem(finding: WorktreeReport, redactor: Redactor | None) -> str | None:
+    """Why something would be lost with a worktree although its HEAD was carried over."""
+    if finding.failure:
+        return f"{failure_text(finding.failure, redactor)}; whether all of it is committed is not known"
+    if finding.has_more:
+        return "it has commits on other branches or in a stash, which are not carried over"
+    if finding.has_nested:
+        return "it has a repository within, whose commits are not carried over"
+    return None
+
+
+def shown(finding: WorktreeReport, redactor: Redactor | None, before: Mapping[str, Any]) -> Steps[dict[str, Any]]:
+    """What is kept of a look, to be shown; unmasked nothing is: what was kept of the same commit, or only numbers."""
+    files = finding.files[:MOST_FILES]
+    kept: dict[str, Any] = {"omitted": len(finding.files) - len(files), "cut": finding.is_cut}
+    if redactor is None and before.get("head") == finding.head:
+        return {name: before[name] for name in ("omitted", "cut", "files", "diff") if name in before}
+    if redactor is None:
+        return kept | {"files": [], "omitted": len(finding.files)}
+    stream = redactor.stream()  # left unfinished where the diff was cut: its end may begin a secret
+    diff = (yield from stream.feeding(finding.diff)) + ("" if finding.is_cut else stream.finish())
+    masked = []
+    for path, status in files:
+        masked.append([(yield from redactor.redacting(path)), status])
+    return kept | {"files": masked, "diff": diff}
+
+
+def failure_text(error: RemitError | OSError, redactor: Redactor | None) -> str:
+    """An error as it is kept: what a program said of it is masked before it is cut, and left out where it cannot be."""
+    if not isinstance(error, ScriptFailed) or not error.said:
+        return str(error)
+    return f"{error.failure}: {plain(redactor.redact(error.said))}" if redactor else error.failure
