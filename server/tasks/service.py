@@ -229,6 +229,8 @@ class TaskService:
         try:
             deleted = await self._deleted(caller, request)
         except DatabaseError as error:
+            if not doomed:
+                raise
             raise RemitError(
                 Code.EXECUTION_ERROR,
                 f"the task was ended, but cannot be deleted now: the database failed ({error.reason}); delete it again",
