@@ -1,1 +1,1 @@
-"""The server process of a state folder: started, found, connected to, and ended."""
+"""The server process of a state folder: starting it, finding it, connecting to it, and ending it."""

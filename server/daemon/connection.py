@@ -1,4 +1,4 @@
-"""A connection to this server: who is at its other end, and the lines that come and go on it."""
+"""Connections to this server: the peer, and the lines received from it and sent to it."""
 
 import json
 from collections.abc import AsyncIterator, Mapping
@@ -20,22 +20,22 @@ _GIVEN_UP = "this message was not whole when the memory for messages was needed 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Who is at the other end: uid and pid as the kernel knows them, the rest as the peer says."""
+    """The process at the other end: uid and pid as the kernel reports them, the rest as the peer says."""
 
     uid: int
     pid: int
     role: str
     cwd: Path | None
     standing: Standing = Standing.CALLER
-    """What the kernel lets it be taken for."""
+    """What the kernel's facts allow it to be."""
     variables: Mapping[str, str] | None = None
-    """A checksum for each `REMIT_*` variable of its environment, by name; None if it is too old to say."""
+    """A checksum of each `REMIT_*` variable of its environment, by name; None if its version does not send them."""
     person_only: frozenset[str] = frozenset()
-    """The settings among `hello.WISHES` that it wants to be `person`."""
+    """The settings among `handshake.WISHES` that it wants to be `person`."""
 
 
 class Connection:
-    """A peer's socket, cut into lines, which `gathering` counts among those of others."""
+    """A peer's socket, read line by line; unfinished lines share one memory limit with those of other connections."""
 
     def __init__(self, stream: ByteStream, peer: Peer, line_memory: LineMemory, *, max_line: int = MAX_LINE) -> None:
         self.peer = peer
@@ -46,22 +46,22 @@ class Connection:
         self._sending = anyio.Lock()
 
     async def receive_line(self, max_line: int | None = None) -> bytes | None:
-        """The next line, without its newline; None when the peer is done, or sent a line that is not taken.
+        """Return the next line, without its newline; None when the peer is done, or its line was refused.
 
-        That is one of more than `max_line` bytes, or one that was given up for others. The last one need not have a
-        newline.
+        A line is refused if it exceeds `max_line` bytes, or was dropped for lack of memory. The last one need not have
+        a newline.
         """
         async with self.line(max_line) as line:
             return line
 
     @asynccontextmanager
     async def line(self, max_line: int | None = None) -> AsyncIterator[bytes | None]:
-        """The same, which counts among the lines that take memory as long as the block lasts."""
+        """Yield the next line as `receive_line` does; its memory is counted until the block ends."""
         with self._line_memory.share() as share:
             yield await self._next_line(share, max_line or self._max_line)
 
     async def send_line(self, line: bytes) -> None:
-        """Send a line, and the newline after it; whole, even if the caller is cancelled meanwhile.
+        """Send a line and a newline; completely, even if the caller is cancelled meanwhile.
 
         Raises:
             anyio.BrokenResourceError: the peer is gone.
@@ -72,7 +72,7 @@ class Connection:
                 await self._stream.send(line + b"\n")
 
     async def aclose(self) -> None:
-        """Close the connection; a line being sent is given up."""
+        """Close the connection; a line being sent is abandoned."""
         await self._stream.aclose()
 
     async def _next_line(self, share: LineShare, most: int) -> bytes | None:
@@ -100,7 +100,7 @@ class Connection:
         return self._taken(end)
 
     def _taken(self, end: int) -> bytes:
-        """What was received up to `end`, and no newline that stands there."""
+        """Remove and return the bytes received up to `end`, and remove the newline there."""
         with memoryview(self._received) as received, received[:end] as beginning:
             line = bytes(beginning)
         del self._received[: end + 1]

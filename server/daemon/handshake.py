@@ -1,7 +1,7 @@
-"""The hello: one JSON line each way, before the bytes on the socket are MCP.
+"""The handshake: one JSON line each way, before the bytes on the socket are MCP.
 
-The shape of the two lines, and the operations `status` and `stop`, stay the same whatever the protocol number is, so
-that a newer client can always ask an older server to leave. Standard library only: the pipe imports this.
+The shape of the two lines, and the operations `status` and `stop`, never change with the protocol number, so that a
+newer client can always ask an older server to end. Standard library only: the pipe imports this.
 """
 
 import json
@@ -22,7 +22,7 @@ SOCKET_PATH_BYTES = 107  # sun_path is 108 with its final zero: unix(7)
 
 
 class Greeting:
-    """What a server says of itself in its first line."""
+    """A server's first line: its version, process and load."""
 
     def __init__(self, line: bytes) -> None:
         fields = json.loads(line)["remit"]
@@ -39,7 +39,7 @@ class Greeting:
 
 
 class Address:
-    """A name for the socket that the kernel accepts, valid inside the `with`, however long the state folder's is."""
+    """The path of a state folder's socket, short enough for the kernel while the `with` lasts."""
 
     def __init__(self, paths: StatePaths) -> None:
         self._path = paths.socket
@@ -58,7 +58,7 @@ class Address:
 
 
 class Link:
-    """A client's socket on which the server has introduced itself."""
+    """A client's socket on which the server has sent its greeting."""
 
     def __init__(self, connection: socket.socket, greeting: Greeting) -> None:
         self.socket = connection
@@ -69,7 +69,7 @@ class Link:
         self.socket.close()
 
     def leave(self) -> None:
-        """Close the socket, and return once the server does not count this connection any more."""
+        """Close the socket, and return once the server no longer counts this connection."""
         with self.socket:
             self.socket.shutdown(socket.SHUT_WR)
             while self.socket.recv(4096):
@@ -77,16 +77,16 @@ class Link:
 
 
 def reach(paths: StatePaths, op: str, role: str, *, force: bool = False) -> Link | None:
-    """Say hello to the server of the state folder; None if none listens there.
+    """Connect to the server of the state folder and exchange the handshake; None if none listens.
 
     Args:
-        places: whose server.
+        paths: of the state folder.
         op: `connect` (MCP follows), `status` or `stop`.
         role: `pipe` or `terminal`.
         force: with `stop`, end the server even if it is busy.
 
     Raises:
-        RemitError: what the server answered instead, or `FORBIDDEN` if it is another user's.
+        RemitError: the server's error, or `FORBIDDEN` if it is another user's.
     """
     connection = _dial(paths)
     if connection is None:
@@ -103,14 +103,14 @@ def reach(paths: StatePaths, op: str, role: str, *, force: bool = False) -> Link
 
 
 def credentials(connection: socket.socket) -> tuple[int, int]:
-    """The pid and the uid of the process at the other end, as the kernel knows them."""
+    """Return the pid and the uid of the process at the other end, as the kernel reports them."""
     answer = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
     pid, uid, _ = struct.unpack("3i", answer)
     return pid, uid
 
 
 def encode(fields: dict[str, object]) -> bytes:
-    """One hello line, without its newline."""
+    """Return one line of the handshake, without its newline."""
     return json.dumps({"remit": fields}, separators=(",", ":")).encode()
 
 
@@ -159,7 +159,7 @@ def _greet(paths: StatePaths, connection: socket.socket, op: str, role: str, for
 
 
 def _first_line(connection: socket.socket) -> bytes:
-    """The first line and not a byte more: what follows it is MCP; empty if the connection ended before."""
+    """Return the first line and no byte after it, which is MCP; empty if the connection ended before."""
     line = b""
     while not line.endswith(b"\n"):
         waiting = connection.recv(4096, socket.MSG_PEEK)

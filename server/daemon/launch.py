@@ -1,7 +1,7 @@
-"""How a server comes to run: found, started detached, replaced when it is an older one, or run inside this process.
+"""Starting a server: found, started detached, replaced if it is older, or run inside this process.
 
-Standard library only: the pipe imports this. Whoever starts a server holds the lock `start.lock` until it listens, so
-that of twenty who come at once one starts it and the others find it.
+Standard library only: the pipe imports this. A starting process holds the lock `start.lock` until its server listens,
+so that of twenty clients that come at once, one starts it and the others find it.
 """
 
 import fcntl
@@ -21,31 +21,31 @@ from server.errors import Code, RemitError, innermost
 from server.version import LAUNCHER, VERSION
 
 POLL = 0.05
-"""Seconds between two looks for a server that is about to listen, or to end."""
+"""Seconds between two checks for a server that is about to listen, or to end."""
 
 PATIENCE = 30.0
-"""Seconds for all of finding, replacing and starting; a start takes about 1 s, hosts give a server 10 to 60 s."""
+"""Seconds for finding, replacing and starting in all; a start takes about 1 s, and hosts give a server 10 to 60 s."""
 
 AFTERMATH = (
     "Tasks that were in the middle of a call end as failed (INTERRUPTED); others go on when the next server starts,"
     " which the next call does"
 )
-"""What comes of the tasks when a server ends."""
+"""What happens to tasks when a server ends."""
 
 RunServer = Callable[[Callable[[], None], bool], None]
-"""Runs the server until it ends: told what to call once it listens, and whether this process is a window as well."""
+"""Runs the server until it ends; takes what to call once it listens, and whether the process is a window too."""
 
 KEPT = frozenset("PATH HOME USER LOGNAME LANG TZ TMPDIR DBUS_SESSION_BUS_ADDRESS SSL_CERT_FILE SSL_CERT_DIR".split())
 KEPT_PREFIXES = ("LC_", "XDG_", "REMIT_")
 
 
 def connect(role: str, paths: StatePaths) -> Link:
-    """A link to the server of the state folder, started if there is none. Call it from the main thread.
+    """Return a link to the server of the state folder, started if there is none. Call it from the main thread.
 
     An older server that is idle is replaced; a busy one is used.
 
     Raises:
-        RemitError: why there is no server to talk to.
+        RemitError: why there is no server to connect to.
     """
     paths.prepare()
     with Deadline(PATIENCE, lambda: unanswered(paths, f"did not get ready within {PATIENCE:.0f} s")):
@@ -60,7 +60,7 @@ def connect(role: str, paths: StatePaths) -> Link:
 
 
 def checked(link: Link) -> Link:
-    """The link, whose server speaks our protocol. Raises RemitError, CONFLICT, if it does not, and closes the link."""
+    """Return the link if its server speaks our protocol. Raises RemitError (CONFLICT) and closes the link otherwise."""
     if link.greeting.protocol != PROTOCOL:
         link.close()
         raise RemitError(
@@ -72,7 +72,7 @@ def checked(link: Link) -> Link:
 
 
 def notices(greeting: Greeting) -> list[str]:
-    """What a person should know about the server that was found, a sentence each."""
+    """Return what a person should know about the server that was found, one sentence each."""
     said = []
     if _release(greeting.version) < _release(VERSION):
         said.append(
@@ -88,7 +88,7 @@ def notices(greeting: Greeting) -> list[str]:
 
 
 def unanswered(paths: StatePaths, what: str) -> str:
-    """That a server has not done something in time, and what its user can do."""
+    """Return the message that a server has not done something in time, and what its user can do."""
     if found := owner(paths):
         by_force = f"the server {what} (pid {found.pid}): `remit server stop --force` ends it; its log is {paths.log}"
         return found.upkeep or by_force
@@ -96,7 +96,10 @@ def unanswered(paths: StatePaths, what: str) -> str:
 
 
 def serve(run_server: RunServer) -> int:
-    """Run the server in this process, and write one line of JSON to standard output about how its start went."""
+    """Run the server in this process; writes one line of JSON to standard output about its start.
+
+    Returns the exit status.
+    """
     announcement = FileIO(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints must not be taken for the announcement
     try:
@@ -111,7 +114,7 @@ def serve(run_server: RunServer) -> int:
 
 
 def claim(paths: StatePaths) -> "StartLock | None":
-    """The lock that whoever starts a server here has to hold until it listens; None if one listens already.
+    """Acquire the lock that a starting process must hold until its server listens; None if a server listens already.
 
     Raises:
         RemitError: the state folder did not become free.
@@ -154,7 +157,7 @@ class StartLock:
         self._descriptor = descriptor
 
     def release(self) -> None:
-        """Let the lock go, if it is held."""
+        """Release the lock, if it is held."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
@@ -167,9 +170,9 @@ class StartLock:
 
 
 class Deadline:
-    """Raise `TIMEOUT` in the main thread after `seconds`: waiting for an flock knows no limit of its own.
+    """A time limit: raises `TIMEOUT` in the main thread after `seconds`, since waiting for an flock has no limit.
 
-    `message` is asked for when the time is over.
+    `message` is called when the time is over.
     """
 
     def __init__(self, seconds: float, message: Callable[[], str]) -> None:
@@ -189,7 +192,7 @@ class Deadline:
 
 
 def _reach_or_start(paths: StatePaths, role: str) -> Link:
-    """A link, whoever starts the server: whoever held the lock before may have been killed in the middle of it."""
+    """Return a link, whichever process starts the server: a former lock holder may have been killed meanwhile."""
     while True:
         link = reach(paths, "connect", role)
         if link is not None and _gives_way(link) and _ended(paths, role):
@@ -224,7 +227,7 @@ def _ended(paths: StatePaths, role: str) -> bool:
 
 
 def _started(paths: StatePaths) -> bool:
-    """Start a server; False where another one came first. Raises RemitError: why it could not start."""
+    """Start a server; returns False if another one was first. Raises RemitError with the reason if it cannot start."""
     with os.fdopen(_spawn(paths), "rb") as announcement:
         line = announcement.readline()
     if not line:
@@ -236,7 +239,10 @@ def _started(paths: StatePaths) -> bool:
 
 
 def _spawn(paths: StatePaths) -> int:
-    """Start a server that no window, session or descriptor of ours holds; the pipe that it announces itself on."""
+    """Start a server detached from our terminal, session and descriptors.
+
+    Returns the pipe that it announces itself on.
+    """
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
@@ -262,7 +268,7 @@ def _become_server(paths: StatePaths, announcement: int) -> None:
 
 
 def _environment(paths: StatePaths) -> dict[str, str]:
-    """What the server needs of ours; paths in it are absolute, because its current folder is `/`."""
+    """Return the variables that the server needs; paths are absolute, because its working directory is `/`."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -281,7 +287,7 @@ def _announce(announcement: FileIO, report: dict[str, object]) -> None:
         with announcement:
             announcement.write(json.dumps(report).encode() + b"\n")
     except BrokenPipeError:
-        return  # whoever started us is gone; the next one will find us
+        return  # the process that started us is gone; the next one finds us
 
 
 def _code(error: BaseException) -> str:
@@ -296,5 +302,5 @@ def _words(error: BaseException) -> str:
 
 
 def _release(version: str) -> tuple[int, ...]:
-    """The numbers of a version such as 0.12.0, for comparison."""
+    """Return the numbers of a version such as 0.12.0, for comparison."""
     return tuple(int(part) for part in version.split(".") if part.isdecimal())

@@ -1,4 +1,4 @@
-"""The memory in which the lines of all connections are gathered until they are whole and understood."""
+"""The memory limit for lines of all connections, while they are received and parsed."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,10 +10,10 @@ MOST = 128 * 1024**2
 
 
 class LineMemory:
-    """Counts the lines of all connections.
+    """The memory of all connections' lines.
 
-    Where there is no room for more, the half line is given up that has waited longest for its next bytes: whoever
-    sends a line without a pause is never that one, as long as others stand still.
+    If it is full, the unfinished line that has waited longest for its next bytes is dropped: a peer that sends without
+    pausing never loses its line while others pause.
     """
 
     def __init__(self, most: int = MOST) -> None:
@@ -24,7 +24,7 @@ class LineMemory:
 
     @contextmanager
     def share(self) -> Iterator["LineShare"]:
-        """The share of one line, which it has as long as the block lasts."""
+        """Return the share of one line, released at the end of the block."""
         share = LineShare(self)
         try:
             yield share
@@ -32,7 +32,7 @@ class LineMemory:
             self.forget(share)
 
     async def grow(self, share: "LineShare", size: int) -> None:
-        """Let a half line have `size` bytes: others are given up for it, or whole ones waited for."""
+        """Let an unfinished line take `size` bytes: drops others for it, or waits for complete ones."""
         self._sizes[share] = size
         self._halves.pop(share, None)
         self._halves[share] = None
@@ -45,11 +45,11 @@ class LineMemory:
                 longest.give_up()
 
     def complete(self, share: "LineShare") -> None:
-        """Note that a line is whole: it is given up no more."""
+        """Mark a line as complete, so that it is no longer dropped."""
         self._halves.pop(share, None)
 
     def forget(self, share: "LineShare") -> None:
-        """Count a line no more."""
+        """Release a line's memory."""
         self._halves.pop(share, None)
         self._sizes.pop(share, None)
         self._changed.set()
@@ -57,7 +57,7 @@ class LineMemory:
 
 
 class LineShare:
-    """What one line has of that memory."""
+    """One line's share of the memory."""
 
     def __init__(self, line_memory: LineMemory) -> None:
         self._line_memory = line_memory
@@ -66,16 +66,16 @@ class LineShare:
 
     @contextmanager
     def gathered(self) -> Iterator[None]:
-        """Gather the line in the block, which is left at once where the line is given up."""
+        """Receive the line within the block, which is left at once if the line is dropped."""
         with self._scope:
             yield
             self._line_memory.complete(self)
 
     async def grow(self, size: int) -> None:
-        """Let the line have `size` bytes."""
+        """Let the line take `size` bytes."""
         await self._line_memory.grow(self, size)
 
     def give_up(self) -> None:
-        """Give the line up."""
+        """Drop the line."""
         self.is_given_up = True
         self._scope.cancel()

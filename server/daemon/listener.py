@@ -1,4 +1,4 @@
-"""The owner of a state folder: one process at a time listens on its socket, and leaves when nobody needs it."""
+"""The listening socket of a state folder's owner: accepts connections, and ends the server when it is idle."""
 
 import ctypes
 import json
@@ -40,7 +40,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What the server has to do, and would lose if it ended: tasks running and waiting, secrets in memory."""
+    """The work of a server, which its end would affect: running and waiting tasks, and secrets in memory."""
 
     running: int
     waiting: int
@@ -48,24 +48,24 @@ class Load:
 
     @property
     def busy(self) -> bool:
-        """Whether ending the server would cost somebody work or secrets; tasks that wait are safe on disk."""
+        """Whether ending the server would lose work or secrets; waiting tasks are safe on disk."""
         return bool(self.running or self.secrets_held)
 
 
 class Application(Protocol):
-    """What the daemon serves to those who connect."""
+    """The application that the daemon serves to its connections."""
 
     async def serve(self, connection: Connection) -> None:
-        """Talk on one connection until it ends."""
+        """Serve one connection until it ends."""
 
     async def load(self) -> Load:
-        """What there is to do at this moment."""
+        """Return the current load."""
 
 
 def harden() -> None:
-    """Keep secrets in memory out of core dumps and from other processes of the user, and new files from others.
+    """Keep secrets in memory out of core dumps and other processes of the user, and new files from other users.
 
-    It also raises the soft limit of descriptors, of which many systems give a program 1024.
+    It also raises the soft limit of descriptors, which is 1024 on many systems. Raises OSError.
     """
     os.umask(0o077)
     _raise_descriptors()
@@ -75,7 +75,7 @@ def harden() -> None:
 
 
 def _raise_descriptors() -> None:
-    """Have as many descriptors as this user may have, DESCRIPTORS at most; commands have a limit of their own."""
+    """Raise the limit of descriptors as far as allowed, DESCRIPTORS at most; commands have a limit of their own."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS)
     if soft < wanted:
@@ -96,8 +96,8 @@ async def serve(
     Args:
         application: what to serve.
         ownership: of the state folder, held.
-        version: of this server, told to clients.
-        settings_digest: of this server's environment, told to clients.
+        version: of this server, sent to clients.
+        settings_digest: of this server's environment, sent to clients.
         idle_exit: seconds without a connection and without work after which the server ends.
         ready: called once, when the socket listens.
     """
@@ -144,7 +144,7 @@ class _Daemon:
                     group.cancel_scope.cancel()
 
     async def _listen(self, listener: "_Listener", group: TaskGroup) -> None:
-        """Accept connections, on a new socket where the one there was is removed; stop where the folder is lost."""
+        """Accept connections; bind a new socket if it is removed, and stop if the state folder is lost."""
         while True:
             async with anyio.create_task_group() as accepting:
                 accepting.start_soon(self._accept, listener.socket, group)
@@ -158,7 +158,7 @@ class _Daemon:
                 logger.warning("%s was removed, and is made anew", listener.path)
 
     async def _until_unreachable(self, listener: "_Listener") -> None:
-        """Return when nobody can connect any more."""
+        """Return when the socket is gone; stop the server if the state folder is."""
         while not self._stop.is_set():
             await anyio.sleep(LOOK)
             if why := self._ownership.loss():
@@ -187,7 +187,7 @@ class _Daemon:
         self._stop.set()
 
     async def _is_busy(self) -> bool:
-        """Whether the end of the server would cost somebody something; yes, where that cannot be found out now."""
+        """Return whether ending the server would lose something; True if that cannot be determined now."""
         try:
             return (await self._application.load()).busy
         except (RemitError, OSError) as error:
@@ -215,7 +215,7 @@ class _Daemon:
             try:
                 accepted, _ = listener.accept()
             except (BlockingIOError, ConnectionAbortedError):
-                continue  # whoever knocked is gone
+                continue  # the client is gone
             except OSError as error:
                 logger.error("no connection can be accepted: %s; those who wait keep their place", error.strerror)
                 await anyio.sleep(1)
@@ -259,10 +259,9 @@ class _Daemon:
                     await self._application.serve(connection)
 
     async def _hello(self, connection: Connection) -> dict[str, Any]:
-        """The hello of a peer that may talk to us.
+        """Return the first line of a peer that may connect. Raises RemitError.
 
-        That of our own user is read in any case: of a connection that is closed with something unread in it, the answer
-        would be lost.
+        A line of our own user is read in any case: if a connection is closed with unread input, the answer is lost.
         """
         peer = connection.peer
         if peer.uid != os.geteuid():
@@ -297,9 +296,9 @@ class _Daemon:
         }
 
     async def _close_connections(self) -> None:
-        """Close them before their calls are cancelled: that would be told to peers as if the calls had failed.
+        """Close all connections before their calls are cancelled, which peers would see as failed calls.
 
-        Lines that are being sent to peers that do not read are given up.
+        Lines being sent to peers that do not read are abandoned.
         """
         with anyio.CancelScope(shield=True):
             for connection in list(self._open):
@@ -307,7 +306,7 @@ class _Daemon:
 
 
 class _Listener:
-    """The socket of the state folder, which is ours to make and to remove."""
+    """The listening socket of the state folder."""
 
     def __init__(self, paths: StatePaths) -> None:
         self.path = paths.socket
@@ -323,7 +322,7 @@ class _Listener:
 
     @property
     def is_there(self) -> bool:
-        """Whether its path leads to it."""
+        """Whether its path still leads to it."""
         try:
             status = os.stat(self.path)
         except FileNotFoundError:
@@ -333,13 +332,13 @@ class _Listener:
         return (status.st_dev, status.st_ino) == self._identity
 
     def bind_anew(self) -> None:
-        """Put another one in its place, in which there is none of ours. Raises OSError."""
+        """Bind a new socket in its place. Raises OSError."""
         _unlink(self.path)
         former, self.socket = self.socket, self._bound()
         former.close()
 
     def unlink(self) -> None:
-        """Remove it, unless another one is in its place."""
+        """Remove the socket's file, unless another one is in its place."""
         if self.is_there:
             _unlink(self.path)
 

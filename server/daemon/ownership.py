@@ -1,4 +1,4 @@
-"""Which process owns a state folder, and what for: the one that holds its locks, mostly the server.
+"""Ownership of a state folder: the process that holds its locks, usually the server, and its purpose.
 
 Standard library only: the pipe imports this.
 """
@@ -16,14 +16,15 @@ from server.errors import Code, RemitError
 _FLOCK = "hhqqi0q"  # struct flock of fcntl(2), as Python is compiled: with 64 bits for offsets
 
 Identity = tuple[int, int]
-"""The device and the inode of a file: a file that is made anew under the same name has another one."""
+"""The device and inode of a file: a file made anew under the same name has others."""
 
 
 class Purpose(IntEnum):
-    """What a state folder is owned for.
+    """The purpose of an ownership.
 
-    The number is the byte of `server.lock` that the owner's lock begins at, and it reaches to the end: so two of them
-    always exclude each other, and the kernel, which forgets the locks of the dead, tells the purpose with the pid.
+    Its number is the byte of `server.lock` at which the owner's lock begins; the lock reaches to the end of the file.
+    So two owners always exclude each other, and the kernel, which drops the locks of dead processes, tells the purpose
+    along with the pid.
     """
 
     SERVER = 0
@@ -42,18 +43,18 @@ class Owner(NamedTuple):
 
     @property
     def upkeep(self) -> str | None:
-        """That it is no server, and must not be killed, in words; None of a server."""
+        """The message that the owner is not a server and must not be killed; None for a server."""
         if self.purpose is Purpose.SERVER:
             return None
         return f"{_UPKEEP[self.purpose]} is under way (process {self.pid}); wait until it has ended"
 
 
 class UnderWay(RemitError):
-    """A command that changes the state folder is at work on it, which a server would not survive, nor it a kill."""
+    """A maintenance command is changing the state folder; no server can run meanwhile, and it must not be killed."""
 
 
 class Owned(RemitError):
-    """Another process owns the state folder, mostly a server."""
+    """Another process owns the state folder, usually a server."""
 
     def __init__(self, paths: StatePaths) -> None:
         found = owner(paths)
@@ -62,10 +63,10 @@ class Owned(RemitError):
 
 
 class Ownership:
-    """The state folder is ours inside the `with`, by locks that the kernel takes back from a killed server.
+    """Ownership of the state folder while the `with` lasts, by locks that the kernel releases if the process is killed.
 
-    One is on the folder itself, so that it holds also where the file `server.lock` is deleted. That file has another
-    one, for servers of before there was the first, and a third by which others are told who holds it.
+    One lock is on the folder itself, so that it holds even if the file `server.lock` is deleted. That file has another
+    one, for older servers that only know that, and a third that tells others who holds it.
     """
 
     def __init__(self, paths: StatePaths, purpose: Purpose = Purpose.SERVER) -> None:
@@ -74,7 +75,7 @@ class Ownership:
         self._kept: dict[str, Identity] = {}
 
     def __enter__(self) -> Self:
-        """Raises RemitError: `Owned`, or `FORBIDDEN` where the locks cannot be made."""
+        """Acquire the locks. Raises RemitError: `Owned`, or `FORBIDDEN` if the lock files cannot be made."""
         self._folder = _opened(self.paths, self.paths.state, os.O_RDONLY | os.O_DIRECTORY)
         try:
             _lock(self.paths, self._folder)
@@ -91,11 +92,11 @@ class Ownership:
         os.close(self._folder)
 
     def keep(self, path: str) -> None:
-        """Have `loss` look also whether this file, which is there, is still the same."""
+        """Make `loss` check also that this existing file is still the same."""
         self._kept[path] = _identity(os.stat(path))
 
     def loss(self) -> str | None:
-        """Why we cannot go on as the owner, in words; None where we can. A missing `server.lock` is made anew."""
+        """Return why the ownership is lost, in words; None while it holds. A missing `server.lock` is made anew."""
         if not _leads_to(self.paths.state, _identity(os.fstat(self._folder))):
             return f"the state folder {self.paths.state} was removed, or moved"
         for path, identity in self._kept.items():
@@ -115,7 +116,7 @@ class Ownership:
         return None
 
     def _locked_file(self) -> int:
-        """A descriptor of `server.lock`, with our locks and our pid in it."""
+        """Return a descriptor of `server.lock`, with our locks, and our pid as its text."""
         file = _opened(self.paths, self.paths.server_lock, os.O_RDWR | os.O_CREAT)
         try:
             _lock(self.paths, file)
@@ -130,9 +131,9 @@ class Ownership:
 
 
 def owner(paths: StatePaths) -> Owner | None:
-    """The process that owns the state folder, as the kernel knows it; None where there is none to be seen.
+    """Return the process that owns the state folder, as the kernel reports it; None if none is visible.
 
-    One in another namespace of processes, as in a container, is not to be seen. Not for the owner's own process.
+    A process in another pid namespace, as in a container, is not visible. Not for use in the owner's own process.
     """
     try:
         file = os.open(paths.server_lock, os.O_RDONLY | os.O_CLOEXEC)

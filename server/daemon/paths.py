@@ -1,4 +1,4 @@
-"""Where a server keeps its things, and what tells one environment's settings from another's.
+"""The paths of a server's files, and checksums of an environment's settings.
 
 Standard library only, and without pathlib: the pipe imports this, and it must start at once.
 """
@@ -11,7 +11,7 @@ import stat
 from server.errors import Code, RemitError
 
 DATABASE = "remit.db"
-"""Its name in the state folder."""
+"""The database's name in the state folder."""
 
 
 class StatePaths:
@@ -26,10 +26,10 @@ class StatePaths:
         self.log = os.path.join(state, "server.log")
 
     def prepare(self) -> None:
-        """Create the state folder if need be.
+        """Create the state folder if needed.
 
         Raises:
-            RemitError: `FORBIDDEN`, if it is no folder or anyone but its owner, who must be us, could look into it.
+            RemitError: `FORBIDDEN`, if it is not a folder, not ours, or accessible to other users.
         """
         try:
             os.makedirs(self.state, mode=0o700, exist_ok=True)
@@ -50,16 +50,16 @@ class StatePaths:
             )
 
     def check_writable(self) -> None:
-        """Look, without making anything, whether files can be made in the state folder, which is there.
+        """Check that files can be created in the existing state folder, without creating any.
 
-        Raises RemitError (FORBIDDEN) where they cannot.
+        Raises RemitError (FORBIDDEN) if they cannot.
         """
         if not os.access(self.state, os.W_OK | os.X_OK):
             number = errno.EROFS if os.statvfs(self.state).f_flag & os.ST_RDONLY else errno.EACCES
             raise self.unusable(OSError(number, os.strerror(number)))
 
     def unusable(self, error: OSError) -> RemitError:
-        """Why a server cannot have the state folder, which is there: what to do about a file that cannot be made."""
+        """Return the error for a file that cannot be made in the state folder, with advice."""
         way = _WAYS.get(error.errno or 0, "set REMIT_HOME to another folder")
         return RemitError(Code.FORBIDDEN, f"the state folder {self.state} cannot be written: {error.strerror}; {way}")
 
@@ -69,11 +69,11 @@ _WAYS = {
     errno.EACCES: "make it yours to write (chmod u+rwx), or set REMIT_HOME to another folder",
     errno.ENOSPC: "make room on its disk, or set REMIT_HOME to a folder on another one",
 }
-"""What to do about a state folder that cannot be written, by the error."""
+"""Advice for a state folder that cannot be written, by errno."""
 
 
 def find_state_paths() -> StatePaths:
-    """The places that the environment names; nothing is created.
+    """Return the paths that the environment names; nothing is created.
 
     The state folder is `$REMIT_HOME`, else `$XDG_STATE_HOME/remit`, else `~/.local/state/remit`. The settings are in
     `$REMIT_CONFIG`, else `$XDG_CONFIG_HOME/remit/remit.toml`, else `~/.config/remit/remit.toml`.
@@ -86,7 +86,7 @@ def find_state_paths() -> StatePaths:
 
 
 def settings_digest() -> str:
-    """Eight hex digits over the `REMIT_*` variables that a server takes its settings from.
+    """Return eight hex digits over the `REMIT_*` variables that a server takes its settings from.
 
     A checksum is enough to notice a difference, and does not load OpenSSL into every pipe (4 MB, measured).
     """
@@ -94,7 +94,7 @@ def settings_digest() -> str:
 
 
 def settings_checksums() -> dict[str, str]:
-    """Eight hex digits for each of these `REMIT_*` variables, by name: the values themselves stay here."""
+    """Return eight hex digits for each of these `REMIT_*` variables, by name; the values stay here."""
     return {name: _checksum(value) for name, value in _variables().items()}
 
 

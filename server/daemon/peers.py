@@ -1,6 +1,6 @@
-"""Which process has connected: one of the person's own surroundings, one of other surroundings, or one of a task.
+"""Classification of connecting processes: in the person's own namespaces, in others, or belonging to a task.
 
-A task that has found a way to the socket is not let in. Namespaces are compared by device and inode, as namespaces(7)
+A task that has found a way to the socket is refused. Namespaces are compared by device and inode, as namespaces(7)
 says; what a process says of itself plays no part.
 """
 
@@ -31,22 +31,22 @@ Kind = Literal["pid", "user", "mnt"]
 
 
 class Standing(Enum):
-    """What a peer may be taken for."""
+    """What a peer may be."""
 
     PERSON = "person"
     """In this server's own namespaces: a terminal, if it says so."""
 
     CALLER = "caller"
-    """In other namespaces, as a program of a snap or a container: a client, never a person."""
+    """In other namespaces, like a program of a snap or a container: a client, never a person."""
 
     TASK = "task"
-    """Beneath this server itself, in a sandbox, gone by now, or not to be looked at: not to be let in."""
+    """Descended from this server, in a sandbox, gone already, or not inspectable: to be refused."""
 
 
 def standing(connection: socket.socket, pid: int) -> Standing:
-    """What the process that has connected may be taken for; `pid` is its number as the socket tells it.
+    """Return what the connecting process may be; `pid` is its number as the socket reports it.
 
-    Where the kernel has descriptors for peers, the process is known to have had that number all along.
+    If the kernel has pidfds for peers (Linux 6.5), the process is known to have had that number all along.
     """
     if pid == 0:
         return Standing.CALLER  # in namespaces that this one cannot see, so above it or beside it
@@ -58,13 +58,13 @@ def standing(connection: socket.socket, pid: int) -> Standing:
 
 
 def turned_away(pid: int) -> RemitError:
-    """The error for a process of a task, which is on record in the log."""
+    """Return the error for a process of a task, and log it."""
     _log.warning("process %d was turned away: it is in a sandbox, beneath this server, or not to be looked at", pid)
     return RemitError(Code.FORBIDDEN, _TURNED_AWAY)
 
 
 def believed(role: str, standing: Standing, pid: int) -> str:
-    """The role that a peer says it has, unless only a process in the person's own surroundings may have that."""
+    """Return the role that a peer claims, unless it claims `terminal` from other namespaces: then `pipe`."""
     if role != "terminal" or standing is Standing.PERSON:
         return role
     _log.warning(
@@ -76,7 +76,7 @@ def believed(role: str, standing: Standing, pid: int) -> str:
 
 
 def _standing(pid: int) -> Standing:
-    """Raises ProcessLookupError for one that is gone."""
+    """Return what a process may be. Raises ProcessLookupError if it is gone."""
     if _descends(pid, os.getpid()) or _is_below("pid", pid) or _is_below("user", pid):
         return Standing.TASK
     kinds: tuple[Kind, ...] = ("pid", "user", "mnt")
@@ -86,7 +86,7 @@ def _standing(pid: int) -> Standing:
 
 
 def _descends(pid: int, ancestor: int) -> bool:
-    """Whether a process is beneath another one."""
+    """Return whether a process is a descendant of another one. Raises ProcessLookupError if it is gone."""
     while pid > 1:
         fields = process_tree.stat(pid)
         if not fields:
@@ -98,9 +98,9 @@ def _descends(pid: int, ancestor: int) -> bool:
 
 
 def _is_below(kind: Kind, pid: int) -> bool:
-    """Whether the namespace of a process is within this server's own, or may be, as it cannot be looked at.
+    """Return whether a process's namespace is below this server's own, or may be, since it cannot be inspected.
 
-    What is beside that shows no parent.
+    A sibling namespace shows no parent.
     """
     own = _namespace(f"/proc/self/ns/{kind}")
     try:
@@ -126,7 +126,7 @@ def _is_below(kind: Kind, pid: int) -> bool:
 
 
 def _namespace(path: str) -> tuple[int, int] | None:
-    """The device and the inode of a namespace; None where it is not to be looked at."""
+    """Return the device and inode of a namespace; None if it cannot be inspected."""
     try:
         return _identity(os.stat(path))
     except PermissionError:
@@ -140,7 +140,7 @@ def _identity(status: os.stat_result) -> tuple[int, int]:
 
 
 def _has_ended(connection: socket.socket) -> bool:
-    """Whether the process that has connected has ended; False where the kernel has no descriptor for it."""
+    """Return whether the connected process has ended; False if the kernel has no pidfd for it."""
     with suppress(OSError):
         descriptor = connection.getsockopt(socket.SOL_SOCKET, SO_PEERPIDFD)
         with closing(os.fdopen(descriptor, "rb", 0)) as process:

@@ -1,6 +1,6 @@
-"""What the `REMIT_*` variables of a window count for, where the server was started with others.
+"""The effect of a window's `REMIT_*` variables when the server was started with others.
 
-A window gets what is stricter, for its own connection. All else holds as the server was started, and is said.
+A window gets stricter values for its own connection. Everything else stays as the server was started, and is reported.
 """
 
 from collections.abc import Mapping
@@ -9,16 +9,16 @@ from server.daemon.handshake import PERSON, WISHES
 
 
 def stricter(wishes: frozenset[str], settings: Mapping[str, str]) -> frozenset[str]:
-    """Those of the server's `settings` that are to be `person` for a window that wishes so, and are not for all."""
+    """Return those of the server's `settings` that become `person` for a window that wishes so, and are not already."""
     return frozenset(name for name in wishes if settings.get(name, PERSON) != PERSON)
 
 
 def not_in_force(
     window: Mapping[str, str] | None, wishes: frozenset[str], server: Mapping[str, str]
 ) -> tuple[str, ...]:
-    """The names of variables that differ between a window and the server, and do not hold for the window.
+    """Return the names of variables that differ between window and server, and have no effect for the window.
 
-    `window` and `server` have a checksum for each variable; a window that is too old to say has None.
+    `window` and `server` have a checksum for each variable; None for a window whose version does not send them.
     """
     if window is None:
         return ()

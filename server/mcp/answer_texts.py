@@ -1,7 +1,7 @@
-"""Answers as models and people read them: a few short lines, and what a task has written in blocks of its own.
+"""Text of tool results for models and people: a few short lines, and a task's own output in separate blocks.
 
-Every function takes the answer and the request it answers, and returns blocks of text. What comes from tasks stands on
-one line of ours with its control characters written out, so that it cannot pose as another line, or in its own block.
+Every function takes the answer and its request, and returns blocks of text. Text from tasks stands on one line of ours
+with its control characters escaped, so that it cannot pose as another line, or in a block of its own.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,10 +13,10 @@ from server.tasks.views.formatting import one_line
 from storage.records.tasks import NOBODY
 
 _MOST_IDS = 20
-"""Ids that are named in a sentence."""
+"""Ids named in one sentence."""
 
 _WIDTH = 100
-"""Characters of what a task was called or has said, in a list."""
+"""Characters of a task's text shown on a line of a list."""
 
 
 _ROW = 60
@@ -24,14 +24,14 @@ _ROW = 60
 
 
 def created(view: view_models.CreatedView, request: request_models.CreateTask) -> list[str]:
-    """A new task, and what comes next."""
+    """Describe a new task, and the next step."""
     nobody = "Nobody here executes it: whoever does it reports with update_task."
     next_step = nobody if request.agent_id == NOBODY else "get_task with waitSeconds waits for its end."
     return [_lines([f"Task {view['id']} is {view['status']}. {next_step}", *_warnings(view["warnings"])])]
 
 
 def page(view: view_models.PageView, _: ListTasks) -> list[str]:
-    """A task on each line: its id, where it stands, when something last happened, and what it is called."""
+    """List tasks, one per line: id, status, last activity and title."""
     rows = [_row(row) for row in view["tasks"]] if "tasks" in view else view.get("taskIds", [])
     total = f"{view['total']}{' or more' if view.get('totalIsCapped') else ''}"
     head = f"{view['count']} of {total} tasks."
@@ -45,24 +45,24 @@ def page(view: view_models.PageView, _: ListTasks) -> list[str]:
 
 
 def approved(view: view_models.ApprovedView, request: request_models.ApproveToolCall) -> list[str]:
-    """What a decision came to."""
+    """Describe the result of a decision."""
     decided = "approved" if view["approved"] else "refused"
     return [f"The call {request.call_id} is {decided}; the task is {view['status']}."]
 
 
 def status(view: view_models.StatusView, _: object) -> list[str]:
-    """Where a task stands after what was done to it."""
+    """Describe a task's status after an operation."""
     stopping = " It is being stopped." if view.get("cancelRequested") else ""
     return [_lines([f"Task {view['id']} is {view['status']}.{stopping}", *_warnings(view.get("warnings", []))])]
 
 
 def deleted(view: view_models.DeletedView, _: request_models.DeleteTask) -> list[str]:
-    """What is gone."""
+    """List the deleted tasks."""
     return [f"Deleted: {_named(view['deletedTaskIds'], view['deletedCount'])}."]
 
 
 def graph(view: view_models.GraphView, request: request_models.GetTaskGraph) -> list[str]:
-    """A task on each line, with what it depends on."""
+    """List the tasks of a graph, one per line, with their dependencies."""
     capped = " or more" if view.get("taskCountIsCapped") else ""
     more = f" More with offset {request.offset + len(view['graph'])}." if view["hasMore"] else ""
     head = f"{len(view['graph'])} of {view['taskCount']}{capped} tasks.{more}"
@@ -70,7 +70,7 @@ def graph(view: view_models.GraphView, request: request_models.GetTaskGraph) -> 
 
 
 def artifacts(view: view_models.ArtifactsView, request: request_models.ReadArtifacts) -> list[str]:
-    """The files, one on each line; or a word on a file, and in a block of its own the piece of it."""
+    """List the files, one per line; or describe one file, with the requested piece in a block of its own."""
     more = f" More from offset {view['nextOffset']} on." if "nextOffset" in view else ""
     notes = [f"Not masked, since their values are gone: {', '.join(view['notMasked'])}"] if "notMasked" in view else []
     if "files" in view:
@@ -85,7 +85,7 @@ def artifacts(view: view_models.ArtifactsView, request: request_models.ReadArtif
 
 
 def agents(view: view_models.AgentsView, _: request_models.ListAgents) -> list[str]:
-    """Who can be asked, one on each line, and what holds them."""
+    """List the agents, one per line, and the sandbox they run in."""
     who = "a person at a terminal" if view["approvals"] == "person" else "whoever may call the tool"
     if view["always"] != view["approvals"]:
         who += ", proceed_always by a person at a terminal"
@@ -101,30 +101,30 @@ def agents(view: view_models.AgentsView, _: request_models.ListAgents) -> list[s
 
 
 def worktrees(view: view_models.WorktreesView, _: request_models.ListWorktrees) -> list[str]:
-    """A worktree on each line."""
+    """List the worktrees, one per line."""
     lines = [f"{each['taskId']}  {each['state']}  {one_line(each['path'], 4096)}" for each in view["worktrees"]]
     return [_lines([f"{len(lines)} worktrees.", *lines])]
 
 
 def pruned(view: view_models.PrunedView, _: pruning.PruneWorktrees) -> list[str]:
-    """What is gone, and why the others are not."""
+    """List the removed worktrees, and why others were kept."""
     gone = view["prunedTaskIds"]
     return [_lines([f"Removed: {_named(gone, len(gone))}.", *view["kept"]])]
 
 
 def pruned_tasks(view: view_models.PrunedTasksView, _: pruning.PruneTasks) -> list[str]:
-    """How many tasks are gone."""
+    """State how many tasks were removed."""
     return [f"Removed {view['removedCount']} tasks."]
 
 
 def grants(view: pending_approval.GrantsView, _: request_models.ListGrants) -> list[str]:
-    """A grant on each line."""
+    """List the grants, one per line."""
     lines = [f"{each['id']}  {one_line(each['description'], _WIDTH)}" for each in view["grants"]]
     return [_lines([f"{len(lines)} grants.", *lines])]
 
 
 def revoked(view: pending_approval.RevokedView, _: request_models.RevokeGrant) -> list[str]:
-    """What was taken back."""
+    """Name the revoked grant."""
     return [f"Revoked {view['id']}."]
 
 

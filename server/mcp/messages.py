@@ -1,4 +1,4 @@
-"""Lines as JSON-RPC messages, and the answer to a line that is none."""
+"""Parsing of lines as JSON-RPC messages, and the answers to lines that are none."""
 
 import json
 import re
@@ -23,14 +23,16 @@ from pydantic import ValidationError
 from server.json_text import MAX_VALUES, holds_too_many, is_whole, memory
 
 MAX_BESIDE = 256 * 1024
-"""Bytes of memory that a message takes beside the arguments of a tool, which are kept while a call is open: icons that
-a client sends along take some kilobytes."""
+"""Bytes of memory that a message may take besides the arguments of a tool, kept while a call is open.
+
+Icons that a client sends along take some kilobytes.
+"""
 
 _LONGEST_NAME = 200
-"""Characters that are kept of the name and the version of a client."""
+"""Characters kept of a client's name and version."""
 
 _WITH_ID = 300
-"""Bytes in which the id of a request stands, with what clients write before or after it."""
+"""Bytes at either end of a line that are searched for a request's id."""
 
 _VERSION = rb'"jsonrpc"\s*:\s*"2.0"'
 _NUMBER = rb'"id"\s*:\s*(-?[1-9]\d{0,19}|0|"[\x20-\x21\x23-\x5b\x5d-\x7e]{0,200}")'
@@ -38,11 +40,11 @@ _FIRST_ID = re.compile(rb"\s*\{\s*(?:" + _VERSION + rb"\s*,\s*)?" + _NUMBER + rb
 _LAST_ID = re.compile(rb",\s*" + _NUMBER + rb"\s*(?:,\s*" + _VERSION + rb"\s*)?\}\s*\Z")
 
 _HALF = re.compile(rb"\\u[dD]|\xed[\xa0-\xbf]")
-"""What may be half of a surrogate pair, escaped or as bytes."""
+"""Bytes that may be half of a surrogate pair, escaped or encoded."""
 
 
 class NoMessage(Exception):
-    """A line that is no message, or calls no tool. `answer` is the line to send back, which repeats its id alone."""
+    """A line that is not a message, or calls no tool. `answer` is the line to send back, which repeats only the id."""
 
     def __init__(self, code: int, reason: str, number: str | int | None = None) -> None:
         super().__init__(reason)
@@ -50,20 +52,20 @@ class NoMessage(Exception):
 
 
 def refusal(code: int, reason: str, number: str | int | None) -> bytes:
-    """The line that answers a request, or what is none, with a JSON-RPC error."""
+    """Return the line of a JSON-RPC error response."""
     return json.dumps({"jsonrpc": "2.0", "id": number, "error": {"code": code, "message": reason}}).encode()
 
 
 def line_of(message: JSONRPCMessage) -> bytes:
-    """The line that a message is sent as."""
+    """Return a message as a line."""
     return message.model_dump_json(by_alias=True, exclude_unset=True).encode()
 
 
 def answer_before_opening(request: JSONRPCRequest) -> JSONRPCResponse | JSONRPCError | None:
-    """The answer to a request that does not open a connection; None if it does.
+    """Return the answer to a request that does not open a connection; None if it does.
 
-    The SDK would take it for the opening, and refuse all requests of the other era of the protocol from then on: after
-    a ping those with a version, after one with a version that is not known a handshake in another.
+    The SDK would take any first request for the opening, and then refuse all requests of the protocol's other era:
+    after a ping those with a version, after one with an unknown version a handshake in another.
     """
     meta = (request.params or {}).get("_meta")
     has_version = isinstance(meta, dict) and PROTOCOL_VERSION_META_KEY in meta
@@ -80,7 +82,7 @@ def answer_before_opening(request: JSONRPCRequest) -> JSONRPCResponse | JSONRPCE
 
 
 def parse(line: bytes) -> JSONRPCMessage:
-    """The message in a line. Raises NoMessage."""
+    """Return the message in a line. Raises NoMessage."""
     if holds_too_many(line):
         raise NoMessage(INVALID_REQUEST, f"this message holds more than {MAX_VALUES} values", _plain_id(line))
     found = _loaded(line)
@@ -97,15 +99,15 @@ def parse(line: bytes) -> JSONRPCMessage:
 
 
 def _check_whole(message: JSONRPCMessage, found: Any, number: str | int | None) -> None:
-    """Raise NoMessage for halves of surrogate pairs; in the arguments of a tool, the field at fault is named later."""
+    """Raise NoMessage for unpaired surrogates; in a tool's arguments, validation names the field later."""
     if not is_whole(_without_arguments(found) if isinstance(message, JSONRPCRequest) else found):
         raise NoMessage(INVALID_REQUEST, "half of a surrogate pair is no character", number)
 
 
 def _opening(message: JSONRPCMessage) -> JSONRPCMessage:
-    """The same message; of one that opens a connection what is used here, since the SDK keeps that as long as it lasts.
+    """Return the message; of one that opens a connection only what is used, since the SDK keeps it.
 
-    These are the version of the protocol, and the name and version of the client.
+    That is the protocol version, and the client's name and version.
     """
     if not isinstance(message, JSONRPCRequest) or message.method != "initialize":
         return message
@@ -119,7 +121,7 @@ def _opening(message: JSONRPCMessage) -> JSONRPCMessage:
 
 
 def _bounded(message: JSONRPCMessage) -> JSONRPCMessage:
-    """The same message. Raises NoMessage for one that takes too much beside the arguments of a tool."""
+    """Return the message. Raises NoMessage if it takes too much memory besides the arguments of a tool."""
     if not isinstance(message, JSONRPCRequest | JSONRPCNotification):
         return message
     beside = _without_arguments({"method": message.method, "params": message.params})
@@ -149,7 +151,7 @@ def _id(found: Any) -> str | int | None:
 
 
 def _plain_id(line: bytes) -> str | int | None:
-    """The id of a request whose line is not to be read, where it stands at the beginning or at the end."""
+    """Return the id of a request whose line is not parsed, if it stands at the beginning or the end."""
     found = _FIRST_ID.match(line[:_WITH_ID]) or _LAST_ID.search(line[-_WITH_ID:])
     return _id({"id": json.loads(found[1])}) if found else None
 
@@ -162,10 +164,10 @@ def _without_arguments(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _with_arguments(message: JSONRPCMessage) -> JSONRPCMessage:
-    """The same message with the arguments of a tool as an object, where a host has sent them as a text of JSON.
+    """Return the message with a tool's arguments as an object, even if a host sent them as JSON text.
 
-    Raises NoMessage for a call that names no tool or whose arguments are no object, of which the SDK says no more than
-    that they are invalid.
+    Raises NoMessage for a call that names no tool or whose arguments are not an object, for which the SDK would only
+    say that they are invalid.
     """
     if not isinstance(message, JSONRPCRequest) or message.method != "tools/call":
         return message
@@ -179,7 +181,7 @@ def _with_arguments(message: JSONRPCMessage) -> JSONRPCMessage:
 
 
 def _read(arguments: Any) -> Any:
-    """The arguments of a tool, out of the text of JSON that some hosts send."""
+    """Parse a tool's arguments if a host sent them as JSON text."""
     if not isinstance(arguments, str) or holds_too_many(arguments):
         return arguments
     try:

@@ -1,7 +1,8 @@
-"""JSON schemas as models and their hosts read them: short, and of what the strict subsets of OpenAI and Gemini take.
+"""JSON schemas of the tools: short, and within the strict subsets of OpenAI and Gemini.
 
-Both take `anyOf` with null for what may be left out; lists of types, `const`, `$ref`, `patternProperties` and defaults
-are refused by one or the other. Each is made once: that takes ten milliseconds, and a program may ask time and again.
+Both accept `anyOf` with null for optional fields; lists of types, `const`, `$ref`, `patternProperties` and defaults are
+refused by one or the other. Each schema is built once: that takes ten milliseconds, measured, and a client may ask
+repeatedly.
 """
 
 from collections.abc import Mapping
@@ -19,9 +20,9 @@ _NULL = {"type": "null"}
 
 @cache
 def request_schema(model: type[Request]) -> dict[str, Any]:
-    """The input schema of a tool. Null may be said for every optional field; lengths and limits are told by errors.
+    """Return the input schema of a tool. Optional fields accept null; errors tell lengths and limits.
 
-    Within objects, fields are left out: no strict schema has those.
+    Optional fields within objects are left out: strict schemas do not allow any.
     """
     whole = shape(model)
     required = whole.get("required", [])
@@ -35,7 +36,7 @@ def request_schema(model: type[Request]) -> dict[str, Any]:
 
 @cache
 def answer_schema(view: Any) -> dict[str, Any]:
-    """The output schema of a tool."""
+    """Return the output schema of a tool."""
     schema: dict[str, Any] = _structure(TypeAdapter(view).json_schema(mode="serialization"))
     return schema
 
@@ -56,7 +57,7 @@ def _kept(node: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _named_values(node: Mapping[str, Any]) -> dict[str, Any]:
-    """An object whose fields are all optional, as one of values of a kind, whose names its description tells."""
+    """Describe an object of optional fields as a map of one value type, with the names in its description."""
     names = [f"{name}{_choices(each)}" for name, each in node["properties"].items()]
     (kind,) = {each["type"] for each in node["properties"].values()}
     description = f"{node['description']}: {', '.join(names)}"
@@ -74,7 +75,7 @@ def _nullable(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _structure(node: Any) -> Any:
-    """What a program needs of an answer's schema: no titles, no descriptions, and no defaults."""
+    """Return the parts of an answer's schema that programs need: no titles, descriptions or defaults."""
     if isinstance(node, list):
         return [_structure(item) for item in node]
     if not isinstance(node, dict):

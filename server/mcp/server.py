@@ -1,4 +1,4 @@
-"""One MCP server per connection, bound to its caller."""
+"""MCP servers, one per connection, each bound to its caller."""
 
 from dataclasses import replace
 from typing import Any
@@ -23,7 +23,7 @@ MAX_PERSON_OPEN = 1100
 
 
 class McpServer:
-    """Serves the tools to connections."""
+    """Serves the MCP tools on connections."""
 
     def __init__(self, tasks: TaskService, version: str) -> None:
         self._tasks = tasks
@@ -31,7 +31,7 @@ class McpServer:
         self._together = Together()
 
     def server(self, caller: Caller) -> Server[dict[str, Any]]:
-        """An MCP server that acts for `caller`."""
+        """Return an MCP server that acts for `caller`."""
 
         offered = tools.offered(person=caller.person, decides=self._tasks.may_decide(caller))
 
@@ -55,7 +55,7 @@ class McpServer:
         return server
 
     async def serve(self, connection: Connection, caller: Caller) -> None:
-        """Talk MCP on one connection until it ends, in the era the client opens with."""
+        """Serve MCP on one connection until it ends, in the protocol era that the client opens with."""
         server = self.server(caller)
         most = MAX_PERSON_OPEN if caller.person else MAX_OPEN
         async with streams(connection, self._together, most) as (incoming, outgoing):
@@ -69,7 +69,7 @@ class McpServer:
 
 
 def _teller(context: ServerRequestContext[Any, Any]) -> Tell | None:
-    """How to tell of progress while a request is open; None where its sender has not asked for that."""
+    """Return a function that reports progress of an open request; None if its sender did not ask for progress."""
     if "progress_token" not in (context.meta or {}):
         return None
 

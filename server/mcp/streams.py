@@ -1,4 +1,4 @@
-"""A connection of ours as the two streams the MCP SDK serves, with limits to what is open and what is unread.
+"""Adapter of a connection to the MCP SDK's two streams, with limits on open calls and unread answers.
 
 The SDK names its stream types privately; having their methods is enough to be one, so no private name is used.
 """
@@ -22,28 +22,28 @@ from server.round_robin import LANE
 from server.threads import READING, computed
 
 MAX_OPEN = 32
-"""Calls of one connection that are not answered yet; a further one is refused."""
+"""Unanswered calls of one connection; a further one is refused."""
 
 MAX_OPEN_MEMORY = 64 * 1024**2
-"""Bytes of memory that the open calls of one connection take: from so many on a further one is refused."""
+"""Bytes of memory of one connection's open calls; once reached, a further one is refused."""
 
 MAX_LARGE_MEMORY = 256 * 1024**2
-"""The same of the large calls of all connections: eight of the longest lines."""
+"""Bytes of memory of all connections' large calls: eight of the longest lines."""
 
 MAX_UNREAD_BYTES = 4 * 1024**2
-"""Bytes of answers that a peer has not read; at so many nothing more is read of it."""
+"""Bytes of answers that a peer has not read; once reached, nothing more is read from it."""
 
 MAX_UNREAD_OF_ALL = 128 * 1024**2
-"""The same of all connections: from so many on, each may leave LEAST_UNREAD_BYTES unread."""
+"""The same of all connections; once reached, each may leave LEAST_UNREAD_BYTES unread."""
 
 LEAST_UNREAD_BYTES = 256 * 1024
-"""Bytes of answers that every peer may leave unread, whatever others do: more than any answer but the largest."""
+"""Bytes of answers that every peer may leave unread: more than any answer but the largest."""
 
 MAX_UNREAD_LINES = 1000
-"""Answers that a peer has not read, likewise: a short one takes more memory than it has bytes."""
+"""Answers that a peer has not read, likewise: a short one takes more memory than its bytes."""
 
 LAST_ANSWERS = 5.0
-"""Seconds in which a peer that sends no more may read its last answers."""
+"""Seconds for a peer that has stopped sending to read its last answers."""
 
 TOO_MANY_OPEN = -32000  # JSON-RPC 2.0 leaves -32099 to -32000 to implementations
 
@@ -54,9 +54,9 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 async def streams(
     connection: Connection, together: "Together", max_open: int = MAX_OPEN, max_memory: int = MAX_OPEN_MEMORY
 ) -> AsyncIterator[tuple["Incoming", "Outgoing"]]:
-    """The two streams of a connection, inside the block; what is done in it for the connection has its own turns.
+    """Open the two streams of a connection; work within the block runs in the connection's lane.
 
-    `together` is what it has with others.
+    `together` is the state shared with other connections.
     """
     outbox = Outbox(connection, together.unread)
     calls = OpenCalls(max_open, max_memory, together.large_calls)
@@ -72,9 +72,9 @@ async def streams(
 
 
 class LargeCalls:
-    """The memory of the large calls among those of several connections, which are not answered yet.
+    """The memory of all connections' large open calls.
 
-    What makes a call large is the arguments of a tool, and no tool that waits takes large ones: so there is soon room.
+    A call is large because of a tool's arguments, and no tool that waits takes large ones, so memory soon becomes free.
     """
 
     def __init__(self, most: int = MAX_LARGE_MEMORY) -> None:
@@ -82,22 +82,22 @@ class LargeCalls:
         self._taken = 0
 
     def objection(self, taken: int) -> str | None:
-        """Why there may not be one more."""
+        """Return why a call of `taken` bytes may not be opened; None if it may."""
         if taken > MAX_BESIDE and self._taken >= self._most:
             return f"the large calls of all connections take {self._most} bytes of memory; try again soon"
         return None
 
     def opened(self, taken: int) -> None:
-        """Count a call in that takes so many bytes."""
+        """Count an opened call of `taken` bytes."""
         self._taken += taken if taken > MAX_BESIDE else 0
 
     def closed(self, taken: int) -> None:
-        """Count such a call out."""
+        """Count a closed call of `taken` bytes."""
         self._taken -= taken if taken > MAX_BESIDE else 0
 
 
 class Unread:
-    """The answers of several connections that their peers have not read."""
+    """The unread answers of several connections."""
 
     def __init__(self, most: int = MAX_UNREAD_OF_ALL) -> None:
         self._most = most
@@ -105,26 +105,27 @@ class Unread:
 
     @property
     def most_of_one(self) -> int:
-        """Bytes that a peer may leave unread before nothing more is read of it."""
+        """Bytes that a peer may leave unread before nothing more is read from it."""
         return MAX_UNREAD_BYTES if self._bytes < self._most else LEAST_UNREAD_BYTES
 
     def count(self, size: int) -> None:
-        """Count in so many bytes, or out where they are less than none."""
+        """Add `size` bytes; a negative size subtracts."""
         self._bytes += size
 
 
 @dataclass(frozen=True, slots=True)
 class Together:
-    """What several connections have together."""
+    """Limits shared by several connections."""
 
     large_calls: LargeCalls = field(default_factory=LargeCalls)
     unread: Unread = field(default_factory=Unread)
 
 
 class OpenCalls:
-    """The requests of a connection that are not answered yet, each under a number of our own.
+    """The unanswered requests of a connection, each under a number of ours.
 
-    The SDK gets these numbers in place of the ids: it takes 1 and "1" for the same, and so would cancel the wrong one.
+    The SDK gets these numbers in place of the ids: it treats 1 and "1" as the same id, and would cancel the wrong
+    request.
     """
 
     def __init__(self, most: int, most_memory: int, others: "LargeCalls") -> None:
@@ -137,7 +138,7 @@ class OpenCalls:
         self._last = 0
 
     def objection(self, taken: int) -> str | None:
-        """Why there may not be one more, that takes so many bytes of memory; a ping does not count."""
+        """Return why a call of `taken` bytes may not be opened; None if it may. Pings do not count."""
         if len(self._ids) - len(self._pings) >= self._most:
             return f"{self._most} calls of this connection are open; wait for answers"
         if sum(self._memory.values()) >= self._most_memory:
@@ -145,7 +146,7 @@ class OpenCalls:
         return self._others.objection(taken)
 
     def opened(self, request: JSONRPCRequest, taken: int) -> int:
-        """Count a request in that takes so many bytes of memory; its number."""
+        """Count an opened request of `taken` bytes of memory; returns its number."""
         self._last += 1
         self._ids[self._last] = request.id
         self._memory[self._last] = taken
@@ -155,24 +156,24 @@ class OpenCalls:
         return self._last
 
     def id(self, number: int) -> RequestId:
-        """The id of an open request."""
+        """Return the id of an open request."""
         return self._ids[number]
 
     def closed(self, number: int) -> None:
-        """Count a request out that is answered or was cancelled."""
+        """Count a request as answered or cancelled."""
         self._pings.discard(number)
         del self._ids[number]
         self._others.closed(self._memory.pop(number))
 
     def number(self, key: object) -> int | None:
-        """The number of the last open request with an id; "7" stands for 7 where that is all there is."""
+        """Return the number of the latest open request with an id; "7" matches 7 if no id is equal."""
         same = [number for number, known in self._ids.items() if type(known) is type(key) and known == key]
         alike = same or [number for number, known in self._ids.items() if str(known) == str(key)]
         return alike[-1] if alike else None
 
 
 class Outbox:
-    """The lines that a peer has not taken yet, in order."""
+    """The lines that a peer has not read yet, in order."""
 
     def __init__(self, connection: Connection, unread: Unread) -> None:
         self._connection = connection
@@ -190,19 +191,19 @@ class Outbox:
             raise anyio.BrokenResourceError
 
     def add(self, line: bytes) -> None:
-        """Add a line, for which there is room."""
+        """Add a line, for which there must be room."""
         if not self._is_broken:
             self._lines.append(line)
             self._count(len(line))
             self._tell()
 
     async def emptied(self) -> None:
-        """Wait until the peer has taken everything, or is gone."""
+        """Wait until the peer has read everything, or is gone."""
         while self._lines:
             await self._change()
 
     async def serve(self) -> None:
-        """Send what is added, until the peer is gone."""
+        """Send added lines until the peer is gone."""
         try:
             while True:
                 while not self._lines:
@@ -214,7 +215,7 @@ class Outbox:
             self.give_up()
 
     def give_up(self) -> None:
-        """Drop what is left: nobody takes it any more."""
+        """Drop what is left, because the peer is gone."""
         self._is_broken = True
         self._lines.clear()
         self._count(-self._bytes)
@@ -233,10 +234,10 @@ class Outbox:
 
 
 class Incoming:
-    """The messages a peer sends.
+    """The stream of a peer's messages.
 
-    What needs no work is answered here: a line that is no message, since the SDK would pass over it in silence, a
-    call too many, and what comes before the connection is opened. Notifications, answers and pings are always passed
+    Messages that need no work are answered here: a line that is not a message, which the SDK would silently ignore, a
+    call over a limit, and requests before the connection is opened. Notifications, answers and pings are always passed
     on, so that cancelling cannot be blocked.
     """
 
@@ -247,7 +248,7 @@ class Incoming:
         self._is_open = False
 
     async def receive(self) -> SessionMessage:
-        """The next message. Raises anyio.EndOfStream when the peer is done."""
+        """Return the next message. Raises anyio.EndOfStream when the peer is done."""
         while True:
             try:
                 await self._outbox.room()
@@ -258,7 +259,7 @@ class Incoming:
                     raise anyio.EndOfStream
                 if message := await self._understood(line.removeprefix(_BYTE_ORDER_MARK)):
                     return message
-            await anyio.lowlevel.checkpoint()  # thousands of them may be there already: others want to be served too
+            await anyio.lowlevel.checkpoint()  # thousands may be buffered: other connections must get their turn
 
     async def _understood(self, line: bytes) -> SessionMessage | None:
         if line.isspace() or not line:
@@ -309,7 +310,7 @@ class Incoming:
             raise StopAsyncIteration from None
 
     async def aclose(self) -> None:
-        """Nothing: the connection is closed by whoever opened it."""
+        """Do nothing: the connection is closed by the code that opened it."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -319,7 +320,7 @@ class Incoming:
 
 
 def _weighed(line: bytes) -> tuple[JSONRPCMessage, int]:
-    """The message in a line, and the bytes of memory that it takes. Raises NoMessage."""
+    """Return the message in a line, and its bytes of memory. Raises NoMessage."""
     message = parse(line)
     if not isinstance(message, JSONRPCRequest):
         return message, 0
@@ -327,7 +328,7 @@ def _weighed(line: bytes) -> tuple[JSONRPCMessage, int]:
 
 
 class Outgoing:
-    """The messages we send."""
+    """The stream of messages to a peer."""
 
     def __init__(self, outbox: Outbox, calls: OpenCalls) -> None:
         self._outbox = outbox
@@ -344,7 +345,7 @@ class Outgoing:
         self._calls.closed(message.id)
 
     async def aclose(self) -> None:
-        """Nothing: the connection is closed by whoever opened it."""
+        """Do nothing: the connection is closed by the code that opened it."""
 
     async def __aenter__(self) -> Self:
         return self

@@ -1,6 +1,6 @@
-"""Serves the sub-task tools to agents: in-process, or as an MCP server over the sandbox's callback channel.
+"""The sub-task tools for agents: in-process, or as an MCP server over the sandbox's callback channel.
 
-What visitors send and leave unread takes memory of which all tasks together have as much as all windows have.
+The memory limits for lines and unread answers are shared by all tasks, and are as large as those of all windows.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ MAX_LINE = 12 * 1024**2
 """Bytes of a message: 8 MiB of files in base64, and the rest."""
 
 MAX_OPEN_MEMORY = 16 * 1024**2
-"""Bytes of memory that the open calls of one visitor take, of whom there are eight: from so many on one is refused."""
+"""Bytes of memory of one connection's open calls, of which a task may have eight; further ones are refused."""
 
 _INSTRUCTIONS = (
     "Hand parts of your task to background agents: create_task, then get_task with waitSeconds until each has ended."
@@ -31,7 +31,7 @@ _INSTRUCTIONS = (
 
 
 class SubtaskServer:
-    """Serves the requests of agents. Implements `server.tasks.execution.agent_caller.SubtaskApi`."""
+    """Serves sub-task requests of agents. Implements `server.tasks.execution.agent_caller.SubtaskApi`."""
 
     def __init__(self, version: str) -> None:
         self._version = version
@@ -40,7 +40,10 @@ class SubtaskServer:
         self._together = Together()
 
     def set_service(self, delegation: DelegationService) -> None:
-        """Set the delegation service: before any task starts, since it needs the scheduler, which needs this object."""
+        """Set the delegation service. Call it before any task starts.
+
+        The service needs the scheduler, which needs this object, so it cannot be an argument of the constructor.
+        """
         self._opened = delegation
 
     @property
@@ -49,22 +52,22 @@ class SubtaskServer:
         return self._opened
 
     def tool_specs(self, agent_caller: AgentCaller) -> Sequence[ToolSpec]:
-        """The tools an agent has."""
+        """Return the tools of an agent."""
         inheritance = self._delegation.inheritance(agent_caller)
         return [tool.spec(inheritance) for tool in TOOLS.values()]
 
     async def use(self, agent_caller: AgentCaller, tool: str, args: Mapping[str, Any]) -> ToolResult:
-        """Use one of them."""
+        """Call one of the tools for an agent of this server."""
         result = await self._called(agent_caller, tool, dict(args))
         texts = [content.text for content in result.content if isinstance(content, types.TextContent)]
         return ToolResult("\n".join(texts), failed=bool(result.is_error))
 
     async def has_open_subtask(self, agent_caller: AgentCaller, task_id: object) -> bool:
-        """Whether it has such a sub-task, which has not ended."""
+        """Return whether the agent has an open sub-task with this id."""
         return isinstance(task_id, str) and await self._delegation.has_open_subtask(agent_caller, task_id)
 
     async def serve(self, agent_caller: AgentCaller, stream: ByteStream) -> None:
-        """Talk MCP on a connection until it ends."""
+        """Serve MCP on a connection until it ends."""
         peer = Peer(uid=-1, pid=-1, role="agent", cwd=None)
         connection = Connection(stream, peer, self._line_memory, max_line=MAX_LINE)
         server = self._server(agent_caller)

@@ -1,4 +1,4 @@
-"""The tools that the agent of a task has, to hand on sub-tasks: what each is called, and what a model reads of it."""
+"""The sub-task tools of agents: their names, descriptions and schemas."""
 
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
@@ -23,18 +23,18 @@ _LENT = (
 
 @dataclass(frozen=True, slots=True)
 class DelegatedTool:
-    """One tool, and the fields of its request that an agent may give."""
+    """A tool for agents, and the request fields that an agent may set."""
 
     tool: McpTool[Any]
     fields: frozenset[str]
 
     def definition(self, inheritance: Inheritance) -> types.Tool:
-        """The tool as `tools/list` shows it to an agent that can leave so much to others."""
+        """Return the tool for `tools/list`, with the choices that this agent has."""
         whole = self.tool.definition()
         return whole.model_copy(update={"input_schema": self._schema(whole.input_schema, inheritance)})
 
     def spec(self, inheritance: Inheritance) -> ToolSpec:
-        """The tool for an agent of this server's own."""
+        """Return the tool for an agent that runs in this server."""
         definition = self.definition(inheritance)
         return ToolSpec(
             name=self.tool.name,
@@ -58,7 +58,7 @@ class DelegatedTool:
 
 
 def _among(names: Set[str], properties: Mapping[str, Any]) -> dict[str, Any]:
-    """The properties of these names, those of `options` too."""
+    """Return the properties with these names, including those in `options`."""
     found = {name: schema for name, schema in properties.items() if name in names}
     if OPTIONS in properties:
         options = _kind(properties[OPTIONS])
@@ -67,7 +67,7 @@ def _among(names: Set[str], properties: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _kind(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """What a value is of, where it is not null."""
+    """Return the schema of a value without its null alternative."""
     return dict(schema["anyOf"][0] if "anyOf" in schema else schema)
 
 
@@ -89,14 +89,14 @@ def _chosen(schema: Mapping[str, Any], choices: tuple[str, ...]) -> dict[str, An
 
 
 def _lent(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Its task's own folder to share."""
+    """Restrict the workspace to the task's own folder."""
     kind = _kind(schema)
     path = kind["properties"]["path"] | {"enum": [OWN_FOLDER]}
     return {**_of_kind(schema, {**kind, "properties": kind["properties"] | {"path": path}}), "description": _LENT}
 
 
 def _by_content(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Files by their content alone, since an agent has no folder to read from."""
+    """Restrict files to inline content, because an agent has no folder to read from."""
     kind = _kind(schema)
     file = kind["items"]
     properties = {name: each for name, each in file["properties"].items() if name != "source"}

@@ -1,8 +1,8 @@
-"""A task as models and people read it: where it stands in a few lines, and what was written in blocks of its own.
+"""Text of a task for models and people: its status in a few lines, and its own output in separate blocks.
 
-The first block is all ours: whatever comes from the task stands there on one line, with what is not plainly visible
-written out; so do the arguments of waiting calls, a block each. Then comes its output as it is, if there is any. So no
-output can pose as a word about the task, also where a host shows all blocks as one text.
+The first block is all ours: text from the task stands there on one line, with invisible characters escaped, and so do
+the arguments of waiting calls, a block each. Then follows the output as it is. So no output can pose as a statement
+about the task, even if a host shows all blocks as one text.
 """
 
 import json
@@ -18,33 +18,33 @@ from server.tasks.views.pending_approval import PendingApprovalView
 from storage.records.states import ENDED, LOST, OUR_REASONS, RESTORED
 
 _WIDTH = 200
-"""Characters of a text of the task in one of our lines."""
+"""Characters of a task's text on one of our lines."""
 
 _ERROR = 600
-"""The same of the reason why it has failed."""
+"""Characters of its error."""
 
 _DIFFERENCE = 2 * LONGEST_VALUE + 400
-"""The same of what differs from the last yes: two values of a variable, with its name and what they hash to."""
+"""Characters of one difference from the last approval: two values of a variable, its name, and their hashes."""
 
 _CALLS = 5
-"""Calls that are told, the latest ones; and changed files, and the ids of other tasks."""
+"""Latest calls, changed files and ids of other tasks that are shown."""
 
 
 def task(view: view_models.TaskView, request: request_models.GetTask) -> list[str]:
-    """The blocks of a task for whoever may decide its calls.
+    """Describe a task for a caller that may decide its calls.
 
-    They have `request.max_chars` characters at most in all, or LEAST_ANSWER where that is more.
+    The blocks have at most `request.max_chars` characters in all, or LEAST_ANSWER if that is more.
     """
     return _blocks(view, request, "Ask the user, then decide each with approve_tool_call:")
 
 
 def undecided(view: view_models.TaskView, request: request_models.GetTask) -> list[str]:
-    """The same for a window whose settings leave every decision to a person at a terminal."""
+    """Describe a task for a window whose settings leave every decision to a person at a terminal."""
     return _blocks(view, request, f"Ask the user to decide each with `remit approve {view['id']}` in a terminal:")
 
 
 def subtask(view: view_models.TaskView, request: request_models.GetTask) -> list[str]:
-    """The same for an agent, which decides nothing."""
+    """Describe a task for an agent, which decides nothing."""
     return _blocks(view, request, "A person decides:")
 
 
@@ -58,7 +58,7 @@ def _blocks(view: view_models.TaskView, request: request_models.GetTask, advice:
 
 
 def _fitting(blocks: Iterable[str], left: int) -> list[str]:
-    """As many blocks as have room, each cut where it has not."""
+    """Return as many blocks as fit, the last one cut."""
     shown = []
     for block in blocks:
         if len(block) > left:
@@ -92,7 +92,7 @@ def _lines(view: view_models.TaskView, advice: str) -> Iterator[str]:
 
 
 def _needs(view: view_models.TaskView, advice: str) -> Iterator[str]:
-    """What waits for somebody, or for other tasks."""
+    """Describe what waits for a person, or for other tasks."""
     waiting = view.get("pendingApprovals", [])
     omitted = view.get("omittedApprovals", 0)
     if waiting or omitted:
@@ -114,7 +114,7 @@ def _needs(view: view_models.TaskView, advice: str) -> Iterator[str]:
 
 
 def _differs(call: PendingApprovalView) -> Iterator[str]:
-    """What differs from the last yes, where the line of the call has no room for it."""
+    """Describe what differs from the last approval, if the call's line had no room for it."""
     sentences = call.get("differs", []) if _is_cut(call) else []
     yield from (f"    differs: {one_line(sentence, _DIFFERENCE)}" for sentence in sentences)
     if omitted := call.get("omittedDifferences"):
@@ -155,7 +155,7 @@ def _calls(view: view_models.TaskView) -> Iterator[str]:
 
 
 def _output(view: view_models.TaskView) -> Iterator[str]:
-    """What the next block is."""
+    """Introduce the block with the output."""
     if "output" not in view:
         yield "There is no output yet."
         return
@@ -173,19 +173,19 @@ def _output(view: view_models.TaskView) -> Iterator[str]:
 
 
 def _arguments(view: view_models.TaskView) -> Iterator[str]:
-    """What waiting calls are to do that have no room on their lines: before anything of the task's own words."""
+    """Return the arguments of waiting calls that did not fit on their lines; they come before the task's own text."""
     for call in view.get("pendingApprovals", []):
         if _is_cut(call):
             yield f"Arguments of {call['callId']}: {_compact(call['args'])}"
 
 
 def _is_cut(call: PendingApprovalView) -> bool:
-    """Whether a call is longer than its line."""
+    """Return whether a call did not fit on its line."""
     return call["call"].endswith(")") and "… (" in call["call"]
 
 
 def _further(view: view_models.TaskView) -> Iterator[str]:
-    """What else there is to read, each in a block of its own."""
+    """Return the other requested parts, each in a block of its own."""
     if "diff" in view.get("workspace", {}):
         yield f"Diff:\n{view['workspace']['diff']}"
     for message in view.get("messages", []):
@@ -219,5 +219,5 @@ def _named(names: list[str], omitted: int) -> str:
 
 
 def _compact(value: object) -> str:
-    """A value as JSON on one line, with what is not plainly visible written out."""
+    """Return a value as JSON on one line, with invisible characters escaped."""
     return visible(json.dumps(value, ensure_ascii=False, separators=(",", ":")))

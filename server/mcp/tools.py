@@ -1,4 +1,4 @@
-"""The MCP tools: what each is called, what a model reads of it, and which method of the service layer it is."""
+"""The MCP tools: names, descriptions and schemas, and the service method behind each."""
 
 import logging
 import traceback
@@ -29,16 +29,16 @@ _log = logging.getLogger(__name__)
 R = TypeVar("R", bound=Request)
 
 Handler = Callable[[Any, Any, R], Awaitable[Any]]
-"""Of what does it, for whom, and what is asked for."""
+"""The function behind a tool: takes the service, the caller and the request, and returns the answer."""
 
 
 Text = Callable[[Any, Any], Sequence[str]]
-"""Of the answer and what was asked for: the blocks of text that a model reads."""
+"""Describes an answer in blocks of text: takes the answer and the request."""
 
 
 @dataclass(frozen=True, slots=True)
 class McpTool(Generic[R]):
-    """One tool."""
+    """One MCP tool."""
 
     name: str
     description: str
@@ -48,10 +48,10 @@ class McpTool(Generic[R]):
     text: Text
     hints: types.ToolAnnotations
     meta: Mapping[str, Any] | None = None
-    """What hosts of one kind know besides, by their own names; it is nothing that a model reads."""
+    """Metadata for particular hosts, under their own names; models do not see it."""
 
     def definition(self) -> types.Tool:
-        """The tool as `tools/list` shows it."""
+        """Return the tool for `tools/list`."""
         return types.Tool(
             name=self.name,
             description=self.description,
@@ -62,9 +62,9 @@ class McpTool(Generic[R]):
         )
 
     async def call(self, tasks: Any, caller: Any, arguments: dict[str, Any]) -> types.CallToolResult:
-        """Check the arguments and do it; the answer as text for models, and as structure for programs.
+        """Validate the arguments and call the tool; returns text for models, and structured content for programs.
 
-        Raises RemitError, VALIDATION_ERROR with the field for a bad argument.
+        Raises RemitError, VALIDATION_ERROR with the field for an invalid argument.
         """
         given = await computed(memory(arguments), read, self.request, arguments, threads=READING)
         request = await tasks.complete_ids(caller, given)
@@ -199,8 +199,8 @@ TOOLS: dict[str, McpTool[Any]] = {
 }
 
 
-# What a person at a terminal can do besides, or in another way: a model has no business with it, and need not read of
-# it. A person has seen a call before deciding it, and need not say again what it does.
+# Tools of a person at a terminal, added to those of models or replacing them; models need not read about them. A person
+# has seen a call before deciding it, and need not repeat what it does.
 TERMINAL_TOOLS: dict[str, McpTool[Any]] = {
     tool.name: tool
     for tool in (
@@ -255,7 +255,7 @@ TERMINAL_TOOLS: dict[str, McpTool[Any]] = {
 
 
 def offered(*, person: bool, decides: bool = True) -> dict[str, McpTool[Any]]:
-    """The tools a caller has, by name; `decides` says whether its approvals count."""
+    """Return a caller's tools by name; `decides` says whether its approvals count."""
     known = TOOLS | TERMINAL_TOOLS if person else TOOLS
     return known if decides else known | {"get_task": replace(TOOLS["get_task"], text=task_text.undecided)}
 
@@ -266,26 +266,26 @@ def _listed(*, person: bool) -> types.ListToolsResult:
 
 
 def listed(params: types.PaginatedRequestParams | None, *, person: bool) -> types.ListToolsResult:
-    """The answer to `tools/list`, which is one page. Raises MCPError as `check_first_page` does."""
+    """Return the answer to `tools/list`, a single page. Raises MCPError as `check_first_page` does."""
     check_first_page(params)
     return _listed(person=person)
 
 
 def check_first_page(params: types.PaginatedRequestParams | None) -> None:
-    """Raise MCPError (INVALID_PARAMS) for a cursor, of which this server gives out none."""
+    """Raise MCPError (INVALID_PARAMS) for a cursor, since this server issues none."""
     if params and params.cursor:
         raise MCPError(types.INVALID_PARAMS, "cursor: it is not one of this list, which is a single page")
 
 
 def unknown(name: str, known: Iterable[str]) -> MCPError:
-    """The error for a tool that is not there."""
+    """Return the error for a tool that does not exist."""
     near = get_close_matches(name[:100], known, n=1)
     hint = f"did you mean {near[0]}?" if near else "see tools/list"
     return MCPError(types.INVALID_PARAMS, f"there is no tool {name[:100]!r}; {hint}")
 
 
 async def outcome(name: str, call: Callable[[], Awaitable[types.CallToolResult]]) -> types.CallToolResult:
-    """What came of a call, whatever it was."""
+    """Return the result of a call; an error becomes a failed result."""
     try:
         return await call()
     except RemitError as error:
@@ -300,10 +300,10 @@ async def outcome(name: str, call: Callable[[], Awaitable[types.CallToolResult]]
 
 
 def failed(error: RemitError) -> types.CallToolResult:
-    """A tool's failure, as a sentence for models, and for programs in `_meta`.
+    """Return a failed call's result: a sentence for models, and the facts for programs in `_meta`.
 
-    It has no structured content: clients check that against the tool's output schema, for errors too, and would tell
-    the model of a mismatch instead. The sentence is no JSON, which some clients take for structured content as well.
+    It has no structured content: clients validate that against the tool's output schema even for errors, and would tell
+    the model of a mismatch instead. The sentence is not JSON, which some clients take for structured content.
     """
     sentence = types.TextContent(text=error.text)
     return types.CallToolResult(content=[sentence], is_error=True, meta={ERROR_META: error.facts})

@@ -1,6 +1,6 @@
-"""The host's end of the pipe: its two descriptors, and how one knows that it is gone.
+"""The MCP host's end of the pipe: its two descriptors, and the detection of its end.
 
-Reading and writing block: the descriptors are the host's, and making them non-blocking would change them for it too.
+Reading and writing block: the descriptors are shared with the host, and making them non-blocking would affect it too.
 """
 
 import os
@@ -13,17 +13,17 @@ from contextlib import contextmanager, suppress
 CHUNK = 65536  # bytes: what a Linux pipe holds
 
 LAST_ANSWERS = 1.0
-"""Seconds for answers still open when the host closes its end; hosts send SIGTERM after about two."""
+"""Seconds for open answers after the host closes its end; hosts send SIGTERM after about two."""
 
 STUCK = LAST_ANSWERS + 0.5
-"""Seconds without a byte moved after which a pipe whose host is gone is ended, whatever it waits for."""
+"""Seconds without a byte moved after which the pipe of a host that is gone is ended, whatever it waits for."""
 
 
 class HostStreams:
-    """What has started this process.
+    """The streams of the host that started this process.
 
-    It is gone when it closes our standard input, or its process has ended: another one, started by it, may hold the
-    writing end of our input for ever. Its process is watched, not its thread as PR_SET_PDEATHSIG would.
+    The host is gone when it closes our standard input, or when its process has ended: another process that it started
+    may hold the writing end of our input for ever. Its process is watched, not its thread as PR_SET_PDEATHSIG would.
     """
 
     def __init__(self, stdin: int, stdout: int) -> None:
@@ -40,7 +40,7 @@ class HostStreams:
             self._readable.register(descriptor, select.POLLIN)
 
     def read(self) -> bytes | None:
-        """What the host has sent next; empty once it is gone, None when there is nothing, as after `wake`."""
+        """Return what the host has sent next; empty once it is gone, None if there is nothing, as after `wake`."""
         ready = {descriptor for descriptor, _ in self._readable.poll()}
         if self._woken in ready:
             os.eventfd_read(self._woken)
@@ -50,14 +50,14 @@ class HostStreams:
         try:
             chunk = os.read(self._stdin, CHUNK)
         except BlockingIOError:
-            return None  # it is shared, and somebody else has read what was there
+            return None  # it is shared, and another process has read what was there
         except OSError:
             return b""  # a terminal that hung up
         self.has_moved()
         return chunk
 
     def write(self, data: bytes) -> None:
-        """Send the host whole lines, from any thread; nothing if it does not read any more."""
+        """Send whole lines to the host, from any thread; nothing if it no longer reads."""
         view = memoryview(data)
         try:
             with self._writing:
@@ -69,16 +69,16 @@ class HostStreams:
             self.wake()
 
     def wake(self) -> None:
-        """Have `read` return."""
+        """Make `read` return."""
         os.eventfd_write(self._woken, 1)
 
     def has_moved(self) -> None:
-        """Note that a byte went somewhere."""
+        """Record that a byte was transferred."""
         self._moved += 1
 
     @contextmanager
     def patience(self) -> Iterator[None]:
-        """Let a host that is gone wait for what is done inside the `with`, which has a time limit of its own."""
+        """Do not end the pipe of a host that is gone during the block, which has a time limit of its own."""
         self._patient = True
         try:
             yield
@@ -87,7 +87,7 @@ class HostStreams:
             self.has_moved()
 
     def watch(self, end: Callable[[], None]) -> None:
-        """Call `end`, in a thread, when the host is gone and nothing moves any more."""
+        """Call `end`, in a thread, when the host is gone and nothing is transferred any more."""
         threading.Thread(target=self._watch, args=(end,), daemon=True).start()
 
     def _watch(self, end: Callable[[], None]) -> None:
@@ -103,10 +103,10 @@ class HostStreams:
         end()
 
     def _written(self, view: memoryview) -> int:
-        """Write some of it; how many bytes. Raises OSError if the host does not read any more."""
+        """Write some bytes; returns how many. Raises OSError if the host no longer reads."""
         try:
             return os.write(self._stdout, view)
-        except BlockingIOError:  # whoever shares the descriptor with us has made it non-blocking
+        except BlockingIOError:  # another process that shares the descriptor has made it non-blocking
             _writable(self._stdout).poll()
             return 0
 
@@ -115,21 +115,21 @@ class HostStreams:
 
 
 def say(text: str) -> None:
-    """Tell whoever reads the host's log; nothing where it is full, because some hosts never read it."""
+    """Write a line to the host's log (standard error); nothing if it is full, because some hosts never read it."""
     with suppress(OSError):  # a host may have closed it
         if _writable(2).poll(0):
             os.write(2, f"remit: {text}\n".encode()[: select.PIPE_BUF])
 
 
 def _writable(descriptor: int) -> select.poll:
-    """What waits until there is room for `PIPE_BUF` bytes."""
+    """Return a poll object that waits for room for `PIPE_BUF` bytes."""
     room = select.poll()
     room.register(descriptor, select.POLLOUT)
     return room
 
 
 def _parent() -> int | None:
-    """A descriptor that is readable once our parent has ended; None where the kernel does not tell us of it."""
+    """Return a descriptor that is readable once our parent has ended; None if the kernel cannot tell."""
     try:
         return os.pidfd_open(os.getppid())
     except OSError:

@@ -1,7 +1,7 @@
 """REMIT_SERVER=inline: the server inside the window's own process, for places that forbid background processes.
 
-The server has the main thread, the window is the same pipe in another thread. Their ends are one: a window that is
-done sends the process SIGTERM, which the server heeds like any other.
+The server has the main thread; the window is the usual pipe in another thread. They end together: a window that is done
+sends the process SIGTERM, which the server obeys as always.
 """
 
 import logging
@@ -24,7 +24,7 @@ FAREWELL = 1.0  # seconds for the window to answer what the server leaves open
 _log = logging.getLogger(__name__)
 
 Answer = queue.SimpleQueue[Exception | None]
-"""Where the main thread says whether a server listens: None, or why there is none."""
+"""The main thread's reply whether a server listens: None, or the error why there is none."""
 
 
 class InlineServer:
@@ -35,7 +35,7 @@ class InlineServer:
         self._wanted: queue.SimpleQueue[Answer | None] = queue.SimpleQueue()
 
     def reach(self) -> Link:
-        """A link to the server that listens; called by the window's thread. Raises RemitError if there is none."""
+        """Return a link to the listening server; called by the window's thread. Raises RemitError if there is none."""
         answer: Answer = queue.SimpleQueue()
         self._wanted.put(answer)
         if failure := answer.get():
@@ -46,7 +46,7 @@ class InlineServer:
         return checked(link)
 
     def serve(self) -> None:
-        """See to it that a server listens when one is asked for; returns when one of ours has ended, or on `leave`."""
+        """Make a server listen when one is requested; returns when one of ours has ended, or on `leave`."""
         is_over = False
         while not is_over and (answer := self._wanted.get()):
             try:
@@ -57,15 +57,15 @@ class InlineServer:
                 answer.put(_told(error))
 
     def leave(self) -> None:
-        """Have `serve` return where no server runs: the signal that ends one may come just before it begins to wait."""
+        """Make `serve` return if no server runs: the signal that ends one may come just before it starts waiting."""
         self._wanted.put(None)
 
     def close(self) -> None:
-        """Refuse whoever asks from now on."""
+        """Refuse requests from now on."""
         threading.Thread(target=self._refuse, daemon=True).start()
 
     def _provide(self, answer: Answer) -> bool:
-        """Have a server listen; whether it was ours, and has ended."""
+        """Make a server listen; returns whether it was ours, and has ended."""
         lock = claim(find_state_paths())
         if lock is None:
             answer.put(None)
@@ -96,7 +96,7 @@ class InlineServer:
 
 
 def serve_inline(run_server: RunServer) -> bool:
-    """Be window and server until either is done; whether there was a server."""
+    """Run window and server until either is done; returns whether there was a server."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)
     host = HostStreams(*_taken_streams())
@@ -122,7 +122,7 @@ def serve_inline(run_server: RunServer) -> bool:
 
 
 class _End:
-    """Ends this process, as whoever sends SIGTERM does; once, because a second one would cut the end short."""
+    """Ends this process by SIGTERM; once, because a second signal would cut its end short."""
 
     def __init__(self, server: InlineServer) -> None:
         self._server = server
@@ -139,7 +139,7 @@ def _leave(_signal: int, _frame: FrameType | None) -> None:
 
 
 def _taken_streams() -> tuple[int, int]:
-    """The host's two descriptors, out of reach of libraries that print and children that read."""
+    """Return the host's two descriptors, moved out of reach of libraries that print and children that read."""
     stdin, stdout = os.dup(0), os.dup(1)
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)

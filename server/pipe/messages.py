@@ -1,4 +1,4 @@
-"""JSON-RPC lines as the pipe sees them: whose they are, and which may be sent twice."""
+"""JSON-RPC lines as the pipe sees them: their ids, and which requests may be sent twice."""
 
 import json
 import re
@@ -17,7 +17,7 @@ SERVER_ERROR = -32000  # JSON-RPC 2.0 leaves -32099 to -32000 to implementations
 INVALID_REQUEST = -32600
 
 ENVELOPE = "io.modelcontextprotocol/protocolVersion"
-"""What a request has in its `_meta` from 2026-07-28 on, where no handshake opens a connection."""
+"""The key in a request's `_meta` since protocol 2026-07-28, in which no handshake opens a connection."""
 
 READING_METHODS = frozenset(
     "initialize ping server/discover tools/list prompts/list prompts/get resources/list resources/templates/list"
@@ -26,11 +26,11 @@ READING_METHODS = frozenset(
 """Requests that change nothing, or nothing but their own connection."""
 
 READING_TOOLS = frozenset("get_task list_tasks get_task_graph read_artifacts list_agents".split())
-"""Tools that change nothing; a test holds them against the tools' own annotations."""
+"""Tools that change nothing; a test compares them with the tools' own annotations."""
 
 
 def parsed(line: bytes) -> dict[str, object]:
-    """The JSON object of a line; empty if it is none, about which the server will say what is wrong."""
+    """Return the JSON object of a line; empty if it is none: the server will say what is wrong."""
     try:
         message = json.loads(line)
     except (ValueError, RecursionError):
@@ -39,22 +39,22 @@ def parsed(line: bytes) -> dict[str, object]:
 
 
 def encoded(message: dict[str, object]) -> bytes:
-    """A message as a line."""
+    """Return a message as a line."""
     return json.dumps(message, separators=(",", ":")).encode() + b"\n"
 
 
 def is_key(key: object) -> "TypeGuard[Key]":
-    """Whether this is the id of a request."""
+    """Return whether this is the id of a request."""
     return isinstance(key, str | int) and not isinstance(key, bool)
 
 
 def error(key: Key | None, text: str, code: int = SERVER_ERROR) -> bytes:
-    """The answer to a request that could not be done, as a line; `key` is None where it is not known."""
+    """Return the error response to a request, as a line; `key` is None if the id is unknown."""
     return encoded({"jsonrpc": "2.0", "id": key, "error": {"code": code, "message": text}})
 
 
 def id_of_long(line: bytes) -> Key | None:
-    """The id of a request that is too long to be read as JSON: SDKs write it before the parameters or at the end."""
+    """Return the id of a request too long to be parsed: SDKs write it before the parameters or at the end."""
     found = _ID_AT_BEGINNING.match(line) or _ID_AT_END.search(line, max(0, len(line) - 1000))
     key = parsed(b'{"id":%b}' % found[1]).get("id") if found else None
     return key if is_key(key) else None
@@ -66,7 +66,7 @@ _ID_AT_END = re.compile(_ID + rb"\}\s*$")
 
 
 def may_be_repeated(request: dict[str, object]) -> bool:
-    """Whether a request may be sent to a server that has done it already: because it only reads, or has a key."""
+    """Return whether a request may be sent to a server that has done it already: it only reads, or has a key."""
     if request["method"] != "tools/call":
         return request["method"] in READING_METHODS
     match request.get("params"):
@@ -82,7 +82,7 @@ def may_be_repeated(request: dict[str, object]) -> bool:
 
 
 def with_less_to_wait(line: bytes, seconds: float) -> bytes:
-    """A request that is sent again after `seconds`: it waits no longer in all than it said."""
+    """Return a request to be sent again after `seconds`, with its waiting time reduced by them."""
     message = parsed(line)
     match message:
         case {"params": {"arguments": {"waitSeconds": int() | float() | str() as wait} as arguments}}:
@@ -93,13 +93,13 @@ def with_less_to_wait(line: bytes, seconds: float) -> bytes:
 
 
 def answer_beginning(line: bytes) -> dict[str, object]:
-    """A server's message without its result: that may be long, and says nothing about whose it is."""
+    """Return a server's message without its result, which may be long and does not identify it."""
     beginning, result, _ = line.partition(b',"result":')
     return parsed(beginning + b"}" if result and beginning.startswith(b'{"jsonrpc":"2.0","id":') else line)
 
 
 def whole_lines(read: Callable[[], bytes]) -> Iterator[bytes]:
-    """What `read` returns until it returns nothing, cut so that each piece ends where a line ends; the rest is lost."""
+    """Yield what `read` returns until it returns nothing, cut at line ends; an unfinished last line is lost."""
     pending = bytearray()
     while chunk := read():
         pending += chunk

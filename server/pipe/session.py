@@ -1,9 +1,9 @@
-"""What passes between a host and the servers it has one after the other.
+"""A host's session, over the servers that it has one after the other.
 
-When a server ends, the host's connection does not. Its open requests that only read are repeated on the next server;
-the others are answered with an error, because nobody knows whether they were done. The next server is looked for, or
-started, when it is needed: at once for what is repeated, else at the host's next request. So a window where nothing
-happens does not undo `remit server stop`.
+When a server ends, the host's connection does not. Open requests that only read are repeated on the next server; the
+others are answered with an error, because it is unknown whether they were done. The next server is found or started
+when it is needed: at once for repeated requests, else at the host's next request. So an idle window does not undo
+`remit server stop`.
 """
 
 import socket
@@ -29,19 +29,19 @@ from server.pipe.messages import (
 from server.pipe.requests import OPENING_ID, Opening, OpenRequests, PendingRequest
 
 PAUSE = 1.0
-"""Seconds after an attempt without success in which no other is made: what is asked then gets the same answer."""
+"""Seconds after a failed attempt in which no other is made; requests get the same error meanwhile."""
 
 MOST_TRIES = 5
 """Times that a request is sent at most; a server may end because of it."""
 
 BACK_OFF = 0.2
-"""Seconds of pause before the second server in a row that ended before it answered anything; doubled each time."""
+"""Seconds of pause after the second server in a row that ended without an answer; doubled each time."""
 
 MOST_DOUBLINGS = 4
-"""Times that this pause is doubled at most, which makes 3.2 s: nothing is read of the host meanwhile."""
+"""Doublings of this pause, which reaches 3.2 s: nothing is read from the host meanwhile."""
 
 SLACK = 4 * 1024**2
-"""Bytes of a line that is too long which are gathered before any are thrown away."""
+"""Bytes received beyond a line's limit before some are discarded."""
 
 GONE = f"the remit server ended. {AFTERMATH}"
 
@@ -54,7 +54,7 @@ class PipeSession:
     """The host's connection, for as long as the host is there."""
 
     def __init__(self, host: HostStreams, reach: Callable[[], Link]) -> None:
-        """`reach` finds or starts a server. It raises RemitError if there is none to be had."""
+        """Take the function `reach`, which finds or starts a server, or raises RemitError."""
         self._host = host
         self._reach = reach
         self._requests = OpenRequests()
@@ -87,7 +87,7 @@ class PipeSession:
         self._leave()
 
     def wait(self, seconds: float) -> None:
-        """Return when every request of the host is answered, or after `seconds`."""
+        """Return when all requests of the host are answered, or after `seconds`."""
         self._requests.wait(seconds)
 
     def _pass_on(self, lines: bytes) -> None:
@@ -127,17 +127,17 @@ class PipeSession:
         request.send(self._send)
 
     def _notify(self, line: bytes) -> None:
-        """Send what no answer is awaited of; a server that comes later has no use for it."""
+        """Send a line that needs no answer; a later server has no use for it."""
         if self._link:
             self._send(line)
 
     def _deliver(self, line: bytes) -> None:
-        """Send what is no message: a server says what is wrong with it."""
+        """Send a line that is not a message, so that a server says what is wrong with it."""
         if line.strip() and self._connect():
             self._send(line)
 
     def _send(self, line: bytes) -> bool:
-        """Send a whole line; False if the server was lost before it had all of it, and so has not done it."""
+        """Send a whole line; returns False if the server was lost before it had all of it, and so did not act on it."""
         assert self._link
         view = memoryview(line)
         try:
@@ -149,7 +149,7 @@ class PipeSession:
         return not view
 
     def _connect(self) -> bool:
-        """Whether there is a server, looked for or started if need be; else `_reason` says why."""
+        """Connect to a server, started if needed; returns False, with `_reason` set, if there is none."""
         if self._link:
             return True
         if time.monotonic() < self._next_attempt:
@@ -175,7 +175,7 @@ class PipeSession:
         self._send(self._opening.lines())
 
     def _recover(self) -> None:
-        """Go on with another server where the one there was is lost."""
+        """Continue with another server if the current one is lost."""
         while self._is_lost:
             self._bury()
             requests = self._requests.all()
@@ -185,7 +185,7 @@ class PipeSession:
                 self._repeat(requests)
 
     def _bury(self) -> None:
-        """Take leave of a lost server, and tell the host what came of it."""
+        """Close the link to a lost server, and tell the host which requests were lost."""
         assert self._link
         assert self._reader
         self._reader.join()
@@ -208,7 +208,7 @@ class PipeSession:
                 request.send(self._send)
 
     def _read(self, server: socket.socket) -> None:
-        """Pass on what a server says, in a thread of its own; half a line at its end is nothing."""
+        """Pass on a server's lines, in a thread of its own; an unfinished last line is dropped."""
         try:
             for lines in whole_lines(lambda: server.recv(CHUNK)):
                 self._hear(_split(lines))
@@ -258,5 +258,5 @@ def _check_opening(answer: dict[str, object]) -> None:
 
 
 def _split(lines: bytes) -> list[bytes]:
-    """Lines, each with its newline: other than for `splitlines`, a carriage return ends none."""
+    """Return the lines, each with its newline; unlike `splitlines`, not split at carriage returns."""
     return [line + b"\n" for line in lines.split(b"\n")[:-1]]

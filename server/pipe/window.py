@@ -1,4 +1,4 @@
-"""The process that an MCP host starts: it passes lines between the host and the server, found or started.
+"""The process that an MCP host starts: passes lines between the host and a server, which it finds or starts.
 
 Threads with blocking calls: one reads the host, one the server, one watches for the host's end.
 """
@@ -15,7 +15,7 @@ from server.pipe.session import PipeSession
 
 
 def main(run_server: RunServer) -> int:
-    """Be the pipe until the host is gone; the exit status, 1 if there was no server all the time."""
+    """Run the pipe until the host is gone; returns the exit status, 1 if no server was ever reached."""
     if os.isatty(0):
         say("waiting for an MCP host on standard input; for people there is `remit --help`")
     if os.environ.get("REMIT_SERVER") == "inline":
