@@ -1,4 +1,4 @@
-"""The sandbox of this server: looked for until one is found, and then kept."""
+"""The search for the strongest sandbox that works on this machine."""
 
 import platform
 from collections.abc import Sequence
@@ -21,7 +21,10 @@ from server.runner.tiers.supervised import Off, find_landlock
 
 
 class SandboxProvider:
-    """Finds the sandbox once. While there is none every request looks again, so that installing one is enough."""
+    """The sandbox of this server, found at first use and kept.
+
+    While none is found, every request searches again, so that installing bubblewrap takes effect without a restart.
+    """
 
     def __init__(
         self,
@@ -30,7 +33,7 @@ class SandboxProvider:
         hidden: Sequence[Path],
         programs: Programs,
     ) -> None:
-        """`hidden` is what no command may see, whatever holds it; `programs` are this server's own."""
+        """`hidden` are paths that no command may see; `programs` are this server's own copies."""
         self._wanted = wanted
         self._scratch = scratch
         self._hidden = hidden
@@ -39,7 +42,7 @@ class SandboxProvider:
         self._looking = anyio.Lock()
 
     async def sandbox(self) -> Sandbox:
-        """The sandbox. Raises RemitError (SANDBOX_UNAVAILABLE) that says what is missing and what to do."""
+        """Return the sandbox. Raises RemitError (SANDBOX_UNAVAILABLE), which says what is missing and what to do."""
         if self._found is None:
             async with self._looking:
                 return await self._look()
@@ -60,13 +63,12 @@ async def find_sandbox(
     hidden: Sequence[Path] = (),
     programs: Programs = INSTALLED,
 ) -> Sandbox:
-    """Find a tier that this machine can hold, by running a canary in it; `auto` takes the strongest.
+    """Return a sandbox of the first tier that passes the canary; `auto` tries namespaces, then Landlock.
 
-    A server gives the `scratch` that it sweeps at its start, its own files, which are `hidden` from all commands,
-    and its own copy of the `programs`.
+    A server passes the `scratch` that it sweeps at its start, its own files as `hidden` from all commands, and its own
+    copy of the `programs`. `off` confines nothing, and `auto` never chooses it.
 
-    `off` confines nothing, and is never chosen by itself. Raises SANDBOX_UNAVAILABLE, with a reason for each tier
-    that was tried and what to do about it.
+    Raises RemitError (SANDBOX_UNAVAILABLE): no tier works; names each tier that was tried, why it failed, what to do.
     """
     if platform.system() != "Linux":
         raise unavailable(f"tasks can be sandboxed on Linux only so far, not on {platform.system()}")

@@ -1,4 +1,4 @@
-"""A command that is talked to, as its other end sees it."""
+"""The interface to a running command's stdin and stdout."""
 
 from typing import Protocol
 
@@ -7,30 +7,30 @@ from server.runner.policy import Exit
 
 
 class ProcessIO(Protocol):
-    """The other end of a running command's stdin and stdout; its stderr is kept out of both."""
+    """Stdin and stdout of a running command. Its stderr is read separately."""
 
     @property
     def relay(self) -> RelayProgram | None:
-        """What speaks for the server inside the sandbox, where the command may talk to it."""
+        """The program that connects to the callback channel from inside; None without a channel."""
         ...
 
     async def send(self, data: bytes) -> None:
-        """Write all of `data`. Raises BrokenResourceError once the command does not listen any more."""
+        """Write all of `data`. Raises BrokenResourceError once the command's stdin is closed."""
         ...
 
     async def receive(self) -> bytes:
-        """The next output, 64 KiB at most; nothing at its end."""
+        """Return the next output, 64 KiB at most; empty at its end."""
         ...
 
     async def close_input(self) -> None:
-        """Let the command read the end of its input."""
+        """Close the command's stdin."""
         ...
 
     async def ended(self) -> Exit:
-        """Wait for the end of the command and of everything it started."""
+        """Wait until the command and every process that it started have ended."""
         ...
 
     @property
     def last_words(self) -> str:
-        """The end of what the command wrote to stderr, whole lines, 4,000 characters at most, not masked."""
+        """The last whole lines that the command wrote to stderr, 4,000 characters at most, not masked."""
         ...

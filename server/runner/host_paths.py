@@ -1,9 +1,9 @@
-"""What of the system every command may read: programs and libraries, and the few settings these need."""
+"""The system paths that every command may read: programs, libraries, and the few settings that they need."""
 
 from pathlib import Path
 
 PROGRAMS = Path("/usr")
-"""Bound whole; the names in ROOTS lead into it, or stand beside it on older layouts."""
+"""Mounted whole. The paths in ROOTS are links into it or, on older systems, folders of their own."""
 
 ROOTS = tuple(map(Path, ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")))
 
@@ -30,12 +30,12 @@ SETTINGS = tuple(
         "ssl/openssl.cnf",
     )
 )
-"""No accounts, no host names, no private keys, nothing a machine's owner writes passwords into."""
+"""No accounts, host names or private keys, and no file that may contain passwords."""
 
 NETWORK_SETTINGS = (Path("/etc/hosts"), Path("/etc/resolv.conf"))
-"""Only for commands with a network."""
+"""Readable only for commands with full network access."""
 
 DEVICES = tuple(Path("/dev", name) for name in ("full", "null", "random", "urandom", "zero"))
-"""Devices without a memory: what goes in is gone, what comes out belongs to nobody."""
+"""Devices that store nothing, so that no data can pass through them."""
 
 SEARCH_PATH = "/usr/local/bin:/usr/bin:/bin"

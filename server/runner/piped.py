@@ -1,4 +1,4 @@
-"""A command that is talked to: the pipes to and from it, and what keeps it within its limits meanwhile."""
+"""A running command with piped stdin and stdout, and the loop that reads it and enforces its limits."""
 
 import os
 from collections.abc import Iterator
@@ -13,14 +13,14 @@ from server.runner.policy import Exit
 from server.runner.process import Subprocess, read_some, write_all
 
 _LAST_WORDS = 4000
-"""Characters of stderr that are kept, its end."""
+"""Characters kept of the end of stderr."""
 
 _AHEAD = 16
-"""Chunks of output that are read before anybody takes them: one megabyte."""
+"""Chunks of output that are read before the caller receives them: 1 MiB in all."""
 
 
 class Pipes:
-    """Our ends of a command's stdin and stderr, and for its launcher the other ends."""
+    """Pipes for a command's stdin and stderr: the server's ends, and the launcher's until `hand_over`."""
 
     def __init__(self) -> None:
         its_stdin, self.stdin = os.pipe2(os.O_CLOEXEC)
@@ -28,12 +28,12 @@ class Pipes:
         os.set_blocking(self.stdin, False)
         os.set_blocking(self.stderr, False)
         self.descriptors = {its_stdin: 0, its_stderr: 2}
-        """The other ends, and where the command is to find them."""
+        """The launcher's ends, each with its descriptor number in the command."""
 
     @classmethod
     @contextmanager
     def opened(cls) -> Iterator["Pipes"]:
-        """Pipes for as long as the block runs."""
+        """Open the pipes, and close them after the block."""
         pipes = cls()
         try:
             yield pipes
@@ -43,24 +43,24 @@ class Pipes:
             os.close(pipes.stderr)
 
     def hand_over(self) -> None:
-        """Close the other ends, once the command has them."""
+        """Close the launcher's ends. To be called once the launcher has inherited them."""
         while self.descriptors:
             os.close(self.descriptors.popitem()[0])
 
     def close_stdin(self) -> None:
-        """Let the command read the end of its input."""
+        """Close the command's stdin."""
         if self.stdin >= 0:
             stdin, self.stdin = self.stdin, -1
-            anyio.notify_closing(stdin)  # whoever waits to write must not wait for what gets this number next
+            anyio.notify_closing(stdin)  # a waiting writer must not wait on the next file that gets this number
             os.close(stdin)
 
 
 class PipedProcess:
-    """Implements `ProcessIO`. `attend` must be running."""
+    """A running command; implements `ProcessIO`. `serve` must run meanwhile."""
 
     def __init__(self, process: Subprocess, pipes: Pipes, monitor: Monitor, relay: RelayProgram | None) -> None:
         self.relay = relay
-        """What speaks for the server inside, where the command may talk to it."""
+        """The program that connects to the callback channel from inside; None without a channel."""
 
         self._process = process
         self._pipes = pipes
@@ -71,7 +71,7 @@ class PipedProcess:
         self._words = b""
 
     async def send(self, data: bytes) -> None:
-        """Write all of `data`. Raises BrokenResourceError once the command does not listen any more."""
+        """Write all of `data`. Raises BrokenResourceError once the command's stdin is closed."""
         if self._pipes.stdin < 0:
             raise anyio.BrokenResourceError
         try:
@@ -80,30 +80,30 @@ class PipedProcess:
             raise anyio.BrokenResourceError from None
 
     async def receive(self) -> bytes:
-        """The next output, 64 KiB at most; nothing at its end."""
+        """Return the next output, 64 KiB at most; empty at its end."""
         try:
             return await self._received.receive()
         except anyio.EndOfStream:
             return b""
 
     async def close_input(self) -> None:
-        """Let the command read the end of its input."""
+        """Close the command's stdin."""
         self._pipes.close_stdin()
 
     async def ended(self) -> Exit:
-        """Wait for the end of the command and of everything it started."""
+        """Wait until the command and every process that it started have ended."""
         await self._ended.wait()
         assert self._exit
         return self._exit
 
     @property
     def last_words(self) -> str:
-        """The end of what the command wrote to stderr, not masked: whole lines, so that no secret is cut in two."""
+        """The last lines that the command wrote to stderr, not masked; whole lines, so that no secret is cut in two."""
         words = self._words.decode(errors="replace")
         return words if len(words) <= _LAST_WORDS else words[-_LAST_WORDS:].partition("\n")[2]
 
-    async def attend(self) -> None:
-        """Take what the command writes and see to its limits, until its end."""
+    async def serve(self) -> None:
+        """Read the command's output and enforce its limits until it ends; then keep the output until cancelled."""
         with self._output, self._received:
             async with in_background(self._drain):
                 self._exit = await self._monitor.until_end(self._take)
@@ -116,6 +116,6 @@ class PipedProcess:
         self._output.close()
 
     async def _drain(self) -> None:
-        """Read stderr, whoever cares: a full pipe would stop the command."""
+        """Read stderr all the time: a full pipe would stop the command."""
         while chunk := await read_some(self._pipes.stderr):
             self._words = (self._words + chunk)[-4 * _LAST_WORDS :]

@@ -1,4 +1,4 @@
-"""What a command may do, and what came of it: the words between the runner and those who use it."""
+"""The records that callers exchange with the runner: a command, its limits, its policy and its exit."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ OWN_FOLDER_GAP = (
     "would execute there what the task has left for it; `remit artifacts` only reads."
 )
 
-# Mounting something on or above one of these would bury what the sandbox itself is made of.
+# A mount on or above one of these would hide folders that the sandbox itself needs.
 _SYSTEM_FOLDERS = tuple(map(Path, ("/usr", "/etc", "/proc", "/dev", "/tmp", "/run", "/home")))  # noqa: S108
 
 
@@ -27,7 +27,7 @@ Network = Literal["none", "full"] | tuple[str, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What one command, with every process it starts, may use."""
+    """Resource limits of one command with every process that it starts."""
 
     memory_bytes: int = 4 * GIB
     """Memory of the whole tree, and private memory of each process. Agents that compile as they run (Bun, V8)
@@ -49,76 +49,76 @@ class Limits:
     """Size of everything in the workspace: a large project with its packages."""
 
     free_bytes: int = 256 * MIB
-    """What each disk that it writes to must keep free: room for the server's own records, and for whoever tidies up."""
+    """What each disk that it writes to must keep free, for the server's own records and for cleaning up."""
 
     cpu_seconds: int = 3600
-    """Processor time of the whole tree: an hour on one core."""
+    """Processor time of the whole tree, in seconds: an hour on one core."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxPolicy:
-    """Where a command works and what it may reach."""
+    """The folder a command works in, and the paths, hosts and resources it may use."""
 
     workspace: Path
-    """The folder it works in, and the only one outside that it may write to. Its path inside is the same."""
+    """The folder it works in, at the same path inside. Besides `home`, no other folder outside can be written."""
 
     folder: Path | None = None
-    """Where in the workspace it starts; None for its top."""
+    """Working directory, within the workspace; None for the workspace itself."""
 
     access: Literal["read-write", "read-only"] = "read-write"
-    """What it may do in the workspace, where the tier confines at all."""
+    """Access to the workspace; not enforced by the tier `off`."""
 
     owner: Literal["task", "user"] = "task"
-    """Whose folder the workspace is. What a user has is not measured, and what other tools would execute is protected
-    at its top even where that is no repository."""
+    """Whose folder the workspace is. A user's folder is not measured, and files at its top that other tools would
+    execute are protected even if it is no repository."""
 
     home: Path | None = None
-    """A HOME that outlives the command, at the same path inside; None for one that ends with it."""
+    """A HOME that is kept after the command, at the same path inside; None for a temporary one."""
 
     readable: tuple[Path, ...] = ()
-    """Further files and folders it may read, at the same path. One that lies in the workspace, or in a HOME that
-    outlives the command, is read-only there."""
+    """Further files and folders it may read, at the same path. One inside the workspace or `home` is read-only."""
 
     pinned: tuple[Path, ...] = ()
-    """Those folders of the above, named without links, that another task could have replaced by a link: that each is
-    what it is called is looked at once more when nothing can change it for the command."""
+    """The folders among those above, named without links, that another task could replace by a link. Each is checked
+    again after it was mounted, when no task can change it any more."""
 
     hidden: tuple[Path, ...] = ()
-    """What the command sees nothing of, though it lie in one of these: the server's own files."""
+    """Paths that the command must not see, even inside the folders above: the server's own files."""
 
     network: Network = "none"
-    """Nothing, everything this machine can reach, or these hosts, in the words of `HostRule.parse`."""
+    """No network, everything that this machine can reach, or only these hosts, each as `HostRule.parse` reads it."""
 
     hooks: Literal["read-only", "writable"] = "read-only"
-    """What other tools would execute in the workspace's repositories; read-only where the tier can hold that."""
+    """Access to files in the workspace's repositories that other tools would execute; only the tier `namespaces` can
+    make them read-only."""
 
     first: tuple[SensitivePath, ...] = ()
-    """Repositories and sockets in the workspace that are protected before others that are found there."""
+    """Repositories and sockets in the workspace to protect before others: the number of protected paths is limited."""
 
     calls_back: bool = False
-    """Whether it has a callback channel to the server, where the tier can hold one."""
+    """Whether it gets a callback channel to the server, if the tier can offer one."""
 
     limits: Limits = field(default_factory=Limits)
 
     @property
     def hosts(self) -> tuple[HostRule, ...] | None:
-        """The hosts it may reach, where these are given by name. Raises VALIDATION_ERROR."""
+        """The allowed hosts; None if `network` is no list of hosts. Raises RemitError (VALIDATION_ERROR)."""
         return None if isinstance(self.network, str) else tuple(map(HostRule.parse, self.network))
 
     @property
     def written(self) -> tuple[Path, ...]:
-        """The folders outside of the sandbox that it may write to."""
+        """The folders outside the sandbox that it may write to."""
         workspace = (self.workspace,) if self.access == "read-write" else ()
         return (*workspace, *((self.home,) if self.home else ()))
 
     @property
     def exposed(self) -> tuple[Path, ...]:
-        """What of `hidden` lies in something that the command is given."""
+        """The existing paths of `hidden` that lie inside folders the command can see."""
         given = (self.workspace, *self.readable, *((self.home,) if self.home else ()))
         return tuple(path for path in self.hidden if path.exists() and any(map(path.is_relative_to, given)))
 
     def check(self) -> None:
-        """Raise VALIDATION_ERROR unless every path exists and may be given to a command, and every host is one."""
+        """Raise RemitError (VALIDATION_ERROR) unless every path exists and may be granted, and every host is valid."""
         _ = self.hosts
         if not self.workspace.is_dir():
             raise _refused("workspace", self.workspace, "must be an existing folder")
@@ -130,27 +130,27 @@ class SandboxPolicy:
                 raise _refused(name, path, "must exist, and be named by its absolute path")
             try:
                 resolved = path.resolve()
-            except (OSError, RuntimeError):  # links that somebody changes just now
+            except (OSError, RuntimeError):  # a link that is being changed
                 raise _refused(name, path, "leads elsewhere by now") from None
             if any(folder.is_relative_to(resolved) for folder in _SYSTEM_FOLDERS):
                 raise _refused(name, path, "holds parts of the system; choose a folder of its own")
 
 
 ATTACHED = 197
-"""The descriptor that a command finds what is attached to it as: one that no script is likely to use for itself."""
+"""Number of the attached descriptor in the command: one that scripts are unlikely to use themselves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """A program with its arguments, and the whole environment it was given, secrets included."""
+    """A program with its arguments and its environment, secrets included."""
 
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(repr=False)
     attached: int | None = None
-    """A descriptor of this process that the command is to have, as ATTACHED, beside its input and output."""
+    """A descriptor of this process that the command gets as number ATTACHED."""
 
     def check(self) -> None:
-        """Raise EXECUTION_ERROR if the kernel could not start this."""
+        """Raise RemitError (EXECUTION_ERROR) if the kernel could not start this command."""
         if not self.argv:
             raise RemitError(Code.EXECUTION_ERROR, "there is no command to run")
         for text in (*self.argv, *(f"{name}={value}" for name, value in self.env.items())):
@@ -159,20 +159,20 @@ class Command:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exit:
-    """How a command ended."""
+    """The end of a command."""
 
     status: int
     """0 to 255; 128 + N when signal N ended it."""
 
     seconds: float
-    """From its start until nothing of it was left."""
+    """From its start until its last process had ended."""
 
     limit: str | None
-    """The limit that ended it, in words for a person; None if it ended by itself."""
+    """The limit that ended it, as a phrase for users; None if it ended by itself."""
 
 
 LONGEST_STRING = 128 * 1024 - 1
-"""Bytes of one argument or variable: MAX_ARG_STRLEN in linux/binfmts.h is 32 pages, the closing NUL included."""
+"""Bytes of one argument or variable: MAX_ARG_STRLEN in linux/binfmts.h is 32 pages, with the closing NUL."""
 
 
 def _check_string(text: str) -> None:

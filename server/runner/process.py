@@ -1,4 +1,4 @@
-"""A process of ours, from the first line it says to the last process beneath it."""
+"""A process that the server started: its output, and the end of its whole process tree."""
 
 import errno
 import os
@@ -19,19 +19,19 @@ from anyio.lowlevel import checkpoint
 from server.runner import process_tree
 from server.runner.cgroups.control_group import ControlGroup
 
-CHUNK_BYTES = 65536  # what a pipe holds
-LONGEST_LINE_BYTES = 4096  # of the launcher's answers, or of what fails in its place
-FIRST_WORD_SECONDS = 1.0  # to say it; it takes some 15 ms
-SUPERVISOR_SECONDS = 2.0  # to end its tree, before we do it ourselves
+CHUNK_BYTES = 65536  # capacity of a pipe: pipe(7)
+LONGEST_LINE_BYTES = 4096  # of the launcher's answers, or of an error message in their place
+FIRST_LINE_SECONDS = 1.0  # for the launcher's first line, which takes about 15 ms
+SUPERVISOR_SECONDS = 2.0  # for the supervisor to end its tree, before the server does
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessMark:
-    """Enough to know a process again after this server has died: numbers are used again, these three are not."""
+    """Identity of a process that outlives this server: process numbers are reused, these three together are not."""
 
     pid: int
     start_ticks: int
-    """Its start, in clock ticks since boot: field 22 of /proc/PID/stat."""
+    """Its start time in clock ticks since boot: field 22 of /proc/PID/stat."""
 
     boot_id: str
 
@@ -44,7 +44,7 @@ class ProcessMark:
         return cls(pid=pid, start_ticks=int(fields[19]), boot_id=_boot_id())
 
     def is_alive(self) -> bool:
-        """Whether that very process still runs."""
+        """Whether this process still runs."""
         fields = process_tree.stat(self.pid)
         return process_tree.is_alive(fields) and int(fields[19]) == self.start_ticks and self.boot_id == _boot_id()
 
@@ -54,7 +54,7 @@ def _boot_id() -> str:
 
 
 async def read_some(descriptor: int) -> bytes:
-    """The next bytes of a descriptor that does not block, at most CHUNK_BYTES; nothing at its end."""
+    """Return the next bytes of a non-blocking descriptor, at most CHUNK_BYTES; empty at its end."""
     await checkpoint()
     while True:
         try:
@@ -64,9 +64,9 @@ async def read_some(descriptor: int) -> bytes:
 
 
 async def write_all(descriptor: int, data: bytes) -> None:
-    """Write all of `data` to a descriptor that does not block.
+    """Write all of `data` to a non-blocking descriptor.
 
-    Raises ConnectionError once nobody reads it, ClosedResourceError if it is closed meanwhile.
+    Raises ConnectionError once the other end is closed, ClosedResourceError if this end is closed meanwhile.
     """
     rest = memoryview(data)
     while rest:
@@ -77,14 +77,14 @@ async def write_all(descriptor: int, data: bytes) -> None:
 
 
 class Subprocess:
-    """A process, and whatever it starts; its stdin is a socket, over which it can hand out others, its stdout a pipe.
+    """A process and its descendants. Its stdin is a socket, over which it can send descriptors; its stdout is a pipe.
 
-    Popen and waits on descriptors, not asyncio's transport: that one stops reading when nobody takes the output, and
-    then does not learn of the end. To be made in a thread that lives on, such as the event loop's: what is to die
-    with its parent dies with the thread that started it.
+    It uses Popen and waits on descriptors. asyncio's transport stops reading when the output is not received, and then
+    misses the end of the process. Must be made in a thread that lives on, such as the event loop's: the parent-death
+    signal is sent when the thread that started the process ends.
 
-    A `supervised` process is not bubblewrap; it ends its own tree when its stdin ends. `inherited` are descriptors that
-    it finds under the same numbers. Raises OSError if it cannot be started.
+    A `supervised` process ends its own tree when its stdin closes; any other is bubblewrap. `inherited` are descriptors
+    that it gets under the same numbers. Raises OSError if it cannot be started.
     """
 
     def __init__(self, argv: Sequence[str], *, supervised: bool, inherited: Collection[int] = ()) -> None:
@@ -106,14 +106,14 @@ class Subprocess:
         self._init_pid = 0
         self._group: ControlGroup | None = None
         self._ahead = b""
-        self._has_spoken = False
+        self._has_answered = False
         self._waiting = anyio.Lock()
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Whatever the way out, nothing of it is left."""
+        """End the whole process tree, however the block ended."""
         try:
             with anyio.CancelScope(shield=True):
                 await self.end()
@@ -122,42 +122,43 @@ class Subprocess:
 
     @property
     def pid(self) -> int:
-        """Its process number out here, whatever it is inside."""
+        """Its process number outside of any namespace."""
         return self._popen.pid
 
     async def receive(self) -> bytes:
-        """The next output, at most CHUNK_BYTES; nothing at its end."""
+        """Return the next output, at most CHUNK_BYTES; empty at its end."""
         if self._ahead:
             ahead, self._ahead = self._ahead, b""
             return ahead
         return await read_some(self._stdout.fileno())
 
     async def receive_line(self) -> str:
-        """The next line without its end; what there is, if the output ends or the line does not."""
+        """Return the next line without its newline; a partial one at the end of output or at LONGEST_LINE_BYTES."""
         line = b""
         while b"\n" not in line and len(line) < LONGEST_LINE_BYTES and (chunk := await self.receive()):
             line += chunk
-        self._has_spoken = True
+        self._has_answered = True
         line, _, self._ahead = line.partition(b"\n")
         return line.decode(errors="replace")
 
     async def send(self, data: bytes) -> None:
-        """Write all of it, or as much as it reads before it ends."""
+        """Write all of `data`; what the process does not read before it ends is dropped."""
         with suppress(ConnectionError):
             await write_all(self._stdin.fileno(), data)
 
     def receive_socket(self) -> socket:
-        """The socket that it handed out before it said its last word."""
+        """Return the socket that the launcher sent over stdin before its "go"."""
         _, descriptors, _, _ = recv_fds(self._stdin, 1, 1, MSG_CMSG_CLOEXEC)
         return socket(fileno=descriptors[0])
 
     def hold(self, group: ControlGroup | None = None) -> ProcessMark:
-        """Take hold of its namespace's init, whose end is the end of all in it. To be called once it speaks.
+        """Open a handle of its namespace's init, whose end is the end of every process in it, and return its mark.
 
-        What speaks goes into the `group`, and so will all that it starts. Raises OSError if it cannot.
+        To be called after the launcher's first line. Moves the launcher into `group`, which all its children inherit.
+        Raises OSError if the launcher cannot be moved, ProcessLookupError if the process has ended.
 
-        Not bubblewrap's own report of it: that writes to a pipe of ours, and if we are killed before it does, it dies
-        of that while its child waits for it, for ever.
+        The init is looked up in /proc, not by bubblewrap's option --info-fd: that one writes to a pipe of the server's,
+        and if the server is killed first, bubblewrap dies of it while its child waits for it for ever.
         """
         if not self._supervised and (init := process_tree.child_of(self.pid)) is not None:
             with suppress(ProcessLookupError):
@@ -175,16 +176,16 @@ class Subprocess:
         group.add(launcher)
 
     def sees(self, folder: Path) -> tuple[int, int] | None:
-        """The device and the inode of a folder in its own mounts; None where it has none. Raises OSError."""
+        """Return device and inode of a folder in its mount namespace; None if it has no namespace. Raises OSError."""
         if self._init is None:
             return None
         status = os.stat(f"/proc/{self._init_pid}/root{folder}", follow_symlinks=False)
         return status.st_dev, status.st_ino
 
     def outnumbers(self, limit: int) -> bool:
-        """Whether its namespace has more processes than that, by a glance at the namespace's own /proc.
+        """Whether its process namespace has more than `limit` processes; False if that cannot be read.
 
-        It counts no further than it must, since a fork bomb would outrun it; False where it cannot tell.
+        Counts in the namespace's own /proc and stops at the limit, since a fork bomb would grow faster than a count.
         """
         with suppress(OSError), os.scandir(f"/proc/{self._init_pid}/root/proc") as entries:
             processes = (entry for entry in entries if entry.name.isdigit())
@@ -192,8 +193,8 @@ class Subprocess:
         return False
 
     async def wait(self) -> int:
-        """Wait for its end and its namespace's; its status, or 128 + N if signal N ended it."""
-        async with self._waiting:  # several may wait, but only one for each descriptor
+        """Wait until it and its namespace have ended; return its exit status, 128 + N if signal N ended it."""
+        async with self._waiting:  # anyio allows one waiter for each descriptor
             await anyio.wait_readable(self._ended)
             if self._init is not None:
                 await anyio.wait_readable(self._init)
@@ -201,24 +202,24 @@ class Subprocess:
         return 128 - code if code < 0 else code
 
     async def end(self) -> None:
-        """Kill it and everything beneath it, and wait until that is so."""
+        """Kill it and all its descendants, and wait until they have ended."""
         if self._group:
             self._group.kill()
         if self._supervised:
-            self._stdin.close()  # which tells the supervisor to end everything
+            self._stdin.close()  # makes the supervisor end its tree
             with anyio.move_on_after(SUPERVISOR_SECONDS):
                 await self.wait()
                 return
             await anyio.to_thread.run_sync(process_tree.end_descendants, self.pid)
         else:
-            await self._hear_out()
+            await self._await_first_line()
         self._popen.kill()  # bubblewrap's init dies with it, and the namespace with its init
         await self.wait()
 
-    async def _hear_out(self) -> None:
-        """Let what was just started say its first word: killed in its first steps, bubblewrap leaves its child."""
-        with anyio.move_on_after(FIRST_WORD_SECONDS):
-            if not self._has_spoken and await self.receive_line() == "ready":
+    async def _await_first_line(self) -> None:
+        """Wait until the launcher runs: bubblewrap that is killed while it starts leaves its child behind."""
+        with anyio.move_on_after(FIRST_LINE_SECONDS):
+            if not self._has_answered and await self.receive_line() == "ready":
                 self.hold()
 
     def _close(self) -> None:
@@ -230,9 +231,9 @@ class Subprocess:
 
 
 def end_leftover(mark: ProcessMark) -> bool:
-    """Kill what a dead server left behind, the whole tree, and wait until it is gone; True if there was any.
+    """Kill the process tree that a dead server left behind, and wait for its end. Return whether there was one.
 
-    Raises TimeoutError if some of it is still there after five seconds.
+    Blocks. Raises TimeoutError if a process is still alive after five seconds.
     """
     try:
         ended = os.pidfd_open(mark.pid)
@@ -258,7 +259,7 @@ def _await_end(process: int) -> None:
 
 
 def _start(argv: Sequence[str], stdin: int, inherited: Collection[int]) -> Popen[bytes]:
-    """Start it with nothing else of ours: not our environment, not our folder, not our session."""
+    """Start a process without the server's environment, working folder and session."""
     return Popen(
         argv,
         bufsize=0,

@@ -1,4 +1,4 @@
-"""A process and everything it started, as /proc tells it."""
+"""A process and its descendants, read from /proc."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -6,15 +6,15 @@ from contextlib import suppress
 from itertools import chain
 from time import monotonic, sleep
 
-SIGKILL, SIGSTOP = 9, 19  # importing signal for them would cost each supervised command 3 ms
-END_SECONDS = 5.0  # what is promised for the end of a task
+SIGKILL, SIGSTOP = 9, 19  # importing the module signal would cost each supervised command 3 ms
+END_SECONDS = 5.0  # how long cancelling a task may take, as documented
 
 Processes = dict[int, list[bytes]]
-"""Process numbers, and the fields of each one's /proc/PID/stat from the third on, the state."""
+"""The fields of /proc/PID/stat by process number, from the third field (the state) on."""
 
 
 def descendants(root: int) -> Processes:
-    """Every living process beneath `root`."""
+    """Return every living descendant of `root`."""
     children: dict[int, Processes] = {}
     for pid in _numbers():
         if is_alive(fields := stat(pid)):
@@ -28,13 +28,13 @@ def descendants(root: int) -> Processes:
     return found
 
 
-def holds(root: int, what: str) -> bool:
-    """Whether `root`, or a process beneath it, has a descriptor of that, as the link in /proc/PID/fd names it."""
-    return any(what in _descriptors(pid) for pid in (root, *descendants(root)))
+def holds(root: int, target: str) -> bool:
+    """Whether `root` or a descendant has `target` open, as the links in /proc/PID/fd name it ("socket:[123]")."""
+    return any(target in _descriptors(pid) for pid in (root, *descendants(root)))
 
 
 def child_of(pid: int) -> int | None:
-    """A living child of that process; looked for first where the next numbers are given out."""
+    """Return a living child of a process, or None; the process numbers right after its own are tried first."""
     for candidate in chain(range(pid + 1, pid + 64), _numbers()):
         if is_alive(fields := stat(candidate)) and int(fields[1]) == pid:
             return candidate
@@ -42,9 +42,9 @@ def child_of(pid: int) -> int | None:
 
 
 def end_descendants(root: int) -> None:
-    """Kill everything beneath `root`, having stopped all of it first: what is stopped cannot fork.
+    """Kill every descendant of `root`. All are stopped first, since a stopped process cannot fork.
 
-    Raises TimeoutError if something is still there after five seconds.
+    Raises TimeoutError if one is still alive after END_SECONDS.
     """
     deadline = monotonic() + END_SECONDS
     while alive := descendants(root).keys():
@@ -56,17 +56,17 @@ def end_descendants(root: int) -> None:
             stopped |= running
             alive = descendants(root).keys()
         _signal(stopped, SIGKILL)
-        sleep(0.005)  # for them to die
+        sleep(0.005)  # the kernel needs a moment
 
 
 def threads_of_machine() -> int:
-    """How many threads there are in all: one small file, where the tree is as many as it has processes."""
+    """Return the number of threads on this machine, from one small file rather than one for each process."""
     with open("/proc/loadavg", "rb", 0) as file:
         return int(file.read().split()[3].partition(b"/")[2])
 
 
 def stat(pid: int) -> list[bytes]:
-    """The fields of /proc/PID/stat from the third on; none if there is no such process."""
+    """Return the fields of /proc/PID/stat from the third on; empty if there is no such process."""
     try:
         with open(f"/proc/{pid}/stat", "rb", 0) as file:
             return file.read().rpartition(b")")[2].split()
@@ -75,7 +75,7 @@ def stat(pid: int) -> list[bytes]:
 
 
 def is_alive(fields: list[bytes]) -> bool:
-    """Whether it is more than a zombie: one whose first thread alone has ended looks like one, but has others."""
+    """Whether a process is more than a zombie; one whose main thread alone has ended looks like a zombie, too."""
     return bool(fields) and (fields[0] not in b"ZX" or int(fields[17]) > 1)
 
 
@@ -85,7 +85,7 @@ def _numbers() -> Iterator[int]:
 
 def _descriptors(pid: int) -> set[str]:
     found = set()
-    with suppress(OSError):  # it has ended, or is not to be looked into
+    with suppress(OSError):  # the process has ended, or its descriptors are not ours to read
         for name in os.listdir(f"/proc/{pid}/fd"):
             with suppress(OSError):
                 found.add(os.readlink(f"/proc/{pid}/fd/{name}"))

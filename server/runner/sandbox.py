@@ -1,4 +1,4 @@
-"""Runs commands in a sandbox: the interface of this package."""
+"""The sandbox that runs commands: the public interface of this package."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, suppress
@@ -27,58 +27,71 @@ from server.upgrades import check_importable
 Name = Literal["namespaces", "landlock", "off"]
 
 
-async def _tell_nobody(host: str, port: int, reason: str) -> None:
-    """For commands without a network by name."""
+async def _ignore_refused(host: str, port: int, reason: str) -> None:
+    """Report nothing: the default for commands without an allowlist of hosts."""
 
 
 Disarmed = Callable[[Sequence[str]], Awaitable[None]]
-"""Told what a command has left in a folder of the person's for git to execute, and what was done about it."""
+"""Called with one sentence for each thing that a command left in a user's folder for git to execute, and what was done
+about it."""
 
 
-async def _keep_quiet(_: Sequence[str]) -> None:
-    """For commands of our own."""
+async def _ignore_disarmed(_: Sequence[str]) -> None:
+    """Report nothing: the default for the server's own commands."""
 
 
 class Tier(Protocol):
-    """One way to confine a command."""
+    """A way to confine commands. Implemented by `Namespaces`, `Landlock` and `Off`."""
 
     @property
-    def name(self) -> Name: ...
+    def name(self) -> Name:
+        """Its name in the setting `sandbox` and in reports."""
+        ...
 
     @property
-    def gaps(self) -> tuple[str, ...]: ...
+    def gaps(self) -> tuple[str, ...]:
+        """What this tier does not protect against, one sentence each."""
+        ...
 
     @property
-    def supervised(self) -> bool: ...
+    def supervised(self) -> bool:
+        """Whether a supervisor process ends the command's process tree, for want of a process namespace."""
+        ...
 
-    def argv(self, policy: SandboxPolicy, confinement: Confinement) -> tuple[str, ...]: ...
+    def argv(self, policy: SandboxPolicy, confinement: Confinement) -> tuple[str, ...]:
+        """Return the command line that starts the launcher in the sandbox."""
+        ...
 
-    def confined(self, policy: SandboxPolicy, left: list[str]) -> AbstractAsyncContextManager[Confinement]: ...
+    def confined(self, policy: SandboxPolicy, left: list[str]) -> AbstractAsyncContextManager[Confinement]:
+        """Prepare a command's confinement, and clean up after the block; append what `Disarmed` reports to `left`."""
+        ...
 
-    def explain(self, output: str) -> str: ...
+    def explain(self, output: str) -> str:
+        """Return an error message for `output`, which came in place of the launcher's answer."""
+        ...
 
 
 class Sandbox:
-    """Runs commands within the limits of a policy; made by `find_sandbox`."""
+    """The sandbox of this machine: runs commands within the limits of a policy. Made by `find_sandbox`."""
 
     def __init__(self, tier: Tier, groups: ControlGroups = NO_GROUPS, hidden: Sequence[Path] = ()) -> None:
-        """`hidden` is what no command sees, whatever its policy gives it."""
+        """`hidden` are paths that no command sees, even inside folders that its policy grants."""
         self._tier, self._groups = tier, groups
         self._hidden = tuple(path.resolve() for path in hidden)
 
     @property
     def tier(self) -> Name:
-        """How commands are confined."""
+        """Name of the tier that confines commands."""
         return self._tier.name
 
     @property
     def gaps(self) -> tuple[str, ...]:
-        """What it does not hold, a sentence each."""
+        """What this sandbox does not protect against or limit exactly, one sentence each."""
         return (*self._tier.gaps, *usage.gaps(self._groups.features))
 
     @property
     def grouped(self) -> frozenset[Feature]:
-        """What the kernel holds over a whole tree, by control groups."""
+        """The limits that control groups enforce on a whole process tree."""
         return self._groups.features
 
     async def run(
@@ -88,22 +101,22 @@ class Sandbox:
         *,
         started: Callable[[ProcessMark], Awaitable[None]],
         output: Callable[[bytes], Awaitable[None]],
-        refused: Report = _tell_nobody,
-        disarmed: Disarmed = _keep_quiet,
+        refused: Report = _ignore_refused,
+        disarmed: Disarmed = _ignore_disarmed,
         handler: CallbackHandler | None = None,
     ) -> Exit:
-        """Run `command` to its end, which is the end of everything it started.
+        """Run `command` until it and every process that it started have ended.
 
-        `started` is awaited before the command, or anything secret, is handed over: a process it recorded can be
-        ended later by its mark. `output` is awaited for each piece of the merged output, as it comes, 64 KiB at most.
-        `refused` is awaited for each host that the policy does not let it reach, with the port and the reason.
-        `disarmed` is awaited once it has ended, if it has left something that the person's own git would execute.
-        The `handler` serves its callback channel, where the policy gives it one.
-        When this is cancelled, or one of these raises, nothing of the command is left by the time it returns.
+        `started` is awaited before the command line or any secret is handed over: with the mark that it records, the
+        process can be ended even after this server has died. `output` is awaited for each piece of the merged stdout
+        and stderr, 64 KiB at most. `refused` is awaited for each host that the policy denies, with port and reason.
+        `disarmed` is awaited after the end if the command left something that the user's own git would execute.
+        `handler` serves the callback channel, if the policy grants one.
+        When this call is cancelled, or one of the callbacks raises, no process of the command is left when it returns.
 
-        Raises RemitError: VALIDATION_ERROR for a path that cannot be given or a host that is none, EXECUTION_ERROR for
-        a command that the kernel could not take, SANDBOX_UNAVAILABLE where the sandbox itself fails. A program that
-        does not exist is no error here: it ends with 127, as in a shell.
+        Raises RemitError: VALIDATION_ERROR for a path that must not be granted or an invalid host, EXECUTION_ERROR for
+        a command that the kernel cannot start, SANDBOX_UNAVAILABLE if the sandbox itself fails. A program that does
+        not exist is no error: its exit status is 127, as in a shell.
         """
         attached = {} if command.attached is None else {command.attached: ATTACHED}
         running = self._running(command, policy, started, refused, disarmed, handler, attached)
@@ -122,17 +135,17 @@ class Sandbox:
         policy: SandboxPolicy,
         *,
         started: Callable[[ProcessMark], Awaitable[None]],
-        refused: Report = _tell_nobody,
-        disarmed: Disarmed = _keep_quiet,
+        refused: Report = _ignore_refused,
+        disarmed: Disarmed = _ignore_disarmed,
         handler: CallbackHandler | None = None,
     ) -> AsyncIterator[ProcessIO]:
-        """A command to talk to, over its stdin and stdout; all else is as for `run`, which see."""
+        """Run `command` while the block runs, and yield its stdin and stdout. Parameters and errors as for `run`."""
         with Pipes.opened() as pipes:
             running = self._running(command, policy, started, refused, disarmed, handler, pipes.descriptors)
             async with running as (process, monitor, relay):
                 pipes.hand_over()
                 piped = PipedProcess(process, pipes, monitor, relay)
-                async with in_background(piped.attend):
+                async with in_background(piped.serve):
                     yield piped
 
     @asynccontextmanager
@@ -146,9 +159,9 @@ class Sandbox:
         handler: CallbackHandler | None,
         descriptors: Mapping[int, int] | None = None,
     ) -> AsyncIterator[tuple[Subprocess, Monitor, RelayProgram | None]]:
-        """The command at work, with its monitor, network and callback channel; nothing of it is left afterwards.
+        """Start the command with its monitor, network and callback channel; leave nothing of it after the block.
 
-        Its processes are ended first: what it has asked for over its callback channel may take its time, or hang.
+        Its processes are ended before the callback channel: a request that it made there may take long, or hang.
         """
         command.check()
         policy = replace(policy, hidden=self._hidden)
@@ -158,13 +171,14 @@ class Sandbox:
             self._tier.confined(policy, left) as confinement,
             self._spawned(policy, confinement, descriptors or {}) as (process, group),
         ):
-            self._expect("ready", await _first_word(process, group))
-            mark = _held(process, group)
+            self._expect("ready", await _first_line(process, group))
+            mark = _hold(process, group)
             if policy.pinned:
                 await anyio.to_thread.run_sync(_check_pinned, process, policy.pinned)
-            with closing(_attendance(process, policy, confinement, group)) as monitor:
+            with closing(_monitor(process, policy, confinement, group)) as monitor:
                 await started(mark)
-                await process.send(plan.encode(command, policy, self._counted(confinement), descriptors, handler))
+                confinement = self._without_double_count(confinement)
+                await process.send(plan.encode(command, policy, confinement, descriptors, handler))
                 self._expect("go", await process.receive_line())
                 network = _network(policy, confinement, process, refused)
                 async with network, _callback(confinement, process, handler) as relay:
@@ -176,7 +190,7 @@ class Sandbox:
 
     @asynccontextmanager
     async def _grouped(self, policy: SandboxPolicy) -> AsyncIterator[ControlGroup | None]:
-        """A control group for the command, where some were delegated; nothing of it is left afterwards."""
+        """Make a control group for the command, if any were delegated, and remove it after the block."""
         try:
             group = self._groups.make(policy.limits)
         except OSError as error:
@@ -188,15 +202,15 @@ class Sandbox:
                 with anyio.CancelScope(shield=True):
                     await anyio.to_thread.run_sync(group.remove)
 
-    def _counted(self, confinement: Confinement) -> Confinement:
-        """Not by the kernel's other way to count processes, where their control group is exact."""
+    def _without_double_count(self, confinement: Confinement) -> Confinement:
+        """Drop RLIMIT_NPROC where a control group counts the processes exactly."""
         return replace(confinement, neighbours=None) if "processes" in self.grouped else confinement
 
     @asynccontextmanager
     async def _spawned(
         self, policy: SandboxPolicy, confinement: Confinement, inherited: Collection[int]
     ) -> AsyncIterator[tuple[Subprocess, ControlGroup | None]]:
-        """The launcher on its way, and the group it is to be in; nothing of either is left afterwards."""
+        """Start the launcher and make its control group; end and remove both after the block."""
         async with self._grouped(policy) as group:
             argv = self._tier.argv(policy, confinement)
             try:
@@ -206,15 +220,15 @@ class Sandbox:
             async with process:
                 yield process, group
 
-    def _expect(self, word: str, line: str) -> None:
-        """Check the launcher's next word; what comes in its place is why there is no sandbox."""
-        if line != word:
+    def _expect(self, expected: str, line: str) -> None:
+        """Raise SANDBOX_UNAVAILABLE unless the launcher's answer is the expected one."""
+        if line != expected:
             raise unavailable(self._tier.explain(line))
 
 
 @asynccontextmanager
 async def _reporting(disarmed: Disarmed) -> AsyncIterator[list[str]]:
-    """A list of what the block finds, which is told when it has ended, however it did."""
+    """Yield a list to be filled by the block, and report it when the block ends, even by an error."""
     left: list[str] = []
     try:
         yield left
@@ -224,38 +238,41 @@ async def _reporting(disarmed: Disarmed) -> AsyncIterator[list[str]]:
                 await disarmed(left)
 
 
-async def _first_word(process: Subprocess, group: ControlGroup | None) -> str:
-    """The launcher's; its group is entered meanwhile, which the kernel may take 20 ms for the first time."""
+async def _first_line(process: Subprocess, group: ControlGroup | None) -> str:
+    """Return the launcher's first line; move it into its group meanwhile, which takes the kernel up to 20 ms."""
     async with anyio.create_task_group() as both:
         if group:
             both.start_soon(anyio.to_thread.run_sync, _enter, process.pid, group)
-        word = await process.receive_line()
-    return word
+        line = await process.receive_line()
+    return line
 
 
 def _enter(pid: int, group: ControlGroup) -> None:
-    with suppress(OSError):  # it may have ended, which is told elsewhere
+    with suppress(OSError):  # it may have ended, which `_expect` reports
         group.add(pid)
 
 
-def _held(process: Subprocess, group: ControlGroup | None) -> ProcessMark:
+def _hold(process: Subprocess, group: ControlGroup | None) -> ProcessMark:
     try:
         return process.hold(group)
     except OSError as error:
         raise unavailable(f"the command cannot be held: {error.strerror}") from error
 
 
-def _attendance(
+def _monitor(
     process: Subprocess, policy: SandboxPolicy, confinement: Confinement, group: ControlGroup | None
 ) -> Monitor:
     try:
         return Monitor(process, policy, confinement.private, group)
-    except FileNotFoundError as error:  # others, who may write it too, have just removed it
+    except FileNotFoundError as error:  # another task that may write there has just removed it
         raise _gone(Path(error.filename)) from error
 
 
 def _check_pinned(process: Subprocess, folders: Sequence[Path]) -> None:
-    """See that what was mounted for a command is what is there under that name, whoever played with links meanwhile."""
+    """Check that each mounted folder is the one its path names: another task may have swapped links meanwhile.
+
+    Raises RemitError (EXECUTION_ERROR).
+    """
     for folder in folders:
         try:
             is_same = process.sees(folder) in (None, identity(folder))
@@ -273,12 +290,12 @@ def _gone(folder: Path) -> RemitError:
 async def _network(
     policy: SandboxPolicy, confinement: Confinement, process: Subprocess, refused: Report
 ) -> AsyncIterator[None]:
-    """The proxy of a command that may reach hosts by name, as long as the command lives."""
+    """Serve the proxy of a command with an allowlist of hosts while the block runs."""
     if confinement.gateway is None or policy.hosts is None:
         yield
         return
     check_importable("server.runner.network.proxy")
-    from server.runner.network.proxy import serving  # with an HTTP library that most servers never need
+    from server.runner.network.proxy import serving  # imported late: most servers never need its HTTP library
 
     with closing(confinement.gateway.listener or process.receive_socket()) as listener:
         async with serving(listener, policy.hosts, confinement.gateway.token, refused):
@@ -289,7 +306,7 @@ async def _network(
 async def _callback(
     confinement: Confinement, process: Subprocess, handler: CallbackHandler | None
 ) -> AsyncIterator[RelayProgram | None]:
-    """The callback channel of a command that may talk to the server, served as long as the command lives."""
+    """Serve the command's callback channel, if it has one, while the block runs."""
     channel = confinement.channel
     if channel is None or handler is None:
         yield None

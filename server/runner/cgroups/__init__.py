@@ -1,1 +1,1 @@
-"""Control groups: the kernel's limits over the whole tree of a command's processes."""
+"""Control groups: limits that the kernel enforces on a command's whole process tree."""

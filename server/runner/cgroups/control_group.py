@@ -1,8 +1,8 @@
-"""Control groups: where some were delegated to this server, the kernel itself holds a limit over a whole tree.
+"""The control group of one command: if groups were delegated to this server, the kernel enforces limits on a tree.
 
-Both versions are used as they are found, each for what it can: version 2 (`/sys/fs/cgroup`, delegated by a service
-manager or a container) and the hierarchies of version 1, which only root may use. The files and their meaning are in
-the kernel's admin-guide/cgroup-v2.rst and admin-guide/cgroup-v1.
+Both versions are used where they are found: version 2 (`/sys/fs/cgroup`, delegated by a service manager or a
+container), and the hierarchies of version 1, which only root may use. The files are described in the kernel's
+admin-guide/cgroup-v2.rst and admin-guide/cgroup-v1.
 """
 
 import logging
@@ -22,26 +22,26 @@ _log = logging.getLogger(__name__)
 
 Feature = Literal["processes", "memory", "kernel memory", "processor time", "end"]
 
-OWN_PROCESSES = 2  # bubblewrap and its init, or a supervisor: they stand in the group, and are not the command's
-REMOVE_SECONDS = 1.0  # that a group, whose processes have ended, may take to be empty
+OWN_PROCESSES = 2  # bubblewrap and its init, or the supervisors: in the group, but not of the command
+REMOVE_SECONDS = 1.0  # for a group to become empty after its processes were killed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Controller:
-    """One thing a hierarchy can do for a group, and the files by which it does."""
+    """A limit that a hierarchy can enforce on a group, and the files for it."""
 
     feature: Feature
     name: str | None = None
-    """What the hierarchy calls it; None for what every group of version 2 has."""
+    """The kernel's name of the controller; None for features of every group of version 2."""
 
     settings: Callable[[Limits], Mapping[str, int]] = lambda _: {}
-    """What to write to which file; one that is not there is passed over, as where swap is not accounted for."""
+    """The value to write to each file. Missing files are skipped, such as those for swap if it is not accounted."""
 
     hits: tuple[str, str] | None = None
-    """The file, and the key in it, that counts how often the limit was hit."""
+    """The file and the key in it that count how often the limit was hit."""
 
     usage: tuple[str, str | None, float] | None = None
-    """The file, the key in it (None: it holds a number alone), and what one of its units is of ours."""
+    """The file, the key in it (None: the file is one number), and the factor to bytes or seconds."""
 
 
 _PIDS = Controller(
@@ -85,27 +85,27 @@ CONTROLLERS = {
 }
 
 KILL = "cgroup.kill"
-"""A file of version 2."""
+"""The file of version 2 that kills every process of a group."""
 
 
 @dataclass(frozen=True, slots=True)
 class DelegatedGroup:
-    """A group whose children this server may make, and what these are good for."""
+    """A control group in which this server may make child groups, with their usable controllers."""
 
     folder: Path
     controllers: tuple[Controller, ...]
 
     @property
     def features(self) -> frozenset[Feature]:
-        """What they hold."""
+        """The limits that child groups enforce."""
         return frozenset(controller.feature for controller in self.controllers)
 
 
 class ControlGroup:
-    """A group in each of some hierarchies, for one command with all it starts."""
+    """The control group of one command with every process that it starts: one group in each used hierarchy."""
 
     def __init__(self, delegations: tuple[DelegatedGroup, ...], name: str, limits: Limits) -> None:
-        """Make it, with its limits. Raises OSError; nothing is left then."""
+        """Make the groups and set their limits. Raises OSError, after removing what was made."""
         self._parts = {delegation.folder / name: delegation.controllers for delegation in delegations}
         try:
             for folder, controllers in self._parts.items():
@@ -118,13 +118,13 @@ class ControlGroup:
 
     @property
     def features(self) -> frozenset[Feature]:
-        """What it holds."""
+        """The limits that it enforces."""
         return frozenset(controller.feature for each in self._parts.values() for controller in each)
 
     def add(self, pid: int) -> None:
-        """Put a process into it, whose children will be in it from their birth. Raises OSError.
+        """Move a process into the group, which its later children inherit. Raises OSError.
 
-        One that is in it is left alone: every move makes all forks of this machine wait, for milliseconds.
+        A process that is already in it is not moved: every move blocks all forks of this machine for milliseconds.
         """
         for folder in self._parts:
             members = folder / "cgroup.procs"
@@ -132,30 +132,31 @@ class ControlGroup:
                 members.write_text(str(pid))
 
     def was_hit(self, feature: Feature) -> bool:
-        """Whether that limit has kept the group from something."""
+        """Whether the group has hit this limit."""
         hits = [(folder, controller.hits) for folder, controller in self._each(feature) if controller.hits]
         return any(_number(folder / file, key) for folder, (file, key) in hits)
 
     def usage(self, feature: Feature) -> float:
-        """Seconds of processor time, or bytes of memory; of all that was ever in the group, collected or not."""
+        """Return seconds of processor time, of ended processes too, or bytes of memory."""
         usage = [(folder, controller.usage) for folder, controller in self._each(feature) if controller.usage]
         return sum(_number(folder / file, key) * unit for folder, (file, key, unit) in usage)
 
     def kill(self) -> None:
-        """Kill all that is in it at once, where the kernel can; elsewhere nothing happens."""
+        """Kill every process in it, in groups of version 2; do nothing in version 1."""
         for folder in self._parts:
             with suppress(OSError):
                 (folder / KILL).write_text("1")
 
     def vanishes(self) -> bool:
-        """Remove it at once, as far as that can be done without waiting for anything; whether that was all of it."""
+        """Remove the group without waiting; return whether all of it is gone."""
         for folder in self._parts:
             with suppress(OSError):
                 folder.rmdir()
         return not any(folder.exists() for folder in self._parts)
 
     def remove(self) -> None:
-        """Remove it, once nothing runs in it. Blocks. What stays is told of, and removed at the next start."""
+        """Remove the group after its processes have ended. Blocks. What cannot be removed is logged, and removed at
+        the next start of the server."""
         for folder in self._parts:
             try:
                 remove_group(folder)
@@ -169,16 +170,16 @@ class ControlGroup:
 
 @dataclass(frozen=True, slots=True)
 class ControlGroups:
-    """What was delegated to this server, as far as it was seen to hold; nothing, where `delegations` are empty."""
+    """The control groups that were delegated to this server, and their tested features; empty if there are none."""
 
     delegations: tuple[DelegatedGroup, ...]
     features: frozenset[Feature]
     prefix: str
 
     def in_one_hierarchy(self) -> "ControlGroups":
-        """What the best of the hierarchies holds by itself: the number of processes first, then as much as may be.
+        """Return these groups with the best hierarchy alone: one that limits processes, then the most controllers.
 
-        Entering a group takes the kernel some 10 ms in each hierarchy. The launcher's own start hides one of them.
+        Entering a group takes about 10 ms in each hierarchy, and only one of them overlaps with the launcher's start.
         """
         if len(self.delegations) < 2:
             return self
@@ -186,7 +187,7 @@ class ControlGroups:
         return ControlGroups((best,), best.features, self.prefix)
 
     def make(self, limits: Limits) -> ControlGroup | None:
-        """A group for one command, which the caller removes; None where none were delegated. Raises OSError."""
+        """Make a group for one command, which the caller removes; None if none were delegated. Raises OSError."""
         return ControlGroup(self.delegations, self.prefix + token_hex(6), limits) if self.delegations else None
 
 
@@ -194,7 +195,7 @@ NO_GROUPS = ControlGroups((), frozenset(), "")
 
 
 def prefix_of(owner: Path | None) -> str:
-    """How the names of the groups begin that belong to a server, told by a folder of its own, or to nobody."""
+    """Return the name prefix of a server's groups, derived from its folder `owner`; a random one without a server."""
     return f"remit-{sha256(os.fsencode(owner)).hexdigest()[:12]}-" if owner else f"remit-{token_hex(6)}-"
 
 
@@ -215,11 +216,11 @@ def remove_group(folder: Path) -> None:
         except OSError:
             if monotonic() > deadline:
                 raise
-            sleep(0.002)  # what was killed is on its way out
+            sleep(0.002)  # killed processes need a moment to end
 
 
 def _number(file: Path, key: str | None) -> int:
-    """The number in a file of one, or that behind a key in a file of several; 0 where it is not."""
+    """Return the number in a file, or the one after `key`; 0 if it is missing."""
     found = words(file)
     if key is None:
         return int(found[0]) if found else 0
@@ -227,7 +228,7 @@ def _number(file: Path, key: str | None) -> int:
 
 
 def words(file: Path) -> list[str]:
-    """What a file says; nothing where it is not."""
+    """Return the words of a file; empty if it cannot be read."""
     try:
         return file.read_text().split()
     except OSError:

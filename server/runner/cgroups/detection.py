@@ -1,4 +1,4 @@
-"""Which control groups this server may use: found by trying, like the sandbox itself."""
+"""The search for control groups that this server may use, and a test of their limits."""
 
 import select
 import subprocess
@@ -21,30 +21,30 @@ from server.runner.cgroups.hierarchy import candidates
 from server.runner.policy import MIB, Limits
 from server.runner.programs.copies import INSTALLED, Programs
 
-PATIENCE = 5.0  # seconds; all of it takes 0.1
+TIMEOUT_SECONDS = 5.0  # for each step; all of them take 0.1 s
 
-_LIMITS = Limits(processes=4, memory_bytes=48 * MIB)  # enough for the Python that tries them
-_KERNEL_BYTES = 4 * MIB  # of what the trial has the kernel hold, which is three times as much
-_BUSY_SECONDS = 0.015  # of what the trial's child spends, which is twice as much
+_LIMITS = Limits(processes=4, memory_bytes=48 * MIB)  # enough for the Python interpreter of the probe
+_KERNEL_BYTES = 4 * MIB  # a third of what the probe makes the kernel hold
+_BUSY_SECONDS = 0.015  # half of what the probe's child uses
 
 
 def find_groups(owner: Path | None, programs: Programs = INSTALLED) -> ControlGroups:
-    """What of the groups this process is in can be relied upon. Blocks for a moment.
+    """Return the delegated control groups of this process whose limits were tested to work. Blocks for about 0.1 s.
 
-    `owner` is the folder of the server whose groups they are to be, `programs` has what tries them. Raises nothing:
-    where none were delegated, or they do not hold, there are none.
+    `owner` is the server's folder, which names its groups; `programs` has the probe. Raises nothing: without usable
+    groups, the result is empty.
     """
     prefix = prefix_of(owner)
     usable = tuple(_usable(prefix))
     held: set[Feature] = set()
     with suppress(OSError), _group(usable, prefix) as group:
-        held = _tried(group, programs)
+        held = _working(group, programs)
     narrowed = (replace(each, controllers=_holding(each, held)) for each in usable)
     return ControlGroups(tuple(each for each in narrowed if each.controllers), frozenset(held), prefix)
 
 
 def _usable(prefix: str) -> Iterator[DelegatedGroup]:
-    """Each hierarchy in which a group can be made, for what no other before it can do."""
+    """Yield each hierarchy in which a group can be made, with the features that no earlier one has."""
     features: set[Feature] = set()
     for candidate in candidates():
         controllers = tuple(each for each in candidate.controllers if each.feature not in features)
@@ -57,7 +57,7 @@ def _usable(prefix: str) -> Iterator[DelegatedGroup]:
 
 @contextmanager
 def _group(delegations: tuple[DelegatedGroup, ...], prefix: str) -> Iterator[ControlGroup]:
-    group = ControlGroup(delegations, f"{prefix}trial", _LIMITS)
+    group = ControlGroup(delegations, f"{prefix}probe", _LIMITS)
     try:
         yield group
     finally:
@@ -68,28 +68,29 @@ def _holding(delegation: DelegatedGroup, held: set[Feature]) -> tuple[Controller
     return tuple(each for each in delegation.controllers if each.feature in held)
 
 
-def _tried(group: ControlGroup, programs: Programs) -> set[Feature]:
+def _working(group: ControlGroup, programs: Programs) -> set[Feature]:
+    """Run the probe in the group, and return the features that work."""
     argv = (sys.executable, "-I", "-S", str(programs.cgroup_probe))
     pipe = subprocess.PIPE
-    with subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, env={}, bufsize=0) as trial:
+    with subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, env={}, bufsize=0) as probe:
         try:
-            group.add(trial.pid)
-            return _watched(trial, group)
+            group.add(probe.pid)
+            return _tested(probe, group)
         finally:
-            trial.kill()
+            probe.kill()
 
 
-def _watched(trial: "subprocess.Popen[bytes]", group: ControlGroup) -> set[Feature]:
+def _tested(probe: "subprocess.Popen[bytes]", group: ControlGroup) -> set[Feature]:
     held: set[Feature] = set()
-    _step(trial)
+    _step(probe)
     if group.usage("processor time") > _BUSY_SECONDS:
         held.add("processor time")
     if group.was_hit("processes"):
         held.add("processes")
     before = group.usage("memory")
-    _step(trial)
+    _step(probe)
     kernel = group.usage("memory") - before > _KERNEL_BYTES
-    _step(trial)
+    _step(probe)
     if group.was_hit("memory"):
         held |= {"memory", "kernel memory"} if kernel else {"memory"}
     if _ends(group):
@@ -97,16 +98,16 @@ def _watched(trial: "subprocess.Popen[bytes]", group: ControlGroup) -> set[Featu
     return held
 
 
-def _step(trial: "subprocess.Popen[bytes]") -> None:
-    """Have it do the next thing, and wait until that is done, or until it was ended for it."""
-    assert trial.stdin
-    assert trial.stdout
+def _step(probe: "subprocess.Popen[bytes]") -> None:
+    """Make the probe do its next step, and wait until it has, or was killed for it. Raises TimeoutError."""
+    assert probe.stdin
+    assert probe.stdout
     with suppress(BrokenPipeError):
-        trial.stdin.write(b"\n")
-    readable, _, _ = select.select([trial.stdout], [], [], PATIENCE)
+        probe.stdin.write(b"\n")
+    readable, _, _ = select.select([probe.stdout], [], [], TIMEOUT_SECONDS)
     if not readable:
-        raise TimeoutError("a trial of control groups does not come back")
-    trial.stdout.readline()
+        raise TimeoutError("the probe of control groups does not answer")
+    probe.stdout.readline()
 
 
 def _ends(group: ControlGroup) -> bool:

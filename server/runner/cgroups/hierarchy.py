@@ -1,4 +1,4 @@
-"""Where control groups may be made: the groups this process is in, and what they can give to children."""
+"""The control group hierarchies of this process, and the groups in which child groups may be made."""
 
 import logging
 import os
@@ -21,13 +21,13 @@ from server.runner.cgroups.control_group import (
 
 _log = logging.getLogger(__name__)
 
-_LEAF = "remit-server"  # version 2 limits only what beside it has no processes: where this server itself goes
+_LEAF = "remit-server"  # a child group for this server: in version 2 a group with limited children has no processes
 
 
 def candidates() -> Iterator[DelegatedGroup]:
-    """Groups that look as if children could be made in them, version 2 first; whether they hold is to be tried."""
+    """Yield the groups in which child groups can probably be made, version 2 first. They are not tested yet."""
     for own in sorted(_own_groups(), key=lambda own: -own.version):
-        usable = own.controllers if own.version == 1 else _shared_out(own)
+        usable = own.controllers if own.version == 1 else _child_controllers(own)
         controllers = tuple(each for each in CONTROLLERS[own.version] if each.name is None or each.name in usable)
         if controllers and os.access(_folder(own), os.W_OK):
             yield DelegatedGroup(_folder(own), controllers)
@@ -35,7 +35,7 @@ def candidates() -> Iterator[DelegatedGroup]:
 
 @dataclass(frozen=True, slots=True)
 class _OwnGroup:
-    """The group this process is in, in one hierarchy."""
+    """The group of this process in one hierarchy."""
 
     path: Path
     version: int
@@ -43,7 +43,7 @@ class _OwnGroup:
 
 
 def _folder(own: _OwnGroup) -> Path:
-    """Where the groups of commands go: beside this server, if it has gone to a leaf of its own."""
+    """Return the parent of the commands' groups: the group itself, or its parent if this server moved to a leaf."""
     return own.path.parent if own.path.name == _LEAF else own.path
 
 
@@ -62,7 +62,7 @@ def _own_groups() -> Iterator[_OwnGroup]:
 
 
 def _mounts() -> Iterator[tuple[str, Path, frozenset[str]]]:
-    """Each mounted hierarchy: what of it is mounted, where, and its controllers, none of which for version 2."""
+    """Yield each mounted hierarchy: its mounted root, its mount point, and its controllers (empty for version 2)."""
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         mount, _, kind = line.partition(" - ")
         root, point = mount.split()[3:5]
@@ -72,18 +72,21 @@ def _mounts() -> Iterator[tuple[str, Path, frozenset[str]]]:
             yield root, Path(point), known if system == "cgroup" else frozenset()
 
 
-def _shared_out(own: _OwnGroup) -> frozenset[str]:
-    """The controllers that children of a group of version 2 have, or can be given."""
+def _child_controllers(own: _OwnGroup) -> frozenset[str]:
+    """Enable the controllers for child groups, version 2, and return those that are enabled."""
     wanted = own.controllers & {controller.name for controller in CONTROLLERS[2]}
     folder = _folder(own)
     if missing := wanted - set(words(folder / "cgroup.subtree_control")):
         with suppress(OSError):
-            _share_out(folder, missing)
+            _enable(folder, missing)
     return frozenset(words(folder / "cgroup.subtree_control"))
 
 
-def _share_out(folder: Path, controllers: frozenset[str] | set[str]) -> None:
-    """Give them to the children; in a group that is not the root this takes that no process is left in it."""
+def _enable(folder: Path, controllers: frozenset[str] | set[str]) -> None:
+    """Enable controllers for child groups. A group other than the root must have no processes, so this one moves.
+
+    Raises OSError.
+    """
     change = " ".join(f"+{name}" for name in controllers)
     with suppress(OSError):
         (folder / "cgroup.subtree_control").write_text(change)
@@ -93,16 +96,16 @@ def _share_out(folder: Path, controllers: frozenset[str] | set[str]) -> None:
     (leaf / "cgroup.procs").write_text(str(os.getpid()))
     try:
         (folder / "cgroup.subtree_control").write_text(change)
-    except OSError:  # others are in the group as well, and they are not ours to move
+    except OSError:  # other processes are in the group, too
         (folder / "cgroup.procs").write_text(str(os.getpid()))
         leaf.rmdir()
         raise
 
 
 def end_leftover_groups(owner: Path) -> int:
-    """End what runs in groups of a dead server, and remove them; how many there were. Blocks.
+    """Kill the processes in groups of a dead server, and remove the groups; return their number. Blocks.
 
-    Only for the start of a server, which its folder belongs to alone.
+    Only for the start of a server that holds the lock of the folder `owner`.
     """
     left = [group for folder in map(_folder, _own_groups()) for group in folder.glob(f"{prefix_of(owner)}*")]
     for group in left:
@@ -122,4 +125,4 @@ def _end_all(group: Path) -> None:
         for pid in map(int, pids):
             with suppress(ProcessLookupError):
                 os.kill(pid, SIGKILL)
-        sleep(0.005)  # for them to die
+        sleep(0.005)  # the kernel needs a moment

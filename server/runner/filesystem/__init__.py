@@ -1,1 +1,1 @@
-"""Files and folders that an adversary writes: reached, walked, read and removed safely."""
+"""Safe access to files and folders that an adversary writes: opening, walking, reading, removing."""

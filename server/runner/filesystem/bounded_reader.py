@@ -1,4 +1,4 @@
-"""The look at what a command has left in a folder: bounded, since the command may have left any number of files."""
+"""A reader of files that a command left in a folder, with limits, as the command may have left any number of them."""
 
 import os
 from itertools import islice
@@ -8,26 +8,26 @@ from server.errors import RemitError
 from server.runner.filesystem.safe_open import open_folder, read_regular
 
 MOST_FILES = 10_000
-"""That are read: some second."""
+"""Files read: takes about a second."""
 
 MOST_BYTES = 32 * 1024**2
-"""That are read of them all."""
+"""Bytes read of all files together."""
 
 MOST_SETTINGS = 1024**2
-"""Bytes of settings that are taken apart: some second for the shortest lines; those of 3,000 common repositories."""
+"""Bytes of git configuration parsed: the files of 3,000 common repositories; a second for the shortest lines."""
 
 MOST_NAMES = 1000
-"""In one folder of hooks."""
+"""Names in one folder."""
 
 MOST_NAMES_IN_ALL = 100_000
-"""In all folders of hooks."""
+"""Names in all listed folders together."""
 
 MOST_PATHS = 10_000
-"""Paths in settings that are followed on the disk: some half a second."""
+"""Paths in configurations that are resolved on disk: takes about half a second."""
 
 
 class BoundedReader:
-    """Reads files of a workspace, regular ones reached through no link, until it has read enough. Blocks."""
+    """Reader of regular files in a workspace that follows no symlinks and stops at its limits. Every method blocks."""
 
     def __init__(self, workspace: Path) -> None:
         self.workspace = workspace
@@ -36,11 +36,12 @@ class BoundedReader:
 
     @property
     def is_spent(self) -> bool:
-        """Whether something was not read, since enough was."""
+        """Whether something was not read because a limit was reached."""
         return min(self._left.values()) < 0
 
     def read(self, path: Path, most: int) -> bytes | None:
-        """A file of at most `most` bytes; None where it is none, is reached through a link, or enough was read."""
+        """Return a file of at most `most` bytes; None if it is missing, larger, no regular file, behind a symlink, or
+        a limit was reached."""
         if not self._take("files"):
             return None
         try:
@@ -50,12 +51,12 @@ class BoundedReader:
         return content if self._take("bytes", len(content)) else None
 
     def settings(self, path: Path, most: int) -> bytes | None:
-        """The same of a file that takes longer to take apart than to read."""
+        """Return a git configuration file like `read`, counted against the limit for parsing, too."""
         content = self.read(path, most)
         return content if content is not None and self._take("settings", len(content)) else None
 
     def names(self, folder: Path) -> list[str] | None:
-        """The names in a folder; None where it is none, has more than such a folder has, or enough was read."""
+        """Return the names in a folder; None if it cannot be opened, has too many, or a limit was reached."""
         try:
             descriptor = open_folder(folder)
         except OSError:
@@ -68,9 +69,9 @@ class BoundedReader:
         return names if self._take("names", len(names)) and len(names) < MOST_NAMES else None
 
     def follows(self) -> bool:
-        """Whether one path more may be followed."""
+        """Count a path to be resolved; return whether the limit allows it."""
         return self._take("paths")
 
-    def _take(self, kind: str, much: int = 1) -> bool:
-        self._left[kind] -= much
+    def _take(self, kind: str, amount: int = 1) -> bool:
+        self._left[kind] -= amount
         return self._left[kind] >= 0

@@ -1,4 +1,4 @@
-"""Memory that a command is handed as a descriptor: nothing of it is on a disk, and nobody can wait for it."""
+"""Memory files that are passed to a command as descriptors: they are never on disk, and reading never blocks."""
 
 import fcntl
 import os
@@ -11,7 +11,7 @@ _SIZED = _SEAL | _SHRINK | _GROW
 
 @contextmanager
 def blank(size: int) -> Iterator[int]:
-    """A descriptor of `size` bytes, all zero, which can be written and neither grow nor shrink."""
+    """Yield the descriptor of a memory file of `size` zero bytes that is writable and cannot change its size."""
     with _memory() as descriptor:
         os.ftruncate(descriptor, size)
         fcntl.fcntl(descriptor, _ADD_SEALS, _SIZED)
@@ -20,7 +20,7 @@ def blank(size: int) -> Iterator[int]:
 
 @contextmanager
 def holding(data: bytes) -> Iterator[int]:
-    """A descriptor of these bytes, which can only be read."""
+    """Yield the descriptor of a read-only memory file with this content."""
     with _memory() as descriptor:
         with open(descriptor, "wb", closefd=False) as file:
             file.write(data)

@@ -1,4 +1,4 @@
-"""The deletion of a folder that an adversary filled."""
+"""Deletion of a folder that an adversary has filled."""
 
 import errno
 import os
@@ -10,11 +10,11 @@ from server.runner.filesystem.safe_open import open_folder, pinned
 
 
 def delete_tree(top: Path) -> None:
-    """Delete `top` and everything in it, whatever the modes; nothing happens where there is none.
+    """Delete `top` and everything in it, whatever the modes; do nothing if it does not exist.
 
-    Symlinks are deleted, not followed. Neither the depth of the tree nor a full disk hinders it.
+    Symlinks are deleted, not followed. Works for trees of any depth and on a full disk.
 
-    Raises OSError where something is not ours to delete, or is moved or added while this is at work.
+    Raises OSError if something may not be deleted, or if something is moved or added meanwhile.
     """
     try:
         top.unlink()
@@ -26,7 +26,7 @@ def delete_tree(top: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Level:
-    """A folder on the way down, and which of its sub-folders are left; the last of them is the next step down."""
+    """A folder on the path down, and its remaining sub-folders; the last one is entered next."""
 
     device_and_inode: tuple[int, int]
     folders: list[str]
@@ -34,7 +34,7 @@ class _Level:
 
 def _delete_folder(top: Path) -> None:
     # Recursion, a descriptor per level or a growing path would each end at some depth: one descriptor moves
-    # down by name and up by "..", which leads elsewhere only if somebody moves the folder meanwhile.
+    # down by name and up by "..", which leads elsewhere only if the folder is moved meanwhile.
     fd = open_folder(top.parent)
     levels = [_Level(_identity(fd), [top.name])]
     try:
@@ -63,7 +63,7 @@ def _identity(fd: int) -> tuple[int, int]:
 
 
 def _enter_unlocked(name: str, parent: int) -> int:
-    """Open a folder after giving ourselves every right to it."""
+    """Open a folder after granting its owner all rights to it."""
     with pinned(name, parent) as (path, status):
         if not stat.S_ISDIR(status.st_mode):  # a hard link in its place could be a file outside
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), name)

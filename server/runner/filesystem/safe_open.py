@@ -1,7 +1,7 @@
-"""Files in a folder that an adversary writes, reached without being led out of it.
+"""Opening of files in a folder that an adversary writes, without leaving the folder.
 
-A path is walked one component at a time, each opened relative to the one before and none of them through a
-symlink. Whatever is swapped or renamed meanwhile, the walk stays beneath the folder it started in.
+A path is walked one component at a time: each is opened relative to the previous one, and none through a symlink.
+Whatever is swapped or renamed meanwhile, the walk stays beneath the folder in which it started.
 """
 
 import errno
@@ -17,7 +17,7 @@ CHUNK_BYTES = 1024**2
 
 
 def leads_to(path: Path, plain: Path) -> bool:
-    """Whether a path, its links followed, is `plain`; with the path itself, whether it is reached through none."""
+    """Whether `path` resolves to `plain`. With the same path twice: whether it contains no symlink."""
     try:
         return path.resolve() == plain
     except (OSError, RuntimeError, ValueError):
@@ -41,7 +41,7 @@ def open_beneath(folder: Path | int, name: str) -> int:
 
 
 def open_regular(folder: Path | int, name: str) -> int:
-    """Do what `open_beneath` does, in a folder of the person's own, where hard links are no threat."""
+    """Open a regular file as `open_beneath` does, but allow hard links: for the user's own folders."""
     *parents, last = _components(name)
     try:
         with deepest(folder, parents) as (parent, depth):
@@ -71,9 +71,9 @@ def read_beneath(folder: Path, name: str, *, offset: int = 0, limit: int) -> byt
 
 
 def read_regular(folder: Path, name: str, *, limit: int) -> bytes:
-    """Return the whole of a file in a folder of the person's, which others may have written.
+    """Return a whole file in a user's folder; hard links are allowed.
 
-    Raises what `open_regular` raises, and VALIDATION_ERROR for one of more than `limit` bytes.
+    Raises what `open_regular` raises, and RemitError (VALIDATION_ERROR) for a file of more than `limit` bytes.
     """
     content = _read(open_regular(folder, name), 0, limit + 1)
     if len(content) > limit:
@@ -83,7 +83,7 @@ def read_regular(folder: Path, name: str, *, limit: int) -> bytes:
 
 @contextmanager
 def deepest(folder: Path | int, parts: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """Descend from `folder` along `parts` as far as they exist; yield the descriptor there and how many it took.
+    """Descend from `folder` along `parts` as far as they exist; yield the descriptor reached and the number of parts.
 
     Raises NotADirectoryError at anything but a folder, a symlink to one included.
     """
@@ -108,9 +108,9 @@ def open_folder(path: str | Path, dir_fd: int | None = None) -> int:
 
 @contextmanager
 def reached(folder: Path) -> Iterator[int]:
-    """Hold a folder, reached from the root on through no link; not to be listed. Raises OSError.
+    """Yield a descriptor of a folder (O_PATH, so that it cannot be listed), opened without following any symlink.
 
-    Those above it need not be readable: one that may only be entered will do.
+    Its parents need search permission only. Raises OSError.
     """
     fd = os.open(folder.anchor, os.O_PATH | os.O_DIRECTORY)
     try:
@@ -124,14 +124,14 @@ def reached(folder: Path) -> Iterator[int]:
 
 
 def identity(folder: Path) -> tuple[int, int]:
-    """The device and the inode of a folder that is reached through no link. Raises OSError."""
+    """Return device and inode of a folder, without following any symlink. Raises OSError."""
     with reached(folder) as fd:
         status = os.fstat(fd)
     return status.st_dev, status.st_ino
 
 
 def sync_folder(folder: Path) -> None:
-    """Bring the names in `folder` to disk."""
+    """Flush the directory entries of `folder` to disk (fsync)."""
     fd = open_folder(folder)
     try:
         os.fsync(fd)
@@ -141,9 +141,9 @@ def sync_folder(folder: Path) -> None:
 
 @contextmanager
 def pinned(name: str, dir_fd: int) -> Iterator[tuple[str, os.stat_result]]:
-    """Hold what `name` is now without opening it; yield a path to exactly that, and its status.
+    """Pin the file that `name` is now, without opening it; yield a path to exactly this file, and its status.
 
-    A symlink is held itself, not what it points to.
+    A symlink is pinned itself, not its target. Raises OSError.
     """
     fd = os.open(name, os.O_PATH | os.O_NOFOLLOW, dir_fd=dir_fd)
     try:
@@ -168,7 +168,7 @@ def _open_last(last: str, parent: int, name: str) -> int:
     with pinned(last, parent) as (path, status):
         if not stat.S_ISREG(status.st_mode):
             raise _refused(name, "is not a regular file; symlinks are not followed")
-        return os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # waits for no lease
+        return os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # O_NONBLOCK also does not wait for a lease
 
 
 def _components(name: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""A walk through the folders of a workspace, the outer ones first: bounded, as a command may make any number."""
+"""A breadth-first walk through the folders of a workspace, with limits, as a command may make any number of them."""
 
 import os
 from collections import deque
@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-MOST_FOLDERS = 2000  # that one walk looks into: some 30 ms
-MOST_NAMES = 100_000  # that are looked at in each: some 100 ms; a file system may hold millions
-MOST_NAMES_IN_ALL = 1_000_000  # some second; a large project with its packages has a tenth of it
-MOST_LINKS = 20_000  # that are followed; some second, if all are new
-MOST_GITLINKS = 2000  # that are followed; of those that the largest projects have, ten times as many
+MOST_FOLDERS = 2000  # listed in one walk: about 30 ms
+MOST_NAMES = 100_000  # read in each folder: about 100 ms; a file system may hold millions
+MOST_NAMES_IN_ALL = 1_000_000  # about a second; a large project with its packages has a tenth of it
+MOST_LINKS = 20_000  # symlinks resolved: about a second if all are new
+MOST_GITLINKS = 2000  # gitlinks followed: ten times as many as the largest projects have
 
 
 @dataclass(slots=True)
 class ScanBudget:
-    """How much is still looked at of a workspace: in one walk, and of names in all walks that share it."""
+    """The remaining limits of a scan: folders for one walk, all else for every walk that shares this budget."""
 
     folders: int = field(default_factory=lambda: MOST_FOLDERS)
     names: int = field(default_factory=lambda: MOST_NAMES_IN_ALL)
@@ -24,50 +24,51 @@ class ScanBudget:
     gitlinks: int = field(default_factory=lambda: MOST_GITLINKS)
 
     def renew(self) -> None:
-        """Begin another walk."""
+        """Reset the number of folders, for another walk."""
         self.folders = MOST_FOLDERS
 
     def take(self) -> bool:
-        """Whether one folder more may be looked into."""
+        """Count a folder to be listed; return whether the limits allow it."""
         self.folders -= 1
         return self.folders >= 0 and self.names > 0
 
     @property
     def is_spent(self) -> bool:
-        """Whether something was not looked at, since enough was."""
+        """Whether something was skipped because a limit was reached."""
         return self.folders < 0 or self.names <= 0 or self.links < 0
 
 
 @dataclass(slots=True)
 class FolderListing:
-    """A folder with what is in it."""
+    """The listing of a folder, by kind of entry."""
 
     folder: str
     names: set[str] = field(default_factory=set)
-    """Those that are there of the names that were asked for."""
+    """The requested names that exist."""
 
     folders: set[str] = field(default_factory=set)
-    """The names of folders."""
+    """Names of sub-folders."""
 
     links: list[str] = field(default_factory=list)
-    """The names of links."""
+    """Names of symlinks."""
 
     others: list[str] = field(default_factory=list)
-    """The names of what is neither a folder nor a regular file nor a link."""
+    """Names of all other entries but regular files: sockets, FIFOs, devices."""
 
     is_whole: bool = True
-    """Whether no more names are there than are looked at."""
+    """Whether the folder was read to its end: it has fewer than MOST_NAMES names."""
 
     is_closed: bool = False
+    """Whether the folder may not be listed or entered."""
 
 
 def walked(
     top: Path, below: Callable[[FolderListing], set[str]], budget: ScanBudget, asked: frozenset[str] = frozenset()
 ) -> Iterator[FolderListing]:
-    """Folders from `top` down, the outer ones first; links are not followed. Blocks.
+    """Yield the listings of folders from `top` down, breadth-first; symlinks are not followed. Blocks.
 
-    `below` tells which folders in one to go on with; each takes one of the `budget`. They are no `Path`s: to join those
-    takes as long as to list a folder.
+    `below` returns the sub-folders of a listing to visit. Each listed folder is counted in `budget`. Folders are
+    strings, as joining `Path`s takes as long as listing a folder. `asked` are the names to report in `names`.
     """
     ahead = deque([str(top)] if is_folder(top) else [])
     while ahead and budget.take():
@@ -77,19 +78,19 @@ def walked(
         except PermissionError:
             yield FolderListing(folder, is_closed=True)
         except OSError:
-            pass  # nothing there, or a path longer than any tool could use
+            pass  # removed meanwhile, or a path longer than any tool could use
         else:
             yield listing
             ahead += (f"{folder}/{name}" for name in sorted(below(listing)))
 
 
 def is_folder(path: Path) -> bool:
-    """Whether it is a folder itself, and no link to one; not, where it cannot be reached."""
+    """Whether a path is a folder and no symlink to one; False if it cannot be reached."""
     return os.path.isdir(path) and not os.path.islink(path)
 
 
 def _listed(folder: str, budget: ScanBudget, asked: frozenset[str]) -> FolderListing:
-    """The first names in a folder. Raises PermissionError for one that may not be listed, or entered."""
+    """List the first MOST_NAMES entries of a folder. Raises PermissionError if it may not be listed or entered."""
     if not os.access(folder, os.X_OK):
         raise PermissionError
     with os.scandir(folder) as listing:

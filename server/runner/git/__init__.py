@@ -1,1 +1,1 @@
-"""Git repositories as the server itself reads them, outside any sandbox."""
+"""Reading of git repositories by the server itself, outside any sandbox."""

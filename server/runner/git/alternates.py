@@ -1,4 +1,4 @@
-"""What a folder of git's objects borrows from others, as `objects/info/alternates` says: gitrepository-layout(5)."""
+"""Git's alternates: object folders from which a repository borrows objects, see gitrepository-layout(5)."""
 
 import os
 import re
@@ -9,10 +9,10 @@ from server.errors import Code, RemitError
 from server.runner.filesystem.safe_open import read_regular
 
 MOST_ALTERNATES = 20
-"""Folders of objects; git itself follows five levels of them."""
+"""Object folders; git itself follows five levels of them."""
 
 ALTERNATES_BYTES = 1024**2
-"""Of a file that names them: a hundred times what so many of the longest paths take."""
+"""Size of a file that names them: a hundred times what 20 of the longest paths need."""
 
 _NAME = "info/alternates"
 
@@ -22,13 +22,13 @@ _SINGLE = dict(zip(b"abfnrtv", b"\a\b\f\n\r\t\v", strict=True))
 
 
 class Unreadable(Exception):
-    """Why what is borrowed is not known, in words for a person."""
+    """Alternates that cannot be read; the text says why."""
 
 
 def folders_of_objects(objects: Path) -> list[Path]:
-    """A folder of objects, without links, and all that it borrows from. Blocks no longer than the disk does.
+    """Return an object folder (without symlinks in its path) and all that it borrows from. Blocks.
 
-    Git goes on without those that are no folders, and so are they left out here. Raises Unreadable.
+    Alternates that are no folders are left out, as git ignores them. Raises Unreadable.
     """
     named = [objects]
     for folder in named:
@@ -41,7 +41,7 @@ def folders_of_objects(objects: Path) -> list[Path]:
 
 
 def _borrowed(objects: Path) -> list[bytes]:
-    """The names of what a folder of objects borrows from itself."""
+    """Return the paths in the alternates file of an object folder. Raises Unreadable."""
     try:
         return list(_names(read_regular(objects, _NAME, limit=ALTERNATES_BYTES)))
     except RemitError as error:
@@ -53,7 +53,7 @@ def _borrowed(objects: Path) -> list[bytes]:
 
 
 def _names(content: bytes) -> Iterator[bytes]:
-    """What git reads: a name in quotes, or else a line that is no comment."""
+    """Yield the paths as git parses them: quoted, or a line that is no comment."""
     content, position = content.partition(b"\0")[0], 0
     while position < len(content):
         quoted = _QUOTED.match(content, position)
@@ -65,6 +65,6 @@ def _names(content: bytes) -> Iterator[bytes]:
 
 
 def _meant(escape: re.Match[bytes]) -> bytes:
-    """What an escape stands for; quotes and backslashes stand for themselves."""
+    """Return the byte that an escape stands for."""
     code = escape[1]
     return bytes([int(code, 8) if len(code) == 3 else _SINGLE.get(code[0], code[0])])

@@ -1,14 +1,14 @@
-"""Settings of a git repository by which git executes nothing, and borrows no settings from elsewhere."""
+"""Classification of git configuration: settings that make git execute programs or include other files, and others."""
 
 import hashlib
 import re
 from collections.abc import Iterator
 
 MOST_BYTES = 64 * 1024
-"""Of a file of settings that is read; most have some hundred."""
+"""Size of a configuration file that is read; most have some hundred bytes."""
 
 MOST_HARMFUL = 100
-"""Settings that are known one by one."""
+"""Harmful settings that are identified one by one."""
 
 _HARMLESS = {
     "advice": "*",
@@ -47,7 +47,7 @@ _HARMLESS = {
     "tag": "sort",
     "user": "name email signingkey useconfigonly",
 }
-"""Settings by which git starts no program, by section; all others are taken for harmful."""
+"""Settings that start no program, by section. All others count as harmful."""
 
 _HARMLESS_VALUES = {
     ("core", "fsmonitor"): {"true", "false"},  # git's own daemon
@@ -58,40 +58,40 @@ _HARMLESS_VALUES = {
     ("filter", "required"): {"true", "false"},
     ("submodule", "update"): {"checkout", "rebase", "merge", "none"},
 }
-"""Settings that start no program of the repository's, with these values."""
+"""Settings that start no program of the repository with these values."""
 
 _PUSHED_TO = {("remote", "url"), ("remote", "pushurl"), ("branch", "remote"), ("branch", "pushremote")}
-"""Settings that name a repository, whose hooks git executes where it pushes to a folder of this machine."""
+"""Settings that name a repository to push to: if it is a folder on this machine, git executes its hooks."""
 
-# Each part keeps what it has taken: a line of blanks would else be tried in every way to share them out.
+# Possessive quantifiers prevent quadratic backtracking on lines of blanks.
 _SECTION = re.compile(r"\[\s*+([A-Za-z]++)\s*+(?:\"[^\"\\\\]*+\")?\s*+\]")
 _SETTING = re.compile(r"([A-Za-z][A-Za-z0-9-]*+)[ \t]*+(?:=[ \t]*+([^\\\"#;\x00-\x08\x0a-\x1f]*+))?")
 
 
 def harmful(content: bytes) -> frozenset[str]:
-    """Those of these settings that may have git execute something, each known again by its text.
+    """Return the settings that may make git execute something, each identified by its text.
 
-    What is not plainly written is not taken apart: then it is the whole.
+    A file that cannot be parsed simply counts as harmful as a whole, identified by its digest.
     """
     found = {text for section, name, value, text in _settings(content) if not _is_harmless(section, name, value)}
     return frozenset(found if len(found) <= MOST_HARMFUL else {_digest(content)})
 
 
 def hooks_path(content: bytes) -> str | None:
-    """Where these settings have git look for hooks; None where they do not say so plainly."""
+    """Return the value of core.hooksPath; None if it is not set or cannot be parsed simply."""
     named = [value for section, name, value, _ in _settings(content) if (section, name) == ("core", "hookspath")]
     return named[-1].strip(" \t") if named else None
 
 
 def pushed_to(content: bytes) -> dict[str, str]:
-    """What these settings have git push to and may be a folder, by their texts."""
+    """Return the push targets that may be local folders, by the text of their settings."""
     named = {text: value for section, name, value, text in _settings(content) if (section, name) in _PUSHED_TO}
     local = {text: value.strip(" \t").removeprefix("file://") for text, value in named.items()}
     return {text: value for text, value in local.items() if ":" not in value.partition("/")[0]}
 
 
 def _settings(content: bytes) -> Iterator[tuple[str, str, str, str]]:
-    """Section, name, value and text of each; one without a name where they are not plainly written."""
+    """Yield section, name, value and text of each setting; one without a name, and no more, at an unparsable line."""
     header, section = "", ""
     for line in content.decode("utf-8", errors="surrogateescape").split("\n"):
         text = line.strip(" \t")
@@ -111,7 +111,7 @@ def _digest(content: bytes) -> str:
 
 
 def _is_harmless(section: str, name: str, value: str) -> bool:
-    """`ext::` has git start a program."""
+    """Whether a setting starts no program. A value with `::` may name a remote helper, such as `ext::`, which does."""
     if value.rstrip(" \t") in _HARMLESS_VALUES.get((section, name), ()):
         return True
     known = _HARMLESS.get(section, "").split()

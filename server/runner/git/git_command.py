@@ -1,7 +1,7 @@
-"""Git as the server itself starts it, outside a sandbox: it looks at repositories that others write.
+"""Git commands that the server itself runs, outside a sandbox, on repositories that others write.
 
-It executes nothing that a repository names, and a repository cannot make it wait or grow without end: it is killed
-after some seconds, when whoever asked is cancelled, and when it takes more memory than such a look does.
+Git executes nothing that a repository names. A repository cannot make it run or grow for ever: it is killed after some
+seconds, when the caller is cancelled, and when it exceeds its memory limit.
 """
 
 import os
@@ -20,13 +20,13 @@ import anyio
 from server.runner.host_paths import SEARCH_PATH
 
 MOST_MEMORY = 512 * 1024**2
-"""Bytes of private memory: some hundred times what these questions take in a large repository."""
+"""Bytes of private memory: about a hundred times what these commands need in a large repository."""
 
 MOST_SAID = 1024**2
-"""Bytes of each of its outputs: paths, and complaints about settings."""
+"""Bytes of stdout and of stderr each."""
 
 MOST_CPU = 60
-"""Seconds of processor time, should the server be killed before git ends."""
+"""Seconds of processor time, in case the server is killed before git ends."""
 
 ENVIRONMENT = {
     "PATH": SEARCH_PATH,
@@ -42,9 +42,9 @@ ENVIRONMENT = {
 }
 
 SETTINGS = ("core.hooksPath=/dev/null", "core.fsmonitor=false", "gc.auto=0", "index.threads=1")
-"""That git has of us in a repository of the user's, whatever its own are.
+"""Settings that override those of the user's repository.
 
-Of an index, a repository may have git read each entry in a thread of its own, which takes more memory than git has.
+With index.threads, a repository could make git start a thread for each entry of the index, beyond its memory limit.
 """
 
 _LIMITS = {RLIMIT_DATA: MOST_MEMORY, RLIMIT_FSIZE: MOST_SAID, RLIMIT_CPU: MOST_CPU, RLIMIT_CORE: 0}
@@ -52,7 +52,7 @@ _LIMITS = {RLIMIT_DATA: MOST_MEMORY, RLIMIT_FSIZE: MOST_SAID, RLIMIT_CPU: MOST_C
 
 @dataclass(frozen=True, slots=True)
 class GitAnswer:
-    """What git said to a question, and its exit status; negative where a signal ended it."""
+    """Git's exit status (negative: killed by that signal), stdout and stderr."""
 
     status: int
     said: str
@@ -60,18 +60,18 @@ class GitAnswer:
 
 
 class GitFailed(Exception):
-    """Git is not there, failed, or took longer than it may."""
+    """Git is not installed, failed, or exceeded its time."""
 
 
 async def ask(folder: Path, *arguments: str) -> GitAnswer:
-    """Run git in a folder to its end; it is killed when this is cancelled."""
+    """Run git in a folder, and return its outcome. It is killed when this is cancelled. Raises OSError."""
     with _memory() as said, _memory() as complaint:
         status = await _ended(_start(folder, arguments, said, complaint))
         return GitAnswer(status, _read(said), _read(complaint))
 
 
 def read(folder: Path, *arguments: str, seconds: float) -> Iterator[bytes]:
-    """Run git in a folder, and read what it says in pieces, `seconds` at most. Blocks. Raises Unanswered."""
+    """Run git in a folder, and yield its stdout in chunks, for `seconds` at most. Blocks. Raises GitFailed."""
     until = monotonic() + seconds
     ours, theirs = os.pipe()
     with open(ours, "rb", buffering=0) as said:
@@ -93,7 +93,7 @@ def read(folder: Path, *arguments: str, seconds: float) -> Iterator[bytes]:
 
 
 def _is_readable(file: int, until: float) -> bool:
-    """Whether there is something to read, or the end, before a time."""
+    """Wait until a descriptor is readable or at its end; return False at the time `until` (monotonic)."""
     readable = poll()
     readable.register(file, POLLIN)
     return bool(readable.poll(max(until - monotonic(), 0) * 1000))
@@ -122,15 +122,15 @@ async def _ended(process: "Popen[bytes]") -> int:
 
 
 def _end(process: "Popen[bytes]") -> None:
-    """End git and all it has started."""
+    """Kill git and all processes of its group."""
     with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)  # not waited for yet, so the number is still its own
+        os.killpg(process.pid, signal.SIGKILL)  # not reaped yet, so the number is still its own
     process.wait()
 
 
 @contextmanager
 def _memory() -> Iterator[int]:
-    """A file in memory."""
+    """Yield the descriptor of a file in memory."""
     file = os.memfd_create("git", os.MFD_CLOEXEC)
     try:
         yield file

@@ -1,7 +1,7 @@
-"""The user's repository, as the server itself touches it: looked at, and given packs of objects.
+"""The user's repository, as the server itself accesses it: it is inspected, and receives packs of objects.
 
-Nothing in it is executed: no hook, no filter, no monitor, and no setting but the repository's own is read. What git
-says of it is not passed on: it could quote a file that a link in it leads to.
+Nothing in it is executed: no hook, no filter, no file system monitor, and only its own configuration is read. Git's
+messages about it are not passed on, as they could quote a file to which a symlink in it leads.
 """
 
 import os
@@ -22,19 +22,19 @@ from server.runner.git.alternates import Unreadable, folders_of_objects
 from server.runner.host_paths import SEARCH_PATH
 
 SECONDS = 30.0
-"""That all looks at a repository may take together; they take some 20 milliseconds."""
+"""Time limit for inspecting a repository; it takes about 20 ms."""
 
 SHALLOW_BYTES = 64 * 1024**2
-"""Of the file that says where a history is cut off: a million commits."""
+"""Size of the file `shallow`: a million commits."""
 
 BRANCHES = "remit/"
 
 SHALLOW = "shallow"
-"""The name of the file that says where a repository's history is cut off."""
+"""The file that lists the commits at which a shallow clone's history is cut off."""
 
 
 class NotCarried(RemitError):
-    """Why commits of a task did not reach the user's repository, in words for a person."""
+    """A task's commits did not reach the user's repository; the text says why."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(Code.CONFLICT, reason)
@@ -42,44 +42,44 @@ class NotCarried(RemitError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repository:
-    """A repository at one of its commits, for a worktree that borrows its objects."""
+    """The user's repository at one of its commits, for a worktree that borrows its objects."""
 
     git: str
-    """Its own folder, which all its worktrees share."""
+    """Its common git directory, which all its worktrees share."""
 
     objects: tuple[str, ...]
-    """Where its objects are, its own folder first, those it borrows itself after it."""
+    """Its object folders: its own first, then those that it borrows from."""
 
     top: str | None
-    """The top of its working files; None for a bare one."""
+    """The top of its working tree; None for a bare repository."""
 
     inside: str
-    """The folder that was asked for, relative to the top; empty for the top itself."""
+    """The requested folder, relative to `top`; empty for the top itself."""
 
     base: str
-    """The commit that it is at."""
+    """The commit that HEAD is at."""
 
     format: str
-    """How objects are named: sha1 or sha256."""
+    """The object format: sha1 or sha256."""
 
     has_submodules: bool
 
     def as_json(self) -> dict[str, Any]:
-        """What is kept of it."""
+        """Return it as JSON, for the database."""
         return asdict(self)
 
     @classmethod
     def of_json(cls, kept: dict[str, Any]) -> "Repository":
-        """What was kept."""
+        """Return it from the JSON of `as_json`."""
         return cls(**kept | {"objects": tuple(kept["objects"])})
 
     @property
     def reaches(self) -> tuple[str, ...]:
-        """The folders that a worktree's commands see of it."""
+        """The folders of the repository that a worktree's commands can read."""
         return (self.git, *self.objects)
 
     def check_place(self) -> None:
-        """Raise RemitError (EXECUTION_ERROR) unless all of it is where it was when it was looked at."""
+        """Raise RemitError (EXECUTION_ERROR) if one of its folders was removed or replaced by a symlink."""
         for folder in map(Path, self.reaches):
             if not folder.is_dir() or folder.resolve() != folder:
                 raise RemitError(
@@ -89,7 +89,7 @@ class Repository:
                 )
 
     def copy_shallow(self, folder: Path) -> None:
-        """Put the file that says where its history is cut off, if it is, into a folder. Blocks. Raises RemitError."""
+        """Copy its file `shallow`, if there is one, to a folder. Blocks. Raises RemitError."""
         try:
             content = read_regular(Path(self.git), SHALLOW, limit=SHALLOW_BYTES)
         except RemitError as error:
@@ -99,10 +99,10 @@ class Repository:
         (folder / SHALLOW).write_bytes(content)
 
     def take_pack(self, folder: Path, name: str, task_id: str) -> None:
-        """Copy a pack that was verified, `name` without its suffix, and its index from `folder` to the objects. Blocks.
+        """Copy a verified pack with its index (`name` without suffix) from `folder` to its objects. Blocks.
 
-        The name is git's own, the checksum of what is in it: a pack that is there already is the same one, and stays.
-        For a worker thread: it ends, and leaves nothing of the pack, when whoever waits for it is cancelled.
+        The name is git's own, a checksum of the content: a pack of this name that exists is the same one, and stays.
+        To be run in a worker thread: it stops, and removes what it wrote, when the waiting task is cancelled.
         Raises NotCarried.
         """
         try:
@@ -115,20 +115,20 @@ class Repository:
 
 
 def branch_of(task_id: str) -> str:
-    """The branch of a task."""
+    """Return the name of a task's branch."""
     return f"{BRANCHES}{task_id}"
 
 
 def git_is_installed() -> bool:
-    """Whether there is a git that commands find as well."""
+    """Whether git is installed where sandboxed commands find it, too."""
     return shutil.which("git", path=SEARCH_PATH) is not None
 
 
 async def find_repository(folder: Path) -> Repository | None:
-    """The repository that a folder, named without links, lies in, at its commit; None where there is none.
+    """Return the repository that contains a folder (no symlinks in its path), at its commit; None if there is none.
 
-    Raises RemitError: VALIDATION_ERROR for one that cannot be borrowed from, with the reason; EXECUTION_ERROR where it
-    cannot be looked at in time.
+    Raises RemitError: VALIDATION_ERROR for a repository that worktrees cannot use, with the reason; EXECUTION_ERROR if
+    git takes too long.
     """
     if not git_is_installed():
         raise _unusable("git is not installed here; install it, or use mode readonly or readwrite")
@@ -183,7 +183,10 @@ async def _top(folder: Path) -> Path:
 
 
 async def _check_names(folder: Path, repository: Repository) -> None:
-    """The folder must be in the commit, and no branch may have the name beneath which those of tasks lie."""
+    """Check that the folder is in the commit, and that no branch `remit` prevents branches `remit/ID`.
+
+    Raises RemitError (VALIDATION_ERROR).
+    """
     if repository.inside and not await _has(folder, f"{repository.base}:{repository.inside}"):
         raise _unusable("is not in the repository's latest commit; commit it, or use mode readonly or readwrite")
     named = await git_command.ask(folder, "rev-parse", "--verify", "--quiet", f"refs/heads/{BRANCHES.rstrip('/')}")
@@ -203,7 +206,7 @@ async def _has(folder: Path, name: str) -> bool:
 
 
 async def _named(folder: Path, *arguments: str) -> list[Path]:
-    """The paths that git names for these questions, links resolved."""
+    """Return the paths that `git rev-parse` prints for these options, symlinks resolved. Raises RemitError."""
     wanted = sum(argument in ("--git-common-dir", "--git-path", "--show-toplevel") for argument in arguments)
     lines = (await git_command.ask(folder, "rev-parse", *arguments)).said.splitlines()
     if len(lines) != wanted or not all(lines):
@@ -216,8 +219,8 @@ def _resolved(names: list[str]) -> list[Path]:
 
 
 def _take(folder: Path, name: str, objects: int, draft: str) -> None:
-    """Copy a pack under a name that a crash may leave, which the same task replaces when it tries again."""
-    suffixes = (".pack", ".idx")  # in git's own order: a pack is used once its index is there
+    """Copy a pack under a temporary name, then rename it. After a crash, the same task replaces the temporary file."""
+    suffixes = (".pack", ".idx")  # in git's own order: a pack is used once its index exists
     target = open_folder("pack", dir_fd=objects)
     try:
         if f"{name}.idx" not in os.listdir(target):

@@ -1,1 +1,1 @@
-"""What a command uses of the machine while it runs, and its end where that is too much."""
+"""Measuring what a running command uses, and ending it when it exceeds a limit."""

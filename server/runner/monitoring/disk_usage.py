@@ -1,4 +1,4 @@
-"""How much a workspace holds, and how much the disks that its command writes to have left."""
+"""The size of a command's workspace, and the free space of the disks that it writes to."""
 
 import logging
 import math
@@ -17,25 +17,26 @@ _log = logging.getLogger(__name__)
 
 FIRST_SECONDS = 2.0  # most commands have ended by then
 PAUSE_SECONDS = 5.0  # at least, between two measurements
-IDLE_SHARE = 20  # a pause is so many times what the measurement took: it costs 5 % of one core at most
-LAST_SECONDS = 5.0  # that the end of a command waits for the last measurement
-MUCH_BYTES = 64 * MIB  # a disk that has lost so much has a short command measured as well
+IDLE_SHARE = 20  # length of a pause, in durations of the last measurement: at most 5 % of one core
+LAST_SECONDS = 5.0  # how long the end of a command waits for the last measurement
+MUCH_BYTES = 64 * MIB  # a short command is measured, too, if the disks lost this much
 
 
 class DiskUsage:
-    """Measures a command's workspace, and its HOME where that lasts, now and then.
+    """Repeated measurement of a command's workspace, and of its HOME if that is kept.
 
-    By `du`: a process of its own, since a large tree takes it seconds.
+    `du` runs as a process of its own, since a large tree takes it seconds.
 
-    A folder of a user's is not measured: much of it was there before. What the command has closed to its own user is
-    not counted, unless that user is root; nor what it has deleted and keeps open, where it hides its descriptors. The
-    disks that the command writes to are glanced at each time, and hide nothing.
+    A user's folder is not measured, as much of it was there before. Not counted: folders that the command closed to
+    its own user, unless that is root; deleted files that it keeps open, if it hides its descriptors. The free space of
+    the disks is read each time, and includes both.
     """
 
     def __init__(self, policy: SandboxPolicy, private: Sequence[Path], root: int, now: float) -> None:
-        """For the tree of processes beneath `root`, which writes `private` folders beside those of its policy.
+        """`root` is the process above the command, which may write its `private` folders and those of its policy.
 
-        To be made before the command begins, who may remove its workspace. Raises OSError where that is gone.
+        To be made before the command starts, since the command may remove its workspace. Raises OSError if a folder
+        does not exist. `now` is in seconds of `anyio.current_time`, as in all methods.
         """
         measured = (policy.workspace,) if policy.owner == "task" and policy.access == "read-write" else ()
         self._folders = (*measured, *((policy.home,) if policy.home else ()))
@@ -46,13 +47,13 @@ class DiskUsage:
         self._due = now + FIRST_SECONDS
         self._measurement: _Measurement | None = None
 
-    def crowded(self) -> str | None:
-        """Whether a disk has less left than it must, in words for a person."""
+    def full_disk(self) -> str | None:
+        """Return the limit of a disk with too little free space, as a phrase for users; None if all have enough."""
         return self._disks.too_full(self._limits)
 
     async def exceeded(self, now: float) -> str | None:
-        """Which limit is exceeded, by a glance at the disks or by a measurement that has just ended."""
-        if full := self.crowded():
+        """Return the limit that is exceeded, as a phrase for users: of a disk, or by a measurement that just ended."""
+        if full := self.full_disk():
             return full
         if self._measurement is None:
             if now >= self._due:
@@ -64,9 +65,9 @@ class DiskUsage:
         return await self._verdict()
 
     async def exceeded_at_end(self, now: float) -> str | None:
-        """The same when the command has ended, measured anew if it took its time, or much of the disk."""
+        """Return the limit that is exceeded after the command's end; measures again unless it was short and small."""
         lost = self._free - self._disks.free_bytes()
-        if (full := self.crowded()) or (now - self._began < FIRST_SECONDS and lost < MUCH_BYTES):
+        if (full := self.full_disk()) or (now - self._began < FIRST_SECONDS and lost < MUCH_BYTES):
             return full
         self._break_off()
         self._begin(now)
@@ -77,7 +78,7 @@ class DiskUsage:
         return None
 
     def close(self) -> None:
-        """End a measurement that is under way; nothing can be measured afterwards."""
+        """Stop a running measurement and close the disks. Nothing can be measured afterwards."""
         self._break_off()
         self._disks.close()
 
@@ -92,7 +93,7 @@ class DiskUsage:
             return
         try:
             self._measurement = _Measurement(self._folders, now)
-        except OSError as error:  # too many processes, or a machine without these programs: the other limits go on
+        except OSError as error:  # too many processes, or no `du` here: the other limits still hold
             _log.warning("the size of a workspace cannot be measured: %s", error)
             self._due = now + PAUSE_SECONDS
 
@@ -105,7 +106,7 @@ class DiskUsage:
 
 
 class _Measurement:
-    """Of what some folders take up: one process sums up the sizes, and one counts the files."""
+    """A measurement of some folders: one process sums up the sizes, another counts the files."""
 
     def __init__(self, folders: Sequence[Path], now: float) -> None:
         self.began = now
@@ -113,7 +114,7 @@ class _Measurement:
         try:
             self._inodes = _du("--inodes", folders)
         except OSError:
-            _killed(self._sizes)
+            _kill(self._sizes)
             raise
 
     def has_ended(self) -> bool:
@@ -128,12 +129,12 @@ class _Measurement:
                 os.close(ended)
 
     def bytes(self) -> int:
-        """Once it has ended; 0 for what could not be told."""
-        return _said(self._sizes) + _said(self._inodes) * INODE_BYTES
+        """Return the total. To be called after the end; a process that failed counts as 0."""
+        return _total(self._sizes) + _total(self._inodes) * INODE_BYTES
 
     def kill(self) -> None:
-        _killed(self._sizes)
-        _killed(self._inodes)
+        _kill(self._sizes)
+        _kill(self._inodes)
 
 
 def _du(unit: str, folders: Sequence[Path]) -> Popen[bytes]:
@@ -141,11 +142,11 @@ def _du(unit: str, folders: Sequence[Path]) -> Popen[bytes]:
     return Popen(argv, stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL, env={"PATH": "/usr/bin:/bin"}, cwd="/")
 
 
-def _said(du: Popen[bytes]) -> int:
+def _total(du: Popen[bytes]) -> int:
     *_, total = du.communicate()[0].splitlines() or [b""]
     return int(total.partition(b"\t")[0] or 0)
 
 
-def _killed(du: Popen[bytes]) -> None:
+def _kill(du: Popen[bytes]) -> None:
     du.kill()
     du.communicate()

@@ -1,4 +1,4 @@
-"""The limits on a command's tree as a whole, which no rlimit holds: somebody has to look."""
+"""Limits on a command's whole process tree, measured from outside because no rlimit covers them."""
 
 import os
 from collections.abc import Iterator, Set
@@ -30,7 +30,7 @@ ROOT_GAP = "As root the number of processes is held by looking alone, since the 
 
 
 def gaps(held: Set[Feature]) -> Iterator[str]:
-    """What of the limits no tier holds, a sentence each, where control groups hold these."""
+    """Yield the limits that are not enforced exactly, one sentence each; `held` is what control groups enforce."""
     if not held:
         yield NO_GROUPS_GAP
     yield from (gap for feature, gap in GAPS.items() if feature not in held)
@@ -40,9 +40,9 @@ def gaps(held: Set[Feature]) -> Iterator[str]:
 
 
 def exceeded(root: int, limits: Limits) -> str | None:
-    """Which limit the processes beneath `root` exceed, in words for a person. Blocks."""
+    """Return the limit that the descendants of `root` exceed, as a phrase for users. Blocks."""
     processes = process_tree.descendants(root)
-    collector = {root: process_tree.stat(root)}  # the times of what was adopted and has ended are kept there
+    collector = {root: process_tree.stat(root)}  # includes the times of ended processes that it adopted
     if _threads(processes) > limits.processes:
         return too_many_processes(limits)
     if _cpu_seconds(processes | collector) > limits.cpu_seconds:
@@ -53,7 +53,7 @@ def exceeded(root: int, limits: Limits) -> str | None:
 
 
 def exceeded_in(group: ControlGroup, limits: Limits) -> str | None:
-    """Which limit the processes of a group were kept from exceeding, or exceed, in words for a person."""
+    """Return the limit that a control group has hit or exceeds, as a phrase for users."""
     if group.was_hit("processes"):
         return too_many_processes(limits)
     if group.was_hit("memory"):
@@ -62,12 +62,12 @@ def exceeded_in(group: ControlGroup, limits: Limits) -> str | None:
 
 
 def explained(status: int, limits: Limits) -> str | None:
-    """Which limit of the kernel's own a status speaks of."""
+    """Return the limit that an exit status names, as a phrase for users: SIGXFSZ is sent for too large a file."""
     return f"the file size limit of {limits.file_bytes // MIB} MiB" if status == 128 + SIGXFSZ else None
 
 
 def too_many_processes(limits: Limits) -> str:
-    """That limit, in words for a person."""
+    """Return this limit as a phrase for users."""
     return f"the limit of {limits.processes} processes"
 
 
@@ -80,14 +80,14 @@ def _too_much_time(limits: Limits) -> str:
 
 
 def too_large_a_workspace(limits: Limits) -> str:
-    """That limit, in words for a person."""
+    """Return this limit as a phrase for users."""
     return f"the workspace size limit of {limits.workspace_bytes // MIB} MiB"
 
 
 def deleted_bytes(root: int, devices: Set[int]) -> int:
-    """What files on some devices take up that were deleted and are still open beneath `root`. Blocks.
+    """Return the bytes of deleted files on `devices` that `root` or a descendant keeps open. Blocks.
 
-    Nothing for processes whose descriptors are not ours to see.
+    Processes whose descriptors cannot be read are skipped.
     """
     deleted: dict[tuple[int, int], int] = {}
     for pid in (root, *process_tree.descendants(root)):
@@ -106,12 +106,12 @@ def _threads(processes: process_tree.Processes) -> int:
 
 
 def _cpu_seconds(processes: process_tree.Processes) -> float:
-    """User and system time, their own and that of the children they have collected."""
+    """Return user and system time, of the processes and of the children that they have waited for."""
     return sum(sum(map(int, fields[11:15])) for fields in processes.values()) / _TICKS_PER_SECOND
 
 
 def _resident_bytes(processes: process_tree.Processes) -> int:
-    """Quick to tell, and too much: what several share is counted for each."""
+    """Return the resident memory: quick to read but too high, as shared pages count for each process."""
     return sum(int(fields[21]) for fields in processes.values()) * _PAGE_BYTES
 
 
@@ -120,7 +120,7 @@ def _memory_bytes(processes: process_tree.Processes) -> int:
 
 
 def _proportional_bytes(pid: int, fields: list[bytes]) -> int:
-    """Its proportional set size, what is swapped out included; all that is resident, if it hides the rest."""
+    """Return its proportional set size with swap; its resident memory if smaps_rollup cannot be read."""
     try:
         with open(f"/proc/{pid}/smaps_rollup") as lines:
             return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(("Pss:", "SwapPss:")))

@@ -1,7 +1,7 @@
 """Callback channel from a sandboxed command to this server: a loopback port that requires the run's token.
 
-It is there as long as the command is. In a network namespace of the command's own nobody else can come to it; elsewhere
-the token is not enough: whoever connects must be a process of the command.
+It exists while the command runs. In a network namespace of the command's own no other process can reach it. On the
+host's loopback the token is not enough: the connecting process must also be a descendant of the command.
 """
 
 import json
@@ -28,11 +28,11 @@ _log = logging.getLogger(__name__)
 
 BACKLOG = 16
 CONNECTIONS = 8
-"""At the same time; an agent needs one, and more wait."""
+"""Simultaneous connections; more wait. An agent needs one."""
 
 TOKEN_BYTES = 32
 TOKEN_SECONDS = 10.0
-"""For the token to be shown: programs do so at once."""
+"""Deadline for sending the token: programs send it at once."""
 
 WRONG_TOKEN = "a token was shown that is not the one of this run"  # noqa: S105
 WRONG_PLACE = "the token was shown by a process outside the sandbox that it is for"
@@ -45,11 +45,11 @@ class CallbackChannel:
     port: int
     relay: tuple[str, ...]
     listener: socket | None = None
-    """What listens on the machine's loopback; None where only the launcher can, in a network of the command's own."""
+    """The listening socket on the host's loopback; None if the launcher opens it in a network of the command's own."""
 
     @classmethod
     def open(cls, relay: tuple[str, ...]) -> Self:
-        """One on this machine's loopback, whose listener is the caller's to close."""
+        """Open a channel on the host's loopback. The caller closes its listener."""
         listener = create_server(("127.0.0.1", 0), backlog=BACKLOG)
         return cls(port=listener.getsockname()[1], relay=relay, listener=listener)
 
@@ -62,13 +62,13 @@ class CallbackHandler:
     """The token that is required: 43 characters, 256 random bits."""
 
     serve: Callable[[ByteStream], Awaitable[None]]
-    """Talk to a visitor until they leave."""
+    """Serve one connection until it closes."""
 
     refused: Callable[[str], Awaitable[None]]
-    """Told why somebody was not let in."""
+    """Called with the reason when a connection is refused."""
 
     def environment(self, channel: CallbackChannel) -> Mapping[str, str]:
-        """The variables by which a program finds the channel and authenticates."""
+        """Return the variables with the channel's address and token."""
         return {"REMIT_DOOR": f"127.0.0.1:{channel.port}", "REMIT_TOKEN": self.token}
 
 
@@ -81,7 +81,7 @@ class RelayProgram:
 
 
 def new_token() -> str:
-    """A token for the callback channels of one run."""
+    """Return a new token for the callback channels of one run."""
     return token_urlsafe(TOKEN_BYTES)
 
 
@@ -89,7 +89,7 @@ def new_token() -> str:
 async def serving_channel(
     channel: CallbackChannel, listener: socket, handler: CallbackHandler, root: int
 ) -> AsyncIterator[None]:
-    """Serve the channel while the body runs; `root` is the process that the command is beneath."""
+    """Serve the channel while the block runs; `root` is the process number above the command."""
     listener.setblocking(False)
     callback_server = _CallbackServer(channel, handler, root)
     with closing(listener):
@@ -108,40 +108,43 @@ class _CallbackServer:
         self._root = root
         self._is_shared = channel.listener is not None
         self._port = channel.port
-        self._visitors: set[SocketStream] = set()
+        self._streams: set[SocketStream] = set()
 
     async def serve(self, listener: socket) -> None:
-        places = anyio.Semaphore(CONNECTIONS)
+        slots = anyio.Semaphore(CONNECTIONS)
         async with anyio.create_task_group() as group:
             while True:
-                await places.acquire()
-                group.start_soon(self._receive, await accepted(listener), places)
+                await slots.acquire()
+                group.start_soon(self._receive, await accepted(listener), slots)
 
     async def close(self) -> None:
-        """Close on whoever is here: what is being sent to one that does not read would never end."""
-        for visitor in list(self._visitors):
-            await visitor.aclose()
+        """Close all connections: sending to one that does not read would never end."""
+        for stream in list(self._streams):
+            await stream.aclose()
 
-    async def _receive(self, connection: socket, places: anyio.Semaphore) -> None:
-        visitor = SocketStream(connection)
-        self._visitors.add(visitor)
+    async def _receive(self, connection: socket, slots: anyio.Semaphore) -> None:
+        stream = SocketStream(connection)
+        self._streams.add(stream)
         try:
-            async with visitor:
-                await self._answer(visitor, connection.getpeername()[1])
+            async with stream:
+                await self._answer(stream, connection.getpeername()[1])
         except* (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream):
-            pass  # whoever came is gone
-        except* Exception as errors:  # its message might hold a secret; the run goes on
-            _log.error("a visitor was not answered: %s", ", ".join(type(error).__name__ for error in errors.exceptions))
+            pass  # the connection is closed
+        except* Exception as errors:  # only types are logged, as a message might contain a secret; the run goes on
+            _log.error(
+                "a connection of the callback channel failed: %s",
+                ", ".join(type(error).__name__ for error in errors.exceptions),
+            )
         finally:
-            self._visitors.discard(visitor)
-            places.release()
+            self._streams.discard(stream)
+            slots.release()
 
-    async def _answer(self, visitor: SocketStream, peer_port: int) -> None:
-        if reason := await self._objection(visitor, peer_port):
+    async def _answer(self, stream: SocketStream, peer_port: int) -> None:
+        if reason := await self._objection(stream, peer_port):
             await self._handler.refused(reason)
-            await visitor.send(_refusal(reason))
+            await stream.send(_refusal(reason))
         else:
-            await self._handler.serve(visitor)
+            await self._handler.serve(stream)
 
     async def _objection(self, stream: ByteStream, peer_port: int) -> str | None:
         shown = b""
@@ -156,13 +159,13 @@ class _CallbackServer:
 
 
 def _is_beneath(root: int, peer_port: int, channel_port: int) -> bool:
-    """Whether the peer's end of a connection over the loopback is held by a process beneath `root`."""
+    """Whether `root` or a descendant has the peer's end of a loopback connection open."""
     inode = _inode(peer_port, channel_port)
     return inode is not None and process_tree.holds(root, f"socket:[{inode}]")
 
 
 def _inode(local_port: int, remote_port: int) -> str | None:
-    """The inode of one end of a connection over 127.0.0.1; proc(5), /proc/net/tcp."""
+    """Return the inode of one end of a connection over 127.0.0.1, from /proc/net/tcp; see proc(5)."""
     wanted = tuple(f"0100007F:{port:04X}" for port in (local_port, remote_port))
     with open("/proc/net/tcp") as table:
         fields = (line.split() for line in table)

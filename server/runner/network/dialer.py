@@ -1,4 +1,4 @@
-"""Connections to the hosts that are allowed: looked up once, checked, and made to what was checked."""
+"""Connections to allowed hosts: each name is looked up once, and only the checked addresses are connected to."""
 
 import os
 from collections.abc import Awaitable, Callable, Sequence
@@ -16,13 +16,13 @@ from server.runner.network.hosts import Address, Endpoint, HostRule, rule_for, u
 LOOKUP_SECONDS = 10.0  # two rounds of the C library's resolver, which waits 5 s for each server
 CONNECT_SECONDS = 10.0  # for each address: three SYNs, sent after 0, 1 and 3 s
 
-LOOKUPS = 8  # of one command at the same time; more wait
+LOOKUPS = 8  # simultaneous ones of one command; more wait
 
 Resolve = Callable[[Endpoint], Awaitable[Sequence[Address]]]
 
 
 class HostRefused(Exception):
-    """A host that may not be reached: its text says why, `rule` is the setting that would allow it."""
+    """A refused host: the text says why, `rule` is the entry of the setting `network` that would allow it."""
 
     def __init__(self, reason: str, rule: str) -> None:
         super().__init__(reason)
@@ -30,27 +30,30 @@ class HostRefused(Exception):
 
 
 class Resolver:
-    """Looks hosts up for one command, in threads of its own: a slow name server holds up no other command."""
+    """Name resolution for one command. Its threads are not shared, so that no other command waits for a slow server."""
 
     def __init__(self) -> None:
         self._limiter = CapacityLimiter(LOOKUPS)
 
     async def __call__(self, endpoint: Endpoint) -> Sequence[Address]:
-        """Every address of a host, in the order of preference. Raises OSError if there is none."""
+        """Return every address of a host, in order of preference. Raises OSError if there is none."""
         look_up = partial(getaddrinfo, str(endpoint.host), endpoint.port, type=SOCK_STREAM)
         found = await to_thread.run_sync(look_up, abandon_on_cancel=True, limiter=self._limiter)
         return [ip_address(address[0]) for *_, address in found]
 
 
 class Dialer:
-    """Connects to what its rules admit."""
+    """Connects to hosts that its rules admit."""
 
     def __init__(self, rules: Sequence[HostRule], resolve: Resolve | None = None) -> None:
         self._rules = rules
         self._resolve = resolve or Resolver()
 
     async def dial(self, endpoint: Endpoint) -> socket:
-        """Connect to it, without blocking. Raises Refused, or OSError if it cannot be reached."""
+        """Return a connected, non-blocking socket.
+
+        Raises HostRefused for a host that is not allowed, OSError (TimeoutError) if it cannot be reached (in time).
+        """
         if not self._admits(endpoint):
             raise HostRefused("is not among the hosts this task may reach", rule_for(endpoint))
         addresses = await self._addresses(endpoint)
@@ -68,7 +71,7 @@ class Dialer:
             return [unmapped(address) for address in await self._resolve(endpoint)]
 
     def _check(self, address: Address, endpoint: Endpoint) -> None:
-        """Refuse an address that is not the public network's, unless it was named or is what localhost means."""
+        """Raise HostRefused for an address that is not public, unless a rule names it or it is localhost's."""
         named = self._admits(Endpoint(address, endpoint.port))
         if named or (endpoint.host == "localhost" and address.is_loopback):
             return

@@ -1,4 +1,4 @@
-"""Bytes between a client and the host it asked for: as they are, or as messages of HTTP."""
+"""The exchange between a proxy's client and a host: a tunnel of bytes, or forwarded HTTP messages."""
 
 from http import HTTPStatus
 from socket import SHUT_WR, socket
@@ -10,31 +10,31 @@ from anyio.lowlevel import checkpoint
 from server.runner.network.request import HEAD_BYTES, Answer, Rejected, answered
 
 CHUNK_BYTES = 65536
-FAREWELL_SECONDS = 2.0  # to read an answer, while what still comes is thrown away
+CLOSE_SECONDS = 2.0  # for the other side to read the answer and close; what it still sends is discarded
 
 HEAD_SECONDS = 30.0
-"""Until the head of a request must have come: programs send it at once."""
+"""Deadline for the head of a request: programs send it at once."""
 
 IDLE_SECONDS = 900.0
-"""Without a byte either way: clients of model APIs wait 600 s for the first one."""
+"""Time without a byte in either direction: clients of model APIs wait 600 s for the first one."""
 
 
 class PeerGone(Exception):
-    """Who was to be listened to, or spoken to, has left."""
+    """A broken connection."""
 
 
 class UnbufferedSocket:
-    """A connected socket, read and written without buffers of our own: what was sent is the kernel's to deliver.
+    """A connected socket without a buffer in this process, so that sent data is with the kernel.
 
-    Every byte that moves puts off the end of `scope`, which is what ends an idle exchange.
+    Every received or sent chunk extends the deadline of `scope`, which ends an idle exchange.
     """
 
     def __init__(self, connection: socket, scope: anyio.CancelScope) -> None:
         self._connection, self._scope = connection, scope
-        self._moved()
+        self._extend_deadline()
 
     async def receive(self) -> bytes:
-        """What comes next; nothing at the end. Raises Gone if the connection broke."""
+        """Return the next bytes; empty at the end. Raises PeerGone if the connection is broken."""
         await checkpoint()
         while True:
             try:
@@ -44,41 +44,44 @@ class UnbufferedSocket:
             except OSError as error:
                 raise PeerGone from error
             else:
-                self._moved()
+                self._extend_deadline()
                 return data
 
     async def send(self, data: bytes) -> None:
-        """Hand all of it to the kernel. Raises Gone if nobody takes it."""
+        """Hand all of `data` to the kernel. Raises PeerGone if the connection is broken."""
         rest = memoryview(data)
         while rest:
             try:
                 rest = rest[self._connection.send(rest) :]
-                self._moved()
+                self._extend_deadline()
             except BlockingIOError:
                 await anyio.wait_writable(self._connection)
             except OSError as error:
                 raise PeerGone from error
 
     def end(self) -> None:
-        """Say that nothing more will be sent. Raises Gone if the connection broke."""
+        """Close the sending direction. Raises PeerGone if the connection is broken."""
         try:
             self._connection.shutdown(SHUT_WR)
         except OSError as error:
             raise PeerGone from error
 
-    async def part(self) -> None:
-        """End, and stay until the other side has, since closing on unread bytes would take back what was sent."""
+    async def close_gracefully(self) -> None:
+        """Close the sending direction and wait for the peer to close, at most CLOSE_SECONDS.
+
+        TCP resets a connection that is closed with unread bytes, and the peer then loses what was sent.
+        """
         self.end()
-        with anyio.move_on_after(FAREWELL_SECONDS):
+        with anyio.move_on_after(CLOSE_SECONDS):
             while await self.receive():
                 pass
 
-    def _moved(self) -> None:
+    def _extend_deadline(self) -> None:
         self._scope.deadline = anyio.current_time() + IDLE_SECONDS
 
 
 class HttpPeer:
-    """One side of an exchange, and the HTTP it speaks; `fault` is the answer when it makes no sense."""
+    """One side of an exchange and its HTTP state; `fault` is raised for a malformed message."""
 
     def __init__(self, line: UnbufferedSocket, role: type[h11.CLIENT] | type[h11.SERVER], fault: Rejected) -> None:
         self.line = line
@@ -87,20 +90,20 @@ class HttpPeer:
 
     @property
     def has_been_answered(self) -> bool:
-        """Whether some of an answer, beyond a provisional one, has been sent to it."""
+        """Whether part of a final response has been sent to it."""
         return self._http.our_state not in (h11.IDLE, h11.SEND_RESPONSE)
 
     @property
     def is_modern(self) -> bool:
-        """Whether it understands provisional answers."""
+        """Whether it understands informational (1xx) responses: HTTP/1.1."""
         return self._http.their_http_version == b"1.1"
 
-    def hear(self, data: bytes) -> None:
-        """Take what it said; nothing means that it ended."""
+    def feed(self, data: bytes) -> None:
+        """Process received bytes; empty at the end of the connection."""
         self._http.receive_data(data)
 
     async def receive(self) -> h11.Event:
-        """The next part of its message. Raises Rejected, or Gone."""
+        """Return the next part of its message. Raises Rejected for a malformed one, PeerGone."""
         while True:
             try:
                 event = self._http.next_event()
@@ -108,16 +111,16 @@ class HttpPeer:
                 raise self._fault from None
             if isinstance(event, h11.Event):
                 return event
-            self.hear(await self.line.receive())
+            self.feed(await self.line.receive())
 
     async def send(self, event: h11.Event) -> None:
-        """Raises Gone."""
+        """Send a part of a message. Raises PeerGone."""
         if data := self._http.send(event):
             await self.line.send(data)
 
 
 async def receive_head(line: UnbufferedSocket) -> tuple[bytes, bytes]:
-    """The head of a request, and what came right after it. Raises Rejected, or Gone."""
+    """Return the head of a request, and the bytes received after it. Raises Rejected if too large or late, PeerGone."""
     data = bytearray()
     with anyio.move_on_after(HEAD_SECONDS):
         while len(data) < HEAD_BYTES:
@@ -136,7 +139,7 @@ async def _more(line: UnbufferedSocket) -> bytes:
 
 
 async def tunnel(client: UnbufferedSocket, host: UnbufferedSocket) -> None:
-    """Pass bytes both ways until both have ended."""
+    """Copy bytes both ways until both sides have closed. Raises PeerGone."""
     async with anyio.create_task_group() as group:
         group.start_soon(_copy, client, host)
         group.start_soon(_copy, host, client)
@@ -149,7 +152,7 @@ async def _copy(source: UnbufferedSocket, sink: UnbufferedSocket) -> None:
 
 
 async def forward(request: h11.Request, client: HttpPeer, host: HttpPeer) -> None:
-    """Pass `request` and the body that follows to the host, and its answer back."""
+    """Send `request` and its body to the host, and the response to the client. Raises Rejected, PeerGone."""
     async with anyio.create_task_group() as group:
         group.start_soon(_pass_request, request, client, host)
         await _pass_response(host, client)
@@ -162,7 +165,7 @@ async def _pass_request(request: h11.Request, client: HttpPeer, host: HttpPeer) 
         try:
             await host.send(event)
         except PeerGone:
-            return  # it may have answered before it heard the end
+            return  # the host may respond before it has read the whole request
         if isinstance(event, h11.EndOfMessage):
             return
         event = _without_trailers(await client.receive())
@@ -179,5 +182,5 @@ async def _pass_response(host: HttpPeer, client: HttpPeer) -> None:
 
 
 def _without_trailers(event: h11.Event) -> h11.Event:
-    """Headers after the body escape every check of headers."""
+    """Drop trailers: headers after the body, which no check covers."""
     return h11.EndOfMessage() if isinstance(event, h11.EndOfMessage) else event

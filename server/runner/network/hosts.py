@@ -1,4 +1,4 @@
-"""Hosts by name: as an operator allows them, and as a program asks for them."""
+"""Hosts and ports: the rules of the setting `network`, and the endpoints that programs ask for."""
 
 import re
 from dataclasses import dataclass
@@ -15,19 +15,19 @@ _AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:]+)(?::([0-9]{1,5}))?")
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 _LONGEST_NAME = 253  # RFC 1035 §2.3.4 allows 255 octets, two of which are a length and the root
 
-# A name that ends in such a label would be read by C libraries as one of the odd ways to write an IPv4 address.
+# C libraries read a name that ends in such a label as an unusual notation of an IPv4 address.
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
 
 class Endpoint(NamedTuple):
-    """A host, by its normal name or its address, and a port."""
+    """A host (normalized name or address) and a port."""
 
     host: str | Address
     port: int
 
     @classmethod
     def parse(cls, text: str, default_port: int | None = None) -> Self:
-        """Read `host:port`. Raises ValueError, with a clause that says what is wrong."""
+        """Parse `host:port`. Raises ValueError whose text completes "TEXT …", such as "names no port"."""
         host, port = _split(text)
         port = default_port if port is None else port
         if port is None:
@@ -41,7 +41,7 @@ class Endpoint(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class HostRule:
-    """A host that may be reached, or every host below a name."""
+    """A rule that allows a host, or every subdomain of a name, on some ports."""
 
     host: str | Address
     ports: tuple[int, ...]
@@ -49,9 +49,9 @@ class HostRule:
 
     @classmethod
     def parse(cls, text: str) -> "HostRule":
-        """Read `host`, `*.host`, either with `:port`, or an address, an IPv6 one in brackets.
+        """Parse `host`, `*.host` or an address (IPv6 in brackets), each with an optional `:port`.
 
-        Without a port it is for 80 and 443. Raises RemitError (VALIDATION_ERROR).
+        Without a port, the rule allows 80 and 443. Raises RemitError (VALIDATION_ERROR).
         """
         name = text.removeprefix("*.")
         subdomains = name != text
@@ -69,7 +69,7 @@ class HostRule:
         return cls(host, (HTTP_PORT, HTTPS_PORT) if port is None else (port,), subdomains)
 
     def admits(self, endpoint: Endpoint) -> bool:
-        """Whether this rule is about that very host, as it is named, and that port."""
+        """Whether this rule allows an endpoint, compared by name or address without looking it up."""
         if endpoint.port not in self.ports:
             return False
         if self.subdomains:
@@ -78,19 +78,19 @@ class HostRule:
 
 
 def unmapped(address: Address) -> Address:
-    """The IPv4 address that an IPv6 one merely wraps, or the address itself."""
+    """Return the IPv4 address of an IPv4-mapped IPv6 address, or the address itself."""
     return (isinstance(address, IPv6Address) and address.ipv4_mapped) or address
 
 
 def rule_for(endpoint: Endpoint) -> str:
-    """The narrowest rule that would admit it."""
+    """Return the text of the narrowest rule that would admit an endpoint."""
     return (
         str(endpoint).removesuffix(f":{endpoint.port}") if endpoint.port in (HTTP_PORT, HTTPS_PORT) else str(endpoint)
     )
 
 
 def _split(text: str) -> tuple[str | Address, int | None]:
-    if not text.isascii():  # and it shall be seen when two names only look the same
+    if not text.isascii():  # the encoded form shows when two names merely look the same
         raise ValueError("is not in ASCII: write such a name in its encoded form, xn--…")
     parts = _AUTHORITY.fullmatch(text)
     if parts is None:
@@ -102,7 +102,7 @@ def _split(text: str) -> tuple[str | Address, int | None]:
 
 
 def _host(text: str) -> str | Address:
-    """The one form of a name or an address in which hosts can be compared."""
+    """Return the normalized name or address, in which hosts can be compared. Raises ValueError."""
     if text.startswith("["):
         return unmapped(IPv6Address(text[1:-1]))
     name = text.removesuffix(".")

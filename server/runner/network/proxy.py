@@ -1,7 +1,7 @@
-"""The proxy through which a command reaches the hosts it may, and nothing else.
+"""The HTTP proxy through which a command reaches its allowed hosts, and nothing else.
 
-It runs in the server, on a port that the command alone can use. A connection carries one request: what is allowed is
-then decided for each, and no answer can be taken for another's.
+It runs in the server, on a port that only the command can use. A connection carries one request, so that each request
+is checked, and no response can be matched to the wrong one.
 """
 
 from base64 import b64encode
@@ -23,8 +23,8 @@ from server.runner.network.hosts import Endpoint, HostRule
 from server.runner.network.request import Rejected, check_head, destination, forwarded, malformed
 from server.runner.network.stream import accepted
 
-CONNECTIONS = 64  # at the same time; more wait. A package manager opens some fifteen, each of which is two descriptors
-REPORTS = 100  # refused hosts that are told of, each once: a command could ask for ever
+CONNECTIONS = 64  # simultaneous ones, of two descriptors each; more wait. A package manager opens about 15
+REPORTS = 100  # refused hosts that are reported, each once: a command could go on for ever
 
 _ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
@@ -33,16 +33,16 @@ _ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 async def serving(
     listener: socket, rules: Sequence[HostRule], token: str | None, refused: Report
 ) -> AsyncIterator[None]:
-    """Let whoever connects to `listener` reach what `rules` admit, as long as the body lasts.
+    """Serve a proxy on `listener` for the hosts that `rules` admit, while the block runs.
 
-    What the body raises is raised as it is, outside any group; what `refused` raises ends the body.
+    An error of the block is raised as it is, not in an exception group; an error of `refused` ends the block.
     """
     async with in_background(partial(Proxy(Dialer(rules), refused, token).serve, listener)):
         yield
 
 
 class Proxy:
-    """Serves one command; with a token, only those who show it."""
+    """The proxy of one command. With a token, it serves only clients that send it as their password."""
 
     def __init__(self, dialer: Dialer, refused: Report, token: str | None = None) -> None:
         self._dialer = dialer
@@ -51,22 +51,22 @@ class Proxy:
         self._reported: set[Endpoint] = set()
 
     async def serve(self, listener: socket) -> None:
-        """Serve whoever connects to `listener`, until this is cancelled."""
+        """Serve every connection to `listener`, until cancelled."""
         listener.setblocking(False)
-        places = anyio.Semaphore(CONNECTIONS)
+        slots = anyio.Semaphore(CONNECTIONS)
         async with anyio.create_task_group() as group:
             while True:
-                await places.acquire()
-                group.start_soon(self._attend, await accepted(listener), places)
+                await slots.acquire()
+                group.start_soon(self._serve_connection, await accepted(listener), slots)
 
-    async def _attend(self, connection: socket, places: anyio.Semaphore) -> None:
+    async def _serve_connection(self, connection: socket, slots: anyio.Semaphore) -> None:
         try:
             with closing(connection), anyio.CancelScope() as scope:
                 await self._answer(connection, scope)
         except* PeerGone:
-            pass  # nobody is left to hear of it
+            pass  # the client has disconnected
         finally:
-            places.release()
+            slots.release()
 
     async def _answer(self, connection: socket, scope: anyio.CancelScope) -> None:
         client = HttpPeer(UnbufferedSocket(connection, scope), h11.SERVER, malformed("the request is malformed"))
@@ -77,12 +77,12 @@ class Proxy:
             rejected = _first(group)
         if rejected and not client.has_been_answered:
             await client.line.send(rejected.encode())
-        await client.line.part()
+        await client.line.close_gracefully()
 
     async def _exchange(self, client: HttpPeer, scope: anyio.CancelScope) -> None:
         head, ahead = await receive_head(client.line)
         check_head(head)
-        client.hear(head)
+        client.feed(head)
         request = await client.receive()
         assert isinstance(request, h11.Request)
         self._authenticate(request)
@@ -99,7 +99,7 @@ class Proxy:
                 await tunnel(client.line, host.line)
             else:
                 if ahead:
-                    client.hear(ahead)
+                    client.feed(ahead)
                 await forward(forwarded(request, endpoint), client, host)
 
     def _authenticate(self, request: h11.Request) -> None:

@@ -1,4 +1,4 @@
-"""Requests to the proxy, read so strictly that nobody further on can read them differently, and their answers."""
+"""Requests to the proxy, parsed so strictly that no later recipient can read them differently, and its responses."""
 
 import re
 from http import HTTPStatus
@@ -13,13 +13,13 @@ HEAD_BYTES = 32 * 1024
 HEADERS = 100
 """Headers of a request: what most servers take."""
 
-# h11 forgives what RFC 9112 lets a recipient forgive: bare line feeds, folded lines, lengths given twice.
+# h11 accepts what RFC 9112 lets a recipient accept: bare line feeds, folded lines, duplicate lengths.
 _HEAD = re.compile(rb"[^\r\n\0]+\r\n(?:[^\r\n\0 \t][^\r\n\0]*\r\n)*\r\n")
 _FRAMING = (b"content-length", b"transfer-encoding")
 
 _ABSOLUTE_FORM = re.compile(rb"http://([^/?#]+)([/?][^#]*)?", re.IGNORECASE)
 
-# RFC 9110 §7.6.1, and two that are as old as proxies
+# RFC 9110 §7.6.1, with the non-standard Keep-Alive and Proxy-Connection
 _HOP_BY_HOP = frozenset(
     (
         *(b"connection", b"keep-alive", b"te", b"trailer", b"upgrade"),
@@ -30,18 +30,18 @@ _NEVER_DROPPED = frozenset((*_FRAMING, b"host"))
 
 
 Answer = h11.Response | h11.InformationalResponse
-"""What a host answers: in the end, or before that."""
+"""A final or an informational (1xx) response of a host."""
 
 
 class Rejected(Exception):
-    """An exchange that ends here: the status to answer with, and the text, which says what to do."""
+    """A request that the proxy answers with an error: an HTTP status, and a text that says what to do."""
 
     def __init__(self, status: HTTPStatus, text: str, *headers: str) -> None:
         super().__init__(text)
         self.status, self.headers = status, headers
 
     def encode(self) -> bytes:
-        """The whole answer."""
+        """Return the whole response as bytes."""
         body = f"remit: {self}\n".encode()
         head = (
             f"HTTP/1.1 {self.status.value} {self.status.phrase}",
@@ -54,7 +54,7 @@ class Rejected(Exception):
 
 
 def check_head(head: bytes) -> None:
-    """Raise Rejected unless it is the head of one request, with lines and framing that can be read in one way only."""
+    """Raise Rejected unless it is the head of one request, with unambiguous lines and framing."""
     lines = head.split(b"\r\n")[1:-2]
     fields = [line.partition(b":") for line in lines]
     framing = [value for name, _, value in fields if name.lower() in _FRAMING]
@@ -65,7 +65,7 @@ def check_head(head: bytes) -> None:
 
 
 def destination(request: h11.Request) -> Endpoint:
-    """The host that a request asks for. Raises Rejected if it is not one that a proxy can pass on."""
+    """Return the host and port that a request is for. Raises Rejected for a request that a proxy cannot forward."""
     if request.http_version not in (b"1.0", b"1.1"):
         raise Rejected(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "only HTTP/1.0 and HTTP/1.1 are understood")
     if request.method == b"CONNECT":
@@ -78,7 +78,7 @@ def destination(request: h11.Request) -> Endpoint:
 
 
 def forwarded(request: h11.Request, endpoint: Endpoint) -> h11.Request:
-    """What is asked of the host itself."""
+    """Return the request as the proxy sends it to the host: origin form, without hop-by-hop headers."""
     path = _absolute(request)[2] or b"/"
     headers = [(name, value) for name, value in _end_to_end(request) if name.lower() != b"host"]
     host = str(endpoint).removesuffix(f":{HTTP_PORT}").encode()
@@ -90,13 +90,13 @@ def forwarded(request: h11.Request, endpoint: Endpoint) -> h11.Request:
 
 
 def answered(answer: Answer) -> Answer:
-    """What the host answered, as the command is told."""
+    """Return a host's response as the proxy sends it to the command, without hop-by-hop headers."""
     headers = [*_end_to_end(answer), (b"Connection", b"close")]
     return type(answer)(status_code=answer.status_code, headers=headers, reason=answer.reason)
 
 
 def _end_to_end(message: h11.Request | Answer) -> list[tuple[bytes, bytes]]:
-    """The headers that are not between two neighbours only."""
+    """Return the end-to-end headers, without those for one connection only: RFC 9110 §7.6.1."""
     named = {
         option.strip()
         for name, value in message.headers
@@ -108,6 +108,7 @@ def _end_to_end(message: h11.Request | Answer) -> list[tuple[bytes, bytes]]:
 
 
 def malformed(text: str) -> Rejected:
+    """Return the error 400 (Bad Request) with this text."""
     return Rejected(HTTPStatus.BAD_REQUEST, text)
 
 

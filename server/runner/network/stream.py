@@ -1,6 +1,6 @@
-"""A connected socket as a stream without a buffer of ours: what nobody takes, the kernel keeps, and then takes no more.
+"""A stream over a connected socket that never reads ahead, so that the kernel's buffers bound what a peer can send.
 
-anyio's own reads ahead of whoever receives, as much as the other side sends; here that is an adversary.
+anyio's own stream buffers whatever the peer sends before it is received; here the peer is an adversary.
 """
 
 from collections.abc import Mapping
@@ -11,18 +11,18 @@ import anyio
 from anyio.abc import ByteStream
 from anyio.lowlevel import checkpoint
 
-BREATHER_SECONDS = 0.1  # when this process has no descriptor left
+RETRY_SECONDS = 0.1  # after an error of accept(2), such as too many open files
 
 
 async def accepted(listener: socket) -> socket:
-    """The next connection to a listener; neither of them blocks."""
+    """Accept the next connection of a non-blocking listener; the returned socket is non-blocking, too."""
     while True:
         try:
             connection, _ = listener.accept()
         except BlockingIOError:
             await anyio.wait_readable(listener)
         except OSError:
-            await anyio.sleep(BREATHER_SECONDS)
+            await anyio.sleep(RETRY_SECONDS)
         else:
             connection.setblocking(False)
             connection.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
@@ -30,7 +30,7 @@ async def accepted(listener: socket) -> socket:
 
 
 class SocketStream(ByteStream):
-    """Owns the socket."""
+    """A byte stream over a connected socket, which it owns and closes."""
 
     def __init__(self, connection: socket) -> None:
         connection.setblocking(False)
@@ -38,11 +38,11 @@ class SocketStream(ByteStream):
 
     @property
     def extra_attributes(self) -> Mapping[Any, Any]:
-        """None."""
+        """No attributes."""
         return {}
 
     async def receive(self, max_bytes: int = 65536) -> bytes:
-        """What comes next. Raises EndOfStream, BrokenResourceError, or ClosedResourceError after `aclose`."""
+        """Return the next bytes. Raises EndOfStream, BrokenResourceError, or ClosedResourceError after `aclose`."""
         await checkpoint()
         while True:
             try:
@@ -57,7 +57,7 @@ class SocketStream(ByteStream):
                 return data
 
     async def send(self, item: bytes) -> None:
-        """Hand all of it to the kernel. Raises as `receive`."""
+        """Hand all of `item` to the kernel. Raises BrokenResourceError, or ClosedResourceError after `aclose`."""
         await checkpoint()
         rest = memoryview(item)
         while rest:
@@ -69,11 +69,11 @@ class SocketStream(ByteStream):
                 raise self._gone() from error
 
     async def send_eof(self) -> None:
-        """Say that nothing more will be sent."""
+        """Close the sending direction."""
         self._connection.shutdown(SHUT_WR)
 
     async def aclose(self) -> None:
-        """Close it; whoever waits on it is let go."""
+        """Close the socket; pending calls raise ClosedResourceError."""
         if self._connection.fileno() >= 0:
             anyio.notify_closing(self._connection)
             self._connection.close()

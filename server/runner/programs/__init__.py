@@ -1,1 +1,1 @@
-"""Programs that run in a sandbox (launcher, relay, probe) or stand around one (supervisor, cgroup_probe)."""
+"""Programs that run inside a sandbox (launcher, relay, probe) or outside of it (supervisor, cgroup_probe)."""

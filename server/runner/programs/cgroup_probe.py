@@ -1,6 +1,6 @@
-"""Runs in a control group to try its limits: at each line it is sent it does the next of three things, and says so.
+"""A program that tests the limits of a control group, outside any sandbox: one step for each line on its stdin.
 
-The server looks at the group's own files in between. Made of the standard library alone, like the launcher.
+After each step it prints a line, and the server reads the group's files. It imports the standard library alone.
 """
 
 import os
@@ -11,21 +11,21 @@ from contextlib import suppress
 from signal import SIG_IGN, SIGCHLD, SIGKILL, signal
 
 BUSY_SECONDS = 0.03
-MANY = 8  # processes, twice as many as are allowed
-SOCKETS = 64  # with some 200 KiB in each: the default of net.core.wmem_default
+MANY = 8  # processes: twice the limit
+SOCKETS = 64  # each holds some 200 KiB: the default of net.core.wmem_default
 BLOCK = bytes(2**16)
-MUCH = 64 * 2**20  # more memory than is allowed
+MUCH = 64 * 2**20  # bytes of memory: more than the limit
 
 
 def main() -> None:
-    for step in (be_many, burden_the_kernel, be_large):
+    for step in (start_processes, fill_sockets, take_memory):
         sys.stdin.readline()
         held = step()
         print(step.__name__, len(held), flush=True)
 
 
-def be_many() -> list[int]:
-    """Start too many processes; and have one, which nobody collects, take its time."""
+def start_processes() -> list[int]:
+    """Start too many processes. The first uses processor time and is not waited for."""
     signal(SIGCHLD, SIG_IGN)
     children = []
     for number in range(MANY):
@@ -48,12 +48,12 @@ def be_many() -> list[int]:
 
 
 def wait_for(child: int) -> None:
-    with suppress(ChildProcessError):  # which is how the kernel tells the end of what it collects itself
+    with suppress(ChildProcessError):  # raised at the end of children that the kernel reaps, as SIGCHLD is ignored
         os.waitpid(child, 0)
 
 
-def burden_the_kernel() -> list[socket.socket]:
-    """Have it hold what was sent, and nobody receives, until the next step is done."""
+def fill_sockets() -> list[socket.socket]:
+    """Fill the kernel's buffers of socket pairs, and return these, to be kept open until the next step."""
     pairs = [socket.socketpair() for _ in range(SOCKETS)]
     for sender, _ in pairs:
         sender.setblocking(False)
@@ -65,8 +65,8 @@ def burden_the_kernel() -> list[socket.socket]:
     return [end for pair in pairs for end in pair]
 
 
-def be_large() -> list[int]:
-    """Take more memory than there is, in a child: the kernel ends one that does."""
+def take_memory() -> list[int]:
+    """Use more memory than the limit in a child, which the kernel then kills."""
     child = os.fork()
     if child == 0:
         taken = bytearray(MUCH)

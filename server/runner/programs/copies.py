@@ -1,6 +1,6 @@
-"""The files that commands are run with: those of the installation, or a server's own copy of them.
+"""The program files that commands are run with: the installed ones, or a server's own copies.
 
-A server lives on while its installation is upgraded. What it executes must stay what it was started with.
+A server keeps running while its installation is upgraded, and must go on with the programs of its own version.
 """
 
 import shutil
@@ -21,33 +21,33 @@ _FILES = (
 
 @dataclass(frozen=True, slots=True)
 class Programs:
-    """Where they are: `root` is the folder that the package `server` lies in."""
+    """Paths of the programs; `root` is the folder that contains the package `server`."""
 
     root: Path
 
     @property
     def launcher(self) -> Path:
-        """What becomes a command, once it has confined itself."""
+        """The program that confines itself and then executes the command."""
         return self._script("launcher")
 
     @property
     def relay(self) -> Path:
-        """What connects a program with the callback channel of its run."""
+        """The program that relays its stdio to the callback channel of its run."""
         return self._script("relay")
 
     @property
     def supervisor(self) -> Path:
-        """What stands above a command where no process namespace does."""
+        """The program that ends a command's process tree where there is no process namespace."""
         return self._script("supervisor")
 
     @property
     def cgroup_probe(self) -> Path:
-        """What tries the limits of a control group."""
+        """The program that tests the limits of a control group."""
         return self._script("cgroup_probe")
 
     @property
     def skeleton(self) -> Path:
-        """The folder of accounts and names as they look from inside."""
+        """The folder with the files of /etc that are mounted in the sandbox: accounts and host names."""
         return self.root / _SKELETON
 
     def _script(self, name: str) -> Path:
@@ -55,14 +55,11 @@ class Programs:
 
 
 INSTALLED = Programs(Path(__file__).parents[3])
-"""Those of the installation."""
+"""The installed programs."""
 
 
 def copy_programs(root: Path) -> Programs:
-    """Copy those of the installation to the folder `root`, in the place of what an earlier server has left there.
-
-    Blocks. Raises OSError.
-    """
+    """Copy the installed programs to the folder `root`, and delete what was in it before. Blocks. Raises OSError."""
     delete_tree(root)
     for name in _FILES:
         target = root / name

@@ -1,15 +1,15 @@
-"""Runs inside the sandbox: it takes its plan from stdin, tightens itself by it, and becomes the command.
+"""The program that starts a command inside the sandbox: it reads a plan from stdin, confines itself, and executes it.
 
-Started as `python -I -S launcher.py` and made of the standard library alone; it imports little, since every command
-pays for it. It speaks with the server over stdin and stdout and no other descriptor:
+Started as `python -I -S launcher.py`. It imports little, and the standard library alone, since its start-up delays
+every command. It talks to the server over stdin and stdout and no other descriptor:
 
     launcher  "ready\\n"          once it runs
-    server    the plan            records `kind value`, each closed by a NUL, and `end` as the last
+    server    the plan            records `kind value`, each ended by a NUL, and `end` as the last
     launcher  "go\\n"             everything after it is the command's own output
          or   "error: why\\n"     and it exits
 
-For each `listen` in the plan, the launcher hands out a socket over stdin before it says go. The server keeps stdin
-open; if it ends before the plan is whole, the server is gone, and nothing is started.
+For each `listen` in the plan, the launcher sends a listening socket over stdin before "go". The server keeps stdin
+open; if it closes before the plan is complete, the server has died, and the launcher exits without starting anything.
 """
 
 import ctypes
@@ -23,10 +23,10 @@ LANDLOCK_CREATE_RULESET, LANDLOCK_ADD_RULE, LANDLOCK_RESTRICT_SELF = 444, 445, 4
 LANDLOCK_RULE_PATH_BENEATH, LANDLOCK_RULE_NET_PORT = 1, 2
 LANDLOCK_FILE_RIGHTS = 1 << 0 | 1 << 1 | 1 << 2 | 1 << 14 | 1 << 15  # execute, write, read, truncate, ioctl
 
-# Python ignores them, and what it executes would go on doing so: pipelines would not end, and limits not be told.
+# Python ignores these signals, and an executed program inherits that: pipelines and file size limits would not work.
 SIGPIPE, SIGXFSZ = 13, 25
 
-# One command must not make its neighbours wait, and is the first to go when memory runs out.
+# A command must not slow down other processes, and is the first to be killed when the machine runs out of memory.
 NICE = 5
 OUT_OF_MEMORY_SCORE = b"1000"
 
@@ -38,19 +38,19 @@ def main() -> None:
     data = receive()
     try:
         plan = parse(data)
-        hand_out_listener(plan)
-        take_descriptors(plan)
-        for step in (restore_signals, be_modest, limit, confine, filter_calls):
+        send_listeners(plan)
+        place_descriptors(plan)
+        for step in (restore_signals, lower_priority, limit, confine, filter_calls):
             step(plan)
         os.chdir(plan["folder"][0])
-    except Exception as error:  # whatever it is, the server must hear of it
+    except Exception as error:  # any error must reach the server
         os._exit(failed(error))
     os.write(1, b"go\n")
-    become(plan)
+    execute(plan)
 
 
 def failed(error: Exception) -> int:
-    """Tell the server why; the status to exit with."""
+    """Send the error to the server; return the exit status."""
     os.write(1, f"error: {error}\n".encode())
     return 1
 
@@ -67,7 +67,7 @@ def receive() -> bytes:
 
 
 def parse(data: bytes) -> dict[str, list[bytes]]:
-    """The values of each kind of record, in order."""
+    """Return the values of each kind of record, in order."""
     plan: dict[str, list[bytes]] = {}
     for record in data.split(b"\0")[:-2]:
         kind, _, value = record.partition(b" ")
@@ -75,8 +75,8 @@ def parse(data: bytes) -> dict[str, list[bytes]]:
     return plan
 
 
-def hand_out_listener(plan: dict[str, list[bytes]]) -> None:
-    """Listen where the command will look for the server; whoever has a socket serves the network it was made in."""
+def send_listeners(plan: dict[str, list[bytes]]) -> None:
+    """Listen on each port of `listen` and send the socket to the server, which cannot enter this network namespace."""
     for record in plan.get("listen", ()):
         import _socket  # half of the module socket, whose other half takes 5 ms to import
 
@@ -90,30 +90,30 @@ def hand_out_listener(plan: dict[str, list[bytes]]) -> None:
         listener.close()
 
 
-def take_descriptors(plan: dict[str, list[bytes]]) -> None:
-    """Give the command nothing to read but what the plan names, by the number it has and the one it is to have."""
+def place_descriptors(plan: dict[str, list[bytes]]) -> None:
+    """Move the plan's descriptors to their numbers in the command; close all others, and read stdin from /dev/null."""
     os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
     first = 3
-    for given, place in sorted(map(places, plan.get("descriptor", ())), key=lambda pair: pair[1]):
+    for given, place in sorted(map(numbers, plan.get("descriptor", ())), key=lambda pair: pair[1]):
         os.dup2(given, place)
         os.closerange(first, max(first, place))
         first = max(first, place + 1)
     os.closerange(first, os.sysconf("SC_OPEN_MAX"))
 
 
-def places(record: bytes) -> tuple[int, int]:
-    """The number that a descriptor has, and the one that it is to have."""
+def numbers(record: bytes) -> tuple[int, int]:
+    """Return the number that a descriptor has here, and its number in the command."""
     given, _, place = record.partition(b" ")
     return int(given), int(place)
 
 
-def be_modest(_: dict[str, list[bytes]]) -> None:
+def lower_priority(_: dict[str, list[bytes]]) -> None:
     os.nice(NICE)
     try:
         with open("/proc/self/oom_score_adj", "wb", 0) as score:
             score.write(OUT_OF_MEMORY_SCORE)
     except OSError:
-        pass  # beneath a root server, where /proc is read-only
+        pass  # /proc is read-only if the server runs as root
 
 
 def restore_signals(_: dict[str, list[bytes]]) -> None:
@@ -131,7 +131,7 @@ def limit(plan: dict[str, list[bytes]]) -> None:
 
 
 def confine(plan: dict[str, list[bytes]]) -> None:
-    """Enter a Landlock domain: `ruleset` is the rights it handles, `rule` grants some beneath a path, `port` on one."""
+    """Enter a Landlock domain: `ruleset` has the handled rights, `rule` grants some below a path, `port` on a port."""
     prctl(PR_SET_NO_NEW_PRIVS, 1)
     for record in plan.get("ruleset", ()):
         attributes = struct.pack("=QQQ", *map(int, record.split()))
@@ -150,7 +150,7 @@ def grant(ruleset: int, rights: int, path: bytes, pinned: bool) -> None:
     try:
         beneath = os.open(path, os.O_PATH)
     except FileNotFoundError:
-        return  # nothing there, nothing to allow
+        return
     if pinned and os.readlink(b"/proc/self/fd/%d" % beneath) != path:
         raise OSError(f"the folder {os.fsdecode(path)} leads elsewhere by now")
     if not os.path.isdir(path):
@@ -166,12 +166,12 @@ def filter_calls(plan: dict[str, list[bytes]]) -> None:
         prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, struct.pack("@HP", count, ctypes.addressof(program)))
 
 
-def become(plan: dict[str, list[bytes]]) -> None:
-    """Execute the command, or end like a shell that could not: 127 if there is no such program, else 126."""
+def execute(plan: dict[str, list[bytes]]) -> None:
+    """Execute the command; on failure exit as a shell would: 127 if there is no such program, else 126."""
     argv = plan["arg"]
     env = dict(record.split(b"=", 1) for record in plan.get("env", ()))
     try:
-        os.execvpe(argv[0], argv, env)  # noqa: S606 - what all this is for
+        os.execvpe(argv[0], argv, env)  # noqa: S606 - the sandboxed command itself
     except OSError as error:
         os.write(1, os.fsencode(f"cannot start {os.fsdecode(argv[0])}: {error.strerror}\n"))
         os._exit(127 if isinstance(error, FileNotFoundError) else 126)

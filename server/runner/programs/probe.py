@@ -1,6 +1,6 @@
-"""Runs inside a sandbox as its canary: tries what must not be possible, and prints what was.
+"""The canary's program, run inside a sandbox: it tries what must not be possible, and prints what succeeded.
 
-Its arguments are a file outside and a port on the host's loopback. The last line it prints is `done`.
+Its arguments are a file outside the sandbox and a port on the host's loopback. The last line it prints is `done`.
 """
 
 import os

@@ -1,7 +1,7 @@
-"""Runs inside the sandbox, as an MCP server over stdio: relays between its stdio and the callback channel.
+"""The program that agents in the sandbox start as an MCP server: it relays its stdio to the callback channel.
 
-Started as `python -I -S relay.py`, made of the standard library alone. Where the channel is and what opens it stands in
-REMIT_DOOR and REMIT_TOKEN.
+Started as `python -I -S relay.py`. It imports the standard library alone. The channel's address is in REMIT_DOOR, its
+token in REMIT_TOKEN.
 """
 
 import os
@@ -17,7 +17,7 @@ def main() -> None:
 
 
 def relay(channel: socket.socket) -> None:
-    """Until the channel closes; the end of the input is passed on, and what is still to come is waited for."""
+    """Copy both ways until the channel closes. The end of stdin is passed on, and answers are still received then."""
     sources = [0, channel.fileno()]
     while True:
         ready, _, _ = select.select(sources, [], [])

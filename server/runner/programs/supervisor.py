@@ -1,11 +1,11 @@
-"""Stands above a command where no process namespace does, and ends with the last process it left behind.
+"""The program that ends a command's process tree where there is no process namespace. It runs outside the sandbox.
 
-Started as `python -I -S supervisor.py FOLDER`. It forks; the child goes on as the launcher, the parent adopts whatever
-the command leaves behind (as its subreaper), kills all of it when the command, or the server, has ended, and exits with
-the command's status. It learns that the server is gone by its stdin, which the server keeps open; then it also clears
-away the folder that the command had to itself.
+Started as `python -I -S supervisor.py FOLDER`. It forks: the child becomes the launcher, the parent adopts orphaned
+descendants as their subreaper. When the command ends or the server dies, it kills all descendants and exits with the
+command's status. The server keeps its stdin open: if that closes, the server has died, and the supervisor also deletes
+FOLDER, the command's private folder.
 
-There are two of it, one beneath the other, since somebody may kill it: whichever is left ends the command.
+It runs twice, one as the child of the other, as the command may be able to kill one: the other then ends the command.
 """
 
 import os
@@ -34,7 +34,7 @@ def main() -> None:
 
 
 def adopting_fork() -> int:
-    """Fork, once this process adopts what its child leaves behind; returns as `os.fork` does."""
+    """Become a subreaper, then fork; return what `os.fork` returns."""
     launcher.prctl(PR_SET_CHILD_SUBREAPER, 1)
     try:
         return os.fork()
@@ -43,17 +43,20 @@ def adopting_fork() -> int:
 
 
 def supervise(child: int, *above: int) -> None:
-    """Wait until `child` ends, or the server, or a process above (descriptors); then end all that is left, and exit."""
+    """Wait until `child`, the server or a process above ends, then end all descendants and exit.
+
+    `above` are pidfds.
+    """
     code = watch(child, *above)
     process_tree.end_descendants(os.getpid())
     if code is None:
         code = reap(child, 0) or 0
-        clear_away(sys.argv[1])
+        delete_folder(sys.argv[1])
     os._exit(128 - code if code < 0 else code)
 
 
-def clear_away(folder: str) -> None:
-    from pathlib import Path  # which takes longer to import than all the rest, and is rarely needed
+def delete_folder(folder: str) -> None:
+    from pathlib import Path  # imported late: slow to import, and rarely needed
 
     from server.runner.filesystem.removal import delete_tree
 
@@ -64,7 +67,7 @@ def clear_away(folder: str) -> None:
 
 
 def watch(child: int, *above: int) -> int | None:
-    """Wait until `child` ends, and return its exit code; or None once the server or a process above has ended."""
+    """Wait until `child` ends and return its exit code; None if the server or a process above ends first."""
     events = select.poll()
     events.register(0, 0)
     events.register(own := os.pidfd_open(child), select.POLLIN)
@@ -77,7 +80,7 @@ def watch(child: int, *above: int) -> int | None:
 
 
 def reap(child: int, options: int) -> int | None:
-    """Collect every ended process; return the exit code of `child` if it is among them."""
+    """Reap every ended child; return the exit code of `child` if it is among them."""
     code = None
     try:
         while (ended := os.waitpid(-1, options)) != (0, 0):

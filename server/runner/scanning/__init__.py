@@ -1,1 +1,1 @@
-"""What a folder holds that other programs would execute, enter or wait for: found, protected, made harmless."""
+"""The search for files that other programs would execute, enter or wait for, to protect them or set them aside."""

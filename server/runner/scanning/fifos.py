@@ -1,4 +1,4 @@
-"""FIFOs and devices where git expects a file: it would wait for what nobody writes, or read without end."""
+"""FIFOs and devices in places where git expects a file: reading one would block or never end."""
 
 import os
 import stat
@@ -9,17 +9,20 @@ from server.runner.filesystem.walk import FolderListing, ScanBudget, walked
 from server.runner.scanning.places import SensitivePath
 
 MOST_FOLDERS = 20_000
-"""Folders of git's own that are looked into, of all repositories together: some 300 ms; a common one has 300."""
+"""Folders inside `.git` listed, of all repositories together: about 300 ms. A common repository has 300."""
 
 _ELSEWHERE = {"modules", "worktrees"}
-"""Folders of git's own with others in them, which are looked into by themselves."""
+"""Folders with other repositories' files, each of which is searched as a repository of its own."""
 
 _NOT_READ = {"lfs"}
-"""That git itself does not read; there may be very many folders in it."""
+"""Folders that git itself does not read, and that may have very many sub-folders."""
 
 
 def find_pipes(gits: Iterable[Path]) -> Iterator[SensitivePath]:
-    """Look for them in git's own folders, the outer ones first. Blocks."""
+    """Yield the FIFOs and devices in the git folders `gits`, outer ones first. Blocks.
+
+    If the limit is reached, the last one yielded is of the kind `unread`.
+    """
     budget = ScanBudget(folders=MOST_FOLDERS)
     for git in sorted(gits, key=lambda git: len(git.parts)):
         yield from (SensitivePath("pipe", path) for listing in _of_git(git, budget) for path in pipes_in(listing))
@@ -34,14 +37,14 @@ def _of_git(git: Path, budget: ScanBudget) -> Iterator[FolderListing]:
 
 
 def pipes_in(listing: FolderListing, names: Collection[str] | None = None) -> Iterator[Path]:
-    """Those in one folder, by their own names or by links; all of them, or those that have one of these names."""
+    """Yield the FIFOs and devices in one folder, symlinks to some included; only those in `names`, if given."""
     for name in (*listing.others, *listing.links):
         if (names is None or name in names) and _has_no_end(path := Path(listing.folder, name)):
             yield path
 
 
 def _has_no_end(path: Path) -> bool:
-    """Sockets have none either, but cannot be opened."""
+    """Whether a path is a FIFO or a device. Sockets do not count, as they cannot be opened."""
     try:
         mode = os.stat(path).st_mode
     except OSError:

@@ -1,4 +1,4 @@
-"""What git would execute of a repository's files, in the words of its own settings, hooks and begun operations."""
+"""What git would execute because of a repository's files: its configuration, hooks and unfinished operations."""
 
 import hashlib
 import os
@@ -16,22 +16,22 @@ from server.runner.scanning.push_targets import is_harmless
 from server.runner.scanning.repositories import named_by
 
 Harm = frozenset[str]
-"""What git would execute of one path: settings, lines, hooks, each known again by its text or a digest of it."""
+"""What git would execute because of one path: settings, lines or hooks, each identified by its text or a digest."""
 
 _NONE: Harm = frozenset()
 
 TODO = "rebase-merge/git-rebase-todo"
 STRATEGIES = ("rebase-merge/strategy", "sequencer/opts")
-"""Files that name a strategy of merging: one with a slash has git execute a file in the working tree."""
+"""Files that name a merge strategy: one with a slash makes git execute a file in the working tree."""
 
 STEPS = frozenset(Path(name).name for name in (TODO, *STRATEGIES))
 
 _LEGACY = ("remotes", "branches")
 
-_MOST_STEPS = 256 * 1024  # bytes; some 3,000 commits
-_MOST_LINES = 100  # that execute, and are known one by one
-_MOST_HEAD = 4096
-_MOST_HOOKS = 32  # of them; git has 28
+_MOST_STEPS = 256 * 1024  # bytes: about 3,000 commits
+_MOST_LINES = 100  # executing lines that are identified one by one
+_MOST_HEAD = 4096  # bytes
+_MOST_HOOKS = 32  # files; git has 28 hooks
 _MOST_HOOK = 16 * 1024  # bytes
 _HEAD = re.compile(rb"(ref: refs/\S[^\n]*|[0-9a-f]{40}|[0-9a-f]{64})\n*")
 _WORKTREE = re.compile(r"\[core\] worktree[ \t]*=[ \t]*(\S.*)")
@@ -39,7 +39,7 @@ _EXEC = re.compile(rb"(?m)^[ \t\r\f\v]*(?:exec|x)\b[^\n]*")
 
 
 def of_git(reader: BoundedReader, git: Path, places: Collection[SensitivePath]) -> Iterator[tuple[Path, Harm]]:
-    """What of git's own folder git would execute or follow, by path. Blocks."""
+    """Yield each path in the git folder `git` by which git would execute or follow something. Blocks."""
     yield from _of_files_of_settings(reader, git, places)
     if os.path.lexists(path := git / "commondir") and shared_by(reader, git, places) is None:
         yield path, _unknown(path)
@@ -47,10 +47,10 @@ def of_git(reader: BoundedReader, git: Path, places: Collection[SensitivePath]) 
 
 
 def of_borrowed(reader: BoundedReader, pointer: Path, git: Path, places: Collection[SensitivePath]) -> Harm:
-    """What a file `.git` has git execute in its folder, of the settings of the repository `git` that it names. Blocks.
+    """Return what git would execute because the file `.git` at `pointer` names the repository `git`. Blocks.
 
-    These may be the person's own, and yet execute what lies in that folder: they can name hooks, or monitors, by a
-    path that is relative to it.
+    That repository's configuration may be the user's own and yet execute files of the pointer's folder: it can name
+    hooks or a file system monitor by a relative path.
     """
     shared = shared_by(reader, git, places) or git
     executes = any(harm for _, harm in _of_files_of_settings(reader, shared, places))
@@ -58,9 +58,9 @@ def of_borrowed(reader: BoundedReader, pointer: Path, git: Path, places: Collect
 
 
 def of_steps(reader: BoundedReader, git: Path) -> Iterator[tuple[Path, Harm]]:
-    """What of a rebase or a sequence that was begun git would execute when it goes on, by path. Blocks.
+    """Yield each path by which git would execute something when an unfinished rebase or sequence continues. Blocks.
 
-    So is what git pushes to by files of an old kind, one for each remote or branch.
+    Includes the legacy files in `remotes` and `branches`, which name what git pushes to.
     """
     for folder in _LEGACY:
         yield from _all_in(reader, git / folder)
@@ -79,7 +79,7 @@ def of_steps(reader: BoundedReader, git: Path) -> Iterator[tuple[Path, Harm]]:
 
 
 def of_pointer(reader: BoundedReader, path: Path) -> Harm:
-    """A link, or a file that names a repository: by what it names. Blocks."""
+    """Return the identity of a symlink, or of a file that names a repository: its target or content. Blocks."""
     content = reader.read(path, _MOST_HEAD)
     if content is not None:
         return Harm({_digest(content)})
@@ -90,7 +90,7 @@ def of_pointer(reader: BoundedReader, path: Path) -> Harm:
 
 
 def has_head(workspace: Path, git: Path) -> bool:
-    """Whether its HEAD names a reference or a commit."""
+    """Whether the HEAD of the git folder `git` names a reference or a commit."""
     try:
         head = read_regular(workspace, str((git / "HEAD").relative_to(workspace)), limit=_MOST_HEAD)
     except (RemitError, OSError):
@@ -108,7 +108,7 @@ def _of_files_of_settings(
 
 
 def _of_settings(reader: BoundedReader, git: Path, content: bytes, places: Collection[SensitivePath]) -> Harm:
-    """Without where the working files of a submodule are, if these name it as their repository."""
+    """Return the harm of a configuration; core.worktree of a submodule is allowed if its `.git` names this folder."""
     executed = {
         item
         for item in configuration.harmful(content)
@@ -126,10 +126,7 @@ def _is_submodule(workspace: Path, git: Path, named: str) -> bool:
 def _all_in(
     reader: BoundedReader, folder: Path, counts: Callable[[str], bool] = lambda _: True
 ) -> Iterator[tuple[Path, Harm]]:
-    """The files of a folder whose names count, if it is there; or the folder itself, if these cannot all be read.
-
-    No name of a hook has a dot.
-    """
+    """Yield the files of a folder whose names count; the folder itself if not all can be read; nothing if missing."""
     names = _listed(reader, folder, counts) if os.path.lexists(folder) else []
     if names is None:
         yield folder, _unknown(folder)
@@ -146,9 +143,9 @@ def _listed(reader: BoundedReader, folder: Path, counts: Callable[[str], bool]) 
 
 
 def shared_by(reader: BoundedReader, git: Path, places: Collection[SensitivePath]) -> Path | None:
-    """The repository whose settings count in git's own folder `git`: itself, or the one that has it as a worktree's.
+    """Return the repository whose configuration applies to the git folder `git`: itself, or its main repository.
 
-    None where a file `commondir` there names anything else, or leads there through a link.
+    None if its file `commondir` names anything else, or through a symlink.
     """
     if not os.path.lexists(path := git / "commondir"):
         return git
@@ -167,7 +164,7 @@ def shared_by(reader: BoundedReader, git: Path, places: Collection[SensitivePath
 
 
 def _unknown(path: Path) -> Harm:
-    """What cannot be read; a change of it is known by its inode and the time of that, which no program can set."""
+    """Return an identity for what cannot be read: its inode and change time (ctime), which programs cannot set."""
     try:
         status = path.lstat()
     except OSError:

@@ -1,4 +1,4 @@
-"""Gitlinks: repositories that the index of another one names. To compare them, git enters each, wherever it is."""
+"""Gitlinks: repositories that another repository's index names. `git status` enters each of them, wherever it is."""
 
 import os
 import re
@@ -14,13 +14,13 @@ from server.runner.scanning.places import SensitivePath
 from server.runner.scanning.repositories import named_by, named_git
 
 SECONDS = 3.0
-"""That git may take to list all indexes of one look; it takes some 5 milliseconds for one of 1,000 files."""
+"""Time for git to list all indexes of one scan; an index of 1,000 files takes about 5 ms."""
 
-_LONGEST = 64 * 1024  # bytes of an entry; a path has 4,096
+_LONGEST = 64 * 1024  # bytes of an entry; PATH_MAX is 4,096
 
 _LIST = ("ls-files", "--stage", "-z")
 
-# Git takes any entry for a gitlink whose mode has these bits among its lowest 16.
+# Git treats an entry as a gitlink if its mode has these bits among its lowest 16.
 _GITLINK = re.compile(rb"(?:\A|\0)[0-7]*[1357]6[0-7]{4} [0-9a-f]+ [0-3]\t([^\0]*)")
 
 
@@ -30,10 +30,10 @@ def find_linked(
     budget: ScanBudget,
     is_asked: Callable[[Path], bool] = lambda _: True,
 ) -> Iterator[SensitivePath]:
-    """Look for the repositories that the indexes of `places` name, and for those that these name in turn. Blocks.
+    """Yield the repositories that the indexes of `places` name, and those that these name in turn. Blocks.
 
-    Some may be among `places`. `is_asked` says of the working files of a repository whether git is asked for its index.
-    The outer ones are asked first: that there is no time left for others is their own doing.
+    Some of them may be among `places`. `is_asked` tells for the working tree of a repository whether its index is read.
+    Outer repositories are read first, so that inner ones cannot use up their time.
     """
     until = monotonic() + SECONDS
     ahead = deque(sorted((place.path for place in places if place.kind == "tree"), key=lambda path: len(path.parts)))
@@ -48,14 +48,14 @@ def find_linked(
 
 
 def index_of(workspace: Path, tree: Path) -> Path | None:
-    """The index of a repository with these working files; None where it lies outside the workspace."""
+    """Return the index of the repository with this working tree; None if it is outside the workspace."""
     pointer = tree / ".git"
     folder = pointer if os.path.isdir(pointer) else named_by(pointer, workspace)
     return folder and folder / "index"
 
 
 def _linked(workspace: Path, tree: Path, budget: ScanBudget, until: float) -> Iterator[SensitivePath]:
-    """What the index of one repository names; or the index, where it cannot be read or names what no index does."""
+    """Yield the repositories that one index names; the index itself if it cannot be read or contains forged names."""
     index = index_of(workspace, tree)
     if index is not None and not os.path.lexists(index):
         return
@@ -73,7 +73,7 @@ def _linked(workspace: Path, tree: Path, budget: ScanBudget, until: float) -> It
 
 
 def _gitlinks(tree: Path, seconds: float) -> Iterator[bytes]:
-    """The names of gitlinks, as an index has them. Raises Unanswered."""
+    """Yield the names of the gitlinks in an index. Raises GitFailed."""
     if seconds <= 0:
         raise git_command.GitFailed
     arguments = (f"--git-dir={tree / '.git'}", f"--work-tree={tree}", *_LIST)
@@ -86,5 +86,5 @@ def _gitlinks(tree: Path, seconds: float) -> Iterator[bytes]:
 
 
 def _is_forged(name: bytes) -> bool:
-    """Whether git itself puts no such name into an index, but would follow it."""
+    """Whether a name is one that git never writes to an index, but would follow."""
     return any(part in (b"", b".", b"..") or part.lower() == b".git" for part in name.split(b"/"))

@@ -1,4 +1,4 @@
-"""Places in a folder of the person's that git enters, or that hide something from a look at it."""
+"""The kinds of paths in a user's folder that git would enter, or that hide something from a scan."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -6,33 +6,33 @@ from pathlib import Path
 from typing import Any, Literal
 
 Kind = Literal["closed", "tree", "git", "link", "beyond", "socket", "pipe", "unread", "index"]
-"""What a place is:
+"""The kind of a path:
 
-- closed: a folder that its user may not list or add to
-- tree: the working files of a repository
-- git: git's own folder
-- link: a link `.git`, or one to where nobody looks
-- beyond: a folder of which not all was looked at, as there is too much
+- closed: a folder that its user may not list or write to
+- tree: the working tree of a repository
+- git: a git folder (a `.git`, or a bare repository)
+- link: a symlink `.git`, or one to a folder that is not scanned
+- beyond: a folder that was not scanned completely, as a limit was reached
 - socket: a socket of another program
-- pipe: a FIFO or a device under a name that git reads: git would wait for it, or read without end
-- unread: git's own folder, of which not all was looked at for pipes
-- index: an index that git cannot read, or that names what no index does, such as a folder elsewhere
+- pipe: a FIFO or a device under a name that git reads: reading it would block or never end
+- unread: a git folder that was not searched completely for pipes
+- index: an index that git cannot read, or that contains forged names, such as a folder elsewhere
 """
 
 
 @dataclass(frozen=True, slots=True)
 class SensitivePath:
-    """Something in a workspace that is to be protected, or looked at."""
+    """A path in a workspace to protect or to examine, with its kind."""
 
     kind: Kind
     path: Path
 
 
 def paths_as_json(places: Iterable[SensitivePath]) -> list[list[str]]:
-    """What is kept of places."""
+    """Return the paths as JSON, for the database."""
     return [[place.kind, str(place.path)] for place in places]
 
 
 def paths_of_json(kept: Iterable[Sequence[Any]]) -> tuple[SensitivePath, ...]:
-    """What was kept."""
+    """Return the paths from the JSON of `paths_as_json`."""
     return tuple(SensitivePath(kind, Path(path)) for kind, path in kept)

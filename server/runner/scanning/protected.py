@@ -1,7 +1,7 @@
-"""What other tools would execute or obey: files of a repository that a command must not write.
+"""The protected files of a repository: other tools would execute or obey them, so a command must not write them.
 
-Git runs hooks and what its settings name; direnv, editors, assistants and shells read the rest when a person next works
-in the folder.
+Git runs hooks and programs that its configuration names. Direnv, editors, assistants and shells read the other files
+when the user next works in the folder.
 """
 
 import os
@@ -18,11 +18,11 @@ from server.runner.scanning.gitlinks import find_linked
 from server.runner.scanning.places import SensitivePath
 from server.runner.scanning.repositories import find_places, is_cut, named_by
 
-MOST_REPOSITORIES = 16  # each takes about 35 mounts, which is some 3 ms at the start of every command
+MOST_REPOSITORIES = 16  # each needs about 35 mounts, or 3 ms at the start of every command
 
 OF_GIT = ("hooks", "config", "config.worktree", "commondir")
 ALTERNATES = "objects/info/alternates"
-"""What it names is shown to whoever gets a worktree of the repository."""
+"""The folders that it names become readable to tasks that get a worktree of the repository."""
 BESIDE_GIT = (
     ".envrc",
     ".mcp.json",
@@ -49,14 +49,14 @@ BESIDE_GIT = (
     ".zprofile",
     ".zlogin",
 )
-"""What tools of today execute or obey and no task has to write: closed."""
+"""Files that common tools execute or obey, and that no task needs to write: always protected."""
 OTHER_SYSTEMS = {
     ".hg": ("hgrc", "hgrc-not-shared", "sharedpath"),
     ".sl": ("config", "sharedpath"),
     ".jj": ("workspace-config.toml", "repo/config.toml", "repo/store/git_target"),
 }
-"""The folders of other systems of version control, as Mercurial, Sapling and Jujutsu have them, with the files in each
-that name programs, or another repository whose settings do: these are closed, and where there is no such folder, it."""
+"""Folders of other version control systems (Mercurial, Sapling, Jujutsu), with the files in each that name programs or
+another repository. The files are protected, or the folder itself where it does not exist."""
 TOLD = (
     "Makefile",
     "package.json",
@@ -74,33 +74,34 @@ TOLD = (
     "_darcs",
     ".pijul",
 )
-"""What tools execute or obey and is part of a project's work, or takes the person's leave: told as a gap."""
+"""Files that tools execute or obey, but that tasks need to write or for which tools ask first. They are not protected,
+but named in `gaps`."""
 _KEPT_IF_THERE = (
     ".gitmodules",  # git itself executes nothing it finds there
-    "opencode.json",  # a stand-in for it would be in every listing of the folder
+    "opencode.json",  # a placeholder for it would be in every listing of the folder
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Protected:
-    """The paths that are to be read-only: those that are there, and those that are not, which must not appear."""
+    """The paths to mount read-only: existing ones, and missing ones, which a command must not create."""
 
     present: tuple[Path, ...]
     missing: tuple[Path, ...]
     places: frozenset[SensitivePath] = frozenset()
-    """The repositories that they belong to."""
+    """The repositories and folders that they belong to."""
 
     found: tuple[SensitivePath, ...] = ()
-    """All that was found, those beyond the limit too."""
+    """All sensitive paths that were found, those beyond the limit included."""
 
 
 def find_protected(workspace: Path, at_top: bool = False, first: Iterable[SensitivePath] = ()) -> Protected:
-    """Look for repositories in the workspace, itself included, and for what is to be protected in each.
+    """Find the repositories in a workspace, itself included, and the paths to protect in each. Blocks.
 
-    A symlink is passed over, with what lies beyond it: mounting its target would let a command choose what it sees.
-    A folder that its own user may not list or add to is protected as a whole, since a command could open it again.
-    With `at_top`, what lies beside a repository is protected in the workspace itself, whether that is one or not.
-    The places `first` come before all that is found now: what is made since cannot push them out of the limit.
+    Symlinks are skipped: mounting their targets would let a command choose what it sees. A folder that its own user may
+    not list or write to is protected as a whole, since a command could change its mode. With `at_top`, the files of
+    BESIDE_GIT are protected in the workspace itself even if it is no repository. The paths `first` come before all that
+    is found now, so that repositories made since cannot push them beyond the limit.
     """
     found = _found(workspace)
     places = list(dict.fromkeys((*filter(_is_there, first), *_first(found))))[:MOST_REPOSITORIES]
@@ -111,12 +112,12 @@ def find_protected(workspace: Path, at_top: bool = False, first: Iterable[Sensit
 
 
 def find_first(workspace: Path) -> list[SensitivePath]:
-    """Look for as many places as can be protected, the outer ones first. Blocks."""
+    """Return the first places that can be protected, outer ones first, at most MOST_REPOSITORIES. Blocks."""
     return _first(_found(workspace))
 
 
 def _found(workspace: Path) -> tuple[SensitivePath, ...]:
-    """All places, those that an index names last; without these where all folders were looked at."""
+    """Return all places; if the scan was cut by a limit, also the repositories that indexes name, last."""
     budget = ScanBudget()
     found = dict.fromkeys(find_places(workspace, budget))
     linked = find_linked(workspace, tuple(found), budget) if is_cut(found) else ()
@@ -128,7 +129,7 @@ def _first(found: Iterable[SensitivePath]) -> list[SensitivePath]:
 
 
 def _is_there(place: SensitivePath) -> bool:
-    """Whether the place is still what it was, reached through no link."""
+    """Whether the place is still a folder without a symlink on the path."""
     return leads_to(place.path, place.path) and os.path.isdir(place.path)
 
 
@@ -152,13 +153,13 @@ def _beside(git: Path) -> Iterator[Path]:
 
 
 def _first_missing(folder: Path, name: str) -> Path:
-    """A file beneath a folder, or that of the folders on the way which is none, or closed."""
+    """Return a file in a folder, or the first folder on its path that is missing or closed."""
     way = [folder, *(folder / above for above in reversed(Path(name).parents[:-1]))]
     return next((above for above in way if not (is_folder(above) and _is_open(above))), folder / name)
 
 
 def _hooks_of(tree: Path, workspace: Path) -> Iterator[Path]:
-    """The folder among the working files in which the settings of their repository have git look for hooks."""
+    """Yield the folder for hooks (core.hooksPath) that lies in the working tree, if there is one."""
     git = tree / ".git" if os.path.isdir(tree / ".git") else named_by(tree / ".git", workspace)
     if git and git.parent.name == "worktrees" and os.path.isfile(git / "commondir"):
         git = git.parent.parent
@@ -176,7 +177,7 @@ def _of_git(repository: Path) -> Iterator[Path]:
     alternates = repository / ALTERNATES
     info, objects = list(alternates.parents)[:2]
     if not is_folder(objects):
-        return  # as in what git keeps for a linked worktree
+        return  # the git folder of a linked worktree has none
     closed = next((folder for folder in (objects, info) if is_folder(folder) and not _is_open(folder)), None)
     if closed:
         yield closed

@@ -1,4 +1,4 @@
-"""Repositories that git would push to in a folder of this machine, where it executes their hooks."""
+"""Repositories on this machine that git would push to: a push executes their hooks."""
 
 import os
 from collections.abc import Collection
@@ -8,21 +8,21 @@ from pathlib import Path
 from server.runner.filesystem.bounded_reader import BoundedReader
 from server.runner.scanning.places import SensitivePath
 
-_SUFFIXES = ("/.git", "", ".git/.git", ".git")  # that git adds to a path, in its own order
-_ELSEWHERE = ("/proc/", "/dev/")  # paths there lead each process elsewhere
+_SUFFIXES = ("/.git", "", ".git/.git", ".git")  # that git tries for a path, in its order
+_ELSEWHERE = ("/proc/", "/dev/")  # paths there differ from process to process
 
 
 def is_harmless(reader: BoundedReader, git: Path, named: str, places: Collection[SensitivePath]) -> bool:
-    """Whether a setting of the repository `git` names no other repository in the workspace than those in `places`.
+    """Whether a setting of the repository `git` names no repository in the workspace but those in `places`.
 
-    These are looked at themselves. `named` is a path, or else the name of a remote. Blocks.
+    The repositories in `places` are examined by themselves. `named` is a path or the name of a remote. Blocks.
     """
     path = git.parent / named
     if "/" not in named and not os.path.lexists(path):
         return True
     if _climbs(named) or not reader.follows():
         return False
-    plain = f"/{os.path.normpath(path).lstrip('/')}"  # of two slashes it keeps both
+    plain = f"/{os.path.normpath(path).lstrip('/')}"  # normpath keeps two leading slashes
     if f"{plain}/".startswith(_ELSEWHERE):
         return False
     if any(Path(path).is_relative_to(reader.workspace) for path in (plain, os.path.realpath(plain))):
@@ -31,7 +31,7 @@ def is_harmless(reader: BoundedReader, git: Path, named: str, places: Collection
 
 
 def _climbs(path: str) -> bool:
-    """Whether a `..` follows a name in a path: where it leads depends on the links on the way."""
+    """Whether a path has a `..` after a name: its target then depends on symlinks on the way."""
     return ".." in dropwhile(lambda part: part in ("", ".", ".."), path.split("/"))
 
 

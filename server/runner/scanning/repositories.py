@@ -1,4 +1,4 @@
-"""Repositories in a workspace, with all else in which git would find something to execute, or hide it."""
+"""The search for repositories in a workspace, and for other paths that git would execute or that hide repositories."""
 
 import os
 import re
@@ -13,11 +13,11 @@ from server.runner.filesystem.walk import FolderListing, ScanBudget, is_folder, 
 from server.runner.scanning.fifos import pipes_in
 from server.runner.scanning.places import SensitivePath
 
-_OBJECTS = re.compile("[0-9a-f]{2}|pack|info")  # folders in which git keeps objects
+_OBJECTS = re.compile("[0-9a-f]{2}|pack|info")  # sub-folders of `objects`: gitrepository-layout(5)
 _TELLING = frozenset({".git", "config", "HEAD", "objects", "refs", "commondir"})
 
 _READ_ANYWHERE = {".gitignore", ".gitattributes", ".gitmodules", ".mailmap"}
-"""What git reads in folders of working files."""
+"""Files that git reads in the folders of a working tree."""
 
 _GITDIR_BYTES = 8192  # of a file `.git`: twice the longest path
 
@@ -25,9 +25,9 @@ _GITDIR_BYTES = 8192  # of a file `.git`: twice the longest path
 def find_places(
     workspace: Path, budget: ScanBudget | None = None, hides: Callable[[Path], bool] = lambda _: False
 ) -> Iterator[SensitivePath]:
-    """Look for all that is to be protected in the workspace, the outer places first. Blocks.
+    """Yield the sensitive paths of a workspace, outer ones first. Blocks.
 
-    `hides` says of a link whether it leads to where nobody looks: it is a place of its own then.
+    `hides` tells whether a symlink leads to a folder that is not scanned: it is then yielded with the kind `link`.
     """
     budget = budget or ScanBudget()
     budget.renew()
@@ -50,14 +50,14 @@ def find_places(
 
 
 def is_cut(places: Iterable[SensitivePath]) -> bool:
-    """Whether some of these places say that not all was looked at."""
+    """Whether one of these places says that the scan reached a limit."""
     return any(place.kind == "beyond" for place in places)
 
 
 class _Inner:
-    """The folders to go on with, in which a person may work: all but git's own and those of its objects.
+    """The choice of sub-folders to scan: all but `.git` and the folders of git's objects.
 
-    A command can make any folder of the person's look like a bare repository, so one is looked into as others are.
+    Bare repositories are scanned, too, since a command can make any folder look like one.
     """
 
     def __init__(self) -> None:
@@ -72,7 +72,7 @@ class _Inner:
 
 
 def named_git(folder: Path, workspace: Path, budget: ScanBudget) -> Iterator[SensitivePath]:
-    """What the name `.git` in a folder stands for."""
+    """Yield the sensitive paths that a folder's entry `.git` stands for: a tree with its git folders, or a link."""
     git = folder / ".git"
     if _is_plain(git):
         yield SensitivePath("tree", folder)
@@ -89,17 +89,17 @@ def _gits(git: Path, workspace: Path, budget: ScanBudget) -> Iterator[SensitiveP
 
 
 def is_repository(names: set[str]) -> bool:
-    """Whether git takes a folder with these names for a repository, as a bare one or one with its files elsewhere."""
+    """Whether git treats a folder with these names as a repository: a bare one, or one with a common directory."""
     return "HEAD" in names and ("commondir" in names or {"objects", "refs"} <= names)
 
 
 def _git_folders(git: Path, workspace: Path, budget: ScanBudget) -> Iterator[Path]:
-    """The repository of a worktree, with those of its submodules and of its other worktrees."""
+    """Yield the git folder of a working tree, and those of its submodules and its other worktrees."""
     top = git if os.path.isdir(git) else named_by(git, workspace)
     if top is None:
         return
     yield top
-    # What tells a repository of a submodule is its `config`: that one is protected, so no command can take it away.
+    # A submodule's git folder is recognized by its `config`, which is protected, so that no command can remove it.
     modules = top / "modules"
     for listing in _listings(modules, _modules, budget):
         if listing.is_closed or "config" in listing.names:
@@ -116,9 +116,9 @@ def _modules(listing: FolderListing) -> set[str]:
 
 
 def _listings(top: Path, below: Callable[[FolderListing], set[str]], budget: ScanBudget) -> Iterator[FolderListing]:
-    """A walk that tells of names which tell a repository, also where they are listed last, or spelt otherwise.
+    """Walk, and report the names that mark a repository even if they come late in a listing or are spelt differently.
 
-    Some file systems know a name by other letters: `.GIT`, or with characters that they ignore.
+    Some file systems ignore case (`.GIT`) or some characters.
     """
     for listing in walked(top, below, budget, _TELLING):
         folder, names = listing.folder, listing.names
@@ -128,7 +128,7 @@ def _listings(top: Path, below: Callable[[FolderListing], set[str]], budget: Sca
 
 
 def named_by(git: Path, workspace: Path) -> Path | None:
-    """The repository that a file `.git` names, if it lies in the workspace, where a command could write to it."""
+    """Return the repository that a file `.git` names, if it is in the workspace, where a command can write."""
     try:
         content = read_beneath(workspace, str(git.relative_to(workspace)), limit=_GITDIR_BYTES)
     except (RemitError, OSError):
@@ -140,13 +140,13 @@ def named_by(git: Path, workspace: Path) -> Path | None:
 
 
 def is_within_git(folder: Path) -> bool:
-    """Whether a folder, named relative to a workspace, lies within git's own, where is not looked for more."""
+    """Whether a folder, relative to a workspace, lies inside a git folder, which is not scanned for repositories."""
     parts = folder.parts
     return ".git" in parts or any(a == "objects" and _OBJECTS.fullmatch(b) for a, b in pairwise(parts))
 
 
 def _is_plain(path: Path) -> bool:
-    """Whether it is a folder or a regular file, itself and not by a link."""
+    """Whether a path is a folder or a regular file, and no symlink."""
     try:
         mode = path.lstat().st_mode
     except OSError:

@@ -1,4 +1,4 @@
-"""Unix sockets and FIFOs in folders of the person's: somebody outside is there, whatever network a command has."""
+"""Unix sockets and FIFOs in users' folders: they lead to programs outside, whatever network a command has."""
 
 import os
 import socket
@@ -13,10 +13,10 @@ from server.runner.filesystem.safe_open import leads_to, open_folder, pinned
 from server.runner.filesystem.walk import MOST_FOLDERS, ScanBudget, walked
 
 MOST_SOCKETS = 128
-"""That are covered, and as many FIFOs: each is one mount more, some 0.1 ms."""
+"""Sockets that are covered, and as many FIFOs: each needs a mount, about 0.1 ms."""
 
 MOST_SPECIAL = 10_000
-"""Sockets, FIFOs and devices that are looked at in one folder: some half a second."""
+"""Sockets, FIFOs and devices examined in one folder: about half a second."""
 
 NOT_COVERED = (
     f"the folder, or the repository that it borrows from, has more than {MOST_FOLDERS:,} folders, or very many names: "
@@ -26,22 +26,22 @@ NOT_COVERED = (
 
 @dataclass(frozen=True, slots=True)
 class FoundSockets:
-    """What is to be covered."""
+    """The sockets and FIFOs to cover."""
 
     paths: tuple[Path, ...]
     is_whole: bool
-    """Whether all was looked at."""
+    """Whether the folders were searched completely."""
 
 
 def find_sockets(folders: Iterable[Path], read_only: Collection[Path] = (), first: Iterable[Path] = ()) -> FoundSockets:
-    """Find the sockets at or beneath these folders that a process listens on, or may listen on. Blocks.
+    """Find the sockets at or beneath these folders that a process is bound to. Blocks.
 
-    One that nobody is bound to any more cannot come to life again. In those of the folders that are `read_only`, where
-    no command has made one for itself, FIFOs are found, too. Links are not followed. Those of `first` that are still
-    there are found however many folders have been made since.
+    A socket without a bound process cannot be used again, and is skipped. In the `read_only` ones of the folders, where
+    no command can have made its own, FIFOs are found, too. Symlinks are not followed. Sockets of `first` that still
+    exist are found however many folders were made since.
 
-    Raises RemitError (SANDBOX_UNAVAILABLE) where there are more sockets than are covered: another task at work there
-    may have made them, to have one of the person's left over.
+    Raises RemitError (SANDBOX_UNAVAILABLE) for more than MOST_SOCKETS sockets: another task may have made them, so
+    that one of the user's is left uncovered.
     """
     sockets = dict.fromkeys(path for path in first if leads_to(path, path) and _is_alive(path))
     pipes: dict[Path, None] = {}
@@ -73,16 +73,16 @@ def _too_many(folder: Path) -> RemitError:
 
 
 def _special(top: Path, budget: ScanBudget) -> Iterator[Path]:
-    """What is neither a regular file nor a folder nor a link."""
+    """Yield the sockets, FIFOs and devices at or beneath a folder."""
     for listing in walked(top, lambda listing: listing.folders, budget):
         yield from map(Path(listing.folder).joinpath, listing.others)
 
 
 def _is_alive(path: Path) -> bool:
-    """Whether it is a socket that somebody is bound to.
+    """Whether a path is a socket that a process is bound to.
 
-    A datagram socket cannot connect to one of another kind, but is told of nobody by another error; where it can, that
-    sends nothing.
+    Tests it by connecting a datagram socket, which sends nothing. If the other is a stream socket, the error tells
+    whether a process is bound to it.
     """
     try:
         folder = open_folder(path.parent)

@@ -1,8 +1,8 @@
-"""What a command has left in a folder that the person's own git would execute next: found, and made harmless.
+"""Traps: files that a command left in a user's folder and that the user's own git would execute. They are set aside.
 
-A repository is executed by whoever enters its folder: prompts and editors run `git status` by themselves. Mounts can
-protect those that are there; what appears while a command runs is looked at afterwards, and set aside by another name.
-What was there before is the person's: it stays, unless something that git executes was added to it.
+Git executes parts of a repository whenever a program enters its folder: prompts and editors run `git status` by
+themselves. Mounts protect existing repositories. What appears while a command runs is examined afterwards, and renamed
+if harmful. What existed before is the user's, and stays unless something that git executes was added to it.
 """
 
 import os
@@ -28,7 +28,7 @@ from server.runner.scanning.protected import Protected
 from server.runner.scanning.repositories import find_places, is_within_git, named_by
 
 MOST_TOLD = 20
-"""Traps of a task that are told of one by one."""
+"""Traps of a task that are reported one by one."""
 
 _MORE = "more was set aside: `find . -name '*.aside-remit-*'` in the folder lists all of it"
 _BEYOND = (
@@ -43,34 +43,35 @@ _WHY: Mapping[Kind, str] = {
     "pipe": "git would wait for it, or read it, without end",
     "index": "git would enter what no index may name, or could not read it; `git reset` makes a new one",
 }
-"""Why a place of this kind was set aside."""
+"""The reason for setting aside a path of this kind."""
 
 _MOST_CLOSED = 10
-"""Closed folders within each other that are opened."""
+"""Nested closed folders that are opened."""
 
 _CLOCK_NS = 2 * 10**9
-"""That the clock of a file system may be behind this machine's, where it cannot be asked: the coarsest ones."""
+"""Nanoseconds that a file system's clock may be behind the machine's if it cannot be read: the coarsest resolution."""
 
 
 @dataclass(frozen=True, slots=True)
 class RepositorySnapshot:
-    """The repositories of a folder before a command, with what of them git would execute already."""
+    """The repositories of a folder before a command, and what git would already execute because of them."""
 
     protected: frozenset[SensitivePath]
-    """Those that the command cannot change."""
+    """The paths that the command cannot change."""
 
     places: frozenset[SensitivePath]
     harm: Mapping[Path, Harm]
-    """By path, of all that have any; but not of those that are protected, their steps alone excepted."""
+    """What git would execute, by path; of protected repositories only the steps of unfinished operations."""
 
     heads: frozenset[Path]
-    """Those whose HEAD names a reference or a commit."""
+    """The git folders whose HEAD names a reference or a commit."""
 
     since: int
-    """Nanoseconds, by the clock of the file system: what has an older time of change is no command's of this server."""
+    """Time in nanoseconds of the file system's clock: a file with an older ctime was changed by no command of this
+    server."""
 
     def as_json(self) -> dict[str, Any]:
-        """What is kept of it for the next server, should this one be killed."""
+        """Return the snapshot as JSON, for the next server if this one is killed."""
         return {
             "protected": paths_as_json(self.protected),
             "places": paths_as_json(self.places),
@@ -81,7 +82,7 @@ class RepositorySnapshot:
 
     @classmethod
     def of_json(cls, kept: dict[str, Any]) -> "RepositorySnapshot":
-        """What was kept."""
+        """Return the snapshot from the JSON of `as_json`."""
         return cls(
             protected=frozenset(paths_of_json(kept["protected"])),
             places=frozenset(paths_of_json(kept["places"])),
@@ -92,7 +93,7 @@ class RepositorySnapshot:
 
 
 def snapshot(workspace: Path, protected: Protected) -> RepositorySnapshot:
-    """Look at the repositories of a folder, before a command may write it. Blocks."""
+    """Take a snapshot of the repositories of a folder, before a command may write to it. Blocks."""
     since = _now(workspace)
     places = frozenset(protected.found)
     gits = [place.path for place in _ordered(places) if place.kind == "git"]
@@ -106,20 +107,19 @@ def snapshot(workspace: Path, protected: Protected) -> RepositorySnapshot:
 
 
 def untouched(tree: Path, *, is_protected: bool) -> RepositorySnapshot:
-    """A worktree of a task before its work: nothing but its own repository, whose settings execute nothing.
+    """Return the snapshot of a new worktree: its own repository alone, whose configuration executes nothing.
 
-    `is_protected` says whether its commands could not change these.
+    `is_protected` tells whether the task's commands cannot change that configuration.
     """
     own = frozenset({SensitivePath("tree", tree), SensitivePath("git", tree / ".git")})
     return RepositorySnapshot(own if is_protected else frozenset(), own, {}, frozenset({tree / ".git"}), 0)
 
 
 def disarm(workspace: Path, before: RepositorySnapshot, state: Path | None = None) -> list[str]:
-    """Set aside what a command has made of it since; what was done, a sentence each. Blocks.
+    """Set aside the traps made since the snapshot; return a sentence for each. Blocks.
 
-    `state` is the state folder, in which tasks have folders of their own that nobody looks at.
-
-    What is there after that can be used: a repository keeps its commits, its branches and harmless settings.
+    `state` is the state folder: symlinks into it are traps, as the tasks' own folders in it are not scanned.
+    Repositories stay usable: they keep their commits, their branches and their harmless settings.
     """
     reader, budget = BoundedReader(workspace), ScanBudget()
     places, found = _opened(workspace, before, state, budget)
@@ -135,7 +135,10 @@ def _dealt_with(
     places: frozenset[SensitivePath],
     linked: frozenset[SensitivePath] = frozenset(),
 ) -> Iterator[str]:
-    """What was done about these places, or could not be; those that are `linked` git enters, however old they are."""
+    """Set aside the traps at these places; yield a sentence for each, and for what could not be set aside.
+
+    Places in `linked` count as known: git enters them, however old they are.
+    """
     entered = {place for place in linked if place.kind in ("tree", "git", "link")}
     before = replace(before, places=before.places | entered)
     for place in (*_ordered(places & before.places), *_ordered(places - before.places)):
@@ -152,12 +155,12 @@ def _pipes(places: Iterable[SensitivePath]) -> frozenset[SensitivePath]:
 
 
 def _may_hide(place: SensitivePath) -> bool:
-    """Whether there may be repositories at a place that are not found; in bare ones nobody looks among objects."""
+    """Whether undetected repositories may be at a place; the objects of bare repositories are not scanned."""
     return place.kind in ("beyond", "closed") or (place.kind == "git" and ".git" not in place.path.parts)
 
 
 def _may_name_more(reader: BoundedReader, before: RepositorySnapshot, is_hidden: bool, tree: Path) -> bool:
-    """Whether the index of a repository may name one that is hidden, or one that it did not name before."""
+    """Whether the index of a repository may name a hidden repository, or one that it did not name before."""
     index = index_of(reader.workspace, tree)
     if is_hidden or index is None:
         return is_hidden
@@ -167,21 +170,21 @@ def _may_name_more(reader: BoundedReader, before: RepositorySnapshot, is_hidden:
 
 
 def told(found: Sequence[str]) -> list[str]:
-    """What is told of a task's traps: each once, what was set aside first, and of very many the first."""
+    """Return the sentences to report for a task: each once, those about set-aside files first, at most MOST_TOLD."""
     once = dict.fromkeys(found)
     distinct = sorted((each for each in once if each != _MORE), key=lambda each: " was set aside as " not in each)
     return distinct[:MOST_TOLD] + ([_MORE] if len(distinct) > MOST_TOLD or _MORE in found else [])
 
 
 def _ordered(places: Iterable[SensitivePath]) -> list[SensitivePath]:
-    """In the same order before a command and after it: where not all can be read, it is the same ones."""
+    """Return places in a fixed order, so that a limit cuts off the same ones before and after a command."""
     return sorted(places, key=lambda place: (str(place.path), place.kind))
 
 
 def _opened(
     workspace: Path, before: RepositorySnapshot, state: Path | None, budget: ScanBudget
 ) -> tuple[frozenset[SensitivePath], list[str]]:
-    """All that is there, with what a command has closed to its own user: that is opened again, which is told."""
+    """Return all places. Folders that a command closed to its own user are opened again, with a sentence for each."""
     places: frozenset[SensitivePath] = frozenset()
     told: list[str] = []
     for _ in range(_MOST_CLOSED):
@@ -195,14 +198,14 @@ def _opened(
 
 
 def _hides(workspace: Path, before: RepositorySnapshot, state: Path | None, link: Path) -> bool:
-    """Whether a link that a command has made, or moved, leads to a folder where nobody looks for repositories."""
+    """Whether a symlink that is new since the snapshot leads to a folder that is not scanned for repositories."""
     if _is_older(workspace, link, before):
         return False
     try:
         descriptor = os.open(link, os.O_PATH | os.O_DIRECTORY)
     except OSError:
         return False
-    folder = Path(os.readlink(f"/proc/self/fd/{descriptor}"))  # a tenth of the time that to follow each link takes
+    folder = Path(os.readlink(f"/proc/self/fd/{descriptor}"))  # ten times as fast as Path.resolve
     os.close(descriptor)
     if folder.is_relative_to(workspace):
         return is_within_git(folder.relative_to(workspace))
@@ -210,7 +213,7 @@ def _hides(workspace: Path, before: RepositorySnapshot, state: Path | None, link
 
 
 def _is_opened(folder: Path) -> bool:
-    """Whether a folder of our own could be opened to us."""
+    """Grant the owner all rights to a folder; return whether that worked."""
     try:
         with reached(folder) as descriptor:
             os.chmod(f"/proc/self/fd/{descriptor}", stat.S_IMODE(os.fstat(descriptor).st_mode) | stat.S_IRWXU)
@@ -220,14 +223,14 @@ def _is_opened(folder: Path) -> bool:
 
 
 def _harm(reader: BoundedReader, place: SensitivePath, places: Collection[SensitivePath]) -> dict[Path, Harm]:
-    """What of a place git would follow or execute."""
+    """Return what git would follow or execute at a place, by path."""
     git = place.path / ".git"
     if place.kind in ("link", "pipe", "index"):
         return {place.path: of_pointer(reader, place.path)}
     if place.kind == "tree" and not os.path.isdir(git):
         named = named_by(git, reader.workspace)
         if named is None:
-            return {git: of_pointer(reader, git)}  # it leads out of the folder, or through a link
+            return {git: of_pointer(reader, git)}  # it leads out of the workspace, or through a symlink
         return {git: found} if (found := of_borrowed(reader, git, named, places)) else {}
     return dict(of_git(reader, place.path, places)) if place.kind == "git" else {}
 
@@ -235,7 +238,7 @@ def _harm(reader: BoundedReader, place: SensitivePath, places: Collection[Sensit
 def _new(
     reader: BoundedReader, place: SensitivePath, before: RepositorySnapshot, harm: Mapping[Path, Harm]
 ) -> list[Path]:
-    """Those of these paths at which git would execute what it did not before, or may do so."""
+    """Return the paths of `harm` at which git would, or may, execute something that it did not before."""
     is_known = place in before.places and not reader.is_spent
     return [
         path
@@ -246,7 +249,7 @@ def _new(
 
 
 def _is_older(workspace: Path, path: Path, before: RepositorySnapshot) -> bool:
-    """Whether neither the file nor a folder on the way to it was made or moved since."""
+    """Whether neither the file nor a folder on its path was made, changed or moved since the snapshot."""
     way = [path, *path.parents]
     try:
         statuses = [path.lstat()]
@@ -254,12 +257,12 @@ def _is_older(workspace: Path, path: Path, before: RepositorySnapshot) -> bool:
             statuses += [each.lstat() for each in way[1 : way.index(workspace)]]
     except OSError:
         return False
-    is_folder = stat.S_ISDIR(statuses[0].st_mode)  # in which something may be younger
+    is_folder = stat.S_ISDIR(statuses[0].st_mode)  # its entries may be newer
     return not is_folder and all(status.st_ctime_ns < before.since for status in statuses)
 
 
 def _now(workspace: Path) -> int:
-    """The time by the clock of the workspace's own file system, asked by a file that has no name."""
+    """Return the time of the workspace's file system in nanoseconds, read from a new unnamed file."""
     try:
         file = os.open(workspace, os.O_TMPFILE | os.O_WRONLY, 0o600)
     except OSError:
@@ -271,7 +274,7 @@ def _now(workspace: Path) -> int:
 
 
 def _cannot(workspace: Path, place: SensitivePath, before: RepositorySnapshot) -> Iterator[str]:
-    """What is told, since nothing can be done about it."""
+    """Yield a sentence for each problem at a place that setting aside cannot solve."""
     if place.kind == "git" and place.path in before.heads and not has_head(workspace, place.path):
         yield f"{_name(workspace, place.path / 'HEAD')} names no reference: git passes over that repository"
     if place.kind == "closed" and place not in before.places:
@@ -289,13 +292,16 @@ def _set_aside(workspace: Path, place: SensitivePath, paths: Iterable[Path]) -> 
             _rename(path, aside)
             yield _done(workspace, place, path, aside)
         except FileNotFoundError:
-            pass  # somebody has removed it
+            pass  # removed meanwhile
         except OSError as error:
             yield f"{_name(workspace, path)} could not be set aside ({error.strerror}): git may execute what it names"
 
 
 def _rename(path: Path, name: str) -> None:
-    """Rename it within its folder, though a command has closed that; through no link."""
+    """Rename a file within its folder, without following symlinks, even if a command closed the folder.
+
+    Raises OSError.
+    """
     with reached(path.parent) as folder:
         try:
             os.rename(path.name, name, src_dir_fd=folder, dst_dir_fd=folder)
@@ -315,5 +321,5 @@ def _done(workspace: Path, place: SensitivePath, path: Path, aside: str) -> str:
 
 
 def _name(workspace: Path, path: Path) -> str:
-    """A path for a person, relative to the folder, in plain characters."""
+    """Return a path for users: relative to the workspace, in printable ASCII, at most 200 characters."""
     return re.sub(r"[^\x20-\x7e]+", "?", str(path.relative_to(workspace)))[-200:]

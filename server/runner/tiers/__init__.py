@@ -1,1 +1,1 @@
-"""The tiers of the sandbox: namespaces (bubblewrap), landlock and off, and what they are made of."""
+"""The tiers of the sandbox (namespaces with bubblewrap, Landlock, off) and the parts that they share."""

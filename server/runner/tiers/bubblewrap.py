@@ -1,4 +1,4 @@
-"""The namespaces tier: a command line for bubblewrap, and what its failures mean."""
+"""The namespaces tier: bubblewrap's command line, and advice for its error messages."""
 
 import os
 import re
@@ -26,17 +26,17 @@ from server.runner.tiers.plan import Confinement
 from server.runner.tiers.scratch import Scratch
 
 HOME = Path("/home/task")
-TEMPORARY = Path("/tmp")  # noqa: S108 - the command's own
+TEMPORARY = Path("/tmp")  # noqa: S108 - a private tmpfs
 
-_PROXY_PORT = 3128  # where most proxies listen; in a network of the command's own it is always free
-_DOOR_PORT = 3129
+_PROXY_PORT = 3128  # the customary port of proxies; always free in the command's own network namespace
+_CALLBACK_PORT = 3129
 
 _LAUNCHER_INSIDE = Path("/run/launcher.py")
 _RELAY_INSIDE = Path("/run/relay.py")
-_EMPTY = "empty"  # a file of the skeleton that is mounted over what is not to be seen
+_EMPTY = "empty"  # a file of the skeleton that is mounted over files to hide them
 
 _ISOLATION = (
-    # --unshare-all does it for users, but not for root, whose command would then be root outside as well
+    # --unshare-all makes a user namespace for ordinary users only: root's command would be root outside, too
     *("--unshare-all", "--unshare-user", "--uid", "1000", "--gid", "1000", "--hostname", "task"),
     *("--die-with-parent", "--new-session", "--cap-drop", "ALL"),
 )
@@ -70,11 +70,11 @@ ABSTRACT_GAP = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Namespaces:
-    """Everything unshared; what is not mounted is not there."""
+    """The tier that puts a command into namespaces of its own, where only mounted files exist."""
 
     bwrap: Path
     disables_userns: bool
-    """Whether this bubblewrap can (0.8 and newer); for an older one the system call filter does it alone."""
+    """Whether bubblewrap has --disable-userns (0.8 and newer); otherwise the system call filter alone forbids it."""
 
     interpreter: Interpreter
     scratch: Scratch
@@ -86,26 +86,28 @@ class Namespaces:
 
     @property
     def gaps(self) -> tuple[str, ...]:
-        """What this tier does not hold, a sentence each."""
+        """What this tier does not protect against, one sentence each."""
         root = (ROOT_GAP,) if os.geteuid() == 0 else ()
         abstract = (ABSTRACT_GAP,) if self.landlock_abi < landlock.SCOPES_ABI else ()
         return (*GAPS, *root, *abstract)
 
     def argv(self, policy: SandboxPolicy, confinement: Confinement) -> tuple[str, ...]:
-        """The command line that starts the launcher inside."""
+        """Return bubblewrap's command line, which starts the launcher inside."""
         options = (*_ISOLATION, *self._sharing(policy), *self._mounts(policy, confinement))
         return (str(self.bwrap), *options, "--", *self.interpreter.command(_LAUNCHER_INSIDE))
 
     def explain(self, output: str) -> str:
-        """What the last words of bubblewrap, or of the launcher, mean, and what to do about it."""
+        """Return an error message for the output of bubblewrap or the launcher, with advice if it is a known one."""
         advice = next((f" ({advice})" for pattern, advice in _ADVICE if re.search(pattern, output)), "")
         return f"no command can be sandboxed: {output or 'bubblewrap ended without a word'}{advice}"
 
     @asynccontextmanager
     async def confined(self, policy: SandboxPolicy, left: list[str]) -> AsyncIterator[Confinement]:
-        """Landlock once more over the mounts, a second wall that does not fail with the first.
+        """Prepare the protected paths, the sockets to cover, Landlock and the callback channel, for one command.
 
-        Where the network is shared it alone keeps abstract sockets apart.
+        Landlock repeats the limits of the mounts as a second barrier. With a shared network it is the only barrier to
+        abstract unix sockets. `left` gets a sentence for each thing that was found or missed, for `Disarmed`.
+        Raises RemitError (SANDBOX_UNAVAILABLE) if a path cannot be protected.
         """
         home = policy.home or HOME
         writable = (*_writable(policy), home, TEMPORARY, Path("/dev"))
@@ -125,8 +127,8 @@ class Namespaces:
                 )
 
     def _sockets(self, policy: SandboxPolicy, left: list[str]) -> tuple[Path, ...]:
-        """What is covered for a command, those first that were there before; `left` tells of others. Blocks."""
-        folders = _of_the_person(policy)
+        """Return the sockets to cover, known ones first; add a sentence to `left` if not all are covered. Blocks."""
+        folders = _users_folders(policy)
         first = self.scratch.first(policy.workspace, policy.first)
         known = [place.path for place in first if place.kind == "socket"]
         found = find_sockets(folders, set(folders).difference(_writable(policy)), known)
@@ -135,12 +137,12 @@ class Namespaces:
 
     @contextmanager
     def _channel(self, policy: SandboxPolicy) -> Iterator[CallbackChannel | None]:
-        """In the command's own network, or where that is shared on this machine's loopback."""
+        """Open the channel in the command's own network namespace, or on the host's loopback if that is shared."""
         relay = self.interpreter.command(_RELAY_INSIDE)
         if not policy.calls_back:
             yield None
         elif policy.network != "full":
-            yield CallbackChannel(port=_DOOR_PORT, relay=relay)
+            yield CallbackChannel(port=_CALLBACK_PORT, relay=relay)
         else:
             channel = CallbackChannel.open(relay)
             assert channel.listener
@@ -180,9 +182,9 @@ class Namespaces:
         yield from ("--ro-bind", str(self.programs.launcher), str(_LAUNCHER_INSIDE))
         if policy.calls_back:
             yield from ("--ro-bind", str(self.programs.relay), str(_RELAY_INSIDE))
-        # These two lie in memory without a limit of their own.
+        # Both are in memory and have no size limit.
         yield from ("--remount-ro", "/dev", "--remount-ro", "/")
-        if os.geteuid() == 0:  # the kernel's settings are root's to change, whoever root is inside
+        if os.geteuid() == 0:  # root outside could change the kernel's settings in /proc/sys from inside
             yield from ("--remount-ro", "/proc")
 
 
@@ -207,10 +209,10 @@ def _system(policy: SandboxPolicy, programs: Programs) -> Iterator[str]:
 
 
 def _given(policy: SandboxPolicy, confinement: Confinement, programs: Programs) -> Iterator[str]:
-    """The policy's own paths, what of them is read-only or not to be seen: the outer ones first, to be mounted upon.
+    """Yield the mounts of the policy's paths, read-only and hidden ones included; outer folders first.
 
-    A folder that may be written to, with something read-only in it, is mounted upon itself: then it cannot be moved
-    away to make room for another.
+    A writable folder with a read-only path in it is mounted onto itself, so that the command cannot rename it and put
+    another in its place.
     """
     writable = (*_writable(policy), *((policy.home,) if policy.home else ()))
     options = {policy.workspace: "--ro-bind"} | dict.fromkeys(writable, "--bind")
@@ -228,14 +230,14 @@ def _given(policy: SandboxPolicy, confinement: Confinement, programs: Programs) 
 
 
 def _empty(path: Path, programs: Programs) -> tuple[str, ...]:
-    """A mount that hides a folder or a file. What is mounted further within is there."""
+    """Return a mount that hides a folder or a file. Later mounts inside the folder stay visible."""
     if path.is_dir():
         return ("--size", str(MIB), "--tmpfs", str(path))
     return ("--ro-bind", str(programs.skeleton / _EMPTY), str(path))
 
 
-def _of_the_person(policy: SandboxPolicy) -> tuple[Path, ...]:
-    """Folders in which other programs of the person's may listen."""
+def _users_folders(policy: SandboxPolicy) -> tuple[Path, ...]:
+    """Return the folders in which other programs of the user may have sockets."""
     return (*((policy.workspace,) if policy.owner == "user" else ()), *policy.pinned)
 
 
@@ -264,7 +266,10 @@ _ADVICE = (
 
 
 async def find_namespaces(interpreter: Interpreter, scratch: Scratch, programs: Programs = INSTALLED) -> Namespaces:
-    """The tier as this machine has it, not yet tried. Raises SANDBOX_UNAVAILABLE where bubblewrap is missing."""
+    """Return the tier for this machine, not tested yet.
+
+    Raises RemitError (SANDBOX_UNAVAILABLE) if bubblewrap is not installed.
+    """
     bwrap = shutil.which("bwrap")
     if bwrap is None:
         raise RemitError(

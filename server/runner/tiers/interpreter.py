@@ -1,4 +1,4 @@
-"""The Python that runs the launcher inside the sandbox."""
+"""The Python interpreter that runs the launcher inside the sandbox."""
 
 import sys
 from dataclasses import dataclass
@@ -14,18 +14,18 @@ _SUFFICES = "import ctypes, resource, sys; sys.exit(sys.version_info < (3, 11))"
 
 @dataclass(frozen=True, slots=True)
 class Interpreter:
-    """An executable, and the folders it needs that are not the system's."""
+    """A Python executable, and the folders outside the system's that it needs."""
 
     executable: Path
     folders: tuple[Path, ...] = ()
 
     def command(self, script: Path | str) -> tuple[str, ...]:
-        """The command line for `script`, a file or an option; site-packages would cost more than all the rest."""
+        """Return the command line for `script`, a file or `-c`; without site-packages, which are slow to load."""
         return (str(self.executable), "-I", "-S", str(script))
 
 
 async def find_interpreter() -> Interpreter:
-    """The system's Python if it suffices, since the sandbox holds it anyway; else the one that runs this server."""
+    """Return the system's Python if it is 3.11 or newer, as every sandbox mounts it anyway; else the server's own."""
     system = Interpreter(PROGRAMS / "bin/python3")
     return system if await _suffices(system) else _own()
 

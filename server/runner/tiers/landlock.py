@@ -1,6 +1,6 @@
-"""Landlock: what may be read and written by path, which the kernel holds without any namespace.
+"""Landlock rulesets: access to paths and TCP ports, enforced by the kernel without namespaces.
 
-The rights and the ABI that brought each are in linux/landlock.h.
+The rights, and the ABI version that introduced each, are in linux/landlock.h.
 """
 
 import ctypes
@@ -10,19 +10,19 @@ from enum import IntFlag
 from pathlib import Path
 
 OLDEST_ABI = 3
-"""Linux 6.2. Before it, files outside could be emptied: truncating was not among the rights."""
+"""Linux 6.2. Older kernels have no right for truncation, so that a command could empty files outside."""
 
 NETWORK_ABI = 4
-"""Linux 6.7, the first that knows the ports of TCP."""
+"""Linux 6.7, the first with rules for TCP ports."""
 
 SCOPES_ABI = 6
-"""Linux 6.12, the first that keeps signals and abstract sockets within the domain."""
+"""Linux 6.12, the first that confines signals and abstract sockets to the domain."""
 
 _CREATE_RULESET, _VERSION = 444, 1  # landlock_create_ruleset(2), and its flag that asks for the ABI
 
 
 class Right(IntFlag):
-    """LANDLOCK_ACCESS_FS_*."""
+    """A right to files: LANDLOCK_ACCESS_FS_* of linux/landlock.h."""
 
     EXECUTE = 1 << 0
     WRITE_FILE = 1 << 1
@@ -54,15 +54,15 @@ _EVERY_SCOPE = 0b11  # abstract sockets and signals
 
 @dataclass(frozen=True, slots=True)
 class Ruleset:
-    """What a domain handles, all of which is denied, and what it grants beneath each path and on each port."""
+    """A Landlock ruleset: all rights of its ABI are denied, except those granted for a path or a port."""
 
     abi: int
     grants: tuple[tuple[Path, Right], ...]
     ports: tuple[int, ...] | None
-    """The ports it may connect to over TCP; None where that stays open."""
+    """The TCP ports that it may connect to; None if TCP is not restricted."""
 
     def records(self) -> Iterator[tuple[str, str]]:
-        """The launcher's records: what is handled, then the grants."""
+        """Yield the records of the launcher's plan: the handled rights, then the grants."""
         handled = _handled(self.abi)
         network = _EVERY_NETWORK_RIGHT if self.abi >= NETWORK_ABI and self.ports is not None else 0
         scopes = _EVERY_SCOPE if self.abi >= SCOPES_ABI else 0
@@ -74,18 +74,18 @@ class Ruleset:
 
 
 def ruleset(abi: int, granted: tuple[tuple[Path, Right], ...], *, ports: tuple[int, ...] | None) -> Ruleset | None:
-    """A ruleset for this kernel; None where its Landlock is too old to be relied upon."""
+    """Return a ruleset for this kernel; None if its ABI is older than OLDEST_ABI."""
     return Ruleset(abi, granted, ports) if abi >= OLDEST_ABI else None
 
 
 def grants(*, read: Iterable[Path], write: Iterable[Path], use: Iterable[Path]) -> tuple[tuple[Path, Right], ...]:
-    """Spell out what each path is for: `read` and execute, `write` as well, or `use` as devices."""
+    """Return the rights for each path: `read` also executes, `write` also reads, `use` is for devices."""
     purposes = ((_READ, read), (_WRITE, write), (_USE, use))
     return tuple((path, rights) for rights, paths in purposes for path in paths)
 
 
 def abi() -> int:
-    """The kernel's Landlock ABI; 0 where it has none, or has it turned off."""
+    """Return the kernel's Landlock ABI version; 0 if Landlock is missing or turned off."""
     version: int = ctypes.CDLL(None).syscall(_CREATE_RULESET, None, 0, _VERSION)
     return max(version, 0)
 

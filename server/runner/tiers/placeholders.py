@@ -1,7 +1,7 @@
-"""What stands, while a command runs, for a protected file that does not exist: only what is there can be mounted upon.
+"""Placeholders for protected files that do not exist: a mount needs an existing target while a command runs.
 
-It is nothing that git, or a tool that copies folders, would take for a file of the person's: an empty folder, or a
-socket that nobody listens on. Within git's own folder it is a file that says what its absence would.
+They are made so that git, and tools that copy folders, ignore them: an empty folder, or a socket without a listener.
+Inside `.git` they are files whose content means the same as a missing file.
 """
 
 import errno
@@ -21,11 +21,11 @@ _FOLDERS = {
 _BORROWING = Path(ALTERNATES)
 _OF_OTHERS = {Path(file).name for files in OTHER_SYSTEMS.values() for file in files}
 _EMPTY = dict.fromkeys((*OF_GIT, _BORROWING.name, *_OF_OTHERS), b"")
-_FILES = _EMPTY | {"commondir": b"."}  # "what all worktrees share is here"
+_FILES = _EMPTY | {"commondir": b"."}  # this folder is its own common directory: gitrepository-layout(5)
 
 
 def make_placeholders(workspace: Path, paths: Iterable[Path]) -> None:
-    """Make them, one of the right kind for each name; what is there by now is left. Raises OSError."""
+    """Make a placeholder of the right kind for each path that does not exist. Raises OSError."""
     for path in paths:
         if path.name == _BORROWING.name:
             _have_parent(path, workspace)
@@ -34,14 +34,14 @@ def make_placeholders(workspace: Path, paths: Iterable[Path]) -> None:
 
 
 def remove_placeholders(workspace: Path, paths: Sequence[Path]) -> None:
-    """Remove them, unless somebody has put something there meanwhile: then it is theirs."""
+    """Remove the placeholders; a path that is no longer one, since something else was put there, is left."""
     for path in reversed(paths):
         with suppress(OSError), _parent_of(path, workspace) as folder:
             _remove(path.name, folder)
 
 
 def _have_parent(path: Path, workspace: Path) -> None:
-    """As `git init` makes it: it may stay."""
+    """Make the parent folder, which `git init` makes as well; it is not removed later."""
     with _parent_of(path.parent, workspace) as folder, suppress(FileExistsError):
         os.mkdir(path.parent.name, dir_fd=folder)
 
@@ -70,9 +70,9 @@ def _remove(name: str, folder: int) -> None:
     status = os.lstat(name, dir_fd=folder)
     if stat.S_ISDIR(status.st_mode):
         os.rmdir(name, dir_fd=folder)
-    elif stat.S_ISSOCK(status.st_mode) or _says_nothing(status, name):
+    elif stat.S_ISSOCK(status.st_mode) or _is_placeholder(status, name):
         os.unlink(name, dir_fd=folder)
 
 
-def _says_nothing(status: os.stat_result, name: str) -> bool:
+def _is_placeholder(status: os.stat_result, name: str) -> bool:
     return stat.S_ISREG(status.st_mode) and status.st_size == len(_FILES.get(name, b""))

@@ -1,4 +1,4 @@
-"""What the launcher is told: the command, its limits and its confinement, as the records it reads."""
+"""The plan that the launcher reads: the command, its limits and its confinement, as records."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,32 +14,32 @@ from server.runner.tiers.landlock import Ruleset
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Confinement:
-    """What a tier puts around a command, once it runs in its place."""
+    """The confinement of one command, as its tier prepared it."""
 
     home: Path
     temporary: Path
     neighbours: int | None
-    """Threads that the kernel counts along with the command's, where no user namespace tells them apart; None where
-    a control group holds their number."""
+    """Threads of other processes that RLIMIT_NPROC counts, too, for want of a user namespace; None if a control group
+    limits the number instead."""
 
     ruleset: Ruleset | None
     program: bytes | None
     """A system call filter, as BPF."""
 
     gateway: Gateway | None = None
-    """Where the command finds its proxy, if it may reach hosts by name."""
+    """The command's proxy, if it may reach only some hosts."""
 
     channel: CallbackChannel | None = None
-    """Where it can talk to the server, if it may."""
+    """Its callback channel to the server, if it has one."""
 
     read_only: tuple[Path, ...] = ()
-    """What of the workspace is not to be written."""
+    """Read-only paths in the workspace."""
 
     private: tuple[Path, ...] = ()
-    """Folders on disk that were made for the command, and that it may write to, beside those of its policy."""
+    """Folders made for this command that it may write to, besides those of its policy."""
 
     covered: tuple[Path, ...] = ()
-    """Sockets of other programs, over which an empty file is mounted."""
+    """Sockets of other programs, each to be hidden by an empty file."""
 
 
 def encode(
@@ -49,9 +49,9 @@ def encode(
     descriptors: Mapping[int, int] | None = None,
     handler: CallbackHandler | None = None,
 ) -> bytes:
-    """Write the plan: records `kind value`, each closed by a NUL, then `end`.
+    """Encode the plan: records `kind value`, each ended by a NUL, then `end`.
 
-    `descriptors` are those that the launcher inherits, each with its place in the command.
+    `descriptors` maps each descriptor that the launcher inherits to its number in the command.
     """
     records = [
         ("folder", str(policy.folder or policy.workspace)),
@@ -69,7 +69,7 @@ def _environment(
     command: Command, confinement: Confinement, handler: CallbackHandler | None
 ) -> Iterator[tuple[str, str]]:
     defaults = {
-        "GIT_CONFIG_NOSYSTEM": "1",  # git gives up where it sees the system's settings and may not read them
+        "GIT_CONFIG_NOSYSTEM": "1",  # git fails if it sees the system's configuration and may not read it
         "HOME": str(confinement.home),
         "LANG": "C.UTF-8",
         "PATH": SEARCH_PATH,
@@ -84,7 +84,7 @@ def _environment(
 def _limits(limits: Limits, neighbours: int | None) -> Iterator[tuple[str, str]]:
     values = {
         "RLIMIT_CORE": 0,
-        "RLIMIT_DATA": limits.memory_bytes,  # not AS: programs that compile as they run reserve far more than they use
+        "RLIMIT_DATA": limits.memory_bytes,  # not RLIMIT_AS: just-in-time compilers reserve far more than they use
         "RLIMIT_FSIZE": limits.file_bytes,
         "RLIMIT_NOFILE": limits.open_files,
     }

@@ -1,4 +1,4 @@
-"""What commands need on disk beside their workspaces, as long as they last; and what of it a dead server left."""
+"""Temporary files that commands need outside their workspaces, and their removal after a crash of the server."""
 
 import json
 import logging
@@ -21,36 +21,39 @@ from server.runner.tiers.placeholders import make_placeholders, remove_placehold
 
 _log = logging.getLogger(__name__)
 
-# Records in folders that are otherwise empty.
-_STAND_INS = "stand-ins"  # a workspace, then paths in it, each closed by a NUL
-_SEEN = "seen"  # as JSON, a workspace and what was in it before the command
+# Files in the folder of one command, from which the next server cleans up.
+_PLACEHOLDERS = "stand-ins"  # the workspace, then the placeholders in it, each ended by a NUL
+_SEEN = "seen"  # JSON: the workspace, and the snapshot of its repositories from before the command
 
 
 @dataclass(slots=True)
 class _Workspace:
-    """A workspace in which commands are at work that may write it."""
+    """A workspace that running commands may write to."""
 
     is_protected: bool
     commands: int = 0
     protected: Protected | None = None
-    """As it was found when nobody was at work there."""
+    """The protected paths, found when no other command was running there."""
 
     seen: RepositorySnapshot | None = None
-    """The same of what a command could turn into a trap; only of a folder of the person's."""
+    """The snapshot of its repositories, taken at the same time; only for a user's folder."""
 
     changing: anyio.Lock = field(default_factory=anyio.Lock)
 
 
 class Scratch:
-    """Folders that go when their command does. One that is found at the start of a server is a dead one's."""
+    """Temporary folders of running commands, and the protected paths of the workspaces that they write to.
+
+    A folder that exists when a server starts was left by one that died; `sweep` removes it.
+    """
 
     def __init__(self, root: Path | None = None) -> None:
-        """Make `root` where it is missing, for us alone; without one it all lies among the machine's temporary files.
+        """Make the folder `root` if it is missing, with mode 0700.
 
-        There nobody looks for what is left, so a server has a root of its own.
+        Without a root, the folders are made in the system's temporary folder, which `sweep` does not clean up.
         """
         self.root = root
-        self._standing: Counter[Path] = Counter()
+        self._placeholder_users: Counter[Path] = Counter()
         self._written: dict[Path, _Workspace] = {}
         self._first: dict[Path, tuple[SensitivePath, ...]] = {}
         self._began: dict[Path, int] = {}
@@ -58,9 +61,10 @@ class Scratch:
             root.mkdir(mode=0o700, exist_ok=True)
 
     def first(self, workspace: Path, found: Sequence[SensitivePath]) -> tuple[SensitivePath, ...]:
-        """What is protected before all else: what was there at the first command of this server, and `found`.
+        """Return the paths to protect before others: those first recorded for this workspace, and `found`.
 
-        The latter was there at the first command of a task: one that another has handed on, or that came after it.
+        `found` are the paths from before the task's first command. The first non-empty ones are recorded here: a later
+        task in the same folder may have found fewer, or ones that an earlier task made.
         """
         if found:
             self._first.setdefault(workspace, tuple(found))
@@ -72,7 +76,7 @@ class Scratch:
 
     @asynccontextmanager
     async def private_folders(self) -> AsyncIterator[tuple[Path, Path]]:
-        """A home and a temporary folder, as long as the command lives."""
+        """Make a home and a temporary folder for one command, and delete them after the block."""
         async with self._folder() as folder:
             home, temporary = folder / "home", folder / "tmp"
             home.mkdir()
@@ -81,9 +85,9 @@ class Scratch:
 
     @contextmanager
     def unprotected(self, workspace: Path) -> Iterator[tuple[Path, ...]]:
-        """Nothing to be mounted read-only, for a command that may write all of a workspace, as long as it lives.
+        """Register a command that may write all of a workspace while the block runs; yield no protected paths.
 
-        Raises RemitError (SANDBOX_UNAVAILABLE) where others are at work from whom something is protected.
+        Raises RemitError (SANDBOX_UNAVAILABLE) if a command with protected paths runs in the same workspace.
         """
         with self._at_work(workspace, is_protected=False):
             yield ()
@@ -92,13 +96,13 @@ class Scratch:
     async def protected(
         self, workspace: Path, *, at_top: bool = False, first: Sequence[SensitivePath] = ()
     ) -> AsyncIterator[tuple[Path, ...]]:
-        """The paths in a workspace that are to be mounted read-only; those that were missing are gone afterwards.
+        """Yield the paths in a workspace to mount read-only; placeholders stand for missing ones during the block.
 
-        They are looked for when nobody is at work there. Who is may write the workspace, and put a link where a mount
-        is about to be made; but what is protected from all of them, none of them can take away.
-        `at_top` and `first` are for `find_protected`.
+        The paths are searched only when no other command runs in the workspace: a running one could put a link where a
+        mount is about to be made. Commands that start later share the result, which none of them can change.
+        `at_top` and `first` are passed to `find_protected`.
 
-        Raises RemitError (SANDBOX_UNAVAILABLE) where something cannot be protected.
+        Raises RemitError (SANDBOX_UNAVAILABLE) if a path cannot be protected.
         """
         with self._at_work(workspace, is_protected=True) as written:
             found = await self._found(workspace, written, at_top, first)
@@ -107,11 +111,11 @@ class Scratch:
                 return
             async with self._folder() as folder:
                 record = b"".join(os.fsencode(path) + b"\0" for path in (workspace, *found.missing))
-                (folder / _STAND_INS).write_bytes(record)
-                self._standing.update(found.missing)
+                (folder / _PLACEHOLDERS).write_bytes(record)
+                self._placeholder_users.update(found.missing)
                 try:
                     async with written.changing:
-                        await anyio.to_thread.run_sync(_stand_in, workspace, found.missing)
+                        await anyio.to_thread.run_sync(_make_placeholders, workspace, found.missing)
                     yield (*found.present, *found.missing)
                 finally:
                     with anyio.CancelScope(shield=True):
@@ -121,10 +125,11 @@ class Scratch:
 
     @asynccontextmanager
     async def watched(self, workspace: Path, left: list[str]) -> AsyncIterator[None]:
-        """See to what a command makes in a folder of the person's that their git would execute; `left` tells of it.
+        """After the block, disarm what the command left in a user's folder that the user's git would execute.
 
-        Within `protected`. What the command itself could do to its end is past: its processes must be gone. Where this
-        server is killed before, the next one's `sweep` does the same.
+        To be used inside `protected`. The command's processes must have ended by the end of the block, so that they
+        cannot interfere. `left` gets a sentence for each thing disarmed. If this server is killed before, `sweep` of
+        the next one does the same.
         """
         written = self._written[workspace]
         async with written.changing:
@@ -166,19 +171,19 @@ class Scratch:
             if not written.commands:
                 del self._written[workspace]
 
-    def _left_by_all(self, standing: Sequence[Path]) -> list[Path]:
-        """Which of these stand-ins no other command in the same workspace needs: without them it could be written."""
-        self._standing.subtract(standing)
-        left = [path for path in standing if not self._standing[path]]
+    def _left_by_all(self, placeholders: Sequence[Path]) -> list[Path]:
+        """Return the placeholders that no other command in the same workspace still needs."""
+        self._placeholder_users.subtract(placeholders)
+        left = [path for path in placeholders if not self._placeholder_users[path]]
         for path in left:
-            del self._standing[path]
+            del self._placeholder_users[path]
         return left
 
     def sweep(self) -> dict[Path, list[str]]:
-        """Remove what dead servers left, once their commands have ended, and see to what these have made. Blocks.
+        """Remove what dead servers left, and disarm what their commands left in users' folders. Blocks.
 
-        Returns what was done about traps, by workspace. Only for the start of a server: what a command is using would
-        be removed as well.
+        Returns what was disarmed, one sentence each, by workspace. Only for the start of a server, after leftover
+        processes were ended: it would also remove the folders of running commands.
         """
         folders = list(self.root.iterdir()) if self.root else []
         for folder in folders:
@@ -202,9 +207,9 @@ class Scratch:
 
 
 def _on_record(folder: Path) -> list[Path]:
-    """A workspace, and the stand-ins in it; nothing where a server was killed before it had written them down."""
+    """Return a workspace and the placeholders in it; empty if the server was killed before it recorded them."""
     try:
-        named = (folder / _STAND_INS).read_bytes().split(b"\0")[:-1]
+        named = (folder / _PLACEHOLDERS).read_bytes().split(b"\0")[:-1]
     except (FileNotFoundError, NotADirectoryError):
         return []
     return [Path(os.fsdecode(path)) for path in named]
@@ -216,7 +221,7 @@ def _keep(folder: Path, workspace: Path, seen: RepositorySnapshot) -> None:
 
 
 def _kept(folder: Path) -> tuple[Path, RepositorySnapshot] | None:
-    """A workspace and what was seen in it; None where a server was killed before it had written that down."""
+    """Return a workspace and its snapshot; None if the server was killed before it recorded them."""
     try:
         record = json.loads((folder / _SEEN).read_text())
     except (FileNotFoundError, NotADirectoryError, ValueError):
@@ -224,7 +229,7 @@ def _kept(folder: Path) -> tuple[Path, RepositorySnapshot] | None:
     return Path(record["workspace"]), RepositorySnapshot.of_json(record["seen"])
 
 
-def _stand_in(workspace: Path, paths: Sequence[Path]) -> None:
+def _make_placeholders(workspace: Path, paths: Sequence[Path]) -> None:
     try:
         make_placeholders(workspace, paths)
     except OSError as error:
@@ -235,7 +240,7 @@ def _stand_in(workspace: Path, paths: Sequence[Path]) -> None:
 
 
 def _clear_away(folder: Path) -> None:
-    """What cannot be deleted is left and told of: how the command ended is not changed by it."""
+    """Delete the folder of a command. A failure is only logged, so that the command's outcome stays the same."""
     try:
         delete_tree(folder)
     except OSError as error:

@@ -1,7 +1,7 @@
-"""The system calls a sandboxed program may not make, as a classic BPF program.
+"""The system call filter: the calls that a sandboxed program may not make, as a classic BPF program.
 
-Everything else is allowed: a list of what is needed would break with each new libc. What is listed is either a way
-out (namespaces, mounts, foreign processes), or kernel surface that sandboxed programs have no use for.
+All other calls are allowed: a list of allowed calls would break with each new libc. The listed calls are either ways
+out (namespaces, mounts, other processes), or parts of the kernel that sandboxed programs do not need.
 """
 
 import os
@@ -20,21 +20,21 @@ _NUMBER, _MACHINE, _ARGUMENTS = 0, 4, 16  # offsets in struct seccomp_data
 
 _NEW_NAMESPACES = 0x7E020000  # CLONE_NEW{CGROUP,UTS,IPC,USER,PID,NET} and CLONE_NEWNS, linux/sched.h
 _NEW_TIME_NAMESPACE = 0x80  # for unshare alone: in clone these bits are the exit signal
-_TIOCSTI, _TIOCLINUX = 0x5412, 0x541C  # typing into, and steering, somebody's terminal
+_TIOCSTI, _TIOCLINUX = 0x5412, 0x541C  # they put input into a terminal
 
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """How a machine numbers its system calls."""
+    """A machine architecture and its numbering of system calls."""
 
     audit: int
     """AUDIT_ARCH_*, linux/audit.h"""
 
     column: int
-    """Its place in the table below."""
+    """Its index in the tuples of _NUMBERS."""
 
     foreign_bit: int | None = None
-    """Set in the numbers of a second ABI that would slip past the list (x32)."""
+    """The bit that marks calls of a second ABI, x32, which the list would not match."""
 
 
 _ARCHITECTURES = {
@@ -129,48 +129,48 @@ _FORBIDDEN = """
     io_uring_register io_uring_setup kcmp kexec_file_load kexec_load keyctl mount mount_setattr move_mount
     open_by_handle_at open_tree open_tree_attr perf_event_open personality pidfd_getfd pivot_root process_madvise
     process_vm_readv process_vm_writev ptrace request_key setns shmget umount2 userfaultfd
-""".split()  # shmget: a segment that nobody has attached counts against nobody's memory
+""".split()  # shmget: a segment that no process has attached is in no process's memory limit
 
-# A filter cannot look into the structs of clone3 and openat2, and memory in a memfd would count against nobody.
-# Programs take their absence for an old kernel, and do without.
+# A filter cannot read the structs of clone3 and openat2, and the memory of a memfd is in no process's limit.
+# ENOSYS makes programs fall back, as on an old kernel.
 _ABSENT = ("clone3", "memfd_create", "memfd_secret", "openat2")
 
-# Where each takes a file's mode; `open` and `openat` do so only when they create, by the flags before it.
+# The index of the argument with a file's mode; `open` and `openat` use it only with a creating flag, one index before.
 _MODES = {"chmod": 1, "creat": 1, "fchmod": 1, "fchmodat": 2, "fchmodat2": 2, "mknod": 1, "mknodat": 2}
 _CREATING_MODES = {"open": 2, "openat": 3}
-_LENDS_IDENTITY = S_ISUID | S_ISGID
+_SET_ID = S_ISUID | S_ISGID
 
-# System V and POSIX queues of the same user, which a namespace hides and Landlock does not.
+# System V and POSIX IPC of the same user, which a namespace hides and Landlock does not.
 _SHARED_IPC = """
     mq_open mq_unlink msgctl msgget msgrcv msgsnd semctl semget semop semtimedop shmat shmctl
 """.split()
 
 EVERY_FAMILY = (AF_UNIX, AF_INET, AF_INET6)
-"""Socket families that a network namespace bounds; netlink and vsock are never open, since none bounds them."""
+"""Socket families that a network namespace confines. Netlink and vsock are never allowed, as nothing confines them."""
 
 _F_SETLEASE, _F_NOTIFY = 1024, 1026  # linux/fcntl.h
 
-_KIND = 0xF  # SOCK_TYPE_MASK of linux/net.h: the rest of a socket's type are flags
-_SENDING_FLAGS = {"sendto": 3, "sendmsg": 2, "sendmmsg": 3}  # where each takes them
+_KIND = 0xF  # SOCK_TYPE_MASK of linux/net.h: the other bits of a socket's type are flags
+_SENDING_FLAGS = {"sendto": 3, "sendmsg": 2, "sendmmsg": 3}  # index of the argument with the flags
 
 Rules = Sequence[tuple[str, list[bytes]]]
-"""A call's name and what is done with it: instructions that end in a return on every path."""
+"""For each named call a block of instructions, which returns on every path."""
 
 
 def is_supported() -> bool:
-    """Whether there is a table for this machine."""
+    """Whether this machine's system call numbers are known."""
     return platform.machine() in _ARCHITECTURES
 
 
 def families(*numbers: int) -> Rules:
-    """Leave these socket families open, and no other."""
+    """Return rules that allow these socket families and no others."""
     return [("socket", [_load_argument(0), *_each(numbers, _return(_ALLOW)), _error(EAFNOSUPPORT)])]
 
 
 def tcp_clients() -> Rules:
-    """Leave open what Landlock can hold to ports, and no other: connections over TCP itself, begun by `connect`.
+    """Return rules that allow only what Landlock's port rules cover: TCP over IPv4, connected by `connect`.
 
-    MPTCP is not TCP to it, sending with MSG_FASTOPEN connects past it, and it lets a socket without a port listen.
+    Landlock's rules miss MPTCP, connections made by sending with MSG_FASTOPEN, and listening without a bound port.
     """
     allowed = _return(_ALLOW)
     family = [_load_argument(0), _jump(_EQUAL, AF_INET, then=1), _error(EAFNOSUPPORT)]
@@ -185,10 +185,10 @@ def tcp_clients() -> Rules:
 
 
 def program(sockets: Rules, *, shares_host: bool, machine: str | None = None) -> bytes:
-    """Assemble the filter, an array of struct sock_filter, for `machine` (this one unless named).
+    """Assemble the filter, an array of struct sock_filter, for `machine` (default: this machine).
 
-    `sockets` are the rules for those. `shares_host` adds what is needed where no namespace hides
-    the user's other processes and their queues. Raises KeyError for a machine without a table.
+    `sockets` are the rules for socket calls. `shares_host` adds rules for tiers in which no namespace hides the user's
+    other processes and their IPC. Raises KeyError for an unknown machine.
     """
     architecture = _ARCHITECTURES[machine or platform.machine()]
     code = _machine(architecture)
@@ -199,7 +199,7 @@ def program(sockets: Rules, *, shares_host: bool, machine: str | None = None) ->
 
 
 def _machine(architecture: Architecture) -> list[bytes]:
-    """Kill what calls by another machine's numbers, which would mean other calls."""
+    """Kill a process that uses the call numbers of another architecture or ABI, which the list would misread."""
     killed = _return(_KILL_PROCESS)
     code = [_load(_MACHINE), _jump(_EQUAL, architecture.audit, then=1), killed, _load(_NUMBER)]
     if architecture.foreign_bit is not None:
@@ -218,30 +218,30 @@ def _rules(shares_host: bool) -> Iterator[tuple[str, list[bytes]]]:
     yield "unshare", [_load_argument(0), _jump(_ANY_BIT, new, otherwise=1), forbidden, allowed]
     yield "ioctl", [_load_argument(1), *_each((_TIOCSTI, _TIOCLINUX), forbidden), allowed]
     for name, index in _MODES.items():
-        yield name, _unless_it_lends_identity(index)
+        yield name, _forbid_set_id(index)
     for name, index in _CREATING_MODES.items():
         creates = _jump(_ANY_BIT, os.O_CREAT | os.O_TMPFILE, then=1)
-        yield name, [_load_argument(index - 1), creates, allowed, *_unless_it_lends_identity(index)]
-    # A lease makes everyone who opens that file wait for its holder: the server, and other tasks.
+        yield name, [_load_argument(index - 1), creates, allowed, *_forbid_set_id(index)]
+    # A lease makes every process that opens the file wait for its holder, the server and other tasks included.
     yield "fcntl", [_load_argument(1), *_each((_F_SETLEASE, _F_NOTIFY), forbidden), allowed]
     if shares_host:
-        yield from _neighbourly(forbidden, allowed)
+        yield from _host_rules(forbidden, allowed)
 
 
-def _neighbourly(forbidden: bytes, allowed: bytes) -> Iterator[tuple[str, list[bytes]]]:
-    """What could be done to the user's other processes and files, where no namespace hides them."""
+def _host_rules(forbidden: bytes, allowed: bytes) -> Iterator[tuple[str, list[bytes]]]:
+    """Yield the rules that protect the user's other processes and files, where no namespace hides them."""
     for name in ("prlimit64", "sched_setaffinity", "sched_setattr", "sched_setscheduler"):
         yield name, [_load_argument(0), *_each((0,), allowed), forbidden]
-    for name in ("fanotify_init", "inotify_init", "inotify_init1"):  # they tell the names in folders that are closed
+    for name in ("fanotify_init", "inotify_init", "inotify_init1"):  # they reveal names in folders that may not be read
         yield name, [_error(ENOSYS)]
-    # One that is not a stream can send to the path of any socket outside.
+    # A datagram socket of a pair can send to the path of any socket outside.
     kind = [_load_argument(1), _instruction(_AND, _KIND), _jump(_EQUAL, SOCK_STREAM, then=1)]
     yield "socketpair", [*kind, _error(EPROTONOSUPPORT), allowed]
 
 
-def _unless_it_lends_identity(index: int) -> list[bytes]:
-    """Whoever ran such a file, outside, would run it with our user's rights."""
-    return [_load_argument(index), _jump(_ANY_BIT, _LENDS_IDENTITY, otherwise=1), _error(EPERM), _return(_ALLOW)]
+def _forbid_set_id(index: int) -> list[bytes]:
+    """Forbid set-user-ID and set-group-ID bits: another user who ran such a file would get this user's rights."""
+    return [_load_argument(index), _jump(_ANY_BIT, _SET_ID, otherwise=1), _error(EPERM), _return(_ALLOW)]
 
 
 def _each(values: tuple[int, ...], outcome: bytes) -> Iterator[bytes]:
@@ -254,7 +254,7 @@ def _load(offset: int) -> bytes:
 
 
 def _load_argument(index: int) -> bytes:
-    """The low half, on a little-endian machine: all the kernel looks at in the arguments we compare."""
+    """Load the low half of an argument (little-endian): the kernel uses no more of those compared here."""
     return _load(_ARGUMENTS + 8 * index)
 
 

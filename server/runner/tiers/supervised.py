@@ -1,4 +1,4 @@
-"""The tiers without namespaces: the launcher beneath a supervisor, with Landlock or with nothing."""
+"""The tiers without namespaces, `landlock` and `off`: a supervisor runs the launcher and ends its process tree."""
 
 import os
 from collections.abc import AsyncIterator, Iterator
@@ -51,6 +51,8 @@ OFF_GAPS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Supervised:
+    """The common part of both tiers."""
+
     interpreter: Interpreter
     scratch: Scratch
     programs: Programs = INSTALLED
@@ -58,16 +60,16 @@ class _Supervised:
     supervised: ClassVar = True
 
     def argv(self, _policy: SandboxPolicy, confinement: Confinement) -> tuple[str, ...]:
-        """The command line that starts the launcher beneath its supervisor."""
+        """Return the command line of the supervisor, which starts the launcher."""
         return (*self.interpreter.command(self.programs.supervisor), str(confinement.temporary.parent))
 
     def explain(self, output: str) -> str:
-        """What the launcher's last words mean."""
+        """Return an error message for the launcher's output."""
         return f"no command can be sandboxed: {output or 'the launcher ended without a word'}"
 
     @contextmanager
     def _channel(self, wanted: bool) -> Iterator[CallbackChannel | None]:
-        """A way to the server on this machine's loopback."""
+        """Open a callback channel on the host's loopback, if wanted."""
         if not wanted:
             yield None
             return
@@ -79,7 +81,10 @@ class _Supervised:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Landlock(_Supervised):
-    """Paths by Landlock, all else by the system call filter; other processes stay in sight."""
+    """The tier that restricts paths and ports by Landlock and system calls by a filter.
+
+    Other processes of this machine stay visible.
+    """
 
     abi: int
 
@@ -87,18 +92,22 @@ class Landlock(_Supervised):
 
     @property
     def gaps(self) -> tuple[str, ...]:
-        """What this tier does not hold, a sentence each."""
+        """What this tier does not protect against, one sentence each."""
         return LANDLOCK_GAPS if self.abi >= landlock.SCOPES_ABI else (*LANDLOCK_GAPS, SIGNAL_GAP)
 
     @asynccontextmanager
     async def confined(self, policy: SandboxPolicy, _left: list[str]) -> AsyncIterator[Confinement]:
-        """Grant what the namespaces tier mounts, and a private folder that goes when the command does."""
+        """Grant the paths that the namespaces tier mounts, and private folders that are deleted after the block.
+
+        Raises RemitError (SANDBOX_UNAVAILABLE) if a path to hide lies in a granted folder, or the kernel is too old
+        for an allowlist of hosts.
+        """
         if policy.exposed:
             raise _unavailable(
                 f"{policy.exposed[0]}, which this server keeps for itself, lies in a folder that the command is given; "
                 "hiding it takes bubblewrap"
             )
-        calls_back = policy.calls_back and policy.network != "none"  # one port on every host would be a network
+        calls_back = policy.calls_back and policy.network != "none"  # Landlock would allow its port on every host
         with _gateway(policy, self.abi) as gateway, self._channel(calls_back) as channel:
             async with self.scratch.private_folders() as (home, temporary):
                 yield Confinement(
@@ -132,14 +141,14 @@ class Landlock(_Supervised):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Off(_Supervised):
-    """No confinement; only limits, and an end that is the end of all."""
+    """The tier without confinement: limits apply, and the supervisor ends the whole process tree."""
 
     name: ClassVar[Literal["off"]] = "off"
     gaps: ClassVar = OFF_GAPS
 
     @asynccontextmanager
     async def confined(self, policy: SandboxPolicy, _left: list[str]) -> AsyncIterator[Confinement]:
-        """Nothing but a private folder that goes when the command does."""
+        """Make private folders, which are deleted after the block; confine nothing."""
         with self._channel(policy.calls_back) as channel:
             async with self.scratch.private_folders() as (home, temporary):
                 yield Confinement(
@@ -154,7 +163,10 @@ class Off(_Supervised):
 
 
 def find_landlock(interpreter: Interpreter, scratch: Scratch, programs: Programs = INSTALLED) -> Landlock:
-    """The tier as this machine has it, not yet tried. Raises SANDBOX_UNAVAILABLE where it cannot be relied upon."""
+    """Return the tier for this machine, not tested yet.
+
+    Raises RemitError (SANDBOX_UNAVAILABLE): the server runs as root, or the kernel's Landlock is missing or too old.
+    """
     if os.geteuid() == 0:
         raise _unavailable(
             "Landlock alone does not hold root, who may read the secrets of every process; run as an ordinary user"
@@ -167,7 +179,10 @@ def find_landlock(interpreter: Interpreter, scratch: Scratch, programs: Programs
 
 @contextmanager
 def _gateway(policy: SandboxPolicy, abi: int) -> Iterator[Gateway | None]:
-    """A way to the proxy on this machine's loopback, where Landlock can hold a command to it."""
+    """Open the proxy's port on the host's loopback, if the policy has an allowlist of hosts.
+
+    Raises RemitError (SANDBOX_UNAVAILABLE) if Landlock cannot restrict the command to that port.
+    """
     if policy.hosts is None:
         yield None
         return

@@ -1,1 +1,1 @@
-"""The folders that tasks have to themselves."""
+"""The tasks' own folders: their workspaces, uploads and artifacts."""

@@ -1,4 +1,4 @@
-"""What a task has written: its files listed and read, though an adversary may have made them."""
+"""The files that a task has written: safe listing and reading, as an adversary may have made them."""
 
 import os
 import stat
@@ -11,17 +11,17 @@ from server.errors import Code, RemitError
 from server.runner.filesystem.safe_open import open_beneath, open_folder, reached
 
 MOST_ENTRIES = 20_000
-"""Names that are looked at for one list: some 100 ms."""
+"""Names read for one listing: about 100 ms."""
 
 MOST_DEPTH = 64
-"""Levels of folders; each takes a descriptor while it is looked through."""
+"""Levels of folders; each level needs an open descriptor."""
 
 _HIDDEN = frozenset({".git"})
 
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """One file: its path relative to the folder, its size in bytes, its time in microseconds since the epoch."""
+    """A file: its path relative to the folder, its size in bytes, and its mtime in microseconds since the epoch."""
 
     path: str
     size: int
@@ -30,7 +30,7 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True)
 class ArtifactListing:
-    """The files of a folder in the order of their paths, and whether there were more than are looked at."""
+    """The files of a folder, sorted by path; `partial` if a limit was reached."""
 
     files: list[Artifact]
     partial: bool
@@ -38,7 +38,8 @@ class ArtifactListing:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Bytes of a file with what stands before and after them, as far as was asked for, and the file's size."""
+    """Bytes of a file with the requested margin before and after them, the file's size, and its mtime in microseconds
+    since the epoch."""
 
     before: bytes
     content: bytes
@@ -48,9 +49,9 @@ class Piece:
 
 
 def list_artifacts(folder: Path) -> ArtifactListing:
-    """Look through a folder for regular files with one name, those of git left out; links are not followed. Blocks.
+    """List the regular files in a folder, without those in `.git` and those with several hard links. Blocks.
 
-    Nor are they on the way to the folder. Raises RemitError (NOT_FOUND) where it is gone.
+    Symlinks are followed neither in the folder nor on the path to it. Raises RemitError (NOT_FOUND) if it is gone.
     """
     budget = _EntryBudget(MOST_ENTRIES)
     try:
@@ -62,9 +63,9 @@ def list_artifacts(folder: Path) -> ArtifactListing:
 
 
 def read_artifact(folder: Path, name: str, offset: int, length: int, margin: int) -> Piece:
-    """Read `length` bytes of a file from byte `offset` on, with `margin` more on either side. Blocks.
+    """Read `length` bytes of a file from byte `offset` on, with `margin` bytes more on either side. Blocks.
 
-    Raises what `open_beneath` raises; what belongs to git is not found, nor is a folder behind a link.
+    Raises what `open_beneath` raises; NOT_FOUND also for files in `.git` and for a folder behind a symlink.
     """
     if _HIDDEN.intersection(name.split("/")):
         raise RemitError(Code.NOT_FOUND, f"{name!r} does not exist")
@@ -111,7 +112,7 @@ def _files(folder: str, parent: int, prefix: str, depth: int, budget: _EntryBudg
                 elif stat.S_ISDIR(status.st_mode):
                     yield from _files(name, fd, f"{prefix}{name}/", depth - 1, budget)
             except OSError:
-                continue  # it is gone by now, or closed to us
+                continue  # removed meanwhile, or not readable
 
 
 def _names(fd: int, budget: _EntryBudget) -> Iterator[str]:

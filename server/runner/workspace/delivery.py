@@ -1,4 +1,4 @@
-"""The way of uploads into a workspace: all of them arrive, or none."""
+"""Delivery of uploads to a workspace: all of them, or none."""
 
 import errno
 import os
@@ -22,12 +22,12 @@ def deliver(
     *,
     beneath: tuple[str, ...] = (UPLOADS,),
 ) -> None:
-    """Put every upload beneath a place in `folder`, which an adversary may have written to, durably; or none of them.
+    """Put all uploads into the sub-folder `beneath` of `folder` and flush them to disk, or none of them.
 
-    They are written to `stage` first, an empty folder of ours on the same file system; what remains there is the
-    caller's to delete.
+    An adversary may have written to `folder`. Files are written to `stage` first, an empty private folder on the same
+    file system; the caller deletes what is left there.
 
-    Raises RemitError: what `write_upload` raises, or CONFLICT where something in the workspace is in the way.
+    Raises RemitError: what `write_upload` raises, or CONFLICT if something in the workspace is in the way.
     """
     for number, upload in enumerate(uploads):
         _write(upload, number, stage / str(number), beneath, sources)
@@ -39,13 +39,13 @@ def deliver(
                 target, depth = held.enter_context(deepest(folder, parents))
                 _move(stage / str(number), parts[: depth + 1], target, undo)
             targets.append(target)
-        for target in targets:  # all at the end: one commit of the file system's journal serves them all
+        for target in targets:  # all at the end, so that one commit of the file system's journal is enough
             os.fsync(target)
         undo.pop_all()
 
 
 def _write(upload: Upload, number: int, stage: Path, beneath: tuple[str, ...], sources: SourceFolder) -> None:
-    """Write an upload beneath the new folder `stage`, under the path that it shall have in the end."""
+    """Write an upload beneath the new folder `stage`, under its final path."""
     target = stage.joinpath(*beneath, upload.path)
     folders = [folder for folder in target.parents if folder.is_relative_to(stage)]
     for folder in reversed(folders):
@@ -56,7 +56,7 @@ def _write(upload: Upload, number: int, stage: Path, beneath: tuple[str, ...], s
 
 
 def _move(stage: Path, parts: Sequence[str], folder: int, undo: ExitStack) -> None:
-    """Move what is staged under `parts`, a file or a folder that the workspace lacks, into `folder`."""
+    """Move the staged file at `parts`, or the topmost folder that the workspace lacks, into `folder`."""
     staged, name = stage.joinpath(*parts), parts[-1]
     _set_aside(name, folder, stage / "replaced", undo)
     os.rename(staged, name, dst_dir_fd=folder)

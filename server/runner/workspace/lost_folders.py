@@ -1,4 +1,4 @@
-"""Folders of tasks that the database does not know, set aside where a person finds them."""
+"""Lost folders: those of tasks that the database does not know, moved to where the user can find them."""
 
 import logging
 import os
@@ -17,7 +17,7 @@ _TIME = "%Y-%m-%dT%H-%M-%S.%fZ"
 
 
 class LostFolders:
-    """What was set aside: `TIME/FOLDER/NAME` for each, the folder and the name being those that it had.
+    """The folders that were set aside, each as `TIME/FOLDER/NAME` with its former parent folder and name.
 
     Every method blocks.
     """
@@ -27,17 +27,17 @@ class LostFolders:
         self.root = root
 
     def names(self) -> list[str]:
-        """Return the names of all that is set aside."""
+        """Return the names of all folders that are set aside."""
         return [path.name for path in self._entries()]
 
     def take(self, folder: Path, at: datetime) -> bool:
-        """Set a folder aside; whether that was done. `at` is the same for all of one start, in UTC."""
+        """Set a folder aside; return whether that worked. `at`, in UTC, is the same for all folders of one start."""
         return _moved(folder, self.root / at.strftime(_TIME) / folder.parent.name / folder.name)
 
-    def give_back(self, wanted: Collection[str], place: Callable[[str], Path]) -> list[str]:
-        """Put what has one of these names back, the latest first, unless something is in its place.
+    def restore(self, wanted: Collection[str], place: Callable[[str], Path]) -> list[str]:
+        """Move folders with these names back, latest first, unless the target exists; return the names moved.
 
-        `place` tells where the folders of a kind lie, by the name of that folder. Returns the names.
+        `place` returns the target's parent folder for the name of the former one.
         """
         returned = []
         for path in self._entries():
@@ -47,7 +47,7 @@ class LostFolders:
         return returned
 
     def remove(self, before: datetime) -> None:
-        """Delete what was set aside before then; a worktree stays: nobody knows what would be lost with it."""
+        """Delete folders set aside before that time, except worktrees: their commits may exist nowhere else."""
         for path in self._entries():
             if _time(path.parents[1].name) < before:
                 try:
@@ -63,7 +63,7 @@ class LostFolders:
                 yield from sorted(kind.iterdir())
 
     def _batches(self) -> list[Path]:
-        """The folders of each start that has set something aside; what a person has put beside them is left alone."""
+        """Return the folder of each start that has set something aside; other entries are the user's."""
         return [path for path in self.root.iterdir() if _is_time(path.name)] if self.root.is_dir() else []
 
     def _remove_empty(self) -> None:
@@ -80,7 +80,7 @@ def move(folder: Path, place: Path) -> None:
 
 
 def _is_worktree(folder: Path) -> bool:
-    """Whether the folder of a task holds a worktree, which its task may have closed. Raises OSError."""
+    """Whether a task's folder contains a worktree; opens folders that the task closed. Raises OSError."""
     git = tree_of(folder) / ".git"
     try:
         for each in (folder, git.parent):
@@ -92,7 +92,7 @@ def _is_worktree(folder: Path) -> bool:
 
 
 def _open_up(folder: Path) -> None:
-    """Give ourselves all rights to a folder, to move it or to look into it: its task may have closed it."""
+    """Grant this user all rights to a folder, which its task may have closed. Raises OSError."""
     parent = open_folder(folder.parent)
     try:
         with pinned(folder.name, parent) as (path, status):
@@ -103,7 +103,7 @@ def _open_up(folder: Path) -> None:
 
 
 def _moved(folder: Path, target: Path) -> bool:
-    """Move a folder, and say so where that fails: one bad folder must not keep the server from starting."""
+    """Move a folder; return whether that worked. A failure is logged only, so that the server can start."""
     try:
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         move(folder, target)

@@ -1,4 +1,4 @@
-"""The files that come with a message: what they may be called, how big they may be, where they are read."""
+"""Uploads, the files sent with a message: checks of their names and sizes, and reading their sources."""
 
 import os
 import unicodedata
@@ -13,17 +13,16 @@ from server.runner.filesystem.safe_open import CHUNK_BYTES, open_regular
 
 MAX_FILES = 20  # of one message, as in the API that the tool implements
 MAX_FILE_BYTES = 50 * 1024**2  # of each file, as in the same API
-MAX_INLINE_BYTES = 8 * 1024**2  # of one message: inline content is one JSON text, held in memory
+MAX_INLINE_BYTES = 8 * 1024**2  # of one message: inline content is part of one JSON text in memory
 MAX_PATH_BYTES = 1024  # a quarter of Linux's PATH_MAX, so that the workspace's own path fits before it
 MAX_PART_BYTES = 255  # Linux's NAME_MAX
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A file for `uploads/`: either its content, or the source to copy it from.
+    """A file for `uploads/`, given as its content or as a source to copy from.
 
-    `path` is relative to `uploads/`, as the caller named it; `source` is absolute, or relative to the folder that
-    the client was started in.
+    `path` is relative to `uploads/`; `source` is absolute, or relative to the folder in which the client was started.
     """
 
     path: str
@@ -36,17 +35,17 @@ class Upload:
 
 
 class SourceFolder:
-    """The folder that a client was started in: what lies beneath it may be named as a source."""
+    """The folder in which a client was started: sources must lie beneath it."""
 
     def __init__(self, folder: Path | None, *, private: Path) -> None:
-        """Nothing beneath `private`, the state folder, is ever a source."""
+        """Files beneath `private`, the state folder, are never accepted."""
         self._folder = folder
         self._private = private.resolve()
 
     def open(self, source: Path) -> BinaryIO:
-        """Open the regular file `source`; no symlink beneath the folder is followed.
+        """Open the regular file `source`, following no symlink beneath the folder.
 
-        Raises RemitError: VALIDATION_ERROR or NOT_FOUND.
+        Raises RemitError: VALIDATION_ERROR for a source that is not allowed, NOT_FOUND if it does not exist.
         """
         folder = self._usable()
         path = PurePosixPath(folder, source)
@@ -56,7 +55,7 @@ class SourceFolder:
         return open(open_regular(folder, str(path.relative_to(folder))), "rb", buffering=0)
 
     def _usable(self) -> Path:
-        # From a home, or from above it, one careless name would hand over any key in it.
+        # Beneath a home folder, or a folder above it, a careless path could upload private keys.
         if self._folder is None:
             raise _unusable("cannot be used: this client was not started in a folder; send the content instead")
         folder = self._folder.resolve()
@@ -66,7 +65,7 @@ class SourceFolder:
 
 
 def check_uploads(uploads: Sequence[Upload]) -> None:
-    """Check how many they are, how big their inline content is, and what they are called.
+    """Check the number of uploads, the size of their inline content, and their paths.
 
     Raises RemitError: LIMIT_EXCEEDED or VALIDATION_ERROR, with the `field` at fault in its details.
     """
@@ -82,7 +81,7 @@ def check_uploads(uploads: Sequence[Upload]) -> None:
 
 
 def write_upload(upload: Upload, number: int, target: Path, sources: SourceFolder) -> None:
-    """Write the upload, which is `files[number]` of its message, to the new file `target`, durably.
+    """Write an upload, `files[number]` of its message, to the new file `target`, and flush it to disk.
 
     Raises RemitError: LIMIT_EXCEEDED or VALIDATION_ERROR, with the `field` at fault in its details.
     """
@@ -96,12 +95,12 @@ def write_upload(upload: Upload, number: int, target: Path, sources: SourceFolde
 
 
 def path_field(number: int) -> str:
-    """The name of the path of `files[number]` in errors."""
+    """Return the field name of the path of `files[number]`, for errors."""
     return f"files[{number}].path"
 
 
 def invalid(name: str, problem: str) -> RemitError:
-    """A refusal of the field `name`."""
+    """Return the error VALIDATION_ERROR for the field `name`."""
     return RemitError(Code.VALIDATION_ERROR, f"{name}: {problem}", field=name)
 
 
@@ -110,7 +109,7 @@ def _copy(path: Path, name: str, target: BinaryIO, sources: SourceFolder) -> Non
         source = sources.open(path)
     except RemitError as error:
         raise invalid(name, error.message) from error
-    copied = 0  # counted, since a file can grow meanwhile
+    copied = 0  # counted, as the file can grow meanwhile
     with source:
         while chunk := source.read(CHUNK_BYTES):
             copied += len(chunk)

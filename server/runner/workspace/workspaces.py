@@ -1,4 +1,4 @@
-"""The folders that tasks work in: made whole, added to from outside, removed whole."""
+"""The workspaces of all tasks: creating them, adding uploads, removing them."""
 
 import logging
 import os
@@ -23,14 +23,14 @@ _log = logging.getLogger(__name__)
 
 
 OWNER = ".database"
-"""The file among the workspaces that has the id of the database which they belong to."""
+"""The file beside the workspaces with the id of the database to which they belong."""
 
-_NEW = ".new"  # ends our notes of what is being made; a task's id has no dot
+_NEW = ".new"  # suffix of the marker files of unfinished workspaces; task ids contain no dot
 
 
 @dataclass(frozen=True, slots=True)
 class SweepReport:
-    """What a sweep has done with the folders of no known task, and with what had been set aside; by name."""
+    """The names of the folders that a sweep deleted, set aside as lost, and returned to their places."""
 
     deleted: list[str]
     lost: list[str]
@@ -38,13 +38,14 @@ class SweepReport:
 
 
 class Workspaces:
-    """The folder that holds every task's workspace, and a hidden one beside them while something is prepared.
+    """The folder with every task's workspace, and with hidden temporary folders.
 
-    What is in a workspace was put there by an adversary: it is neither believed nor followed. Every method blocks.
+    The content of a workspace is an adversary's: it is never trusted, and symlinks are not followed. Every method
+    blocks.
     """
 
     def __init__(self, root: Path) -> None:
-        """Make `root` and a folder of homes beside it, for us alone; their parent, the state folder, must exist."""
+        """Make `root` and the folder `homes` beside it with mode 0700. Their parent, the state folder, must exist."""
         self._root = root
         self._homes = root.with_name("homes")
         for folder in (root, self._homes):
@@ -55,13 +56,13 @@ class Workspaces:
 
     @property
     def state(self) -> Path:
-        """The state folder, in which they lie."""
+        """The state folder, which contains the workspaces."""
         return self._root.parent
 
     def path(self, task_id: str) -> Path:
-        """Return where the task's workspace is, or would be.
+        """Return the path of the task's workspace, whether it exists or not.
 
-        Raises RemitError: NOT_FOUND for what cannot be the id of a task.
+        Raises RemitError: NOT_FOUND for a text that is no valid task id.
         """
         if not re.fullmatch(r"[0-9A-Za-z][0-9A-Za-z_-]{0,127}", task_id):
             raise RemitError(Code.NOT_FOUND, "there is no such task")
@@ -72,13 +73,13 @@ class Workspaces:
         return os.path.lexists(self.path(task_id))
 
     def create(self, task_id: str, uploads: Sequence[Upload] = (), *, source_root: Path | None = None) -> Path:
-        """Make the task's workspace with its uploads in `uploads/`; it appears complete, and returns durable.
+        """Make the task's workspace with its uploads in `uploads/`, atomically, and flush it to disk.
 
-        Until `keep` is called, it counts as half-made: the task is not on record yet.
-        Sources are read beneath `source_root`, the folder that the client was started in.
+        Until `keep` is called, the workspace counts as unfinished: its task is not in the database yet.
+        Sources are read beneath `source_root`, the folder in which the client was started.
 
-        Raises RemitError: VALIDATION_ERROR or LIMIT_EXCEEDED with the `field` at fault in its details, or CONFLICT
-        where there is a workspace already; OSError where the disk is full or fails. Nothing is left behind then.
+        Raises RemitError: VALIDATION_ERROR or LIMIT_EXCEEDED with the `field` at fault in its details, CONFLICT if the
+        workspace exists; OSError if the disk is full or fails. Nothing is left behind then.
         """
         check_uploads(uploads)
         target = self.path(task_id)
@@ -93,12 +94,12 @@ class Workspaces:
         return target
 
     def keep(self, task_id: str) -> None:
-        """Note that the task of a workspace that was created is on record; the next `sweep` finds that out, too."""
+        """Mark a workspace as finished, as its task is in the database. If this fails, the next `sweep` does it."""
         with suppress(OSError):
             self._unkept(task_id).unlink(missing_ok=True)
 
     def ensure(self, task_id: str) -> Path:
-        """Return the task's workspace, made empty where there is none yet: a task without uploads needs none sooner."""
+        """Return the task's workspace; make an empty one if there is none, as for a task without uploads."""
         target = self.path(task_id)
         with suppress(FileExistsError):
             target.mkdir(mode=0o700)
@@ -106,12 +107,12 @@ class Workspaces:
         return target
 
     def add(self, task_id: str, uploads: Sequence[Upload], *, source_root: Path | None = None) -> list[str]:
-        """Add uploads to the task's workspace, all or none; return their names, relative to the workspace.
+        """Add uploads to the task's workspace, all or none; return their paths, relative to the workspace.
 
-        A file, symlink or device that has the name of an upload is replaced; it is never written through.
+        A file, symlink or device with the name of an upload is replaced, never written through.
 
-        Raises what `create` raises, but CONFLICT where a folder is in the way of a file or the reverse, and
-        NOT_FOUND where there is no workspace.
+        Raises what `create` raises; CONFLICT if a folder is in the way of a file or the reverse, NOT_FOUND if there
+        is no workspace.
         """
         check_uploads(uploads)
         workspace = self.path(task_id)
@@ -122,10 +123,10 @@ class Workspaces:
         return [f"{UPLOADS}/{upload.path}" for upload in uploads]
 
     def furnish(self, task_id: str, files: Mapping[str, str]) -> Path:
-        """Return the task's HOME that outlives its programs, with these files in it (path -> text) as they are here.
+        """Return the task's persistent HOME, after writing these files (path -> text) to it.
 
-        What an earlier program has put in their places is replaced, never written through. Raises CONFLICT where a
-        folder is in the way of a file, or the reverse.
+        What an earlier program put in their places is replaced, never written through. Raises RemitError (CONFLICT) if
+        a folder is in the way of a file, or the reverse.
         """
         home = self._homes / self.path(task_id).name
         home.mkdir(mode=0o700, exist_ok=True)
@@ -136,12 +137,11 @@ class Workspaces:
         return home
 
     def remove(self, task_id: str) -> None:
-        """Delete the task's workspace and its HOME; nothing happens where there is none.
+        """Delete the task's workspace and its HOME; do nothing if there is none.
 
-        It is out of its place at once, so that a new one can be made there; what cannot be deleted is deleted by the
-        next `sweep`.
+        They are renamed first, so that a new workspace can be made. What is left is deleted by the next `sweep`.
 
-        Raises OSError where something in it is not ours to delete.
+        Raises OSError if something may not be deleted.
         """
         workspace = self.path(task_id)
         for folder in (workspace, self._homes / workspace.name):
@@ -152,12 +152,12 @@ class Workspaces:
         self.keep(task_id)
 
     def disk(self) -> os.statvfs_result:
-        """Return how much is left where they lie."""
+        """Return the status of the file system with the workspaces, such as its free space."""
         return os.statvfs(self._root)
 
     @property
     def owner(self) -> str | None:
-        """The id of the database whose tasks the folders belong to; None where it was not written down yet."""
+        """The id of the database to which the workspaces belong; None if it was not recorded yet."""
         try:
             return (self._root / OWNER).read_text().strip() or None
         except FileNotFoundError:
@@ -174,16 +174,16 @@ class Workspaces:
         sync_folder(self._root)
 
     def names(self) -> set[str]:
-        """Return the names of all workspaces and homes, and of what else lies beside them; not of what is half-made."""
+        """Return the names of all workspaces and homes, and of other entries beside them, without unfinished ones."""
         return {folder.name for folder in self._folders() if not self._is_ours(folder)}
 
     def sweep(self, known: Collection[str], given_up: Collection[str], at: datetime) -> SweepReport:
-        """Delete what is half-made or was given up, and set aside what else belongs to no known task.
+        """Delete unfinished folders and those of `given_up` tasks, and set aside all others without a known task.
 
-        What was set aside before and belongs to a known task is put back. Only for the start of the server: what
-        another thread is preparing would be deleted with the rest.
+        Folders of known tasks that were set aside before are moved back. Only for the start of the server: it would
+        also delete what another thread is preparing.
         """
-        returned = self.lost.give_back(known, self._root.with_name)
+        returned = self.lost.restore(known, self._root.with_name)
         unneeded = {*given_up, *(name for name in self.names() if self._unkept(name).exists())}
         deleted, lost = set(), set()
         for folder in self._folders():
@@ -198,25 +198,25 @@ class Workspaces:
         return SweepReport(sorted(deleted), sorted(lost), sorted(returned))
 
     def _folders(self) -> list[Path]:
-        """All folders, those of homes included, without our notes beside them."""
+        """Return all folders, homes included, without the server's marker files beside them."""
         folders = [folder / name for folder in (self._root, self._homes) for name in os.listdir(folder)]
         return sorted(folder for folder in folders if folder.name != OWNER and folder.suffix != _NEW)
 
     def _unkept(self, task_id: str) -> Path:
-        """The file that is there as long as a workspace may be that of a task which is not on record."""
+        """Return the marker file that exists while the workspace's task may not be in the database yet."""
         return self._root / f".{task_id}{_NEW}"
 
     def _is_ours(self, folder: Path) -> bool:
-        """Whether it is no task's: half-made, or half-deleted."""
+        """Whether a folder is a temporary one of the server's: partly made or partly deleted."""
         return folder.parent == self._root and folder.name.startswith(".")
 
     def _sources(self, folder: Path | None) -> SourceFolder:
         return SourceFolder(folder, private=self._root.parent)
 
     def make_stage(self) -> Path:
-        """Make an empty hidden folder beside the workspaces, which is the caller's to delete.
+        """Make an empty hidden folder beside the workspaces, to be deleted by the caller.
 
-        What is left of one when a server dies is deleted by the next `sweep`.
+        If the server dies first, the next `sweep` deletes it.
         """
         return Path(tempfile.mkdtemp(prefix=".", dir=self._root))
 
@@ -230,7 +230,7 @@ class Workspaces:
 
     def _publish(self, workspace: Path, target: Path) -> None:
         # Synced after the move, so that one commit of the file system's journal holds it all. A crash in between
-        # does no harm: what is half-made will be swept.
+        # does no harm: an unfinished workspace is deleted by `sweep`.
         self._unkept(target.name).touch(mode=0o600)
         workspace.rename(target)
         try:
@@ -243,7 +243,7 @@ class Workspaces:
 
 
 def _deleted(folder: Path) -> list[str]:
-    """Delete a folder; its name if that was done."""
+    """Delete a folder; return its name, or nothing if that failed."""
     try:
         delete_tree(folder)
     except OSError as error:  # one bad folder must not keep the server from starting

@@ -1,1 +1,1 @@
-"""Worktrees and branches of tasks, handled by scripts in the sandbox."""
+"""Worktrees and branches of tasks, made and read by scripts in the sandbox."""

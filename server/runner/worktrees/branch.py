@@ -1,7 +1,7 @@
 """The branch of a task in the user's repository.
 
-Whoever works in that repository's folder may have put links among git's own files: so git reads and writes them in the
-sandbox, where they lead nowhere.
+Another task in that repository's folder may have put symlinks into `.git`. So git reads and writes the branch in the
+sandbox, where such symlinks lead nowhere.
 """
 
 import re
@@ -18,10 +18,10 @@ from server.runner.sandbox import Sandbox
 from server.runner.worktrees.script import Script
 
 SECONDS = 30.0
-"""For each of these; they take some milliseconds."""
+"""Time limit of each script; they take some milliseconds."""
 
 GRACE_SECONDS = 1.0
-"""That git has to end when it is cancelled while it changes the branch: killed, it would leave its lock."""
+"""Time for git to finish a change of the branch when it is cancelled: if killed, it would leave its lock file."""
 
 _GIT = f"""
 export GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null GIT_NO_REPLACE_OBJECTS=1
@@ -40,7 +40,7 @@ g for-each-ref --format='%(worktreepath)' "$ref"
     "the branch could not be looked at",
 )
 
-# An empty text in the place of what a branch is at means that there must be none.
+# For `git update-ref`, an empty old value means that the branch must not exist.
 _MAKE = Script(
     f"""{_GIT}
 g rev-parse --verify -q "$ref" && exit
@@ -65,10 +65,10 @@ class _State:
 
 
 class Branch:
-    """One branch, to be moved by nobody but its task. Every method raises ScriptFailed where git fails."""
+    """The branch of one task, which nothing else should move. Every method raises ScriptFailed if git fails."""
 
     def __init__(self, repository: Repository, name: str, sandbox: Sandbox, policy: SandboxPolicy) -> None:
-        """`policy` is that of the task's commands; what is its own business is replaced here."""
+        """`policy` is that of the task's commands; its workspace, paths and network are replaced here."""
         self._repository = repository
         self.name = name
         self._sandbox = sandbox
@@ -79,15 +79,21 @@ class Branch:
         self._policy = replace(given, network="none", home=None)
 
     async def tip(self) -> str | None:
-        """The commit it is at; None where there is no such branch."""
+        """Return the commit that the branch is at; None if it does not exist."""
         return (await self._state()).tip
 
     async def make(self, commit: str) -> str:
-        """Have it, and return the commit it is at: its own, or else `commit`, or the base where that is gone."""
+        """Make the branch at `commit`, or at the base if that is missing; return the commit that it is at.
+
+        An existing branch is left as it is.
+        """
         return _commit(await self._changed(_MAKE, commit, self._repository.base))
 
     async def check(self, known: str) -> str | None:
-        """See that it may be moved: it is at `known`, or not there. The commit it is at; raises NotCarried."""
+        """Return the commit that the branch is at, `known`, or None if it does not exist.
+
+        Raises NotCarried if it must not be moved: it is at another commit, symbolic, or checked out.
+        """
         state = await self._state()
         if state.is_symbolic:
             raise NotCarried(f"the branch {self.name} is another name of a branch by now; it is left as it is")
@@ -98,12 +104,12 @@ class Branch:
         return state.tip
 
     async def move(self, commit: str, known: str) -> None:
-        """Move it from `known` to a commit whose objects are there. Raises NotCarried."""
+        """Move the branch from `known` to `commit`, whose objects the repository has. Raises NotCarried."""
         tip = await self.check(known)
         await self._changed(_MOVE, commit, tip or "")
 
     async def drop(self) -> None:
-        """Remove it if it still stands at the base commit, unless somebody has it checked out."""
+        """Delete the branch if it is still at the base commit and not checked out."""
         state = await self._state()
         if state.tip == self._repository.base and not state.is_checked_out:
             await self._changed(_DROP, self._repository.base)

@@ -1,4 +1,4 @@
-"""Scripts of ours that run in the sandbox, since what they look at is an adversary's, and so may be what they say."""
+"""The server's own shell scripts that run in the sandbox: their input is an adversary's, and so may be their output."""
 
 import re
 from collections.abc import Awaitable, Callable
@@ -12,41 +12,42 @@ from server.runner.process import ProcessMark
 from server.runner.sandbox import Sandbox
 
 MOST_SAID = 64 * 1024
-"""Bytes that a script may say, unless it is known to say more."""
+"""Default limit of a script's output, in bytes."""
 
 Take = Callable[[bytes], Awaitable[None]]
 
 
 class ScriptFailed(RemitError):
-    """A script did not do what it was to do. What programs said of it may hold secrets of the task."""
+    """A failed script. Its output, `said`, may contain secrets of the task."""
 
     def __init__(self, failure: str, said: str = "") -> None:
         super().__init__(Code.EXECUTION_ERROR, f"{failure}: {plain(said)}" if said else failure)
         self.failure = failure
-        """In our own words."""
+        """The server's own description of the failure."""
         self.said = said
-        """In theirs, as they said it."""
+        """The error output of the script's programs, unchanged."""
 
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """Some lines for /bin/sh."""
+    """A script for /bin/sh."""
 
     text: str
     seconds: float
-    """That it may take."""
+    """Its time limit."""
 
     failure: str
-    """What it means that it failed, in words for a person."""
+    """The error message if it fails, for users."""
 
     async def told(self, sandbox: Sandbox, policy: SandboxPolicy, *arguments: str) -> bytes:
-        """What it says. Raises ScriptFailed."""
+        """Run the script and return its output, at most MOST_SAID bytes. Raises ScriptFailed."""
         said = bytearray()
         await self.tell(sandbox, policy, *arguments, take=keeping(said, MOST_SAID))
         return bytes(said)
 
     async def tell(self, sandbox: Sandbox, policy: SandboxPolicy, *arguments: str, take: Take) -> None:
-        """Have what it says taken as it comes. Raises ScriptFailed, also for a RemitError of `take`."""
+        """Run the script, and await `take` for each chunk of its output. Raises ScriptFailed, also for a RemitError of
+        `take`."""
         try:
             with anyio.fail_after(self.seconds):
                 await self._run(sandbox, policy, arguments, take)
@@ -71,7 +72,7 @@ class Script:
 
 
 def keeping(said: bytearray, most: int) -> Take:
-    """Take what is said into `said`, up to so many bytes. Raises RemitError (LIMIT_EXCEEDED) for more."""
+    """Return a `take` that appends to `said` up to `most` bytes. It raises RemitError (LIMIT_EXCEEDED) for more."""
 
     async def keep(chunk: bytes) -> None:
         if len(said) + len(chunk) > most:
@@ -82,9 +83,9 @@ def keeping(said: bytearray, most: int) -> Take:
 
 
 def plain(words: str) -> str:
-    """What a program of an adversary says, at its end, in one line of plain characters."""
+    """Return the last 500 characters of an adversary's text, as one line of printable ASCII."""
     return re.sub(r"[^\x20-\x7e]+", " ", words.strip())[-500:]
 
 
 async def _nothing_to_note(_: ProcessMark) -> None:
-    """It ends with this server: bubblewrap's and the supervisor's own doing."""
+    """Record nothing: the tier ends the script if this server dies."""

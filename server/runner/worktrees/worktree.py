@@ -1,7 +1,7 @@
-"""A worktree of a user's repository for one task: a repository of its own that borrows the user's objects.
+"""A worktree of a user's repository for one task: a separate repository that borrows the user's objects.
 
-Not one of git's linked worktrees: to commit in one of those takes the right to write to the user's own repository.
-Whatever reads this one runs in the sandbox, since its settings and files are an adversary's.
+It is not one of git's linked worktrees: committing in one of those takes write access to the user's own repository.
+All programs that read it run in the sandbox, as its configuration and files are an adversary's.
 """
 
 import base64
@@ -23,28 +23,28 @@ from server.runner.worktrees.branch import Branch
 from server.runner.worktrees.script import Script, ScriptFailed, keeping
 
 MAKE_SECONDS = 600
-"""For a checkout: a large project on a slow disk."""
+"""Time limit of a checkout: a large project on a slow disk."""
 
 STATUS_SECONDS = 5
-"""For a look at whether the user's own files are committed, for which whoever creates a task waits."""
+"""Time limit for finding out whether the user's files are committed; the caller who creates a task waits for it."""
 
 LOOK_SECONDS = 20
-"""For a look at one; what is not done by then is not told."""
+"""Time limit for inspecting a worktree; questions not answered by then count as unknown."""
 
 CARRY_SECONDS = 300
-"""For each of the two steps of carrying commits over."""
+"""Time limit for packing the commits, and for checking them."""
 
 MOST_NAMES = 1024**2
-"""Bytes of the names of changed files that are read."""
+"""Bytes of the list of changed files that are read, and of the untracked ones."""
 
 MOST_DIFF = 64 * 1024
 """Bytes of the diff that are read."""
 
 MOST_SAID = 2 * (2 * MOST_NAMES + MOST_DIFF)
-"""Bytes of all answers of a look, in base64 and with room to spare."""
+"""Bytes of all answers of an inspection, in base64, with a reserve."""
 
 _AUTHOR = "remit task"
-_MAIL = "task@remit.invalid"  # a domain that RFC 2606 keeps free
+_MAIL = "task@remit.invalid"  # a reserved domain: RFC 2606
 
 _MAKE = Script(
     f"""
@@ -64,9 +64,9 @@ git reset -q --hard
     "the worktree could not be checked out",
 )
 
-# Git has settings of our own, with what of the task's tells how to read its files: others name programs, as filters,
-# and nothing of a task's is to run after its end. For the same reason no repository within is looked into.
-# Each answer is a line: how it ended, and what came out of it, cut, in base64.
+# Git runs with a configuration of the server's own, plus the task's settings that tell how to read its files. Other
+# settings can name programs, such as filters, and nothing of a task's may run after its end. For the same reason,
+# nested repositories are not entered. Each answer is one line: `ok` or `failed`, and the output, cut, in base64.
 _LOOK = Script(
     """
 there=$PWD/.git own=$TMPDIR/git
@@ -143,40 +143,40 @@ git count-objects -v | grep -qx 'in-pack: 0' || ls objects/pack
 )
 
 QUESTIONS = 7
-"""That a look asks."""
+"""Questions of an inspection."""
 
 _STATUSES = {"A": "added", "D": "deleted", "M": "modified", "T": "type changed"}
 
 
 @dataclass(frozen=True, slots=True)
 class WorktreeReport:
-    """What a look at a worktree has found; names and diff are as the task made them."""
+    """The result of inspecting a worktree. Names and diff are the task's, not masked."""
 
     head: str
     dirty: bool
-    """Whether anything is not committed, or that is not known."""
+    """Whether anything is not committed, or this is unknown."""
 
     has_more: bool
-    """Whether there are commits that HEAD does not lead to, on other branches or in a stash, or that is not known."""
+    """Whether other branches or a stash have commits that HEAD does not contain, or this is unknown."""
 
     has_nested: bool
-    """Whether a repository within it may have commits of its own, or that is not known."""
+    """Whether a nested repository may have commits of its own, or this is unknown."""
 
     files: list[tuple[str, str]]
-    """Changed since the base commit: path and status."""
+    """Files changed since the base commit: path and status."""
 
     diff: str
-    """From the base commit to the files as they are, those that git does not track left out."""
+    """The diff from the base commit to the working tree, without untracked files."""
 
     is_cut: bool
-    """Whether there were more names, or more of the diff, than was read."""
+    """Whether the names or the diff exceeded their limits."""
 
     failure: ScriptFailed | None
-    """Why not all of it was found out."""
+    """Why some answers are unknown; None if all are known."""
 
     @property
     def size(self) -> int:
-        """Characters of names and diff."""
+        """Number of characters of names and diff."""
         return len(self.diff) + sum(len(path) for path, _ in self.files)
 
 
@@ -190,7 +190,7 @@ _MISSING = _Answer(False, b"")
 
 
 async def is_committed(repository: Repository, sandbox: Sandbox, policy: SandboxPolicy) -> bool:
-    """Whether the user's working files are as they were committed. Raises RemitError (EXECUTION_ERROR)."""
+    """Whether the user's working tree has no uncommitted changes. Raises RemitError (EXECUTION_ERROR)."""
     assert repository.top
     top, seen = Path(repository.top), tuple(map(Path, repository.reaches))
     reading = replace(policy, workspace=top, folder=None, access="read-only", owner="user", network="none", home=None)
@@ -198,7 +198,7 @@ async def is_committed(repository: Repository, sandbox: Sandbox, policy: Sandbox
 
 
 def tree_of(folder: Path) -> Path:
-    """Where in the own folder of a task its worktree is."""
+    """Return the path of the worktree in a task's own folder."""
     return folder / "tree"
 
 
@@ -206,7 +206,7 @@ class Worktree:
     """The worktree of one task, in the task's own folder."""
 
     def __init__(self, repository: Repository, folder: Path, sandbox: Sandbox, policy: SandboxPolicy) -> None:
-        """`policy` is that of the task's commands; what is its own business is replaced here."""
+        """`policy` is that of the task's commands; its workspace, paths and network are replaced here."""
         self._repository = repository
         self.tree = tree_of(folder)
         self._sandbox = sandbox
@@ -215,14 +215,14 @@ class Worktree:
         self._policy = replace(confined, hooks="writable")
 
     async def make(self, branch: str, start: str, stage: Path) -> None:
-        """Check a commit out, in the empty folder `stage` first. Raises RemitError."""
+        """Make the worktree at the commit `start` in the empty folder `stage`, then move it. Raises RemitError."""
         await to_thread.run_sync(self._repository.copy_shallow, stage)
         arguments = (branch, self._repository.format, start, self._repository.objects[0], _AUTHOR, _MAIL)
         await _MAKE.told(self._sandbox, replace(self._policy, workspace=stage), *arguments)
         await to_thread.run_sync(tree_of(stage).rename, self.tree)
 
     async def look(self) -> WorktreeReport:
-        """See what the task has made of it: at least the commit it is at. Raises RemitError (EXECUTION_ERROR)."""
+        """Inspect what the task has changed. Raises RemitError (EXECUTION_ERROR) if not even its commit can be read."""
         arguments = (self._repository.base, str(MOST_NAMES), str(MOST_DIFF))
         said = bytearray()
         failure = None
@@ -233,10 +233,10 @@ class Worktree:
         return _finding(bytes(said), failure)
 
     async def bring(self, head: str, known: str, branch: Branch, stage: Path) -> None:
-        """Bring a commit with its history to the user's repository, so that the branch can move from `known` to it.
+        """Copy a commit with its history to the user's repository, so that the branch can move from `known` to it.
 
-        The objects are packed in the sandbox, and in another one, in the empty folder `stage`, checked to be sound and
-        whole; only then are they copied. Raises NotCarried or another RemitError.
+        The objects are packed in one sandbox and checked for integrity and completeness in another, in the empty folder
+        `stage`, before they are copied. Raises NotCarried or another RemitError.
         """
         tip = await branch.check(known)
         await to_thread.run_sync(self._repository.copy_shallow, stage)
@@ -250,7 +250,7 @@ class Worktree:
         return replace(self._policy, workspace=self.tree, access="read-only")
 
     async def _pack(self, head: str, tip: str | None, target: Path) -> None:
-        """Pack what the branch does not have; where it is gone, its commits may soon be, too."""
+        """Pack the commits since the branch's tip; since the base if the branch is gone, as its commits may be, too."""
         wanted = (head, f"^{tip or self._repository.base}", f"^{self._repository.base}")
         async with await anyio.open_file(target, "xb") as file:
 
@@ -262,7 +262,7 @@ class Worktree:
             await _PACK.tell(self._sandbox, self._reading, *wanted, take=keep)
 
     async def _verify(self, head: str, stage: Path) -> str | None:
-        """The name of the pack; None where nothing is in it, since the user's repository has it all."""
+        """Check the pack and return its name; None if it is empty, as the user's repository has every object."""
         repository = self._repository
         arguments = (repository.format, head, repository.base, repository.objects[0])
         said = await _VERIFY.told(self._sandbox, replace(self._policy, workspace=stage), *arguments)
@@ -273,7 +273,7 @@ class Worktree:
 
 
 def _finding(said: bytes, failure: ScriptFailed | None) -> WorktreeReport:
-    """What the answers tell. HEAD must be there; what else failed, or did not come in time, counts as not known."""
+    """Return the report for the answers. A missing one counts as unknown; without HEAD, raises RemitError."""
     head, status, more, nested, changed, untracked, diff = _answers(said)
     if not head.is_whole:
         raise failure or _unreadable()
@@ -292,7 +292,7 @@ def _finding(said: bytes, failure: ScriptFailed | None) -> WorktreeReport:
 
 
 def _answers(said: bytes) -> list[_Answer]:
-    """One for each question, as far as they have come to their end, and if nobody has spoken in between."""
+    """Return one answer for each question, `_MISSING` for those that did not come. Raises RemitError for others."""
     lines = [line.partition(b":") for line in said.split(b"\n")[:-1]]
     try:
         found = [_Answer(word == b"ok", base64.b64decode(answer, validate=True)) for word, _, answer in lines]
@@ -312,17 +312,17 @@ def _is_cut(answer: _Answer, most: int) -> bool:
 
 
 def _without_headings(diff: bytes) -> bytes:
-    """A diff without the lines that git repeats beside the numbers of a change: it cuts them, and secrets in them."""
+    """Return a diff without the section headings in its hunk headers: git cuts them, and could cut a secret in two."""
     return re.sub(rb"(?m)^(@@ -[0-9,]+ \+[0-9,]+ @@).*$", rb"\1", diff)
 
 
 def _text(diff: bytes, *, is_cut: bool) -> str:
-    """A diff without the part of a character at which it was cut: that might hide that a secret begins before it."""
+    """Decode a diff; drop a character that was cut in two, as it might hide the beginning of a secret before it."""
     return getincrementaldecoder("utf-8")("replace").decode(diff, final=not is_cut)
 
 
 def _whole(names: bytes) -> list[bytes]:
-    """The names that were read to their end."""
+    """Return the names that were read completely."""
     return names.split(b"\0")[:-1]
 
 

@@ -85,7 +85,7 @@ def sleeping() -> "subprocess.Popen[bytes]":
 async def test_processes_are_counted_by_the_kernel_whoever_their_user_is(
     sandbox: Sandbox, workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(monitor, "GLANCE_SECONDS", 1000)
+    monkeypatch.setattr(monitor, "COUNT_SECONDS", 1000)
     ended = await shell(sandbox, workspace, MANY, processes=100)
     assert ended.limit == "the limit of 100 processes"
 
@@ -170,11 +170,11 @@ async def test_a_server_ends_what_runs_in_groups_of_its_predecessor(sandbox: San
 TRY_TO_SHARE_OUT = """
 import sys
 from pathlib import Path
-from server.runner.cgroups.hierarchy import _share_out
+from server.runner.cgroups.hierarchy import _enable
 folder = Path(sys.argv[1])
 (folder / "cgroup.procs").write_text("0")
 try:
-    _share_out(folder, {"no-such-controller"})
+    _enable(folder, {"no-such-controller"})
 except OSError:
     of_version_2 = [line for line in Path("/proc/self/cgroup").read_text().splitlines() if line.startswith("0::")]
     print(*[path.name for path in folder.iterdir() if path.is_dir()], of_version_2[0].removeprefix("0::"))

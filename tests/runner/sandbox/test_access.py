@@ -123,15 +123,15 @@ async def test_a_folder_that_was_put_back_after_another_was_mounted_is_not_given
     inner, moved = given / "inner", given / "moved"
     inner.rename(moved)
     inner.symlink_to(filled)
-    first_word = sandbox._first_word
+    first_line = sandbox._first_line
 
     async def put_back(*arguments: Any) -> str:
-        word = await first_word(*arguments)
+        word = await first_line(*arguments)
         inner.unlink()
         moved.rename(inner)
         return word
 
-    monkeypatch.setattr(sandbox, "_first_word", put_back)
+    monkeypatch.setattr(sandbox, "_first_line", put_back)
     path = str(inner)
     asked = Request(
         tier="namespaces", argv=("cat", f"{path}/file"), workspace=str(filled), readable=(path,), pinned=(path,)

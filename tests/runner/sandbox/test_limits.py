@@ -48,7 +48,7 @@ FORK_BOMB = "bomb() { bomb | bomb & }; bomb; sleep 2; exit 3"
 @pytest.fixture(autouse=True)
 def look_often(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that these tests need not wait for seconds, where this process does the looking."""
-    monkeypatch.setattr(monitor, "LOOK_SECONDS", 0.2)
+    monkeypatch.setattr(monitor, "MEASURE_SECONDS", 0.2)
 
 
 async def python(
