@@ -1,4 +1,4 @@
-"""Finding many words at once, in time that grows with the text alone (Aho and Corasick, 1975)."""
+"""An Aho-Corasick automaton (1975), which finds many words at once in time linear in the text."""
 
 from array import array
 from collections.abc import Iterator, Mapping
@@ -6,15 +6,15 @@ from threading import Lock
 from typing import NamedTuple
 
 HEAD = 12
-"""Characters of the beginning of a word."""
+"""Characters of a word's head, by which a search for its beginning starts."""
 
 _NONE = 2**32 - 1
-_MANY = 8  # ends of a state that are looked at before it pays to remember what came of it
-_MOST_STEPS = 2**15
+_MANY = 8  # suffix links followed in one step before caching its result is worth it
+_MOST_STEPS = 2**15  # cached steps
 
 
 class Ending(NamedTuple):
-    """A word that ends in a text: the index after its last character, its length in characters and its name."""
+    """A match: the index after a word's last character, the word's length in characters, and its name."""
 
     end: int
     length: int
@@ -22,20 +22,20 @@ class Ending(NamedTuple):
 
 
 class Automaton:
-    """Reads texts for words (`names`: word -> name of the word), one character after the other.
+    """An automaton that reads texts character by character and finds words (`names`: word -> name of the word).
 
-    A state is a number that stands for the longest end of what was read that begins a word; 0 stands for none.
-    Takes about 20 bytes for each character of the words. The links from a state to the next shorter end are made level
-    by level, when a text first gets so far into a word. Texts may be read in several threads at once.
+    A state is a number that stands for a prefix of a word: the longest one that is a suffix of the text read so far; 0
+    is the empty prefix. Needs about 20 bytes for each character of the words. Suffix links are made level by level,
+    when a text first gets so deep into a word. Several threads may read texts at the same time.
     """
 
     def __init__(self, names: Mapping[str, str]) -> None:
         self.depths = array("I", [0])
-        """The length of the beginning that each state stands for, in characters."""
+        """The length of each state's prefix, in characters."""
         self.alphabet = frozenset().union(*names)
         """The characters of all words."""
         self.heads = frozenset(word[:HEAD] for word in names)
-        """How the words begin."""
+        """The first HEAD characters of each word."""
 
         self._parents = array("I", [0])
         self._branches: dict[int, dict[str, int]] = {0: {}}
@@ -50,31 +50,31 @@ class Automaton:
 
     def step(self, state: int, character: str) -> int:
         """Return the state after one more character."""
-        ends = 0  # that were looked at
+        links = 0  # followed in this step
         first = state
         while (following := self._child(state, character)) is None:
             state = self.suffix(state)
-            ends += 1
-            if ends >= _MANY and (following := self._steps.get((state, character))) is not None:
+            links += 1
+            if links >= _MANY and (following := self._steps.get((state, character))) is not None:
                 break
-        if ends >= _MANY:  # a text that is read in several ways may ask for it, or for one after it, again and again
+        if links >= _MANY:  # a text that is read in several ways may take this step again and again
             if len(self._steps) >= _MOST_STEPS:
                 self._steps.clear()
             self._steps[first, character] = following
         return following
 
     def _child(self, state: int, character: str) -> int | None:
-        """Return the state of the beginning of `state` and one more character; None where no word has it."""
+        """Return the state of the prefix of `state` with one more character; None if no word has this prefix."""
         following = state + 1
         if self._labels[following] == character and self._parents[following] == state:
             return following
         return self._branches.get(state, {}).get(character, None if state else 0)
 
     def read(self, text: str, begin: int, until: int, end: int, state: int, found: list[Ending]) -> tuple[int, int]:
-        """Return the state after `text[begin:end]`, and the index up to which it was read.
+        """Return the state after `text[begin:end]`, and the index up to which the text was read.
 
-        That is less than `end` where no word has begun at an index of `until` or more. The longest word that ends at
-        each index is added to `found`.
+        Reading stops before `end` in state 0 at an index of `until` or more. The longest word that ends at each index
+        is added to `found`.
         """
         first, labels, parents, depths = self._branches[0], self._labels, self._parents, self.depths
         shortest = self._shortest
@@ -94,29 +94,29 @@ class Automaton:
         return state, end
 
     def ended(self, state: int) -> int:
-        """Return the state of the longest word that ends in `state`, 0 if none does."""
+        """Return the state of the longest word that is a suffix of the prefix of `state`; 0 if there is none."""
         if state in self._names:
             return state
         self._link(self.depths[state])
         return self._ended[state]
 
     def name(self, state: int) -> str:
-        """Return the name of the word that `state` stands for."""
+        """Return the name of the word that `state` stands for. Raises KeyError if it is no whole word."""
         return self._names[state]
 
     def unfinished(self, state: int) -> int:
-        """Return the longest end of `state` that begins a word and is not the whole of every such word."""
+        """Return `state`, or the longest of its suffixes, that is a proper prefix of a word; 0 if there is none."""
         while state and next(self._children(state), None) is None:
             state = self.suffix(state)
         return state
 
     def suffix(self, state: int) -> int:
-        """Return the next shorter end of `state` that begins a word."""
+        """Return the suffix link of `state`: its longest proper suffix that is a prefix of a word."""
         self._link(self.depths[state])
         return self._suffixes[state]
 
     def _add(self, names: Mapping[str, str]) -> str:
-        """Make the states of all words, those of one word in a row; return the last character of each, and one more."""
+        """Make the states of all words, consecutive ones for each word; return the last character of each state."""
         labels, path, previous = ["\0"], [0], ""
         for word in sorted(names):
             shared, first = _shared(previous, word), len(self.depths)
@@ -137,24 +137,24 @@ class Automaton:
         yield from self._branches.get(state, {}).items()
 
     def _link(self, depth: int) -> None:
-        """Make the links of all states of at most `depth` characters."""
+        """Make the suffix links of all states of at most `depth` characters."""
         while self._linked < depth:
             with self._linking:
                 if self._linked < depth:
                     self._link_level()
 
     def _link_level(self) -> None:
-        """Make the links of the first states that have none."""
+        """Make the suffix links of the next level of states."""
         children = [(state, *child) for state in self._level for child in self._children(state)]
         for state, character, child in children:
             suffix = self._suffixes[child] = self.step(self._suffixes[state], character) if state else 0
             self._ended[child] = suffix if suffix in self._names else self._ended[suffix]
         self._level = [child for _, _, child in children]
-        self._linked += 1  # last: from here on, others use them
+        self._linked += 1  # last, as other threads use the links from here on
 
 
 def _shared(left: str, right: str) -> int:
-    """Return the length of the longest beginning that both have."""
+    """Return the length of the common prefix."""
     return next(
         (index for index, (a, b) in enumerate(zip(left, right, strict=False)) if a != b), min(len(left), len(right))
     )

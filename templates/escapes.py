@@ -1,6 +1,6 @@
-"""How one character may stand in a text when programs escape it.
+"""The escape sequences by which programs may write a character of a secret.
 
-That is for JSON, URLs, HTML, mails (quoted-printable), tables (CSV, SQL, YAML), C, Python, Rust and shells.
+Covered: JSON, URLs, HTML, mails (quoted-printable), doubled quotes (CSV, SQL, YAML), C, Python, Rust and shells.
 """
 
 import re
@@ -11,15 +11,15 @@ from html.entities import html5
 from typing import NamedTuple
 
 MOST_LEVELS = 3
-"""Escapes inside each other that are read: JSON within JSON within JSON."""
+"""Levels of nested escapes that are decoded: JSON within JSON within JSON."""
 
 
-_WINDOW = 14  # characters that an escape takes at most once one level is gone: a surrogate pair within JSON
+_WINDOW = 14  # longest escape after decoding one level: a surrogate pair within JSON
 _INTRODUCERS = ("\\", "%", "&")
 _NESTED = ("\\\\", "\\u", "\\%", "\\&", "%2", "%5", "&a", "&#")
 _CONTROLS = dict(zip("abefnrtvE", "\a\b\x1b\f\n\r\t\v\x1b", strict=True))
 _HEX = "[0-9A-Fa-f]"
-_NEVER = "\0\1\2"  # which make a set of characters one that `re` has a table for: that is found twice as fast
+_NEVER = "\0\1\2"  # added to a character set so that `re` uses a bitmap for it, which is twice as fast
 _MADE_OF = "uUx0123456789abcdefABCDEFnrtvE#;'\""
 
 _ESCAPE = re.compile(
@@ -43,7 +43,7 @@ _ESCAPE = re.compile(
 
 
 def _bytes_begun(sign: str, leads: tuple[str, str, str], more: str, part: str) -> str:
-    """Return a pattern for the first of two, three or four bytes of UTF-8, and those that follow but the last."""
+    """Return a pattern for an incomplete UTF-8 sequence of escaped bytes: all but the last, which may be begun."""
     two, three, four = (sign + lead for lead in leads)
     return f"(?: {two} | {three} (?: {more} )? | {four} (?: {more} ){{0,2}} ) (?: {part} )?"
 
@@ -56,7 +56,7 @@ _BYTES_BEGUN = (
     _bytes_begun("=", _LEADS, f"=[89ABab]{_HEX}", "= [89ABab]?"),
 )
 
-# An escape of which the rest is still to come.
+# An incomplete escape at the end of a text.
 _BEGUN = re.compile(
     rf"""
     \\ (?: u{_HEX}{{0,3}} | u\{{ {_HEX}{{0,6}} | U{_HEX}{{0,7}} | x{_HEX}? | [0-3][0-7]? )?
@@ -72,11 +72,10 @@ _BEGUN = re.compile(
 
 @lru_cache(maxsize=64)
 def introduction(alphabet: frozenset[str]) -> re.Pattern[str]:
-    """Return a pattern for the first character of all escapes that may stand for characters of `alphabet`.
+    """Return a pattern for the first character of escapes that may stand for characters of `alphabet`.
 
-    It also matches before line breaks that are escaped, and some that stand for others. Of escapes by number it passes
-    over most that stand for others: logs are full of them, and each that is looked at takes some microseconds. Those of
-    mails are left out, see `in_mails`.
+    It also matches escaped line breaks, and some escapes of other characters. Most numeric escapes of other characters
+    are excluded: logs are full of them, and decoding each takes some microseconds. For escapes in mails see `in_mails`.
     """
     known = {*alphabet, "\r", "\n"}
     letters = "".join(letter for letter, control in _CONTROLS.items() if control in known)
@@ -100,9 +99,9 @@ def introduction(alphabet: frozenset[str]) -> re.Pattern[str]:
 
 
 def in_mails(alphabet: Set[str]) -> re.Pattern[str] | None:
-    """Return a pattern for how those characters begin that mails escape (RFC 2045 §6.7); None where there are none.
+    """Return a pattern for the quoted-printable escapes (RFC 2045 §6.7) of `alphabet`; None if none is escaped.
 
-    They are few, and `=` is common elsewhere: so they are not looked for with the others.
+    It is separate from `introduction` since few characters are escaped in mails, and `=` is common elsewhere.
     """
     escaped = {each for each in alphabet if not "!" <= each <= "~" or each == "="}
     codes = {*_utf8(escaped), *(ord(each) for each in escaped if ord(each) < 256)}
@@ -110,12 +109,12 @@ def in_mails(alphabet: Set[str]) -> re.Pattern[str] | None:
 
 
 def _numbered(known: Set[str]) -> str:
-    """Return a pattern for what follows the backslash of the number of a character that matters.
+    """Return a pattern for what follows the backslash in a numeric escape of a relevant character.
 
-    So do those of which escapes are made, which may be escaped themselves.
+    Relevant are `known` and the characters that make up escapes, as these may be escaped themselves.
     """
     wanted = {*known, *_INTRODUCERS, *_MADE_OF}
-    single = {ord(each) for each in wanted if ord(each) < 256}  # as Python shows what it cannot print
+    single = {ord(each) for each in wanted if ord(each) < 256}  # Python's repr writes these as \xNN
     codes = sorted(single.union(_utf8(wanted)))
     hexadecimal, octal = ("|".join(format(code, base) for code in codes) for base in ("02x", "03o"))
     short = "|".join(f"{code:02x}" for code in sorted(single))
@@ -129,24 +128,24 @@ def _utf8(characters: Set[str]) -> bytes:
 
 
 class EscapeReading(NamedTuple):
-    """What the next `length` characters of a text may stand for."""
+    """One reading of an escape: its length in the text, and the characters that it stands for."""
 
     length: int
     characters: str
 
 
-# Of these, that are common, nothing that follows changes the meaning: they stand for ASCII that begins no escape.
+# Common escapes of ASCII characters that begin no escape themselves: what follows does not change their meaning.
 _SETTLED = re.compile(
     rf"\\{{1,8}}(?:(?:x|u00)(?:2[013489A-Fa-f]|[346]{_HEX}|5[0-9abdefABDEF]|7[0-9A-Ea-e])|[abefnrtv])"
 )
-_SHORT = (8, 20)  # characters in which most escapes can be told from all others
-_FAR = 256  # characters before the end of a text: so far no escape is read, with all that it stands inside
+_SHORT = (8, 20)  # lengths that suffice to decode most escapes
+_FAR = 256  # longer than any nested escape: further from the end, no escape is incomplete
 
 
 def readings(text: str, at: int) -> tuple[list[EscapeReading], bool]:
-    """Return what the text at index `at` may stand for as an escape, and whether that may change if the text goes on.
+    """Return the readings of the text at index `at` as an escape, and whether more text may change them.
 
-    At most `MOST_LEVELS` of escapes that stand inside others are read.
+    At most `MOST_LEVELS` levels of nested escapes are decoded.
     """
     if at + _FAR < len(text):
         if settled := _SETTLED.match(text, at):
@@ -160,7 +159,7 @@ def readings(text: str, at: int) -> tuple[list[EscapeReading], bool]:
 
 @lru_cache(maxsize=16384)
 def _known(beginning: str) -> tuple[tuple[EscapeReading, ...], bool]:
-    """Return the same for a text that begins so: texts that are full of escapes have few that differ."""
+    """Return the readings at the beginning of a text. Cached, since a text with many escapes has few different ones."""
     found, may_change = _readings(beginning, 0, MOST_LEVELS)
     return tuple(found), may_change
 
@@ -171,7 +170,7 @@ def _settled(escape: str) -> tuple[EscapeReading, ...]:
 
 
 def _readings(text: str, at: int, levels: int) -> tuple[list[EscapeReading], bool]:
-    if text[at] == "+":  # as forms encode a blank
+    if text[at] == "+":  # a blank in form encoding
         return [EscapeReading(1, " ")], False
     found = _read(text, at)
     is_open = _is_begun(text, at)
@@ -186,22 +185,22 @@ def _readings(text: str, at: int, levels: int) -> tuple[list[EscapeReading], boo
 
 
 class _Window(NamedTuple):
-    """What the beginning of a text stands for, one level of escapes undone."""
+    """The beginning of a text with one level of escapes decoded."""
 
     characters: str
 
     ends: list[int]
-    """Where in the text each of them ends."""
+    """The index in the text after each character."""
 
     sure: int
-    """The number of characters that stay the same if the text goes on."""
+    """The number of characters that more text cannot change."""
 
     is_open: bool
-    """Whether other characters may follow those if the text goes on."""
+    """Whether more text may add other characters after those."""
 
 
 def _window(text: str, at: int) -> _Window:
-    """Return what the text at `at` stands for, as far as it may be one escape."""
+    """Decode one level of the text at `at`, as far as the result may be one escape."""
     characters, ends, index = "", list[int](), at
     sure: int | None = None
     while index < len(text) and (len(characters) < 2 or _may_go_on(characters)):
@@ -217,7 +216,7 @@ def _window(text: str, at: int) -> _Window:
 
 
 def _may_go_on(characters: str) -> bool:
-    """Whether more of a text may be part of the escape that it begins with, one within another included."""
+    """Whether further characters may belong to the escape, nested or not, at the beginning of `characters`."""
     is_nested = len(characters) < _WINDOW and characters.startswith(_NESTED) and characters[:4] != "\\" * 4
     return is_nested or (len(characters) < 2 * _WINDOW and _is_begun(characters, 0))
 
@@ -227,7 +226,7 @@ def _is_begun(text: str, at: int) -> bool:
 
 
 def _read(text: str, at: int) -> list[EscapeReading]:
-    """Return what the text at `at` may stand for as one escape, the likelier first."""
+    """Return the readings of one escape at `at`, the likelier first."""
     found = _ESCAPE.match(text, at)
     if found is None:
         return []
@@ -262,9 +261,9 @@ def _surrogates(high: int, low: int) -> str:
 
 
 def _bytes(data: bytes, length: int) -> list[EscapeReading]:
-    """Return what the first of these bytes stand for, each of which takes `length` characters.
+    """Return the readings of the first of these bytes, each of which takes `length` characters in the text.
 
-    That is a character in UTF-8, or in Latin-1, as Python shows the characters of a string that cannot be printed.
+    These are a character in UTF-8, and one in Latin-1, as Python's repr writes characters of a string.
     """
     single = EscapeReading(length, chr(data[0]))
     size = next((size for size, least in ((4, 0xF0), (3, 0xE0), (2, 0xC2)) if data[0] >= least), 1)
@@ -275,7 +274,7 @@ def _bytes(data: bytes, length: int) -> list[EscapeReading]:
 
 
 def _reference(escape: str) -> list[EscapeReading]:
-    """Return what a reference of HTML stands for: by its name, or the number of a character."""
+    """Return the readings of an HTML character reference, named or numeric."""
     if escape[1] != "#":
         characters = html5.get(escape[1:], "")
         return [EscapeReading(len(escape), characters)] if characters else []

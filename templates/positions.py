@@ -1,4 +1,4 @@
-"""Positions in a text without its line breaks and changes of color, and where they are in the text itself."""
+"""Texts without line breaks and color codes, and the mapping of their indices to the original text."""
 
 import re
 from bisect import bisect_left, bisect_right
@@ -11,19 +11,19 @@ _BREAKS = re.compile(r"[\r\n]+")
 _COLOR = r"\x1b\[[0-9;:]{0,16}[mK]"  # ECMA-48: SGR, and the EL that grep adds
 _GAPS = re.compile(rf"[\r\n]+|{_COLOR}")
 _COLOR_BEGUN = re.compile(r"\x1b(?:\[[0-9;:]{0,16})?\Z")
-_LONGEST_BEGUN = 18  # characters, of which 38;2;255;255;255 are the longest that are meant
+_LONGEST_BEGUN = 18  # characters: the longest color code in use is 38;2;255;255;255
 
 
 def without_color_begun(text: str) -> int:
-    """Return the length of `text` without the beginning of a change of color at its end."""
+    """Return the length of `text` without an incomplete color code at its end."""
     begun = _COLOR_BEGUN.search(text, max(len(text) - _LONGEST_BEGUN, 0))
     return begun.start() if begun else len(text)
 
 
 class Unbroken:
-    """A text without its line breaks, that still knows where each character stood.
+    """A text without its line breaks, with the original index of each character.
 
-    Runs of more than `most` characters of line breaks are left in. With `colors`, changes of color are gone as well.
+    Runs of more than `most` characters of line breaks are kept. With `colors`, color codes are removed as well.
     """
 
     def __init__(self, text: str, most: int, *, colors: bool = False) -> None:
@@ -32,7 +32,7 @@ class Unbroken:
         self._gaps = _GAPS if colors and "\x1b" in text else _BREAKS
         lines = text.replace("\r", "\n")
         self.has_soft = "=" in text and ("=\n" in lines or text[-1] == "=")
-        """Whether a line ends in `=`, as mails break one that is too long (RFC 2045 §6.7)."""
+        """Whether a line ends in `=`, the soft line break of mails (RFC 2045 §6.7)."""
 
         has_long_runs = "\n" * (most + 1) in lines
         self._is_regular = self._gaps is _BREAKS and not has_long_runs
@@ -45,14 +45,14 @@ class Unbroken:
 
     @cached_property
     def places(self) -> Sequence[int]:
-        """The indices in `.text` before which something is gone, in order; one may be given several times."""
+        """The indices in `.text` before which something was removed, in order; an index may occur several times."""
         if self._is_regular:
             return list(accumulate(map(len, self.original.replace("\r", "\n").split("\n"))))[:-1]
         return [start - gone for (start, _), gone in zip(self._runs, (0, *self.removed), strict=False)]
 
     @cached_property
     def lines(self) -> Sequence[int]:
-        """Those of `places` before which line breaks are gone."""
+        """The `places` before which line breaks were removed."""
         if self._gaps is _BREAKS:
             return self.places
         runs = zip(self._runs, self.places, strict=True)
@@ -60,13 +60,13 @@ class Unbroken:
 
     @cached_property
     def removed(self) -> Sequence[int]:
-        """The characters that are gone before each of `places`."""
+        """The number of characters removed from the text up to each of `places`."""
         if self._is_regular:
             return range(1, len(self.places) + 1)
         return list(accumulate(end - start for start, end in self._runs))
 
     def origin(self, index: int) -> int:
-        """Return where the character at `index` of `.text` stands in the original; the end's origin is the end."""
+        """Return the original index of the character at `index` of `.text`; the end maps to the end."""
         place = bisect_right(self.places, index)
         return index + (self.removed[place - 1] if place else 0)
 
@@ -79,25 +79,28 @@ class Unbroken:
 
 
 class Origins:
-    """Where the characters of a text without line breaks stood in it, for those that are still asked for."""
+    """The original indices of a text that comes in pieces without line breaks, as far back as still needed."""
 
     def __init__(self) -> None:
-        self._new: list[tuple[Unbroken, int, int]] = []  # of which nothing was asked yet
+        self._new: list[tuple[Unbroken, int, int]] = []  # pieces that were not needed yet
         self._indices: list[int] = []
         self._origins: list[int] = []
 
     def __call__(self, index: int) -> int:
-        """Return where the character at `index` stands, line breaks counted."""
+        """Return the original index of the character at `index`."""
         self._take_in()
         place = bisect_right(self._indices, index) - 1
         return self._origins[place] + index - self._indices[place]
 
     def add(self, piece: Unbroken, first: int, origin: int) -> None:
-        """Take in a piece, whose first character has the index `first`; what was said of later ones counts no more."""
+        """Add a piece whose first character has the index `first` and the original index `origin`.
+
+        It replaces what was added for this and later indices.
+        """
         self._new.append((piece, first, origin))
 
     def forget(self, index: int, end: int) -> None:
-        """Forget what is before `index`; the next piece begins at `end`."""
+        """Discard what is before `index`; the next piece begins at `end`."""
         if index >= end:
             self._new, self._indices, self._origins = [], [], []
             return

@@ -1,6 +1,6 @@
-"""Masking the secrets of a task in every text that comes out of it.
+"""Masking of a task's secrets in every text that it produces.
 
-Only what programs do to a value in passing is undone (see `forms`); a deliberate transformation is not.
+The common encodings and escapes of a value are found (see `forms` and `escapes`), deliberate transformations are not.
 """
 
 import re
@@ -15,35 +15,35 @@ from templates.search import Occurrence, Scanner
 from templates.steps import Steps, finished, pieces
 
 MIN_MASKED = 6
-"""Values of fewer characters, line breaks not counted, are not masked: they would be found everywhere."""
+"""Values of fewer characters, without line breaks, are not masked: they would match everywhere."""
 
 MAX_LINES = 500
-"""Lines, of all values together, of which each is masked by itself. Each is looked for in all that comes out: with
-thousands, output would take seconds; and more lines than those of some private keys and settings files are rare."""
+"""Lines, of all values together, that are masked individually. Searching for thousands would delay output by seconds;
+more lines than those of some private keys and settings files are rare."""
 
 _MIN_BREAKS = 4
-"""Line breaks that may interrupt a form anywhere, in characters: an empty line, of either kind."""
+"""Characters of line breaks that may interrupt a form anywhere: an empty line with CRLF."""
 
 
 MAX_TAKEN = 4 * 1024**2
-"""Characters that an occurrence takes at most: 64 KiB, escaped and broken as much as they can be, take fewer."""
+"""Characters of the longest occurrence: a value of 64 KiB, however escaped and broken, takes fewer."""
 
 _MOST_TAKEN = 9  # characters for a byte of a value: `\\\\u0001` in JSON within JSON within JSON
 
 
 class _Sought(NamedTuple):
-    """All that is looked for; it never changes, so that a text can be read in a thread while more comes to be known."""
+    """The forms to search for. Immutable, so that a thread can read a text while another adds secrets."""
 
     whole: Automaton
     parts: Automaton
-    """What `whole` has, and single lines."""
+    """The words of `whole`, and the single lines of values."""
 
     encoded: Automaton
     most_breaks: int
     longest: int
 
     def scanners(self, *, parts: bool) -> tuple[Scanner, Scanner]:
-        """Return what finds the values in a new text, also their `parts`, and what finds the encoded forms."""
+        """Return scanners of a new text for the values (with their single lines if `parts`), and for encoded forms."""
         return (
             Scanner(self.parts if parts else self.whole, self.most_breaks, self.longest, marked=False),
             Scanner(self.encoded, self.most_breaks, self.longest, marked=True),
@@ -51,32 +51,32 @@ class _Sought(NamedTuple):
 
 
 class Redactor:
-    """Replaces the values of `secrets` (name -> value), in all their forms, by `[secret NAME]`.
+    """A redactor that replaces the values of `secrets` (name -> value), in all their forms, by `[secret NAME]`.
 
-    So are the texts `derived` from secrets, given as (name, text), and all of these without the blanks at their ends:
-    an unquoted variable loses them in a shell. The single lines of texts, which programs like diff put marks before,
-    are masked as they are: text by text, in the order given, of each that does not make them more than `MAX_LINES`.
+    It also masks the texts `derived` from secrets, given as (name, text), and all values without the blanks at their
+    ends, which an unquoted variable loses in a shell. Single lines of values are masked, too, since programs like diff
+    put marks before each: value by value, in the order given, skipping a value that would exceed `MAX_LINES` in all.
 
-    Line breaks inside a form do not hide it, nor do escapes. Occurrences that overlap become one mask, named for the
-    one that starts first, the longest of those; a form that two secrets share goes by the name that was given first.
+    Line breaks and escapes inside a form do not hide it. Overlapping occurrences become one mask with the name of the
+    one that starts first, or of the longest of those. A form of two secrets gets the name that was given first.
     """
 
     def __init__(self, secrets: Mapping[str, str], derived: Iterable[tuple[str, str]] = ()) -> None:
         self.know(secrets, derived)
 
     def know(self, secrets: Mapping[str, str], derived: Iterable[tuple[str, str]] = ()) -> None:
-        """Mask these from now on, instead of those before: also in streams that have begun."""
+        """Replace the secrets to mask, in running streams as well."""
         self.too_short = too_short(secrets)
         """Names of the secrets that are not masked, because their values are shorter than `MIN_MASKED`."""
         self._sought = _sought(_masked([*secrets.items(), *derived]))
 
     def become(self, other: "Redactor") -> None:
-        """Mask from now on what another masks, likewise."""
+        """Replace the secrets to mask by those of another redactor, in running streams as well."""
         self.too_short, self._sought = other.too_short, other._sought
 
     @property
     def longest(self) -> int:
-        """Characters that one occurrence can take up in a text, with all the line breaks that are looked through."""
+        """The most characters that one occurrence can have in a text, line breaks included."""
         return self._sought.longest
 
     def redact(self, text: str) -> str:
@@ -84,17 +84,17 @@ class Redactor:
         return finished(self.redacting(text))
 
     def redacting(self, text: str, start: int = 0, stop: int | None = None, *, parts: bool = True) -> Steps[str]:
-        """Return, in steps, `text` from `start` to `stop`, masked, also what of an occurrence is left that is cut.
+        """Return, in steps, the masked `text` from `start` to `stop`; occurrences cut by either are masked as well.
 
-        Without `parts`, single lines of values of many stay.
+        Without `parts`, the single lines of multi-line values are not masked.
         """
         occurrences = yield from self._occurrences(text, parts=parts)
         return _masked_within(text, start, len(text) if stop is None else stop, occurrences)
 
     def containing(self, text: str) -> Steps[str | None]:
-        """Return, in steps, the name of the first secret that stands in `text` in any form, or None.
+        """Return, in steps, the name of the first secret that occurs in `text` in any form, or None.
 
-        One line of a secret of many does not count: `apiVersion: v1` stands in every file of its kind.
+        A single line of a multi-line secret does not count: lines such as `apiVersion: v1` are in many files.
         """
         occurrences = yield from self._occurrences(text, parts=False)
         return next((found.name for found in occurrences), None)
@@ -113,28 +113,28 @@ class Redactor:
 
 
 class RedactionStream:
-    """Redacts one text in pieces: what it returns, put together, is what `Redactor.redact` makes of the whole.
+    """A redactor of one text in pieces: its results, joined, equal `Redactor.redact` of the whole text.
 
-    Where the text goes on but nobody will see it, leave `finish` out: the piece held back may begin a secret.
+    If the text is cut off, do not call `finish`: the piece held back may begin a secret.
     """
 
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
         self._held = ""
-        self._covered = 0  # so much of what is held belongs to a mask that was shown
+        self._covered = 0  # characters of `_held` that belong to a mask already returned
         self._begin()
 
     @property
     def held(self) -> int:
-        """Characters taken in and not decided on yet: less than `Redactor.longest`."""
+        """The number of characters received and not returned yet: less than `Redactor.longest`."""
         return len(self._held)
 
     def feed(self, text: str) -> str:
-        """Take the next piece and return what can be shown: all but an end that can still become a secret."""
+        """Process the next piece; return the masked text so far, without an end that may be the start of a secret."""
         return self._take(text, is_last=False)
 
     def feeding(self, text: str) -> Steps[str]:
-        """Do in steps what `feed` does."""
+        """Do what `feed` does, in steps."""
         shown = []
         for piece, _ in pieces(text):
             shown.append(self.feed(piece))
@@ -142,14 +142,14 @@ class RedactionStream:
         return "".join(shown)
 
     def finish(self) -> str:
-        """Return the rest, masked. The text ends here."""
+        """End the text, and return the rest, masked."""
         return self._take("", is_last=True)
 
     def _begin(self) -> None:
-        """Look for what is known now, in what is held and what comes."""
+        """Search for the redactor's present secrets, from the held text on."""
         self._sought = self._redactor._sought
         self._scanners = self._sought.scanners(parts=True)
-        self._start = 0  # of what is held, as the scanners count
+        self._start = 0  # index of the held text in the scanners' count
         self._found: list[Occurrence] = []
         self._scan(self._held, is_last=False)
 
@@ -168,9 +168,9 @@ class RedactionStream:
             scanner.found.clear()
 
     def _show(self, stop: int) -> str:
-        """Return what is held up to `stop`, masked; it is held no longer.
+        """Return the held text up to `stop`, masked, and release it.
 
-        What begins before `_covered` belongs to a mask that was shown already.
+        Occurrences that begin before `_covered` belong to a mask already returned.
         """
         shown: list[str] = []
         self._found.sort()
@@ -189,7 +189,7 @@ class RedactionStream:
 
 
 def _masked_within(text: str, start: int, stop: int, occurrences: Iterable[Occurrence]) -> str:
-    """Return `text` from `start` to `stop` with masks for `occurrences`, which are in order."""
+    """Return `text` from `start` to `stop` with masks for `occurrences`, which are sorted."""
     shown: list[str] = []
     covered = start
     for found in occurrences:
@@ -204,12 +204,12 @@ def _masked_within(text: str, start: int, stop: int, occurrences: Iterable[Occur
 
 
 def too_short(secrets: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the names of those that are not masked, because their values are shorter than `MIN_MASKED`."""
+    """Return the names of the secrets that are not masked, because their values are shorter than `MIN_MASKED`."""
     return tuple(name for name, value in secrets.items() if _is_short(value))
 
 
 def _sought(named: Iterable[tuple[str, str]]) -> _Sought:
-    """Return what to look for of texts, each given with its name."""
+    """Return the forms to search for, of texts given with their names."""
     whole: dict[str, str] = {}
     encodings: dict[str, str] = {}
     lines: dict[str, str] = {}
@@ -229,7 +229,7 @@ def _sought(named: Iterable[tuple[str, str]]) -> _Sought:
 
 
 def _masked(named: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-    """Yield every text that is long enough, as it is and as `echo $NAME` leaves its blanks, each once for a name."""
+    """Yield the texts that are long enough, as they are, stripped, and with blanks as `echo $NAME` prints them."""
     texts = dict.fromkeys((name, form) for name, text in named for form in (text, text.strip(), " ".join(text.split())))
     return ((name, text) for name, text in texts if not _is_short(text))
 
@@ -243,5 +243,5 @@ def _is_short(text: str) -> bool:
 
 
 def _breaks_in(value: str) -> int:
-    """Return the longest run of line breaks in `value`, in characters, twice: a terminal makes two of each."""
+    """Return twice the longest run of line breaks in `value`, in characters: a terminal writes CRLF for each."""
     return 2 * max(map(len, re.findall(r"[\r\n]+", value.strip("\r\n"))), default=0)

@@ -1,4 +1,4 @@
-"""`<<mcp.KEY>>` and `{{mcp.KEY}}`: the one thing that is filled into a text, and nothing else in it."""
+"""Substitution of the templates `<<mcp.KEY>>` and `{{mcp.KEY}}` in a text; nothing else in it is interpreted."""
 
 import re
 from base64 import b64encode
@@ -14,10 +14,10 @@ from jinja2.sandbox import SandboxedEnvironment
 from server.errors import Code, RemitError
 
 MOST_FILTERS = 4
-"""Filters after one key: each b64encode makes a text longer by a third, fifty of them a letter into ten megabytes."""
+"""Filters after one key: each b64encode makes a text longer by a third, and fifty turn a letter into 10 MB."""
 
 MOST_FILLED = 128 * 1024
-"""Characters of a text with its templates filled in: no program can be given a longer one (MAX_ARG_STRLEN)."""
+"""Characters of a text after substitution: the kernel's limit for one argument of a program (MAX_ARG_STRLEN)."""
 
 _LITERAL = r"""'(?:[^'\\\r\n]|\\[^\r\n])*+' | "(?:[^"\\\r\n]|\\[^\r\n])*+" """
 _SPAN = re.compile(
@@ -33,7 +33,7 @@ _SPAN = re.compile(
         ){{0,{MOST_FILTERS}}}+ )
         [ \t]*+ (?(angle) >> | \}}\}} )
       |
-        # Closed by its own mark, but not what may stand there: told to the caller rather than passed on.
+        # A template with invalid content: an error, instead of being passed on unchanged.
         (?: (?! << | >> | \{{\{{ | \}}\}} ) [^\r\n] )*+ (?(angle) >> | \}}\}} )
     )
     """,
@@ -47,11 +47,11 @@ def resolve(text: str, values: Mapping[str, str]) -> str:
     """Return `text` with every `<<mcp.KEY>>` and `{{mcp.KEY}}` replaced by the value of KEY.
 
     KEY may be followed by the Jinja2 filters `default('x')` (for a missing key only), `b64encode`, `urlencode`
-    and `trim`. All else is left as it is, and what was filled in is not looked at again.
+    and `trim`. All other text is unchanged, and templates in inserted values are not resolved.
 
     Raises:
-        RemitError: `TEMPLATE_ERROR`, for a missing key (`details["key"]`) or a span that is not understood
-            (`details["span"]`), or where the text becomes longer than `MOST_FILLED`. It never shows a value.
+        RemitError: `TEMPLATE_ERROR` for a missing key (`details["key"]`), an invalid template (`details["span"]`), or
+            a result longer than `MOST_FILLED`. It never shows a value.
     """
     if "mcp." not in text:
         return text
@@ -68,10 +68,10 @@ def resolve(text: str, values: Mapping[str, str]) -> str:
 
 
 def derived(text: str, secrets: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Return what becomes of the spans of `text` that refer to one of `secrets`, after the key of that secret.
+    """Return (key, result) for each template in `text` that refers to one of `secrets`, each pair once.
 
     Raises:
-        RemitError: `TEMPLATE_ERROR`, as `resolve` does for such a span.
+        RemitError: `TEMPLATE_ERROR`, as `resolve` does.
     """
     spans = (span for span in _SPAN.finditer(text) if span["key"] in secrets)
     return list(dict.fromkeys((span["key"], _evaluate(span, secrets)) for span in spans))
@@ -92,7 +92,7 @@ def _evaluate(span: re.Match[str], values: Mapping[str, str]) -> str:
         error = _missing(key)
     except UnicodeEncodeError:  # half a surrogate pair
         error = RemitError(Code.TEMPLATE_ERROR, f"The value of {key} is not valid Unicode.", key=key)
-    raise error  # out here, so that no exception with the value inside hangs on to it
+    raise error  # outside the `except`, so that no exception with the value is attached as its context
 
 
 def _not_understood(span: re.Match[str]) -> RemitError:
@@ -129,20 +129,20 @@ _ENVIRONMENT = _environment()
 
 
 def _named(filters: str) -> str:
-    """The filters without blanks, and with the names of variables for their literals: there are a few hundred such."""
+    """Return the filters without blanks and with variables for their literals: a few hundred different texts."""
     numbers = count()
     return "".join(_LITERALS.sub(lambda _: f"literal{next(numbers)}", filters).split())
 
 
 def _unescaped(literal: str) -> str:
-    """What a literal stands for, as Jinja2 reads it. Raises UnicodeDecodeError for a broken escape."""
+    """Return the value of a literal as Jinja2 parses it. Raises UnicodeDecodeError for an invalid escape."""
     return literal[1:-1].encode("ascii", "backslashreplace").decode("unicode-escape")
 
 
 @lru_cache(maxsize=512)
 def _compile(filters: str) -> TemplateExpression:
-    """Compile what is done with a value.
+    """Compile the filters, applied to the variable `value`.
 
-    The key is looked up by us: as a name or an attribute in Jinja2, `not` would be an operator and `items` a method.
+    Jinja2 never sees the key: there, `not` would be an operator, and `mcp.items` a method.
     """
     return _ENVIRONMENT.compile_expression(f"value{filters}", undefined_to_none=False)

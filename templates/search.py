@@ -1,4 +1,4 @@
-"""Finding words in a text that comes in pieces, though it breaks or escapes them, in time that grows with the text."""
+"""Search for words in a text that comes in pieces, even if broken or escaped, in time linear in the text."""
 
 import re
 from bisect import bisect_left, bisect_right
@@ -10,21 +10,21 @@ from templates.escapes import EscapeReading, in_mails, introduction, readings
 from templates.positions import Origins, Unbroken, without_color_begun
 
 MOST_WAYS = 4
-"""Ways to read a text, beside the literal one, that are followed at the same time. Only secrets that were made for it
-have more; then those that have found the least are given up."""
+"""Alternative readings of a text that are followed at the same time, besides the literal one. Only specially crafted
+secrets have more; then those with the shortest partial matches are dropped."""
 
-# What may stand before the lines of base64 and hexadecimal digits: indentation, a quotation mark, one sign of a diff.
+# What may precede lines of base64 and hexadecimal digits: indentation, quotation marks, one sign of a diff.
 _MARKS = re.compile(r"[^0-9A-Za-z+/=_-]{0,32}")
 _SIGN = re.compile(r"[+-]")
 _MARK = re.compile(r"[^0-9A-Za-z/=_]|\Z")
 _MARKED_LINE = re.compile(r"[\r\n](?:[^0-9A-Za-z/=_\r\n]|\Z)")
 
 
-_MOST_HEADS = 100  # to look for one by one; with more, reading every character is faster
+_MOST_HEADS = 100  # searched for one by one; with more, reading every character is faster
 
 
 class Occurrence(NamedTuple):
-    """Where a string stands in a text. In order: by start, there the longest first."""
+    """An occurrence of a secret in a text. Sorts by start, then longest first."""
 
     start: int
     minus_end: int
@@ -32,25 +32,26 @@ class Occurrence(NamedTuple):
 
     @property
     def end(self) -> int:
-        """The index after it."""
+        """The index after its last character."""
         return -self.minus_end
 
 
 class _Way:
-    """A way to read the text in which an escape is what it stands for, and marks at the beginning of a line are none.
+    """A reading of the text in which some escapes are decoded and some marks at the beginning of lines are skipped.
 
-    `index` counts the characters read in it. From number `places[i]` on, they stand at `positions[i]` and after it; the
-    last such turn is kept apart, and a way shares the lists with the one it turned from as long as nothing else does.
+    `index` counts the characters of the reading. From number `places[i]` on, they are at `positions[i]` and after it in
+    the text. The last such turn is stored separately, and a way shares the lists with the one it branched off from
+    until it has to change them.
     """
 
     def __init__(self, state: int, index: int, before: "_Way | None" = None, end: int = 0, breaks: int = 0) -> None:
         self.state = state
         self.index = index
         self.turn = index if before else 0
-        """The number of characters up to the last escape or mark."""
+        """The number of characters before the last escape or mark."""
 
         self.breaks = breaks
-        """Line breaks and marks that were read over in a row, up to here."""
+        """The line breaks and marks skipped in a row up to here."""
 
         self._end = end
         self._places = before.places if before else []
@@ -60,32 +61,32 @@ class _Way:
 
     @property
     def places(self) -> list[int]:
-        """The places of all turns, for a way that turns from this one."""
+        """The places of all turns, for a way that branches off from this one."""
         self._keep()
         return self._places
 
     @property
     def positions(self) -> list[int]:
-        """The positions of all turns, for a way that turns from this one."""
+        """The positions of all turns, for a way that branches off from this one."""
         self._keep()
         return self._positions
 
     def position(self, index: int) -> int:
-        """Return where in the text without line breaks the character is that was read as number `index`."""
+        """Return the position, in the text without line breaks, of the reading's character number `index`."""
         if not self._is_kept and index >= self.turn:
             return self._end + index - self.turn
         place = bisect_right(self._places, index, 0, self._size)
         return self._positions[place - 1] + index - self._places[place - 1] if place else index
 
     def forget(self, index: int) -> None:
-        """Forget what is before number `index`, if that is most of what is known."""
+        """Discard the turns before number `index`, if these are the majority."""
         place = bisect_right(self._places, index, 0, self._size) - 1
         if place > self._size // 2 + 8:
             self._places, self._positions = self._places[place : self._size], self._positions[place : self._size]
             self._size -= place
 
     def _keep(self) -> None:
-        """Note the last turn with the others."""
+        """Append the last turn to the lists."""
         if self._size != len(self._places):
             self._places, self._positions = self._places[: self._size], self._positions[: self._size]
         if not self._is_kept:
@@ -96,18 +97,18 @@ class _Way:
 
 
 class Scanner:
-    """Reads one text for the words of an automaton, which breaks and escapes do not hide; it may come in pieces.
+    """A scanner of one text, in pieces, for the words of an automaton, even if they are broken or escaped.
 
-    At most `most_breaks` characters of line breaks in a row are read over, anywhere; with `marked`, so are the marks
-    after them that quotations and diffs put there. An occurrence takes at most `longest` characters.
+    Up to `most_breaks` characters of line breaks in a row are skipped anywhere; with `marked`, also the marks that
+    quotations and diffs put after them. Occurrences of more than `longest` characters are ignored.
     """
 
     def __init__(self, automaton: Automaton, most_breaks: int, longest: int, *, marked: bool) -> None:
         self.found: list[Occurrence] = []
-        """What was found; whoever takes it clears it."""
+        """The occurrences found; to be cleared by the caller."""
 
         self.undecided = 0
-        """Where the longest end of the text begins that can still become a word."""
+        """The index from which on the text may still become part of an occurrence."""
 
         self._automaton = automaton
         self._most_breaks = most_breaks
@@ -118,17 +119,17 @@ class Scanner:
         self._introduction = introduction(automaton.alphabet)
         self._in_mails = None if marked else in_mails(automaton.alphabet)
         self._origins = Origins()
-        self._tail = ""  # of it, it is not known yet what it is
+        self._tail = ""  # the end of the text that cannot be decoded before more is known
         self._length = 0
         self._index = 0  # of the tail's beginning in the text without line breaks
         self._starts: list[int] = []
         self._untils: list[int] = []
         self._literal = _Way(0, 0)
         self._others: list[_Way] = []
-        self._waiting: dict[int, list[_Way]] = {}  # those that go on only after an escape, by its end
+        self._waiting: dict[int, list[_Way]] = {}  # ways that continue after an escape, by the index of its end
 
     def feed(self, text: str, *, is_last: bool = False) -> None:
-        """Read the next piece."""
+        """Process the next piece of the text, the last one if `is_last`."""
         self._length += len(text)
         if not self._automaton.alphabet:
             self.undecided = self._length
@@ -149,14 +150,14 @@ class Scanner:
             self._decide(self._length - len(text) + piece.origin(stop) if is_escape else self._length)
 
     def _without_open_end(self, text: str) -> int:
-        """Return the length of `text` without the line breaks, or the change of color, at its end that may go on."""
+        """Return the length of `text` without line breaks or a color code at its end that may be incomplete."""
         length = len(text.rstrip("\r\n"))
         if length < len(text):
             return length if len(text) - length <= self._most_breaks else len(text)
         return without_color_begun(text) if self._skips_colors else length
 
     def _read(self, piece: Unbroken, is_last: bool) -> int:
-        """Read a piece to its end, or to something that may go on in the next; return the index of that."""
+        """Read a piece to its end, or to an escape or mark that may be incomplete; return that index."""
         text, index = piece.text, 0
         specials = self._specials(piece)
         self._starts, self._untils = self._beginnings(text, specials)
@@ -174,11 +175,11 @@ class Scanner:
 
     @property
     def _is_idle(self) -> bool:
-        """Whether no word has begun in any way."""
+        """Whether no way has a partial match."""
         return not (self._literal.state or self._others or self._waiting)
 
     def _specials(self, piece: Unbroken) -> list[int]:
-        """Return where escapes or marks may begin, in order."""
+        """Return the indices at which escapes or marks may begin, sorted."""
         escapes = [found.start() for found in self._introduction.finditer(piece.text)]
         marks = [at for at in range(max(len(piece.text) - 2, 0), len(piece.text)) if piece.text[at] == "="]
         if self._marked and _MARKED_LINE.search(piece.original):
@@ -190,9 +191,9 @@ class Scanner:
         return sorted({*escapes, *marks}) if marks else escapes
 
     def _beginnings(self, text: str, specials: Iterable[int]) -> tuple[list[int], list[int]]:
-        """Return where words may begin, in order: from the index `starts[i]` on to before `untils[i]`.
+        """Return the ranges in which words may begin, sorted: from `starts[i]` to before `untils[i]`.
 
-        That is where they literally do, or where some of the first characters are escaped, or not there yet.
+        These are the literal heads of words, and the ranges where a head may be partly escaped or incomplete.
         """
         if len(self._automaton.heads) > _MOST_HEADS:
             return [0], [len(text)]
@@ -211,15 +212,15 @@ class Scanner:
         return readings(text, index) if self._begins(text, index) else ([], False)
 
     def _begins(self, text: str, index: int) -> bool:
-        """Whether an escape may begin at `index`, as far as it can be seen quickly."""
+        """Whether an escape may begin at `index`, by a quick test."""
         if text.startswith("=", index):
             return self._in_mails is not None and bool(index + 2 >= len(text) or self._in_mails.match(text, index))
         return self._introduction.match(text, index) is not None
 
     def _steps(self, piece: Unbroken, index: int) -> tuple[set[EscapeReading], bool]:
-        """Return what the text at `index` may stand for, and whether that may change if it goes on.
+        """Return the possible readings of the text at `index`, and whether more text may change them.
 
-        What is read over stands for nothing.
+        What is skipped has the reading "".
         """
         escapes, is_open = self._escapes(piece.text, index)
         ends = [index + length for length, characters in escapes if characters in ("\r", "\n")]
@@ -247,7 +248,7 @@ class Scanner:
             self._others = [way for way in self._others if self._goes_on(way, text, begin, end)]
 
     def _advance_literal(self, text: str, index: int, end: int) -> None:
-        """Read literally, but for stretches in which no word begins."""
+        """Read literally, skipping ranges in which no word begins."""
         way = self._literal
         while index < end:
             place = bisect_right(self._starts, index) - 1
@@ -260,7 +261,7 @@ class Scanner:
                 index = self._advance(way, text, index, until, end)
 
     def _goes_on(self, way: _Way, text: str, begin: int, end: int) -> bool:
-        """Read in a way while what it has found begins before its last turn; else the literal one finds the same."""
+        """Read in a way while its partial match begins before its last turn; later matches are the literal way's."""
         while begin < end and way.index - self._depth(way) < way.turn:
             stop = min(end, begin + self._depth(way) + 1)
             begin = self._advance(way, text, begin, stop, stop)
@@ -276,7 +277,7 @@ class Scanner:
         return end
 
     def _turn_off(self, index: int, steps: Iterable[EscapeReading]) -> None:
-        """Begin the ways in which the text at `index` stands for something else."""
+        """Branch off the ways in which the text at `index` has these readings."""
         for way in (self._literal, *self._others):
             for length, characters in steps:
                 self._turn(way, self._index + index + length, characters)
@@ -297,9 +298,9 @@ class Scanner:
             self._note(other, index, end, self._automaton.depths[ended], self._automaton.name(ended))
 
     def _foremost(self, ways: list[_Way]) -> list[_Way]:
-        """Return the ways to follow: not those whose finding another has, and more before it, and not too many.
+        """Return the ways to follow: at most MOST_WAYS, without those whose partial match is a suffix of another's.
 
-        Of those that have found the same it is the one that began first.
+        Of ways with the same partial match, the one that began first is kept.
         """
         unique = {way.state: way for way in sorted(ways, key=self._start, reverse=True)}
         contained = set(self._shorter(self._literal.state))
@@ -311,7 +312,7 @@ class Scanner:
         return kept[:MOST_WAYS]
 
     def _shorter(self, state: int) -> Iterator[int]:
-        """Yield the next shorter ends of `state`: some, since a value that repeats itself has very many."""
+        """Yield the next suffixes of `state`, a limited number, since a repetitive value has very many."""
         for _ in range(2 * MOST_WAYS):
             state = self._automaton.suffix(state)
             if not state:
@@ -322,11 +323,11 @@ class Scanner:
         return self._automaton.depths[way.state]
 
     def _start(self, way: _Way) -> int:
-        """Return where in the text without line breaks that begins which a way has found."""
+        """Return where a way's partial match begins in the text without line breaks."""
         return way.position(way.index - self._depth(way))
 
     def _note(self, way: _Way, index: int, end: int, length: int, name: str) -> None:
-        """Keep an occurrence of `length` characters before `index`, unless the literal way finds the same."""
+        """Record an occurrence of `length` characters before `index`, unless the literal way finds it as well."""
         first = index - length
         if way is not self._literal and first >= way.turn:
             return
@@ -335,13 +336,13 @@ class Scanner:
             self.found.append(Occurrence(start, -end, name))
 
     def _decide(self, limit: int) -> None:
-        """Note what can still become a word, `limit` at the latest, and forget what was before it."""
+        """Update `undecided`, to `limit` at most, and discard the origins before it."""
         ways = [self._literal, *self._others, *(way for waiting in self._waiting.values() for way in waiting)]
         self.undecided = min([limit, *map(self._begun, ways)])
         self._origins.forget(min(map(self._start, ways)), self._index)
 
     def _begun(self, way: _Way) -> int:
-        """Return where in the text the longest word begins that a way has not found the whole of."""
+        """Return where a way's longest incomplete match begins in the text."""
         automaton = self._automaton
         state = automaton.unfinished(way.state)
         while state:
@@ -353,7 +354,7 @@ class Scanner:
 
 
 def _is_quote(text: str, index: int) -> bool:
-    """Whether the text at `index` stands for a double quote, if for anything, and that stays so if it goes on."""
+    """Whether the text at `index` can only be a double quote, whatever follows."""
     return text.startswith('\\"', index) or (text.startswith('"', index) and index + 1 < len(text))
 
 
@@ -363,7 +364,7 @@ def _holds(places: Sequence[int], index: int) -> bool:
 
 
 def _marks(text: str, start: int) -> Iterator[int]:
-    """Yield where the marks at the beginning of a line may end."""
+    """Yield the indices at which the marks at the beginning of a line may end."""
     end = _end(_MARKS, text, start)
     yield end
     if _SIGN.match(text, end):
@@ -376,7 +377,7 @@ def _end(pattern: re.Pattern[str], text: str, start: int) -> int:
 
 
 def _all(text: str, sought: str) -> Iterator[int]:
-    """Yield every index at which `sought` stands in `text`."""
+    """Yield every index at which `sought` occurs in `text`."""
     index = text.find(sought)
     while index >= 0:
         yield index

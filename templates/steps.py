@@ -1,4 +1,4 @@
-"""Computations in steps, so that whoever has them done can pause between two of them, or leave the rest undone."""
+"""Computations in steps, so that the caller can pause between two steps, or stop."""
 
 from collections.abc import Generator, Iterator
 from typing import TypeVar
@@ -6,17 +6,17 @@ from typing import TypeVar
 T = TypeVar("T")
 
 Steps = Generator[None, None, T]
-"""A computation that yields after every step, and returns its result."""
+"""A generator that yields after every step, and returns the result."""
 
 FIRST_PIECE = 1024
-"""Characters that are read in the first step: 0.05 s where they were made to be hard to mask."""
+"""Characters processed in the first step: 0.05 s for text crafted to be slow to mask."""
 
 LONGEST_PIECE = 16 * 1024
-"""Characters that are read in a step at most, 0.8 s where they are hard; shorter pieces would slow all others down."""
+"""Most characters processed in one step: 0.8 s for crafted text. Shorter pieces would slow down all other text."""
 
 
 def finished(steps: Steps[T]) -> T:
-    """Take all steps, and return the result."""
+    """Run all steps, and return the result."""
     while True:
         try:
             next(steps)
@@ -26,7 +26,7 @@ def finished(steps: Steps[T]) -> T:
 
 
 def pieces(text: str) -> Iterator[tuple[str, bool]]:
-    """Yield the pieces of a text that are read step by step, each with whether it is the last; one at least."""
+    """Yield the pieces of a text for single steps, each with whether it is the last; at least one."""
     start, size = 0, FIRST_PIECE
     while start + size < len(text):
         yield text[start : start + size], False
