@@ -6,14 +6,14 @@ from collections.abc import Iterable
 from typing import Any
 
 MAX_VALUES = 100_000
-"""Values in one message: so many are parsed in 0.1 s, measured. No legitimate request has more than 20,000."""
+"""Values in one message: so many are parsed in 0.1 s. No legitimate request has more than 20,000."""
 
 MAX_DEPTH = 100
 """Nested objects and lists; the code that stores, validates and shows them fails at a depth of some 200."""
 
 
 def holds_too_many(text: bytes | str) -> bool:
-    """Return whether JSON text may hold more than MAX_VALUES values, keys included; 32 MiB take 0.3 s, measured."""
+    """Return whether JSON text may hold more than MAX_VALUES values, keys included; 32 MiB take 0.3 s."""
     if len(text) <= MAX_VALUES:
         return False
     data = text.encode(errors="surrogatepass") if isinstance(text, str) else text

@@ -58,7 +58,7 @@ class Threads:
 
 
 SEARCHING = Threads()
-"""For searching texts for secrets: a megabyte made to be hard takes a minute, measured."""
+"""For searching texts for secrets: a megabyte made to be hard takes a minute."""
 
 READING = Threads()
 """For parsing and encoding messages: less than a second each, which must not wait behind such texts."""

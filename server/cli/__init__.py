@@ -1,1 +1,1 @@
-"""The command line: the same tools as for models, for a person at a keyboard."""
+"""The command line: the tools of the server for a person at a terminal."""

@@ -1,4 +1,4 @@
-"""A waiting call, shown in full at the terminal, and the question put to the person about it."""
+"""The prompt for approvals: a waiting call, shown in full, and the question to the person."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LONGEST_NAME = 64
 
 
 def question(call: PendingApprovalView, taken: int = 0) -> list[str]:
-    """A waiting call in full, as lines in which it can hide nothing; `taken` as in `decided`."""
+    """Return a waiting call in full, as lines in which nothing is hidden; `taken` as in `decided`."""
     args, differs = call["args"], call.get("differs", [])
     exact = str(args["command"] if args.keys() == {"command"} else json.dumps(args, indent=2))
     tool = clipped(rewritten(call["toolName"], misleads), _LONGEST_NAME)
@@ -40,7 +40,7 @@ def question(call: PendingApprovalView, taken: int = 0) -> list[str]:
 
 
 def ask(terminal: Terminal, call: PendingApprovalView) -> str | None:
-    """Have the person decide a call; the outcome, or None if they leave it open with Ctrl-D."""
+    """Ask the person to decide a call; returns the outcome, None if they leave it open with Ctrl-D."""
     for line in question(call):
         terminal.say(line)
     always = "" if call.get("onceOnly") else "[a]lways for similar calls, "

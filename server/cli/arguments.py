@@ -1,4 +1,4 @@
-"""The command line: its commands, their options, and the function behind each."""
+"""The commands of the command line, their options, and the function behind each."""
 
 import re
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
@@ -23,7 +23,7 @@ class _Commands:
         self._commands = parent.add_subparsers(title="commands", metavar="COMMAND", required=required)
 
     def add(self, name: str, handle: Handle, summary: str, more: str = "") -> ArgumentParser:
-        """Add a command, which prints its answer as JSON where it is asked to."""
+        """Add a command, with the option `--json`."""
         command = self._parser(name, summary, more)
         command.add_argument("--json", action="store_true", help="print the answer as JSON")
         command.set_defaults(handle=handle)
@@ -38,7 +38,7 @@ class _Commands:
         return type(self)(self.add(name, handle, summary), required=False)
 
     def add_show(self, name: str, handle: Handle, summary: str, more: str = "") -> None:
-        """Add a command that has no answer but what it shows."""
+        """Add a command without `--json`: its output is for people alone."""
         self._parser(name, summary, more).set_defaults(handle=handle, json=False)
 
     def _parser(self, name: str, summary: str, more: str = "") -> ArgumentParser:
@@ -47,7 +47,7 @@ class _Commands:
 
 
 def parse() -> Namespace:
-    """What the command line says: with `handle`, the function to call with it, and `json`. Leaves if it is wrong."""
+    """Parse the command line: returns `json`, and `handle`, the function to call. Exits on a usage error."""
     parser = _parser()
     arguments, rest = parser.parse_known_args()
     last = arguments.last

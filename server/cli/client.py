@@ -1,4 +1,4 @@
-"""The server as the terminal reaches it: MCP on its socket, spoken with the standard library alone.
+"""The command line's connection to the server: MCP on its socket, with the standard library alone.
 
 Importing the SDK takes most of a second, and `remit list` has to answer at once.
 """
@@ -31,7 +31,7 @@ ELSEWHERE = (
 
 
 class Client:
-    """A connection to the server, closed by its `with`."""
+    """A connection to the server, closed at the end of its `with`."""
 
     def __init__(self, link: Link) -> None:
         self.is_person = is_persons(link.greeting)
@@ -41,14 +41,14 @@ class Client:
         self._arrived: dict[int, dict[str, Any]] = {}
 
     def call(self, tool: str, **arguments: Any) -> Any:
-        """Call a tool; returns its answer, whatever else is under way.
+        """Call a tool and return its answer, whatever other calls are open.
 
         Raises RemitError: the tool's own, or INTERRUPTED when the server is gone.
         """
         return self.answer(self.ask(tool, **arguments))
 
     def ask(self, tool: str, **arguments: Any) -> int:
-        """Begin a call; returns its number. Raises RemitError, INTERRUPTED when the server is gone."""
+        """Start a call; returns its number. Raises RemitError, INTERRUPTED when the server is gone."""
         number = next(self._numbers)
         params = {"name": tool, "arguments": arguments, "_meta": _ENVELOPE}
         request = {"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": params}
@@ -59,14 +59,14 @@ class Client:
         return number
 
     def answered(self) -> int:
-        """The number of the earliest call that is answered, once there is one. Raises RemitError as `ask` does."""
+        """Wait until an open call is answered; returns the earliest one's number. Raises RemitError as `ask` does."""
         if not self._arrived:
             self._receive()
         earliest: int = next(iter(self._arrived))
         return earliest
 
     def answer(self, number: int) -> Any:
-        """Wait for the answer to a call that was begun, and take it. Raises RemitError as `call` does."""
+        """Wait for the answer to a started call, and return it. Raises RemitError as `call` does."""
         while number not in self._arrived:
             self._receive()
         message = self._arrived.pop(number)
@@ -78,7 +78,7 @@ class Client:
         return result["structuredContent"]
 
     def find(self, beginning: str) -> str:
-        """The whole id of the task whose id begins so. Raises RemitError as `get_task` does."""
+        """Return the full id of the task with this prefix. Raises RemitError as `get_task` does."""
         return str(self.call("get_task", id=beginning)["id"])
 
     def __enter__(self) -> Self:
@@ -89,13 +89,13 @@ class Client:
         self._socket.close()
 
     def _explained(self, error: RemitError) -> RemitError:
-        """The same, or why a person's own arguments are none here."""
+        """Return the error, or why arguments for a person's terminal are not accepted here."""
         if self.is_person or error.code not in (Code.VALIDATION_ERROR, Code.EXECUTION_ERROR):
             return error
         return RemitError(Code.FORBIDDEN, f"{ELSEWHERE} ({error.message})")
 
     def _receive(self) -> None:
-        """Keep the next answer; notifications that come before it are nothing to us."""
+        """Store the next answer; notifications are ignored. Raises RemitError (INTERRUPTED)."""
         try:
             for line in self._lines:
                 message: dict[str, Any] = json.loads(line)
@@ -108,15 +108,18 @@ class Client:
 
 
 def is_persons(greeting: Greeting) -> bool:
-    """Whether the server takes this terminal for a person's; one of an older version does not say otherwise."""
+    """Return whether the server takes this terminal for a person's.
+
+    An older version does not say, which counts as yes.
+    """
     return greeting.role in ("terminal", None)
 
 
 def open_client() -> Client:
-    """Connect to the server of the state folder, started if there is none; what is odd about it is said.
+    """Connect to the server of the state folder, started if there is none, and print notices about it.
 
     Raises:
-        RemitError: why there is no server to talk to.
+        RemitError: why there is no server to connect to.
     """
     link = connect("terminal", find_state_paths())
     for notice in notices(link.greeting):

@@ -1,24 +1,24 @@
-"""The words after `remit run` and `remit send`, as the message that the task's agent understands."""
+"""The message of `remit run` and `remit send`, made from the words of the command line."""
 
 import re
 import shlex
 from collections.abc import Sequence
 
 SHELL = "shell"
-"""The agent that takes commands; all others take words."""
+"""The agent that executes commands; all others take text."""
 
 NOBODY = "none"
-"""The agent of a task that nobody here executes, as `storage.records.tasks` has it, which takes longer to import."""
+"""The agent id of records, as in `storage.records.tasks`, which takes longer to import."""
 
 _FENCE = re.compile(r"^ {0,3}(`{3,})", re.MULTILINE)
 _SHOWS_COMMANDS = re.compile(r"\$ |`{3,}(sh|bash|shell|console)?\s*$", re.MULTILINE)
 
 
 def message(words: Sequence[str], agent: str) -> str:
-    """The message for an agent: for the shell agent one command, of one or several lines.
+    """Return the message for an agent; for the shell agent, one command of one or more lines.
 
-    Several words stay words, whatever is in them; one alone is taken as a shell takes it. What begins with a prompt or
-    a fence is a message that shows its commands already.
+    Several words are quoted as words; a single one is taken as a shell command line. A text that begins with a prompt
+    or a fence marks its commands itself.
     """
     if agent != SHELL:
         return " ".join(words)

@@ -1,4 +1,4 @@
-"""Text on its way to a terminal: what comes from a task must be read there, never obeyed."""
+"""Output to a terminal: text from tasks is shown, never interpreted as control sequences."""
 
 import os
 import re
@@ -20,7 +20,7 @@ _UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 
 
 class Screen:
-    """A stream for people: colours where they can be seen, nothing a terminal would obey where there is one."""
+    """A stream for people: colours where it supports them, and no control characters if it is a terminal."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -30,19 +30,19 @@ class Screen:
         self._line_is_open = False
 
     def paint(self, text: str, style: Style) -> str:
-        """The text in a style, where this stream shows colours."""
+        """Return the text in a style, if this stream shows colours."""
         return f"\x1b[{_CODES[style]}m{text}\x1b[0m" if self._coloured else text
 
     def print(self, line: str = "") -> None:
-        """Write a line of our own; what it quotes must have been made harmless."""
+        """Write a line of our own; text that it quotes must be harmless already."""
         self._write(f"{line}\n")
 
     def pass_on(self, text: str) -> None:
-        """Write a task's text: as it is into a file or pipe, harmless on a terminal."""
+        """Write a task's text: unchanged to a file or pipe, harmless to a terminal."""
         self._write(harmless(text) if self.is_terminal else text)
 
     def end_line(self) -> None:
-        """Let what comes next on the terminal begin on a line of its own."""
+        """Start a new line on the terminal, if one is unfinished."""
         if self.is_terminal and self._line_is_open:
             self._write("\n")
 
@@ -54,41 +54,41 @@ class Screen:
 
 
 def width() -> int:
-    """The columns of the terminal, or 80."""
+    """Return the columns of the terminal, 80 if unknown."""
     return shutil.get_terminal_size().columns
 
 
 def harmless(text: str) -> str:
-    """The text with every character that a terminal would obey written out, save newline and tab."""
+    """Return the text with every control character escaped, except newline and tab."""
     return _OBEYED.sub(lambda found: written_out(found[0]), text.replace("\r\n", "\n"))
 
 
 def one_line(text: str) -> str:
-    """The text, harmless, on one line."""
+    """Return the text, harmless, on one line."""
     return harmless(" ".join(text.split()))
 
 
 def framed(text: str) -> Iterator[str]:
-    """The lines of a block that cannot hide or pretend anything.
+    """Yield the lines of a block of text that cannot pose as our own output.
 
-    Every line begins in a margin, also where it is too long and goes on in the next: text cannot pose as ours.
+    Every line begins with a margin, and so does each continuation of a long one.
     """
     for line in text.split("\n"):
         yield from (f"  {piece}" for piece in pieces(line, 2))
 
 
 def decided(line: str, taken: int) -> Iterator[str]:
-    """The same of one line that a person decides about, in which nothing reads differently from what it is either.
+    """Yield the same for one line that a person decides about, with misleading characters escaped too.
 
-    `taken` columns are the caller's, for a mark of its own before each line.
+    `taken` columns are left for a mark that the caller puts before each line.
     """
     return (f"  {piece}" for piece in pieces(line, taken + 2, hides=misleads))
 
 
 def pieces(line: str, taken: int, sign: str = "| ", hides: Callable[[str], bool] = is_hidden) -> Iterator[str]:
-    """A line with every character written out that `hides` something, in pieces that a terminal does not break.
+    """Yield a line in pieces that fit the terminal, with every character escaped that `hides` something.
 
-    The first begins with `sign`, the others with `: `; the terminal has `taken` columns less for them.
+    The first begins with `sign`, the others with `: `; `taken` columns are left free.
     """
     room = max(width() - taken - 3, 20)
     piece, left = sign, room
@@ -103,12 +103,12 @@ def pieces(line: str, taken: int, sign: str = "| ", hides: Callable[[str], bool]
 
 
 def clipped(text: str, length: int) -> str:
-    """The text in at most `length` characters."""
+    """Return the text in at most `length` characters."""
     return text if len(text) <= length else text[: max(length - 1, 0)] + "…"
 
 
 def age(moment: str) -> str:
-    """How long ago an ISO 8601 moment was, in its largest unit: 40s, 5m, 3h, 12d."""
+    """Return how long ago an ISO 8601 time was, in its largest unit: 40s, 5m, 3h, 12d."""
     seconds = (datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds()
     unit, size = next((unit for unit in _UNITS if seconds >= unit[1]), _UNITS[-1])
     return f"{max(seconds, 0) // size:.0f}{unit}"

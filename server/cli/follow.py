@@ -1,4 +1,4 @@
-"""A task followed to its end, with all beneath it: their output as it comes, and the questions put to a person."""
+"""Following a task and its sub-tasks to their end: prints their output, and asks the person about calls."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _NAMED = 5  # tasks it waits for
 
 
 class Follower:
-    """Follows a task and its sub-tasks on all levels, those that come to be meanwhile included.
+    """Follows a task and its sub-tasks at all levels, including those created meanwhile.
 
-    With `show`, the task's output goes to stdout; what is done about it, and its sub-tasks' lines, to stderr.
+    With `show`, the task's output goes to stdout; notes about it, and the lines of its sub-tasks, to stderr.
     """
 
     def __init__(self, client: Client, task_id: str, *, after: int = 0, show: bool = True) -> None:
-        """`after` is the number of the last event that is known already; nothing older is shown of sub-tasks either."""
+        """Take the last event that is known as `after`; nothing older is shown, of sub-tasks either."""
         self._client = client
         self._show = show
         self._foreground = Foreground()
@@ -43,7 +43,7 @@ class Follower:
         known = -1
         while (news := self._news()) > known:
             known = news
-            for followed in self._followed.values():  # also what has ended: it may have been given more to do
+            for followed in self._followed.values():  # ended ones too: they may have a new turn
                 if followed.is_idle:
                     self._ask(followed)
             while self._asked:
@@ -51,7 +51,7 @@ class Follower:
         return whole(self._client, self._root.task_id)
 
     def _news(self) -> int:
-        """How much has been heard of the whole tree; it only grows."""
+        """Return a measure of what is known of the whole tree; it only grows."""
         return len(self._followed) + sum(followed.seen for followed in self._followed.values())
 
     def _hear_next(self) -> None:
@@ -74,10 +74,10 @@ class Follower:
         if followed.seen < task["lastEvent"] or task["status"] not in ENDED:
             self._ask(followed)
         elif (parent := self._followed.get(followed.parent)) and parent.is_idle:
-            self._ask(parent)  # it has ended before, and is not waited for: there may be news in its log
+            self._ask(parent)  # the parent has ended and is not polled any more: its log may have news
 
     def _notice(self, parent: str, news: dict[str, Any]) -> None:
-        """Follow a sub-task that is new, or goes on after its end."""
+        """Follow a sub-task that is new, or continues after its end."""
         known = self._followed.get(news["taskId"])
         if known is None and len(self._followed) <= MOST:
             known = self._adopt(news["taskId"], parent)
@@ -101,7 +101,7 @@ class Follower:
 
 
 class _Followed:
-    """One task of the tree: what is known of it, and the question about it that is under way."""
+    """One task of the tree: its known state, and the open call that waits for its news."""
 
     def __init__(
         self,
@@ -130,11 +130,11 @@ class _Followed:
 
     @property
     def is_idle(self) -> bool:
-        """Whether it can be asked for, and no answer is under way."""
+        """Whether it exists, and no call about it is open."""
         return self._question is None and not self.is_deleted
 
     def ask(self) -> int:
-        """Begin to wait for its news; the number of that call."""
+        """Start a call that waits for its news; returns the call's number."""
         self._question = self._client.ask(
             "get_task",
             id=self.task_id,
@@ -146,13 +146,13 @@ class _Followed:
         return self._question
 
     def leave(self) -> int:
-        """The number of the call that was under way, and is not any more."""
+        """Return the number of the open call, and mark it as closed."""
         assert self._question is not None
         question, self._question = self._question, None
         return question
 
     def hear(self, task: TaskView) -> list[EventView]:
-        """Pass on what is new; returns what of it is about sub-tasks."""
+        """Print what is new; returns the events about sub-tasks."""
         for event in task["events"]:
             self.seen = event["number"]
             if self._told and event["type"] == "status" and event["data"]["status"] != self._told[0]:
@@ -183,7 +183,7 @@ class _Followed:
                 self.voice.status(f"{code}: {one_line(message.partition(chr(10))[0])}")
 
     def _settle(self, task: TaskView) -> None:
-        """All its events are known: it has ended, or goes on, maybe once something is decided."""
+        """Handle a task whose events are all known: it has ended, or continues, maybe after a decision."""
         if task["status"] in ENDED:
             self.has_ended = True
             self.voice.end()
@@ -192,7 +192,7 @@ class _Followed:
         self._attend(task)
 
     def _attend(self, task: TaskView) -> None:
-        """Have decided what waits; nothing may be left to do but to wait for others."""
+        """Ask for decisions on waiting calls, and explain a blocked or paused task."""
         self._asked_about.intersection_update(call["callId"] for call in task.get("pendingApprovals", []))
         for call in task.get("pendingApprovals", []):
             if call["callId"] not in self._asked_about:
@@ -228,13 +228,13 @@ def _headline(args: dict[str, Any]) -> str:
 
 
 def _progress(news: dict[str, Any]) -> str:
-    """How far a task is: a share, words, or both."""
+    """Return a task's progress in words: a percentage, its message, or both."""
     share = f"{news['progress']:.0%}" if news.get("progress") is not None else ""
     return one_line(f"{share} {news.get('progressMessage') or ''}") or "no progress is told any more"
 
 
 def blocked(task: TaskView) -> str:
-    """What a person can do about a task that is blocked."""
+    """Return why a task is blocked, and what a person can do about it."""
     reason = task.get("blockedReason")
     if reason in (BUSY, DEPENDENCIES, SUBTASKS) and (blockers := task.get("blockedByTaskIds")):
         others = len(blockers) - _NAMED + task.get("omittedBlockers", 0)

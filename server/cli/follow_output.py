@@ -1,4 +1,4 @@
-"""How a task that is followed is heard: the one that was asked for in full, those beneath it in marked lines."""
+"""Output of followed tasks: the requested task in full, its sub-tasks as marked lines."""
 
 from __future__ import annotations
 
@@ -18,35 +18,35 @@ LONGEST_REST = 4096  # characters of a line that are held back until it ends
 
 
 class Foreground:
-    """Output goes to standard output as it is, all else to standard error; calls are asked for at the terminal."""
+    """The requested task: output goes to standard output, notes to standard error; the terminal asks about calls."""
 
     def __init__(self) -> None:
         self._out = Screen(sys.stdout)
         self._err = Screen(sys.stderr)
 
     def content(self, text: str) -> None:
-        """The next piece of its output."""
+        """Print the next piece of output."""
         self._out.pass_on(text)
 
     def command(self, headline: str) -> None:
-        """A command that begins, on one line."""
+        """Print the line of a command that begins."""
         self._out.end_line()
         self._err.print(self._err.paint(f"$ {headline}", "dim"))
 
     def status(self, text: str) -> None:
-        """Where it stands: not told, a person who waits for one task sees that, and hears how it ended."""
+        """Print nothing: a person who follows one task sees its status, and is told how it ended."""
 
     def say(self, text: str) -> None:
-        """What a person should know, on one line."""
+        """Print a note on one line."""
         self._out.end_line()
         note(text)
 
     def advise(self, text: str) -> None:
-        """The same, with a command to be copied."""
+        """Print a note that contains a command to be copied."""
         self.say(text)
 
     def decide(self, call: PendingApprovalView, command: str) -> str | None:
-        """The person's outcome for a call that waits; None if they were told the command that decides it."""
+        """Ask the person to decide a call; returns the outcome, None if they were told the command for it."""
         self._out.end_line()
         with open_terminal() as terminal:
             outcome = ask(terminal, call) if terminal else None
@@ -55,15 +55,14 @@ class Foreground:
         return outcome
 
     def end(self) -> None:
-        """What comes next begins on a line of its own."""
+        """Start a new line for what comes next."""
         self._out.end_line()
 
 
 class Background:
-    """Whole lines on standard error, each marked with the short id; what the task wrote stands behind a bar.
+    """A sub-task: whole lines on standard error, marked with its short id; its own text is behind a bar.
 
-    What is too long for the terminal goes on behind a mark and a colon: where a terminal broke it, it could pose as
-    ours.
+    A line too long for the terminal continues behind the mark and a colon, so that no part of it can pose as ours.
     """
 
     def __init__(self, task_id: str, foreground: Foreground) -> None:
@@ -74,7 +73,7 @@ class Background:
         self._rest = ""
 
     def content(self, text: str) -> None:
-        """The next piece of its output: the lines that are whole now."""
+        """Print the lines that the next piece of output completes."""
         *lines, self._rest = (self._rest + text).split("\n")
         for line in lines:
             self._quote(line, "| ")
@@ -82,33 +81,33 @@ class Background:
             self.end()
 
     def command(self, headline: str) -> None:
-        """A command that begins, on one line."""
+        """Print the line of a command that begins."""
         self.end()
         self._quote(headline, "$ ")
 
     def status(self, text: str) -> None:
-        """Where it stands."""
+        """Print the task's status."""
         self.say(text)
 
     def say(self, text: str) -> None:
-        """What a person should know."""
+        """Print a note."""
         self.end()
         self._quote(text, "")
 
     def advise(self, text: str) -> None:
-        """The same in words that are all ours, with a command to be copied: on one line."""
+        """Print a note of our own words that contains a command to be copied, on one line."""
         self.end()
         self._print(text)
 
     def decide(self, call: PendingApprovalView, command: str) -> None:
-        """Show a call that waits, in full, with the command that decides it: the terminal is the first task's."""
+        """Print a waiting call in full, and the command that decides it: the prompt belongs to the first task."""
         self.end()
         for line in question(call, self._taken):
             self._print(line)
         self.advise(f"a call waits for approval: {command}")
 
     def end(self) -> None:
-        """Show what has come of a line that has no end yet."""
+        """Print an unfinished line."""
         if self._rest:
             self._quote(self._rest, "| ")
         self._rest = ""

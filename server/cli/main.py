@@ -1,4 +1,4 @@
-"""The command line: whatever `remit` is given but nothing at all."""
+"""The entry point of the command line, for every start of `remit` with arguments."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ from server.errors import RemitError
 
 
 def main() -> int:
-    """Do what the command line asks for; its exit status."""
+    """Run the command line; returns the exit status."""
     _accept_every_character()
     arguments = parse()
     try:
@@ -29,7 +29,7 @@ def main() -> int:
 
 
 def _accept_every_character() -> None:
-    """Whatever a task prints can be shown, in whatever locale."""
+    """Escape characters that the locale cannot encode, so that any output can be printed."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

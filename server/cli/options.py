@@ -1,4 +1,4 @@
-"""What a task is given on the command line: variables, secrets and files."""
+"""Inputs of a task from the command line: variables, secrets and files."""
 
 import base64
 import os
@@ -12,10 +12,10 @@ INLINE_BYTES = 8 * 1024**2  # of all files together; the server takes larger one
 
 
 def given(arguments: Namespace) -> dict[str, Any]:
-    """The fields that `create_task` and `send_message` share.
+    """Return the fields that `create_task` and `send_message` share.
 
     Raises:
-        RemitError: a secret or a file is not to be had.
+        RemitError: a secret or a file is not available.
     """
     return {
         "env": dict(arguments.env),
@@ -26,7 +26,7 @@ def given(arguments: Namespace) -> dict[str, Any]:
 
 
 def _secrets(names: list[str]) -> dict[str, str]:
-    """The values: of the variables with these names, or else typed; never from the command line, which others see."""
+    """Return the values from variables of these names, or typed; never from arguments, which others can see."""
     with open_terminal() as terminal:
         return {name: os.environ.get(name) or _typed(terminal, name) for name in names}
 
@@ -56,7 +56,7 @@ def _files(named: list[str]) -> list[dict[str, str]]:
 
 
 def _file(path: str, name: str, left: int) -> tuple[dict[str, str], int]:
-    """A file, by its content where that fits, and the bytes it takes."""
+    """Return a file's field, with its content if that fits, and the bytes it takes."""
     with open(path, "rb") as file:
         content = file.read(left + 1)
     if len(content) > left:
@@ -65,7 +65,7 @@ def _file(path: str, name: str, left: int) -> tuple[dict[str, str], int]:
 
 
 def _split(text: str) -> tuple[str, str]:
-    """PATH or PATH:NAME; a path that exists with a colon in it is a path."""
+    """Split PATH or PATH:NAME; an existing path that contains a colon is a path."""
     path, colon, name = text.rpartition(":")
     if not colon or not name or os.path.exists(text):
         return text, os.path.basename(text)

@@ -1,4 +1,4 @@
-"""How a command's answer is printed: as JSON for programs, else as lines for people."""
+"""Printing of answers: as JSON for programs, as lines for people."""
 
 import json
 import sys
@@ -11,7 +11,7 @@ from server.errors import RemitError
 
 
 def print_answer(arguments: Namespace, answer: Any, lines: Iterable[str]) -> None:
-    """Print the answer: with `--json` whole and in ASCII, which no terminal obeys, else as `lines`."""
+    """Print the answer: with `--json` complete and in ASCII, which is harmless on a terminal, else as `lines`."""
     if arguments.json:
         print(json.dumps(answer, indent=2))
         return
@@ -21,13 +21,13 @@ def print_answer(arguments: Namespace, answer: Any, lines: Iterable[str]) -> Non
 
 
 def print_failure(arguments: Namespace, error: RemitError) -> None:
-    """Say on standard error what failed; with `--json` say it to programs as well."""
+    """Print an error to standard error; with `--json` also as JSON."""
     if arguments.json:
         print(json.dumps({"error": error.facts}, indent=2))
     note(error.text)
 
 
 def note(text: str) -> None:
-    """Say something on standard error, on one line."""
+    """Print one line to standard error."""
     screen = Screen(sys.stderr)
     screen.print(f"{screen.paint('remit:', 'dim')} {one_line(text)}")

@@ -1,4 +1,4 @@
-"""Sub-tasks, as the lists of the server have them: a part of them, with a word on how many more there are."""
+"""Trees of sub-tasks, read page by page, with counts of those left out."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ _PAGE = 100  # tasks, the most that one list holds
 
 
 class BranchView(TypedDict):
-    """A sub-task with those beneath it; `omittedSubtasks` were too many, more of them where the total is capped."""
+    """A sub-task with those beneath it.
+
+    `omittedSubtasks` counts those left out; if the server's total is capped, there are more.
+    """
 
     task: RowView
     subtasks: list[BranchView]
@@ -25,14 +28,14 @@ class BranchView(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class SubtaskPage:
-    """The sub-tasks of one task, the latest first, and how many there are besides."""
+    """The sub-tasks of one task, the latest first, and the number of those left out."""
 
     rows: list[RowView]
     omitted: int
 
 
 def subtasks(client: Client, task_id: str, most: int) -> SubtaskPage:
-    """The sub-tasks right beneath a task, at most `most` of them."""
+    """Return the direct sub-tasks of a task, at most `most` of them."""
     rows: list[RowView] = []
     more: dict[str, str] = {}
     while True:
@@ -45,8 +48,10 @@ def subtasks(client: Client, task_id: str, most: int) -> SubtaskPage:
 
 
 def grow(client: Client, task_id: str, most: int) -> tuple[list[BranchView], int]:
-    """What is beneath a task on all levels, the upper ones first, at most `most` in all, and how many right beneath
-    it are left out."""
+    """Return the tree beneath a task, the upper levels first, and the number of direct sub-tasks left out.
+
+    The tree has at most `most` tasks in all.
+    """
     top: list[BranchView] = []
     omitted = 0
     waiting: deque[tuple[str, BranchView | None]] = deque([(task_id, None)])
@@ -66,7 +71,7 @@ def grow(client: Client, task_id: str, most: int) -> tuple[list[BranchView], int
 
 
 def nested(ids: list[str], parents: dict[str, str]) -> Iterator[tuple[str, int]]:
-    """The ids in their order, each beneath its parent, with how deep it stands; parents that are missing are added."""
+    """Yield the ids in their order, each beneath its parent, with its depth; missing parents are added."""
     children: dict[str | None, list[str]] = {}
     for task_id in dict.fromkeys([*ids, *parents.values()]):
         children.setdefault(parents.get(task_id), []).append(task_id)

@@ -1,4 +1,4 @@
-"""The person at the controlling terminal: asked there whatever standard input and output are."""
+"""The controlling terminal: asks the person there, whatever standard input and output are."""
 
 import os
 import termios
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 
 class Terminal:
-    """`/dev/tty`, inside its `with`."""
+    """`/dev/tty`, open while its `with` lasts."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -30,7 +30,7 @@ class Terminal:
         return line.decode(errors="replace").removesuffix("\n")
 
     def ask_hidden(self, question: str) -> str | None:
-        """The same, without showing what is typed."""
+        """Ask for a line without showing what is typed."""
         with self._silence():
             answer = self.ask(question)
         self._write("\n")
@@ -55,7 +55,7 @@ class Terminal:
 
 @contextmanager
 def open_terminal() -> Iterator[Terminal | None]:
-    """The controlling terminal of this process, or None if it has none."""
+    """Open the controlling terminal of this process; None if it has none."""
     try:
         descriptor = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
     except OSError:

@@ -1,4 +1,4 @@
-"""The output of a task, whole: an answer has as much of it as it has room for, and a cursor for the rest."""
+"""The complete output of a task, read page by page."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WHOLE = 1_000_000
 
 
 def whole(client: Client, task_id: str, *include: str) -> TaskView:
-    """A task with all of its output, and as much of all else as an answer has room for. Raises RemitError."""
+    """Return a task with all of its output; other parts may be cut to fit one answer. Raises RemitError."""
     task: TaskView = client.call("get_task", id=task_id, maxChars=WHOLE, include=list(include))
     output = task.get("output")
     if output is None or task["status"] not in ENDED:

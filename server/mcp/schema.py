@@ -1,7 +1,7 @@
 """JSON schemas of the tools: short, and within the strict subsets of OpenAI and Gemini.
 
 Both accept `anyOf` with null for optional fields; lists of types, `const`, `$ref`, `patternProperties` and defaults are
-refused by one or the other. Each schema is built once: that takes ten milliseconds, measured, and a client may ask
+refused by one or the other. Each schema is built once: that takes ten milliseconds, and a client may ask
 repeatedly.
 """
 

@@ -1,6 +1,6 @@
 """Unanswered requests of host and server, and how the connection was opened.
 
-Neither dataclasses nor typing here: importing them would cost every window 2 MB, measured.
+Neither dataclasses nor typing here: importing them would cost every window 2 MB.
 """
 
 import os

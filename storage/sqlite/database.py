@@ -36,7 +36,7 @@ SPARE_PAGES = 256
 """Free pages (1 MiB) that vacuuming leaves in the file for coming writes."""
 
 VACUUM_PAGES = 250
-"""Pages that one vacuum step returns to the disk: 4 ms of work, measured."""
+"""Pages that one vacuum step returns to the disk: 4 ms of work."""
 
 RESERVE = "reserve"
 """Name of the file beside the database that reserves disk space."""

@@ -1,4 +1,4 @@
-"""`remit server adopt`: the folders of tasks are given to the database that is there."""
+"""`remit server adopt`: assigns the task folders to the present database."""
 
 import os
 from argparse import Namespace
@@ -22,10 +22,10 @@ from storage.sqlite.store import open_store
 
 
 def adopt(arguments: Namespace) -> int:
-    """Have the folders name the database, made if there is none; set aside those of tasks that it does not know.
+    """Assign the task folders to the database, created if missing; folders of unknown tasks are set aside.
 
-    Raises RemitError: `CONFLICT` while a server runs; `NOT_FOUND` where there is no state folder; `INTERRUPTED` where a
-    process of a dead server cannot be ended.
+    Raises RemitError: `CONFLICT` while a server runs; `NOT_FOUND` without a state folder; `INTERRUPTED` if a process of
+    a dead server cannot be ended.
     """
     paths = find_state_paths()
     if not os.path.isdir(paths.state):
@@ -51,7 +51,7 @@ def adopt(arguments: Namespace) -> int:
 
 async def _arranged(state: Path, workspaces: Workspaces) -> SweepReport:
     async with open_store(state / DATABASE) as store:
-        await to_thread.run_sync(end_leftovers, await store.leftovers(), state)  # they might write what is moved
+        await to_thread.run_sync(end_leftovers, await store.leftovers(), state)  # they could write to moved folders
         return await pairing.arrange(store, workspaces, adopt=True)
 
 

@@ -1,4 +1,4 @@
-"""What a person decides: calls that wait for a yes or no, and the grants that answer for calls to come."""
+"""Commands for approvals: deciding waiting calls, and listing and revoking grants."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ _WORDS = {"proceed_once": "approved", "proceed_always": "approved for this sessi
 
 
 def approve(arguments: Namespace) -> int:
-    """`remit approve`: let a waiting call proceed."""
+    """Run `remit approve`: let a waiting call proceed."""
     return _decide(arguments, "proceed_always" if arguments.always else "proceed_once")
 
 
 def reject(arguments: Namespace) -> int:
-    """`remit reject`: refuse a waiting call."""
+    """Run `remit reject`: refuse a waiting call."""
     return _decide(arguments, "cancel")
 
 
 def grants(arguments: Namespace) -> int:
-    """`remit grants`: what was approved for always and is still in force."""
+    """Run `remit grants`: list the grants in force."""
     with open_client() as client:
         answer: GrantsView = client.call("list_grants")
     print_answer(arguments, answer, list(_grant_lines(answer)))
@@ -41,7 +41,7 @@ def grants(arguments: Namespace) -> int:
 
 
 def revoke(arguments: Namespace) -> int:
-    """`remit revoke`: take a grant back."""
+    """Run `remit revoke`: revoke a grant."""
     with open_client() as client:
         answer = client.call("revoke_grant", id=arguments.grant)
     print_answer(arguments, answer, [f"revoked {answer['id']}; what it has let pass stays done"])
@@ -49,9 +49,10 @@ def revoke(arguments: Namespace) -> int:
 
 
 def waiting_call(calls: list[PendingApprovalView], beginning: str | None, status: str) -> PendingApprovalView:
-    """The waiting call that is meant: the one whose id begins so, or the only one.
+    """Return the waiting call whose id has this prefix, or the only one.
 
-    Raises RemitError (CONFLICT), for other calls too: what is decided must have been shown, so it has to wait already.
+    Raises RemitError (CONFLICT) if none or several match. A person decides only what was shown, so the call must wait
+    already.
     """
     found = [call for call in calls if call["callId"].startswith(beginning or "")]
     if len(found) == 1:
@@ -83,7 +84,10 @@ def _decide(arguments: Namespace, outcome: str) -> int:
 
 
 def _confirmed(client: Client, call: PendingApprovalView, outcome: str) -> bool:
-    """Show the call; where approvals are a person's, the decision counts only if it is confirmed at a terminal."""
+    """Show the call; if approvals need a person, ask for confirmation at a terminal.
+
+    Raises RemitError (FORBIDDEN) without a person's terminal.
+    """
     if client.call("list_agents")["approvals"] != "person":
         for line in question(call):
             Screen(sys.stderr).print(line)

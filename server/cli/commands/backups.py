@@ -1,4 +1,4 @@
-"""`remit backup` and `remit restore`."""
+"""The commands `remit backup` and `remit restore`."""
 
 from argparse import Namespace
 from collections.abc import Iterator
@@ -18,11 +18,14 @@ from server.daemon.paths import find_state_paths
 from server.tasks.views.formatting import time_or_none
 
 SHOWN = 20
-"""Ids that are told of each kind of task; with `--json` all are."""
+"""Task ids printed per kind; `--json` has all."""
 
 
 def backup(arguments: Namespace) -> int:
-    """Write a backup of the state folder, which no command may change meanwhile. Raises what `write_backup` raises."""
+    """Run `remit backup`.
+
+    Raises UnderWay while another command changes the state folder, and what `write_backup` raises.
+    """
     paths = find_state_paths()
     refuse_upkeep(paths)
     written = write_backup(Path(paths.state), Path(arguments.file).absolute(), folders=arguments.folders)
@@ -34,7 +37,10 @@ def backup(arguments: Namespace) -> int:
 
 
 def restore(arguments: Namespace) -> int:
-    """Put a backup in the place of what is in the state folder."""
+    """Run `remit restore`: replace the contents of the state folder by a backup.
+
+    Raises what `backups.restore` raises.
+    """
     source = Path(arguments.file).absolute()
     restored = restore_backup(find_state_paths(), source)
     answer = {

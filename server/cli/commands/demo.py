@@ -1,4 +1,4 @@
-"""`remit demo`: what remit does, shown once through, by a real MCP client in a folder that is removed at the end."""
+"""`remit demo`: shows what remit does, through a real MCP client, in a folder that is removed at the end."""
 
 import os
 import sys
@@ -34,7 +34,7 @@ SECOND = "$ echo 'I was allowed to run this.' > answer.txt && cat answer.txt"
 
 
 def main() -> int:
-    """Show it; 0, or 2 where no task can be sandboxed. Nothing is left behind, however it ends."""
+    """Run the demonstration; returns 0, or 2 if no task can be sandboxed. Nothing is left behind, however it ends."""
     screen = Screen(sys.stdout)
     with TemporaryDirectory(prefix="remit-demo-") as folder:
         paths = StatePaths(os.path.join(folder, "state"), os.path.join(folder, "remit.toml"))
@@ -50,14 +50,14 @@ def main() -> int:
 
 
 class Demo:
-    """The demonstration, in a private state folder."""
+    """The demonstration, in a state folder of its own."""
 
     def __init__(self, paths: StatePaths, screen: Screen) -> None:
         self._paths = paths
         self._screen = screen
 
     async def run(self) -> int:
-        """All of it, in two windows."""
+        """Run all steps, in two windows; returns the exit status."""
         async with self._window() as window:
             agents = await _call(window, "list_agents")
             if agents["sandbox"] == "unavailable":
@@ -106,7 +106,7 @@ class Demo:
             self._quote(f"{row['id'][:8]}  {row['status']:<10} {age(row['lastActivityAt']):>3} ago  {row['title']}")
 
     async def _follow(self, window: Client, task_id: str, after: int = 0) -> dict[str, Any]:
-        """Show a task's output, line by line, until it has ended or waits for someone."""
+        """Show a task's output, line by line, until it has ended or waits for a person."""
         rest = ""  # the beginning of a line, of which the next event has more
         with anyio.fail_after(WAIT):
             while True:
@@ -126,7 +126,7 @@ class Demo:
         return task
 
     def _window(self) -> Client:
-        """What a host opens: `remit` on its standard streams. The SDK hands on PATH and the like, and nothing else."""
+        """Start `remit` on its standard streams, as a host does. The SDK passes on PATH and the like only."""
         environment = {"REMIT_HOME": self._paths.state, "REMIT_CONFIG": self._paths.config}
         return Client(StdioServerParameters(command=sys.executable, args=[LAUNCHER], env=environment))
 

@@ -1,4 +1,4 @@
-"""`remit doctor`: whether tasks can run here, what they need for it, and what holds them."""
+"""`remit doctor`: checks whether tasks can run here, and reports what the sandbox does not enforce."""
 
 import os
 import platform
@@ -41,9 +41,9 @@ _FORCE = "`remit server stop --force` ends it"
 
 
 def examine(arguments: Namespace) -> int:
-    """Look at everything, without a server and without making anything; 1 if tasks could not run.
+    """Run `remit doctor`, without a server and without creating anything; returns 1 if tasks could not run.
 
-    With `--bundle`, write what was found to a file, with what else a bug report needs.
+    With `--bundle`, the findings and what else a bug report needs are written to a file.
     """
     paths = find_state_paths()
     findings = list(_findings(paths))
@@ -120,7 +120,7 @@ def _sandbox(wanted: Wanted) -> Finding:
 
 
 def _stronger_tier() -> tuple[str, ...]:
-    """Why the strongest tier is not the one that was found."""
+    """Return why the strongest sandbox tier is not available."""
     try:
         anyio.run(partial(find_sandbox, "namespaces"))
     except RemitError as error:
@@ -140,12 +140,12 @@ def _sqlite() -> Finding:
 
 
 def wal_reset_is_fixed(version: tuple[int, int, int]) -> bool:
-    """Whether a version of SQLite has the fix of its "WAL-reset bug" (3.51.3 of March 2026, and two backports)."""
+    """Return whether a version of SQLite has the fix of its "WAL-reset bug" (3.51.3, and two backports)."""
     return version >= (3, 51, 3) or (3, 50, 7) <= version < (3, 51) or (3, 44, 6) <= version < (3, 45)
 
 
 def _clock(path: Path) -> Iterator[Finding]:
-    """Something, where the time of day is doubted."""
+    """Yield a finding if the time of day is doubted."""
     with suppress(RemitError):
         clock, at = read_clock(path) if path.exists() else None, now()
         if clock and clock.doubts(at):
@@ -178,7 +178,7 @@ def _backups(state: Path, settings: BackupSettings) -> Finding:
 
 
 def _restore(paths: StatePaths) -> Iterator[Finding]:
-    """Something, where a restore was cut off."""
+    """Yield a finding if a restore was interrupted."""
     with suppress(OSError):
         if not owner(paths) and (told := cut_off(Path(paths.state))):
             yield Finding(name="restore", told=told, advice=("the next start, or restore, undoes or completes it",))

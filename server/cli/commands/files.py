@@ -1,4 +1,4 @@
-"""What tasks leave behind: their files, shown and fetched, and their worktrees, listed and removed."""
+"""Commands for the files of tasks, and for their worktrees."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SHOWN = 20  # changed files of a worktree that is about to be lost
 
 
 def artifacts(arguments: Namespace) -> int:
-    """`remit artifacts`: the files of a task, or one of them on standard output."""
+    """Run `remit artifacts`: list the files of a task, or print one of them."""
     with open_client() as client:
         task_id = client.find(arguments.id)
         if arguments.path is None:
@@ -38,7 +38,7 @@ def artifacts(arguments: Namespace) -> int:
 
 
 def worktrees(arguments: Namespace) -> int:
-    """`remit worktrees`: those that are there, or half there."""
+    """Run `remit worktrees`: list the worktrees on disk, complete or not."""
     with open_client() as client:
         answer: WorktreesView = client.call("list_worktrees")
     print_answer(arguments, answer, _worktree_lines(answer))
@@ -46,7 +46,7 @@ def worktrees(arguments: Namespace) -> int:
 
 
 def prune(arguments: Namespace) -> int:
-    """`remit worktrees prune`: remove what is not needed any more; with `--force`, say before what is lost."""
+    """Run `remit worktrees prune`: remove worktrees; with `--force`, first print what is lost."""
     with open_client() as client:
         ids = [client.find(task_id) for task_id in arguments.ids]
         if arguments.force:

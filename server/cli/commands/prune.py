@@ -1,4 +1,4 @@
-"""`remit prune`: the removal of what was kept long enough."""
+"""`remit prune`: removes what was kept long enough."""
 
 from argparse import Namespace
 
@@ -7,7 +7,7 @@ from server.cli.printing import print_answer
 
 
 def prune(arguments: Namespace) -> int:
-    """Remove it at once; with `--now`, whatever is thought of the clock."""
+    """Run `remit prune`; with `--now`, even if the clock is doubted."""
     with open_client() as client:
         answer = client.call("prune_tasks", now=arguments.now)
     print_answer(arguments, answer, [f"removed {answer['removedCount']} tasks"])

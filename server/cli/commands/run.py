@@ -1,4 +1,4 @@
-"""Handing work over, and watching it being done."""
+"""Commands that create, continue and follow tasks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells have it; also for a task that was c
 
 
 def run(arguments: Namespace) -> int:
-    """`remit run`: create a task and follow it; its outcome as exit status."""
+    """Run `remit run`: create a task and follow it; returns its outcome as exit status."""
     fields = given(arguments) | {"workspace": _workspace(arguments)}
     with open_client() as client:
         created = client.call(
@@ -58,7 +58,7 @@ def _workspace(arguments: Namespace) -> dict[str, Any] | None:
 
 
 def send(arguments: Namespace) -> int:
-    """`remit send`: go on with a task, and follow it as `run` does."""
+    """Run `remit send`: continue a task, and follow it as `run` does."""
     fields = given(arguments)
     with open_client() as client:
         task: TaskView = client.call("get_task", id=arguments.id)
@@ -74,7 +74,7 @@ def send(arguments: Namespace) -> int:
 
 
 def watch(arguments: Namespace) -> int:
-    """`remit watch`: follow a task from its start; Ctrl-C leaves it alone."""
+    """Run `remit watch`: follow a task from its start; Ctrl-C leaves the task running."""
     with open_client() as client:
         task_id = client.find(arguments.id)
         return _outcome(arguments, Follower(client, task_id, show=not arguments.json).follow())
@@ -89,7 +89,7 @@ def _see_through(arguments: Namespace, client: Client, task_id: str, after: int)
 
 
 def _cancel(task_id: str) -> int:
-    """Cancel over a connection of its own: an answer may be under way on the other one."""
+    """Cancel the task over a new connection: an answer may be on its way on the other one."""
     note("cancelling the task; Ctrl-C again leaves at once")
     with open_client() as client:
         status = client.call("cancel_task", id=task_id)["status"]
@@ -98,7 +98,7 @@ def _cancel(task_id: str) -> int:
 
 
 def _outcome(arguments: Namespace, task: TaskView) -> int:
-    """Say how the task ended; its exit status."""
+    """Print how the task ended; returns the exit status."""
     if arguments.json:
         print(json.dumps(task, indent=2))
     match task["status"]:
@@ -116,6 +116,6 @@ def _outcome(arguments: Namespace, task: TaskView) -> int:
 
 
 def _exit_status(task: TaskView) -> int:
-    """What the command that failed has left as its own status, else 1."""
+    """Return the exit status of the command that failed, else 1."""
     failed = [call.get("exitStatus") for call in task["output"]["toolCalls"] if call["status"] == "error"]
     return next((status for status in failed if status), 1)

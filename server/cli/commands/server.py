@@ -1,4 +1,4 @@
-"""`remit server status` and `remit server stop`: what the hello alone can say and do, and a signal where it cannot."""
+"""`remit server status` and `remit server stop`: by the handshake alone, and by a signal if that fails."""
 
 import json as jsonlib
 import os
@@ -16,14 +16,14 @@ from server.daemon.paths import StatePaths, find_state_paths
 from server.errors import Code, RemitError
 
 SILENCE = 5.0
-"""Seconds in which a server that owns its folder and does not listen is to begin to, or to end; it looks every 2 s."""
+"""Seconds in which an owner that does not listen must begin to, or end; a server checks its socket every 2 s."""
 
 FORCED = 10.0
-"""Seconds for a server that is forced to end; one that takes down ten trees of processes needs two."""
+"""Seconds for a server that is forced to end; one that ends ten process trees needs two."""
 
 
 def status(json: bool) -> int:
-    """Print whether a server runs for this state folder, and what it does; 1 if none runs that can be talked to.
+    """Print whether a server runs for this state folder, and its load; returns 1 if none can be reached.
 
     Raises:
         RemitError: `TIMEOUT`, if there is one and it does not answer.
@@ -45,7 +45,7 @@ def status(json: bool) -> int:
 
 
 def silent(paths: StatePaths, found: Owner) -> str:
-    """Who owns a state folder and does not listen there: a server, or a command that changes it."""
+    """Return who owns a state folder without listening: a server, or a command that changes the folder."""
     return found.upkeep or (
         f"a server owns {paths.state} and does not listen there (pid {found.pid}): it is starting or ending, or it "
         f"hangs; its log is {paths.log}"
@@ -57,7 +57,10 @@ def _owner_fields(found: Owner | None) -> dict[str, object]:
 
 
 def stop(force: bool, json: bool) -> int:
-    """End the server and wait until it is gone; 1 if it refused, because it is busy and `force` was not given."""
+    """End the server and wait until it is gone.
+
+    Returns 1 if it refused, because it is busy and `force` was not given.
+    """
     paths = find_state_paths()
     try:
         ended = end(paths, force=force)
@@ -77,13 +80,13 @@ def stop(force: bool, json: bool) -> int:
 
 
 def end(paths: StatePaths, *, force: bool) -> dict[str, object] | None:
-    """End the server and wait until its process is gone; return what it said of itself, None if there was none.
+    """End the server and wait until its process is gone; returns its greeting's fields, None if there was none.
 
-    With `force` one that does not answer is killed, by the number that its lock tells; that is all that is returned.
+    With `force`, one that does not answer is killed, by the pid that its lock tells; then only that is returned.
 
     Raises:
-        RemitError: `CONFLICT`, if it is busy, or does not listen, and `force` was not given, and UnderWay in any case
-            if it is no server; `TIMEOUT`, if it does not end.
+        RemitError: `CONFLICT`, if it is busy or does not listen, and `force` was not given; UnderWay in any case if the
+    owner is not a server; `TIMEOUT`, if it does not end.
     """
     seconds = FORCED if force else PATIENCE
     try:
@@ -98,7 +101,7 @@ def end(paths: StatePaths, *, force: bool) -> dict[str, object] | None:
 
 
 def _asked(paths: StatePaths, *, force: bool) -> dict[str, object] | None:
-    """Ask for the end, and wait for it. One that owns the folder and does not listen is waited for."""
+    """Ask the server to end, and wait for it. An owner that does not listen is waited for. Raises RemitError."""
     silent_until = time.monotonic() + SILENCE
     while (link := reach(paths, "stop", "terminal", force=force)) is None:
         refuse_upkeep(paths)
@@ -113,7 +116,7 @@ def _asked(paths: StatePaths, *, force: bool) -> dict[str, object] | None:
 
 
 def _kill(paths: StatePaths, found: Owner) -> None:
-    """Kill the server that owns the state folder, if it still does; the next start ends what it leaves running."""
+    """Kill the server that owns the state folder, if it still does; the next start ends the processes it leaves."""
     with suppress(ProcessLookupError), closing(FileIO(os.pidfd_open(found.pid))) as process:
         if owner(paths) == found:  # its number was not given to another one
             signal.pidfd_send_signal(process.fileno(), signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""What there is, and what there should not be any more: tasks and agents, listed, shown, cancelled and deleted."""
+"""Commands that list, show, cancel and delete tasks, and list agents."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _STYLES: dict[str, Style] = {
 
 
 def tasks(arguments: Namespace) -> int:
-    """`remit list`: a page of tasks, most recently active first."""
+    """Run `remit list`: print a page of tasks, most recently active first."""
     with open_client() as client:
         page: PageView = client.call(
             "list_tasks",
@@ -51,7 +51,7 @@ def tasks(arguments: Namespace) -> int:
 
 
 def show(arguments: Namespace) -> int:
-    """`remit show`: one task with everything that belongs to it."""
+    """Run `remit show`: print one task with its related data."""
     with open_client() as client:
         include = ["messages", "events"] if arguments.events else ["messages"]
         task = whole(client, arguments.id, *include)
@@ -64,7 +64,7 @@ def show(arguments: Namespace) -> int:
 
 
 def agents(arguments: Namespace) -> int:
-    """`remit agents`: who can be asked, and what holds them."""
+    """Run `remit agents`: list the agents, and what the sandbox enforces."""
     with open_client() as client:
         answer: AgentsView = client.call("list_agents")
     print_answer(arguments, answer, _agent_lines(answer))
@@ -72,7 +72,7 @@ def agents(arguments: Namespace) -> int:
 
 
 def cancel(arguments: Namespace) -> int:
-    """`remit cancel`: end a task, its sub-tasks and every process of them."""
+    """Run `remit cancel`: end a task, its sub-tasks and all their processes."""
     with open_client() as client:
         answer = client.call("cancel_task", id=arguments.id)
     print_answer(arguments, answer, [f"the task is {answer['status']}"])
@@ -80,7 +80,7 @@ def cancel(arguments: Namespace) -> int:
 
 
 def delete(arguments: Namespace) -> int:
-    """`remit delete`: remove a task for good."""
+    """Run `remit delete`: remove a task for good."""
     with open_client() as client:
         answer = client.call("delete_task", id=arguments.id, cascade=arguments.cascade)
     print_answer(arguments, answer, [f"deleted {task_id}" for task_id in answer["deletedTaskIds"]])
@@ -88,7 +88,7 @@ def delete(arguments: Namespace) -> int:
 
 
 def _add_events(client: Client, task: TaskView) -> None:
-    """The events that did not fit into the first answer."""
+    """Add the events that did not fit into the first answer."""
     events = task["events"]
     while events and events[-1]["number"] < task["lastEvent"]:
         after = events[-1]["number"]
@@ -99,7 +99,7 @@ def _add_events(client: Client, task: TaskView) -> None:
 
 
 def _parents(client: Client, page: PageView) -> dict[str, str]:
-    """The parents of a page's sub-tasks; the rows of a page that was too big may have lost theirs."""
+    """Return the parents of a page's sub-tasks; the rows of a page that was too large may lack theirs."""
     parents: dict[str, str] = {}
     are_shown = "parentTaskId" not in page.get("omittedFields", [])
     for row in page["tasks"]:
@@ -231,7 +231,7 @@ def _workspace(task: TaskView) -> Iterator[tuple[str, str]]:
 
 
 def _relations(task: TaskView) -> Iterator[tuple[str, str]]:
-    """What many tasks do not have."""
+    """Yield the fields that many tasks do not have."""
     if "description" in task:
         yield "about", task["description"]
     if "taskListId" in task:

@@ -1,4 +1,4 @@
-"""Tasks as records: changed, reported on, and shown with what they depend on."""
+"""Commands for records: `remit update` and `remit graph`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def update(arguments: Namespace) -> int:
-    """`remit update`: change what is named, all of it or nothing."""
+    """Run `remit update`: change the given fields, all or nothing."""
     changes = {
         "title": arguments.title,
         "description": arguments.description,
@@ -40,7 +40,7 @@ def update(arguments: Namespace) -> int:
 
 
 def graph(arguments: Namespace) -> int:
-    """`remit graph`: the tasks of a list, oldest first, each with what it depends on."""
+    """Run `remit graph`: list the tasks of a list, oldest first, each with its dependencies."""
     with open_client() as client:
         answer: GraphView = client.call(
             "get_task_graph", taskListId=arguments.list, limit=arguments.limit, offset=arguments.offset

@@ -1,1 +1,1 @@
-"""What `remit doctor` looks at."""
+"""The checks of `remit doctor`."""

@@ -1,4 +1,4 @@
-"""`remit doctor --bundle`: what a bug report needs, in one file, without secrets and without what tasks say."""
+"""`remit doctor --bundle`: one file for a bug report, without secrets and without the text of tasks."""
 
 import json
 import os
@@ -21,7 +21,7 @@ from storage.sqlite.inspection import reading
 from templates.redaction import Redactor
 
 LOG_BYTES = 512 * 1024
-"""Of the end of each log file."""
+"""Bytes taken from the end of each log file."""
 
 _QUERIES = {
     "schema": "PRAGMA user_version",
@@ -33,7 +33,7 @@ _QUERIES = {
     "runsByOutcome": "SELECT outcome, count(*) FROM runs GROUP BY outcome",
     "callsByStatus": "SELECT status, count(*) FROM calls GROUP BY status",
 }
-"""What is told of the database: numbers, and words of remit's own."""
+"""Queries whose results are included: numbers, and fixed words of remit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +48,9 @@ class BundleFile:
 def write(
     path: Path, paths: StatePaths, settings: Settings | None, findings: Sequence[Mapping[str, Any]]
 ) -> list[BundleFile]:
-    """Write a bundle that its owner alone can read to a new file; returns its parts.
+    """Write a bundle to a new file, readable by its owner alone; returns its parts.
 
-    Raises RemitError (VALIDATION_ERROR) where there is a file already, or none can be made.
+    Raises RemitError (VALIDATION_ERROR) if the file exists already, or cannot be created.
     """
     parts = list(_parts(paths, settings, findings))
     contents = "".join(f"{part.name}: {part.about}\n" for part in parts)
@@ -65,7 +65,7 @@ def write(
 
 
 def default_path() -> Path:
-    """Where a bundle is written if nobody says where: the current folder, under a name with the time in UTC."""
+    """Return the default path of a bundle: in the current folder, named by the time in UTC."""
     return Path(time.strftime("remit-bundle-%Y%m%d-%H%M%S.zip", time.gmtime()))
 
 
@@ -88,7 +88,7 @@ def _parts(paths: StatePaths, settings: Settings | None, findings: Sequence[Mapp
 
 
 def _mask(settings: Settings | None) -> Callable[[str], str]:
-    """What masks the values of secrets that lie in files; those of commands and keyrings are not asked for here."""
+    """Return a function that masks secrets stored in files; commands and keyrings are not queried here."""
     values = {}
     for name, source in _sources(settings) if settings else ():
         try:
@@ -140,7 +140,7 @@ def _counts(path: Path) -> dict[str, Any]:
 
 
 def _sizes(path: Path) -> Iterator[tuple[str, int]]:
-    """The sizes of a database and of what lies beside it, which a server that ends meanwhile takes away."""
+    """Yield the sizes of a database and its files; a server that ends meanwhile removes some."""
     for each in path.parent.glob(f"{path.name}*"):
         with suppress(FileNotFoundError):
             yield each.name, each.stat().st_size

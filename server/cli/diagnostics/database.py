@@ -1,4 +1,4 @@
-"""What `remit doctor` finds of the database, and of the folders that belong to it; nothing is changed."""
+"""The database checks of `remit doctor`; nothing is changed."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,14 +13,14 @@ from server.tasks.workspaces import pairing
 from storage.sqlite.inspection import Inspection, check, inspect, refuse_newer
 
 CHECK_SECONDS = 10.0
-"""For a look at all of the database, for which a person waits."""
+"""Seconds for checking the whole database while a person waits."""
 
 MAX_WAL = 100 * MIB
-"""Three times what the server leaves of it (journal_size_limit), and the changes of one long transaction."""
+"""Bytes: three times what the server leaves of the WAL (journal_size_limit), plus one long transaction."""
 
 
 def of_database(state: Path) -> Finding:
-    """Whether the database of a state folder is there, whole, of this version, and the one of the folders beside it."""
+    """Check that the database exists, is undamaged, of this version, and matches the task folders beside it."""
     path = state / DATABASE
     try:
         found = inspect(path)
@@ -38,7 +38,7 @@ def of_database(state: Path) -> Finding:
 
 
 def of_changes(state: Path) -> Iterator[Finding]:
-    """The database's log of changes (WAL), where something keeps it from being emptied."""
+    """Yield a finding if something keeps the WAL from being emptied."""
     path = state / f"{DATABASE}-wal"
     size = path.stat().st_size if path.exists() else 0
     if size > MAX_WAL:
@@ -51,9 +51,9 @@ def of_changes(state: Path) -> Iterator[Finding]:
 
 
 def _check_pair(state: Path) -> None:
-    """Raises RemitError (CONFLICT) where the folders are another database's."""
+    """Raise RemitError (CONFLICT) if the task folders belong to another database."""
     root = state / "workspaces"
-    if root.is_dir() and root.with_name("homes").is_dir():  # or else they would be made
+    if root.is_dir() and root.with_name("homes").is_dir():  # otherwise the check would create them
         pairing.check(state / DATABASE, Workspaces(root))
 
 

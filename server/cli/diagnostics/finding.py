@@ -1,11 +1,11 @@
-"""What `remit doctor` has found of one thing that it has looked at."""
+"""The finding of one check of `remit doctor`."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing that was looked at. A `problem` keeps tasks from running, `advice` does not."""
+    """The result of one check. A `problem` keeps tasks from running, `advice` does not."""
 
     name: str
     told: str

@@ -13,7 +13,7 @@ from storage.sqlite.listing.scans import ActivityScan, IndexRange, IndexScan, Re
 from storage.sqlite.transitions.status import owned
 
 SHORT = 500
-"""Tasks created in a period that is scanned whole: about 0.2 ms, measured. Scans by activity would skip many others."""
+"""Tasks created in a period that is scanned whole: about 0.2 ms. Scans by activity would skip many others."""
 
 _EQUAL = ("agent", "task_list", "assigned_agent", "triggering_agent", "internal_status")
 

@@ -10,7 +10,7 @@ from storage.records.lists import Position
 from storage.sqlite.migrations.m05_spans import ENDS
 
 MOST_ENTRIES = 20_000
-"""Index entries that one scan reads: 6 ms, or 30 ms where it reads the tasks themselves, measured."""
+"""Index entries that one scan reads: 6 ms, or 30 ms where it reads the tasks themselves."""
 
 # The least and the most microseconds between creation and last activity, of the tasks in each activity bucket.
 _BUCKETS = tuple(

@@ -23,10 +23,10 @@ measured: that is how long others wait.
 """
 
 STEP = 500
-"""Rows removed in one step: about 2 ms, measured."""
+"""Rows removed in one step: about 2 ms."""
 
 LOOK = 500
-"""Tasks examined in one read: about 5 ms, measured."""
+"""Tasks examined in one read: about 5 ms."""
 
 
 def expired(db: sqlite3.Connection, ended_by: int, after: Ended) -> tuple[list[int], Ended | None]:
