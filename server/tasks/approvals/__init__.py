@@ -1,1 +1,1 @@
-"""Decisions on tool calls, and what an approval holds for."""
+"""Approvals of tool calls: decisions, and what a decision covers."""

@@ -1,4 +1,4 @@
-"""What decides, besides its arguments, what a call does: a yes counts under the same circumstances alone.
+"""The circumstances of a call: what decides its effect besides its arguments. An approval holds under the same only.
 
 These are the task's variables, its secrets by name and version, the files that came with it, the folder it works in,
 the sandbox with its network and limits, and what the settings say of its agent's program and of its MCP servers.
@@ -19,7 +19,7 @@ from storage.records.calls import Circumstances
 from storage.records.tasks import Claim, Task
 
 LONGEST_VALUE = 200
-"""Characters of a variable that are shown to whoever decides; of a longer one, the beginning and what it hashes to."""
+"""Characters of a variable shown to the person who decides; of a longer one, the beginning and a hash."""
 
 _UNKNOWN = "unknown"
 
@@ -39,13 +39,13 @@ _STEERING = re.compile(
     """,
     re.VERBOSE,
 )
-"""Variables by which programs load or start others: they are shown first, so that no number of others hides them."""
+"""Variables that make programs load or start others: shown first, so that many other variables cannot hide them."""
 
 
 def circumstances(
     claim: Claim, secrets: Mapping[str, str], policy: SandboxPolicy, tier: str, settings: Settings
 ) -> Circumstances:
-    """Those of the calls of a run.
+    """Return the circumstances of the calls of a run.
 
     Args:
         claim: the run.
@@ -75,7 +75,7 @@ def _content(claim: Claim, secrets: Mapping[str, str], policy: SandboxPolicy, ti
 
 
 def _programs(task: Task, settings: Settings) -> dict[str, str]:
-    """What the settings say of the programs that make the calls, each as a digest: it may hold a secret."""
+    """Return digests of the settings of the programs that make the calls; the settings may hold secrets."""
     agent = settings.agents.of(task.agent)
     known: dict[str, Any] = {}
     if isinstance(agent, AcpSettings):
@@ -94,7 +94,7 @@ def _shortened(value: str) -> str:
 
 
 def _differences(before: Mapping[str, Any] | None, *, now: Mapping[str, Any]) -> Sequence[str]:
-    """How circumstances differ from those of the last yes; where there was none, from those of a task without any."""
+    """Describe how circumstances differ from those of the last approval, or, without one, from a bare task's."""
     return list(_set_at_first(now) if before is None else _changed(before, now))
 
 
@@ -107,7 +107,7 @@ def _set_at_first(now: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
-    """What has changed; of what an earlier version has not noted, that it was unknown."""
+    """Describe the changes. What an earlier version did not record is called unknown."""
     yield from _changed_variables(before.get("variables", {}), now["variables"])
     yield from _changed_parts("secret ", before.get("secrets", {}), now["secrets"])
     yield from _changed_parts("file uploads/", before.get("files", {}), now["files"])
@@ -149,5 +149,5 @@ def _changed_parts(
 
 
 def _ordered(variables: Mapping[str, str]) -> list[str]:
-    """The names, those that steer programs first."""
+    """Return the names, those that steer programs first."""
     return sorted(variables, key=lambda name: (_STEERING.fullmatch(name.upper()) is None, name))

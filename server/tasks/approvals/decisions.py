@@ -1,4 +1,4 @@
-"""Yes or no to the calls that wait, and what was approved for always."""
+"""Decisions on calls that wait for approval, and the standing approvals ("always")."""
 
 from collections.abc import Callable
 from secrets import token_hex
@@ -20,7 +20,7 @@ from storage.times import now
 
 
 class Decisions:
-    """Decides calls. Its methods raise RemitError for what the caller can mend."""
+    """Records decisions. Its methods raise RemitError for errors that the caller can correct."""
 
     def __init__(self, store: Store, vault: SecretVault, poke: Callable[[], None], settings: Settings) -> None:
         self._store = store
@@ -29,10 +29,10 @@ class Decisions:
         self._settings = settings
 
     async def approve(self, caller: Caller, request: ApproveToolCall) -> view_models.ApprovedView:
-        """Answer a waiting call, once.
+        """Record the decision on a waiting call. A call is decided once.
 
-        Raises RemitError: FORBIDDEN for what only a person may decide, VALIDATION_ERROR with the right text where what
-        was shown is not what the call does, or not any more.
+        Raises RemitError: FORBIDDEN for a decision that only a person may make; VALIDATION_ERROR, with the right text,
+        when the text shown to the user is not, or no longer, what the call does.
         """
         self._check_right(caller, request)
         if request.call is not None:
@@ -52,18 +52,18 @@ class Decisions:
         return view_models.ApprovedView(approved=request.outcome != "cancel", status=decided.status)
 
     async def grants(self, caller: Caller) -> pending_approval.GrantsView:
-        """What was approved for always and is still in force."""
+        """Return the standing approvals in force."""
         return pending_approval.GrantsView(
             grants=[task_view.grant(grant) for grant in await self._store.grants(caller.principal)]
         )
 
     async def revoke(self, caller: Caller, request: RevokeGrant) -> pending_approval.RevokedView:
-        """Take a grant back."""
+        """Revoke a standing approval."""
         await self._store.revoke_grant(caller.principal, request.id)
         return pending_approval.RevokedView(id=request.id)
 
     def who(self, caller: Caller, setting: Literal["approvals", "always"]) -> str:
-        """Who may approve a call that this caller is asked about, and who for always: "caller" or "person"."""
+        """Return who may approve this caller's calls, once or always: "caller" or "person"."""
         if setting == "always" and self.who(caller, "approvals") == "person":
             return "person"
         return "person" if setting in caller.person_only else getattr(self._settings, setting)

@@ -1,4 +1,4 @@
-"""When is a call similar to one that was approved for always? When they share a key."""
+"""Similarity of calls: a standing approval covers the calls that share a key with the approved one."""
 
 import hashlib
 import json
@@ -25,27 +25,27 @@ READING = {
     "GIT_CONFIG_KEY_1": "core.hooksPath",
     "GIT_CONFIG_VALUE_1": "/dev/null",
 }
-"""The variables of a command that only reads, beside the sandbox's own HOME and PATH: by these, git reads no settings
-but the repository's, and starts neither its file watcher nor its hooks."""
+"""The variables of a command that only reads, beside the sandbox's HOME and PATH: with them git reads no settings but
+the repository's, and starts neither its file watcher nor its hooks."""
 
 _PLACES = frozenset({"", "/bin/", "/usr/bin/"})
 _PLAIN_WORD = re.compile(r"[A-Za-z0-9_@%+:,./=-]+")
 
 
 def canonical(value: Any) -> str:
-    """A value of JSON as a text that is the same for all that are equal."""
+    """Return a JSON value as canonical text: equal values give equal texts."""
     return json.dumps(value, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
 
 
 def digest(args: Mapping[str, Any]) -> str:
-    """The arguments of a call as one SHA-256, hex: what a decision is bound to."""
+    """Return the SHA-256, hex, of a call's arguments, to which a decision is bound."""
     return hashlib.sha256(canonical(args).encode()).hexdigest()
 
 
 def keys(args: Mapping[str, Any], *, is_command: bool) -> tuple[str, ...]:
-    """What a call is known by: always its exact arguments, and for a simple command its first two words.
+    """Return the keys of a call: its exact arguments, and for a simple command also its first two words.
 
-    The arguments are those that are executed, nothing masked. A command is what this server itself executes.
+    `args` are unmasked. `is_command`: the server itself executes the call as a command.
     """
     exact = f"exact:{digest(args)}"
     words = _words(args) if is_command else None
@@ -53,7 +53,7 @@ def keys(args: Mapping[str, Any], *, is_command: bool) -> tuple[str, ...]:
 
 
 def only_reads(args: Mapping[str, Any]) -> bool:
-    """Whether a command is of those that are similar to others by their first two words."""
+    """Return whether a call is a simple command that only reads, which its first two words identify."""
     return _words(args) is not None
 
 
@@ -63,7 +63,7 @@ def _words(args: Mapping[str, Any]) -> list[str] | None:
 
 
 def _simple_command(command: str) -> list[str] | None:
-    """The words of a command that its first two describe; None where they would not."""
+    """Return the words of a simple command; None if its first two words do not describe it."""
     words = command.split(" ")
     if len(words) < 2 or not all(_PLAIN_WORD.fullmatch(word) for word in words):
         return None
@@ -79,11 +79,11 @@ def _is_relative_path(word: str) -> bool:
 
 
 def _is_harmless(program: str, first: str) -> bool:
-    """Whether nothing that can follow these two words does more than they tell.
+    """Return whether no further words can make a command do more than these two say.
 
-    Of git that is status alone: log, show and diff write to an --output, add, branch and tag can start an editor.
-    What the settings of a repository make status start for all that (filters of files), they do for the exact command
-    as well; with --help they would name the program that shows the manual.
+    Of git only status: log, show and diff write to an --output; add, branch and tag can start an editor. Programs that
+    a repository's settings make status start (filters of files) run for the exact command as well; --help would start
+    the program that shows the manual.
     """
     folder, slash, name = program.rpartition("/")
     return folder + slash in _PLACES and (name in _PROGRAMS or (name, first) == ("git", "status"))

@@ -1,1 +1,1 @@
-"""What a run says, masked, on its way into the task's log."""
+"""Output, answers and thoughts of a run, masked, on their way into the task's log."""

@@ -1,7 +1,7 @@
-"""Output on its way into a task's log: what comes while one write is under way goes into the next.
+"""Writer of text into a task's log, in batches: text that arrives during one write goes into the next.
 
-The longer a call goes on, the longer its output is gathered before it is written, and once a task has many events,
-until the call ends: however it is dribbled, it makes few events, and nothing of it is lost.
+The longer a call takes, the longer its output is gathered before it is written; in a task with many events, until the
+call ends. So output in tiny pieces makes few events, and none of it is lost.
 """
 
 import time
@@ -19,24 +19,24 @@ MAX_EVENT = 8000
 """Characters of text in one event, so that a page of events can be kept small."""
 
 PACE = 0.01
-"""Output is gathered for so much of the time that its call has taken: a reader sees it all but at once."""
+"""The share of a call's time for which its output is gathered: readers see it almost at once."""
 
 LONGEST_PAUSE = 1.0
 """Seconds; a call that goes on for an hour makes some 4,000 events at most."""
 
 
 class Log(Protocol):
-    """Where events of tasks are written."""
+    """The store's operation for appending events."""
 
     async def append_events(self, run: Run, events: list[NewEvent]) -> int:
-        """Append to the log of the run's task, whole or not at all; returns the number of the last event."""
+        """Append to the log of the run's task, all or none; returns the number of the last event."""
         ...
 
 
 class EventWriter:
-    """Appends text to the log of a run: what its agent says, or what comes out of one of its calls.
+    """Appends text to a run's log: the agent's answer, or the output of one of its calls.
 
-    Live, until the log has `event_limit` events; what comes then is written at the end.
+    It writes as text arrives until the log has `event_limit` events, and everything later at the end.
     """
 
     def __init__(
@@ -53,14 +53,14 @@ class EventWriter:
         self._arrived = anyio.Event()
 
     def publish(self, text: str) -> None:
-        """Have `text` written soon, after what was published before."""
+        """Queue `text` to be written soon, after what was queued before."""
         if text:
             self._text.append(text)
             self._arrived.set()
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
-        """Write while the block runs; however it ends, everything published has been written."""
+        """Write while the block runs; at its end, however it ends, everything queued has been written."""
         try:
             async with in_background(self._serve):
                 yield
@@ -77,7 +77,7 @@ class EventWriter:
     async def _write(self) -> None:
         text, self._text = "".join(self._text), []
         if text:
-            with suppress(RemitError):  # a run that has lost its task is told so by its next step
+            with suppress(RemitError):  # the run has lost its task; its next operation fails for that
                 self._events_so_far = await self._log.append_events(self._run, self._events(text))
 
     def _events(self, text: str) -> list[NewEvent]:

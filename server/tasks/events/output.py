@@ -1,4 +1,4 @@
-"""The output of one command: shown as it comes, masked, with both ends kept when it grows too long."""
+"""Output of one command: shown as it comes, masked, and cut in the middle when it grows too long."""
 
 import codecs
 import time
@@ -14,43 +14,43 @@ from templates.redaction import Redactor
 from templates.steps import Steps
 
 FIRST_BYTES = 1024
-"""Bytes of output that are masked before others have their turn: some 0.05 s of text made to be hard to mask."""
+"""Bytes masked at a time at first: about 0.05 s of text made to be slow to mask."""
 
 MOST_BYTES = 4096
-"""The same where that has been quick."""
+"""Bytes masked at a time after quick ones."""
 
 QUICK = 0.005
-"""Seconds, in which even the text of web pages is masked."""
+"""Seconds below which a step counts as quick; the text of web pages does."""
 
 GRACE_SECONDS = 1.0
-"""For the end of an output to be masked once its task is cancelled: made to be hard, megabytes take minutes."""
+"""Seconds for masking the end of an output after cancellation; megabytes made to be slow would take minutes."""
 
 LEAST_OUTPUT = 4096
-"""Characters that are kept of any output, also where the task has used up what it may keep."""
+"""Characters kept of any output, even if the task's budget is used up."""
 
 
 class OutputBudget:
-    """Characters of output that a task may still keep."""
+    """The characters of output that a task may still keep."""
 
     def __init__(self, left: int) -> None:
         self._left = left
 
     @property
     def is_used_up(self) -> bool:
-        """Whether nothing more need be kept."""
+        """Whether the budget is used up."""
         return self._left <= 0
 
     def limit(self, most: int) -> int:
-        """How much the next output may keep, `most` at the most."""
+        """Return how many characters the next output may keep, `most` at the most."""
         return max(LEAST_OUTPUT, min(most, self._left))
 
     def take(self, text: str) -> None:
-        """So much is kept."""
+        """Count a text that was kept."""
         self._left -= len(text)
 
 
 class CommandOutput:
-    """Keeps the first and the last half of `limit` characters; what lies between is counted and dropped."""
+    """One output: keeps the first and last half of `limit` characters; counts and drops the middle."""
 
     def __init__(self, redactor: Redactor, limit: int) -> None:
         self._redactor = redactor
@@ -64,15 +64,15 @@ class CommandOutput:
         self._at_once = FIRST_BYTES
         self._shown: list[str] = []
         self.dropped = 0
-        """Characters that were not kept; known when the output has ended."""
+        """Characters that were dropped; known once the output has ended."""
 
     @property
     def text(self) -> str:
-        """Everything that was shown."""
+        """Everything shown so far."""
         return "".join(self._shown)
 
     def feed(self, data: bytes) -> str:
-        """Take what the command has written; returns what of it can be shown now."""
+        """Add bytes of output. Returns the masked text that can be shown now."""
         text = self._decode(data)
         self._keep(text)
         head = text[: self._head_left]
@@ -80,19 +80,19 @@ class CommandOutput:
         return self._show(self._stream.feed(head))
 
     async def show(self, data: bytes, publish: Callable[[str], None]) -> None:
-        """Take what the command has written, and publish what of it can be shown now."""
+        """Add bytes of output, and publish what can be shown now."""
         done = 0
         while done < len(data):
             begun, size = time.monotonic(), self._at_once
             publish(await carried_through(self.feed, data[done : done + size]))
             done += size
             self._at_once = min(2 * size, MOST_BYTES) if time.monotonic() - begun < QUICK else FIRST_BYTES
-            await anyio.lowlevel.cancel_shielded_checkpoint()  # others have their turn between
+            await anyio.lowlevel.cancel_shielded_checkpoint()  # let others run in between
 
     async def finish(self) -> str:
-        """Returns what is left to show. The output ends here.
+        """End the output. Returns what is left to show.
 
-        Where it is cancelled, what is not masked soon is not kept, which `text` then says.
+        On cancellation, what is not masked within GRACE_SECONDS is dropped, and `text` says so.
         """
         self._keep(self._decode(b"", True))
         rest: list[str] = []
@@ -108,16 +108,16 @@ class CommandOutput:
         return self._end_with(rest)
 
     async def take(self, text: str) -> None:
-        """Take all of an output, which ends here."""
+        """Add a whole output, and end it."""
         await self.show(text.encode(errors="replace"), _nobody)
         await self.finish()
 
     async def _rest(self) -> str:
-        """What is left, masked: all of it, or the last half."""
+        """Return what is left to show, masked: all of it, or the last half."""
         end = "".join(self._end)
         if self._taken <= 2 * self._half:
             return await stepped(len(end), self._unshown(end))
-        # What the stream still holds back is left out: it begins what nobody sees, and maybe a secret.
+        # What the stream still holds back is dropped: it is the start of the omitted middle, and perhaps of a secret.
         tail = await stepped(len(end), self._redactor.redacting(end, len(end) - self._half))
         return tail[-self._half :]
 
@@ -127,7 +127,7 @@ class CommandOutput:
         return shown + self._stream.finish()
 
     def _end_with(self, rest: Sequence[str]) -> str:
-        """Show what is left, and how much of the output is not kept; `rest` is empty where masking took too long."""
+        """Show what is left and how much was dropped; `rest` is empty if masking took too long."""
         if rest and self._taken <= 2 * self._half:
             return self._show(rest[0])
         tail = "".join(rest)
@@ -136,7 +136,7 @@ class CommandOutput:
         return self._show(f"{note}{tail}")
 
     def _keep(self, text: str) -> None:
-        """Remember the end of all, with a margin before the last half for a secret cut in two."""
+        """Keep the end of the output, with a margin for a secret that begins before the last half."""
         if not text:
             return
         self._taken += len(text)
@@ -153,4 +153,4 @@ class CommandOutput:
 
 
 def _nobody(_text: str) -> None:
-    """Publish nothing: the text is shown once it is whole."""
+    """Publish nothing, because the text is shown once it is whole."""

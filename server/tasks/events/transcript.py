@@ -1,4 +1,4 @@
-"""What an agent says and thinks on its way into a task's log."""
+"""Transcript of an agent: its answer and thoughts, written to the task's log."""
 
 from contextlib import suppress
 
@@ -15,11 +15,11 @@ from storage.records.tasks import NewEvent, Run
 from templates.redaction import RedactionStream, Redactor
 
 MAX_THOUGHT = 8000
-"""Characters of one thought; so much fits into one event."""
+"""Characters of one thought, which fit into one event."""
 
 
 class Transcript:
-    """Shows what is said as it comes, masked and bounded; what is not kept is counted."""
+    """Writes what an agent says as it comes, masked and bounded; what is not kept is counted."""
 
     def __init__(self, log: Log, run: Run, variables: Variables, budget: OutputBudget, settings: Settings) -> None:
         self._log = log
@@ -29,21 +29,21 @@ class Transcript:
         self._most = settings.output_limit
         self._output: CommandOutput | None = None
         self._thought: RedactionStream | None = None
-        """Of one that goes on: a secret may begin in one piece and end in the next."""
+        """The mask of a thought in pieces: a secret may begin in one piece and end in the next."""
 
         self._unkept = 0
         self._speaking = anyio.Lock()
         self.writer = EventWriter(log, run, settings.event_limit)
 
     async def say(self, text: str) -> None:
-        """Show a piece of the answer."""
+        """Write a piece of the answer."""
         async with self._speaking:
             if self._output is None:
                 self._output = CommandOutput(self._variables.redactor, self._budget.limit(self._most))
             await self._output.show(text.encode(errors="replace"), self.writer.publish)
 
     async def pause(self) -> None:
-        """What was said so far is whole: show what was held back of it, since it might have begun a secret."""
+        """End the present piece of the answer: show what was held back because it might have begun a secret."""
         async with self._speaking:
             if (output := self._output) is not None:
                 self._output = None
@@ -51,9 +51,9 @@ class Transcript:
                 self._budget.take(output.text)
 
     async def think(self, description: str, subject: str, *, goes_on: bool = False) -> None:
-        """Show one thought, or a piece that `goes_on` in the next: its two ends where it is long.
+        """Write one thought, or a piece that `goes_on` in the next; of a long one, both ends.
 
-        Beyond what the task may keep they are counted.
+        Thoughts beyond the task's budget are only counted.
         """
         if self._budget.is_used_up:
             self._unkept += 1
@@ -66,14 +66,14 @@ class Transcript:
             await self._append_thought(shown[:200], thought.text)
 
     async def end(self) -> None:
-        """Nothing more is said in this run."""
+        """End the transcript: write what is left, and how many thoughts were not kept."""
         await self.pause()
         if self._unkept:
-            with suppress(RemitError):  # a run that has lost its task is told so elsewhere
+            with suppress(RemitError):  # the run has lost its task, which is reported elsewhere
                 await self._append_thought("", f"[… {self._unkept} thoughts were not kept …]")
 
     async def _masked(self, piece: str, *, goes_on: bool) -> str:
-        """What can be shown of a thought by now."""
+        """Return what can be shown of a thought by now, masked."""
         stream = self._thought or self._variables.redactor.stream()
         self._thought = stream if goes_on else None
         masked = await computed(len(piece), stream.feed, piece)

@@ -1,1 +1,1 @@
-"""The folders that tasks work in: chosen, kept and removed."""
+"""The folders that tasks work in: selection, worktrees, files and removal."""

@@ -1,4 +1,4 @@
-"""The files of a task, listed and read; what would be a secret's value in them is masked, or they are not shown."""
+"""The files of a task, listed and read with every secret masked; if one cannot be masked, they are refused."""
 
 import base64
 from collections.abc import Sequence
@@ -29,17 +29,17 @@ from templates.redaction import Redactor
 from templates.steps import Steps
 
 FILES = 100
-"""Files of a list where no limit is given."""
+"""Files of a page by default."""
 
 PIECE = 7_000
-"""Bytes of a piece where no limit is given: an answer that no host cuts, as `get_task` has it."""
+"""Bytes of a piece by default: an answer of this size is cut by no host, like that of `get_task`."""
 
-_TYPES = MimeTypes()  # what Python itself knows, the same on every machine
+_TYPES = MimeTypes()  # Python's own table, the same on every machine
 
 
 @dataclass(frozen=True, slots=True)
 class _Masking:
-    """What masks a task's secrets, in names and in bytes, and the secrets whose values are not to be had."""
+    """The redactors of a task's secrets for file names and for bytes, and the secrets whose values are gone."""
 
     names: Redactor
     content: Redactor
@@ -47,7 +47,7 @@ class _Masking:
 
 
 class Artifacts:
-    """Finds the files of tasks, also of ended ones as long as their folders are kept."""
+    """The files of tasks; of ended ones as long as their folders are kept."""
 
     def __init__(self, store: Store, vault: SecretVault, workspaces: Workspaces, folders: Folders) -> None:
         self._folders = folders
@@ -56,7 +56,7 @@ class Artifacts:
         self._workspaces = workspaces
 
     async def page(self, caller: Caller, request: ReadArtifacts) -> view_models.ArtifactsView:
-        """Some of the files, in the order of their paths."""
+        """Return a page of the files, in the order of their paths. Raises RemitError: NOT_FOUND, SECRETS_LOST."""
         folder = await self._folder(caller, request.id)
         masks = await self._masking(caller, request.id)
         found = await to_thread.run_sync(list_artifacts, folder)
@@ -73,7 +73,7 @@ class Artifacts:
         return _warned(view, masks)
 
     async def piece(self, caller: Caller, request: ReadArtifacts, path: str) -> view_models.ArtifactsView:
-        """A piece of one file, as text where it is UTF-8."""
+        """Return a piece of one file: text if it is UTF-8, else base64. Raises RemitError: NOT_FOUND, SECRETS_LOST."""
         folder = await self._folder(caller, request.id)
         masks = await self._masking(caller, request.id)
         length = request.limit or PIECE
@@ -96,7 +96,7 @@ class Artifacts:
         return _warned(view, masks)
 
     async def _folder(self, caller: Caller, task_id: str) -> Path:
-        """The top of what a task works in. Raises RemitError (NOT_FOUND) where there is none, or none any more."""
+        """Return the top folder that a task works in. Raises RemitError (NOT_FOUND): when there is none any more."""
         task = await self._store.task(caller.principal, task_id)
         if task.agent == NOBODY:
             raise RemitError(Code.NOT_FOUND, "the task has no files here: others do it (agentId none)")
@@ -110,9 +110,9 @@ class Artifacts:
         return folder
 
     async def _masking(self, caller: Caller, task_id: str) -> _Masking:
-        """What masks the secrets of all the task's turns.
+        """Return the redactors for the secrets of all the task's turns.
 
-        Raises RemitError (SECRETS_LOST) where values are not to be had, unless a person asks at a terminal.
+        Raises RemitError (SECRETS_LOST): when values are gone, unless a person asks in a terminal.
         """
         known = await self._index.of_all_turns(task_id)
         lost = sorted({record.name for record in known.lost})
@@ -131,12 +131,12 @@ class Artifacts:
 
 
 def _placed(folder: Path) -> Path:
-    """A folder of this server's own, whose state folder may lie behind links."""
+    """Return one of the server's own folders with symlinks resolved in its parent, the state folder's path."""
     return folder.parent.resolve() / folder.name
 
 
 def _is_there(folder: Path) -> bool:
-    """Whether a folder is there, reached through no link: others may write what it lies in."""
+    """Return whether a folder exists and is no symlink: others may write its parent folder."""
     try:
         identity(folder)
     except OSError:
@@ -151,7 +151,7 @@ def _why_gone(task: Task) -> str:
 
 
 def _masking(piece: Piece, length: int, redactor: Redactor) -> Steps[bytes]:
-    """The first bytes of a piece, masked, also where a secret is cut by its ends."""
+    """Return the first `length` bytes of a piece, masked, including secrets cut by its ends."""
     text = (piece.before + piece.content + piece.after).decode("latin-1")  # a character for each byte
     start = len(piece.before)
     shown = yield from redactor.redacting(text, start, start + length)
@@ -159,7 +159,7 @@ def _masking(piece: Piece, length: int, redactor: Redactor) -> Steps[bytes]:
 
 
 def _whole_characters(content: bytes) -> int:
-    """How many bytes of a text end with a whole character; all of what is no text."""
+    """Return how many bytes of UTF-8 text end with a whole character; of anything else, all."""
     for cut in range(min(4, len(content))):
         try:
             content[: len(content) - cut].decode()

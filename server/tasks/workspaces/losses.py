@@ -1,4 +1,4 @@
-"""What a task will not find any more, though it was there: told with the task, and before it goes on."""
+"""Warnings about lost folders, and about tasks held after a restore: shown with the task and before a next turn."""
 
 from server.runner.workspace.workspaces import Workspaces
 from server.tasks.views.formatting import time
@@ -18,19 +18,19 @@ _MAY_HAVE_GONE_ON = (
 
 
 class MissingFolders:
-    """Looks for the folders of tasks."""
+    """Detection of tasks whose folder is gone."""
 
     def __init__(self, store: Store, workspaces: Workspaces) -> None:
         self._store = store
         self._workspaces = workspaces
 
     async def of(self, task: Task) -> list[str]:
-        """What there is to say of a task, a sentence each; nothing as a rule."""
+        """Return the warnings about a task, a sentence each; usually none."""
         held = [_MAY_HAVE_GONE_ON] if is_held(task) else []
         return [*held, *([_GONE] if await self._is_gone(task.id) else [])]
 
     async def before_turn(self, task: Task) -> list[str]:
-        """What the next turn of a task will not find any more."""
+        """Return the warnings for a task's next turn."""
         if task.completed_at is not None and (task.workspace_removed_at or 0) >= task.completed_at:
             return [
                 f"the task's folder was removed {time(task.workspace_removed_at or 0)} (setting retention.workspaces): "
@@ -39,7 +39,7 @@ class MissingFolders:
         return await self.of(task)
 
     async def note(self, claim: Claim) -> None:
-        """Note in the log of a run that is about to make its folder anew that there was one."""
+        """Write a warning to the task's log if the run is about to replace a lost folder by an empty one."""
         had_one = claim.run.fence > 1 or claim.task.files
         if had_one and await self._is_gone(claim.task.id):
             await self._store.append_events(claim.run, [NewEvent("warning", {"message": _STARTED_EMPTY})])
@@ -49,5 +49,5 @@ class MissingFolders:
 
 
 def is_held(task: Task) -> bool:
-    """Whether a task waits for somebody to say that it may go on after its database was restored."""
+    """Return whether a task is held after a restore until a person lets it go on."""
     return task.status is Status.PAUSED and task.blocked_reason == RESTORED

@@ -1,4 +1,4 @@
-"""The pair of a database and the folders of its tasks: each names the other, so that neither is taken for another's."""
+"""Pairing of the database with the folders of its tasks: each names the other, so that a wrong one is noticed."""
 
 from collections.abc import Collection
 from datetime import UTC, datetime
@@ -18,10 +18,10 @@ _WAYS = (
 
 
 def check(database: Path, workspaces: Workspaces) -> bool:
-    """Look, before a database is opened, whether the folders are its own; whether both are older than their ids.
+    """Check, before the database is opened, that the folders belong to it. Returns whether both have no id yet.
 
-    Raises RemitError: CONFLICT where it is missing or another one, and there are folders that hold something;
-    EXECUTION_ERROR where it cannot be read.
+    Raises RemitError: CONFLICT when the database is missing or another one and folders with content exist;
+    EXECUTION_ERROR when it cannot be read.
     """
     found, names = inspect(database), workspaces.names()
     if found is None:
@@ -34,10 +34,10 @@ def check(database: Path, workspaces: Workspaces) -> bool:
 
 
 async def arrange(store: Store, workspaces: Workspaces, *, adopt: bool) -> SweepReport:
-    """Put the folders in order, and have them name the database; what its tasks do not know is set aside.
+    """Set aside the folders of unknown tasks, and write the database's id beside the others.
 
-    `adopt` is for folders that may be another one's. Raises RemitError (CONFLICT) without it, where folders name no
-    database, and some belong to no task of this one.
+    `adopt` accepts folders that may belong to another database. Raises RemitError (CONFLICT): without it, when the
+    folders name no database and some belong to no task of this one.
     """
     names = await to_thread.run_sync(workspaces.names)
     known = await store.maintenance.known_folders({*names, *await to_thread.run_sync(workspaces.lost.names)})

@@ -1,4 +1,4 @@
-"""The removal of the folders of tasks that are gone, or go on without them."""
+"""Removal of the folders of deleted tasks, and of tasks that continue without one."""
 
 import logging
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ _log = logging.getLogger(__name__)
 
 
 async def remove_folders(store: Store, workspaces: Workspaces, task_ids: Iterable[str]) -> None:
-    """Delete the folders of these tasks, which the store has given up; what is left of them goes with a later sweep."""
+    """Delete the folders of tasks that the store has given up. A later sweep retries what cannot be deleted now."""
     gone = []
     for task_id in task_ids:
         try:
@@ -23,5 +23,5 @@ async def remove_folders(store: Store, workspaces: Workspaces, task_ids: Iterabl
             _log.warning("the folder of task %s cannot be deleted: %s", task_id, error.strerror)
         else:
             gone.append(task_id)
-    with suppress(RemitError):  # the next sweep finds that they are not there
+    with suppress(RemitError):  # the next sweep notices that they are gone
         await store.maintenance.forget_folders(gone)

@@ -1,4 +1,4 @@
-"""Which folder of the user's a task may work in, and how."""
+"""Selection of the user's folder that a task works in: what the settings allow, and in which mode."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -23,18 +23,17 @@ _USE = "use mode readonly or readwrite"
 
 
 class Folders:
-    """The folders that the operator lets tasks work in."""
+    """The user's folders that the operator allows tasks to work in."""
 
     def __init__(self, allowed: Sequence[Path], private: Sequence[Path]) -> None:
-        """`private` is what no task may see: the state folder and the settings."""
+        """`allowed`: the setting `workspaces`; `private`: paths no task may see, the state folder and the settings."""
         self._allowed = allowed
         self._private = [place for path in private for place in _ways(path)]
 
     async def choose(self, caller: Caller, request: WorkspaceRequest) -> tuple[Workspace, list[str]]:
-        """The folder a task asks for, and what there is to warn of.
+        """Return the folder that a task asks for, and warnings about it.
 
-        Raises RemitError: VALIDATION_ERROR that names the field; EXECUTION_ERROR where its repository cannot be looked
-        at in time.
+        Raises RemitError: VALIDATION_ERROR that names the field; EXECUTION_ERROR when git does not answer in time.
         """
         path = await to_thread.run_sync(self._resolved, caller, request.path, abandon_on_cancel=True)
         repository = None if request.mode in ("readonly", "readwrite") else await self._repository(path, request.mode)
@@ -54,7 +53,7 @@ class Folders:
         return workspace, warnings
 
     def _resolved(self, caller: Caller, asked: str) -> Path:
-        """The folder, without links. What lies outside the allowed ones is refused in the same words, there or not."""
+        """Return the folder, symlinks resolved. One outside the allowed folders is refused alike, existing or not."""
         if caller.folder is None and not Path(asked).is_absolute():
             raise _refused("workspace.path", "must be absolute: this client was not started in a folder")
         try:
@@ -86,15 +85,15 @@ class Folders:
         return repository
 
     def check(self, workspace: Workspace | None) -> None:
-        """Refuse what a task may not be given any more, or never might: the settings change, and so do folders.
+        """Check that a task's folder is still allowed: the settings may have changed, and so may its symlinks.
 
-        Raises RemitError (FORBIDDEN).
+        Raises RemitError (FORBIDDEN): when it is not.
         """
         if workspace is None:
             return
         shared = (
             {workspace.path} if workspace.owner == "task" else set()
-        )  # this server's own, there as long as its owner
+        )  # one of the server's own folders, not the user's
         repository = Repository.of_json(workspace.repository) if workspace.repository else None
         for path in {workspace.path, *workspace.reaches, *(_whole(repository) if repository else ())} - shared:
             if not self._is_allowed(Path(path)):
@@ -125,9 +124,9 @@ class Folders:
 
 
 def check_tier(workspace: Workspace | None, tier: Name, *, allow_hooks: bool) -> None:
-    """Refuse what a tier of the sandbox does not hold in a folder of the user's.
+    """Refuse a folder and mode that a sandbox tier cannot protect.
 
-    Raises RemitError (SANDBOX_UNAVAILABLE).
+    Raises RemitError (SANDBOX_UNAVAILABLE): when it cannot, unless `allow_hooks` accepts the risk.
     """
     if workspace is None or workspace.mode == "worktree":
         return
@@ -151,12 +150,12 @@ def _why_no_worktree() -> str:
 
 
 def _whole(repository: Repository) -> tuple[str, ...]:
-    """Every folder of a repository: its working files, git's own, and those it borrows objects from."""
+    """Return every folder of a repository: its working files, git's own, and those it borrows objects from."""
     return (repository.top or repository.git, *repository.reaches)
 
 
 def _ways(path: Path) -> Iterator[Path]:
-    """Where a file or a folder is, and each link on the way to it by its own name: who writes that leads elsewhere."""
+    """Yield a path and each symlink on the way to it: writing any of them would redirect it."""
     for _ in range(_MOST_LINKS):
         own = path.parent.resolve() / path.name
         yield own
@@ -170,7 +169,7 @@ def _is_within(path: Path, allowed: Sequence[Path]) -> bool:
 
 
 def _is_executed(path: Path) -> bool:
-    """Whether it lies within the own files of git or its like, or among an editor's or an assistant's settings."""
+    """Return whether a folder lies within git's (or a similar system's) files, or an editor's settings."""
     own = {*BESIDE_GIT, *OTHER_SYSTEMS}
     return any(
         folder.name in own or all(os.path.exists(folder / name) for name in ("HEAD", "objects", "refs"))

@@ -1,4 +1,4 @@
-"""What was set aside in a folder of the person's, since their git could have executed it: told in the task."""
+"""Reports of files that were set aside in a user's folder because the user's git could have executed them."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
@@ -22,35 +22,35 @@ _UNNAMED = (
 
 
 class Notes(Log, Protocol):
-    """Where it is kept."""
+    """Where such reports are kept: the task's log and its workspace record."""
 
     async def note_folder(self, task_id: str, **changes: object) -> None:
-        """Note something of a folder that a task writes itself."""
+        """Record changes of a task's workspace record."""
         ...
 
 
 def before(workspace: Workspace | None) -> list[str]:
-    """What a task has been told already of the folder it works in."""
+    """Return what was reported to a task before about its folder."""
     told: list[str] = ((workspace and workspace.outcome) or {}).get("disarmed", [])
     return told
 
 
 async def tell(notes: Notes, run: Run, known: Sequence[str], found: Sequence[str], **about: Any) -> list[str]:
-    """Keep with a task what was `found` just now, and put what is new in its log; returns that with what is `known`.
+    """Record what was `found`, masked, in the workspace record, and what is new of it in the task's log.
 
-    It must be masked. `about` goes to each entry of the log.
+    Returns `known` with what is new. `about` is added to the data of each event.
     """
     every = traps.told([*known, *found])
     await notes.note_folder(run.task_id, disarmed=every)
     new = [each for each in found if each not in known]
     events = [NewEvent("error", {"code": Code.FORBIDDEN, "message": each, **about}) for each in new]
-    with suppress(RemitError):  # a run that has lost its task has nothing more to tell
+    with suppress(RemitError):  # the run has lost its task: nobody reads this any more
         await notes.append_events(run, events)
     return every
 
 
 async def tell_interrupted(store: Store, leftovers: Sequence[Leftover], left: Mapping[Path, Sequence[str]]) -> None:
-    """Tell each run of a dead server, before it is settled, what was found in the folder that it writes."""
+    """Record for each run of a dead server, before it is settled, what was found in the folder that it writes."""
     for leftover in leftovers:
         workspace = leftover.workspace
         if workspace is not None and workspace.mode == "readwrite" and (found := left.get(Path(workspace.path))):
@@ -66,13 +66,13 @@ async def of_worktree(
     *,
     is_protected: bool,
 ) -> list[str]:
-    """Set aside what a task has left in its worktree, and return all that is to be told of it.
+    """Set aside what a task has left in its worktree for git to execute. Returns all reports about it.
 
-    It lies in the state folder, `state`. `masking` is for the names in that, and `is_protected` says whether no command
-    could change the worktree's own settings and hooks.
+    `state` is the state folder, which contains the worktree. `masking` masks the names of files. `is_protected`: no
+    command could change the worktree's own settings and hooks.
     """
     known = before(record.workspace)
-    is_theirs = record.workspace.checkout != "open"  # looked at already: what came later is the person's
+    is_theirs = record.workspace.checkout != "open"  # inspected before: what came later is the user's
     if is_theirs or (record.demands or {}).get("allowHooks"):
         return known
     untouched = traps.untouched(tree, is_protected=is_protected)
@@ -81,5 +81,5 @@ async def of_worktree(
 
 
 def _masked(found: Sequence[str], redactor: Redactor | None) -> list[str]:
-    """What may be told; without a name where a secret may stand in it and could not be masked."""
+    """Return the reports with names masked; without names if the redactor is missing."""
     return traps.told([redactor.redact(each) if redactor else _UNNAMED for each in found])

@@ -1,4 +1,4 @@
-"""The worktrees of tasks, from the first run until nothing would be lost with them."""
+"""The worktrees of tasks: made at the first run, inspected after each, removed once nothing would be lost."""
 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -35,21 +35,21 @@ from templates.redaction import Redactor
 _log = logging.getLogger(__name__)
 
 GRACE_SECONDS = 2.0
-"""That a run which is cancelled has to see what has come of its worktree: most take a tenth of it."""
+"""Seconds that a cancelled run has to inspect its worktree; most take a tenth of it."""
 
 MOVE_SECONDS = 1.0
-"""That moving the branch has left when whoever waits for it gives up: both it and the record of it are done, or not."""
+"""Seconds to finish moving a branch when the caller gives up, so that branch and record agree."""
 
 _CUT_OFF = "the task was cancelled before all its commits were carried over; they are in its worktree"
 
 Masking = Callable[[], Awaitable[Redactor | None]]
-"""What masks the secrets that may stand in a worktree, None where one is gone; asked for once the worktree was read."""
+"""Returns the redactor for a worktree's contents, None if a secret's value is gone; called after inspection."""
 
 _NO_SECRETS = Redactor({})
 
 
 class Worktrees:
-    """Makes them, looks at them after each run, carries their commits over, and removes them."""
+    """Makes worktrees, inspects them after each run, brings their commits to the repository, and removes them."""
 
     def __init__(
         self, store: Store, sandbox: Callable[[], Awaitable[Sandbox]], workspaces: Workspaces, settings: Settings
@@ -62,9 +62,9 @@ class Worktrees:
 
     @asynccontextmanager
     async def at_work(self, claim: Claim, variables: Variables) -> AsyncIterator[None]:
-        """Have the worktree of a run, where its task works in one, and see at its end what has come of it.
+        """Provide the worktree of a run, if its task works in one, and inspect it at the run's end.
 
-        Raises RemitError (EXECUTION_ERROR) where it cannot be made.
+        Raises RemitError (EXECUTION_ERROR): when it cannot be made.
         """
         if claim.workspace is None or claim.workspace.mode != "worktree":
             async with self._at_work_in_anothers(claim.workspace, variables):
@@ -77,11 +77,11 @@ class Worktrees:
             await self._conclude_in_grace(claim.task.id, variables.ever)
 
     def folder(self, task_id: str) -> Path:
-        """Where the worktree of a task is, if it is there."""
+        """Return the path of a task's worktree, whether it exists or not."""
         return tree_of(self._workspaces.path(task_id))
 
     async def conclude_ended(self) -> None:
-        """See what has come of those that a dead server left, where nobody is at work."""
+        """Inspect the worktrees of ended tasks that a dead server did not get to."""
         try:
             records = await self._store.worktrees()
         except (RemitError, OSError) as error:
@@ -91,13 +91,13 @@ class Worktrees:
             if record.workspace.checkout == "open" and record.is_over:
                 try:
                     await self._conclude(record.task_id, partial(self._redactor, record.task_id))
-                except Exception as error:  # no task's doing may keep a server from starting
+                except Exception as error:  # nothing in a worktree may keep the server from starting
                     _log.error("the worktree of task %s is not looked at: %s", record.task_id, type(error).__name__)
 
     async def carried(self, task_id: str, variables: Variables) -> tuple[str, bool]:
-        """Carry over what a task at work has committed so far: its latest commit, and whether all else is committed.
+        """Bring a running task's commits to its branch. Returns the latest commit, and whether everything is committed.
 
-        Raises RemitError (CONFLICT) where that cannot be done.
+        Raises RemitError (CONFLICT): when they cannot be brought over.
         """
         async with self._lock(task_id):
             (record,) = await self._store.worktrees(task_id)
@@ -108,14 +108,14 @@ class Worktrees:
         return outcome["carried"], not outcome.get("dirty")
 
     async def unseen(self, workspace: Workspace, agent_id: str) -> list[str]:
-        """What a new task in a worktree will not see, in words of warning."""
+        """Return warnings about uncommitted changes, which a new task in a worktree does not see."""
         if workspace.repository is None or workspace.repository["top"] is None:
             return []
         repository = Repository.of_json(workspace.repository)
         sandbox = await self._sandbox()
         folder = Path(workspace.path)
         try:
-            if sandbox.tier == "off":  # where git would execute what the repository's settings name
+            if sandbox.tier == "off":  # git would execute programs that the repository's settings name
                 raise RemitError(Code.SANDBOX_UNAVAILABLE, "nothing confines git here")
             policy = sandbox_policy.policy(self._settings, agent_id, None, WorkingDirectory(folder, folder))
             if await is_committed(repository, sandbox, policy):
@@ -125,10 +125,7 @@ class Worktrees:
         return ["the repository has uncommitted changes, which the task does not see"]
 
     async def discard_all(self, task_ids: Iterable[str]) -> None:
-        """Remove the worktrees of these tasks: all that there are, or none.
-
-        Raises RemitError (CONFLICT) for one of which something would be lost.
-        """
+        """Remove the worktrees of these tasks: all or, if something would be lost, none. Raises RemitError (CONFLICT)."""
         there = {record.task_id for record in await self._store.worktrees()}  # few, and the tasks may be many
         theirs = [task_id for task_id in task_ids if task_id in there]
         for task_id in theirs:
@@ -138,12 +135,12 @@ class Worktrees:
             await self.discard(task_id, force=True)
 
     async def discard(self, task_id: str, *, force: bool = False) -> None:
-        """Remove the worktree of a task that has ended, and its branch if that has no commits of its own.
+        """Remove the worktree of an ended task, and its branch if that has no commits of its own.
 
-        Raises RemitError: CONFLICT for one that is at work or, without `force`, of which something would be lost;
+        Raises RemitError: CONFLICT for one in use or, without `force`, one with which something would be lost;
         EXECUTION_ERROR for one that cannot be removed.
         """
-        async with self._lock(task_id):  # whoever looks at it just now would bring its branch back
+        async with self._lock(task_id):  # an inspection under way would recreate its branch
             for record in await self._store.worktrees(task_id):
                 if not force:
                     await self._refuse_loss(task_id)
@@ -163,14 +160,14 @@ class Worktrees:
         await self._store.give_up_worktree(task_id)
 
     async def _drop_branch(self, record: Record) -> None:
-        """A branch that cannot be removed, as where the repository is gone, keeps no worktree."""
+        """Remove the branch. A failure, e.g. because the repository is gone, does not keep the worktree."""
         try:
             await (await self._branch(record)).drop()
         except RemitError as error:
             _log.warning("the branch %s is left: %s", branch_of(record.task_id), error.message)
 
     async def _refuse_loss(self, task_id: str) -> None:
-        """Raise RemitError (CONFLICT) unless nothing would be lost. Its lock is held."""
+        """Raise RemitError (CONFLICT) if something would be lost. The caller holds the lock."""
         (record,) = await self._store.worktrees(task_id)
         if not record.is_over:
             raise _in_use(record)
@@ -186,7 +183,7 @@ class Worktrees:
             )
 
     async def _redactor(self, task_id: str) -> Redactor | None:
-        """What masks the secrets of a task that nobody is at work on: there must not have been any."""
+        """Return the redactor of a task that does not run: None unless it never had secrets."""
         return None if await self._store.secrets_of_all_turns(task_id) else _NO_SECRETS
 
     async def _prepare(self, task_id: str) -> None:
@@ -202,9 +199,9 @@ class Worktrees:
                 await worktree.make(branch_of(task_id), start, stage)
 
     async def _conclude(self, task_id: str, masking: Masking) -> None:
-        """Look at a worktree, and carry its commits over; what fails is on record.
+        """Inspect a worktree, and bring its commits to the repository; a failure is recorded.
 
-        `masking` is for what is kept of names and diff; where it is None, these may hold secrets and are left out.
+        `masking` is for recorded names and diffs; without a redactor they may hold secrets and are left out.
         """
         async with self._lock(task_id):
             await self._conclude_locked(task_id, masking)
@@ -223,14 +220,14 @@ class Worktrees:
             await self._store.record_worktree(task_id, checkout, outcome)
 
     async def _is_protected(self) -> bool:
-        """Whether no command could change a worktree's own settings and hooks; no, where the sandbox is not known."""
+        """Return whether no command could change a worktree's own settings and hooks; False if the tier is unknown."""
         try:
             return (await self._sandbox()).tier == "namespaces"
         except RemitError:
             return False
 
     async def _conclude_in_grace(self, task_id: str, masking: Masking) -> None:
-        """The same at the end of a run. One that is cancelled has little time left; what is not done is on record."""
+        """Inspect it at a run's end. A cancelled run has little time left; what is not done is recorded."""
         is_done = False
 
         async def conclude() -> None:
@@ -247,19 +244,19 @@ class Worktrees:
             raise
 
     async def _note_cut_off(self, task_id: str) -> None:
-        """It stays open: the next look, at the latest when the server starts again, carries over what is there."""
+        """Record that it was not inspected. It stays open for the next inspection, at the latest at the next start."""
         for record in await self._store.worktrees(task_id):
             await self._store.record_worktree(
                 task_id, "open", {**(record.workspace.outcome or {}), "problem": _CUT_OFF}
             )
 
     def _lock(self, task_id: str) -> anyio.Lock:
-        """Of a worktree: whoever holds it alone looks at it, moves its branch or removes it."""
+        """Return the lock of a worktree; its holder alone inspects it, moves its branch or removes it."""
         return self._locks.setdefault(task_id, anyio.Lock())
 
     @asynccontextmanager
     async def _at_work_in_anothers(self, shared: Workspace | None, variables: Variables) -> AsyncIterator[None]:
-        """See what comes of a worktree that a run only borrows: the task it is of may have ended, and look no more."""
+        """Inspect, at a run's end, a worktree that it shares with its owner: the owner may have ended before."""
         writes = shared is not None and shared.owner == "task" and shared.mode == "readwrite"
         found = await self._store.worktrees() if writes else []
         owners = [record for record in found if shared and self.folder(record.task_id) == Path(shared.path)]
@@ -273,7 +270,7 @@ class Worktrees:
             with anyio.CancelScope(shield=True):
                 for owner in owners:
                     for record in await self._store.worktrees(owner.task_id):
-                        if record.ended_at is None:  # what it does itself is looked at as well
+                        if record.ended_at is None:  # the owner's own end inspects it again
                             await self._store.reopen_worktree(owner.task_id)
 
     async def _outcome(self, record: Record, masking: Masking) -> tuple[Checkout, dict[str, Any]]:
@@ -304,14 +301,14 @@ class Worktrees:
         return "dirty" if finding.dirty else "clean", outcome
 
     async def _known(self, record: Record) -> str:
-        """The commit that was carried last, also where a server was killed before that was on record."""
+        """Return the last commit brought over, even if a server was killed before that was recorded."""
         moving = (record.workspace.outcome or {}).get("moving")
         if moving and await (await self._branch(record)).tip() == moving:
             return str(moving)
         return _carried(record)
 
     async def _carry(self, worktree: Worktree, record: Record, head: str, known: str) -> None:
-        """Bring the task's commits to its branch; once they were brought, that is the user's to rename or remove."""
+        """Bring the task's commits to its branch, which is then the user's to rename or remove."""
         if head == known:
             return
         branch = await self._branch(record)
@@ -341,7 +338,7 @@ class Worktrees:
 
     @asynccontextmanager
     async def _stage(self) -> AsyncIterator[Path]:
-        """An empty folder that goes when the block does; what a killed server leaves of it goes at the next start."""
+        """Yield an empty folder, removed after the block, or at the next start if the server is killed."""
         stage = await to_thread.run_sync(self._workspaces.make_stage)
         try:
             yield stage
@@ -363,5 +360,5 @@ def _repository(record: Record) -> Repository:
 
 
 def _carried(record: Record) -> str:
-    """The commit of the task's that is in the user's repository; its base where it has none of its own."""
+    """Return the task's last commit that is in the user's repository; the base if it has none of its own."""
     return str((record.workspace.outcome or {}).get("carried", _repository(record).base))
