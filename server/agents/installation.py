@@ -1,4 +1,4 @@
-"""Where a program is installed: what starts it, and what it has to read of this machine to run."""
+"""Installations of programs: the command line that starts one, and the files it must be able to read."""
 
 import json
 import shutil
@@ -16,29 +16,29 @@ _VERSION_BYTES = 64 * 1024  # of a package.json, far more than one has
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Installation:
-    """A program as it is found here."""
+    """A program found on this machine."""
 
     argv: tuple[str, ...]
-    """Its interpreter, if it has one, itself and its arguments, by their real paths."""
+    """Its interpreter, if any, the program itself and its arguments, by their real paths."""
 
     readable: tuple[Path, ...]
-    """Its own files: the folder of packages it lies in, or else itself; and its interpreter, or the script that is its
-    first argument. Not what all may read."""
+    """Files it needs that not every command may read: its package folder, or else itself; and its interpreter, or the
+    script that is its first argument."""
 
     version: str | None
-    """Of the package it lies in."""
+    """The version of its package."""
 
 
 def find(command: Sequence[str]) -> Installation:
     """Find `command`, the program by name or path.
 
-    Raises RemitError (AGENT_UNAVAILABLE) for one that is not there, or whose interpreter is not.
+    Raises RemitError (AGENT_UNAVAILABLE): when it or its interpreter is not installed.
     """
     return located(program(command[0]), command[1:])
 
 
 def located(path: Path, arguments: Sequence[str]) -> Installation:
-    """The installation of the program at a path. Raises RemitError (AGENT_UNAVAILABLE)."""
+    """Return the installation of the program at a path. Raises RemitError (AGENT_UNAVAILABLE)."""
     interpreter = _interpreter(path)
     start = [program(name) for name in interpreter[:1]]
     script, rest = _script(arguments)
@@ -51,7 +51,7 @@ def located(path: Path, arguments: Sequence[str]) -> Installation:
 
 
 def program(name: str) -> Path:
-    """The real path of a program by name or path. Raises RemitError (AGENT_UNAVAILABLE)."""
+    """Return the real path of a program by name or path. Raises RemitError (AGENT_UNAVAILABLE)."""
     found = shutil.which(Path(name).expanduser())
     if found is None:
         raise _unavailable(f"{name} is not installed, or not on the PATH that this server was started with")
@@ -59,13 +59,13 @@ def program(name: str) -> Path:
 
 
 def _script(arguments: Sequence[str]) -> tuple[list[Path], Sequence[str]]:
-    """The real path of the file that the first argument names, if it does, and the others."""
+    """Return the real path of the file that the first argument names, if any, and the other arguments."""
     first = [Path(word) for word in arguments[:1] if Path(word).is_absolute() and Path(word).is_file()]
     return [path.resolve() for path in first], arguments[len(first) :]
 
 
 def _interpreter(program: Path) -> list[str]:
-    """What the first line of a script names, with its arguments; nothing for a program of another kind."""
+    """Return the interpreter and arguments of a script's first line; empty for another kind of program."""
     try:
         with program.open("rb") as file:
             first = file.read(_SHEBANG_BYTES).split(b"\n")[0]
@@ -78,7 +78,7 @@ def _interpreter(program: Path) -> list[str]:
 
 
 def _folder(program: Path) -> Path:
-    """The outermost folder of node packages around a program: what it needs lies beside it."""
+    """Return the outermost node_modules folder around a program, which contains its dependencies; else the program."""
     around = [parent for parent in program.parents if parent.name == "node_modules"]
     return around[-1] if around else program
 

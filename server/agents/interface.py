@@ -1,7 +1,7 @@
-"""What an agent is, and the one way it acts: through its turn.
+"""The interface between the server and agents: an agent acts only through its turn.
 
-The gate before every call is the server's, so it does not rest on an agent's good manners; what an agent program does
-by itself, in its sandbox, can only be told of.
+The approval gate before every call is in the server, so it does not depend on the agent. What an agent program does
+by itself inside its sandbox can only be recorded.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -17,22 +17,22 @@ from templates.steps import Steps
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
-    """A tool call an agent wants to make. `key` is its own name for it, the same in every run of the turn."""
+    """A tool call that an agent proposes. `key` is its own name for it, the same in every run of the turn."""
 
     key: str
     tool_name: str
     args: Mapping[str, Any]
     description: str
     is_message: bool = False
-    """Whether its arguments stand in the message, which is shown as it is, and hold no secret besides: then no single
-    line of a secret is masked in them either."""
+    """Whether its arguments are part of the message, which is shown as it is and holds no secret values: then single
+    lines of multi-line secrets are not masked in them."""
 
     is_command: bool = False
-    """Whether it is made by `Turn.run`: what else a program executes, it does in surroundings of its own."""
+    """Whether it is executed by `Turn.run`. Commands that a program executes itself run in its own environment."""
 
 
 class Permission(Enum):
-    """What has become of a proposed call."""
+    """The gate's answer to a proposed call."""
 
     PROCEED = "proceed"
     REFUSED = "refused"
@@ -41,35 +41,35 @@ class Permission(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownCall:
-    """A call of the turn as it stands, those of earlier runs included."""
+    """The state of a call of the turn; calls of earlier runs included."""
 
     key: str
     tool_name: str
     args: Mapping[str, Any]
     status: Literal["pending", "awaiting_approval", "executing", "success", "error", "cancelled"]
     approved: bool
-    """Whether somebody has said yes to this very call; it may not have been made yet."""
+    """Whether a person has approved this very call; it may not have been made yet."""
 
     output: str
-    """What came out of it, masked and bounded; empty before its end."""
+    """Its output, masked and bounded; empty before its end."""
 
     exit_status: int | None
-    """Of a command that has ended."""
+    """The exit status of a command that has ended."""
 
     reason: str | None
-    """Why it was refused or cut off, in the words of whoever decided."""
+    """Why it was refused or interrupted."""
 
     is_hidden: bool
-    """Whether it was refused since a part of it would have been hidden from whoever decides."""
+    """Whether it was refused because a part of it would have been hidden from the person who decides."""
 
     is_cut_off: bool = False
-    """Whether it was ended in the middle, by the end of the server: it may have done all that it was to do."""
+    """Whether the server's end interrupted it; it may have done all its work."""
 
 
 @dataclass(frozen=True, slots=True)
 class CommandResult:
-    """How a command ended: its exit status (128 + N for signal N), its output, masked and bounded, and the limit that
-    ended it, in words for a person."""
+    """The end of a command: its exit status (128 + N for signal N), its output, masked and bounded, and, in words, the
+    limit that ended it."""
 
     status: int
     output: str
@@ -86,12 +86,12 @@ class RunCommand:
     """Whether it has the task's variables, secrets included."""
 
     attached: int | None = None
-    """A descriptor that it is to have, as `server.runner.policy.ATTACHED`."""
+    """A file descriptor to pass to it: see `server.runner.policy.ATTACHED`."""
 
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """What came of a call that is no command."""
+    """The result of a call that is no command."""
 
     text: str
     failed: bool = False
@@ -99,18 +99,18 @@ class ToolResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolSpec:
-    """A tool of this server's own, for an agent that may hand on sub-tasks."""
+    """One of the server's sub-task tools, for an agent that may create sub-tasks."""
 
     name: str
     description: str
     schema: Mapping[str, Any]
     reads: bool
-    """Whether it changes nothing: then nobody is asked."""
+    """Whether it changes nothing, and so needs no approval."""
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a model has used, in requests and tokens."""
+    """The usage of a model, in requests and tokens."""
 
     requests: int = 0
     input_tokens: int = 0
@@ -127,213 +127,213 @@ class HistoryMessage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """A program in the sandbox that is talked to. It has the task's workspace, and variables with `env` over them.
+    """A program in the sandbox to talk to. It has the task's workspace, and variables with `env` over them.
 
-    `env` is given as it is to be: templates are filled in by whoever makes this.
+    `env` is passed as it is: the caller resolves templates.
     """
 
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     inherits: bool = True
-    """Whether it has the task's variables, secrets included, and the network of the agent's settings: what acts for
-    the agent does, what merely serves it has its own alone."""
+    """Whether it has the task's variables, secrets included, and the network of the agent's settings: yes for a program
+    that acts as the agent, no for one that only serves it."""
 
     readable: tuple[Path, ...] = ()
-    """Further files and folders it may read, beside those of the agent's settings."""
+    """Files and folders it may read, beside those of the agent's settings."""
 
     hosts: tuple[str, ...] = ()
-    """Hosts it may reach, in the words of `HostRule.parse`, beside those of the agent's settings."""
+    """Hosts it may reach (`HostRule.parse`), beside those of the agent's settings."""
 
     hands_on: bool = False
-    """Whether it gets a callback channel, if the task may hand on sub-tasks and the sandbox can hold one."""
+    """Whether it gets a callback channel, if the task may create sub-tasks and the sandbox supports one."""
 
     steered_by: tuple[str, ...] = ()
-    """What the task's variables must not be called, in the words of `fnmatch`: they could make it ask less."""
+    """Patterns (`fnmatch`) of variables that the task must not set: they could make the program ask less."""
 
     home: Mapping[str, str] | None = field(default=None, repr=False)
-    """A HOME that lasts as long as the task, with these files in it (path beneath HOME -> text), which the program
-    can read and not write; None for one that ends with the program."""
+    """Files of a HOME that lasts as long as the task (path in HOME -> text), which the program can read and not write;
+    None for a HOME that ends with the program."""
 
 
 class Turn(Protocol):
-    """One message and everything an agent may do about it."""
+    """A turn: one message, and every operation that an agent has for it."""
 
     @property
     def message(self) -> str:
-        """What was asked for."""
+        """The message."""
         ...
 
     @property
     def system_prompt(self) -> str | None:
-        """What the one who asks wants the agent to go by."""
+        """The task's system prompt."""
         ...
 
     @property
     def mcp_servers(self) -> Sequence[str]:
-        """The names of the MCP servers that are at hand: the settings' for this agent, and the task's own."""
+        """The names of its MCP servers: those of the settings for this agent, and the task's own."""
         ...
 
     @property
     def workspace(self) -> Path:
-        """The folder to work in. Only `server.runner.filesystem.safe_open` may reach into it: it is an adversary's."""
+        """The folder to work in. An adversary controls it: open it only with `server.runner.filesystem.safe_open`."""
         ...
 
-    # What was, and what is to be remembered.
+    # State.
 
     async def history(self) -> list[HistoryMessage]:
-        """The conversation before this turn, oldest first."""
+        """Return the conversation before this turn, oldest first."""
         ...
 
     async def recall(self) -> Mapping[str, Any] | None:
-        """What `remember` was given last in this turn, by whichever run."""
+        """Return the state last remembered in this turn, by any run; None if there is none."""
         ...
 
     async def recall_earlier(self) -> Mapping[str, Any] | None:
-        """What `remember` was given last in the task's turn before this one."""
+        """Return the state last remembered in the task's previous turn; None if there is none."""
         ...
 
     async def remember(self, state: Mapping[str, Any], usage: Usage | None = None) -> None:
-        """Keep `state` (JSON; masked, 8 MiB at most) for a later run, and count `usage`; durable when this returns.
+        """Store `state` (JSON; masked, 8 Mi characters at most) for a later run, and add `usage`.
 
-        Raises RemitError (LIMIT_EXCEEDED) where it is too long.
+        It is durable when this returns. Raises RemitError (LIMIT_EXCEEDED): when it is too long.
         """
         ...
 
     async def set_process_bound(self, bound: bool) -> None:
-        """Say whether the work of this run would be lost with its process: then a cut ends the task as INTERRUPTED."""
+        """Record whether the run's work would be lost with its process: if so, an interruption fails the task."""
         ...
 
-    # What is said and thought.
+    # Answer and thoughts.
 
     async def say(self, text: str) -> None:
-        """Show a piece of the answer as it comes; masked, and bounded in all."""
+        """Write a piece of the answer to the task's log as it comes; masked, and bounded in all."""
         ...
 
     async def think(self, description: str, subject: str = "", *, goes_on: bool = False) -> None:
-        """Show one thought: whole, or a piece that `goes_on` in the next."""
+        """Write one thought to the task's log: whole, or a piece that `goes_on` in the next."""
         ...
 
-    # What is done.
+    # Secrets and calls.
 
     async def unlock(self) -> None:
-        """Have the values of the secrets at hand: before anything is filled in or masked.
+        """Load the values of the task's secrets. Call it before templates are resolved or anything is masked.
 
-        Raises whatever ends a run whose secrets are gone, or RemitError for one that cannot be read.
+        Raises RemitError for one that cannot be read, or the exception that ends a run whose secrets are lost.
         """
         ...
 
     def fill_in(self, text: str) -> str:
-        """`text` with its templates (`<<mcp.KEY>>`) filled in: secret, to be stored and shown nowhere.
+        """Return `text` with its templates (`<<mcp.KEY>>`) resolved. The result is secret: never store or show it.
 
         Raises RemitError (TEMPLATE_ERROR) that names the missing key.
         """
         ...
 
     async def mask(self, value: Any) -> Any:
-        """A value of JSON with every secret in its texts masked: for what comes from outside and goes to a model."""
+        """Return a JSON value with every secret masked: for input from outside that goes to a model."""
         ...
 
     async def mask_beginning(self, text: str) -> str:
-        """A text whose end was cut off, masked, without what may be the beginning of a secret."""
+        """Mask a text whose end was cut off; an end that may begin a secret is dropped."""
         ...
 
     async def mask_within(self, text: str, start: int, stop: int) -> str:
-        """`text` from `start` to `stop`, masked, also what is left there of a secret that is cut by these."""
+        """Return `text[start:stop]`, masked, including parts of secrets that are cut by its ends."""
         ...
 
     async def propose(self, proposals: Sequence[Proposal]) -> None:
-        """Announce calls, in order, before any of them is made. One that is known already stays as it is.
+        """Record calls, in order, before any of them is made. One that is known already stays as it is.
 
         Raises RemitError (CONFLICT) for a known key with other arguments.
         """
         ...
 
     def calls(self) -> Mapping[str, KnownCall]:
-        """All calls of the turn by their keys, in order, as of the latest `propose`, `call` or end of one."""
+        """Return all calls of the turn by their keys, in order, as of the latest `propose`, `call` or end of one."""
         ...
 
     async def is_same(self, key: str, args: Mapping[str, Any]) -> bool:
-        """Whether these, nothing masked in them, are the arguments of a known call.
+        """Return whether these unmasked arguments are those of a known call.
 
-        Where a secret is masked in that, it may be another by now: `propose` has it asked about anew then.
+        If a secret is masked in the call, only the masked forms are compared; `propose` then compares exactly.
         """
         ...
 
     def tool_specs(self) -> Sequence[ToolSpec]:
-        """This server's own tools, where the agent may hand on sub-tasks; else none."""
+        """Return the sub-task tools; empty if the agent may not create sub-tasks."""
         ...
 
     async def use(self, key: str, tool: str, args: Mapping[str, Any]) -> ToolResult:
-        """Execute a call that may proceed by one of these tools, and note how it ended.
+        """Execute a call that may proceed with one of these tools, and record how it ended.
 
-        Raises Awaiting where it waits for a sub-task; in the next run it does so no more.
+        Raises Awaiting: while it waits for a sub-task; the next run does not wait again.
         """
         ...
 
     async def record_missing_tool(self, tool: str) -> None:
-        """Note that the agent has asked for a tool that it does not have."""
+        """Record that the agent called a tool that it does not have."""
         ...
 
     async def call(self, key: str, *, reads: bool = False) -> Permission:
-        """Return once the proposed call may proceed, is refused, or was done by an earlier run.
+        """Pass the approval gate: return once the call may proceed, is refused, or was done by an earlier run.
 
-        One that only `reads` what the task itself has made needs nobody's approval. One in which a secret is masked is
-        refused where it would need one: its arguments are not kept meanwhile.
-        Raises Suspended when it has to wait for approval, OutOfCalls when the task may make no more.
+        A call that only `reads` what the task itself has made needs no approval. A call in which a secret is masked is
+        refused if it would need approval, because its arguments are not stored while it waits.
+        Raises Suspended: when it must wait for approval; OutOfCalls: when the task may make no more calls.
         """
         ...
 
     async def wait(self, key: str) -> Permission:
-        """Like `call`, for an agent whose process must stay: where the call waits for approval, so does this.
+        """Pass the same gate for an agent whose process must stay: wait here until the call is decided.
 
-        Meanwhile the task is `awaiting_approval`, its clock stands still, and its place is free for others. A call
-        is refused where secrets are masked in it, and the decision would be about something hidden.
+        Meanwhile the task is `awaiting_approval`, its clock is stopped and its slot is released. A call is refused if
+        secrets are masked in it so that the decision would be about something hidden.
         """
         ...
 
     async def record_unasked(self, key: str) -> Permission:
-        """Note that the agent makes this call without having asked. Raises OutOfCalls when it may make no more."""
+        """Record that the agent makes this call without having asked. Raises OutOfCalls: at the task's limit."""
         ...
 
     async def amend(self, proposal: Proposal) -> None:
-        """Give a call that was proposed and has not begun other arguments, which are what is decided about then.
+        """Change the arguments of a proposed call that has not begun; the decision is then about these.
 
-        Raises RemitError (CONFLICT) for one that has begun.
+        Raises RemitError (CONFLICT): when it has begun.
         """
         ...
 
     async def renew(self, key: str) -> None:
-        """Have a call that was cut off be made once more, under the same key: whether it may is decided anew."""
+        """Repeat an interrupted call under the same key: whether it may proceed is decided again."""
         ...
 
     def secret_in(self, text: str) -> Steps[str | None]:
-        """Find, in steps, the name of a secret in `text`, in any form and however short; "" for one without a name."""
+        """Return, in steps, the name of a secret in `text`, in any form and length; "" for one without a name."""
         ...
 
     async def warn(self, message: str, key: str) -> None:
-        """Note in the task's log what is to be known of a call, masked."""
+        """Write a warning about a call to the task's log, masked."""
         ...
 
     async def run(self, key: str, ran: RunCommand) -> CommandResult:
-        """Execute a call that may proceed, as a command in the sandbox, and note how it ended."""
+        """Execute a call that may proceed as a command in the sandbox, and record how it ended."""
         ...
 
     async def perform(self, key: str, action: Callable[[], Awaitable[ToolResult]]) -> ToolResult:
-        """Execute a call that may proceed by `action`, note how it ended, and return that, masked and bounded.
+        """Execute a call that may proceed with `action`, record its end, and return the result, masked and bounded.
 
-        A RemitError out of `action` is an answer that failed, too.
+        A RemitError from `action` becomes a failed result.
         """
         ...
 
     async def end(self, key: str, answer: ToolResult) -> ToolResult:
-        """Note how a call ended that the agent has executed itself; its answer as it is kept, masked and bounded.
+        """Record the end of a call that the agent executed itself. Returns the result as kept, masked and bounded.
 
-        One that was not to proceed yet counts as taken back: it is cancelled, whoever waits for it is let go.
+        A call that was still waiting counts as withdrawn: it is cancelled, and its waiting ends.
         """
         ...
 
     def talk(self, program: Program) -> AbstractAsyncContextManager[ProcessIO]:
-        """A program in the sandbox to talk to; nothing of it is left when the block is.
+        """Start a program in the sandbox and yield its input and output; all its processes end with the block.
 
         Raises RemitError: SANDBOX_UNAVAILABLE, or VALIDATION_ERROR for a path or host that cannot be given.
         """
@@ -342,56 +342,55 @@ class Turn(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readiness:
-    """Whether an agent can be asked here and now."""
+    """Whether an agent can be used here and now, and notes about it."""
 
     needs: str | None = None
     """What is missing and what to do about it; None if it is ready."""
 
     version: str | None = None
     notes: Sequence[str] = ()
-    """What its asking for approval is worth, and what else there is to know, a sentence each."""
+    """How reliable its approval requests are, and other notes, a sentence each."""
 
 
 class Agent(Protocol):
-    """One way of doing tasks."""
+    """An agent: one way of doing tasks."""
 
     @property
     def id(self) -> str:
-        """The name a task asks for it by."""
+        """The name by which tasks choose it."""
         ...
 
     @property
     def description(self) -> str:
-        """What it does and needs, for whoever chooses."""
+        """What it does and needs."""
         ...
 
     @property
     def speaks(self) -> bool:
-        """Whether it has a model: its answer is what it says, and it can use MCP servers.
+        """Whether it has a model: then its answer is what it says, and it can use MCP servers.
 
-        Else its answer is the output of its commands.
+        Otherwise its answer is the output of its commands.
         """
         ...
 
     async def readiness(self, variables: Collection[str] = ()) -> Readiness:
-        """Whether it can be asked here and now, by a task that brings variables and secrets of these names.
+        """Return whether a task with variables and secrets of these names can use it here and now.
 
-        Quick, and without a word over the network.
+        It is quick and sends nothing over the network.
         """
         ...
 
     def check(self, message: str) -> Sequence[str]:
-        """What to warn of in a message, a sentence each.
+        """Check a message. Returns warnings, a sentence each.
 
-        Raises RemitError (VALIDATION_ERROR) for one that cannot be worked on at all; NeedsModel where another agent
-        could.
+        Raises RemitError (VALIDATION_ERROR): when it cannot be worked on; NeedsModel: when an agent with a model could.
         """
         ...
 
     async def work(self, turn: Turn) -> None:
-        """Do the turn. Returning means completed.
+        """Do the turn; returning completes it.
 
-        Raises RemitError for a failure, Stopped for a refused call, Suspended from the turn itself.
-        Called again from the start after a suspension: what is done already answers DONE.
+        Raises RemitError for a failure, Stopped for a refused call, and what the turn raises (Suspended, Awaiting …).
+        After a suspension it is called again from the start: the gate answers ALREADY_DONE for calls that are done.
         """
         ...

@@ -1,4 +1,4 @@
-"""A tool that a model may call."""
+"""The tool type that models are offered."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ from server.agents.interface import ToolResult, Turn
 
 
 def _anything(_: Mapping[str, Any]) -> None:
-    """For arguments that somebody else judges."""
+    """Accept any arguments: the tool itself checks them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tool:
-    """What a model reads of a tool, and what is done when a call of it may proceed."""
+    """A tool: its description for a model, and its execution once a call may proceed."""
 
     name: str
     description: str
@@ -21,16 +21,16 @@ class Tool:
     """The JSON schema of its arguments."""
 
     execute: Callable[[Turn, str, Mapping[str, Any]], Awaitable[ToolResult]]
-    """Make the call of this key with these arguments, and note how it ended."""
+    """Execute the call of this key with these arguments, and record how it ended."""
 
     check: Callable[[Mapping[str, Any]], None] = _anything
-    """Raise ValueError, in words for the model, for arguments that cannot be."""
+    """Raises ValueError, in words for the model, for invalid arguments."""
 
     reads: bool = False
-    """Whether a call of it needs nobody's approval: it only reads what the task itself has made."""
+    """Whether its calls need no approval, because it only reads what the task itself has made."""
 
     is_command: bool = False
-    """Whether a call of it is a command, made by `Turn.run`."""
+    """Whether its calls are commands, executed by `Turn.run`."""
 
     describe: Callable[[Mapping[str, Any]], str] | None = None
-    """What a call does, in words for whoever decides it; None where there is no more to say than its name."""
+    """Describes a call for the person who decides; None if its name says enough."""

@@ -21,12 +21,12 @@ _STEERING = ("HOME", "PATH", "XDG_*", "LD_*", "NODE_*", "BUN_*")
 
 
 class AcpAgent:
-    """Does tasks with the program of a profile, as the settings have it."""
+    """An agent that does tasks with the program of a profile, as configured in the settings."""
 
     speaks = True
 
     def __init__(self, profile: Profile, own: AcpSettings, settings: Settings, version: str) -> None:
-        """`own` are its own settings, `settings` all of them, and `version` is that of this program."""
+        """`own`: the agent's settings; `settings`: all settings; `version`: that of this server."""
         self.id = profile.id
         self.description = profile.description
         self._profile = profile
@@ -36,10 +36,10 @@ class AcpAgent:
         self._version = version
 
     async def readiness(self, variables: Collection[str] = ()) -> Readiness:
-        """Whether it is installed, has a key, and memory enough.
+        """Return whether it is installed, has a key, and has enough memory.
 
-        A key among a task's own variables counts where the settings say something of the network: its host is not open
-        by itself.
+        A key among the task's own variables counts only if the agent's settings open a network; its host is not open
+        otherwise.
         """
         try:
             installation = await self._located()
@@ -52,11 +52,11 @@ class AcpAgent:
         )
 
     def check(self, message: str) -> Sequence[str]:
-        """Any message can be worked on."""
+        """Accept any message."""
         return ()
 
     async def work(self, turn: Turn) -> None:
-        """Do the turn with a process of its own, which stays while a call waits for approval."""
+        """Do the turn with its own process, which stays while a call waits for approval."""
         await turn.set_process_bound(await turn.recall() is None)
         installation = await self._located()
         if needed := self._missing_memory():
@@ -111,7 +111,7 @@ class AcpAgent:
         )
 
     def _variables(self, turn: Turn) -> dict[str, str]:
-        """The settings' variables, filled in. Raises RemitError (TEMPLATE_ERROR) that names the variable."""
+        """Return the settings' variables, resolved. Raises RemitError (TEMPLATE_ERROR) that names the variable."""
         filled_in = {}
         for name, text in self._settings.env.items():
             try:
@@ -121,14 +121,14 @@ class AcpAgent:
         return filled_in
 
     def _hosts(self) -> tuple[str, ...]:
-        """The hosts of its models, where the settings say nothing of a network."""
+        """Return the hosts of its models; none if the settings define its network."""
         if self._sets_network:
             return ()
         return tuple(dict.fromkeys(self._profile.keys[key] for key in self._keys()))
 
     @property
     def _sets_network(self) -> bool:
-        """Whether the settings say something of its network."""
+        """Whether the settings define its network."""
         return "network" in self._settings.model_fields_set
 
     def _keys(self) -> list[str]:
@@ -159,13 +159,13 @@ class AcpAgent:
 
 
 def _own(relay: RelayProgram) -> Local:
-    """This server itself, as an MCP server of the agent's: it holds the agent to what that may do."""
+    """Return this server's sub-task tools as an MCP server for the agent."""
     settings = McpServerSettings(command=relay.argv[0])
     return Local(name=OWN_NAME, settings=settings, argv=relay.argv, env=relay.env, hosts=())
 
 
 def _check_lists(servers: Sequence[Remote | Local]) -> None:
-    """Refuse lists of tools that cannot be held: the agent itself calls them."""
+    """Refuse lists of allowed tools, which cannot be enforced: the agent program itself calls the tools."""
     for server in servers:
         if server.settings.allow is not None or server.settings.deny:
             raise RemitError(

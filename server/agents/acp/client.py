@@ -1,4 +1,4 @@
-"""What an agent says and asks for while it is at work, as its turn is to have it."""
+"""Client side of the Agent Client Protocol: maps the agent's updates and questions to its turn."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
@@ -21,17 +21,17 @@ from server.agents.interface import Permission, Turn
 from server.errors import Code, RemitError
 
 MAX_ASKING = 32
-"""Permission requests that are open at the same time."""
+"""Permission requests that may be open at the same time."""
 
 UNASKED_SECONDS = 10.0
-"""How long a call may be under way before it counts as one that was not asked for: OpenCode says that it has begun, and
-asks only then, which took it 2.5 s on a busy machine."""
+"""Seconds after which a call under way counts as made without asking. OpenCode announces a call before it asks, on a
+busy machine 2.5 s before."""
 
 
 class AcpClient:
-    """Takes what the agent sends, one message after the other; what has to wait is done beside it by `serve`.
+    """Handles the agent's messages, one after the other; `serve` does what has to wait.
 
-    It heeds the agent only between `begin` and `pause`: what comes before belongs to a session taken up again.
+    Messages count only between `begin` and `pause`; earlier ones belong to a resumed session.
     """
 
     def __init__(self, turn: Turn) -> None:
@@ -44,54 +44,54 @@ class AcpClient:
         self._scope: anyio.CancelScope | None = None
         self._asking: dict[Id, Sequence[Option]] = {}
         self.error: Exception | None = None
-        """Why it has stopped listening."""
+        """The error that ended the handling."""
 
     def attach(self, connection: JsonRpcConnection) -> None:
-        """Answer over this connection."""
+        """Set the connection for answers."""
         self._connection = connection
 
     def join(self, session_id: str) -> None:
-        """Take part in this session, of which `turn.calls()` tells what an earlier run has left."""
+        """Join a session; `turn.calls()` has the calls of earlier runs."""
         self._session_id = session_id
         self._calls = ToolCalls(self._turn, session_id)
 
     async def serve(self) -> None:
-        """Do what has to wait, until cancelled."""
+        """Run the waiting work until cancelled."""
         async with anyio.create_task_group() as group:
             self._group = group
             await anyio.sleep_forever()
 
     def begin(self, scope: anyio.CancelScope) -> None:
-        """Heed the agent; `scope` is cancelled when something is wrong, and `error` says what."""
+        """Start handling messages; on an error, `error` is set and `scope` is cancelled."""
         self._scope = scope
         self._known_calls.refused.clear()
 
     @property
     def refused(self) -> Sequence[str]:
-        """The keys of the calls that were refused since the agent has said anything."""
+        """The keys of the calls refused since the agent's last output."""
         return tuple(self._known_calls.refused)
 
     def pause(self) -> None:
-        """Heed the agent no more."""
+        """Stop handling messages."""
         self._scope = None
 
     async def end(self) -> None:
-        """The agent is done: show the rest, and note what became of its calls."""
+        """Finish after the agent is done: write what is left, and record the ends of its calls."""
         await self._transcript.finish_thought()
         await self._known_calls.close()
 
     async def cut_off(self) -> None:
-        """The agent will not come to an end: note that of the calls that were under way."""
+        """Record the interruption of the calls under way, when the agent will not finish."""
         if self._calls:
             await self._calls.cut_off()
 
     async def withdraw(self) -> None:
-        """Answer the open questions as cancelled: the protocol wants that when a turn is."""
+        """Answer the open permission requests as cancelled, as the protocol requires when a turn is."""
         for request in list(self._asking):
             await self._answer(request, None)
 
     async def notified(self, method: str, params: Mapping[str, Any]) -> None:
-        """Take an update of the session. Raises Fault."""
+        """Handle an update of the session. Raises ProtocolFault."""
         if method != "session/update" or self._scope is None:
             return
         if params.get("sessionId") != self._session_id:
@@ -99,7 +99,7 @@ class AcpClient:
         await self._heed(self._updated, params.get("update"))
 
     async def asked(self, request: Id, method: str, params: Mapping[str, Any]) -> None:
-        """Take a question. Raises Fault."""
+        """Handle a permission request. Raises ProtocolFault."""
         if method != "session/request_permission":
             await self._wire.refuse(request, METHOD_NOT_FOUND, f"there is no method {method[:100]}")
             return
@@ -112,7 +112,7 @@ class AcpClient:
             await self._heed(self._permission, request, question)
 
     async def shown(self, beginning: str) -> str:
-        """The beginning of what makes no sense, as it may be told."""
+        """Return the masked beginning of an invalid message, for an error."""
         return await self._turn.mask_beginning(beginning)
 
     @property
@@ -136,7 +136,7 @@ class AcpClient:
         return question
 
     async def _heed(self, function: Callable[..., Awaitable[None]], *arguments: Any) -> None:
-        """Act on a message; what goes wrong for another reason than the message ends the turn."""
+        """Handle a message; an error that is not the message's fault ends the turn."""
         try:
             await function(*arguments)
         except (ProtocolFault, ProgramGone):
@@ -214,7 +214,7 @@ class AcpClient:
             await self._answer(request, permission is Permission.PROCEED)
 
     async def _answer(self, request: Id, allowed: bool | None) -> None:
-        """Answer by an option of the right kind; None, or no such option, says that the question is cancelled."""
+        """Answer with an option of the right kind; with None, or without such an option, as cancelled."""
         options = self._asking.pop(request, ())
         kind = "allow_once" if allowed else "reject_once"
         option = None if allowed is None else next((known.option_id for known in options if known.kind == kind), None)

@@ -1,4 +1,4 @@
-"""JSON-RPC 2.0 with a program at the other end: requests of ours and of its own, and notifications, in order."""
+"""JSON-RPC 2.0 connection to a program: requests in both directions and notifications, in order."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
@@ -11,10 +11,10 @@ from server.runner.dialogue import ProcessIO
 from server.threads import READING, computed
 
 MAX_FAULTS = 100
-"""Messages that make no sense, in one run: some programs greet, or warn, where they should only speak JSON."""
+"""Invalid messages in one run: some programs print a greeting or warnings where only JSON belongs."""
 
 MAX_MESSAGES = 1_000_000
-"""Messages in one run: an hour and a half of 200 tokens a second, each told by itself."""
+"""Messages in one run: an hour and a half of 200 tokens a second, one message for each."""
 
 MAX_ID = 256
 """Characters of the id of a request, which its answer repeats; the longest seen have about forty."""
@@ -27,7 +27,7 @@ Id = str | int | None
 
 
 class ProgramGone(Exception):
-    """The program says nothing any more, or does not listen."""
+    """The program has closed its output or its input."""
 
 
 class RequestRefused(Exception):
@@ -40,22 +40,22 @@ class RequestRefused(Exception):
 
 
 class ProtocolFault(Exception):
-    """A message that makes no sense, in a few words; it is counted, and too many end the run."""
+    """An invalid message, described in a few words. It is counted; too many end the run."""
 
 
 class MessageHandler(Protocol):
-    """Who is told of what the program says by itself, one message after the other."""
+    """Handler of the program's own requests and notifications, called one after the other."""
 
     async def notified(self, method: str, params: Mapping[str, Any]) -> None:
-        """Take a notification. Raises Fault for one that makes no sense."""
+        """Handle a notification. Raises ProtocolFault for an invalid one."""
         ...
 
     async def asked(self, request: Id, method: str, params: Mapping[str, Any]) -> None:
-        """Take a request; `JsonRpcConnection.answer` or `refuse` answers it, now or later. Raises Fault."""
+        """Handle a request; answer it now or later by `JsonRpcConnection.answer` or `refuse`. Raises ProtocolFault."""
         ...
 
     async def shown(self, beginning: str) -> str:
-        """The beginning of what makes no sense, as it may be told."""
+        """Return the masked beginning of an invalid message, for an error."""
         ...
 
 
@@ -64,7 +64,7 @@ def _nothing() -> None:
 
 
 class _Pending:
-    """A request of ours, until its answer."""
+    """A request to the program that is not answered yet."""
 
     def __init__(self, then: Callable[[], None]) -> None:
         self.done = anyio.Event()
@@ -72,14 +72,14 @@ class _Pending:
         self._then = then
 
     def take(self, answer: Mapping[str, Any]) -> None:
-        """This is the answer."""
+        """Set the answer."""
         self.answer = answer
         self._then()
         self.done.set()
 
 
 class JsonRpcConnection:
-    """Talks with the program. `serve` must be running for anything to be heard."""
+    """A connection to the program. `serve` must run for messages to be received."""
 
     def __init__(self, process_io: ProcessIO, handler: MessageHandler) -> None:
         self._process_io = process_io
@@ -96,11 +96,11 @@ class JsonRpcConnection:
 
     @property
     def last_fault(self) -> str | None:
-        """The latest message that made no sense, and how many there were."""
+        """The latest invalid message, and how many there were."""
         return f"{self._last_fault} ({self._faults} of such)" if self._faults else None
 
     async def serve(self) -> None:
-        """Take what the program says until it ends; then every request of ours fails with the reason."""
+        """Receive messages until the program ends; then every open request fails with the reason."""
         try:
             while (line := await self._lines.next()) is not None:
                 await self._take(line)
@@ -111,16 +111,18 @@ class JsonRpcConnection:
                 pending.done.set()
 
     async def request(self, method: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Ask, and wait for the answer.
+        """Send a request, and wait for the answer.
 
-        Raises Refused, Gone, or RemitError: LIMIT_EXCEEDED or EXECUTION_ERROR, for a program that does not keep to
+        Raises RequestRefused, ProgramGone, or RemitError: LIMIT_EXCEEDED or EXECUTION_ERROR for a program that violates
         the protocol.
         """
         number = await self.begin(method, params)
         return await self.answered(number)
 
     async def begin(self, method: str, params: Mapping[str, Any], then: Callable[[], None] = _nothing) -> int:
-        """Ask without waiting; the number is for `answered`. `then` is called before what follows the answer is heard.
+        """Send a request without waiting. Returns its number for `answered`.
+
+        `then` is called before any message after the answer is handled.
 
         Raises what `request` raises.
         """
@@ -130,7 +132,7 @@ class JsonRpcConnection:
         return number
 
     async def answered(self, number: int) -> Mapping[str, Any]:
-        """Wait for the answer to a request; one that was given up can be waited for again. Raises as `request`."""
+        """Wait for the answer to a request; a wait that was cancelled can be repeated. Raises what `request` raises."""
         pending = self._pending[number]
         if self._failure is None:
             await pending.done.wait()
@@ -140,15 +142,15 @@ class JsonRpcConnection:
         return _result(pending.answer)
 
     async def notify(self, method: str, params: Mapping[str, Any]) -> None:
-        """Tell the program something. Raises Gone."""
+        """Send a notification. Raises ProgramGone."""
         await self._send({"method": method, "params": params})
 
     async def answer(self, request: Id, result: Mapping[str, Any]) -> None:
-        """Answer a request of the program. Raises Gone."""
+        """Answer a request of the program. Raises ProgramGone."""
         await self._send({"id": request, "result": result})
 
     async def refuse(self, request: Id, code: int, message: str) -> None:
-        """Answer a request of the program with an error. Raises Gone."""
+        """Answer a request of the program with an error. Raises ProgramGone."""
         await self._send({"id": request, "error": {"code": code, "message": message}})
 
     async def _send(self, message: dict[str, Any]) -> None:
@@ -222,6 +224,6 @@ def _result(answer: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _with_data(text: str, data: Any) -> str:
-    """An error's message with what it says beside it: agents put the cause there."""
+    """Return an error's message with its data, in which agents put the cause."""
     cause = data if isinstance(data, str) else encode(data).decode().strip() if data else ""
     return f"{text}: {cause}" if cause else text

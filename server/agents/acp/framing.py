@@ -1,4 +1,4 @@
-"""What a program says, as lines of JSON: bounded, and never believed."""
+"""Framing: the output of an untrusted program as bounded lines of JSON."""
 
 import json
 from typing import Any, NoReturn
@@ -8,20 +8,20 @@ from server.json_text import MAX_VALUES, holds_too_many
 from server.runner.dialogue import ProcessIO
 
 MAX_LINE = 4 * 1024**2
-"""Bytes of one message: a call's arguments, of which 1 MiB is taken, and a file before and after it, escaped."""
+"""Bytes of one message: a call's arguments (1 MiB is accepted), and a file before and after it, escaped."""
 
 MAX_BYTES = 1024**3
 """Bytes in one run. Agents repeat all output of a command with every line of it."""
 
 MAX_DEPTH = 64
-"""Arrays and objects inside one another; what is deeper is hard on whatever reads it later."""
+"""Levels of nested arrays and objects; deeper ones burden every later reader."""
 
 SHOWN = 200
-"""Characters of a line that makes no sense which are told."""
+"""Characters of an invalid line that an error shows."""
 
 
 class NotJson(Exception):
-    """A line that is not JSON as it is meant to be: what it is, and how it begins, not masked."""
+    """A line that is not valid JSON: what is wrong, and its beginning, not masked."""
 
     def __init__(self, reason: str, beginning: str) -> None:
         super().__init__(reason)
@@ -39,9 +39,9 @@ class JsonLines:
         self._received = 0
 
     async def next(self) -> bytes | None:
-        """The next line that is not blank, without its end; None at the end of the output.
+        """Return the next line that is not blank, without its end; None at the end of the output.
 
-        Raises RemitError (LIMIT_EXCEEDED) for a line, or in all, more than is allowed.
+        Raises RemitError (LIMIT_EXCEEDED): when a line, or the whole output, is too long.
         """
         while True:
             end = self._buffer.find(b"\n", self._searched)
@@ -71,7 +71,7 @@ class JsonLines:
 
 
 def parse(line: bytes) -> Any:
-    """What a line says, in text that can be stored: halves of characters are replaced. Raises NotJson."""
+    """Parse a line. Lone surrogates are replaced, so that its texts can be stored. Raises NotJson."""
     try:
         if holds_too_many(line):
             raise ValueError(f"JSON of more than {MAX_VALUES} values")
@@ -88,7 +88,7 @@ def parse(line: bytes) -> Any:
 
 
 def encode(message: dict[str, Any]) -> bytes:
-    """A message as one line."""
+    """Encode a message as one line."""
     return json.dumps(message, separators=(",", ":")).encode() + b"\n"
 
 

@@ -1,4 +1,4 @@
-"""What is known of an agent that speaks the protocol."""
+"""Profiles of agents that speak the Agent Client Protocol."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,47 +13,47 @@ def _nothing(_: str | None) -> Mapping[str, Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """One agent: how it is started, made to ask, and signed in. The settings go over all of it."""
+    """One agent: how it is started, made to ask for approval, and signed in. The settings override all of it."""
 
     id: str
     description: str
     command: tuple[str, ...]
     install: str = ""
-    """What installs it."""
+    """The command that installs it."""
 
     locate: Callable[[Sequence[str]], Installation] = find
-    """Where it is, by its command. Raises RemitError (AGENT_UNAVAILABLE)."""
+    """Finds its installation by its command. Raises RemitError (AGENT_UNAVAILABLE)."""
 
     env: Mapping[str, str] = field(default_factory=dict)
     steered_by: tuple[str, ...] = ()
-    """Variables of its own that a task must not set, in the words of `fnmatch`."""
+    """Patterns (`fnmatch`) of its own variables that a task must not set."""
 
     home: Mapping[str, str] = field(default_factory=dict)
-    """Files in its HOME, which it cannot change: path -> text."""
+    """Files in its HOME that it cannot change: path -> text."""
 
     keys: Mapping[str, str] = field(default_factory=dict)
-    """Variables that sign it in, one of them enough, and the host that each is for."""
+    """Variables with a key, one of which is enough, and the host that each is for."""
 
     is_set_up_by: tuple[str, ...] = ()
-    """Variables that say which model it uses, and so may stand in for a key that is known here."""
+    """Variables that choose its model, and so can stand in for a key known here."""
 
     mode: str | None = None
-    """The mode of a session in which it asks, where there are several."""
+    """The session mode in which it asks for approval, if it has several."""
 
     auth_method: str | None = None
-    """How it is told to sign in, where it does not by itself."""
+    """The method to sign it in with, if it does not sign in by itself."""
 
     meta: Callable[[str | None], Mapping[str, Any]] = _nothing
-    """What a session is opened with beside the protocol, made from the system prompt."""
+    """Returns the extra fields (`_meta`) of a new session, from the system prompt."""
 
     takes_system_prompt: bool = False
-    """Whether `meta` hands it on; else it is put in front of the message."""
+    """Whether `meta` passes on the system prompt; otherwise it is put before the message."""
 
     least_memory: int = 0
-    """Bytes of memory without which it does not start, or hangs."""
+    """Bytes of memory below which it does not start, or hangs."""
 
     advice: Mapping[str, str] = field(default_factory=dict)
-    """What to do about a failure, by a word in what it then says last."""
+    """Advice about a failure, by a word in its last output."""
 
     notes: tuple[str, ...] = ()
-    """What its asking is worth, a sentence each."""
+    """How reliable its approval requests are, a sentence each."""

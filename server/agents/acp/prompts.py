@@ -1,4 +1,4 @@
-"""What an agent is told: the task, and where it stands when it is taken up again."""
+"""Prompts for agents: the task, and its state when a session is resumed."""
 
 from collections.abc import Iterable, Sequence
 
@@ -19,7 +19,7 @@ _WHAT_BECAME = {
 def first(
     message: str, system_prompt: str | None, history: Sequence[HistoryMessage], calls: Sequence[KnownCall]
 ) -> str:
-    """The message for a session that knows nothing yet; `calls` are those an earlier run of the turn has made."""
+    """Return the prompt for a new session; `calls` are those of an earlier run of the turn."""
     parts = [
         f"Instructions for all of this, from whoever asks:\n\n{system_prompt}" if system_prompt else "",
         f"The conversation so far:\n\n{_conversation(history)}" if history else "",
@@ -30,18 +30,18 @@ def first(
 
 
 def resumed(message: str, calls: Sequence[KnownCall]) -> str:
-    """What takes a session up in the middle of its work."""
+    """Return the prompt that resumes a session in the middle of its work."""
     stands = f"Where your calls stand:\n\n{standing(calls)}\n\n" if calls else ""
     return f"The connection was lost while you were at this:\n\n{message}\n\n{stands}Go on from where you were."
 
 
 def refused(calls: Iterable[KnownCall]) -> str:
-    """What an agent is told that has stopped, without a word, at calls that were refused."""
+    """Return the prompt for an agent that stopped silently at refused calls."""
     return f"{standing(calls)}\n\nGo on without it: do what else can be done, or say what is left undone and why."
 
 
 def standing(calls: Iterable[KnownCall]) -> str:
-    """What has become of calls, a line each."""
+    """Describe the state of calls, a line each."""
     return "\n".join(f"- {call.tool_name} {_shortened(call)}: {_became(call)}" for call in calls)
 
 

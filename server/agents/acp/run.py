@@ -1,4 +1,4 @@
-"""One run of a turn with an agent: from the first word to the last, whatever comes between."""
+"""One run of a turn with an ACP agent, from start to end."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -16,7 +16,7 @@ from server.errors import Code, RemitError
 from server.runner.dialogue import ProcessIO
 
 END_SECONDS = 2.0
-"""How long an agent may take to end by itself, once its turn is done: it writes down what it wants to know again."""
+"""Seconds for an agent to end by itself after its turn, while it saves its session."""
 
 _FAILURES = {
     "refusal": (Code.EXECUTION_ERROR, "the agent refused to go on"),
@@ -27,7 +27,7 @@ _FAILURES = {
 
 
 class AcpRun:
-    """Has an agent do a turn, over a dialogue with its process."""
+    """A run of a turn over the connection to the agent's process."""
 
     def __init__(self, turn: Turn, process_io: ProcessIO, terms: SessionTerms) -> None:
         self._turn = turn
@@ -39,7 +39,7 @@ class AcpRun:
         self._session = AcpSession(self._connection, terms)
 
     async def work(self) -> None:
-        """Do the turn. Raises RemitError for whatever goes wrong with the agent, and what the turn raises."""
+        """Do the turn. Raises RemitError for failures of the agent, and what the turn raises."""
         try:
             await self._heard()
         except ProgramGone:
@@ -70,8 +70,8 @@ class AcpRun:
                 raise
 
     async def _begin(self) -> str:
-        """Open or take up a session; what the agent is to be told first."""
-        await self._turn.propose(())  # which makes the calls of earlier runs known
+        """Open or resume a session. Returns the first prompt."""
+        await self._turn.propose(())  # loads the calls of earlier runs
         calls = list(self._turn.calls().values())
         state = await self._turn.recall()
         earlier = await self._turn.recall_earlier() if state is None else None
@@ -94,7 +94,7 @@ class AcpRun:
         await self._turn.set_process_bound(not lasts)
 
     async def _follow(self, text: str) -> None:
-        """Prompt until the agent is done, and has had its say about calls that were refused."""
+        """Prompt the agent until it is done and has answered for refused calls."""
         while True:
             answer = await self._prompted(text)
             await self._remember(answer.usage)
@@ -128,10 +128,10 @@ class AcpRun:
             await self._process_io.ended()
 
     async def _break_off(self) -> None:
-        """Have the agent stop as the protocol wants it, if it still listens.
+        """Cancel the agent's turn as the protocol requires, if it still listens.
 
-        It hears of the cancel before its questions are answered with it, or it would tell its model of a refusal and
-        go on for a moment.
+        The cancellation is sent before its open questions are answered: otherwise it would tell its model of a refusal
+        and go on for a moment.
         """
         with anyio.move_on_after(GRACE_SECONDS), suppress(ProgramGone, RequestRefused, RemitError):
             self._conversation.pause()
@@ -140,7 +140,7 @@ class AcpRun:
             await self._session.stopped()
 
     async def _ended(self) -> RemitError:
-        """Why there is nobody to talk to any more."""
+        """Return why the program has ended."""
         with anyio.move_on_after(END_SECONDS):
             ended = await self._process_io.ended()
             if ended.limit:

@@ -1,4 +1,4 @@
-"""What a sub-task has of the task whose agent makes it: never more than that has itself."""
+"""Inheritance: what a sub-task gets from its parent task, never more than that has itself."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,20 +20,20 @@ SAID = frozenset(
     on_interrupt approval_timeout_seconds
     """.split()
 )
-"""What an agent may say of a sub-task; the rest is settled by the server, or is not for agents."""
+"""Fields that an agent may set for a sub-task; the server sets the others, or they are not for agents."""
 
 OWN_FOLDER = "."
-"""What an agent calls the folder of its task."""
+"""The name by which an agent asks for its task's own folder."""
 
 SAID_AGAIN = frozenset({"id", "message", "env", "secret_names", "files", "idempotency_key"})
-"""What an agent may say in a further message to a sub-task."""
+"""Fields that an agent may set in a further message to a sub-task."""
 
 
 class Inheritance:
-    """What one task can leave to others."""
+    """What one task can pass on to its sub-tasks."""
 
     def __init__(self, claim: Claim, values: Mapping[str, str], settings: Settings) -> None:
-        """`values` are those of the task's secrets, as far as they are known."""
+        """`values` are the task's secrets, as far as they are known."""
         self._task = claim.task
         self._secrets = claim.secrets
         self._literals = {
@@ -53,10 +53,10 @@ class Inheritance:
         return tuple(self._secrets)
 
     def task(self, request: CreateTask, *, speaks: Mapping[str, bool]) -> CreateTask:
-        """The request as it stands for a sub-task; `speaks` tells which agents can use MCP servers.
+        """Return the request completed with what the sub-task inherits; `speaks`: which agents can use MCP servers.
 
-        Raises RemitError (FORBIDDEN or LIMIT_EXCEEDED) that names the field by which it would have more, or
-        VALIDATION_ERROR where what it inherits does not fit.
+        Raises RemitError: FORBIDDEN or LIMIT_EXCEEDED that names the field by which it would get more than the task
+        has; VALIDATION_ERROR when what it inherits does not fit.
         """
         self._check_said(request, SAID)
         agent = self._agent(request)
@@ -86,7 +86,7 @@ class Inheritance:
             raise RemitError(Code.VALIDATION_ERROR, f"with what the sub-task inherits: {words}") from None
 
     def message(self, request: SendMessage, had: Mapping[str, str]) -> SendMessage:
-        """A further message to a sub-task, which keeps the literal secrets it `had` as long as the task has them.
+        """Return a message to a sub-task, which keeps the literal secrets it `had` as long as the task has them.
 
         Raises RemitError (FORBIDDEN or VALIDATION_ERROR) that names the field.
         """
@@ -124,7 +124,7 @@ class Inheritance:
         return asked
 
     def _allow_hooks(self, request: CreateTask) -> bool:
-        """Where the task may write them itself, nothing protects them from whoever writes the same folder."""
+        """Allow hooks only if the task may write them; inherit it with its folder, which nothing protects then."""
         own = bool((self._task.demands or {}).get("allowHooks"))
         if request.allow_hooks and not own:
             raise _refused("allowHooks", "this task may not write hooks itself")
@@ -171,7 +171,7 @@ class Inheritance:
         }
 
     def _secrets_of(self, names: list[str]) -> dict[str, Any]:
-        """The secrets of these names, as whoever has them gives them on: literal ones by their values."""
+        """Return the secrets of these names as fields of a request: literal ones by value, the others by name."""
         for name in names:
             if name not in self._secrets or (self._secrets[name] == "literal" and name not in self._literals):
                 raise _refused("secretNames", f"this task has no secret {name!r}")
@@ -180,7 +180,7 @@ class Inheritance:
 
 
 def _can_be_filled_in(text: str, known: Mapping[str, str]) -> bool:
-    """Whether a variable makes sense where only these are known: it may name a secret that is not handed on."""
+    """Return whether a variable's template can be resolved with these names; one may name a secret not passed on."""
     try:
         environment({"": text}, known)
     except RemitError:

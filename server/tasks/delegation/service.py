@@ -1,6 +1,6 @@
-"""What the agent of a task may do by itself: hand on sub-tasks, and look after those. All its rights are decided here.
+"""Delegation: what the agent of a task may do with sub-tasks. All its rights are decided here.
 
-It is no `Caller`: nothing that takes one can be reached with it but through this.
+An agent is no `Caller`; this module alone makes one of it.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -31,14 +31,14 @@ R = TypeVar("R")
 W = TypeVar("W", CreateTask, SendMessage)
 
 MAX_TOOL_NAME = 100
-"""Characters of the name of a tool that is not there, as they are told."""
+"""Characters of an unknown tool's name in an error."""
 
 _ATTEMPTS = frozenset({Code.FORBIDDEN, Code.NOT_FOUND, Code.LIMIT_EXCEEDED})
 LISTED = frozenset({"limit", "offset", "cursor", "status", "parent_task_id"})
 
 
 class DelegationService:
-    """What agents may do with sub-tasks. Methods raise RemitError; NOT_FOUND for what is not beneath their task."""
+    """The sub-task operations of agents. Methods raise RemitError; NOT_FOUND for a task not beneath the agent's."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class DelegationService:
         self._settings = settings
 
     async def create(self, agent_caller: AgentCaller, request: CreateTask) -> view_models.CreatedView:
-        """Make a sub-task of the delegate's own."""
+        """Create a sub-task of the agent's task."""
 
         async def made() -> view_models.CreatedView:
             agent_caller.count_change()
@@ -73,11 +73,11 @@ class DelegationService:
         return await self._noted(agent_caller, "create_task", made)
 
     async def complete_ids(self, agent_caller: AgentCaller, request: Named) -> Named:
-        """The request with whole ids of what is beneath the delegate's task, where their beginnings were given."""
+        """Return the request with complete ids, where it gave prefixes of ids beneath the agent's task."""
         return await complete_ids(self._store, agent_caller.principal, request, agent_caller.claim.run.seq)
 
     async def page(self, agent_caller: AgentCaller, request: ListTasks) -> view_models.PageView:
-        """The sub-tasks of the delegate's own task, or of one beneath it."""
+        """Return a page of sub-tasks of the agent's task, or of one beneath it."""
 
         async def found() -> view_models.PageView:
             if beyond := sorted(request.model_fields_set - LISTED):
@@ -92,7 +92,7 @@ class DelegationService:
         return await self._noted(agent_caller, "list_tasks", found)
 
     async def get(self, agent_caller: AgentCaller, request: GetTask) -> view_models.TaskView:
-        """A task beneath the delegate's; a wait is for its end."""
+        """Return a task beneath the agent's. A wait is for its end."""
 
         async def got() -> view_models.TaskView:
             await self._check_beneath(agent_caller, request.id)
@@ -103,7 +103,7 @@ class DelegationService:
         return await self._noted(agent_caller, "get_task", got)
 
     async def send(self, agent_caller: AgentCaller, request: SendMessage) -> view_models.StatusView:
-        """Open the next turn of a task beneath the delegate's."""
+        """Open the next turn of a task beneath the agent's."""
 
         async def sent() -> view_models.StatusView:
             agent_caller.count_change()
@@ -117,7 +117,7 @@ class DelegationService:
         return await self._noted(agent_caller, "send_message", sent)
 
     async def cancel(self, agent_caller: AgentCaller, request: CancelTask) -> view_models.StatusView:
-        """End a task beneath the delegate's."""
+        """Cancel a task beneath the agent's."""
 
         async def cancelled() -> view_models.StatusView:
             agent_caller.count_change()
@@ -127,7 +127,7 @@ class DelegationService:
         return await self._noted(agent_caller, "cancel_task", cancelled)
 
     async def forbid(self, agent_caller: AgentCaller, tool: str) -> NoReturn:
-        """Refuse a tool that is not for agents; its name may be of any length."""
+        """Refuse a tool that agents may not use; its name may be of any length."""
         tool = tool[:MAX_TOOL_NAME]
 
         async def refused() -> NoReturn:
@@ -138,24 +138,24 @@ class DelegationService:
         await self._noted(agent_caller, tool, refused)
 
     async def has_open_subtask(self, agent_caller: AgentCaller, task_id: str) -> bool:
-        """Whether there is such a task beneath the delegate's, and it has not ended."""
+        """Return whether there is such a task beneath the agent's that has not ended."""
         if not await self._store.is_beneath(agent_caller.principal, task_id, agent_caller.claim.run.seq):
             return False
         return (await self._store.task(agent_caller.principal, task_id)).status not in ENDED
 
     def inheritance(self, agent_caller: AgentCaller) -> Inheritance:
-        """What the delegate's task can leave to others."""
+        """Return what the agent's task can pass on to sub-tasks."""
         return Inheritance(agent_caller.claim, agent_caller.variables.secrets, self._settings)
 
     async def _new_uploads(self, agent_caller: AgentCaller, wanted: CreateTask) -> list[Upload]:
-        """The files of a new sub-task: none where the same was asked for before, and is there."""
+        """Return the files of a new sub-task; none for a repeated request."""
         repeated = await self._store.repeated(
             agent_caller.principal, wanted.idempotency_key, await validation.digest(wanted)
         )
         return [] if repeated else await validation.uploads(wanted.files)
 
     async def _sent_uploads(self, agent_caller: AgentCaller, wanted: SendMessage) -> list[Upload]:
-        """The files of a message: none where the same was sent before."""
+        """Return the files of a message; none for a repeated one."""
         key = await validation.sent_key(wanted)
         repeated = key is not None and await self._store.was_sent(agent_caller.principal, wanted.id, key)
         return [] if repeated else await validation.uploads(wanted.files)
@@ -174,12 +174,12 @@ class DelegationService:
 
 
 async def _check_texts(agent_caller: AgentCaller, texts: Iterable[tuple[str, str]]) -> None:
-    """No secret of the task is to be stored with what it hands on, whether handed on itself or not."""
+    """Refuse texts that contain any secret of the task, whether it is passed on or not."""
     await validation.refuse_secrets(agent_caller.variables.redactor, texts)
 
 
 def _with_own_key(agent_caller: AgentCaller, wanted: W) -> W:
-    """The request with an idempotency key that nobody but the delegate's task can have used."""
+    """Return the request with its idempotency key bound to the agent's task, so that no other task can collide."""
     if wanted.idempotency_key is None:
         return wanted
     key = sha256(f"{agent_caller.claim.task.id}\0{wanted.idempotency_key}".encode()).hexdigest()

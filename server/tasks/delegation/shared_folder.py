@@ -1,4 +1,4 @@
-"""What an agent shares with its sub-tasks: the folder of its own task, to be written, to be read, or on a worktree."""
+"""Shared folders: a sub-task works in its parent's folder, read-write or read-only, or on a worktree of it."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -16,12 +16,12 @@ from server.tasks.workspaces.selection import Folders, check_tier
 from server.tasks.workspaces.worktrees import Worktrees
 from storage.records.workspaces import Mode, Workspace
 
-Lent = tuple[Workspace, list[str]]
-"""A folder, and what there is to warn of."""
+SharedFolder = tuple[Workspace, list[str]]
+"""A folder, and warnings about it."""
 
 
 class FolderSharing:
-    """Settles what of a task's folder its sub-tasks get: never more than it may do there itself."""
+    """Decides which folder a sub-task gets of its parent's, never with more access than the parent has."""
 
     def __init__(
         self,
@@ -35,15 +35,15 @@ class FolderSharing:
         self._folders = folders
         self._sandbox = sandbox
 
-    async def share(self, agent_caller: AgentCaller, request: WorkspaceRequest) -> Lent:
-        """The folder of a sub-task of the delegate's task.
+    async def share(self, agent_caller: AgentCaller, request: WorkspaceRequest) -> SharedFolder:
+        """Return the folder of a sub-task of the agent's task, and warnings about it.
 
-        Raises RemitError: FORBIDDEN for more than the task has, VALIDATION_ERROR where there is no repository,
-        SANDBOX_UNAVAILABLE for what the sandbox does not hold.
+        Raises RemitError: FORBIDDEN for more access than the task has, VALIDATION_ERROR when there is no repository,
+        SANDBOX_UNAVAILABLE for what the sandbox cannot enforce.
         """
         own = agent_caller.claim.workspace
         mode = request.mode or ("worktree" if own and own.repository else "readonly")
-        if mode != "readonly" and own and own.mode == "readonly":  # a worktree, too, leaves a branch with its objects
+        if mode != "readonly" and own and own.mode == "readonly":  # a worktree would write a branch and its objects
             raise RemitError(
                 Code.FORBIDDEN,
                 "workspace.mode: this task may only read the folder itself; use readonly",
@@ -58,13 +58,13 @@ class FolderSharing:
 
     def _itself(self, agent_caller: AgentCaller, own: Workspace | None, mode: Mode, *, shared: bool) -> Workspace:
         if own and own.repository is None:
-            # Who shares a folder would else keep out what another shares of it, and wait for that.
+            # Otherwise the sub-task would exclude the tasks that share this folder with its parent, and wait for them.
             return replace(own, mode=mode, shared=shared or (own.shared and mode == "readwrite"))
         path = top_folder(own, self._workspaces.path(agent_caller.claim.task.id))
         borrowed = Repository.of_json(own.repository).objects if own and own.repository else ()
         return Workspace(mode=mode, path=str(path), shared=shared, owner="task", reaches=(str(path), *borrowed))
 
-    async def _worktree(self, agent_caller: AgentCaller, own: Workspace | None) -> Lent:
+    async def _worktree(self, agent_caller: AgentCaller, own: Workspace | None) -> SharedFolder:
         if own is None or own.owner == "task":
             raise RemitError(
                 Code.VALIDATION_ERROR,
@@ -76,7 +76,7 @@ class FolderSharing:
             there = Caller(agent_caller.principal, person=False, folder=None)
             asked = WorkspaceRequest(path=own.path, mode="worktree")
             workspace, warnings = await self._folders.choose(there, asked)
-            # The parent may have written what leads from there to git's files, and from those to others.
+            # The parent may have written the links that lead from there to git's files, and on to others.
             if workspace.repository is None or workspace.repository["top"] != own.path or not _is_known(workspace, own):
                 raise RemitError(
                     Code.FORBIDDEN,
@@ -93,6 +93,6 @@ class FolderSharing:
 
 
 def _is_known(workspace: Workspace, own: Workspace) -> bool:
-    """Whether it shows nothing that the task's own folder does not."""
+    """Return whether a workspace shows only what the task's own folder does."""
     known = (own.path, *own.reaches)
     return all(any(map(PurePath(folder).is_relative_to, known)) for folder in workspace.reaches)

@@ -1,4 +1,4 @@
-"""How much the agent of a task may send along with what it hands on."""
+"""Quota of the files that the agent of a task sends to its sub-tasks."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -16,9 +16,9 @@ from storage.records.tasks import Claim
 
 
 class UploadQuota:
-    """As much as fits into the task's own workspace, whatever its number of sub-tasks and runs, and into the disk.
+    """The bytes of files that a task may send: as many as its own workspace may hold, over all sub-tasks and runs.
 
-    It begins anew with the server, which no agent can bring about.
+    It is counted in memory; a restart, which no agent can cause, resets it.
     """
 
     def __init__(self, workspaces: Workspaces, settings: Settings) -> None:
@@ -28,9 +28,9 @@ class UploadQuota:
 
     @contextmanager
     def spent(self, claim: Claim, uploads: Sequence[Upload]) -> Iterator[None]:
-        """Count files that the block delivers for the agent of a run, unless it fails.
+        """Count files that the block delivers for an agent; not if the block fails.
 
-        Raises RemitError (LIMIT_EXCEEDED) that names the field, where they are too much.
+        Raises RemitError (LIMIT_EXCEEDED) that names the field: when they are too much for the quota or the disk.
         """
         size = sum(len(upload.content or b"") + INODE_BYTES for upload in uploads)
         if not size:

@@ -1,8 +1,8 @@
-"""Arguments as hosts and models really send them, read as the request models take them.
+"""Tolerant reading of tool arguments: forms that hosts and models send are converted to what the models expect.
 
-What is meant is told by the model's own JSON schema alone: JSON in a text where an object or a list belongs, a bare
-value for a list of one, an empty text for what is left out, "true" for true, names in another spelling. What could be
-meant in two ways is refused.
+The conversion follows the model's JSON schema alone: JSON in a text for an object or list, a bare value for a list of
+one, an empty text for an omitted field, "true" for true, names in other spellings. What could mean two things is
+refused.
 """
 
 import json
@@ -25,7 +25,7 @@ R = TypeVar("R", bound=Request)
 Schema = Mapping[str, Any]
 
 OPTIONS = "options"
-"""The object in which rare fields are shown to models."""
+"""The name of the object in which rare fields are shown to models."""
 
 HOST_FIELDS = {
     "wait_for_previous": "Gemini CLI: a field of its own in every tool's schema",
@@ -34,7 +34,7 @@ HOST_FIELDS = {
 """Fields that hosts add to the arguments of any tool, with who adds them: ignored, unless a tool has such a field."""
 
 _OTHER_NAMES = {"taskid": "id"}
-"""What fields are called besides, where there is none of that name; without case, `_` and `-`."""
+"""Other names of fields, if no field has that name; without case, `_` and `-`."""
 
 _MEANT = {
     "id": "job task uuid",
@@ -62,10 +62,10 @@ _MEANT = {
     "result": "answer output summary",
     "cascade": "force recursive",
 }
-"""Words for fields that are not found by their letters, folded. They are asked about, not taken."""
+"""Words that may mean a field, folded. An error suggests the field; the word is not accepted."""
 
 _LIKENESS = 0.65
-"""Of letters, as `difflib` counts it, from which on a name may stand for another: `timeout` for timeoutSeconds."""
+"""Similarity (`difflib`) from which an error suggests a field's name: `timeout` for timeoutSeconds."""
 
 _MAX_MISSPELT = 80
 """Characters of an unknown name that are compared with known ones."""
@@ -74,11 +74,11 @@ _HALF = "holds half of a surrogate pair, which is no character: send whole ones"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 _MAX_FIELDS = 200
-"""Names in an object of known fields: five times as many as there are in any."""
+"""Entries of an object with known fields: five times as many as any has."""
 
 
 def read(model: type[R], arguments: Any) -> R:
-    """The request that the arguments of a call stand for.
+    """Return the request that the arguments of a call stand for.
 
     Raises RemitError, VALIDATION_ERROR with `field` and `problems`: what is wrong, unknown fields first.
     """
@@ -99,7 +99,7 @@ def read(model: type[R], arguments: Any) -> R:
 
 @cache
 def shape(model: type[BaseModel]) -> Schema:
-    """The JSON schema of a request, with what it refers to in its place and without the null of optional fields."""
+    """Return the JSON schema of a request, references inlined, without the null of optional fields."""
     schema = model.model_json_schema(by_alias=True)
     plain: Schema = _plain(schema, schema.get("$defs", {}))
     return plain
@@ -122,15 +122,15 @@ def _plain(node: Any, definitions: Schema) -> Any:
 
 
 class _Reader:
-    """Reads one value after the other; what cannot be read is left as it is for the model to refuse."""
+    """Reader of one call's arguments; what it cannot convert is left for the model to refuse."""
 
     def __init__(self) -> None:
         self.problems = Problems()
         self.is_too_long = False
-        """Whether a list or an object has so many values that it was not read."""
+        """Whether a list or an object had too many entries to be read."""
 
     def check_texts(self, understood: Any) -> None:
-        """Raise RemitError, as `read` does, for what is nested too deeply and for texts that are none."""
+        """Raise RemitError, as `read` does, for values nested too deeply and for texts with lone surrogates."""
         if is_too_deep(understood):
             self.problems.add("arguments", f"objects and lists stand more than {MAX_DEPTH} deep within each other")
             raise self.problems.refusal()
@@ -140,7 +140,7 @@ class _Reader:
             raise self.problems.refusal()
 
     def ungrouped(self, model: type[Request], arguments: Any) -> Any:
-        """The arguments with what stands in `options` at the top, where both places are understood."""
+        """Return the arguments with the fields of `options` moved to the top; both places are accepted."""
         given = _from_text(arguments, dict)
         if not model.grouped or not isinstance(given, dict) or OPTIONS not in given:
             return given
@@ -155,7 +155,7 @@ class _Reader:
         return top | options
 
     def object(self, schema: Schema, value: Any, path: str) -> Any:
-        """An object: of known fields, of any names with values of one kind, or free."""
+        """Convert an object: with known fields, with free names and values of one type, or free."""
         value = _from_text(value, dict)
         if isinstance(value, str) and (name := _only_text(schema)):
             value = {name: value}
@@ -182,7 +182,7 @@ class _Reader:
         return found
 
     def _named(self, known: Schema, given: Mapping[str, Any], path: str) -> dict[str, Any]:
-        """The values by the names of the fields, which are understood in other spellings too."""
+        """Return the values by field name, with other spellings resolved."""
         spellings = {_folded(name): name for name in known}
         found: dict[str, Any] = {name: value for name, value in given.items() if name in known}
         for name, value in given.items():
@@ -199,7 +199,7 @@ class _Reader:
         return found
 
     def _check_ignored(self, given: Mapping[str, Any], missing: Sequence[str], path: str) -> None:
-        """Tell of a field of hosts that may have been meant for one that is missing."""
+        """Add a problem for an ignored host field that may have been meant for a missing one."""
         for name in HOST_FIELDS:
             if name in given and (hint := _nearest(name, missing)):
                 self.problems.add(below(path, name), f"is ignored, since some hosts add it to every call{hint}")
@@ -239,7 +239,7 @@ class _Reader:
 
 
 def _halves(value: Any) -> Iterator[str]:
-    """Where a text holds a surrogate: none can that is stored, shown or written to a file. The outer texts first."""
+    """Yield the paths of texts with lone surrogates, outer ones first; these can be neither stored nor shown."""
     left = deque([(value, "")])
     while left:
         value, path = left.popleft()
@@ -254,7 +254,7 @@ def _halves(value: Any) -> Iterator[str]:
 
 
 def _from_text(value: Any, kind: type) -> Any:
-    """What a text holds as JSON, where that is of the kind; else the value itself."""
+    """Return the JSON in a text if it is of the type; else the value itself."""
     if not isinstance(value, str) or holds_too_many(value):
         return value
     try:
@@ -265,7 +265,7 @@ def _from_text(value: Any, kind: type) -> Any:
 
 
 def _only_text(schema: Schema) -> str | None:
-    """The one field that an object must have, if it is a text: a bare text stands for it."""
+    """Return the only required field of an object if it is a text: a bare text stands for it."""
     match schema.get("required"):
         case [str() as name] if schema["properties"][name].get("type") == "string":
             return name
@@ -273,18 +273,18 @@ def _only_text(schema: Schema) -> str | None:
 
 
 def _values(schema: Schema) -> Schema | None:
-    """Of what kind all values of an object are, where its names are free."""
+    """Return the schema of an object's values, if its names are free."""
     patterns = schema.get("patternProperties", {})
     return next(iter(patterns.values()), None)
 
 
 def _as_text(kind: Schema, value: Any) -> Any:
-    """A number, true or false as the text that it is in JSON."""
+    """Return a number, true or false as its JSON text where a text is expected."""
     return json.dumps(value) if kind.get("type") == "string" and isinstance(value, int | float) else value
 
 
 def _is_left_out(kind: Schema, value: Any) -> bool:
-    """Whether an optional value is an empty text that its field does not take, or an object of such."""
+    """Return whether an optional value is an empty text that its field refuses, or an object of empty values."""
     if isinstance(value, dict) and kind.get("type") == "object" and "properties" in kind:
         return bool(value) and all(each in ("", None, False, [], {}) for each in value.values())
     return value == "" and not (kind.get("type") == "string" and _takes_empty_text(kind))

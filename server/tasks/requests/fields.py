@@ -1,4 +1,4 @@
-"""What the fields of requests have in common: their types, their limits, and how null is taken."""
+"""Field types and limits shared by the request models."""
 
 import json
 import re
@@ -27,13 +27,13 @@ MAX_METADATA = 16_384
 """Characters of metadata as JSON: it comes back with every look at the task."""
 
 MAX_WAIT_SECONDS = 45
-"""Hosts cut a tool call off after 60 s."""
+"""Seconds of a wait at most, because hosts cut a tool call off after 60."""
 
 LEAST_ANSWER = 5_000
 """Characters in which get_task can show every field of any task, each shortened as far as it goes; most need 1,500."""
 
 MAX_OFFSET = 20_000
-"""Tasks that can be skipped by number: so many take 20 ms to count off. A cursor goes on for ever."""
+"""Tasks that can be skipped by offset: counting off so many takes 20 ms. A cursor has no such limit."""
 
 MAX_TITLE = 500
 """Characters."""
@@ -42,7 +42,7 @@ MAX_DESCRIPTION = 10_000
 """Characters."""
 
 MAX_NAME = 255
-"""Characters of a variable's name; what is told in the schema is the pattern."""
+"""Characters of a variable's name."""
 
 MAX_DEPENDENCIES = 10_000
 """Ids in one request."""
@@ -51,7 +51,7 @@ MAX_VARIABLES = 4_000
 """Variables of one kind in one request, or names of secrets: MAX_ENVIRONMENT_BYTES hold few more."""
 
 MAX_WORDS = 50
-"""Words in a list of which there are a dozen, each of which may come more than once."""
+"""Words in a list of choices; there are a dozen, and one may be repeated."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 """The categories Cc, Zl and Zp of Unicode, and what changes the direction of text."""
@@ -59,7 +59,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u206
 
 @dataclass(frozen=True, slots=True)
 class AtMost(GroupedMetadata):
-    """Makes a number a count from 1 on, of which more than `most` is taken as that."""
+    """A count of at least 1; a larger one than `most` is read as `most`."""
 
     most: int
 
@@ -76,7 +76,7 @@ def _no_nul(value: str) -> str:
 
 
 def _one_line(value: str) -> str:
-    """The text with single spaces for all white space, so that no title fills a list or poses as another line."""
+    """Return the text with single spaces for all white space, so that it cannot pose as another line of a list."""
     return _no_controls(" ".join(value.split()))
 
 
@@ -109,7 +109,7 @@ def _first_moment(text: Any) -> int:
 
 
 def _last_moment(text: Any) -> int:
-    """The end of the day, or of the millisecond: times are shown no finer than that."""
+    """Return the last microsecond of the day or of the millisecond, the finest time that is shown."""
     return _moment(text) + (_DAY_US if _is_date(text) else 1000) - 1
 
 
@@ -122,7 +122,7 @@ def _is_date(text: Any) -> bool:
 
 
 def _moment(text: Any) -> int:
-    """Microseconds since the epoch; without an offset it is UTC."""
+    """Return microseconds since the epoch; a time without an offset is UTC."""
     try:
         moment = datetime.fromisoformat(text)
     except (TypeError, ValueError):
@@ -139,25 +139,25 @@ ToDate = Annotated[int, BeforeValidator(_last_moment), _DATE_SCHEMA]
 
 Metadata = Annotated[dict[str, Any], AfterValidator(_metadata_fits)]
 Name = Annotated[str, Field(pattern=patterns.NAME), AfterValidator(_name_fits)]
-"""Of a variable."""
+"""The name of a variable."""
 
 Value = Annotated[str, AfterValidator(_no_nul)]
 _PLAIN = WithJsonSchema({"type": "string", "minLength": 1})  # how long an id may be is nothing a model need read
 Id = Annotated[str, Field(min_length=1, max_length=64), _PLAIN]
 TaskId = Annotated[Id, Field(description="the task's")]
-"""The id of the task that is spoken of."""
+"""The id of the task that a request is about."""
 
 Line = Annotated[str, AfterValidator(_one_line)]
 """A text on one line."""
 
 Label = Annotated[str, AfterValidator(_no_nul), Field(min_length=1, max_length=255), _PLAIN]
-"""A name somebody else chose: of a list, or of an agent that is none of this server's."""
+"""A name chosen elsewhere: of a task list, or of an agent that is not this server's."""
 
 Cleared = Annotated[str, AfterValidator(_no_nul), Field(max_length=255), WithJsonSchema({"type": "string"})]
-"""A label that an empty text takes away."""
+"""A label; an empty text clears it."""
 
 PathText = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_no_nul), _PLAIN]
-"""A path as Linux takes it."""
+"""A path; 4096 bytes is Linux's limit."""
 
 
 ConfiguredName = Annotated[Name, _PLAIN]
@@ -183,7 +183,7 @@ _STATUS_WORDS = Literal[
 StatusWord = Annotated[
     _STATUS_WORDS, BeforeValidator(status_meant), WithJsonSchema({"type": "string", "enum": [*Status]})
 ]
-"""A state, in the words of any of the APIs; models are shown those of this server."""
+"""A status in the words of any of the source APIs; schemas show those of this server."""
 
 _REPORTED = [status for status in Status if status not in (Status.AWAITING_APPROVAL, Status.PAUSED)]
 _REPORTED_WORDS = Literal[
@@ -210,10 +210,10 @@ class Request(BaseModel):
     """The base of all requests: camelCase on the wire, unknown fields refused."""
 
     grouped: ClassVar[frozenset[str]] = frozenset()
-    """Rare fields, which models are shown in an object `options`; at the top they are understood too."""
+    """Rare fields, shown to models in an object `options`; accepted at the top as well."""
 
     unlisted: ClassVar[frozenset[str]] = frozenset()
-    """Fields that models are not shown: other APIs have them, and a model has better ones."""
+    """Fields that models are not shown: they exist for other APIs, and models have better ones."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel, hide_input_in_errors=True)
 

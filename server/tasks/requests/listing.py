@@ -1,4 +1,4 @@
-"""What a list of tasks can be asked for, in one of two ways to page through it."""
+"""The request for a list of tasks: filters, and two ways of paging."""
 
 from typing import Annotated, Self
 
@@ -21,7 +21,7 @@ from storage.records.states import Status, statuses
 
 _MAX_PER_PAGE = 50
 
-# A model goes on by the cursor, and reads a graph to see what waits for what.
+# Models page by cursor, and read dependencies from a graph.
 _FOR_PROGRAMS = frozenset(
     """
     assignedAgentId dependsOn includeDetails internalStatus offset page perPage toDate triggeringAgentId userId
@@ -30,7 +30,7 @@ _FOR_PROGRAMS = frozenset(
 
 
 class ListTasks(Request):
-    """A page of tasks, most recently active first."""
+    """A request for a page of tasks, most recently active first."""
 
     unlisted = _FOR_PROGRAMS
 
@@ -75,23 +75,23 @@ class ListTasks(Request):
 
     @property
     def statuses(self) -> frozenset[Status]:
-        """The states asked for, synonyms resolved; none means all."""
+        """The statuses asked for, synonyms resolved; empty means all."""
         return frozenset().union(*map(statuses, self.status))
 
     @property
     def words(self) -> tuple[str, ...]:
-        """What is looked for; what holds no letter and no digit is no word."""
+        """The search words; a word has at least one letter or digit."""
         return tuple(word for word in (self.query or "").split() if any(map(str.isalnum, word)))
 
     @property
     def in_pages(self) -> bool:
-        """Whether pages were asked for by number; a default that is spelt out asks for nothing."""
+        """Whether pages are asked for by number; a field at its default does not count."""
         others = {"limit", "offset", "cursor"} & self.model_fields_set
         return bool({"page", "per_page"} & self._given) or ("per_page" in self.model_fields_set and not others)
 
     @property
     def page_size(self) -> int:
-        """How many tasks a page has: `per_page`, or `limit` where that alone was given."""
+        """Tasks on a page: `per_page`, or `limit` if only that was given."""
         return min(self.limit, _MAX_PER_PAGE) if "limit" in self._given else self.per_page
 
     @property

@@ -1,4 +1,4 @@
-"""What is wrong with the arguments of a call, by field, in plain words that repeat nothing which may be a secret."""
+"""Problems of a call's arguments, by field, in plain words that never repeat a possible secret."""
 
 import re
 from typing import Any
@@ -11,15 +11,15 @@ from server.errors import Code, RemitError
 from server.plain_words import but_is, in_words
 
 MOST = 20
-"""Problems that are told of one call; more are counted."""
+"""Problems reported for one call; further ones are counted."""
 
 _MAX_NAME = 80
-"""Characters of a field's name that somebody made up."""
+"""Characters of an unknown field's name in an error."""
 
 _FIELD = re.compile(r"([a-z]+(?:[A-Z][a-z]+)*): ")
 
 _NEVER_REPEATED = frozenset({"secrets", "env", "files", "metadata", "message", "systemPrompt"})
-"""Fields of whose values no error repeats anything."""
+"""Fields whose values no error repeats."""
 
 _HIDDEN_NAME = (
     f"each name in it must be {patterns.FORMS[patterns.NAME]}; the wrong one is not repeated here, since it may be a "
@@ -28,7 +28,7 @@ _HIDDEN_NAME = (
 
 
 class Problems:
-    """Problems by the path of their field, one for each: the first MOST of them, and how many more there are."""
+    """Problems by the path of their field, one for each: the first MOST, and the number of further ones."""
 
     def __init__(self) -> None:
         self._told: dict[str, str] = {}
@@ -39,11 +39,11 @@ class Problems:
 
     @property
     def are_enough(self) -> bool:
-        """Whether no more are told."""
+        """Whether further problems would only be counted."""
         return len(self._told) >= MOST
 
     def add(self, path: str, text: str) -> None:
-        """Add one, unless something is said of its field already."""
+        """Add a problem, unless its field has one already."""
         if path in self._told:
             return
         if self.are_enough:
@@ -52,12 +52,12 @@ class Problems:
             self._told[path] = text
 
     def take(self, error: ValidationError) -> None:
-        """Add what a model refuses."""
+        """Add the errors of a pydantic model."""
         for problem in error.errors(include_url=False):
             self.add(*_told(problem))
 
     def refusal(self) -> RemitError:
-        """The error that tells them: VALIDATION_ERROR with `field` and `problems`, and `moreProblems` if there are."""
+        """Return the error: VALIDATION_ERROR with `field` and `problems`, and `moreProblems` if there are more."""
         told = [{"field": field, "message": text} for field, text in self._told.items()]
         message = "; ".join(f"{field}: {text}" for field, text in self._told.items())
         if self._more:
@@ -67,12 +67,12 @@ class Problems:
 
 
 def below(path: str, name: str) -> str:
-    """The path of a field of an object."""
+    """Return the path of an object's field."""
     return f"{path}.{name}" if path else name
 
 
 def shown(name: str) -> str:
-    """A name that somebody made up as an error shows it."""
+    """Return an unknown field's name as an error shows it."""
     return visible(name[:_MAX_NAME])[:_MAX_NAME]
 
 
@@ -87,7 +87,7 @@ def _told(problem: Any) -> tuple[str, str]:
 
 
 def _path(location: tuple[str | int, ...]) -> str:
-    """`env.NAME` and `files[3].path` rather than pydantic's own spelling."""
+    """Return a location as `env.NAME` or `files[3].path`."""
     path = ""
     for part in location:
         if isinstance(part, int):

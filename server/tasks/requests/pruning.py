@@ -1,4 +1,4 @@
-"""What a person asks for who wants something removed that is not needed any more."""
+"""Requests of the command line for removing worktrees and expired tasks."""
 
 from typing import Self
 
@@ -8,7 +8,7 @@ from server.tasks.requests.fields import Id, Request
 
 
 class PruneWorktrees(Request):
-    """The end of worktrees that are not needed any more."""
+    """The removal of worktrees that are no longer needed."""
 
     ids: list[Id] = Field(default_factory=list, max_length=1000)
     force: StrictBool = False
@@ -21,6 +21,6 @@ class PruneWorktrees(Request):
 
 
 class PruneTasks(Request):
-    """The removal of what was kept long enough."""
+    """The removal of tasks, folders and logs that have expired."""
 
     now: StrictBool = False

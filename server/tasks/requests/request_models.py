@@ -1,4 +1,4 @@
-"""What a user can ask for, checked: the same models for every interface.
+"""Models of requests: every operation of the service, validated alike for every interface.
 
 Optional fields take null as if they were left out, because models that call tools fill them so.
 """
@@ -79,7 +79,7 @@ _COLUMNS = {
 
 
 class File(Request):
-    """A file, by its content or by where it lies."""
+    """A file to upload, by its content or its path on this machine."""
 
     path: str = Field(description="in uploads/")
     content: str | None = Field(None, description="text")
@@ -89,7 +89,7 @@ class File(Request):
     @model_validator(mode="before")
     @classmethod
     def _empty_beside_others(cls, data: Any) -> Any:
-        """Without the empty texts that stand beside the one that is meant."""
+        """Drop empty texts beside the one that is meant."""
         if not isinstance(data, dict):
             return data
         given = [name for name in _CONTENTS if data.get(name) is not None]
@@ -107,7 +107,7 @@ class File(Request):
         return self
 
     def inline(self) -> bytes | None:
-        """The content, where it was given inline."""
+        """Return the content in bytes; None for a file given by its path."""
         if self.content_base64 is not None:
             return base64.b64decode(self.content_base64, validate=True)
         return None if self.content is None else self.content.encode()
@@ -126,7 +126,7 @@ class LowerLimits(Request):
 
 
 class Guarantees(Request):
-    """What the sandbox must hold."""
+    """Guarantees that the sandbox must be able to give."""
 
     tier: Literal["namespaces"] | None = None
     network: Literal["none"] | None = None
@@ -207,7 +207,7 @@ class CreateTask(Request):
 
 
 class GetTask(Request):
-    """One task, at once or when something happens."""
+    """A read of one task, at once or when something happens."""
 
     id: TaskId
     wait_seconds: float = Field(0, ge=0, allow_inf_nan=False, description="up to 45")
@@ -222,17 +222,17 @@ class GetTask(Request):
 
     @property
     def patience(self) -> float:
-        """Seconds to wait, as many as hosts allow."""
+        """Seconds to wait, at most MAX_WAIT_SECONDS."""
         return min(self.wait_seconds, MAX_WAIT_SECONDS)
 
     @property
     def reads_events(self) -> bool:
-        """Whether every event is of interest, rather than the end alone."""
+        """Whether every new event is of interest, not only the end."""
         return self.after_event is not None and "events" in self.include
 
     @property
     def warnings(self) -> list[str]:
-        """What was taken otherwise than it was meant."""
+        """Warnings about values that were adjusted."""
         if self.wait_seconds <= MAX_WAIT_SECONDS:
             return []
         return [
@@ -242,7 +242,7 @@ class GetTask(Request):
 
 
 class ApproveToolCall(Request):
-    """A yes or no to one waiting call."""
+    """A decision on one waiting call."""
 
     id: TaskId
     call_id: Id = Field(description="of the waiting call")
@@ -252,13 +252,13 @@ class ApproveToolCall(Request):
 
 
 class ApproveShownCall(ApproveToolCall):
-    """The same where it has to say what the call does, so that the prompt of a host shows it to its user."""
+    """A decision that must repeat what the call does, so that the host's prompt shows it to its user."""
 
     call: str = Field(max_length=10_000, description="as in pendingApprovals")
 
 
 class SendMessage(Request):
-    """The next turn of an ended task, or what a blocked one waits for."""
+    """The next turn of an ended task, or the lost secrets or further calls of one that waits."""
 
     id: TaskId
     message: Value | None = Field(None, min_length=1, max_length=MAX_MESSAGE, description="or only secrets")
@@ -276,11 +276,11 @@ class SendMessage(Request):
 
     @property
     def literals(self) -> dict[str, str]:
-        """The secrets that were sent with a value."""
+        """The secrets with a value; null removes one."""
         return {name: value for name, value in self.secrets.items() if value is not None}
 
     def merged(self, env: dict[str, str]) -> dict[str, str]:
-        """The task's variables after this message. Raises ValueError when they and the secrets do not fit."""
+        """Return the task's variables after this message. Raises ValueError: when they are too large."""
         both = env | self.env
         kept = {name: value for name, value in both.items() if value is not None}
         check_size(kept, self.literals)
@@ -324,7 +324,7 @@ class UpdateTask(Request):
     @model_validator(mode="before")
     @classmethod
     def _null_takes_away(cls, data: Any) -> Any:
-        """Out of a list, or unassigned: for these two, null says so, as an empty text does."""
+        """Read null as an empty text for the two fields that it clears."""
         if isinstance(data, dict):
             return {name: "" if value is None and name in _TAKEN_AWAY else value for name, value in data.items()}
         return data
@@ -340,7 +340,7 @@ class UpdateTask(Request):
 
     @property
     def target(self) -> Status | None:
-        """The state that is reported, synonyms resolved."""
+        """The reported status, synonyms resolved."""
         if self.status is None:
             return None
         meant = statuses(self.status)
@@ -348,13 +348,13 @@ class UpdateTask(Request):
 
     @property
     def columns(self) -> dict[str, Any]:
-        """What is simply replaced, by its name in the store; an empty text takes it away."""
+        """The changed columns by their names in the store; an empty text becomes None."""
         given = self.model_fields_set & _COLUMNS.keys()
         return {_COLUMNS[field]: None if (value := getattr(self, field)) == "" else value for field in given}
 
 
 class GetTaskGraph(Request):
-    """How the tasks of a list depend on each other."""
+    """A request for the dependency graph of a task list."""
 
     unlisted = frozenset({"limit", "offset"})
 
@@ -364,11 +364,11 @@ class GetTaskGraph(Request):
 
 
 class ListAgents(Request):
-    """Who can be asked."""
+    """A request for the agents and the sandbox."""
 
 
 class ReadArtifacts(Request):
-    """The files of a task, or a piece of one."""
+    """A request for the files of a task, or a piece of one."""
 
     id: TaskId
     path: PathText | None = Field(None, description="left out: list them")
@@ -377,14 +377,14 @@ class ReadArtifacts(Request):
 
 
 class ListWorktrees(Request):
-    """The worktrees that are there."""
+    """A request for the worktrees."""
 
 
 class ListGrants(Request):
-    """The grants in force."""
+    """A request for the standing approvals."""
 
 
 class RevokeGrant(Request):
-    """The end of a grant."""
+    """The revocation of a standing approval."""
 
     id: Id

@@ -1,4 +1,4 @@
-"""Words that people and models use for a state or a decision, beside those of the APIs."""
+"""Synonyms of statuses and decisions that people and models use beside those of the APIs."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -30,7 +30,7 @@ STATUS_WORDS = {
     "needs_approval": "awaiting_approval",
     "waiting_for_approval": "awaiting_approval",
 }
-"""What each word for a state stands for; in lower case, with `_` for spaces and hyphens."""
+"""The status that each word stands for; words in lower case, with `_` for spaces and hyphens."""
 
 OUTCOME_WORDS = {
     "yes": "proceed_once",
@@ -54,11 +54,11 @@ OUTCOME_WORDS = {
     "reject": "cancel",
     "rejected": "cancel",
 }
-"""What each word for a decision stands for. None stands for `proceed_always`, which has to be said itself."""
+"""The decision that each word stands for; `proceed_always` has no synonym and must be written itself."""
 
 
 def folded(value: str) -> str:
-    """A word in lower case, with `_` for spaces and hyphens."""
+    """Return a word in lower case, with `_` for spaces and hyphens."""
     return value.strip().lower().replace(" ", "_").replace("-", "_")
 
 
@@ -67,7 +67,7 @@ def _meant(words: Mapping[str, str], value: Any) -> Any:
 
 
 status_meant = partial(_meant, STATUS_WORDS)
-"""The state that a word stands for; any other word is folded alone."""
+"""Return the status that a word stands for; any other word is only folded."""
 
 outcome_meant = partial(_meant, OUTCOME_WORDS)
-"""The same of decisions."""
+"""Return the decision that a word stands for; any other word is only folded."""

@@ -1,1 +1,1 @@
-"""The values of secrets: kept in memory, filled in, and masked."""
+"""Secrets of tasks: their values in memory, where they come from, and masking."""

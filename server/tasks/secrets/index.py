@@ -1,7 +1,7 @@
-"""What must be masked in what comes out of a task, beside the secrets of its turn.
+"""Index of the secret values to be masked in a task's files, beside those of its present turn.
 
-That is: the secrets of its earlier turns, which may be in its files, and those of the tasks whose folders it works in,
-or that were made to write in the same.
+These are the secrets of its earlier turns, and those of the tasks that share a folder with it: their files may
+contain them.
 """
 
 from contextlib import suppress
@@ -15,7 +15,7 @@ from storage.sqlite.store import Store
 
 @dataclass(frozen=True, slots=True)
 class KnownSecrets:
-    """The values to be masked, with the names that they go by, and the secrets whose values are not to be had."""
+    """Secret values to be masked, as (name, value), and the secrets whose values are gone."""
 
     values: list[tuple[str, str]]
     lost: list[SecretRecord]
@@ -29,7 +29,10 @@ class SecretIndex:
         self._vault = vault
 
     async def of_all_turns(self, task_id: str) -> KnownSecrets:
-        """Those of all turns of all these: a typed value of an earlier turn was dropped with that."""
+        """Return the secrets of all turns of the task and of those it shares folders with.
+
+        Values typed for an earlier turn were dropped with that turn, unless they are still in memory.
+        """
         values: list[tuple[str, str]] = []
         lost: list[SecretRecord] = []
         read: dict[str, str | None] = {}
@@ -46,10 +49,10 @@ class SecretIndex:
         return KnownSecrets(values, lost)
 
     async def shared(self, task_id: str, since: int) -> list[tuple[str, str]]:
-        """The values of those that the sharing tasks have, or have had since then.
+        """Return the secret values of the tasks that share their folder with this one.
 
-        What they had before is masked nowhere but in files: not in what they say themselves, either.
-        Raises RemitError (SECRETS_LOST) where one is gone.
+        They are masked in this task's output too, even values from before `since` (microseconds). Raises RemitError
+        (SECRETS_LOST): when a value that was in use after `since` is gone.
         """
         known = await self.of_all_turns(task_id)
         gone = [

@@ -1,4 +1,4 @@
-"""Masking that keeps nobody waiting: what takes long is done beside the event loop."""
+"""Masking without blocking the event loop: long texts are masked in steps or in a thread."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -11,7 +11,7 @@ from templates.steps import Steps
 
 
 async def redactor(secrets: Mapping[str, str], derived: Iterable[tuple[str, str]] = ()) -> Redactor:
-    """Return what masks these values (name -> value), and these of (name, value)."""
+    """Return the redactor of these secrets (name -> value) and of derived (name, value) pairs."""
     known = list(derived)
     size = sum(map(len, secrets.values())) + sum(len(value) for _, value in known)
     return await computed(size, Redactor, secrets, known)
@@ -23,27 +23,27 @@ async def redacted(redactor: Redactor, text: str) -> str:
 
 
 async def beginning(redactor: Redactor, text: str) -> str:
-    """Return the same of a text whose end was cut off: without what may be the beginning of a secret."""
+    """Return a text whose end was cut off, masked, without an end that may begin a secret."""
     return await stepped(len(text), redactor.stream().feeding(text))
 
 
 async def within(redactor: Redactor, text: str, start: int, stop: int) -> str:
-    """Return a text from `start` to `stop`, masked, also what is left there of a secret that is cut by these."""
+    """Return `text[start:stop]`, masked, including parts of secrets that are cut by its ends."""
     return await stepped(len(text), redactor.redacting(text, start, stop))
 
 
 async def masked(redactor: Redactor, value: Any) -> Any:
-    """Return a value of JSON with every secret in its texts masked, those of names included."""
+    """Return a JSON value with every secret in its texts and names masked."""
     return await stepped(memory(value), _masking(redactor, value, parts=True))
 
 
 async def masked_values(redactor: Redactor, value: Any) -> Any:
-    """Return the same with whole values of secrets masked, and no single lines of those of many."""
+    """Return a JSON value with only whole secret values masked, not single lines of multi-line ones."""
     return await stepped(memory(value), _masking(redactor, value, parts=False))
 
 
 async def masked_text(redactor: Redactor, value: Any) -> str:
-    """Return the same as compact JSON."""
+    """Return a JSON value with every secret masked, as compact JSON."""
     return await stepped(memory(value), _text_masking(redactor, value))
 
 

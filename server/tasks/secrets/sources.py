@@ -1,4 +1,4 @@
-"""The values that the operator's settings point to, read where they lie."""
+"""Sources of the secrets named in the operator's settings: file, command or keyring."""
 
 import subprocess
 
@@ -10,16 +10,16 @@ from server.errors import Code, RemitError
 from server.upgrades import check_importable
 
 COMMAND_SECONDS = 10
-"""How long a source may take: a tool call has to answer well before its host gives up (60 s)."""
+"""Seconds that a source may take: a tool call must answer well before its host gives up (60 s)."""
 
 MAX_BYTES = 64 * 1024
-"""The longest value, as env and secrets together are limited by the API."""
+"""Bytes of a value at most: the limit that the API sets for env and secrets together."""
 
 
 async def read(name: str, source: SecretSource) -> str:
-    """The value that `source` has for the secret called `name`.
+    """Return the value of the secret called `name` from its source.
 
-    Raises RemitError (EXECUTION_ERROR) that names it where it cannot be read, and shows nothing of what was.
+    Raises RemitError (EXECUTION_ERROR) that names it and contains nothing read: when it cannot be read.
     """
     try:
         value = await _value(source)
@@ -59,7 +59,7 @@ def _from_keyring(service: str, user: str) -> str:
 
 
 def _cause(error: BaseException) -> str:
-    """What went wrong, without anything the source itself printed."""
+    """Return what went wrong, without anything the source printed."""
     match error:
         case subprocess.CalledProcessError():
             return f"its command exited with status {error.returncode}"

@@ -1,4 +1,4 @@
-"""The variables of a run: what is filled in, what commands are given, and what is masked in all that comes out."""
+"""Variables of a run: the environment of its commands, template values, and the redactor of its output."""
 
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
@@ -16,11 +16,11 @@ from templates.redaction import Redactor
 from templates.resolver import derived, resolve
 
 MOST_FILLED = 1024**2
-"""Characters of all variables in env once their templates are filled in: half of what Linux lets a program have."""
+"""Characters of all variables of env with templates resolved: half of what Linux lets a program have."""
 
 
 class Variables:
-    """The env of a task and the values of its secrets, once they are at hand."""
+    """The env of a task, and the values of its secrets once they are unlocked."""
 
     def __init__(self, claim: Claim, vault: SecretVault, store: Store) -> None:
         self._claim = claim
@@ -30,25 +30,25 @@ class Variables:
         self._values: dict[str, str] = {}
         self._derived: list[tuple[str, str]] = []
         self.redactor = Redactor({})
-        """Masks what is known so far; what comes to be known is masked in streams of it that have begun, too."""
+        """Masks the values known so far; streams of it that have begun mask values learned later, too."""
 
         self._unlocking = anyio.Lock()
         self._learning = anyio.Lock()
 
     @property
     def secrets(self) -> Mapping[str, str]:
-        """The values of the turn's secrets, once they are at hand."""
+        """The values of the turn's secrets; empty before `unlock`."""
         return self._values
 
     async def mask(self, name: str, value: str) -> None:
-        """Have a value masked, once this returns, that is no secret of the task's own."""
+        """Mask a further value, which is no secret of the task, from when this returns."""
         await self._learn([(name, value)])
 
     @asynccontextmanager
     async def shared(self) -> AsyncIterator[None]:
-        """Mask the secrets of those the task shares a folder with, also what they get while the block runs.
+        """Mask the secrets of tasks that share a folder with this one, including those they get while the block runs.
 
-        Raises RemitError (SECRETS_LOST) where one of those who share it with the task is gone.
+        Raises RemitError (SECRETS_LOST): when the value of one is gone.
         """
         await self._vault.set_shared_from(self._claim.task.id, self._claim.shared_from)
         with self._vault.shared(self._claim.task.id, self._learn) as known:
@@ -58,7 +58,7 @@ class Variables:
             yield
 
     async def unlock(self) -> None:
-        """Have the values of the turn's secrets. Raises SecretsLost, or RemitError for one that cannot be read."""
+        """Load the values of the turn's secrets. Raises SecretsLost, or RemitError for one that cannot be read."""
         async with self._unlocking:
             if self._claim.secrets and not self._values:
                 await self._unlock()
@@ -68,9 +68,9 @@ class Variables:
         await self._learn(await computed(_size(self._env), _derived, self._env, values), values)
 
     async def _learn(self, named: Iterable[tuple[str, str]], values: Mapping[str, str] | None = None) -> None:
-        """Have what is `named` masked beside all that was before, and the `values` of the turn's secrets.
+        """Add the pairs `named` to what is masked, and set `values`, the turn's secrets.
 
-        What masks them is made beside the event loop: of thousands of secrets it takes a second.
+        The redactor is built beside the event loop: thousands of secrets take a second.
         """
         async with self._learning:
             if values is None and set(named) <= set(self._derived):
@@ -86,7 +86,7 @@ class Variables:
             self.redactor.become(redactor)
 
     async def ever(self) -> Redactor | None:
-        """What masks the secrets of all turns of the task, beside all that `redactor` does; None where one is gone."""
+        """Return a redactor that also masks the secrets of all the task's turns; None if a value is gone."""
         try:
             await self.unlock()
             known = await self._index.of_all_turns(self._claim.task.id)
@@ -95,7 +95,7 @@ class Variables:
         return None if known.lost else await masking.redactor(self._values, [*self._derived, *known.values])
 
     def fill_in(self, text: str) -> str:
-        """`text` with its templates filled in; what a filter makes of a secret is masked from now on, too.
+        """Return `text` with its templates resolved. Values that filters derive from secrets are masked from now on.
 
         Raises RemitError (TEMPLATE_ERROR) that names the missing key.
         """
@@ -104,19 +104,19 @@ class Variables:
         return resolve(text, {**self._env, **self._values})
 
     def environment(self) -> dict[str, str]:
-        """All variables, with the templates in the task's env filled in; on a clash the secret wins.
+        """Return all variables, with the templates in the task's env resolved; secrets win over variables.
 
         Raises RemitError (TEMPLATE_ERROR) that names the missing key.
         """
         return environment(self._env, self._values)
 
     def versions(self) -> dict[str, str]:
-        """What the turn's secrets are known again by, by their names, once they are at hand; it tells no value."""
+        """Return the versions of the turn's unlocked secrets by name; a version reveals nothing of the value."""
         origins = self._claim.secrets
         return {name: self._vault.version(name, origins[name], value) for name, value in self._values.items()}
 
     def fingerprint(self, text: str) -> str:
-        """What a text is known again by as long as this server runs; it tells nothing of the text."""
+        """Return a keyed hash of a text, stable while this server runs; it reveals nothing of the text."""
         return self._vault.fingerprint(text)
 
     def _mask(self, text: str) -> bool:
@@ -126,7 +126,7 @@ class Variables:
 
 
 def _derived(env: Mapping[str, str], values: Mapping[str, str]) -> list[tuple[str, str]]:
-    """What templates in `env` make of the values of secrets, after the names of these."""
+    """Return the values that templates in `env` derive from secrets, as (secret's name, value)."""
     return [pair for text in env.values() for pair in derived(text, values)]
 
 
@@ -135,7 +135,7 @@ def _size(env: Mapping[str, str]) -> int:
 
 
 def environment(env: Mapping[str, str], secrets: Mapping[str, str]) -> dict[str, str]:
-    """All variables of a turn, with the templates in `env` filled in.
+    """Return all variables of a turn, with the templates in `env` resolved.
 
     Raises RemitError (TEMPLATE_ERROR) that names the missing key, or for variables that become too long in all.
     """

@@ -1,4 +1,4 @@
-"""The values of secrets: in this process's memory, and nowhere else."""
+"""Vault of secret values: in this process's memory, and nowhere else."""
 
 import hmac
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
@@ -16,11 +16,11 @@ from storage.records.secrets import SecretRecord
 from storage.records.tasks import SecretSource as Origin
 
 MaskFn = Callable[[Iterable[tuple[str, str]]], Awaitable[None]]
-"""Has values masked, given as (name, value): once it is done they are."""
+"""Masks values given as (name, value), from when it returns."""
 
 
 class SecretsLost(Exception):
-    """Literal secrets a turn needs are not in memory any more."""
+    """Literal secrets that a turn needs are no longer in memory."""
 
     def __init__(self, names: list[str]) -> None:
         super().__init__(", ".join(names))
@@ -29,7 +29,7 @@ class SecretsLost(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Turn:
-    """The values of one turn, by which way they came."""
+    """The secret values of one turn: given literally, or read by name."""
 
     literals: dict[str, str] = field(default_factory=dict)
     named: dict[str, str] = field(default_factory=dict)
@@ -40,7 +40,7 @@ class _Turn:
 
 
 class SecretVault:
-    """Keeps the values of each open turn, and reads those the operator's settings name."""
+    """Secret values of each open turn; reads those named in the operator's settings."""
 
     def __init__(self, sources: Mapping[str, SecretSource]) -> None:
         self._sources = sources
@@ -48,17 +48,17 @@ class SecretVault:
         self._turns: dict[str, dict[int, _Turn]] = {}
         self._shared_from: dict[str, Sequence[str]] = {}
         self._at_work: dict[str, MaskFn] = {}
-        self._over: set[str] = set()  # those that have ended, and whose values others still need
+        self._over: set[str] = set()  # ended tasks whose values other tasks still need
 
     @property
     def held(self) -> int:
-        """How many tasks have values here that would be lost with this process."""
+        """The number of tasks with values that would be lost with this process."""
         return sum(any(turn.literals for turn in turns.values()) for turns in self._turns.values())
 
     async def keep(self, task_id: str, turn: int, values: Mapping[str, str], origins: Mapping[str, Origin]) -> None:
-        """Remember values for a task's open turn, beside those that are known.
+        """Store values for a task's open turn, in addition to those known.
 
-        Once this returns, those at work that it shares a folder with mask them.
+        When this returns, running tasks that share a folder with it mask them.
         """
         self._over.discard(task_id)
         kept = self._turns.setdefault(task_id, {}).setdefault(turn, _Turn())
@@ -67,16 +67,16 @@ class SecretVault:
         await self._tell(task_id)
 
     def drop(self, task_id: str) -> None:
-        """Forget the values of a task that has ended, once all have that it shares a folder with."""
+        """Drop the values of an ended task, once all tasks that share a folder with it have ended."""
         self._over.add(task_id)
         self._forget({task_id, *self._sharing(task_id)})
 
     async def share(self, task_id: str, receiver: str) -> None:
-        """Keep a task's values for one that gets its folder, and those that are shared with this one itself."""
+        """Keep the values of a task, and those shared with it, for a task that gets its folder."""
         await self.set_shared_from(receiver, (task_id, *self._shared_from.get(task_id, ())))
 
     async def set_shared_from(self, task_id: str, shared_from: Sequence[str]) -> None:
-        """Keep the values of these tasks, and of no others, until this one has ended."""
+        """Keep the values of exactly these tasks until `task_id` has ended."""
         before = self._sharing(task_id)
         self._shared_from.pop(task_id, None)
         if shared_from:
@@ -86,9 +86,9 @@ class SecretVault:
 
     @contextmanager
     def shared(self, task_id: str, mask: MaskFn) -> Iterator[list[tuple[str, str]]]:
-        """The values of those that a task at work shares a folder with; `hide` is told what these get meanwhile.
+        """Yield the values of the tasks that share a folder with a running one; `mask` gets those added meanwhile.
 
-        A value is told before a command can have it, and so before anybody can find it in the folder.
+        A value is masked before any command can have it, and so before it can appear in the folder.
         """
         self._at_work[task_id] = mask
         try:
@@ -97,26 +97,26 @@ class SecretVault:
             del self._at_work[task_id]
 
     def known(self, task_id: str) -> dict[str, str]:
-        """The values that are in memory for a task's latest turn."""
+        """Return the values in memory for a task's latest turn."""
         return self._latest(task_id).all
 
     def all(self, task_id: str) -> Iterator[tuple[str, str]]:
-        """All values that are in memory for a task, by name, whatever turn they are of."""
+        """Yield all values in memory for a task, as (name, value), of any turn."""
         for turn in self._turns.get(task_id, {}).values():
             yield from turn.all.items()
 
     def of(self, record: SecretRecord) -> str | None:
-        """The value of a secret of some turn, if it is in memory."""
+        """Return the value of a turn's secret, if it is in memory."""
         return self._turns.get(record.task_id, {}).get(record.turn, _Turn()).all.get(record.name)
 
     def fingerprint(self, text: str) -> str:
-        """What a text is known again by: made with a key in this process's memory, so that nobody can try guesses."""
+        """Return the HMAC of a text, keyed in this process's memory so that nobody can test guesses."""
         return hmac.digest(self._key, text.encode(errors="surrogatepass"), "sha256").hex()
 
     def version(self, name: str, origin: Origin, value: str) -> str:
-        """What a secret is known again by: its value where it was typed, which lasts as long as this process.
+        """Return the version of a secret: a keyed hash of a literal value, which lasts as long as this process.
 
-        One by name is what the operator's settings say of it, whatever value they lead to now.
+        For one by name, the hash of its settings, whatever value they lead to now.
         """
         if origin == "literal":
             return self.fingerprint(f"{name}\0{value}")
@@ -124,12 +124,12 @@ class SecretVault:
         return sha256(source.model_dump_json().encode()).hexdigest() if source else ""
 
     def missing(self, task_id: str, wanted: Mapping[str, Origin]) -> list[str]:
-        """The names of literal secrets that are wanted in a task's latest turn and not known any more."""
+        """Return the names of literal secrets of a task's latest turn that are no longer in memory."""
         known = self._latest(task_id).literals
         return [name for name, origin in wanted.items() if origin == "literal" and name not in known]
 
     async def of_turn(self, task_id: str, turn: int, wanted: Mapping[str, Origin]) -> dict[str, str]:
-        """All values of a turn, those by name read again where they are not known.
+        """Return all values of a turn; those by name are read if they are not in memory.
 
         Raises SecretsLost for missing literals, RemitError for a name that cannot be read.
         """
@@ -142,27 +142,27 @@ class SecretVault:
         return {name: value for name, value in self.known(task_id).items() if name in wanted}
 
     async def read(self, names: Iterable[str]) -> dict[str, str]:
-        """The values of secrets by name, from where the settings say.
+        """Read the values of secrets by name, from where the settings say.
 
         Raises RemitError: VALIDATION_ERROR for a name without a setting, EXECUTION_ERROR for one that cannot be read.
         """
         return {name: await self._read(name) for name in names}
 
     async def _tell(self, task_id: str) -> None:
-        """Tell those at work, also where the caller is cancelled: the values are in memory, and may be used at once."""
+        """Have running tasks mask the values, even if the caller is cancelled: commands may use them at once."""
         with CancelScope(shield=True):
             for other in self._sharing(task_id):
                 if mask := self._at_work.get(other):
                     await mask(list(self.all(task_id)))
 
     def _sharing(self, task_id: str) -> set[str]:
-        """Those that share their folder with a task, or have got its own, or the same from a third."""
+        """Return the other tasks of its folder: those that shared it with the task, got it from it, or from a third."""
         shared = {task_id, *self._shared_from.get(task_id, ())}
         receivers = {each for each, shared_from in self._shared_from.items() if not shared.isdisjoint(shared_from)}
         return (shared | receivers) - {task_id}
 
     def _forget(self, task_ids: set[str]) -> None:
-        """Forget those of these that have ended, unless somebody is open who may find their values."""
+        """Drop the values of ended tasks, unless an open task may find them in its folder."""
         needed = {
             each
             for task_id, shared_from in self._shared_from.items()

@@ -125,7 +125,7 @@ class Worktrees:
         return ["the repository has uncommitted changes, which the task does not see"]
 
     async def discard_all(self, task_ids: Iterable[str]) -> None:
-        """Remove the worktrees of these tasks: all or, if something would be lost, none. Raises RemitError (CONFLICT)."""
+        """Remove the worktrees of these tasks, or none and raise RemitError (CONFLICT) if something would be lost."""
         there = {record.task_id for record in await self._store.worktrees()}  # few, and the tasks may be many
         theirs = [task_id for task_id in task_ids if task_id in there]
         for task_id in theirs:
