@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from storage.records.calls import Call
+from storage.records.events import Event
 from storage.records.graphs import Related
 from storage.records.states import Status
 from storage.records.workspaces import Workspace
@@ -215,24 +216,6 @@ class Row:
     completed_at: int | None
     updated_at: int
     last_activity_at: int
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One entry of a task's log."""
-
-    number: int
-    at: int
-    kind: str
-    data: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class NewEvent:
-    """An entry to be appended to a task's log."""
-
-    kind: str
-    data: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

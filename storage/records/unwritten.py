@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from storage.records.calls import CallResult
-from storage.records.tasks import NewEvent
+from storage.records.events import NewEvent
 
 
 @dataclass(slots=True)

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 import anyio
 
 from server.errors import RemitError
-from storage.records.tasks import NewEvent, Run
+from storage.records.events import NewEvent
+from storage.records.tasks import Run
 from storage.sqlite.database import Database
 from storage.sqlite.operations import runs
 

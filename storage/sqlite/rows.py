@@ -6,8 +6,9 @@ from dataclasses import fields
 from typing import Any
 
 from storage.records.calls import Call
+from storage.records.events import Event, EventKind
 from storage.records.states import CallStatus, Status
-from storage.records.tasks import Event, Row, Task, TurnRecord
+from storage.records.tasks import Row, Task, TurnRecord
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode  # json.dumps would make one each time
 
@@ -71,7 +72,7 @@ def turn(row: sqlite3.Row) -> TurnRecord:
 
 def event(row: sqlite3.Row) -> Event:
     """Return an event from a row with number, at, kind and data."""
-    return Event(row["number"], row["at"], row["kind"], json.loads(row["data"]))
+    return Event(row["number"], row["at"], EventKind(row["kind"]), json.loads(row["data"]))
 
 
 def dumps(value: Any) -> str | None:

@@ -9,9 +9,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Concatenate, ParamSpec, TypeVar, Unpack
 
 from storage.records.calls import Call, CallContext, CallResult, NewCall
+from storage.records.events import NewEvent
 from storage.records.queue import NO_DEMAND, SlotDemand
 from storage.records.states import Status
-from storage.records.tasks import Claim, Message, NewEvent, Run, RunEnd, TurnUsage
+from storage.records.tasks import Claim, Message, Run, RunEnd, TurnUsage
 from storage.records.unwritten import Unwritten
 from storage.sqlite.database import Database
 from storage.sqlite.events import EventLog

@@ -13,7 +13,8 @@ import anyio
 
 from server.concurrency import in_background
 from server.errors import RemitError
-from storage.records.tasks import NewEvent, Run
+from storage.records.events import EventKind, NewEvent
+from storage.records.tasks import Run
 
 MAX_EVENT = 8000
 """Characters of text in one event, so that a page of events can be kept small."""
@@ -40,7 +41,7 @@ class EventWriter:
     """
 
     def __init__(
-        self, log: Log, run: Run, event_limit: int, *, kind: str = "content", call_id: str | None = None
+        self, log: Log, run: Run, event_limit: int, *, kind: EventKind = EventKind.CONTENT, call_id: str | None = None
     ) -> None:
         self._log = log
         self._run = run

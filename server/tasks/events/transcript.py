@@ -11,7 +11,8 @@ from server.tasks.events.output import CommandOutput, OutputBudget
 from server.tasks.secrets import masking
 from server.tasks.secrets.variables import Variables
 from server.threads import computed
-from storage.records.tasks import NewEvent, Run
+from storage.records.events import EventKind, NewEvent
+from storage.records.tasks import Run
 from templates.redaction import RedactionStream, Redactor
 
 MAX_THOUGHT = 8000
@@ -81,4 +82,4 @@ class Transcript:
 
     async def _append_thought(self, subject: str, description: str) -> None:
         thought = {"subject": subject, "description": description}
-        await self._log.append_events(self._run, [NewEvent("thought", thought)])
+        await self._log.append_events(self._run, [NewEvent(EventKind.THOUGHT, thought)])

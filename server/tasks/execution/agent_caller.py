@@ -11,7 +11,8 @@ from server.agents.interface import ToolResult, ToolSpec
 from server.config import Settings
 from server.errors import Code, RemitError
 from server.tasks.secrets.variables import Variables
-from storage.records.tasks import Claim, NewEvent, Principal
+from storage.records.events import EventKind, NewEvent
+from storage.records.tasks import Claim, Principal
 from storage.sqlite.store import Store
 
 MAX_CHANGES = 10_000
@@ -46,7 +47,9 @@ class AgentCaller:
         """Record a refused attempt in the task's log, masked. `about` is added to the event's data."""
         self._attempts += 1
         if self._attempts <= MAX_ATTEMPTS:
-            event = NewEvent("error", {"code": code, "message": self.variables.redactor.redact(message), **about})
+            event = NewEvent(
+                EventKind.ERROR, {"code": code, "message": self.variables.redactor.redact(message), **about}
+            )
             with suppress(RemitError):  # the run has lost its task: nobody reads this any more
                 await self.store.append_events(self.claim.run, [event])
 

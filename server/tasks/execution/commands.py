@@ -31,7 +31,8 @@ from server.tasks.execution.subtasks import RunSubtasks
 from server.tasks.secrets.variables import Variables
 from server.tasks.working_directory import working_directory
 from server.tasks.workspaces import set_aside
-from storage.records.tasks import Claim, NewEvent
+from storage.records.events import EventKind, NewEvent
+from storage.records.tasks import Claim
 
 
 class CommandRunner:
@@ -197,7 +198,7 @@ class CommandRunner:
         """Record in the task's log a connection that the network proxy refused."""
         message = self._variables.redactor.redact(f"network: {host}:{port} {reason}")
         about = {} if call_id is None else {"callId": call_id}
-        event = NewEvent("error", {"code": Code.FORBIDDEN, "message": message, **about})
+        event = NewEvent(EventKind.ERROR, {"code": Code.FORBIDDEN, "message": message, **about})
         await self._record.append_events(self._claim.run, [event])
 
 

@@ -11,7 +11,8 @@ from server.errors import RemitError
 from server.tasks.execution.slot import Slot
 from storage.errors import DatabaseError
 from storage.records.calls import Call, CallContext, CallResult, NewCall
-from storage.records.tasks import Message, NewEvent, Run, TurnUsage
+from storage.records.events import NewEvent
+from storage.records.tasks import Message, Run, TurnUsage
 from storage.records.unwritten import Unwritten
 from storage.sqlite.store import Store
 

@@ -18,7 +18,7 @@ from server.runner.monitoring.disks import Disks
 from server.runner.policy import Limits
 from server.tasks.events.event_writer import Log
 from server.tasks.execution.slot import Slot
-from storage.records.tasks import NewEvent
+from storage.records.events import EventKind, NewEvent
 
 T = TypeVar("T")
 
@@ -64,7 +64,7 @@ class ShortageWait:
         if why not in self._told:
             self._told.add(why)
             message = f"it waits, and goes on by itself: {why}"
-            await self._log.append_events(self._slot.claim.run, [NewEvent("warning", {"message": message})])
+            await self._log.append_events(self._slot.claim.run, [NewEvent(EventKind.WARNING, {"message": message})])
         with self._slot.clock_stopped(), anyio.move_on_after(LOOK_SECONDS):
             await self._slot.ending.wait()
 

@@ -42,6 +42,7 @@ from server.tasks.secrets import masking
 from server.tasks.secrets.variables import Variables
 from storage.records import tasks
 from storage.records.calls import HIDDEN, Call, CallResult
+from storage.records.events import EventKind, NewEvent
 from storage.records.states import CUT_OFF, CallStatus
 from storage.records.tasks import Claim
 from templates.steps import Steps
@@ -156,7 +157,7 @@ class ServerTurn:
     async def warn(self, message: str, key: str) -> None:
         """Write a warning about a call to the task's log, masked."""
         data = {"message": self.redact(message), "callId": self._calls[key].id}
-        await self._record.append_events(self._run, [tasks.NewEvent("warning", data)])
+        await self._record.append_events(self._run, [NewEvent(EventKind.WARNING, data)])
 
     async def set_process_bound(self, bound: bool) -> None:
         """Record whether the run's work would be lost with its process."""
@@ -273,7 +274,7 @@ class ServerTurn:
             None if self._speaks else await self._command_runner.callback_handler()
         )  # whose token is masked in the output
         output = self._output()
-        kind = "output" if self._speaks else "content"
+        kind = EventKind.OUTPUT if self._speaks else EventKind.CONTENT
         writer = EventWriter(self._record, self._run, self._settings.event_limit, kind=kind, call_id=call.id)
         try:
             with logs.about(call=call.id):

@@ -7,7 +7,8 @@ from server.tasks.views.formatting import time
 from server.tasks.views.output_view import MAX_REPEATED, repeated
 from server.tasks.views.truncation import AnswerPart
 from server.tasks.views.view_models import EventView, MessageView, OutputView, TaskView
-from storage.records.tasks import Event, Message, Snapshot
+from storage.records.events import Event, EventKind
+from storage.records.tasks import Message, Snapshot
 
 _LEAST_EVENT = 250
 """Characters in which any event can be shown, its texts shortened."""
@@ -68,7 +69,11 @@ def _narrow_message(view: MessageView, room: int) -> MessageView:
 
 def _event(event: Event, content: str) -> EventView:
     data = event.data
-    if event.kind == "done" and len(data.get("finalResponse", "")) > MAX_REPEATED and data["finalResponse"] == content:
+    if (
+        event.kind == EventKind.DONE
+        and len(data.get("finalResponse", "")) > MAX_REPEATED
+        and data["finalResponse"] == content
+    ):
         data = {**data, "finalResponse": repeated(content)}
     return EventView(number=event.number, at=time(event.at), type=event.kind, data=data)
 

@@ -2,8 +2,9 @@
 
 from server.runner.workspace.workspaces import Workspaces
 from server.tasks.views.formatting import time
+from storage.records.events import EventKind, NewEvent
 from storage.records.states import RESTORED, Status
-from storage.records.tasks import Claim, NewEvent, Task
+from storage.records.tasks import Claim, Task
 from storage.sqlite.store import Store
 
 _GONE = (
@@ -42,7 +43,7 @@ class MissingFolders:
         """Write a warning to the task's log if the run is about to replace a lost folder by an empty one."""
         had_one = claim.run.fence > 1 or claim.task.files
         if had_one and await self._is_gone(claim.task.id):
-            await self._store.append_events(claim.run, [NewEvent("warning", {"message": _STARTED_EMPTY})])
+            await self._store.append_events(claim.run, [NewEvent(EventKind.WARNING, {"message": _STARTED_EMPTY})])
 
     async def _is_gone(self, task_id: str) -> bool:
         return not self._workspaces.has(task_id) and bool(await self._store.maintenance.expected_folders([task_id]))

@@ -10,7 +10,8 @@ from anyio import to_thread
 from server.errors import Code, RemitError
 from server.runner.scanning import traps
 from server.tasks.events.event_writer import Log
-from storage.records.tasks import Leftover, NewEvent, Run
+from storage.records.events import EventKind, NewEvent
+from storage.records.tasks import Leftover, Run
 from storage.records.workspaces import Workspace, WorktreeRecord
 from storage.sqlite.store import Store
 from templates.redaction import Redactor
@@ -43,7 +44,7 @@ async def tell(notes: Notes, run: Run, known: Sequence[str], found: Sequence[str
     every = traps.told([*known, *found])
     await notes.note_folder(run.task_id, disarmed=every)
     new = [each for each in found if each not in known]
-    events = [NewEvent("error", {"code": Code.FORBIDDEN, "message": each, **about}) for each in new]
+    events = [NewEvent(EventKind.ERROR, {"code": Code.FORBIDDEN, "message": each, **about}) for each in new]
     with suppress(RemitError):  # the run has lost its task: nobody reads this any more
         await notes.append_events(run, events)
     return every

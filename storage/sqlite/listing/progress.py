@@ -3,8 +3,9 @@
 import sqlite3
 from collections.abc import Sequence
 
+from storage.records.events import Event, EventKind
 from storage.records.states import CALL_ENDED, Status
-from storage.records.tasks import NOBODY, Event, Message, NewParts, Principal, Progress, Task
+from storage.records.tasks import NOBODY, Message, NewParts, Principal, Progress, Task
 from storage.sqlite import rows
 from storage.sqlite.transitions.status import owned
 
@@ -24,12 +25,12 @@ def new_parts(db: sqlite3.Connection, task: Task, content: str, thoughts: int, a
         return NewParts(len(content), thoughts, frozenset(row["id"] for row in found))
     events = _later(db, task.seq, after)
     if task.agent == NOBODY:  # its content is what was reported, in one piece
-        characters = len(content) if any(event.kind == "done" for event in events) else 0
+        characters = len(content) if any(event.kind == EventKind.DONE for event in events) else 0
     else:
-        characters = sum(len(event.data["text"]) for event in events if event.kind == "content")
+        characters = sum(len(event.data["text"]) for event in events if event.kind == EventKind.CONTENT)
     return NewParts(
         characters,
-        sum(event.kind == "thought" for event in events),
+        sum(event.kind == EventKind.THOUGHT for event in events),
         frozenset(event.data["callId"] for event in events if "callId" in event.data),
     )
 

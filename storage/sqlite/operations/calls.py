@@ -16,6 +16,7 @@ from storage.records.calls import (
     Grant,
     NewCall,
 )
+from storage.records.events import EventKind
 from storage.records.states import CALL_ENDED, LOST, CallStatus, Status
 from storage.records.tasks import Principal, Run
 from storage.sqlite import rows
@@ -258,7 +259,7 @@ def _insert(db: sqlite3.Connection, run: Run, call: NewCall, position: int, at: 
     marks = ", ".join(f":{name}" for name in values)
     db.execute(f"INSERT INTO calls ({', '.join(values)}) VALUES ({marks})", values)
     data = {"callId": call.id, "toolName": call.tool_name, "status": CallStatus.PENDING, "args": call.args}
-    log(db, run.seq, "tool_call", data, at)
+    log(db, run.seq, EventKind.TOOL_CALL, data, at)
 
 
 def _find(db: sqlite3.Connection, seq: int, call_id: str) -> sqlite3.Row:
@@ -296,7 +297,7 @@ def _rewrite(db: sqlite3.Connection, row: sqlite3.Row, call: NewCall, at: int) -
         (rows.dumps(call.args), call.digest, rows.dumps(list(call.similar)), call.description, row["id"]),
     )
     data = {"callId": row["id"], "toolName": call.tool_name, "status": CallStatus.PENDING, "args": call.args}
-    log(db, row["task"], "tool_call", data, at)
+    log(db, row["task"], EventKind.TOOL_CALL, data, at)
 
 
 def _ask(

@@ -4,9 +4,10 @@ import sqlite3
 from collections.abc import Collection, Mapping, Sequence
 
 from storage.records.calls import Call
+from storage.records.events import EventKind, NewEvent
 from storage.records.queue import NO_DEMAND, SlotDemand
 from storage.records.states import CUT_OFF, ENDED, LOST, SUBTASKS, CallStatus, Status
-from storage.records.tasks import CancellationResult, Claim, Leftover, NewEvent, Principal, Recovery, Run, RunEnd
+from storage.records.tasks import CancellationResult, Claim, Leftover, Principal, Recovery, Run, RunEnd
 from storage.records.unwritten import Unwritten
 from storage.sqlite import rows
 from storage.sqlite.operations import queue
@@ -251,7 +252,7 @@ def _cancel(db: sqlite3.Connection, task: sqlite3.Row, by: str, at: int) -> Stat
         _close_waiting(db, task, at, f"cancelled by {by}")
         if status is not Status.RUNNING:  # its process has stayed for a decision
             set_status(db, task, Status.RUNNING, at)
-        log(db, task["seq"], "status", {"status": Status.RUNNING, "cancelRequested": True}, at)
+        log(db, task["seq"], EventKind.STATUS, {"status": Status.RUNNING, "cancelRequested": True}, at)
     return Status.RUNNING
 
 

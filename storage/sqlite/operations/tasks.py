@@ -8,10 +8,10 @@ from typing import Any
 from server.errors import Code, RemitError
 from storage.errors import not_found
 from storage.records.calls import Call
+from storage.records.events import Event, EventKind
 from storage.records.states import DEPENDENCIES, ENDED, LOST, OPEN, RESTORED, CallStatus, Status
 from storage.records.tasks import (
     CreationResult,
-    Event,
     NewTask,
     NewTurn,
     Principal,
@@ -57,7 +57,7 @@ def create(db: sqlite3.Connection, principal: Principal, new: NewTask, at: int) 
     if new.workspace:
         folder_locks.insert(db, seq, new.workspace)
     insert_turn(db, seq, 1, new.message, new.secrets, at)
-    log(db, seq, "status", {"status": status}, at)
+    log(db, seq, EventKind.STATUS, {"status": status}, at)
     if position:
         dependencies.tell_parent(db, position.parent, new.id, status, at)
     return CreationResult(new.id, status, repeated=False)
@@ -190,10 +190,14 @@ def snapshot(
     task = get(db, principal, task_id)
     turn = _turn(db, task)
     # An open turn's output is in its events; a closed turn has it in one piece.
-    heard = [] if turn.ended_at is not None else spoken(db, task.seq, turn.number, "content", "output", "thought")
-    content, content_at = _content(turn, [event for event in heard if event.kind == "content"])
+    heard = (
+        []
+        if turn.ended_at is not None
+        else spoken(db, task.seq, turn.number, EventKind.CONTENT, EventKind.OUTPUT, EventKind.THOUGHT)
+    )
+    content, content_at = _content(turn, [event for event in heard if event.kind == EventKind.CONTENT])
     calls = _calls(db, task, heard)
-    thoughts = turn.thoughts or [event.data for event in heard if event.kind == "thought"]
+    thoughts = turn.thoughts or [event.data for event in heard if event.kind == EventKind.THOUGHT]
     told = messages_of(db, task) if messages else []
     new = told if since is None else progress.messages(db, task, told, since)
     return Snapshot(
@@ -317,7 +321,7 @@ def _refuse_failed_dependency(db: sqlite3.Connection, task: sqlite3.Row) -> None
 
 
 def _warnings(db: sqlite3.Connection, task: Task, after: int) -> list[str]:
-    noted = spoken(db, task.seq, task.turn, "warning")
+    noted = spoken(db, task.seq, task.turn, EventKind.WARNING)
     return list(dict.fromkeys(event.data["message"] for event in noted if event.number > after))
 
 

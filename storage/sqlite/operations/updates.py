@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Iterator
 
 from server.errors import Code, RemitError
+from storage.records.events import EventKind
 from storage.records.states import ENDED, REPORTED, Status
 from storage.records.tasks import NOBODY, Principal, RunEnd, Update
 from storage.sqlite import rows
@@ -43,7 +44,7 @@ def _set_columns(db: sqlite3.Connection, task: sqlite3.Row, wanted: Update, at: 
     )
     if values:
         told = {_TOLD[name]: value for name, value in values.items() if name in _TOLD}
-        log(db, task["seq"], "status", {"status": task["status"], **told}, at)
+        log(db, task["seq"], EventKind.STATUS, {"status": task["status"], **told}, at)
 
 
 def _set_budget(db: sqlite3.Connection, task: sqlite3.Row, max_calls: int, at: int) -> None:
@@ -111,10 +112,10 @@ def _correct(db: sqlite3.Connection, task: sqlite3.Row, wanted: Update, at: int)
         correct_turn(db, task, wanted.result, at)
     if wanted.error is not None:
         db.execute("UPDATE tasks SET error_code = ?, error = ? WHERE seq = ?", (_FAILED, wanted.error, task["seq"]))
-        log(db, task["seq"], "error", {"code": _FAILED, "message": wanted.error}, at)
+        log(db, task["seq"], EventKind.ERROR, {"code": _FAILED, "message": wanted.error}, at)
     if wanted.blocked_reason is not None:
         db.execute("UPDATE tasks SET blocked_reason = ? WHERE seq = ?", (wanted.blocked_reason, task["seq"]))
-        log(db, task["seq"], "status", {"status": task["status"], "blockedReason": wanted.blocked_reason}, at)
+        log(db, task["seq"], EventKind.STATUS, {"status": task["status"], "blockedReason": wanted.blocked_reason}, at)
 
 
 def _refuse_report(db: sqlite3.Connection, task: sqlite3.Row, target: Status) -> None:

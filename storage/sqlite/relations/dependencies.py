@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from server.errors import Code, RemitError
+from storage.records.events import EventKind
 from storage.records.states import DEPENDENCIES, ENDED, Status
 from storage.records.tasks import NOBODY, NestingLimits, OnFailure, Principal
 from storage.sqlite.transitions.status import log, owned, set_status
@@ -161,7 +162,7 @@ def find_position(db: sqlite3.Connection, principal: Principal, parent_id: str, 
 
 def tell_parent(db: sqlite3.Connection, parent: int, task_id: str, status: Status, at: int) -> None:
     """Log a new sub-task in its parent's log."""
-    log(db, parent, "subtask", {"taskId": task_id, "status": status}, at)
+    log(db, parent, EventKind.SUBTASK, {"taskId": task_id, "status": status}, at)
 
 
 def family(db: sqlite3.Connection, seq: int) -> list[sqlite3.Row]:

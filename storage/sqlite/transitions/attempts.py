@@ -3,6 +3,7 @@
 import os
 import sqlite3
 
+from storage.records.events import EventKind
 from storage.records.states import Status
 from storage.records.tasks import Run
 from storage.sqlite import rows
@@ -60,7 +61,7 @@ def renew(db: sqlite3.Connection, run: Run, call_id: str, at: int) -> None:
         (new_id, call["key"], call_id),
     )
     data = {"callId": new_id, "toolName": call["tool_name"], "status": "pending", "args": rows.loads(call["args"])}
-    log(db, run.seq, "tool_call", data, at)
+    log(db, run.seq, EventKind.TOOL_CALL, data, at)
 
 
 def _how(task: sqlite3.Row) -> str:
@@ -92,4 +93,4 @@ def _count(db: sqlite3.Connection, run: Run, attempt: int, reason: str, at: int)
         (attempt, reason, run.seq, run.turn),
     )
     message = f"{reason}: the task goes on with attempt {attempt}"
-    log(db, run.seq, "error", {"code": "INTERRUPTED", "message": message}, at)
+    log(db, run.seq, EventKind.ERROR, {"code": "INTERRUPTED", "message": message}, at)

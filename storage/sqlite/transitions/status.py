@@ -6,8 +6,9 @@ from typing import Any
 
 from server.errors import Code, RemitError
 from storage.errors import not_found
+from storage.records.events import EventKind, NewEvent
 from storage.records.states import CALL_ENDED, ENDED, SUBTASKS, CallStatus, Status, call_may_become, may_become
-from storage.records.tasks import NewEvent, Origin, Principal, Run
+from storage.records.tasks import Origin, Principal, Run
 from storage.sqlite.connection import changes_of
 from storage.sqlite.rows import dumps
 
@@ -40,7 +41,7 @@ def at_work(db: sqlite3.Connection, task: sqlite3.Row) -> bool:
     return found.fetchone() is not None
 
 
-def log(db: sqlite3.Connection, seq: int, kind: str, data: Mapping[str, Any], at: int) -> int:
+def log(db: sqlite3.Connection, seq: int, kind: EventKind, data: Mapping[str, Any], at: int) -> int:
     """Append one event to the task's log; returns its number."""
     return log_all(db, seq, [NewEvent(kind, data)], at)
 
@@ -76,9 +77,9 @@ def set_status(
     code, message = error or (None, None)
     status = {"status": target, **({"blockedReason": blocked_reason} if blocked_reason else {})}
     events = [
-        *([NewEvent("error", {"code": code, "message": message})] if error else []),
-        NewEvent("status", status),
-        *([NewEvent("done", done)] if done is not None else []),
+        *([NewEvent(EventKind.ERROR, {"code": code, "message": message})] if error else []),
+        NewEvent(EventKind.STATUS, status),
+        *([NewEvent(EventKind.DONE, done)] if done is not None else []),
     ]
     place = next_place(db) if target is Status.PENDING else None
     (last,) = db.execute(
@@ -176,7 +177,7 @@ def _tell_above(db: sqlite3.Connection, task: sqlite3.Row, data: Mapping[str, An
     """Log a sub-task's change in its parent's log; a wait for approval is logged by all ancestors."""
     above = task["parent"]
     while above is not None:
-        log(db, above, "subtask", {"taskId": task["id"], **data}, at)
+        log(db, above, EventKind.SUBTASK, {"taskId": task["id"], **data}, at)
         (above,) = db.execute("SELECT parent FROM tasks WHERE seq = ?", (above,)).fetchone()
         if data["status"] != Status.AWAITING_APPROVAL:
             return
@@ -212,7 +213,7 @@ def _announce_end(db: sqlite3.Connection, task: sqlite3.Row, ended: Status, orig
     changes_of(db).unfinished |= announced > 0
 
 
-def _call_event(call: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+def _call_event(call: Mapping[str, Any]) -> tuple[EventKind, dict[str, Any]]:
     data = {"callId": call["id"], "toolName": call["tool_name"], "status": call["status"]}
     ended = call["status"] in (CallStatus.SUCCESS, CallStatus.ERROR)
     extra = (
@@ -220,5 +221,5 @@ def _call_event(call: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         if ended
         else {"outcome": call["outcome"], "by": call["decided_by"], "reason": call["reason"]}
     )
-    kind = "tool_result" if ended else "tool_call"
+    kind = EventKind.TOOL_RESULT if ended else EventKind.TOOL_CALL
     return kind, data | {name: value for name, value in extra.items() if value is not None}

@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from server.errors import Code
+from storage.records.events import Event, EventKind
 from storage.records.states import CallStatus, Status
-from storage.records.tasks import Event, Origin, Run, RunEnd, SecretSource, TurnUsage
+from storage.records.tasks import Origin, Run, RunEnd, SecretSource, TurnUsage
 from storage.sqlite import rows
 from storage.sqlite.transitions.status import (
     close_calls,
@@ -51,10 +52,10 @@ def close_turn(
         cut_off_calls(db, seq, turn, at, _cut_off_by(end))
         because = ": the task was cancelled" if end.status is Status.CANCELLED else ""
         close_calls(db, seq, turn, at, f"not reached{because}")
-        heard = spoken(db, seq, turn, "content", "thought")
-    answered = _joined([event for event in heard if event.kind == "content"])
+        heard = spoken(db, seq, turn, EventKind.CONTENT, EventKind.THOUGHT)
+    answered = _joined([event for event in heard if event.kind == EventKind.CONTENT])
     content, said_at = answered if result is None else (result, at)
-    thoughts = [event.data for event in heard if event.kind == "thought"]
+    thoughts = [event.data for event in heard if event.kind == EventKind.THOUGHT]
     db.execute(
         """UPDATE turns SET content = ?, content_at = ?, thoughts = ?, status = ?, ended_at = ?
            WHERE task = ? AND number = ?""",
@@ -85,10 +86,10 @@ def correct_turn(db: sqlite3.Connection, task: sqlite3.Row, result: str, at: int
         "UPDATE turns SET content = ?, content_at = ? WHERE task = ? AND number = ?",
         (result, at, task["seq"], task["turn"]),
     )
-    log(db, task["seq"], "done", _done(result), at)
+    log(db, task["seq"], EventKind.DONE, _done(result), at)
 
 
-def spoken(db: sqlite3.Connection, seq: int, turn: int, *kinds: str) -> list[Event]:
+def spoken(db: sqlite3.Connection, seq: int, turn: int, *kinds: EventKind) -> list[Event]:
     """Return the events of these kinds in a turn so far."""
     found = db.execute(
         f"""SELECT number, at, kind, data FROM events WHERE task = ?1 AND kind IN ({", ".join("?" * len(kinds))})
@@ -103,7 +104,7 @@ def output_of(db: sqlite3.Connection, seq: int, turn: int, call_id: str) -> str:
 
     The event is `content` where the output is the turn's answer, `output` where the agent answers itself.
     """
-    events = spoken(db, seq, turn, "content", "output")
+    events = spoken(db, seq, turn, EventKind.CONTENT, EventKind.OUTPUT)
     return _joined([event for event in events if event.data.get("callId") == call_id])[0]
 
 

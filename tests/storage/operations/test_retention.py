@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from storage.records.events import EventKind, NewEvent
 from storage.records.lists import Filter
 from storage.records.retention import Ended, Retention
 from storage.records.states import Status
-from storage.records.tasks import NestingLimits, NewEvent, Run, RunEnd, Update
+from storage.records.tasks import NestingLimits, Run, RunEnd, Update
 from storage.records.unwritten import Unwritten
 from storage.records.workspaces import Workspace
 from storage.sqlite.database import SPARE_PAGES
@@ -28,7 +29,7 @@ NESTING = NestingLimits(depth=3, count=10)
 async def ended(store: Store, **changes: Any) -> str:
     """A task of ours that has ended."""
     claim = await claimed(store, **changes)
-    await store.append_events(claim.run, [NewEvent("content", {"text": "said"})])
+    await store.append_events(claim.run, [NewEvent(EventKind.CONTENT, {"text": "said"})])
     await store.finish_run(claim.run, RunEnd(Status.COMPLETED))
     return claim.task.id
 
@@ -245,7 +246,7 @@ async def test_a_log_of_any_length_is_removed_in_steps(
 ) -> None:
     monkeypatch.setattr(retention, "STEP", 3)
     claim = await claimed(store)
-    await store.append_events(claim.run, [NewEvent("content", {"text": "x"})] * 10)
+    await store.append_events(claim.run, [NewEvent(EventKind.CONTENT, {"text": "x"})] * 10)
     await store.finish_run(claim.run, RunEnd(Status.COMPLETED))
     left = await store.maintenance.with_log(now())
     assert await store.maintenance.remove_logs(left, now(), now()) == left

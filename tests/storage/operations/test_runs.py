@@ -7,8 +7,9 @@ import anyio
 import pytest
 
 from server.errors import Code, RemitError
+from storage.records.events import EventKind, NewEvent
 from storage.records.states import CallStatus, Status
-from storage.records.tasks import NewEvent, Run, RunEnd
+from storage.records.tasks import Run, RunEnd
 from storage.records.unwritten import Unwritten
 from storage.sqlite.operations import runs, tasks
 from storage.sqlite.store import Store, open_store
@@ -43,7 +44,7 @@ async def test_a_run_with_a_stale_fence_can_write_nothing(store: Store) -> None:
     stale = Run(claim.run.seq, claim.run.task_id, claim.run.turn, claim.run.fence - 1)
     for write in (
         store.finish_run(stale, RunEnd(Status.COMPLETED)),
-        store.append_events(stale, [NewEvent("content", {"text": "x"})]),
+        store.append_events(stale, [NewEvent(EventKind.CONTENT, {"text": "x"})]),
         store.announce_calls(stale, [new_call()]),
         store.record_processes(stale, [{"pid": 1}], "namespaces"),
     ):
@@ -57,7 +58,7 @@ async def test_events_are_numbered_from_one_without_gaps(store: Store) -> None:
     claim = await claimed(store)
 
     async def append(text: str) -> None:
-        await store.append_events(claim.run, [NewEvent("content", {"text": text})] * 3)
+        await store.append_events(claim.run, [NewEvent(EventKind.CONTENT, {"text": text})] * 3)
 
     async with anyio.create_task_group() as group:
         for number in range(30):
@@ -68,14 +69,16 @@ async def test_events_are_numbered_from_one_without_gaps(store: Store) -> None:
 
 async def test_later_events_are_read_from_any_number_on(store: Store) -> None:
     claim = await claimed(store)
-    last = await store.append_events(claim.run, [NewEvent("content", {"text": t}) for t in "abc"])
+    last = await store.append_events(claim.run, [NewEvent(EventKind.CONTENT, {"text": t}) for t in "abc"])
     snapshot = await store.snapshot(ANN, claim.task.id, events_after=last - 2, max_events=10)
     assert [event.data["text"] for event in snapshot.events] == ["b", "c"]
 
 
 async def test_what_was_said_is_the_content_while_the_task_runs_and_after(store: Store) -> None:
     claim = await claimed(store)
-    await store.append_events(claim.run, [NewEvent("content", {"text": "one "}), NewEvent("content", {"text": "two"})])
+    await store.append_events(
+        claim.run, [NewEvent(EventKind.CONTENT, {"text": "one "}), NewEvent(EventKind.CONTENT, {"text": "two"})]
+    )
     assert (await store.snapshot(ANN, claim.task.id)).content == "one two"
     await store.finish_run(claim.run, RunEnd(Status.COMPLETED))
     assert (await store.snapshot(ANN, claim.task.id)).content == "one two"
@@ -106,7 +109,7 @@ async def test_a_run_cut_off_in_a_call_failed_and_is_not_repeated(store: Store) 
     claim = await claimed(store)
     first, _ = await store.announce_calls(claim.run, [new_call("1"), new_call("2")])
     await store.begin_call(claim.run, first.id, None)
-    await store.append_events(claim.run, [NewEvent("content", {"text": "half", "callId": first.id})])
+    await store.append_events(claim.run, [NewEvent(EventKind.CONTENT, {"text": "half", "callId": first.id})])
     assert (await store.recover()).interrupted == [claim.task.id]
     snapshot = await store.snapshot(ANN, claim.task.id)
     assert (snapshot.task.status, snapshot.task.error_code) == (Status.FAILED, "INTERRUPTED")

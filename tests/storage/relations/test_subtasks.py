@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
+from storage.records.events import EventKind
 from storage.records.lists import Filter
 from storage.records.queue import SlotDemand
 from storage.records.states import BUSY, DEPENDENCIES, SUBTASKS, Status
@@ -139,7 +140,7 @@ async def test_an_approval_that_waits_below_is_known_to_all_above(store: Store) 
     for above in (top.task.id, middle):
         snapshot = await store.snapshot(ANN, above, events_after=0, max_events=100)
         assert snapshot.approvals_beneath == [lowest.task.id]
-        told = [event.data for event in snapshot.events if event.kind == "subtask"]
+        told = [event.data for event in snapshot.events if event.kind == EventKind.SUBTASK]
         assert {"taskId": lowest.task.id, "status": "awaiting_approval"} in told
     (call,) = (await store.snapshot(ANN, lowest.task.id)).calls
     await store.decide_call(ANN, lowest.task.id, call.id, decision(), secrets_at_hand=True)
@@ -217,7 +218,7 @@ async def test_an_agent_hears_nothing_of_what_others_put_beneath_its_sub_task(st
     its_own = await waiting(store, parent=child, source="agent")
     snapshot = await told(store, child, top)
     assert snapshot.approvals_beneath == [its_own.task.id]
-    heard = {event.data["taskId"] for event in snapshot.events if event.kind == "subtask"}
+    heard = {event.data["taskId"] for event in snapshot.events if event.kind == EventKind.SUBTASK}
     assert heard == {its_own.task.id}
     assert set((await store.snapshot(ANN, child)).approvals_beneath) == {theirs.task.id, its_own.task.id}
 

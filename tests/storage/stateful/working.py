@@ -4,8 +4,9 @@ from hypothesis import strategies as some
 from hypothesis.stateful import precondition, rule
 
 from storage.records.calls import CallResult, NewCall
+from storage.records.events import EventKind, NewEvent
 from storage.records.states import CallStatus, Status
-from storage.records.tasks import NewEvent, Run, RunEnd
+from storage.records.tasks import Run, RunEnd
 from storage.sqlite.store import Store
 from tests.storage.stateful.choices import ENDS, KEYS, OWNERS, PATIENCE, WAYS, Choices, here
 from tests.storage.stateful.ground import PRINCIPALS
@@ -63,7 +64,7 @@ class Working(Choices):
                 lambda store: store.end_call(run, first, result),
             )
         else:
-            events = [NewEvent("content", {"text": key}) for key in keys]
+            events = [NewEvent(EventKind.CONTENT, {"text": key}) for key in keys]
             self.do(lambda model, at: model.held(run), lambda store: store.append_events(run, events))
 
     @precondition(lambda self: self.runs)

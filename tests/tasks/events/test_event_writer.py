@@ -10,7 +10,8 @@ from server.tasks.events import event_writer
 from server.tasks.events.event_writer import EventWriter
 from server.tasks.execution.record import RunRecord
 from server.tasks.execution.slot import Slot
-from storage.records.tasks import Event, NewEvent, Run
+from storage.records.events import Event, EventKind, NewEvent
+from storage.records.tasks import Run
 from storage.sqlite.store import Store, open_store
 from tests.storage.fresh import fresh
 from tests.storage.samples import ANN, claimed
@@ -31,7 +32,7 @@ async def dribbled(store: Store, run: Run, characters: str, event_limit: int) ->
             for _ in range(3):  # each goes to the database and back, behind what is being written
                 await store.task(ANN, run.task_id)
     events = (await store.snapshot(ANN, run.task_id, events_after=0, max_events=10_000)).events
-    return [event for event in events if event.kind == "content"]
+    return [event for event in events if event.kind == EventKind.CONTENT]
 
 
 async def test_what_comes_while_output_is_gathered_is_one_event(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,4 +73,4 @@ async def test_what_waits_to_be_written_when_its_call_ends_is_not_lost(
         publishing.publish("x")
         await waits.wait()
     events = (await store.snapshot(ANN, run.task_id, events_after=0, max_events=10_000)).events
-    assert [event.data["text"] for event in events if event.kind == "content"] == ["x"]
+    assert [event.data["text"] for event in events if event.kind == EventKind.CONTENT] == ["x"]

@@ -5,9 +5,10 @@ from typing import Any
 from hypothesis import strategies as st
 
 from storage.records.calls import Call
+from storage.records.events import Event, EventKind
 from storage.records.graphs import Related, RelatedTask
 from storage.records.states import CallStatus, Status
-from storage.records.tasks import Event, Message, NewParts, Snapshot, Task, TurnRecord
+from storage.records.tasks import Message, NewParts, Snapshot, Task, TurnRecord
 from storage.records.workspaces import Workspace
 
 ID = "7c0f1b9e-52d4-4f0a-9a43-1f5f2f0d8e11"
@@ -145,16 +146,19 @@ def workspaces(draw: st.DrawFn) -> Workspace:
     )
 
 
+_KINDS = [EventKind.CONTENT, EventKind.DONE, EventKind.TOOL_CALL]
+
+
 def events() -> st.SearchStrategy[list[Event]]:
     """500 events of a few kinds."""
-    kinds = st.lists(st.tuples(st.sampled_from(["content", "done", "tool_call"]), texts(8_000)), min_size=1, max_size=4)
+    kinds = st.lists(st.tuples(st.sampled_from(_KINDS), texts(8_000)), min_size=1, max_size=4)
     return kinds.map(
         lambda few: [Event(number, AT, *_data(*few[number % len(few)])) for number in range(999_501, 1_000_001)]
     )
 
 
-def _data(kind: str, text: str) -> tuple[str, dict[str, Any]]:
-    return kind, {"finalResponse" if kind == "done" else "text": text, "callId": ID}
+def _data(kind: EventKind, text: str) -> tuple[EventKind, dict[str, Any]]:
+    return kind, {"finalResponse" if kind == EventKind.DONE else "text": text, "callId": ID}
 
 
 @st.composite

@@ -7,9 +7,10 @@ import pytest
 from server.tasks.requests.request_models import GetTask
 from server.tasks.views import task_view
 from server.tasks.views.formatting import one_line
+from storage.records.events import EventKind, NewEvent
 from storage.records.retention import Retention
 from storage.records.states import Status
-from storage.records.tasks import NewEvent, RunEnd
+from storage.records.tasks import RunEnd
 from storage.sqlite.store import open_store
 from tests.storage.fresh import fresh
 from tests.storage.samples import ANN, claimed
@@ -23,7 +24,7 @@ THOUGHT = {"subject": "the plan", "description": "first this, then that"}
 async def test_what_an_agent_thinks_is_kept_and_shown(tmp_path: Path, ended: bool) -> None:
     async with open_store(fresh(tmp_path / "remit.db")) as store:
         claim = await claimed(store)
-        await store.append_events(claim.run, [NewEvent("thought", THOUGHT)])
+        await store.append_events(claim.run, [NewEvent(EventKind.THOUGHT, THOUGHT)])
         if ended:
             await store.finish_run(claim.run, RunEnd(Status.COMPLETED))
         snapshot = await store.snapshot(ANN, claim.task.id, events_after=0, max_events=10)

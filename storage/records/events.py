@@ -1,0 +1,58 @@
+"""The log of a task: its lines, and all the kinds that there are."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class EventKind(StrEnum):
+    """What a line of a task's log tells. The values stand in databases and in answers; beneath each is its data."""
+
+    STATUS = "status"
+    """The task's status, or what else was changed of it: `status`; `blockedReason`, `cancelRequested`, new fields."""
+
+    CONTENT = "content"
+    """A piece of the turn's answer: `text`; `callId` where a command's output is the answer."""
+
+    OUTPUT = "output"
+    """A piece of a command's output, where the agent speaks for itself: `text`, `callId`."""
+
+    THOUGHT = "thought"
+    """One thought of the agent: `subject`, `description`."""
+
+    TOOL_CALL = "tool_call"
+    """A call that is new or was decided: `callId`, `toolName`, `status`; `args`, or `outcome`, `by`, `reason`."""
+
+    TOOL_RESULT = "tool_result"
+    """A call that ended: `callId`, `toolName`, `status`, `exitStatus` where it has one."""
+
+    SUBTASK = "subtask"
+    """A sub-task's new status: `taskId`, `status`, and what else its own event of kind `status` says."""
+
+    WARNING = "warning"
+    """What is to be known of a run or of a call: `message`, `callId` of a call."""
+
+    ERROR = "error"
+    """What went wrong or was refused: `code`, `message`; `callId` or `tool` where it is about one."""
+
+    DONE = "done"
+    """The end of a turn: `finalResponse`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of a task's log; `data` has the fields that its kind names."""
+
+    number: int
+    at: int
+    kind: EventKind
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """A line to be appended to a task's log."""
+
+    kind: EventKind
+    data: Mapping[str, Any]
