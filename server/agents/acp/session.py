@@ -1,4 +1,4 @@
-"""A session with an agent: opened or taken up again, prompted, cancelled and closed."""
+"""A session with an agent: opened or resumed, prompted, cancelled and closed."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ _CLIENT = {"fs": {"readTextFile": False, "writeTextFile": False}, "terminal": Fa
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionTerms:
-    """What an agent is started on."""
+    """The terms of a session: its folder, servers, mode and authentication."""
 
     workspace: Path
     servers: Sequence[Remote | Local]
@@ -98,7 +98,7 @@ class AcpSession:
         await self._enter_mode(opened.modes)
 
     async def take_up(self, session_id: str) -> bool:
-        """Go on with an earlier session; whether that was possible. Raises as `initialize`."""
+        """Resume an earlier session. Returns whether that was possible. Raises as `initialize`."""
         if not self.can_be_resumed:
             return False
         method = "session/resume" if self._capabilities.can_resume else "session/load"
@@ -133,7 +133,7 @@ class AcpSession:
             await self._connection.answered(self._prompt)
 
     async def close(self) -> None:
-        """Let the agent put the session away, if it has a word for that."""
+        """Close the session, if the agent supports that."""
         if self._capabilities.can_close:
             with anyio.move_on_after(CLOSE_SECONDS):
                 await self._connection.request("session/close", {"sessionId": self.id})

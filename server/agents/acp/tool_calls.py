@@ -170,7 +170,7 @@ class ToolCalls:
         return call
 
     def question(self, update: ToolCallUpdate) -> ToolCall:
-        """The call that a question is about. Raises Fault, or as `take`."""
+        """Return the call that a permission request is about. Raises ProtocolFault, or as `take`."""
         call = self._merged(update.model_copy(update={"status": None, "raw_input": None}), is_new=False)
         if call is None:
             raise ProtocolFault("a permission request for a call that has ended")

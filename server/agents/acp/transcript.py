@@ -1,4 +1,4 @@
-"""What an agent says, thinks and plans, piece by piece as it comes."""
+"""Transcript of an agent: its messages, thoughts and plans, piece by piece as they come."""
 
 from server.agents.acp.schema import ContentChunk, Plan
 from server.agents.interface import Turn

@@ -1,4 +1,4 @@
-"""The llm agent: a model thinks in the server, and whatever it does is a call that passes the gate."""
+"""The llm agent: the model is called from the server, and each of its actions is a call that passes the gate."""
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from importlib import import_module
@@ -26,7 +26,7 @@ _INSTALL = "remit was installed without its extra llm; install it again with tha
 
 
 class LlmAgent:
-    """Does a task with a model. The model's key and the loop stay in the server; its tools run in the sandbox."""
+    """An agent with a model. The model's key and the loop stay in the server; its tools run in the sandbox."""
 
     id = "llm"
     description = "A model with shell, read_file, write_file, list_files and the MCP servers of the settings."
@@ -44,7 +44,7 @@ class LlmAgent:
         self._key = key
 
     async def readiness(self, variables: Collection[str] = ()) -> Readiness:
-        """Whether the extra is installed and a model is named."""
+        """Return whether the extra is installed and a model is configured."""
         from importlib.util import find_spec
 
         if find_spec("pydantic_ai") is None:
@@ -54,7 +54,7 @@ class LlmAgent:
         return Readiness(version=self._settings.model, notes=("Every call it makes passes the server's own gate.",))
 
     def check(self, message: str) -> Sequence[str]:
-        """Any message will do; the agent itself must be ready."""
+        """Accept any message; the agent itself must be ready."""
         if self._settings.model is None:
             raise RemitError(
                 Code.AGENT_UNAVAILABLE,

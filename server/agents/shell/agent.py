@@ -30,11 +30,11 @@ class ShellAgent:
     speaks = False
 
     async def readiness(self, variables: Collection[str] = ()) -> Readiness:
-        """It is there wherever the server is."""
+        """Return that it is ready; it needs nothing."""
         return Readiness()
 
     def check(self, message: str) -> Sequence[str]:
-        """What of a message is left out. Refuse one with no, too many, too long or unfinished commands."""
+        """Return warnings about lines left out. Refuse a message with no, too many, too long or unfinished commands."""
         found = _read(message)
         if len(found.commands) > MAX_COMMANDS:
             raise RemitError(
@@ -53,7 +53,7 @@ class ShellAgent:
     async def work(self, turn: Turn) -> None:
         """Run the commands in order until one is refused or fails.
 
-        Raises NeedsModel for words, which an earlier version has let in.
+        Raises NeedsModel for a message in words, which an earlier version accepted.
         """
         commands = (await computed(len(turn.message), _read, turn.message, threads=READING)).commands
         remembered = await turn.recall() if len(commands) > 1 else None

@@ -1,1 +1,1 @@
-"""What a client is shown: models, and the making of them from records."""
+"""Views: the answers of the service, their models, and their making from records."""

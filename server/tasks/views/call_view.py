@@ -1,4 +1,4 @@
-"""The calls of an agent as a user is shown them: those that were made, and those that wait for a yes or no."""
+"""Views of an agent's calls: those made, and those that wait for a decision."""
 
 from collections.abc import Sequence
 from typing import Any, TypeVar, cast

@@ -1,4 +1,4 @@
-"""Texts and times as a user is shown them."""
+"""Formatting of texts and times in answers."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""Graphs as a user is shown them."""
+"""Views of a task list's graph, and of one task's neighbours."""
 
 from collections.abc import Sequence
 

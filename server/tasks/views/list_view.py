@@ -1,4 +1,4 @@
-"""Lists as they are asked for and shown: which tasks, and where to go on."""
+"""View of a page of tasks: its filter, paging and cursor."""
 
 import base64
 import binascii
@@ -43,12 +43,12 @@ _OF_A_TASK_LIST = frozenset(
 
 
 def concerns(principal: Principal, request: ListTasks) -> bool:
-    """Whether the request is for tasks of this principal: nobody sees another's."""
+    """Return whether the request is for tasks of this principal: nobody sees another's."""
     return request.user_id in (None, principal.id, principal.name)
 
 
 def wanted(request: ListTasks, asker: int | None = None) -> Filter:
-    """What tasks have to be; for the agent of the task with the number `asker`, if it is one that asks."""
+    """Return the store's filter; `asker` is the number of the task whose agent asks, if one does."""
     return Filter(
         statuses=request.statuses,
         agent=request.agent_id,
@@ -66,14 +66,14 @@ def wanted(request: ListTasks, asker: int | None = None) -> Filter:
 
 
 def stretch(request: ListTasks) -> tuple[int, int]:
-    """How many tasks are asked for, and how many others come before them."""
+    """Return the limit and the offset of the page."""
     if request.in_pages:
         return request.page_size, ((request.page or 1) - 1) * request.page_size
     return request.limit, request.offset
 
 
 def before(request: ListTasks) -> tuple[Position | None, Total | None]:
-    """Where the page before ended, and the total it knew.
+    """Return the position at which the page before ended, and the total it knew.
 
     Raises RemitError (VALIDATION_ERROR) for a cursor that is not of this list.
     """

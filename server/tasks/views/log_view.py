@@ -1,4 +1,4 @@
-"""What was said of a task and in it as a user is shown it: messages, events and thoughts."""
+"""Views of a task's messages, events and thoughts."""
 
 from collections.abc import Sequence
 

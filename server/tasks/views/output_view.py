@@ -1,4 +1,4 @@
-"""The output of a task's turn as it is shown: its two ends, what is new of it, or the next piece from a cursor on."""
+"""View of a turn's output: both of its ends, what is new of it, or the next piece from a cursor on."""
 
 import re
 from dataclasses import dataclass

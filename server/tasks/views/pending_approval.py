@@ -1,4 +1,4 @@
-"""What whoever decides about calls is shown of them, and of what was approved for always."""
+"""Models of calls that wait for approval, and of standing approvals."""
 
 from typing import Any, NotRequired
 

@@ -1,4 +1,4 @@
-"""Tasks as rows of a list: as much of each as an answer holds that no host cuts."""
+"""Rows of a task list, shortened so that no host cuts the answer."""
 
 import json
 from collections.abc import Sequence, Set, Sized

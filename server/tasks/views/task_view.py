@@ -1,4 +1,4 @@
-"""A task as a user is shown it: all of it, or what is new, in as many characters as were asked for."""
+"""View of a task: all of it, or what is new, in at most as many characters as asked for."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -29,7 +29,7 @@ def task(
     folder: str | None = None,
     losses: Sequence[str] = (),
 ) -> TaskView:
-    """A task with everything that belongs to it, in at most `request.max_chars` characters of compact JSON.
+    """Return a task with everything that belongs to it, in at most `request.max_chars` characters of compact JSON.
 
     A task whose fields need more than that, at most LEAST_ANSWER, is shown in as many, with a warning.
 
@@ -55,7 +55,7 @@ def task(
 
 
 def grant(grant: Grant) -> GrantView:
-    """A grant as the person who gave it wants to see it."""
+    """Return the view of a standing approval."""
     return GrantView(
         id=grant.id,
         taskId=grant.task_id,

@@ -1,4 +1,4 @@
-"""What a user is shown, in shapes: camelCase, and ISO times."""
+"""Models of answers: camelCase fields, ISO times."""
 
 from typing import Any, Literal, NotRequired
 
@@ -294,7 +294,7 @@ class DeletedView(TypedDict):
 
 
 class AgentView(TypedDict):
-    """One who can be asked."""
+    """An agent and its readiness."""
 
     id: str
     description: str
@@ -345,7 +345,7 @@ class ArtifactsView(TypedDict, total=False):
 
 
 class WorktreeView(TypedDict):
-    """A worktree that is there, or half there."""
+    """A worktree, complete or made or removed only in part."""
 
     taskId: str
     path: str

@@ -1,4 +1,4 @@
-"""What a user is shown of the folder that a task works in, and of what has come of its worktree."""
+"""Views of the folder that a task works in, and of its worktree."""
 
 from collections.abc import Mapping
 from pathlib import Path

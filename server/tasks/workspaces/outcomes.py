@@ -1,4 +1,4 @@
-"""What is kept of a look at a worktree: what would be lost with it, its changes masked, and errors in words."""
+"""Record of a worktree's inspection: what would be lost with it, its changes masked, and errors in words."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,11 +10,11 @@ from templates.redaction import Redactor
 from templates.steps import Steps
 
 MOST_FILES = 200
-"""Changed files that are kept by name; the others are counted."""
+"""Changed files that are recorded by name; the others are counted."""
 
 
 def problem(finding: WorktreeReport, redactor: Redactor | None) -> str | None:
-    """Why something would be lost with a worktree although its HEAD was carried over."""
+    """Return why something would be lost with a worktree although its HEAD was brought over."""
     if finding.failure:
         return f"{failure_text(finding.failure, redactor)}; whether all of it is committed is not known"
     if finding.has_more:
@@ -25,7 +25,7 @@ def problem(finding: WorktreeReport, redactor: Redactor | None) -> str | None:
 
 
 def shown(finding: WorktreeReport, redactor: Redactor | None, before: Mapping[str, Any]) -> Steps[dict[str, Any]]:
-    """What is kept of a look, to be shown; unmasked nothing is: what was kept of the same commit, or only numbers."""
+    """Return the record of an inspection, masked; without a redactor, numbers, or what the same commit had."""
     files = finding.files[:MOST_FILES]
     kept: dict[str, Any] = {"omitted": len(finding.files) - len(files), "cut": finding.is_cut}
     if redactor is None and before.get("head") == finding.head:
@@ -41,7 +41,7 @@ def shown(finding: WorktreeReport, redactor: Redactor | None, before: Mapping[st
 
 
 def failure_text(error: RemitError | OSError, redactor: Redactor | None) -> str:
-    """An error as it is kept: what a program said of it is masked before it is cut, and left out where it cannot be."""
+    """Return an error for the record: a program's output in it is masked before it is cut, or left out."""
     if not isinstance(error, ScriptFailed) or not error.said:
         return str(error)
     return f"{error.failure}: {plain(redactor.redact(error.said))}" if redactor else error.failure
