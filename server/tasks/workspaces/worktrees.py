@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
-from weakref import WeakValueDictionary
 
 import anyio
 from anyio import to_thread
@@ -22,6 +21,7 @@ from server.runner.workspace.workspaces import Workspaces
 from server.runner.worktrees.branch import Branch
 from server.runner.worktrees.worktree import Worktree, is_committed, tree_of
 from server.tasks import sandbox_policy
+from server.tasks.locks import KeyedLock
 from server.tasks.secrets.variables import Variables
 from server.tasks.working_directory import WorkingDirectory
 from server.tasks.workspaces import outcomes, set_aside
@@ -58,7 +58,8 @@ class Worktrees:
         self._sandbox = sandbox
         self._workspaces = workspaces
         self._settings = settings
-        self._locks: WeakValueDictionary[str, anyio.Lock] = WeakValueDictionary()
+        self._lock = KeyedLock()
+        """The lock of each worktree; its holder alone inspects it, moves its branch or removes it."""
 
     @asynccontextmanager
     async def at_work(self, claim: Claim, variables: Variables) -> AsyncIterator[None]:
@@ -249,10 +250,6 @@ class Worktrees:
             await self._store.record_worktree(
                 task_id, "open", {**(record.workspace.outcome or {}), "problem": _CUT_OFF}
             )
-
-    def _lock(self, task_id: str) -> anyio.Lock:
-        """Return the lock of a worktree; its holder alone inspects it, moves its branch or removes it."""
-        return self._locks.setdefault(task_id, anyio.Lock())
 
     @asynccontextmanager
     async def _at_work_in_anothers(self, shared: Workspace | None, variables: Variables) -> AsyncIterator[None]:

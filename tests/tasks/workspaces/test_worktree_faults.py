@@ -218,7 +218,7 @@ async def test_one_that_is_looked_at_is_removed_afterwards(tmp_path: Path, monke
             group.start_soon(worktrees.conclude_ended)
             await looking.wait()
             group.start_soon(discard)
-            while not (removed.is_set() or worktrees._locks[task_id].statistics().tasks_waiting):
+            while not (removed.is_set() or worktrees._lock(task_id).statistics().tasks_waiting):
                 await anyio.lowlevel.checkpoint()
             assert not removed.is_set()
             go.set()
