@@ -19,6 +19,8 @@ from server.runner.tiers.interpreter import find_interpreter
 from server.runner.tiers.scratch import Scratch
 from server.runner.tiers.supervised import Off, find_landlock
 
+Wanted = Literal["auto", "namespaces", "landlock", "off"]
+
 
 class SandboxProvider:
     """The sandbox of this server, found at first use and kept.
@@ -28,7 +30,7 @@ class SandboxProvider:
 
     def __init__(
         self,
-        wanted: Literal["auto", "namespaces", "landlock", "off"],
+        wanted: Wanted,
         scratch: Scratch,
         hidden: Sequence[Path],
         programs: Programs,
@@ -52,9 +54,6 @@ class SandboxProvider:
         if self._found is None:
             self._found = await find_sandbox(self._wanted, self._scratch, self._hidden, self._programs)
         return self._found
-
-
-Wanted = Literal["auto", "namespaces", "landlock", "off"]
 
 
 async def find_sandbox(
