@@ -1,0 +1,1 @@
+"""Texts and secrets: substitution of templates, and masking of secret values."""

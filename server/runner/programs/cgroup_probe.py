@@ -18,6 +18,7 @@ MUCH = 64 * 2**20  # bytes of memory: more than the limit
 
 
 def main() -> None:
+    """Do one step for each line on stdin, and report each on stdout."""
     for step in (start_processes, fill_sockets, take_memory):
         sys.stdin.readline()
         held = step()
@@ -48,6 +49,7 @@ def start_processes() -> list[int]:
 
 
 def wait_for(child: int) -> None:
+    """Wait until a child has ended."""
     with suppress(ChildProcessError):  # raised at the end of children that the kernel reaps, as SIGCHLD is ignored
         os.waitpid(child, 0)
 

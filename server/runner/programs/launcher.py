@@ -34,6 +34,7 @@ libc = ctypes.CDLL(None, use_errno=True)
 
 
 def main() -> None:
+    """Read the plan, apply it, and become the command."""
     os.write(1, b"ready\n")
     data = receive()
     try:
@@ -108,6 +109,7 @@ def numbers(record: bytes) -> tuple[int, int]:
 
 
 def lower_priority(_: dict[str, list[bytes]]) -> None:
+    """Lower the process's priority, and make it the first to be killed when memory runs out."""
     os.nice(NICE)
     try:
         with open("/proc/self/oom_score_adj", "wb", 0) as score:
@@ -117,11 +119,13 @@ def lower_priority(_: dict[str, list[bytes]]) -> None:
 
 
 def restore_signals(_: dict[str, list[bytes]]) -> None:
+    """Restore the default action of the signals that Python ignores."""
     for number in (SIGPIPE, SIGXFSZ):
         libc.signal(number, None)
 
 
 def limit(plan: dict[str, list[bytes]]) -> None:
+    """Set the resource limits, none of them above the present hard limit. Raises OSError."""
     for record in plan.get("limit", ()):
         name, value = record.decode().split()
         kind = getattr(resource, name)
@@ -147,6 +151,7 @@ def confine(plan: dict[str, list[bytes]]) -> None:
 
 
 def grant(ruleset: int, rights: int, path: bytes, pinned: bool) -> None:
+    """Grant rights beneath a path to a Landlock ruleset; a missing path is skipped. Raises OSError."""
     try:
         beneath = os.open(path, os.O_PATH)
     except FileNotFoundError:
@@ -160,6 +165,7 @@ def grant(ruleset: int, rights: int, path: bytes, pinned: bool) -> None:
 
 
 def filter_calls(plan: dict[str, list[bytes]]) -> None:
+    """Install the system call filter. Raises OSError."""
     for record in plan.get("seccomp", ()):
         program = ctypes.create_string_buffer(bytes.fromhex(record.decode()))
         count = len(program) // 8  # of struct sock_filter
@@ -178,14 +184,17 @@ def execute(plan: dict[str, list[bytes]]) -> None:
 
 
 def prctl(option: int, *arguments: object) -> None:
+    """Call prctl(2). Raises OSError."""
     check(libc.prctl(option, *arguments, *[0] * (4 - len(arguments))))
 
 
 def syscall(number: int, *arguments: object) -> int:
+    """Make a system call and return its result. Raises OSError."""
     return check(libc.syscall(number, *arguments))
 
 
 def check(result: int) -> int:
+    """Return the result of a C function, or raise OSError if it is negative."""
     if result < 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
     return result

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 
 def main(outside: str, port: str) -> None:
+    """Print each claim that holds, then `done`."""
     claims: dict[str, Callable[[], bool]] = {
         "a file outside can be read": lambda: opens(outside),
         "a service of this machine can be reached": lambda: connects(int(port)),
@@ -25,6 +26,7 @@ def main(outside: str, port: str) -> None:
 
 
 def opens(path: str) -> bool:
+    """Whether a file can be opened for reading."""
     try:
         with open(path):
             return True
@@ -33,6 +35,7 @@ def opens(path: str) -> bool:
 
 
 def writes(path: str) -> bool:
+    """Whether a file can be written."""
     try:
         with open(path, "w") as file:
             return file.write("written") > 0
@@ -41,6 +44,7 @@ def writes(path: str) -> bool:
 
 
 def connects(port: int) -> bool:
+    """Whether a port of the host's loopback can be connected to."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=1):
             return True
@@ -49,12 +53,14 @@ def connects(port: int) -> bool:
 
 
 def reads_environments() -> bool:
+    """Whether the environment of another process can be read."""
     return any(
         name.isdigit() and name != str(os.getpid()) and reads(f"/proc/{name}/environ") for name in os.listdir("/proc")
     )
 
 
 def reads(path: str) -> bool:
+    """Whether a file can be read and is not empty."""
     try:
         with open(path, "rb") as file:
             return bool(file.read())
@@ -63,6 +69,7 @@ def reads(path: str) -> bool:
 
 
 def status(name: str) -> str:
+    """Return a field of /proc/self/status."""
     with open("/proc/self/status") as lines:
         return next(line.split()[1] for line in lines if line.startswith(f"{name}:"))
 

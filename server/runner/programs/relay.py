@@ -10,6 +10,7 @@ import socket
 
 
 def main() -> None:
+    """Connect to the callback channel, send the token, and relay."""
     host, _, port = os.environ["REMIT_DOOR"].rpartition(":")
     with socket.create_connection((host, int(port))) as channel:
         channel.sendall(os.environ["REMIT_TOKEN"].encode() + b"\n")
@@ -35,6 +36,7 @@ def relay(channel: socket.socket) -> None:
 
 
 def write(data: bytes) -> None:
+    """Write all of `data` to stdout."""
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(1, rest) :]

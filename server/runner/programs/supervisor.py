@@ -22,6 +22,7 @@ PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 
 
 def main() -> None:
+    """Start both supervisors and the launcher, and wait for the end."""
     outer = os.pidfd_open(os.getpid())
     if inner := adopting_fork():
         supervise(inner)
@@ -56,6 +57,7 @@ def supervise(child: int, *above: int) -> None:
 
 
 def delete_folder(folder: str) -> None:
+    """Delete the command's private folder; report a failure on stderr."""
     from pathlib import Path  # imported late: slow to import, and rarely needed
 
     from server.runner.filesystem.removal import delete_tree
