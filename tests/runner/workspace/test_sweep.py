@@ -79,9 +79,10 @@ def test_what_a_killed_server_left_half_made_is_hidden_and_is_removed(
 def killed_at(sync: int, root: Path) -> int:
     """The exit status of a server that is killed when it brings something to disk for the `sync`-th time."""
     script = (
-        "import os, pathlib, sys, itertools; from server.runner import upload, workspace; count = itertools.count(1);"
+        "import os, pathlib, sys, itertools; from server.runner.workspace import upload, workspaces;"
+        "count = itertools.count(1);"
         "os.fsync = lambda fd: next(count) < int(sys.argv[1]) or os.kill(os.getpid(), 9);"
-        "workspace.Workspaces(pathlib.Path(sys.argv[2])).create('task', [upload.Upload('a', b'x')])"
+        "workspaces.Workspaces(pathlib.Path(sys.argv[2])).create('task', [upload.Upload('a', b'x')])"
     )
     return subprocess.run([sys.executable, "-c", script, str(sync), str(root)], check=False).returncode
 
@@ -112,9 +113,9 @@ CLOSED_WORKTREE = """
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from server.runner.workspace.lost_folders import Lost
+from server.runner.workspace.lost_folders import LostFolders
 from server.runner.worktrees.worktree import tree_of
-lost = Lost(Path(sys.argv[1], "lost"))
+lost = LostFolders(Path(sys.argv[1], "lost"))
 task = lost.root / "2020-01-01T00-00-00.000000Z" / "workspaces" / "closed"
 (tree_of(task) / ".git").mkdir(parents=True)
 for folder in (tree_of(task), task):
