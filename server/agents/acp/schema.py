@@ -31,7 +31,7 @@ class _Lenient(BaseModel):
 
 
 class Implementation(_Lenient):
-    """What the agent calls itself."""
+    """The agent's name and version."""
 
     name: str = ""
     version: str = ""
@@ -52,7 +52,7 @@ class AgentCapabilities(_Lenient):
 
     @property
     def can_resume(self) -> bool:
-        """Whether it takes up a session without repeating it."""
+        """Whether it can resume a session without replaying it."""
         return (self.session_capabilities or {}).get("resume") is not None
 
     @property
@@ -105,7 +105,7 @@ Count = Annotated[int, Field(ge=0, le=MAX_TOKENS)]
 
 
 class Tokens(_Lenient):
-    """What a turn has used."""
+    """The tokens that a turn has used."""
 
     input_tokens: Count = 0
     output_tokens: Count = 0

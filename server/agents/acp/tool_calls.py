@@ -1,4 +1,4 @@
-"""The tool calls an agent tells of, and what is on record of them.
+"""The tool calls that an agent reports, and their records.
 
 An agent tells of one call in several messages, in which it may ask for permission once, several times or not at all.
 Each question is one call on record, bound to the arguments that were asked for; what was not asked for is one as well.
@@ -43,7 +43,7 @@ _UNTOLD = "the agent ended its turn without telling how this ended"
 
 
 class RecordedCall:
-    """A call on record, bound to its arguments, and where it stands."""
+    """A recorded call, bound to its arguments, and its state."""
 
     def __init__(self, key: str, args: Mapping[str, Any], *, is_blind: bool = False) -> None:
         self.key = key
@@ -69,7 +69,7 @@ class RecordedCall:
 
 
 class ToolCall:
-    """One call as the agent tells of it."""
+    """One call as the agent reports it."""
 
     def __init__(self, call_id: str) -> None:
         self.id = call_id
@@ -180,7 +180,7 @@ class ToolCalls:
         return call
 
     async def ask(self, call: ToolCall, args: Mapping[str, Any]) -> Permission:
-        """Put a question about a call on record, and wait for the answer. Raises what the turn raises.
+        """Record a permission request for a call, and wait for the answer. Raises what the turn raises.
 
         Some agents ask without arguments and tell these in their next message. One that was put before with the same
         arguments has the same answer; REFUSED for one that was taken back meanwhile.
@@ -199,13 +199,13 @@ class ToolCalls:
             call.asked -= memory(args)
 
     async def tell(self, call: ToolCall) -> None:
-        """Put on record that the agent makes a call without having asked, unless it has asked, or ended, by now."""
+        """Record that the agent makes a call without having asked, unless it has asked, or ended, by now."""
         async with self._recording:
             if not call.acts and not call.questions and self._calls.get(call.id) is call:
                 await self._tell(call)
 
     async def close(self) -> None:
-        """The turn is over: note of every open call that nothing more is known of it, and take every question back."""
+        """Close the turn: record open calls as unknown, and withdraw every permission request."""
         async with self._recording:
             for call in list(self._calls.values()):
                 self._forget(call)

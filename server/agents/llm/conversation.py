@@ -1,4 +1,4 @@
-"""What has been said between the agent and its model, kept so that another run can go on from it."""
+"""The conversation between the agent and its model, stored so that another run can continue it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -39,7 +39,7 @@ class ModelConversation:
 
     @classmethod
     async def of(cls, turn: Turn, settings: LlmSettings) -> "ModelConversation":
-        """Where the turn stands: at its beginning, after earlier turns, or where another run has left it."""
+        """Return the conversation at the turn's present state: new, after earlier turns, or as another run left it."""
         if state := await turn.recall():
             return cls(turn, settings, _loaded(state), Usage(**state["used"]))
         earlier = await turn.recall_earlier()
@@ -67,12 +67,12 @@ class ModelConversation:
         return False
 
     async def ask(self, parts: Sequence[UserPromptPart | ToolReturnPart]) -> None:
-        """Add what the model is to answer next."""
+        """Add the parts that the model is to answer next."""
         self.messages.append(ModelRequest(parts=list(parts), instructions=self._instructions))
         await self._remember(Usage())
 
     async def answered(self, response: ModelResponse) -> None:
-        """Add what the model has answered. Raises RemitError (LIMIT_EXCEEDED) once it has used more than it may."""
+        """Add the model's answer. Raises RemitError (LIMIT_EXCEEDED): once it has used more than allowed."""
         self.messages.append(response)
         usage = Usage(1, response.usage.input_tokens, response.usage.output_tokens)
         self._used = Usage(

@@ -1,4 +1,4 @@
-"""The model: which one, and one request to it at a time."""
+"""Client of the model: one request at a time."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any

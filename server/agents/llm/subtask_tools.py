@@ -1,4 +1,4 @@
-"""The tools by which the model hands on sub-tasks: this server's own, through its turn."""
+"""The server's sub-task tools, as the model is offered them."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -9,7 +9,7 @@ from server.agents.tool import Tool
 
 
 def delegation(turn: Turn) -> list[Tool]:
-    """The tools that are at hand; none where the task may not hand on any."""
+    """Return the sub-task tools; empty if the task may not create sub-tasks."""
     return [_tool(spec) for spec in turn.tool_specs()]
 
 

@@ -1,4 +1,4 @@
-"""What the model can do by itself: run commands, and read, write and list files, all of it in the sandbox."""
+"""The model's tools: run commands, and read, write and list files, all in the sandbox."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""The way to an MCP server that is a program in the sandbox: a line of JSON for each message."""
+"""Transport to an MCP server that is a program in the sandbox: a line of JSON for each message."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress

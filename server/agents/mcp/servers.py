@@ -1,4 +1,4 @@
-"""The MCP servers a turn has at hand: as the settings describe them, with the task's values filled in."""
+"""The MCP servers of a turn: as configured, with the task's values resolved."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence

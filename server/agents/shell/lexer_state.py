@@ -1,4 +1,4 @@
-"""What a lexer of shell commands knows between two lines."""
+"""State of the shell lexer between two lines."""
 
 from dataclasses import dataclass, field
 from enum import Enum
@@ -68,7 +68,7 @@ class OpenConstruct:
 
 @dataclass(slots=True)
 class LexerState:
-    """All of it."""
+    """The whole state of the lexer."""
 
     frames: list[Frame] = field(default_factory=lambda: [Frame(ConstructKind.BRACE, 0)])
     documents: list[Document] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""What the shell agent takes from a message: its commands, and what of it is no command.
+"""Parser of messages for the shell agent: the commands of a message, and the lines that are none.
 
 A command stands on a line that begins with `$ `, with the lines after it up to the next such line or an empty one, or
 in a fenced block of sh. What is open at the end of a line, a quote, a here-document or a block, goes on until it is
@@ -64,7 +64,7 @@ class ShellCommand:
 
 @dataclass(slots=True)
 class ParsedMessage:
-    """What was found in a message."""
+    """The commands of a message and the lines left out."""
 
     commands: list[ShellCommand] = field(default_factory=list)
     prose: list[str] = field(default_factory=list)
@@ -75,7 +75,7 @@ class ParsedMessage:
 
     @property
     def warnings(self) -> list[str]:
-        """What whoever wrote the message should know, a sentence each."""
+        """Warnings for the author of the message, a sentence each."""
         said = []
         if words := " ".join(" ".join(self.prose).split()):
             said.append(f"message: taken for prose and left out: {shortened(words)}{self.mistake}")
@@ -101,7 +101,7 @@ class ParsedMessage:
 
 
 def read(message: str) -> ParsedMessage:
-    """The commands of a message, in order.
+    """Return the commands of a message, in order.
 
     Raises RemitError (VALIDATION_ERROR) for a command or a fence that is never closed; names what, and its line.
     """

@@ -21,7 +21,7 @@ _LEAST_PENDING = 800
 
 
 def pending(view: TaskView, waiting: Sequence[Call]) -> AnswerPart:
-    """The calls that wait, the first ones first; of a long one its arguments are shortened, and never its id."""
+    """Place the waiting calls, the first ones first; of a long one the arguments are shortened, never the id."""
     shown, least = [_pending(call) for call in waiting], _LEAST_PENDING
     return truncation.items(
         view, "pendingApprovals", shown, "omittedApprovals", narrow=_narrow_pending, least=least, weight=12

@@ -45,12 +45,12 @@ class AnswerPart:
 
 
 def size(value: Any) -> int:
-    """Characters that a value takes as compact JSON."""
+    """Return the characters that a value takes as compact JSON."""
     return len(_encode(value))
 
 
 def fill(view: Mapping[str, Any], parts: Sequence[AnswerPart], max_chars: int) -> None:
-    """Place the parts into an answer that has its fixed part, so that all of it takes `max_chars` at most."""
+    """Place the parts into an answer that has its fixed part, so that the whole takes at most `max_chars`."""
     for part, room in zip(parts, shares(max_chars - size(view), parts), strict=True):
         part.place(room)
 
