@@ -71,7 +71,7 @@ def recover(state: Path) -> str | None:
 
 
 def cut_off(state: Path) -> str | None:
-    """That a restore was cut off, or is under way, in words; nothing is changed. Raises OSError."""
+    """Return that a restore is incomplete, in words; None if none is. Changes nothing. Raises OSError."""
     notes = [_read(stage) for stage in sorted(state.glob(f"{_STAGE}*"))]
     return next((note.told for note in notes if note), None)
 

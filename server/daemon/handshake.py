@@ -35,7 +35,7 @@ class Greeting:
         self.settings: str = fields["settings"]
         self.connections: int = fields["connections"]  # beside the one that asked
         self.role = fields.get("role")  # that the server takes this side for; None of a version that did not say
-        self.busy = bool(fields["running"] or fields["secretsHeld"])  # its end would cost somebody work or secrets
+        self.busy = bool(fields["running"] or fields["secretsHeld"])  # its end would lose work or secrets
 
 
 class Address:

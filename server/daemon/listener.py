@@ -28,7 +28,7 @@ from server.errors import Code, RemitError
 
 HELLO_SECONDS = 10.0  # a client says hello at once; one that does not is not ours
 MAX_HELLO = 64 * 1024  # bytes of its line: a role, a folder, and the checksums of some variables
-FIRST_VISIT = 5.0  # seconds for whoever started the server to connect, however short `idle_exit` is
+FIRST_VISIT = 5.0  # seconds for the client that started the server to connect, however short `idle_exit` is
 RECHECK = 0.1  # seconds at least between two looks at whether there is work left
 BACKLOG = 1024  # windows that may start at the same instant; the kernel caps it at net.core.somaxconn
 LOOK = 2.0  # seconds between two looks at whether the state folder, and the socket in it, are still this server's
@@ -328,7 +328,7 @@ class _Listener:
         except FileNotFoundError:
             return False
         except OSError:
-            return True  # on a disk that fails, nobody knows
+            return True  # unknown on a failing disk
         return (status.st_dev, status.st_ino) == self._identity
 
     def bind_anew(self) -> None:

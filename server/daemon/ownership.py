@@ -176,7 +176,7 @@ def _leads_to(path: str, identity: Identity) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError:
-        return True  # on a disk that fails, nobody knows
+        return True  # unknown on a failing disk
 
 
 def _identity(status: os.stat_result) -> Identity:

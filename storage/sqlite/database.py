@@ -270,7 +270,7 @@ def _checkpoint(db: sqlite3.Connection) -> None:
 
 def _reuse_log(db: sqlite3.Connection) -> None:
     """Bring the log of changes (WAL) into the file, so that the next changes are written over it and take no room."""
-    with suppress(sqlite3.Error):  # the file may have to grow for it, or somebody reads the log
+    with suppress(sqlite3.Error):  # the file may have to grow, or a reader uses the WAL
         db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
 

@@ -142,7 +142,7 @@ def bring_end(db: sqlite3.Connection, run: Run, call_id: str, result: CallResult
 
 
 def keep_output(db: sqlite3.Connection, run: Run, call_id: str, output: str, dropped: int) -> None:
-    """Store the output of a call that is being interrupted; whoever ends the run sets its status."""
+    """Store the output of a call that is being interrupted; ending the run sets its status."""
     held(db, run)
     db.execute(
         "UPDATE calls SET output = ?, dropped = ? WHERE id = ? AND task = ?", (output, dropped, call_id, run.seq)
