@@ -36,7 +36,7 @@ def interrupt(db, run, *rest):
 """
 
 NOT_ENDED = """
-async def _end_leftovers(*_):
+def end_leftovers(*_):
     pass
 """
 
@@ -54,7 +54,7 @@ _create_task = Store.create_task
 
 async def _dropping(self, principal, new):
     if new.id[0] in "0123":
-        return Created(new.id, Status.PENDING, repeated=False)
+        return CreationResult(new.id, Status.PENDING, repeated=False)
     return await _create_task(self, principal, new)
 
 Store.create_task = _dropping

@@ -27,8 +27,8 @@ from tests.servers import command, wait
 OWN = """
 import sys
 from server.daemon.ownership import Ownership, Purpose
-from server.daemon.paths import Places
-with Ownership(Places(sys.argv[1], ""), Purpose[sys.argv[2]]):
+from server.daemon.paths import StatePaths
+with Ownership(StatePaths(sys.argv[1], ""), Purpose[sys.argv[2]]):
     print(flush=True)
     sys.stdin.read()
 """

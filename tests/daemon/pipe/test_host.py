@@ -28,8 +28,8 @@ sys.stdin.read()
 
 WRITERS = """
 from concurrent.futures import ThreadPoolExecutor
-from server.pipe.host import Host
-host = Host(0, 1)
+from server.pipe.host import HostStreams
+host = HostStreams(0, 1)
 with ThreadPoolExecutor() as threads:
     for line in (b"a" * 2**20 + b"\\n", *[b"b\\n"] * 100):
         threads.submit(host.write, line)

@@ -34,7 +34,7 @@ async def test_what_was_not_delivered_does_not_count(tmp_path: Path, claim: Clai
         raise OSError("no")
     with own.spent(claim, FILES):
         pass
-    with pytest.raises(RemitError, match="lend them its folder") as refused, own.spent(claim, FILES):
+    with pytest.raises(RemitError, match="share its folder with them") as refused, own.spent(claim, FILES):
         pass
     assert (refused.value.code, refused.value.details["field"]) == (Code.LIMIT_EXCEEDED, "files")
 
