@@ -19,7 +19,7 @@ from server.backups.files import keep
 from server.daemon.paths import DATABASE
 from server.errors import Code, RemitError
 from server.runner.filesystem.removal import delete_tree
-from server.runner.filesystem.safe_open import sync_folder
+from server.runner.filesystem.safe_open import replace_text, sync_folder
 from server.runner.workspace.lost_folders import move
 from server.runner.workspace.workspaces import Workspaces
 from storage.sqlite.backup import fold_changes
@@ -214,13 +214,7 @@ def _read(stage: Path) -> Note | None:
 
 
 def _write(stage: Path, note: Note) -> None:
-    new = stage / f"{_NOTE}.new"
-    with new.open("w") as file:
-        json.dump(asdict(note), file)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(stage / _NOTE)
-    sync_folder(stage)
+    replace_text(stage / _NOTE, json.dumps(asdict(note)), ".new")
     sync_folder(stage.parent)
 
 

@@ -224,12 +224,12 @@ class TaskService:
 
     async def delete(self, caller: Caller, request: DeleteTask) -> view_models.DeletedView:
         """Delete a task with its sub-tasks, and with `cascade` its dependants. Running ones are cancelled first."""
-        doomed = await self._store.open_deletion_set(caller.principal, request.id, cascade=request.cascade)
-        await self._stopping.end(caller.principal, doomed)
+        open_tasks = await self._store.open_deletion_set(caller.principal, request.id, cascade=request.cascade)
+        await self._stopping.end(caller.principal, open_tasks)
         try:
             deleted = await self._deleted(caller, request)
         except DatabaseError as error:
-            if not doomed:
+            if not open_tasks:
                 raise
             raise RemitError(
                 Code.EXECUTION_ERROR,

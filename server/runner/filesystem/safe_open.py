@@ -130,6 +130,20 @@ def identity(folder: Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
+def replace_text(file: Path, text: str, suffix: str) -> None:
+    """Write a file anew: after a crash it has all of `text`, or what it had before. Raises OSError.
+
+    The text is written to a file named with `suffix` first. Not for folders that a task can write.
+    """
+    new = file.with_name(f"{file.name}{suffix}")
+    with new.open("w") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    new.replace(file)
+    sync_folder(file.parent)
+
+
 def sync_folder(folder: Path) -> None:
     """Flush the directory entries of `folder` to disk (fsync)."""
     fd = open_folder(folder)

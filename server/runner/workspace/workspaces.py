@@ -14,7 +14,7 @@ from secrets import token_hex
 
 from server.errors import Code, RemitError
 from server.runner.filesystem.removal import delete_tree
-from server.runner.filesystem.safe_open import sync_folder
+from server.runner.filesystem.safe_open import replace_text, sync_folder
 from server.runner.workspace.delivery import UPLOADS, deliver
 from server.runner.workspace.lost_folders import LostFolders
 from server.runner.workspace.upload import SourceFolder, Upload, check_uploads
@@ -165,13 +165,7 @@ class Workspaces:
 
     @owner.setter
     def owner(self, identity: str) -> None:
-        new = self._root / f"{OWNER}{_NEW}"
-        with new.open("w") as file:
-            file.write(f"{identity}\n")
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(self._root / OWNER)
-        sync_folder(self._root)
+        replace_text(self._root / OWNER, f"{identity}\n", _NEW)
 
     def names(self) -> set[str]:
         """Return the names of all workspaces and homes, and of other entries beside them, without unfinished ones."""

@@ -52,8 +52,9 @@ def shown(page: Page, named: Set[str]) -> tuple[list[RowView], list[str]]:
     most, *fewer = _WIDTHS
     rows, gone = _trimmed(page, most, ())
     for width in fewer:
-        if not fits(rows):
-            rows, gone = _trimmed(page, width, dispensable)
+        if fits(rows):
+            break
+        rows, gone = _trimmed(page, width, dispensable)
     return rows, gone
 
 

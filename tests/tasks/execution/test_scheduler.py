@@ -62,33 +62,37 @@ async def scheduling(store: Store, folder: Path) -> AsyncIterator[Scheduler]:
         group.cancel_scope.cancel()
 
 
-async def test_a_run_whose_end_cannot_be_written_does_not_end_the_others(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@asynccontextmanager
+async def _given_up_run(
+    store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[tuple[Scheduler, str]]:
+    """Start a scheduler; yield it and the id of a task whose run's end cannot be written, once another has ended."""
     bad, good = new_task(), new_task()
     _fail_to_finish(store, bad.id, ArithmeticError("a mistake of ours"), monkeypatch)
-    async with scheduling(store, tmp_path) as scheduler:
+    async with scheduling(store, folder) as scheduler:
         for new in (bad, good):
             await store.create_task(ANN, new)
             scheduler.poke()
         await ended(store, good.id)
-    assert (await store.task(ANN, bad.id)).status is Status.RUNNING
+        yield scheduler, bad.id
+
+
+async def test_a_run_whose_end_cannot_be_written_does_not_end_the_others(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with _given_up_run(store, tmp_path, monkeypatch) as (_, bad):
+        pass
+    assert (await store.task(ANN, bad)).status is Status.RUNNING
 
 
 async def test_what_nobody_works_on_any_more_can_be_cancelled(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bad, good = new_task(), new_task()
-    _fail_to_finish(store, bad.id, ArithmeticError("a mistake of ours"), monkeypatch)
-    async with scheduling(store, tmp_path) as scheduler:
-        for new in (bad, good):
-            await store.create_task(ANN, new)
-            scheduler.poke()
-        await ended(store, good.id)
-        cancelled = await store.cancel(ANN, bad.id)
-        assert cancelled.stopping == [bad.id]
+    async with _given_up_run(store, tmp_path, monkeypatch) as (scheduler, bad):
+        cancelled = await store.cancel(ANN, bad)
+        assert cancelled.stopping == [bad]
         await scheduler.abandon(cancelled.stopping)
-    assert (await store.task(ANN, bad.id)).status is Status.CANCELLED
+    assert (await store.task(ANN, bad)).status is Status.CANCELLED
 
 
 async def test_the_end_of_a_run_is_written_however_often_that_has_failed(
