@@ -39,13 +39,12 @@ from server.runner.workspace.workspaces import SweepReport, Workspaces
 from server.tasks.background import serve_awaiting, serve_expiry, serve_propagation
 from server.tasks.callers import Caller
 from server.tasks.delegation.service import DelegationService
-from server.tasks.delegation.shared_folder import FolderSharing
-from server.tasks.delegation.upload_quota import UploadQuota
 from server.tasks.execution.leftovers import end_leftovers
 from server.tasks.execution.scheduler import Scheduler
 from server.tasks.secrets import sources
 from server.tasks.secrets.vault import SecretVault
 from server.tasks.service import TaskService
+from server.tasks.services import Services
 from server.tasks.workspaces import pairing, set_aside
 from server.tasks.workspaces.selection import Folders
 from server.tasks.workspaces.worktrees import Worktrees
@@ -147,24 +146,24 @@ async def build(state: Path, settings: Settings, notices: list[str]) -> AsyncIte
             Path(find_state_paths().config),
             *([settings.backup.folder] if settings.backup.folder else []),
         )
-        folders = Folders(settings.workspaces, private)
         programs = await to_thread.run_sync(copy_programs, state / "programs")
         provider = SandboxProvider(settings.sandbox, scratch, private, programs)
         agents = _agents(settings)
         await _check_default(settings, agents)
-        owner = str(uuid4())
+        services = Services(
+            store=store,
+            settings=settings,
+            agents=agents,
+            vault=vault,
+            sandbox=provider.sandbox,
+            workspaces=workspaces,
+            worktrees=Worktrees(store, provider.sandbox, workspaces, settings),
+            folders=Folders(settings.workspaces, private),
+        )
         subtask_server = SubtaskServer(VERSION)
-        worktrees = Worktrees(store, provider.sandbox, workspaces, settings)
-        scheduler = Scheduler(
-            store, agents, vault, provider.sandbox, workspaces, worktrees, folders, settings, owner, subtask_server
-        )
-        tasks = TaskService(
-            store, agents, vault, provider.sandbox, workspaces, worktrees, folders, scheduler, settings, notices
-        )
-        sharing = FolderSharing(workspaces, worktrees, folders, provider.sandbox)
-        subtask_server.set_service(
-            DelegationService(tasks, store, agents, sharing, UploadQuota(workspaces, settings), settings)
-        )
+        scheduler = Scheduler(services, subtask_server, owner=str(uuid4()))
+        tasks = TaskService(services, scheduler, notices)
+        subtask_server.set_service(DelegationService(tasks, services))
         store.changes.on_end(vault.drop)
         async with anyio.create_task_group() as group:
             group.start_soon(scheduler.serve)
@@ -174,7 +173,7 @@ async def build(state: Path, settings: Settings, notices: list[str]) -> AsyncIte
             group.start_soon(tasks.maintenance.serve)
             if backups:
                 group.start_soon(backups.serve)
-            group.start_soon(worktrees.conclude_ended)
+            group.start_soon(services.worktrees.conclude_ended)
             yield App(store, vault, scheduler, McpServer(tasks, VERSION), settings)
             group.cancel_scope.cancel()
 

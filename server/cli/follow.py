@@ -32,7 +32,7 @@ class Follower:
         self._client = client
         self._show = show
         self._foreground = Foreground()
-        self._root = _Followed(client, task_id, self._foreground, after=after, show=show)
+        self._root = _Followed(client, task_id, self._foreground, after=after, since="" if show else None)
         self._followed = {task_id: self._root}
         self._since = None if after else ""
         self._asked: dict[int, _Followed] = {}
@@ -91,8 +91,8 @@ class Follower:
         voice = Background(task_id, self._foreground)
         if self._show:
             voice.say(f"a sub-task of {parent[:SHORT_ID]}")
-        since = self._since or ""
-        followed = _Followed(self._client, task_id, voice, parent=parent, after=0, show=self._show, since=since)
+        since = (self._since or "") if self._show else None
+        followed = _Followed(self._client, task_id, voice, parent=parent, since=since)
         self._followed[task_id] = followed
         return followed
 
@@ -109,11 +109,11 @@ class _Followed:
         task_id: str,
         voice: Foreground | Background,
         *,
-        after: int,
-        show: bool,
-        since: str = "",
+        since: str | None,
+        after: int = 0,
         parent: str = "",
     ) -> None:
+        """`since` is the time from which its events are shown; None: none are."""
         self._client = client
         self.task_id = task_id
         self.parent = parent
@@ -121,7 +121,6 @@ class _Followed:
         self.seen = after
         self.has_ended = False
         self.is_deleted = False
-        self._show = show
         self._since = since
         self._question: int | None = None
         self._commands: dict[str, str] = {}
@@ -157,7 +156,7 @@ class _Followed:
             self.seen = event["number"]
             if self._told and event["type"] == "status" and event["data"]["status"] != self._told[0]:
                 self._told = None  # it has gone on since, if only for a moment
-            if self._show and event["at"] >= self._since:
+            if self._since is not None and event["at"] >= self._since:
                 self._pass_on(event)
         if not task["events"]:
             self.seen = task["lastEvent"]  # an old task's log is not kept

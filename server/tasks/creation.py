@@ -10,17 +10,14 @@ import anyio
 from anyio import to_thread
 
 from server.agents.endings import NeedsModel
-from server.agents.interface import Agent
-from server.config import Settings
 from server.errors import Code, RemitError
 from server.runner.workspace.upload import Upload
-from server.runner.workspace.workspaces import Workspaces
 from server.tasks import validation
 from server.tasks.callers import Caller
 from server.tasks.requests.request_models import CreateTask, SendMessage
 from server.tasks.secrets import masking
 from server.tasks.secrets.index import SecretIndex
-from server.tasks.secrets.vault import SecretVault
+from server.tasks.services import Services
 from server.tasks.workspaces.losses import is_held
 from server.tasks.workspaces.removal import remove_folders
 from server.threads import READING, computed
@@ -28,28 +25,20 @@ from storage.records.states import ENDED, Status
 from storage.records.tasks import AGENT, NOBODY, CreationResult, NestingLimits, NewTask, NewTurn, SentKey, Task
 from storage.records.tasks import SecretSource as Origin
 from storage.records.workspaces import Workspace
-from storage.sqlite.store import Store
 from storage.times import now
 
 
 class TaskCreator:
     """Creates tasks and turns. A request is carried out completely or not at all."""
 
-    def __init__(
-        self,
-        store: Store,
-        agents: Mapping[str, Agent],
-        vault: SecretVault,
-        workspaces: Workspaces,
-        settings: Settings,
-        poke: Callable[[], None],
-    ) -> None:
-        self._store = store
-        self._agents = agents
-        self._vault = vault
-        self._index = SecretIndex(store, vault)
-        self._workspaces = workspaces
-        self._settings = settings
+    def __init__(self, services: Services, poke: Callable[[], None]) -> None:
+        """`poke` is called once a task may be claimed."""
+        self._store = services.store
+        self._agents = services.agents
+        self._vault = services.vault
+        self._index = SecretIndex(services.store, services.vault)
+        self._workspaces = services.workspaces
+        self._settings = services.settings
         self._poke = poke
 
     async def check(

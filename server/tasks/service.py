@@ -1,14 +1,11 @@
 """The service layer: one method for each operation of a user, called by every interface."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import anyio
 
 from server.agents.interface import Agent, Readiness
-from server.config import Settings
 from server.errors import Code, RemitError
-from server.runner.sandbox import Sandbox
-from server.runner.workspace.workspaces import Workspaces
 from server.tasks import sandbox_policy, validation, waiting
 from server.tasks.approvals.decisions import Decisions
 from server.tasks.callers import Caller
@@ -36,18 +33,16 @@ from server.tasks.requests.request_models import (
     UpdateTask,
 )
 from server.tasks.secrets import masking
-from server.tasks.secrets.vault import SecretVault
+from server.tasks.services import Services
 from server.tasks.views import graph_view, list_view, pending_approval, task_view, view_models, workspace_view
 from server.tasks.workspaces.artifacts import Artifacts
 from server.tasks.workspaces.losses import MissingFolders
-from server.tasks.workspaces.selection import Folders, check_tier
-from server.tasks.workspaces.worktrees import Worktrees
+from server.tasks.workspaces.selection import check_tier
 from storage.errors import DatabaseError
 from storage.records.lists import NOTHING
 from storage.records.states import ENDED
 from storage.records.tasks import NOBODY, Snapshot, Update
 from storage.records.workspaces import Workspace
-from storage.sqlite.store import Store
 from storage.times import now
 from templates.redaction import MIN_MASKED, too_short
 
@@ -64,36 +59,25 @@ UNCONFINED = 'this server runs commands without a sandbox (sandbox = "off"): the
 class TaskService:
     """The operations on tasks. Every method raises RemitError for an error that the caller can correct."""
 
-    def __init__(
-        self,
-        store: Store,
-        agents: Mapping[str, Agent],
-        vault: SecretVault,
-        sandbox: Callable[[], Awaitable[Sandbox]],
-        workspaces: Workspaces,
-        worktrees: Worktrees,
-        folders: Folders,
-        scheduler: Scheduler,
-        settings: Settings,
-        notices: Sequence[str],
-    ) -> None:
-        self._store = store
-        self._agents = agents
-        self._vault = vault
-        self._sandbox = sandbox
-        self._worktrees = worktrees
-        self._folders = folders
-        self._artifacts = Artifacts(store, vault, workspaces, folders)
-        self._losses = MissingFolders(store, workspaces)
+    def __init__(self, services: Services, scheduler: Scheduler, notices: Sequence[str]) -> None:
+        """`notices` are warnings that every new task gets."""
+        self._services = services
+        self._store = services.store
+        self._vault = services.vault
+        self._worktrees = services.worktrees
+        self._settings = services.settings
+        self._artifacts = Artifacts(services.store, services.vault, services.workspaces, services.folders)
+        self._losses = MissingFolders(services.store, services.workspaces)
         self._scheduler = scheduler
-        self._stopping = Stopping(store, scheduler)
-        self._settings = settings
-        self._retention = periods(settings.retention)
+        self._stopping = Stopping(services.store, scheduler)
+        self._retention = periods(services.settings.retention)
         self._notices = notices
-        self._creator = TaskCreator(store, agents, vault, workspaces, settings, scheduler.poke)
-        self._decisions = Decisions(store, vault, scheduler.poke, settings)
+        self._creator = TaskCreator(services, scheduler.poke)
+        self._decisions = Decisions(services.store, services.vault, scheduler.poke, services.settings)
         self.locks = KeyedLock()
-        self.maintenance = Maintenance(store, workspaces, worktrees, self.locks, self._retention)
+        self.maintenance = Maintenance(
+            services.store, services.workspaces, services.worktrees, self.locks, self._retention
+        )
 
     async def create(
         self, caller: Caller, request: CreateTask, shared: tuple[Workspace, list[str]] | None = None
@@ -295,12 +279,12 @@ class TaskService:
         gaps: tuple[str, ...] = ()
         needs = None
         try:
-            sandbox = await self._sandbox()
+            sandbox = await self._services.sandbox()
             tier, gaps = sandbox.tier, sandbox.gaps
         except RemitError as error:
             needs = error.message
         return view_models.AgentsView(
-            agents=[_agent(agent, await agent.readiness(), needs) for agent in self._agents.values()],
+            agents=[_agent(agent, await agent.readiness(), needs) for agent in self._services.agents.values()],
             default=self._settings.default_agent,
             approvals=self._decisions.who(caller, "approvals"),
             always=self._decisions.who(caller, "always"),
@@ -327,7 +311,7 @@ class TaskService:
         """Return the sandbox tier of a new task; None for one that this server does not execute."""
         if request.agent_id == NOBODY:
             return None
-        sandbox = await self._sandbox()
+        sandbox = await self._services.sandbox()
         sandbox_policy.check(self._settings, request.agent_id, sandbox, validation.demands(request))
         return sandbox.tier
 
@@ -335,8 +319,8 @@ class TaskService:
         """Return the user's folder that a task asks to work in, if any, and warnings about it."""
         if request.workspace is None:
             return None, []
-        workspace, warnings = await self._folders.choose(caller, request.workspace)
-        sandbox = await self._sandbox()
+        workspace, warnings = await self._services.folders.choose(caller, request.workspace)
+        sandbox = await self._services.sandbox()
         check_tier(workspace, sandbox.tier, allow_hooks=request.allow_hooks)
         return workspace, [*warnings, *await self._worktrees.unseen(workspace, request.agent_id)]
 

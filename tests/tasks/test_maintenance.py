@@ -26,7 +26,7 @@ from storage.sqlite.store import Store, open_store
 from storage.times import now
 from tests.storage.fresh import fresh
 from tests.storage.samples import ANN, HOUR, claimed, new_task, new_turn
-from tests.tasks.execution.test_scheduler import no_sandbox
+from tests.tasks.services import no_sandbox
 
 AT_ONCE = periods(RetentionSettings(tasks="forever", events="forever", workspaces=3600))
 GONE = periods(RetentionSettings(tasks=3600, events="forever", workspaces="forever"))

@@ -7,7 +7,6 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from server.config import Settings
 from server.errors import Code, RemitError
 from server.mcp.subtask_server import SubtaskServer
 from server.runner.git.repository import find_repository
@@ -16,10 +15,7 @@ from server.tasks.callers import Caller
 from server.tasks.execution import stopping
 from server.tasks.execution.scheduler import Scheduler
 from server.tasks.requests.request_models import CancelTask, DeleteTask
-from server.tasks.secrets.vault import SecretVault
 from server.tasks.service import TaskService
-from server.tasks.workspaces.selection import Folders
-from server.tasks.workspaces.worktrees import Worktrees
 from storage.errors import DatabaseError
 from storage.records.states import Status
 from storage.records.tasks import NestingLimits, RunEnd
@@ -27,7 +23,7 @@ from storage.records.workspaces import Workspace
 from storage.sqlite.store import Store, open_store
 from tests.storage.fresh import fresh
 from tests.storage.samples import ANN, new_task, new_turn
-from tests.tasks.execution.test_scheduler import no_sandbox
+from tests.tasks.services import services
 from tests.tasks.workspaces.projects import repository
 
 CALLER = Caller(ANN, person=False, folder=None)
@@ -43,12 +39,8 @@ class Heedless(Scheduler):
 
 def tasks(store: Store, folder: Path) -> TaskService:
     """With a scheduler whose runs do not heed a cancellation."""
-    vault, workspaces, settings = SecretVault({}), Workspaces(folder), Settings()
-    worktrees, folders = Worktrees(store, no_sandbox, workspaces, settings), Folders((), ())
-    scheduler = Heedless(
-        store, {}, vault, no_sandbox, workspaces, worktrees, folders, settings, "owner", SubtaskServer("1")
-    )
-    return TaskService(store, {}, vault, no_sandbox, workspaces, worktrees, folders, scheduler, settings, [])
+    shared = services(store, Workspaces(folder))
+    return TaskService(shared, Heedless(shared, SubtaskServer("1"), "owner"), [])
 
 
 async def running_family(store: Store) -> str:

@@ -3,12 +3,10 @@
 An agent is no `Caller`; this module alone makes one of it.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from hashlib import sha256
 from typing import NoReturn, TypeVar
 
-from server.agents.interface import Agent
-from server.config import Settings
 from server.errors import Code, RemitError
 from server.runner.workspace.upload import Upload
 from server.tasks import validation
@@ -22,10 +20,10 @@ from server.tasks.id_prefixes import complete_ids
 from server.tasks.requests.listing import ListTasks
 from server.tasks.requests.request_models import CancelTask, CreateTask, GetTask, SendMessage
 from server.tasks.service import TaskService
+from server.tasks.services import Services
 from server.tasks.views import view_models
 from storage.errors import not_found
 from storage.records.states import ENDED
-from storage.sqlite.store import Store
 
 R = TypeVar("R")
 W = TypeVar("W", CreateTask, SendMessage)
@@ -40,21 +38,13 @@ LISTED = frozenset({"limit", "offset", "cursor", "status", "parent_task_id"})
 class DelegationService:
     """The sub-task operations of agents. Methods raise RemitError; NOT_FOUND for a task not beneath the agent's."""
 
-    def __init__(
-        self,
-        tasks: TaskService,
-        store: Store,
-        agents: Mapping[str, Agent],
-        sharing: FolderSharing,
-        quota: UploadQuota,
-        settings: Settings,
-    ) -> None:
+    def __init__(self, tasks: TaskService, services: Services) -> None:
         self._tasks = tasks
-        self._quota = quota
-        self._sharing = sharing
-        self._store = store
-        self._speaks = {name: agent.speaks for name, agent in agents.items()}
-        self._settings = settings
+        self._store = services.store
+        self._settings = services.settings
+        self._speaks = {name: agent.speaks for name, agent in services.agents.items()}
+        self._sharing = FolderSharing(services)
+        self._quota = UploadQuota(services.workspaces, services.settings)
 
     async def create(self, agent_caller: AgentCaller, request: CreateTask) -> view_models.CreatedView:
         """Create a sub-task of the agent's task."""

@@ -1,19 +1,16 @@
 """Shared folders: a sub-task works in its parent's folder, read-write or read-only, or on a worktree of it."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import PurePath
 
 from server.errors import Code, RemitError
 from server.runner.git.repository import Repository
-from server.runner.sandbox import Sandbox
-from server.runner.workspace.workspaces import Workspaces
 from server.tasks.callers import Caller
 from server.tasks.execution.agent_caller import AgentCaller
 from server.tasks.requests.request_models import WorkspaceRequest
+from server.tasks.services import Services
 from server.tasks.working_directory import top_folder
-from server.tasks.workspaces.selection import Folders, check_tier
-from server.tasks.workspaces.worktrees import Worktrees
+from server.tasks.workspaces.selection import check_tier
 from storage.records.workspaces import Mode, Workspace
 
 SharedFolder = tuple[Workspace, list[str]]
@@ -23,17 +20,11 @@ SharedFolder = tuple[Workspace, list[str]]
 class FolderSharing:
     """Decides which folder a sub-task gets of its parent's, never with more access than the parent has."""
 
-    def __init__(
-        self,
-        workspaces: Workspaces,
-        worktrees: Worktrees,
-        folders: Folders,
-        sandbox: Callable[[], Awaitable[Sandbox]],
-    ) -> None:
-        self._workspaces = workspaces
-        self._worktrees = worktrees
-        self._folders = folders
-        self._sandbox = sandbox
+    def __init__(self, services: Services) -> None:
+        self._workspaces = services.workspaces
+        self._worktrees = services.worktrees
+        self._folders = services.folders
+        self._sandbox = services.sandbox
 
     async def share(self, agent_caller: AgentCaller, request: WorkspaceRequest) -> SharedFolder:
         """Return the folder of a sub-task of the agent's task, and warnings about it.

@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
@@ -12,12 +12,9 @@ from anyio.abc import TaskGroup
 from server import logs
 from server.agents.endings import Awaiting, OutOfCalls, Stopped, Suspended
 from server.agents.interface import Agent
-from server.config import Settings
 from server.errors import Code, RemitError
 from server.plain_words import shortage
 from server.round_robin import LANE
-from server.runner.sandbox import Sandbox
-from server.runner.workspace.workspaces import Workspaces
 from server.tasks.execution.agent_caller import AgentCaller, SubtaskApi, may_delegate
 from server.tasks.execution.commands import CommandRunner
 from server.tasks.execution.ends import EndWriter, FinishedRun, Pause, Wait, where
@@ -28,15 +25,14 @@ from server.tasks.execution.subtasks import RunSubtasks
 from server.tasks.execution.turn import ServerTurn
 from server.tasks.secrets import masking
 from server.tasks.secrets.variables import Variables
-from server.tasks.secrets.vault import SecretsLost, SecretVault
+from server.tasks.secrets.vault import SecretsLost
+from server.tasks.services import Services
 from server.tasks.workspaces.losses import MissingFolders
-from server.tasks.workspaces.selection import Folders, check_tier
-from server.tasks.workspaces.worktrees import Worktrees
+from server.tasks.workspaces.selection import check_tier
 from storage.errors import DatabaseError
 from storage.records.queue import SlotDemand
 from storage.records.states import Status
 from storage.records.tasks import Claim, RunEnd
-from storage.sqlite.store import Store
 from storage.times import now
 
 _log = logging.getLogger(__name__)
@@ -52,28 +48,12 @@ PATIENCE = 1.0
 class Scheduler:
     """Runs pending tasks, at most `settings.max_running` at once."""
 
-    def __init__(
-        self,
-        store: Store,
-        agents: Mapping[str, Agent],
-        vault: SecretVault,
-        sandbox: Callable[[], Awaitable[Sandbox]],
-        workspaces: Workspaces,
-        worktrees: Worktrees,
-        folders: Folders,
-        settings: Settings,
-        owner: str,
-        subtask_api: SubtaskApi,
-    ) -> None:
-        self._store = store
-        self._agents = agents
-        self._vault = vault
-        self._sandbox = sandbox
-        self._workspaces = workspaces
-        self._worktrees = worktrees
-        self._folders = folders
-        self._losses = MissingFolders(store, workspaces)
-        self._settings = settings
+    def __init__(self, services: Services, subtask_api: SubtaskApi, owner: str) -> None:
+        """`owner` is the name of this server in the records of its runs."""
+        self._services = services
+        self._store = services.store
+        self._settings = services.settings
+        self._losses = MissingFolders(services.store, services.workspaces)
         self._owner = owner
         self._subtask_api = subtask_api
         self._running: dict[str, Slot] = {}
@@ -87,7 +67,7 @@ class Scheduler:
 
         self._wake = anyio.Event()
         self._waits = anyio.Event()
-        self.ends = EndWriter(store, self.stop, self.abandon, lambda: self._waits.set())
+        self.ends = EndWriter(services.store, self.stop, self.abandon, lambda: self._waits.set())
 
     @property
     def running(self) -> int:
@@ -234,12 +214,12 @@ class Scheduler:
         """Run the agent. Returns how the run ended; only the server's own end propagates, as cancellation."""
         claim = slot.claim
         left = claim.task.timeout_seconds - claim.turn.ran_us / 1_000_000
-        variables = Variables(claim, self._vault, self._store)
+        variables = Variables(claim, self._services.vault, self._store)
         try:
             agent = self._agent(claim)
-            self._folders.check(claim.workspace)
+            self._services.folders.check(claim.workspace)
             await self._losses.note(claim)
-            async with self._worktrees.at_work(claim, variables), variables.shared():
+            async with self._services.worktrees.at_work(claim, variables), variables.shared():
                 patience = ShortageWait(record, slot)
                 prepare = partial(self._prepare, slot, record, agent, variables, patience)
                 turn = await patience.patiently(prepare, may_repeat=lambda: True)
@@ -270,7 +250,7 @@ class Scheduler:
         return RunEnd(Status.COMPLETED)
 
     def _agent(self, claim: Claim) -> Agent:
-        agent = self._agents.get(claim.task.agent)
+        agent = self._services.agents.get(claim.task.agent)
         if agent is None:
             raise RemitError(Code.AGENT_UNAVAILABLE, f"this server has no agent {claim.task.agent!r} any more")
         return agent
@@ -279,11 +259,11 @@ class Scheduler:
         self, slot: Slot, record: RunRecord, agent: Agent, variables: Variables, patience: ShortageWait
     ) -> ServerTurn:
         claim = slot.claim
-        sandbox = await self._sandbox()
+        sandbox = await self._services.sandbox()
         check_tier(claim.workspace, sandbox.tier, allow_hooks=bool((claim.task.demands or {}).get("allowHooks")))
         subtasks = RunSubtasks(self._subtask_api, AgentCaller(self._store, claim, variables)) if slot.hands_on else None
         command_runner = CommandRunner(
-            record, claim, sandbox, self._workspaces, variables, self._settings, subtasks, patience
+            record, claim, sandbox, self._services.workspaces, variables, self._settings, subtasks, patience
         )
         return ServerTurn(
             record, claim, slot, command_runner, variables, self._settings, speaks=agent.speaks, subtasks=subtasks

@@ -8,18 +8,12 @@ from pathlib import Path
 import anyio
 import pytest
 
-from server.config import Settings
-from server.errors import Code, RemitError
 from server.mcp.subtask_server import SubtaskServer
-from server.runner.sandbox import Sandbox
 from server.runner.workspace.workspaces import Workspaces
 from server.tasks import background
 from server.tasks.background import serve_awaiting, serve_expiry, serve_propagation
 from server.tasks.execution import ends
 from server.tasks.execution.scheduler import Scheduler
-from server.tasks.secrets.vault import SecretVault
-from server.tasks.workspaces.selection import Folders
-from server.tasks.workspaces.worktrees import Worktrees
 from storage.errors import DatabaseError
 from storage.records.states import ENDED, Status
 from storage.records.tasks import CancellationResult, NewTask, Principal, Run, RunEnd
@@ -27,10 +21,7 @@ from storage.records.unwritten import Unwritten
 from storage.sqlite.store import Store, open_store
 from tests.storage.fresh import fresh
 from tests.storage.samples import ANN, BOB, claimed, new_task, new_turn
-
-
-async def no_sandbox() -> Sandbox:
-    raise RemitError(Code.SANDBOX_UNAVAILABLE, "there is none in this test")
+from tests.tasks.services import services
 
 
 @pytest.fixture
@@ -42,20 +33,8 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 @asynccontextmanager
 async def scheduling(store: Store, folder: Path) -> AsyncIterator[Scheduler]:
     """A scheduler at work that has a place for one task, and no agent: whatever it starts fails at once."""
-    workspaces, settings = Workspaces(folder / "workspaces"), Settings(max_running=1)
-    worktrees = Worktrees(store, no_sandbox, workspaces, settings)
-    scheduler = Scheduler(
-        store,
-        {},
-        SecretVault({}),
-        no_sandbox,
-        workspaces,
-        worktrees,
-        Folders((), ()),
-        settings,
-        "owner",
-        SubtaskServer("1"),
-    )
+    shared = services(store, Workspaces(folder / "workspaces"), max_running=1)
+    scheduler = Scheduler(shared, SubtaskServer("1"), "owner")
     async with anyio.create_task_group() as group:
         group.start_soon(scheduler.serve)
         yield scheduler

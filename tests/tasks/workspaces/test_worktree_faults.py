@@ -26,7 +26,7 @@ from storage.sqlite.store import Store, open_store
 from tests.runner.commands import sandbox_of
 from tests.storage.fresh import fresh
 from tests.storage.samples import ANN, new_task
-from tests.tasks.execution.test_scheduler import no_sandbox
+from tests.tasks.services import no_sandbox
 from tests.tasks.workspaces.projects import git, repository, tip
 
 

@@ -12,7 +12,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from server.config import Settings
 from server.daemon.connection import CHUNK
 from server.daemon.line_memory import LineMemory
 from server.mcp import subtask_server as desks
@@ -20,19 +19,14 @@ from server.mcp.subtask_server import SubtaskServer
 from server.runner.network.stream import SocketStream
 from server.runner.workspace.workspaces import Workspaces
 from server.tasks.delegation.service import DelegationService
-from server.tasks.delegation.shared_folder import FolderSharing
-from server.tasks.delegation.upload_quota import UploadQuota
 from server.tasks.execution.agent_caller import AgentCaller
 from server.tasks.execution.scheduler import Scheduler
 from server.tasks.secrets.variables import Variables
-from server.tasks.secrets.vault import SecretVault
 from server.tasks.service import TaskService
-from server.tasks.workspaces.selection import Folders
-from server.tasks.workspaces.worktrees import Worktrees
 from storage.sqlite.store import open_store
 from tests.bounds import bounded
 from tests.storage.samples import ANN, new_task
-from tests.tasks.execution.test_scheduler import no_sandbox
+from tests.tasks.services import services
 
 pytestmark = pytest.mark.anyio
 
@@ -65,19 +59,14 @@ Visit = Callable[[], AbstractAsyncContextManager[SocketStream]]
 async def opened(folder: Path) -> AsyncIterator[Visit]:
     """A desk, the rights behind it real and the run claimed."""
     async with open_store(folder / "remit.db") as store:
-        vault, workspaces, own = SecretVault({}), Workspaces(folder / "workspaces"), Settings()
+        shared = services(store, Workspaces(folder / "workspaces"))
         subtask_server = SubtaskServer("1")
-        worktrees, folders = Worktrees(store, no_sandbox, workspaces, own), Folders((), ())
-        scheduler = Scheduler(
-            store, {}, vault, no_sandbox, workspaces, worktrees, folders, own, "owner", subtask_server
-        )
-        tasks = TaskService(store, {}, vault, no_sandbox, workspaces, worktrees, folders, scheduler, own, [])
-        sharing = FolderSharing(workspaces, worktrees, folders, no_sandbox)
-        subtask_server.set_service(DelegationService(tasks, store, {}, sharing, UploadQuota(workspaces, own), own))
+        tasks = TaskService(shared, Scheduler(shared, subtask_server, "owner"), [])
+        subtask_server.set_service(DelegationService(tasks, shared))
         await store.create_task(ANN, new_task())
         claim = await store.claim_run("owner")
         assert claim
-        agent_caller = AgentCaller(store, claim, Variables(claim, vault, store))
+        agent_caller = AgentCaller(store, claim, Variables(claim, shared.vault, store))
 
         async def serve(served: SocketStream) -> None:
             async with served:
