@@ -20,7 +20,7 @@ from server.tasks.views import list_view
 from storage.records.lists import Total
 from storage.records.states import Status
 from storage.records.tasks import NOBODY, Update
-from storage.sqlite.store import Store, open_store
+from storage.sqlite.store import SqliteStore, open_store
 
 LIST = "project-0"
 """The list whose graph is shown."""
@@ -93,7 +93,7 @@ class InStore:
 
     name = "store"
 
-    def __init__(self, portal: BlockingPortal, stores: Mapping[int, Store]) -> None:
+    def __init__(self, portal: BlockingPortal, stores: Mapping[int, SqliteStore]) -> None:
         self._portal = portal
         self._stores = stores
 
@@ -189,7 +189,7 @@ def in_store(populations: list[Population]) -> Iterator[Access]:
     """The stores of these populations."""
     with start_blocking_portal() as portal, ExitStack() as stack:
 
-        def opened(path: Path) -> Store:
+        def opened(path: Path) -> SqliteStore:
             return stack.enter_context(portal.wrap_async_context_manager(open_store(path)))
 
         yield InStore(portal, {each.count: opened(each.home.path / "remit.db") for each in populations})

@@ -49,10 +49,12 @@ from server.tasks.workspaces import pairing, set_aside
 from server.tasks.workspaces.selection import Folders
 from server.tasks.workspaces.worktrees import Worktrees
 from server.version import VERSION
+from storage.interface import Store
+from storage.records.recovery import Recovery
 from storage.records.states import Status
-from storage.records.tasks import Principal, Recovery
+from storage.records.tasks import Principal
 from storage.sqlite.inspection import check, inspect, was_left_open
-from storage.sqlite.store import Store, open_store
+from storage.sqlite.store import open_store
 
 _log = logging.getLogger(__name__)
 

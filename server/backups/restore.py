@@ -17,8 +17,8 @@ from server.daemon.paths import DATABASE, StatePaths
 from server.errors import Code, RemitError
 from server.runner.workspace.workspaces import Workspaces
 from server.tasks.execution.leftovers import end_leftovers
+from storage.records.recovery import HeldTasks
 from storage.sqlite.backup import examine, leftovers
-from storage.sqlite.restored import HeldTasks
 from storage.sqlite.store import open_store
 from storage.times import now
 

@@ -7,7 +7,7 @@ import anyio.lowlevel
 
 from server.errors import RemitError
 from server.tasks.execution.scheduler import PATIENCE, Scheduler
-from storage.sqlite.store import Store
+from storage.interface import Store
 from storage.times import now
 
 _log = logging.getLogger(__name__)

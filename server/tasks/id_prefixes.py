@@ -5,8 +5,8 @@ from typing import TypeVar
 
 from server.errors import Code, RemitError
 from server.tasks.requests.fields import Request
+from storage.interface import Store
 from storage.records.tasks import Principal
-from storage.sqlite.store import Store
 
 R = TypeVar("R", bound=Request)
 

@@ -14,9 +14,9 @@ from server.runner.workspace.workspaces import Workspaces
 from server.tasks.views.formatting import time
 from server.tasks.workspaces.removal import remove_folders
 from server.tasks.workspaces.worktrees import Worktrees
+from storage.interface import Store
 from storage.records.clock import DOUBT, Clock
 from storage.records.retention import Ended, Retention
-from storage.sqlite.store import Store
 from storage.times import now
 
 _log = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from server.runner.workspace.workspaces import Workspaces
 from server.tasks.secrets.vault import SecretVault
 from server.tasks.workspaces.selection import Folders
 from server.tasks.workspaces.worktrees import Worktrees
-from storage.sqlite.store import Store
+from storage.interface import Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,9 +11,9 @@ from server.concurrency import in_background
 from server.tasks.callers import Caller, Tell
 from server.tasks.requests.request_models import GetTask
 from server.tasks.views.formatting import one_line
+from storage.interface import Store
 from storage.records.states import BUSY, DEPENDENCIES, ENDED, SUBTASKS, Status
 from storage.records.tasks import Progress, Task
-from storage.sqlite.store import Store
 from storage.times import now
 
 PERIOD = 1.0

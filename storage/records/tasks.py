@@ -358,21 +358,3 @@ class Snapshot:
     workspace: Workspace | None = None
     new_parts: NewParts | None = None
     """What came after the event that was asked for, if one was."""
-
-
-@dataclass(frozen=True, slots=True)
-class Leftover:
-    """A run that a dead server left open, with its processes and the folder it works in."""
-
-    run: Run
-    processes: list[dict[str, Any]]
-    workspace: Workspace | None
-
-
-@dataclass(frozen=True, slots=True)
-class Recovery:
-    """The outcome of recovery at a server's start: ids of tasks interrupted, resumed and blocked."""
-
-    interrupted: list[str]
-    resumed: list[str]
-    blocked: list[str]

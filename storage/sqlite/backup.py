@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from server.errors import Code, RemitError
-from storage.records.tasks import Leftover
+from storage.records.recovery import Leftover
 from storage.sqlite.database import BUSY_TIMEOUT
 from storage.sqlite.inspection import was_left_open
 from storage.sqlite.migrations import MIGRATIONS

@@ -1,21 +1,12 @@
 """The open tasks of a restored database: none continues before a person says so."""
 
 import sqlite3
-from dataclasses import dataclass
 
+from storage.records.recovery import HeldTasks
 from storage.records.states import BUSY, RESTORED, SUBTASKS, Status
 from storage.sqlite.operations.runs import recover
 from storage.sqlite.relations.propagation import propagate
 from storage.sqlite.transitions.status import set_status
-
-
-@dataclass(frozen=True, slots=True)
-class HeldTasks:
-    """The ids of formerly open tasks: failed because interrupted in a call, paused, and waiting for approval."""
-
-    interrupted: list[str]
-    paused: list[str]
-    awaiting_approval: list[str]
 
 
 def hold(db: sqlite3.Connection, at: int) -> HeldTasks:

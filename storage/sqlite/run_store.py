@@ -1,17 +1,18 @@
-"""The store's operations for runs: claiming a task, recording its work, and ending the run.
+"""The operations of runs on one SQLite file.
 
-Each raises RemitError (CONFLICT) once the run's fence is stale. Most are not synced to disk by themselves, because
-nobody was told of them yet; the beginning of a call and the end of a run are, and with them everything before.
+Most are not synced to disk by themselves, because nobody was told of them yet; the beginning of a call and the end of
+a run are, and with them everything before.
 """
 
 import sqlite3
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Concatenate, ParamSpec, TypeVar, Unpack
 
+from storage.interface import RunStore
 from storage.records.calls import Call, CallContext, CallResult, NewCall
 from storage.records.events import NewEvent
 from storage.records.queue import NO_DEMAND, SlotDemand
-from storage.records.states import Status
+from storage.records.states import SERVER_ENDED, Status
 from storage.records.tasks import Claim, Message, Run, RunEnd, TurnUsage
 from storage.records.unwritten import Unwritten
 from storage.sqlite.database import Database
@@ -25,56 +26,44 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class RunStore:
-    """The operations of runs. A part of `storage.sqlite.store.Store`."""
+class SqliteRunStore(RunStore):
+    """The operations of runs, each as `RunStore` says. A part of `storage.sqlite.store.SqliteStore`."""
 
     def __init__(self, database: Database, events: EventLog) -> None:
         self._db = database
         self._events = events
 
     async def claim_run(self, owner: str, demand: SlotDemand = NO_DEMAND) -> Claim | None:
-        """Start a run of the next task, chosen by `storage.sqlite.operations.queue`; None when none can start."""
         return await self._db.write_soon(runs.claim, owner, now(), demand)
 
     async def record_processes(self, run: Run, processes: Sequence[Mapping[str, object]], sandbox: str) -> None:
-        """Record the processes that do the run's work, and the sandbox tier they run in."""
         await self._db.write_soon(runs.record_processes, run, processes, sandbox)
 
     async def set_process_bound(self, run: Run, bound: bool) -> None:
-        """Record whether the run's work would be lost with its process."""
         await self._db.write_soon(runs.set_process_bound, run, bound)
 
     async def remember(self, run: Run, state: str, usage: TurnUsage | None) -> None:
-        """Save the state that the turn's agent continues from, as JSON, and add up its model usage."""
         await self._db.write(turns.remember, run, state, usage)
 
     async def recall(self, run: Run, *, back: int = 0) -> str | None:
-        """Return the state saved last in the run's turn, or `back` turns before it; None if there is none."""
         return await self._db.read(turns.recall, run, back=back)
 
     async def history(self, run: Run) -> list[Message]:
-        """Return the messages of the conversation before the run's turn, oldest first."""
         return await self._db.read(conversations.before, run)
 
     async def append_events(self, run: Run, events: list[NewEvent]) -> int:
-        """Append to the task's log; returns the number of the last event."""
         return await self._events.append(run, events, now())
 
     async def announce_calls(self, run: Run, new: Sequence[NewCall]) -> list[Call]:
-        """Record the turn's calls; returns all of them in order."""
         return await self._db.write_soon(calls.announce, run, new, now())
 
     async def amend_call(self, run: Run, changed: NewCall) -> Call:
-        """Replace the arguments of a call that has not begun; returns it."""
         return await self._db.write_soon(calls.amend, run, changed, now())
 
     async def begin_call(self, run: Run, call_id: str, expires_at: int | None, **about: Unpack[CallContext]) -> Call:
-        """Let a call proceed, or make it wait for approval; see `storage.sqlite.operations.calls.begin`."""
         return await self._db.write(calls.begin, run, call_id, expires_at, now(), **about)
 
     async def renew_call(self, run: Run, call_id: str) -> list[Call]:
-        """Replace an interrupted call by a new one; returns all calls of the turn in order."""
-
         def renew(db: sqlite3.Connection) -> list[Call]:
             attempts.renew(db, run, call_id, now())
             return calls.of_turn(db, run)
@@ -82,48 +71,36 @@ class RunStore:
         return await self._db.write_soon(renew)
 
     async def wait_for_decision(self, run: Run) -> tuple[bool, list[Call]]:
-        """Let a run whose process must stay wait for a decision; returns whether it waits, and its turn's calls.
-
-        The run continues by itself once the call is decided.
-        """
         return await self._db.write(runs.wait_for_decision, run, now())
 
     async def end_call(self, run: Run, call_id: str, result: CallResult) -> None:
-        """Record the result of an executed call."""
         await self._db.write_end(calls.end, run, call_id, result, now())
 
     # Ends of a run; data that it could not write before is written with them. `ran_us` is microseconds of work.
 
     async def suspend_run(self, run: Run, ran_us: int = 0, unwritten: Unwritten | None = None) -> Status:
-        """End a run that waits for a decision."""
         return await self._end_run(run, unwritten, runs.suspend, ran_us, now())
 
     async def wait_run(
         self, run: Run, awaited: Mapping[str, int], ran_us: int = 0, unwritten: Unwritten | None = None
     ) -> Status:
-        """End a run that waits for other tasks to end (id -> latest time to wait until); its task resumes then."""
         return await self._end_run(run, unwritten, runs.wait, awaited, ran_us, now())
 
     async def pause_run(self, run: Run, ran_us: int = 0, unwritten: Unwritten | None = None) -> Status:
-        """End a run whose call budget is used up."""
         return await self._end_run(run, unwritten, runs.pause, ran_us, now())
 
     async def block_run(self, run: Run, ran_us: int = 0, unwritten: Unwritten | None = None) -> Status:
-        """End a run whose secrets are lost."""
         return await self._end_run(run, unwritten, runs.block, ran_us, now())
 
     async def interrupt_run(
-        self, run: Run, ran_us: int = 0, unwritten: Unwritten | None = None, *, by: str = runs.SERVER_ENDED
+        self, run: Run, ran_us: int = 0, unwritten: Unwritten | None = None, *, by: str = SERVER_ENDED
     ) -> Status:
-        """End a run that was interrupted; `by` says by what, in words."""
         return await self._end_run(run, unwritten, runs.interrupt, ran_us, now(), by)
 
     async def finish_run(self, run: Run, end: RunEnd, ran_us: int = 0, unwritten: Unwritten | None = None) -> Status:
-        """End a run and its turn."""
         return await self._end_run(run, unwritten, runs.finish, end, ran_us, now())
 
     async def abandon_runs(self, task_ids: Collection[str]) -> None:
-        """End the runs of cancelled tasks that no process works on."""
         await self._ending(runs.abandon, task_ids, now())
 
     async def _end_run(

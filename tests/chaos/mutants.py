@@ -50,14 +50,14 @@ Redactor.know = lambda self, *_: _know(self, {})
 """
 
 DROPPED = """
-_create_task = Store.create_task
+_create_task = SqliteStore.create_task
 
 async def _dropping(self, principal, new):
     if new.id[0] in "0123":
         return CreationResult(new.id, Status.PENDING, repeated=False)
     return await _create_task(self, principal, new)
 
-Store.create_task = _dropping
+SqliteStore.create_task = _dropping
 """
 
 UNSTOPPED = """

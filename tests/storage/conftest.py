@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from storage.sqlite.store import Store, open_store
+from storage.sqlite.store import SqliteStore, open_store
 from tests.storage.fresh import fresh
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
+async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
     async with open_store(fresh(tmp_path / "remit.db")) as store:
         yield store

@@ -4,10 +4,10 @@ from itertools import count
 from typing import Any
 from uuid import uuid4
 
+from storage.interface import Store
 from storage.records.calls import CallResult, Circumstances, Decision, NewCall, Outcome
 from storage.records.states import CallStatus
 from storage.records.tasks import Claim, NestingLimits, NewTask, NewTurn, Principal
-from storage.sqlite.store import Store
 from storage.times import now
 
 ANN = Principal("ann", "Ann")

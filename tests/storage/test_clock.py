@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from storage.interface import Store
 from storage.records.clock import DOUBT, FAR_AHEAD, Clock
 from storage.sqlite.clock import read
-from storage.sqlite.store import Store, open_store
+from storage.sqlite.store import open_store
 from storage.times import now
 from tests.storage.samples import ANN, HOUR, new_task
 

@@ -11,7 +11,7 @@ from server.errors import Code, RemitError
 from storage.errors import DatabaseError
 from storage.sqlite.database import Database
 from storage.sqlite.migrations import MIGRATIONS
-from storage.sqlite.store import Store, open_store
+from storage.sqlite.store import SqliteStore, open_store
 from tests.storage.samples import ANN, claimed, new_call, new_task
 
 
@@ -95,7 +95,7 @@ async def test_what_is_told_to_a_caller_is_synced_to_disk_first(tmp_path: Path) 
     assert (full, normal, after) == (2, 1, 2)  # FULL, NORMAL, FULL
 
 
-async def test_no_list_or_queue_query_scans_or_sorts(store: Store) -> None:
+async def test_no_list_or_queue_query_scans_or_sorts(store: SqliteStore) -> None:
     """Every statement of these operations, as SQLite planned it."""
     claim = await claimed(store, auto_execute=False)
     (call,) = await store.announce_calls(claim.run, [new_call()])

@@ -2,10 +2,11 @@
 
 import sqlite3
 
+from storage.interface import Store
 from storage.records.lists import Filter
 from storage.records.tasks import NestingLimits
 from storage.sqlite.operations.deletion import remove
-from storage.sqlite.store import Store
+from storage.sqlite.store import SqliteStore
 from tests.storage.samples import ANN, new_task
 
 
@@ -18,7 +19,7 @@ async def test_a_number_is_not_given_twice(store: Store) -> None:
     assert (await store.task(ANN, second.id)).seq > before
 
 
-async def test_a_task_that_has_lost_its_parent_is_not_counted_beneath_it(store: Store) -> None:
+async def test_a_task_that_has_lost_its_parent_is_not_counted_beneath_it(store: SqliteStore) -> None:
     parent = new_task()
     await store.create_task(ANN, parent)
     await store.create_task(ANN, new_task(parent=parent.id, nesting=NestingLimits(depth=1, count=1)))

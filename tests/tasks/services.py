@@ -10,7 +10,7 @@ from server.tasks.secrets.vault import SecretVault
 from server.tasks.services import Services
 from server.tasks.workspaces.selection import Folders
 from server.tasks.workspaces.worktrees import Worktrees
-from storage.sqlite.store import Store
+from storage.interface import Store
 
 
 async def no_sandbox() -> Sandbox:

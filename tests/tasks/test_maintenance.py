@@ -17,12 +17,13 @@ from server.tasks import maintenance
 from server.tasks.maintenance import Maintenance, periods
 from server.tasks.workspaces.removal import remove_folders
 from server.tasks.workspaces.worktrees import Worktrees
+from storage.interface import Store
 from storage.records.lists import Filter
 from storage.records.retention import Retention
 from storage.records.states import Status
 from storage.records.tasks import RunEnd
 from storage.sqlite.operations import retention
-from storage.sqlite.store import Store, open_store
+from storage.sqlite.store import SqliteStore, open_store
 from storage.times import now
 from tests.storage.fresh import fresh
 from tests.storage.samples import ANN, HOUR, claimed, new_task, new_turn
@@ -112,7 +113,7 @@ async def test_others_are_served_while_many_tasks_are_removed(
 
 
 async def test_a_sweep_that_fails_is_told_of_and_the_next_one_does_its_work(
-    store: Store, workspaces: Workspaces, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    store: SqliteStore, workspaces: Workspaces, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(maintenance, "FIRST_LOOK", 0)
     monkeypatch.setattr(maintenance, "INTERVAL", 0)

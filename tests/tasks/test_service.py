@@ -17,10 +17,11 @@ from server.tasks.execution.scheduler import Scheduler
 from server.tasks.requests.request_models import CancelTask, DeleteTask
 from server.tasks.service import TaskService
 from storage.errors import DatabaseError
+from storage.interface import Store
 from storage.records.states import Status
 from storage.records.tasks import NestingLimits, RunEnd
 from storage.records.workspaces import Workspace
-from storage.sqlite.store import Store, open_store
+from storage.sqlite.store import open_store
 from tests.storage.fresh import fresh
 from tests.storage.samples import ANN, new_task, new_turn
 from tests.tasks.services import services

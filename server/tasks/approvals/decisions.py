@@ -14,8 +14,8 @@ from server.tasks.requests.request_models import ApproveToolCall, RevokeGrant
 from server.tasks.secrets import masking
 from server.tasks.secrets.vault import SecretVault
 from server.tasks.views import call_line, pending_approval, task_view, view_models
+from storage.interface import Store
 from storage.records.calls import Decision
-from storage.sqlite.store import Store
 from storage.times import now
 
 

@@ -11,9 +11,9 @@ from server.agents.interface import ToolResult, ToolSpec
 from server.config import Settings
 from server.errors import Code, RemitError
 from server.tasks.secrets.variables import Variables
+from storage.interface import Store
 from storage.records.events import EventKind, NewEvent
 from storage.records.tasks import Claim, Principal
-from storage.sqlite.store import Store
 
 MAX_CHANGES = 10_000
 """Sub-tasks that one run may create, message and cancel in all: a person's week of work; each is on record."""

@@ -10,10 +10,10 @@ import anyio
 
 from server.errors import Code, RemitError
 from storage.errors import DatabaseError
+from storage.interface import Store
 from storage.records.states import Status
 from storage.records.tasks import CancellationResult, Claim, Principal, Run, RunEnd
 from storage.records.unwritten import Unwritten
-from storage.sqlite.store import Store
 
 _log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from server.errors import Code, RemitError
 from server.runner.cgroups.hierarchy import end_leftover_groups
 from server.runner.process import ProcessMark, end_leftover
-from storage.records.tasks import Leftover
+from storage.records.recovery import Leftover
 
 
 def end_leftovers(leftovers: Iterable[Leftover], state: Path) -> None:

@@ -10,11 +10,11 @@ import anyio
 from server.errors import RemitError
 from server.tasks.execution.slot import Slot
 from storage.errors import DatabaseError
+from storage.interface import Store
 from storage.records.calls import Call, CallContext, CallResult, NewCall
 from storage.records.events import NewEvent
 from storage.records.tasks import Message, Run, TurnUsage
 from storage.records.unwritten import Unwritten
-from storage.sqlite.store import Store
 
 T = TypeVar("T")
 

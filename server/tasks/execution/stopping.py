@@ -6,9 +6,9 @@ import anyio
 
 from server.errors import Code, RemitError
 from server.tasks.execution.scheduler import Scheduler
+from storage.interface import Store
 from storage.records.states import Status
 from storage.records.tasks import Principal
-from storage.sqlite.store import Store
 
 CANCEL_SECONDS = 5
 """Seconds that an answer waits for a cancelled task to stop; the promised maximum."""

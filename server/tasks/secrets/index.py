@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from server.errors import Code, RemitError
 from server.tasks.secrets.vault import SecretVault
+from storage.interface import Store
 from storage.records.secrets import SecretRecord
-from storage.sqlite.store import Store
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from server.tasks.secrets import masking
 from server.tasks.secrets.index import SecretIndex
 from server.tasks.secrets.vault import SecretsLost, SecretVault
 from server.threads import computed
+from storage.interface import Store
 from storage.records.tasks import Claim
-from storage.sqlite.store import Store
 from templates.redaction import Redactor
 from templates.resolver import derived, resolve
 

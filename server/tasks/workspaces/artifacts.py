@@ -23,8 +23,8 @@ from server.tasks.views.formatting import time
 from server.tasks.working_directory import top_folder
 from server.tasks.workspaces.selection import Folders
 from server.threads import stepped
+from storage.interface import Store
 from storage.records.tasks import NOBODY, Task
-from storage.sqlite.store import Store
 from templates.redaction import Redactor
 from templates.steps import Steps
 

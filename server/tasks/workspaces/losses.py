@@ -2,10 +2,10 @@
 
 from server.runner.workspace.workspaces import Workspaces
 from server.tasks.views.formatting import time
+from storage.interface import Store
 from storage.records.events import EventKind, NewEvent
 from storage.records.states import RESTORED, Status
 from storage.records.tasks import Claim, Task
-from storage.sqlite.store import Store
 
 _GONE = (
     "the task's folder is gone: it was deleted by hand, or was not in the backup that was restored; "

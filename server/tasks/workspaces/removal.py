@@ -8,7 +8,7 @@ from anyio import to_thread
 
 from server.errors import RemitError
 from server.runner.workspace.workspaces import Workspaces
-from storage.sqlite.store import Store
+from storage.interface import Store
 
 _log = logging.getLogger(__name__)
 

@@ -10,10 +10,11 @@ from anyio import to_thread
 from server.errors import Code, RemitError
 from server.runner.scanning import traps
 from server.tasks.events.event_writer import Log
+from storage.interface import Store
 from storage.records.events import EventKind, NewEvent
-from storage.records.tasks import Leftover, Run
+from storage.records.recovery import Leftover
+from storage.records.tasks import Run
 from storage.records.workspaces import Workspace, WorktreeRecord
-from storage.sqlite.store import Store
 from templates.redaction import Redactor
 
 _UNNAMED = (

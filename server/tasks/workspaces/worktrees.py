@@ -26,10 +26,10 @@ from server.tasks.secrets.variables import Variables
 from server.tasks.working_directory import WorkingDirectory
 from server.tasks.workspaces import outcomes, set_aside
 from server.threads import stepped
+from storage.interface import Store
 from storage.records.tasks import Claim
 from storage.records.workspaces import Checkout, Workspace
 from storage.records.workspaces import WorktreeRecord as Record
-from storage.sqlite.store import Store
 from templates.redaction import Redactor
 
 _log = logging.getLogger(__name__)

@@ -6,8 +6,9 @@ from collections.abc import Collection, Mapping, Sequence
 from storage.records.calls import Call
 from storage.records.events import EventKind, NewEvent
 from storage.records.queue import NO_DEMAND, SlotDemand
-from storage.records.states import CUT_OFF, ENDED, LOST, SUBTASKS, CallStatus, Status
-from storage.records.tasks import CancellationResult, Claim, Leftover, Principal, Recovery, Run, RunEnd
+from storage.records.recovery import Leftover, Recovery
+from storage.records.states import CUT_OFF, ENDED, LOST, SERVER_ENDED, SUBTASKS, CallStatus, Status
+from storage.records.tasks import CancellationResult, Claim, Principal, Run, RunEnd
 from storage.records.unwritten import Unwritten
 from storage.sqlite import rows
 from storage.sqlite.operations import queue
@@ -27,9 +28,6 @@ from storage.sqlite.transitions.status import (
     start,
 )
 from storage.sqlite.transitions.turns import close_turn, cut_off_calls, secrets_of
-
-SERVER_ENDED = "the server ended"
-"""The usual cause of an interruption, in words."""
 
 
 def claim(db: sqlite3.Connection, owner: str, at: int, demand: SlotDemand = NO_DEMAND) -> Claim | None:

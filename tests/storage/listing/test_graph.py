@@ -2,8 +2,9 @@
 
 import pytest
 
+from storage.interface import Store
 from storage.sqlite.listing import graph
-from storage.sqlite.store import Store
+from storage.sqlite.store import SqliteStore
 from tests.storage.relations.test_propagation import record
 from tests.storage.samples import ANN
 
@@ -29,7 +30,7 @@ async def test_what_depends_on_other_lists_alone_is_a_root_and_a_leaf(store: Sto
     assert found.nodes[0].depends_on == [outside]
 
 
-async def test_a_page_takes_as_many_statements_however_many_tasks_it_holds(store: Store) -> None:
+async def test_a_page_takes_as_many_statements_however_many_tasks_it_holds(store: SqliteStore) -> None:
     async def statements(task_list: str) -> int:
         said: list[str] = []
         await store._db.read(lambda db: db.set_trace_callback(said.append))

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 from server.errors import Code, RemitError
+from storage.interface import Store
 from storage.records.lists import Filter, Page, Position, Total
 from storage.records.states import Status
 from storage.records.tasks import NestingLimits, Update
@@ -19,7 +20,6 @@ from storage.sqlite.connection import RecordingConnection
 from storage.sqlite.listing import pages as listing
 from storage.sqlite.listing import planner, scans
 from storage.sqlite.operations import tasks
-from storage.sqlite.store import Store
 from tests.storage.fresh import fresh
 from tests.storage.samples import ANN, BOB, new_task
 

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from storage.interface import Store
 from storage.records.queue import SlotDemand
 from storage.records.states import Status
 from storage.records.tasks import RunEnd
 from storage.records.workspaces import Workspace
-from storage.sqlite.store import Store, open_store
+from storage.sqlite.store import SqliteStore, open_store
 from storage.times import now
 from tests.storage.fresh import fresh
 from tests.storage.samples import ANN, DONE, HOUR, claimed, decision, new_call, new_task, new_turn, waiting
@@ -123,7 +124,7 @@ async def test_no_statement_scans_the_tasks_where_somebody_had_statistics_made(
     assert found == set()
 
 
-async def _statements(store: Store) -> list[str]:
+async def _statements(store: SqliteStore) -> list[str]:
     """Return every statement that a store executes."""
     statements: list[str] = []
     for run in (store._db._reader, store._db._writer):

@@ -3,9 +3,9 @@
 import pytest
 
 from server.errors import Code, RemitError
+from storage.interface import Store
 from storage.records.states import CallStatus, Status
 from storage.records.tasks import Claim, RunEnd
-from storage.sqlite.store import Store
 from storage.times import now
 from tests.storage.samples import ANN, BOB, DONE, claimed, decision, new_call, new_turn, waiting
 

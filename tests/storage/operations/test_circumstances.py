@@ -3,10 +3,10 @@
 import pytest
 
 from server.errors import Code, RemitError
+from storage.interface import Store
 from storage.records.calls import HIDDEN, KEYED, Call, Outcome
 from storage.records.states import CallStatus, Status
 from storage.records.tasks import Claim, RunEnd
-from storage.sqlite.store import Store
 from tests.storage.samples import ANN, DONE, circumstances, claimed, decision, new_call, new_turn
 
 

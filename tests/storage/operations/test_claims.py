@@ -3,9 +3,9 @@
 import pytest
 
 from server.errors import Code, RemitError
+from storage.interface import Store
 from storage.records.states import Status
 from storage.records.tasks import Update
-from storage.sqlite.store import Store
 from tests.storage.relations.test_propagation import record
 from tests.storage.samples import ANN
 

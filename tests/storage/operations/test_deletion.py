@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 
 from server.errors import Code, RemitError
+from storage.interface import Store
 from storage.records.lists import Filter
 from storage.records.tasks import NestingLimits, Update
 from storage.sqlite.operations import deletion
-from storage.sqlite.store import Store, open_store
+from storage.sqlite.store import SqliteStore, open_store
 from storage.times import now
 from tests.storage.samples import ANN, new_task
 
@@ -65,7 +66,7 @@ async def test_what_a_crash_leaves_of_a_deletion_can_be_deleted_again(
 
 @pytest.mark.parametrize("cascade", [True, False])
 async def test_what_comes_to_a_deletion_meanwhile_is_not_stranded(
-    store: Store, monkeypatch: pytest.MonkeyPatch, cascade: bool
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch, cascade: bool
 ) -> None:
     monkeypatch.setattr(deletion, "CHUNK", 1)
     first = await record(store)

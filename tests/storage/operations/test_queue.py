@@ -1,8 +1,8 @@
 """Whose turn it is: work that was started goes first, and the principals take turns."""
 
+from storage.interface import Store
 from storage.records.queue import SlotDemand
 from storage.records.tasks import Principal
-from storage.sqlite.store import Store
 from storage.times import now
 from tests.storage.relations.test_subtasks import DONE
 from tests.storage.samples import ANN, BOB, HOUR, claimed, decision, new_task, new_turn, waiting

@@ -3,16 +3,17 @@
 import pytest
 
 from server.errors import Code, RemitError
+from storage.interface import Store
 from storage.records.states import Status
 from storage.records.tasks import NestingLimits, Update
 from storage.sqlite.operations import deletion
-from storage.sqlite.store import Store
+from storage.sqlite.store import SqliteStore
 from storage.times import now
 from tests.storage.relations.test_propagation import record, report
 from tests.storage.samples import ANN, decision, new_task, waiting
 
 
-async def delete_first_chunk(store: Store, task_id: str) -> list[str]:
+async def delete_first_chunk(store: SqliteStore, task_id: str) -> list[str]:
     going = await store._db.read(deletion.removable, ANN, task_id, cascade=True)
     removed, _ = await store._db.write(deletion.delete_some, ANN, task_id, going, now(), cascade=True)
     return removed
@@ -31,7 +32,7 @@ async def test_a_deletion_that_is_refused_has_removed_nothing(store: Store, monk
 
 @pytest.mark.parametrize(("on_failure", "status"), [("fail", Status.FAILED), ("continue", Status.PENDING)])
 async def test_nobody_waits_for_what_a_server_that_died_has_removed(
-    store: Store, monkeypatch: pytest.MonkeyPatch, on_failure: str, status: Status
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch, on_failure: str, status: Status
 ) -> None:
     monkeypatch.setattr(deletion, "CHUNK", 1)
     parent = await record(store, on_dependency_failure=on_failure)

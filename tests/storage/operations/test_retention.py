@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from storage.interface import Store
 from storage.records.events import EventKind, NewEvent
 from storage.records.lists import Filter
 from storage.records.retention import Ended, Retention
@@ -17,7 +18,7 @@ from storage.records.unwritten import Unwritten
 from storage.records.workspaces import Workspace
 from storage.sqlite.database import SPARE_PAGES
 from storage.sqlite.operations import retention
-from storage.sqlite.store import Store, open_store
+from storage.sqlite.store import SqliteStore, open_store
 from storage.times import now
 from tests.storage.relations.test_propagation import record, report
 from tests.storage.samples import ANN, DONE, claimed, decision, new_call, new_task, new_turn, waiting
@@ -80,7 +81,7 @@ async def test_an_ended_task_goes_at_its_time_and_not_before(store: Store) -> No
     assert await removed(store, end) == [task_id]
 
 
-async def test_nothing_of_a_removed_task_is_left(store: Store) -> None:
+async def test_nothing_of_a_removed_task_is_left(store: SqliteStore) -> None:
     claim = await waiting(store, secrets={"A": "literal"})
     (call,) = (await store.snapshot(ANN, claim.task.id)).calls
     await store.decide_call(ANN, claim.task.id, call.id, decision("proceed_always"), secrets_at_hand=True)
@@ -328,7 +329,7 @@ async def test_a_reader_from_outside_does_not_hold_up_the_tidying(store: Store, 
     assert (tmp_path / "remit.db-wal").stat().st_size == 0
 
 
-async def test_looking_for_what_can_go_follows_indexes(store: Store, tmp_path: Path) -> None:
+async def test_looking_for_what_can_go_follows_indexes(store: SqliteStore, tmp_path: Path) -> None:
     """As SQLite plans it once it knows of many tasks."""
     top = await record(store)
     await record(store, parent=top, nesting=NESTING)

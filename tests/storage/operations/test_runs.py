@@ -7,12 +7,13 @@ import anyio
 import pytest
 
 from server.errors import Code, RemitError
+from storage.interface import Store
 from storage.records.events import EventKind, NewEvent
 from storage.records.states import CallStatus, Status
 from storage.records.tasks import Run, RunEnd
 from storage.records.unwritten import Unwritten
 from storage.sqlite.operations import runs, tasks
-from storage.sqlite.store import Store, open_store
+from storage.sqlite.store import open_store
 from tests.storage.listing.test_pages import opened
 from tests.storage.samples import ANN, DONE, claimed, decision, new_call, new_task, waiting
 

@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 
 from server.errors import Code, RemitError
+from storage.interface import Store
 from storage.records.lists import Filter
 from storage.records.states import ENDED, Status
 from storage.records.tasks import RunEnd
-from storage.sqlite.store import Store, open_store
+from storage.sqlite.store import SqliteStore, open_store
 from tests.storage.samples import ANN, BOB, claimed, new_task, new_turn
 
 
@@ -87,7 +88,7 @@ async def test_a_page_of_several_states_is_in_one_order(store: Store) -> None:
     assert ([row.id for row in page.tasks], page.total) == (ids[::-1][1:4], 6)
 
 
-async def test_a_deleted_task_leaves_nothing_behind(store: Store, tmp_path: Path) -> None:
+async def test_a_deleted_task_leaves_nothing_behind(store: SqliteStore, tmp_path: Path) -> None:
     claim = await claimed(store, secrets={"A": "literal"})
     await store.finish_run(claim.run, RunEnd(Status.COMPLETED))
     await store.delete(ANN, claim.task.id)
@@ -136,7 +137,7 @@ async def test_a_follow_up_after_its_session_has_expired_gets_a_new_one(store: S
     assert (await store.open_turn(ANN, claim.task.id, new_turn(session="fresh"))).session == "fresh"
 
 
-async def test_a_session_that_no_task_is_in_any_more_is_gone(store: Store) -> None:
+async def test_a_session_that_no_task_is_in_any_more_is_gone(store: SqliteStore) -> None:
     claim = await claimed(store, session_expires_at=1)
     await store.finish_run(claim.run, RunEnd(Status.COMPLETED))
     await store.open_turn(ANN, claim.task.id, new_turn(session="fresh"))

@@ -3,10 +3,10 @@
 import pytest
 
 from server.errors import Code, RemitError
+from storage.interface import Store
 from storage.records.states import Status
 from storage.records.tasks import Update
 from storage.sqlite.relations import dependencies
-from storage.sqlite.store import Store
 from tests.storage.relations.test_propagation import record, report
 from tests.storage.samples import ANN, new_turn
 

@@ -6,11 +6,12 @@ from typing import Literal
 
 import pytest
 
+from storage.interface import Store
 from storage.records.lists import Filter
 from storage.records.states import BUSY, Status
 from storage.records.tasks import RunEnd
 from storage.records.workspaces import Workspace
-from storage.sqlite.store import Store, open_store
+from storage.sqlite.store import open_store
 from tests.storage.fresh import fresh
 from tests.storage.samples import ANN, BOB, new_task, new_turn
 

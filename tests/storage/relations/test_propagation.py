@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 
 from server.errors import Code, RemitError
+from storage.interface import Store
 from storage.records.states import Status
 from storage.records.tasks import Update
 from storage.sqlite.relations import propagation
-from storage.sqlite.store import Store, open_store
+from storage.sqlite.store import open_store
 from tests.storage.samples import ANN, new_task, new_turn
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
+from storage.interface import Store
 from storage.records.events import EventKind
 from storage.records.lists import Filter
 from storage.records.queue import SlotDemand
@@ -12,7 +13,7 @@ from storage.records.states import BUSY, DEPENDENCIES, SUBTASKS, Status
 from storage.records.tasks import Claim, RunEnd, Snapshot, Update
 from storage.records.workspaces import Workspace
 from storage.sqlite.relations import folder_locks, subtasks
-from storage.sqlite.store import Store
+from storage.sqlite.store import SqliteStore
 from storage.times import now
 from tests.storage.listing.test_plans import believe
 from tests.storage.samples import ANN, BOB, HOUR, claimed, decision, new_call, new_task, waiting
@@ -311,7 +312,7 @@ def steps(db: sqlite3.Connection, look: Callable[[sqlite3.Connection], object]) 
 
 @pytest.mark.parametrize("look", [folder_locks.worktrees, lambda db: subtasks.having_active(db, {1})])
 async def test_sub_tasks_that_have_ended_are_not_gone_through(
-    store: Store, look: Callable[[sqlite3.Connection], object]
+    store: SqliteStore, look: Callable[[sqlite3.Connection], object]
 ) -> None:
     tree = Workspace(mode="worktree", path="/r", shared=False, reaches=("/r",), repository={"git": "/r"})
     parent = await claimed(store, workspace=tree)
@@ -325,7 +326,7 @@ async def test_sub_tasks_that_have_ended_are_not_gone_through(
     assert taken[0] == taken[1]
 
 
-async def test_no_filter_is_made_of_all_tasks_to_find_those_that_are_active(store: Store) -> None:
+async def test_no_filter_is_made_of_all_tasks_to_find_those_that_are_active(store: SqliteStore) -> None:
     def plan(db: sqlite3.Connection) -> list[str]:
         believe(db, ["tasks"], 1_000_000)
         return [row["detail"] for row in db.execute(f"EXPLAIN QUERY PLAN {subtasks._ACTIVE}", ("[1]",))]

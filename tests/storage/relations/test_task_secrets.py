@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from storage.interface import Store
 from storage.records.states import Status
 from storage.records.tasks import Run, RunEnd
 from storage.records.workspaces import Mode, Workspace
-from storage.sqlite.store import Store, open_store
+from storage.sqlite.store import open_store
 from tests.storage.fresh import fresh
 from tests.storage.samples import ANN, new_task, new_turn
 

@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant
 
 from server.errors import RemitError
 from storage.records.tasks import Run
-from storage.sqlite.store import Store, open_store
+from storage.sqlite.store import SqliteStore, open_store
 from tests.storage.samples import ANN, BOB
 from tests.storage.stateful import comparison
 from tests.storage.stateful.model import Refused
@@ -58,7 +58,7 @@ class Ground(RuleBasedStateMachine):
         """What is left to be told is told; the file is sound."""
         try:
             while self.model.untold:
-                more = self.do(Model.propagate, Store.propagate)
+                more = self.do(Model.propagate, SqliteStore.propagate)
                 assert more or not self.model.untold
             self.as_expected()
             self.portal.call(self.store._db.write, _check_soundness)
@@ -107,7 +107,7 @@ class Ground(RuleBasedStateMachine):
         self._file = self.folder / f"{id(self)}-{self.files}.db"
         return self._file
 
-    def _open(self, path: Path) -> Store:
+    def _open(self, path: Path) -> SqliteStore:
         return self._closing.enter_context(self.portal.wrap_async_context_manager(open_store(path)))
 
     def _is_refused(self, refusal: Refused, operation: Callable[..., Awaitable[Any]]) -> None:

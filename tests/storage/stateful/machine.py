@@ -12,7 +12,7 @@ from storage.records.states import ENDED, Status
 from storage.records.tasks import NOBODY, NestingLimits, NewTask, SecretSource, Update
 from storage.sqlite.operations import deletion
 from storage.sqlite.relations import propagation
-from storage.sqlite.store import Store
+from storage.sqlite.store import SqliteStore
 from tests.storage.samples import ANN, decision, new_task, new_turn
 from tests.storage.stateful import comparison
 from tests.storage.stateful.choices import (
@@ -209,7 +209,7 @@ class Machine(Working):
     def delete(self, owner: str, task_id: str, cascade: bool, half: bool) -> None:
         """Remove a task and all that goes with it; by half, the server dies after the first chunk."""
 
-        async def delete(store: Store) -> list[str]:
+        async def delete(store: SqliteStore) -> list[str]:
             if not half:
                 return await store.delete(PRINCIPALS[owner], task_id, cascade=cascade)
             all_of_them = await store._db.read(deletion.removable, PRINCIPALS[owner], task_id, cascade=cascade)

@@ -3,11 +3,11 @@
 from hypothesis import strategies as some
 from hypothesis.stateful import precondition, rule
 
+from storage.interface import Store
 from storage.records.calls import CallResult, NewCall
 from storage.records.events import EventKind, NewEvent
 from storage.records.states import CallStatus, Status
 from storage.records.tasks import Run, RunEnd
-from storage.sqlite.store import Store
 from tests.storage.stateful.choices import ENDS, KEYS, OWNERS, PATIENCE, WAYS, Choices, here
 from tests.storage.stateful.ground import PRINCIPALS
 from tests.storage.stateful.model import Task

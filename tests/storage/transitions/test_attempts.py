@@ -2,9 +2,9 @@
 
 import pytest
 
+from storage.interface import Store
 from storage.records.states import CallStatus, Status
 from storage.records.tasks import AGENT, Claim
-from storage.sqlite.store import Store
 from storage.sqlite.transitions.attempts import MOST_ATTEMPTS
 from tests.storage.samples import ANN, claimed, new_call, new_task
 

@@ -3,26 +3,27 @@
 import pytest
 
 from server.errors import Code, RemitError
+from storage.interface import Store
 from storage.records.lists import Filter
 from storage.records.states import CallStatus, Status
 from storage.records.tasks import Update
-from storage.sqlite.store import Store
+from storage.sqlite.store import SqliteStore
 from tests.storage.samples import ANN, DONE, claimed, new_call, waiting
 
 
-async def paused(store: Store) -> str:
+async def paused(store: SqliteStore) -> str:
     claim = await claimed(store, max_calls=1)
     await store._db.write(lambda db: db.execute("UPDATE tasks SET calls_left = 0"))
     await store.pause_run(claim.run)
     return claim.task.id
 
 
-async def test_a_paused_task_goes_on_with_its_budget_once_more(store: Store) -> None:
+async def test_a_paused_task_goes_on_with_its_budget_once_more(store: SqliteStore) -> None:
     assert (await store.resume(ANN, await paused(store))).status is Status.PENDING
 
 
 @pytest.mark.parametrize("status", sorted(set(Status) - {Status.PAUSED}))
-async def test_a_task_that_is_not_paused_cannot_be_let_go_on(store: Store, status: Status) -> None:
+async def test_a_task_that_is_not_paused_cannot_be_let_go_on(store: SqliteStore, status: Status) -> None:
     task_id = (await waiting(store)).task.id
     await store._db.write(lambda db: db.execute("UPDATE tasks SET status = ?", (status,)))
     before = await store.task(ANN, task_id)
@@ -43,7 +44,7 @@ async def test_a_budget_set_in_the_middle_of_a_turn_counts_the_calls_it_has_made
     assert begun == [CallStatus.EXECUTING, CallStatus.PENDING]
 
 
-async def test_a_paused_task_still_lists_its_call_that_waits_for_approval(store: Store) -> None:
+async def test_a_paused_task_still_lists_its_call_that_waits_for_approval(store: SqliteStore) -> None:
     claim = await claimed(store, auto_execute=False, max_calls=1)
     (call,) = await store.announce_calls(claim.run, [new_call()])
     await store.begin_call(claim.run, call.id, None)

@@ -4,10 +4,11 @@ import sqlite3
 
 import pytest
 
+from storage.interface import Store
 from storage.records.states import Status
 from storage.records.tasks import RunEnd
 from storage.sqlite.operations import tasks
-from storage.sqlite.store import Store
+from storage.sqlite.store import SqliteStore
 from storage.sqlite.transitions import conversations
 from storage.sqlite.transitions.turns import close_turn
 from tests.storage.samples import ANN, new_task, new_turn
@@ -40,7 +41,7 @@ async def asked(store: Store, task_id: str) -> tuple[list[str], int, int]:
 
 
 async def test_the_latest_turns_are_read_back_whichever_task_they_are_of(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(conversations, "MOST_TURNS", 3)
 
@@ -55,7 +56,9 @@ async def test_the_latest_turns_are_read_back_whichever_task_they_are_of(
     assert await asked(store, last) == (["at 40", "two", "three"], 6, 12)
 
 
-async def test_the_turns_of_the_task_itself_are_always_read_back(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_turns_of_the_task_itself_are_always_read_back(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(conversations, "MOST_TURNS", 2)
 
     def talk(db: sqlite3.Connection) -> str:
@@ -68,7 +71,7 @@ async def test_the_turns_of_the_task_itself_are_always_read_back(store: Store, m
     assert await asked(store, first) == (["one", "at 30", "at 40"], 2, 8)
 
 
-async def test_a_task_that_does_not_show_in_the_history_counts_what_it_shows(store: Store) -> None:
+async def test_a_task_that_does_not_show_in_the_history_counts_what_it_shows(store: SqliteStore) -> None:
     def talk(db: sqlite3.Connection) -> tuple[str, str]:
         first = said(db, 10, "one", conversation="c")
         return first, said(db, 20, "hidden", conversation="c", joins=True, show_in_history=False)

@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 
 from server.errors import RemitError
+from storage.interface import Store
 from storage.records.calls import Call, CallResult
 from storage.records.states import CallStatus, Status
 from storage.records.tasks import Claim, RunEnd, TurnUsage
-from storage.sqlite.store import Store, open_store
+from storage.sqlite.store import open_store
 from tests.storage.samples import ANN, DONE, claimed, decision, new_call, new_turn
 
 

@@ -10,9 +10,10 @@ from server.tasks.events import event_writer
 from server.tasks.events.event_writer import EventWriter
 from server.tasks.execution.record import RunRecord
 from server.tasks.execution.slot import Slot
+from storage.interface import Store
 from storage.records.events import Event, EventKind, NewEvent
 from storage.records.tasks import Run
-from storage.sqlite.store import Store, open_store
+from storage.sqlite.store import open_store
 from tests.storage.fresh import fresh
 from tests.storage.samples import ANN, claimed
 

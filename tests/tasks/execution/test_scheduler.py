@@ -15,10 +15,11 @@ from server.tasks.background import serve_awaiting, serve_expiry, serve_propagat
 from server.tasks.execution import ends
 from server.tasks.execution.scheduler import Scheduler
 from storage.errors import DatabaseError
+from storage.interface import Store
 from storage.records.states import ENDED, Status
 from storage.records.tasks import CancellationResult, NewTask, Principal, Run, RunEnd
 from storage.records.unwritten import Unwritten
-from storage.sqlite.store import Store, open_store
+from storage.sqlite.store import open_store
 from tests.storage.fresh import fresh
 from tests.storage.samples import ANN, BOB, claimed, new_task, new_turn
 from tests.tasks.services import services

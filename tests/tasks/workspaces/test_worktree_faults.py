@@ -19,10 +19,11 @@ from server.runner.worktrees.worktree import Worktree, WorktreeReport
 from server.tasks.secrets.variables import Variables
 from server.tasks.secrets.vault import SecretVault
 from server.tasks.workspaces.worktrees import Worktrees
+from storage.interface import Store
 from storage.records.states import Status
 from storage.records.tasks import Claim, RunEnd
 from storage.records.workspaces import Workspace
-from storage.sqlite.store import Store, open_store
+from storage.sqlite.store import open_store
 from tests.runner.commands import sandbox_of
 from tests.storage.fresh import fresh
 from tests.storage.samples import ANN, new_task
