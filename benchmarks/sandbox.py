@@ -9,7 +9,7 @@ from pathlib import Path
 
 from server.runner.policy import Command, SandboxPolicy
 from server.runner.tiers import plan
-from server.runner.tiers.bubblewrap import find_namespaces
+from server.runner.tiers.bubblewrap import Namespaces
 from server.runner.tiers.interpreter import find_interpreter
 from server.runner.tiers.plan import Confinement
 from server.runner.tiers.scratch import Scratch
@@ -53,7 +53,7 @@ class BareSandbox:
 async def bare_sandbox(workspace: Path) -> BareSandbox:
     """The sandbox of a task that works in `workspace`. Raises RemitError where bubblewrap is missing."""
     policy = SandboxPolicy(workspace=workspace)
-    tier = await find_namespaces(await find_interpreter(), Scratch())
+    tier = await Namespaces.find(await find_interpreter(), Scratch())
     async with tier.confined(policy, []) as confinement:
         argv = tier.argv(policy, confinement)
         program = argv.index("--") + 1

@@ -29,6 +29,7 @@ from server import patterns
 from server.errors import Code, RemitError
 from server.json_text import is_whole
 from server.plain_words import in_words
+from server.tier_names import Wanted
 
 MIB = 1024**2
 GIB = 1024**3
@@ -282,7 +283,7 @@ class Settings(BaseSettings):
     )
     idle_exit: float = Field(900, ge=0, description="seconds without work or connection after which the server ends")
     default_agent: str = Field("shell", description="who does a task that names no agent")
-    sandbox: Literal["auto", "namespaces", "landlock", "off"] = Field("auto", description="the tier of the sandbox")
+    sandbox: Wanted = Field("auto", description="the tier of the sandbox")
     log_format: Literal["text", "json"] = Field("text", description="how the lines of server.log are written")
     workspaces: tuple[Path, ...] = Field((), description="folders of yours that tasks may be given, and all beneath")
     limits: LimitSettings = Field(default_factory=LimitSettings, description="what each command may use")

@@ -15,11 +15,11 @@ from server.runner.detection import find_sandbox
 from server.runner.policy import Command, SandboxPolicy
 from server.runner.process import ProcessMark
 from server.runner.process_tree import descendants
-from server.runner.sandbox import Name, Sandbox
+from server.runner.sandbox import Sandbox
+from server.tier_names import TIER_NAMES
 
 PROGRAM = "/bin/true"
 BARE = ("bwrap", "--unshare-all", "--die-with-parent", "--ro-bind", "/", "/", "--proc", "/proc", PROGRAM)
-TIERS: tuple[Name, ...] = ("namespaces", "landlock", "off")
 
 
 def rows(effort: Effort) -> Iterator[Row]:
@@ -28,7 +28,7 @@ def rows(effort: Effort) -> Iterator[Row]:
         subprocess.run(BARE, check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError):
         raise NotMeasured("bubblewrap does not run here, which the tiers are held against") from None
-    for tier in TIERS:
+    for tier in TIER_NAMES:
         try:
             sandbox = anyio.run(find_sandbox, tier)
         except RemitError:

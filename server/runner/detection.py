@@ -1,9 +1,9 @@
 """The search for the strongest sandbox that works on this machine."""
 
+import os
 import platform
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 import anyio
 
@@ -12,14 +12,16 @@ from server.runner import canary
 from server.runner.cgroups.control_group import ControlGroups
 from server.runner.cgroups.detection import find_groups
 from server.runner.programs.copies import INSTALLED, Programs
-from server.runner.sandbox import Name, Sandbox, unavailable
+from server.runner.sandbox import Sandbox, Tier, unavailable
 from server.runner.tiers import seccomp
-from server.runner.tiers.bubblewrap import find_namespaces
+from server.runner.tiers.bubblewrap import Namespaces
 from server.runner.tiers.interpreter import find_interpreter
 from server.runner.tiers.scratch import Scratch
-from server.runner.tiers.supervised import Off, find_landlock
+from server.runner.tiers.supervised import Landlock, Off
+from server.tier_names import Wanted, confines
 
-Wanted = Literal["auto", "namespaces", "landlock", "off"]
+TIERS: tuple[type[Tier], ...] = (Namespaces, Landlock, Off)
+"""Every tier, strongest first, as in `tier_names.TIER_NAMES`."""
 
 
 class SandboxProvider:
@@ -62,7 +64,7 @@ async def find_sandbox(
     hidden: Sequence[Path] = (),
     programs: Programs = INSTALLED,
 ) -> Sandbox:
-    """Return a sandbox of the first tier that passes the canary; `auto` tries namespaces, then Landlock.
+    """Return a sandbox of the first tier that passes the canary; `auto` tries those that confine, strongest first.
 
     A server passes the `scratch` that it sweeps at its start, its own files as `hidden` from all commands, and its own
     copy of the `programs`. `off` confines nothing, and `auto` never chooses it.
@@ -74,28 +76,23 @@ async def find_sandbox(
     found = await anyio.to_thread.run_sync(find_groups, scratch.root if scratch else None, programs)
     groups = found.in_one_hierarchy()
     reasons: dict[str, str] = {}
-    names: tuple[Name, ...] = ("namespaces", "landlock") if wanted == "auto" else (wanted,)
-    for name in names:
+    for tier in (each for each in TIERS if each.name == wanted or (wanted == "auto" and confines(each.name))):
         try:
-            return await _try(name, scratch or Scratch(), groups, hidden, programs)
+            return await _try(tier, scratch or Scratch(), groups, hidden, programs)
         except RemitError as error:
-            reasons[name] = error.message
+            reasons[tier.name] = error.message
     raise unavailable("; ".join(f"{name}: {reason}" for name, reason in reasons.items()), reasons=reasons)
 
 
 async def _try(
-    name: Name, scratch: Scratch, groups: ControlGroups, hidden: Sequence[Path], programs: Programs
+    tier: type[Tier], scratch: Scratch, groups: ControlGroups, hidden: Sequence[Path], programs: Programs
 ) -> Sandbox:
     interpreter = await find_interpreter()
-    if name == "off":
-        return Sandbox(Off(interpreter=interpreter, scratch=scratch, programs=programs), groups, hidden)
-    if not seccomp.is_supported():
+    if confines(tier.name) and not seccomp.is_supported():
         raise unavailable(f"the system calls of this machine, {platform.machine()}, are not known to remit")
-    tier = (
-        await find_namespaces(interpreter, scratch, programs)
-        if name == "namespaces"
-        else find_landlock(interpreter, scratch, programs)
-    )
-    sandbox = Sandbox(tier, groups, hidden)
-    await canary.examine(sandbox, interpreter)
+    if tier.refuses_root and os.geteuid() == 0:
+        raise unavailable(tier.refuses_root)
+    sandbox = Sandbox(await tier.find(interpreter, scratch, programs), groups, hidden)
+    if confines(tier.name):
+        await canary.examine(sandbox, interpreter)
     return sandbox

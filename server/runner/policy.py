@@ -12,12 +12,6 @@ from server.runner.scanning.places import SensitivePath
 MIB = 1024**2
 GIB = 1024**3
 
-LOCKS_GAP = "A command can lock (flock) files that it may only read, and so hold up programs that wait for those locks."
-OWN_FOLDER_GAP = (
-    "The folder of a task's own, in the state folder, is not looked at after a command: your own git, or an editor, "
-    "would execute there what the task has left for it; `remit artifacts` only reads."
-)
-
 # A mount on or above one of these would hide folders that the sandbox itself needs.
 _SYSTEM_FOLDERS = tuple(map(Path, ("/usr", "/etc", "/proc", "/dev", "/tmp", "/run", "/home")))  # noqa: S108
 

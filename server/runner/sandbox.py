@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapp
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Protocol, Self
 
 import anyio
 
@@ -20,11 +20,14 @@ from server.runner.network.gateway import Report
 from server.runner.piped import PipedProcess, Pipes
 from server.runner.policy import ATTACHED, Command, Exit, SandboxPolicy
 from server.runner.process import ProcessMark, Subprocess
-from server.runner.tiers import plan
+from server.runner.programs.copies import Programs
+from server.runner.tiers import gaps, plan
+from server.runner.tiers.gaps import Gaps
+from server.runner.tiers.interpreter import Interpreter
 from server.runner.tiers.plan import Confinement
+from server.runner.tiers.scratch import Scratch
+from server.tier_names import TierName
 from server.upgrades import check_importable
-
-Name = Literal["namespaces", "landlock", "off"]
 
 
 async def _ignore_refused(host: str, port: int, reason: str) -> None:
@@ -41,21 +44,26 @@ async def _ignore_disarmed(_: Sequence[str]) -> None:
 
 
 class Tier(Protocol):
-    """A way to confine commands. Implemented by `Namespaces`, `Landlock` and `Off`."""
+    """A way to confine commands. Implemented by the classes of `detection.TIERS`."""
 
-    @property
-    def name(self) -> Name:
-        """Its name in the setting `sandbox` and in reports."""
-        ...
+    name: ClassVar[TierName]
+    """Its name in the setting `sandbox` and in reports."""
 
-    @property
-    def gaps(self) -> tuple[str, ...]:
-        """What this tier does not protect against, one sentence each."""
-        ...
+    gaps: ClassVar[Gaps]
+    """What it does not protect against."""
 
-    @property
-    def supervised(self) -> bool:
-        """Whether a supervisor process ends the command's process tree, for want of a process namespace."""
+    refuses_root: ClassVar[str | None]
+    """Why root may not use it; None if root may."""
+
+    supervised: ClassVar[bool]
+    """Whether a supervisor process ends the command's process tree, for want of a process namespace."""
+
+    @classmethod
+    async def find(cls, interpreter: Interpreter, scratch: Scratch, programs: Programs) -> Self:
+        """Return the tier for this machine, not tested yet.
+
+        Raises RemitError (SANDBOX_UNAVAILABLE) if this machine lacks what it takes.
+        """
         ...
 
     def argv(self, policy: SandboxPolicy, confinement: Confinement) -> tuple[str, ...]:
@@ -80,14 +88,14 @@ class Sandbox:
         self._hidden = tuple(path.resolve() for path in hidden)
 
     @property
-    def tier(self) -> Name:
+    def tier(self) -> TierName:
         """Name of the tier that confines commands."""
         return self._tier.name
 
     @property
     def gaps(self) -> tuple[str, ...]:
         """What this sandbox does not protect against or limit exactly, one sentence each."""
-        return (*self._tier.gaps, *usage.gaps(self._groups.features))
+        return (*gaps.here(self._tier.gaps), *usage.gaps(self._groups.features))
 
     @property
     def grouped(self) -> frozenset[Feature]:

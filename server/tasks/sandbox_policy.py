@@ -11,6 +11,7 @@ from server.errors import Code, RemitError
 from server.runner.policy import Limits, Network, SandboxPolicy
 from server.runner.sandbox import Sandbox
 from server.tasks.working_directory import WorkingDirectory
+from server.tier_names import confines, stronger_than
 
 # The task's name of each limit: the operator's setting, and how many of its units make one of the task's.
 _LIMITS = {
@@ -96,9 +97,9 @@ def check(settings: Settings, agent_id: str, sandbox: Sandbox, demands: Mapping[
             field="require.network",
         )
     missing = []
-    if require.get("tier") == "namespaces" and sandbox.tier != "namespaces":
-        missing.append("tier: namespaces")
-    if require.get("network") == "none" and sandbox.tier == "off":
+    if require.get("tier") in stronger_than(sandbox.tier):
+        missing.append(f"tier: {require['tier']}")
+    if require.get("network") == "none" and not confines(sandbox.tier):
         missing.append("network: none")
     if missing:
         raise RemitError(

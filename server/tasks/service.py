@@ -38,6 +38,7 @@ from server.tasks.views import graph_view, list_view, pending_approval, task_vie
 from server.tasks.workspaces.artifacts import Artifacts
 from server.tasks.workspaces.losses import MissingFolders
 from server.tasks.workspaces.selection import check_tier
+from server.tier_names import TierName, confines
 from storage.errors import DatabaseError
 from storage.records.lists import NOTHING
 from storage.records.states import ENDED
@@ -104,7 +105,7 @@ class TaskService:
         await validation.refuse_secrets(redactor, validation.task_texts(request))
         await validation.templates(request.env, values)
         created = await self._creator.create(caller, request, digest, tier, values, workspace)
-        unconfined = [UNCONFINED] if tier == "off" else []
+        unconfined = [UNCONFINED] if tier and not confines(tier) else []
         warnings = [*unconfined, *left_out, *notes, *self._warnings(caller, values)]
         return view_models.CreatedView(id=created.id, status=created.status, warnings=warnings)
 
@@ -307,7 +308,7 @@ class TaskService:
         """Revoke a standing approval."""
         return await self._decisions.revoke(caller, request)
 
-    async def _tier(self, request: CreateTask) -> str | None:
+    async def _tier(self, request: CreateTask) -> TierName | None:
         """Return the sandbox tier of a new task; None for one that this server does not execute."""
         if request.agent_id == NOBODY:
             return None

@@ -1,10 +1,11 @@
 """What the tiers publish as their gaps, as a table: the same words that `remit doctor` and `list_agents` say."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
+from server.runner.detection import TIERS
 from server.runner.monitoring import usage
-from server.runner.sandbox import Name
-from server.runner.tiers import bubblewrap, supervised
+from server.runner.sandbox import Tier
+from server.runner.tiers.gaps import Machines
 from tests.behaviours.marks import ROOT
 
 SECURITY = ROOT / "SECURITY.md"
@@ -12,12 +13,7 @@ SECURITY = ROOT / "SECURITY.md"
 BEGIN = "<!-- made by `make security` -->"
 END = "<!-- until here -->"
 
-TIERS: tuple[Name, ...] = ("namespaces", "landlock", "off")
-
-_NEWER_LINUX = "before Linux 6.12"
-_ROOT = "as root"
 _NO_GROUPS = "without control groups"
-_ALWAYS = "yes"
 
 
 def text() -> str:
@@ -29,30 +25,21 @@ def text() -> str:
 
 def table() -> str:
     """A line for each gap: of which tiers it is one, and on which machines."""
-    columns = {tier: dict(_of(tier)) for tier in TIERS}
-    lines = [f"| not held | {' | '.join(TIERS)} |", f"|---|{'---|' * len(TIERS)}"]
-    lines += [_line(gap, columns) for gap in dict.fromkeys(gap for tier in TIERS for gap in columns[tier])]
+    columns = [dict(_of(tier)) for tier in TIERS]
+    lines = [f"| not held | {' | '.join(tier.name for tier in TIERS)} |", f"|---|{'---|' * len(TIERS)}"]
+    lines += [_line(gap, columns) for gap in dict.fromkeys(gap for column in columns for gap in column)]
     return "\n".join(lines)
 
 
-def _line(gap: str, columns: Mapping[Name, Mapping[str, str]]) -> str:
-    return f"| {gap} | {' | '.join(columns[tier].get(gap, '') for tier in TIERS)} |"
+def _line(gap: str, columns: Sequence[Mapping[str, str]]) -> str:
+    return f"| {gap} | {' | '.join(column.get(gap, '') for column in columns)} |"
 
 
-def _of(tier: Name) -> Iterator[tuple[str, str]]:
+def _of(tier: type[Tier]) -> Iterator[tuple[str, str]]:
     """The gaps of a tier, each with the machines that have it."""
-    match tier:
-        case "namespaces":
-            yield from ((gap, _ALWAYS) for gap in bubblewrap.GAPS)
-            yield bubblewrap.ROOT_GAP, _ROOT
-            yield bubblewrap.ABSTRACT_GAP, _NEWER_LINUX
-        case "landlock":
-            yield from ((gap, _ALWAYS) for gap in supervised.LANDLOCK_GAPS)
-            yield supervised.SIGNAL_GAP, _NEWER_LINUX
-        case "off":
-            yield from ((gap, _ALWAYS) for gap in supervised.OFF_GAPS)
-    yield usage.ON_DISK_GAP, _ALWAYS
+    yield from tier.gaps.items()
+    yield usage.ON_DISK_GAP, Machines.ALL
     yield usage.NO_GROUPS_GAP, _NO_GROUPS
     yield from ((gap, f"{_NO_GROUPS} for it") for gap in usage.GAPS.values())
-    if tier != "landlock":  # which root may not use
-        yield usage.ROOT_GAP, f"{_ROOT}, {_NO_GROUPS}"
+    if not tier.refuses_root:
+        yield usage.ROOT_GAP, f"{Machines.AS_ROOT}, {_NO_GROUPS}"

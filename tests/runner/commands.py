@@ -17,13 +17,14 @@ import anyio
 from anyio.abc import ByteStream
 
 from server.errors import RemitError
-from server.runner.detection import Wanted, find_sandbox
+from server.runner.detection import find_sandbox
 from server.runner.filesystem.memory_file import blank
 from server.runner.network.callback import CallbackHandler
 from server.runner.policy import Command, Exit, Limits, SandboxPolicy
 from server.runner.process import ProcessMark
 from server.runner.sandbox import Sandbox
 from server.runner.tiers.scratch import Scratch
+from server.tier_names import Wanted
 
 NOBODY = 65534
 ORDINARY_USER = () if os.geteuid() else ("/usr/bin/setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")

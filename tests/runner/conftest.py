@@ -5,13 +5,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic, sleep
+from typing import get_args
 
 import pytest
 
 from server.runner.cgroups.hierarchy import end_leftover_groups
 from server.runner.process_tree import END_SECONDS
-from server.runner.sandbox import Name
 from server.runner.tiers import landlock
+from server.tier_names import TIER_NAMES, Confining, TierName
 from tests.needs import lacks
 from tests.runner.commands import processes_with, readable_python
 
@@ -36,7 +37,7 @@ def workspace() -> Iterator[Path]:
         assert not left
 
 
-def _needs(tier: Name) -> None:
+def _needs(tier: TierName) -> None:
     if tier == "namespaces" and shutil.which("bwrap") is None:
         lacks("bubblewrap is not installed")
     if tier == "landlock" and landlock.abi() < landlock.OLDEST_ABI:
@@ -45,17 +46,17 @@ def _needs(tier: Name) -> None:
         readable_python()
 
 
-@pytest.fixture(params=["namespaces", "landlock", "off"])
-def tier(request: pytest.FixtureRequest) -> Name:
+@pytest.fixture(params=TIER_NAMES)
+def tier(request: pytest.FixtureRequest) -> TierName:
     """Each tier, the one that confines nothing included."""
-    name: Name = request.param
+    name: TierName = request.param
     _needs(name)
     return name
 
 
-@pytest.fixture(params=["namespaces", "landlock"])
-def confining(request: pytest.FixtureRequest) -> Name:
+@pytest.fixture(params=get_args(Confining))
+def confining(request: pytest.FixtureRequest) -> TierName:
     """Each tier that confines."""
-    name: Name = request.param
+    name: TierName = request.param
     _needs(name)
     return name

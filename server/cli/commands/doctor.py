@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 
 import anyio
@@ -30,8 +29,9 @@ from server.daemon.launch import PATIENCE, Deadline, unanswered
 from server.daemon.ownership import owner
 from server.daemon.paths import DATABASE, StatePaths, find_state_paths
 from server.errors import RemitError
-from server.runner.detection import Wanted, find_sandbox
+from server.runner.detection import find_sandbox
 from server.tasks.maintenance import doubt
+from server.tier_names import TierName, Wanted, stronger_than
 from server.version import VERSION
 from storage.sqlite.clock import read as read_clock
 from storage.sqlite.inspection import inspect
@@ -114,18 +114,18 @@ def _sandbox(wanted: Wanted) -> Finding:
     except RemitError as error:
         return Finding(name="sandbox", told="unavailable: tasks are refused", problem=error.message)
     gaps = tuple(f"does not hold: {gap}" for gap in sandbox.gaps)
-    missing = _stronger_tier() if wanted == "auto" and sandbox.tier != "namespaces" else ()
+    missing = _stronger(sandbox.tier) if wanted == "auto" else ()
     groups = f"; control groups hold: {', '.join(sorted(sandbox.grouped))}" if sandbox.grouped else ""
     return Finding(name="sandbox", told=f"{sandbox.tier}{groups}", advice=(*missing, *gaps))
 
 
-def _stronger_tier() -> tuple[str, ...]:
-    """Return why the strongest sandbox tier is not available."""
-    try:
-        anyio.run(partial(find_sandbox, "namespaces"))
-    except RemitError as error:
-        return (f"for the stronger tier, namespaces: {error.message}",)
-    return ()
+def _stronger(found: TierName) -> Iterator[str]:
+    """Yield why each stronger tier than the one that was found is not available."""
+    for tier in stronger_than(found):
+        try:
+            anyio.run(find_sandbox, tier)
+        except RemitError as error:
+            yield f"for the stronger tier, {tier}: {error.message}"
 
 
 def _sqlite() -> Finding:

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Self
 
 import anyio
 
@@ -16,14 +16,16 @@ from server.errors import Code, RemitError
 from server.runner import host_paths
 from server.runner.network.callback import CallbackChannel
 from server.runner.network.gateway import NAMES_GAP, Gateway
-from server.runner.policy import LOCKS_GAP, MIB, OWN_FOLDER_GAP, SandboxPolicy
+from server.runner.policy import MIB, SandboxPolicy
 from server.runner.programs.copies import INSTALLED, Programs
 from server.runner.scanning.protected import OTHER_SYSTEMS, TOLD
 from server.runner.scanning.sockets import NOT_COVERED, find_sockets
 from server.runner.tiers import landlock, seccomp
+from server.runner.tiers.gaps import LOCKS_GAP, OWN_FOLDER_GAP, Gaps, Machines
 from server.runner.tiers.interpreter import Interpreter
 from server.runner.tiers.plan import Confinement
 from server.runner.tiers.scratch import Scratch
+from server.tier_names import TierName
 
 HOME = Path("/home/task")
 TEMPORARY = Path("/tmp")  # noqa: S108 - a private tmpfs
@@ -41,7 +43,7 @@ _ISOLATION = (
     *("--die-with-parent", "--new-session", "--cap-drop", "ALL"),
 )
 
-GAPS = (
+_GAPS = (
     "The kernel is shared: a bug in it can be a way out.",
     "With network = full the command reaches everything this machine can, its own local services included.",
     NAMES_GAP,
@@ -62,8 +64,8 @@ GAPS = (
     "readable names.",
     LOCKS_GAP,
 )
-ROOT_GAP = "As root a command can change the mode of /dev/null and its like, which are this machine's own."
-ABSTRACT_GAP = (
+_ROOT_GAP = "As root a command can change the mode of /dev/null and its like, which are this machine's own."
+_ABSTRACT_GAP = (
     "With network = full the command reaches abstract unix sockets; keeping them apart takes Linux 6.12 or newer."
 )
 
@@ -81,15 +83,33 @@ class Namespaces:
     programs: Programs = INSTALLED
     landlock_abi: int
 
-    name: ClassVar[Literal["namespaces"]] = "namespaces"
-    supervised: ClassVar = False
+    name: ClassVar[TierName] = "namespaces"
+    gaps: ClassVar[Gaps] = {
+        **dict.fromkeys(_GAPS, Machines.ALL),
+        _ROOT_GAP: Machines.AS_ROOT,
+        _ABSTRACT_GAP: Machines.OLD_LINUX,
+    }
+    refuses_root: ClassVar[str | None] = None
+    supervised: ClassVar[bool] = False
 
-    @property
-    def gaps(self) -> tuple[str, ...]:
-        """What this tier does not protect against, one sentence each."""
-        root = (ROOT_GAP,) if os.geteuid() == 0 else ()
-        abstract = (ABSTRACT_GAP,) if self.landlock_abi < landlock.SCOPES_ABI else ()
-        return (*GAPS, *root, *abstract)
+    @classmethod
+    async def find(cls, interpreter: Interpreter, scratch: Scratch, programs: Programs = INSTALLED) -> Self:
+        """Return the tier for this machine, not tested yet.
+
+        Raises RemitError (SANDBOX_UNAVAILABLE) if bubblewrap is not installed.
+        """
+        bwrap = shutil.which("bwrap")
+        if bwrap is None:
+            raise RemitError(Code.SANDBOX_UNAVAILABLE, _NOT_INSTALLED)
+        usage = await anyio.run_process((bwrap, "--help"), check=False)
+        return cls(
+            bwrap=Path(bwrap),
+            disables_userns=b"--disable-userns" in usage.stdout,
+            interpreter=interpreter,
+            scratch=scratch,
+            programs=programs,
+            landlock_abi=landlock.abi(),
+        )
 
     def argv(self, policy: SandboxPolicy, confinement: Confinement) -> tuple[str, ...]:
         """Return bubblewrap's command line, which starts the launcher inside."""
@@ -245,6 +265,10 @@ def _writable(policy: SandboxPolicy) -> tuple[Path, ...]:
     return () if policy.access == "read-only" else (policy.workspace,)
 
 
+_NOT_INSTALLED = (
+    "bubblewrap is not installed; install the package bubblewrap (Debian, Ubuntu: apt-get install bubblewrap)"
+)
+
 _ADVICE = (
     (
         r"setting up uid map: Permission denied|loopback: Failed RTM_NEWADDR",
@@ -263,25 +287,3 @@ _ADVICE = (
     ),
     (r"Unknown option", "this bubblewrap is too old; install version 0.6 or newer"),
 )
-
-
-async def find_namespaces(interpreter: Interpreter, scratch: Scratch, programs: Programs = INSTALLED) -> Namespaces:
-    """Return the tier for this machine, not tested yet.
-
-    Raises RemitError (SANDBOX_UNAVAILABLE) if bubblewrap is not installed.
-    """
-    bwrap = shutil.which("bwrap")
-    if bwrap is None:
-        raise RemitError(
-            Code.SANDBOX_UNAVAILABLE,
-            "bubblewrap is not installed; install the package bubblewrap (Debian, Ubuntu: apt-get install bubblewrap)",
-        )
-    usage = await anyio.run_process((bwrap, "--help"), check=False)
-    return Namespaces(
-        bwrap=Path(bwrap),
-        disables_userns=b"--disable-userns" in usage.stdout,
-        interpreter=interpreter,
-        scratch=scratch,
-        programs=programs,
-        landlock_abi=landlock.abi(),
-    )

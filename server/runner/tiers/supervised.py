@@ -1,27 +1,28 @@
 """The tiers without namespaces, `landlock` and `off`: a supervisor runs the launcher and ends its process tree."""
 
-import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from socket import AF_INET, AF_INET6
-from typing import ClassVar, Literal
+from typing import ClassVar, Self
 
 from server.errors import Code, RemitError
 from server.runner import host_paths, process_tree
 from server.runner.network.callback import CallbackChannel
 from server.runner.network.gateway import NAMES_GAP, Gateway
-from server.runner.policy import LOCKS_GAP, OWN_FOLDER_GAP, SandboxPolicy
+from server.runner.policy import SandboxPolicy
 from server.runner.programs.copies import INSTALLED, Programs
 from server.runner.tiers import landlock, seccomp
+from server.runner.tiers.gaps import LOCKS_GAP, OWN_FOLDER_GAP, Gaps, Machines
 from server.runner.tiers.interpreter import Interpreter
 from server.runner.tiers.landlock import Ruleset
 from server.runner.tiers.plan import Confinement
 from server.runner.tiers.scratch import Scratch
+from server.tier_names import TierName
 
 _TEMPORARY_GAP = "The size of temporary folders is not limited, only that of each file."
-LANDLOCK_GAPS = (
+_LANDLOCK_GAPS = (
     "The kernel is shared: a bug in it can be a way out.",
     "The command sees the processes of this machine and their command lines, and can change the priority of yours.",
     "It can look up files outside by name, and change the mode, times and attributes (not the content) of yours.",
@@ -38,11 +39,11 @@ LANDLOCK_GAPS = (
     "Without a network it has no such channel: programs that may hand on sub-tasks cannot do so.",
     _TEMPORARY_GAP,
 )
-SIGNAL_GAP = (
+_SIGNAL_GAP = (
     "It can send signals to your other processes, its supervisor and this server included; keeping them apart takes "
     "Linux 6.12 or newer."
 )
-OFF_GAPS = (
+_OFF_GAPS = (
     "Nothing confines the command: it can read, write and reach all that you can.",
     "It can end its supervisor, and then outlive its task.",
     _TEMPORARY_GAP,
@@ -57,7 +58,7 @@ class _Supervised:
     scratch: Scratch
     programs: Programs = INSTALLED
 
-    supervised: ClassVar = True
+    supervised: ClassVar[bool] = True
 
     def argv(self, _policy: SandboxPolicy, confinement: Confinement) -> tuple[str, ...]:
         """Return the command line of the supervisor, which starts the launcher."""
@@ -88,12 +89,22 @@ class Landlock(_Supervised):
 
     abi: int
 
-    name: ClassVar[Literal["landlock"]] = "landlock"
+    name: ClassVar[TierName] = "landlock"
+    gaps: ClassVar[Gaps] = {**dict.fromkeys(_LANDLOCK_GAPS, Machines.ALL), _SIGNAL_GAP: Machines.OLD_LINUX}
+    refuses_root: ClassVar[str | None] = (
+        "Landlock alone does not hold root, who may read the secrets of every process; run as an ordinary user"
+    )
 
-    @property
-    def gaps(self) -> tuple[str, ...]:
-        """What this tier does not protect against, one sentence each."""
-        return LANDLOCK_GAPS if self.abi >= landlock.SCOPES_ABI else (*LANDLOCK_GAPS, SIGNAL_GAP)
+    @classmethod
+    async def find(cls, interpreter: Interpreter, scratch: Scratch, programs: Programs = INSTALLED) -> Self:
+        """Return the tier for this machine, not tested yet.
+
+        Raises RemitError (SANDBOX_UNAVAILABLE) if the kernel's Landlock is missing or too old.
+        """
+        abi = landlock.abi()
+        if abi < landlock.OLDEST_ABI:
+            raise _unavailable("this kernel has no Landlock, or one that does not hold; it takes Linux 6.2 or newer")
+        return cls(interpreter=interpreter, scratch=scratch, programs=programs, abi=abi)
 
     @asynccontextmanager
     async def confined(self, policy: SandboxPolicy, _left: list[str]) -> AsyncIterator[Confinement]:
@@ -143,8 +154,14 @@ class Landlock(_Supervised):
 class Off(_Supervised):
     """The tier without confinement: limits apply, and the supervisor ends the whole process tree."""
 
-    name: ClassVar[Literal["off"]] = "off"
-    gaps: ClassVar = OFF_GAPS
+    name: ClassVar[TierName] = "off"
+    gaps: ClassVar[Gaps] = dict.fromkeys(_OFF_GAPS, Machines.ALL)
+    refuses_root: ClassVar[str | None] = None
+
+    @classmethod
+    async def find(cls, interpreter: Interpreter, scratch: Scratch, programs: Programs = INSTALLED) -> Self:
+        """Return the tier, which every machine has."""
+        return cls(interpreter=interpreter, scratch=scratch, programs=programs)
 
     @asynccontextmanager
     async def confined(self, policy: SandboxPolicy, _left: list[str]) -> AsyncIterator[Confinement]:
@@ -160,21 +177,6 @@ class Off(_Supervised):
                     program=None,
                     channel=channel,
                 )
-
-
-def find_landlock(interpreter: Interpreter, scratch: Scratch, programs: Programs = INSTALLED) -> Landlock:
-    """Return the tier for this machine, not tested yet.
-
-    Raises RemitError (SANDBOX_UNAVAILABLE): the server runs as root, or the kernel's Landlock is missing or too old.
-    """
-    if os.geteuid() == 0:
-        raise _unavailable(
-            "Landlock alone does not hold root, who may read the secrets of every process; run as an ordinary user"
-        )
-    abi = landlock.abi()
-    if abi < landlock.OLDEST_ABI:
-        raise _unavailable("this kernel has no Landlock, or one that does not hold; it takes Linux 6.2 or newer")
-    return Landlock(interpreter=interpreter, scratch=scratch, programs=programs, abi=abi)
 
 
 @contextmanager

@@ -35,6 +35,7 @@ from server.tasks.requests.fields import (
     Value,
     check_size,
 )
+from server.tier_names import Protecting
 from storage.records.states import Status, statuses
 from storage.records.tasks import NOBODY
 from storage.records.workspaces import Mode
@@ -128,7 +129,7 @@ class LowerLimits(Request):
 class Guarantees(Request):
     """Guarantees that the sandbox must be able to give."""
 
-    tier: Literal["namespaces"] | None = None
+    tier: Protecting | None = None
     network: Literal["none"] | None = None
 
 

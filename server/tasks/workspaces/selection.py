@@ -8,10 +8,10 @@ from anyio import to_thread
 
 from server.errors import Code, RemitError
 from server.runner.git.repository import Repository, find_repository, git_is_installed
-from server.runner.sandbox import Name
 from server.runner.scanning.protected import BESIDE_GIT, OTHER_SYSTEMS
 from server.tasks.callers import Caller
 from server.tasks.requests.request_models import WorkspaceRequest
+from server.tier_names import TierName, confines, protects
 from storage.records.workspaces import Mode, Workspace
 
 _MOST_LINKS = 40  # that Linux follows: path_resolution(7)
@@ -123,7 +123,7 @@ class Folders:
         return _refused("workspace.path", f"must be a folder at or beneath one of the setting workspaces: {named}")
 
 
-def check_tier(workspace: Workspace | None, tier: Name, *, allow_hooks: bool) -> None:
+def check_tier(workspace: Workspace | None, tier: TierName, *, allow_hooks: bool) -> None:
     """Refuse a folder and mode that a sandbox tier cannot protect.
 
     Raises RemitError (SANDBOX_UNAVAILABLE): when it cannot, unless `allow_hooks` accepts the risk.
@@ -131,12 +131,12 @@ def check_tier(workspace: Workspace | None, tier: Name, *, allow_hooks: bool) ->
     if workspace is None or workspace.mode == "worktree":
         return
     if workspace.mode == "readonly":
-        if tier == "off":
+        if not confines(tier):
             raise _not_held("this server confines nothing: a folder cannot be kept from being written; use readwrite")
         return
     if allow_hooks or workspace.owner == "task":
         return
-    if tier != "namespaces":
+    if not protects(tier):
         raise _not_held(
             f"this server's sandbox ({tier}) cannot keep a task from writing what your own tools would execute there "
             "(.git/hooks, .envrc, .vscode …); allowHooks accepts that"

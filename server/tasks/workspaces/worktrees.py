@@ -26,6 +26,7 @@ from server.tasks.secrets.variables import Variables
 from server.tasks.working_directory import WorkingDirectory
 from server.tasks.workspaces import outcomes, set_aside
 from server.threads import stepped
+from server.tier_names import confines, protects
 from storage.interface import Store
 from storage.records.tasks import Claim
 from storage.records.workspaces import Checkout, Workspace
@@ -116,7 +117,7 @@ class Worktrees:
         sandbox = await self._sandbox()
         folder = Path(workspace.path)
         try:
-            if sandbox.tier == "off":  # git would execute programs that the repository's settings name
+            if not confines(sandbox.tier):  # git would execute programs that the repository's settings name
                 raise RemitError(Code.SANDBOX_UNAVAILABLE, "nothing confines git here")
             policy = sandbox_policy.policy(self._settings, agent_id, None, WorkingDirectory(folder, folder))
             if await is_committed(repository, sandbox, policy):
@@ -223,7 +224,7 @@ class Worktrees:
     async def _is_protected(self) -> bool:
         """Return whether no command could change a worktree's own settings and hooks; False if the tier is unknown."""
         try:
-            return (await self._sandbox()).tier == "namespaces"
+            return protects((await self._sandbox()).tier)
         except RemitError:
             return False
 

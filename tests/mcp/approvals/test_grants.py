@@ -4,11 +4,12 @@ import json
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from server.runner.tiers import landlock
+from server.tier_names import Confining
 from tests import servers
 from tests.homes import Windows
 from tests.mcp.test_schemas import terminal
@@ -22,7 +23,7 @@ STARTING = {
 """Variables by which `git status` starts a program."""
 
 
-@pytest.fixture(params=["namespaces", "landlock"])
+@pytest.fixture(params=get_args(Confining))
 def tier(request: pytest.FixtureRequest) -> str:
     """Each tier that confines, as far as this machine and this user have it."""
     if request.param == "landlock" and (os.geteuid() == 0 or landlock.abi() < landlock.OLDEST_ABI):

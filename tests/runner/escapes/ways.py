@@ -10,18 +10,18 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from server.runner.sandbox import Name
 from server.runner.tiers.interpreter import find_interpreter
+from server.tier_names import TierName
 from tests.runner.commands import ORDINARY_USER, REPOSITORY, Request, readable_python, run, surroundings
 from tests.runner.escapes.escapes import KINDS, ways_of
 
 SOURCE = Path(__file__).with_name("escapes.py").read_text()
 
-_open: dict[tuple[Name, Name], set[str]] = {}
+_open: dict[tuple[TierName, TierName], set[str]] = {}
 
 
 @contextmanager
-def outside(folder: Path, tier: Name) -> Iterator[list[str]]:
+def outside(folder: Path, tier: TierName) -> Iterator[list[str]]:
     """A program to be left alone, of the same user as the commands of that tier; its numbers."""
     python = (*ORDINARY_USER, readable_python()) if tier == "landlock" else (sys.executable,)
     with subprocess.Popen(
@@ -36,14 +36,14 @@ def outside(folder: Path, tier: Name) -> Iterator[list[str]]:
         yield process.stdout.readline().split()
 
 
-async def open_ways(tier: Name, within: Name) -> set[str]:
+async def open_ways(tier: TierName, within: TierName) -> set[str]:
     """Which ways are open to the user of `tier`, in that tier or in another."""
     if (tier, within) not in _open:
         _open[tier, within] = await _try(tier, within)
     return _open[tier, within]
 
 
-async def _try(tier: Name, within: Name) -> set[str]:
+async def _try(tier: TierName, within: TierName) -> set[str]:
     interpreter = await find_interpreter()
     with TemporaryDirectory(prefix="remit-test-") as name:
         os.chmod(name, 0o777)
@@ -62,7 +62,7 @@ async def _try(tier: Name, within: Name) -> set[str]:
     return set(ran.output.split())
 
 
-async def is_open(way: str, tier: Name) -> bool:
+async def is_open(way: str, tier: TierName) -> bool:
     """Whether it is open within the tier; the test is skipped where it is closed without one as well."""
     if way not in await open_ways(tier, "off"):
         pytest.skip("this machine closes it without a sandbox as well")

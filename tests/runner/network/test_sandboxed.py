@@ -12,10 +12,10 @@ from anyio.abc import UDPSocket
 
 from server.errors import Code, RemitError
 from server.runner.policy import SandboxPolicy
-from server.runner.sandbox import Name
 from server.runner.tiers.interpreter import find_interpreter
 from server.runner.tiers.scratch import Scratch
 from server.runner.tiers.supervised import Landlock
+from server.tier_names import TierName
 from tests.needs import lacks
 from tests.runner.commands import Ran, Request, perform, run
 from tests.runner.network.services import Service, service
@@ -24,7 +24,7 @@ from tests.runner.network.visitor import WAYS_AROUND
 VISITOR = Path(__file__).with_name("visitor.py").read_text()
 
 
-async def visitor(tier: Name, workspace: Path, way: str, port: int, *hosts: str) -> Request:
+async def visitor(tier: TierName, workspace: Path, way: str, port: int, *hosts: str) -> Request:
     interpreter = await find_interpreter()
     return Request(
         tier=tier,
@@ -35,7 +35,7 @@ async def visitor(tier: Name, workspace: Path, way: str, port: int, *hosts: str)
     )
 
 
-async def visit(tier: Name, workspace: Path, way: str, port: int, *hosts: str, unprivileged: bool = False) -> Ran:
+async def visit(tier: TierName, workspace: Path, way: str, port: int, *hosts: str, unprivileged: bool = False) -> Ran:
     return await run(await visitor(tier, workspace, way, port, *hosts), unprivileged=unprivileged)
 
 
@@ -58,14 +58,14 @@ async def _echo(datagrams: UDPSocket) -> None:
         await datagrams.sendto(data, *sender)
 
 
-async def test_a_named_host_is_reached(confining: Name, workspace: Path) -> None:
+async def test_a_named_host_is_reached(confining: TierName, workspace: Path) -> None:
     async with service() as upstream:
         ran = await visit(confining, workspace, "ask", upstream.port, upstream.here)
     assert (ran.output, ran.refused) == ("200 ok\n", [])
     assert upstream.heard[0].startswith(b"GET /path HTTP/1.1\r\n")
 
 
-async def test_a_named_host_is_reached_through_a_tunnel(confining: Name, workspace: Path) -> None:
+async def test_a_named_host_is_reached_through_a_tunnel(confining: TierName, workspace: Path) -> None:
     async with service() as upstream:
         ran = await visit(confining, workspace, "tunnel", upstream.port, upstream.here)
     assert ran.output.startswith("HTTP/1.1 200 OK")
@@ -74,7 +74,7 @@ async def test_a_named_host_is_reached_through_a_tunnel(confining: Name, workspa
 @pytest.mark.parametrize("way", ["ask", "tunnel"])
 @pytest.mark.parametrize("hosts", [(), ("api.example.com", "127.0.0.1:1")])
 async def test_another_host_is_refused_and_told_of(
-    hosts: tuple[str, ...], way: str, confining: Name, workspace: Path
+    hosts: tuple[str, ...], way: str, confining: TierName, workspace: Path
 ) -> None:
     async with service() as upstream:
         ran = await visit(confining, workspace, way, upstream.port, *hosts)
@@ -85,7 +85,7 @@ async def test_another_host_is_refused_and_told_of(
 
 
 @pytest.mark.parametrize("way", [way.__name__ for way in WAYS_AROUND])
-async def test_there_is_no_way_around_the_proxy(way: str, confining: Name, workspace: Path) -> None:
+async def test_there_is_no_way_around_the_proxy(way: str, confining: TierName, workspace: Path) -> None:
     async with service_with_datagrams() as upstream:
         open_way = await visit("off", workspace, way, upstream.port, unprivileged=confining == "landlock")
         closed = await visit(confining, workspace, way, upstream.port, upstream.here)
@@ -101,7 +101,7 @@ async def test_nothing_listens_where_landlock_cannot_hold_it(workspace: Path) ->
     assert "Operation not permitted" in ran.output
 
 
-async def test_a_command_without_hosts_is_told_of_no_proxy(confining: Name, workspace: Path) -> None:
+async def test_a_command_without_hosts_is_told_of_no_proxy(confining: TierName, workspace: Path) -> None:
     ran = await run(Request(tier=confining, argv=("/usr/bin/env",), workspace=str(workspace)))
     assert "proxy" not in ran.output.lower()
 
@@ -166,7 +166,7 @@ async def test_a_landlock_that_knows_no_ports_has_no_network_by_name(workspace: 
 
 
 @pytest.mark.parametrize("option", ["--no-proxytunnel", "--proxytunnel"])
-async def test_curl_finds_its_way(option: str, confining: Name, workspace: Path) -> None:
+async def test_curl_finds_its_way(option: str, confining: TierName, workspace: Path) -> None:
     if shutil.which("curl") is None:
         lacks("curl is not installed")
     async with service() as upstream:

@@ -8,7 +8,7 @@ import pytest
 from server.errors import RemitError
 from server.runner import sandbox
 from server.runner.policy import MIB
-from server.runner.sandbox import Name
+from server.tier_names import TierName
 from tests.runner.commands import Request, run
 
 WRITES = (
@@ -47,19 +47,21 @@ def script(*commands: str) -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize("write", WRITES)
-async def test_without_a_limit_on_access_each_way_of_writing_is_open(confining: Name, filled: Path, write: str) -> None:
+async def test_without_a_limit_on_access_each_way_of_writing_is_open(
+    confining: TierName, filled: Path, write: str
+) -> None:
     ran = await run(Request(tier=confining, argv=script(write), workspace=str(filled)))
     assert (ran.status, ran.output) == (0, "0\n")
 
 
-async def test_a_workspace_that_is_only_read_is_written_in_no_way(confining: Name, filled: Path) -> None:
+async def test_a_workspace_that_is_only_read_is_written_in_no_way(confining: TierName, filled: Path) -> None:
     before = times(filled)
     ran = await run(Request(tier=confining, argv=script(*WRITES), workspace=str(filled), access="read-only"))
     assert (ran.status, ran.output) == (0, "")
     assert times(filled) == before
 
 
-async def test_it_can_be_read_and_home_and_temporary_folders_can_be_written(confining: Name, filled: Path) -> None:
+async def test_it_can_be_read_and_home_and_temporary_folders_can_be_written(confining: TierName, filled: Path) -> None:
     commands = ("cat file", "echo x > ~/x", 'echo x > "$TMPDIR/x"')
     ran = await run(Request(tier=confining, argv=script(*commands), workspace=str(filled), access="read-only"))
     assert ran.output == "mine\n0\n1\n2\n"
@@ -72,7 +74,7 @@ async def test_nothing_stands_in_for_protected_files_where_nothing_can_be_writte
     assert ran.output == "empty\nfile\n"
 
 
-async def test_a_persons_folder_is_not_measured(tier: Name, filled: Path) -> None:
+async def test_a_persons_folder_is_not_measured(tier: TierName, filled: Path) -> None:
     (filled / "large").write_bytes(bytes(4 * MIB))
     for owner, limit in (("task", True), ("user", False)):
         request = Request(
@@ -96,7 +98,7 @@ def given(filled: Path) -> Path:
 
 @pytest.mark.parametrize("changed", ["given/inner", "given"])
 async def test_a_folder_that_was_replaced_by_a_link_is_not_given(
-    confining: Name, filled: Path, given: Path, changed: str
+    confining: TierName, filled: Path, given: Path, changed: str
 ) -> None:
     inner = str(given / "inner")
 

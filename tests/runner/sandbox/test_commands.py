@@ -12,39 +12,39 @@ import pytest
 from server.errors import Code, RemitError
 from server.runner.policy import ATTACHED, Command, SandboxPolicy
 from server.runner.programs.launcher import NICE
-from server.runner.sandbox import Name
+from server.tier_names import TierName
 from tests.runner.commands import Request, perform, run, sandbox_of
 
 
-def shell(tier: Name, workspace: Path, script: str) -> Request:
+def shell(tier: TierName, workspace: Path, script: str) -> Request:
     return Request(tier=tier, argv=("/bin/sh", "-c", script), workspace=str(workspace))
 
 
-async def test_the_status_is_the_commands_own(tier: Name, workspace: Path) -> None:
+async def test_the_status_is_the_commands_own(tier: TierName, workspace: Path) -> None:
     assert (await run(shell(tier, workspace, "exit 7"))).status == 7
 
 
-async def test_a_signal_shows_as_128_and_its_number(tier: Name, workspace: Path) -> None:
+async def test_a_signal_shows_as_128_and_its_number(tier: TierName, workspace: Path) -> None:
     assert (await run(shell(tier, workspace, "kill -TERM $$"))).status == 128 + 15
 
 
-async def test_a_missing_program_ends_with_127_and_says_so(tier: Name, workspace: Path) -> None:
+async def test_a_missing_program_ends_with_127_and_says_so(tier: TierName, workspace: Path) -> None:
     ran = await run(Request(tier=tier, argv=("no-such-program",), workspace=str(workspace)))
     assert (ran.status, ran.output) == (127, "cannot start no-such-program: No such file or directory\n")
 
 
-async def test_a_file_that_may_not_be_executed_ends_with_126(tier: Name, workspace: Path) -> None:
+async def test_a_file_that_may_not_be_executed_ends_with_126(tier: TierName, workspace: Path) -> None:
     (workspace / "plain").write_text("no program")
     ran = await run(Request(tier=tier, argv=("./plain",), workspace=str(workspace)))
     assert ran.status == 126
 
 
-async def test_output_and_errors_come_merged_in_order(tier: Name, workspace: Path) -> None:
+async def test_output_and_errors_come_merged_in_order(tier: TierName, workspace: Path) -> None:
     assert (await run(shell(tier, workspace, "echo 1; echo 2 >&2; echo 3"))).output == "1\n2\n3\n"
 
 
 @pytest.mark.parametrize("tier", ["namespaces", "off"])
-async def test_output_is_passed_on_while_the_command_still_runs(tier: Name, workspace: Path) -> None:
+async def test_output_is_passed_on_while_the_command_still_runs(tier: TierName, workspace: Path) -> None:
     async def answer(_: bytes) -> None:
         (workspace / "answered").touch()
 
@@ -55,7 +55,7 @@ async def test_output_is_passed_on_while_the_command_still_runs(tier: Name, work
 
 
 @pytest.mark.parametrize("tier", ["namespaces", "off"])
-async def test_no_piece_of_output_exceeds_64_kib(tier: Name, workspace: Path) -> None:
+async def test_no_piece_of_output_exceeds_64_kib(tier: TierName, workspace: Path) -> None:
     sizes: list[int] = []
 
     async def output(chunk: bytes) -> None:
@@ -66,7 +66,7 @@ async def test_no_piece_of_output_exceeds_64_kib(tier: Name, workspace: Path) ->
     assert max(sizes) <= 65536
 
 
-async def test_the_environment_is_five_defaults_and_what_was_given(tier: Name, workspace: Path) -> None:
+async def test_the_environment_is_five_defaults_and_what_was_given(tier: TierName, workspace: Path) -> None:
     request = Request(tier=tier, argv=("/usr/bin/env",), workspace=str(workspace), env={"A": "1 = one", "LANG": "C"})
     lines = (await run(request)).output.splitlines()
     environment = dict(line.split("=", 1) for line in lines)
@@ -74,41 +74,41 @@ async def test_the_environment_is_five_defaults_and_what_was_given(tier: Name, w
     assert (environment["A"], environment["LANG"]) == ("1 = one", "C")
 
 
-async def test_home_and_the_temporary_folder_are_writable_and_gone_afterwards(tier: Name, workspace: Path) -> None:
+async def test_home_and_the_temporary_folder_are_writable_and_gone_afterwards(tier: TierName, workspace: Path) -> None:
     ran = await run(shell(tier, workspace, 'for f in "$HOME/made" "$TMPDIR/made"; do touch "$f" && echo "$f"; done'))
     assert ran.status == 0
     assert not any(Path(path).exists() for path in ran.output.split())  # noqa: ASYNC240
 
 
-async def test_it_works_in_its_workspace_at_the_same_path(tier: Name, workspace: Path) -> None:
+async def test_it_works_in_its_workspace_at_the_same_path(tier: TierName, workspace: Path) -> None:
     ran = await run(shell(tier, workspace, "pwd; echo written > file"))
     assert ran.output == f"{workspace}\n"
     assert (workspace / "file").read_text() == "written\n"
 
 
-async def test_its_input_is_empty(tier: Name, workspace: Path) -> None:
+async def test_its_input_is_empty(tier: TierName, workspace: Path) -> None:
     with anyio.fail_after(10):
         ran = await run(Request(tier=tier, argv=("/bin/cat",), workspace=str(workspace)))
     assert (ran.status, ran.output) == (0, "")
 
 
-async def test_it_inherits_no_descriptor_but_three(tier: Name, workspace: Path) -> None:
+async def test_it_inherits_no_descriptor_but_three(tier: TierName, workspace: Path) -> None:
     listing = "for fd in $(seq 0 255); do [ -e /proc/$$/fd/$fd ] && echo $fd; done"
     assert (await run(shell(tier, workspace, listing))).output.split() == ["0", "1", "2"]
 
 
-async def test_pipelines_end_when_their_reader_does(tier: Name, workspace: Path) -> None:
+async def test_pipelines_end_when_their_reader_does(tier: TierName, workspace: Path) -> None:
     with anyio.fail_after(10):
         ran = await run(shell(tier, workspace, "yes | head -1"))
     assert ran.output == "y\n"
 
 
-async def test_it_gives_way_to_its_neighbours(tier: Name, workspace: Path) -> None:
+async def test_it_gives_way_to_its_neighbours(tier: TierName, workspace: Path) -> None:
     expected = os.getpriority(os.PRIO_PROCESS, 0) + NICE
     assert (await run(shell(tier, workspace, "nice"))).output == f"{expected}\n"
 
 
-async def test_a_readable_folder_can_be_read_and_not_written(confining: Name, workspace: Path) -> None:
+async def test_a_readable_folder_can_be_read_and_not_written(confining: TierName, workspace: Path) -> None:
     given = workspace.parent / "given"
     given.mkdir(mode=0o777)
     (given / "file").write_text("content\n")
@@ -186,25 +186,25 @@ def test_a_command_does_not_show_its_environment() -> None:
     assert "hunter2" not in repr(Command(argv=("/bin/true",), env={"PASSWORD": "hunter2"}))
 
 
-async def test_no_file_can_be_made_that_lends_its_owners_identity(confining: Name, workspace: Path) -> None:
+async def test_no_file_can_be_made_that_lends_its_owners_identity(confining: TierName, workspace: Path) -> None:
     await run(shell(confining, workspace, "cp /bin/true file; chmod u+s file; chmod g+s file; chmod 755 file"))
     assert stat.S_IMODE((workspace / "file").stat().st_mode) == 0o755
 
 
-def attached(tier: Name, workspace: Path, script: str) -> Request:
+def attached(tier: TierName, workspace: Path, script: str) -> Request:
     return Request(tier=tier, argv=("/bin/sh", "-c", script), workspace=str(workspace), attached=64)
 
 
-async def test_a_command_writes_into_the_memory_that_is_attached_to_it(tier: Name, workspace: Path) -> None:
+async def test_a_command_writes_into_the_memory_that_is_attached_to_it(tier: TierName, workspace: Path) -> None:
     script = f"echo said; echo written 1<>/proc/self/fd/{ATTACHED}"
     assert (await run(attached(tier, workspace, script))).output == "said\nwritten\n"
 
 
-async def test_attached_memory_cannot_grow(tier: Name, workspace: Path) -> None:
+async def test_attached_memory_cannot_grow(tier: TierName, workspace: Path) -> None:
     script = f"head -c 100 /dev/zero | tr '\\0' x | dd bs=1 of=/proc/self/fd/{ATTACHED} conv=notrunc 2>/dev/null; true"
     assert (await run(attached(tier, workspace, script))).output == "x" * 64
 
 
-async def test_a_command_has_nothing_else_open(tier: Name, workspace: Path) -> None:
+async def test_a_command_has_nothing_else_open(tier: TierName, workspace: Path) -> None:
     ran = await run(attached(tier, workspace, "exec ls /proc/self/fd"))
     assert set(ran.output.split()) - {"0", "1", "2", "3"} == {str(ATTACHED)}

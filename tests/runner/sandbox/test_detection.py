@@ -10,13 +10,14 @@ import pytest
 
 from server.errors import Code, RemitError
 from server.runner import canary
-from server.runner.detection import Wanted, find_sandbox
-from server.runner.sandbox import Name, Sandbox
+from server.runner.detection import TIERS, find_sandbox
+from server.runner.sandbox import Sandbox
 from server.runner.tiers import landlock
 from server.runner.tiers.bubblewrap import Namespaces
 from server.runner.tiers.interpreter import Interpreter, find_interpreter
 from server.runner.tiers.scratch import Scratch
 from server.runner.tiers.supervised import Off
+from server.tier_names import TIER_NAMES, TierName, Wanted
 from tests.runner.commands import REPOSITORY, Request, elsewhere, surroundings
 
 # In a user namespace of its own, where no further one may be made; started without the rights it has there.
@@ -34,12 +35,16 @@ async def reason(wanted: Wanted) -> str:
     return caught.value.message
 
 
-async def test_a_sandbox_tells_its_tier_and_its_gaps(confining: Name) -> None:
+async def test_a_sandbox_tells_its_tier_and_its_gaps(confining: TierName) -> None:
     if confining == "landlock" and os.geteuid() == 0:
         pytest.skip("root may not use this tier")
     found = await find_sandbox(confining)
     assert found.tier == confining
     assert any("kernel" in gap for gap in found.gaps)
+
+
+def test_every_tier_can_be_found_and_the_strongest_is_looked_for_first() -> None:
+    assert tuple(tier.name for tier in TIERS) == TIER_NAMES
 
 
 async def test_no_sandbox_says_plainly_that_nothing_is_confined() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from server.runner.process import ProcessMark, end_leftover
 from server.runner.process_tree import END_SECONDS
-from server.runner.sandbox import Name
+from server.tier_names import TierName
 from tests.runner.commands import (
     REPOSITORY,
     Request,
@@ -36,7 +36,7 @@ setsid sh -c "(trap '' TERM HUP INT; touch up2; exec ./TOKEN 1001) </dev/null >/
 """
 
 
-def daemons(tier: Name, workspace: Path, then: str) -> tuple[str, Request]:
+def daemons(tier: TierName, workspace: Path, then: str) -> tuple[str, Request]:
     """A command that leaves daemons and goes on with `then`, and the text that shows in their command lines."""
     token = f"daemon-{uuid.uuid4()}"
     script = DAEMONS.replace("TOKEN", token) + then
@@ -51,7 +51,7 @@ async def ignore(_: bytes) -> None:
     pass
 
 
-async def test_what_a_command_leaves_behind_ends_with_it(tier: Name, workspace: Path) -> None:
+async def test_what_a_command_leaves_behind_ends_with_it(tier: TierName, workspace: Path) -> None:
     token, request = daemons(tier, workspace, "until [ -e up1 ] && [ -e up2 ]; do sleep 0.01; done; exit 3")
     assert (await run(request)).status == 3
     assert not running(token)
@@ -60,7 +60,7 @@ async def test_what_a_command_leaves_behind_ends_with_it(tier: Name, workspace: 
 @pytest.mark.parametrize("tier", ["landlock", "off"], indirect=True)
 @pytest.mark.parametrize("killed", [0, 1], ids=["outer", "inner"])
 async def test_what_a_command_has_started_ends_when_somebody_kills_its_supervisor(
-    tier: Name, workspace: Path, killed: int
+    tier: TierName, workspace: Path, killed: int
 ) -> None:
     token, request = daemons(tier, workspace, "exec sleep 1000")
     with server(request) as process:
@@ -73,7 +73,7 @@ async def test_what_a_command_has_started_ends_when_somebody_kills_its_superviso
 
 
 @pytest.mark.parametrize("tier", ["namespaces", "off"])
-async def test_cancelling_ends_the_whole_tree_before_it_returns(tier: Name, workspace: Path) -> None:
+async def test_cancelling_ends_the_whole_tree_before_it_returns(tier: TierName, workspace: Path) -> None:
     token, request = daemons(tier, workspace, "sleep 1000")
     async with anyio.create_task_group() as group:
         group.start_soon(perform, request, ignore)
@@ -94,7 +94,7 @@ async def test_cancelling_before_it_has_begun_leaves_nothing(seconds: float, wor
     assert not processes_with(str(workspace))
 
 
-async def test_nothing_survives_the_servers_kill(tier: Name, workspace: Path) -> None:
+async def test_nothing_survives_the_servers_kill(tier: TierName, workspace: Path) -> None:
     token, request = daemons(tier, workspace, "echo up; sleep 1000")
     with server(request) as process:
         assert process.stdout
@@ -104,7 +104,7 @@ async def test_nothing_survives_the_servers_kill(tier: Name, workspace: Path) ->
 
 
 @pytest.mark.parametrize("tier", ["landlock", "off"], indirect=True)
-async def test_what_a_command_had_to_itself_does_not_survive_the_servers_kill(tier: Name, workspace: Path) -> None:
+async def test_what_a_command_had_to_itself_does_not_survive_the_servers_kill(tier: TierName, workspace: Path) -> None:
     token, request = daemons(tier, workspace, 'touch "$HOME/kept"; echo "$HOME"; sleep 1000')
     with server(request) as process:
         assert process.stdout
@@ -159,7 +159,7 @@ async def test_a_failing_reader_ends_the_command(workspace: Path) -> None:
     assert not running(token)
 
 
-async def test_a_command_that_closes_its_output_is_waited_for(tier: Name, workspace: Path) -> None:
+async def test_a_command_that_closes_its_output_is_waited_for(tier: TierName, workspace: Path) -> None:
     request = Request(
         tier=tier,
         argv=("/bin/sh", "-c", "exec >&- 2>&-; sleep 0.3; touch done; exit 4"),
@@ -181,7 +181,7 @@ async def test_the_namespaces_of_a_killed_bwrap_end_too(workspace: Path) -> None
 
 
 @pytest.mark.parametrize("tier", ["namespaces", "off"])
-async def test_a_leftover_is_known_by_its_mark_and_ended_with_its_tree(tier: Name, workspace: Path) -> None:
+async def test_a_leftover_is_known_by_its_mark_and_ended_with_its_tree(tier: TierName, workspace: Path) -> None:
     token, request = daemons(tier, workspace, "sleep 1000")
     marks: list[ProcessMark] = []
 

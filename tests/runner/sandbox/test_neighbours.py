@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from server.runner.sandbox import Name
+from server.tier_names import TierName
 from tests.runner.commands import run
 from tests.runner.sandbox.test_commands import shell
 
@@ -22,7 +22,7 @@ async def test_it_can_be_done_without_a_sandbox(workspace: Path, script: str) ->
 
 @pytest.mark.parametrize("script", [LEASE, SEGMENT])
 async def test_no_tier_lets_a_command_hold_up_others_or_hide_its_memory(
-    confining: Name, workspace: Path, script: str
+    confining: TierName, workspace: Path, script: str
 ) -> None:
     assert (await run(shell(confining, workspace, f'python3 -c "{script}"'))).status != 0
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from server.runner.sandbox import Name
+from server.tier_names import TierName
 from tests.runner.commands import Request, perform
 
 SECRET = "correct horse battery staple"
@@ -15,7 +15,7 @@ SCRIPT = "echo up; until [ -e searched ]; do :; done"
 
 
 async def test_a_secret_is_in_no_command_line_and_in_no_environment_but_the_commands(
-    tier: Name, workspace: Path
+    tier: TierName, workspace: Path
 ) -> None:
     if tier == "landlock" and os.geteuid() == 0:
         pytest.skip("root may not use this tier; `off` has the same launcher and supervisor")

@@ -14,10 +14,10 @@ import pytest
 from server.errors import Code, RemitError
 from server.runner.filesystem import walk
 from server.runner.filesystem.removal import delete_tree
-from server.runner.sandbox import Name
 from server.runner.scanning.protected import ALTERNATES, BESIDE_GIT, OF_GIT, OTHER_SYSTEMS, find_protected
 from server.runner.tiers.placeholders import make_placeholders
 from server.runner.tiers.scratch import Scratch
+from server.tier_names import TierName
 from tests.runner.commands import NOBODY, files, perform, run
 from tests.runner.sandbox.test_commands import shell
 
@@ -137,7 +137,7 @@ async def test_without_a_sandbox_it_can_be_written(repository: Path) -> None:
     assert set((await run(shell("off", repository, planting(*names)))).output.split()) == set(names)
 
 
-async def test_it_can_be_written_where_that_was_asked_for(confining: Name, repository: Path) -> None:
+async def test_it_can_be_written_where_that_was_asked_for(confining: TierName, repository: Path) -> None:
     if confining == "landlock":
         give_away(repository)
     names = (".envrc", ".git/commondir", ".git/hooks")

@@ -12,9 +12,9 @@ import pytest
 
 from server.errors import Code, RemitError
 from server.runner.filesystem import walk
-from server.runner.sandbox import Name
 from server.runner.scanning import sockets
 from server.runner.scanning.sockets import FoundSockets, find_sockets
+from server.tier_names import TierName
 from tests.runner.commands import run, sandbox_of
 from tests.runner.sandbox.test_commands import shell
 
@@ -61,7 +61,7 @@ def script(*names: str) -> str:
 
 @pytest.mark.parametrize("access", ["read-only", "read-write"])
 async def test_no_command_connects_to_them(
-    confining: Name, workspace: Path, services: list[str], access: Literal["read-only", "read-write"]
+    confining: TierName, workspace: Path, services: list[str], access: Literal["read-only", "read-write"]
 ) -> None:
     request = replace(shell(confining, workspace, script(*services)), access=access, owner="user")
     if confining == "landlock":

@@ -9,8 +9,8 @@ from pathlib import Path
 import anyio
 import pytest
 
-from server.runner.sandbox import Name
 from server.runner.tiers.scratch import Scratch
+from server.tier_names import TierName
 from tests.runner.commands import Request, files, processes_with, run, until
 from tests.runner.sandbox.test_ends import server
 
@@ -26,7 +26,7 @@ for _ in range(1500):
 
 @pytest.mark.parametrize("tier", ["off"])
 async def test_a_deep_tree_is_cleared_away_like_any_other(
-    tier: Name, workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tier: TierName, workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     ran = await run(Request(tier=tier, argv=(sys.executable, "-c", DEEP), workspace=str(workspace)))
@@ -35,7 +35,7 @@ async def test_a_deep_tree_is_cleared_away_like_any_other(
 
 @pytest.mark.parametrize("tier", ["landlock", "off"], indirect=True)
 async def test_private_folders_are_removed_at_the_next_start_where_their_supervisor_died_too(
-    tier: Name, workspace: Path
+    tier: TierName, workspace: Path
 ) -> None:
     scratch = workspace.with_name("scratch")
     script = 'mkdir -p "$HOME/a/b"; chmod 0 "$HOME/a"; touch up; exec sleep 1000'

@@ -4,17 +4,18 @@ import json
 import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import get_args
 
 import anyio
 import pytest
 
-from server.runner.sandbox import Name
+from server.tier_names import Confining, TierName
 from tests.runner.commands import ORDINARY_USER, REPOSITORY, readable_python, surroundings
 from tests.tasks.workspaces.tiers import worked
 
 
-@pytest.mark.parametrize("tier", ["namespaces", "landlock"])
-async def test_a_worktree_is_made_worked_in_and_carried_over(tier: Name) -> None:
+@pytest.mark.parametrize("tier", get_args(Confining))
+async def test_a_worktree_is_made_worked_in_and_carried_over(tier: TierName) -> None:
     with TemporaryDirectory(prefix="remit-test-") as name:
         needs_another = tier == "landlock" and os.geteuid() == 0
         found = await (_elsewhere(name) if needs_another else worked(tier, Path(name)))

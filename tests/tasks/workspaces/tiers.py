@@ -7,11 +7,11 @@ from typing import cast
 
 import anyio
 
-from server.runner.detection import Wanted
 from server.runner.git.repository import find_repository
 from server.runner.policy import Command, SandboxPolicy
 from server.runner.worktrees.branch import Branch
 from server.runner.worktrees.worktree import Worktree, is_committed
+from server.tier_names import Wanted
 from tests.runner.commands import sandbox_of
 from tests.tasks.workspaces.projects import git, in_progress, repository, tip
 from tests.tasks.workspaces.test_worktree import COMMIT

@@ -21,8 +21,8 @@ from server.runner.network.callback import (
     new_token,
     serving_channel,
 )
-from server.runner.sandbox import Name
 from server.runner.tiers.interpreter import find_interpreter
+from server.tier_names import TierName
 from tests.runner.commands import Ran, Request, run
 from tests.runner.conftest import confining, tier, workspace
 
@@ -44,7 +44,7 @@ print(visitor.makefile().readline().strip())
 
 
 async def visit(
-    tier: Name, workspace: Path, *args: str, network: str | tuple[str, ...] = HERE, unprivileged: bool = False
+    tier: TierName, workspace: Path, *args: str, network: str | tuple[str, ...] = HERE, unprivileged: bool = False
 ) -> Ran:
     interpreter = await find_interpreter()
     return await run(
@@ -60,12 +60,12 @@ async def visit(
     )
 
 
-async def test_a_command_comes_in_with_its_token(tier: Name, workspace: Path) -> None:
+async def test_a_command_comes_in_with_its_token(tier: TierName, workspace: Path) -> None:
     ran = await visit(tier, workspace)
     assert (ran.output, ran.refused) == ("hello\n", [])
 
 
-async def test_a_command_comes_in_where_the_network_is_shared(tier: Name, workspace: Path) -> None:
+async def test_a_command_comes_in_where_the_network_is_shared(tier: TierName, workspace: Path) -> None:
     ran = await visit(tier, workspace, network="full")
     assert (ran.output, ran.refused) == ("hello\n", [])
 
@@ -82,14 +82,16 @@ async def test_a_command_without_a_network_has_a_door_in_a_network_of_its_own(wo
     assert (ran.output, ran.refused) == ("hello\n", [])
 
 
-async def test_a_command_without_a_network_has_none_where_that_would_be_one(confining: Name, workspace: Path) -> None:
+async def test_a_command_without_a_network_has_none_where_that_would_be_one(
+    confining: TierName, workspace: Path
+) -> None:
     if confining == "namespaces":
         pytest.skip("this is for the landlock tier")
     ran = await visit(confining, workspace, network="none")
     assert "KeyError: 'REMIT_DOOR'" in ran.output
 
 
-async def test_another_token_is_refused_and_told_of(tier: Name, workspace: Path) -> None:
+async def test_another_token_is_refused_and_told_of(tier: TierName, workspace: Path) -> None:
     ran = await visit(tier, workspace, "u" * 43)
     assert json.loads(ran.output)["error"]["message"] == WRONG_TOKEN
     assert ran.refused == [[WRONG_TOKEN]]
