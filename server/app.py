@@ -49,12 +49,11 @@ from server.tasks.workspaces import pairing, set_aside
 from server.tasks.workspaces.selection import Folders
 from server.tasks.workspaces.worktrees import Worktrees
 from server.version import VERSION
+from storage.database_files import SHM, WAL, check, inspect, open_store, was_left_open
 from storage.interface import Store
 from storage.records.recovery import Recovery
 from storage.records.states import Status
 from storage.records.tasks import Principal
-from storage.sqlite.inspection import check, inspect, was_left_open
-from storage.sqlite.store import open_store
 
 _log = logging.getLogger(__name__)
 
@@ -114,7 +113,7 @@ def main(*, ready: Callable[[], None], inline: bool = False) -> None:
 async def _serve(ownership: Ownership, settings: Settings, ready: Callable[[], None], inline: bool) -> None:
     state = Path(ownership.paths.state)
     async with build(state, settings, [INLINE_NOTICE] if inline else []) as app:
-        for suffix in ("", "-wal", "-shm"):  # SQLite's own files: it makes them at its first reading
+        for suffix in ("", WAL, SHM):  # SQLite's own files: it makes them at its first reading
             ownership.keep(f"{state / DATABASE}{suffix}")
         await listener.serve(
             app,

@@ -22,12 +22,11 @@ from server.runner.filesystem.removal import delete_tree
 from server.runner.filesystem.safe_open import replace_text, sync_folder
 from server.runner.workspace.lost_folders import move
 from server.runner.workspace.workspaces import Workspaces
-from storage.sqlite.backup import fold_changes
-from storage.sqlite.inspection import inspect
+from storage.database_files import SHM, WAL, fold_changes, inspect
 
 _STAGE = ".restore-"
 _NOTE = "replacement.json"
-_WAL, _SHM = f"{DATABASE}-wal", f"{DATABASE}-shm"
+_WAL, _SHM = DATABASE + WAL, DATABASE + SHM
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,8 @@ from server.daemon.paths import DATABASE, StatePaths
 from server.errors import Code, RemitError
 from server.runner.workspace.workspaces import Workspaces
 from server.tasks.execution.leftovers import end_leftovers
+from storage.database_files import examine, leftovers, open_store
 from storage.records.recovery import HeldTasks
-from storage.sqlite.backup import examine, leftovers
-from storage.sqlite.store import open_store
 from storage.times import now
 
 _SQLITE, _GZIP = b"SQLite format 3\0", b"\x1f\x8b"

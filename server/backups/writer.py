@@ -19,7 +19,7 @@ from server.backups.files import check_outside, give_name
 from server.daemon.paths import DATABASE
 from server.errors import Code, RemitError
 from server.runner.filesystem.safe_open import CHUNK_BYTES
-from storage.sqlite.backup import copy_database, examine, task_ids
+from storage.database_files import copy_database, examine, task_ids
 
 LEVEL = 1
 """The gzip level: holes shrink to almost nothing, and it is a few times slower than copying, not twenty times."""

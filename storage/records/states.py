@@ -62,8 +62,6 @@ CALL_MOVES: dict[CallStatus, frozenset[CallStatus]] = {
 
 ENDED = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})
 OPEN = frozenset(Status) - ENDED
-ENDED_SQL = "({})".format(", ".join(f"'{status}'" for status in sorted(ENDED)))
-"""ENDED as an SQL list."""
 
 CALL_ENDED = frozenset({CallStatus.SUCCESS, CallStatus.ERROR, CallStatus.CANCELLED})
 

@@ -6,27 +6,16 @@ A copy is one file in SQLite's rollback mode, so that it can be read from a read
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 from server.errors import Code, RemitError
+from storage.records.database_files import Contents
 from storage.records.recovery import Leftover
 from storage.sqlite.database import BUSY_TIMEOUT
 from storage.sqlite.inspection import was_left_open
 from storage.sqlite.migrations import MIGRATIONS
 from storage.sqlite.operations import runs
-
-
-@dataclass(frozen=True, slots=True)
-class Contents:
-    """The contents of a database: the number of its tasks, and the time of its latest event.
-
-    The time is in microseconds since 1970.
-    """
-
-    tasks: int
-    latest: int | None
 
 
 def copy_database(source: Path, target: Path) -> None:

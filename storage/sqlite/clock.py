@@ -35,7 +35,7 @@ def believe(db: sqlite3.Connection, at: int) -> None:
     db.execute("UPDATE clock SET latest = ?, doubted_us = 0", (at,))
 
 
-def read(path: Path) -> Clock | None:
+def read_clock(path: Path) -> Clock | None:
     """Return the clock record of the database at `path`; None for a database of an older version.
 
     Nothing in the database is changed. Raises RemitError (EXECUTION_ERROR).

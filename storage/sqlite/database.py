@@ -18,8 +18,9 @@ from anyio import to_thread
 
 from server.round_robin import RoundRobinLock
 from storage.changes import Changes
-from storage.errors import DatabaseError, is_full, is_locked
+from storage.errors import DatabaseError
 from storage.sqlite.connection import RecordingConnection, drain_changes
+from storage.sqlite.failures import database_error, is_full, is_locked
 from storage.sqlite.inspection import INCREMENTAL, refuse_newer
 from storage.sqlite.migrations import MIGRATIONS
 from storage.sqlite.reserve import Reserve
@@ -180,7 +181,7 @@ async def _run(
         # aiosqlite has no public way to run a whole function in its thread: its private one is used here alone.
         return await connection._execute(function, connection._conn, *args, **kwargs)  # type: ignore[no-any-return,no-untyped-call]
     except sqlite3.Error as error:
-        raise DatabaseError.of(error) from error
+        raise database_error(error) from error
 
 
 def _prepare(db: sqlite3.Connection, durability: Durability) -> None:

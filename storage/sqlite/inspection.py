@@ -1,36 +1,34 @@
-"""Read-only inspection of a database file: its version, its identity, and whether it is damaged."""
+"""Read-only inspection of a database file: its version, its identity, whether it is damaged, what is in it."""
 
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Thread
+from typing import Any
 
 from server.errors import Code, RemitError
-from storage import errors
+from storage.records.database_files import Inspection
+from storage.sqlite.failures import is_damage
 from storage.sqlite.migrations import MIGRATIONS
 
 INCREMENTAL = 2
 """`PRAGMA auto_vacuum` of a file that can return free space to the disk."""
 
 
-@dataclass(frozen=True, slots=True)
-class Inspection:
-    """Facts about a database file."""
+WAL, SHM = "-wal", "-shm"
+"""Endings of the names of the files that SQLite keeps beside a database: the latest changes, and their index."""
 
-    version: int
-    """The number of migrations it has seen."""
-
-    identity: str | None
-    """Its random id; None for a database older than these ids."""
-
-    size: int
-    free: int
-    """Unused bytes in it."""
-
-    gives_back: bool
-    """Whether its free space can be returned to the disk without rewriting it."""
+_COUNTS = {
+    "schema": "PRAGMA user_version",
+    "pages": "PRAGMA page_count",
+    "freePages": "PRAGMA freelist_count",
+    "quickCheck": "PRAGMA quick_check(20)",
+    "tasksByStatus": "SELECT status, count(*) FROM tasks GROUP BY status",
+    "tasksByError": "SELECT error_code, count(*) FROM tasks WHERE error_code IS NOT NULL GROUP BY error_code",
+    "runsByOutcome": "SELECT outcome, count(*) FROM runs GROUP BY outcome",
+    "callsByStatus": "SELECT status, count(*) FROM calls GROUP BY status",
+}
 
 
 def inspect(path: Path) -> Inspection | None:
@@ -81,6 +79,25 @@ def check(path: Path, seconds: float) -> bool:
     return True
 
 
+def counts(path: Path) -> dict[str, list[tuple[Any, ...]]]:
+    """Return how much there is in the database, by name: rows of numbers and of fixed words of remit alone.
+
+    Raises RemitError (EXECUTION_ERROR) if it cannot be read.
+    """
+    with reading(path) as db:
+        return {name: db.execute(query).fetchall() for name, query in _COUNTS.items()}
+
+
+def library_version() -> tuple[int, int, int]:
+    """Return the version of SQLite that this Python brings."""
+    return sqlite3.sqlite_version_info
+
+
+def wal_reset_is_fixed(version: tuple[int, int, int]) -> bool:
+    """Return whether a version of SQLite has the fix of its "WAL-reset bug" (3.51.3, and two backports)."""
+    return version >= (3, 51, 3) or (3, 50, 7) <= version < (3, 51) or (3, 44, 6) <= version < (3, 45)
+
+
 @contextmanager
 def _interrupted_after(seconds: float, db: sqlite3.Connection) -> Iterator[None]:
     """Interrupt the block's statements after so many seconds, and repeatedly until it ends: one may begin later."""
@@ -111,7 +128,7 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?{_mode(path)}", uri=True)) as db:
             yield db
     except sqlite3.Error as error:
-        if errors.is_damage(error):
+        if is_damage(error):
             raise damaged(path, str(error)) from error
         raise RemitError(Code.EXECUTION_ERROR, f"the database {path} cannot be read: {error}") from error
 
@@ -127,7 +144,7 @@ def damaged(path: Path, why: str) -> RemitError:
 
 def was_left_open(path: Path) -> bool:
     """Return whether a database has a WAL: a server is using it, or has died; a server that ends removes it."""
-    return path.with_name(f"{path.name}-wal").exists()
+    return path.with_name(path.name + WAL).exists()
 
 
 def _mode(path: Path) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from storage.records.calls import Call
 from storage.records.events import Event, EventKind
-from storage.records.states import CallStatus, Status
+from storage.records.states import CALL_ENDED, ENDED, CallStatus, Status
 from storage.records.tasks import Row, Task, TurnRecord
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode  # json.dumps would make one each time
@@ -36,6 +36,11 @@ ROW_COLUMNS = f"""
 """
 CALL_COLUMNS = ", ".join(field.name for field in fields(Call))
 TURN_COLUMNS = ", ".join(field.name for field in fields(TurnRecord))
+
+ENDED_SQL, CALL_ENDED_SQL = (
+    "({})".format(", ".join(f"'{status}'" for status in sorted(ended))) for ended in (ENDED, CALL_ENDED)
+)
+"""The statuses of ended tasks, and of ended calls, as SQL lists."""
 
 
 def task(row: sqlite3.Row) -> Task:

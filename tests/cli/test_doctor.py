@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from server.cli.commands.doctor import wal_reset_is_fixed
+from storage.database_files import wal_reset_is_fixed
 from tests.cli.command_line import CommandLine
 from tests.servers import servers
 

@@ -7,7 +7,7 @@ import pytest
 
 from storage.interface import Store
 from storage.records.clock import DOUBT, FAR_AHEAD, Clock
-from storage.sqlite.clock import read
+from storage.sqlite.clock import read_clock
 from storage.sqlite.store import open_store
 from storage.times import now
 from tests.storage.samples import ANN, HOUR, new_task
@@ -42,7 +42,7 @@ async def test_one_that_is_further_ahead_is_believed_once_servers_have_run_long_
                 await store.maintenance.believe_clock(NOON)
             believed.append(await store.maintenance.observe_clock(ahead, ran_us))
     assert believed == [False, False, True]
-    assert read(tmp_path / "remit.db") == Clock(ahead, 0)
+    assert read_clock(tmp_path / "remit.db") == Clock(ahead, 0)
 
 
 async def test_doubt_begins_anew_once_the_clock_was_right(store: Store) -> None:

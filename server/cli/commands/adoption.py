@@ -18,7 +18,7 @@ from server.errors import Code, RemitError
 from server.runner.workspace.workspaces import SweepReport, Workspaces
 from server.tasks.execution.leftovers import end_leftovers
 from server.tasks.workspaces import pairing
-from storage.sqlite.store import open_store
+from storage.database_files import open_store
 
 
 def adopt(arguments: Namespace) -> int:

@@ -2,7 +2,6 @@
 
 import os
 import platform
-import sqlite3
 import sys
 from argparse import Namespace
 from collections.abc import Iterator
@@ -33,8 +32,7 @@ from server.runner.detection import find_sandbox
 from server.tasks.maintenance import doubt
 from server.tier_names import TierName, Wanted, stronger_than
 from server.version import VERSION
-from storage.sqlite.clock import read as read_clock
-from storage.sqlite.inspection import inspect
+from storage.database_files import inspect, library_version, read_clock, wal_reset_is_fixed
 from storage.times import now
 
 _FORCE = "`remit server stop --force` ends it"
@@ -129,19 +127,15 @@ def _stronger(found: TierName) -> Iterator[str]:
 
 
 def _sqlite() -> Finding:
-    version = sqlite3.sqlite_version_info
+    version = library_version()
+    told = ".".join(map(str, version))
     if wal_reset_is_fixed(version):
-        return Finding(name="SQLite", told=sqlite3.sqlite_version)
+        return Finding(name="SQLite", told=told)
     warning = (
         "this version can, very rarely, damage a database when two connections checkpoint at the same instant; "
         "fixed in SQLite 3.51.3, 3.50.7 and 3.44.6: use a Python that brings one of them"
     )
-    return Finding(name="SQLite", told=sqlite3.sqlite_version, advice=(warning,))
-
-
-def wal_reset_is_fixed(version: tuple[int, int, int]) -> bool:
-    """Return whether a version of SQLite has the fix of its "WAL-reset bug" (3.51.3, and two backports)."""
-    return version >= (3, 51, 3) or (3, 50, 7) <= version < (3, 51) or (3, 44, 6) <= version < (3, 45)
+    return Finding(name="SQLite", told=told, advice=(warning,))
 
 
 def _clock(path: Path) -> Iterator[Finding]:

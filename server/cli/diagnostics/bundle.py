@@ -17,23 +17,11 @@ from server.config import SecretSource, Settings
 from server.daemon.paths import DATABASE, StatePaths
 from server.errors import Code, RemitError
 from server.logs import FILES
-from storage.sqlite.inspection import reading
+from storage.database_files import counts
 from templates.redaction import Redactor
 
 LOG_BYTES = 512 * 1024
 """Bytes taken from the end of each log file."""
-
-_QUERIES = {
-    "schema": "PRAGMA user_version",
-    "pages": "PRAGMA page_count",
-    "freePages": "PRAGMA freelist_count",
-    "quickCheck": "PRAGMA quick_check(20)",
-    "tasksByStatus": "SELECT status, count(*) FROM tasks GROUP BY status",
-    "tasksByError": "SELECT error_code, count(*) FROM tasks WHERE error_code IS NOT NULL GROUP BY error_code",
-    "runsByOutcome": "SELECT outcome, count(*) FROM runs GROUP BY outcome",
-    "callsByStatus": "SELECT status, count(*) FROM calls GROUP BY status",
-}
-"""Queries whose results are included: numbers, and fixed words of remit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +121,7 @@ def _counts(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {"bytes": sizes, "error": "there is no database"}
     try:
-        with reading(path) as db:
-            return {"bytes": sizes} | {name: db.execute(query).fetchall() for name, query in _QUERIES.items()}
+        return {"bytes": sizes} | counts(path)
     except RemitError as error:
         return {"bytes": sizes, "error": f"it cannot be read: {error.message}"}
 

@@ -10,7 +10,8 @@ from server.errors import RemitError
 from server.runner.workspace.lost_folders import LostFolders
 from server.runner.workspace.workspaces import Workspaces
 from server.tasks.workspaces import pairing
-from storage.sqlite.inspection import Inspection, check, inspect, refuse_newer
+from storage.database_files import WAL, check, inspect, refuse_newer
+from storage.records.database_files import Inspection
 
 CHECK_SECONDS = 10.0
 """Seconds for checking the whole database while a person waits."""
@@ -39,7 +40,7 @@ def of_database(state: Path) -> Finding:
 
 def of_changes(state: Path) -> Iterator[Finding]:
     """Yield a finding if something keeps the WAL from being emptied."""
-    path = state / f"{DATABASE}-wal"
+    path = state / (DATABASE + WAL)
     size = path.stat().st_size if path.exists() else 0
     if size > MAX_WAL:
         told = f"{size / MIB:.0f} MiB of changes are not in the database file yet"

@@ -8,8 +8,8 @@ from anyio import to_thread
 
 from server.errors import Code, RemitError
 from server.runner.workspace.workspaces import SweepReport, Workspaces
+from storage.database_files import inspect
 from storage.interface import Store
-from storage.sqlite.inspection import inspect
 
 _WAYS = (
     "`remit restore FILE` puts a backup of the right one in its place; `remit server adopt` goes on with what is there,"

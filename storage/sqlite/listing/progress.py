@@ -4,15 +4,13 @@ import sqlite3
 from collections.abc import Sequence
 
 from storage.records.events import Event, EventKind
-from storage.records.states import CALL_ENDED, Status
+from storage.records.states import Status
 from storage.records.tasks import NOBODY, Message, NewParts, Principal, Progress, Task
 from storage.sqlite import rows
 from storage.sqlite.transitions.status import owned
 
 _PIECES = 10
 """Events searched for the last line of output: mostly the last event has it."""
-
-_ENDED_SQL = ", ".join(f"'{status}'" for status in sorted(CALL_ENDED))
 
 
 def new_parts(db: sqlite3.Connection, task: Task, content: str, thoughts: int, after: int) -> NewParts:
@@ -47,7 +45,8 @@ def progress(db: sqlite3.Connection, principal: Principal, task_id: str) -> Prog
     """Return a short report on a running task. Raises RemitError (NOT_FOUND)."""
     task = owned(db, principal, task_id)
     calls, ended = db.execute(
-        f"SELECT count(*), count(*) FILTER (WHERE status IN ({_ENDED_SQL})) FROM calls WHERE task = ? AND turn = ?",
+        f"""SELECT count(*), count(*) FILTER (WHERE status IN {rows.CALL_ENDED_SQL})
+            FROM calls WHERE task = ? AND turn = ?""",
         (task["seq"], task["turn"]),
     ).fetchone()
     found = db.execute(

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from storage.records.states import BUSY, ENDED_SQL, Status
+from storage.records.states import BUSY, Status
 from storage.records.tasks import Principal
 from storage.records.workspaces import Checkout, Workspace, WorktreeRecord
 from storage.sqlite import rows
@@ -23,7 +23,7 @@ _COLUMNS = "w.mode, w.path, w.shared, w.owner, w.reaches, w.repository, w.checko
 # sizes of the tables.
 _PRESENT = f"""SELECT t.seq, t.id, t.principal, t.queue_place, w.use, w.mode, w.path, w.shared, w.reaches
     FROM workspaces w INDEXED BY workspaces_in_use CROSS JOIN tasks t ON t.seq = w.task
-    WHERE w.use IS NOT NULL AND t.status NOT IN {ENDED_SQL}
+    WHERE w.use IS NOT NULL AND t.status NOT IN {rows.ENDED_SQL}
         AND iif(w.use = 'held', t.started_at IS NOT NULL, t.status = 'pending' OR t.blocked_reason = '{BUSY}')"""
 
 
@@ -91,7 +91,7 @@ def wake(db: sqlite3.Connection, at: int) -> None:
     """Queue the blocked tasks whose folders are free now, at their former places."""
     db.execute(
         f"""UPDATE workspaces INDEXED BY workspaces_in_use SET use = NULL
-            WHERE use IS NOT NULL AND (SELECT status FROM tasks WHERE seq = task) IN {ENDED_SQL}"""
+            WHERE use IS NOT NULL AND (SELECT status FROM tasks WHERE seq = task) IN {rows.ENDED_SQL}"""
     )
     claims = _claims(db)
     for waiting in [each for each in claims if not each.held and not _ahead(db, each, claims)]:

@@ -4,8 +4,8 @@ import json
 import sqlite3
 from collections.abc import Collection, Mapping
 
-from storage.records.states import ENDED_SQL
 from storage.records.tasks import AGENT, Principal, Run
+from storage.sqlite import rows
 from storage.sqlite.relations.dependencies import family
 from storage.sqlite.transitions.status import go_on_without, held
 
@@ -74,7 +74,7 @@ def await_ends(db: sqlite3.Connection, run: Run, awaited: Mapping[str, int], at:
     db.execute("DELETE FROM awaited WHERE task = ?", (run.seq,))
     db.executemany(
         f"""INSERT INTO awaited SELECT ?, seq, ? FROM tasks
-            WHERE id = ? AND principal = ? AND status NOT IN {ENDED_SQL}""",
+            WHERE id = ? AND principal = ? AND status NOT IN {rows.ENDED_SQL}""",
         [(run.seq, until, task_id, task["principal"]) for task_id, until in awaited.items() if until > at],
     )
     return db.execute("SELECT 1 FROM awaited WHERE task = ?", (run.seq,)).fetchone() is not None
@@ -124,7 +124,7 @@ def made_by(db: sqlite3.Connection, seq: int) -> list[sqlite3.Row]:
     """Return the open sub-tasks that the agent of this task created, with everything beneath them."""
     made = db.execute(
         f"""SELECT seq FROM tasks INDEXED BY tasks_by_parent
-            WHERE parent = ? AND source = ? AND status NOT IN {ENDED_SQL}""",
+            WHERE parent = ? AND source = ? AND status NOT IN {rows.ENDED_SQL}""",
         (seq, AGENT),
     ).fetchall()
     return [member for row in made for member in family(db, row["seq"])]
