@@ -28,12 +28,10 @@ from pydantic_settings import (
 from server import patterns
 from server.errors import Code, RemitError
 from server.json_text import is_whole
+from server.limits import DAY, LEAST_MEMORY, LEAST_OPEN_FILES, LONGEST_TIMEOUT, MAX_SUBTASKS, MIB
 from server.plain_words import in_words
+from server.runner.policy import Limits
 from server.tier_names import Wanted
-
-MIB = 1024**2
-GIB = 1024**3
-DAY = 24 * 3600
 
 OWN_NAME = "remit"
 """The name by which agents know this server, among the MCP servers of the settings."""
@@ -81,19 +79,26 @@ class SecretSource(BaseModel):
         return self
 
 
+_LIMITS = Limits()
+
+
 class LimitSettings(BaseModel):
     """Limits of one command with all processes that it starts. Sizes are bytes, or text like "4GiB"."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    memory: ByteSize = Field(ByteSize(4 * GIB), ge=16 * MIB, description="memory of the whole tree")
-    processes: int = Field(512, ge=1, description="processes and threads of the whole tree")
-    open_files: int = Field(4096, ge=16, description="descriptors of each process")
-    file_size: ByteSize = Field(ByteSize(2 * GIB), ge=MIB, description="each file it writes")
-    tmp_size: ByteSize = Field(ByteSize(512 * MIB), ge=MIB, description="each of /tmp, HOME and /dev/shm")
-    workspace_size: ByteSize = Field(ByteSize(10 * GIB), ge=MIB, description="all of the task's workspace")
-    free_space: ByteSize = Field(ByteSize(256 * MIB), ge=0, description="left on each disk it writes to, by anyone")
-    cpu_seconds: int = Field(3600, ge=1, description="processor time of the whole tree")
+    memory: ByteSize = Field(ByteSize(_LIMITS.memory_bytes), ge=LEAST_MEMORY, description="memory of the whole tree")
+    processes: int = Field(_LIMITS.processes, ge=1, description="processes and threads of the whole tree")
+    open_files: int = Field(_LIMITS.open_files, ge=LEAST_OPEN_FILES, description="descriptors of each process")
+    file_size: ByteSize = Field(ByteSize(_LIMITS.file_bytes), ge=MIB, description="each file it writes")
+    tmp_size: ByteSize = Field(ByteSize(_LIMITS.tmp_bytes), ge=MIB, description="each of /tmp, HOME and /dev/shm")
+    workspace_size: ByteSize = Field(
+        ByteSize(_LIMITS.workspace_bytes), ge=MIB, description="all of the task's workspace"
+    )
+    free_space: ByteSize = Field(
+        ByteSize(_LIMITS.free_bytes), ge=0, description="left on each disk it writes to, by anyone"
+    )
+    cpu_seconds: int = Field(_LIMITS.cpu_seconds, ge=1, description="processor time of the whole tree")
 
 
 class SubtaskSettings(BaseModel):
@@ -102,7 +107,9 @@ class SubtaskSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     depth: int = Field(3, ge=0, le=20, description="levels beneath the first task")
-    count: int = Field(1000, ge=0, le=100_000, description="tasks beneath the first task, on all levels together")
+    count: int = Field(
+        MAX_SUBTASKS, ge=0, le=100_000, description="tasks beneath the first task, on all levels together"
+    )
     max_running: int = Field(10, ge=1, le=1000, description="sub-tasks of one task at work at the same time")
 
 
@@ -272,8 +279,8 @@ class Settings(BaseSettings):
         "caller", description="who may approve for always, where the caller may approve: as well, or only a person"
     )
     approval_expires: int | None = Field(None, ge=1, description="seconds until an unanswered approval means no")
-    session_expires: int = Field(24 * 3600, ge=1, description="seconds a session, and its grants, outlive a message")
-    timeout: int = Field(3600, ge=1, le=7 * 24 * 3600, description="seconds of work a turn may take by default")
+    session_expires: int = Field(DAY, ge=1, description="seconds a session, and its grants, outlive a message")
+    timeout: int = Field(3600, ge=1, le=LONGEST_TIMEOUT, description="seconds of work a turn may take by default")
     output_limit: int = Field(256 * 1024, ge=4096, le=16 * 1024**2, description="characters kept of a call's output")
     task_output_limit: int = Field(
         4 * 1024**2, ge=4096, le=1024**3, description="characters kept of the output of all calls of a task"

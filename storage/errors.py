@@ -1,6 +1,10 @@
 """Errors that any operation of a store may raise."""
 
 from server.errors import Code, RemitError
+from server.limits import SHORT_ID
+
+MOST_NAMED = 20
+"""Tasks that an error names at most."""
 
 
 class DatabaseError(RemitError):
@@ -18,7 +22,9 @@ class DatabaseError(RemitError):
 
 def not_found(task_id: str, field: str | None = None) -> RemitError:
     """Return the NOT_FOUND error for a task id; `field` is the request's field that named it, if it was not `id`."""
-    sentence = f"there is no task {task_id!r}; list_tasks has the ids of yours, of which 8 characters are enough"
+    sentence = (
+        f"there is no task {task_id!r}; list_tasks has the ids of yours, of which {SHORT_ID} characters are enough"
+    )
     if field is None:
         return RemitError(Code.NOT_FOUND, sentence, id=task_id)
     return RemitError(Code.NOT_FOUND, f"{field}: {sentence}", field=field, id=task_id)

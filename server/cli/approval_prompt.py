@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from server.characters import misleads, rewritten
 from server.cli.console import clipped, decided
 from server.cli.terminal import Terminal
+from server.limits import TOOL_NAME
 from server.tasks.views import call_line
 
 if TYPE_CHECKING:
@@ -18,15 +19,11 @@ if TYPE_CHECKING:
 _OUTCOMES = {"y": "proceed_once", "yes": "proceed_once", "a": "proceed_always", "n": "cancel", "no": "cancel"}
 
 
-_LONGEST_NAME = 64
-"""Characters of a tool's name that are shown; those of MCP servers have no more."""
-
-
 def question(call: PendingApprovalView, taken: int = 0) -> list[str]:
     """Return a waiting call in full, as lines in which nothing is hidden; `taken` as in `decided`."""
     args, differs = call["args"], call.get("differs", [])
     exact = str(args["command"] if args.keys() == {"command"} else json.dumps(args, indent=2))
-    tool = clipped(rewritten(call["toolName"], misleads), _LONGEST_NAME)
+    tool = clipped(rewritten(call["toolName"], misleads), TOOL_NAME)
     lines = [f"the tool {tool} wants to run ({call['callId']}):"]
     lines += [line for each in exact.split("\n") for line in decided(each, taken)]
     if differs:

@@ -7,12 +7,13 @@ from typing import Self
 
 from server import patterns
 from server.cli.commands import approvals, files, prune, run, server, tasks, update
+from server.limits import GRAPH_PAGE, LIST_PAGE, MAX_GRAPH_PAGE, MAX_LIST_PAGE, SHORT_ID
 from server.version import VERSION
 from storage.records.states import Status
 
 Handle = Callable[[Namespace], int]
 
-_ID = "a task's id, or its first characters (at least 4)"
+_ID = f"a task's id, or its first characters (at least {SHORT_ID})"
 _WORDS = "the command, whole or in words (-- before one with options); for an agent with a model, the job in words"
 
 
@@ -170,7 +171,7 @@ def _add_overview(commands: _Commands) -> None:
     listing.add_argument("--assigned", metavar="AGENT", help="only those that this one works on")
     listing.add_argument("--query", metavar="WORDS", help="only those with these words in title or message")
     listing.add_argument("--tree", action="store_true", help="with sub-tasks beneath their parents")
-    listing.add_argument("--limit", type=int, default=50, help="how many, up to 100 (50)")
+    listing.add_argument("--limit", type=int, default=LIST_PAGE, help=f"how many, up to {MAX_LIST_PAGE} ({LIST_PAGE})")
     listing.add_argument("--offset", type=int, default=0, help="how many to skip")
     show = commands.add("show", tasks.show, "show a task in full, with its sub-tasks")
     show.add_argument("id", metavar="ID", help=_ID)
@@ -223,7 +224,7 @@ def _add_records(commands: _Commands) -> None:
     command.add_argument("--after", action="append", metavar="ID", help="all it waits for; may be repeated")
     graph = commands.add("graph", update.graph, "show how the tasks of a list depend on each other")
     graph.add_argument("list", metavar="NAME", help="the list")
-    graph.add_argument("--limit", type=int, default=100, help="how many, up to 500 (100)")
+    graph.add_argument("--limit", type=int, default=GRAPH_PAGE, help=f"how many, up to {MAX_GRAPH_PAGE} ({GRAPH_PAGE})")
     graph.add_argument("--offset", type=int, default=0, help="how many to skip")
 
 

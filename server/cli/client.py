@@ -20,8 +20,6 @@ _ENVELOPE = {
     "io.modelcontextprotocol/clientCapabilities": {},
 }
 
-SHORT_ID = 8  # characters shown, which are enough to name a task
-
 
 ELSEWHERE = (
     "this terminal is in other namespaces than the server, as where one of them was started in a snap or a container: "

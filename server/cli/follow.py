@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from server.cli.client import SHORT_ID, Client
+from server.cli.client import Client
 from server.cli.console import one_line
 from server.cli.follow_output import Background, Foreground
 from server.cli.subtask_tree import subtasks
-from server.cli.whole_output import WHOLE, whole
+from server.cli.whole_output import whole
 from server.errors import Code, RemitError
+from server.limits import MAX_ANSWER, MAX_SUBTASKS, MAX_WAIT_SECONDS, SHORT_ID
 from storage.records.states import BUSY, DEPENDENCIES, ENDED, LOST, OUR_REASONS, RESTORED, SUBTASKS
 
 if TYPE_CHECKING:
     from server.tasks.views.pending_approval import PendingApprovalView
     from server.tasks.views.view_models import EventView, TaskView
 
-WAIT = 45  # seconds: the longest that get_task waits
-MOST = 1000  # sub-tasks that are followed: as many as the server allows beneath a task, unless it is set otherwise
 _NAMED = 5  # tasks it waits for
 
 
@@ -69,7 +68,7 @@ class Follower:
         for event in followed.hear(task):
             self._notice(task["id"], event["data"])
         if "omittedEvents" in task:  # its log is not kept from the start on, and may not tell of all
-            for row in subtasks(self._client, task["id"], MOST).rows:
+            for row in subtasks(self._client, task["id"], MAX_SUBTASKS).rows:
                 self._notice(task["id"], {"taskId": row["id"], "status": row["status"]})
         if followed.seen < task["lastEvent"] or task["status"] not in ENDED:
             self._ask(followed)
@@ -79,11 +78,11 @@ class Follower:
     def _notice(self, parent: str, news: dict[str, Any]) -> None:
         """Follow a sub-task that is new, or continues after its end."""
         known = self._followed.get(news["taskId"])
-        if known is None and len(self._followed) <= MOST:
+        if known is None and len(self._followed) <= MAX_SUBTASKS:
             known = self._adopt(news["taskId"], parent)
         if known is None and not self._too_many:
             self._too_many = True
-            self._foreground.say(f"only the first {MOST} sub-tasks are followed: see remit show")
+            self._foreground.say(f"only the first {MAX_SUBTASKS} sub-tasks are followed: see remit show")
         if known and known.is_idle and (not known.has_ended or news["status"] not in ENDED):
             self._ask(known)
 
@@ -137,10 +136,10 @@ class _Followed:
         self._question = self._client.ask(
             "get_task",
             id=self.task_id,
-            waitSeconds=WAIT,
+            waitSeconds=MAX_WAIT_SECONDS,
             include=["events"],
             afterEvent=self.seen,
-            maxChars=WHOLE,
+            maxChars=MAX_ANSWER,
         )
         return self._question
 

@@ -6,10 +6,10 @@ import sys
 from typing import TYPE_CHECKING
 
 from server.cli.approval_prompt import ask, question
-from server.cli.client import SHORT_ID
 from server.cli.console import Screen, pieces
 from server.cli.printing import note
 from server.cli.terminal import open_terminal
+from server.limits import SHORT_ID
 
 if TYPE_CHECKING:
     from server.tasks.views.pending_approval import PendingApprovalView

@@ -7,8 +7,7 @@ from typing import Any
 
 from server.cli.terminal import Terminal, open_terminal
 from server.errors import Code, RemitError
-
-INLINE_BYTES = 8 * 1024**2  # of all files together; the server takes larger ones only by where they lie
+from server.limits import MAX_INLINE_BYTES
 
 
 def given(arguments: Namespace) -> dict[str, Any]:
@@ -43,7 +42,7 @@ def _typed(terminal: Terminal | None, name: str) -> str:
 
 
 def _files(named: list[str]) -> list[dict[str, str]]:
-    left = INLINE_BYTES
+    left = MAX_INLINE_BYTES  # larger ones the server takes only by where they lie
     files = []
     for path, name in map(_split, named):
         try:

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NotRequired, TypedDict
 
 from server.cli.client import Client
+from server.limits import MAX_LIST_PAGE
 
 if TYPE_CHECKING:
     from server.tasks.views.view_models import PageView, RowView
-
-_PAGE = 100  # tasks, the most that one list holds
 
 
 class BranchView(TypedDict):
@@ -39,7 +38,7 @@ def subtasks(client: Client, task_id: str, most: int) -> SubtaskPage:
     rows: list[RowView] = []
     more: dict[str, str] = {}
     while True:
-        limit = max(1, min(most - len(rows), _PAGE))
+        limit = max(1, min(most - len(rows), MAX_LIST_PAGE))
         page: PageView = client.call("list_tasks", parentTaskId=task_id, limit=limit, **more)
         rows += page["tasks"]
         if "nextCursor" not in page or len(rows) >= most:

@@ -5,18 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from server.cli.client import Client
+from server.limits import MAX_ANSWER
 from storage.records.states import ENDED
 
 if TYPE_CHECKING:
     from server.tasks.views.view_models import TaskView
 
-WHOLE = 1_000_000
-"""Characters: the most that get_task answers with."""
-
 
 def whole(client: Client, task_id: str, *include: str) -> TaskView:
     """Return a task with all of its output; other parts may be cut to fit one answer. Raises RemitError."""
-    task: TaskView = client.call("get_task", id=task_id, maxChars=WHOLE, include=list(include))
+    task: TaskView = client.call("get_task", id=task_id, maxChars=MAX_ANSWER, include=list(include))
     output = task.get("output")
     if output is None or task["status"] not in ENDED:
         return task
@@ -31,7 +29,7 @@ def whole(client: Client, task_id: str, *include: str) -> TaskView:
 def _read(client: Client, task_id: str, cursor: str | None) -> str:
     pieces = []
     while cursor is not None:
-        output = client.call("get_task", id=task_id, maxChars=WHOLE, outputCursor=cursor)["output"]
+        output = client.call("get_task", id=task_id, maxChars=MAX_ANSWER, outputCursor=cursor)["output"]
         pieces.append(output["content"])
         cursor = output.get("nextCursor")
     return "".join(pieces)

@@ -6,6 +6,7 @@ with its control characters escaped, so that it cannot pose as another line, or 
 
 from collections.abc import Iterable, Sequence
 
+from server.limits import PATH_MAX
 from server.tasks.requests import pruning, request_models
 from server.tasks.requests.listing import ListTasks
 from server.tasks.views import pending_approval, view_models
@@ -76,7 +77,7 @@ def artifacts(view: view_models.ArtifactsView, request: request_models.ReadArtif
     if "files" in view:
         partial = " There are more files than are looked at." if view.get("partial") else ""
         head = f"{len(view['files'])} of {view['total']} files.{partial}{more}"
-        files = [f"{file['size']} B  {one_line(file['path'], 4096)}" for file in view["files"]]
+        files = [f"{file['size']} B  {one_line(file['path'], PATH_MAX)}" for file in view["files"]]
         return [_lines([head, *notes, *files])]
     form = "in base64" if "base64" in view else "as text"
     path = one_line(request.path or "", _WIDTH)
@@ -102,7 +103,7 @@ def agents(view: view_models.AgentsView, _: request_models.ListAgents) -> list[s
 
 def worktrees(view: view_models.WorktreesView, _: request_models.ListWorktrees) -> list[str]:
     """List the worktrees, one per line."""
-    lines = [f"{each['taskId']}  {each['state']}  {one_line(each['path'], 4096)}" for each in view["worktrees"]]
+    lines = [f"{each['taskId']}  {each['state']}  {one_line(each['path'], PATH_MAX)}" for each in view["worktrees"]]
     return [_lines([f"{len(lines)} worktrees.", *lines])]
 
 

@@ -9,9 +9,9 @@ import json
 from collections.abc import Iterable, Iterator
 
 from server.characters import visible
+from server.limits import MAX_WAIT_SECONDS
 from server.tasks.approvals.circumstances import LONGEST_VALUE
 from server.tasks.requests import request_models
-from server.tasks.requests.fields import MAX_WAIT_SECONDS
 from server.tasks.views import view_models
 from server.tasks.views.formatting import one_line
 from server.tasks.views.pending_approval import PendingApprovalView

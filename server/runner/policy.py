@@ -6,11 +6,9 @@ from pathlib import Path
 from typing import Literal
 
 from server.errors import Code, RemitError
+from server.limits import GIB, MIB
 from server.runner.network.hosts import HostRule
 from server.runner.scanning.places import SensitivePath
-
-MIB = 1024**2
-GIB = 1024**3
 
 # A mount on or above one of these would hide folders that the sandbox itself needs.
 _SYSTEM_FOLDERS = tuple(map(Path, ("/usr", "/etc", "/proc", "/dev", "/tmp", "/run", "/home")))  # noqa: S108

@@ -4,14 +4,12 @@ import re
 from typing import TypeVar
 
 from server.errors import Code, RemitError
+from server.limits import SHORT_ID
 from server.tasks.requests.fields import Request
 from storage.interface import Store
 from storage.records.tasks import Principal
 
 R = TypeVar("R", bound=Request)
-
-SHORTEST = 8
-"""Characters of a prefix at least: the chance that two of a hundred tasks share them is one in a million."""
 
 _WHOLE = 36
 """Characters of an id, a UUID."""
@@ -40,7 +38,7 @@ async def complete_ids(store: Store, principal: Principal, request: R, asker: in
 
 async def _whole(store: Store, principal: Principal, text: str | None, asker: int | None, field: str) -> str | None:
     written = _written(text) if text else ""
-    if not SHORTEST <= len(written) < _WHOLE:
+    if not SHORT_ID <= len(written) < _WHOLE:
         return written if len(written) == _WHOLE else text
     found = await store.ids_with_prefix(principal, written, asker)
     if len(found) > 1 and written not in found:

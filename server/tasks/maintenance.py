@@ -8,8 +8,9 @@ from time import monotonic
 import anyio
 from anyio import to_thread
 
-from server.config import DAY, RetentionSettings
+from server.config import RetentionSettings
 from server.errors import Code, RemitError
+from server.limits import DAY
 from server.runner.workspace.workspaces import Workspaces
 from server.tasks.views.formatting import time
 from server.tasks.workspaces.removal import remove_folders

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from server.agents.interface import Program
-from server.config import MIB, AgentSettings, LimitSettings, Settings
+from server.config import AgentSettings, LimitSettings, Settings
 from server.errors import Code, RemitError
+from server.limits import MIB
 from server.runner.policy import Limits, Network, SandboxPolicy
 from server.runner.sandbox import Sandbox
 from server.tasks.working_directory import WorkingDirectory

@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 
-FAR_AHEAD = 60 * 24 * 3600 * 1_000_000
+from server.limits import DAY
+
+FAR_AHEAD = 60 * DAY * 1_000_000
 """Microseconds, 60 days: a clock farther past the last trusted time is doubted. Few machines are off for longer."""
 
 
-DOUBT = 24 * 3600 * 1_000_000
+DOUBT = DAY * 1_000_000
 """Microseconds, 24 hours: how long servers must run before a doubted clock is trusted.
 
 Someone may set it right meanwhile.

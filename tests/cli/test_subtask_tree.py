@@ -222,7 +222,7 @@ def test_sub_tasks_that_are_too_many_to_follow_are_told_of(
     for _ in range(3):
         remit("run", "--parent", root, "true")
     monkeypatch.setenv("REMIT_HOME", str(remit.home))
-    monkeypatch.setattr(follow, "MOST", 2)
+    monkeypatch.setattr(follow, "MAX_SUBTASKS", 2)
     with open_client() as client:
         follow.Follower(client, root).follow()
     told = capsys.readouterr().err

@@ -86,6 +86,10 @@ def test_too_short_a_beginning_says_how_long_it_must_be(remit: CommandLine) -> N
     )
 
 
+def test_help_says_how_many_characters_of_an_id_are_enough(remit: CommandLine) -> None:
+    assert "(at least 8)" in " ".join(remit("show", "--help").stdout.split())
+
+
 def test_a_waiting_call_is_shown_on_one_line_with_the_command_that_decides_it(remit: CommandLine) -> None:
     task_id, call_id = remit.waiting("$ echo hello\u200b")
     assert (

@@ -2,9 +2,7 @@
 
 from server.agents.acp.schema import ContentChunk, Plan
 from server.agents.interface import Turn
-
-MAX_THOUGHT = 8000
-"""Characters of one thought, as many as a turn keeps of it; what is longer becomes several."""
+from server.limits import MAX_EVENT_TEXT
 
 _MARKS = {"completed": "[x]", "in_progress": "[>]"}
 
@@ -39,8 +37,8 @@ class AcpTranscript:
     async def think(self, chunk: ContentChunk) -> None:
         """Take a piece of a thought."""
         self._thought += chunk.content.shown
-        while len(self._thought) >= MAX_THOUGHT:
-            thought, self._thought = self._thought[:MAX_THOUGHT], self._thought[MAX_THOUGHT:]
+        while len(self._thought) >= MAX_EVENT_TEXT:
+            thought, self._thought = self._thought[:MAX_EVENT_TEXT], self._thought[MAX_EVENT_TEXT:]
             self._goes_on = True
             await self._turn.think(thought, goes_on=True)
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from server.agents.interface import Program, RunCommand, ToolResult, Turn
 from server.agents.tool import Tool
+from server.limits import PATH_MAX
 from server.plain_words import in_words
 from server.runner.policy import LONGEST_STRING
 
@@ -37,7 +38,7 @@ class Shell(_Args):
 class ReadFile(_Args):
     """A piece of a file."""
 
-    path: str = Field(min_length=1, max_length=4096)
+    path: str = Field(min_length=1, max_length=PATH_MAX)
     offset: int = Field(0, ge=0, description="bytes to skip")
     limit: int = Field(MAX_READ, ge=1, le=MAX_READ, description="bytes to read")
 
@@ -45,14 +46,14 @@ class ReadFile(_Args):
 class WriteFile(_Args):
     """A whole file."""
 
-    path: str = Field(min_length=1, max_length=4096)
+    path: str = Field(min_length=1, max_length=PATH_MAX)
     content: str = Field(max_length=2_000_000, description="all of it; an older file is replaced")
 
 
 class ListFiles(_Args):
     """A folder."""
 
-    path: str = Field(".", min_length=1, max_length=4096)
+    path: str = Field(".", min_length=1, max_length=PATH_MAX)
 
 
 A = TypeVar("A", bound=_Args)

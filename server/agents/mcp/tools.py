@@ -22,6 +22,7 @@ from server.agents.mcp.schema_filter import unchecked
 from server.agents.mcp.servers import Local, Remote
 from server.agents.tool import Tool
 from server.errors import Code, RemitError, innermost
+from server.limits import TOOL_NAME
 
 _log = logging.getLogger(__name__)
 
@@ -30,9 +31,6 @@ CONNECT_SECONDS = 30
 
 MAX_TOOLS = 200
 """Tools of one server that a model is offered: more of them would fill what it can take in."""
-
-LONGEST_NAME = 64
-"""Characters of a tool's name that every provider takes."""
 
 
 @asynccontextmanager
@@ -96,7 +94,7 @@ async def _tool(server: Remote | Local, client: Client, tool: types.Tool, turn: 
         return await turn.perform(key, partial(_call, server, client, tool.name, args))
 
     return Tool(
-        name=re.sub(r"[^A-Za-z0-9_-]", "_", f"{server.name}_{tool.name}")[:LONGEST_NAME],
+        name=re.sub(r"[^A-Za-z0-9_-]", "_", f"{server.name}_{tool.name}")[:TOOL_NAME],
         description=await turn.mask(tool.description or tool.title or tool.name),
         schema=await turn.mask(tool.input_schema),
         execute=execute,

@@ -8,13 +8,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from server.limits import PATH_MAX
 from server.runner.policy import ATTACHED
 
 RECORD_BYTES = 512 * 1024
 """For the environment at the start and at the end, twice what a task may have, and all that is carried."""
-
-LONGEST_PATH = 4096
-"""Bytes, PATH_MAX in linux/limits.h; no folder has more characters."""
 
 # `command -p` finds cat and env whatever PATH has become; sh without bash has no `compgen`, but `set` names variables.
 # All of the script before the command is one line, since a shell counts the lines of the command from there.
@@ -64,7 +62,7 @@ def read(record: bytes) -> StateRecord | None:
     path = _text(folder.removesuffix(b"\n"))
     if not before:
         return None
-    there = path if path and path.startswith("/") and len(path) < LONGEST_PATH else None
+    there = path if path and path.startswith("/") and len(path) < PATH_MAX else None
     left = (
         *_settings(started.decode(errors="replace"), ended.decode(errors="replace")),
         *_some("aliases", _names(aliases, rb"^(?:alias )?([\w.-]+)=")),

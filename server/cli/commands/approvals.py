@@ -11,8 +11,8 @@ from server.cli.client import ELSEWHERE, Client, open_client
 from server.cli.console import Screen, age, clipped, one_line, width
 from server.cli.printing import print_answer
 from server.cli.terminal import open_terminal
-from server.cli.whole_output import WHOLE
 from server.errors import Code, RemitError
+from server.limits import MAX_ANSWER
 
 if TYPE_CHECKING:
     from server.tasks.views.pending_approval import GrantsView, PendingApprovalView
@@ -66,7 +66,7 @@ def waiting_call(calls: list[PendingApprovalView], beginning: str | None, status
 
 def _decide(arguments: Namespace, outcome: str) -> int:
     with open_client() as client:
-        task: TaskView = client.call("get_task", id=arguments.id, maxChars=WHOLE)
+        task: TaskView = client.call("get_task", id=arguments.id, maxChars=MAX_ANSWER)
         call = waiting_call(task.get("pendingApprovals", []), arguments.call, task["status"])
         if not _confirmed(client, call, outcome):
             Screen(sys.stderr).print("nothing was decided")

@@ -9,12 +9,11 @@ from server.backups.archive import SkippedFiles
 from server.backups.restore import RestoreReport
 from server.backups.restore import restore as restore_backup
 from server.backups.writer import BackupReport, write_backup
-from server.cli.client import SHORT_ID
 from server.cli.console import one_line
 from server.cli.printing import print_answer
-from server.config import MIB
 from server.daemon.ownership import refuse_upkeep
 from server.daemon.paths import find_state_paths
+from server.limits import MIB, SHORT_ID
 from server.tasks.views.formatting import time_or_none
 
 SHOWN = 20

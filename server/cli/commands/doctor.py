@@ -21,13 +21,14 @@ from server.cli.diagnostics import bundle
 from server.cli.diagnostics.database import of_changes, of_database
 from server.cli.diagnostics.finding import Finding
 from server.cli.printing import print_answer
-from server.config import DAY, BackupSettings, RetentionSettings, Settings, load
+from server.config import BackupSettings, RetentionSettings, Settings, load
 from server.daemon.file_systems import refuse_remote
 from server.daemon.handshake import reach
 from server.daemon.launch import PATIENCE, Deadline, unanswered
 from server.daemon.ownership import owner
 from server.daemon.paths import DATABASE, StatePaths, find_state_paths
 from server.errors import RemitError
+from server.limits import DAY
 from server.runner.detection import find_sandbox
 from server.tasks.maintenance import doubt
 from server.tier_names import TierName, Wanted, stronger_than

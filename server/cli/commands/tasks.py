@@ -8,11 +8,12 @@ from argparse import Namespace
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from server.cli.client import SHORT_ID, Client, open_client
+from server.cli.client import Client, open_client
 from server.cli.console import Screen, Style, age, clipped, framed, harmless, one_line, width
 from server.cli.printing import print_answer
 from server.cli.subtask_tree import BranchView, grow, nested
-from server.cli.whole_output import WHOLE, whole
+from server.cli.whole_output import whole
+from server.limits import MAX_ANSWER, SHORT_ID
 from storage.records.states import ENDED
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def _add_events(client: Client, task: TaskView) -> None:
     events = task["events"]
     while events and events[-1]["number"] < task["lastEvent"]:
         after = events[-1]["number"]
-        more = client.call("get_task", id=task["id"], include=["events"], afterEvent=after, maxChars=WHOLE)
+        more = client.call("get_task", id=task["id"], include=["events"], afterEvent=after, maxChars=MAX_ANSWER)
         if not more["events"]:  # the log was removed meanwhile
             break
         events += more["events"]

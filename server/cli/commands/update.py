@@ -7,9 +7,10 @@ from argparse import Namespace
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from server.cli.client import SHORT_ID, open_client
+from server.cli.client import open_client
 from server.cli.console import Screen, one_line
 from server.cli.printing import print_answer
+from server.limits import SHORT_ID
 
 if TYPE_CHECKING:
     from server.tasks.views.view_models import GraphView

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from server.cli.diagnostics.finding import Finding
-from server.config import MIB
 from server.daemon.paths import DATABASE
 from server.errors import RemitError
+from server.limits import MIB
 from server.runner.workspace.lost_folders import LostFolders
 from server.runner.workspace.workspaces import Workspaces
 from server.tasks.workspaces import pairing

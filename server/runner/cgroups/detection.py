@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from time import monotonic, sleep
 
+from server.limits import MIB
 from server.runner.cgroups.control_group import (
     ControlGroup,
     ControlGroups,
@@ -18,7 +19,7 @@ from server.runner.cgroups.control_group import (
     prefix_of,
 )
 from server.runner.cgroups.hierarchy import candidates
-from server.runner.policy import MIB, Limits
+from server.runner.policy import Limits
 from server.runner.programs.copies import INSTALLED, Programs
 
 TIMEOUT_SECONDS = 5.0  # for each step; all of them take 0.1 s

@@ -9,9 +9,10 @@ from subprocess import DEVNULL, PIPE, Popen
 
 import anyio
 
+from server.limits import MIB
 from server.runner.monitoring.disks import INODE_BYTES, Disks
 from server.runner.monitoring.usage import deleted_bytes, too_large_a_workspace
-from server.runner.policy import MIB, SandboxPolicy
+from server.runner.policy import SandboxPolicy
 
 _log = logging.getLogger(__name__)
 

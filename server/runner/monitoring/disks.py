@@ -4,7 +4,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from server.runner.policy import MIB, Limits
+from server.limits import MIB
+from server.runner.policy import Limits
 
 INODE_BYTES = 512  # cost of an empty file, which du does not count: 256 bytes for ext4's inode, and its name
 FREE_INODES = 10_000  # that must stay free for the server and other programs

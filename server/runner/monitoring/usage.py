@@ -6,9 +6,10 @@ from contextlib import suppress
 from signal import SIGXFSZ
 from stat import S_ISREG
 
+from server.limits import MIB
 from server.runner import process_tree
 from server.runner.cgroups.control_group import ControlGroup, Feature
-from server.runner.policy import MIB, Limits
+from server.runner.policy import Limits
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")

@@ -13,12 +13,14 @@ from typing import ClassVar, Self
 import anyio
 
 from server.errors import Code, RemitError
+from server.limits import MIB
 from server.runner import host_paths
+from server.runner.filesystem.walk import MOST_FOLDERS
 from server.runner.network.callback import CallbackChannel
 from server.runner.network.gateway import NAMES_GAP, Gateway
-from server.runner.policy import MIB, SandboxPolicy
+from server.runner.policy import SandboxPolicy
 from server.runner.programs.copies import INSTALLED, Programs
-from server.runner.scanning.protected import OTHER_SYSTEMS, TOLD
+from server.runner.scanning.protected import MOST_REPOSITORIES, OTHER_SYSTEMS, TOLD
 from server.runner.scanning.sockets import NOT_COVERED, find_sockets
 from server.runner.tiers import landlock, seccomp
 from server.runner.tiers.gaps import LOCKS_GAP, OWN_FOLDER_GAP, Gaps, Machines
@@ -48,20 +50,20 @@ _GAPS = (
     "With network = full the command reaches everything this machine can, its own local services included.",
     NAMES_GAP,
     "In a repository, names that are symlinks, what git's settings name but a folder of hooks, what a command makes "
-    "anew in folders of its own, for others that are at work there too, and repositories after the first 16 or in more "
-    "than 2,000 folders are not protected.",
+    "anew in folders of its own, for others that are at work there too, and repositories after the first "
+    f"{MOST_REPOSITORIES} or in more than {MOST_FOLDERS:,} folders are not protected.",
     f"Files that tools execute or obey and that are part of a project's work can be written: {', '.join(TOLD)} and "
     "their like; an opencode.json can be made where there is none. In sub-folders that are no repository of git's, so "
     f"can all that is closed elsewhere, {', '.join(OTHER_SYSTEMS)} among it.",
     "What a command leaves in a folder of yours for git to execute (a repository with harmful settings or hooks, a "
     "rebase or cherry-pick that executes) is set aside once it has ended, or when the server starts again if it was "
-    "killed meanwhile. Until then, within git's own folders, and behind more than 2,000 folders or very many names, "
-    "which the task then tells, your own git would execute it; of what lies behind these, repositories that an index "
-    "names are set aside too.",
+    f"killed meanwhile. Until then, within git's own folders, and behind more than {MOST_FOLDERS:,} folders or very "
+    "many names, which the task then tells, your own git would execute it; of what lies behind these, repositories "
+    "that an index names are set aside too.",
     OWN_FOLDER_GAP,
     "A unix socket that another program makes in the task's folder while a command runs can be connected to, and so "
-    "can those behind more than 2,000 folders or very many names, which the task then tells, or in what the setting "
-    "readable names.",
+    f"can those behind more than {MOST_FOLDERS:,} folders or very many names, which the task then tells, or in what "
+    "the setting readable names.",
     LOCKS_GAP,
 )
 _ROOT_GAP = "As root a command can change the mode of /dev/null and its like, which are this machine's own."

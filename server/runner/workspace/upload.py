@@ -9,11 +9,10 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from server.errors import Code, RemitError
+from server.limits import MAX_FILES, MAX_INLINE_BYTES, MIB
 from server.runner.filesystem.safe_open import CHUNK_BYTES, open_regular
 
-MAX_FILES = 20  # of one message, as in the API that the tool implements
-MAX_FILE_BYTES = 50 * 1024**2  # of each file, as in the same API
-MAX_INLINE_BYTES = 8 * 1024**2  # of one message: inline content is part of one JSON text in memory
+MAX_FILE_BYTES = 50 * MIB  # of each file, as in the API that the tool implements
 MAX_PATH_BYTES = 1024  # a quarter of Linux's PATH_MAX, so that the workspace's own path fits before it
 MAX_PART_BYTES = 255  # Linux's NAME_MAX
 

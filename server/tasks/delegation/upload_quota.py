@@ -6,8 +6,9 @@ from contextlib import contextmanager
 
 from server.config import Settings
 from server.errors import Code, RemitError
+from server.limits import MIB
 from server.runner.monitoring.disks import INODE_BYTES, is_too_full, too_full_a_disk
-from server.runner.policy import MIB, Limits
+from server.runner.policy import Limits
 from server.runner.workspace.upload import Upload
 from server.runner.workspace.workspaces import Workspaces
 from server.tasks import sandbox_policy

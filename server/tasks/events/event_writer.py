@@ -13,11 +13,9 @@ import anyio
 
 from server.concurrency import in_background
 from server.errors import RemitError
+from server.limits import MAX_EVENT_TEXT
 from storage.records.events import EventKind, NewEvent
 from storage.records.tasks import Run
-
-MAX_EVENT = 8000
-"""Characters of text in one event, so that a page of events can be kept small."""
 
 PACE = 0.01
 """The share of a call's time for which its output is gathered: readers see it almost at once."""
@@ -82,5 +80,5 @@ class EventWriter:
                 self._events_so_far = await self._log.append_events(self._run, self._events(text))
 
     def _events(self, text: str) -> list[NewEvent]:
-        pieces = (text[start : start + MAX_EVENT] for start in range(0, len(text), MAX_EVENT))
+        pieces = (text[start : start + MAX_EVENT_TEXT] for start in range(0, len(text), MAX_EVENT_TEXT))
         return [NewEvent(self._kind, {"text": piece, **self._extra}) for piece in pieces]

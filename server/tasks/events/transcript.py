@@ -6,6 +6,7 @@ import anyio
 
 from server.config import Settings
 from server.errors import RemitError
+from server.limits import MAX_EVENT_TEXT
 from server.tasks.events.event_writer import EventWriter, Log
 from server.tasks.events.output import CommandOutput, OutputBudget
 from server.tasks.secrets import masking
@@ -14,9 +15,6 @@ from server.threads import computed
 from storage.records.events import EventKind, NewEvent
 from storage.records.tasks import Run
 from templates.redaction import RedactionStream, Redactor
-
-MAX_THOUGHT = 8000
-"""Characters of one thought, which fit into one event."""
 
 
 class Transcript:
@@ -59,7 +57,7 @@ class Transcript:
         if self._budget.is_used_up:
             self._unkept += 1
             return
-        thought = CommandOutput(Redactor({}), self._budget.limit(MAX_THOUGHT))
+        thought = CommandOutput(Redactor({}), self._budget.limit(MAX_EVENT_TEXT))
         await thought.take(await self._masked(description, goes_on=goes_on))
         self._budget.take(thought.text)
         shown = await masking.redacted(self._variables.redactor, subject)

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 import anyio
 
 from server.errors import Code, RemitError
+from server.runner.process_tree import END_SECONDS
 from server.tasks.execution.scheduler import Scheduler
 from storage.interface import Store
 from storage.records.states import Status
 from storage.records.tasks import Principal
 
-CANCEL_SECONDS = 5
+CANCEL_SECONDS = END_SECONDS
 """Seconds that an answer waits for a cancelled task to stop; the promised maximum."""
 
 

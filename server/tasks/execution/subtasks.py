@@ -8,11 +8,12 @@ from typing import Any
 from server.agents.endings import Awaiting
 from server.agents.interface import ToolResult, ToolSpec
 from server.errors import Code
+from server.limits import LONGEST_TIMEOUT
 from server.runner.network.callback import CallbackHandler, new_token
 from server.tasks.execution.agent_caller import AgentCaller, SubtaskApi
 
-PATIENT = 7 * 24 * 3600
-"""Seconds that an agent without a process may wait for a sub-task: the longest timeout of a task, seven days."""
+PATIENT = LONGEST_TIMEOUT
+"""Seconds that an agent without a process may wait for a sub-task."""
 
 _WAIT = "waitSeconds"
 

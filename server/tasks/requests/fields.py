@@ -14,6 +14,7 @@ from pydantic.alias_generators import to_camel
 
 from server import patterns
 from server.characters import written_out
+from server.limits import DAY, PATH_MAX
 from server.tasks.requests.synonyms import outcome_meant, status_meant
 from storage.records.states import OUR_REASONS, Status
 
@@ -26,9 +27,6 @@ MAX_ENVIRONMENT_BYTES = 64 * 1024
 MAX_METADATA = 16_384
 """Characters of metadata as JSON: it comes back with every look at the task."""
 
-MAX_WAIT_SECONDS = 45
-"""Seconds of a wait at most, because hosts cut a tool call off after 60."""
-
 LEAST_ANSWER = 5_000
 """Characters in which get_task can show every field of any task, each shortened as far as it goes; most need 1,500."""
 
@@ -39,7 +37,13 @@ MAX_TITLE = 500
 """Characters."""
 
 MAX_DESCRIPTION = 10_000
-"""Characters."""
+"""Characters, as of the reason for a decision, and of a call as a host's prompt shows it."""
+
+MAX_LABEL = 255
+"""Characters of a name chosen elsewhere, or of an idempotency key."""
+
+MAX_CALLS = 1_000_000
+"""Tool calls after which a task can be made to pause."""
 
 MAX_NAME = 255
 """Characters of a variable's name."""
@@ -131,7 +135,7 @@ def _moment(text: Any) -> int:
     return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
-_DAY_US = 24 * 3600 * 1_000_000
+_DAY_US = DAY * 1_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DATE_SCHEMA = WithJsonSchema({"type": "string", "format": "date-time"})
 FromDate = Annotated[int, BeforeValidator(_first_moment), _DATE_SCHEMA]
@@ -150,14 +154,14 @@ TaskId = Annotated[Id, Field(description="the task's")]
 Line = Annotated[str, AfterValidator(_one_line)]
 """A text on one line."""
 
-Label = Annotated[str, AfterValidator(_no_nul), Field(min_length=1, max_length=255), _PLAIN]
+Label = Annotated[str, AfterValidator(_no_nul), Field(min_length=1, max_length=MAX_LABEL), _PLAIN]
 """A name chosen elsewhere: of a task list, or of an agent that is not this server's."""
 
-Cleared = Annotated[str, AfterValidator(_no_nul), Field(max_length=255), WithJsonSchema({"type": "string"})]
+Cleared = Annotated[str, AfterValidator(_no_nul), Field(max_length=MAX_LABEL), WithJsonSchema({"type": "string"})]
 """A label; an empty text clears it."""
 
-PathText = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_no_nul), _PLAIN]
-"""A path; 4096 bytes is Linux's limit."""
+PathText = Annotated[str, Field(min_length=1, max_length=PATH_MAX), AfterValidator(_no_nul), _PLAIN]
+"""A path."""
 
 
 ConfiguredName = Annotated[Name, _PLAIN]

@@ -5,6 +5,7 @@ from typing import Annotated, Self
 from pydantic import Field, StrictBool, model_validator
 from pydantic.alias_generators import to_camel
 
+from server.limits import LIST_PAGE, MAX_LIST_PAGE
 from server.tasks.requests.fields import (
     MAX_OFFSET,
     MAX_WORDS,
@@ -34,7 +35,9 @@ class ListTasks(Request):
 
     unlisted = _FOR_PROGRAMS
 
-    limit: Annotated[int, AtMost(100)] = Field(50, description="default 50, at most 100")
+    limit: Annotated[int, AtMost(MAX_LIST_PAGE)] = Field(
+        LIST_PAGE, description=f"default {LIST_PAGE}, at most {MAX_LIST_PAGE}"
+    )
     offset: int = Field(0, ge=0, le=MAX_OFFSET, description="to skip")
     cursor: str | None = Field(None, min_length=1, max_length=500, description="nextCursor of the last page")
     page: int | None = Field(None, ge=1)

@@ -10,13 +10,26 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, StrictBool, model_validator
 from pydantic.alias_generators import to_camel
 
+from server.limits import (
+    DAY,
+    GRAPH_PAGE,
+    LEAST_MEMORY,
+    LEAST_OPEN_FILES,
+    LONGEST_TIMEOUT,
+    MAX_ANSWER,
+    MAX_FILES,
+    MAX_GRAPH_PAGE,
+    MAX_WAIT_SECONDS,
+    MIB,
+)
 from server.tasks.requests.fields import (
+    MAX_CALLS,
     MAX_DEPENDENCIES,
     MAX_DESCRIPTION,
+    MAX_LABEL,
     MAX_MESSAGE,
     MAX_TITLE,
     MAX_VARIABLES,
-    MAX_WAIT_SECONDS,
     MAX_WORDS,
     AtMost,
     Cleared,
@@ -117,9 +130,9 @@ class File(Request):
 class LowerLimits(Request):
     """Limits for one task, lower than the operator's."""
 
-    memory_mb: int | None = Field(None, ge=16)
+    memory_mb: int | None = Field(None, ge=LEAST_MEMORY // MIB)
     processes: int | None = Field(None, ge=1)
-    open_files: int | None = Field(None, ge=16)
+    open_files: int | None = Field(None, ge=LEAST_OPEN_FILES)
     file_mb: int | None = Field(None, ge=1)
     tmp_mb: int | None = Field(None, ge=1)
     workspace_mb: int | None = Field(None, ge=1)
@@ -180,18 +193,18 @@ class CreateTask(Request):
     secret_names: list[ConfiguredName] = Field(
         default_factory=list, max_length=MAX_VARIABLES, description="configured secrets"
     )
-    files: list[File] = Field(default_factory=list, max_length=20, description="at most 20")
+    files: list[File] = Field(default_factory=list, max_length=MAX_FILES, description=f"at most {MAX_FILES}")
     workspace: WorkspaceRequest | None = Field(None, description="the user's folder to work in")
-    timeout_seconds: int | None = Field(None, ge=1, le=7 * 24 * 3600, description="work time")
-    max_calls: int | None = Field(None, ge=1, le=1_000_000, description="then it pauses")
+    timeout_seconds: int | None = Field(None, ge=1, le=LONGEST_TIMEOUT, description="work time")
+    max_calls: int | None = Field(None, ge=1, le=MAX_CALLS, description="then it pauses")
     on_interrupt: Literal["fail", "retry", "resume"] | None = Field(None, description="default fail")
-    approval_timeout_seconds: int | None = Field(None, ge=1, le=366 * 24 * 3600, description="then it means no")
+    approval_timeout_seconds: int | None = Field(None, ge=1, le=366 * DAY, description="then it means no")
     limits: LowerLimits | None = Field(None, description="lower than the operator's")
     require: Guarantees | None = Field(None, description="else refuse the task")
     allow_hooks: StrictBool = Field(False, description="may write .git/hooks, .envrc and the like")
     mcp_servers: list[Label] = Field(default_factory=list, max_length=20, description="configured ones")
     metadata: Metadata | None = Field(None, description="your own")
-    idempotency_key: str | None = Field(None, min_length=1, max_length=255, description="creates once")
+    idempotency_key: str | None = Field(None, min_length=1, max_length=MAX_LABEL, description="creates once")
 
     @model_validator(mode="after")
     def _environment_fits(self) -> Self:
@@ -212,7 +225,7 @@ class GetTask(Request):
 
     id: TaskId
     wait_seconds: float = Field(0, ge=0, allow_inf_nan=False, description="up to 45")
-    max_chars: int = Field(8000, ge=200, le=1_000_000, description="of the answer")
+    max_chars: int = Field(8000, ge=200, le=MAX_ANSWER, description="of the answer")
     output_cursor: str | None = Field(
         None, min_length=1, max_length=64, description="a nextCursor: the output from there on"
     )
@@ -248,14 +261,14 @@ class ApproveToolCall(Request):
     id: TaskId
     call_id: Id = Field(description="of the waiting call")
     outcome: Outcome = Field(description="what the user decided")
-    message: str | None = Field(None, min_length=1, max_length=10_000, description="the reason, for the agent")
-    call: str | None = Field(None, max_length=10_000, description="as in pendingApprovals")
+    message: str | None = Field(None, min_length=1, max_length=MAX_DESCRIPTION, description="the reason, for the agent")
+    call: str | None = Field(None, max_length=MAX_DESCRIPTION, description="as in pendingApprovals")
 
 
 class ApproveShownCall(ApproveToolCall):
     """A decision that must repeat what the call does, so that the host's prompt shows it to its user."""
 
-    call: str = Field(max_length=10_000, description="as in pendingApprovals")
+    call: str = Field(max_length=MAX_DESCRIPTION, description="as in pendingApprovals")
 
 
 class SendMessage(Request):
@@ -272,8 +285,8 @@ class SendMessage(Request):
     secret_names: list[ConfiguredName] = Field(
         default_factory=list, max_length=MAX_VARIABLES, description="configured secrets"
     )
-    files: list[File] = Field(default_factory=list, max_length=20, description="at most 20")
-    idempotency_key: str | None = Field(None, min_length=1, max_length=255, description="sent once")
+    files: list[File] = Field(default_factory=list, max_length=MAX_FILES, description=f"at most {MAX_FILES}")
+    idempotency_key: str | None = Field(None, min_length=1, max_length=MAX_LABEL, description="sent once")
 
     @property
     def literals(self) -> dict[str, str]:
@@ -316,7 +329,7 @@ class UpdateTask(Request):
     progress_message: Line | None = Field(None, max_length=1000, description="how far it is")
     internal_status: Cleared | None = Field(None, description="in your words")
     metadata: Metadata | None = Field(None, description="replaced whole")
-    max_calls: int | None = Field(None, ge=1, le=1_000_000, description="then it pauses")
+    max_calls: int | None = Field(None, ge=1, le=MAX_CALLS, description="then it pauses")
     status: ReportedWord | None = Field(None, description='only agentId "none"')
     result: str | None = Field(None, min_length=1, max_length=MAX_MESSAGE, description="of a completed one")
     error: str | None = Field(None, min_length=1, max_length=MAX_DESCRIPTION, description="of a failed one")
@@ -360,7 +373,9 @@ class GetTaskGraph(Request):
     unlisted = frozenset({"limit", "offset"})
 
     task_list_id: Label = Field(description="the list's name")
-    limit: Annotated[int, AtMost(500)] = Field(100, description="default 100, at most 500")
+    limit: Annotated[int, AtMost(MAX_GRAPH_PAGE)] = Field(
+        GRAPH_PAGE, description=f"default {GRAPH_PAGE}, at most {MAX_GRAPH_PAGE}"
+    )
     offset: int = Field(0, ge=0, le=2**53, description="to skip")
 
 

@@ -2,11 +2,9 @@
 
 import sqlite3
 
+from storage.errors import MOST_NAMED
 from storage.records.tasks import Principal
 from storage.sqlite.relations.subtasks import known
-
-MOST_NAMED = 20
-"""Ids returned for an ambiguous prefix."""
 
 _LAST = "\U0010ffff"
 

@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Iterable
 
 from server.errors import Code, RemitError
+from storage.errors import MOST_NAMED
 from storage.records.states import ENDED, Status
 from storage.records.tasks import Principal
 from storage.sqlite.connection import changes_of
@@ -15,8 +16,6 @@ from storage.sqlite.transitions.status import owned
 
 CHUNK = 200
 """Tasks removed in one transaction; the rest of a deletion cut off by a crash can be deleted again."""
-
-_NAMED = 20  # dependants that an error names
 
 
 def deletion_set(db: sqlite3.Connection, principal: Principal, task_id: str, *, cascade: bool) -> list[str]:
@@ -123,7 +122,7 @@ def _refuse_dependants(db: sqlite3.Connection, going: set[int]) -> None:
         if row["task"] not in going
     }
     if dependants:
-        named = sorted(dependants)[:_NAMED]
+        named = sorted(dependants)[:MOST_NAMED]
         ids = [db.execute("SELECT id FROM tasks WHERE seq = ?", (seq,)).fetchone()["id"] for seq in named]
         left_out = ", …" if len(ids) < len(dependants) else ""
         raise RemitError(

@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Iterator
 
 from server.errors import Code, RemitError
+from storage.errors import MOST_NAMED
 from storage.records.events import EventKind
 from storage.records.states import ENDED, REPORTED, Status
 from storage.records.tasks import NOBODY, Principal, RunEnd, Update
@@ -14,7 +15,6 @@ from storage.sqlite.transitions.turns import close_turn, correct_turn
 
 _TOLD = {"progress": "progress", "progress_message": "progressMessage", "internal_status": "internalStatus"}
 _FAILED = "EXECUTION_ERROR"
-_NAMED = 20  # open dependencies that an error names
 
 
 def update(db: sqlite3.Connection, principal: Principal, task_id: str, wanted: Update, at: int) -> None:
@@ -137,7 +137,7 @@ def _refuse_report(db: sqlite3.Connection, task: sqlite3.Row, target: Status) ->
             status=status,
         )
     if task["open_dependencies"] and target != status and target in (Status.PENDING, Status.RUNNING, Status.COMPLETED):
-        waits_for = blocking(db, task["seq"], _NAMED)
+        waits_for = blocking(db, task["seq"], MOST_NAMED)
         raise RemitError(
             Code.CONFLICT,
             f"status: the task is {status} and waits for {task['open_dependencies']} others; it cannot be {target} "

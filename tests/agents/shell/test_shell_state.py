@@ -4,6 +4,7 @@ from functools import partial
 
 from server.agents.shell import state_record
 from server.agents.shell.shell_state import MOST, MOST_VARIABLES, ShellState, after
+from server.limits import PATH_MAX
 from templates.redaction import Redactor
 from templates.steps import Steps, finished
 
@@ -47,6 +48,6 @@ def test_what_is_kept_of_a_record_is_bounded() -> None:
 
 
 def test_a_folder_longer_than_any_can_be_is_none() -> None:
-    found = state_record.read(forged(b"A=1\0", b"A=1\0", folder=b"/" + b"x" * state_record.LONGEST_PATH))
+    found = state_record.read(forged(b"A=1\0", b"A=1\0", folder=b"/" + b"x" * PATH_MAX))
     assert found
     assert found.folder is None

@@ -9,6 +9,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from server.limits import MIB
 from server.runner.cgroups import detection
 from server.runner.cgroups.control_group import (
     NO_GROUPS,
@@ -23,7 +24,7 @@ from server.runner.cgroups.hierarchy import end_leftover_groups
 from server.runner.detection import find_sandbox
 from server.runner.monitoring import monitor
 from server.runner.monitoring.usage import gaps
-from server.runner.policy import MIB, Command, Exit, Limits, SandboxPolicy
+from server.runner.policy import Command, Exit, Limits, SandboxPolicy
 from server.runner.sandbox import Sandbox
 from tests import servers
 from tests.runner.commands import REPOSITORY, surroundings, until

@@ -6,9 +6,10 @@ from time import monotonic, sleep
 import anyio
 import pytest
 
+from server.limits import GIB, MIB
 from server.runner.monitoring import disk_usage, disks
 from server.runner.monitoring.disk_usage import DiskUsage
-from server.runner.policy import GIB, MIB, Limits, SandboxPolicy
+from server.runner.policy import Limits, SandboxPolicy
 from server.runner.sandbox import Sandbox
 from server.tier_names import TierName
 from tests.faults import DISK_BYTES, small_disk

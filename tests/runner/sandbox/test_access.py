@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from server.errors import RemitError
+from server.limits import MIB
 from server.runner import sandbox
-from server.runner.policy import MIB
 from server.tier_names import TierName
 from tests.runner.commands import Request, run
 

@@ -6,8 +6,8 @@ from typing import Any
 import anyio
 import pytest
 
+from server.limits import MIB
 from server.runner.monitoring import monitor
-from server.runner.policy import MIB
 from server.runner.tiers.interpreter import find_interpreter
 from server.tier_names import TierName
 from tests.runner.commands import Ran, Request, run

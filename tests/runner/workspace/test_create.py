@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from server.errors import Code, RemitError
-from server.runner.workspace.upload import MAX_FILE_BYTES, MAX_FILES, MAX_INLINE_BYTES, Upload
+from server.limits import MAX_FILES, MAX_INLINE_BYTES
+from server.runner.workspace.upload import MAX_FILE_BYTES, Upload
 from server.runner.workspace.workspaces import Workspaces
 
 from .adversary import every_moment, tree

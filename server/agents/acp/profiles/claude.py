@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from server.agents.acp.profile import Profile
-from server.config import GIB
+from server.limits import GIB
 
 _HOST = "api.anthropic.com"
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from server.agents.acp.profile import Profile
 from server.agents.installation import Installation, located, program
-from server.config import GIB
 from server.errors import Code, RemitError
+from server.limits import GIB
 
 _PACKAGE = "opencode-ai"
 _MACHINES = {"x86_64": "x64", "aarch64": "arm64"}
