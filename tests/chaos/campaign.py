@@ -62,7 +62,7 @@ def run(
     folder: Path, seed: int, seconds: float, *, launcher: Path = servers.LAUNCHER, faults: Sequence[str] = tuple(FAULTS)
 ) -> Report:
     """Run a campaign of so many seconds in an empty folder; the same seed means the same requests and faults."""
-    with disk(folder / "disk") as ground:
+    with disk(folder / "disk", seconds) as ground:
         campaign = Campaign(ground / "state", seed, launcher, faults)
         try:
             return anyio.run(campaign.run, seconds)

@@ -15,8 +15,11 @@ import anyio
 from tests import servers
 from tests.chaos.window import Window
 
-DISK = "256m"
-"""The size of the disk that is filled: about four times what a campaign of two minutes writes."""
+DISK_MIB = 256
+"""The least size of the disk that is filled, in MiB: about four times what a campaign of two minutes writes."""
+
+DISK_MIB_PER_SECOND = 2.0
+"""What a longer campaign gets for each second, in MiB, so that the disk is full only where a fault fills it."""
 
 ANSWER_SECONDS = 15.0
 """Within which users get some answers on any machine: a server starts in 1 s."""
@@ -65,13 +68,17 @@ class Site:
 
 
 @contextmanager
-def disk(folder: Path) -> Iterator[Path]:
-    """A folder on a small disk of its own, where whoever runs this may mount one; else the folder as it is."""
+def disk(folder: Path, seconds: float) -> Iterator[Path]:
+    """A folder on a small disk of its own, where whoever runs this may mount one; else the folder as it is.
+
+    It has room for a campaign of so many seconds.
+    """
     folder.mkdir()
     if not may_mount():
         yield folder
         return
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK}", "chaos", str(folder)], check=True)
+    size = max(DISK_MIB, round(DISK_MIB_PER_SECOND * seconds))
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}m", "chaos", str(folder)], check=True)
     try:
         yield folder
     finally:

@@ -136,12 +136,11 @@ class User:
         left = [task for task in self._own if task.is_deleted is False]
         with anyio.move_on_after(PATIENCE) as waiting:
             while left:
-                still = [task for task in left if not await self._has_ended(task)]
-                if len(still) < len(left):
-                    waiting.deadline = anyio.current_time() + PATIENCE
-                else:
-                    await anyio.sleep(PAUSE)
-                left = still
+                for task in tuple(left):
+                    if await self._has_ended(task):
+                        left.remove(task)
+                        waiting.deadline = anyio.current_time() + PATIENCE
+                await anyio.sleep(PAUSE)
         for task in left:
             self._journal.fault("stuck", f"{task.key} ({task.kind}, {task.id}) does not end")
 
