@@ -2,6 +2,8 @@
 
 from enum import StrEnum
 
+from server.errors import Code
+
 CUT_OFF = "cut off"
 """Prefix of the reason of every call that was interrupted."""
 
@@ -67,7 +69,7 @@ CALL_ENDED = frozenset({CallStatus.SUCCESS, CallStatus.ERROR, CallStatus.CANCELL
 
 # Reasons for `blocked` that the store itself gives. A record that others execute has the reason they reported.
 DEPENDENCIES = "DEPENDENCIES"
-LOST = "SECRETS_LOST"
+LOST = Code.SECRETS_LOST
 SUBTASKS = "SUBTASKS"
 REPORTED = "REPORTED"
 BUSY = "WORKSPACE_BUSY"

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from server.errors import Code
 from storage.records.calls import Call
 from storage.records.events import Event
 from storage.records.graphs import Related
@@ -150,7 +151,7 @@ class Task:
     cancel_requested: bool
     blocked_reason: str | None
     blocked_at: int | None
-    error_code: str | None
+    error_code: Code | None
     error: str | None
     turn: int
     message_count: int
@@ -303,7 +304,7 @@ class RunEnd:
     """The end of a turn: an ended status, with the error if it failed."""
 
     status: Status
-    error_code: str | None = None
+    error_code: Code | None = None
     error: str | None = None
 
 

@@ -5,6 +5,7 @@ import sqlite3
 from dataclasses import fields
 from typing import Any
 
+from server.errors import Code
 from storage.records.calls import Call
 from storage.records.events import Event, EventKind
 from storage.records.states import CALL_ENDED, ENDED, CallStatus, Status
@@ -50,7 +51,8 @@ def task(row: sqlite3.Row) -> Task:
         values[name] = bool(values[name])
     for name in ("env", "metadata", "demands", "files"):
         values[name] = loads(values[name])
-    return Task(**values | {"status": Status(values["status"])})
+    code = Code(values["error_code"]) if values["error_code"] else None
+    return Task(**values | {"status": Status(values["status"]), "error_code": code})
 
 
 def summary(row: sqlite3.Row) -> Row:

@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Collection, Mapping, Sequence
 
+from server.errors import Code
 from storage.records.calls import Call
 from storage.records.events import EventKind, NewEvent
 from storage.records.queue import NO_DEMAND, SlotDemand
@@ -166,7 +167,7 @@ def interrupt(db: sqlite3.Connection, run: Run, ran_us: int, at: int, by: str = 
         return Status.PENDING
     message = f"{by} while this task was at work; what it had done so far is kept, nothing was repeated"
     reason = attempts.why_not(db, task, run)
-    return finish(db, run, RunEnd(Status.FAILED, "INTERRUPTED", f"{message}{reason}"), ran_us, at)
+    return finish(db, run, RunEnd(Status.FAILED, Code.INTERRUPTED, f"{message}{reason}"), ran_us, at)
 
 
 def write_unwritten(db: sqlite3.Connection, run: Run, unwritten: Unwritten, at: int) -> None:

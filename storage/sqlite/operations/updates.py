@@ -14,7 +14,7 @@ from storage.sqlite.transitions.status import log, owned, set_status, start
 from storage.sqlite.transitions.turns import close_turn, correct_turn
 
 _TOLD = {"progress": "progress", "progress_message": "progressMessage", "internal_status": "internalStatus"}
-_FAILED = "EXECUTION_ERROR"
+_FAILED = Code.EXECUTION_ERROR
 
 
 def update(db: sqlite3.Connection, principal: Principal, task_id: str, wanted: Update, at: int) -> None:

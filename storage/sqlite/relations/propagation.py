@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Callable
 from typing import TypeVar
 
+from server.errors import Code
 from storage.records.states import DEPENDENCIES, ENDED, Status
 from storage.records.tasks import Origin, RunEnd
 from storage.sqlite.connection import changes_of
@@ -103,4 +104,4 @@ def _fail(db: sqlite3.Connection, dependant: sqlite3.Row, cause: sqlite3.Row, at
     way = "" if cause["id"] == origin.id else f"{cause['id']}, and by way of it on "
     how = "was cancelled" if origin.ended is Status.CANCELLED else "failed"
     message = f"the task depends on {way}{origin.id}, which {how}"
-    close_turn(db, dependant, RunEnd(Status.FAILED, "DEPENDENCY_FAILED", message), at, origin=origin)
+    close_turn(db, dependant, RunEnd(Status.FAILED, Code.DEPENDENCY_FAILED, message), at, origin=origin)

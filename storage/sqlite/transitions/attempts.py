@@ -3,6 +3,7 @@
 import os
 import sqlite3
 
+from server.errors import Code
 from storage.records.events import EventKind
 from storage.records.states import Status
 from storage.records.tasks import Run
@@ -93,4 +94,4 @@ def _count(db: sqlite3.Connection, run: Run, attempt: int, reason: str, at: int)
         (attempt, reason, run.seq, run.turn),
     )
     message = f"{reason}: the task goes on with attempt {attempt}"
-    log(db, run.seq, EventKind.ERROR, {"code": "INTERRUPTED", "message": message}, at)
+    log(db, run.seq, EventKind.ERROR, {"code": Code.INTERRUPTED, "message": message}, at)

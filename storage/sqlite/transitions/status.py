@@ -61,7 +61,7 @@ def set_status(
     target: Status,
     at: int,
     *,
-    error: tuple[str, str] | None = None,
+    error: tuple[Code, str] | None = None,
     blocked_reason: str | None = None,
     origin: Origin | None = None,
     done: Mapping[str, Any] | None = None,

@@ -147,7 +147,7 @@ async def test_a_session_that_no_task_is_in_any_more_is_gone(store: SqliteStore)
 
 async def test_times_follow_the_moves(store: Store) -> None:
     claim = await claimed(store)
-    await store.finish_run(claim.run, RunEnd(Status.FAILED, "EXECUTION_ERROR", "it broke"))
+    await store.finish_run(claim.run, RunEnd(Status.FAILED, Code.EXECUTION_ERROR, "it broke"))
     task = await store.task(ANN, claim.task.id)
     assert task.status in ENDED
     assert task.started_at is not None

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
+from server.errors import Code
 from storage.interface import Store
 from storage.records.events import EventKind
 from storage.records.lists import Filter
@@ -122,7 +123,7 @@ async def test_what_an_agent_has_made_is_cancelled_when_it_fails(store: Store) -
     await store.create_task(ANN, by_hand)
     at_work = await store.claim_run("owner")
     assert at_work
-    await store.finish_run(parent.run, RunEnd(Status.FAILED, "EXECUTION_ERROR", "broken"))
+    await store.finish_run(parent.run, RunEnd(Status.FAILED, Code.EXECUTION_ERROR, "broken"))
     assert await store.stopping_beneath(parent.run) == [at_work.task.id] == [children[0]]
     assert await status(store, children[1]) is Status.CANCELLED
     assert await status(store, by_hand.id) is Status.PENDING

@@ -150,7 +150,7 @@ class Model(Tasks):
             return self.suspend(run, at)
         for call in cut_off:
             call.status = CallStatus.ERROR
-        return self.finish(run, RunEnd(Status.FAILED, "INTERRUPTED"), at)
+        return self.finish(run, RunEnd(Status.FAILED, Code.INTERRUPTED), at)
 
     def running(self) -> set[str]:
         return {t.id for t in self.tasks.values() if t.status is Status.RUNNING and t.asked.agent != NOBODY}

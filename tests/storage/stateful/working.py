@@ -3,6 +3,7 @@
 from hypothesis import strategies as some
 from hypothesis.stateful import precondition, rule
 
+from server.errors import Code
 from storage.interface import Store
 from storage.records.calls import CallResult, NewCall
 from storage.records.events import EventKind, NewEvent
@@ -81,7 +82,7 @@ class Working(Choices):
         if task and cancelled:
             self.cancel(task.owner, task.id)
         if way in ENDS:
-            end = RunEnd(Status(way), "EXECUTION_ERROR" if way == Status.FAILED else None, "it broke")
+            end = RunEnd(Status(way), Code.EXECUTION_ERROR if way == Status.FAILED else None, "it broke")
             self._leave("finish", run, end)
         else:
             self._leave("interrupt" if in_a_call else way, run)

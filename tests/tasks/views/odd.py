@@ -4,6 +4,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from server.errors import Code
 from storage.records.calls import Call
 from storage.records.events import Event, EventKind
 from storage.records.graphs import Related, RelatedTask
@@ -94,7 +95,7 @@ def tasks(draw: st.DrawFn) -> Task:
         cancel_requested=True,
         blocked_reason=draw(maybe(texts(500, 1))),
         blocked_at=AT,
-        error_code="DEPENDENCY_FAILED",
+        error_code=Code.DEPENDENCY_FAILED,
         error=draw(maybe(texts(100_000))),
         turn=1,
         message_count=100_000,
