@@ -25,6 +25,10 @@ class Filter:
     """The number of the task whose agent asks, if an agent asks: it sees only the tasks beneath its own."""
 
 
+EQUAL = ("agent", "task_list", "assigned_agent", "triggering_agent", "internal_status")
+"""The fields of a filter that are columns of tasks by the same name, and have to have one value."""
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Position:
     """The position of a task in a list; tasks with greater positions come first.

@@ -2,8 +2,9 @@
 
 import json
 import sqlite3
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from server.errors import Code
 from storage.records.calls import Call
@@ -14,27 +15,31 @@ from storage.records.tasks import Row, Task, TurnRecord
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode  # json.dumps would make one each time
 
 TASKS = "tasks t JOIN principals p ON p.id = t.principal JOIN conversations c ON c.id = t.conversation"
-_PARENT = "(SELECT id FROM tasks WHERE seq = t.parent) AS parent"
-# A task that is hidden from its conversation's history still counts its own messages for itself.
-_MESSAGES = "c.message_count + iif(t.show_in_history, 0, t.message_count) AS message_count"
-_RESULT = """iif(t.status = 'completed', (SELECT substr(content, 1, 200) FROM turns
-    WHERE task = t.seq AND number = t.turn), NULL) AS result"""
-TASK_COLUMNS = f"""
-    t.seq, t.id, t.principal, p.name AS username, t.conversation, t.session, t.agent, t.status, t.title, t.message,
-    t.system_prompt, t.show_in_history, t.auto_execute, t.env, t.metadata, t.demands, t.sandbox, t.timeout_seconds,
-    t.cancel_requested, t.blocked_reason, t.blocked_at, t.error_code, t.error, t.turn, {_MESSAGES}, t.last_event,
-    t.description, t.task_list, t.assigned_agent, t.triggering_agent, t.internal_status, t.source, {_PARENT}, t.depth,
-    t.progress, t.progress_message, t.on_dependency_failure, t.open_dependencies, t.max_calls, t.queue_place,
-    t.created_at, t.started_at, t.completed_at, t.updated_at, t.last_activity_at, t.workspace_removed_at, t.kept_output,
-    t.files
-"""
-ROW_COLUMNS = f"""
-    t.seq, t.id, p.name AS username, t.conversation, t.agent, t.status, substr(t.title, 1, 200) AS title,
-    substr(t.message, 1, 200) AS message, substr(t.description, 1, 200) AS description, t.show_in_history,
-    t.auto_execute, t.task_list, t.assigned_agent, t.triggering_agent, t.internal_status, t.source, {_PARENT},
-    t.progress, t.open_dependencies, t.blocked_reason, substr(t.error, 1, 200) AS error, {_RESULT}, {_MESSAGES},
-    t.created_at, t.started_at, t.completed_at, t.updated_at, t.last_activity_at
-"""
+_LONGEST_TEXT = 200
+"""Characters of a text in a list."""
+
+_ELSEWHERE = {
+    "username": "p.name",
+    "parent": "(SELECT id FROM tasks WHERE seq = t.parent)",
+    # A task that is hidden from its conversation's history still counts its own messages for itself.
+    "message_count": "c.message_count + iif(t.show_in_history, 0, t.message_count)",
+}
+"""Fields of records that are no columns of `tasks` of the same name, as SQL."""
+
+_IN_LISTS = _ELSEWHERE | {
+    **{name: f"substr(t.{name}, 1, {_LONGEST_TEXT})" for name in ("title", "message", "description", "error")},
+    "result": f"""iif(t.status = 'completed', (SELECT substr(content, 1, {_LONGEST_TEXT}) FROM turns
+        WHERE task = t.seq AND number = t.turn), NULL)""",
+}
+
+
+def _columns(record: type[Task | Row], computed: Mapping[str, str]) -> str:
+    """Return the fields of a record as columns of `tasks`, or as they are computed."""
+    names = [each.name for each in fields(record)]
+    return ", ".join(f"{computed[name]} AS {name}" if name in computed else f"t.{name}" for name in names)
+
+
+TASK_COLUMNS, ROW_COLUMNS = _columns(Task, _ELSEWHERE), _columns(Row, _IN_LISTS)
 CALL_COLUMNS = ", ".join(field.name for field in fields(Call))
 TURN_COLUMNS = ", ".join(field.name for field in fields(TurnRecord))
 
@@ -46,21 +51,28 @@ ENDED_SQL, CALL_ENDED_SQL = (
 
 def task(row: sqlite3.Row) -> Task:
     """Return a task from a row of TASK_COLUMNS."""
-    values = dict(row)
-    for name in ("show_in_history", "auto_execute", "cancel_requested"):
-        values[name] = bool(values[name])
-    for name in ("env", "metadata", "demands", "files"):
-        values[name] = loads(values[name])
-    code = Code(values["error_code"]) if values["error_code"] else None
-    return Task(**values | {"status": Status(values["status"]), "error_code": code})
+    code = Code(row["error_code"]) if row["error_code"] else None
+    return Task(**_values(row, _FLAGS, _OBJECTS) | {"error_code": code})
 
 
 def summary(row: sqlite3.Row) -> Row:
     """Return a task of a list from a row of ROW_COLUMNS."""
+    return Row(**_values(row, _FLAGS_IN_LISTS))
+
+
+def _flags(record: type[Task | Row]) -> tuple[str, ...]:
+    return tuple(each.name for each in fields(record) if each.type is bool)
+
+
+_FLAGS, _FLAGS_IN_LISTS = _flags(Task), _flags(Row)
+_OBJECTS = tuple(each.name for each in fields(Task) if any(get_origin(kind) is dict for kind in get_args(each.type)))
+"""The fields that are JSON in the database."""
+
+
+def _values(row: sqlite3.Row, flags: Sequence[str], objects: Sequence[str] = ()) -> dict[str, Any]:
     values = dict(row)
-    for name in ("show_in_history", "auto_execute"):
-        values[name] = bool(values[name])
-    return Row(**values | {"status": Status(values["status"])})
+    values |= {name: bool(values[name]) for name in flags} | {name: loads(values[name]) for name in objects}
+    return values | {"status": Status(values["status"])}
 
 
 def call(row: sqlite3.Row, **changes: Any) -> Call:

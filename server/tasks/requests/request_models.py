@@ -5,6 +5,7 @@ Optional fields take null as if they were left out, because models that call too
 
 import base64
 import binascii
+from dataclasses import fields
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StrictBool, model_validator
@@ -50,7 +51,7 @@ from server.tasks.requests.fields import (
 )
 from server.tier_names import Protecting
 from storage.records.states import Status, statuses
-from storage.records.tasks import NOBODY
+from storage.records.tasks import NOBODY, Update
 from storage.records.workspaces import Mode
 
 _FOR_EXECUTION = (
@@ -80,16 +81,8 @@ _OF_RECORDS = frozenset({"description", "triggeringAgentId", "conversationId", "
 
 _TAKEN_AWAY = frozenset({"taskListId", "assignedAgentId"})
 _OF_STATUS = {"result": Status.COMPLETED, "error": Status.FAILED, "blocked_reason": Status.BLOCKED}
-_COLUMNS = {
-    "title": "title",
-    "description": "description",
-    "task_list_id": "task_list",
-    "assigned_agent_id": "assigned_agent",
-    "progress": "progress",
-    "progress_message": "progress_message",
-    "internal_status": "internal_status",
-    "metadata": "metadata",
-}
+_WITH_RULES = {"id", *(field.name for field in fields(Update))}
+"""What of a change is no column, or has rules of its own."""
 
 
 class File(Request):
@@ -362,9 +355,9 @@ class UpdateTask(Request):
 
     @property
     def columns(self) -> dict[str, Any]:
-        """The changed columns by their names in the store; an empty text becomes None."""
-        given = self.model_fields_set & _COLUMNS.keys()
-        return {_COLUMNS[field]: None if (value := getattr(self, field)) == "" else value for field in given}
+        """The changed columns by their names in the store, which have no `_id`; an empty text becomes None."""
+        given = {field: getattr(self, field) for field in self.model_fields_set - _WITH_RULES}
+        return {field.removesuffix("_id"): None if value == "" else value for field, value in given.items()}
 
 
 class GetTaskGraph(Request):

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from storage.records.lists import Filter
+from storage.records.lists import EQUAL, Filter
 from storage.records.states import Status
 from storage.records.tasks import AGENT, Principal
 from storage.sqlite.listing import scans
@@ -14,8 +14,6 @@ from storage.sqlite.transitions.status import owned
 
 SHORT = 500
 """Tasks created in a period that is scanned whole: about 0.2 ms. Scans by activity would skip many others."""
-
-_EQUAL = ("agent", "task_list", "assigned_agent", "triggering_agent", "internal_status")
 
 _INDEXES: dict[str, tuple[str, ...]] = {
     "activity": (),
@@ -45,7 +43,7 @@ class Query:
     @classmethod
     def of(cls, db: sqlite3.Connection, principal: Principal, wanted: Filter) -> "Query":
         """Return the query for a filter. Raises RemitError (NOT_FOUND) for an unknown parent."""
-        equal = {name: value for name in _EQUAL if (value := getattr(wanted, name)) is not None}
+        equal = {name: value for name in EQUAL if (value := getattr(wanted, name)) is not None}
         if wanted.parent is not None:
             equal["parent"] = owned(db, principal, wanted.parent, field="parentTaskId")["seq"]
         if wanted.asker is not None:

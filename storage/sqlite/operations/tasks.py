@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Collection, Mapping
+from dataclasses import fields
 from hashlib import sha256
 from typing import Any
 
@@ -37,6 +38,9 @@ _MOST_IDS = 200
 
 _MOST_FILES = 500
 """Uploaded files of a task that are known individually: as many as 25 messages can bring."""
+
+_NO_COLUMNS = frozenset({"depends_on", "joins", "nesting", "parent", "secrets", "session_expires_at", "workspace"})
+"""Fields of a new task that other tables hold, or that are stored otherwise than they were given."""
 
 
 def create(db: sqlite3.Connection, principal: Principal, new: NewTask, at: int) -> CreationResult:
@@ -252,38 +256,15 @@ def _insert(
 ) -> tuple[int, Status]:
     still_open = sum(not each.satisfied for each in needs)
     status = Status.BLOCKED if still_open else Status.PENDING
-    values: dict[str, Any] = {
-        "id": new.id,
+    values = _columns(new) | {
         "principal": principal.id,
-        "conversation": new.conversation,
-        "session": new.session,
-        "agent": new.agent,
         "status": status,
-        "title": new.title,
-        "message": new.message,
-        "system_prompt": new.system_prompt,
-        "show_in_history": new.show_in_history,
-        "auto_execute": new.auto_execute,
-        "env": rows.dumps(new.env),
-        "files": rows.dumps(new.files),
-        "metadata": rows.dumps(new.metadata),
-        "demands": rows.dumps(new.demands),
-        "sandbox": new.sandbox,
-        "timeout_seconds": new.timeout_seconds,
-        "idempotency_key": new.idempotency_key,
-        "request_digest": new.request_digest,
-        "description": new.description,
-        "task_list": new.task_list,
-        "assigned_agent": new.assigned_agent,
-        "triggering_agent": new.triggering_agent,
-        "source": new.source,
-        "on_dependency_failure": new.on_dependency_failure,
         "open_dependencies": still_open,
-        "max_calls": new.max_calls,
         "calls_left": new.max_calls,
         "message_count": 0,
         "queue_place": next_place(db),
-    } | dict.fromkeys(("created_at", "updated_at", "last_activity_at"), at)
+        **dict.fromkeys(("created_at", "updated_at", "last_activity_at"), at),
+    }
     if position:
         values |= {"parent": position.parent, "root": position.root, "depth": position.depth}
     if still_open:
@@ -297,6 +278,12 @@ def _insert(
     ).lastrowid
     assert seq is not None
     return seq, status
+
+
+def _columns(new: NewTask) -> dict[str, Any]:
+    """Return the fields of a new task that are columns, by their names."""
+    given = {each.name: getattr(new, each.name) for each in fields(new) if each.name not in _NO_COLUMNS}
+    return {name: rows.dumps(value) if isinstance(value, Mapping) else value for name, value in given.items()}
 
 
 def _files(task: sqlite3.Row, more: Mapping[str, str]) -> str | None:

@@ -1,7 +1,7 @@
 """Changes to a task, and reports on records, which this server does not execute."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from server.errors import Code, RemitError
 from storage.errors import MOST_NAMED
@@ -35,9 +35,9 @@ def update(db: sqlite3.Connection, principal: Principal, task_id: str, wanted: U
 
 
 def _set_columns(db: sqlite3.Connection, task: sqlite3.Row, wanted: Update, at: int) -> None:
-    values = dict(wanted.columns)
-    if "metadata" in values:
-        values["metadata"] = rows.dumps(values["metadata"])
+    values = {
+        name: rows.dumps(value) if isinstance(value, Mapping) else value for name, value in wanted.columns.items()
+    }
     assignments = "".join(f", {name} = :{name}" for name in values)
     db.execute(
         f"UPDATE tasks SET updated_at = :at{assignments} WHERE seq = :seq", {**values, "at": at, "seq": task["seq"]}
