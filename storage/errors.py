@@ -20,6 +20,15 @@ class DatabaseError(RemitError):
         self.passes = passes
 
 
+def turn_is_open(status: str) -> RemitError:
+    """Return the CONFLICT error for a message to a task that has neither ended nor waits for what it brings."""
+    return RemitError(
+        Code.CONFLICT,
+        f"the task is {status}; a message can be sent once it has completed, failed or been cancelled",
+        status=status,
+    )
+
+
 def not_found(task_id: str, field: str | None = None) -> RemitError:
     """Return the NOT_FOUND error for a task id; `field` is the request's field that named it, if it was not `id`."""
     sentence = (

@@ -1,15 +1,17 @@
 """The service layer: one method for each operation of a user, called by every interface."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import anyio
 
 from server.agents.interface import Agent, Readiness
 from server.errors import Code, RemitError
-from server.tasks import sandbox_policy, validation, waiting
+from server.tasks import validation, waiting
 from server.tasks.approvals.decisions import Decisions
 from server.tasks.callers import Caller
-from server.tasks.creation import TaskCreator
+from server.tasks.creation import inputs
+from server.tasks.creation.creator import TaskCreator
+from server.tasks.creation.follow_ups import FollowUps
 from server.tasks.execution.scheduler import Scheduler
 from server.tasks.execution.stopping import Stopping
 from server.tasks.id_prefixes import R, complete_ids
@@ -32,29 +34,22 @@ from server.tasks.requests.request_models import (
     SendMessage,
     UpdateTask,
 )
-from server.tasks.secrets import masking
 from server.tasks.services import Services
 from server.tasks.views import graph_view, list_view, pending_approval, task_view, view_models, workspace_view
 from server.tasks.workspaces.artifacts import Artifacts
 from server.tasks.workspaces.losses import MissingFolders
-from server.tasks.workspaces.selection import check_tier
-from server.tier_names import TierName, confines
 from storage.errors import DatabaseError
 from storage.records.lists import NOTHING
 from storage.records.states import ENDED
-from storage.records.tasks import NOBODY, Snapshot, Update
+from storage.records.tasks import Snapshot, Update
 from storage.records.workspaces import Workspace
 from storage.times import now
-from templates.redaction import MIN_MASKED, too_short
 
 MAX_DELETED = 500
 """Ids in one answer."""
 
 MAX_EVENTS = 500
 """Events in one answer."""
-
-UNCONFINED = 'this server runs commands without a sandbox (sandbox = "off"): they can do all that its user can'
-"""The warning of a new task where the setting `sandbox` is off."""
 
 
 class TaskService:
@@ -64,7 +59,6 @@ class TaskService:
         """`notices` are warnings that every new task gets."""
         self._services = services
         self._store = services.store
-        self._vault = services.vault
         self._worktrees = services.worktrees
         self._settings = services.settings
         self._artifacts = Artifacts(services.store, services.vault, services.workspaces, services.folders)
@@ -72,8 +66,8 @@ class TaskService:
         self._scheduler = scheduler
         self._stopping = Stopping(services.store, scheduler)
         self._retention = periods(services.settings.retention)
-        self._notices = notices
-        self._creator = TaskCreator(services, scheduler.poke)
+        self._creator = TaskCreator(services, scheduler.poke, notices)
+        self._follow_ups = FollowUps(services, scheduler.poke, notices)
         self._decisions = Decisions(services.store, services.vault, scheduler.poke, services.settings)
         self.locks = KeyedLock()
         self.maintenance = Maintenance(
@@ -88,25 +82,7 @@ class TaskService:
         `shared` is the folder it works in and the warnings about it, for a sub-task whose folder delegation has chosen;
         the workspace of the request then does not count.
         """
-        if "agent_id" not in request.model_fields_set:
-            request = request.model_copy(update={"agent_id": self._settings.default_agent})
-        digest = await validation.digest(request)
-        created = await self._store.repeated(caller.principal, request.idempotency_key, digest)
-        if created:
-            return view_models.CreatedView(id=created.id, status=created.status, warnings=[])
-        redactor = await masking.redactor(request.secrets)
-        await validation.refuse_secrets(redactor, [("message", request.message)])  # which an error would repeat
-        variables = {*request.env, *request.secrets, *request.secret_names}
-        left_out = await self._creator.check(request.agent_id, request.message, variables, request.mcp_servers)
-        tier = await self._tier(request)
-        workspace, notes = shared or await self._workspace(caller, request)
-        values = await self._creator.values(request)
-        redactor = await masking.redactor(values)
-        await validation.refuse_secrets(redactor, validation.task_texts(request))
-        await validation.templates(request.env, values)
-        created = await self._creator.create(caller, request, digest, tier, values, workspace)
-        unconfined = [UNCONFINED] if tier and not confines(tier) else []
-        warnings = [*unconfined, *left_out, *notes, *self._warnings(caller, values)]
+        created, warnings = await self._creator.create(caller, request, shared)
         return view_models.CreatedView(id=created.id, status=created.status, warnings=warnings)
 
     async def complete_ids(self, caller: Caller, request: R) -> R:
@@ -166,19 +142,14 @@ class TaskService:
         await self._stopping.until_cancelled(caller.principal, request.id)
         # One message at a time for each task: a refused one must not deliver its files and secrets.
         async with self.locks(request.id):
-            before = await self._store.task(caller.principal, request.id)
-            key = await validation.sent_key(request)
-            if key and await self._store.was_sent(caller.principal, request.id, key):
-                return view_models.StatusView(id=before.id, status=before.status)
-            losses = await self._losses.before_turn(before) if before.status in ENDED else []
-            task, left_out = await self._creator.follow_up(caller, request, before, key)
-        warnings = [*left_out, *losses, *self._warnings(caller, request.literals)]
-        return view_models.StatusView(id=task.id, status=task.status, warnings=warnings)
+            sent = await self._follow_ups.send(caller, request)
+        if sent.repeated:
+            return view_models.StatusView(id=sent.task.id, status=sent.task.status)
+        return view_models.StatusView(id=sent.task.id, status=sent.task.status, warnings=list(sent.warnings))
 
     async def update(self, caller: Caller, request: UpdateTask) -> view_models.StatusView:
         """Change the fields that the request names: all of them or none."""
-        texts = validation.update_texts(request)
-        await validation.refuse_secrets(await masking.redactor(self._vault.known(request.id)), texts)
+        await validation.refuse_values(self._services.vault.known(request.id), validation.update_texts(request))
         wanted = Update(
             columns=request.columns,
             depends_on=request.depends_on,
@@ -230,7 +201,7 @@ class TaskService:
             await self._worktrees.discard_all(going)
             with anyio.CancelScope(shield=True):
                 deleted = await self._store.delete(caller.principal, request.id, cascade=request.cascade)
-                await self._creator.forget(deleted)
+                await inputs.forget(self._services, deleted)
         return deleted
 
     async def read_artifacts(self, caller: Caller, request: ReadArtifacts) -> view_models.ArtifactsView:
@@ -307,40 +278,6 @@ class TaskService:
     async def revoke(self, caller: Caller, request: RevokeGrant) -> pending_approval.RevokedView:
         """Revoke a standing approval."""
         return await self._decisions.revoke(caller, request)
-
-    async def _tier(self, request: CreateTask) -> TierName | None:
-        """Return the sandbox tier of a new task; None for one that this server does not execute."""
-        if request.agent_id == NOBODY:
-            return None
-        sandbox = await self._services.sandbox()
-        sandbox_policy.check(self._settings, request.agent_id, sandbox, validation.demands(request))
-        return sandbox.tier
-
-    async def _workspace(self, caller: Caller, request: CreateTask) -> tuple[Workspace | None, list[str]]:
-        """Return the user's folder that a task asks to work in, if any, and warnings about it."""
-        if request.workspace is None:
-            return None, []
-        workspace, warnings = await self._services.folders.choose(caller, request.workspace)
-        sandbox = await self._services.sandbox()
-        check_tier(workspace, sandbox.tier, allow_hooks=request.allow_hooks)
-        return workspace, [*warnings, *await self._worktrees.unseen(workspace, request.agent_id)]
-
-    def _warnings(self, caller: Caller, secrets: Mapping[str, str]) -> list[str]:
-        short = [
-            f"the secret {name} has fewer than {MIN_MASKED} characters and is too short to be masked in output"
-            for name in too_short(secrets)
-        ]
-        return [*short, *_ineffective(caller), *self._notices]
-
-
-def _ineffective(caller: Caller) -> list[str]:
-    """Warn of settings of the caller's window that are not in force; a terminal user is told by the command line."""
-    if caller.person or not caller.settings_not_in_force:
-        return []
-    return [
-        f"the server was started with other settings than this window has: {', '.join(caller.settings_not_in_force)}; "
-        "the server's hold until it is ended with `remit server stop`"
-    ]
 
 
 def _counted(gaps: Sequence[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Checks of requests (secret values in stored texts, templates, lost secrets), and their idempotency digests."""
+"""Checks of requests: secret values in texts that are stored, templates, lost secrets."""
 
 import hashlib
 import json
@@ -7,15 +7,20 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
-from pydantic.alias_generators import to_camel
-
 from server.errors import Code, RemitError
 from server.runner.workspace.upload import Upload
-from server.tasks.requests.request_models import CreateTask, File, SendMessage, UpdateTask
+from server.tasks.requests.request_models import (
+    FOR_EXECUTION,
+    CreateTask,
+    File,
+    SendMessage,
+    UpdateTask,
+    execution_input,
+)
+from server.tasks.secrets import masking
 from server.tasks.secrets.variables import environment
 from server.threads import READING, computed, stepped
 from storage.records.tasks import SecretSource as Origin
-from storage.records.tasks import SentKey
 from templates.redaction import Redactor
 from templates.steps import Steps
 
@@ -34,6 +39,11 @@ async def refuse_secrets(redactor: Redactor, texts: Iterable[tuple[str, str]]) -
             f"commands get secrets as variables, so write ${name} instead",
             field=field,
         )
+
+
+async def refuse_values(values: Mapping[str, str], texts: Iterable[tuple[str, str]]) -> None:
+    """Refuse a request with one of these secret values, by the secrets' names, in `texts`, as `refuse_secrets` does."""
+    await refuse_secrets(await masking.redactor(values), texts)
 
 
 def _containing(redactor: Redactor, texts: Iterable[tuple[str, str]]) -> Steps[tuple[str, str] | None]:
@@ -84,38 +94,13 @@ def refuse_execution_inputs(request: SendMessage) -> None:
 
     Raises RemitError (VALIDATION_ERROR) that names the field.
     """
-    for field in ("secrets", "secret_names", "files"):
-        if getattr(request, field):
-            name = to_camel(field)
-            raise RemitError(
-                Code.VALIDATION_ERROR,
-                f'{name}: is for tasks this server executes, not for agentId "none"',
-                field=name,
-            )
+    if name := execution_input(request):
+        raise RemitError(Code.VALIDATION_ERROR, f"{name}: {FOR_EXECUTION}", field=name)
 
 
 async def templates(env: Mapping[str, str], secrets: Mapping[str, str]) -> None:
     """Refuse variables whose templates cannot be resolved. Raises RemitError (TEMPLATE_ERROR) that names the key."""
     await computed(sum(map(len, env.values())), environment, env, secrets)
-
-
-async def digest(request: CreateTask | SendMessage) -> str:
-    """Return a request's idempotency digest: SHA-256, hex, over everything but the values of its secrets.
-
-    Fields at their defaults are left out, so that a field added in a later version does not change old digests.
-    """
-    return await computed(_inline(request.files), _digest, request, threads=READING)
-
-
-async def sent_key(request: SendMessage) -> SentKey | None:
-    """Return the idempotency key of a message with its digest; None for a message without a key."""
-    return SentKey(request.idempotency_key, await digest(request)) if request.idempotency_key else None
-
-
-def _digest(request: CreateTask | SendMessage) -> str:
-    fields = request.model_dump(mode="json", exclude={"secrets", "idempotency_key"}, exclude_defaults=True)
-    known = fields | {"secrets": sorted(request.secrets)}
-    return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
 
 
 def demands(request: CreateTask) -> dict[str, Any] | None:
@@ -133,10 +118,10 @@ def origins(literals: Iterable[str], names: Iterable[str]) -> dict[str, Origin]:
 
 async def uploads(files: Sequence[File]) -> list[Upload]:
     """Return the files of a request as uploads for the workspace."""
-    return await computed(_inline(files), _uploads, files, threads=READING)
+    return await computed(inline_size(files), _uploads, files, threads=READING)
 
 
-def _inline(files: Sequence[File]) -> int:
+def inline_size(files: Sequence[File]) -> int:
     """Count the characters of inline file contents."""
     return sum(len(file.content or file.content_base64 or "") for file in files)
 

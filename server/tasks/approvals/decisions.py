@@ -11,7 +11,6 @@ from server.errors import Code, RemitError
 from server.tasks import validation
 from server.tasks.callers import Caller
 from server.tasks.requests.request_models import ApproveToolCall, RevokeGrant
-from server.tasks.secrets import masking
 from server.tasks.secrets.vault import SecretVault
 from server.tasks.views import call_line, pending_approval, task_view, view_models
 from storage.interface import Store
@@ -38,8 +37,7 @@ class Decisions:
         if request.call is not None:
             await self._check_shown(caller, request, request.call)
         wanted = await self._store.secret_names(caller.principal, request.id)
-        redactor = await masking.redactor(self._vault.known(request.id))
-        await validation.refuse_secrets(redactor, [("message", request.message or "")])
+        await validation.refuse_values(self._vault.known(request.id), [("message", request.message or "")])
         with anyio.CancelScope(shield=True):  # a caller that gives up must not leave a decision without effect
             decided = await self._store.decide_call(
                 caller.principal,

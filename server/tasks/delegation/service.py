@@ -11,6 +11,7 @@ from server.errors import Code, RemitError
 from server.runner.workspace.upload import Upload
 from server.tasks import validation
 from server.tasks.callers import Caller
+from server.tasks.creation import idempotency
 from server.tasks.delegation.inheritance import Inheritance
 from server.tasks.delegation.shared_folder import FolderSharing
 from server.tasks.delegation.upload_quota import UploadQuota
@@ -57,7 +58,7 @@ class DelegationService:
             await _check_texts(agent_caller, validation.task_texts(request))
             wanted = _with_own_key(agent_caller, narrowed)
             shared = await self._sharing.share(agent_caller, wanted.workspace) if wanted.workspace else None
-            with self._quota.spent(agent_caller.claim, await self._new_uploads(agent_caller, wanted)):
+            with self._quota.spent(agent_caller.claim, await self._uploads(agent_caller, wanted)):
                 return await self._tasks.create(_caller(agent_caller), wanted, shared)
 
         return await self._noted(agent_caller, "create_task", made)
@@ -101,7 +102,7 @@ class DelegationService:
             await _check_texts(agent_caller, validation.message_texts(request))
             had = await self._store.secret_names(agent_caller.principal, request.id)
             wanted = _with_own_key(agent_caller, self.inheritance(agent_caller).message(request, had))
-            with self._quota.spent(agent_caller.claim, await self._sent_uploads(agent_caller, wanted)):
+            with self._quota.spent(agent_caller.claim, await self._uploads(agent_caller, wanted)):
                 return await self._tasks.send(_caller(agent_caller), wanted)
 
         return await self._noted(agent_caller, "send_message", sent)
@@ -137,18 +138,9 @@ class DelegationService:
         """Return what the agent's task can pass on to sub-tasks."""
         return Inheritance(agent_caller.claim, agent_caller.variables.secrets, self._settings)
 
-    async def _new_uploads(self, agent_caller: AgentCaller, wanted: CreateTask) -> list[Upload]:
-        """Return the files of a new sub-task; none for a repeated request."""
-        repeated = await self._store.repeated(
-            agent_caller.principal, wanted.idempotency_key, await validation.digest(wanted)
-        )
-        return [] if repeated else await validation.uploads(wanted.files)
-
-    async def _sent_uploads(self, agent_caller: AgentCaller, wanted: SendMessage) -> list[Upload]:
-        """Return the files of a message; none for a repeated one."""
-        key = await validation.sent_key(wanted)
-        repeated = key is not None and await self._store.was_sent(agent_caller.principal, wanted.id, key)
-        return [] if repeated else await validation.uploads(wanted.files)
+    async def _uploads(self, agent_caller: AgentCaller, wanted: CreateTask | SendMessage) -> list[Upload]:
+        """Return the files that count against the quota: those of a request that was not carried out before."""
+        return await idempotency.new_uploads(self._store, agent_caller.principal, wanted)
 
     async def _check_beneath(self, agent_caller: AgentCaller, task_id: str, *, field: str | None = None) -> None:
         if not await self._store.is_beneath(agent_caller.principal, task_id, agent_caller.claim.run.seq):

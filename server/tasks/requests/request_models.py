@@ -54,7 +54,10 @@ from storage.records.states import Status, statuses
 from storage.records.tasks import NOBODY, Update
 from storage.records.workspaces import Mode
 
-_FOR_EXECUTION = (
+FOR_EXECUTION = f'is for tasks this server executes, not for agentId "{NOBODY}"'
+"""Why a record refuses a field of a request, in words."""
+
+_EXECUTION_FIELDS = (
     "secrets",
     "secret_names",
     "files",
@@ -206,10 +209,8 @@ class CreateTask(Request):
 
     @model_validator(mode="after")
     def _nobody_takes_no_work(self) -> Self:
-        if self.agent_id == NOBODY:
-            for field in _FOR_EXECUTION:
-                if getattr(self, field):
-                    raise ValueError(f'{to_camel(field)} is for tasks this server executes, not for agentId "none"')
+        if self.agent_id == NOBODY and (field := execution_input(self)):
+            raise ValueError(f"{field} {FOR_EXECUTION}")
         return self
 
 
@@ -292,6 +293,11 @@ class SendMessage(Request):
         kept = {name: value for name, value in both.items() if value is not None}
         check_size(kept, self.literals)
         return kept
+
+
+def execution_input(request: CreateTask | SendMessage) -> str | None:
+    """Return the first given field that is only for tasks which this server executes; None if there is none."""
+    return next((to_camel(field) for field in _EXECUTION_FIELDS if getattr(request, field, None)), None)
 
 
 class CancelTask(Request):

@@ -7,7 +7,7 @@ from hashlib import sha256
 from typing import Any
 
 from server.errors import Code, RemitError
-from storage.errors import not_found
+from storage.errors import not_found, turn_is_open
 from storage.records.calls import Call
 from storage.records.events import Event, EventKind
 from storage.records.states import DEPENDENCIES, ENDED, LOST, OPEN, RESTORED, CallStatus, Status
@@ -98,11 +98,7 @@ def open_turn(db: sqlite3.Connection, principal: Principal, task_id: str, new: N
     """
     row = owned(db, principal, task_id)
     if Status(row["status"]) not in ENDED:
-        raise RemitError(
-            Code.CONFLICT,
-            f"the task is {row['status']}; a message can be sent once it has completed, failed or been cancelled",
-            status=row["status"],
-        )
+        raise turn_is_open(row["status"])
     _refuse_failed_dependency(db, row)
     if tell_of(db, row["seq"], at):
         return None
