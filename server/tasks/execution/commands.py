@@ -10,7 +10,6 @@ from pathlib import Path
 from anyio import to_thread
 
 from server.agents.interface import Program, RunCommand
-from server.config import Settings
 from server.errors import Code, RemitError
 from server.runner.dialogue import ProcessIO
 from server.runner.network.callback import CallbackHandler
@@ -25,43 +24,32 @@ from server.runner.workspace.workspaces import Workspaces
 from server.tasks import sandbox_policy
 from server.tasks.events.event_writer import EventWriter
 from server.tasks.events.output import CommandOutput
-from server.tasks.execution.record import RunRecord
-from server.tasks.execution.shortage import ShortageWait
+from server.tasks.execution.context import RunContext
 from server.tasks.execution.subtasks import RunSubtasks
-from server.tasks.secrets.variables import Variables
 from server.tasks.working_directory import working_directory
 from server.tasks.workspaces import set_aside
 from storage.records.events import EventKind, NewEvent
-from storage.records.tasks import Claim
 
 
 class CommandRunner:
     """Runs the commands and programs of a task's agent, within the task's sandbox policy."""
 
     def __init__(
-        self,
-        record: RunRecord,
-        claim: Claim,
-        sandbox: Sandbox,
-        workspaces: Workspaces,
-        variables: Variables,
-        settings: Settings,
-        subtasks: RunSubtasks | None,
-        shortage: ShortageWait,
+        self, context: RunContext, sandbox: Sandbox, workspaces: Workspaces, subtasks: RunSubtasks | None
     ) -> None:
-        self._shortage = shortage
-        self._starts = 0
-        self._record = record
-        self._claim = claim
+        self._context = context
+        self._record = context.record
+        self._claim = context.claim
+        self._variables = context.variables
+        self._settings = context.settings
         self._sandbox = sandbox
         self._workspaces = workspaces
-        self._variables = variables
-        self._settings = settings
         self._subtasks = subtasks
+        self._starts = 0
         self._marks: list[ProcessMark] = []
         self._known: tuple[SensitivePath, ...] | None = None
-        self._disarmed_before = set_aside.before(claim.workspace)
-        self._directory = working_directory(claim.workspace, workspaces.ensure(claim.task.id))
+        self._disarmed_before = set_aside.before(context.claim.workspace)
+        self._directory = working_directory(context.claim.workspace, workspaces.ensure(context.task.id))
 
     @property
     def workspace(self) -> Path:
@@ -82,7 +70,7 @@ class CommandRunner:
     async def wait_for_resources(self) -> None:
         """Wait while disk space or file descriptors are too short to start one more command."""
         policy = self.allowed
-        await self._shortage.wait_until_over((self._workspaces.state, *policy.written), policy.limits)
+        await self._context.shortage.wait_until_over((self._workspaces.state, *policy.written), policy.limits)
 
     async def callback_handler(self) -> CallbackHandler | None:
         """Return the handler of a command's callback channel; None if the task may not create sub-tasks."""
@@ -113,7 +101,7 @@ class CommandRunner:
                     disarmed=partial(self._disarmed, call_id),
                     handler=handler,
                 )
-                return await self._shortage.patiently(begin, may_repeat=lambda: self._starts == starts)
+                return await self._context.shortage.patiently(begin, may_repeat=lambda: self._starts == starts)
             finally:
                 shown = len(output.text)
                 try:

@@ -5,16 +5,13 @@ from secrets import token_hex
 from typing import Any
 
 from server.agents.interface import Proposal, RunCommand
-from server.config import Settings
 from server.tasks import sandbox_policy
 from server.tasks.approvals import similarity
 from server.tasks.approvals.circumstances import circumstances
 from server.tasks.execution.commands import CommandRunner
-from server.tasks.execution.record import RunRecord
+from server.tasks.execution.context import RunContext
 from server.tasks.secrets import masking
-from server.tasks.secrets.variables import Variables
 from storage.records.calls import KEYED, Call, CallContext, NewCall
-from storage.records.tasks import Claim
 from storage.times import now
 
 MAX_DESCRIPTION = 200
@@ -35,14 +32,12 @@ _NOT_KEPT = f"a secret stands in it, and is not kept while somebody decides: {_U
 class Gate:
     """The approval gate of one run: lets calls proceed, or makes them wait for a decision."""
 
-    def __init__(
-        self, record: RunRecord, claim: Claim, command_runner: CommandRunner, variables: Variables, settings: Settings
-    ) -> None:
-        self._record = record
-        self._claim = claim
+    def __init__(self, context: RunContext, command_runner: CommandRunner) -> None:
+        self._record = context.record
+        self._claim = context.claim
+        self._variables = context.variables
+        self._settings = context.settings
         self._command_runner = command_runner
-        self._variables = variables
-        self._settings = settings
         self._hidden: dict[str, str | None] = {}
 
     async def new_call(self, proposal: Proposal) -> NewCall:

@@ -17,6 +17,7 @@ from server.plain_words import shortage
 from server.round_robin import LANE
 from server.tasks.execution.agent_caller import AgentCaller, SubtaskApi, may_delegate
 from server.tasks.execution.commands import CommandRunner
+from server.tasks.execution.context import RunContext
 from server.tasks.execution.ends import EndWriter, FinishedRun, Pause, Wait, where
 from server.tasks.execution.record import RunRecord
 from server.tasks.execution.shortage import ShortageWait
@@ -215,14 +216,19 @@ class Scheduler:
         claim = slot.claim
         left = claim.task.timeout_seconds - claim.turn.ran_us / 1_000_000
         variables = Variables(claim, self._services.vault, self._store)
+        context = RunContext(
+            slot=slot,
+            record=record,
+            variables=variables,
+            shortage=ShortageWait(record, slot),
+            settings=self._settings,
+        )
         try:
             agent = self._agent(claim)
             self._services.folders.check(claim.workspace)
             await self._losses.note(claim)
             async with self._services.worktrees.at_work(claim, variables), variables.shared():
-                patience = ShortageWait(record, slot)
-                prepare = partial(self._prepare, slot, record, agent, variables, patience)
-                turn = await patience.patiently(prepare, may_repeat=lambda: True)
+                turn = await context.shortage.patiently(partial(self._turn, context, agent), may_repeat=lambda: True)
                 with slot.limited(left), logs.about(mask=turn.redact):
                     async with turn.speaking():
                         await agent.work(turn)
@@ -255,19 +261,15 @@ class Scheduler:
             raise RemitError(Code.AGENT_UNAVAILABLE, f"this server has no agent {claim.task.agent!r} any more")
         return agent
 
-    async def _prepare(
-        self, slot: Slot, record: RunRecord, agent: Agent, variables: Variables, patience: ShortageWait
-    ) -> ServerTurn:
-        claim = slot.claim
+    async def _turn(self, context: RunContext, agent: Agent) -> ServerTurn:
+        """Find the sandbox, and return the turn as the agent sees it."""
+        claim = context.claim
         sandbox = await self._services.sandbox()
         check_tier(claim.workspace, sandbox.tier, allow_hooks=bool((claim.task.demands or {}).get("allowHooks")))
-        subtasks = RunSubtasks(self._subtask_api, AgentCaller(self._store, claim, variables)) if slot.hands_on else None
-        command_runner = CommandRunner(
-            record, claim, sandbox, self._services.workspaces, variables, self._settings, subtasks, patience
-        )
-        return ServerTurn(
-            record, claim, slot, command_runner, variables, self._settings, speaks=agent.speaks, subtasks=subtasks
-        )
+        agent_caller = AgentCaller(self._store, claim, context.variables)
+        subtasks = RunSubtasks(self._subtask_api, agent_caller) if context.slot.hands_on else None
+        command_runner = CommandRunner(context, sandbox, self._services.workspaces, subtasks)
+        return ServerTurn(context, command_runner, subtasks, speaks=agent.speaks)
 
 
 def _cut(message: str) -> str:

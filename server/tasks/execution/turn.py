@@ -25,7 +25,6 @@ from server.agents.interface import (
     ToolSpec,
     Usage,
 )
-from server.config import Settings
 from server.errors import Code, RemitError
 from server.json_text import memory
 from server.runner.dialogue import ProcessIO
@@ -34,17 +33,14 @@ from server.tasks.events.event_writer import EventWriter
 from server.tasks.events.output import CommandOutput, OutputBudget
 from server.tasks.events.transcript import Transcript
 from server.tasks.execution.commands import CommandRunner
+from server.tasks.execution.context import RunContext
 from server.tasks.execution.gate import Gate
-from server.tasks.execution.record import RunRecord
-from server.tasks.execution.slot import Slot
 from server.tasks.execution.subtasks import RunSubtasks
 from server.tasks.secrets import masking
-from server.tasks.secrets.variables import Variables
 from storage.records import tasks
 from storage.records.calls import HIDDEN, Call, CallResult
 from storage.records.events import EventKind, NewEvent
 from storage.records.states import CUT_OFF, CallStatus
-from storage.records.tasks import Claim
 from templates.steps import Steps
 
 MAX_STATE = 8 * 1024**2
@@ -67,32 +63,24 @@ class ServerTurn:
     """One run as its agent sees it. Implements `server.agents.interface.Turn`."""
 
     def __init__(
-        self,
-        record: RunRecord,
-        claim: Claim,
-        slot: Slot,
-        command_runner: CommandRunner,
-        variables: Variables,
-        settings: Settings,
-        *,
-        speaks: bool,
-        subtasks: RunSubtasks | None,
+        self, context: RunContext, command_runner: CommandRunner, subtasks: RunSubtasks | None, *, speaks: bool
     ) -> None:
-        self._record = record
-        self._run = claim.run
-        self._claim = claim
-        self._slot = slot
+        """`speaks`: the agent has a model, and its answer is what it says."""
+        self._record = context.record
+        self._run = context.run
+        self._claim = context.claim
+        self._slot = context.slot
+        self._variables = context.variables
+        self._settings = context.settings
         self._command_runner = command_runner
-        self._variables = variables
-        self._settings = settings
-        self._speaks = speaks
         self._subtasks = subtasks
+        self._speaks = speaks
         self._begun_before: set[str] = set()
         self._calls: dict[str, Call] = {}
         self._args_left = MAX_ARGS
-        self._budget = OutputBudget(settings.task_output_limit - claim.task.kept_output)
-        self._gate = Gate(record, claim, command_runner, variables, settings)
-        self._transcript = Transcript(record, claim.run, variables, self._budget, settings)
+        self._budget = OutputBudget(context.settings.task_output_limit - context.task.kept_output)
+        self._gate = Gate(context, command_runner)
+        self._transcript = Transcript(context.record, context.run, context.variables, self._budget, context.settings)
 
     @asynccontextmanager
     async def speaking(self) -> AsyncIterator[None]:
