@@ -14,11 +14,12 @@ from storage.records.clock import Clock
 from storage.records.events import NewEvent
 from storage.records.graphs import Graph
 from storage.records.lists import Filter, Page, Position, Total
+from storage.records.outcomes import RunOutcome
 from storage.records.queue import NO_DEMAND, SlotDemand
 from storage.records.recovery import HeldTasks, Leftover, Recovery
 from storage.records.retention import Ended, RemovedChunk
 from storage.records.secrets import SecretRecord
-from storage.records.states import SERVER_ENDED, Status
+from storage.records.states import Status
 from storage.records.tasks import (
     CancellationResult,
     Claim,
@@ -29,7 +30,6 @@ from storage.records.tasks import (
     Principal,
     Progress,
     Run,
-    RunEnd,
     SecretSource,
     SentKey,
     Snapshot,
@@ -102,29 +102,14 @@ class RunStore(Protocol):
     async def end_call(self, run: Run, call_id: str, result: CallResult) -> None:
         """Record the result of an executed call."""
 
-    # Ends of a run; data that it could not write before is written with them. `ran_us` is microseconds of work.
-
-    async def suspend_run(self, run: Run, ran_us: int = 0, unwritten: Unwritten | None = None) -> Status:
-        """End a run that waits for a decision."""
-
-    async def wait_run(
-        self, run: Run, awaited: Mapping[str, int], ran_us: int = 0, unwritten: Unwritten | None = None
+    async def end_run(
+        self, run: Run, outcome: RunOutcome, ran_us: int = 0, unwritten: Unwritten | None = None
     ) -> Status:
-        """End a run that waits for other tasks to end (id -> latest time to wait until); its task resumes then."""
+        """End a run, and do with its task what the outcome says. Returns the task's status.
 
-    async def pause_run(self, run: Run, ran_us: int = 0, unwritten: Unwritten | None = None) -> Status:
-        """End a run whose call budget is used up."""
-
-    async def block_run(self, run: Run, ran_us: int = 0, unwritten: Unwritten | None = None) -> Status:
-        """End a run whose secrets are lost."""
-
-    async def interrupt_run(
-        self, run: Run, ran_us: int = 0, unwritten: Unwritten | None = None, *, by: str = SERVER_ENDED
-    ) -> Status:
-        """End a run that was interrupted; `by` says by what, in words."""
-
-    async def finish_run(self, run: Run, end: RunEnd, ran_us: int = 0, unwritten: Unwritten | None = None) -> Status:
-        """End a run and its turn."""
+        A cancellation requested meanwhile takes precedence. `ran_us` is microseconds of work; what the run could not
+        write before, `unwritten`, is written with its end.
+        """
 
     async def abandon_runs(self, task_ids: Collection[str]) -> None:
         """End the runs of cancelled tasks that no process works on."""

@@ -11,7 +11,8 @@ from benchmarks.effort import Effort
 from benchmarks.groups.windows import opened
 from benchmarks.measure import Row, Target, in_turn
 from storage.records.calls import NewCall
-from storage.sqlite.operations import calls, runs
+from storage.records.outcomes import Pause
+from storage.sqlite.operations import calls, run_ends, runs
 
 COMMAND = "echo 'not before it is approved'"
 
@@ -75,5 +76,5 @@ def _wait_for_approval(db: sqlite3.Connection) -> str:
     )
     [announced] = calls.announce(db, claim.run, [call], database.now())
     calls.begin(db, claim.run, announced.id, None, database.now())
-    runs.suspend(db, claim.run, 0, database.now())
+    run_ends.end(db, claim.run, Pause.SUSPENDED, 0, database.now())
     return task

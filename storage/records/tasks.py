@@ -300,15 +300,6 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
-class RunEnd:
-    """The end of a turn: an ended status, with the error if it failed."""
-
-    status: Status
-    error_code: Code | None = None
-    error: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class NewParts:
     """The parts of a turn that came after an event.
 

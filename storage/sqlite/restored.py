@@ -4,7 +4,7 @@ import sqlite3
 
 from storage.records.recovery import HeldTasks
 from storage.records.states import BUSY, RESTORED, SUBTASKS, Status
-from storage.sqlite.operations.runs import recover
+from storage.sqlite.operations.run_ends import recover
 from storage.sqlite.relations.propagation import propagate
 from storage.sqlite.transitions.status import set_status
 

@@ -11,13 +11,14 @@ from typing import Concatenate, ParamSpec, TypeVar, Unpack
 from storage.interface import RunStore
 from storage.records.calls import Call, CallContext, CallResult, NewCall
 from storage.records.events import NewEvent
+from storage.records.outcomes import RunOutcome
 from storage.records.queue import NO_DEMAND, SlotDemand
-from storage.records.states import SERVER_ENDED, Status
-from storage.records.tasks import Claim, Message, Run, RunEnd, TurnUsage
+from storage.records.states import Status
+from storage.records.tasks import Claim, Message, Run, TurnUsage
 from storage.records.unwritten import Unwritten
 from storage.sqlite.database import Database
 from storage.sqlite.events import EventLog
-from storage.sqlite.operations import calls, runs
+from storage.sqlite.operations import calls, run_ends, runs
 from storage.sqlite.relations import propagation
 from storage.sqlite.transitions import attempts, conversations, turns
 from storage.times import now
@@ -78,45 +79,18 @@ class SqliteRunStore(RunStore):
 
     # Ends of a run; data that it could not write before is written with them. `ran_us` is microseconds of work.
 
-    async def suspend_run(self, run: Run, ran_us: int = 0, unwritten: Unwritten | None = None) -> Status:
-        return await self._end_run(run, unwritten, runs.suspend, ran_us, now())
-
-    async def wait_run(
-        self, run: Run, awaited: Mapping[str, int], ran_us: int = 0, unwritten: Unwritten | None = None
-    ) -> Status:
-        return await self._end_run(run, unwritten, runs.wait, awaited, ran_us, now())
-
-    async def pause_run(self, run: Run, ran_us: int = 0, unwritten: Unwritten | None = None) -> Status:
-        return await self._end_run(run, unwritten, runs.pause, ran_us, now())
-
-    async def block_run(self, run: Run, ran_us: int = 0, unwritten: Unwritten | None = None) -> Status:
-        return await self._end_run(run, unwritten, runs.block, ran_us, now())
-
-    async def interrupt_run(
-        self, run: Run, ran_us: int = 0, unwritten: Unwritten | None = None, *, by: str = SERVER_ENDED
-    ) -> Status:
-        return await self._end_run(run, unwritten, runs.interrupt, ran_us, now(), by)
-
-    async def finish_run(self, run: Run, end: RunEnd, ran_us: int = 0, unwritten: Unwritten | None = None) -> Status:
-        return await self._end_run(run, unwritten, runs.finish, end, ran_us, now())
-
-    async def abandon_runs(self, task_ids: Collection[str]) -> None:
-        await self._ending(runs.abandon, task_ids, now())
-
-    async def _end_run(
-        self,
-        run: Run,
-        unwritten: Unwritten | None,
-        end: Callable[Concatenate[sqlite3.Connection, Run, P], Status],
-        *args: P.args,
-        **kwargs: P.kwargs,
+    async def end_run(
+        self, run: Run, outcome: RunOutcome, ran_us: int = 0, unwritten: Unwritten | None = None
     ) -> Status:
         def ended(db: sqlite3.Connection) -> Status:
             if unwritten:
-                runs.write_unwritten(db, run, unwritten, now())
-            return end(db, run, *args, **kwargs)
+                run_ends.write_unwritten(db, run, unwritten, now())
+            return run_ends.end(db, run, outcome, ran_us, now())
 
         return await self._ending(ended)
+
+    async def abandon_runs(self, task_ids: Collection[str]) -> None:
+        await self._ending(run_ends.abandon, task_ids, now())
 
     async def _ending(
         self, operation: Callable[Concatenate[sqlite3.Connection, P], R], *args: P.args, **kwargs: P.kwargs

@@ -36,7 +36,7 @@ from storage.sqlite.database import Database
 from storage.sqlite.events import EventLog
 from storage.sqlite.listing import graph as graphs
 from storage.sqlite.listing import id_prefixes, pages, progress
-from storage.sqlite.operations import calls, deletion, runs, tasks, updates
+from storage.sqlite.operations import calls, cancellation, deletion, run_ends, runs, tasks, updates
 from storage.sqlite.operations import sent_keys as sent_messages
 from storage.sqlite.relations import folder_locks, propagation, subtasks, task_secrets
 from storage.sqlite.run_store import SqliteRunStore
@@ -134,7 +134,7 @@ class SqliteStore(SqliteRunStore, Store):
         return await self._db.write(tasks.resume, principal, task_id, now(), key)
 
     async def cancel(self, principal: Principal, task_id: str) -> CancellationResult:
-        return await self._ending(runs.cancel, principal, task_id, principal.name, now())
+        return await self._ending(cancellation.cancel, principal, task_id, principal.name, now())
 
     async def at_work_beneath(self, principal: Principal, task_id: str) -> list[str]:
         return await self._db.read(runs.at_work_beneath, principal, task_id)
@@ -195,7 +195,7 @@ class SqliteStore(SqliteRunStore, Store):
         return await self._db.read(runs.leftovers)
 
     async def recover(self) -> Recovery:
-        return await self._ending(runs.recover, now())
+        return await self._ending(run_ends.recover, now())
 
     async def propagate(self) -> bool:
         return await self._db.write(propagation.propagate, now())

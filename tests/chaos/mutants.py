@@ -65,7 +65,9 @@ Scheduler.stop = lambda self, task_id: None
 """
 
 MUTANTS = {
-    "a call that was cut off is made again": Mutant({"storage/sqlite/operations/runs.py": REDO}, frozenset({"twice"})),
+    "a call that was cut off is made again": Mutant(
+        {"storage/sqlite/operations/run_ends.py": REDO}, frozenset({"twice"})
+    ),
     "what a dead server has left is not ended": Mutant(
         {"server/app.py": NOT_ENDED, "server/runner/tiers/bubblewrap.py": NOT_BOUND}, frozenset({"orphaned", "alive"})
     ),

@@ -6,6 +6,7 @@ from uuid import uuid4
 
 from storage.interface import Store
 from storage.records.calls import CallResult, Circumstances, Decision, NewCall, Outcome
+from storage.records.outcomes import Pause
 from storage.records.states import CallStatus
 from storage.records.tasks import Claim, NestingLimits, NewTask, NewTurn, Principal
 from storage.times import now
@@ -96,5 +97,5 @@ async def waiting(store: Store, *calls: NewCall, **changes: Any) -> Claim:
     claim = await claimed(store, auto_execute=False, **changes)
     first, *_ = await store.announce_calls(claim.run, calls or [new_call()])
     await store.begin_call(claim.run, first.id, None)
-    await store.suspend_run(claim.run)
+    await store.end_run(claim.run, Pause.SUSPENDED)
     return claim

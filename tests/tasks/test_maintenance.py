@@ -19,9 +19,9 @@ from server.tasks.workspaces.removal import remove_folders
 from server.tasks.workspaces.worktrees import Worktrees
 from storage.interface import Store
 from storage.records.lists import Filter
+from storage.records.outcomes import TurnEnd
 from storage.records.retention import Retention
 from storage.records.states import Status
-from storage.records.tasks import RunEnd
 from storage.sqlite.operations import retention
 from storage.sqlite.store import SqliteStore, open_store
 from storage.times import now
@@ -56,7 +56,7 @@ def sweeping(
 async def ended(store: Store, workspaces: Workspaces) -> str:
     claim = await claimed(store)
     workspaces.ensure(claim.task.id)
-    await store.finish_run(claim.run, RunEnd(Status.COMPLETED))
+    await store.end_run(claim.run, TurnEnd(Status.COMPLETED))
     return claim.task.id
 
 

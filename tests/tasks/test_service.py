@@ -18,8 +18,9 @@ from server.tasks.requests.request_models import CancelTask, DeleteTask
 from server.tasks.service import TaskService
 from storage.errors import DatabaseError
 from storage.interface import Store
+from storage.records.outcomes import TurnEnd
 from storage.records.states import Status
-from storage.records.tasks import NestingLimits, RunEnd
+from storage.records.tasks import NestingLimits
 from storage.records.workspaces import Workspace
 from storage.sqlite.store import open_store
 from tests.storage.fresh import fresh
@@ -105,7 +106,7 @@ async def test_a_deletion_waits_for_whoever_opens_the_next_turn_of_a_task_with_a
         await store.create_task(ANN, new)
         claim = await store.claim_run("owner")
         assert claim
-        await store.finish_run(claim.run, RunEnd(Status.COMPLETED))
+        await store.end_run(claim.run, TurnEnd(Status.COMPLETED))
         service = tasks(store, tmp_path / "workspaces")
         lock = service.locks(new.id)
 

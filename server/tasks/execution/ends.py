@@ -2,17 +2,17 @@
 
 import logging
 import traceback
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from enum import Enum
 
 import anyio
 
 from server.errors import Code, RemitError
 from storage.errors import DatabaseError
 from storage.interface import Store
+from storage.records.outcomes import RunOutcome, Wait
 from storage.records.states import Status
-from storage.records.tasks import CancellationResult, Claim, Principal, Run, RunEnd
+from storage.records.tasks import CancellationResult, Claim, Principal
 from storage.records.unwritten import Unwritten
 
 _log = logging.getLogger(__name__)
@@ -30,32 +30,12 @@ LAST_SECONDS = 10.0
 """Seconds for the last writes when the server ends; the next server settles what is left."""
 
 
-class Pause(Enum):
-    """The end of a run that does not end its turn."""
-
-    SUSPENDED = "suspended"
-    PAUSED = "paused"
-    BLOCKED = "blocked"
-    INTERRUPTED = "interrupted"
-    """The server ends."""
-
-    DISTURBED = "disturbed"
-    """The database failed where the run could not wait for it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """The end of a run that waits for other tasks: by their ids, until when at most (microseconds)."""
-
-    until: Mapping[str, int]
-
-
 @dataclass(frozen=True, slots=True)
 class FinishedRun:
     """The end of one run, its microseconds of work, and the records it could not write itself."""
 
     claim: Claim
-    how: RunEnd | Pause | Wait
+    outcome: RunOutcome
     ran_us: int
     unwritten: Unwritten
 
@@ -172,7 +152,9 @@ class EndWriter:
         """Write the end. Returns whether nothing is left to be written of it."""
         claim = end.claim
         try:
-            status = await self._written(end)
+            status = await self._store.end_run(claim.run, end.outcome, end.ran_us, end.unwritten)
+            if isinstance(end.outcome, Wait):
+                self._waits()
             if status in (Status.FAILED, Status.CANCELLED):
                 await self._stop_beneath(claim)
         except RemitError as error:
@@ -186,31 +168,6 @@ class EndWriter:
         """End the runs of sub-tasks that were cancelled together with a task."""
         for task_id in await self._store.stopping_beneath(claim.run):
             self._stop(task_id)
-
-    async def _written(self, end: FinishedRun) -> Status:
-        run, about = end.claim.run, (end.ran_us, end.unwritten)
-        match end.how:
-            case Wait(until):
-                status = await self._store.wait_run(run, until, *about)
-                self._waits()
-                return status
-            case RunEnd() as ended:
-                return await self._store.finish_run(run, ended, *about)
-            case Pause() as pause:
-                return await self._paused(run, pause, *about)
-
-    async def _paused(self, run: Run, pause: Pause, ran_us: int, unwritten: Unwritten) -> Status:
-        match pause:
-            case Pause.SUSPENDED:
-                return await self._store.suspend_run(run, ran_us, unwritten)
-            case Pause.PAUSED:
-                return await self._store.pause_run(run, ran_us, unwritten)
-            case Pause.BLOCKED:
-                return await self._store.block_run(run, ran_us, unwritten)
-            case Pause.INTERRUPTED:
-                return await self._store.interrupt_run(run, ran_us, unwritten)
-            case Pause.DISTURBED:
-                return await self._store.interrupt_run(run, ran_us, unwritten, by="the database failed")
 
 
 def where(error: BaseException) -> str:

@@ -18,7 +18,7 @@ from server.round_robin import LANE
 from server.tasks.execution.agent_caller import AgentCaller, SubtaskApi, may_delegate
 from server.tasks.execution.commands import CommandRunner
 from server.tasks.execution.context import RunContext
-from server.tasks.execution.ends import EndWriter, FinishedRun, Pause, Wait, where
+from server.tasks.execution.ends import EndWriter, FinishedRun, where
 from server.tasks.execution.record import RunRecord
 from server.tasks.execution.shortage import ShortageWait
 from server.tasks.execution.slot import Slot
@@ -31,9 +31,10 @@ from server.tasks.services import Services
 from server.tasks.workspaces.losses import MissingFolders
 from server.tasks.workspaces.selection import check_tier
 from storage.errors import DatabaseError
+from storage.records.outcomes import Interruption, Pause, RunOutcome, TurnEnd, Wait
 from storage.records.queue import SlotDemand
 from storage.records.states import Status
-from storage.records.tasks import Claim, RunEnd
+from storage.records.tasks import Claim
 from storage.times import now
 
 _log = logging.getLogger(__name__)
@@ -41,6 +42,9 @@ _log = logging.getLogger(__name__)
 
 MAX_ERROR = 4000
 """Characters of a stored error; the shell agent's error repeats 2,000 of output."""
+
+DATABASE_FAILED = "the database failed"
+"""What interrupted a run that could not wait for the database, in words."""
 
 PATIENCE = 1.0
 """Seconds before a failed database operation is tried again."""
@@ -196,22 +200,22 @@ class Scheduler:
     async def _run(self, slot: Slot) -> None:
         LANE.set(slot)
         record = RunRecord(self._store, slot.claim.run, slot)
-        how: RunEnd | Pause | Wait = Pause.INTERRUPTED  # if the server ends
+        outcome: RunOutcome = Interruption()  # if the server ends
         try:
             with slot.scope:
-                how = await self._attempt(slot, record)
-            if slot.scope.cancelled_caught or (slot.scope.cancel_called and isinstance(how, Pause)):
-                how = RunEnd(Status.CANCELLED)
+                outcome = await self._attempt(slot, record)
+            if slot.scope.cancelled_caught or (slot.scope.cancel_called and isinstance(outcome, Pause | Interruption)):
+                outcome = TurnEnd(Status.CANCELLED)
         finally:
             slot.ended.set()
             with anyio.CancelScope(shield=True):
                 for before in slot.before_end:
                     await before.wait()
-                await self.ends.settle(FinishedRun(slot.claim, how, slot.ran_us, record.unwritten))
+                await self.ends.settle(FinishedRun(slot.claim, outcome, slot.ran_us, record.unwritten))
             del self._running[slot.claim.task.id]
             self.poke()
 
-    async def _attempt(self, slot: Slot, record: RunRecord) -> RunEnd | Pause | Wait:
+    async def _attempt(self, slot: Slot, record: RunRecord) -> RunOutcome:
         """Run the agent. Returns how the run ended; only the server's own end propagates, as cancellation."""
         claim = slot.claim
         left = claim.task.timeout_seconds - claim.turn.ran_us / 1_000_000
@@ -241,19 +245,20 @@ class Scheduler:
         except SecretsLost:
             return Pause.BLOCKED
         except Stopped:
-            return RunEnd(Status.CANCELLED)
+            return TurnEnd(Status.CANCELLED)
         except DatabaseError as error:
-            return Pause.DISTURBED if error.passes else RunEnd(Status.FAILED, error.code, error.message)
+            cut_off = Interruption(by=DATABASE_FAILED)
+            return cut_off if error.passes else TurnEnd(Status.FAILED, error.code, error.message)
         except RemitError as error:
-            return RunEnd(Status.FAILED, error.code, _cut(await masking.redacted(variables.redactor, error.message)))
+            return TurnEnd(Status.FAILED, error.code, _cut(await masking.redacted(variables.redactor, error.message)))
         except TimeoutError:
             limit = f"the task reached its limit of {claim.task.timeout_seconds} s of work (timeoutSeconds)"
-            return RunEnd(Status.FAILED, Code.TIMEOUT, limit)
+            return TurnEnd(Status.FAILED, Code.TIMEOUT, limit)
         except Exception as error:
             _log.error("run of task %s failed: %s\n%s", claim.task.id, type(error).__name__, where(error))
             unknown = f"internal error ({type(error).__name__}); see server.log"
-            return RunEnd(Status.FAILED, Code.EXECUTION_ERROR, str(shortage(error) or unknown))
-        return RunEnd(Status.COMPLETED)
+            return TurnEnd(Status.FAILED, Code.EXECUTION_ERROR, str(shortage(error) or unknown))
+        return TurnEnd(Status.COMPLETED)
 
     def _agent(self, claim: Claim) -> Agent:
         agent = self._services.agents.get(claim.task.agent)

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from server.errors import Code, RemitError
 from storage.errors import MOST_NAMED
 from storage.records.events import EventKind
+from storage.records.outcomes import TurnEnd
 from storage.records.states import ENDED, REPORTED, Status
-from storage.records.tasks import NOBODY, Principal, RunEnd, Update
+from storage.records.tasks import NOBODY, Principal, Update
 from storage.sqlite import rows
 from storage.sqlite.relations.dependencies import blocking, replace_dependencies
 from storage.sqlite.transitions.status import log, owned, set_status, start
@@ -99,7 +100,7 @@ def _report(db: sqlite3.Connection, task: sqlite3.Row, wanted: Update, target: S
         elif step in ENDED:
             error_code = _FAILED if step is Status.FAILED else None
             error = wanted.error or "reported as failed"
-            close_turn(db, task, RunEnd(step, error_code, error), at, result=wanted.result or "")
+            close_turn(db, task, TurnEnd(step, error_code, error), at, result=wanted.result or "")
         else:
             reason = (wanted.blocked_reason or REPORTED) if step is Status.BLOCKED else None
             set_status(db, task, step, at, blocked_reason=reason)

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from server.errors import Code
+from storage.records.outcomes import TurnEnd
 from storage.records.states import DEPENDENCIES, ENDED, Status
-from storage.records.tasks import Origin, RunEnd
+from storage.records.tasks import Origin
 from storage.sqlite.connection import changes_of
 from storage.sqlite.transitions.status import set_status
 from storage.sqlite.transitions.turns import close_turn
@@ -59,7 +60,7 @@ def ended_and_told(db: sqlite3.Connection, seq: int, at: int) -> sqlite3.Row:
     """
     task = db.execute("SELECT * FROM tasks WHERE seq = ?", (seq,)).fetchone()
     if Status(task["status"]) not in ENDED:
-        close_turn(db, task, RunEnd(Status.CANCELLED), at)
+        close_turn(db, task, TurnEnd(Status.CANCELLED), at)
     while tell_of(db, seq, at):
         pass
     return db.execute("SELECT * FROM tasks WHERE seq = ?", (seq,)).fetchone()  # type: ignore[no-any-return]
@@ -104,4 +105,4 @@ def _fail(db: sqlite3.Connection, dependant: sqlite3.Row, cause: sqlite3.Row, at
     way = "" if cause["id"] == origin.id else f"{cause['id']}, and by way of it on "
     how = "was cancelled" if origin.ended is Status.CANCELLED else "failed"
     message = f"the task depends on {way}{origin.id}, which {how}"
-    close_turn(db, dependant, RunEnd(Status.FAILED, Code.DEPENDENCY_FAILED, message), at, origin=origin)
+    close_turn(db, dependant, TurnEnd(Status.FAILED, Code.DEPENDENCY_FAILED, message), at, origin=origin)

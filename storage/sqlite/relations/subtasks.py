@@ -4,10 +4,10 @@ import json
 import sqlite3
 from collections.abc import Collection, Mapping
 
-from storage.records.tasks import AGENT, Principal, Run
+from storage.records.tasks import AGENT, Principal
 from storage.sqlite import rows
 from storage.sqlite.relations.dependencies import family
-from storage.sqlite.transitions.status import go_on_without, held
+from storage.sqlite.transitions.status import go_on_without
 
 MOST_WAITING = 50
 """Sub-tasks waiting for approval that are named."""
@@ -65,19 +65,18 @@ def makers(db: sqlite3.Connection, seq: int) -> list[int]:
     return [row["seq"] for row in found]
 
 
-def await_ends(db: sqlite3.Connection, run: Run, awaited: Mapping[str, int], at: int) -> bool:
-    """Make the task of an ending run wait for these tasks, each until a time; returns whether any is open.
+def await_ends(db: sqlite3.Connection, task: sqlite3.Row, awaited: Mapping[str, int], at: int) -> bool:
+    """Make the task of an ended run wait for these tasks, each until a time; returns whether any is open.
 
     It resumes once all of them have ended, or the earliest of the times has passed.
     """
-    task = held(db, run)
-    db.execute("DELETE FROM awaited WHERE task = ?", (run.seq,))
+    db.execute("DELETE FROM awaited WHERE task = ?", (task["seq"],))
     db.executemany(
         f"""INSERT INTO awaited SELECT ?, seq, ? FROM tasks
             WHERE id = ? AND principal = ? AND status NOT IN {rows.ENDED_SQL}""",
-        [(run.seq, until, task_id, task["principal"]) for task_id, until in awaited.items() if until > at],
+        [(task["seq"], until, task_id, task["principal"]) for task_id, until in awaited.items() if until > at],
     )
-    return db.execute("SELECT 1 FROM awaited WHERE task = ?", (run.seq,)).fetchone() is not None
+    return db.execute("SELECT 1 FROM awaited WHERE task = ?", (task["seq"],)).fetchone() is not None
 
 
 def awaited(db: sqlite3.Connection, seq: int, most: int) -> list[str]:

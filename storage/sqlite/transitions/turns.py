@@ -6,8 +6,9 @@ from typing import Any
 
 from server.errors import Code
 from storage.records.events import Event, EventKind
+from storage.records.outcomes import TurnEnd
 from storage.records.states import CallStatus, Status
-from storage.records.tasks import Origin, Run, RunEnd, SecretSource, TurnUsage
+from storage.records.tasks import Origin, Run, SecretSource, TurnUsage
 from storage.sqlite import rows
 from storage.sqlite.transitions.status import (
     close_calls,
@@ -39,7 +40,7 @@ def insert_turn(
 def close_turn(
     db: sqlite3.Connection,
     task: sqlite3.Row,
-    end: RunEnd,
+    end: TurnEnd,
     at: int,
     *,
     result: str | None = None,
@@ -108,7 +109,7 @@ def output_of(db: sqlite3.Connection, seq: int, turn: int, call_id: str) -> str:
     return _joined([event for event in events if event.data.get("callId") == call_id])[0]
 
 
-def _cut_off_by(end: RunEnd) -> str:
+def _cut_off_by(end: TurnEnd) -> str:
     """Return what interrupted the calls that a turn leaves unfinished, in words."""
     if end.error_code == Code.TIMEOUT:
         return "cut off at the task's limit of time (timeoutSeconds)"

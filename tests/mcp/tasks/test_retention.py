@@ -11,8 +11,9 @@ import pytest
 
 from server.config import load
 from server.errors import RemitError
+from storage.records.outcomes import TurnEnd
 from storage.records.states import Status
-from storage.records.tasks import Principal, RunEnd
+from storage.records.tasks import Principal
 from storage.sqlite.store import open_store
 from tests import servers
 from tests.servers import Host
@@ -152,7 +153,7 @@ async def test_a_server_killed_in_the_middle_of_a_removal_goes_on_with_it_and_lo
     async with open_store(own_home / "remit.db") as store:
         for _ in range(200):
             claim = await claimed(store, LOCAL)
-            await store.finish_run(claim.run, RunEnd(Status.COMPLETED))
+            await store.end_run(claim.run, TurnEnd(Status.COMPLETED))
     age(own_home, 31)
     async with open_store(own_home / "remit.db") as store:
         kept = {(await store.create_task(LOCAL, new_task(auto_execute=False))).id for _ in range(5)}

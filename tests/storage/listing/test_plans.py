@@ -11,16 +11,16 @@ from pathlib import Path
 import pytest
 
 from storage.interface import Store
+from storage.records.outcomes import TurnEnd, Wait
 from storage.records.queue import SlotDemand
 from storage.records.states import Status
-from storage.records.tasks import RunEnd
 from storage.records.workspaces import Workspace
 from storage.sqlite.store import SqliteStore, open_store
 from storage.times import now
 from tests.storage.fresh import fresh
 from tests.storage.samples import ANN, DONE, HOUR, claimed, decision, new_call, new_task, new_turn, waiting
 
-COMPLETED = RunEnd(Status.COMPLETED)
+COMPLETED = TurnEnd(Status.COMPLETED)
 FOLDER = Workspace(mode="readwrite", path="/a", shared=False, reaches=("/a",))
 LENT = Workspace(mode="readonly", path="/a", shared=False, reaches=("/a",))
 TREE = Workspace(mode="worktree", path="/r", shared=False, reaches=("/r",), repository={"git": "/r"})
@@ -42,7 +42,7 @@ async def live(store: Store) -> None:
     await store.progress(ANN, later.id)
     await store.record_processes(parent.run, [], "namespaces")
     await store.having_active_subtasks([parent.run.seq])
-    await store.wait_run(parent.run, {child.id: now() + HOUR}, 1)
+    await store.end_run(parent.run, Wait({child.id: now() + HOUR}), 1)
     await store.next_wake()
     await store.wake()
     await store.stopping_beneath(parent.run)
@@ -78,7 +78,7 @@ async def _end_all(store: Store) -> None:
         (call,) = await store.announce_calls(claim.run, [new_call()])
         await store.begin_call(claim.run, call.id, None)
         await store.end_call(claim.run, call.id, DONE)
-        await store.finish_run(claim.run, COMPLETED)
+        await store.end_run(claim.run, COMPLETED)
 
 
 def believe(db: sqlite3.Connection, tables: Sequence[str], rows: int) -> None:

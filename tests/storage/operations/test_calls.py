@@ -4,8 +4,9 @@ import pytest
 
 from server.errors import Code, RemitError
 from storage.interface import Store
+from storage.records.outcomes import Pause, TurnEnd
 from storage.records.states import CallStatus, Status
-from storage.records.tasks import Claim, RunEnd
+from storage.records.tasks import Claim
 from storage.times import now
 from tests.storage.samples import ANN, BOB, DONE, claimed, decision, new_call, new_turn, waiting
 
@@ -25,7 +26,7 @@ async def test_a_call_waits_for_approval_where_the_task_asks(store: Store) -> No
     claim = await claimed(store, auto_execute=False)
     (call,) = await store.announce_calls(claim.run, [new_call()])
     assert (await store.begin_call(claim.run, call.id, None)).status is CallStatus.AWAITING_APPROVAL
-    assert await store.suspend_run(claim.run) is Status.AWAITING_APPROVAL
+    assert await store.end_run(claim.run, Pause.SUSPENDED) is Status.AWAITING_APPROVAL
 
 
 async def test_an_approved_call_proceeds_in_the_next_run(store: Store) -> None:
@@ -43,7 +44,7 @@ async def test_a_decision_that_comes_before_the_run_has_ended_queues_the_task_at
     (call,) = await store.announce_calls(claim.run, [new_call()])
     await store.begin_call(claim.run, call.id, None)
     await store.decide_call(ANN, claim.task.id, call.id, decision(), secrets_at_hand=True)
-    assert await store.suspend_run(claim.run) is Status.PENDING
+    assert await store.end_run(claim.run, Pause.SUSPENDED) is Status.PENDING
 
 
 async def test_the_same_decision_twice_repeats_its_answer(store: Store) -> None:
@@ -98,7 +99,7 @@ async def test_an_expired_approval_means_no(store: Store) -> None:
     claim = await claimed(store, auto_execute=False)
     (call,) = await store.announce_calls(claim.run, [new_call()])
     await store.begin_call(claim.run, call.id, now())
-    await store.suspend_run(claim.run)
+    await store.end_run(claim.run, Pause.SUSPENDED)
     with pytest.raises(RemitError) as caught:
         await store.decide_call(ANN, claim.task.id, call.id, decision(), secrets_at_hand=True)
     assert caught.value.code is Code.APPROVAL_EXPIRED
@@ -180,7 +181,7 @@ async def _granted(store: Store) -> Claim:
     assert again
     await store.begin_call(again.run, call_id, None)
     await store.end_call(again.run, call_id, DONE)
-    await store.finish_run(again.run, RunEnd(Status.COMPLETED))
+    await store.end_run(again.run, TurnEnd(Status.COMPLETED))
     return claim
 
 

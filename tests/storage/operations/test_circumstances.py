@@ -5,8 +5,9 @@ import pytest
 from server.errors import Code, RemitError
 from storage.interface import Store
 from storage.records.calls import HIDDEN, KEYED, Call, Outcome
+from storage.records.outcomes import Pause, TurnEnd
 from storage.records.states import CallStatus, Status
-from storage.records.tasks import Claim, RunEnd
+from storage.records.tasks import Claim
 from tests.storage.samples import ANN, DONE, circumstances, claimed, decision, new_call, new_turn
 
 
@@ -20,7 +21,7 @@ async def decided(store: Store, outcome: Outcome) -> Claim:
     """A new run of a task whose call was decided in circumstances `1`."""
     claim = await claimed(store, auto_execute=False)
     call = await begun(store, claim, "1")
-    await store.suspend_run(claim.run)
+    await store.end_run(claim.run, Pause.SUSPENDED)
     await store.decide_call(ANN, claim.task.id, call.id, decision(outcome), secrets_at_hand=True)
     again = await store.claim_run("owner")
     assert again
@@ -31,7 +32,7 @@ async def next_turn(store: Store, claim: Claim) -> Claim:
     """A run of the next turn, once the call of this one has been made."""
     (call,) = await store.announce_calls(claim.run, [new_call()])
     await store.end_call(claim.run, call.id, DONE)
-    await store.finish_run(claim.run, RunEnd(Status.COMPLETED))
+    await store.end_run(claim.run, TurnEnd(Status.COMPLETED))
     await store.open_turn(ANN, claim.task.id, new_turn())
     again = await store.claim_run("owner")
     assert again
@@ -57,7 +58,7 @@ async def test_before_the_first_yes_circumstances_differ_from_none(store: Store)
 
 async def test_a_no_leaves_nothing_to_differ_from(store: Store) -> None:
     claim = await decided(store, "cancel")
-    await store.finish_run(claim.run, RunEnd(Status.CANCELLED))
+    await store.end_run(claim.run, TurnEnd(Status.CANCELLED))
     await store.open_turn(ANN, claim.task.id, new_turn())
     again = await store.claim_run("owner")
     assert again

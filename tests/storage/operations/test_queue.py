@@ -1,6 +1,7 @@
 """Whose turn it is: work that was started goes first, and the principals take turns."""
 
 from storage.interface import Store
+from storage.records.outcomes import Wait
 from storage.records.queue import SlotDemand
 from storage.records.tasks import Principal
 from storage.times import now
@@ -30,15 +31,15 @@ async def test_a_task_whose_call_was_approved_goes_before_those_that_have_not_be
 async def test_a_task_whose_sub_tasks_have_ended_goes_before_those_that_have_not_begun(store: Store) -> None:
     parent = await claimed(store)
     child = await claimed(store, parent=parent.task.id, source="agent")
-    await store.wait_run(parent.run, {child.task.id: now() + HOUR})
+    await store.end_run(parent.run, Wait({child.task.id: now() + HOUR}))
     await queued(store, ANN, 3)
-    await store.finish_run(child.run, DONE)
+    await store.end_run(child.run, DONE)
     assert await following(store, SlotDemand()) == parent.task.id
 
 
 async def test_the_next_turn_of_a_task_has_not_begun(store: Store) -> None:
     ended = await claimed(store)
-    await store.finish_run(ended.run, DONE)
+    await store.end_run(ended.run, DONE)
     (first,) = await queued(store, ANN, 1)
     await store.open_turn(ANN, ended.task.id, new_turn())
     assert await following(store, SlotDemand()) == first

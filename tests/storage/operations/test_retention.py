@@ -11,9 +11,10 @@ import pytest
 from storage.interface import Store
 from storage.records.events import EventKind, NewEvent
 from storage.records.lists import Filter
+from storage.records.outcomes import Interruption, TurnEnd
 from storage.records.retention import Ended, Retention
 from storage.records.states import Status
-from storage.records.tasks import NestingLimits, Run, RunEnd, Update
+from storage.records.tasks import NestingLimits, Run, Update
 from storage.records.unwritten import Unwritten
 from storage.records.workspaces import Workspace
 from storage.sqlite.database import SPARE_PAGES
@@ -31,7 +32,7 @@ async def ended(store: Store, **changes: Any) -> str:
     """A task of ours that has ended."""
     claim = await claimed(store, **changes)
     await store.append_events(claim.run, [NewEvent(EventKind.CONTENT, {"text": "said"})])
-    await store.finish_run(claim.run, RunEnd(Status.COMPLETED))
+    await store.end_run(claim.run, TurnEnd(Status.COMPLETED))
     return claim.task.id
 
 
@@ -248,7 +249,7 @@ async def test_a_log_of_any_length_is_removed_in_steps(
     monkeypatch.setattr(retention, "STEP", 3)
     claim = await claimed(store)
     await store.append_events(claim.run, [NewEvent(EventKind.CONTENT, {"text": "x"})] * 10)
-    await store.finish_run(claim.run, RunEnd(Status.COMPLETED))
+    await store.end_run(claim.run, TurnEnd(Status.COMPLETED))
     left = await store.maintenance.with_log(now())
     assert await store.maintenance.remove_logs(left, now(), now()) == left
     first, *_ = (await store.snapshot(ANN, claim.task.id, events_after=0, max_events=1)).events
@@ -289,10 +290,10 @@ async def test_a_folder_is_not_given_up_while_a_task_is_open_that_it_was_lent_to
     lent = Workspace(mode="readonly", path=path, shared=False, owner="task", reaches=(path,))
     borrower = await claimed(store, parent=between.task.id, source="agent", workspace=lent)
     for claim in (owner, between):
-        await store.finish_run(claim.run, RunEnd(Status.COMPLETED))
+        await store.end_run(claim.run, TurnEnd(Status.COMPLETED))
     assert await store.maintenance.with_workspace(now()) == [between.task.id]
     assert not await store.maintenance.give_up_workspace(owner.task.id, now(), now())
-    await store.finish_run(borrower.run, RunEnd(Status.COMPLETED))
+    await store.end_run(borrower.run, TurnEnd(Status.COMPLETED))
     assert await store.maintenance.give_up_workspace(owner.task.id, now(), now())
 
 
@@ -363,7 +364,7 @@ async def test_looking_for_what_can_go_follows_indexes(store: SqliteStore, tmp_p
 async def test_output_is_counted_over_all_calls_and_turns(store: Store) -> None:
     claim = await claimed(store)
     await _call(store, claim.run)
-    await store.finish_run(claim.run, RunEnd(Status.COMPLETED))
+    await store.end_run(claim.run, TurnEnd(Status.COMPLETED))
     await store.open_turn(ANN, claim.task.id, new_turn())
     claim = await store.claim_run("owner") or claim
     await _call(store, claim.run)
@@ -374,7 +375,7 @@ async def test_the_output_of_a_call_that_is_cut_off_is_counted_once(store: Store
     claim = await claimed(store)
     (call,) = await store.announce_calls(claim.run, [new_call()])
     await store.begin_call(claim.run, call.id, None)
-    await store.interrupt_run(claim.run, unwritten=Unwritten(outputs={call.id: ("half", 0)}))
+    await store.end_run(claim.run, Interruption(), unwritten=Unwritten(outputs={call.id: ("half", 0)}))
     assert (await store.task(ANN, claim.task.id)).kept_output == len("half")
 
 

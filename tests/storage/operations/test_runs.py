@@ -9,10 +9,11 @@ import pytest
 from server.errors import Code, RemitError
 from storage.interface import Store
 from storage.records.events import EventKind, NewEvent
+from storage.records.outcomes import Interruption, TurnEnd
 from storage.records.states import CallStatus, Status
-from storage.records.tasks import Run, RunEnd
+from storage.records.tasks import Run
 from storage.records.unwritten import Unwritten
-from storage.sqlite.operations import runs, tasks
+from storage.sqlite.operations import run_ends, tasks
 from storage.sqlite.store import open_store
 from tests.storage.listing.test_pages import opened
 from tests.storage.samples import ANN, DONE, claimed, decision, new_call, new_task, waiting
@@ -44,7 +45,7 @@ async def test_a_run_with_a_stale_fence_can_write_nothing(store: Store) -> None:
     claim = await claimed(store)
     stale = Run(claim.run.seq, claim.run.task_id, claim.run.turn, claim.run.fence - 1)
     for write in (
-        store.finish_run(stale, RunEnd(Status.COMPLETED)),
+        store.end_run(stale, TurnEnd(Status.COMPLETED)),
         store.append_events(stale, [NewEvent(EventKind.CONTENT, {"text": "x"})]),
         store.announce_calls(stale, [new_call()]),
         store.record_processes(stale, [{"pid": 1}], "namespaces"),
@@ -81,7 +82,7 @@ async def test_what_was_said_is_the_content_while_the_task_runs_and_after(store:
         claim.run, [NewEvent(EventKind.CONTENT, {"text": "one "}), NewEvent(EventKind.CONTENT, {"text": "two"})]
     )
     assert (await store.snapshot(ANN, claim.task.id)).content == "one two"
-    await store.finish_run(claim.run, RunEnd(Status.COMPLETED))
+    await store.end_run(claim.run, TurnEnd(Status.COMPLETED))
     assert (await store.snapshot(ANN, claim.task.id)).content == "one two"
 
 
@@ -94,7 +95,7 @@ async def test_a_running_task_is_cancelled_when_its_run_ends(store: Store) -> No
     claim = await claimed(store)
     assert (await store.cancel(ANN, claim.task.id)).status is Status.RUNNING
     assert (await store.task(ANN, claim.task.id)).cancel_requested
-    assert await store.finish_run(claim.run, RunEnd(Status.COMPLETED)) is Status.CANCELLED
+    assert await store.end_run(claim.run, TurnEnd(Status.COMPLETED)) is Status.CANCELLED
     assert not (await store.task(ANN, claim.task.id)).cancel_requested
 
 
@@ -170,7 +171,7 @@ async def test_a_cancellation_asked_for_before_a_crash_is_kept(store: Store) -> 
 async def test_a_run_whose_server_is_stopped_between_two_calls_goes_on(store: Store) -> None:
     claim = await claimed(store)
     await store.announce_calls(claim.run, [new_call()])
-    assert await store.interrupt_run(claim.run) is Status.PENDING
+    assert await store.end_run(claim.run, Interruption()) is Status.PENDING
 
 
 async def test_a_run_whose_server_is_stopped_in_a_call_failed_with_its_output_kept(store: Store) -> None:
@@ -178,7 +179,7 @@ async def test_a_run_whose_server_is_stopped_in_a_call_failed_with_its_output_ke
     (call,) = await store.announce_calls(claim.run, [new_call()])
     await store.begin_call(claim.run, call.id, None)
     unwritten = Unwritten(outputs={call.id: ("so far", 3)})
-    assert await store.interrupt_run(claim.run, unwritten=unwritten) is Status.FAILED
+    assert await store.end_run(claim.run, Interruption(), unwritten=unwritten) is Status.FAILED
     (call,) = (await store.snapshot(ANN, claim.task.id)).calls
     assert (call.status, call.output, call.dropped) == (CallStatus.ERROR, "so far", 3)
 
@@ -189,7 +190,7 @@ async def test_a_run_ends_with_a_result_that_was_written_before_without_its_havi
     await store.begin_call(claim.run, call.id, None)
     await store.end_call(claim.run, call.id, DONE)
     unwritten = Unwritten(results={call.id: DONE})
-    assert await store.finish_run(claim.run, RunEnd(Status.CANCELLED), unwritten=unwritten) is Status.CANCELLED
+    assert await store.end_run(claim.run, TurnEnd(Status.CANCELLED), unwritten=unwritten) is Status.CANCELLED
     (call,) = (await store.snapshot(ANN, claim.task.id)).calls
     assert (call.status, call.output) == (DONE.status, DONE.output)
 
@@ -206,7 +207,7 @@ def test_the_start_of_a_server_looks_at_no_task_but_those_that_are_open(tmp_path
         tasks.create(db, ANN, new_task(secrets={"A": "literal"}), 1)
         statements: list[str] = []
         db.set_trace_callback(statements.append)
-        recovery = runs.recover(db, 2)
+        recovery = run_ends.recover(db, 2)
         db.set_trace_callback(None)
         plans = {
             row["detail"]

@@ -7,8 +7,8 @@ import pytest
 from server.errors import Code, RemitError
 from storage.interface import Store
 from storage.records.lists import Filter
+from storage.records.outcomes import TurnEnd
 from storage.records.states import ENDED, Status
-from storage.records.tasks import RunEnd
 from storage.sqlite.store import SqliteStore, open_store
 from tests.storage.samples import ANN, BOB, claimed, new_task, new_turn
 
@@ -66,7 +66,7 @@ async def test_the_most_recently_active_task_is_listed_first(store: Store) -> No
     await store.create_task(ANN, second)
     claim = await store.claim_run("owner")  # the first in the queue, which makes it the most recently active
     assert claim
-    await store.finish_run(claim.run, RunEnd(Status.COMPLETED))
+    await store.end_run(claim.run, TurnEnd(Status.COMPLETED))
     page = await store.find(ANN, Filter(), 10)
     assert [task.id for task in page.tasks] == [first.id, second.id]
 
@@ -83,14 +83,14 @@ async def test_a_page_of_several_states_is_in_one_order(store: Store) -> None:
     for number in range(6):
         claim = await claimed(store)
         ids.append(claim.task.id)
-        await store.finish_run(claim.run, RunEnd([Status.COMPLETED, Status.FAILED, Status.CANCELLED][number % 3]))
+        await store.end_run(claim.run, TurnEnd([Status.COMPLETED, Status.FAILED, Status.CANCELLED][number % 3]))
     page = await store.find(ANN, Filter(statuses=ENDED), 3, 1)
     assert ([row.id for row in page.tasks], page.total) == (ids[::-1][1:4], 6)
 
 
 async def test_a_deleted_task_leaves_nothing_behind(store: SqliteStore, tmp_path: Path) -> None:
     claim = await claimed(store, secrets={"A": "literal"})
-    await store.finish_run(claim.run, RunEnd(Status.COMPLETED))
+    await store.end_run(claim.run, TurnEnd(Status.COMPLETED))
     await store.delete(ANN, claim.task.id)
 
     def rows(db: object) -> dict[str, int]:
@@ -110,7 +110,7 @@ async def test_a_running_task_cannot_be_deleted(store: Store) -> None:
 
 async def test_an_ended_task_goes_on_with_its_next_turn(store: Store) -> None:
     claim = await claimed(store, env={"A": "1", "B": "1"})
-    await store.finish_run(claim.run, RunEnd(Status.COMPLETED))
+    await store.end_run(claim.run, TurnEnd(Status.COMPLETED))
     task = await store.open_turn(ANN, claim.task.id, new_turn(message="more", env={"A": "1", "B": "2"}))
     snapshot = await store.snapshot(ANN, task.id, messages=True)
     assert (task.status, task.turn, task.env) == (Status.PENDING, 2, {"A": "1", "B": "2"})
@@ -126,20 +126,20 @@ async def test_an_open_task_takes_no_message(store: Store) -> None:
 
 async def test_a_follow_up_keeps_the_session_while_it_lasts(store: Store) -> None:
     claim = await claimed(store)
-    await store.finish_run(claim.run, RunEnd(Status.COMPLETED))
+    await store.end_run(claim.run, TurnEnd(Status.COMPLETED))
     assert (await store.open_turn(ANN, claim.task.id, new_turn())).session == claim.task.session
 
 
 @pytest.mark.behaviour("send_message:session")
 async def test_a_follow_up_after_its_session_has_expired_gets_a_new_one(store: Store) -> None:
     claim = await claimed(store, session_expires_at=1)
-    await store.finish_run(claim.run, RunEnd(Status.COMPLETED))
+    await store.end_run(claim.run, TurnEnd(Status.COMPLETED))
     assert (await store.open_turn(ANN, claim.task.id, new_turn(session="fresh"))).session == "fresh"
 
 
 async def test_a_session_that_no_task_is_in_any_more_is_gone(store: SqliteStore) -> None:
     claim = await claimed(store, session_expires_at=1)
-    await store.finish_run(claim.run, RunEnd(Status.COMPLETED))
+    await store.end_run(claim.run, TurnEnd(Status.COMPLETED))
     await store.open_turn(ANN, claim.task.id, new_turn(session="fresh"))
     sessions = await store._db.read(lambda db: [row["id"] for row in db.execute("SELECT id FROM sessions")])
     assert sessions == ["fresh"]
@@ -147,7 +147,7 @@ async def test_a_session_that_no_task_is_in_any_more_is_gone(store: SqliteStore)
 
 async def test_times_follow_the_moves(store: Store) -> None:
     claim = await claimed(store)
-    await store.finish_run(claim.run, RunEnd(Status.FAILED, Code.EXECUTION_ERROR, "it broke"))
+    await store.end_run(claim.run, TurnEnd(Status.FAILED, Code.EXECUTION_ERROR, "it broke"))
     task = await store.task(ANN, claim.task.id)
     assert task.status in ENDED
     assert task.started_at is not None

@@ -8,14 +8,14 @@ import pytest
 
 from storage.interface import Store
 from storage.records.lists import Filter
+from storage.records.outcomes import Interruption, TurnEnd
 from storage.records.states import BUSY, Status
-from storage.records.tasks import RunEnd
 from storage.records.workspaces import Workspace
 from storage.sqlite.store import open_store
 from tests.storage.fresh import fresh
 from tests.storage.samples import ANN, BOB, new_task, new_turn
 
-DONE = RunEnd(Status.COMPLETED)
+DONE = TurnEnd(Status.COMPLETED)
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ async def started(store: Store) -> list[str]:
 
 async def finish(store: Store, task_id: str) -> None:
     (run,) = [leftover.run for leftover in await store.leftovers() if leftover.run.task_id == task_id]
-    await store.finish_run(run, DONE)
+    await store.end_run(run, DONE)
 
 
 async def test_those_who_wait_for_a_folder_get_it_in_the_order_of_the_queue(store: Store) -> None:
@@ -137,7 +137,7 @@ async def test_a_run_that_goes_on_is_not_kept_from_its_own_folder(store: Store) 
     assert claim
     second = await created(store, folder("/a"))
     assert await started(store) == []
-    await store.interrupt_run(claim.run)
+    await store.end_run(claim.run, Interruption())
     assert await started(store) == [first]
     assert (await store.task(ANN, second)).blocked_reason == BUSY
 

@@ -9,9 +9,10 @@ from server.errors import Code
 from storage.interface import Store
 from storage.records.events import EventKind
 from storage.records.lists import Filter
+from storage.records.outcomes import Pause, TurnEnd, Wait
 from storage.records.queue import SlotDemand
 from storage.records.states import BUSY, DEPENDENCIES, SUBTASKS, Status
-from storage.records.tasks import Claim, RunEnd, Snapshot, Update
+from storage.records.tasks import Claim, Snapshot, Update
 from storage.records.workspaces import Workspace
 from storage.sqlite.relations import folder_locks, subtasks
 from storage.sqlite.store import SqliteStore
@@ -19,7 +20,7 @@ from storage.times import now
 from tests.storage.listing.test_plans import believe
 from tests.storage.samples import ANN, BOB, HOUR, claimed, decision, new_call, new_task, waiting
 
-DONE = RunEnd(Status.COMPLETED)
+DONE = TurnEnd(Status.COMPLETED)
 
 
 async def family(store: Store, size: int, **changes: object) -> tuple[Claim, list[str]]:
@@ -67,7 +68,7 @@ async def test_none_of_a_full_parent_is_claimed(store: Store) -> None:
 
 async def test_a_task_waits_until_the_last_of_its_sub_tasks_has_ended(store: Store) -> None:
     parent, children = await family(store, 2)
-    assert await store.wait_run(parent.run, until(children)) is Status.BLOCKED
+    assert await store.end_run(parent.run, Wait(until(children))) is Status.BLOCKED
     snapshot = await store.snapshot(ANN, parent.task.id)
     assert (snapshot.task.blocked_reason, set(snapshot.blocked_by)) == (SUBTASKS, set(children))
     for child in children:
@@ -75,26 +76,26 @@ async def test_a_task_waits_until_the_last_of_its_sub_tasks_has_ended(store: Sto
         claim = await store.claim_run("owner")
         assert claim
         assert claim.task.id == child
-        await store.finish_run(claim.run, DONE)
+        await store.end_run(claim.run, DONE)
     assert await status(store, parent.task.id) is Status.PENDING
 
 
 async def test_what_has_ended_is_not_waited_for(store: Store) -> None:
     parent, (child,) = await family(store, 1)
     await store.cancel(ANN, child)
-    assert await store.wait_run(parent.run, until([child])) is Status.PENDING
+    assert await store.end_run(parent.run, Wait(until([child]))) is Status.PENDING
 
 
 async def test_another_principals_task_is_not_waited_for(store: Store) -> None:
     parent, _ = await family(store, 1)
     theirs = new_task()
     await store.create_task(BOB, theirs)
-    assert await store.wait_run(parent.run, until([theirs.id])) is Status.PENDING
+    assert await store.end_run(parent.run, Wait(until([theirs.id]))) is Status.PENDING
 
 
 async def test_a_wait_is_over_when_its_time_has_come(store: Store) -> None:
     parent, children = await family(store, 2)
-    await store.wait_run(parent.run, {children[0]: now() + HOUR, children[1]: now() + 1000})
+    await store.end_run(parent.run, Wait({children[0]: now() + HOUR, children[1]: now() + 1000}))
     assert (await store.next_wake() or 0) < now() + HOUR // 2
     while not await store.wake():
         pass
@@ -104,14 +105,14 @@ async def test_a_wait_is_over_when_its_time_has_come(store: Store) -> None:
 
 async def test_a_deleted_sub_task_is_waited_for_no_more(store: Store) -> None:
     parent, (child,) = await family(store, 1)
-    await store.wait_run(parent.run, until([child]))
+    await store.end_run(parent.run, Wait(until([child])))
     await store.delete(ANN, child)
     assert await status(store, parent.task.id) is Status.PENDING
 
 
 async def test_a_cancelled_task_waits_for_nothing(store: Store) -> None:
     parent, (child,) = await family(store, 1)
-    await store.wait_run(parent.run, until([child]))
+    await store.end_run(parent.run, Wait(until([child])))
     cancelled = await store.cancel(ANN, parent.task.id)
     assert (cancelled.status, await status(store, child)) == (Status.CANCELLED, Status.CANCELLED)
     assert await store.next_wake() is None
@@ -123,7 +124,7 @@ async def test_what_an_agent_has_made_is_cancelled_when_it_fails(store: Store) -
     await store.create_task(ANN, by_hand)
     at_work = await store.claim_run("owner")
     assert at_work
-    await store.finish_run(parent.run, RunEnd(Status.FAILED, Code.EXECUTION_ERROR, "broken"))
+    await store.end_run(parent.run, TurnEnd(Status.FAILED, Code.EXECUTION_ERROR, "broken"))
     assert await store.stopping_beneath(parent.run) == [at_work.task.id] == [children[0]]
     assert await status(store, children[1]) is Status.CANCELLED
     assert await status(store, by_hand.id) is Status.PENDING
@@ -131,7 +132,7 @@ async def test_what_an_agent_has_made_is_cancelled_when_it_fails(store: Store) -
 
 async def test_what_an_agent_has_made_goes_on_when_it_is_done(store: Store) -> None:
     parent, (child,) = await family(store, 1)
-    await store.finish_run(parent.run, DONE)
+    await store.end_run(parent.run, DONE)
     assert await status(store, child) is Status.PENDING
 
 
@@ -247,7 +248,7 @@ async def test_a_sub_task_is_active_from_its_beginning_to_its_end(store: Store) 
     at_work = await store.claim_run("owner")
     assert at_work
     running = await active(store, parent)
-    await store.finish_run(at_work.run, DONE)
+    await store.end_run(at_work.run, DONE)
     assert (pending, running, await active(store, parent)) == ([True], [True], [False])
 
 
@@ -255,7 +256,7 @@ async def test_a_sub_task_that_waits_for_a_person_is_not_active_nor_is_what_wait
     top = await claimed(store)
     middle = await claimed(store, parent=top.task.id, source="agent")
     lowest = await waiting(store, new_call(), parent=middle.task.id, source="agent")
-    await store.wait_run(middle.run, until([lowest.task.id]))
+    await store.end_run(middle.run, Wait(until([lowest.task.id])))
     beside = new_task(parent=top.task.id, source="agent", depends_on=[middle.task.id])
     await store.create_task(ANN, beside)
     assert await active(store, top) == [False]
@@ -269,7 +270,7 @@ async def test_a_paused_sub_task_is_not_active(store: Store) -> None:
     child = await claimed(store, parent=parent.task.id, source="agent", max_calls=1)
     (call,) = await store.announce_calls(child.run, [new_call()])
     await store.begin_call(child.run, call.id, None)
-    assert await store.pause_run(child.run) is Status.PAUSED
+    assert await store.end_run(child.run, Pause.PAUSED) is Status.PAUSED
     assert await active(store, parent) == [False]
 
 
@@ -277,7 +278,7 @@ async def test_what_is_beneath_an_ended_sub_task_is_active(store: Store) -> None
     top = await claimed(store)
     middle = await claimed(store, parent=top.task.id, source="agent")
     await store.create_task(ANN, new_task(parent=middle.task.id, source="agent"))
-    await store.finish_run(middle.run, DONE)
+    await store.end_run(middle.run, DONE)
     assert await active(store, top) == [True]
 
 
@@ -322,7 +323,7 @@ async def test_sub_tasks_that_have_ended_are_not_gone_through(
     for _ in range(2):
         for _ in range(20):
             ended = await claimed(store, parent=parent.task.id, source="agent")
-            await store.finish_run(ended.run, DONE)
+            await store.end_run(ended.run, DONE)
         taken.append(await store._db.read(steps, look))
     assert taken[0] == taken[1]
 

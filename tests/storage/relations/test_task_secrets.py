@@ -6,14 +6,15 @@ from pathlib import Path
 import pytest
 
 from storage.interface import Store
+from storage.records.outcomes import Pause, TurnEnd
 from storage.records.states import Status
-from storage.records.tasks import Run, RunEnd
+from storage.records.tasks import Run
 from storage.records.workspaces import Mode, Workspace
 from storage.sqlite.store import open_store
 from tests.storage.fresh import fresh
 from tests.storage.samples import ANN, new_task, new_turn
 
-DONE = RunEnd(Status.COMPLETED)
+DONE = TurnEnd(Status.COMPLETED)
 
 
 @pytest.fixture
@@ -51,7 +52,7 @@ async def names(store: Store, task_id: str) -> list[tuple[str, int, str]]:
 
 async def test_the_secrets_of_all_turns_count_the_latest_turn_first(store: Store) -> None:
     task_id = await made(store, secrets={"A": "literal", "B": "named"})
-    await store.finish_run(await started(store, task_id), DONE)
+    await store.end_run(await started(store, task_id), DONE)
     await store.open_turn(ANN, task_id, new_turn(secrets={"A": "named"}))
     assert await names(store, task_id) == [(task_id, 2, "A"), (task_id, 1, "A"), (task_id, 1, "B")]
 
@@ -117,7 +118,7 @@ async def test_a_run_is_told_who_lends_its_folder(store: Store) -> None:
 
 async def test_it_is_told_when_a_turn_has_ended_that_is_not_the_latest(store: Store) -> None:
     task_id = await made(store, secrets={"A": "literal"})
-    await store.finish_run(await started(store, task_id), DONE)
+    await store.end_run(await started(store, task_id), DONE)
     assert [record.until for record in await store.secrets_of_all_turns(task_id)] == [None]
     await store.open_turn(ANN, task_id, new_turn(secrets={"A": "literal"}))
     latest, earlier = await store.secrets_of_all_turns(task_id)
@@ -128,7 +129,7 @@ async def test_it_is_told_when_a_turn_has_ended_that_is_not_the_latest(store: St
 async def test_a_secret_that_a_turn_has_given_up_counts_if_the_turn_had_begun(store: Store, began: bool) -> None:
     task_id = await made(store, secrets={"A": "literal", "B": "literal"})
     if began:
-        await store.block_run(await started(store, task_id))
+        await store.end_run(await started(store, task_id), Pause.BLOCKED)
     await store.resume_with_secrets(ANN, task_id, ["A"])
     had = [(each.name, each.given_up) for each in await store.secrets_of_all_turns(task_id)]
     assert had == [*([("A", True)] if began else []), ("B", False)]
@@ -137,7 +138,7 @@ async def test_a_secret_that_a_turn_has_given_up_counts_if_the_turn_had_begun(st
 
 async def removed(store: Store, *task_ids: str) -> None:
     for task_id in task_ids:
-        await store.finish_run(await started(store, task_id), DONE)
+        await store.end_run(await started(store, task_id), DONE)
     for task_id in reversed(task_ids):
         await store.delete(ANN, task_id)
 
@@ -148,7 +149,7 @@ async def test_the_secrets_of_a_removed_task_count_for_whose_folder_it_wrote(sto
     reader = await made(store, parent=first, source="agent", workspace=lent(), secrets={"B": "literal"})
     run = await started(store, first)
     await removed(store, second)
-    await store.finish_run(run, DONE)
+    await store.end_run(run, DONE)
     assert await names(store, first) == [(second, 1, "A")]
     (record,) = [record for record in await store.secrets_of_all_turns(reader) if record.name == "A"]
     assert (record.task_id, record.is_shared, record.until is None) == (second, False, False)

@@ -7,12 +7,15 @@ from typing import Any
 from hypothesis import strategies as some
 from hypothesis.strategies import SearchStrategy
 
+from server.errors import Code
 from storage.records.lists import Filter
+from storage.records.outcomes import Interruption, Pause, TurnEnd
 from storage.records.states import DEPENDENCIES, CallStatus, Status
 from storage.records.tasks import NOBODY, Run, SecretSource
 from tests.storage.samples import ANN
 from tests.storage.stateful.ground import PRINCIPALS, Ground
 from tests.storage.stateful.model import Task
+from tests.storage.stateful.work import Ended
 
 OWNERS = some.sampled_from([*[ANN.id] * 9, *PRINCIPALS])
 AGENTS = some.sampled_from(["shell", "none"])
@@ -31,8 +34,18 @@ SECRETS: SearchStrategy[dict[str, SecretSource]] = some.dictionaries(
 REPORTS = some.sampled_from(
     [*[Status.COMPLETED] * 4, Status.FAILED, *(s for s in Status if s not in ("paused", "awaiting_approval"))]
 )
-ENDS = (Status.COMPLETED, Status.FAILED, Status.CANCELLED)
-WAYS = some.sampled_from([*["suspend"] * 3, "pause", "block", "interrupt", *ENDS, Status.COMPLETED])
+_COMPLETED, _FAILED = TurnEnd(Status.COMPLETED), TurnEnd(Status.FAILED, Code.EXECUTION_ERROR, "it broke")
+OUTCOMES: SearchStrategy[Ended] = some.sampled_from(
+    [
+        *[Pause.SUSPENDED] * 3,
+        Pause.PAUSED,
+        Pause.BLOCKED,
+        Interruption(),
+        _FAILED,
+        TurnEnd(Status.CANCELLED),
+        *[_COMPLETED] * 2,
+    ]
+)
 
 _MOST = 6
 

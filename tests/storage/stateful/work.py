@@ -4,9 +4,13 @@ from collections.abc import Sequence
 
 from server.errors import Code
 from storage.records.calls import CallResult, Decision, NewCall
+from storage.records.outcomes import Interruption, Pause, TurnEnd
 from storage.records.states import LOST, CallStatus, Status
-from storage.records.tasks import NOBODY, Run, RunEnd
+from storage.records.tasks import NOBODY, Run
 from tests.storage.stateful.model import Call, Refused, Task, Tasks
+
+Ended = TurnEnd | Pause | Interruption
+"""The outcomes that are chosen from: no task waits for others here."""
 
 
 class Model(Tasks):
@@ -135,7 +139,20 @@ class Model(Tasks):
     def block(self, run: Run, at: int) -> Status:
         return self._leave(self.held(run), Status.BLOCKED, at)
 
-    def finish(self, run: Run, end: RunEnd, at: int) -> Status:
+    def end_run(self, run: Run, outcome: Ended, at: int) -> Status:
+        match outcome:
+            case TurnEnd():
+                return self.finish(run, outcome, at)
+            case Interruption():
+                return self.interrupt(run, at)
+            case Pause.SUSPENDED:
+                return self.suspend(run, at)
+            case Pause.PAUSED:
+                return self.pause(run, at)
+            case Pause.BLOCKED:
+                return self.block(run, at)
+
+    def finish(self, run: Run, end: TurnEnd, at: int) -> Status:
         task = self.held(run)
         if task.cancelling:
             self.end(task, Status.CANCELLED, at)
@@ -150,7 +167,7 @@ class Model(Tasks):
             return self.suspend(run, at)
         for call in cut_off:
             call.status = CallStatus.ERROR
-        return self.finish(run, RunEnd(Status.FAILED, Code.INTERRUPTED), at)
+        return self.finish(run, TurnEnd(Status.FAILED, Code.INTERRUPTED), at)
 
     def running(self) -> set[str]:
         return {t.id for t in self.tasks.values() if t.status is Status.RUNNING and t.asked.agent != NOBODY}

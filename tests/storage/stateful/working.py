@@ -3,31 +3,31 @@
 from hypothesis import strategies as some
 from hypothesis.stateful import precondition, rule
 
-from server.errors import Code
 from storage.interface import Store
 from storage.records.calls import CallResult, NewCall
 from storage.records.events import EventKind, NewEvent
+from storage.records.outcomes import Interruption, Pause
 from storage.records.states import CallStatus, Status
-from storage.records.tasks import Run, RunEnd
-from tests.storage.stateful.choices import ENDS, KEYS, OWNERS, PATIENCE, WAYS, Choices, here
+from storage.records.tasks import Run
+from tests.storage.stateful.choices import KEYS, OUTCOMES, OWNERS, PATIENCE, Choices, here
 from tests.storage.stateful.ground import PRINCIPALS
 from tests.storage.stateful.model import Task
-from tests.storage.stateful.work import Model
+from tests.storage.stateful.work import Ended, Model
 
 
 class Working(Choices):
     """Agents that work, runs that have lost their tasks, and servers that die."""
 
-    @rule(keys=KEYS, patience=PATIENCE, way=some.none() | WAYS)
-    def work(self, keys: list[str], patience: int | None, way: str | None) -> None:
+    @rule(keys=KEYS, patience=PATIENCE, outcome=some.none() | OUTCOMES)
+    def work(self, keys: list[str], patience: int | None, outcome: Ended | None) -> None:
         """Claim a task, make some calls, and leave it, as an agent of ours does."""
         run = self.claim()
         if run:
             self.write("announce_calls", run, keys, None, True)
             for key in keys:
                 self.write("begin_call", run, [key], patience, True)
-            if way:
-                self.leave(run, way, False)
+            if outcome:
+                self.leave(run, outcome, False)
 
     def claim(self) -> Run | None:
         expected: list[Task | None] = []
@@ -69,23 +69,19 @@ class Working(Choices):
             self.do(lambda model, at: model.held(run), lambda store: store.append_events(run, events))
 
     @precondition(lambda self: self.runs)
-    @rule(run=here("recent"), way=WAYS, cancelled=some.booleans())
-    def leave(self, run: Run, way: str, cancelled: bool) -> None:
+    @rule(run=here("recent"), outcome=OUTCOMES, cancelled=some.booleans())
+    def leave(self, run: Run, outcome: Ended, cancelled: bool) -> None:
         """The end of a run, perhaps cancelled just before.
 
         In a call there is no end but its own and a cut; one with a call that waits for a decision waits for that.
         """
         task = self.model.tasks.get(run.task_id)
         in_a_call = task and any(call.status is CallStatus.EXECUTING for call in task.calls.values())
-        if task and task.undecided and way in ("pause", "block"):
-            way = "suspend"
+        if task and task.undecided and outcome in (Pause.PAUSED, Pause.BLOCKED):
+            outcome = Pause.SUSPENDED
         if task and cancelled:
             self.cancel(task.owner, task.id)
-        if way in ENDS:
-            end = RunEnd(Status(way), Code.EXECUTION_ERROR if way == Status.FAILED else None, "it broke")
-            self._leave("finish", run, end)
-        else:
-            self._leave("interrupt" if in_a_call else way, run)
+        self._leave(run, Interruption() if in_a_call and isinstance(outcome, Pause) else outcome)
 
     @rule(owner=OWNERS, task_id=here("busy"))
     def cancel(self, owner: str, task_id: str) -> None:
@@ -122,14 +118,14 @@ class Working(Choices):
 
         self.do(expected, Store.recover)
 
-    def _leave(self, way: str, run: Run, *end: RunEnd) -> None:
+    def _leave(self, run: Run, outcome: Ended) -> None:
         status: list[Status] = []
 
         def expected(model: Model, at: int) -> None:
-            status.append(getattr(model, way)(run, *end, at))
+            status.append(model.end_run(run, outcome, at))
             model.consequences(at)
 
-        left = self.do(expected, lambda store: getattr(store, f"{way}_run")(run, *end))
+        left = self.do(expected, lambda store: store.end_run(run, outcome))
         assert left == (status[0] if status else None)
 
 

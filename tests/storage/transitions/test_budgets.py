@@ -5,6 +5,7 @@ import pytest
 from server.errors import Code, RemitError
 from storage.interface import Store
 from storage.records.lists import Filter
+from storage.records.outcomes import Pause
 from storage.records.states import CallStatus, Status
 from storage.records.tasks import Update
 from storage.sqlite.store import SqliteStore
@@ -14,7 +15,7 @@ from tests.storage.samples import ANN, DONE, claimed, new_call, waiting
 async def paused(store: SqliteStore) -> str:
     claim = await claimed(store, max_calls=1)
     await store._db.write(lambda db: db.execute("UPDATE tasks SET calls_left = 0"))
-    await store.pause_run(claim.run)
+    await store.end_run(claim.run, Pause.PAUSED)
     return claim.task.id
 
 
@@ -49,7 +50,7 @@ async def test_a_paused_task_still_lists_its_call_that_waits_for_approval(store:
     (call,) = await store.announce_calls(claim.run, [new_call()])
     await store.begin_call(claim.run, call.id, None)
     await store._db.write(lambda db: db.execute("UPDATE tasks SET calls_left = 0"))
-    await store.pause_run(claim.run)
+    await store.end_run(claim.run, Pause.PAUSED)
     page = await store.find(ANN, Filter(), 10)
     assert ([task.status for task in page.tasks], page.waiting) == ([Status.PAUSED], {claim.run.seq: 1})
 
@@ -58,6 +59,6 @@ async def test_a_blocked_task_still_lists_its_call_that_waits_for_approval(store
     claim = await claimed(store, auto_execute=False)
     (call,) = await store.announce_calls(claim.run, [new_call()])
     await store.begin_call(claim.run, call.id, None)
-    await store.block_run(claim.run)
+    await store.end_run(claim.run, Pause.BLOCKED)
     page = await store.find(ANN, Filter(), 10)
     assert ([task.status for task in page.tasks], page.waiting) == ([Status.BLOCKED], {claim.run.seq: 1})

@@ -5,8 +5,8 @@ import sqlite3
 import pytest
 
 from storage.interface import Store
+from storage.records.outcomes import TurnEnd
 from storage.records.states import Status
-from storage.records.tasks import RunEnd
 from storage.sqlite.operations import tasks
 from storage.sqlite.store import SqliteStore
 from storage.sqlite.transitions import conversations
@@ -25,7 +25,7 @@ def said(db: sqlite3.Connection, at: int, message: str, **changes: object) -> st
 def end(db: sqlite3.Connection, task_id: str, at: int) -> None:
     db.execute("UPDATE tasks SET status = 'running' WHERE id = ?", (task_id,))
     task = db.execute("SELECT * FROM tasks WHERE id = ?", (task_id,)).fetchone()
-    close_turn(db, task, RunEnd(Status.COMPLETED), at)
+    close_turn(db, task, TurnEnd(Status.COMPLETED), at)
 
 
 def follow_up(db: sqlite3.Connection, task_id: str, at: int, message: str) -> None:

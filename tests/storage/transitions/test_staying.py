@@ -7,8 +7,9 @@ import pytest
 from server.errors import RemitError
 from storage.interface import Store
 from storage.records.calls import Call, CallResult
+from storage.records.outcomes import Pause, TurnEnd
 from storage.records.states import CallStatus, Status
-from storage.records.tasks import Claim, RunEnd, TurnUsage
+from storage.records.tasks import Claim, TurnUsage
 from storage.sqlite.store import open_store
 from tests.storage.samples import ANN, DONE, claimed, decision, new_call, new_turn
 
@@ -78,7 +79,7 @@ async def test_it_runs_again_as_soon_as_it_makes_another_call(store: Store) -> N
 
 async def test_it_waits_also_where_a_call_was_approved_before_it_that_its_agent_asks_for_no_more(store: Store) -> None:
     claim, (call,) = await staying(store)
-    await store.suspend_run(claim.run)
+    await store.end_run(claim.run, Pause.SUSPENDED)
     await decide_at_hand(store, claim, call)
     again = await store.claim_run("owner")
     assert again
@@ -90,13 +91,13 @@ async def test_it_waits_also_where_a_call_was_approved_before_it_that_its_agent_
 
 async def test_it_can_be_paused_while_a_call_waits(store: Store) -> None:
     claim, _ = await staying(store)
-    assert await store.pause_run(claim.run) is Status.PAUSED
+    assert await store.end_run(claim.run, Pause.PAUSED) is Status.PAUSED
     assert (await store.cancel(ANN, claim.task.id)).status is Status.CANCELLED
 
 
 async def test_it_can_end_while_a_call_waits(store: Store) -> None:
     claim, (call,) = await staying(store)
-    assert await store.finish_run(claim.run, RunEnd(Status.COMPLETED)) is Status.COMPLETED
+    assert await store.end_run(claim.run, TurnEnd(Status.COMPLETED)) is Status.COMPLETED
     (known,) = (await store.snapshot(ANN, claim.task.id)).calls
     assert (known.id, known.status) == (call.id, CallStatus.CANCELLED)
 
@@ -105,7 +106,7 @@ async def test_cancelling_it_waits_for_its_process(store: Store) -> None:
     claim, _ = await staying(store)
     cancelled = await store.cancel(ANN, claim.task.id)
     assert (cancelled.status, cancelled.stopping) == (Status.RUNNING, [claim.task.id])
-    assert await store.finish_run(claim.run, RunEnd(Status.COMPLETED)) is Status.CANCELLED
+    assert await store.end_run(claim.run, TurnEnd(Status.COMPLETED)) is Status.CANCELLED
 
 
 async def test_a_call_taken_back_lets_it_go_on(store: Store) -> None:
@@ -153,7 +154,7 @@ async def test_what_is_remembered_belongs_to_its_turn(store: Store) -> None:
     await store.remember(claim.run, '{"at":1}', TurnUsage(1, 20, 3))
     await store.remember(claim.run, '{"at":2}', TurnUsage(1, 30, 4))
     assert await store.recall(claim.run) == '{"at":2}'
-    await store.finish_run(claim.run, RunEnd(Status.COMPLETED))
+    await store.end_run(claim.run, TurnEnd(Status.COMPLETED))
     turn = (await store.snapshot(ANN, claim.task.id)).turn
     assert (turn.requests, turn.input_tokens, turn.output_tokens) == (2, 50, 7)
     await store.open_turn(ANN, claim.task.id, new_turn())
@@ -165,7 +166,7 @@ async def test_what_is_remembered_belongs_to_its_turn(store: Store) -> None:
 async def test_the_history_of_a_turn_is_what_came_before_it(store: Store) -> None:
     claim = await claimed(store, message="first")
     assert await store.history(claim.run) == []
-    await store.finish_run(claim.run, RunEnd(Status.COMPLETED))
+    await store.end_run(claim.run, TurnEnd(Status.COMPLETED))
     await store.open_turn(ANN, claim.task.id, new_turn(message="second"))
     again = await store.claim_run("owner")
     assert again
@@ -177,6 +178,6 @@ async def test_the_history_of_a_turn_is_what_came_before_it(store: Store) -> Non
 
 async def test_a_run_that_has_ended_remembers_nothing(store: Store) -> None:
     claim = await claimed(store)
-    await store.finish_run(claim.run, RunEnd(Status.COMPLETED))
+    await store.end_run(claim.run, TurnEnd(Status.COMPLETED))
     with pytest.raises(RemitError, match="no longer holds"):
         await store.remember(claim.run, "{}", None)

@@ -16,8 +16,9 @@ from server.tasks.execution import ends
 from server.tasks.execution.scheduler import Scheduler
 from storage.errors import DatabaseError
 from storage.interface import Store
+from storage.records.outcomes import RunOutcome
 from storage.records.states import ENDED, Status
-from storage.records.tasks import CancellationResult, NewTask, Principal, Run, RunEnd
+from storage.records.tasks import CancellationResult, NewTask, Principal, Run
 from storage.records.unwritten import Unwritten
 from storage.sqlite.store import open_store
 from tests.storage.fresh import fresh
@@ -121,16 +122,18 @@ def _fail_to_finish(
     store: Store, task_id: str, error: Exception, monkeypatch: pytest.MonkeyPatch, times: int = 1_000_000
 ) -> anyio.Event:
     """Have the end of a task's run fail to be written so many times; the event tells of the last."""
-    finish, failures, last = store.finish_run, count(1), anyio.Event()
+    end_run, failures, last = store.end_run, count(1), anyio.Event()
 
-    async def finish_or_break(run: Run, end: RunEnd, ran_us: int = 0, unwritten: Unwritten | None = None) -> Status:
+    async def end_or_break(
+        run: Run, outcome: RunOutcome, ran_us: int = 0, unwritten: Unwritten | None = None
+    ) -> Status:
         if run.task_id == task_id and (number := next(failures)) <= times:
             if number == times:
                 last.set()
             raise error
-        return await finish(run, end, ran_us, unwritten)
+        return await end_run(run, outcome, ran_us, unwritten)
 
-    monkeypatch.setattr(store, "finish_run", finish_or_break)
+    monkeypatch.setattr(store, "end_run", end_or_break)
     return last
 
 

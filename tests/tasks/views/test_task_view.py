@@ -8,9 +8,9 @@ from server.tasks.requests.request_models import GetTask
 from server.tasks.views import task_view
 from server.tasks.views.formatting import one_line
 from storage.records.events import EventKind, NewEvent
+from storage.records.outcomes import TurnEnd
 from storage.records.retention import Retention
 from storage.records.states import Status
-from storage.records.tasks import RunEnd
 from storage.sqlite.store import open_store
 from tests.storage.fresh import fresh
 from tests.storage.samples import ANN, claimed
@@ -26,7 +26,7 @@ async def test_what_an_agent_thinks_is_kept_and_shown(tmp_path: Path, ended: boo
         claim = await claimed(store)
         await store.append_events(claim.run, [NewEvent(EventKind.THOUGHT, THOUGHT)])
         if ended:
-            await store.finish_run(claim.run, RunEnd(Status.COMPLETED))
+            await store.end_run(claim.run, TurnEnd(Status.COMPLETED))
         snapshot = await store.snapshot(ANN, claim.task.id, events_after=0, max_events=10)
     view = task_view.task(snapshot, FOREVER, GetTask(id=claim.task.id, include=["events"]))
     assert view["output"]["thoughts"] == [THOUGHT]

@@ -20,8 +20,9 @@ from server.tasks.secrets.variables import Variables
 from server.tasks.secrets.vault import SecretVault
 from server.tasks.workspaces.worktrees import Worktrees
 from storage.interface import Store
+from storage.records.outcomes import TurnEnd
 from storage.records.states import Status
-from storage.records.tasks import Claim, RunEnd
+from storage.records.tasks import Claim
 from storage.records.workspaces import Workspace
 from storage.sqlite.store import open_store
 from tests.runner.commands import sandbox_of
@@ -64,7 +65,7 @@ def in_namespaces(store: Store, folder: Path) -> Worktrees:
 async def test_one_that_cannot_be_removed_stays_on_record_and_the_error_says_why(tmp_path: Path) -> None:
     async with open_store(fresh(tmp_path / "remit.db")) as store:
         claim = await started(store, tmp_path / "project")
-        await store.finish_run(claim.run, RunEnd(Status.COMPLETED))
+        await store.end_run(claim.run, TurnEnd(Status.COMPLETED))
         worktrees = Worktrees(store, no_sandbox, Stuck(tmp_path / "workspaces"), Settings())
         with pytest.raises(RemitError, match="busy") as caught:
             await worktrees.discard(claim.task.id, force=True)
@@ -187,7 +188,7 @@ async def test_whoever_asks_what_is_committed_and_gives_up_waits_for_no_look(
 async def test_what_a_look_finds_of_one_that_is_gone_does_not_bring_it_back(tmp_path: Path) -> None:
     async with open_store(fresh(tmp_path / "remit.db")) as store:
         claim = await started(store, tmp_path / "project")
-        await store.finish_run(claim.run, RunEnd(Status.COMPLETED))
+        await store.end_run(claim.run, TurnEnd(Status.COMPLETED))
         await store.give_up_worktree(claim.task.id)
         await store.record_worktree(claim.task.id, "dirty", {})
         assert await store.worktrees() == []
@@ -201,7 +202,7 @@ async def test_one_that_is_looked_at_is_removed_afterwards(tmp_path: Path, monke
         worktrees = in_namespaces(store, tmp_path)
         async with worktrees.at_work(claim, Variables(claim, SecretVault({}), store)):
             pass
-        await store.finish_run(claim.run, RunEnd(Status.COMPLETED))
+        await store.end_run(claim.run, TurnEnd(Status.COMPLETED))
         await store.reopen_worktree(task_id)
         looking, go, removed, look = anyio.Event(), anyio.Event(), anyio.Event(), Worktree.look
 

@@ -1,0 +1,47 @@
+"""Outcomes of runs: how a run can end. `storage.interface.RunStore.end_run` takes any of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from server.errors import Code
+from storage.records.states import SERVER_ENDED, Status
+
+
+@dataclass(frozen=True, slots=True)
+class TurnEnd:
+    """The end of a run and of its turn: an ended status, with the error if it failed."""
+
+    status: Status
+    error_code: Code | None = None
+    error: str | None = None
+
+
+class Pause(StrEnum):
+    """The end of a run whose turn goes on later; the value is recorded with the run."""
+
+    SUSPENDED = "suspended"
+    """A call waits for a decision."""
+
+    PAUSED = "paused"
+    """The task's budget of calls is used up."""
+
+    BLOCKED = "blocked"
+    """The values of its secrets are lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """The end of a run that waits for other tasks to end: by their ids, until when at most (microseconds)."""
+
+    until: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Interruption:
+    """The end of a run that was cut off from outside; `by` says by what, in words."""
+
+    by: str = SERVER_ENDED
+
+
+RunOutcome = TurnEnd | Pause | Wait | Interruption
