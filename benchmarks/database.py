@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-from server.tasks.creation.new_task import time_ordered_id
+from server.tasks.sessions import time_ordered_id
 from storage.records.tasks import NestingLimits, NewTask, Principal, SecretSource
 from storage.sqlite.connection import RecordingConnection
 from storage.sqlite.database import migrate

@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from benchmarks import database
-from server.tasks.creation.new_task import time_ordered_id
+from server.tasks.sessions import time_ordered_id
 from storage.records.states import REPORTED, Status
 from storage.sqlite.migrations import MIGRATIONS
 

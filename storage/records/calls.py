@@ -97,6 +97,14 @@ class CallResult:
     ran_us: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class NewGrant:
+    """A standing approval to be given; the session that it is for lasts until then at least (microseconds)."""
+
+    id: str
+    session_expires_at: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """An approval or refusal of one call."""
@@ -104,8 +112,8 @@ class Decision:
     outcome: Outcome
     by: str
     reason: str | None
-    grant: str
-    session_expires_at: int
+    grant: NewGrant | None = None
+    """What `proceed_always` grants; None with any other outcome."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import uuid4
 
 from storage.interface import Store
-from storage.records.calls import CallResult, Circumstances, Decision, NewCall, Outcome
+from storage.records.calls import CallResult, Circumstances, Decision, NewCall, NewGrant, Outcome
 from storage.records.outcomes import Pause
 from storage.records.states import CallStatus
 from storage.records.tasks import Claim, NestingLimits, NewTask, NewTurn, Principal
@@ -67,9 +67,8 @@ def new_call(key: str = "1", *, similar: tuple[str, ...] = ("exact:1",), digest:
 
 
 def decision(outcome: Outcome = "proceed_once") -> Decision:
-    return Decision(
-        outcome=outcome, by="Ann", reason=None, grant=f"grant_{next(_numbers)}", session_expires_at=now() + HOUR
-    )
+    grant = NewGrant(f"grant_{next(_numbers)}", now() + HOUR) if outcome == "proceed_always" else None
+    return Decision(outcome=outcome, by="Ann", reason=None, grant=grant)
 
 
 def circumstances(variable: str) -> Circumstances:

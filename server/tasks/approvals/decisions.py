@@ -12,10 +12,10 @@ from server.tasks import validation
 from server.tasks.callers import Caller
 from server.tasks.requests.request_models import ApproveToolCall, RevokeGrant
 from server.tasks.secrets.vault import SecretVault
+from server.tasks.sessions import session_end
 from server.tasks.views import call_line, pending_approval, task_view, view_models
 from storage.interface import Store
-from storage.records.calls import Decision
-from storage.times import now
+from storage.records.calls import Decision, NewGrant
 
 
 class Decisions:
@@ -100,6 +100,8 @@ class Decisions:
             outcome=request.outcome,
             by=f"{caller.principal.name} ({'terminal' if caller.person else 'tool call'})",
             reason=request.message,
-            grant=f"grant_{token_hex(8)}",
-            session_expires_at=now() + self._settings.session_expires * 1_000_000,
+            grant=self._grant() if request.outcome == "proceed_always" else None,
         )
+
+    def _grant(self) -> NewGrant:
+        return NewGrant(f"grant_{token_hex(8)}", session_end(self._settings))

@@ -11,11 +11,11 @@ from server.tasks import validation
 from server.tasks.callers import Caller
 from server.tasks.creation import idempotency, inputs
 from server.tasks.creation.assignment import Assignment, AssignmentChecks, check_texts
-from server.tasks.creation.new_task import session_end, time_ordered_id
 from server.tasks.creation.warnings import general_warnings
 from server.tasks.requests.request_models import SendMessage
 from server.tasks.secrets.index import SecretIndex
 from server.tasks.services import Services
+from server.tasks.sessions import session_end, time_ordered_id
 from server.tasks.workspaces.losses import MissingFolders, is_held
 from storage.errors import turn_is_open
 from storage.records.states import ENDED, Status

@@ -1,6 +1,5 @@
 """The record of a new task, made from a checked request."""
 
-from secrets import token_urlsafe
 from uuid import uuid4
 
 from server.config import Settings
@@ -8,6 +7,7 @@ from server.tasks import validation
 from server.tasks.callers import Caller
 from server.tasks.creation.assignment import Assignment
 from server.tasks.requests.request_models import CreateTask
+from server.tasks.sessions import session_end, time_ordered_id
 from storage.records.tasks import NestingLimits, NewTask
 from storage.times import now
 
@@ -49,17 +49,3 @@ def new_task(
         source=caller.source,
         nesting=NestingLimits(subtasks.depth, subtasks.count),
     )
-
-
-def session_end(settings: Settings) -> int:
-    """Return when a session that begins now ends, in microseconds since the epoch."""
-    return now() + settings.session_expires * 1_000_000
-
-
-def time_ordered_id(at: int) -> str:
-    """Return a unique id that starts with the time `at` (microseconds since the epoch) and has 128 random bits.
-
-    The leading milliseconds keep new ids adjacent in every index, so that inserting one costs the same among a million.
-    34 characters. Task ids are plain UUIDs instead, because people tell tasks apart by the first characters.
-    """
-    return f"{at // 1000:012x}{token_urlsafe(16)}"

@@ -363,15 +363,15 @@ def _decide(db: sqlite3.Connection, task: sqlite3.Row, call: sqlite3.Row, decisi
             "UPDATE circumstances SET approved_at = ? WHERE task = ? AND digest = ?",
             (at, task["seq"], call["circumstances"]),
         )
-    if decision.outcome == "proceed_always":
+    if grant := decision.grant:
         db.execute(
             "UPDATE sessions SET expires_at = max(expires_at, ?) WHERE id = ?",
-            (decision.session_expires_at, task["session"]),
+            (grant.session_expires_at, task["session"]),
         )
         db.execute(
             "INSERT INTO grants VALUES (?, ?, ?, ?, ?, ?, ?, NULL, ?)",
             (
-                decision.grant,
+                grant.id,
                 task["session"],
                 call["tool_name"],
                 call["description"],

@@ -236,7 +236,8 @@ class Machine(Working):
     )
     def decide(self, owner: str, which: tuple[str, str], outcome: Outcome, at_hand: bool) -> None:
         task_id, call_id = which
-        yes = replace(decision(outcome), session_expires_at=self.lasting)
+        made = decision(outcome)
+        yes = replace(made, grant=made.grant and replace(made.grant, session_expires_at=self.lasting))
         self.do(
             lambda model, at: model.decide(owner, task_id, call_id, yes, at_hand, at),
             lambda store: store.decide_call(PRINCIPALS[owner], task_id, call_id, yes, secrets_at_hand=at_hand),

@@ -92,9 +92,9 @@ class Model(Tasks):
             raise Refused(Code.APPROVAL_EXPIRED)
         call.outcome = decision.outcome
         call.status = CallStatus.CANCELLED if decision.outcome == "cancel" else CallStatus.PENDING
-        if decision.outcome == "proceed_always":
-            task.session_end = max(task.session_end, decision.session_expires_at)
-            task.grants[decision.grant] = call.key
+        if grant := decision.grant:
+            task.session_end = max(task.session_end, grant.session_expires_at)
+            task.grants[grant.id] = call.key
         self._resume(task, at, secrets_missing=decision.outcome != "cancel" and not at_hand)
 
     def expire(self, at: int) -> set[str]:
