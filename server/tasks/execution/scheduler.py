@@ -1,50 +1,22 @@
-"""Scheduler: claims pending tasks in queue order, runs them, and has the end of each run written."""
+"""Scheduler: which runs start when. It claims pending tasks in queue order, and has each run worked on."""
 
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from functools import partial
 
 import anyio
 from anyio.abc import TaskGroup
 
-from server import logs
-from server.agents.endings import Awaiting, OutOfCalls, Stopped, Suspended
-from server.agents.interface import Agent
-from server.errors import Code, RemitError
-from server.plain_words import shortage
-from server.round_robin import LANE
-from server.tasks.execution.agent_caller import AgentCaller, SubtaskApi, may_delegate
-from server.tasks.execution.commands import CommandRunner
-from server.tasks.execution.context import RunContext
-from server.tasks.execution.ends import EndWriter, FinishedRun, where
-from server.tasks.execution.record import RunRecord
-from server.tasks.execution.shortage import ShortageWait
+from server.errors import RemitError
+from server.tasks.execution.agent_caller import SubtaskApi, may_delegate
+from server.tasks.execution.ends import EndWriter
 from server.tasks.execution.slot import Slot
-from server.tasks.execution.subtasks import RunSubtasks
-from server.tasks.execution.turn import ServerTurn
-from server.tasks.secrets import masking
-from server.tasks.secrets.variables import Variables
-from server.tasks.secrets.vault import SecretsLost
+from server.tasks.execution.worker import Worker
 from server.tasks.services import Services
-from server.tasks.workspaces.losses import MissingFolders
-from server.tasks.workspaces.selection import check_tier
-from storage.errors import DatabaseError
-from storage.records.outcomes import Interruption, Pause, RunOutcome, TurnEnd, Wait
 from storage.records.queue import SlotDemand
-from storage.records.states import Status
-from storage.records.tasks import Claim
-from storage.times import now
 
 _log = logging.getLogger(__name__)
-
-
-MAX_ERROR = 4000
-"""Characters of a stored error; the shell agent's error repeats 2,000 of output."""
-
-DATABASE_FAILED = "the database failed"
-"""What interrupted a run that could not wait for the database, in words."""
 
 PATIENCE = 1.0
 """Seconds before a failed database operation is tried again."""
@@ -55,12 +27,9 @@ class Scheduler:
 
     def __init__(self, services: Services, subtask_api: SubtaskApi, owner: str) -> None:
         """`owner` is the name of this server in the records of its runs."""
-        self._services = services
         self._store = services.store
         self._settings = services.settings
-        self._losses = MissingFolders(services.store, services.workspaces)
         self._owner = owner
-        self._subtask_api = subtask_api
         self._running: dict[str, Slot] = {}
         self._claiming = anyio.Lock()
         self._stopped_early: set[str] = set()
@@ -73,6 +42,7 @@ class Scheduler:
         self._wake = anyio.Event()
         self._waits = anyio.Event()
         self.ends = EndWriter(services.store, self.stop, self.abandon, lambda: self._waits.set())
+        self._worker = Worker(services, subtask_api, self.ends.settle)
 
     @property
     def running(self) -> int:
@@ -192,91 +162,8 @@ class Scheduler:
         return [parent for parent, count in parents.items() if parent is not None and count >= most]
 
     async def _work(self, slot: Slot) -> None:
-        run = slot.claim.run
-        with logs.about(task=run.task_id, run=run.fence):
-            await self._run(slot)
-            _log.info("the run ended after %.1f s of work", slot.ran_us / 1_000_000)
-
-    async def _run(self, slot: Slot) -> None:
-        LANE.set(slot)
-        record = RunRecord(self._store, slot.claim.run, slot)
-        outcome: RunOutcome = Interruption()  # if the server ends
         try:
-            with slot.scope:
-                outcome = await self._attempt(slot, record)
-            if slot.scope.cancelled_caught or (slot.scope.cancel_called and isinstance(outcome, Pause | Interruption)):
-                outcome = TurnEnd(Status.CANCELLED)
+            await self._worker.work(slot)
         finally:
-            slot.ended.set()
-            with anyio.CancelScope(shield=True):
-                for before in slot.before_end:
-                    await before.wait()
-                await self.ends.settle(FinishedRun(slot.claim, outcome, slot.ran_us, record.unwritten))
             del self._running[slot.claim.task.id]
             self.poke()
-
-    async def _attempt(self, slot: Slot, record: RunRecord) -> RunOutcome:
-        """Run the agent. Returns how the run ended; only the server's own end propagates, as cancellation."""
-        claim = slot.claim
-        left = claim.task.timeout_seconds - claim.turn.ran_us / 1_000_000
-        variables = Variables(claim, self._services.vault, self._store)
-        context = RunContext(
-            slot=slot,
-            record=record,
-            variables=variables,
-            shortage=ShortageWait(record, slot),
-            settings=self._settings,
-        )
-        try:
-            agent = self._agent(claim)
-            self._services.folders.check(claim.workspace)
-            await self._losses.note(claim)
-            async with self._services.worktrees.at_work(claim, variables), variables.shared():
-                turn = await context.shortage.patiently(partial(self._turn, context, agent), may_repeat=lambda: True)
-                with slot.limited(left), logs.about(mask=turn.redact):
-                    async with turn.speaking():
-                        await agent.work(turn)
-        except Suspended:
-            return Pause.SUSPENDED
-        except Awaiting as awaiting:
-            return Wait({task_id: now() + int(each * 1_000_000) for task_id, each in awaiting.seconds.items()})
-        except OutOfCalls:
-            return Pause.PAUSED
-        except SecretsLost:
-            return Pause.BLOCKED
-        except Stopped:
-            return TurnEnd(Status.CANCELLED)
-        except DatabaseError as error:
-            cut_off = Interruption(by=DATABASE_FAILED)
-            return cut_off if error.passes else TurnEnd(Status.FAILED, error.code, error.message)
-        except RemitError as error:
-            return TurnEnd(Status.FAILED, error.code, _cut(await masking.redacted(variables.redactor, error.message)))
-        except TimeoutError:
-            limit = f"the task reached its limit of {claim.task.timeout_seconds} s of work (timeoutSeconds)"
-            return TurnEnd(Status.FAILED, Code.TIMEOUT, limit)
-        except Exception as error:
-            _log.error("run of task %s failed: %s\n%s", claim.task.id, type(error).__name__, where(error))
-            unknown = f"internal error ({type(error).__name__}); see server.log"
-            return TurnEnd(Status.FAILED, Code.EXECUTION_ERROR, str(shortage(error) or unknown))
-        return TurnEnd(Status.COMPLETED)
-
-    def _agent(self, claim: Claim) -> Agent:
-        agent = self._services.agents.get(claim.task.agent)
-        if agent is None:
-            raise RemitError(Code.AGENT_UNAVAILABLE, f"this server has no agent {claim.task.agent!r} any more")
-        return agent
-
-    async def _turn(self, context: RunContext, agent: Agent) -> ServerTurn:
-        """Find the sandbox, and return the turn as the agent sees it."""
-        claim = context.claim
-        sandbox = await self._services.sandbox()
-        check_tier(claim.workspace, sandbox.tier, allow_hooks=bool((claim.task.demands or {}).get("allowHooks")))
-        agent_caller = AgentCaller(self._store, claim, context.variables)
-        subtasks = RunSubtasks(self._subtask_api, agent_caller) if context.slot.hands_on else None
-        command_runner = CommandRunner(context, sandbox, self._services.workspaces, subtasks)
-        return ServerTurn(context, command_runner, subtasks, speaks=agent.speaks)
-
-
-def _cut(message: str) -> str:
-    """Cut an error for storage. It is masked before, so that no part of a secret is left."""
-    return message if len(message) <= MAX_ERROR else f"{message[:MAX_ERROR]} …"
