@@ -12,7 +12,7 @@ from storage.errors import DatabaseError
 from storage.interface import Store
 from storage.records.outcomes import RunOutcome, Wait
 from storage.records.states import Status
-from storage.records.tasks import CancellationResult, Claim, Principal
+from storage.records.tasks import CancellationResult, Principal, Run
 from storage.records.unwritten import Unwritten
 
 _log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ LAST_SECONDS = 10.0
 class FinishedRun:
     """The end of one run, its microseconds of work, and the records it could not write itself."""
 
-    claim: Claim
+    run: Run
     outcome: RunOutcome
     ran_us: int
     unwritten: Unwritten
@@ -77,7 +77,7 @@ class EndWriter:
     async def settle(self, end: FinishedRun) -> None:
         """Write how a run ended, or keep it for later."""
         if not await self._is_settled(end):
-            self._ends[end.claim.task.id] = end
+            self._ends[end.run.task_id] = end
             self._kept.set()
 
     async def cancel(self, principal: Principal, task_id: str) -> CancellationResult | None:
@@ -150,23 +150,23 @@ class EndWriter:
 
     async def _is_settled(self, end: FinishedRun) -> bool:
         """Write the end. Returns whether nothing is left to be written of it."""
-        claim = end.claim
+        run = end.run
         try:
-            status = await self._store.end_run(claim.run, end.outcome, end.ran_us, end.unwritten)
+            status = await self._store.end_run(run, end.outcome, end.ran_us, end.unwritten)
             if isinstance(end.outcome, Wait):
                 self._waits()
             if status in (Status.FAILED, Status.CANCELLED):
-                await self._stop_beneath(claim)
+                await self._stop_beneath(run)
         except RemitError as error:
-            _log.warning("run of task %s: %s", claim.task.id, error.message)
+            _log.warning("run of task %s: %s", run.task_id, error.message)
             return error.code is Code.CONFLICT  # the run has lost its task: another server has settled it
         except Exception as error:
-            _log.error("run of task %s cannot be settled: %s\n%s", claim.task.id, type(error).__name__, where(error))
+            _log.error("run of task %s cannot be settled: %s\n%s", run.task_id, type(error).__name__, where(error))
         return True
 
-    async def _stop_beneath(self, claim: Claim) -> None:
+    async def _stop_beneath(self, run: Run) -> None:
         """End the runs of sub-tasks that were cancelled together with a task."""
-        for task_id in await self._store.stopping_beneath(claim.run):
+        for task_id in await self._store.stopping_beneath(run):
             self._stop(task_id)
 
 

@@ -74,7 +74,7 @@ class Worker:
             with anyio.CancelScope(shield=True):
                 for before in slot.before_end:
                     await before.wait()
-                await self._settle(FinishedRun(slot.claim, outcome, slot.ran_us, context.record.unwritten))
+                await self._settle(FinishedRun(slot.claim.run, outcome, slot.ran_us, context.record.unwritten))
 
     def _context(self, slot: Slot) -> RunContext:
         record = RunRecord(self._services.store, slot.claim.run, slot)

@@ -21,7 +21,16 @@ from storage.records.states import CALL_ENDED, LOST, CallStatus, Status
 from storage.records.tasks import Principal, Run
 from storage.sqlite import rows
 from storage.sqlite.connection import changes_of
-from storage.sqlite.transitions.status import at_work, count_output, held, log, owned, set_call_status, set_status
+from storage.sqlite.transitions.status import (
+    at_work,
+    count_output,
+    has_waiting_call,
+    held,
+    log,
+    owned,
+    set_call_status,
+    set_status,
+)
 
 EXPIRED = "expired"
 UNASKED = "the agent did not ask"
@@ -389,8 +398,7 @@ def _resume(db: sqlite3.Connection, task: sqlite3.Row, approved: bool, secrets_a
     if status is Status.AWAITING_APPROVAL and at_work(db, task):
         set_status(db, task, Status.RUNNING, at)
         return Status.RUNNING
-    waits = db.execute("SELECT 1 FROM calls WHERE task = ? AND status = 'awaiting_approval'", (task["seq"],)).fetchone()
-    if status is not Status.AWAITING_APPROVAL or waits:
+    if status is not Status.AWAITING_APPROVAL or has_waiting_call(db, task["seq"]):
         return status
     if approved and not secrets_at_hand:
         set_status(db, task, Status.BLOCKED, at, blocked_reason=LOST)

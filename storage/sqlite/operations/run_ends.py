@@ -14,7 +14,7 @@ from storage.sqlite.operations.cancellation import cancel_made, close_cancelled
 from storage.sqlite.operations.runs import append_events, leftovers
 from storage.sqlite.relations import folder_locks, subtasks
 from storage.sqlite.transitions import attempts
-from storage.sqlite.transitions.status import held, set_status
+from storage.sqlite.transitions.status import has_waiting_call, held, set_status
 from storage.sqlite.transitions.turns import close_turn, cut_off_calls
 
 
@@ -120,9 +120,7 @@ def _after(db: sqlite3.Connection, task: sqlite3.Row, outcome: Pause | Wait, at:
         case Pause.PAUSED:
             return (Status.PENDING if task["calls_left"] else Status.PAUSED), None
         case Pause.SUSPENDED:
-            waits = "SELECT 1 FROM calls WHERE task = ? AND status = 'awaiting_approval'"
-            is_waiting = db.execute(waits, (task["seq"],)).fetchone()
-            return (Status.AWAITING_APPROVAL if is_waiting else Status.PENDING), None
+            return (Status.AWAITING_APPROVAL if has_waiting_call(db, task["seq"]) else Status.PENDING), None
 
 
 def _word(outcome: TurnEnd | Pause | Wait) -> str:

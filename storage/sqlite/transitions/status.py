@@ -41,6 +41,12 @@ def at_work(db: sqlite3.Connection, task: sqlite3.Row) -> bool:
     return found.fetchone() is not None
 
 
+def has_waiting_call(db: sqlite3.Connection, seq: int) -> bool:
+    """Return whether a call of the task waits for a decision."""
+    found = db.execute("SELECT 1 FROM calls WHERE task = ? AND status = 'awaiting_approval'", (seq,))
+    return found.fetchone() is not None
+
+
 def log(db: sqlite3.Connection, seq: int, kind: EventKind, data: Mapping[str, Any], at: int) -> int:
     """Append one event to the task's log; returns its number."""
     return log_all(db, seq, [NewEvent(kind, data)], at)
