@@ -95,7 +95,7 @@ async def test_another_principals_task_is_not_waited_for(store: Store) -> None:
 
 async def test_a_wait_is_over_when_its_time_has_come(store: Store) -> None:
     parent, children = await family(store, 2)
-    await store.end_run(parent.run, Wait({children[0]: now() + HOUR, children[1]: now() + 1000}))
+    await store.end_run(parent.run, Wait({children[0]: now() + HOUR, children[1]: now() + 100_000}))
     assert (await store.next_wake() or 0) < now() + HOUR // 2
     while not await store.wake():
         pass
