@@ -36,7 +36,7 @@ from storage.sqlite.database import Database
 from storage.sqlite.events import EventLog
 from storage.sqlite.listing import graph as graphs
 from storage.sqlite.listing import id_prefixes, pages, progress
-from storage.sqlite.operations import calls, cancellation, deletion, run_ends, runs, tasks, updates
+from storage.sqlite.operations import calls, cancellation, deletion, grants, run_ends, runs, tasks, updates
 from storage.sqlite.operations import sent_keys as sent_messages
 from storage.sqlite.relations import folder_locks, propagation, subtasks, task_secrets
 from storage.sqlite.run_store import SqliteRunStore
@@ -178,10 +178,10 @@ class SqliteStore(SqliteRunStore, Store):
         )
 
     async def grants(self, principal: Principal) -> list[Grant]:
-        return await self._db.read(calls.grants, principal, now())
+        return await self._db.read(grants.in_force, principal, now())
 
     async def revoke_grant(self, principal: Principal, grant_id: str) -> None:
-        await self._db.write(calls.revoke, principal, grant_id, now())
+        await self._db.write(grants.revoke, principal, grant_id, now())
 
     # Operations of the server itself, across principals.
 

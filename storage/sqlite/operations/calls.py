@@ -13,7 +13,6 @@ from storage.records.calls import (
     Circumstances,
     Decision,
     DecisionResult,
-    Grant,
     NewCall,
 )
 from storage.records.events import EventKind
@@ -21,6 +20,7 @@ from storage.records.states import CALL_ENDED, LOST, CallStatus, Status
 from storage.records.tasks import Principal, Run
 from storage.sqlite import rows
 from storage.sqlite.connection import changes_of
+from storage.sqlite.operations import grants
 from storage.sqlite.transitions.status import (
     at_work,
     count_output,
@@ -190,7 +190,7 @@ def decide(
             Code.CONFLICT, f"the call is {row['status']}, it does not wait for approval", status=row["status"]
         )
     if row["expires_at"] is not None and row["expires_at"] <= at:
-        raise RemitError(Code.APPROVAL_EXPIRED, "the time to decide this call has passed; it counts as cancelled")
+        raise _too_late()
     if decision.outcome == "proceed_always" and not json.loads(row["similar"]):
         raise RemitError(
             Code.VALIDATION_ERROR,
@@ -226,29 +226,6 @@ def next_expiry(db: sqlite3.Connection) -> int | None:
            WHERE status = 'awaiting_approval' AND expires_at IS NOT NULL"""
     ).fetchone()
     return at  # type: ignore[no-any-return]
-
-
-def grants(db: sqlite3.Connection, principal: Principal, at: int) -> list[Grant]:
-    """Return the grants in force, newest first."""
-    found = db.execute(
-        """SELECT g.id, g.session, (SELECT t.id FROM tasks t WHERE t.session = g.session ORDER BY seq DESC LIMIT 1)
-               AS task_id, g.tool_name, g.description, g.granted_by, g.created_at, s.expires_at
-           FROM grants g JOIN sessions s ON s.id = g.session JOIN conversations c ON c.id = s.conversation
-           WHERE c.principal = ? AND g.revoked_at IS NULL AND s.expires_at > ? ORDER BY g.created_at DESC""",
-        (principal.id, at),
-    )
-    return [Grant(**dict(row)) for row in found]
-
-
-def revoke(db: sqlite3.Connection, principal: Principal, grant_id: str, at: int) -> None:
-    """Revoke a grant; calls that it let pass stay done. Raises RemitError (NOT_FOUND)."""
-    changed = db.execute(
-        """UPDATE grants SET revoked_at = coalesce(revoked_at, ?) WHERE id = ? AND session IN (SELECT s.id
-               FROM sessions s JOIN conversations c ON c.id = s.conversation WHERE c.principal = ?)""",
-        (at, grant_id, principal.id),
-    ).rowcount
-    if not changed:
-        raise RemitError(Code.NOT_FOUND, f"there is no grant {grant_id!r}", id=grant_id)
 
 
 def _insert(db: sqlite3.Connection, run: Run, call: NewCall, position: int, at: int) -> None:
@@ -333,26 +310,21 @@ def _ask(
 
 def _is_approved(db: sqlite3.Connection, task: sqlite3.Row, call: sqlite3.Row, digest: str | None, at: int) -> bool:
     """Return whether the call's own approval or a grant lets it proceed; grants under other circumstances end."""
-    db.execute(
-        "UPDATE grants SET revoked_at = ? WHERE session = ? AND revoked_at IS NULL AND circumstances IS NOT ?",
-        (at, task["session"], digest),
-    )
+    grants.end_others(db, task, digest, at)
     if call["outcome"] is not None:
         return bool(call["circumstances"] == digest)
-    similar = set(json.loads(call["similar"]))
-    in_force = db.execute(
-        """SELECT g.keys FROM grants g JOIN sessions s ON s.id = g.session
-           WHERE g.session = ? AND g.tool_name = ? AND g.revoked_at IS NULL AND s.expires_at > ?""",
-        (task["session"], call["tool_name"], at),
-    )
-    return any(similar.intersection(json.loads(row["keys"])) for row in in_force)
+    return grants.cover(db, task, call, at)
 
 
 def _same_again(call: sqlite3.Row, decision: Decision) -> None:
     if call["outcome"] == EXPIRED:
-        raise RemitError(Code.APPROVAL_EXPIRED, "the time to decide this call has passed; it counts as cancelled")
+        raise _too_late()
     if call["outcome"] != decision.outcome:
         raise RemitError(Code.CONFLICT, f"the call was decided before: {call['outcome']}", outcome=call["outcome"])
+
+
+def _too_late() -> RemitError:
+    return RemitError(Code.APPROVAL_EXPIRED, "the time to decide this call has passed; it counts as cancelled")
 
 
 def _decide(db: sqlite3.Connection, task: sqlite3.Row, call: sqlite3.Row, decision: Decision, at: int) -> None:
@@ -372,24 +344,8 @@ def _decide(db: sqlite3.Connection, task: sqlite3.Row, call: sqlite3.Row, decisi
             "UPDATE circumstances SET approved_at = ? WHERE task = ? AND digest = ?",
             (at, task["seq"], call["circumstances"]),
         )
-    if grant := decision.grant:
-        db.execute(
-            "UPDATE sessions SET expires_at = max(expires_at, ?) WHERE id = ?",
-            (grant.session_expires_at, task["session"]),
-        )
-        db.execute(
-            "INSERT INTO grants VALUES (?, ?, ?, ?, ?, ?, ?, NULL, ?)",
-            (
-                grant.id,
-                task["session"],
-                call["tool_name"],
-                call["description"],
-                call["similar"],
-                decision.by,
-                at,
-                call["circumstances"],
-            ),
-        )
+    if decision.grant:
+        grants.give(db, task, call, decision.grant, decision.by, at)
 
 
 def _resume(db: sqlite3.Connection, task: sqlite3.Row, approved: bool, secrets_at_hand: bool, at: int) -> Status:
