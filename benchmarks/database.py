@@ -10,6 +10,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from server.tasks.sessions import time_ordered_id
+from storage.records.demands import Demands
 from storage.records.tasks import NestingLimits, NewTask, Principal, SecretSource
 from storage.sqlite.connection import RecordingConnection
 from storage.sqlite.database import migrate
@@ -71,7 +72,7 @@ def new_task(
         env=None,
         secrets=secrets or {},
         metadata=None,
-        demands=None,
+        demands=Demands(),
         sandbox="namespaces",
         timeout_seconds=3600,
         idempotency_key=None,

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from server.agents.interface import Program
 from server.config import AgentSettings, LimitSettings, Settings
@@ -13,6 +12,7 @@ from server.runner.policy import Limits, Network, SandboxPolicy
 from server.runner.sandbox import Sandbox
 from server.tasks.working_directory import WorkingDirectory
 from server.tier_names import confines, stronger_than
+from storage.records.demands import Demands
 
 # The task's name of each limit: the operator's setting, and how many of its units make one of the task's.
 _LIMITS = {
@@ -26,13 +26,10 @@ _LIMITS = {
 }
 
 
-def policy(
-    settings: Settings, agent_id: str, demands: Mapping[str, Any] | None, directory: WorkingDirectory
-) -> SandboxPolicy:
-    """Return the policy of a task's commands. `demands` is the record of `validation.demands`."""
+def policy(settings: Settings, agent_id: str, demands: Demands, directory: WorkingDirectory) -> SandboxPolicy:
+    """Return the policy of a task's commands."""
     agent = settings.agents.of(agent_id)
-    asked = demands or {}
-    limits = _lowered(_granted(settings, agent), asked.get("limits", {}))
+    limits = _lowered(_granted(settings, agent), demands.limits or {})
     return SandboxPolicy(
         workspace=directory.workspace,
         folder=directory.folder,
@@ -40,8 +37,8 @@ def policy(
         owner=directory.owner,
         readable=(*agent.readable, *directory.readable),
         pinned=directory.pinned,
-        hooks="writable" if asked.get("allowHooks") else "read-only",
-        network="none" if _may_reach_nothing(asked) else agent.network,
+        hooks="writable" if demands.allow_hooks else "read-only",
+        network="none" if _may_reach_nothing(demands) else agent.network,
         limits=Limits(
             memory_bytes=limits.memory,
             processes=limits.processes,
@@ -55,43 +52,39 @@ def policy(
     )
 
 
-def widened(
-    policy: SandboxPolicy, demands: Mapping[str, Any] | None, program: Program, home: Path | None
-) -> SandboxPolicy:
+def widened(policy: SandboxPolicy, demands: Demands, program: Program, home: Path | None) -> SandboxPolicy:
     """Return the policy of a program that an agent talks to: the task's, plus the hosts and files the program needs."""
     reached = policy.network if program.inherits else "none"
     return replace(
         policy,
         home=home,
         readable=(*policy.readable, *program.readable, *(home / name for name in program.home or () if home)),
-        network="none" if _may_reach_nothing(demands or {}) else _more(reached, program.hosts),
+        network="none" if _may_reach_nothing(demands) else _more(reached, program.hosts),
     )
 
 
-def mcp_servers(settings: Settings, agent_id: str, demands: Mapping[str, Any] | None) -> list[str]:
+def mcp_servers(settings: Settings, agent_id: str, demands: Demands) -> list[str]:
     """Return the names of a task's MCP servers: its agent's, then its own."""
-    own = (demands or {}).get("mcpServers", ())
-    return list(dict.fromkeys((*settings.agents.of(agent_id).mcp_servers, *own)))
+    return list(dict.fromkeys((*settings.agents.of(agent_id).mcp_servers, *demands.mcp_servers)))
 
 
-def check(settings: Settings, agent_id: str, sandbox: Sandbox, demands: Mapping[str, Any] | None) -> None:
+def check(settings: Settings, agent_id: str, sandbox: Sandbox, demands: Demands) -> None:
     """Refuse demands that the operator does not grant, or that this machine's sandbox cannot enforce.
 
     Raises RemitError: LIMIT_EXCEEDED naming the field, VALIDATION_ERROR for demands that exclude each other, or
     SANDBOX_UNAVAILABLE with `missing` in its details.
     """
-    asked = demands or {}
-    _lowered(_granted(settings, settings.agents.of(agent_id)), asked.get("limits", {}))
+    _lowered(_granted(settings, settings.agents.of(agent_id)), demands.limits or {})
     most = settings.approval_expires
-    if most is not None and asked.get("approvalTimeoutSeconds", 0) > most:
+    if most is not None and (demands.approval_timeout_seconds or 0) > most:
         raise RemitError(
             Code.LIMIT_EXCEEDED,
             f"approvalTimeoutSeconds: the operator grants at most {most} (setting approval_expires)",
             field="approvalTimeoutSeconds",
             most=most,
         )
-    require = asked.get("require", {})
-    if _may_reach_nothing(asked) and (remote := _remote_servers(settings, agent_id, asked)):
+    require = demands.require or {}
+    if _may_reach_nothing(demands) and (remote := _remote_servers(settings, agent_id, demands)):
         raise RemitError(
             Code.VALIDATION_ERROR,
             f"require.network: the MCP server {remote[0]} is reached over the network; leave one of them out",
@@ -111,9 +104,9 @@ def check(settings: Settings, agent_id: str, sandbox: Sandbox, demands: Mapping[
         )
 
 
-def approval_expires(settings: Settings, demands: Mapping[str, Any] | None) -> int | None:
+def approval_expires(settings: Settings, demands: Demands) -> int | None:
     """Return the seconds after which an undecided call of a task is refused; None: never."""
-    given = (settings.approval_expires, (demands or {}).get("approvalTimeoutSeconds"))
+    given = (settings.approval_expires, demands.approval_timeout_seconds)
     return min((each for each in given if each is not None), default=None)
 
 
@@ -127,12 +120,12 @@ def _more(network: Network, hosts: tuple[str, ...]) -> Network:
             return (*network, *hosts)
 
 
-def _may_reach_nothing(demands: Mapping[str, Any]) -> bool:
-    return bool(demands.get("require", {}).get("network") == "none")
+def _may_reach_nothing(demands: Demands) -> bool:
+    return (demands.require or {}).get("network") == "none"
 
 
-def _remote_servers(settings: Settings, agent_id: str, asked: Mapping[str, Any]) -> list[str]:
-    names = mcp_servers(settings, agent_id, asked)
+def _remote_servers(settings: Settings, agent_id: str, demands: Demands) -> list[str]:
+    names = mcp_servers(settings, agent_id, demands)
     return [name for name in names if name in settings.mcp_servers and settings.mcp_servers[name].url]
 
 

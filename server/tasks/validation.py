@@ -5,7 +5,6 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from secrets import token_hex
-from typing import Any
 
 from server.errors import Code, RemitError
 from server.runner.workspace.upload import Upload
@@ -13,6 +12,7 @@ from server.tasks.requests.request_models import (
     FOR_EXECUTION,
     CreateTask,
     File,
+    Guarantees,
     SendMessage,
     UpdateTask,
     execution_input,
@@ -20,6 +20,7 @@ from server.tasks.requests.request_models import (
 from server.tasks.secrets import masking
 from server.tasks.secrets.variables import environment
 from server.threads import READING, computed, stepped
+from storage.records.demands import Demands, Requirements
 from storage.records.tasks import SecretSource as Origin
 from templates.redaction import Redactor
 from templates.steps import Steps
@@ -103,11 +104,25 @@ async def templates(env: Mapping[str, str], secrets: Mapping[str, str]) -> None:
     await computed(sum(map(len, env.values())), environment, env, secrets)
 
 
-def demands(request: CreateTask) -> dict[str, Any] | None:
-    """Return the demands of a task (limits, sandbox, MCP servers, …) as they are stored and shown; None if none."""
-    fields = {"limits", "require", "allow_hooks", "mcp_servers", "on_interrupt", "approval_timeout_seconds"}
-    asked = request.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude_none=True, include=fields)
-    return asked or None
+def demands(request: CreateTask) -> Demands:
+    """Return the demands of a task (limits, sandbox, MCP servers, …) as they are stored and shown."""
+    return Demands(
+        on_interrupt=request.on_interrupt,
+        approval_timeout_seconds=request.approval_timeout_seconds,
+        limits=None if request.limits is None else request.limits.model_dump(by_alias=True, exclude_none=True),
+        require=None if request.require is None else _required(request.require),
+        allow_hooks=request.allow_hooks,
+        mcp_servers=tuple(request.mcp_servers),
+    )
+
+
+def _required(asked: Guarantees) -> Requirements:
+    required = Requirements()
+    if asked.tier:
+        required["tier"] = asked.tier
+    if asked.network:
+        required["network"] = asked.network
+    return required
 
 
 def origins(literals: Iterable[str], names: Iterable[str]) -> dict[str, Origin]:

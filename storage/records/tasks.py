@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from server.errors import Code
 from storage.records.calls import Call
+from storage.records.demands import Demands
 from storage.records.events import Event
 from storage.records.graphs import Related
 from storage.records.states import Status
@@ -55,7 +56,7 @@ class NewTask:
     env: Mapping[str, str] | None
     secrets: Mapping[str, SecretSource]
     metadata: Mapping[str, Any] | None
-    demands: Mapping[str, Any] | None
+    demands: Demands
     sandbox: str | None
     timeout_seconds: int
     idempotency_key: str | None
@@ -145,7 +146,7 @@ class Task:
     auto_execute: bool
     env: dict[str, str] | None
     metadata: dict[str, Any] | None
-    demands: dict[str, Any] | None
+    demands: Demands
     sandbox: str | None
     timeout_seconds: int
     cancel_requested: bool

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from storage.records.demands import Demands
+
 Mode = Literal["worktree", "readwrite", "readonly"]
 
 Checkout = Literal["open", "clean", "dirty"]
@@ -39,7 +41,7 @@ class WorktreeRecord:
     task_id: str
     principal: str
     agent: str
-    demands: dict[str, Any] | None
+    demands: Demands
     ended_at: int | None
     """When the task ended; None while it is open."""
 

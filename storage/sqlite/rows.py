@@ -8,6 +8,7 @@ from typing import Any, get_args, get_origin
 
 from server.errors import Code
 from storage.records.calls import Call
+from storage.records.demands import Demands
 from storage.records.events import Event, EventKind
 from storage.records.states import CALL_ENDED, ENDED, CallStatus, Status
 from storage.records.tasks import Row, Task, TurnRecord
@@ -52,7 +53,12 @@ ENDED_SQL, CALL_ENDED_SQL = (
 def task(row: sqlite3.Row) -> Task:
     """Return a task from a row of TASK_COLUMNS."""
     code = Code(row["error_code"]) if row["error_code"] else None
-    return Task(**_values(row, _FLAGS, _OBJECTS) | {"error_code": code})
+    return Task(**_values(row, _FLAGS, _OBJECTS) | {"error_code": code, "demands": demands(row)})
+
+
+def demands(row: sqlite3.Row) -> Demands:
+    """Return the demands of a task from its row."""
+    return Demands.of_json(loads(row["demands"]))
 
 
 def summary(row: sqlite3.Row) -> Row:

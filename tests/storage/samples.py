@@ -6,6 +6,7 @@ from uuid import uuid4
 
 from storage.interface import Store
 from storage.records.calls import CallResult, Circumstances, Decision, NewCall, NewGrant, Outcome
+from storage.records.demands import Demands
 from storage.records.outcomes import Pause
 from storage.records.states import CallStatus
 from storage.records.tasks import Claim, NestingLimits, NewTask, NewTurn, Principal
@@ -30,7 +31,7 @@ def new_task(**changes: Any) -> NewTask:
         "env": None,
         "secrets": {},
         "metadata": None,
-        "demands": None,
+        "demands": Demands(),
         "sandbox": "namespaces",
         "timeout_seconds": 60,
         "idempotency_key": None,

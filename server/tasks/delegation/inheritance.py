@@ -69,10 +69,10 @@ class Inheritance:
             "timeoutSeconds": self._at_most(request, "timeout_seconds", self._timeout()),
             "maxCalls": self._at_most(request, "max_calls", self._task.max_calls),
             "approvalTimeoutSeconds": self._at_most(
-                request, "approval_timeout_seconds", (self._task.demands or {}).get("approvalTimeoutSeconds")
+                request, "approval_timeout_seconds", self._task.demands.approval_timeout_seconds
             ),
             "limits": self._limits(request),
-            "require": self._demands("require", request.model_dump(by_alias=True).get("require")),
+            "require": self._require(request),
             "allowHooks": self._allow_hooks(request),
             "mcpServers": self._mcp_servers(request, speaks=speaks.get(agent, False)),
             **self._variables(request.env, request.secret_names),
@@ -125,7 +125,7 @@ class Inheritance:
 
     def _allow_hooks(self, request: CreateTask) -> bool:
         """Allow hooks only if the task may write them; inherit it with its folder, which nothing protects then."""
-        own = bool((self._task.demands or {}).get("allowHooks"))
+        own = self._task.demands.allow_hooks
         if request.allow_hooks and not own:
             raise _refused("allowHooks", "this task may not write hooks itself")
         return request.allow_hooks or (own and request.workspace is not None and request.workspace.mode == "readwrite")
@@ -142,22 +142,23 @@ class Inheritance:
         return inherited if asked is None else asked
 
     def _limits(self, request: CreateTask) -> dict[str, int] | None:
-        own = (self._task.demands or {}).get("limits") or {}
+        own = self._task.demands.limits or {}
         asked = request.limits.model_dump(by_alias=True, exclude_none=True) if request.limits else {}
         for name, number in asked.items():
             if number > own.get(name, number):
                 raise _too_much(f"limits.{name}", own[name])
         return {**own, **asked} or None
 
-    def _demands(self, name: str, asked: Mapping[str, Any] | None) -> dict[str, Any] | None:
-        own = (self._task.demands or {}).get(name) or {}
-        return {**{key: value for key, value in (asked or {}).items() if value is not None}, **own} or None
+    def _require(self, request: CreateTask) -> dict[str, Any] | None:
+        own = self._task.demands.require or {}
+        asked = request.require.model_dump(by_alias=True, exclude_none=True) if request.require else {}
+        return {**asked, **own} or None
 
     def _mcp_servers(self, request: CreateTask, *, speaks: bool) -> list[str]:
         at_hand = sandbox_policy.mcp_servers(self._settings, self._task.agent, self._task.demands)
         if beyond := [name for name in request.mcp_servers if name not in at_hand]:
             raise _refused("mcpServers", f"this task has no MCP server {beyond[0]!r} at hand")
-        own = list((self._task.demands or {}).get("mcpServers", ())) if speaks else []
+        own = list(self._task.demands.mcp_servers) if speaks else []
         return request.mcp_servers if "mcp_servers" in request.model_fields_set else own
 
     def _variables(self, env: Mapping[str, str], names: list[str]) -> dict[str, Any]:

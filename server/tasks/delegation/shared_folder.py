@@ -43,7 +43,7 @@ class FolderSharing:
         if mode == "worktree":
             return await self._worktree(agent_caller, own)
         shared = self._itself(agent_caller, own, mode, shared=request.shared)
-        allow_hooks = bool((agent_caller.claim.task.demands or {}).get("allowHooks"))
+        allow_hooks = agent_caller.claim.task.demands.allow_hooks
         check_tier(shared, (await self._sandbox()).tier, allow_hooks=allow_hooks)
         return shared, []
 

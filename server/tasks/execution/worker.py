@@ -117,7 +117,7 @@ class Worker:
         """Find the sandbox, and return the turn as the agent sees it."""
         claim = context.claim
         sandbox = await self._services.sandbox()
-        check_tier(claim.workspace, sandbox.tier, allow_hooks=bool((claim.task.demands or {}).get("allowHooks")))
+        check_tier(claim.workspace, sandbox.tier, allow_hooks=claim.task.demands.allow_hooks)
         agent_caller = AgentCaller(self._services.store, claim, context.variables)
         subtasks = RunSubtasks(self._subtask_api, agent_caller) if context.slot.hands_on else None
         command_runner = CommandRunner(context, sandbox, self._services.workspaces, subtasks)

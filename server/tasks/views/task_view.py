@@ -1,7 +1,6 @@
 """View of a task: all of it, or what is new, in at most as many characters as asked for."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from server.tasks.requests.request_models import GetTask
 from server.tasks.views import call_view, graph_view, log_view, truncation, workspace_view
@@ -12,6 +11,7 @@ from server.tasks.views.pending_approval import GrantView
 from server.tasks.views.truncation import AnswerPart
 from server.tasks.views.view_models import OutputView, TaskView, UsageView
 from storage.records.calls import Grant
+from storage.records.demands import Demands
 from storage.records.retention import Retention
 from storage.records.states import ENDED, CallStatus, Status
 from storage.records.tasks import Snapshot, Task
@@ -210,32 +210,32 @@ def _add_labels(view: TaskView, task: Task) -> None:
         view["sourceNodeType"] = task.source
     if task.sandbox:
         view["sandbox"] = task.sandbox
-    _add_demands(view, task.demands or {})
+    _add_demands(view, task.demands)
 
 
-def _add_demands(view: TaskView, demands: Mapping[str, Any]) -> None:
+def _add_demands(view: TaskView, demands: Demands) -> None:
     """The short ones of what it asks for around it."""
-    if demands.get("allowHooks"):
+    if demands.allow_hooks:
         view["allowHooks"] = True
-    if "onInterrupt" in demands:
-        view["onInterrupt"] = demands["onInterrupt"]
-    if "approvalTimeoutSeconds" in demands:
-        view["approvalTimeoutSeconds"] = demands["approvalTimeoutSeconds"]
+    if demands.on_interrupt is not None:
+        view["onInterrupt"] = demands.on_interrupt
+    if demands.approval_timeout_seconds is not None:
+        view["approvalTimeoutSeconds"] = demands.approval_timeout_seconds
 
 
 def _objects(view: TaskView, task: Task) -> list[AnswerPart]:
-    demands = task.demands or {}
-    given = {"env": task.env, "metadata": task.metadata} | {name: demands.get(name) for name in ("limits", "require")}
+    asked = task.demands
+    given = {"env": task.env, "metadata": task.metadata, "limits": asked.limits, "require": asked.require}
     return [truncation.values(view, name, value) for name, value in given.items() if value is not None]
 
 
 def _relations(view: TaskView, snapshot: Snapshot) -> list[AnswerPart]:
-    task, demands = snapshot.task, snapshot.task.demands or {}
+    task, servers = snapshot.task, snapshot.task.demands.mcp_servers
     parts = []
     if snapshot.secrets:
         parts.append(truncation.items(view, "secretNames", list(snapshot.secrets), "omittedSecretNames"))
-    if "mcpServers" in demands:
-        parts.append(truncation.items(view, "mcpServers", demands["mcpServers"], "omittedMcpServers"))
+    if servers:
+        parts.append(truncation.items(view, "mcpServers", list(servers), "omittedMcpServers"))
     if snapshot.dependency_count:
         view["onDependencyFailure"] = task.on_dependency_failure
         gone = snapshot.dependency_count - len(snapshot.depends_on)

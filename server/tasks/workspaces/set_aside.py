@@ -75,7 +75,7 @@ async def of_worktree(
     """
     known = before(record.workspace)
     is_theirs = record.workspace.checkout != "open"  # inspected before: what came later is the user's
-    if is_theirs or (record.demands or {}).get("allowHooks"):
+    if is_theirs or record.demands.allow_hooks:
         return known
     untouched = traps.untouched(tree, is_protected=is_protected)
     found = await to_thread.run_sync(traps.disarm, tree, untouched, state)

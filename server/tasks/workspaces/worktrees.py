@@ -28,6 +28,7 @@ from server.tasks.workspaces import outcomes, set_aside
 from server.threads import stepped
 from server.tier_names import confines, protects
 from storage.interface import Store
+from storage.records.demands import Demands
 from storage.records.tasks import Claim
 from storage.records.workspaces import Checkout, Workspace
 from storage.records.workspaces import WorktreeRecord as Record
@@ -119,7 +120,7 @@ class Worktrees:
         try:
             if not confines(sandbox.tier):  # git would execute programs that the repository's settings name
                 raise RemitError(Code.SANDBOX_UNAVAILABLE, "nothing confines git here")
-            policy = sandbox_policy.policy(self._settings, agent_id, None, WorkingDirectory(folder, folder))
+            policy = sandbox_policy.policy(self._settings, agent_id, Demands(), WorkingDirectory(folder, folder))
             if await is_committed(repository, sandbox, policy):
                 return []
         except RemitError as error:

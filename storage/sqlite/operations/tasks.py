@@ -279,6 +279,7 @@ def _insert(
 def _columns(new: NewTask) -> dict[str, Any]:
     """Return the fields of a new task that are columns, by their names."""
     given = {each.name: getattr(new, each.name) for each in fields(new) if each.name not in _NO_COLUMNS}
+    given["demands"] = new.demands.as_json()
     return {name: rows.dumps(value) if isinstance(value, Mapping) else value for name, value in given.items()}
 
 

@@ -67,7 +67,7 @@ def renew(db: sqlite3.Connection, run: Run, call_id: str, at: int) -> None:
 
 def _how(task: sqlite3.Row) -> str:
     """Return the task's `onInterrupt`."""
-    return str((rows.loads(task["demands"]) or {}).get("onInterrupt", "fail"))
+    return rows.demands(task).on_interrupt or "fail"
 
 
 def _begin_again(db: sqlite3.Connection, run: Run, at: int) -> None:

@@ -3,6 +3,7 @@
 import pytest
 
 from storage.interface import Store
+from storage.records.demands import Demands, OnInterrupt
 from storage.records.outcomes import Interruption
 from storage.records.states import CallStatus, Status
 from storage.records.tasks import AGENT, Claim
@@ -10,9 +11,9 @@ from storage.sqlite.transitions.attempts import MOST_ATTEMPTS
 from tests.storage.samples import ANN, claimed, new_call, new_task
 
 
-async def cut_off(store: Store, how: str) -> Claim:
+async def cut_off(store: Store, how: OnInterrupt) -> Claim:
     """A task in the middle of its first call of two."""
-    claim = await claimed(store, demands={"onInterrupt": how})
+    claim = await claimed(store, demands=Demands(on_interrupt=how))
     first, _ = await store.announce_calls(claim.run, [new_call("1"), new_call("2")])
     await store.begin_call(claim.run, first.id, None)
     return claim
@@ -60,7 +61,9 @@ async def test_an_agent_that_begins_again_knows_nothing_of_the_attempt_before(st
 
 
 @pytest.mark.parametrize(("how", "status"), [("retry", Status.CANCELLED), ("resume", Status.PENDING)])
-async def test_sub_tasks_end_with_an_attempt_that_is_begun_again(store: Store, how: str, status: Status) -> None:
+async def test_sub_tasks_end_with_an_attempt_that_is_begun_again(
+    store: Store, how: OnInterrupt, status: Status
+) -> None:
     claim = await cut_off(store, how)
     child = new_task(parent=claim.task.id, source=AGENT)
     await store.create_task(ANN, child)

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from server.errors import Code
 from storage.records.calls import Call
+from storage.records.demands import Demands
 from storage.records.events import Event, EventKind
 from storage.records.graphs import Related, RelatedTask
 from storage.records.states import CallStatus, Status
@@ -84,12 +85,12 @@ def tasks(draw: st.DrawFn) -> Task:
         auto_execute=False,
         env=draw(maybe(st.dictionaries(texts(255, 1), texts(20_000), max_size=50))),
         metadata=draw(maybe(OBJECTS)),
-        demands={
-            "limits": draw(OBJECTS),
-            "require": {"tier": "namespaces", "network": "none"},
-            "allowHooks": True,
-            "mcpServers": draw(NAMES),
-        },
+        demands=Demands(
+            limits=draw(st.dictionaries(texts(255, 1), st.integers(), max_size=100)),
+            require={"tier": "namespaces", "network": "none"},
+            allow_hooks=True,
+            mcp_servers=tuple(draw(NAMES)),
+        ),
         sandbox="namespaces",
         timeout_seconds=604_800,
         cancel_requested=True,
