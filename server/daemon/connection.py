@@ -9,9 +9,11 @@ from pathlib import Path
 import anyio
 from anyio.abc import ByteStream
 
+from server import json_rpc
 from server.daemon.handshake import MAX_LINE
 from server.daemon.line_memory import LineMemory, LineShare
 from server.daemon.peers import Standing
+from server.line_buffer import LineBuffer
 
 CHUNK = 65536  # bytes read at once
 
@@ -42,7 +44,7 @@ class Connection:
         self._max_line = max_line
         self._stream = stream
         self._line_memory = line_memory
-        self._received = bytearray()
+        self._lines = LineBuffer()
         self._sending = anyio.Lock()
 
     async def receive_line(self, max_line: int | None = None) -> bytes | None:
@@ -82,33 +84,23 @@ class Connection:
         return None
 
     async def _gather(self, share: LineShare, most: int) -> bytes | None:
-        searched = 0
-        while (end := self._received.find(b"\n", searched)) < 0:
-            searched = len(self._received)
-            if searched > most:
-                size = f"{most // 1024**2} MiB" if most >= 1024**2 else f"{most // 1024} KiB"
-                await self._refuse(f"a message may be at most {size} long")
+        while (line := self._lines.next()) is None:
+            if (size := len(self._lines)) > most:
+                limit = f"{most // 1024**2} MiB" if most >= 1024**2 else f"{most // 1024} KiB"
+                await self._refuse(f"a message may be at most {limit} long")
                 return None
-            if searched:
-                await share.grow(searched + CHUNK)
+            if size:
+                await share.grow(size + CHUNK)
             try:
-                self._received += await self._stream.receive(CHUNK)
+                self._lines.add(await self._stream.receive(CHUNK))
             except anyio.EndOfStream:
-                return self._taken(len(self._received)) or None
+                return self._lines.rest() or None
             except (anyio.BrokenResourceError, anyio.ClosedResourceError):
                 return None
-        return self._taken(end)
-
-    def _taken(self, end: int) -> bytes:
-        """Remove and return the bytes received up to `end`, and remove the newline there."""
-        with memoryview(self._received) as received, received[:end] as beginning:
-            line = bytes(beginning)
-        del self._received[: end + 1]
         return line
 
     async def _refuse(self, reason: str) -> None:
-        self._received.clear()
-        error = {"code": -32600, "message": reason}
+        self._lines = LineBuffer()
         with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
-            await self.send_line(json.dumps({"jsonrpc": "2.0", "id": None, "error": error}).encode())
+            await self.send_line(json.dumps(json_rpc.error(None, reason, json_rpc.INVALID_REQUEST)).encode())
         await self.aclose()

@@ -16,6 +16,7 @@ from mcp_types import JSONRPCError, JSONRPCMessage, JSONRPCNotification, JSONRPC
 
 from server.concurrency import in_background
 from server.daemon.connection import Connection
+from server.json_rpc import SERVER_ERROR
 from server.json_text import memory
 from server.mcp.messages import MAX_BESIDE, NoMessage, answer_before_opening, line_of, parse, refusal
 from server.round_robin import LANE
@@ -44,8 +45,6 @@ MAX_UNREAD_LINES = 1000
 
 LAST_ANSWERS = 5.0
 """Seconds for a peer that has stopped sending to read its last answers."""
-
-TOO_MANY_OPEN = -32000  # JSON-RPC 2.0 leaves -32099 to -32000 to implementations
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -283,7 +282,7 @@ class Incoming:
             return None
         self._is_open = True
         if request.method != "ping" and (objection := self._calls.objection(taken)):
-            self._outbox.add(refusal(TOO_MANY_OPEN, objection, request.id))
+            self._outbox.add(refusal(SERVER_ERROR, objection, request.id))
             return None
         number = self._calls.opened(request, taken)
 

@@ -5,16 +5,14 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
+from server import json_rpc
+
 TYPE_CHECKING = False  # what typing has, without the megabyte that importing it costs every window
 if TYPE_CHECKING:
     from typing import TypeGuard
 
 Key = str | int
 """The id of a request."""
-
-SERVER_ERROR = -32000  # JSON-RPC 2.0 leaves -32099 to -32000 to implementations
-
-INVALID_REQUEST = -32600
 
 ENVELOPE = "io.modelcontextprotocol/protocolVersion"
 """The key in a request's `_meta` since protocol 2026-07-28, in which no handshake opens a connection."""
@@ -48,9 +46,9 @@ def is_key(key: object) -> "TypeGuard[Key]":
     return isinstance(key, str | int) and not isinstance(key, bool)
 
 
-def error(key: Key | None, text: str, code: int = SERVER_ERROR) -> bytes:
+def error(key: Key | None, text: str, code: int = json_rpc.SERVER_ERROR) -> bytes:
     """Return the error response to a request, as a line; `key` is None if the id is unknown."""
-    return encoded({"jsonrpc": "2.0", "id": key, "error": {"code": code, "message": text}})
+    return encoded(json_rpc.error(key, text, code))
 
 
 def id_of_long(line: bytes) -> Key | None:

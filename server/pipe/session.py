@@ -14,9 +14,9 @@ from collections.abc import Callable
 from server.daemon.handshake import MAX_LINE, TOO_LONG, Link
 from server.daemon.launch import AFTERMATH, notices
 from server.errors import RemitError
+from server.json_rpc import INVALID_REQUEST
 from server.pipe.host import CHUNK, LAST_ANSWERS, HostStreams, say
 from server.pipe.messages import (
-    INVALID_REQUEST,
     Key,
     answer_beginning,
     encoded,

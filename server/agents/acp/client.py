@@ -7,8 +7,6 @@ import anyio
 from anyio.abc import TaskGroup
 
 from server.agents.acp.connection import (
-    INVALID_PARAMS,
-    METHOD_NOT_FOUND,
     Id,
     JsonRpcConnection,
     ProgramGone,
@@ -19,6 +17,7 @@ from server.agents.acp.tool_calls import ToolCall, ToolCalls, arguments
 from server.agents.acp.transcript import AcpTranscript
 from server.agents.interface import Permission, Turn
 from server.errors import Code, RemitError
+from server.json_rpc import INVALID_PARAMS, METHOD_NOT_FOUND
 
 MAX_ASKING = 32
 """Permission requests that may be open at the same time."""

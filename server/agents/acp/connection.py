@@ -19,10 +19,6 @@ MAX_MESSAGES = 1_000_000
 MAX_ID = 256
 """Characters of the id of a request, which its answer repeats; the longest seen have about forty."""
 
-METHOD_NOT_FOUND = -32601
-INVALID_REQUEST = -32600
-INVALID_PARAMS = -32602
-
 Id = str | int | None
 
 

@@ -5,6 +5,7 @@ from typing import Any, NoReturn
 
 from server.errors import Code, RemitError
 from server.json_text import MAX_VALUES, holds_too_many
+from server.line_buffer import LineBuffer
 from server.runner.dialogue import ProcessIO
 
 MAX_LINE = 4 * 1024**2
@@ -34,8 +35,7 @@ class JsonLines:
 
     def __init__(self, process_io: ProcessIO) -> None:
         self._process_io = process_io
-        self._buffer = bytearray()
-        self._searched = 0
+        self._buffer = LineBuffer()
         self._received = 0
 
     async def next(self) -> bytes | None:
@@ -44,22 +44,16 @@ class JsonLines:
         Raises RemitError (LIMIT_EXCEEDED): when a line, or the whole output, is too long.
         """
         while True:
-            end = self._buffer.find(b"\n", self._searched)
-            if end >= 0:
-                line = bytes(self._buffer[:end])
-                del self._buffer[: end + 1]
-                self._searched = 0
+            while (line := self._buffer.next()) is not None:
                 if line.strip():
                     return line
-                continue
-            self._searched = len(self._buffer)
             self._check()
             if not await self._fill():
                 return None
 
     async def _fill(self) -> bool:
         chunk = await self._process_io.receive()
-        self._buffer += chunk
+        self._buffer.add(chunk)
         self._received += len(chunk)
         return bool(chunk)
 

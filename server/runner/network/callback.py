@@ -20,6 +20,7 @@ import anyio
 from anyio import to_thread
 from anyio.abc import ByteStream
 
+from server import json_rpc
 from server.concurrency import in_background
 from server.runner import process_tree
 from server.runner.network.stream import SocketStream, accepted
@@ -173,5 +174,4 @@ def _inode(local_port: int, remote_port: int) -> str | None:
 
 
 def _refusal(reason: str) -> bytes:
-    error = {"code": -32000, "message": reason}
-    return json.dumps({"jsonrpc": "2.0", "id": None, "error": error}).encode() + b"\n"
+    return json.dumps(json_rpc.error(None, reason, json_rpc.SERVER_ERROR)).encode() + b"\n"

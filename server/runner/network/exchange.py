@@ -1,15 +1,14 @@
 """The exchange between a proxy's client and a host: a tunnel of bytes, or forwarded HTTP messages."""
 
 from http import HTTPStatus
-from socket import SHUT_WR, socket
+from socket import socket
 
 import anyio
 import h11
-from anyio.lowlevel import checkpoint
 
 from server.runner.network.request import HEAD_BYTES, Answer, Rejected, answered
+from server.runner.network.stream import SocketStream
 
-CHUNK_BYTES = 65536
 CLOSE_SECONDS = 2.0  # for the other side to read the answer and close; what it still sends is discarded
 
 HEAD_SECONDS = 30.0
@@ -19,72 +18,36 @@ IDLE_SECONDS = 900.0
 """Time without a byte in either direction: clients of model APIs wait 600 s for the first one."""
 
 
-class PeerGone(Exception):
-    """A broken connection."""
+PEER_GONE = (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError)
+"""The errors of a connection that has ended."""
 
 
-class UnbufferedSocket:
-    """A connected socket without a buffer in this process, so that sent data is with the kernel.
+def idle_limited(connection: socket, scope: anyio.CancelScope) -> SocketStream:
+    """Return the stream of a connection, on which every piece extends the deadline of `scope`: it ends an idle one."""
 
-    Every received or sent chunk extends the deadline of `scope`, which ends an idle exchange.
+    def extend_deadline() -> None:
+        scope.deadline = anyio.current_time() + IDLE_SECONDS
+
+    extend_deadline()
+    return SocketStream(connection, extend_deadline)
+
+
+async def close_gracefully(stream: SocketStream) -> None:
+    """Close the sending direction and wait for the peer to close, at most CLOSE_SECONDS. Raises PEER_GONE.
+
+    TCP resets a connection that is closed with unread bytes, and the peer then loses what was sent.
     """
-
-    def __init__(self, connection: socket, scope: anyio.CancelScope) -> None:
-        self._connection, self._scope = connection, scope
-        self._extend_deadline()
-
-    async def receive(self) -> bytes:
-        """Return the next bytes; empty at the end. Raises PeerGone if the connection is broken."""
-        await checkpoint()
-        while True:
-            try:
-                data = self._connection.recv(CHUNK_BYTES)
-            except BlockingIOError:
-                await anyio.wait_readable(self._connection)
-            except OSError as error:
-                raise PeerGone from error
-            else:
-                self._extend_deadline()
-                return data
-
-    async def send(self, data: bytes) -> None:
-        """Hand all of `data` to the kernel. Raises PeerGone if the connection is broken."""
-        rest = memoryview(data)
-        while rest:
-            try:
-                rest = rest[self._connection.send(rest) :]
-                self._extend_deadline()
-            except BlockingIOError:
-                await anyio.wait_writable(self._connection)
-            except OSError as error:
-                raise PeerGone from error
-
-    def end(self) -> None:
-        """Close the sending direction. Raises PeerGone if the connection is broken."""
-        try:
-            self._connection.shutdown(SHUT_WR)
-        except OSError as error:
-            raise PeerGone from error
-
-    async def close_gracefully(self) -> None:
-        """Close the sending direction and wait for the peer to close, at most CLOSE_SECONDS.
-
-        TCP resets a connection that is closed with unread bytes, and the peer then loses what was sent.
-        """
-        self.end()
-        with anyio.move_on_after(CLOSE_SECONDS):
-            while await self.receive():
-                pass
-
-    def _extend_deadline(self) -> None:
-        self._scope.deadline = anyio.current_time() + IDLE_SECONDS
+    await stream.send_eof()
+    with anyio.move_on_after(CLOSE_SECONDS):
+        async for _ in stream:
+            pass
 
 
 class HttpPeer:
     """One side of an exchange and its HTTP state; `fault` is raised for a malformed message."""
 
-    def __init__(self, line: UnbufferedSocket, role: type[h11.CLIENT] | type[h11.SERVER], fault: Rejected) -> None:
-        self.line = line
+    def __init__(self, stream: SocketStream, role: type[h11.CLIENT] | type[h11.SERVER], fault: Rejected) -> None:
+        self.stream = stream
         self._http = h11.Connection(role, max_incomplete_event_size=HEAD_BYTES)
         self._fault = fault
 
@@ -103,7 +66,7 @@ class HttpPeer:
         self._http.receive_data(data)
 
     async def receive(self) -> h11.Event:
-        """Return the next part of its message. Raises Rejected for a malformed one, PeerGone."""
+        """Return the next part of its message. Raises Rejected for a malformed one, PEER_GONE."""
         while True:
             try:
                 event = self._http.next_event()
@@ -111,48 +74,50 @@ class HttpPeer:
                 raise self._fault from None
             if isinstance(event, h11.Event):
                 return event
-            self.feed(await self.line.receive())
+            self.feed(await _received(self.stream))
 
     async def send(self, event: h11.Event) -> None:
-        """Send a part of a message. Raises PeerGone."""
+        """Send a part of a message. Raises PEER_GONE."""
         if data := self._http.send(event):
-            await self.line.send(data)
+            await self.stream.send(data)
 
 
-async def receive_head(line: UnbufferedSocket) -> tuple[bytes, bytes]:
-    """Return the head of a request, and the bytes received after it. Raises Rejected if too large or late, PeerGone."""
+async def _received(stream: SocketStream) -> bytes:
+    """Return the next bytes; empty at the end of the stream."""
+    try:
+        return await stream.receive()
+    except anyio.EndOfStream:
+        return b""
+
+
+async def receive_head(stream: SocketStream) -> tuple[bytes, bytes]:
+    """Return the head of a request, and the bytes after it. Raises Rejected if it is too large or late; PEER_GONE."""
     data = bytearray()
     with anyio.move_on_after(HEAD_SECONDS):
         while len(data) < HEAD_BYTES:
             searched = max(len(data) - 3, 0)
-            data += await _more(line)
+            data += await stream.receive()
             if (end := data.find(b"\r\n\r\n", searched, HEAD_BYTES)) >= 0:
                 return bytes(data[: end + 4]), bytes(data[end + 4 :])
         raise Rejected(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"the head is larger than {HEAD_BYTES} bytes")
     raise Rejected(HTTPStatus.REQUEST_TIMEOUT, f"the head did not come within {HEAD_SECONDS:.0f} seconds")
 
 
-async def _more(line: UnbufferedSocket) -> bytes:
-    if data := await line.receive():
-        return data
-    raise PeerGone
-
-
-async def tunnel(client: UnbufferedSocket, host: UnbufferedSocket) -> None:
-    """Copy bytes both ways until both sides have closed. Raises PeerGone."""
+async def tunnel(client: SocketStream, host: SocketStream) -> None:
+    """Copy bytes both ways until both sides have closed. Raises PEER_GONE."""
     async with anyio.create_task_group() as group:
         group.start_soon(_copy, client, host)
         group.start_soon(_copy, host, client)
 
 
-async def _copy(source: UnbufferedSocket, sink: UnbufferedSocket) -> None:
-    while data := await source.receive():
+async def _copy(source: SocketStream, sink: SocketStream) -> None:
+    async for data in source:
         await sink.send(data)
-    sink.end()
+    await sink.send_eof()
 
 
 async def forward(request: h11.Request, client: HttpPeer, host: HttpPeer) -> None:
-    """Send `request` and its body to the host, and the response to the client. Raises Rejected, PeerGone."""
+    """Send `request` and its body to the host, and the response to the client. Raises Rejected, PEER_GONE."""
     async with anyio.create_task_group() as group:
         group.start_soon(_pass_request, request, client, host)
         await _pass_response(host, client)
@@ -164,7 +129,7 @@ async def _pass_request(request: h11.Request, client: HttpPeer, host: HttpPeer) 
     while True:
         try:
             await host.send(event)
-        except PeerGone:
+        except PEER_GONE:
             return  # the host may respond before it has read the whole request
         if isinstance(event, h11.EndOfMessage):
             return

@@ -17,7 +17,15 @@ import h11
 
 from server.concurrency import in_background
 from server.runner.network.dialer import Dialer, HostRefused
-from server.runner.network.exchange import HttpPeer, PeerGone, UnbufferedSocket, forward, receive_head, tunnel
+from server.runner.network.exchange import (
+    PEER_GONE,
+    HttpPeer,
+    close_gracefully,
+    forward,
+    idle_limited,
+    receive_head,
+    tunnel,
+)
 from server.runner.network.gateway import USER, Report
 from server.runner.network.hosts import Endpoint, HostRule
 from server.runner.network.request import Rejected, check_head, destination, forwarded, malformed
@@ -63,24 +71,24 @@ class Proxy:
         try:
             with closing(connection), anyio.CancelScope() as scope:
                 await self._answer(connection, scope)
-        except* PeerGone:
+        except* PEER_GONE:
             pass  # the client has disconnected
         finally:
             slots.release()
 
     async def _answer(self, connection: socket, scope: anyio.CancelScope) -> None:
-        client = HttpPeer(UnbufferedSocket(connection, scope), h11.SERVER, malformed("the request is malformed"))
+        client = HttpPeer(idle_limited(connection, scope), h11.SERVER, malformed("the request is malformed"))
         rejected: Rejected | None = None
         try:
             await self._exchange(client, scope)
         except* Rejected as group:
             rejected = _first(group)
         if rejected and not client.has_been_answered:
-            await client.line.send(rejected.encode())
-        await client.line.close_gracefully()
+            await client.stream.send(rejected.encode())
+        await close_gracefully(client.stream)
 
     async def _exchange(self, client: HttpPeer, scope: anyio.CancelScope) -> None:
-        head, ahead = await receive_head(client.line)
+        head, ahead = await receive_head(client.stream)
         check_head(head)
         client.feed(head)
         request = await client.receive()
@@ -89,14 +97,14 @@ class Proxy:
         endpoint = destination(request)
         with closing(await self._dial(endpoint)) as connection:
             host = HttpPeer(
-                UnbufferedSocket(connection, scope),
+                idle_limited(connection, scope),
                 h11.CLIENT,
                 Rejected(HTTPStatus.BAD_GATEWAY, f"the answer of {endpoint} is malformed"),
             )
             if request.method == b"CONNECT":
-                await client.line.send(_ESTABLISHED)
-                await host.line.send(ahead)
-                await tunnel(client.line, host.line)
+                await client.stream.send(_ESTABLISHED)
+                await host.stream.send(ahead)
+                await tunnel(client.stream, host.stream)
             else:
                 if ahead:
                     client.feed(ahead)

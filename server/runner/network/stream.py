@@ -3,7 +3,7 @@
 anyio's own stream buffers whatever the peer sends before it is received; here the peer is an adversary.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from socket import IPPROTO_TCP, SHUT_WR, TCP_NODELAY, socket
 from typing import Any
 
@@ -29,12 +29,19 @@ async def accepted(listener: socket) -> socket:
             return connection
 
 
-class SocketStream(ByteStream):
-    """A byte stream over a connected socket, which it owns and closes."""
+def _nothing() -> None:
+    pass
 
-    def __init__(self, connection: socket) -> None:
+
+class SocketStream(ByteStream):
+    """A byte stream over a connected socket, which it owns and closes. What was sent is with the kernel.
+
+    `moved` is called for each piece that was received or sent.
+    """
+
+    def __init__(self, connection: socket, moved: Callable[[], None] = _nothing) -> None:
         connection.setblocking(False)
-        self._connection = connection
+        self._connection, self._moved = connection, moved
 
     @property
     def extra_attributes(self) -> Mapping[Any, Any]:
@@ -52,6 +59,7 @@ class SocketStream(ByteStream):
             except OSError as error:
                 raise self._gone() from error
             else:
+                self._moved()
                 if not data:
                     raise anyio.EndOfStream
                 return data
@@ -67,10 +75,15 @@ class SocketStream(ByteStream):
                 await anyio.wait_writable(self._connection)
             except OSError as error:
                 raise self._gone() from error
+            else:
+                self._moved()
 
     async def send_eof(self) -> None:
-        """Close the sending direction."""
-        self._connection.shutdown(SHUT_WR)
+        """Close the sending direction. Raises BrokenResourceError, or ClosedResourceError after `aclose`."""
+        try:
+            self._connection.shutdown(SHUT_WR)
+        except OSError as error:
+            raise self._gone() from error
 
     async def aclose(self) -> None:
         """Close the socket; pending calls raise ClosedResourceError."""
