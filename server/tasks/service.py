@@ -34,6 +34,7 @@ from server.tasks.requests.request_models import (
     SendMessage,
     UpdateTask,
 )
+from server.tasks.requests.stored_texts import stored_texts
 from server.tasks.services import Services
 from server.tasks.views import graph_view, list_view, pending_approval, task_view, view_models, workspace_view
 from server.tasks.workspaces.artifacts import Artifacts
@@ -149,7 +150,7 @@ class TaskService:
 
     async def update(self, caller: Caller, request: UpdateTask) -> view_models.StatusView:
         """Change the fields that the request names: all of them or none."""
-        await validation.refuse_values(self._services.vault.known(request.id), validation.update_texts(request))
+        await validation.refuse_values(self._services.vault.known(request.id), stored_texts(request))
         wanted = Update(
             columns=request.columns,
             depends_on=request.depends_on,

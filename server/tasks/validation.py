@@ -1,8 +1,7 @@
 """Checks of requests: secret values in texts that are stored, templates, lost secrets."""
 
 import hashlib
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from secrets import token_hex
 
@@ -14,7 +13,6 @@ from server.tasks.requests.request_models import (
     File,
     Guarantees,
     SendMessage,
-    UpdateTask,
     execution_input,
 )
 from server.tasks.secrets import masking
@@ -53,36 +51,6 @@ def _containing(redactor: Redactor, texts: Iterable[tuple[str, str]]) -> Steps[t
         if name := (yield from redactor.containing(text)):
             return field, name
     return None
-
-
-def task_texts(request: CreateTask) -> Iterator[tuple[str, str]]:
-    """Yield every stored text of a new task as (field, text)."""
-    yield "message", request.message
-    yield "title", request.title or ""
-    yield "description", request.description or ""
-    yield "systemPrompt", request.system_prompt or ""
-    yield "taskListId", request.task_list_id or ""
-    yield "triggeringAgentId", request.triggering_agent_id or ""
-    yield "assignedAgentId", request.assigned_agent_id or ""
-    yield "metadata", json.dumps(request.metadata, ensure_ascii=False)
-    yield "idempotencyKey", request.idempotency_key or ""
-    yield "workspace.path", request.workspace.path if request.workspace else ""
-    yield from _variables(request.env)
-    yield from _paths(request.files)
-
-
-def message_texts(request: SendMessage) -> Iterator[tuple[str, str]]:
-    """Yield every stored text of a follow-up as (field, text)."""
-    yield "message", request.message or ""
-    yield "idempotencyKey", request.idempotency_key or ""
-    yield from _variables(request.env)
-    yield from _paths(request.files)
-
-
-def update_texts(request: UpdateTask) -> Iterator[tuple[str, str]]:
-    """Yield every stored text of a change as (field, text)."""
-    for field, value in request.model_dump(by_alias=True, exclude={"id", "status"}, exclude_unset=True).items():
-        yield field, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def has_content(request: SendMessage) -> bool:
@@ -201,14 +169,3 @@ def secrets_lost(missing: Sequence[str]) -> RemitError:
         field="secrets",
         missing=list(missing),
     )
-
-
-def _variables(env: Mapping[str, str | None]) -> Iterator[tuple[str, str]]:
-    for name, value in env.items():
-        yield "env", name
-        yield f"env.{name}", value or ""
-
-
-def _paths(files: Sequence[File]) -> Iterator[tuple[str, str]]:
-    for number, file in enumerate(files):
-        yield f"files[{number}].path", file.path

@@ -11,6 +11,7 @@ from server.errors import Code, RemitError
 from server.tasks import validation
 from server.tasks.callers import Caller
 from server.tasks.requests.request_models import ApproveToolCall, RevokeGrant
+from server.tasks.requests.stored_texts import stored_texts
 from server.tasks.secrets.vault import SecretVault
 from server.tasks.sessions import session_end
 from server.tasks.views import call_line, pending_approval, task_view, view_models
@@ -37,7 +38,7 @@ class Decisions:
         if request.call is not None:
             await self._check_shown(caller, request, request.call)
         wanted = await self._store.secret_names(caller.principal, request.id)
-        await validation.refuse_values(self._vault.known(request.id), [("message", request.message or "")])
+        await validation.refuse_values(self._vault.known(request.id), stored_texts(request))
         with anyio.CancelScope(shield=True):  # a caller that gives up must not leave a decision without effect
             decided = await self._store.decide_call(
                 caller.principal,

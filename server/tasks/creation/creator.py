@@ -12,6 +12,7 @@ from server.tasks.creation.assignment import Assignment, AssignmentChecks
 from server.tasks.creation.new_task import new_task
 from server.tasks.creation.warnings import general_warnings
 from server.tasks.requests.request_models import CreateTask
+from server.tasks.requests.stored_texts import stored_texts
 from server.tasks.services import Services
 from server.tasks.workspaces.selection import check_tier
 from server.tier_names import TierName, confines
@@ -64,7 +65,7 @@ class TaskCreator:
             env=request.env,
             literals=request.secrets,
             names=[*request.secret_names, *(name for name in own if name not in given)],
-            texts=validation.task_texts(request),
+            texts=stored_texts(request),
             mcp_servers=request.mcp_servers,
         )
 

@@ -13,6 +13,7 @@ from server.tasks.creation import idempotency, inputs
 from server.tasks.creation.assignment import Assignment, AssignmentChecks, check_texts
 from server.tasks.creation.warnings import general_warnings
 from server.tasks.requests.request_models import SendMessage
+from server.tasks.requests.stored_texts import stored_texts
 from server.tasks.secrets.index import SecretIndex
 from server.tasks.services import Services
 from server.tasks.sessions import session_end, time_ordered_id
@@ -109,7 +110,7 @@ class FollowUps:
             env=validation.merged(request, task.env or {}),
             literals=request.literals,
             names=[*names, *(name for name in request.secret_names if name not in names)],
-            texts=validation.message_texts(request),
+            texts=stored_texts(request),
         )
 
     async def _new_turn(self, asked: Assignment, uploads: Sequence[Upload], key: SentKey | None) -> NewTurn:
@@ -136,7 +137,7 @@ class FollowUps:
                 "else, cancel_task first",
                 status=task.status,
             )
-        await validation.refuse_values(self._vault.known(task.id), validation.message_texts(request))
+        await validation.refuse_values(self._vault.known(task.id), stored_texts(request))
         with anyio.CancelScope(shield=True):
             gone_on = await self._store.resume(caller.principal, task.id, key)
             self._poke()
@@ -156,7 +157,7 @@ class FollowUps:
             )
         validation.require_only_missing(missing, request)
         values = {**self._vault.known(task.id), **request.literals}
-        await check_texts(values, validation.message_texts(request), task.env or {})
+        await check_texts(values, stored_texts(request), task.env or {})
         unneeded = [name for name, value in request.secrets.items() if value is None]
         with anyio.CancelScope(shield=True):
             await self._vault.keep(task.id, task.turn, request.literals, wanted)

@@ -20,6 +20,7 @@ from server.tasks.id_prefixes import R as Named
 from server.tasks.id_prefixes import complete_ids
 from server.tasks.requests.listing import ListTasks
 from server.tasks.requests.request_models import CancelTask, CreateTask, GetTask, SendMessage
+from server.tasks.requests.stored_texts import stored_texts
 from server.tasks.service import TaskService
 from server.tasks.services import Services
 from server.tasks.views import view_models
@@ -55,7 +56,7 @@ class DelegationService:
             narrowed = self.inheritance(agent_caller).task(request, speaks=self._speaks)
             for needed in request.depends_on:
                 await self._check_beneath(agent_caller, needed, field="dependsOn")
-            await _check_texts(agent_caller, validation.task_texts(request))
+            await _check_texts(agent_caller, stored_texts(request))
             wanted = _with_own_key(agent_caller, narrowed)
             shared = await self._sharing.share(agent_caller, wanted.workspace) if wanted.workspace else None
             with self._quota.spent(agent_caller.claim, await self._uploads(agent_caller, wanted)):
@@ -99,7 +100,7 @@ class DelegationService:
         async def sent() -> view_models.StatusView:
             agent_caller.count_change()
             await self._check_beneath(agent_caller, request.id)
-            await _check_texts(agent_caller, validation.message_texts(request))
+            await _check_texts(agent_caller, stored_texts(request))
             had = await self._store.secret_names(agent_caller.principal, request.id)
             wanted = _with_own_key(agent_caller, self.inheritance(agent_caller).message(request, had))
             with self._quota.spent(agent_caller.claim, await self._uploads(agent_caller, wanted)):

@@ -219,6 +219,10 @@ class Request(BaseModel):
     unlisted: ClassVar[frozenset[str]] = frozenset()
     """Fields that models are not shown: they exist for other APIs, and models have better ones."""
 
+    unstored: ClassVar[frozenset[str]] = frozenset()
+    """Fields whose text may be a secret's value: it is not stored, or is a word that the server or its operator chose.
+    In all others, a value is refused (`stored_texts`)."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel, hide_input_in_errors=True)
 
     @model_validator(mode="before")

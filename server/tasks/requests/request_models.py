@@ -91,6 +91,8 @@ _WITH_RULES = {"id", *(field.name for field in fields(Update))}
 class File(Request):
     """A file to upload, by its content or its path on this machine."""
 
+    unstored = frozenset(_CONTENTS)
+
     path: str = Field(description="in uploads/")
     content: str | None = Field(None, description="text")
     content_base64: str | None = Field(None, description="bytes")
@@ -155,6 +157,7 @@ class CreateTask(Request):
 
     grouped = _RARE
     unlisted = _OF_RECORDS
+    unstored = frozenset({"secrets", "secretNames", "agentId", "mcpServers"})
 
     message: Value = Field(
         min_length=1,
@@ -252,6 +255,8 @@ class GetTask(Request):
 class ApproveToolCall(Request):
     """A decision on one waiting call."""
 
+    unstored = frozenset({"outcome", "call"})
+
     id: TaskId
     call_id: Id = Field(description="of the waiting call")
     outcome: Outcome = Field(description="what the user decided")
@@ -267,6 +272,8 @@ class ApproveShownCall(ApproveToolCall):
 
 class SendMessage(Request):
     """The next turn of an ended task, or the lost secrets or further calls of one that waits."""
+
+    unstored = frozenset({"secrets", "secretNames"})
 
     id: TaskId
     message: Value | None = Field(None, min_length=1, max_length=MAX_MESSAGE, description="or only secrets")
@@ -317,6 +324,7 @@ class UpdateTask(Request):
     """Changes to a task, and what others report of one that this server does not execute."""
 
     unlisted = frozenset({"description", "internalStatus", "metadata"})
+    unstored = frozenset({"status"})
 
     id: TaskId
     title: Line | None = Field(None, max_length=MAX_TITLE, description="for lists")

@@ -46,6 +46,11 @@ async def test_a_request_that_contains_a_secrets_value_is_refused_and_names_the_
         assert SECRET not in json.dumps(error)
 
 
+async def test_a_secret_whose_name_is_the_value_of_another_is_refused(host: Host) -> None:
+    error = await host.fail("create_task", message="$ true", secrets={"hidden_value": "another", "S": "hidden_value"})
+    assert (error["code"], error["field"]) == ("VALIDATION_ERROR", "secrets")
+
+
 async def test_a_value_too_short_to_mask_is_warned_of(host: Host) -> None:
     created = await host.call("create_task", message="$ true", secrets={"PIN": "1234"})
     assert ["PIN" in warning for warning in created["warnings"]] == [True]
