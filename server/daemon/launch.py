@@ -82,7 +82,7 @@ def notices(greeting: Greeting) -> list[str]:
     if greeting.settings != settings_digest():
         said.append(
             "the running server was started with other REMIT_* settings, and those hold until it is ended"
-            " with `remit server stop`"
+            " with `remit server stop`; of yours only a stricter REMIT_APPROVALS or REMIT_ALWAYS holds"
         )
     return said
 

@@ -18,12 +18,16 @@ LAST_ANSWERS = 1.0
 STUCK = LAST_ANSWERS + 0.5
 """Seconds without a byte moved after which the pipe of a host that is gone is ended, whatever it waits for."""
 
+_UNREAD = 0
+"""No event for `poll` but those that it always reports: an error or a hang-up, when no reader is left."""
+
 
 class HostStreams:
     """The streams of the host that started this process.
 
-    The host is gone when it closes our standard input, or when its process has ended: another process that it started
-    may hold the writing end of our input for ever. Its process is watched, not its thread as PR_SET_PDEATHSIG would.
+    The host is gone when it closes our standard input. Another process that it started may hold the writing end of our
+    input for ever, so it is gone, too, when nobody can read our standard output, or when our parent has ended: its
+    process, not its thread as with PR_SET_PDEATHSIG. Our parent may be a wrapper that the host started.
     """
 
     def __init__(self, stdin: int, stdout: int) -> None:
@@ -38,6 +42,7 @@ class HostStreams:
         self._readable = select.poll()
         for descriptor in self._own(stdin):
             self._readable.register(descriptor, select.POLLIN)
+        self._readable.register(stdout, _UNREAD)
 
     def read(self) -> bytes | None:
         """Return what the host has sent next; empty once it is gone, None if there is nothing, as after `wake`."""
@@ -46,7 +51,7 @@ class HostStreams:
             os.eventfd_read(self._woken)
             return b"" if self.is_gone else None
         if self._stdin not in ready:
-            return b""  # our parent has ended
+            return b""  # our parent has ended, or nobody reads what we write
         try:
             chunk = os.read(self._stdin, CHUNK)
         except BlockingIOError:
@@ -93,6 +98,7 @@ class HostStreams:
     def _watch(self, end: Callable[[], None]) -> None:
         gone = select.poll()
         gone.register(self._stdin, select.POLLRDHUP)
+        gone.register(self._stdout, _UNREAD)
         if self._parent is not None:
             gone.register(self._parent, select.POLLIN)
         gone.poll()

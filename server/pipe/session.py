@@ -111,7 +111,7 @@ class PipeSession:
                 self._notify(line)
             case {"method": str()} if "id" not in message:
                 self._notify(line)
-            case {"id": key} if is_key(key) and "method" not in message:
+            case {"id": key, "result": _} | {"id": key, "error": _} if is_key(key) and "method" not in message:
                 if self._requests.answered_back(key):
                     self._notify(line)
             case _:

@@ -22,6 +22,7 @@ RECORD = {"message": "a record", "agentId": "none"}
         ({"workspace": "", "files": "", "env": "", "taskListId": "", "title": ""}, {"title": None, "env": None}),
         ({"workspace": {"path": "", "mode": "", "shared": False}, "dependsOn": [""]}, {"dependsOn": None}),
         ({"wait_for_previous": True, "toolCallId": "call_1"}, {"status": "pending"}),
+        ({"random_string": "x", "security_context": {"agent_fingerprint": {}}}, {"status": "pending"}),
     ],
 )
 async def test_a_task_is_made_of_what_was_meant(host: Host, given: dict[str, Any], shown: dict[str, Any]) -> None:

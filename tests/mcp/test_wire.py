@@ -46,8 +46,9 @@ async def test_an_answer_is_words_for_models_and_structure_for_programs(host: Ho
 
 def test_a_line_that_is_no_message_is_answered(shared_home: Path) -> None:
     deep = b'{"jsonrpc": "2.0", "id": 8, "method": "tools/list", "params": ' + b'{"a":' * 3000 + b"1" + b"}" * 3001
-    answers = exchanged(shared_home, b"nonsense", b'{"id": 7, "method": 1}', b"[]", deep, b"{}")
-    refused = [(None, -32700), (7, -32600), (None, -32600), (None, -32600), (None, -32600)]
+    neither = b'{"jsonrpc": "2.0", "id": 9}'
+    answers = exchanged(shared_home, b"nonsense", b'{"id": 7, "method": 1}', b"[]", deep, b"{}", neither)
+    refused = [(None, -32700), (7, -32600), (None, -32600), (None, -32600), (None, -32600), (9, -32600)]
     assert [(answer["id"], answer["error"]["code"]) for answer in answers] == refused
 
 

@@ -30,6 +30,8 @@ OPTIONS = "options"
 HOST_FIELDS = {
     "wait_for_previous": "Gemini CLI: a field of its own in every tool's schema",
     "toolCallId": "n8n: its own id of the call",
+    "random_string": "Cursor: a field for tools that have none",
+    "security_context": "CrewAI: which of its agents calls",
 }
 """Fields that hosts add to the arguments of any tool, with who adds them: ignored, unless a tool has such a field."""
 

@@ -162,8 +162,8 @@ class CreateTask(Request):
     message: Value = Field(
         min_length=1,
         max_length=MAX_MESSAGE,
-        description="shell: commands, on lines that start with `$ ` or in a ```sh block; folder and exported variables "
-        "carry on; others: the job in words",
+        description="shell: commands, on lines that start with `$ ` or in a ```sh block; only folder and exported "
+        "variables carry on; others: the job in words",
     )
     title: Line | None = Field(None, min_length=1, max_length=MAX_TITLE, description="for lists")
     description: str | None = Field(

@@ -115,6 +115,30 @@ def test_it_ends_when_the_host_stops_reading_with_more_to_send(launcher: Path) -
         assert pipe.wait(PATIENCE) == 0
 
 
+def test_it_ends_when_nobody_can_read_its_answers_while_its_input_is_held_open(launcher: Path) -> None:
+    with subprocess.Popen([sys.executable, launcher], stdin=-1, stdout=-1, bufsize=0) as pipe:
+        assert pipe.stdin
+        assert pipe.stdout
+        pipe.stdin.write(b'{"jsonrpc": "2.0", "id": 1, "method": "echo"}\n')
+        assert pipe.stdout.readline()  # it has begun, and waits for more
+        pipe.stdout.close()
+        assert pipe.wait(PATIENCE) == 0
+
+
+def test_what_was_sent_before_nobody_could_read_its_answers_is_delivered(launcher: Path, tmp_path: Path) -> None:
+    journal = tmp_path / "journal"
+    env = os.environ | {"REMIT_JOURNAL": str(journal)}
+    with subprocess.Popen([sys.executable, launcher], stdin=-1, stdout=-1, bufsize=0, env=env) as pipe:
+        assert pipe.stdin
+        assert pipe.stdout
+        pipe.stdin.write(b'{"jsonrpc": "2.0", "id": 1, "method": "echo"}\n')
+        assert pipe.stdout.readline()
+        pipe.stdin.write(b'{"jsonrpc": "2.0", "id": 2, "method": "the last"}\n')
+        pipe.stdout.close()
+        assert pipe.wait(PATIENCE) == 0
+    assert b"the last" in journal.read_bytes()
+
+
 def test_lines_written_by_several_threads_do_not_mix() -> None:
     assert sorted(_written(WRITERS).splitlines()) == [b"a" * 2**20, *[b"b"] * 100]
 

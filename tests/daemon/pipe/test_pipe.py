@@ -129,10 +129,12 @@ async def test_an_open_state_folder_is_refused(checkout: Checkout, home: Path) -
 
 async def test_other_settings_than_the_servers_are_pointed_out(checkout: Checkout) -> None:
     await (await checkout.window()).call(1, "echo")
-    window = await checkout.window(REMIT_MAX_RUNNING="7")
+    window = await checkout.window(REMIT_APPROVALS="person")
     await window.call(1, "echo")
     await window.close()
-    assert (await window.last_words()).startswith("remit: the running server was started with other REMIT_* settings")
+    said = await window.last_words()
+    assert said.startswith("remit: the running server was started with other REMIT_* settings, and those hold")
+    assert said.endswith("of yours only a stricter REMIT_APPROVALS or REMIT_ALWAYS holds\n")
 
 
 async def test_the_same_settings_are_not_mentioned(checkout: Checkout) -> None:
