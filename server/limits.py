@@ -11,6 +11,9 @@ GIB = 1024**3
 DAY = 24 * 3600
 """Seconds."""
 
+PIPE_BYTES = 65536
+"""Bytes that are read at once of a pipe or a socket: what a pipe holds, by pipe(7)."""
+
 PATH_MAX = 4096
 """Bytes of a path, in linux/limits.h."""
 

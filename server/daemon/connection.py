@@ -13,9 +13,8 @@ from server import json_rpc
 from server.daemon.handshake import MAX_LINE
 from server.daemon.line_memory import LineMemory, LineShare
 from server.daemon.peers import Standing
+from server.limits import PIPE_BYTES
 from server.line_buffer import LineBuffer
-
-CHUNK = 65536  # bytes read at once
 
 _GIVEN_UP = "this message was not whole when the memory for messages was needed by others; send it without a pause"
 
@@ -90,9 +89,9 @@ class Connection:
                 await self._refuse(f"a message may be at most {limit} long")
                 return None
             if size:
-                await share.grow(size + CHUNK)
+                await share.grow(size + PIPE_BYTES)
             try:
-                self._lines.add(await self._stream.receive(CHUNK))
+                self._lines.add(await self._stream.receive(PIPE_BYTES))
             except anyio.EndOfStream:
                 return self._lines.rest() or None
             except (anyio.BrokenResourceError, anyio.ClosedResourceError):

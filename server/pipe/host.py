@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-CHUNK = 65536  # bytes: what a Linux pipe holds
+from server.limits import PIPE_BYTES
 
 LAST_ANSWERS = 1.0
 """Seconds for open answers after the host closes its end; hosts send SIGTERM after about two."""
@@ -53,7 +53,7 @@ class HostStreams:
         if self._stdin not in ready:
             return b""  # our parent has ended, or nobody reads what we write
         try:
-            chunk = os.read(self._stdin, CHUNK)
+            chunk = os.read(self._stdin, PIPE_BYTES)
         except BlockingIOError:
             return None  # it is shared, and another process has read what was there
         except OSError:

@@ -15,7 +15,8 @@ from server.daemon.handshake import MAX_LINE, TOO_LONG, Link
 from server.daemon.launch import AFTERMATH, notices
 from server.errors import RemitError
 from server.json_rpc import INVALID_REQUEST
-from server.pipe.host import CHUNK, LAST_ANSWERS, HostStreams, say
+from server.limits import PIPE_BYTES
+from server.pipe.host import LAST_ANSWERS, HostStreams, say
 from server.pipe.messages import (
     Key,
     answer_beginning,
@@ -81,7 +82,7 @@ class PipeSession:
                 del pending[:end]
                 self._pass_on(lines)
             elif len(pending) > MAX_LINE + SLACK:
-                del pending[CHUNK : len(pending) - MAX_LINE]  # it stays too long, and its two ends stay
+                del pending[PIPE_BYTES : len(pending) - MAX_LINE]  # it stays too long, and its two ends stay
         if pending:
             self._pass_on(bytes(pending) + b"\n")
         self._leave()
@@ -210,7 +211,7 @@ class PipeSession:
     def _read(self, server: socket.socket) -> None:
         """Pass on a server's lines, in a thread of its own; an unfinished last line is dropped."""
         try:
-            for lines in whole_lines(lambda: server.recv(CHUNK)):
+            for lines in whole_lines(lambda: server.recv(PIPE_BYTES)):
                 self._hear(_split(lines))
         except OSError:
             pass  # it was killed with requests unread

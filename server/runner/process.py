@@ -16,10 +16,10 @@ from typing import Self
 import anyio
 from anyio.lowlevel import checkpoint
 
+from server.limits import PIPE_BYTES
 from server.runner import process_tree
 from server.runner.cgroups.control_group import ControlGroup
 
-CHUNK_BYTES = 65536  # capacity of a pipe: pipe(7)
 LONGEST_LINE_BYTES = 4096  # of the launcher's answers, or of an error message in their place
 FIRST_LINE_SECONDS = 1.0  # for the launcher's first line, which takes about 15 ms
 SUPERVISOR_SECONDS = 2.0  # for the supervisor to end its tree, before the server does
@@ -54,11 +54,11 @@ def _boot_id() -> str:
 
 
 async def read_some(descriptor: int) -> bytes:
-    """Return the next bytes of a non-blocking descriptor, at most CHUNK_BYTES; empty at its end."""
+    """Return the next bytes of a non-blocking descriptor, at most PIPE_BYTES; empty at its end."""
     await checkpoint()
     while True:
         try:
-            return os.read(descriptor, CHUNK_BYTES)
+            return os.read(descriptor, PIPE_BYTES)
         except BlockingIOError:
             await anyio.wait_readable(descriptor)
 
@@ -126,7 +126,7 @@ class Subprocess:
         return self._popen.pid
 
     async def receive(self) -> bytes:
-        """Return the next output, at most CHUNK_BYTES; empty at its end."""
+        """Return the next output, at most PIPE_BYTES; empty at its end."""
         if self._ahead:
             ahead, self._ahead = self._ahead, b""
             return ahead

@@ -16,7 +16,7 @@ from storage.records.tasks import Row, Task, TurnRecord
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode  # json.dumps would make one each time
 
 TASKS = "tasks t JOIN principals p ON p.id = t.principal JOIN conversations c ON c.id = t.conversation"
-_LONGEST_TEXT = 200
+LONGEST_TEXT = 200
 """Characters of a text in a list."""
 
 _ELSEWHERE = {
@@ -28,8 +28,8 @@ _ELSEWHERE = {
 """Fields of records that are no columns of `tasks` of the same name, as SQL."""
 
 _IN_LISTS = _ELSEWHERE | {
-    **{name: f"substr(t.{name}, 1, {_LONGEST_TEXT})" for name in ("title", "message", "description", "error")},
-    "result": f"""iif(t.status = 'completed', (SELECT substr(content, 1, {_LONGEST_TEXT}) FROM turns
+    **{name: f"substr(t.{name}, 1, {LONGEST_TEXT})" for name in ("title", "message", "description", "error")},
+    "result": f"""iif(t.status = 'completed', (SELECT substr(content, 1, {LONGEST_TEXT}) FROM turns
         WHERE task = t.seq AND number = t.turn), NULL)""",
 }
 

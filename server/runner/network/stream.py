@@ -11,6 +11,8 @@ import anyio
 from anyio.abc import ByteStream
 from anyio.lowlevel import checkpoint
 
+from server.limits import PIPE_BYTES
+
 RETRY_SECONDS = 0.1  # after an error of accept(2), such as too many open files
 
 
@@ -48,7 +50,7 @@ class SocketStream(ByteStream):
         """No attributes."""
         return {}
 
-    async def receive(self, max_bytes: int = 65536) -> bytes:
+    async def receive(self, max_bytes: int = PIPE_BYTES) -> bytes:
         """Return the next bytes. Raises EndOfStream, BrokenResourceError, or ClosedResourceError after `aclose`."""
         await checkpoint()
         while True:

@@ -9,6 +9,7 @@ from storage.records.graphs import Graph, Node, Related, RelatedTask
 from storage.records.states import Status
 from storage.records.tasks import Principal
 from storage.sqlite.listing.scans import ActivityScan, ResidualFilter, activity_buckets
+from storage.sqlite.rows import LONGEST_TEXT
 
 MOST_TASKS = 20_000
 """Tasks of a list that are read; the graph of a larger list is incomplete (`Graph.capped`)."""
@@ -19,7 +20,7 @@ MOST_NEIGHBOURS = 50
 MOST_RELATIVES = 50
 """Ids on each side of a node; any more are only counted."""
 
-_SUMMARY = "t.seq, t.id, t.status, substr(coalesce(t.title, t.message), 1, 200) AS title"
+_SUMMARY = f"t.seq, t.id, t.status, substr(coalesce(t.title, t.message), 1, {LONGEST_TEXT}) AS title"
 
 
 def graph(db: sqlite3.Connection, principal: Principal, task_list: str, limit: int, offset: int) -> Graph:

@@ -12,13 +12,13 @@ import pytest
 from anyio.abc import SocketAttribute, SocketStream
 
 from server.daemon import listener
-from server.daemon.connection import CHUNK
 from server.daemon.line_memory import LineMemory, LineShare
 from server.daemon.paths import StatePaths
+from server.limits import PIPE_BYTES
 from tests.daemon.conftest import PATIENCE
 from tests.daemon.listener.clients import Client, client, served
 
-MOST = 5 * CHUNK
+MOST = 5 * PIPE_BYTES
 """Bytes: a half line takes as many as it has, and a chunk more that it may be sent."""
 
 
@@ -50,8 +50,8 @@ async def test_the_half_line_that_has_waited_longest_is_given_up_and_its_sender_
     paths: StatePaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with small(paths, monkeypatch), client(paths) as first, client(paths) as second:
-        await _taken(first, 2 * CHUNK)
-        await _taken(second, 2 * CHUNK)
+        await _taken(first, 2 * PIPE_BYTES)
+        await _taken(second, 2 * PIPE_BYTES)
         error = (await first.receive())["error"]
         assert "send it without a pause" in error["message"]
         await first.ended()
@@ -61,9 +61,9 @@ async def test_a_line_passes_that_is_sent_while_others_stand_still(
     paths: StatePaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with small(paths, monkeypatch), client(paths) as still, client(paths) as peer:
-        await _taken(peer, CHUNK + 1)
-        await _taken(still, CHUNK + 1)
-        await peer.stream.send(b"x" * CHUNK)
+        await _taken(peer, PIPE_BYTES + 1)
+        await _taken(still, PIPE_BYTES + 1)
+        await peer.stream.send(b"x" * PIPE_BYTES)
         await peer.stream.send(b'"}}\n')
         assert (await peer.receive())["id"] == 7
 

@@ -14,13 +14,14 @@ import pytest
 from anyio.abc import SocketStream
 
 from server.daemon import listener
-from server.daemon.connection import CHUNK, Peer
+from server.daemon.connection import Peer
 from server.daemon.handshake import MAX_LINE, PROTOCOL
 from server.daemon.listener import MAX_HELLO, Load
 from server.daemon.ownership import Ownership
 from server.daemon.paths import StatePaths
 from server.daemon.peers import Standing
 from server.errors import Code, RemitError
+from server.limits import PIPE_BYTES
 from tests.daemon.listener.clients import Client, client, served
 
 
@@ -174,7 +175,7 @@ async def test_a_line_of_the_greatest_length_passes(paths: StatePaths) -> None:
             assert (await peer.receive())["result"]["text"] == text
 
 
-@pytest.mark.parametrize("hello", [b"[" * MAX_HELLO + b"\n", b" " * (MAX_HELLO + CHUNK)])
+@pytest.mark.parametrize("hello", [b"[" * MAX_HELLO + b"\n", b" " * (MAX_HELLO + PIPE_BYTES)])
 async def test_a_hello_is_short_and_simple(paths: StatePaths, hello: bytes) -> None:
     async with served(paths), client(paths) as peer:
         await peer.stream.send(hello)

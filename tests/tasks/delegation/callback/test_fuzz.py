@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from server.daemon.connection import CHUNK
 from server.daemon.line_memory import LineMemory
+from server.limits import PIPE_BYTES
 from server.mcp import subtask_server as desks
 from server.mcp.subtask_server import SubtaskServer
 from server.runner.network.stream import SocketStream
@@ -135,7 +135,7 @@ async def test_after_any_lines_a_request_is_answered(
 async def test_the_half_lines_of_all_agents_take_memory_together(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(desks, "LineMemory", lambda: LineMemory(3 * CHUNK))
+    monkeypatch.setattr(desks, "LineMemory", lambda: LineMemory(3 * PIPE_BYTES))
     told: list[bytes] = []
 
     async def hear(agent: SocketStream) -> None:
@@ -144,7 +144,7 @@ async def test_the_half_lines_of_all_agents_take_memory_together(
 
     async with opened(tmp_path) as visit, visit() as first, visit() as second:
         for agent in (first, second):
-            await agent.send(b"x" * CHUNK)
+            await agent.send(b"x" * PIPE_BYTES)
         with anyio.fail_after(30):
             async with anyio.create_task_group() as group:
                 group.start_soon(hear, first)
