@@ -7,11 +7,10 @@ from secrets import token_hex
 
 from server.errors import Code, RemitError
 from server.runner.workspace.upload import Upload
+from server.tasks.requests.parts import File, Guarantees
 from server.tasks.requests.request_models import (
     FOR_EXECUTION,
     CreateTask,
-    File,
-    Guarantees,
     SendMessage,
     execution_input,
 )

@@ -7,7 +7,7 @@ from server.errors import Code, RemitError
 from server.runner.git.repository import Repository
 from server.tasks.callers import Caller
 from server.tasks.execution.agent_caller import AgentCaller
-from server.tasks.requests.request_models import WorkspaceRequest
+from server.tasks.requests.parts import WorkspaceRequest
 from server.tasks.services import Services
 from server.tasks.working_directory import top_folder
 from server.tasks.workspaces.selection import check_tier

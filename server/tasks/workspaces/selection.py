@@ -10,7 +10,7 @@ from server.errors import Code, RemitError
 from server.runner.git.repository import Repository, find_repository, git_is_installed
 from server.runner.scanning.protected import BESIDE_GIT, OTHER_SYSTEMS
 from server.tasks.callers import Caller
-from server.tasks.requests.request_models import WorkspaceRequest
+from server.tasks.requests.parts import WorkspaceRequest
 from server.tier_names import TierName, confines, protects
 from storage.records.workspaces import Mode, Workspace
 

@@ -11,7 +11,7 @@ import pytest
 from server.errors import RemitError
 from server.runner.git import repository as repositories
 from server.tasks.callers import Caller
-from server.tasks.requests.request_models import WorkspaceRequest
+from server.tasks.requests.parts import WorkspaceRequest
 from server.tasks.workspaces.selection import Folders
 from tests import servers
 from tests.runner.commands import NOBODY
