@@ -3,6 +3,7 @@
 A copy is one file in SQLite's rollback mode, so that it can be read from a read-only disk. Every function blocks.
 """
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -25,10 +26,11 @@ def copy_database(source: Path, target: Path) -> None:
     SQLite (3.40 was seen) refuse it for tables with generated columns. The copy is not synced. Raises RemitError
     (EXECUTION_ERROR).
     Reading needs files beside `source`. If there were none, as without a server, the last connection removes them when
-    it closes, for which it must be allowed to write. A WAL that a dead server has left is only read: the next start
-    examines it.
+    it closes, for which it must be allowed to write. On a disk that has become read-only there can be none, and need
+    not be: nobody writes. A WAL that a dead server has left is only read: the next start examines it.
     """
-    mode = "mode=ro" if was_left_open(source) else "mode=rw"
+    is_fixed = not os.access(source.parent, os.W_OK)
+    mode = "mode=ro" if was_left_open(source) else "immutable=1" if is_fixed else "mode=rw"
     try:
         with _opened(source, mode) as db, closing(sqlite3.connect(target, isolation_level=None)) as copy:
             db.backup(copy)
@@ -50,7 +52,7 @@ def examine(path: Path, *, of: Path | None = None) -> Contents:
             damage = [row[0] for row in db.execute("PRAGMA quick_check(3)") if row[0] != "ok"]
             if version > len(MIGRATIONS):
                 raise _newer(named, version)
-            if damage or not version:
+            if damage or version <= 0:
                 raise _unusable(named, "; ".join(damage) or "it is no database of remit")
             return Contents(*db.execute("SELECT count(*), max(last_activity_at) FROM tasks").fetchone())
         except sqlite3.Error as error:

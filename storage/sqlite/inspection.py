@@ -34,7 +34,7 @@ _COUNTS = {
 def inspect(path: Path) -> Inspection | None:
     """Inspect the file at `path`; None if there is none, or it is empty.
 
-    Raises RemitError (EXECUTION_ERROR) if it cannot be read as a database.
+    Raises RemitError (EXECUTION_ERROR) if it is damaged, or cannot be read as a database.
     """
     if not path.exists() or not path.stat().st_size:
         return None
@@ -47,6 +47,8 @@ def inspect(path: Path) -> Inspection | None:
         (identity,) = db.execute("SELECT id FROM identity").fetchone() if has_identity else (None,)
     if not version:
         return None
+    if version < 0:
+        raise damaged(path, f"its version is {version}")
     return Inspection(version, identity, page * pages, page * free, gives_back=vacuum == INCREMENTAL)
 
 

@@ -7,7 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -74,6 +74,13 @@ def test_doctor_finds_a_database_of_a_newer_version(own_home: Path, database: Pa
     assert "written by a newer remit" in problem(own_home, "database")
 
 
+def test_a_database_with_an_impossible_version_is_found_and_refused_as_damaged(own_home: Path, database: Path) -> None:
+    with closing(sqlite3.connect(database)) as db:
+        db.execute("PRAGMA user_version = -1")
+    assert "is damaged (its version is -1)" in problem(own_home, "database")
+    assert "is damaged (its version is -1)" in servers.command(own_home, "list").stderr
+
+
 def test_doctor_finds_a_database_that_is_missing_beside_folders(own_home: Path, database: Path) -> None:
     database.unlink()
     assert "remit server adopt" in problem(own_home, "database")
@@ -125,14 +132,21 @@ def test_a_check_ends_in_its_time(tmp_path: Path) -> None:
     assert not check(tmp_path / "large.db", 0)
 
 
+@contextmanager
+def read_only_copy(home: Path, disk_folder: Path) -> Iterator[Path]:
+    """A copy of a state folder on a disk that has become read-only."""
+    with small_disk(disk_folder) as disk:
+        shutil.copytree(home, disk.folder / "state", ignore=shutil.ignore_patterns("remit.sock"))
+        (disk.folder / "remit.toml").symlink_to(home.parent / "remit.toml")
+        disk.close()
+        yield disk.folder / "state"
+
+
 @pytest.fixture
 def read_only(tmp_path: Path, task_id: str, own_home: Path) -> Iterator[Path]:
     """A state folder that was used, on a disk that has become read-only."""
-    with small_disk(tmp_path / "disk") as disk:
-        shutil.copytree(own_home, disk.folder / "state")
-        (disk.folder / "remit.toml").symlink_to(own_home.parent / "remit.toml")
-        disk.close()
-        yield disk.folder / "state"
+    with read_only_copy(own_home, tmp_path / "disk") as state:
+        yield state
 
 
 def test_a_read_only_state_folder_is_told_in_words_to_a_terminal(read_only: Path) -> None:
@@ -155,6 +169,26 @@ def test_a_read_only_state_folder_is_told_in_words_to_a_host(read_only: Path) ->
     )
     assert "cannot be written: Read-only file system" in json.loads(done.stdout)["error"]["message"]
     assert "Traceback" not in done.stderr
+
+
+def backed_up(home: Path, target: Path) -> int:
+    """The number of tasks in a new backup."""
+    done = servers.command(home, "backup", "--json", str(target))
+    assert done.returncode == 0, done.stderr
+    return int(json.loads(done.stdout)["tasks"])
+
+
+def test_a_read_only_state_folder_can_be_backed_up(read_only: Path, tmp_path: Path) -> None:
+    assert backed_up(read_only, tmp_path / "backup.db") == 1
+
+
+def test_a_backup_of_a_read_only_state_folder_has_the_changes_that_a_dead_server_left(
+    own_home: Path, task_id: str, tmp_path: Path
+) -> None:
+    servers.command(own_home, "run", "true")
+    servers.kill(own_home)
+    with read_only_copy(own_home, tmp_path / "disk") as state:
+        assert backed_up(state, tmp_path / "backup.db") == 2
 
 
 def test_doctor_finds_a_read_only_state_folder(read_only: Path) -> None:
