@@ -115,8 +115,10 @@ class TaskService:
             since = None  # it ended between the timeout and the snapshot: show the whole task
             snapshot = await self._snapshot(caller, request, since)
         folder = str(self._worktrees.folder(request.id))
-        losses = await self._losses.of(snapshot.task) if since is None else []
-        return task_view.task(snapshot, self._retention, request, since=since, folder=folder, losses=losses)
+        notes = await self._losses.of(snapshot.task) if since is None else []
+        if unwritten := self._scheduler.unwritten(request.id):
+            notes.append(unwritten)
+        return task_view.task(snapshot, self._retention, request, since=since, folder=folder, notes=notes)
 
     async def _snapshot(self, caller: Caller, request: GetTask, since: int | None) -> Snapshot:
         return await self._store.snapshot(

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tests import servers
-from tests.ends.waiting import HELD, begun, goes_on, is_at_work, logged
+from tests.ends.waiting import HELD, begun, goes_on, is_at_work, logged, waiting
 from tests.faults import locked
 
 
@@ -17,6 +17,25 @@ async def test_a_command_that_ends_while_the_database_is_locked_has_succeeded(ow
         ended = await host.until(task, "completed", "failed")
     assert (ended["status"], ended["output"]["content"]) == ("completed", "deployed\nran\n")
     assert [call["status"] for call in ended["output"]["toolCalls"]] == ["success", "success"]
+
+
+async def test_a_task_tells_that_it_waits_for_a_locked_database(own_home: Path) -> None:
+    async with servers.host(own_home) as host:
+        task = await host.create(f"$ {HELD}\n$ echo two")
+        folder = await begun(host, own_home, task)
+        with locked(own_home):
+            goes_on(folder)
+            await waiting(host, task, "it waits, and goes on by itself: the database cannot be written (database is")
+        assert "warnings" not in await host.until(task, "completed", "failed")
+
+
+async def test_a_task_tells_that_its_end_waits_for_a_locked_database(own_home: Path) -> None:
+    async with servers.host(own_home) as host:
+        task = await host.create("$ touch begun; sleep 60", timeoutSeconds=1)
+        await begun(host, own_home, task)
+        with locked(own_home):
+            await waiting(host, task, "its work has ended; how is told as soon as the database can be written again")
+        assert "warnings" not in await host.until(task, "failed")
 
 
 async def test_a_run_that_ends_while_the_database_is_locked_is_on_record_afterwards(own_home: Path) -> None:

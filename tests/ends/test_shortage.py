@@ -14,23 +14,14 @@ from server.tasks.execution.shortage import ShortageWait
 from server.tasks.execution.slot import Slot
 from storage.sqlite.store import open_store
 from tests import servers
+from tests.ends.waiting import waiting
 from tests.faults import DISK_BYTES, Disk, small_disk
 from tests.needs import lacks
-from tests.servers import Host
 from tests.storage.fresh import fresh
 from tests.storage.samples import claimed
 
 FLOOR = str(2 * DISK_BYTES)
 """Bytes that a small disk never has free."""
-
-
-async def waiting(host: Host, task_id: str, reason: str) -> None:
-    """Until a task says that it waits for something."""
-    while True:
-        task = await host.call("get_task", id=task_id)
-        assert task["status"] in ("pending", "running"), task
-        if any(reason in warning for warning in task.get("warnings", [])):
-            return
 
 
 async def test_a_task_waits_until_the_disk_has_room_for_its_command(on_disk: tuple[Path, Disk]) -> None:

@@ -40,3 +40,12 @@ def goes_on(folder: Path) -> None:
 def is_at_work(folder: Path) -> bool:
     """Whether a process works in a task's folder."""
     return bool(working_in(folder))
+
+
+async def waiting(host: Host, task_id: str, reason: str) -> None:
+    """Until a task says that it waits for something."""
+    while True:
+        task = await host.call("get_task", id=task_id)
+        assert task["status"] in ("pending", "running"), task
+        if any(reason in warning for warning in task.get("warnings", [])):
+            return

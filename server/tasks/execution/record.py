@@ -147,6 +147,11 @@ class RunRecord:
         except DatabaseError as error:
             self._give_up(error)
             _log.warning("task %s waits for the database: %s", self._run.task_id, error.message)
+            with self._slot.waiting_for(f"the database cannot be written ({error.reason})"):
+                return await self._repeated(operation)
+
+    async def _repeated(self, operation: Callable[[], Awaitable[T]]) -> T:
+        """Repeat an operation that has failed, as `_patiently` does, with longer and longer waits in between."""
         wait = SHORTEST_WAIT
         while True:
             with self._slot.clock_stopped():

@@ -39,6 +39,9 @@ class Scheduler:
         self._served: dict[str, int] = {}
         """The number of the last claim of each principal: who was served longest ago goes first."""
 
+        self._fault: str | None = None
+        """Why no task could be started at the last attempt."""
+
         self._wake = anyio.Event()
         self._waits = anyio.Event()
         self.ends = EndWriter(services.store, self.stop, self.abandon, lambda: self._waits.set())
@@ -57,6 +60,13 @@ class Scheduler:
         """Return an event that is set when one more task waits for others."""
         self._waits = anyio.Event()
         return self._waits
+
+    def unwritten(self, task_id: str) -> str | None:
+        """Return what the database lacks of a task because it cannot be written now, in words; None if nothing."""
+        if self.ends.holds(task_id) or self.ends.cancels(task_id):
+            return "its work has ended; how is told as soon as the database can be written again"
+        slot = self._running.get(task_id)
+        return f"it waits, and goes on by itself: {slot.waits_for}" if slot and slot.waits_for else None
 
     def stop(self, task_id: str) -> None:
         """End the run of a task. Its status changes once its processes are gone."""
@@ -115,12 +125,19 @@ class Scheduler:
                 room = await self._room()
                 slot = None if room is None else await self._claimed(room)
             except (RemitError, OSError) as error:
-                _log.error("no task can be started: %s", error)
+                self._tell_fault(str(error))
                 await anyio.sleep(PATIENCE)
                 continue
+            self._fault = None
             if slot is None:
                 return
             group.start_soon(self._work, slot)
+
+    def _tell_fault(self, fault: str) -> None:
+        """Log why no task can be started, once: repeated each second it would push all else out of the log."""
+        if fault != self._fault:
+            self._fault = fault
+            _log.error("no task can be started: %s", fault)
 
     async def _claimed(self, waiting: set[int]) -> Slot | None:
         """Claim one more run. It is registered before anything else can happen, so that a cancellation finds it."""

@@ -33,6 +33,9 @@ class Slot:
         self.before_end: list[anyio.Event] = []
         """Events to wait for before the run's end is written."""
 
+        self.waits_for: str | None = None
+        """What the run waits for that cannot be written to its task's log now, in words."""
+
         self._freed = freed
         self._limit = anyio.CancelScope()
         self._worked = 0.0
@@ -55,6 +58,15 @@ class Slot:
         """End the run."""
         self.ending.set()
         self.scope.cancel()
+
+    @contextmanager
+    def waiting_for(self, what: str) -> Iterator[None]:
+        """Tell, while the block runs, what the run waits for."""
+        self.waits_for = what
+        try:
+            yield
+        finally:
+            self.waits_for = None
 
     @contextmanager
     def limited(self, seconds: float) -> Iterator[None]:

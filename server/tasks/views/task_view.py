@@ -27,18 +27,18 @@ def task(
     *,
     since: int | None = None,
     folder: str | None = None,
-    losses: Sequence[str] = (),
+    notes: Sequence[str] = (),
 ) -> TaskView:
     """Return a task with everything that belongs to it, in at most `request.max_chars` characters of compact JSON.
 
     A task whose fields need more than that, at most LEAST_ANSWER, is shown in as many, with a warning.
 
     With `since`, the number of an event, only what came after it, which `snapshot.fresh` tells apart; `folder` is where
-    its worktree lies, `losses` what is not as it was left. Raises RemitError (VALIDATION_ERROR) for an `output_cursor`
+    its worktree lies, `notes` further warnings. Raises RemitError (VALIDATION_ERROR) for an `output_cursor`
     that is none of its output.
     """
     view = _core(snapshot, retention, request)
-    parts = [*_urgent(view, snapshot), *_warned(view, snapshot, request, losses), *_reported(view, snapshot.task)]
+    parts = [*_urgent(view, snapshot), *_warned(view, snapshot, request, notes), *_reported(view, snapshot.task)]
     if since is not None:
         view["afterEvent"] = since
     if snapshot.calls or snapshot.content or snapshot.thoughts or snapshot.task.status in ENDED:
@@ -115,9 +115,9 @@ def _urgent(view: TaskView, snapshot: Snapshot) -> list[AnswerPart]:
     return parts
 
 
-def _warned(view: TaskView, snapshot: Snapshot, request: GetTask, losses: Sequence[str]) -> list[AnswerPart]:
+def _warned(view: TaskView, snapshot: Snapshot, request: GetTask, notes: Sequence[str]) -> list[AnswerPart]:
     """What was taken otherwise than it was meant, or left behind."""
-    warnings = [*request.warnings, *losses, *snapshot.warnings]
+    warnings = [*request.warnings, *notes, *snapshot.warnings]
     return [truncation.items(view, "warnings", warnings, "omittedWarnings", narrow=truncation.cut)] if warnings else []
 
 

@@ -13,12 +13,14 @@ from server.runner.workspace.workspaces import Workspaces
 from server.tasks import background
 from server.tasks.background import serve_awaiting, serve_expiry, serve_propagation
 from server.tasks.execution import ends
+from server.tasks.execution import scheduler as scheduler_module
 from server.tasks.execution.scheduler import Scheduler
 from storage.errors import DatabaseError
 from storage.interface import Store
 from storage.records.outcomes import RunOutcome
+from storage.records.queue import SlotDemand
 from storage.records.states import ENDED, Status
-from storage.records.tasks import CancellationResult, NewTask, Principal, Run
+from storage.records.tasks import CancellationResult, Claim, NewTask, Principal, Run
 from storage.records.unwritten import Unwritten
 from storage.sqlite.store import open_store
 from tests.storage.fresh import fresh
@@ -101,6 +103,27 @@ async def test_the_end_of_a_run_is_written_as_soon_as_anything_can_be_written(
         await store.task(ANN, new.id)  # the scheduler has its turn meanwhile, and waits for anything to be written
         await store.create_task(ANN, new_task(agent="none"))
         await ended(store, new.id)
+
+
+async def test_a_fault_that_keeps_tasks_from_starting_is_logged_once(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(scheduler_module, "PATIENCE", 0.0)
+    new = new_task()
+    await store.create_task(ANN, new)
+    claim, failures = store.claim_run, iter([DatabaseError("the disk is full", passes=True)] * 5)
+
+    async def failing(owner: str, demand: SlotDemand) -> Claim | None:
+        for failure in failures:
+            raise failure
+        return await claim(owner, demand)
+
+    monkeypatch.setattr(store, "claim_run", failing)
+    async with scheduling(store, tmp_path):
+        await ended(store, new.id)
+    assert (
+        caplog.messages.count("no task can be started: the database failed: the disk is full; nothing was changed") == 1
+    )
 
 
 async def test_one_principals_many_tasks_do_not_hold_up_anothers(store: Store, tmp_path: Path) -> None:
