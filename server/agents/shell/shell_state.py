@@ -126,7 +126,13 @@ def _refusal(
 
 def _plain(record: StateRecord) -> dict[str, str]:
     names = (name for name in record.plain - record.after.keys() if not _is_shells_own(name))
-    return {name: f"it was set without export: write `export {name}=…`" for name in names}
+    return {name: _unexported(name, record.arrays) for name in names}
+
+
+def _unexported(name: str, arrays: Collection[str]) -> str:
+    if name in arrays:
+        return "it is an array, which cannot be exported"
+    return f"it was set without export: write `export {name}=…`"
 
 
 def _bounded(variables: Mapping[str, str | None]) -> dict[str, str | None]:

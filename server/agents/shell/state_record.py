@@ -14,20 +14,52 @@ from server.runner.policy import ATTACHED
 RECORD_BYTES = 512 * 1024
 """For the environment at the start and at the end, twice what a task may have, and all that is carried."""
 
-# `command -p` finds cat and env whatever PATH has become; sh without bash has no `compgen`, but `set` names variables.
-# All of the script before the command is one line, since a shell counts the lines of the command from there.
-_STATE = "$- ${SHELLOPTS-}:${BASHOPTS-} $(umask) ${IFS-unset}"
-_RECORD = (
-    f'printf "%s\\0%s\\0" "$remit_state" "{_STATE}"; set +eux; command pwd -L; printf "\\0"; '
-    'jobs -r -p || jobs -p; printf "\\0"; declare -F; printf "\\0"; alias; printf "\\0"; compgen -v || set; '
-    'printf "\\0"; command -p cat "/proc/$$/environ"; printf "end\\0"; command -p env -0 && printf "end\\0"'
+_DESCRIPTORS = " ".join(f'"/proc/{"$$" if number == 1 else "self"}/fd/{number}"' for number in range(10))
+"""Those that a command redirects by `exec`. From 10 on they are the shell's own.
+
+A program in a command substitution has what its shell has, but for the standard output, and nothing of the shell's own.
+"""
+
+PRINTED = {
+    "traps": "trap",
+    "umask": "umask",
+    "ulimit": "ulimit -a",
+    "redirections (exec)": f"command -p readlink {_DESCRIPTORS} || :",
+}
+"""What of a shell a command may change, in words for a person, and what prints it. It is printed before and after."""
+
+_OUR_TRAP = b"remit_record"
+"""What stands in the line that `trap` prints about the trap of ours."""
+
+_OPTIONS = "$- ${SHELLOPTS-}:${BASHOPTS-} ${IFS-unset}"
+_BEFORE, (_TRAPS, *_OTHERS, _LINKS) = (
+    [f'remit_{moment}_{number}="$({command})"' for number, command in enumerate(PRINTED.values())]
+    for moment in ("before", "after")
 )
+_BOTH = " ".join(f'"$remit_before_{number}" "$remit_after_{number}"' for number in range(len(PRINTED)))
+
+# `command -p` finds cat and env whatever PATH has become; sh without bash has no `compgen`, but `set` names variables.
+# A function that exits has arguments of its own, which are no others' (FUNCNAME).
+# All of the script before the command is one line, since a shell counts the lines of the command from there.
+_WRITE = (
+    f'printf "%s\\0" "$remit_options" "$remit_changed" {_BOTH} "${{FUNCNAME+0}}$#"; command pwd -L; printf "\\0"; '
+    'jobs -r -p || jobs -p; printf "\\0"; declare -F; printf "\\0"; alias; printf "\\0"; '
+    'compgen -A arrayvar; printf "\\0"; compgen -v || set; printf "\\0"; '
+    'command -p cat "/proc/$$/environ"; printf "end\\0"; command -p env -0 && printf "end\\0"'
+)
+_RECORD = f"{_LINKS}; {{ {_WRITE}; }} 1<>/proc/self/fd/{ATTACHED} 2>/dev/null"
+"""Looks at the descriptors before it redirects any."""
+
+_FINISH = (
+    f'{{ remit_status=$?; remit_changed="{_OPTIONS}"; case ${{remit_record+x}} in x) set +eux; '
+    f"{_TRAPS}; command trap - DEBUG; {'; '.join(_OTHERS)};; esac; }} 2>/dev/null; "
+    'case $remit_status in 0) eval "${remit_record-}";; esac; unset remit_record'
+)
+"""Writes the record after a command that has succeeded, once, and in silence where the command has said `set -x`."""
+
 RECORDED = (
-    f"remit_state=\"{_STATE}\"; remit_record='{{ {_RECORD}; }} 1<>/proc/self/fd/{ATTACHED}'; "
-    "trap '{ case $? in 0) eval \"${remit_record-}\";; esac; } 2>/dev/null' EXIT; "
-    'eval "set --; $2"; '
-    '{ remit_status=$?; command trap - DEBUG; case $remit_status in 0) eval "$remit_record";; esac; set +x; '
-    "unset remit_record; } 2>/dev/null; exit $remit_status"
+    f"remit_record='{_RECORD}'; trap '{_FINISH}' EXIT; "
+    f'remit_options="{_OPTIONS}"; {"; ".join(_BEFORE)}; eval "set --; $2"; {_FINISH}; exit "$remit_status"'
 )
 """The shell script that runs the command "$2", and then writes the record where the command has succeeded."""
 
@@ -48,13 +80,17 @@ class StateRecord:
     plain: frozenset[str]
     """All variables of the shell, exported or not."""
 
+    arrays: frozenset[str]
+
     left: tuple[str, ...]
     """What else of it has ended with it, in words for a person."""
 
 
 def read(record: bytes) -> StateRecord | None:
     """What is written in a record; None where nothing is, or not all of it, or what no shell of ours writes."""
-    started, ended, folder, jobs, functions, aliases, names, *rest = [*record.split(b"\0"), *[b""] * 6]
+    fields = record.split(b"\0")
+    options, printed = fields[:2], fields[2 : 2 + 2 * len(PRINTED)]
+    number, folder, jobs, functions, aliases, arrays, names, *rest = [*fields[2 + len(printed) :], *[b""] * 8]
     if rest.count(b"end") < 2:
         return None
     middle = rest.index(b"end")
@@ -64,25 +100,41 @@ def read(record: bytes) -> StateRecord | None:
         return None
     there = path if path and path.startswith("/") and len(path) < PATH_MAX else None
     left = (
-        *_settings(started.decode(errors="replace"), ended.decode(errors="replace")),
+        *_options(*(option.decode(errors="replace") for option in options)),
+        *_changes(printed),
+        *["arguments ($1 …)"] * (not number.startswith(b"0")),
         *_some("aliases", _names(aliases, rb"^(?:alias )?([\w.-]+)=")),
         *_some("functions", _names(functions, rb"^declare -f\w* (\S+)$")),
         *_processes(len(jobs.split())),
     )
     return StateRecord(
-        there, _variables(before), _variables(after), frozenset(_names(names, rb"^([A-Za-z_]\w*)(?:=|$)")), left
+        there,
+        _variables(before),
+        _variables(after),
+        frozenset(_names(names, rb"^([A-Za-z_]\w*)(?:=|$)")),
+        frozenset(_names(arrays, rb"^(\w+)$")),
+        left,
     )
 
 
-def _settings(started: str, ended: str) -> list[str]:
-    """What of the shell itself has changed between two states of it."""
-    was, now = ((*state.split(" ", 3), "", "", "")[:4] for state in (started, ended))
+def _options(started: str, ended: str) -> list[str]:
+    """Which options and separators of the shell have changed."""
+    was, now = ((*state.split(" ", 2), "", "")[:3] for state in (started, ended))
     letters = sorted({*was[0]} ^ {*now[0]})
     named = {_LETTERS.get(letter) for letter in letters}
     options = [f"-{letter}" for letter in letters if letter in _LETTERS]
     options += sorted(({*was[1].split(":")} ^ {*now[1].split(":")}) - named - {""})
-    umask, separators = was[2] != now[2], was[3] != now[3]
-    return [*_some("shell options", options), *["umask"] * umask, *["IFS"] * separators]
+    return [*_some("shell options", options), *["IFS"] * (was[2] != now[2])]
+
+
+def _changes(printed: Sequence[bytes]) -> list[str]:
+    """What was printed differently after the command."""
+    pairs = zip(PRINTED, printed[::2], printed[1::2], strict=True)
+    return [words for words, before, after in pairs if _without_ours(before) != _without_ours(after)]
+
+
+def _without_ours(printed: bytes) -> list[bytes]:
+    return [line for line in printed.split(b"\n") if _OUR_TRAP not in line]
 
 
 def _processes(count: int) -> list[str]:

@@ -11,7 +11,8 @@ from templates.steps import Steps, finished
 
 def forged(before: bytes, now: bytes, names: bytes = b"", folder: bytes = b"/tmp") -> bytes:
     """A record of these environments, each of which ends with NUL."""
-    return b"\0\0" + folder + b"\n\0\0\0\0" + names + b"\0" + before + b"end\0" + now + b"end\0"
+    settings = b"\0" * (2 + 2 * len(state_record.PRINTED)) + b"0\0"
+    return settings + folder + b"\n\0\0\0\0\0" + names + b"\0" + before + b"end\0" + now + b"end\0"
 
 
 def _none(searched: list[str], text: str) -> Steps[str | None]:

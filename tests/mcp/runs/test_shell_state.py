@@ -181,11 +181,35 @@ async def test_an_exported_variable_that_is_not_kept_is_said_and_its_old_value_g
         ("shopt -s globstar", "shell options (globstar)"),
         ("umask 027", "umask"),
         ("IFS=,", "IFS"),
+        ("set -- a b", "arguments ($1 …)"),
+        ("ulimit -n 100", "ulimit"),
+        ("trap 'echo bye' INT", "traps"),
+        ("trap 'echo bye' EXIT", "traps"),
+        ("trap true DEBUG", "traps"),
+        ("exec 3> log", "redirections (exec)"),
+        ("exec > log", "redirections (exec)"),
+        ("exec 2> log", "redirections (exec)"),
+        ("exec < /etc/passwd; exit 0", "redirections (exec)"),
     ],
 )
 async def test_settings_of_the_shell_are_left_behind_and_said(host: Host, command: str, said: str) -> None:
     task = await host.done(f"$ {command}\n$ true")
     assert await warnings(host, task["id"]) == [f"not carried on to the next command: {said}"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["true", "exit 0", "f() { exit 0; }; unset -f f", "echo x > log", "trap true INT; trap - INT", "(ulimit -n 100)"],
+)
+async def test_a_command_that_leaves_nothing_else_brings_no_warning(host: Host, command: str) -> None:
+    task = await host.done(f"$ {command}\n$ true")
+    assert await warnings(host, task["id"]) == []
+
+
+@pytest.mark.parametrize("array", ["A=(1 2)", "declare -A A=([x]=1)"])
+async def test_an_array_is_not_said_to_be_one_that_can_be_exported(host: Host, array: str) -> None:
+    task = await host.done(f"$ {array}\n$ echo ${{A[x]}}")
+    assert "since it is an array, which cannot be exported" in task["error"]
 
 
 async def test_a_trap_of_every_command_does_not_disturb_the_record(host: Host) -> None:
