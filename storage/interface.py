@@ -6,7 +6,7 @@ done for a user takes a principal and sees that principal's tasks alone: a task 
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, Protocol, Unpack
+from typing import Protocol, Unpack
 
 from storage.changes import Changes
 from storage.records.calls import Call, CallContext, CallResult, Decision, DecisionResult, Grant, NewCall
@@ -38,7 +38,7 @@ from storage.records.tasks import (
     Update,
 )
 from storage.records.unwritten import Unwritten
-from storage.records.workspaces import Checkout, Workspace, WorktreeRecord
+from storage.records.workspaces import Checkout, FolderNotes, Workspace, WorktreeOutcome, WorktreeRecord
 
 
 class RunStore(Protocol):
@@ -351,10 +351,10 @@ class Store(RunStore, Protocol):
     async def worktrees(self, task_id: str | None = None) -> list[WorktreeRecord]:
         """Return all worktrees on disk, complete or not, or that of one task; the oldest first."""
 
-    async def record_worktree(self, task_id: str, checkout: Checkout, outcome: dict[str, Any]) -> None:
+    async def record_worktree(self, task_id: str, checkout: Checkout, outcome: WorktreeOutcome) -> None:
         """Record the findings about a worktree."""
 
-    async def note_folder(self, task_id: str, **changes: object) -> None:
+    async def note_folder(self, task_id: str, **changes: Unpack[FolderNotes]) -> None:
         """Merge notes about a folder that a task works in directly (not through a worktree)."""
 
     async def reopen_worktree(self, task_id: str) -> None:

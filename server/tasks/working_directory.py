@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Literal
 
 from server.errors import Code, RemitError
-from server.runner.git.repository import Repository
 from server.runner.workspace.delivery import UPLOADS
 from server.runner.worktrees.worktree import tree_of
+from server.tasks.repository_record import repository_of
 from storage.records.workspaces import Workspace
 
 UPLOADS_VARIABLE = "TASK_UPLOADS"
@@ -51,7 +51,7 @@ def working_directory(workspace: Workspace | None, own: Path) -> WorkingDirector
         return WorkingDirectory(own, own)
     uploads = own / UPLOADS
     if workspace.repository is not None:
-        repository = Repository.of_json(workspace.repository)
+        repository = repository_of(workspace.repository)
         repository.check_place()
         tree, objects = top_folder(workspace, own), tuple(map(Path, repository.objects))
         return WorkingDirectory(tree, tree / repository.inside, readable=(uploads, *objects), pinned=objects)

@@ -1,10 +1,10 @@
 """The data of a run that could not be written before the run ended."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from storage.records.calls import CallResult
 from storage.records.events import NewEvent
+from storage.records.workspaces import FolderNotes
 
 
 @dataclass(slots=True)
@@ -18,5 +18,5 @@ class Unwritten:
     outputs: dict[str, tuple[str, int]] = field(default_factory=dict)
     """For interrupted calls, by id: the output so far, and the number of characters of it that were dropped."""
 
-    folder: dict[str, Any] = field(default_factory=dict)
+    folder: FolderNotes = field(default_factory=FolderNotes)
     """Notes about the folder that the task writes."""

@@ -1,7 +1,8 @@
 """Records of workspaces: folders that tasks work in directly or through a worktree."""
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, TypedDict
 
 from storage.records.demands import Demands
 
@@ -9,6 +10,67 @@ Mode = Literal["worktree", "readwrite", "readonly"]
 
 Checkout = Literal["open", "clean", "dirty"]
 """The state of a worktree: not examined since the last run (open), all committed (clean), or with changes (dirty)."""
+
+
+class FolderNotes(TypedDict, total=False):
+    """Notes about a folder, written while its task works in it. Lists are JSON arrays."""
+
+    protected: Sequence[Sequence[str]]
+    """What was protected in it before the task's first command; see `server.runner.scanning.places`."""
+
+    disarmed: Sequence[str]
+    """What was set aside in it, in words."""
+
+
+class WorktreeOutcome(FolderNotes, total=False):
+    """The latest findings about a worktree, or the notes about a folder that a task works in directly."""
+
+    carried: str
+    """The task's last commit that is in the user's repository."""
+
+    moving: str
+    """The commit that its branch was to move to, if that was not seen to end."""
+
+    head: str
+    """The commit that the worktree is at; without it nothing was found about its contents."""
+
+    dirty: bool
+    files: Sequence[Sequence[str]]
+    """Changed files, masked: path and status of each."""
+
+    omitted: int
+    """The number of changed files that are not named."""
+
+    diff: str
+    """The changes since the base commit, masked."""
+
+    cut: bool
+    """Whether names or diff exceeded their limits."""
+
+    problem: str
+    """Why something would be lost with it, in words."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepositoryRecord:
+    """The user's repository of a worktree; the fields are those of `server.runner.git.repository.Repository`."""
+
+    git: str
+    objects: tuple[str, ...]
+    top: str | None
+    inside: str
+    base: str
+    format: str
+    has_submodules: bool
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as an object for the database."""
+        return asdict(self)
+
+    @classmethod
+    def of_json(cls, kept: Mapping[str, Any]) -> "RepositoryRecord":
+        """Return it from what `as_json` has returned."""
+        return cls(**{**kept, "objects": tuple(kept["objects"])})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,12 +88,11 @@ class Workspace:
     reaches: tuple[str, ...]
     """Folders outside its own that the task's commands see; a task that could move one could substitute it."""
 
-    repository: dict[str, Any] | None = None
-    """The repository of a worktree; see `server.runner.git.repository.Repository`."""
+    repository: RepositoryRecord | None = None
+    """The repository of a worktree."""
 
     checkout: Checkout | None = None
-    outcome: dict[str, Any] | None = None
-    """The latest findings about the worktree; see `server.tasks.workspaces.worktrees`."""
+    outcome: WorktreeOutcome = field(default_factory=WorktreeOutcome)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ What each does, and which errors it raises, is said in `storage.interface`.
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 import anyio
 
@@ -31,7 +31,7 @@ from storage.records.tasks import (
     Task,
     Update,
 )
-from storage.records.workspaces import Checkout, Workspace, WorktreeRecord
+from storage.records.workspaces import Checkout, FolderNotes, Workspace, WorktreeOutcome, WorktreeRecord
 from storage.sqlite.database import Database
 from storage.sqlite.events import EventLog
 from storage.sqlite.listing import graph as graphs
@@ -218,10 +218,10 @@ class SqliteStore(SqliteRunStore, Store):
     async def worktrees(self, task_id: str | None = None) -> list[WorktreeRecord]:
         return await self._db.read(folder_locks.worktrees, task_id)
 
-    async def record_worktree(self, task_id: str, checkout: Checkout, outcome: dict[str, Any]) -> None:
+    async def record_worktree(self, task_id: str, checkout: Checkout, outcome: WorktreeOutcome) -> None:
         await self._db.write(folder_locks.record, task_id, checkout, outcome)
 
-    async def note_folder(self, task_id: str, **changes: object) -> None:
+    async def note_folder(self, task_id: str, **changes: Unpack[FolderNotes]) -> None:
         await self._db.write(folder_locks.note, task_id, changes)
 
     async def reopen_worktree(self, task_id: str) -> None:

@@ -10,11 +10,16 @@ from storage.records.demands import Demands
 from storage.records.outcomes import Pause
 from storage.records.states import CallStatus
 from storage.records.tasks import Claim, NestingLimits, NewTask, NewTurn, Principal
+from storage.records.workspaces import RepositoryRecord
 from storage.times import now
 
 ANN = Principal("ann", "Ann")
 BOB = Principal("bob", "Bob")
 HOUR = 3600 * 1_000_000
+
+REPOSITORY = RepositoryRecord(
+    git="/r", objects=("/r/objects",), top=None, inside="", base="0" * 40, format="sha1", has_submodules=False
+)
 
 _numbers = count(1)
 

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from storage.records.demands import Demands
+from storage.records.workspaces import Workspace
 from storage.sqlite.store import SqliteStore
-from tests.storage.samples import ANN, new_task
+from tests.storage.samples import ANN, REPOSITORY, new_task
 
 ALL_DEMANDS = (
     '{"onInterrupt":"resume","approvalTimeoutSeconds":60,"limits":{"memoryMb":64,"cpuSeconds":9},'
@@ -21,6 +22,17 @@ DEMANDS = (
     '{"require":{}}',
 )
 """As they were written for requests with all fields, with each alone, and with empty objects."""
+
+TREE = Workspace(mode="worktree", path="/r", shared=False, reaches=("/r",), repository=REPOSITORY)
+WRITTEN_REPOSITORY = (
+    '{"git":"/p/.git","objects":["/p/.git/objects","/q/objects"],"top":"/p","inside":"sub",'
+    '"base":"e83c5163316f89bfbde7d9ab23ca2e25604af290","format":"sha1","has_submodules":true}'
+)
+WRITTEN_OUTCOME = (
+    '{"head":"e83c516","dirty":true,"omitted":1,"cut":false,"files":[["a","M"],["b c","??"]],"diff":"+é\\n",'
+    '"carried":"0000000","moving":"e83c516","problem":"it failed","disarmed":["x was set aside"]}'
+)
+_OF_TASK = "task = (SELECT seq FROM tasks WHERE id = ?)"
 
 
 @pytest.mark.parametrize("written", DEMANDS)
@@ -43,6 +55,38 @@ async def test_all_demands_are_read(store: SqliteStore) -> None:
         allow_hooks=True,
         mcp_servers=("b", "a"),
     )
+
+
+async def test_a_repository_is_written_again_as_it_was(store: SqliteStore) -> None:
+    first = await _with_folder(store, TREE)
+    await _replace(store, f"UPDATE workspaces SET repository = ? WHERE {_OF_TASK}", WRITTEN_REPOSITORY, first)
+    read = await store.workspace(ANN, first)
+    assert read
+    again = await _with_folder(store, read)
+    assert await _column(store, f"SELECT repository FROM workspaces WHERE {_OF_TASK}", again) == WRITTEN_REPOSITORY
+
+
+async def test_the_outcome_of_a_worktree_is_written_again_as_it_was(store: SqliteStore) -> None:
+    task_id = await _with_folder(store, TREE)
+    claim = await store.claim_run("owner")
+    assert claim
+    await _replace(store, f"UPDATE workspaces SET outcome = ? WHERE {_OF_TASK}", WRITTEN_OUTCOME, task_id)
+    (record,) = await store.worktrees(task_id)
+    await store.record_worktree(task_id, "dirty", {"carried": "none"})
+    await store.record_worktree(task_id, "dirty", record.workspace.outcome)
+    assert await _column(store, f"SELECT outcome FROM workspaces WHERE {_OF_TASK}", task_id) == WRITTEN_OUTCOME
+
+
+async def test_a_folder_without_an_outcome_has_none(store: SqliteStore) -> None:
+    task_id = await _with_folder(store, TREE)
+    read = await store.workspace(ANN, task_id)
+    assert read
+    assert read.outcome == {}
+    assert await _column(store, f"SELECT outcome FROM workspaces WHERE {_OF_TASK}", task_id) is None
+
+
+async def _with_folder(store: SqliteStore, workspace: Workspace) -> str:
+    return (await store.create_task(ANN, new_task(workspace=workspace))).id
 
 
 async def _replace(store: SqliteStore, statement: str, *values: str | None) -> None:

@@ -14,6 +14,7 @@ from server.runner.workspace.workspaces import Workspaces
 from server.tasks.callers import Caller
 from server.tasks.execution import stopping
 from server.tasks.execution.scheduler import Scheduler
+from server.tasks.repository_record import recorded
 from server.tasks.requests.request_models import CancelTask, DeleteTask
 from server.tasks.service import TaskService
 from storage.errors import DatabaseError
@@ -99,7 +100,7 @@ async def test_a_deletion_waits_for_whoever_opens_the_next_turn_of_a_task_with_a
     found = await find_repository(repository(tmp_path / "project"))
     assert found
     workspace = Workspace(
-        mode="worktree", path=found.git, shared=False, reaches=found.reaches, repository=found.as_json()
+        mode="worktree", path=found.git, shared=False, reaches=found.reaches, repository=recorded(found)
     )
     async with open_store(fresh(tmp_path / "remit.db")) as store:
         new = new_task(workspace=workspace)

@@ -7,9 +7,8 @@ messages about it are not passed on, as they could quote a file to which a symli
 import os
 import shutil
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import anyio
 from anyio import to_thread
@@ -63,15 +62,6 @@ class Repository:
     """The object format: sha1 or sha256."""
 
     has_submodules: bool
-
-    def as_json(self) -> dict[str, Any]:
-        """Return it as JSON, for the database."""
-        return asdict(self)
-
-    @classmethod
-    def of_json(cls, kept: dict[str, Any]) -> "Repository":
-        """Return it from the JSON of `as_json`."""
-        return cls(**kept | {"objects": tuple(kept["objects"])})
 
     @property
     def reaches(self) -> tuple[str, ...]:

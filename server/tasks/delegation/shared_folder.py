@@ -4,7 +4,6 @@ from dataclasses import replace
 from pathlib import PurePath
 
 from server.errors import Code, RemitError
-from server.runner.git.repository import Repository
 from server.tasks.callers import Caller
 from server.tasks.execution.agent_caller import AgentCaller
 from server.tasks.requests.parts import WorkspaceRequest
@@ -52,7 +51,7 @@ class FolderSharing:
             # Otherwise the sub-task would exclude the tasks that share this folder with its parent, and wait for them.
             return replace(own, mode=mode, shared=shared or (own.shared and mode == "readwrite"))
         path = top_folder(own, self._workspaces.path(agent_caller.claim.task.id))
-        borrowed = Repository.of_json(own.repository).objects if own and own.repository else ()
+        borrowed = own.repository.objects if own and own.repository else ()
         return Workspace(mode=mode, path=str(path), shared=shared, owner="task", reaches=(str(path), *borrowed))
 
     async def _worktree(self, agent_caller: AgentCaller, own: Workspace | None) -> SharedFolder:
@@ -68,7 +67,7 @@ class FolderSharing:
             asked = WorkspaceRequest(path=own.path, mode="worktree")
             workspace, warnings = await self._folders.choose(there, asked)
             # The parent may have written the links that lead from there to git's files, and on to others.
-            if workspace.repository is None or workspace.repository["top"] != own.path or not _is_known(workspace, own):
+            if workspace.repository is None or workspace.repository.top != own.path or not _is_known(workspace, own):
                 raise RemitError(
                     Code.FORBIDDEN,
                     "workspace.mode: a worktree would show more of the repository than the folder of this task",
@@ -76,10 +75,10 @@ class FolderSharing:
                 )
             return workspace, warnings
         commit, is_all = await self._worktrees.carried(agent_caller.claim.task.id, agent_caller.variables)
-        repository = replace(Repository.of_json(own.repository), base=commit)
+        repository = replace(own.repository, base=commit)
         unseen = [] if is_all else ["the sub-task does not see what is not committed"]
         return Workspace(
-            mode="worktree", path=own.path, shared=False, reaches=own.reaches, repository=repository.as_json()
+            mode="worktree", path=own.path, shared=False, reaches=own.reaches, repository=repository
         ), unseen
 
 

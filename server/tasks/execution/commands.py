@@ -159,7 +159,7 @@ class CommandRunner:
         if policy.owner != "user" or policy.access == "read-only" or policy.hooks == "writable":
             return ()
         if self._known is None:
-            kept = ((self._claim.workspace and self._claim.workspace.outcome) or {}).get("protected")
+            kept = self._claim.workspace.outcome.get("protected") if self._claim.workspace else None
             if kept is None:
                 kept = paths_as_json(await to_thread.run_sync(_find_first, policy.workspace))
                 await self._record.note_folder(self._claim.task.id, protected=kept)

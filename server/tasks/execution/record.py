@@ -15,6 +15,7 @@ from storage.records.calls import Call, CallContext, CallResult, NewCall
 from storage.records.events import NewEvent
 from storage.records.tasks import Message, Run, TurnUsage
 from storage.records.unwritten import Unwritten
+from storage.records.workspaces import FolderNotes
 
 T = TypeVar("T")
 
@@ -128,17 +129,17 @@ class RunRecord:
         else:
             del self.unwritten.events[: len(events)]
 
-    async def note_folder(self, task_id: str, **changes: object) -> None:
+    async def note_folder(self, task_id: str, **changes: Unpack[FolderNotes]) -> None:
         """Record changes of a task's workspace record: now, or with the run's end."""
         self.unwritten.folder |= changes
-        noted = dict(self.unwritten.folder)
+        noted = self.unwritten.folder.copy()
         try:
             await self._store.note_folder(task_id, **noted)
         except DatabaseError as error:
             _log.warning("what was found in the folder of task %s is noted later: %s", task_id, error.message)
         else:
             if self.unwritten.folder == noted:
-                self.unwritten.folder.clear()
+                self.unwritten.folder = FolderNotes()
 
     async def _patiently(self, operation: Callable[[], Awaitable[T]]) -> T:
         """Repeat an operation until the database accepts it, the run is to end, or the fault will not pass."""

@@ -1,15 +1,13 @@
 """Views of the folder that a task works in, and of its worktree."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from server.runner.git.repository import branch_of
 from server.tasks.views import truncation
 from server.tasks.views.formatting import time
 from server.tasks.views.truncation import AnswerPart
 from server.tasks.views.view_models import TaskView, WorkspaceView, WorktreeView
-from storage.records.workspaces import Workspace, WorktreeRecord
+from storage.records.workspaces import Workspace, WorktreeOutcome, WorktreeRecord
 
 
 def workspace(view: TaskView, task_id: str, workspace: Workspace, folder: str | None) -> list[AnswerPart]:
@@ -20,9 +18,9 @@ def workspace(view: TaskView, task_id: str, workspace: Workspace, folder: str | 
         parts.append(truncation.text(shown, "folder", folder))
     if workspace.repository is not None:
         shown["branch"] = branch_of(task_id)
-        shown["baseCommit"] = workspace.repository["base"]
-        parts += _outcome(shown, workspace.outcome or {})
-    elif problem := _problem(workspace.outcome or {}):
+        shown["baseCommit"] = workspace.repository.base
+        parts += _outcome(shown, workspace.outcome)
+    elif problem := _problem(workspace.outcome):
         parts.append(truncation.text(shown, "problem", problem, 2))
     return parts
 
@@ -30,11 +28,11 @@ def workspace(view: TaskView, task_id: str, workspace: Workspace, folder: str | 
 def worktree(record: WorktreeRecord, folder: Path) -> WorktreeView:
     """A worktree that is there, or half there, in `folder`."""
     assert record.workspace.repository
-    outcome = record.workspace.outcome or {}
+    outcome = record.workspace.outcome
     view = WorktreeView(
         taskId=record.task_id,
         path=str(folder),
-        repository=record.workspace.repository["git"],
+        repository=record.workspace.repository.git,
         branch=branch_of(record.task_id),
         state=record.workspace.checkout or "open",
         lastActivityAt=time(record.last_activity_at),
@@ -42,18 +40,18 @@ def worktree(record: WorktreeRecord, folder: Path) -> WorktreeView:
     if problem := _problem(outcome):
         view["problem"] = problem
     if outcome.get("files"):
-        view["changedFiles"] = outcome["files"]
+        view["changedFiles"] = list(map(list, outcome["files"]))
     if outcome.get("omitted"):
         view["omittedFiles"] = outcome["omitted"]
     return view
 
 
-def _problem(outcome: Mapping[str, Any]) -> str:
+def _problem(outcome: WorktreeOutcome) -> str:
     """Why something would be lost, and what was set aside, in one text; empty where there is nothing to tell."""
     return "; ".join([*([outcome["problem"]] if "problem" in outcome else []), *outcome.get("disarmed", [])])
 
 
-def _outcome(view: WorkspaceView, outcome: dict[str, Any]) -> list[AnswerPart]:
+def _outcome(view: WorkspaceView, outcome: WorktreeOutcome) -> list[AnswerPart]:
     parts = []
     if "carried" in outcome:
         view["carriedCommit"] = outcome["carried"]

@@ -1,11 +1,9 @@
 """Record of a worktree's inspection: what would be lost with it, its changes masked, and errors in words."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from server.errors import RemitError
 from server.runner.worktrees.script import ScriptFailed, plain
 from server.runner.worktrees.worktree import WorktreeReport
+from storage.records.workspaces import WorktreeOutcome
 from templates.redaction import Redactor
 from templates.steps import Steps
 
@@ -24,20 +22,30 @@ def problem(finding: WorktreeReport, redactor: Redactor | None) -> str | None:
     return None
 
 
-def shown(finding: WorktreeReport, redactor: Redactor | None, before: Mapping[str, Any]) -> Steps[dict[str, Any]]:
+def shown(finding: WorktreeReport, redactor: Redactor | None, before: WorktreeOutcome) -> Steps[WorktreeOutcome]:
     """Return the record of an inspection, masked; without a redactor, numbers, or what the same commit had."""
     files = finding.files[:MOST_FILES]
-    kept: dict[str, Any] = {"omitted": len(finding.files) - len(files), "cut": finding.is_cut}
+    kept: WorktreeOutcome = {"omitted": len(finding.files) - len(files), "cut": finding.is_cut}
     if redactor is None and before.get("head") == finding.head:
-        return {name: before[name] for name in ("omitted", "cut", "files", "diff") if name in before}
+        return _contents(before)
     if redactor is None:
-        return kept | {"files": [], "omitted": len(finding.files)}
+        return {**kept, "files": [], "omitted": len(finding.files)}
     stream = redactor.stream()  # left unfinished where the diff was cut: its end may begin a secret
     diff = (yield from stream.feeding(finding.diff)) + ("" if finding.is_cut else stream.finish())
     masked = []
     for path, status in files:
         masked.append([(yield from redactor.redacting(path)), status])
-    return kept | {"files": masked, "diff": diff}
+    return {**kept, "files": masked, "diff": diff}
+
+
+def _contents(outcome: WorktreeOutcome) -> WorktreeOutcome:
+    """Return what an outcome says about a worktree's contents."""
+    contents = WorktreeOutcome()
+    if "files" in outcome:
+        contents |= {"omitted": outcome["omitted"], "cut": outcome["cut"], "files": outcome["files"]}
+    if "diff" in outcome:
+        contents["diff"] = outcome["diff"]
+    return contents
 
 
 def failure_text(error: RemitError | OSError, redactor: Redactor | None) -> str:

@@ -10,6 +10,7 @@ from server.errors import Code, RemitError
 from server.runner.git.repository import Repository, find_repository, git_is_installed
 from server.runner.scanning.protected import BESIDE_GIT, OTHER_SYSTEMS
 from server.tasks.callers import Caller
+from server.tasks.repository_record import recorded, repository_of
 from server.tasks.requests.parts import WorkspaceRequest
 from server.tier_names import TierName, confines, protects
 from storage.records.workspaces import Mode, Workspace
@@ -45,7 +46,7 @@ class Folders:
             path=str(path),
             shared=request.shared,
             reaches=repository.reaches if repository else (str(path),),
-            repository=repository.as_json() if repository else None,
+            repository=recorded(repository) if repository else None,
         )
         warnings = [] if request.mode or repository else [f"the task can only read {path}: {_why_no_worktree()}"]
         if repository and repository.has_submodules:
@@ -94,7 +95,7 @@ class Folders:
         shared = (
             {workspace.path} if workspace.owner == "task" else set()
         )  # one of the server's own folders, not the user's
-        repository = Repository.of_json(workspace.repository) if workspace.repository else None
+        repository = repository_of(workspace.repository) if workspace.repository else None
         for path in {workspace.path, *workspace.reaches, *(_whole(repository) if repository else ())} - shared:
             if not self._is_allowed(Path(path)):
                 raise RemitError(Code.FORBIDDEN, f"workspace: {path} {_OUTSIDE}")

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Unpack
 
 from anyio import to_thread
 
@@ -14,7 +14,7 @@ from storage.interface import Store
 from storage.records.events import EventKind, NewEvent
 from storage.records.recovery import Leftover
 from storage.records.tasks import Run
-from storage.records.workspaces import Workspace, WorktreeRecord
+from storage.records.workspaces import FolderNotes, Workspace, WorktreeRecord
 from templates.redaction import Redactor
 
 _UNNAMED = (
@@ -26,15 +26,14 @@ _UNNAMED = (
 class Notes(Log, Protocol):
     """Where such reports are kept: the task's log and its workspace record."""
 
-    async def note_folder(self, task_id: str, **changes: object) -> None:
+    async def note_folder(self, task_id: str, **changes: Unpack[FolderNotes]) -> None:
         """Record changes of a task's workspace record."""
         ...
 
 
 def before(workspace: Workspace | None) -> list[str]:
     """Return what was reported to a task before about its folder."""
-    told: list[str] = ((workspace and workspace.outcome) or {}).get("disarmed", [])
-    return told
+    return list(workspace.outcome.get("disarmed", ())) if workspace else []
 
 
 async def tell(notes: Notes, run: Run, known: Sequence[str], found: Sequence[str], **about: Any) -> list[str]:

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import anyio
 from anyio import to_thread
@@ -22,6 +21,7 @@ from server.runner.worktrees.branch import Branch
 from server.runner.worktrees.worktree import Worktree, is_committed, tree_of
 from server.tasks import sandbox_policy
 from server.tasks.locks import KeyedLock
+from server.tasks.repository_record import repository_of
 from server.tasks.secrets.variables import Variables
 from server.tasks.working_directory import WorkingDirectory
 from server.tasks.workspaces import outcomes, set_aside
@@ -30,7 +30,7 @@ from server.tier_names import confines, protects
 from storage.interface import Store
 from storage.records.demands import Demands
 from storage.records.tasks import Claim
-from storage.records.workspaces import Checkout, Workspace
+from storage.records.workspaces import Checkout, Workspace, WorktreeOutcome
 from storage.records.workspaces import WorktreeRecord as Record
 from templates.redaction import Redactor
 
@@ -112,9 +112,9 @@ class Worktrees:
 
     async def unseen(self, workspace: Workspace, agent_id: str) -> list[str]:
         """Return warnings about uncommitted changes, which a new task in a worktree does not see."""
-        if workspace.repository is None or workspace.repository["top"] is None:
+        if workspace.repository is None or workspace.repository.top is None:
             return []
-        repository = Repository.of_json(workspace.repository)
+        repository = repository_of(workspace.repository)
         sandbox = await self._sandbox()
         folder = Path(workspace.path)
         try:
@@ -177,7 +177,7 @@ class Worktrees:
         await self._conclude_locked(task_id, partial(self._redactor, task_id))
         (record,) = await self._store.worktrees(task_id)
         if record.workspace.checkout != "clean":
-            why = (record.workspace.outcome or {}).get("problem", "it has uncommitted changes")
+            why = record.workspace.outcome.get("problem", "it has uncommitted changes")
             raise RemitError(
                 Code.CONFLICT,
                 f"the worktree of task {task_id} would be lost: {why}; `remit worktrees prune --force {task_id}` in a "
@@ -215,7 +215,7 @@ class Worktrees:
                 checkout, outcome = await self._outcome(record, masking)
             except (RemitError, OSError) as error:
                 checkout = "dirty"
-                outcome = {**(record.workspace.outcome or {}), "problem": outcomes.failure_text(error, await masking())}
+                outcome = {**record.workspace.outcome, "problem": outcomes.failure_text(error, await masking())}
             tree, is_protected = self.folder(task_id), await self._is_protected()
             state = self._workspaces.state
             if told := await set_aside.of_worktree(tree, state, record, masking, is_protected=is_protected):
@@ -249,9 +249,7 @@ class Worktrees:
     async def _note_cut_off(self, task_id: str) -> None:
         """Record that it was not inspected. It stays open for the next inspection, at the latest at the next start."""
         for record in await self._store.worktrees(task_id):
-            await self._store.record_worktree(
-                task_id, "open", {**(record.workspace.outcome or {}), "problem": _CUT_OFF}
-            )
+            await self._store.record_worktree(task_id, "open", {**record.workspace.outcome, "problem": _CUT_OFF})
 
     @asynccontextmanager
     async def _at_work_in_anothers(self, shared: Workspace | None, variables: Variables) -> AsyncIterator[None]:
@@ -272,7 +270,7 @@ class Worktrees:
                         if record.ended_at is None:  # the owner's own end inspects it again
                             await self._store.reopen_worktree(owner.task_id)
 
-    async def _outcome(self, record: Record, masking: Masking) -> tuple[Checkout, dict[str, Any]]:
+    async def _outcome(self, record: Record, masking: Masking) -> tuple[Checkout, WorktreeOutcome]:
         await to_thread.run_sync(_repository(record).check_place)
         known = await self._known(record)
         worktree = await self._worktree(record)
@@ -280,10 +278,10 @@ class Worktrees:
             return "clean", {"carried": known}
         finding = await worktree.look()
         redactor = await masking()
-        outcome = {
+        outcome: WorktreeOutcome = {
             "head": finding.head,
             "dirty": finding.dirty,
-            **await stepped(finding.size, outcomes.shown(finding, redactor, record.workspace.outcome or {})),
+            **await stepped(finding.size, outcomes.shown(finding, redactor, record.workspace.outcome)),
         }
         try:
             await self._carry(worktree, record, finding.head, known)
@@ -301,9 +299,9 @@ class Worktrees:
 
     async def _known(self, record: Record) -> str:
         """Return the last commit brought over, even if a server was killed before that was recorded."""
-        moving = (record.workspace.outcome or {}).get("moving")
+        moving = record.workspace.outcome.get("moving")
         if moving and await (await self._branch(record)).tip() == moving:
-            return str(moving)
+            return moving
         return _carried(record)
 
     async def _carry(self, worktree: Worktree, record: Record, head: str, known: str) -> None:
@@ -311,7 +309,7 @@ class Worktrees:
         if head == known:
             return
         branch = await self._branch(record)
-        before, checkout = dict(record.workspace.outcome or {}), record.workspace.checkout or "open"
+        before, checkout = record.workspace.outcome.copy(), record.workspace.checkout or "open"
         await self._store.record_worktree(record.task_id, checkout, {**before, "carried": known, "moving": head})
         if head != _repository(record).base:
             async with self._stage() as stage:
@@ -355,9 +353,9 @@ def _in_use(record: Record) -> RemitError:
 
 def _repository(record: Record) -> Repository:
     assert record.workspace.repository
-    return Repository.of_json(record.workspace.repository)
+    return repository_of(record.workspace.repository)
 
 
 def _carried(record: Record) -> str:
     """Return the task's last commit that is in the user's repository; the base if it has none of its own."""
-    return str((record.workspace.outcome or {}).get("carried", _repository(record).base))
+    return record.workspace.outcome.get("carried", _repository(record).base)

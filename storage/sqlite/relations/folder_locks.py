@@ -12,7 +12,14 @@ from pathlib import PurePosixPath
 
 from storage.records.states import BUSY, Status
 from storage.records.tasks import Principal
-from storage.records.workspaces import Checkout, Workspace, WorktreeRecord
+from storage.records.workspaces import (
+    Checkout,
+    FolderNotes,
+    RepositoryRecord,
+    Workspace,
+    WorktreeOutcome,
+    WorktreeRecord,
+)
 from storage.sqlite import rows
 from storage.sqlite.relations.subtasks import makers, still_shared
 from storage.sqlite.transitions.status import owned, set_status
@@ -71,7 +78,7 @@ def insert(db: sqlite3.Connection, seq: int, workspace: Workspace) -> None:
             workspace.shared,
             workspace.owner,
             json.dumps(workspace.reaches),
-            rows.dumps(workspace.repository),
+            rows.dumps(workspace.repository and workspace.repository.as_json()),
         ),
     )
 
@@ -122,7 +129,7 @@ def blocking(db: sqlite3.Connection, principal: Principal, seq: int) -> list[str
     return [each.id for each in _blockers(db, seq, queue_place) if each.principal == principal.id]
 
 
-def record(db: sqlite3.Connection, task_id: str, checkout: Checkout, outcome: dict[str, object]) -> None:
+def record(db: sqlite3.Connection, task_id: str, checkout: Checkout, outcome: WorktreeOutcome) -> None:
     """Record the findings about a worktree, unless it is gone meanwhile."""
     db.execute(
         """UPDATE workspaces SET checkout = ?, outcome = ?
@@ -131,7 +138,7 @@ def record(db: sqlite3.Connection, task_id: str, checkout: Checkout, outcome: di
     )
 
 
-def note(db: sqlite3.Connection, task_id: str, changes: dict[str, object]) -> None:
+def note(db: sqlite3.Connection, task_id: str, changes: FolderNotes) -> None:
     """Merge notes about a folder that a task works in directly (not through a worktree)."""
     db.execute(
         """UPDATE workspaces SET outcome = json_patch(ifnull(outcome, '{}'), ?)
@@ -229,13 +236,15 @@ def _claim(row: sqlite3.Row) -> _FolderClaim:
 
 
 def _workspace(row: sqlite3.Row) -> Workspace:
+    repository = rows.loads(row["repository"])
+    outcome: WorktreeOutcome = rows.loads(row["outcome"] or "{}")
     return Workspace(
         mode=row["mode"],
         path=row["path"],
         shared=bool(row["shared"]),
         owner=row["owner"],
         reaches=tuple(rows.loads(row["reaches"])),
-        repository=rows.loads(row["repository"]),
+        repository=RepositoryRecord.of_json(repository) if repository else None,
         checkout=row["checkout"],
-        outcome=rows.loads(row["outcome"]),
+        outcome=outcome,
     )

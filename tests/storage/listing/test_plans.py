@@ -18,12 +18,12 @@ from storage.records.workspaces import Workspace
 from storage.sqlite.store import SqliteStore, open_store
 from storage.times import now
 from tests.storage.fresh import fresh
-from tests.storage.samples import ANN, DONE, HOUR, claimed, decision, new_call, new_task, new_turn, waiting
+from tests.storage.samples import ANN, DONE, HOUR, REPOSITORY, claimed, decision, new_call, new_task, new_turn, waiting
 
 COMPLETED = TurnEnd(Status.COMPLETED)
 FOLDER = Workspace(mode="readwrite", path="/a", shared=False, reaches=("/a",))
 LENT = Workspace(mode="readonly", path="/a", shared=False, reaches=("/a",))
-TREE = Workspace(mode="worktree", path="/r", shared=False, reaches=("/r",), repository={"git": "/r"})
+TREE = Workspace(mode="worktree", path="/r", shared=False, reaches=("/r",), repository=REPOSITORY)
 
 SCANS = r"^SCAN (t|tasks|made|owner)\b(?!.* USING .*INDEX tasks_(queue|made_open|with_\w+|ended))"
 """The steps that go through all the tasks."""

@@ -18,7 +18,7 @@ from storage.sqlite.relations import folder_locks, subtasks
 from storage.sqlite.store import SqliteStore
 from storage.times import now
 from tests.storage.listing.test_plans import believe
-from tests.storage.samples import ANN, BOB, HOUR, claimed, decision, new_call, new_task, waiting
+from tests.storage.samples import ANN, BOB, HOUR, REPOSITORY, claimed, decision, new_call, new_task, waiting
 
 DONE = TurnEnd(Status.COMPLETED)
 
@@ -316,7 +316,7 @@ def steps(db: sqlite3.Connection, look: Callable[[sqlite3.Connection], object]) 
 async def test_sub_tasks_that_have_ended_are_not_gone_through(
     store: SqliteStore, look: Callable[[sqlite3.Connection], object]
 ) -> None:
-    tree = Workspace(mode="worktree", path="/r", shared=False, reaches=("/r",), repository={"git": "/r"})
+    tree = Workspace(mode="worktree", path="/r", shared=False, reaches=("/r",), repository=REPOSITORY)
     parent = await claimed(store, workspace=tree)
     assert parent.run.seq == 1
     taken = []

@@ -12,6 +12,7 @@ from storage.records.graphs import Related, RelatedTask
 from storage.records.states import CallStatus, Status
 from storage.records.tasks import Message, NewParts, Snapshot, Task, TurnRecord
 from storage.records.workspaces import Workspace
+from tests.storage.samples import REPOSITORY
 
 ID = "7c0f1b9e-52d4-4f0a-9a43-1f5f2f0d8e11"
 AT = 1_796_000_000_123_456
@@ -133,7 +134,7 @@ def workspaces(draw: st.DrawFn) -> Workspace:
         path=draw(texts(4_096, 1)),
         shared=True,
         reaches=(),
-        repository={"git": "/r", "base": "0" * 40},
+        repository=REPOSITORY,
         checkout="dirty",
         outcome={
             "carried": "0" * 40,

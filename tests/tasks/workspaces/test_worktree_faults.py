@@ -16,6 +16,7 @@ from server.runner.sandbox import Sandbox
 from server.runner.workspace.workspaces import Workspaces
 from server.runner.worktrees.branch import Branch
 from server.runner.worktrees.worktree import Worktree, WorktreeReport
+from server.tasks.repository_record import recorded
 from server.tasks.secrets.variables import Variables
 from server.tasks.secrets.vault import SecretVault
 from server.tasks.workspaces.worktrees import Worktrees
@@ -50,7 +51,7 @@ async def started(store: Store, project: Path) -> Claim:
     found = await find_repository(repository(project))
     assert found
     workspace = Workspace(
-        mode="worktree", path=found.git, shared=False, reaches=found.reaches, repository=found.as_json()
+        mode="worktree", path=found.git, shared=False, reaches=found.reaches, repository=recorded(found)
     )
     await store.create_task(ANN, new_task(workspace=workspace))
     claim = await store.claim_run("owner")

@@ -8,7 +8,7 @@ import pytest
 
 from server.errors import RemitError
 from server.tasks.workspaces.selection import Folders
-from storage.records.workspaces import Workspace
+from storage.records.workspaces import RepositoryRecord, Workspace
 from tests import servers
 from tests.servers import Host
 from tests.tasks.workspaces.projects import git, repository, shell
@@ -55,16 +55,15 @@ async def test_a_repository_that_lies_within_it_or_holds_it_is_refused(covering:
 @pytest.mark.parametrize("field", ["git", "objects", "top"])
 def test_a_task_that_was_created_before_that_was_looked_at_does_not_run(tmp_path: Path, field: str) -> None:
     state, project = tmp_path / "state", str(tmp_path / "project")
-    kept = {
-        "git": project,
-        "objects": [project],
-        "top": project,
-        "inside": "",
-        "base": "0" * 40,
-        "format": "sha1",
-        "has_submodules": False,
-    }
-    kept[field] = [project, str(state)] if field == "objects" else str(state)
+    kept = RepositoryRecord(
+        git=str(state) if field == "git" else project,
+        objects=(project, str(state)) if field == "objects" else (project,),
+        top=str(state) if field == "top" else project,
+        inside="",
+        base="0" * 40,
+        format="sha1",
+        has_submodules=False,
+    )
     workspace = Workspace(mode="worktree", path=project, shared=False, reaches=(project,), repository=kept)
     folders = Folders([tmp_path], [state])
     with pytest.raises(RemitError, match=PRIVATE):
