@@ -14,17 +14,17 @@ from server.runner.policy import ATTACHED
 RECORD_BYTES = 512 * 1024
 """For the environment at the start and at the end, twice what a task may have, and all that is carried."""
 
-_DESCRIPTORS = " ".join(f'"/proc/{"$$" if number == 1 else "self"}/fd/{number}"' for number in range(10))
+_DESCRIPTORS = " ".join(f'"/proc/{"$$" if number < 3 else "self"}/fd/{number}"' for number in range(10))
 """Those that a command redirects by `exec`. From 10 on they are the shell's own.
 
-A program in a command substitution has what its shell has, but for the standard output, and nothing of the shell's own.
+A program in a command substitution has those from 3 on as its shell has them, but none of the shell's own.
 """
 
 PRINTED = {
     "traps": "trap",
     "umask": "umask",
     "ulimit": "ulimit -a",
-    "redirections (exec)": f"command -p readlink {_DESCRIPTORS} || :",
+    "redirections (exec)": f"command -p readlink {_DESCRIPTORS} 2>/dev/null || :",
 }
 """What of a shell a command may change, in words for a person, and what prints it. It is printed before and after."""
 

@@ -258,6 +258,11 @@ async def test_a_folder_named_for_a_secret_keeps_the_next_command_from_running(h
     assert "contains a secret" in task["error"]
 
 
+async def test_a_shell_that_can_start_no_program_any_more_says_nothing_of_ours(host: Host) -> None:
+    task = await host.done("$ export BIG=$(head -c 200000 /dev/zero | tr '\\0' x)\n$ echo $BIG")
+    assert task["output"]["content"] == ""
+
+
 async def test_too_much_is_left_behind_and_said_where_it_is_used(host: Host) -> None:
     big = "$(head -c 66000 /dev/zero | tr '\\0' x)"
     task = await host.done(f"$ export BIG={big} SMALL=1\n$ echo $SMALL\n$ echo $BIG")
