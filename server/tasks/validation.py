@@ -15,12 +15,15 @@ from server.tasks.requests.request_models import (
     execution_input,
 )
 from server.tasks.secrets import masking
+from server.tasks.secrets.index import KnownSecrets
 from server.tasks.secrets.variables import environment
 from server.threads import READING, computed, stepped
 from storage.records.demands import Demands, Requirements
 from storage.records.tasks import SecretSource as Origin
 from templates.redaction import Redactor
 from templates.steps import Steps
+
+UNMASKED = "the value of {} is gone: where an earlier turn wrote it to the task's folder, it is not masked any more"
 
 
 async def refuse_secrets(redactor: Redactor, texts: Iterable[tuple[str, str]]) -> None:
@@ -135,6 +138,11 @@ def require_literals(had: Mapping[str, Origin], request: SendMessage) -> None:
     given = {*request.secrets, *request.secret_names}
     if missing := [name for name, origin in had.items() if origin == "literal" and name not in given]:
         raise secrets_lost(missing)
+
+
+def unmasked(known: KnownSecrets) -> list[str]:
+    """Return a warning for each secret of earlier turns that cannot be masked, since its value is gone."""
+    return [UNMASKED.format(name) for name in dict.fromkeys(record.name for record in known.lost)]
 
 
 def merged(request: SendMessage, env: Mapping[str, str]) -> dict[str, str]:

@@ -75,7 +75,7 @@ class FollowUps:
         self, caller: Caller, request: SendMessage, task: Task, had: Mapping[str, Origin], key: SentKey | None
     ) -> tuple[Task, Sequence[str]]:
         asked = self._assignment(request, task, had)
-        warnings = await self._checks.agent(asked)
+        warnings = [*await self._checks.agent(asked)]
         if task.agent == NOBODY:
             validation.refuse_execution_inputs(request)
         validation.require_literals(had, request)
@@ -83,6 +83,7 @@ class FollowUps:
         shared_from = await self._store.shared_from(task.id)
         if shared_from:
             await self._index.shared(task.id, since=now())
+        warnings += validation.unmasked(await self._index.of_all_turns(task.id, {*asked.literals, *asked.names}))
         uploads = await validation.uploads(request.files)
         new = await self._new_turn(asked, uploads, key)
         with anyio.CancelScope(shield=True):  # a caller that gives up must not leave half a turn behind

@@ -4,6 +4,7 @@ These are the secrets of its earlier turns, and those of the tasks that share a 
 contain them.
 """
 
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -28,16 +29,19 @@ class SecretIndex:
         self._store = store
         self._vault = vault
 
-    async def of_all_turns(self, task_id: str) -> KnownSecrets:
+    async def of_all_turns(self, task_id: str, present: Collection[str] = ()) -> KnownSecrets:
         """Return the secrets of all turns of the task and of those it shares folders with.
 
-        Values typed for an earlier turn were dropped with that turn, unless they are still in memory.
+        Values typed for an earlier turn were dropped with that turn, unless they are still in memory. Of the names
+        `present`, which the turn has itself, only values in memory are returned.
         """
         values: list[tuple[str, str]] = []
         lost: list[SecretRecord] = []
         read: dict[str, str | None] = {}
         for record in await self._store.secrets_of_all_turns(task_id):
             value = self._vault.of(record)
+            if value is None and record.name in present:
+                continue
             if record.source == "named":
                 value = read[record.name] = value or (
                     read[record.name] if record.name in read else await self._read(record.name)

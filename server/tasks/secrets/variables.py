@@ -48,12 +48,15 @@ class Variables:
     async def shared(self) -> AsyncIterator[None]:
         """Mask the secrets of tasks that share a folder with this one, including those they get while the block runs.
 
+        So are those of the task's earlier turns, which may have written them to its folder, as far as they are known.
         Raises RemitError (SECRETS_LOST): when the value of one is gone.
         """
         await self._vault.set_shared_from(self._claim.task.id, self._claim.shared_from)
         with self._vault.shared(self._claim.task.id, self._learn) as known:
             if self._claim.shared_from:
                 known += await self._index.shared(self._claim.task.id, self._claim.turn.created_at)
+            elif self._claim.run.turn > 1:
+                known += (await self._index.of_all_turns(self._claim.task.id, self._claim.secrets)).values
             await self._learn(known)
             yield
 

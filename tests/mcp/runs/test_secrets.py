@@ -10,6 +10,7 @@ from urllib.parse import quote
 import anyio
 import pytest
 
+from server.tasks.validation import UNMASKED
 from tests import servers
 from tests.servers import Host
 
@@ -79,6 +80,31 @@ async def test_secrets_by_name_come_from_the_operators_settings(own_home: Path) 
         (own_home.parent / "token").unlink()
         error = await host.fail("create_task", message="$ true", secretNames=["A"])
         assert (error["code"], error["secret"]) == ("EXECUTION_ERROR", "A")
+
+
+async def test_a_secret_by_name_that_a_later_turn_lacks_is_masked_where_it_was_written(own_home: Path) -> None:
+    (own_home.parent / "remit.toml").write_text('[secrets.A]\ncommand = ["printf", "from-a-command"]\n')
+    async with servers.host(own_home) as host:
+        task = await host.done('$ echo "$A" > a', secretNames=["A"])
+        await host.call("send_message", id=task["id"], message='$ cat a; echo "[$A]"', secrets={"A": None})
+        output = (await host.until(task["id"], "completed"))["output"]["content"]
+    assert output == "[secret A]\n[]\n"
+
+
+async def test_a_secret_by_name_that_a_later_turn_lacks_and_that_cannot_be_read_is_warned_of(own_home: Path) -> None:
+    (own_home.parent / "token").write_text("from-a-file\n")
+    (own_home.parent / "remit.toml").write_text(f'[secrets.A]\nfile = "{own_home.parent}/token"\n')
+    async with servers.host(own_home) as host:
+        task = await host.done("$ true", secretNames=["A"])
+        (own_home.parent / "token").unlink()
+        sent = await host.call("send_message", id=task["id"], message="$ true", secrets={"A": None})
+    assert sent["warnings"] == [UNMASKED.format("A")]
+
+
+async def test_a_typed_secret_that_is_given_up_is_warned_of(host: Host) -> None:
+    task = await host.done("$ true", secrets={"S": SECRET})
+    sent = await host.call("send_message", id=task["id"], message="$ true", secrets={"S": None})
+    assert sent["warnings"] == [UNMASKED.format("S")]
 
 
 @pytest.mark.behaviour(
