@@ -1,1 +1,1 @@
-"""The task store: records, the errors and change notices of the store, and its SQLite implementation."""
+"""The task store: its interface, records, errors and change notices, and its implementation on SQLite."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from storage.interface import Store
 from storage.sqlite import store
-from storage.sqlite.backup import copy_database, examine, fold_changes, leftovers, task_ids
+from storage.sqlite.backup import FILE_START, copy_database, examine, fold_changes, leftovers, task_ids
 from storage.sqlite.clock import read_clock
 from storage.sqlite.inspection import (
     SHM,
@@ -25,6 +25,7 @@ from storage.sqlite.inspection import (
 )
 
 __all__ = [
+    "FILE_START",
     "SHM",
     "WAL",
     "check",

@@ -1,8 +1,8 @@
 """The store as the rest of the project sees it; `storage.sqlite.store` implements it.
 
-Every operation is atomic: when it raises, nothing was changed. Times are microseconds since the epoch, UTC. What is
-done for a user takes a principal and sees that principal's tasks alone: a task of another does not exist for it
-(NOT_FOUND). Any operation may raise `storage.errors.DatabaseError`.
+Every operation but `Store.delete` is atomic: when it raises, nothing was changed. Times are microseconds since the
+epoch, UTC. What is done for a user takes a principal and sees that principal's tasks alone: a task of another does not
+exist for it (NOT_FOUND). Any operation may raise `storage.errors.DatabaseError`.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -295,6 +295,7 @@ class Store(RunStore, Protocol):
     async def delete(self, principal: Principal, task_id: str, *, cascade: bool = False) -> list[str]:
         """Remove a task and everything that goes with it; returns the removed ids.
 
+        Large sets are removed in several steps, each of them atomic and complete in itself.
         Raises RemitError: CONFLICT while one of them runs, TASK_HAS_DEPENDENTS without `cascade`.
         """
 

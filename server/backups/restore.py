@@ -17,11 +17,11 @@ from server.daemon.paths import DATABASE, StatePaths
 from server.errors import Code, RemitError
 from server.runner.workspace.workspaces import Workspaces
 from server.tasks.execution.leftovers import end_leftovers
-from storage.database_files import examine, leftovers, open_store
+from storage.database_files import FILE_START, examine, leftovers, open_store
 from storage.records.recovery import HeldTasks
 from storage.times import now
 
-_SQLITE, _GZIP = b"SQLite format 3\0", b"\x1f\x8b"
+_GZIP = b"\x1f\x8b"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +101,10 @@ class _Restoring:
         """Copy the backup into the stage, checked."""
         try:
             with source.open("rb") as file:
-                start = file.read(len(_SQLITE))
+                start = file.read(len(FILE_START))
         except FileNotFoundError:
             raise RemitError(Code.NOT_FOUND, f"there is no file {source}") from None
-        if start == _SQLITE:
+        if start == FILE_START:
             examine(source, of=source)
             shutil.copyfile(source, self._stage / DATABASE)
         elif start.startswith(_GZIP):

@@ -18,6 +18,9 @@ from storage.sqlite.inspection import was_left_open
 from storage.sqlite.migrations import MIGRATIONS
 from storage.sqlite.operations import runs
 
+FILE_START = b"SQLite format 3\0"
+"""What each database file begins with (sqlite.org/fileformat.html)."""
+
 
 def copy_database(source: Path, target: Path) -> None:
     """Write what is committed in `source` at this instant to `target`, an empty or missing file.

@@ -80,7 +80,7 @@ class RunRecord:
         return await self._patiently(lambda: self._store.amend_call(self._run, changed))
 
     async def begin_call(self, call_id: str, expires_at: int | None, **about: Unpack[CallContext]) -> Call:
-        """Let a call proceed if it may, else make it wait for approval: see `storage.sqlite.operations.calls.begin`."""
+        """Let a call proceed if it may, else make it wait for approval: see `storage.interface.RunStore`."""
         return await self._patiently(lambda: self._store.begin_call(self._run, call_id, expires_at, **about))
 
     async def renew_call(self, call_id: str) -> list[Call]:
