@@ -13,6 +13,7 @@ from tests.servers import end, servers
 
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]")
 SECRET = "a value that nobody sees"
+TRAP = "git init -q new && git -C new config core.fsmonitor ./program"
 
 
 def test_the_output_of_a_task_is_all_that_goes_to_standard_output(remit: CommandLine) -> None:
@@ -263,6 +264,24 @@ def test_a_task_is_given_a_folder_and_shown_with_it(own_remit: CommandLine, proj
     assert (ran.returncode, ran.stdout) == (0, "mine\n")
     (task,) = own_remit.json("list")["tasks"]
     assert f"works in    {project}, readonly" in own_remit("show", task["id"]).stdout
+
+
+@pytest.mark.namespaces
+def test_what_was_set_aside_in_a_folder_is_told_at_the_end(own_remit: CommandLine, project: Path) -> None:
+    allowed = {"REMIT_WORKSPACES": json.dumps([str(project)])}
+    ran = own_remit("run", TRAP, "--workspace", ".", "--mode", "readwrite", **allowed)
+    assert "new/.git/config was set aside as" in ran.stderr
+
+
+@pytest.mark.namespaces
+def test_what_was_set_aside_in_a_folder_is_told_after_ctrl_c(own_remit: CommandLine, project: Path) -> None:
+    allowed = {"REMIT_WORKSPACES": json.dumps([str(project)])}
+    command = f"{TRAP} && echo working; sleep 60"
+    with own_remit.at_terminal("run", command, "--workspace", ".", "--mode", "readwrite", **allowed) as run:
+        run.expect(r"\nworking\r\n")
+        run.type("\x03")
+        run.expect("new/.git/config was set aside as")
+        assert run.end() == 130
 
 
 def test_how_to_work_in_a_folder_takes_a_folder(remit: CommandLine) -> None:

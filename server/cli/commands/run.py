@@ -93,6 +93,7 @@ def _cancel(task_id: str) -> int:
     note("cancelling the task; Ctrl-C again leaves at once")
     with open_client() as client:
         status = client.call("cancel_task", id=task_id)["status"]
+        _tell_problem(client.call("get_task", id=task_id))
     note(f"the task is {status}")
     return INTERRUPTED
 
@@ -101,6 +102,7 @@ def _outcome(arguments: Namespace, task: TaskView) -> int:
     """Print how the task ended; returns the exit status."""
     if arguments.json:
         print(json.dumps(task, indent=2))
+    _tell_problem(task)
     match task["status"]:
         case "completed":
             note("completed")
@@ -113,6 +115,12 @@ def _outcome(arguments: Namespace, task: TaskView) -> int:
             first_line = (task["error"] or "").partition("\n")[0].removesuffix("; last lines:")
             note(f"failed, {task.get('errorCode')}: {first_line}")
             return _exit_status(task)
+
+
+def _tell_problem(task: TaskView) -> None:
+    """Print what is amiss in the folder that the task worked in, such as files that were set aside there."""
+    if problem := task.get("workspace", {}).get("problem"):
+        note(problem)
 
 
 def _exit_status(task: TaskView) -> int:
