@@ -16,23 +16,23 @@ from server.tasks.requests.request_models import (
 )
 from server.tasks.secrets import masking
 from server.tasks.secrets.index import KnownSecrets
+from server.tasks.secrets.masking import Masker
 from server.tasks.secrets.variables import environment
 from server.threads import READING, computed, stepped
 from storage.records.demands import Demands, Requirements
 from storage.records.tasks import SecretSource as Origin
-from templates.redaction import Redactor
 from templates.steps import Steps
 
 UNMASKED = "the value of {} is gone: where an earlier turn wrote it to the task's folder, it is not masked any more"
 
 
-async def refuse_secrets(redactor: Redactor, texts: Iterable[tuple[str, str]]) -> None:
+async def refuse_secrets(masker: Masker, texts: Iterable[tuple[str, str]]) -> None:
     """Refuse a request with a secret value in `texts`: pairs of a field's name and its text, which will be stored.
 
     Raises RemitError (VALIDATION_ERROR) that names the field and the secret: when one contains a value.
     """
     stored = list(texts)
-    if found := await stepped(sum(len(text) for _, text in stored), _containing(redactor, stored)):
+    if found := await stepped(sum(len(text) for _, text in stored), _containing(masker, stored)):
         field, name = found
         raise RemitError(
             Code.VALIDATION_ERROR,
@@ -44,13 +44,13 @@ async def refuse_secrets(redactor: Redactor, texts: Iterable[tuple[str, str]]) -
 
 async def refuse_values(values: Mapping[str, str], texts: Iterable[tuple[str, str]]) -> None:
     """Refuse a request with one of these secret values, by the secrets' names, in `texts`, as `refuse_secrets` does."""
-    await refuse_secrets(await masking.redactor(values), texts)
+    await refuse_secrets(await masking.masker(values), texts)
 
 
-def _containing(redactor: Redactor, texts: Iterable[tuple[str, str]]) -> Steps[tuple[str, str] | None]:
+def _containing(masker: Masker, texts: Iterable[tuple[str, str]]) -> Steps[tuple[str, str] | None]:
     """Find the first field that contains a secret: the field's name and the secret's."""
     for field, text in texts:
-        if name := (yield from redactor.containing(text)):
+        if name := (yield from masker.containing(text)):
             return field, name
     return None
 

@@ -3,16 +3,12 @@
 from collections.abc import Mapping, Sequence
 
 from server.tasks.callers import Caller
-from templates.redaction import MIN_MASKED, too_short
+from server.tasks.secrets import masking
 
 
 def general_warnings(caller: Caller, secrets: Mapping[str, str], notices: Sequence[str]) -> list[str]:
     """Return warnings, a sentence each: of secrets too short to be masked, the caller's settings, the `notices`."""
-    short = [
-        f"the secret {name} has fewer than {MIN_MASKED} characters and is too short to be masked in output"
-        for name in too_short(secrets)
-    ]
-    return [*short, *_ineffective(caller), *notices]
+    return [*masking.not_masked(secrets), *_ineffective(caller), *notices]
 
 
 def _ineffective(caller: Caller) -> list[str]:

@@ -158,7 +158,7 @@ class DelegationService:
 
 async def _check_texts(agent_caller: AgentCaller, texts: Iterable[tuple[str, str]]) -> None:
     """Refuse texts that contain any secret of the task, whether it is passed on or not."""
-    await validation.refuse_secrets(agent_caller.variables.redactor, texts)
+    await validation.refuse_secrets(agent_caller.variables.masker, texts)
 
 
 def _with_own_key(agent_caller: AgentCaller, wanted: W) -> W:

@@ -9,8 +9,8 @@ import anyio
 import anyio.lowlevel
 
 from server.concurrency import in_grace
+from server.tasks.secrets.masking import Masker
 from server.threads import carried_through, stepped
-from templates.redaction import Redactor
 from templates.steps import Steps
 
 FIRST_BYTES = 1024
@@ -52,9 +52,9 @@ class OutputBudget:
 class CommandOutput:
     """One output: keeps the first and last half of `limit` characters; counts and drops the middle."""
 
-    def __init__(self, redactor: Redactor, limit: int) -> None:
-        self._redactor = redactor
-        self._stream = redactor.stream()
+    def __init__(self, masker: Masker, limit: int) -> None:
+        self._masker = masker
+        self._stream = masker.stream()
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
         self._half = limit // 2
         self._head_left = self._half
@@ -118,7 +118,7 @@ class CommandOutput:
         if self._taken <= 2 * self._half:
             return await stepped(len(end), self._unshown(end))
         # What the stream still holds back is dropped: it is the start of the omitted middle, and perhaps of a secret.
-        tail = await stepped(len(end), self._redactor.redacting(end, len(end) - self._half))
+        tail = await self._masker.text(end, len(end) - self._half)
         return tail[-self._half :]
 
     def _unshown(self, end: str) -> Steps[str]:
@@ -140,7 +140,7 @@ class CommandOutput:
         if not text:
             return
         self._taken += len(text)
-        enough = self._half + self._redactor.longest
+        enough = self._half + self._masker.longest
         self._end.append(text[-enough:])
         self._end_length += len(self._end[-1])
         while self._end_length - len(self._end[0]) >= enough:

@@ -9,12 +9,11 @@ from server.errors import RemitError
 from server.limits import MAX_EVENT_TEXT
 from server.tasks.events.event_writer import EventWriter, Log
 from server.tasks.events.output import CommandOutput, OutputBudget
-from server.tasks.secrets import masking
+from server.tasks.secrets.masking import NO_SECRETS, MaskedStream
 from server.tasks.secrets.variables import Variables
 from server.threads import computed
 from storage.records.events import EventKind, NewEvent
 from storage.records.tasks import Run
-from templates.redaction import RedactionStream, Redactor
 
 
 class Transcript:
@@ -27,7 +26,7 @@ class Transcript:
         self._budget = budget
         self._most = settings.output_limit
         self._output: CommandOutput | None = None
-        self._thought: RedactionStream | None = None
+        self._thought: MaskedStream | None = None
         """The mask of a thought in pieces: a secret may begin in one piece and end in the next."""
 
         self._unkept = 0
@@ -38,7 +37,7 @@ class Transcript:
         """Write a piece of the answer."""
         async with self._speaking:
             if self._output is None:
-                self._output = CommandOutput(self._variables.redactor, self._budget.limit(self._most))
+                self._output = CommandOutput(self._variables.masker, self._budget.limit(self._most))
             await self._output.show(text.encode(errors="replace"), self.writer.publish)
 
     async def pause(self) -> None:
@@ -57,10 +56,10 @@ class Transcript:
         if self._budget.is_used_up:
             self._unkept += 1
             return
-        thought = CommandOutput(Redactor({}), self._budget.limit(MAX_EVENT_TEXT))
+        thought = CommandOutput(NO_SECRETS, self._budget.limit(MAX_EVENT_TEXT))
         await thought.take(await self._masked(description, goes_on=goes_on))
         self._budget.take(thought.text)
-        shown = await masking.redacted(self._variables.redactor, subject)
+        shown = await self._variables.masker.text(subject)
         if thought.text or shown:
             await self._append_thought(shown[:200], thought.text)
 
@@ -73,7 +72,7 @@ class Transcript:
 
     async def _masked(self, piece: str, *, goes_on: bool) -> str:
         """Return what can be shown of a thought by now, masked."""
-        stream = self._thought or self._variables.redactor.stream()
+        stream = self._thought or self._variables.masker.stream()
         self._thought = stream if goes_on else None
         masked = await computed(len(piece), stream.feed, piece)
         return masked if goes_on else masked + await computed(stream.held, stream.finish)

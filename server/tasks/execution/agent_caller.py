@@ -47,9 +47,7 @@ class AgentCaller:
         """Record a refused attempt in the task's log, masked. `about` is added to the event's data."""
         self._attempts += 1
         if self._attempts <= MAX_ATTEMPTS:
-            event = NewEvent(
-                EventKind.ERROR, {"code": code, "message": self.variables.redactor.redact(message), **about}
-            )
+            event = NewEvent(EventKind.ERROR, {"code": code, "message": self.variables.masker.short(message), **about})
             with suppress(RemitError):  # the run has lost its task: nobody reads this any more
                 await self.store.append_events(self.claim.run, [event])
 

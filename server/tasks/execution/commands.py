@@ -168,7 +168,7 @@ class CommandRunner:
 
     async def _disarmed(self, call_id: str | None, found: Sequence[str]) -> None:
         """Record what a command left in the folder that the user's git would execute, and what became of it."""
-        told = traps.told([self._variables.redactor.redact(each) for each in traps.told(found)])
+        told = traps.told([self._variables.masker.short(each) for each in traps.told(found)])
         about = {} if call_id is None else {"callId": call_id}
         self._disarmed_before = await set_aside.tell(
             self._record, self._claim.run, self._disarmed_before, told, **about
@@ -184,7 +184,7 @@ class CommandRunner:
 
     async def _refused(self, call_id: str | None, host: str, port: int, reason: str) -> None:
         """Record in the task's log a connection that the network proxy refused."""
-        message = self._variables.redactor.redact(f"network: {host}:{port} {reason}")
+        message = self._variables.masker.short(f"network: {host}:{port} {reason}")
         about = {} if call_id is None else {"callId": call_id}
         event = NewEvent(EventKind.ERROR, {"code": Code.FORBIDDEN, "message": message, **about})
         await self._record.append_events(self._claim.run, [event])

@@ -10,7 +10,6 @@ from server.tasks.approvals import similarity
 from server.tasks.approvals.circumstances import circumstances
 from server.tasks.execution.commands import CommandRunner
 from server.tasks.execution.context import RunContext
-from server.tasks.secrets import masking
 from storage.records.calls import KEYED, Call, CallContext, NewCall
 from storage.times import now
 
@@ -42,10 +41,10 @@ class Gate:
 
     async def new_call(self, proposal: Proposal) -> NewCall:
         """Return a proposed call as it is recorded: masked, and bound to a digest of the unmasked arguments."""
-        redactor = self._variables.redactor
-        mask = masking.masked_values if proposal.is_message else masking.masked
-        args, tool_name = await mask(redactor, proposal.args), await mask(redactor, proposal.tool_name)
-        description = await masking.redacted(redactor, proposal.description)
+        masker = self._variables.masker
+        mask = masker.json_values if proposal.is_message else masker.json
+        args, tool_name = await mask(proposal.args), await mask(proposal.tool_name)
+        description = await masker.text(proposal.description)
         is_whole = (tool_name, similarity.canonical(args)) == (proposal.tool_name, similarity.canonical(proposal.args))
         if not is_whole:
             self._hidden[proposal.key] = await self._why_hidden(proposal)
@@ -62,7 +61,7 @@ class Gate:
     async def is_same(self, call: Call, args: Mapping[str, Any]) -> bool:
         """Return whether a call has these arguments. If a secret is masked in it, the masked forms are compared."""
         if call.digest.startswith(KEYED):
-            shown = await masking.masked(self._variables.redactor, args)
+            shown = await self._variables.masker.json(args)
             return similarity.canonical(shown) == similarity.canonical(call.args)
         return call.digest == similarity.digest(args)
 
@@ -101,12 +100,12 @@ class Gate:
 
     async def _why_hidden(self, proposal: Proposal) -> str | None:
         """Return why a call with something masked cannot be approved; None if only the value of a secret is masked."""
-        redactor, given = self._variables.redactor, [proposal.tool_name, proposal.args]
-        values = await masking.masked_values(redactor, given)
-        if values != await masking.masked(redactor, given):
+        masker, given = self._variables.masker, [proposal.tool_name, proposal.args]
+        values = await masker.json_values(given)
+        if values != await masker.json(given):
             return _LINE
         executed = list(_executed(proposal.args))
-        return _COMMAND if executed != await masking.masked(redactor, executed) else None
+        return _COMMAND if executed != await masker.json(executed) else None
 
     def _keyed(self, args: Mapping[str, Any]) -> str:
         return f"{KEYED}{self._variables.fingerprint(similarity.canonical(args))}"

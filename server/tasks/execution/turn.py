@@ -36,7 +36,6 @@ from server.tasks.execution.commands import CommandRunner
 from server.tasks.execution.context import RunContext
 from server.tasks.execution.gate import Gate
 from server.tasks.execution.subtasks import RunSubtasks
-from server.tasks.secrets import masking
 from storage.records import tasks
 from storage.records.calls import HIDDEN, Call, CallResult
 from storage.records.events import EventKind, NewEvent
@@ -133,7 +132,7 @@ class ServerTurn:
 
         Raises RemitError (LIMIT_EXCEEDED): above MAX_STATE characters of JSON.
         """
-        text = await masking.masked_text(self._variables.redactor, state)
+        text = await self._variables.masker.json_text(state)
         if len(text) > MAX_STATE:
             raise RemitError(
                 Code.LIMIT_EXCEEDED,
@@ -169,15 +168,15 @@ class ServerTurn:
 
     async def mask(self, value: Any) -> Any:
         """Return a JSON value with every secret in its texts masked."""
-        return await masking.masked(self._variables.redactor, value)
+        return await self._variables.masker.json(value)
 
     async def mask_beginning(self, text: str) -> str:
         """Mask a text whose end was cut off; an end that may begin a secret is dropped."""
-        return await masking.beginning(self._variables.redactor, text)
+        return await self._variables.masker.beginning(text)
 
     async def mask_within(self, text: str, start: int, stop: int) -> str:
         """Return `text[start:stop]`, masked, including parts of secrets that are cut by its ends."""
-        return await masking.within(self._variables.redactor, text, start, stop)
+        return await self._variables.masker.text(text, start, stop)
 
     async def propose(self, proposals: Sequence[Proposal]) -> None:
         """Record calls, in order, before any of them is made. Raises RemitError (LIMIT_EXCEEDED): above MAX_ARGS."""
@@ -247,13 +246,13 @@ class ServerTurn:
 
         The name is empty if something would be masked that is no whole value; None if there is nothing.
         """
-        redactor = self._variables.redactor
-        if name := (yield from redactor.containing(text)):
+        masker = self._variables.masker
+        if name := (yield from masker.containing(text)):
             return name
-        short = (name for name in redactor.too_short if self._variables.secrets.get(name, "\0") in text)
+        short = (name for name in masker.too_short if self._variables.secrets.get(name, "\0") in text)
         if name := next(short, None):
             return name
-        return "" if (yield from redactor.redacting(text)) != text else None
+        return "" if (yield from masker.masking(text)) != text else None
 
     async def run(self, key: str, ran: RunCommand) -> CommandResult:
         """Execute a call that may proceed as a command in the sandbox, and record how it ended."""
@@ -268,7 +267,7 @@ class ServerTurn:
             with logs.about(call=call.id):
                 ended = await self._command_runner.run(self._gate.command(call, ran), output, writer, call.id, handler)
         except RemitError as error:
-            message = self._variables.redactor.redact(error.message)
+            message = self.redact(error.message)
             await self._end(key, CallStatus.ERROR, f"{output.text}\n{message}".strip(), dropped=output.dropped)
             raise
         except BaseException:
@@ -306,7 +305,7 @@ class ServerTurn:
 
     def redact(self, text: str) -> str:
         """Return a text about the run with every secret masked."""
-        return self._variables.redactor.redact(text)
+        return self._variables.masker.short(text)
 
     def _take_room(self, proposals: Sequence[Proposal]) -> None:
         """Count the memory of calls' arguments. Raises RemitError (LIMIT_EXCEEDED): above MAX_ARGS."""
@@ -336,7 +335,7 @@ class ServerTurn:
         self._calls = {call.key: call for call in calls}
 
     def _output(self) -> CommandOutput:
-        return CommandOutput(self._variables.redactor, self._budget.limit(self._settings.output_limit))
+        return CommandOutput(self._variables.masker, self._budget.limit(self._settings.output_limit))
 
     async def _end(self, key: str, status: CallStatus, text: str, **about: int) -> None:
         self._budget.take(text)

@@ -21,7 +21,6 @@ from server.tasks.execution.shortage import ShortageWait
 from server.tasks.execution.slot import Slot
 from server.tasks.execution.subtasks import RunSubtasks
 from server.tasks.execution.turn import ServerTurn
-from server.tasks.secrets import masking
 from server.tasks.secrets.variables import Variables
 from server.tasks.secrets.vault import SecretsLost
 from server.tasks.services import Services
@@ -149,7 +148,7 @@ async def _failure(error: Exception, context: RunContext) -> TurnEnd:
         case DatabaseError():
             return TurnEnd(Status.FAILED, error.code, error.message)
         case RemitError():
-            message = _cut(await masking.redacted(context.variables.redactor, error.message))
+            message = _cut(await context.variables.masker.text(error.message))
             return TurnEnd(Status.FAILED, error.code, message)
         case TimeoutError():
             limit = f"the task reached its limit of {context.task.timeout_seconds} s of work (timeoutSeconds)"

@@ -1,4 +1,4 @@
-"""Variables of a run: the environment of its commands, template values, and the redactor of its output."""
+"""Variables of a run: the environment of its commands, template values, and the masker of its texts."""
 
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
@@ -8,11 +8,11 @@ import anyio
 from server.errors import Code, RemitError
 from server.tasks.secrets import masking
 from server.tasks.secrets.index import SecretIndex
+from server.tasks.secrets.masking import Masker
 from server.tasks.secrets.vault import SecretsLost, SecretVault
 from server.threads import computed
 from storage.interface import Store
 from storage.records.tasks import Claim
-from templates.redaction import Redactor
 from templates.resolver import derived, resolve
 
 MOST_FILLED = 1024**2
@@ -29,7 +29,7 @@ class Variables:
         self._env: Mapping[str, str] = claim.task.env or {}
         self._values: dict[str, str] = {}
         self._derived: list[tuple[str, str]] = []
-        self.redactor = Redactor({})
+        self.masker = Masker({})
         """Masks the values known so far; streams of it that have begun mask values learned later, too."""
 
         self._unlocking = anyio.Lock()
@@ -73,7 +73,7 @@ class Variables:
     async def _learn(self, named: Iterable[tuple[str, str]], values: Mapping[str, str] | None = None) -> None:
         """Add the pairs `named` to what is masked, and set `values`, the turn's secrets.
 
-        The redactor is built beside the event loop: thousands of secrets take a second.
+        The masker is built beside the event loop: thousands of secrets take a second.
         """
         async with self._learning:
             if values is None and set(named) <= set(self._derived):
@@ -82,20 +82,20 @@ class Variables:
             while True:
                 known = list(self._derived)
                 wanted = list(dict.fromkeys([*known, *named]))
-                redactor = await masking.redactor(values, wanted)
+                masker = await masking.masker(values, wanted)
                 if known == self._derived:  # else more came to be known meanwhile
                     break
             self._values, self._derived = values, wanted
-            self.redactor.become(redactor)
+            self.masker.become(masker)
 
-    async def ever(self) -> Redactor | None:
-        """Return a redactor that also masks the secrets of all the task's turns; None if a value is gone."""
+    async def ever(self) -> Masker | None:
+        """Return a masker that also masks the secrets of all the task's turns; None if a value is gone."""
         try:
             await self.unlock()
             known = await self._index.of_all_turns(self._claim.task.id)
         except (SecretsLost, RemitError):
             return None
-        return None if known.lost else await masking.redactor(self._values, [*self._derived, *known.values])
+        return None if known.lost else await masking.masker(self._values, [*self._derived, *known.values])
 
     def fill_in(self, text: str) -> str:
         """Return `text` with its templates resolved. Values that filters derive from secrets are masked from now on.
@@ -103,7 +103,7 @@ class Variables:
         Raises RemitError (TEMPLATE_ERROR) that names the missing key.
         """
         if self._mask(text):
-            self.redactor.know(self._values, self._derived)
+            self.masker.know(self._values, self._derived)
         return resolve(text, {**self._env, **self._values})
 
     def environment(self) -> dict[str, str]:

@@ -1,6 +1,5 @@
 """The files of a task, listed and read with every secret masked; if one cannot be masked, they are refused."""
 
-import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from mimetypes import MimeTypes
@@ -10,13 +9,14 @@ from anyio import to_thread
 
 from server.errors import Code, RemitError
 from server.runner.filesystem.safe_open import identity
-from server.runner.workspace.artifacts import Artifact, Piece, list_artifacts, read_artifact
+from server.runner.workspace.artifacts import Artifact, list_artifacts, read_artifact
 from server.runner.workspace.delivery import UPLOADS
 from server.runner.workspace.workspaces import Workspaces
 from server.tasks.callers import Caller
 from server.tasks.requests.request_models import ReadArtifacts
 from server.tasks.secrets import masking
 from server.tasks.secrets.index import SecretIndex
+from server.tasks.secrets.masking import Masker
 from server.tasks.secrets.vault import SecretVault
 from server.tasks.views import view_models
 from server.tasks.views.formatting import time
@@ -25,7 +25,6 @@ from server.tasks.workspaces.selection import Folders
 from server.threads import stepped
 from storage.interface import Store
 from storage.records.tasks import NOBODY, Task
-from templates.redaction import Redactor
 from templates.steps import Steps
 
 FILES = 100
@@ -39,10 +38,10 @@ _TYPES = MimeTypes()  # Python's own table, the same on every machine
 
 @dataclass(frozen=True, slots=True)
 class _Masking:
-    """The redactors of a task's secrets for file names and for bytes, and the secrets whose values are gone."""
+    """The maskers of a task's secrets for file names and for bytes, and the secrets whose values are gone."""
 
-    names: Redactor
-    content: Redactor
+    names: Masker
+    content: Masker
     lost: list[str]
 
 
@@ -84,13 +83,10 @@ class Artifacts:
             raise RemitError(error.code, text, field="path", **error.details) from None
         length = _whole_characters(piece.content)
         view = view_models.ArtifactsView(size=piece.size, mimeType=_mime_type(path), modifiedAt=time(piece.modified_at))
-        shown = await stepped(
-            len(piece.before) + len(piece.content) + len(piece.after), _masking(piece, length, masks.content)
-        )
-        try:
-            view["text"] = shown.decode()
-        except UnicodeDecodeError:
-            view["base64"] = base64.b64encode(shown).decode()
+        start = len(piece.before)
+        data = piece.before + piece.content + piece.after
+        form, shown = await masks.content.content(data, start, start + length)
+        view[form] = shown
         if request.offset + length < piece.size and length:
             view["nextOffset"] = request.offset + length
         return _warned(view, masks)
@@ -110,7 +106,7 @@ class Artifacts:
         return folder
 
     async def _masking(self, caller: Caller, task_id: str) -> _Masking:
-        """Return the redactors for the secrets of all the task's turns.
+        """Return the maskers for the secrets of all the task's turns.
 
         Raises RemitError (SECRETS_LOST): when values are gone, unless a person asks in a terminal.
         """
@@ -125,8 +121,8 @@ class Artifacts:
                 missing=lost,
             )
         as_bytes = [(name, value.encode().decode("latin-1")) for name, value in known.values]
-        names = await masking.redactor({}, known.values)
-        content = await masking.redactor({}, [*known.values, *as_bytes])
+        names = await masking.masker({}, known.values)
+        content = await masking.masker({}, [*known.values, *as_bytes])
         return _Masking(names, content, lost)
 
 
@@ -150,14 +146,6 @@ def _why_gone(task: Task) -> str:
     return "the task has no files yet" if task.started_at is None else "the task's folder is gone"
 
 
-def _masking(piece: Piece, length: int, redactor: Redactor) -> Steps[bytes]:
-    """Return the first `length` bytes of a piece, masked, including secrets cut by its ends."""
-    text = (piece.before + piece.content + piece.after).decode("latin-1")  # a character for each byte
-    start = len(piece.before)
-    shown = yield from redactor.redacting(text, start, start + length)
-    return shown.encode("latin-1")
-
-
 def _whole_characters(content: bytes) -> int:
     """Return how many bytes of UTF-8 text end with a whole character; of anything else, all."""
     for cut in range(min(4, len(content))):
@@ -169,10 +157,10 @@ def _whole_characters(content: bytes) -> int:
     return len(content)
 
 
-def _showing(files: Sequence[Artifact], redactor: Redactor, *, is_own: bool) -> Steps[list[view_models.ArtifactView]]:
+def _showing(files: Sequence[Artifact], masker: Masker, *, is_own: bool) -> Steps[list[view_models.ArtifactView]]:
     shown = []
     for file in files:
-        path = yield from redactor.redacting(file.path.encode(errors="surrogateescape").decode(errors="replace"))
+        path = yield from masker.masking(file.path.encode(errors="surrogateescape").decode(errors="replace"))
         shown.append(_file(file, path, is_own=is_own))
     return shown
 

@@ -3,18 +3,18 @@
 from server.errors import RemitError
 from server.runner.worktrees.script import ScriptFailed, plain
 from server.runner.worktrees.worktree import WorktreeReport
+from server.tasks.secrets.masking import Masker
 from storage.records.workspaces import WorktreeOutcome
-from templates.redaction import Redactor
 from templates.steps import Steps
 
 MOST_FILES = 200
 """Changed files that are recorded by name; the others are counted."""
 
 
-def problem(finding: WorktreeReport, redactor: Redactor | None) -> str | None:
+def problem(finding: WorktreeReport, masker: Masker | None) -> str | None:
     """Return why something would be lost with a worktree although its HEAD was brought over."""
     if finding.failure:
-        return f"{failure_text(finding.failure, redactor)}; whether all of it is committed is not known"
+        return f"{failure_text(finding.failure, masker)}; whether all of it is committed is not known"
     if finding.has_more:
         return "it has commits on other branches or in a stash, which are not carried over"
     if finding.has_nested:
@@ -22,19 +22,19 @@ def problem(finding: WorktreeReport, redactor: Redactor | None) -> str | None:
     return None
 
 
-def shown(finding: WorktreeReport, redactor: Redactor | None, before: WorktreeOutcome) -> Steps[WorktreeOutcome]:
-    """Return the record of an inspection, masked; without a redactor, numbers, or what the same commit had."""
+def shown(finding: WorktreeReport, masker: Masker | None, before: WorktreeOutcome) -> Steps[WorktreeOutcome]:
+    """Return the record of an inspection, masked; without a masker, numbers, or what the same commit had."""
     files = finding.files[:MOST_FILES]
     kept: WorktreeOutcome = {"omitted": len(finding.files) - len(files), "cut": finding.is_cut}
-    if redactor is None and before.get("head") == finding.head:
+    if masker is None and before.get("head") == finding.head:
         return _contents(before)
-    if redactor is None:
+    if masker is None:
         return {**kept, "files": [], "omitted": len(finding.files)}
-    stream = redactor.stream()  # left unfinished where the diff was cut: its end may begin a secret
+    stream = masker.stream()  # left unfinished where the diff was cut: its end may begin a secret
     diff = (yield from stream.feeding(finding.diff)) + ("" if finding.is_cut else stream.finish())
     masked = []
     for path, status in files:
-        masked.append([(yield from redactor.redacting(path)), status])
+        masked.append([(yield from masker.masking(path)), status])
     return {**kept, "files": masked, "diff": diff}
 
 
@@ -48,8 +48,8 @@ def _contents(outcome: WorktreeOutcome) -> WorktreeOutcome:
     return contents
 
 
-def failure_text(error: RemitError | OSError, redactor: Redactor | None) -> str:
+def failure_text(error: RemitError | OSError, masker: Masker | None) -> str:
     """Return an error for the record: a program's output in it is masked before it is cut, or left out."""
     if not isinstance(error, ScriptFailed) or not error.said:
         return str(error)
-    return f"{error.failure}: {plain(redactor.redact(error.said))}" if redactor else error.failure
+    return f"{error.failure}: {plain(masker.short(error.said))}" if masker else error.failure

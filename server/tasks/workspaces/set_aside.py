@@ -10,12 +10,12 @@ from anyio import to_thread
 from server.errors import Code, RemitError
 from server.runner.scanning import traps
 from server.tasks.events.event_writer import Log
+from server.tasks.secrets.masking import NO_SECRETS, Masker
 from storage.interface import Store
 from storage.records.events import EventKind, NewEvent
 from storage.records.recovery import Leftover
 from storage.records.tasks import Run
 from storage.records.workspaces import FolderNotes, Workspace, WorktreeRecord
-from templates.redaction import Redactor
 
 _UNNAMED = (
     "something was set aside that git could have executed; its name is not shown, since it may hold a secret: "
@@ -55,15 +55,15 @@ async def tell_interrupted(store: Store, leftovers: Sequence[Leftover], left: Ma
     for leftover in leftovers:
         workspace = leftover.workspace
         if workspace is not None and workspace.mode == "readwrite" and (found := left.get(Path(workspace.path))):
-            redactor = None if await store.secrets_of_all_turns(leftover.run.task_id) else Redactor({})
-            await tell(store, leftover.run, before(workspace), _masked(found, redactor))
+            masker = None if await store.secrets_of_all_turns(leftover.run.task_id) else NO_SECRETS
+            await tell(store, leftover.run, before(workspace), _masked(found, masker))
 
 
 async def of_worktree(
     tree: Path,
     state: Path,
     record: WorktreeRecord,
-    masking: Callable[[], Awaitable[Redactor | None]],
+    masking: Callable[[], Awaitable[Masker | None]],
     *,
     is_protected: bool,
 ) -> list[str]:
@@ -81,6 +81,6 @@ async def of_worktree(
     return traps.told([*known, *(_masked(found, await masking()) if found else [])])
 
 
-def _masked(found: Sequence[str], redactor: Redactor | None) -> list[str]:
-    """Return the reports with names masked; without names if the redactor is missing."""
-    return traps.told([redactor.redact(each) if redactor else _UNNAMED for each in found])
+def _masked(found: Sequence[str], masker: Masker | None) -> list[str]:
+    """Return the reports with names masked; without names if the masker is missing."""
+    return traps.told([masker.short(each) if masker else _UNNAMED for each in found])

@@ -22,6 +22,7 @@ from server.runner.worktrees.worktree import Worktree, is_committed, tree_of
 from server.tasks import sandbox_policy
 from server.tasks.locks import KeyedLock
 from server.tasks.repository_record import repository_of
+from server.tasks.secrets.masking import NO_SECRETS, Masker
 from server.tasks.secrets.variables import Variables
 from server.tasks.working_directory import WorkingDirectory
 from server.tasks.workspaces import outcomes, set_aside
@@ -32,7 +33,6 @@ from storage.records.demands import Demands
 from storage.records.tasks import Claim
 from storage.records.workspaces import Checkout, Workspace, WorktreeOutcome
 from storage.records.workspaces import WorktreeRecord as Record
-from templates.redaction import Redactor
 
 _log = logging.getLogger(__name__)
 
@@ -44,10 +44,8 @@ MOVE_SECONDS = 1.0
 
 _CUT_OFF = "the task was cancelled before all its commits were carried over; they are in its worktree"
 
-Masking = Callable[[], Awaitable[Redactor | None]]
-"""Returns the redactor for a worktree's contents, None if a secret's value is gone; called after inspection."""
-
-_NO_SECRETS = Redactor({})
+Masking = Callable[[], Awaitable[Masker | None]]
+"""Returns the masker for a worktree's contents, None if a secret's value is gone; called after inspection."""
 
 
 class Worktrees:
@@ -93,7 +91,7 @@ class Worktrees:
         for record in records:
             if record.workspace.checkout == "open" and record.is_over:
                 try:
-                    await self._conclude(record.task_id, partial(self._redactor, record.task_id))
+                    await self._conclude(record.task_id, partial(self._masker, record.task_id))
                 except Exception as error:  # nothing in a worktree may keep the server from starting
                     _log.error("the worktree of task %s is not looked at: %s", record.task_id, type(error).__name__)
 
@@ -174,7 +172,7 @@ class Worktrees:
         (record,) = await self._store.worktrees(task_id)
         if not record.is_over:
             raise _in_use(record)
-        await self._conclude_locked(task_id, partial(self._redactor, task_id))
+        await self._conclude_locked(task_id, partial(self._masker, task_id))
         (record,) = await self._store.worktrees(task_id)
         if record.workspace.checkout != "clean":
             why = record.workspace.outcome.get("problem", "it has uncommitted changes")
@@ -185,9 +183,9 @@ class Worktrees:
                 id=task_id,
             )
 
-    async def _redactor(self, task_id: str) -> Redactor | None:
-        """Return the redactor of a task that does not run: None unless it never had secrets."""
-        return None if await self._store.secrets_of_all_turns(task_id) else _NO_SECRETS
+    async def _masker(self, task_id: str) -> Masker | None:
+        """Return the masker of a task that does not run: None unless it never had secrets."""
+        return None if await self._store.secrets_of_all_turns(task_id) else NO_SECRETS
 
     async def _prepare(self, task_id: str) -> None:
         (record,) = await self._store.worktrees(task_id)
@@ -204,7 +202,7 @@ class Worktrees:
     async def _conclude(self, task_id: str, masking: Masking) -> None:
         """Inspect a worktree, and bring its commits to the repository; a failure is recorded.
 
-        `masking` is for recorded names and diffs; without a redactor they may hold secrets and are left out.
+        `masking` is for recorded names and diffs; without a masker they may hold secrets and are left out.
         """
         async with self._lock(task_id):
             await self._conclude_locked(task_id, masking)
@@ -277,11 +275,11 @@ class Worktrees:
         if not worktree.tree.is_dir():
             return "clean", {"carried": known}
         finding = await worktree.look()
-        redactor = await masking()
+        masker = await masking()
         outcome: WorktreeOutcome = {
             "head": finding.head,
             "dirty": finding.dirty,
-            **await stepped(finding.size, outcomes.shown(finding, redactor, record.workspace.outcome)),
+            **await stepped(finding.size, outcomes.shown(finding, masker, record.workspace.outcome)),
         }
         try:
             await self._carry(worktree, record, finding.head, known)
@@ -290,10 +288,10 @@ class Worktrees:
                 **outcome,
                 "carried": known,
                 "moving": finding.head,
-                "problem": outcomes.failure_text(error, redactor),
+                "problem": outcomes.failure_text(error, masker),
             }
         outcome["carried"] = finding.head
-        if problem := outcomes.problem(finding, redactor):
+        if problem := outcomes.problem(finding, masker):
             return "dirty", {**outcome, "problem": problem}
         return "dirty" if finding.dirty else "clean", outcome
 

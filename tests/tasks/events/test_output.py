@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.tasks.events.output import CommandOutput
-from templates.redaction import Redactor
+from server.tasks.secrets.masking import Masker
 
 SECRET = "hunter2-hunter2"
 
 
 def run(chunks: list[bytes], *, limit: int = 10_000, secrets: dict[str, str] | None = None) -> CommandOutput:
-    output = CommandOutput(Redactor(secrets or {}), limit)
+    output = CommandOutput(Masker(secrets or {}), limit)
     shown = "".join([*map(output.feed, chunks), anyio.run(output.finish)])
     assert shown == output.text
     return output
@@ -62,7 +62,7 @@ def test_output_as_long_as_the_limit_is_whole() -> None:
 
 
 def test_output_of_what_was_cancelled_is_whole() -> None:
-    output = CommandOutput(Redactor({"S": SECRET}), 10_000)
+    output = CommandOutput(Masker({"S": SECRET}), 10_000)
     output.feed(b"all of it, hunter")  # what might begin the secret is held back until the end
 
     async def finish() -> None:

@@ -10,12 +10,12 @@ from server.tasks import validation
 from server.tasks.requests.fields import Request
 from server.tasks.requests.request_models import CreateTask, SendMessage, UpdateTask
 from server.tasks.requests.stored_texts import stored_texts
-from templates.redaction import Redactor
+from server.tasks.secrets.masking import Masker
 
 pytestmark = pytest.mark.anyio
 
 VALUE = "hunter22"
-REDACTOR = Redactor({"KEY": VALUE})
+MASKER = Masker({"KEY": VALUE})
 
 
 class Part(Request):
@@ -35,7 +35,7 @@ class LaterTask(CreateTask):
 async def refused(request: Request) -> str:
     """Return the field for which a request is refused, because a secret stands in it; empty if it is not."""
     try:
-        await validation.refuse_secrets(REDACTOR, stored_texts(request))
+        await validation.refuse_secrets(MASKER, stored_texts(request))
     except RemitError as error:
         return str(error.details["field"])
     return ""

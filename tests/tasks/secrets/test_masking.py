@@ -21,20 +21,20 @@ HARD = "\\" * 17_000
 
 async def test_others_have_their_turn_while_a_value_is_masked() -> None:
     async with unstalled():
-        redactor = await masking.redactor(SECRETS)
-        shown = await masking.masked(redactor, {"a": [HARD], HARD: SECRETS["A"]})
+        masker = await masking.masker(SECRETS)
+        shown = await masker.json({"a": [HARD], HARD: SECRETS["A"]})
     assert shown == {"a": [HARD], HARD: "[secret A]"}
 
 
 async def test_others_have_their_turn_while_the_end_of_an_output_is_masked() -> None:
-    output = CommandOutput(await masking.redactor(SECRETS), 2000)
+    output = CommandOutput(await masking.masker(SECRETS), 2000)
     async with unstalled():
         await output.take(HARD * 2)
     assert output.dropped + len(output.text) > len(HARD) * 2
 
 
 async def test_a_cancel_does_not_wait_until_an_end_is_masked() -> None:
-    output = CommandOutput(await masking.redactor(SECRETS), 2_000_000)
+    output = CommandOutput(await masking.masker(SECRETS), 2_000_000)
     output._keep(HARD * 50)  # whose masking takes a minute
     start = time.monotonic()
     with anyio.move_on_after(0.1):
@@ -45,25 +45,25 @@ async def test_a_cancel_does_not_wait_until_an_end_is_masked() -> None:
 
 
 async def test_what_was_given_up_takes_no_more_threads_and_is_soon_done() -> None:
-    redactor = await masking.redactor(SECRETS)
+    masker = await masking.masker(SECRETS)
     before = threading.active_count()
     for _ in range(5 * MOST_THREADS):
         with anyio.move_on_after(0.05):
-            await masking.redacted(redactor, HARD * 10)
+            await masker.text(HARD * 10)
     assert threading.active_count() - before <= MOST_THREADS
     start = time.monotonic()
-    assert await masking.redacted(redactor, "nothing") == "nothing"
+    assert await masker.text("nothing") == "nothing"
     assert time.monotonic() - start < 10
 
 
 async def test_an_ordinary_text_does_not_come_behind_others_hard_ones() -> None:
-    redactor = await masking.redactor(SECRETS)
+    masker = await masking.masker(SECRETS)
     ended: list[str] = []
     first = anyio.Event()
 
     async def mask(lane: str, text: str) -> None:
         LANE.set(lane)
-        await masking.redacted(redactor, text)
+        await masker.text(text)
         ended.append(lane)
         first.set()
 
@@ -78,17 +78,17 @@ async def test_an_ordinary_text_does_not_come_behind_others_hard_ones() -> None:
 
 
 async def test_many_short_texts_at_once_leave_others_their_turn() -> None:
-    redactor = await masking.redactor(SECRETS)
+    masker = await masking.masker(SECRETS)
     async with unstalled(), anyio.create_task_group() as group:
         for _ in range(20):
-            group.start_soon(masking.redacted, redactor, HARD[:4000])
+            group.start_soon(masker.text, HARD[:4000])
 
 
 async def test_the_outputs_of_many_tasks_leave_others_their_turn() -> None:
-    redactor = await masking.redactor(SECRETS)
+    masker = await masking.masker(SECRETS)
     shown: list[str] = []
     async with unstalled(), anyio.create_task_group() as group:
         for _ in range(10):
-            output = CommandOutput(redactor, 1_000_000)
+            output = CommandOutput(masker, 1_000_000)
             group.start_soon(partial(output.show, HARD[:8192].encode(), shown.append))
     assert sum(map(len, shown)) > 0

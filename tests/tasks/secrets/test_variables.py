@@ -39,7 +39,7 @@ async def test_others_have_their_turn_while_one_more_value_comes_to_be_masked(re
     await variables.unlock()
     async with unstalled():
         await variables.mask("TOKEN", "one-more-value")
-    assert variables.redactor.redact(f"one-more-value {SEVENTH}") == "[secret TOKEN] [secret S7]"
+    assert variables.masker.short(f"one-more-value {SEVENTH}") == "[secret TOKEN] [secret S7]"
 
 
 async def test_what_comes_to_be_known_while_others_do_is_masked_as_well(ready: Ready) -> None:
@@ -52,16 +52,16 @@ async def test_what_comes_to_be_known_while_others_do_is_masked_as_well(ready: R
                 while not variables._learning.locked():
                     await anyio.lowlevel.checkpoint()
             await vault.keep("borrower", 1, {"LENT": "another-value"}, {"LENT": "literal"})
-    shown = variables.redactor.redact(f"one-more-value another-value {SEVENTH}")
+    shown = variables.masker.short(f"one-more-value another-value {SEVENTH}")
     assert shown == "[secret TOKEN] [secret LENT] [secret S7]"
 
 
 async def test_a_value_that_is_masked_already_costs_nothing(ready: Ready) -> None:
     variables, _ = ready
     await variables.mask("TOKEN", "one-more-value")
-    sought = variables.redactor._sought
+    sought = variables.masker._redactor._sought
     await variables.mask("TOKEN", "one-more-value")
-    assert variables.redactor._sought is sought
+    assert variables.masker._redactor._sought is sought
 
 
 async def test_others_have_their_turn_while_one_that_shares_the_folder_gets_many_secrets(ready: Ready) -> None:
@@ -71,4 +71,4 @@ async def test_others_have_their_turn_while_one_that_shares_the_folder_gets_many
     with vault.shared(variables._claim.task.id, variables._learn):
         async with unstalled():
             await vault.keep("borrower", 1, another, dict.fromkeys(another, "literal"))
-    assert variables.redactor.redact(f"{another['T7']} {SEVENTH}") == "[secret T7] [secret S7]"
+    assert variables.masker.short(f"{another['T7']} {SEVENTH}") == "[secret T7] [secret S7]"
