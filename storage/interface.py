@@ -11,9 +11,10 @@ from typing import Protocol, Unpack
 from storage.changes import Changes
 from storage.records.calls import Call, CallContext, CallResult, Decision, DecisionResult, Grant, NewCall
 from storage.records.clock import Clock
-from storage.records.events import NewEvent
+from storage.records.events import RunEvent
 from storage.records.graphs import Graph
 from storage.records.lists import Filter, Page, Position, Total
+from storage.records.masked import MaskedText
 from storage.records.outcomes import RunOutcome
 from storage.records.queue import NO_DEMAND, SlotDemand
 from storage.records.recovery import HeldTasks, Leftover, Recovery
@@ -62,7 +63,7 @@ class RunStore(Protocol):
     async def set_process_bound(self, run: Run, bound: bool) -> None:
         """Record whether the run's work would be lost with its process."""
 
-    async def remember(self, run: Run, state: str, usage: TurnUsage | None) -> None:
+    async def remember(self, run: Run, state: MaskedText, usage: TurnUsage | None) -> None:
         """Save the state that the turn's agent continues from, as JSON, and add up its model usage."""
 
     async def recall(self, run: Run, *, back: int = 0) -> str | None:
@@ -71,7 +72,7 @@ class RunStore(Protocol):
     async def history(self, run: Run) -> list[Message]:
         """Return the messages of the conversation before the run's turn, oldest first."""
 
-    async def append_events(self, run: Run, events: list[NewEvent]) -> int:
+    async def append_events(self, run: Run, events: list[RunEvent]) -> int:
         """Append to the task's log; returns the number of the last event.
 
         Survives a crash of the server, not necessarily a power failure.

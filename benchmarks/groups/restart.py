@@ -11,6 +11,7 @@ from benchmarks.effort import Effort
 from benchmarks.groups.windows import opened
 from benchmarks.measure import Row, Target, in_turn
 from storage.records.calls import NewCall
+from storage.records.masked import MaskedArgs, MaskedText
 from storage.records.outcomes import Pause
 from storage.sqlite.operations import calls, run_ends, runs
 
@@ -66,13 +67,13 @@ def _wait_for_approval(db: sqlite3.Connection) -> str:
     assert claim
     assert claim.task.id == task
     call = NewCall(
-        key="1",
+        key=MaskedText("1"),
         id=f"call_{task}",
-        tool_name="shell",
-        args={"command": COMMAND},
+        tool_name=MaskedText("shell"),
+        args=MaskedArgs({"command": COMMAND}),
         digest="0" * 64,
         similar=[],
-        description=f"Run: {COMMAND}",
+        description=MaskedText(f"Run: {COMMAND}"),
     )
     [announced] = calls.announce(db, claim.run, [call], database.now())
     calls.begin(db, claim.run, announced.id, None, database.now())

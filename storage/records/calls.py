@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypedDict
 
+from storage.records.masked import MaskedArgs, MaskedText
 from storage.records.states import CallStatus, Status
 
 Outcome = Literal["proceed_once", "proceed_always", "cancel"]
@@ -40,7 +41,7 @@ class CallContext(TypedDict, total=False):
     reads: bool
     """Whether the call only reads what the task has made."""
 
-    hidden: str | None
+    hidden: MaskedText | None
     """Why nobody can decide the call: a part of it would be hidden from them."""
 
 
@@ -51,13 +52,13 @@ class NewCall:
     `similar` is empty for a call that can only be approved once.
     """
 
-    key: str
+    key: MaskedText
     id: str
-    tool_name: str
-    args: Mapping[str, Any]
+    tool_name: MaskedText
+    args: MaskedArgs
     digest: str
     similar: Sequence[str]
-    description: str
+    description: MaskedText
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +92,7 @@ class CallResult:
     """The result of an executed call. `dropped` is the number of characters of output that were not kept."""
 
     status: CallStatus
-    output: str
+    output: MaskedText
     dropped: int = 0
     exit_status: int | None = None
     ran_us: int | None = None

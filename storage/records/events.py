@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from server.errors import Code
+from storage.records.masked import MaskedText
+
 
 class EventKind(StrEnum):
     """What a line of a task's log tells. The values stand in databases and in answers; beneath each is its data."""
@@ -52,7 +55,24 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class NewEvent:
-    """A line to be appended to a task's log."""
+    """A line that the store itself appends to a task's log."""
 
     kind: EventKind
     data: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RunEvent:
+    """A line that a run appends to its task's log: `texts` by the names of their fields, and what they are about."""
+
+    kind: EventKind
+    texts: Mapping[str, MaskedText]
+    code: Code | None = None
+    call_id: str | None = None
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The fields that its kind names."""
+        data: dict[str, Any] = {} if self.code is None else {"code": self.code}
+        data |= self.texts
+        return data if self.call_id is None else {**data, "callId": self.call_id}

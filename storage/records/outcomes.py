@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from server.errors import Code
-from storage.records.states import SERVER_ENDED, Status
+from storage.records.masked import MaskedText
+from storage.records.states import Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +15,7 @@ class TurnEnd:
 
     status: Status
     error_code: Code | None = None
-    error: str | None = None
+    error: MaskedText | None = None
 
 
 class Pause(StrEnum):
@@ -37,11 +38,18 @@ class Wait:
     until: Mapping[str, int]
 
 
+class Interrupter(StrEnum):
+    """What cuts off a run from outside, in words."""
+
+    SERVER = "the server ended"
+    DATABASE = "the database failed"
+
+
 @dataclass(frozen=True, slots=True)
 class Interruption:
-    """The end of a run that was cut off from outside; `by` says by what, in words."""
+    """The end of a run that was cut off from outside."""
 
-    by: str = SERVER_ENDED
+    by: Interrupter = Interrupter.SERVER
 
 
 RunOutcome = TurnEnd | Pause | Wait | Interruption

@@ -7,9 +7,6 @@ from server.errors import Code
 CUT_OFF = "cut off"
 """Prefix of the reason of every call that was interrupted."""
 
-SERVER_ENDED = "the server ended"
-"""What interrupted a run, unless it is said."""
-
 
 class Status(StrEnum):
     """The status of a task."""

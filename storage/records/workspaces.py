@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypedDict
 
 from storage.records.demands import Demands
+from storage.records.masked import MaskedText
 
 Mode = Literal["worktree", "readwrite", "readonly"]
 
@@ -18,7 +19,7 @@ class FolderNotes(TypedDict, total=False):
     protected: Sequence[Sequence[str]]
     """What was protected in it before the task's first command; see `server.runner.scanning.places`."""
 
-    disarmed: Sequence[str]
+    disarmed: Sequence[MaskedText]
     """What was set aside in it, in words."""
 
 
@@ -35,19 +36,19 @@ class WorktreeOutcome(FolderNotes, total=False):
     """The commit that the worktree is at; without it nothing was found about its contents."""
 
     dirty: bool
-    files: Sequence[Sequence[str]]
-    """Changed files, masked: path and status of each."""
+    files: Sequence[tuple[MaskedText, str]]
+    """Changed files: path and status of each."""
 
     omitted: int
     """The number of changed files that are not named."""
 
-    diff: str
-    """The changes since the base commit, masked."""
+    diff: MaskedText
+    """The changes since the base commit."""
 
     cut: bool
     """Whether names or diff exceeded their limits."""
 
-    problem: str
+    problem: MaskedText
     """Why something would be lost with it, in words."""
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import anyio
 
 from server.errors import RemitError
-from storage.records.events import NewEvent
+from storage.records.events import RunEvent
 from storage.records.tasks import Run
 from storage.sqlite.database import Database
 from storage.sqlite.operations import runs
@@ -15,7 +15,7 @@ from storage.sqlite.operations import runs
 @dataclass(slots=True)
 class _Append:
     run: Run
-    events: list[NewEvent]
+    events: list[RunEvent]
     at: int
     done: anyio.Event = field(default_factory=anyio.Event)
     number: int = 0
@@ -30,7 +30,7 @@ class EventLog:
         self._waiting: list[_Append] = []
         self._arrived = anyio.Event()
 
-    async def append(self, run: Run, events: list[NewEvent], at: int) -> int:
+    async def append(self, run: Run, events: list[RunEvent], at: int) -> int:
         """Append to the log of the run's task; returns the number of the last event.
 
         Survives a crash of the server, not necessarily a power failure. Raises RemitError (CONFLICT) when the run no

@@ -10,7 +10,8 @@ from typing import Concatenate, ParamSpec, TypeVar, Unpack
 
 from storage.interface import RunStore
 from storage.records.calls import Call, CallContext, CallResult, NewCall
-from storage.records.events import NewEvent
+from storage.records.events import RunEvent
+from storage.records.masked import MaskedText
 from storage.records.outcomes import RunOutcome
 from storage.records.queue import NO_DEMAND, SlotDemand
 from storage.records.states import Status
@@ -43,7 +44,7 @@ class SqliteRunStore(RunStore):
     async def set_process_bound(self, run: Run, bound: bool) -> None:
         await self._db.write_soon(runs.set_process_bound, run, bound)
 
-    async def remember(self, run: Run, state: str, usage: TurnUsage | None) -> None:
+    async def remember(self, run: Run, state: MaskedText, usage: TurnUsage | None) -> None:
         await self._db.write(turns.remember, run, state, usage)
 
     async def recall(self, run: Run, *, back: int = 0) -> str | None:
@@ -52,7 +53,7 @@ class SqliteRunStore(RunStore):
     async def history(self, run: Run) -> list[Message]:
         return await self._db.read(conversations.before, run)
 
-    async def append_events(self, run: Run, events: list[NewEvent]) -> int:
+    async def append_events(self, run: Run, events: list[RunEvent]) -> int:
         return await self._events.append(run, events, now())
 
     async def announce_calls(self, run: Run, new: Sequence[NewCall]) -> list[Call]:

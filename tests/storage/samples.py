@@ -7,6 +7,7 @@ from uuid import uuid4
 from storage.interface import Store
 from storage.records.calls import CallResult, Circumstances, Decision, NewCall, NewGrant, Outcome
 from storage.records.demands import Demands
+from storage.records.masked import MaskedArgs, MaskedText
 from storage.records.outcomes import Pause
 from storage.records.states import CallStatus
 from storage.records.tasks import Claim, NestingLimits, NewTask, NewTurn, Principal
@@ -62,13 +63,13 @@ def new_turn(**changes: Any) -> NewTurn:
 
 def new_call(key: str = "1", *, similar: tuple[str, ...] = ("exact:1",), digest: str = "1") -> NewCall:
     return NewCall(
-        key=key,
+        key=MaskedText(key),
         id=f"call_{next(_numbers)}",
-        tool_name="shell",
-        args={"command": key},
+        tool_name=MaskedText("shell"),
+        args=MaskedArgs({"command": key}),
         digest=digest,
         similar=similar,
-        description=f"Run: {key}",
+        description=MaskedText(f"Run: {key}"),
     )
 
 
@@ -86,7 +87,7 @@ def circumstances(variable: str) -> Circumstances:
     )
 
 
-DONE = CallResult(CallStatus.SUCCESS, "done", exit_status=0)
+DONE = CallResult(CallStatus.SUCCESS, MaskedText("done"), exit_status=0)
 
 
 async def claimed(store: Store, principal: Principal = ANN, **changes: Any) -> Claim:

@@ -9,7 +9,8 @@ import pytest
 from server.tasks import waiting
 from server.tasks.callers import Caller
 from server.tasks.requests.request_models import GetTask
-from storage.records.events import EventKind, NewEvent
+from storage.records.events import EventKind, RunEvent
+from storage.records.masked import MaskedText
 from storage.records.states import Status
 from storage.records.tasks import Progress
 from storage.sqlite.store import open_store
@@ -57,10 +58,10 @@ async def test_words_end_with_the_wait_that_was_given_up(tmp_path: Path, monkeyp
             async with anyio.create_task_group() as group:
                 group.start_soon(waiting.wait, store, replace(CALLER, tell=tell), request)
                 await enough.wait()
-                await store.append_events(claim.run, [NewEvent(EventKind.CONTENT, {"text": "news\n"})])
+                await store.append_events(claim.run, [RunEvent(EventKind.CONTENT, {"text": MaskedText("news\n")})])
                 while not told[-1].endswith(": news"):
                     await anyio.lowlevel.checkpoint()
                 group.cancel_scope.cancel()
         heard = len(told)
-        await store.append_events(claim.run, [NewEvent(EventKind.CONTENT, {"text": "more\n"})])
+        await store.append_events(claim.run, [RunEvent(EventKind.CONTENT, {"text": MaskedText("more\n")})])
     assert len(told) == heard

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from secrets import token_hex
-from typing import Any
+from typing import Any, TypeVar
 
 from server.runner.filesystem.bounded_reader import BoundedReader
 from server.runner.filesystem.safe_open import reached
@@ -27,10 +27,12 @@ from server.runner.scanning.places import Kind, SensitivePath, paths_as_json, pa
 from server.runner.scanning.protected import Protected
 from server.runner.scanning.repositories import find_places, is_within_git, named_by
 
+S = TypeVar("S", bound=str)
+
 MOST_TOLD = 20
 """Traps of a task that are reported one by one."""
 
-_MORE = "more was set aside: `find . -name '*.aside-remit-*'` in the folder lists all of it"
+MORE = "more was set aside: `find . -name '*.aside-remit-*'` in the folder lists all of it"
 _BEYOND = (
     f"{{}} has more than {MOST_FOLDERS:,} folders, or very many names: not all of them were looked at for what git "
     "would execute; repositories that an index names were"
@@ -169,11 +171,14 @@ def _may_name_more(reader: BoundedReader, before: RepositorySnapshot, is_hidden:
     return is_split or not _is_older(reader.workspace, index, before)
 
 
-def told(found: Sequence[str]) -> list[str]:
-    """Return the sentences to report for a task: each once, those about set-aside files first, at most MOST_TOLD."""
+def told(found: Sequence[S], more: S) -> list[S]:
+    """Return the sentences to report for a task: each once, those about set-aside files first, at most MOST_TOLD.
+
+    `more` is the sentence MORE.
+    """
     once = dict.fromkeys(found)
-    distinct = sorted((each for each in once if each != _MORE), key=lambda each: " was set aside as " not in each)
-    return distinct[:MOST_TOLD] + ([_MORE] if len(distinct) > MOST_TOLD or _MORE in found else [])
+    distinct = sorted((each for each in once if each != more), key=lambda each: " was set aside as " not in each)
+    return distinct[:MOST_TOLD] + ([more] if len(distinct) > MOST_TOLD or more in found else [])
 
 
 def _ordered(places: Iterable[SensitivePath]) -> list[SensitivePath]:

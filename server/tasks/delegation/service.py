@@ -152,7 +152,7 @@ class DelegationService:
             return await do()
         except RemitError as error:
             if error.code in _ATTEMPTS:
-                await agent_caller.attempted(error.code, error.message, toolName=tool)
+                await agent_caller.attempted(error.code, error.message, tool)
             raise
 
 

@@ -14,7 +14,9 @@ import anyio
 from server.concurrency import in_background
 from server.errors import RemitError
 from server.limits import MAX_EVENT_TEXT
-from storage.records.events import EventKind, NewEvent
+from server.tasks.secrets.masking import joined, part
+from storage.records.events import EventKind, RunEvent
+from storage.records.masked import MaskedText
 from storage.records.tasks import Run
 
 PACE = 0.01
@@ -27,7 +29,7 @@ LONGEST_PAUSE = 1.0
 class Log(Protocol):
     """The store's operation for appending events."""
 
-    async def append_events(self, run: Run, events: list[NewEvent]) -> int:
+    async def append_events(self, run: Run, events: list[RunEvent]) -> int:
         """Append to the log of the run's task, all or none; returns the number of the last event."""
         ...
 
@@ -44,14 +46,14 @@ class EventWriter:
         self._log = log
         self._run = run
         self._kind = kind
-        self._extra = {} if call_id is None else {"callId": call_id}
+        self._call_id = call_id
         self._event_limit = event_limit
         self._events_so_far = 0
         self._started = time.monotonic()
-        self._text: list[str] = []
+        self._text: list[MaskedText] = []
         self._arrived = anyio.Event()
 
-    def publish(self, text: str) -> None:
+    def publish(self, text: MaskedText) -> None:
         """Queue `text` to be written soon, after what was queued before."""
         if text:
             self._text.append(text)
@@ -74,11 +76,11 @@ class EventWriter:
             await anyio.sleep(min(PACE * (time.monotonic() - self._started), LONGEST_PAUSE))
 
     async def _write(self) -> None:
-        text, self._text = "".join(self._text), []
+        text, self._text = joined(self._text), []
         if text:
             with suppress(RemitError):  # the run has lost its task; its next operation fails for that
                 self._events_so_far = await self._log.append_events(self._run, self._events(text))
 
-    def _events(self, text: str) -> list[NewEvent]:
-        pieces = (text[start : start + MAX_EVENT_TEXT] for start in range(0, len(text), MAX_EVENT_TEXT))
-        return [NewEvent(self._kind, {"text": piece, **self._extra}) for piece in pieces]
+    def _events(self, text: MaskedText) -> list[RunEvent]:
+        pieces = (part(text, start, start + MAX_EVENT_TEXT) for start in range(0, len(text), MAX_EVENT_TEXT))
+        return [RunEvent(self._kind, {"text": piece}, call_id=self._call_id) for piece in pieces]

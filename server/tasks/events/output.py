@@ -9,8 +9,9 @@ import anyio
 import anyio.lowlevel
 
 from server.concurrency import in_grace
-from server.tasks.secrets.masking import Masker
+from server.tasks.secrets.masking import Masker, joined, own_words, part
 from server.threads import carried_through, stepped
+from storage.records.masked import MaskedText
 from templates.steps import Steps
 
 FIRST_BYTES = 1024
@@ -62,16 +63,16 @@ class CommandOutput:
         self._end_length = 0
         self._taken = 0
         self._at_once = FIRST_BYTES
-        self._shown: list[str] = []
+        self._shown: list[MaskedText] = []
         self.dropped = 0
         """Characters that were dropped; known once the output has ended."""
 
     @property
-    def text(self) -> str:
+    def text(self) -> MaskedText:
         """Everything shown so far."""
-        return "".join(self._shown)
+        return joined(self._shown)
 
-    def feed(self, data: bytes) -> str:
+    def feed(self, data: bytes) -> MaskedText:
         """Add bytes of output. Returns the masked text that can be shown now."""
         text = self._decode(data)
         self._keep(text)
@@ -79,7 +80,7 @@ class CommandOutput:
         self._head_left -= len(head)
         return self._show(self._stream.feed(head))
 
-    async def show(self, data: bytes, publish: Callable[[str], None]) -> None:
+    async def show(self, data: bytes, publish: Callable[[MaskedText], None]) -> None:
         """Add bytes of output, and publish what can be shown now."""
         done = 0
         while done < len(data):
@@ -89,13 +90,13 @@ class CommandOutput:
             self._at_once = min(2 * size, MOST_BYTES) if time.monotonic() - begun < QUICK else FIRST_BYTES
             await anyio.lowlevel.cancel_shielded_checkpoint()  # let others run in between
 
-    async def finish(self) -> str:
+    async def finish(self) -> MaskedText:
         """End the output. Returns what is left to show.
 
         On cancellation, what is not masked within GRACE_SECONDS is dropped, and `text` says so.
         """
         self._keep(self._decode(b"", True))
-        rest: list[str] = []
+        rest: list[MaskedText] = []
 
         async def mask() -> None:
             rest.append(await self._rest())
@@ -112,28 +113,28 @@ class CommandOutput:
         await self.show(text.encode(errors="replace"), _nobody)
         await self.finish()
 
-    async def _rest(self) -> str:
+    async def _rest(self) -> MaskedText:
         """Return what is left to show, masked: all of it, or the last half."""
         end = "".join(self._end)
         if self._taken <= 2 * self._half:
             return await stepped(len(end), self._unshown(end))
         # What the stream still holds back is dropped: it is the start of the omitted middle, and perhaps of a secret.
         tail = await self._masker.text(end, len(end) - self._half)
-        return tail[-self._half :]
+        return part(tail, -self._half)
 
-    def _unshown(self, end: str) -> Steps[str]:
+    def _unshown(self, end: str) -> Steps[MaskedText]:
         rest = self._taken - self._half + self._head_left
         shown = yield from self._stream.feeding(end[len(end) - rest :])
-        return shown + self._stream.finish()
+        return joined([shown, self._stream.finish()])
 
-    def _end_with(self, rest: Sequence[str]) -> str:
+    def _end_with(self, rest: Sequence[MaskedText]) -> MaskedText:
         """Show what is left and how much was dropped; `rest` is empty if masking took too long."""
         if rest and self._taken <= 2 * self._half:
             return self._show(rest[0])
-        tail = "".join(rest)
+        tail = joined(rest)
         self.dropped = self._taken - len(self.text) - len(tail)
         note = f"\n[… {self.dropped} characters of output were not kept …]\n" if self.dropped else ""
-        return self._show(f"{note}{tail}")
+        return self._show(joined([own_words(note), tail]))
 
     def _keep(self, text: str) -> None:
         """Keep the end of the output, with a margin for a secret that begins before the last half."""
@@ -146,11 +147,11 @@ class CommandOutput:
         while self._end_length - len(self._end[0]) >= enough:
             self._end_length -= len(self._end.popleft())
 
-    def _show(self, text: str) -> str:
+    def _show(self, text: MaskedText) -> MaskedText:
         if text:
             self._shown.append(text)
         return text
 
 
-def _nobody(_text: str) -> None:
+def _nobody(_text: MaskedText) -> None:
     """Publish nothing, because the text is shown once it is whole."""

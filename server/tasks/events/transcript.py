@@ -9,11 +9,15 @@ from server.errors import RemitError
 from server.limits import MAX_EVENT_TEXT
 from server.tasks.events.event_writer import EventWriter, Log
 from server.tasks.events.output import CommandOutput, OutputBudget
-from server.tasks.secrets.masking import NO_SECRETS, MaskedStream
+from server.tasks.secrets.masking import NO_SECRETS, MaskedStream, joined, own_words, part
 from server.tasks.secrets.variables import Variables
 from server.threads import computed
-from storage.records.events import EventKind, NewEvent
+from storage.records.events import EventKind, RunEvent
+from storage.records.masked import MaskedText
 from storage.records.tasks import Run
+
+MAX_SUBJECT = 200
+"""Characters of a thought's subject; cut after masking."""
 
 
 class Transcript:
@@ -61,22 +65,22 @@ class Transcript:
         self._budget.take(thought.text)
         shown = await self._variables.masker.text(subject)
         if thought.text or shown:
-            await self._append_thought(shown[:200], thought.text)
+            await self._append_thought(part(shown, 0, MAX_SUBJECT), thought.text)
 
     async def end(self) -> None:
         """End the transcript: write what is left, and how many thoughts were not kept."""
         await self.pause()
         if self._unkept:
             with suppress(RemitError):  # the run has lost its task, which is reported elsewhere
-                await self._append_thought("", f"[… {self._unkept} thoughts were not kept …]")
+                await self._append_thought(own_words(""), own_words(f"[… {self._unkept} thoughts were not kept …]"))
 
-    async def _masked(self, piece: str, *, goes_on: bool) -> str:
+    async def _masked(self, piece: str, *, goes_on: bool) -> MaskedText:
         """Return what can be shown of a thought by now, masked."""
         stream = self._thought or self._variables.masker.stream()
         self._thought = stream if goes_on else None
         masked = await computed(len(piece), stream.feed, piece)
-        return masked if goes_on else masked + await computed(stream.held, stream.finish)
+        return masked if goes_on else joined([masked, await computed(stream.held, stream.finish)])
 
-    async def _append_thought(self, subject: str, description: str) -> None:
+    async def _append_thought(self, subject: MaskedText, description: MaskedText) -> None:
         thought = {"subject": subject, "description": description}
-        await self._log.append_events(self._run, [NewEvent(EventKind.THOUGHT, thought)])
+        await self._log.append_events(self._run, [RunEvent(EventKind.THOUGHT, thought)])

@@ -12,7 +12,7 @@ from server.config import Settings
 from server.errors import Code, RemitError
 from server.tasks.secrets.variables import Variables
 from storage.interface import Store
-from storage.records.events import EventKind, NewEvent
+from storage.records.events import EventKind, RunEvent
 from storage.records.tasks import Claim, Principal
 
 MAX_CHANGES = 10_000
@@ -43,11 +43,13 @@ class AgentCaller:
         if self._changes > MAX_CHANGES:
             raise RemitError(Code.LIMIT_EXCEEDED, f"one run changes {MAX_CHANGES} things at most", most=MAX_CHANGES)
 
-    async def attempted(self, code: Code, message: str, **about: str) -> None:
-        """Record a refused attempt in the task's log, masked. `about` is added to the event's data."""
+    async def attempted(self, code: Code, message: str, tool: str | None = None) -> None:
+        """Record a refused attempt in the task's log, masked; `tool` is the name of the tool that was called."""
         self._attempts += 1
         if self._attempts <= MAX_ATTEMPTS:
-            event = NewEvent(EventKind.ERROR, {"code": code, "message": self.variables.masker.short(message), **about})
+            texts = {"message": message} if tool is None else {"message": message, "toolName": tool}
+            masked = {name: self.variables.masker.short(text) for name, text in texts.items()}
+            event = RunEvent(EventKind.ERROR, masked, code)
             with suppress(RemitError):  # the run has lost its task: nobody reads this any more
                 await self.store.append_events(self.claim.run, [event])
 

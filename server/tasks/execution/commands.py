@@ -26,9 +26,10 @@ from server.tasks.events.event_writer import EventWriter
 from server.tasks.events.output import CommandOutput
 from server.tasks.execution.context import RunContext
 from server.tasks.execution.subtasks import RunSubtasks
+from server.tasks.secrets.masking import part
 from server.tasks.working_directory import working_directory
 from server.tasks.workspaces import set_aside
-from storage.records.events import EventKind, NewEvent
+from storage.records.events import EventKind, RunEvent
 
 
 class CommandRunner:
@@ -107,7 +108,7 @@ class CommandRunner:
                 try:
                     await output.finish()
                 finally:
-                    writer.publish(output.text[shown:])
+                    writer.publish(part(output.text, shown))
 
     @asynccontextmanager
     async def talk(self, program: Program) -> AsyncIterator[ProcessIO]:
@@ -168,10 +169,10 @@ class CommandRunner:
 
     async def _disarmed(self, call_id: str | None, found: Sequence[str]) -> None:
         """Record what a command left in the folder that the user's git would execute, and what became of it."""
-        told = traps.told([self._variables.masker.short(each) for each in traps.told(found)])
-        about = {} if call_id is None else {"callId": call_id}
+        masker = self._variables.masker
+        told = set_aside.told([masker.short(each) for each in traps.told(found, traps.MORE)])
         self._disarmed_before = await set_aside.tell(
-            self._record, self._claim.run, self._disarmed_before, told, **about
+            self._record, self._claim.run, self._disarmed_before, told, call_id
         )
 
     async def _home(self, files: Mapping[str, str]) -> Path:
@@ -185,8 +186,7 @@ class CommandRunner:
     async def _refused(self, call_id: str | None, host: str, port: int, reason: str) -> None:
         """Record in the task's log a connection that the network proxy refused."""
         message = self._variables.masker.short(f"network: {host}:{port} {reason}")
-        about = {} if call_id is None else {"callId": call_id}
-        event = NewEvent(EventKind.ERROR, {"code": Code.FORBIDDEN, "message": message, **about})
+        event = RunEvent(EventKind.ERROR, {"message": message}, Code.FORBIDDEN, call_id)
         await self._record.append_events(self._claim.run, [event])
 
 

@@ -5,12 +5,15 @@ from secrets import token_hex
 from typing import Any
 
 from server.agents.interface import Proposal, RunCommand
+from server.errors import Code, RemitError
 from server.tasks import sandbox_policy
 from server.tasks.approvals import similarity
 from server.tasks.approvals.circumstances import circumstances
 from server.tasks.execution.commands import CommandRunner
 from server.tasks.execution.context import RunContext
+from server.tasks.secrets.masking import own_words, part
 from storage.records.calls import KEYED, Call, CallContext, NewCall
+from storage.records.masked import MaskedText
 from storage.times import now
 
 MAX_DESCRIPTION = 200
@@ -23,9 +26,9 @@ _GIVEN = frozenset({"args", "input"})
 """Names of tool arguments that may be executed if they are a text or a list: what a program is given."""
 
 _USE_ITS_NAME = "write the secret's variable, such as $NAME, in its place"
-_LINE = f"a line of a secret stands in it, and whoever decides would not see what that does: {_USE_ITS_NAME}"
-_COMMAND = f"a secret is masked in what it executes, and whoever decides would not see that: {_USE_ITS_NAME}"
-_NOT_KEPT = f"a secret stands in it, and is not kept while somebody decides: {_USE_ITS_NAME}"
+_LINE = own_words(f"a line of a secret stands in it, and whoever decides would not see what that does: {_USE_ITS_NAME}")
+_COMMAND = own_words(f"a secret is masked in what it executes, and whoever decides would not see that: {_USE_ITS_NAME}")
+_NOT_KEPT = own_words(f"a secret stands in it, and is not kept while somebody decides: {_USE_ITS_NAME}")
 
 
 class Gate:
@@ -37,25 +40,25 @@ class Gate:
         self._variables = context.variables
         self._settings = context.settings
         self._command_runner = command_runner
-        self._hidden: dict[str, str | None] = {}
+        self._hidden: dict[str, MaskedText | None] = {}
 
     async def new_call(self, proposal: Proposal) -> NewCall:
         """Return a proposed call as it is recorded: masked, and bound to a digest of the unmasked arguments."""
-        masker = self._variables.masker
-        mask = masker.json_values if proposal.is_message else masker.json
-        args, tool_name = await mask(proposal.args), await mask(proposal.tool_name)
+        masker, parts = self._variables.masker, not proposal.is_message
+        args = await masker.args(proposal.args, parts=parts)
+        tool_name = await masker.text(proposal.tool_name, parts=parts)
         description = await masker.text(proposal.description)
         is_whole = (tool_name, similarity.canonical(args)) == (proposal.tool_name, similarity.canonical(proposal.args))
         if not is_whole:
             self._hidden[proposal.key] = await self._why_hidden(proposal)
         return NewCall(
-            key=proposal.key,
+            key=await self._key(proposal),
             id=f"call_{token_hex(8)}",
             tool_name=tool_name,
             args=args,
             digest=similarity.digest(args) if is_whole else self._keyed(proposal.args),
             similar=similarity.keys(args, is_command=proposal.is_command) if is_whole else (),
-            description=description[:MAX_DESCRIPTION],
+            description=part(description, 0, MAX_DESCRIPTION),
         )
 
     async def is_same(self, call: Call, args: Mapping[str, Any]) -> bool:
@@ -98,10 +101,17 @@ class Gate:
             return RunCommand(argv=ran.argv, env=similarity.READING, inherits=False, attached=ran.attached)
         return ran
 
-    async def _why_hidden(self, proposal: Proposal) -> str | None:
+    async def _key(self, proposal: Proposal) -> MaskedText:
+        """Return the key of a call, which its agent must have masked. Raises RemitError (VALIDATION_ERROR)."""
+        key = await self._variables.masker.text(proposal.key)
+        if key != proposal.key:
+            raise RemitError(Code.VALIDATION_ERROR, f"a secret stands in the agent's key of a call: {key}")
+        return key
+
+    async def _why_hidden(self, proposal: Proposal) -> MaskedText | None:
         """Return why a call with something masked cannot be approved; None if only the value of a secret is masked."""
         masker, given = self._variables.masker, [proposal.tool_name, proposal.args]
-        values = await masker.json_values(given)
+        values = await masker.json(given, parts=False)
         if values != await masker.json(given):
             return _LINE
         executed = list(_executed(proposal.args))

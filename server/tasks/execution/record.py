@@ -12,7 +12,8 @@ from server.tasks.execution.slot import Slot
 from storage.errors import DatabaseError
 from storage.interface import Store
 from storage.records.calls import Call, CallContext, CallResult, NewCall
-from storage.records.events import NewEvent
+from storage.records.events import RunEvent
+from storage.records.masked import MaskedText
 from storage.records.tasks import Message, Run, TurnUsage
 from storage.records.unwritten import Unwritten
 from storage.records.workspaces import FolderNotes
@@ -57,7 +58,7 @@ class RunRecord:
         """Return the state (JSON) last remembered in the run's turn, or in the turn `back` turns before it."""
         return await self._patiently(lambda: self._store.recall(self._run, back=back))
 
-    async def remember(self, state: str, usage: TurnUsage | None) -> None:
+    async def remember(self, state: MaskedText, usage: TurnUsage | None) -> None:
         """Store the state (JSON) that the turn's agent will continue from, and add the usage of its model."""
         await self._patiently(lambda: self._store.remember(self._run, state, usage))
 
@@ -97,13 +98,13 @@ class RunRecord:
         await self._patiently(lambda: self._store.end_call(self._run, call_id, result))
         del self.unwritten.results[call_id]
 
-    def keep_output(self, call_id: str, output: str, dropped: int) -> None:
+    def keep_output(self, call_id: str, output: MaskedText, dropped: int) -> None:
         """Keep the output of a call that is being interrupted; it is written with the run's end."""
         self.unwritten.outputs[call_id] = output, dropped
 
     # The task's log.
 
-    async def append_events(self, run: Run, events: list[NewEvent]) -> int:
+    async def append_events(self, run: Run, events: list[RunEvent]) -> int:
         """Append to the task's log, in order. Returns the number of the last event written.
 
         It does not wait for the database: events that cannot be written now are written with the next ones or the run's
@@ -116,7 +117,7 @@ class RunRecord:
                 await self._append(run, list(waiting))
         return self._last_event
 
-    async def _append(self, run: Run, events: list[NewEvent]) -> None:
+    async def _append(self, run: Run, events: list[RunEvent]) -> None:
         try:
             with anyio.CancelScope(shield=True):  # else it would be unknown whether they were written
                 self._last_event = await self._store.append_events(run, events)

@@ -18,7 +18,8 @@ from server.runner.monitoring.disks import Disks
 from server.runner.policy import Limits
 from server.tasks.events.event_writer import Log
 from server.tasks.execution.slot import Slot
-from storage.records.events import EventKind, NewEvent
+from server.tasks.secrets.masking import own_words
+from storage.records.events import EventKind, RunEvent
 
 T = TypeVar("T")
 
@@ -63,8 +64,8 @@ class ShortageWait:
     async def _wait(self, why: str) -> None:
         if why not in self._told:
             self._told.add(why)
-            message = f"it waits, and goes on by itself: {why}"
-            await self._log.append_events(self._slot.claim.run, [NewEvent(EventKind.WARNING, {"message": message})])
+            message = own_words(f"it waits, and goes on by itself: {why}")
+            await self._log.append_events(self._slot.claim.run, [RunEvent(EventKind.WARNING, {"message": message})])
         with self._slot.clock_stopped(), anyio.move_on_after(LOOK_SECONDS):
             await self._slot.ending.wait()
 

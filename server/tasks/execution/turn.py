@@ -36,9 +36,11 @@ from server.tasks.execution.commands import CommandRunner
 from server.tasks.execution.context import RunContext
 from server.tasks.execution.gate import Gate
 from server.tasks.execution.subtasks import RunSubtasks
+from server.tasks.secrets.masking import joined
 from storage.records import tasks
 from storage.records.calls import HIDDEN, Call, CallResult
-from storage.records.events import EventKind, NewEvent
+from storage.records.events import EventKind, RunEvent
+from storage.records.masked import MaskedText
 from storage.records.states import CUT_OFF, CallStatus
 from templates.steps import Steps
 
@@ -143,8 +145,8 @@ class ServerTurn:
 
     async def warn(self, message: str, key: str) -> None:
         """Write a warning about a call to the task's log, masked."""
-        data = {"message": self.redact(message), "callId": self._calls[key].id}
-        await self._record.append_events(self._run, [NewEvent(EventKind.WARNING, data)])
+        warning = RunEvent(EventKind.WARNING, {"message": self.masked(message)}, call_id=self._calls[key].id)
+        await self._record.append_events(self._run, [warning])
 
     async def set_process_bound(self, bound: bool) -> None:
         """Record whether the run's work would be lost with its process."""
@@ -267,8 +269,8 @@ class ServerTurn:
             with logs.about(call=call.id):
                 ended = await self._command_runner.run(self._gate.command(call, ran), output, writer, call.id, handler)
         except RemitError as error:
-            message = self.redact(error.message)
-            await self._end(key, CallStatus.ERROR, f"{output.text}\n{message}".strip(), dropped=output.dropped)
+            text = joined(filter(None, (output.text, self.masked(error.message))), "\n")
+            await self._end(key, CallStatus.ERROR, text, dropped=output.dropped)
             raise
         except BaseException:
             self._record.keep_output(call.id, output.text, output.dropped)
@@ -303,8 +305,8 @@ class ServerTurn:
         async with self._command_runner.talk(program) as process_io:
             yield process_io
 
-    def redact(self, text: str) -> str:
-        """Return a text about the run with every secret masked."""
+    def masked(self, text: str) -> MaskedText:
+        """Return a short text about the run with every secret masked."""
         return self._variables.masker.short(text)
 
     def _take_room(self, proposals: Sequence[Proposal]) -> None:
@@ -337,7 +339,7 @@ class ServerTurn:
     def _output(self) -> CommandOutput:
         return CommandOutput(self._variables.masker, self._budget.limit(self._settings.output_limit))
 
-    async def _end(self, key: str, status: CallStatus, text: str, **about: int) -> None:
+    async def _end(self, key: str, status: CallStatus, text: MaskedText, **about: int) -> None:
         self._budget.take(text)
         result = CallResult(status, text, **about)
         await self._record.end_call(self._calls[key].id, result)

@@ -21,13 +21,14 @@ from server.tasks.execution.shortage import ShortageWait
 from server.tasks.execution.slot import Slot
 from server.tasks.execution.subtasks import RunSubtasks
 from server.tasks.execution.turn import ServerTurn
+from server.tasks.secrets.masking import joined, own_words, part
 from server.tasks.secrets.variables import Variables
 from server.tasks.secrets.vault import SecretsLost
 from server.tasks.services import Services
 from server.tasks.workspaces.losses import MissingFolders
 from server.tasks.workspaces.selection import check_tier
 from storage.errors import DatabaseError
-from storage.records.outcomes import Interruption, Pause, RunOutcome, TurnEnd, Wait
+from storage.records.outcomes import Interrupter, Interruption, Pause, RunOutcome, TurnEnd, Wait
 from storage.records.states import Status
 from storage.times import now
 
@@ -35,9 +36,6 @@ _log = logging.getLogger(__name__)
 
 MAX_ERROR = 4000
 """Characters of a stored error; the shell agent's error repeats 2,000 of output."""
-
-DATABASE_FAILED = "the database failed"
-"""What interrupted a run that could not wait for the database, in words."""
 
 Settle = Callable[[FinishedRun], Awaitable[None]]
 """Writes how a run ended, or keeps that until it can be written."""
@@ -102,7 +100,7 @@ class Worker:
         await self._losses.note(claim)
         async with services.worktrees.at_work(claim, context.variables), context.variables.shared():
             turn = await context.shortage.patiently(partial(self._turn, context, agent), may_repeat=lambda: True)
-            with context.slot.limited(left), logs.about(mask=turn.redact):
+            with context.slot.limited(left), logs.about(mask=turn.masked):
                 async with turn.speaking():
                     await agent.work(turn)
 
@@ -137,28 +135,30 @@ async def _outcome_of(error: Exception, context: RunContext) -> RunOutcome:
         case Stopped():
             return TurnEnd(Status.CANCELLED)
         case DatabaseError() if error.passes:
-            return Interruption(by=DATABASE_FAILED)
+            return Interruption(by=Interrupter.DATABASE)
         case _:
             return await _failure(error, context)
 
 
 async def _failure(error: Exception, context: RunContext) -> TurnEnd:
-    """Return the end of a turn that failed. Its error is masked, so that no part of a secret is stored."""
+    """Return the end of a turn that failed. Its error is masked before it is cut: no part of a secret is left."""
+    code, message = _described(error, context)
+    masked = await context.variables.masker.text(message)
+    cut = joined([part(masked, 0, MAX_ERROR), own_words(" …")])
+    return TurnEnd(Status.FAILED, code, masked if len(masked) <= MAX_ERROR else cut)
+
+
+def _described(error: Exception, context: RunContext) -> tuple[Code, str]:
+    """Return the code of an error, and what is told of it."""
     match error:
-        case DatabaseError():
-            return TurnEnd(Status.FAILED, error.code, error.message)
         case RemitError():
-            message = _cut(await context.variables.masker.text(error.message))
-            return TurnEnd(Status.FAILED, error.code, message)
+            return error.code, error.message
         case TimeoutError():
-            limit = f"the task reached its limit of {context.task.timeout_seconds} s of work (timeoutSeconds)"
-            return TurnEnd(Status.FAILED, Code.TIMEOUT, limit)
+            return (
+                Code.TIMEOUT,
+                f"the task reached its limit of {context.task.timeout_seconds} s of work (timeoutSeconds)",
+            )
         case _:
             _log.error("run of task %s failed: %s\n%s", context.task.id, type(error).__name__, where(error))
             unknown = f"internal error ({type(error).__name__}); see server.log"
-            return TurnEnd(Status.FAILED, Code.EXECUTION_ERROR, str(shortage(error) or unknown))
-
-
-def _cut(message: str) -> str:
-    """Cut an error for storage. It is masked before, so that no part of a secret is left."""
-    return message if len(message) <= MAX_ERROR else f"{message[:MAX_ERROR]} …"
+            return Code.EXECUTION_ERROR, str(shortage(error) or unknown)

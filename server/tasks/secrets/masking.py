@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from server.json_text import memory
 from server.threads import computed, stepped
-from storage.records.masked import MaskedText
+from storage.records.masked import MaskedArgs, MaskedText
 from templates.redaction import MIN_MASKED, Redactor, too_short
 from templates.steps import Steps
 
@@ -71,13 +71,16 @@ class Masker:
         """Return a short text, masked."""
         return MaskedText(self._redactor.redact(text))
 
-    async def text(self, text: str, start: int = 0, stop: int | None = None) -> MaskedText:
-        """Return a text, or `text[start:stop]`, masked, including parts of secrets that are cut by its ends."""
-        return await stepped(len(text), self.masking(text, start, stop))
+    async def text(self, text: str, start: int = 0, stop: int | None = None, *, parts: bool = True) -> MaskedText:
+        """Return a text, or `text[start:stop]`, masked, including parts of secrets that are cut by its ends.
 
-    def masking(self, text: str, start: int = 0, stop: int | None = None) -> Steps[MaskedText]:
+        Here and below: without `parts`, single lines of multi-line values are not masked.
+        """
+        return await stepped(len(text), self.masking(text, start, stop, parts=parts))
+
+    def masking(self, text: str, start: int = 0, stop: int | None = None, *, parts: bool = True) -> Steps[MaskedText]:
         """Do what `text` does, in steps."""
-        return MaskedText((yield from self._redactor.redacting(text, start, stop)))
+        return MaskedText((yield from self._redactor.redacting(text, start, stop, parts=parts)))
 
     async def beginning(self, text: str) -> MaskedText:
         """Return a text whose end was cut off, masked, without an end that may begin a secret."""
@@ -95,13 +98,13 @@ class Masker:
         except UnicodeDecodeError:
             return "base64", MaskedText(base64.b64encode(masked).decode())
 
-    async def json(self, value: Any) -> Any:
+    async def json(self, value: Any, *, parts: bool = True) -> Any:
         """Return a JSON value with every secret in its texts and names masked."""
-        return await stepped(memory(value), _masking(self._redactor, value, parts=True))
+        return await stepped(memory(value), _masking(self._redactor, value, parts=parts))
 
-    async def json_values(self, value: Any) -> Any:
-        """Return a JSON value with only whole secret values masked, not single lines of multi-line ones."""
-        return await stepped(memory(value), _masking(self._redactor, value, parts=False))
+    async def args(self, args: Mapping[str, Any], *, parts: bool = True) -> MaskedArgs:
+        """Return the arguments of a call, masked like any JSON value."""
+        return MaskedArgs(await self.json(args, parts=parts))
 
     async def json_text(self, value: Any) -> MaskedText:
         """Return a JSON value with every secret masked, as compact JSON."""
@@ -150,7 +153,7 @@ def _masking(redactor: Redactor, value: Any, *, parts: bool) -> Steps[Any]:
     match value:
         case str():
             return (yield from redactor.redacting(value, parts=parts))
-        case dict():
+        case Mapping():
             shown = {}
             for name, each in value.items():
                 name = yield from redactor.redacting(str(name), parts=parts)

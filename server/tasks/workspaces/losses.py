@@ -1,9 +1,10 @@
 """Warnings about lost folders, and about tasks held after a restore: shown with the task and before a next turn."""
 
 from server.runner.workspace.workspaces import Workspaces
+from server.tasks.secrets.masking import own_words
 from server.tasks.views.formatting import time
 from storage.interface import Store
-from storage.records.events import EventKind, NewEvent
+from storage.records.events import EventKind, RunEvent
 from storage.records.states import RESTORED, Status
 from storage.records.tasks import Claim, Task
 
@@ -43,7 +44,9 @@ class MissingFolders:
         """Write a warning to the task's log if the run is about to replace a lost folder by an empty one."""
         had_one = claim.run.fence > 1 or claim.task.files
         if had_one and await self._is_gone(claim.task.id):
-            await self._store.append_events(claim.run, [NewEvent(EventKind.WARNING, {"message": _STARTED_EMPTY})])
+            await self._store.append_events(
+                claim.run, [RunEvent(EventKind.WARNING, {"message": own_words(_STARTED_EMPTY)})]
+            )
 
     async def _is_gone(self, task_id: str) -> bool:
         return not self._workspaces.has(task_id) and bool(await self._store.maintenance.expected_folders([task_id]))

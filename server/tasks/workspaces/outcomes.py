@@ -3,7 +3,8 @@
 from server.errors import RemitError
 from server.runner.worktrees.script import ScriptFailed, plain
 from server.runner.worktrees.worktree import WorktreeReport
-from server.tasks.secrets.masking import Masker
+from server.tasks.secrets.masking import NO_SECRETS, Masker, joined, own_words
+from storage.records.masked import MaskedText
 from storage.records.workspaces import WorktreeOutcome
 from templates.steps import Steps
 
@@ -11,14 +12,16 @@ MOST_FILES = 200
 """Changed files that are recorded by name; the others are counted."""
 
 
-def problem(finding: WorktreeReport, masker: Masker | None) -> str | None:
+def problem(finding: WorktreeReport, masker: Masker | None) -> MaskedText | None:
     """Return why something would be lost with a worktree although its HEAD was brought over."""
     if finding.failure:
-        return f"{failure_text(finding.failure, masker)}; whether all of it is committed is not known"
+        return joined(
+            [failure_text(finding.failure, masker), own_words("; whether all of it is committed is not known")]
+        )
     if finding.has_more:
-        return "it has commits on other branches or in a stash, which are not carried over"
+        return own_words("it has commits on other branches or in a stash, which are not carried over")
     if finding.has_nested:
-        return "it has a repository within, whose commits are not carried over"
+        return own_words("it has a repository within, whose commits are not carried over")
     return None
 
 
@@ -31,11 +34,13 @@ def shown(finding: WorktreeReport, masker: Masker | None, before: WorktreeOutcom
     if masker is None:
         return {**kept, "files": [], "omitted": len(finding.files)}
     stream = masker.stream()  # left unfinished where the diff was cut: its end may begin a secret
-    diff = (yield from stream.feeding(finding.diff)) + ("" if finding.is_cut else stream.finish())
+    diff = [(yield from stream.feeding(finding.diff))]
+    if not finding.is_cut:
+        diff.append(stream.finish())
     masked = []
     for path, status in files:
-        masked.append([(yield from masker.masking(path)), status])
-    return {**kept, "files": masked, "diff": diff}
+        masked.append(((yield from masker.masking(path)), status))
+    return {**kept, "files": masked, "diff": joined(diff)}
 
 
 def _contents(outcome: WorktreeOutcome) -> WorktreeOutcome:
@@ -48,8 +53,12 @@ def _contents(outcome: WorktreeOutcome) -> WorktreeOutcome:
     return contents
 
 
-def failure_text(error: RemitError | OSError, masker: Masker | None) -> str:
+def failure_text(error: RemitError | OSError, masker: Masker | None) -> MaskedText:
     """Return an error for the record: a program's output in it is masked before it is cut, or left out."""
     if not isinstance(error, ScriptFailed) or not error.said:
-        return str(error)
-    return f"{error.failure}: {plain(masker.short(error.said))}" if masker else error.failure
+        told = str(error)
+    elif masker:
+        told = f"{error.failure}: {plain(masker.short(error.said))}"
+    else:
+        told = error.failure
+    return (masker or NO_SECRETS).short(told)

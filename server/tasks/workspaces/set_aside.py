@@ -3,24 +3,27 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol, Unpack
+from typing import Protocol, Unpack
 
 from anyio import to_thread
 
 from server.errors import Code, RemitError
 from server.runner.scanning import traps
 from server.tasks.events.event_writer import Log
-from server.tasks.secrets.masking import NO_SECRETS, Masker
+from server.tasks.secrets.masking import NO_SECRETS, Masker, own_words
 from storage.interface import Store
-from storage.records.events import EventKind, NewEvent
+from storage.records.events import EventKind, RunEvent
+from storage.records.masked import MaskedText
 from storage.records.recovery import Leftover
 from storage.records.tasks import Run
 from storage.records.workspaces import FolderNotes, Workspace, WorktreeRecord
 
-_UNNAMED = (
+_UNNAMED = own_words(
     "something was set aside that git could have executed; its name is not shown, since it may hold a secret: "
     "`find . -name '*.aside-remit-*'` in the folder lists it"
 )
+
+_MORE = own_words(traps.MORE)
 
 
 class Notes(Log, Protocol):
@@ -31,20 +34,27 @@ class Notes(Log, Protocol):
         ...
 
 
-def before(workspace: Workspace | None) -> list[str]:
+def before(workspace: Workspace | None) -> list[MaskedText]:
     """Return what was reported to a task before about its folder."""
     return list(workspace.outcome.get("disarmed", ())) if workspace else []
 
 
-async def tell(notes: Notes, run: Run, known: Sequence[str], found: Sequence[str], **about: Any) -> list[str]:
-    """Record what was `found`, masked, in the workspace record, and what is new of it in the task's log.
+def told(found: Sequence[MaskedText]) -> list[MaskedText]:
+    """Return the reports to keep: see `traps.told`."""
+    return traps.told(found, _MORE)
 
-    Returns `known` with what is new. `about` is added to the data of each event.
+
+async def tell(
+    notes: Notes, run: Run, known: Sequence[MaskedText], found: Sequence[MaskedText], call_id: str | None = None
+) -> list[MaskedText]:
+    """Record what was `found` in the workspace record, and what is new of it in the task's log.
+
+    Returns `known` with what is new. `call_id` is the call that left it.
     """
-    every = traps.told([*known, *found])
+    every = told([*known, *found])
     await notes.note_folder(run.task_id, disarmed=every)
     new = [each for each in found if each not in known]
-    events = [NewEvent(EventKind.ERROR, {"code": Code.FORBIDDEN, "message": each, **about}) for each in new]
+    events = [RunEvent(EventKind.ERROR, {"message": each}, Code.FORBIDDEN, call_id) for each in new]
     with suppress(RemitError):  # the run has lost its task: nobody reads this any more
         await notes.append_events(run, events)
     return every
@@ -66,7 +76,7 @@ async def of_worktree(
     masking: Callable[[], Awaitable[Masker | None]],
     *,
     is_protected: bool,
-) -> list[str]:
+) -> list[MaskedText]:
     """Set aside what a task has left in its worktree for git to execute. Returns all reports about it.
 
     `state` is the state folder, which contains the worktree. `masking` masks the names of files. `is_protected`: no
@@ -78,9 +88,9 @@ async def of_worktree(
         return known
     untouched = traps.untouched(tree, is_protected=is_protected)
     found = await to_thread.run_sync(traps.disarm, tree, untouched, state)
-    return traps.told([*known, *(_masked(found, await masking()) if found else [])])
+    return told([*known, *(_masked(found, await masking()) if found else [])])
 
 
-def _masked(found: Sequence[str], masker: Masker | None) -> list[str]:
+def _masked(found: Sequence[str], masker: Masker | None) -> list[MaskedText]:
     """Return the reports with names masked; without names if the masker is missing."""
-    return traps.told([masker.short(each) if masker else _UNNAMED for each in found])
+    return told([masker.short(each) if masker else _UNNAMED for each in found])

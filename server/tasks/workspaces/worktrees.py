@@ -22,7 +22,7 @@ from server.runner.worktrees.worktree import Worktree, is_committed, tree_of
 from server.tasks import sandbox_policy
 from server.tasks.locks import KeyedLock
 from server.tasks.repository_record import repository_of
-from server.tasks.secrets.masking import NO_SECRETS, Masker
+from server.tasks.secrets.masking import NO_SECRETS, Masker, own_words
 from server.tasks.secrets.variables import Variables
 from server.tasks.working_directory import WorkingDirectory
 from server.tasks.workspaces import outcomes, set_aside
@@ -42,7 +42,7 @@ GRACE_SECONDS = 2.0
 MOVE_SECONDS = 1.0
 """Seconds to finish moving a branch when the caller gives up, so that branch and record agree."""
 
-_CUT_OFF = "the task was cancelled before all its commits were carried over; they are in its worktree"
+_CUT_OFF = own_words("the task was cancelled before all its commits were carried over; they are in its worktree")
 
 Masking = Callable[[], Awaitable[Masker | None]]
 """Returns the masker for a worktree's contents, None if a secret's value is gone; called after inspection."""

@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Collection
 
 from server.errors import Code
+from storage.records.masked import MaskedText
 from storage.records.outcomes import Interruption, Pause, RunOutcome, TurnEnd, Wait
 from storage.records.recovery import Recovery
 from storage.records.states import CUT_OFF, ENDED, LOST, SUBTASKS, Status
@@ -54,7 +55,7 @@ def interrupt(db: sqlite3.Connection, run: Run, how: Interruption, ran_us: int, 
             cancel_made(db, run, at)
         return Status.PENDING
     message = f"{how.by} while this task was at work; what it had done so far is kept, nothing was repeated"
-    failed = TurnEnd(Status.FAILED, Code.INTERRUPTED, f"{message}{attempts.why_not(db, task, run)}")
+    failed = TurnEnd(Status.FAILED, Code.INTERRUPTED, MaskedText(f"{message}{attempts.why_not(db, task, run)}"))
     return end(db, run, failed, ran_us, at)
 
 

@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 
 from storage.records.calls import Call
-from storage.records.events import NewEvent
+from storage.records.events import RunEvent
 from storage.records.queue import NO_DEMAND, SlotDemand
 from storage.records.recovery import Leftover
 from storage.records.states import CallStatus, Status
@@ -72,7 +72,7 @@ def wait_for_decision(db: sqlite3.Connection, run: Run, at: int) -> tuple[bool, 
     return waits, calls
 
 
-def append_events(db: sqlite3.Connection, run: Run, events: list[NewEvent], at: int) -> int:
+def append_events(db: sqlite3.Connection, run: Run, events: list[RunEvent], at: int) -> int:
     """Append events to the log of the run's task; returns the number of the last one."""
     held(db, run)
     for event in events:

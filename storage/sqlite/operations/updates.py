@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from server.errors import Code, RemitError
 from storage.errors import MOST_NAMED
 from storage.records.events import EventKind
+from storage.records.masked import MaskedText
 from storage.records.outcomes import TurnEnd
 from storage.records.states import ENDED, REPORTED, Status
 from storage.records.tasks import NOBODY, Principal, Update
@@ -99,7 +100,7 @@ def _report(db: sqlite3.Connection, task: sqlite3.Row, wanted: Update, target: S
             start(db, task, at, anew=task["started_at"] is None)
         elif step in ENDED:
             error_code = _FAILED if step is Status.FAILED else None
-            error = wanted.error or "reported as failed"
+            error = MaskedText(wanted.error or "reported as failed")
             close_turn(db, task, TurnEnd(step, error_code, error), at, result=wanted.result or "")
         else:
             reason = (wanted.blocked_reason or REPORTED) if step is Status.BLOCKED else None

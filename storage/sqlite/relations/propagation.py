@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from server.errors import Code
+from storage.records.masked import MaskedText
 from storage.records.outcomes import TurnEnd
 from storage.records.states import DEPENDENCIES, ENDED, Status
 from storage.records.tasks import Origin
@@ -104,5 +105,5 @@ def _fail(db: sqlite3.Connection, dependant: sqlite3.Row, cause: sqlite3.Row, at
     origin = Origin(cause["origin"], Status(cause["origin_ended"]))
     way = "" if cause["id"] == origin.id else f"{cause['id']}, and by way of it on "
     how = "was cancelled" if origin.ended is Status.CANCELLED else "failed"
-    message = f"the task depends on {way}{origin.id}, which {how}"
+    message = MaskedText(f"the task depends on {way}{origin.id}, which {how}")
     close_turn(db, dependant, TurnEnd(Status.FAILED, Code.DEPENDENCY_FAILED, message), at, origin=origin)

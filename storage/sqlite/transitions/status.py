@@ -6,7 +6,7 @@ from typing import Any
 
 from server.errors import Code, RemitError
 from storage.errors import not_found
-from storage.records.events import EventKind, NewEvent
+from storage.records.events import EventKind, NewEvent, RunEvent
 from storage.records.states import CALL_ENDED, ENDED, SUBTASKS, CallStatus, Status, call_may_become, may_become
 from storage.records.tasks import Origin, Principal, Run
 from storage.sqlite.connection import changes_of
@@ -52,7 +52,7 @@ def log(db: sqlite3.Connection, seq: int, kind: EventKind, data: Mapping[str, An
     return log_all(db, seq, [NewEvent(kind, data)], at)
 
 
-def log_all(db: sqlite3.Connection, seq: int, events: Sequence[NewEvent], at: int) -> int:
+def log_all(db: sqlite3.Connection, seq: int, events: Sequence[NewEvent | RunEvent], at: int) -> int:
     """Append events to the task's log; returns the number of the last one."""
     last, task_id = db.execute(
         "UPDATE tasks SET last_event = last_event + ? WHERE seq = ? RETURNING last_event, id", (len(events), seq)
@@ -201,7 +201,9 @@ def _let_waiting_go_on(db: sqlite3.Connection, task: sqlite3.Row, at: int) -> No
             go_on_without(db, row["task"], at)
 
 
-def _write(db: sqlite3.Connection, seq: int, task_id: str, events: Sequence[NewEvent], last: int, at: int) -> None:
+def _write(
+    db: sqlite3.Connection, seq: int, task_id: str, events: Sequence[NewEvent | RunEvent], last: int, at: int
+) -> None:
     """Write events into the task's log, the last of them with number `last`."""
     numbers = range(last - len(events) + 1, last + 1)
     lines = [(seq, number, at, event.kind, dumps(event.data)) for number, event in zip(numbers, events, strict=True)]

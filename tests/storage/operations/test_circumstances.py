@@ -5,6 +5,7 @@ import pytest
 from server.errors import Code, RemitError
 from storage.interface import Store
 from storage.records.calls import HIDDEN, KEYED, Call, Outcome
+from storage.records.masked import MaskedText
 from storage.records.outcomes import Pause, TurnEnd
 from storage.records.states import CallStatus, Status
 from storage.records.tasks import Claim
@@ -88,14 +89,16 @@ async def test_a_grant_does_not_come_back_with_its_circumstances(store: Store) -
 async def test_a_call_of_which_a_part_is_hidden_is_refused_with_the_reason(store: Store) -> None:
     claim = await claimed(store, auto_execute=False)
     (call,) = await store.announce_calls(claim.run, [new_call()])
-    refused = await store.begin_call(claim.run, call.id, None, hidden="a line of it")
+    refused = await store.begin_call(claim.run, call.id, None, hidden=MaskedText("a line of it"))
     assert (refused.status, refused.outcome, refused.reason) == (CallStatus.CANCELLED, HIDDEN, "a line of it")
 
 
 async def test_where_nobody_is_asked_a_call_of_which_a_part_is_hidden_proceeds(store: Store) -> None:
     claim = await claimed(store)
     (call,) = await store.announce_calls(claim.run, [new_call()])
-    assert (await store.begin_call(claim.run, call.id, None, hidden="a line of it")).status is CallStatus.EXECUTING
+    assert (
+        await store.begin_call(claim.run, call.id, None, hidden=MaskedText("a line of it"))
+    ).status is CallStatus.EXECUTING
 
 
 async def test_a_call_that_is_similar_to_none_cannot_be_approved_for_always(store: Store) -> None:

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from storage.interface import Store
-from storage.records.events import EventKind, NewEvent
+from storage.records.events import EventKind, RunEvent
 from storage.records.lists import Filter
+from storage.records.masked import MaskedText
 from storage.records.outcomes import Interruption, TurnEnd
 from storage.records.retention import Ended, Retention
 from storage.records.states import Status
@@ -31,7 +32,7 @@ NESTING = NestingLimits(depth=3, count=10)
 async def ended(store: Store, **changes: Any) -> str:
     """A task of ours that has ended."""
     claim = await claimed(store, **changes)
-    await store.append_events(claim.run, [NewEvent(EventKind.CONTENT, {"text": "said"})])
+    await store.append_events(claim.run, [RunEvent(EventKind.CONTENT, {"text": MaskedText("said")})])
     await store.end_run(claim.run, TurnEnd(Status.COMPLETED))
     return claim.task.id
 
@@ -248,7 +249,7 @@ async def test_a_log_of_any_length_is_removed_in_steps(
 ) -> None:
     monkeypatch.setattr(retention, "STEP", 3)
     claim = await claimed(store)
-    await store.append_events(claim.run, [NewEvent(EventKind.CONTENT, {"text": "x"})] * 10)
+    await store.append_events(claim.run, [RunEvent(EventKind.CONTENT, {"text": MaskedText("x")})] * 10)
     await store.end_run(claim.run, TurnEnd(Status.COMPLETED))
     left = await store.maintenance.with_log(now())
     assert await store.maintenance.remove_logs(left, now(), now()) == left
@@ -375,7 +376,7 @@ async def test_the_output_of_a_call_that_is_cut_off_is_counted_once(store: Store
     claim = await claimed(store)
     (call,) = await store.announce_calls(claim.run, [new_call()])
     await store.begin_call(claim.run, call.id, None)
-    await store.end_run(claim.run, Interruption(), unwritten=Unwritten(outputs={call.id: ("half", 0)}))
+    await store.end_run(claim.run, Interruption(), unwritten=Unwritten(outputs={call.id: (MaskedText("half"), 0)}))
     assert (await store.task(ANN, claim.task.id)).kept_output == len("half")
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from server.errors import Code, RemitError
 from storage.interface import Store
-from storage.records.events import EventKind, NewEvent
+from storage.records.events import EventKind, RunEvent
+from storage.records.masked import MaskedText
 from storage.records.outcomes import Interruption, TurnEnd
 from storage.records.states import CallStatus, Status
 from storage.records.tasks import Run
@@ -46,7 +47,7 @@ async def test_a_run_with_a_stale_fence_can_write_nothing(store: Store) -> None:
     stale = Run(claim.run.seq, claim.run.task_id, claim.run.turn, claim.run.fence - 1)
     for write in (
         store.end_run(stale, TurnEnd(Status.COMPLETED)),
-        store.append_events(stale, [NewEvent(EventKind.CONTENT, {"text": "x"})]),
+        store.append_events(stale, [RunEvent(EventKind.CONTENT, {"text": MaskedText("x")})]),
         store.announce_calls(stale, [new_call()]),
         store.record_processes(stale, [{"pid": 1}], "namespaces"),
     ):
@@ -60,7 +61,7 @@ async def test_events_are_numbered_from_one_without_gaps(store: Store) -> None:
     claim = await claimed(store)
 
     async def append(text: str) -> None:
-        await store.append_events(claim.run, [NewEvent(EventKind.CONTENT, {"text": text})] * 3)
+        await store.append_events(claim.run, [RunEvent(EventKind.CONTENT, {"text": MaskedText(text)})] * 3)
 
     async with anyio.create_task_group() as group:
         for number in range(30):
@@ -71,7 +72,7 @@ async def test_events_are_numbered_from_one_without_gaps(store: Store) -> None:
 
 async def test_later_events_are_read_from_any_number_on(store: Store) -> None:
     claim = await claimed(store)
-    last = await store.append_events(claim.run, [NewEvent(EventKind.CONTENT, {"text": t}) for t in "abc"])
+    last = await store.append_events(claim.run, [RunEvent(EventKind.CONTENT, {"text": MaskedText(t)}) for t in "abc"])
     snapshot = await store.snapshot(ANN, claim.task.id, events_after=last - 2, max_events=10)
     assert [event.data["text"] for event in snapshot.events] == ["b", "c"]
 
@@ -79,7 +80,8 @@ async def test_later_events_are_read_from_any_number_on(store: Store) -> None:
 async def test_what_was_said_is_the_content_while_the_task_runs_and_after(store: Store) -> None:
     claim = await claimed(store)
     await store.append_events(
-        claim.run, [NewEvent(EventKind.CONTENT, {"text": "one "}), NewEvent(EventKind.CONTENT, {"text": "two"})]
+        claim.run,
+        [RunEvent(EventKind.CONTENT, {"text": MaskedText(text)}) for text in ("one ", "two")],
     )
     assert (await store.snapshot(ANN, claim.task.id)).content == "one two"
     await store.end_run(claim.run, TurnEnd(Status.COMPLETED))
@@ -111,7 +113,7 @@ async def test_a_run_cut_off_in_a_call_failed_and_is_not_repeated(store: Store) 
     claim = await claimed(store)
     first, _ = await store.announce_calls(claim.run, [new_call("1"), new_call("2")])
     await store.begin_call(claim.run, first.id, None)
-    await store.append_events(claim.run, [NewEvent(EventKind.CONTENT, {"text": "half", "callId": first.id})])
+    await store.append_events(claim.run, [RunEvent(EventKind.CONTENT, {"text": MaskedText("half")}, call_id=first.id)])
     assert (await store.recover()).interrupted == [claim.task.id]
     snapshot = await store.snapshot(ANN, claim.task.id)
     assert (snapshot.task.status, snapshot.task.error_code) == (Status.FAILED, "INTERRUPTED")
@@ -178,7 +180,7 @@ async def test_a_run_whose_server_is_stopped_in_a_call_failed_with_its_output_ke
     claim = await claimed(store)
     (call,) = await store.announce_calls(claim.run, [new_call()])
     await store.begin_call(claim.run, call.id, None)
-    unwritten = Unwritten(outputs={call.id: ("so far", 3)})
+    unwritten = Unwritten(outputs={call.id: (MaskedText("so far"), 3)})
     assert await store.end_run(claim.run, Interruption(), unwritten=unwritten) is Status.FAILED
     (call,) = (await store.snapshot(ANN, claim.task.id)).calls
     assert (call.status, call.output, call.dropped) == (CallStatus.ERROR, "so far", 3)

@@ -7,6 +7,7 @@ import pytest
 from server.errors import Code, RemitError
 from storage.interface import Store
 from storage.records.lists import Filter
+from storage.records.masked import MaskedText
 from storage.records.outcomes import TurnEnd
 from storage.records.states import ENDED, Status
 from storage.sqlite.store import SqliteStore, open_store
@@ -147,7 +148,7 @@ async def test_a_session_that_no_task_is_in_any_more_is_gone(store: SqliteStore)
 
 async def test_times_follow_the_moves(store: Store) -> None:
     claim = await claimed(store)
-    await store.end_run(claim.run, TurnEnd(Status.FAILED, Code.EXECUTION_ERROR, "it broke"))
+    await store.end_run(claim.run, TurnEnd(Status.FAILED, Code.EXECUTION_ERROR, MaskedText("it broke")))
     task = await store.task(ANN, claim.task.id)
     assert task.status in ENDED
     assert task.started_at is not None

@@ -9,6 +9,7 @@ from server.errors import Code
 from storage.interface import Store
 from storage.records.events import EventKind
 from storage.records.lists import Filter
+from storage.records.masked import MaskedText
 from storage.records.outcomes import Pause, TurnEnd, Wait
 from storage.records.queue import SlotDemand
 from storage.records.states import BUSY, DEPENDENCIES, SUBTASKS, Status
@@ -124,7 +125,7 @@ async def test_what_an_agent_has_made_is_cancelled_when_it_fails(store: Store) -
     await store.create_task(ANN, by_hand)
     at_work = await store.claim_run("owner")
     assert at_work
-    await store.end_run(parent.run, TurnEnd(Status.FAILED, Code.EXECUTION_ERROR, "broken"))
+    await store.end_run(parent.run, TurnEnd(Status.FAILED, Code.EXECUTION_ERROR, MaskedText("broken")))
     assert await store.stopping_beneath(parent.run) == [at_work.task.id] == [children[0]]
     assert await status(store, children[1]) is Status.CANCELLED
     assert await status(store, by_hand.id) is Status.PENDING

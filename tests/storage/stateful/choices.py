@@ -9,6 +9,7 @@ from hypothesis.strategies import SearchStrategy
 
 from server.errors import Code
 from storage.records.lists import Filter
+from storage.records.masked import MaskedText
 from storage.records.outcomes import Interruption, Pause, TurnEnd
 from storage.records.states import DEPENDENCIES, CallStatus, Status
 from storage.records.tasks import NOBODY, Run, SecretSource
@@ -34,7 +35,7 @@ SECRETS: SearchStrategy[dict[str, SecretSource]] = some.dictionaries(
 REPORTS = some.sampled_from(
     [*[Status.COMPLETED] * 4, Status.FAILED, *(s for s in Status if s not in ("paused", "awaiting_approval"))]
 )
-_COMPLETED, _FAILED = TurnEnd(Status.COMPLETED), TurnEnd(Status.FAILED, Code.EXECUTION_ERROR, "it broke")
+_COMPLETED, _FAILED = TurnEnd(Status.COMPLETED), TurnEnd(Status.FAILED, Code.EXECUTION_ERROR, MaskedText("it broke"))
 OUTCOMES: SearchStrategy[Ended] = some.sampled_from(
     [
         *[Pause.SUSPENDED] * 3,

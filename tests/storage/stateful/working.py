@@ -6,6 +6,7 @@ from hypothesis.stateful import precondition, rule
 from storage.interface import Store
 from storage.records.calls import CallResult, NewCall
 from storage.records.events import EventKind, NewEvent
+from storage.records.masked import MaskedArgs, MaskedText
 from storage.records.outcomes import Interruption, Pause
 from storage.records.states import CallStatus, Status
 from storage.records.tasks import Run
@@ -51,7 +52,7 @@ class Working(Choices):
         calls = [_call(run, key) for key in keys]
         first = calls[0].id
         expires = None if patience is None else self.clock.at + patience
-        result = CallResult(CallStatus.SUCCESS if success else CallStatus.ERROR, "output", exit_status=0)
+        result = CallResult(CallStatus.SUCCESS if success else CallStatus.ERROR, MaskedText("output"), exit_status=0)
         if what == "announce_calls":
             self.do(lambda model, at: model.announce(run, calls), lambda store: store.announce_calls(run, calls))
         elif what == "begin_call":
@@ -131,11 +132,11 @@ class Working(Choices):
 
 def _call(run: Run, key: str) -> NewCall:
     return NewCall(
-        key=key,
+        key=MaskedText(key),
         id=f"{run.task_id}:{run.turn}:{key}",
-        tool_name="shell",
-        args={"command": key},
+        tool_name=MaskedText("shell"),
+        args=MaskedArgs({"command": key}),
         digest=key,
         similar=(key,),
-        description=key,
+        description=MaskedText(key),
     )

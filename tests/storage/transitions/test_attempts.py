@@ -4,6 +4,7 @@ import pytest
 
 from storage.interface import Store
 from storage.records.demands import Demands, OnInterrupt
+from storage.records.masked import MaskedText
 from storage.records.outcomes import Interruption
 from storage.records.states import CallStatus, Status
 from storage.records.tasks import AGENT, Claim
@@ -53,7 +54,7 @@ async def test_a_cancelled_task_is_not_tried_again(store: Store) -> None:
 
 async def test_an_agent_that_begins_again_knows_nothing_of_the_attempt_before(store: Store) -> None:
     claim = await cut_off(store, "retry")
-    await store.remember(claim.run, "{}", None)
+    await store.remember(claim.run, MaskedText("{}"), None)
     await store.end_run(claim.run, Interruption())
     claim = await again(store)
     assert await store.announce_calls(claim.run, []) == []

@@ -7,6 +7,7 @@ import pytest
 from server.errors import RemitError
 from storage.interface import Store
 from storage.records.calls import Call, CallResult
+from storage.records.masked import MaskedText
 from storage.records.outcomes import Pause, TurnEnd
 from storage.records.states import CallStatus, Status
 from storage.records.tasks import Claim, TurnUsage
@@ -41,7 +42,7 @@ async def decide_at_hand(store: Store, claim: Claim, call: Call) -> None:
 async def test_a_run_that_stays_still_holds_its_task(store: Store) -> None:
     claim, _ = await staying(store)
     assert await status(store, claim) is Status.AWAITING_APPROVAL
-    await store.remember(claim.run, "{}", None)
+    await store.remember(claim.run, MaskedText("{}"), None)
     assert await store.claim_run("another") is None
 
 
@@ -111,7 +112,7 @@ async def test_cancelling_it_waits_for_its_process(store: Store) -> None:
 
 async def test_a_call_taken_back_lets_it_go_on(store: Store) -> None:
     claim, (call,) = await staying(store)
-    await store.end_call(claim.run, call.id, CallResult(CallStatus.ERROR, "the turn was over"))
+    await store.end_call(claim.run, call.id, CallResult(CallStatus.ERROR, MaskedText("the turn was over")))
     assert await status(store, claim) is Status.RUNNING
     (known,) = (await store.snapshot(ANN, claim.task.id)).calls
     assert (known.status, known.reason) == (CallStatus.CANCELLED, "the agent took it back")
@@ -151,8 +152,8 @@ async def test_bound_work_is_lost_with_its_process(tmp_path: Path) -> None:
 
 async def test_what_is_remembered_belongs_to_its_turn(store: Store) -> None:
     claim = await claimed(store)
-    await store.remember(claim.run, '{"at":1}', TurnUsage(1, 20, 3))
-    await store.remember(claim.run, '{"at":2}', TurnUsage(1, 30, 4))
+    await store.remember(claim.run, MaskedText('{"at":1}'), TurnUsage(1, 20, 3))
+    await store.remember(claim.run, MaskedText('{"at":2}'), TurnUsage(1, 30, 4))
     assert await store.recall(claim.run) == '{"at":2}'
     await store.end_run(claim.run, TurnEnd(Status.COMPLETED))
     turn = (await store.snapshot(ANN, claim.task.id)).turn
@@ -180,4 +181,4 @@ async def test_a_run_that_has_ended_remembers_nothing(store: Store) -> None:
     claim = await claimed(store)
     await store.end_run(claim.run, TurnEnd(Status.COMPLETED))
     with pytest.raises(RemitError, match="no longer holds"):
-        await store.remember(claim.run, "{}", None)
+        await store.remember(claim.run, MaskedText("{}"), None)

@@ -11,7 +11,8 @@ from server.tasks.events.event_writer import EventWriter
 from server.tasks.execution.record import RunRecord
 from server.tasks.execution.slot import Slot
 from storage.interface import Store
-from storage.records.events import Event, EventKind, NewEvent
+from storage.records.events import Event, EventKind, RunEvent
+from storage.records.masked import MaskedText
 from storage.records.tasks import Run
 from storage.sqlite.store import open_store
 from tests.storage.fresh import fresh
@@ -29,7 +30,7 @@ async def dribbled(store: Store, run: Run, characters: str, event_limit: int) ->
     publishing = EventWriter(store, run, event_limit, call_id="call_1")
     async with publishing.serving():
         for character in characters:
-            publishing.publish(character)
+            publishing.publish(MaskedText(character))
             for _ in range(3):  # each goes to the database and back, behind what is being written
                 await store.task(ANN, run.task_id)
     events = (await store.snapshot(ANN, run.task_id, events_after=0, max_events=10_000)).events
@@ -60,7 +61,7 @@ async def test_what_waits_to_be_written_when_its_call_ends_is_not_lost(
 ) -> None:
     append, waits = store.append_events, anyio.Event()
 
-    async def append_behind_others(run: Run, events: list[NewEvent]) -> int:
+    async def append_behind_others(run: Run, events: list[RunEvent]) -> int:
         waits.set()
         await store.task(ANN, run.task_id)
         return await append(run, events)
@@ -71,7 +72,7 @@ async def test_what_waits_to_be_written_when_its_call_ends_is_not_lost(
     record = RunRecord(store, run, Slot(claim, lambda: None, hands_on=False))
     publishing = EventWriter(record, run, 1000, call_id="call_1")
     async with publishing.serving():
-        publishing.publish("x")
+        publishing.publish(MaskedText("x"))
         await waits.wait()
     events = (await store.snapshot(ANN, run.task_id, events_after=0, max_events=10_000)).events
     assert [event.data["text"] for event in events if event.kind == EventKind.CONTENT] == ["x"]

@@ -9,6 +9,7 @@ from storage.records.calls import Call
 from storage.records.demands import Demands
 from storage.records.events import Event, EventKind
 from storage.records.graphs import Related, RelatedTask
+from storage.records.masked import MaskedText
 from storage.records.states import CallStatus, Status
 from storage.records.tasks import Message, NewParts, Snapshot, Task, TurnRecord
 from storage.records.workspaces import Workspace
@@ -140,10 +141,10 @@ def workspaces(draw: st.DrawFn) -> Workspace:
             "carried": "0" * 40,
             "head": "0" * 40,
             "dirty": True,
-            "problem": draw(texts(2_000)),
-            "files": [[path, "M"] for path in draw(st.lists(texts(4_096, 1), max_size=100))],
+            "problem": MaskedText(draw(texts(2_000))),
+            "files": [(MaskedText(path), "M") for path in draw(st.lists(texts(4_096, 1), max_size=100))],
             "omitted": 100_000,
-            "diff": draw(texts(50_000)),
+            "diff": MaskedText(draw(texts(50_000))),
             "cut": True,
         },
     )

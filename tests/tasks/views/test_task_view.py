@@ -7,7 +7,8 @@ import pytest
 from server.tasks.requests.request_models import GetTask
 from server.tasks.views import task_view
 from server.tasks.views.formatting import one_line
-from storage.records.events import EventKind, NewEvent
+from storage.records.events import EventKind, RunEvent
+from storage.records.masked import MaskedText
 from storage.records.outcomes import TurnEnd
 from storage.records.retention import Retention
 from storage.records.states import Status
@@ -16,7 +17,7 @@ from tests.storage.fresh import fresh
 from tests.storage.samples import ANN, claimed
 
 FOREVER = Retention(tasks=None, logs=None, workspaces=None)
-THOUGHT = {"subject": "the plan", "description": "first this, then that"}
+THOUGHT = {"subject": MaskedText("the plan"), "description": MaskedText("first this, then that")}
 
 
 @pytest.mark.behaviour("get_task:output:thoughts", "events:thought")
@@ -24,7 +25,7 @@ THOUGHT = {"subject": "the plan", "description": "first this, then that"}
 async def test_what_an_agent_thinks_is_kept_and_shown(tmp_path: Path, ended: bool) -> None:
     async with open_store(fresh(tmp_path / "remit.db")) as store:
         claim = await claimed(store)
-        await store.append_events(claim.run, [NewEvent(EventKind.THOUGHT, THOUGHT)])
+        await store.append_events(claim.run, [RunEvent(EventKind.THOUGHT, THOUGHT)])
         if ended:
             await store.end_run(claim.run, TurnEnd(Status.COMPLETED))
         snapshot = await store.snapshot(ANN, claim.task.id, events_after=0, max_events=10)

@@ -243,14 +243,14 @@ def test_a_closed_folder_that_an_index_names_is_told_of(
 
 
 def test_what_was_set_aside_is_told_first() -> None:
-    assert traps.told(["large", "x was set aside as y"]) == ["x was set aside as y", "large"]
+    assert traps.told(["large", "x was set aside as y"], traps.MORE) == ["x was set aside as y", "large"]
 
 
 def test_of_very_many_the_first_are_told_with_how_to_find_all() -> None:
-    told = traps.told([str(number) for number in range(30)])
+    told = traps.told([str(number) for number in range(30)], traps.MORE)
     assert len(told) == traps.MOST_TOLD + 1
     assert "find ." in told[-1]
-    assert traps.told([*told, "new"]) == told
+    assert traps.told([*told, "new"], traps.MORE) == told
 
 
 @pytest.mark.anyio
