@@ -31,7 +31,7 @@ R = TypeVar("R")
 W = TypeVar("W", CreateTask, SendMessage)
 
 MAX_TOOL_NAME = 100
-"""Characters of an unknown tool's name in an error."""
+"""Characters of an unknown tool's name in an error; cut as it is masked."""
 
 _ATTEMPTS = frozenset({Code.FORBIDDEN, Code.NOT_FOUND, Code.LIMIT_EXCEEDED})
 LISTED = frozenset({"limit", "offset", "cursor", "status", "parent_task_id"})
@@ -119,15 +119,16 @@ class DelegationService:
         return await self._noted(agent_caller, "cancel_task", cancelled)
 
     async def forbid(self, agent_caller: AgentCaller, tool: str) -> NoReturn:
-        """Refuse a tool that agents may not use; its name may be of any length."""
-        tool = tool[:MAX_TOOL_NAME]
+        """Refuse a tool that agents may not use; its name may be of any length, and hold a secret."""
+        masker = agent_caller.variables.masker
+        shown = await masker.text(tool[: MAX_TOOL_NAME + masker.longest], 0, MAX_TOOL_NAME)
 
         async def refused() -> NoReturn:
             raise RemitError(
-                Code.FORBIDDEN, f"{tool}: the agent of a task may only hand on sub-tasks, and manage those"
+                Code.FORBIDDEN, f"{shown}: the agent of a task may only hand on sub-tasks, and manage those"
             )
 
-        await self._noted(agent_caller, tool, refused)
+        await self._noted(agent_caller, shown, refused)
 
     async def has_open_subtask(self, agent_caller: AgentCaller, task_id: str) -> bool:
         """Return whether there is such a task beneath the agent's that has not ended."""

@@ -52,6 +52,15 @@ async def test_little_is_told_of_a_tool_with_a_very_long_name(window: Windows) -
     assert attempts(task) == [("FORBIDDEN", "x" * 100)]
 
 
+@pytest.mark.parametrize("before", [0, 90], ids=["whole", "cut"])
+async def test_a_secret_in_the_name_of_a_tool_is_masked_in_the_log(window: Windows, before: int) -> None:
+    async with window() as host:
+        script = f"visitor = Visitor(); visitor.begin(); visitor.call('x' * {before} + os.environ['S'])"
+        task = await run(host, f"import os; {script}", secrets={"S": "hidden-value-of-26-letters"})
+    assert attempts(task) == [("FORBIDDEN", f"{'x' * before}[secret S]")]
+    assert "hidden-value" not in json.dumps(task)
+
+
 @pytest.mark.parametrize("tool", ["get_task", "cancel_task", "send_message"])
 async def test_any_other_task_is_not_there(window: Windows, tool: str) -> None:
     async with window() as host:
