@@ -156,7 +156,7 @@ class Worktrees:
             await to_thread.run_sync(self._workspaces.remove, task_id)
         except OSError as error:
             raise RemitError(
-                Code.EXECUTION_ERROR, f"the worktree of task {task_id} cannot be removed: {error}", id=task_id
+                Code.EXECUTION_ERROR, f"the worktree of task {task_id} cannot be removed: {error.strerror}", id=task_id
             ) from error
         await self._store.give_up_worktree(task_id)
 
@@ -165,7 +165,8 @@ class Worktrees:
         try:
             await (await self._branch(record)).drop()
         except RemitError as error:
-            _log.warning("the branch %s is left: %s", branch_of(record.task_id), error.message)
+            why = outcomes.failure_text(error, await self._masker(record.task_id))
+            _log.warning("the branch %s is left: %s", branch_of(record.task_id), why)
 
     async def _refuse_loss(self, task_id: str) -> None:
         """Raise RemitError (CONFLICT) if something would be lost. The caller holds the lock."""

@@ -3,7 +3,7 @@
 import errno
 from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import anyio
 import anyio.lowlevel
@@ -15,6 +15,7 @@ from server.runner.git.repository import branch_of, find_repository
 from server.runner.sandbox import Sandbox
 from server.runner.workspace.workspaces import Workspaces
 from server.runner.worktrees.branch import Branch
+from server.runner.worktrees.script import ScriptFailed
 from server.runner.worktrees.worktree import Worktree, WorktreeReport
 from server.tasks.repository_record import recorded
 from server.tasks.secrets.variables import Variables
@@ -35,7 +36,7 @@ from tests.tasks.workspaces.projects import git, repository, tip
 
 class Stuck(Workspaces):
     def remove(self, task_id: str) -> None:
-        raise OSError(errno.EBUSY, "Device or resource busy", task_id)
+        raise OSError(errno.EBUSY, "Device or resource busy", "a file of the task's")
 
 
 async def unused() -> Sandbox:
@@ -46,14 +47,14 @@ class Killed(BaseException):
     """As if the server had been."""
 
 
-async def started(store: Store, project: Path) -> Claim:
+async def started(store: Store, project: Path, **task: Any) -> Claim:
     """A task at work that is to have a worktree of a new repository."""
     found = await find_repository(repository(project))
     assert found
     workspace = Workspace(
         mode="worktree", path=found.git, shared=False, reaches=found.reaches, repository=recorded(found)
     )
-    await store.create_task(ANN, new_task(workspace=workspace))
+    await store.create_task(ANN, new_task(workspace=workspace, **task))
     claim = await store.claim_run("owner")
     assert claim
     return claim
@@ -68,10 +69,26 @@ async def test_one_that_cannot_be_removed_stays_on_record_and_the_error_says_why
         claim = await started(store, tmp_path / "project")
         await store.end_run(claim.run, TurnEnd(Status.COMPLETED))
         worktrees = Worktrees(store, no_sandbox, Stuck(tmp_path / "workspaces"), Settings())
-        with pytest.raises(RemitError, match="busy") as caught:
+        with pytest.raises(RemitError, match=r"busy$") as caught:
             await worktrees.discard(claim.task.id, force=True)
         assert (caught.value.code, caught.value.details) == (Code.EXECUTION_ERROR, {"id": claim.task.id})
         assert [record.task_id for record in await store.worktrees()] == [claim.task.id]
+
+
+async def test_what_git_says_of_a_branch_that_is_left_is_not_logged_where_it_may_hold_a_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail(_: Branch) -> None:
+        raise ScriptFailed("the branch cannot be removed", "hidden-value")
+
+    monkeypatch.setattr(Branch, "drop", fail)
+    async with open_store(fresh(tmp_path / "remit.db")) as store:
+        claim = await started(store, tmp_path / "project", secrets={"S": "literal"})
+        await store.end_run(claim.run, TurnEnd(Status.COMPLETED))
+        await Worktrees(store, unused, Workspaces(tmp_path / "workspaces"), Settings()).discard(
+            claim.task.id, force=True
+        )
+    assert f"the branch {branch_of(claim.task.id)} is left: the branch cannot be removed" in caplog.messages
 
 
 @pytest.mark.namespaces
