@@ -12,6 +12,7 @@ from server.errors import RemitError
 from server.tasks.execution.record import RunRecord
 from server.tasks.execution.shortage import ShortageWait
 from server.tasks.execution.slot import Slot
+from server.tasks.secrets.masking import NO_SECRETS
 from storage.sqlite.store import open_store
 from tests import servers
 from tests.ends.waiting import waiting
@@ -116,6 +117,6 @@ async def test_what_fails_for_want_of_room_once_a_command_has_begun_is_told_as_b
     async with open_store(fresh(tmp_path / "remit.db")) as store:
         claim = await claimed(store)
         slot = Slot(claim, lambda: None, hands_on=False)
-        shortage = ShortageWait(RunRecord(store, claim.run, slot), slot)
+        shortage = ShortageWait(RunRecord(store, claim.run, slot), slot, NO_SECRETS)
         with pytest.raises(RemitError, match="had begun, and is not made again by itself: your quota of the disk"):
             await shortage.patiently(fail, may_repeat=lambda: False)

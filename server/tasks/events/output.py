@@ -133,8 +133,10 @@ class CommandOutput:
             return self._show(rest[0])
         tail = joined(rest)
         self.dropped = self._taken - len(self.text) - len(tail)
-        note = f"\n[… {self.dropped} characters of output were not kept …]\n" if self.dropped else ""
-        return self._show(joined([own_words(note), tail]))
+        if not self.dropped:
+            return self._show(tail)
+        note = own_words(f"\n[… {self.dropped:d} characters of output were not kept …]\n")
+        return self._show(joined([note, tail]))
 
     def _keep(self, text: str) -> None:
         """Keep the end of the output, with a margin for a secret that begins before the last half."""

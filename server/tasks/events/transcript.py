@@ -72,7 +72,7 @@ class Transcript:
         await self.pause()
         if self._unkept:
             with suppress(RemitError):  # the run has lost its task, which is reported elsewhere
-                await self._append_thought(own_words(""), own_words(f"[… {self._unkept} thoughts were not kept …]"))
+                await self._append_thought(own_words(""), own_words(f"[… {self._unkept:d} thoughts were not kept …]"))
 
     async def _masked(self, piece: str, *, goes_on: bool) -> MaskedText:
         """Return what can be shown of a thought by now, masked."""

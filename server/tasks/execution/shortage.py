@@ -18,7 +18,7 @@ from server.runner.monitoring.disks import Disks
 from server.runner.policy import Limits
 from server.tasks.events.event_writer import Log
 from server.tasks.execution.slot import Slot
-from server.tasks.secrets.masking import own_words
+from server.tasks.secrets.masking import Masker
 from storage.records.events import EventKind, RunEvent
 
 T = TypeVar("T")
@@ -33,8 +33,9 @@ SPARE_DESCRIPTORS = 32
 class ShortageWait:
     """Waits of one run for disk space or descriptors; its clock stops meanwhile, and its task's log says why."""
 
-    def __init__(self, log: Log, slot: Slot) -> None:
+    def __init__(self, log: Log, slot: Slot, masker: Masker) -> None:
         self._log = log
+        self._masker = masker
         self._slot = slot
         self._told: set[str] = set()
 
@@ -64,7 +65,7 @@ class ShortageWait:
     async def _wait(self, why: str) -> None:
         if why not in self._told:
             self._told.add(why)
-            message = own_words(f"it waits, and goes on by itself: {why}")
+            message = self._masker.short(f"it waits, and goes on by itself: {why}")
             await self._log.append_events(self._slot.claim.run, [RunEvent(EventKind.WARNING, {"message": message})])
         with self._slot.clock_stopped(), anyio.move_on_after(LOOK_SECONDS):
             await self._slot.ending.wait()

@@ -75,11 +75,12 @@ class Worker:
 
     def _context(self, slot: Slot) -> RunContext:
         record = RunRecord(self._services.store, slot.claim.run, slot)
+        variables = Variables(slot.claim, self._services.vault, self._services.store)
         return RunContext(
             slot=slot,
             record=record,
-            variables=Variables(slot.claim, self._services.vault, self._services.store),
-            shortage=ShortageWait(record, slot),
+            variables=variables,
+            shortage=ShortageWait(record, slot, variables.masker),
             settings=self._services.settings,
         )
 

@@ -5,6 +5,7 @@ from typing import Any, Literal, NotRequired
 from typing_extensions import TypedDict  # pydantic reads the one in typing only from Python 3.12 on
 
 from server.tasks.views.pending_approval import PendingApprovalView
+from storage.records.masked import MaskedText
 
 
 class CreatedView(TypedDict):
@@ -321,8 +322,8 @@ class AgentsView(TypedDict):
 class ArtifactView(TypedDict):
     """A file of a task."""
 
-    name: str
-    path: str
+    name: MaskedText
+    path: MaskedText
     size: int
     mimeType: str
     category: str
@@ -338,8 +339,8 @@ class ArtifactsView(TypedDict, total=False):
     size: int
     mimeType: str
     modifiedAt: str
-    text: str
-    base64: str
+    text: MaskedText
+    base64: MaskedText
     nextOffset: int
     notMasked: list[str]
 

@@ -16,7 +16,7 @@ from server.tasks.callers import Caller
 from server.tasks.requests.request_models import ReadArtifacts
 from server.tasks.secrets import masking
 from server.tasks.secrets.index import SecretIndex
-from server.tasks.secrets.masking import Masker
+from server.tasks.secrets.masking import Masker, part
 from server.tasks.secrets.vault import SecretVault
 from server.tasks.views import view_models
 from server.tasks.views.formatting import time
@@ -24,6 +24,7 @@ from server.tasks.working_directory import top_folder
 from server.tasks.workspaces.selection import Folders
 from server.threads import stepped
 from storage.interface import Store
+from storage.records.masked import MaskedText
 from storage.records.tasks import NOBODY, Task
 from templates.steps import Steps
 
@@ -165,9 +166,9 @@ def _showing(files: Sequence[Artifact], masker: Masker, *, is_own: bool) -> Step
     return shown
 
 
-def _file(file: Artifact, path: str, *, is_own: bool) -> view_models.ArtifactView:
+def _file(file: Artifact, path: MaskedText, *, is_own: bool) -> view_models.ArtifactView:
     return view_models.ArtifactView(
-        name=path.rpartition("/")[2],
+        name=part(path, path.rfind("/") + 1),
         path=path,
         size=file.size,
         mimeType=_mime_type(path),
