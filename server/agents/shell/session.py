@@ -94,8 +94,8 @@ class ShellSession:
                 wanted = {name for later in self._commands[number:] for name in later.reads}
                 after = carrying.after(self._state, found, self._start, self._turn.secret_in, wanted)
                 self._state, dropped = await stepped(carrying.MOST, after)
-                variables = [f"the variable {name[:50]}, since {why}" for name, why in dropped.items()][:MOST_LEFT]
-                await self._warn(number, command, [*found.left, *variables])
+                variables = [f"the variable {records.shown_name(name)}, since {dropped[name]}" for name in dropped]
+                await self._warn(number, command, [*found.left, *variables[:MOST_LEFT]])
         self._known_after = number
         await self._turn.remember(
             {"after": number, "carried": self._state.shown(), "unknown": self._unknown, "left": self._left}

@@ -14,6 +14,9 @@ from server.runner.policy import ATTACHED
 RECORD_BYTES = 512 * 1024
 """For the environment at the start and at the end, twice what a task may have, and all that is carried."""
 
+LONGEST_NAME = 50
+"""Characters of a name, of a variable for instance, as it is shown in a warning."""
+
 _DESCRIPTORS = " ".join(f'"/proc/{"$$" if number < 3 else "self"}/fd/{number}"' for number in range(10))
 """Those that a command redirects by `exec`. From 10 on they are the shell's own.
 
@@ -163,6 +166,11 @@ def _names(lines: bytes, pattern: bytes) -> list[str]:
     return [name.decode(errors="replace") for name in re.findall(pattern, lines, re.MULTILINE)]
 
 
+def shown_name(name: str) -> str:
+    """Return a name for a warning. A long one is not cut: what was left of a secret in it could not be masked."""
+    return name if len(name) <= LONGEST_NAME else f"with a name of {len(name)} characters"
+
+
 def _some(what: str, names: Sequence[str]) -> list[str]:
-    shown = ", ".join(name[:50] for name in names[:10])
+    shown = ", ".join(map(shown_name, names[:10]))
     return [f"{what} ({shown}{' …' if len(names) > 10 else ''})"] if names else []

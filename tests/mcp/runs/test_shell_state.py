@@ -248,6 +248,16 @@ async def test_a_variable_that_holds_a_secret_is_nowhere_kept(host: Host, value:
     assert SECRET.encode() not in stored(host.home)
 
 
+@pytest.mark.parametrize("left", ['export "$LONG$NAME=$NAME"', 'alias "$LONG$NAME=true"'], ids=["variable", "alias"])
+async def test_of_a_secret_in_a_long_name_no_part_is_told(host: Host, left: str) -> None:
+    env, secrets = {"LONG": "x" * 30}, {"NAME": "hidden_value_of_the_task"}
+    task = await host.done(f"$ {left}\n$ true", env=env, secrets=secrets)
+    events = (await host.call("get_task", id=task["id"], include=["events"]))["events"]
+    (warning,) = [event["data"]["message"] for event in events if event["type"] == "warning"]
+    assert "with a name of 54 characters" in warning
+    assert b"xhidden" not in stored(host.home)
+
+
 async def test_a_secret_too_short_to_be_masked_is_not_kept_either(host: Host) -> None:
     task = await host.done("$ export CODE=x$PIN\n$ echo $CODE", secrets={"PIN": "4711"})
     assert "contains the secret PIN" in task["error"]
