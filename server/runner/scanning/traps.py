@@ -5,6 +5,7 @@ themselves. Mounts protect existing repositories. What appears while a command r
 if harmful. What existed before is the user's, and stays unless something that git executes was added to it.
 """
 
+import json
 import os
 import re
 import shlex
@@ -28,6 +29,9 @@ from server.runner.scanning.protected import Protected
 from server.runner.scanning.repositories import find_places, is_within_git, named_by
 
 S = TypeVar("S", bound=str)
+
+LONGEST_NAME = 1000
+"""Characters of a path, relative to the workspace, that is told."""
 
 MOST_TOLD = 20
 """Traps of a task that are reported one by one."""
@@ -326,5 +330,9 @@ def _done(workspace: Path, place: SensitivePath, path: Path, aside: str) -> str:
 
 
 def _name(workspace: Path, path: Path) -> str:
-    """Return a path for users: relative to the workspace, in printable ASCII, at most 200 characters."""
-    return re.sub(r"[^\x20-\x7e]+", "?", str(path.relative_to(workspace)))[-200:]
+    """Return a path for users: relative to the workspace, in printable ASCII; other characters are escaped as in JSON.
+
+    A long one is not cut, as no part of a secret in it could then be masked: only its length is told.
+    """
+    name = json.dumps(str(path.relative_to(workspace)))[1:-1]
+    return name if len(name) <= LONGEST_NAME else f"what has a path of {len(name)} characters"

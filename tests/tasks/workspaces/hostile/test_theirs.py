@@ -13,6 +13,7 @@ from server.runner.scanning.protected import find_protected
 from server.runner.scanning.repositories import find_places
 from server.runner.scanning.sockets import find_sockets
 from server.runner.scanning.traps import disarm, snapshot
+from server.tasks.secrets.masking import Masker
 from tests.servers import Host, script
 from tests.tasks.workspaces.hostile.traps import COMMIT, INIT, LINK, fill
 from tests.tasks.workspaces.projects import git, names, repository, shell
@@ -124,6 +125,18 @@ def test_a_strategy_of_merging_that_names_a_file_is_set_aside(folder: Path, name
     path.parent.mkdir()
     assert left(folder, lambda: path.write_text("[options]\n\tstrategy = ort\n")) == []
     assert len(left(folder, lambda: path.write_text("[options]\n\tstrategy = ../x\n"))) == 1
+
+
+@pytest.mark.parametrize("secret", ["geheim-ü-wert", "s3cr3t" * 40], ids=["not ASCII", "long"])
+def test_a_secret_in_the_name_of_a_folder_is_masked_in_what_is_told(folder: Path, secret: str) -> None:
+    def plant() -> None:
+        git(folder, "init", "-q", secret)
+        (folder / secret / ".git/hooks").mkdir(exist_ok=True)
+        (folder / secret / ".git/hooks/pre-commit").touch(mode=0o755)
+
+    told = [Masker({"S": secret}).short(each) for each in left(folder, plant)]
+    assert any(each.startswith("[secret S]/.git/hooks") for each in told)
+    assert not any("s3cr" in each or "geheim" in each for each in told)
 
 
 def test_a_hook_is_found_among_any_number_of_samples(folder: Path) -> None:
