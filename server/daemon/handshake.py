@@ -27,7 +27,7 @@ class Greeting:
     def __init__(self, line: bytes) -> None:
         fields = json.loads(line)["remit"]
         if error := fields.get("error"):
-            raise RemitError(Code(error["code"]), error["message"])
+            raise RemitError.of_facts(error["code"], error["message"])
         self.fields: dict[str, object] = fields
         self.protocol: int = fields["protocol"]
         self.version: str = fields["version"]

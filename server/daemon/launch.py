@@ -234,7 +234,7 @@ def _started(paths: StatePaths) -> bool:
         raise RemitError(Code.INTERRUPTED, f"the server ended while it started; its log is {paths.log}")
     report = json.loads(line)
     if "ready" not in report and not report["owned"]:
-        raise RemitError(Code(report["code"]), f"the server could not start: {report['message']}")
+        raise RemitError.of_facts(report["code"], f"the server could not start: {report['message']}")
     return "ready" in report
 
 

@@ -50,6 +50,12 @@ def test_a_listener_that_is_no_remit_server_is_refused(paths: StatePaths) -> Non
         _reached(paths, b"220 mail.example.com ESMTP\n")
 
 
+def test_an_error_whose_code_is_of_a_newer_version_keeps_its_message(paths: StatePaths) -> None:
+    with pytest.raises(RemitError, match="too many teapots") as refusal:
+        _reached(paths, encode({"error": {"code": "TEAPOT", "message": "too many teapots"}}) + b"\n")
+    assert refusal.value.code is Code.EXECUTION_ERROR
+
+
 def test_what_follows_the_greeting_is_left_to_be_read(paths: StatePaths) -> None:
     link = _reached(paths, encode(GREETING) + b"\n" + b"what follows")
     assert link
