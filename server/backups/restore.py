@@ -9,6 +9,7 @@ from pathlib import Path
 import anyio
 
 from server.backups.archive import FOLDERS, SkippedFiles, unpack
+from server.backups.exclusion import moving
 from server.backups.replacement import Replacement, recover, staged
 from server.backups.writer import reading
 from server.daemon.launch import claim
@@ -48,9 +49,10 @@ def restore(paths: StatePaths, source: Path) -> RestoreReport:
     Call it from the main thread. The backup is only read. If it has no task folders, those that are here stay with
     their tasks.
 
-    Raises RemitError: CONFLICT while a server runs, or for a backup of a newer remit; NOT_FOUND if there is no such
-    file; VALIDATION_ERROR for one that is damaged or no backup; EXECUTION_ERROR if the disk is full or fails;
-    INTERRUPTED if a process of a dead server cannot be ended. Nothing was changed then, unless the message says so.
+    Raises RemitError: CONFLICT while a server runs or a backup packs the folders, or for a backup of a newer remit;
+    NOT_FOUND if there is no such file; VALIDATION_ERROR for one that is damaged or no backup; EXECUTION_ERROR if the
+    disk is full or fails; INTERRUPTED if a process of a dead server cannot be ended. Nothing was changed then, unless
+    the message says so.
     """
     lock = claim(paths)
     if lock is None:
@@ -58,7 +60,7 @@ def restore(paths: StatePaths, source: Path) -> RestoreReport:
             Code.CONFLICT, f"a server runs for {paths.state}; end it first: remit server stop, or with --force"
         )
     try:
-        with Ownership(paths, Purpose.RESTORE):
+        with Ownership(paths, Purpose.RESTORE), moving(Path(paths.state)):
             return _restored(Path(paths.state), source)
     finally:
         lock.release()

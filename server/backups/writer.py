@@ -7,7 +7,7 @@ is. No server is needed, and none is disturbed.
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from gzip import GzipFile
 from pathlib import Path
@@ -15,6 +15,7 @@ from tarfile import TarFile
 from tarfile import open as open_tar
 
 from server.backups.archive import SkippedFiles, damage_told, members, pack
+from server.backups.exclusion import packing
 from server.backups.files import check_outside, give_name
 from server.daemon.paths import DATABASE
 from server.errors import Code, RemitError
@@ -41,15 +42,15 @@ def write_backup(state: Path, target: Path, *, folders: bool) -> BackupReport:
 
     It is checked and synced before it gets its name.
 
-    Raises RemitError: NOT_FOUND if there is nothing to back up, CONFLICT if the file exists already, VALIDATION_ERROR
-    for a place where no backup can be, EXECUTION_ERROR if it cannot be written.
+    Raises RemitError: NOT_FOUND if there is nothing to back up; CONFLICT if the file exists already, or a restore moves
+    the folders; VALIDATION_ERROR for a place where no backup can be; EXECUTION_ERROR if it cannot be written.
     """
     database = state / DATABASE
     if not database.is_file():
         raise RemitError(Code.NOT_FOUND, f"there is nothing to back up: {state} has no database")
     _check_target(state, target)
     try:
-        with _unnamed(target) as copy:
+        with packing(state) if folders else nullcontext(), _unnamed(target) as copy:
             copy_database(database, copy)
             tasks = examine(copy).tasks
             left_out = SkippedFiles()

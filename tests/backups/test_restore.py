@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from server.backups.exclusion import moving, packing
 from server.runner.process import ProcessMark
 from tests import servers
 from tests.cli.command_line import CommandLine
@@ -59,6 +60,23 @@ def test_while_a_server_runs_it_is_refused(remit: CommandLine, medium: Path) -> 
     remit("run", "true")
     remit.json("backup", str(medium / "one.db"))
     assert "end it first: remit server stop" in refused(remit, medium / "one.db")
+
+
+def test_while_a_backup_packs_the_folders_it_is_refused(remit: CommandLine, medium: Path) -> None:
+    task_id = ended(remit, "echo kept > file")
+    stopped_backup(remit, medium / "one.tar.gz", "--folders")
+    with packing(remit.home):
+        assert "is being written: wait until it has ended" in refused(remit, medium / "one.tar.gz")
+    assert shown(remit, task_id)["status"] == "completed"
+    assert not list(remit.home.glob("before-restore-*"))
+
+
+def test_while_it_moves_the_folders_they_are_not_packed(remit: CommandLine, medium: Path) -> None:
+    ended(remit, "echo kept > file")
+    with moving(remit.home):
+        done = remit("backup", "--folders", str(medium / "one.tar.gz"))
+    assert (done.returncode, "a restore changes the task folders" in done.stderr) == (1, True)
+    assert not list(medium.iterdir())
 
 
 def test_what_is_no_backup_changes_nothing(remit: CommandLine, medium: Path) -> None:
