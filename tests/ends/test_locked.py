@@ -69,6 +69,18 @@ async def test_a_task_that_is_to_be_deleted_is_stopped_though_the_database_is_lo
         assert (await host.call("delete_task", id=task))["deletedTaskIds"] == [task]
 
 
+async def test_all_tasks_that_are_to_be_deleted_are_stopped_though_the_database_is_locked(own_home: Path) -> None:
+    async with servers.host(own_home) as host:
+        first = (await host.done("$ true"))["id"]
+        dependants = [await host.create("$ touch begun; sleep 60", dependsOn=[first]) for _ in range(3)]
+        folders = [await begun(host, own_home, task) for task in dependants]
+        with locked(own_home):
+            await host.fail("delete_task", id=first, cascade=True)
+            assert not any(map(is_at_work, folders))
+        for task in dependants:
+            await host.until(task, "cancelled")
+
+
 async def test_a_cancellation_that_was_locked_out_does_not_end_the_next_turn(own_home: Path) -> None:
     async with servers.host(own_home) as host:
         task = await host.create("$ touch begun; sleep 60")

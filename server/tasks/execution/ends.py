@@ -80,21 +80,24 @@ class EndWriter:
             self._ends[end.run.task_id] = end
             self._kept.set()
 
-    async def cancel(self, principal: Principal, task_id: str) -> CancellationResult | None:
-        """Write that a task was cancelled, within CANCEL_SECONDS, and end its runs.
+    async def cancel(self, principal: Principal, task_ids: Sequence[str]) -> list[str] | None:
+        """Write that tasks were cancelled, within CANCEL_SECONDS, and end their runs.
 
-        Returns None if it could not be written; it is then kept and tried again. Raises RemitError (NOT_FOUND).
+        Returns the ids of those that ran; None if not all could be written: the others are then kept and tried again.
+        Raises RemitError (NOT_FOUND).
         """
-        written: CancellationResult | None = None
+        left, stopping = list(task_ids), list[str]()
         with anyio.move_on_after(CANCEL_SECONDS, shield=True):  # also if the caller disconnects
             try:
-                written = await self._cancel_now(principal, task_id)
+                while left:
+                    stopping += (await self._cancel_now(principal, left[0])).stopping
+                    del left[0]
             except DatabaseError as error:
-                _log.warning("the cancellation of task %s cannot be written yet: %s", task_id, error.message)
-        if written is None:
+                _log.warning("the cancellation of task %s cannot be written yet: %s", left[0], error.message)
+        for task_id in left:
             self._cancels[principal.id, task_id] = principal
             self._kept.set()
-        return written
+        return None if left else stopping
 
     async def catch_up(self, principal: Principal, task_id: str) -> None:
         """Write a kept cancellation of this task before the task goes on. Raises RemitError: when that fails."""

@@ -24,7 +24,7 @@ class Stopping:
 
     async def end(self, principal: Principal, ids: Sequence[str]) -> None:
         """Cancel tasks and their sub-tasks, and wait until they have stopped, at most CANCEL_SECONDS in all."""
-        stopping = [each for task_id in ids for each in await self._stopped(principal, task_id)]
+        stopping = await self._stopped(principal, ids)
         with anyio.move_on_after(CANCEL_SECONDS):
             for task_id in {*ids, *stopping}:
                 await self._until_stopped(principal, task_id)
@@ -34,19 +34,19 @@ class Stopping:
         with anyio.move_on_after(CANCEL_SECONDS):
             await self._until_stopped(principal, task_id, only_cancelled=True)
 
-    async def _stopped(self, principal: Principal, task_id: str) -> list[str]:
-        """Cancel a task and its sub-tasks: stop their runs, then record it. Returns the ids of those that were running.
+    async def _stopped(self, principal: Principal, ids: Sequence[str]) -> list[str]:
+        """Cancel tasks and their sub-tasks: stop all their runs, then record it. Returns the ids of those that ran.
 
         Raises RemitError (EXECUTION_ERROR): when it cannot be recorded; the message says what still holds.
         """
-        at_work = await self._store.at_work_beneath(principal, task_id)
+        at_work = [each for task_id in ids for each in await self._store.at_work_beneath(principal, task_id)]
         with anyio.CancelScope(shield=True):  # a caller that gives up must not leave a cancelled task running
             with self._scheduler.stopping(at_work):
-                cancelled = await self._scheduler.ends.cancel(principal, task_id)
-            if not cancelled:
+                stopping = await self._scheduler.ends.cancel(principal, ids)
+            if stopping is None:
                 raise await self._unwritten(at_work)
+            at_work += stopping
             self._scheduler.poke()
-            at_work += cancelled.stopping
         return at_work
 
     async def _unwritten(self, at_work: Sequence[str]) -> RemitError:

@@ -193,7 +193,7 @@ async def test_a_kept_cancellation_of_a_task_that_was_deleted_meanwhile_is_passe
 
     async def write(principal: Principal, task_id: str) -> CancellationResult:
         if task_id == first.id:
-            await kept.cancel(ANN, second.id)
+            await kept.cancel(ANN, [second.id])
             await store.delete(ANN, second.id)
         return await cancel(principal, task_id)
 
@@ -215,7 +215,7 @@ async def test_a_cancellation_whose_run_cannot_be_ended_on_record_is_kept(
 
     monkeypatch.setattr(store, "abandon_runs", fail_once)
     async with scheduling(store, tmp_path) as scheduler:
-        assert await scheduler.ends.cancel(ANN, claim.task.id) is None
+        assert await scheduler.ends.cancel(ANN, [claim.task.id]) is None
         await ended(store, claim.task.id)
     assert (await store.task(ANN, claim.task.id)).status is Status.CANCELLED
 
@@ -289,4 +289,4 @@ async def _keep_cancellation(kept: ends.EndWriter, store: Store, task_id: str, m
 
     with monkeypatch.context() as failing:
         failing.setattr(store, "cancel", fail)
-        assert await kept.cancel(ANN, task_id) is None
+        assert await kept.cancel(ANN, [task_id]) is None
