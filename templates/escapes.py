@@ -216,7 +216,7 @@ def _window(text: str, at: int) -> _Window:
 
 
 def _may_go_on(characters: str) -> bool:
-    """Whether further characters may belong to the escape, nested or not, at the beginning of `characters`."""
+    """Return whether further characters may belong to the escape, nested or not, at the beginning of `characters`."""
     is_nested = len(characters) < _WINDOW and characters.startswith(_NESTED) and characters[:4] != "\\" * 4
     return is_nested or (len(characters) < 2 * _WINDOW and _is_begun(characters, 0))
 

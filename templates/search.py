@@ -212,7 +212,7 @@ class Scanner:
         return readings(text, index) if self._begins(text, index) else ([], False)
 
     def _begins(self, text: str, index: int) -> bool:
-        """Whether an escape may begin at `index`, by a quick test."""
+        """Return whether an escape may begin at `index`, by a quick test."""
         if text.startswith("=", index):
             return self._in_mails is not None and bool(index + 2 >= len(text) or self._in_mails.match(text, index))
         return self._introduction.match(text, index) is not None
@@ -277,7 +277,7 @@ class Scanner:
         return end
 
     def _turn_off(self, index: int, steps: Iterable[EscapeReading]) -> None:
-        """Branch off the ways in which the text at `index` has these readings."""
+        """Create a way for each of these readings of the text at `index`."""
         for way in (self._literal, *self._others):
             for length, characters in steps:
                 self._turn(way, self._index + index + length, characters)
@@ -354,7 +354,7 @@ class Scanner:
 
 
 def _is_quote(text: str, index: int) -> bool:
-    """Whether the text at `index` can only be a double quote, whatever follows."""
+    """Return whether the text at `index` can only be a double quote, whatever follows."""
     return text.startswith('\\"', index) or (text.startswith('"', index) and index + 1 < len(text))
 
 

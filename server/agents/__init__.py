@@ -1,1 +1,1 @@
-"""Who does the work of a task."""
+"""Agents: the programs that do the work of tasks."""

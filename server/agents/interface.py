@@ -342,7 +342,7 @@ class Turn(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readiness:
-    """Whether an agent can be used here and now, and notes about it."""
+    """The readiness of an agent on this machine, and notes about it."""
 
     needs: str | None = None
     """What is missing and what to do about it; None if it is ready."""
@@ -362,7 +362,7 @@ class Agent(Protocol):
 
     @property
     def description(self) -> str:
-        """What it does and needs."""
+        """A sentence about what it does and needs."""
         ...
 
     @property

@@ -40,7 +40,7 @@ class BackupFolder:
     """The backups of one database in a folder, which may hold others' files as well."""
 
     def __init__(self, state: Path, identity: str, settings: BackupSettings) -> None:
-        """`identity` is the id of the database in the state folder, by which its backups are known anywhere.
+        """Open the folder. `identity` is the id of the database in the state folder; backups carry it.
 
         Raises RemitError (VALIDATION_ERROR) for a folder within the state folder.
         """

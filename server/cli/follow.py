@@ -112,7 +112,7 @@ class _Followed:
         after: int = 0,
         parent: str = "",
     ) -> None:
-        """`since` is the time from which its events are shown; None: none are."""
+        """Create the follower. `since` is the time from which its events are shown; None shows no events."""
         self._client = client
         self.task_id = task_id
         self.parent = parent

@@ -31,7 +31,7 @@ Kind = Literal["pid", "user", "mnt"]
 
 
 class Standing(Enum):
-    """What a peer may be."""
+    """The roles that a peer may have."""
 
     PERSON = "person"
     """In this server's own namespaces: a terminal, if it says so."""

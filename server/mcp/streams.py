@@ -121,7 +121,7 @@ class Together:
 
 
 class OpenCalls:
-    """The unanswered requests of a connection, each under a number of ours.
+    """The unanswered requests of a connection, each under a number of this server's.
 
     The SDK gets these numbers in place of the ids: it treats 1 and "1" as the same id, and would cancel the wrong
     request.

@@ -37,7 +37,7 @@ class SandboxProvider:
         hidden: Sequence[Path],
         programs: Programs,
     ) -> None:
-        """`hidden` are paths that no command may see; `programs` are this server's own copies."""
+        """Create the provider. No command may see the `hidden` paths; `programs` are this server's own copies."""
         self._wanted = wanted
         self._scratch = scratch
         self._hidden = hidden

@@ -44,7 +44,7 @@ class ProcessMark:
         return cls(pid=pid, start_ticks=int(fields[19]), boot_id=_boot_id())
 
     def is_alive(self) -> bool:
-        """Whether this process still runs."""
+        """Return whether this process still runs."""
         fields = process_tree.stat(self.pid)
         return process_tree.is_alive(fields) and int(fields[19]) == self.start_ticks and self.boot_id == _boot_id()
 
@@ -183,7 +183,7 @@ class Subprocess:
         return status.st_dev, status.st_ino
 
     def outnumbers(self, limit: int) -> bool:
-        """Whether its process namespace has more than `limit` processes; False if that cannot be read.
+        """Return whether its process namespace has more than `limit` processes; False if that cannot be read.
 
         Counts in the namespace's own /proc and stops at the limit, since a fork bomb would grow faster than a count.
         """

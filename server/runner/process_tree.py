@@ -29,7 +29,7 @@ def descendants(root: int) -> Processes:
 
 
 def holds(root: int, target: str) -> bool:
-    """Whether `root` or a descendant has `target` open, as the links in /proc/PID/fd name it ("socket:[123]")."""
+    """Return whether `root` or a descendant has `target` open, as links in /proc/PID/fd name it ("socket:[123]")."""
     return any(target in _descriptors(pid) for pid in (root, *descendants(root)))
 
 
@@ -75,7 +75,7 @@ def stat(pid: int) -> list[bytes]:
 
 
 def is_alive(fields: list[bytes]) -> bool:
-    """Whether a process is more than a zombie; one whose main thread alone has ended looks like a zombie, too."""
+    """Return whether a process is no zombie; one whose main thread alone has ended looks like a zombie, too."""
     return bool(fields) and (fields[0] not in b"ZX" or int(fields[17]) > 1)
 
 

@@ -83,7 +83,7 @@ class Sandbox:
     """The sandbox of this machine: runs commands within the limits of a policy. Made by `find_sandbox`."""
 
     def __init__(self, tier: Tier, groups: ControlGroups = NO_GROUPS, hidden: Sequence[Path] = ()) -> None:
-        """`hidden` are paths that no command sees, even inside folders that its policy grants."""
+        """Create the sandbox. No command sees the `hidden` paths, even inside folders that its policy grants."""
         self._tier, self._groups = tier, groups
         self._hidden = tuple(path.resolve() for path in hidden)
 

@@ -65,7 +65,7 @@ class Maintenance:
         following: Callable[[str], anyio.Lock],
         retention: Retention,
     ) -> None:
-        """`following` returns the lock of a task that must be held to open its next turn."""
+        """Create the maintenance. `following` returns the lock of a task that must be held to open its next turn."""
         self._store = store
         self._maintenance = store.maintenance
         self._workspaces = workspaces

@@ -86,13 +86,13 @@ class Database:
     async def write_soon(
         self, operation: Callable[Concatenate[sqlite3.Connection, P], R], *args: P.args, **kwargs: P.kwargs
     ) -> R:
-        """Like `write`, but a power failure (not a crash of the server) may lose it: for progress only."""
+        """Write like `write`, but a power failure (not a crash of the server) may lose it: for progress only."""
         return await self._written(lambda db: operation(db, *args, **kwargs), "NORMAL")
 
     async def write_end(
         self, operation: Callable[Concatenate[sqlite3.Connection, P], R], *args: P.args, **kwargs: P.kwargs
     ) -> R:
-        """Like `write`, for what ends tasks or frees space: on a full disk the reserve is released for it."""
+        """Write like `write`, for what ends tasks or frees space: on a full disk the reserve is released for it."""
         return await _in_turn(
             self._writing, self._writer, self._transact_at_last, lambda db: operation(db, *args, **kwargs)
         )

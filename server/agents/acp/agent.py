@@ -26,7 +26,10 @@ class AcpAgent:
     speaks = True
 
     def __init__(self, profile: Profile, own: AcpSettings, settings: Settings, version: str) -> None:
-        """`own`: the agent's settings; `settings`: all settings; `version`: that of this server."""
+        """Create the agent of a profile.
+
+        `own` are the agent's settings, `settings` all settings; `version` is this server's.
+        """
         self.id = profile.id
         self.description = profile.description
         self._profile = profile

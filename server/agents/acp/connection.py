@@ -23,11 +23,11 @@ Id = str | int | None
 
 
 class ProgramGone(Exception):
-    """The program has closed its output or its input."""
+    """A program that has closed its output or its input."""
 
 
 class RequestRefused(Exception):
-    """The program answered a request with an error."""
+    """An error with which the program answered a request."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)

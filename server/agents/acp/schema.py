@@ -44,7 +44,7 @@ class McpCapabilities(_Lenient):
 
 
 class AgentCapabilities(_Lenient):
-    """What the agent can do."""
+    """The capabilities of the agent."""
 
     load_session: bool | None = None
     mcp_capabilities: McpCapabilities | None = None
@@ -57,7 +57,7 @@ class AgentCapabilities(_Lenient):
 
     @property
     def can_close(self) -> bool:
-        """Whether it can be told that a session is not needed for now."""
+        """Whether it accepts that a session is closed."""
         return (self.session_capabilities or {}).get("close") is not None
 
     @property
@@ -129,7 +129,7 @@ class Block(_Lenient):
 
     @property
     def shown(self) -> str:
-        """It as text."""
+        """The block as text."""
         if self.type == "text":
             return self.text or ""
         return f"[{self.type}{f': {self.uri}' if self.uri else ''}]"
@@ -143,7 +143,7 @@ class ContentChunk(_Lenient):
 
 
 class Content(_Lenient):
-    """What a tool call has produced: content, a diff or a terminal."""
+    """A result of a tool call: content, a diff or a terminal."""
 
     type: str
     content: Block | None = None
@@ -153,19 +153,19 @@ class Content(_Lenient):
 
     @property
     def shown(self) -> str:
-        """It as text."""
+        """The result as text."""
         if self.type == "diff":
             return f"{self.path}\n{_marked('-', self.old_text)}{_marked('+', self.new_text)}"
         return self.content.shown if self.content else ""
 
 
 def _marked(mark: str, text: str | None) -> str:
-    """The lines of a text, which may be millions, each with a mark before it."""
+    """Return a text, which may have millions of lines, with a mark before each line."""
     return mark + text.removesuffix("\n").replace("\n", f"\n{mark}") + "\n" if text else ""
 
 
 class ToolCallUpdate(_Lenient):
-    """What is new about a tool call; what is left out stays as it was."""
+    """A change to a tool call; fields that are left out stay as they were."""
 
     tool_call_id: Identifier
     name: str | None = None
@@ -211,7 +211,7 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def read(model: type[M], value: Any) -> M:
-    """`value` as a message. Raises Fault that names what is wrong, without the values."""
+    """Return `value` as a message. Raises Fault that names what is wrong, without the values."""
     try:
         return model.model_validate(value)
     except ValidationError as error:

@@ -60,11 +60,11 @@ class RecordedCall:
 
     @property
     def is_under_way(self) -> bool:
-        """Whether the agent is at it, and its end still to be noted."""
+        """Whether the agent executes it, and its end is still to be recorded."""
         return self.state in ("allowed", "told")
 
     def contradicts(self, args: Mapping[str, Any]) -> bool:
-        """Whether `args` say something else than was asked for: agents add to arguments, and may not change them."""
+        """Return whether `args` differ from those asked for: an agent may add arguments, but not change them."""
         return self.is_blind or any(args.get(name, value) != value for name, value in self.args.items())
 
 
@@ -117,27 +117,27 @@ class ToolCall:
 
     @property
     def held(self) -> int:
-        """Bytes of memory that what is kept of it takes."""
+        """The bytes of memory that its kept data takes."""
         return self._told + self.asked
 
     @property
     def tool_name(self) -> str:
-        """Which tool it is: by its own name, else the kind of tool."""
+        """The tool's name, else its kind."""
         return self._name or self._kind or "tool"
 
     @property
     def title(self) -> str:
-        """What it does, in a line."""
+        """A line that describes the call."""
         return " ".join(self._title.split()) or self.tool_name
 
     @property
     def output(self) -> str:
-        """What it has produced so far."""
+        """The output so far."""
         return self._output or self._text
 
     @property
     def args(self) -> Mapping[str, Any]:
-        """What it is called with; what else is told of it, where the agent does not say."""
+        """The arguments, or whatever else the agent says about the call if it gives none."""
         told = {"title": self._title, "content": self._text, "locations": self._locations}
         return self._args or {name: value for name, value in told.items() if value}
 
@@ -212,7 +212,7 @@ class ToolCalls:
                 await self._end(call, await self._answer(call, _UNTOLD))
 
     async def cut_off(self) -> None:
-        """The run has failed: note that of what was under way; questions stay open, for the run that may follow."""
+        """Record that the run failed during the calls under way. Open questions stay, for the run that may follow."""
         async with self._recording:
             for call in self._calls.values():
                 for recorded in call.acts:
@@ -273,7 +273,7 @@ class ToolCalls:
         return call
 
     async def _known(self, call: ToolCall, args: Mapping[str, Any]) -> str | None:
-        """The key of the same call of an earlier run, in which it did not come to its end."""
+        """Return the key of the same call in an earlier run that did not finish it; None if there is none."""
         for known in self._earlier:
             if known.tool_name == await self._turn.mask(call.tool_name) and await self._turn.is_same(known.key, args):
                 self._earlier.remove(known)
@@ -281,7 +281,7 @@ class ToolCalls:
         return None
 
     async def _key(self, call_id: str) -> str:
-        """A key that no call of the turn has yet: agents may give an id again, in a later run or the same one."""
+        """Return a key that no call of the turn has yet: agents may repeat an id, in a later run or the same one."""
         taken = self._turn.calls()
         while (key := await self._numbered(call_id)) in taken:
             pass
@@ -318,7 +318,7 @@ class ToolCalls:
         await self._end(call, ToolResult((await self._answer(call)).text, failed=failed))
 
     async def _answer(self, call: ToolCall, note: str = "") -> ToolResult:
-        """What a call that has failed has produced; of a secret that was cut off at its end, nothing."""
+        """Return the output of a failed call. If it was cut inside a secret, nothing of the secret is in it."""
         is_cut = len(call.output) == MAX_OUTPUT
         output = await self._turn.mask_beginning(call.output) if is_cut else call.output
         return ToolResult("\n".join(filter(None, (output, note))), failed=True)
@@ -355,7 +355,7 @@ def _hold_to_its_word(call: ToolCall, args: Mapping[str, Any]) -> None:
 
 
 def arguments(update: ToolCallUpdate) -> Mapping[str, Any]:
-    """The arguments that a message tells, none if it tells none."""
+    """Return the arguments that a message contains; empty if it has none."""
     given = update.raw_input
     if not given or isinstance(given, dict):
         return given or {}
@@ -363,7 +363,7 @@ def arguments(update: ToolCallUpdate) -> Mapping[str, Any]:
 
 
 def _is_unfinished(call: KnownCall) -> bool:
-    """Whether it was waiting, or was refused meanwhile; what the agent has taken back says so."""
+    """Return whether a call was waiting, or refused meanwhile; one that the agent withdrew has an output."""
     return call.status in ("pending", "awaiting_approval") or (call.status == "cancelled" and not call.output)
 
 
@@ -372,7 +372,7 @@ def _tool_name(update: ToolCallUpdate) -> str | None:
 
 
 def _names(update: ToolCallUpdate) -> Iterator[str]:
-    """Where agents tell the name of a tool: Claude Code, Gemini, and OpenCode in its first message."""
+    """Yield candidates for a tool's name: Claude Code's field, the name, Gemini's id, and OpenCode's first title."""
     match update.meta:
         case {"claudeCode": {"toolName": str(name)}}:
             yield name

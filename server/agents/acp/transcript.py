@@ -31,7 +31,7 @@ class AcpTranscript:
         return bool(text.strip())
 
     def pause(self) -> None:
-        """Something else has happened: what is said next is a message of its own."""
+        """End the current message: text that follows begins a new one."""
         self._message_id = ""
 
     async def think(self, chunk: ContentChunk) -> None:

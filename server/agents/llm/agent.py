@@ -38,7 +38,7 @@ class LlmAgent:
         servers: Mapping[str, McpServerSettings],
         key: Callable[[], Awaitable[str | None]],
     ) -> None:
-        """`key` reads the model's key when it is needed."""
+        """Create the agent. `key` reads the model's key when it is needed."""
         self._settings = settings
         self._servers = servers
         self._key = key
@@ -102,7 +102,7 @@ class LlmAgent:
 
 
 def by_name(tools: Sequence[Tool]) -> dict[str, Tool]:
-    """The tools by name. Raises RemitError (AGENT_UNAVAILABLE) where two have one: the model would mean either."""
+    """Return the tools by name. Raises RemitError (AGENT_UNAVAILABLE) if two have one name."""
     known: dict[str, Tool] = {}
     for tool in tools:
         if known.setdefault(tool.name, tool) is not tool:
@@ -116,7 +116,7 @@ def by_name(tools: Sequence[Tool]) -> dict[str, Tool]:
 async def _made(
     turn: Turn, tools: Mapping[str, Tool], calls: "Sequence[ToolCallPart]", step: int
 ) -> "list[ToolReturnPart]":
-    """The results of these calls, once every one of them has been decided, and has its answer.
+    """Return the results of these calls, once each of them is decided and has its result.
 
     Raises Suspended where some wait for approval, else Awaiting where some wait for sub-tasks; the others have been
     made by then, and are not made again.
@@ -168,7 +168,7 @@ class _Asked:
         return cls(tool.name, tool, args, key, None)
 
     async def answer(self, turn: Turn) -> ToolResult | Awaiting | None:
-        """What came of it, or what it waits for; None while that is approval."""
+        """Return the call's result, or the sub-tasks that it waits for; None while it waits for approval."""
         if self._tool is None:
             await turn.record_missing_tool(self._name)
         if self._tool is None or self.proposal is None:
@@ -190,7 +190,7 @@ class _Asked:
 
 
 def _earlier(call: KnownCall) -> ToolResult:
-    """What an earlier run has made of it."""
+    """Return the result of a call that an earlier run has made."""
     failed = call.status == "error"
     if call.is_cut_off:
         return ToolResult(f"{call.output}\n[{call.reason}: look what it has done before you do it again]", failed)

@@ -113,7 +113,7 @@ def _calls(response: ModelResponse) -> list[ToolCallPart]:
 
 
 def _closed(messages: list[ModelMessage]) -> list[ModelMessage]:
-    """Messages of a turn that is over, without calls that wait for a result: providers refuse those."""
+    """Return the messages of a finished turn, each open call with a result: providers refuse calls without one."""
     last = messages[-1]
     if isinstance(last, ModelRequest):
         return messages
@@ -122,7 +122,7 @@ def _closed(messages: list[ModelMessage]) -> list[ModelMessage]:
 
 
 def _told(history: Sequence[HistoryMessage]) -> list[ModelMessage]:
-    """The conversation of other tasks, or of another agent, as far as it was said aloud."""
+    """Return the conversation of other tasks, or of another agent, as messages of text only."""
     return [
         ModelRequest(parts=[UserPromptPart(message.content)])
         if message.role == "user"

@@ -40,7 +40,7 @@ class ModelClient:
 
     @classmethod
     def of(cls, settings: LlmSettings, key: str | None) -> "ModelClient":
-        """The model that the settings name. Raises RemitError (AGENT_UNAVAILABLE) that says what is missing."""
+        """Return a client of the settings' model. Raises RemitError (AGENT_UNAVAILABLE) that names what is missing."""
         assert settings.model
         redactor = Redactor({"api_key": key} if key else {})
         given = {name: value for name, value in (("api_key", key), ("base_url", settings.base_url)) if value}
@@ -88,7 +88,7 @@ class ModelClient:
 
 
 def _compatible(settings: LlmSettings) -> str:
-    """The model's name; one at an address of its own speaks OpenAI's older interface, which is the one others copy."""
+    """Return the model's name; at an address of its own, a model is taken to speak OpenAI's older interface."""
     assert settings.model
     provider, _, name = settings.model.partition(":")
     return f"openai-chat:{name}" if provider == "openai" and settings.base_url else settings.model

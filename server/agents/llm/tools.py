@@ -72,7 +72,7 @@ async def _read_file(turn: Turn, key: str, args: ReadFile) -> ToolResult:
 
 
 async def _piece(turn: Turn, args: ReadFile) -> ToolResult:
-    """A piece of a file, masked, also where a secret is cut by its ends."""
+    """Return a piece of a file, masked even where the piece begins or ends inside a secret."""
     start = min(args.offset, _MARGIN)
     stop = start + args.limit
     script = (_READ, args.path, str(args.offset - start + 1), str(stop + _MARGIN))
@@ -92,13 +92,13 @@ async def _list_files(turn: Turn, key: str, args: ListFiles) -> ToolResult:
 
 
 async def _quietly(turn: Turn, script: tuple[str, ...], given: bytes = b"") -> ToolResult:
-    """Run a script of ours, and answer with what it says."""
+    """Run one of this module's scripts, and return its output."""
     said, failure = await _said(turn, script, given)
     return ToolResult(said.decode(errors="replace")) if failure is None else ToolResult(failure, failed=True)
 
 
 async def _said(turn: Turn, script: tuple[str, ...], given: bytes = b"") -> tuple[bytes, str | None]:
-    """Run a script of ours with its arguments, without the task's variables: what it says, and why it has failed."""
+    """Run one of this module's scripts without the task's variables; return its output, and why it failed, or None."""
     text, *args = script
     program = Program(argv=("/bin/sh", "-c", text, "sh", *args), inherits=False)
     said = b""

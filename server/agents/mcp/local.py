@@ -22,7 +22,7 @@ MAX_LINE = 8 * 1024**2
 
 @asynccontextmanager
 async def transport(turn: Turn, server: Local) -> AsyncIterator[TransportStreams]:
-    """The streams of messages from and to the server, which runs while the block does."""
+    """Yield the streams of messages from and to the server, which runs while the block does."""
     program = Program(argv=server.argv, env=server.env, hosts=server.hosts, inherits=False)
     async with turn.talk(program) as process_io:
         arriving, incoming = anyio.create_memory_object_stream[SessionMessage | Exception](0)

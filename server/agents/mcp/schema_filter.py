@@ -1,4 +1,4 @@
-"""What an MCP server says, without the schemas that it gives for its results.
+"""Filter that removes the schemas of results from an MCP server's messages.
 
 The SDK would hold each result against its schema, in the event loop: with a hostile pattern (`(a+)+$`) that takes for
 ever, and everybody waits. Nothing here reads a result but as text.
@@ -15,24 +15,24 @@ from mcp_types import JSONRPCResponse
 
 @asynccontextmanager
 async def unchecked(transport: Transport) -> AsyncIterator[TransportStreams]:
-    """The streams of a transport, over which no schema of a result arrives."""
+    """Yield a transport's streams, without the schemas that the server gives for its results."""
     async with transport as (incoming, outgoing):
         yield _Unchecked(incoming), outgoing
 
 
 class _Unchecked:
-    """The messages of a stream."""
+    """A stream of messages without the schemas of results."""
 
     def __init__(self, incoming: ReadStream[SessionMessage | Exception]) -> None:
         self._incoming = incoming
 
     @property
     def last_context(self) -> Any:
-        """What the SDK keeps with a message."""
+        """The context that the SDK keeps with a message."""
         return getattr(self._incoming, "last_context", None)
 
     async def receive(self) -> SessionMessage | Exception:
-        """The next message. Raises what the stream raises."""
+        """Return the next message. Raises what the stream raises."""
         return _without_schemas(await self._incoming.receive())
 
     async def __anext__(self) -> SessionMessage | Exception:

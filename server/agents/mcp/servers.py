@@ -47,7 +47,7 @@ class Local:
 def resolve(
     names: Sequence[str], known: Mapping[str, McpServerSettings], fill_in: Callable[[str], str]
 ) -> list[Remote | Local]:
-    """The servers called `names`, in order, each once, as `known` describes them; `fill_in` is the turn's.
+    """Return the servers called `names`, in order, each once, as `known` describes them; `fill_in` is the turn's.
 
     Raises RemitError that names the server, and shows nothing that was filled in: TEMPLATE_ERROR for a missing key,
     VALIDATION_ERROR for a server that is not known, or one whose address, header or argument is none once it is
@@ -105,7 +105,7 @@ def _check_header(key: str, value: str) -> None:
 
 
 def _host(url: str) -> str:
-    """The host of an address, with its port. The address is not shown: it may hold a secret."""
+    """Return the host and port of an address. The address itself is not shown: it may hold a secret."""
     try:
         parts = urlsplit(url)
         port = parts.port or _PORTS[parts.scheme]

@@ -35,7 +35,7 @@ MAX_TOOLS = 200
 
 @asynccontextmanager
 async def connected(servers: Sequence[Remote | Local], turn: Turn) -> AsyncIterator[list[Tool]]:
-    """The tools of these servers, which are connected while the block runs.
+    """Yield the tools of these servers, which stay connected while the block runs.
 
     Raises RemitError (AGENT_UNAVAILABLE) that names the server which cannot be reached.
     """
@@ -55,7 +55,7 @@ async def connected(servers: Sequence[Remote | Local], turn: Turn) -> AsyncItera
 async def _tools(server: Remote | Local, turn: Turn, stack: AsyncExitStack) -> list[Tool]:
     try:
         transport = await _transport(server, turn, stack)
-        # Its own timeout: no scope of ours may end while what was entered within it goes on.
+        # A timeout of its own: a cancel scope must not end while something entered within it goes on.
         client = await stack.enter_async_context(Client(unchecked(transport), read_timeout_seconds=CONNECT_SECONDS))
         found = await _listed(client)
     except RemitError:
@@ -115,7 +115,7 @@ async def _call(server: Remote | Local, client: Client, name: str, args: Mapping
 
 
 def _text(result: types.CallToolResult) -> str:
-    """What a model can read of a result."""
+    """Return the parts of a result that a model can read, as text."""
     texts = [_readable(content) for content in result.content]
     if not texts and result.structured_content is not None:
         return json.dumps(result.structured_content, ensure_ascii=False)
@@ -141,7 +141,7 @@ def _unreachable(server: Remote | Local, reason: str) -> RemitError:
 
 
 def _reason(error: BaseException) -> str:
-    """What went wrong, without the address, which may hold a secret."""
+    """Return what went wrong, without the address, which may hold a secret."""
     error = innermost(error)
     if isinstance(error, TimeoutError):
         return f"it has not answered within {CONNECT_SECONDS} s"

@@ -19,7 +19,7 @@ _NAME = re.compile(r"(?<![\w$=/.-])[A-Za-z_]\w*+(?![\w=/.-])")
 
 
 def unset(command: str, reads: Set[str]) -> frozenset[str]:
-    """Those of the variables that a command reads, by expansion or by `export NAME`, which it does not set itself.
+    """Return the variables that a command reads, by expansion or by `export NAME`, and does not set itself.
 
     None of one that runs what is not in its text, which may set any.
     """
@@ -31,7 +31,7 @@ def unset(command: str, reads: Set[str]) -> frozenset[str]:
 
 
 def _assigned(command: str) -> Iterator[str]:
-    """The variables whose first assignment does not take their own value."""
+    """Yield the variables whose first assignment does not use their own value."""
     seen = set[str]()
     for found in _ASSIGNED.finditer(command):
         name, adds = found.groups()

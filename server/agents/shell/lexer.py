@@ -1,4 +1,4 @@
-"""What of a shell command is still open at the end of a line: quotes, here-documents, substitutions and blocks.
+"""Lexer of shell commands: finds the quotes, here-documents, substitutions and blocks left open at the end of a line.
 
 It follows the grammar of bash (Shell Grammar in bash(1)) as far as that decides where a command ends, and no further:
 it runs, expands and checks nothing.
@@ -31,7 +31,7 @@ _COPROCESS_NAME = re.compile(r"[ \t]+\w+(?=[ \t]+(?:[{(]|(?:while|until|for|if|c
 
 @dataclass(slots=True)
 class Lexer:
-    """Reads a command line by line. Lines are given without their ends."""
+    """A lexer that reads a command line by line. Lines are given without their ends."""
 
     _state: LexerState = field(default_factory=LexerState)
     _body: bool = False
@@ -49,12 +49,12 @@ class Lexer:
 
     @property
     def reads(self) -> frozenset[str]:
-        """The variables that are expanded or calculated with, whoever sets them."""
+        """The variables that are expanded or used in arithmetic, whoever sets them."""
         return frozenset(self._state.reads)
 
     @property
     def opened(self) -> OpenConstruct | None:
-        """What keeps the command open over any further line; the innermost."""
+        """The innermost construct that keeps the command open, whatever line follows; None if none does."""
         if self._body:
             document = self._state.documents[0]
             return OpenConstruct(f"the here-document that ends with {document.delimiter!r}", document.line)
@@ -64,12 +64,12 @@ class Lexer:
 
     @property
     def is_unclosed(self) -> bool:
-        """Whether what is missing at the end of the command is an end: of a quote, a here-document or a block."""
+        """Whether the command lacks the end of a quote, a here-document or a block."""
         return self.opened is not None or bool(self._state.documents)
 
     @property
     def unfinished(self) -> OpenConstruct | None:
-        """What is missing at the end of the command, open or only begun."""
+        """The construct that lacks something at the end of the command; None if the command is complete."""
         if self.opened:
             return self.opened
         if self._state.documents:
@@ -137,7 +137,7 @@ class _CommandReader(QuoteReader):
             self._read_word()
 
     def _separate(self) -> None:
-        """The end of a command, or of the line."""
+        """Note the end of a command, or of the line."""
         frame = self._top
         if not (frame.kind is ConstructKind.CASE and frame.words < 2):
             frame.starts = True
@@ -183,7 +183,7 @@ class _CommandReader(QuoteReader):
             self._state.documents.append(Document(word, strips_tabs, is_raw, self._state.line))
 
     def _plain_word(self) -> tuple[str, bool]:
-        """A word without its quotes, and whether it had some."""
+        """Read a word; return it without its quotes, and whether it had any."""
         word, is_quoted, quote = "", False, ""
         while (character := self._text[self._at]) != "\n" and (quote or character not in META):
             self._at += 1
@@ -230,7 +230,7 @@ class _CommandReader(QuoteReader):
             self._top.starts = closed.kind is ConstructKind.SUBSHELL
 
     def _begin(self) -> None:
-        """Something that is no operator: whatever came before it is followed by something."""
+        """Note something that is not an operator: an operator before it is now followed by something."""
         self._state.dangling = None
         self._top.is_empty = False
 
@@ -249,7 +249,7 @@ class _CommandReader(QuoteReader):
         self._pass_word()
 
     def _literal(self) -> str | None:
-        """The word that begins here, if it has no quotes and no expansions."""
+        """Return the word that begins here, or None if it has quotes or expansions."""
         start = self._at
         while self._text[self._at] not in META:
             if self._text[self._at] in "'\"`\\$":

@@ -5,7 +5,7 @@ from enum import Enum
 
 
 class ConstructKind(Enum):
-    """What can be open, in words for a person."""
+    """The kinds of constructs that can be open, in words for a person."""
 
     SINGLE = "a single quote (')"
     ANSI = "a quote ($')"
@@ -60,7 +60,7 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class OpenConstruct:
-    """What is open, and the line that opened it, counted from the command's first as 1."""
+    """An open construct, and the line that opened it, counted from the command's first as 1."""
 
     what: str
     line: int

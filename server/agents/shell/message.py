@@ -89,7 +89,7 @@ class ParsedMessage:
 
     @property
     def mistake(self) -> str:
-        """Why a line of the prose that was meant as a command is none, as the end of a sentence; empty if none was."""
+        """Why a line of the prose that was meant as a command is none, as the end of a sentence; else empty."""
         for line in self.prose:
             if _is_almost_prompted(line):
                 return f" ('$ ', a dollar and a space, is not the beginning of {_quoted(line)})"
@@ -112,7 +112,7 @@ def read(message: str) -> ParsedMessage:
 
 
 def shortened(text: str) -> str:
-    """The beginning of a text in quotes, on one line."""
+    """Return the beginning of a text in quotes, on one line."""
     return _quoted(" ".join(text.split()))
 
 
@@ -121,7 +121,7 @@ def _quoted(line: str) -> str:
 
 
 def _is_almost_prompted(line: str) -> bool:
-    """Whether a line has a prompt with an indentation, a number, a bullet or `user@host:~` before it, or odd blanks."""
+    """Return whether a line has a prompt after an indentation, number, bullet or `user@host:~`, or with odd blanks."""
     before, dollar, command = line.partition("$")
     bare = before.strip()
     is_prompt = not any(each.isalpha() for each in bare) or ("@" in bare and len(bare.split()) == 1)
@@ -129,7 +129,7 @@ def _is_almost_prompted(line: str) -> bool:
 
 
 def _misplaced(line: str) -> str:
-    """Why a line that was meant to begin a block does not; empty where none was."""
+    """Return why a line that was meant to begin a block does not; empty if none was meant to."""
     if _fence(line) or not _MISPLACED.search(line):
         return ""
     return (
@@ -171,13 +171,13 @@ class _Reader:
             self._read_shell(first, start, is_script=interpreter is not None)
 
     def _read_foreign(self, first: str, start: int) -> None:
-        """A command whose first line names an interpreter that is no shell."""
+        """Read a command whose first line names an interpreter that is not a shell."""
         rest = list(takewhile(_goes_on, islice(self._lines, self._at, None)))
         self._at += len(rest)
         self._found.commands.append(ShellCommand("\n".join([first, *rest]).strip(_BLANKS), self._first + start))
 
     def _read_shell(self, first: str, start: int, *, is_script: bool) -> None:
-        """A command of a shell; `is_script` where its first line names the shell."""
+        """Read a shell command; `is_script` if its first line names the shell."""
         lexer, text = Lexer(), [first]
         lexer.feed(first)
         if lexer.opened:
@@ -196,7 +196,7 @@ class _Reader:
             self._found.commands.append(ShellCommand(command, self._first + start, reads))
 
     def _continuation(self, lexer: Lexer, *, is_script: bool) -> list[str]:
-        """The next line of a command, as it belongs to it and fed to the lexer; none at its end.
+        """Return the next line of a command, without its prompt and fed to the lexer; empty at the command's end.
 
         Below the name of an interpreter, lines belong to a complete command, too.
         """
@@ -214,7 +214,7 @@ class _Reader:
         return _fed(lexer, line)
 
     def _prompted(self, lexer: Lexer, opening: str) -> list[str]:
-        """The lines that close what the first has opened, without their second prompts; none where one has none."""
+        """Return the prompted lines that close what the first line opened, without prompts; empty if none do."""
         taken = list[str]()
         trial = Lexer()
         for line in takewhile(_is_prompted, islice(self._lines, self._at, None)):
@@ -258,7 +258,7 @@ class _Reader:
                 )
 
     def _read_script(self, lines: Sequence[str], first: int, hint: str) -> None:
-        """A block without prompts is one command; `hint` is what may have ended it too early."""
+        """Read a block without prompts as one command; `hint` is what may have ended it too early."""
         text = "\n".join(lines).strip(_BLANKS)
         if not text:
             return
@@ -285,7 +285,7 @@ def _interpreter(line: str) -> tuple[str, ...] | None:
 
 
 def _goes_on(line: str) -> bool:
-    """Whether a line belongs to a complete command above it."""
+    """Return whether a line belongs to a complete command above it."""
     return line.strip(_BLANKS) != "" and not line.startswith(PROMPT) and _fence(line) is None
 
 
@@ -303,13 +303,13 @@ def _fence(line: str) -> re.Match[str] | None:
 
 
 def _closes(line: str, item: str, mark: str) -> bool:
-    """Whether a line ends a block, whose first mark stands behind such a bullet."""
+    """Return whether a line ends a block, whose first mark stands behind such a bullet."""
     line = _outdented(_outdented(line.rstrip(), item), "   ")
     return len(line) >= len(mark) and set(line) == {mark[0]}
 
 
 def _outdented(line: str, indent: str) -> str:
-    """A line without as many spaces at its beginning as `indent` has, if it has them."""
+    """Remove as many spaces from the beginning of a line as `indent` has, or as many as there are."""
     return line[min(len(indent), len(line) - len(line.lstrip(" "))) :]
 
 
@@ -329,11 +329,11 @@ class _Lines:
     of: str = ""
 
     def named(self, what: str, line: int) -> str:
-        """What stands in a line of the command, counted from 1."""
+        """Describe `what` in a line of the command, counted from 1."""
         return f"in the command {shortened(self.command)}, {what} in line {self.first + line - 1}{self.of}"
 
     def opened(self, opened: OpenConstruct) -> str:
-        """What was opened, and where."""
+        """Describe what was opened, and where."""
         return self.named(opened.what, opened.line)
 
 

@@ -44,7 +44,7 @@ class ShellSession:
         """Why it is not known what that command has left."""
 
     async def prepare(self, number: int) -> None:
-        """Have a command that has not begun say what it is given by those before, for whoever decides about it.
+        """Add the state left by earlier commands to a waiting call, so that the person who decides about it sees it.
 
         Raises RemitError (EXECUTION_ERROR) where it would run without what they have left.
         """
@@ -69,7 +69,7 @@ class ShellSession:
 
     @contextmanager
     def _attachment(self, command: ShellCommand, *, recorded: bool) -> Iterator[tuple[tuple[str, ...], int | None]]:
-        """The command line, and the descriptor that goes with it."""
+        """Yield the command line, and the file descriptor that goes with it."""
         if interpreter := command.interpreter:
             with holding(command.text.encode()) as script:
                 run = " ".join((*map(_quoted, interpreter), f"/proc/self/fd/{ATTACHED}"))
@@ -124,7 +124,7 @@ class ShellSession:
 
 
 def proposal(number: int, command: ShellCommand, given: Mapping[str, Any]) -> Proposal:
-    """A command of a message as a call, with what it is given by the commands before."""
+    """Return a command of a message as a call, with the state that earlier commands give to it."""
     return Proposal(
         key=str(number),
         tool_name="shell",
@@ -136,7 +136,7 @@ def proposal(number: int, command: ShellCommand, given: Mapping[str, Any]) -> Pr
 
 
 def headline(command: str) -> str:
-    """The beginning of a command, on one line."""
+    """Return the beginning of a command, on one line."""
     first, more, _ = command.partition("\n")
     return first[:HEADLINE] + (" …" if more or len(first) > HEADLINE else "")
 
@@ -149,7 +149,7 @@ def _with(given: Mapping[str, Any]) -> str:
 
 
 def _check_end(message: str, command: str, finished: CommandResult, left: Sequence[str]) -> None:
-    """Raises RemitError where a command was ended by a limit, or has failed."""
+    """Raise RemitError if a command failed, or was ended by a limit."""
     if finished.limit:
         raise RemitError(Code.LIMIT_EXCEEDED, f"`{headline(command)}` was ended: {finished.limit}")
     if finished.status:
@@ -165,7 +165,7 @@ def _check_end(message: str, command: str, finished: CommandResult, left: Sequen
 
 
 def _not_found(message: str, command: str, output: str) -> str:
-    """What exit status 127 means: a program that is not there, or a message in words after a prompt."""
+    """Explain exit status 127: a program that is not there, or a message in words after a prompt."""
     hint = ": a program that it runs is not in the sandbox, which has the system's folders and the task's own"
     first = re.escape(command.split(maxsplit=1)[0])
     missing = re.compile(rf": {first}: (?:command not found|not found|No such file or directory)$", re.MULTILINE)

@@ -1,4 +1,4 @@
-"""What carries on from one command to the next: the folder and the exported variables, as data.
+"""State carried on from one command to the next: the folder and the exported variables, as data.
 
 Each command runs in a shell of its own, whose record tells where it has ended and what its variables were then.
 """
@@ -24,7 +24,7 @@ MISSING_FOLDER = "remit: the folder that the command before has left is not ther
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SHELLS_OWN = frozenset({"PWD", "SHLVL", "_", "SHELLOPTS", "BASHOPTS", "BASH_XTRACEFD"})
 PREVIOUS = "OLDPWD"
-"""Where `cd -` leads. It is carried on as any variable, but set anew after the `cd` of ours."""
+"""The variable with the target of `cd -`. It is carried on like any other, but set again after remit's own `cd`."""
 
 _ALONE = 'exec "$3" -c "$2"'
 
@@ -34,7 +34,7 @@ Secret = Callable[[str], Steps[str | None]]
 
 @dataclass(frozen=True, slots=True)
 class ShellState:
-    """What the commands so far have left for the next one."""
+    """The state that the commands so far leave to the next one."""
 
     folder: str | None = None
     """None for the one that the task works in."""
@@ -47,27 +47,27 @@ class ShellState:
 
     @property
     def args(self) -> dict[str, Any]:
-        """What of it a command is given, as a person who decides about the command is to see it."""
+        """The arguments that show this state to a person who decides about the command."""
         folder = {} if self.folder is None else {"folder": self.folder}
         return folder | ({"variables": dict(self.variables)} if self.variables else {})
 
     def shown(self) -> dict[str, Any]:
-        """As JSON."""
+        """Return the state as JSON."""
         return {"folder": self.folder, "variables": dict(self.variables), "lost": dict(self.lost)}
 
     @classmethod
     def of(cls, shown: Mapping[str, Any]) -> "ShellState":
-        """As it was shown."""
+        """Return the state that `shown` returned as JSON."""
         return cls(shown["folder"], shown["variables"], shown["lost"])
 
 
 def shell() -> str:
-    """The shell that commands are run by: bash where there is one."""
+    """Return the shell that runs commands: bash if it is installed, else sh."""
     return shutil.which("bash", path=SEARCH_PATH) or "/bin/sh"
 
 
 def argv(command: str, state: ShellState, *, recorded: bool) -> tuple[str, ...]:
-    """The command line that runs a command where the one before has left off, and writes down what it leaves."""
+    """Return the command line that starts from the state of the command before; it records its own if `recorded`."""
     gone = sorted(name for name, value in state.variables.items() if value is None)
     if not recorded and state.folder is None and not gone:
         return (shell(), "-c", command)
@@ -105,7 +105,7 @@ def after(
 
 
 def _changed(record: StateRecord) -> dict[str, str | None]:
-    """The exported variables that a command has changed; None for one that is gone, or no text."""
+    """Return the exported variables that a command has changed; None for one that was unset, or is no text."""
     before, now = record.before, record.after
     names = sorted(name for name in {*before, *now} - _SHELLS_OWN if before.get(name, ...) != now.get(name, ...))
     return {name: now.get(name) for name in names if _NAME.fullmatch(name) and not name.startswith("remit_")}
@@ -136,7 +136,7 @@ def _unexported(name: str, arrays: Collection[str]) -> str:
 
 
 def _bounded(variables: Mapping[str, str | None]) -> dict[str, str | None]:
-    """As many as fit, the smallest first."""
+    """Return as many variables as fit, the smallest first."""
     room = MOST
     kept: dict[str, str | None] = {}
     for name, value in sorted(variables.items(), key=lambda item: len(item[0]) + len(item[1] or ""))[:MOST_VARIABLES]:
@@ -147,7 +147,7 @@ def _bounded(variables: Mapping[str, str | None]) -> dict[str, str | None]:
 
 
 def _is_shells_own(name: str) -> bool:
-    """Whether bash has this variable by itself: all of these are in capitals, or begin so."""
+    """Return whether this is a variable of bash's own or of remit's script, by its name or prefix."""
     return name.startswith(("BASH", "COMP_", "remit_")) or name in _BASHS_OWN
 
 

@@ -1,4 +1,4 @@
-"""What a shell writes down at its end for the one after it: its folder, its variables, and what else it leaves.
+"""Record that a shell writes at its end for the next one: its folder, its variables, and what else it leaves.
 
 It writes into memory that the server reads. What stands there is an adversary's: it is taken for text, bounded, and
 checked.
@@ -32,7 +32,7 @@ PRINTED = {
 """What of a shell a command may change, in words for a person, and what prints it. It is printed before and after."""
 
 _OUR_TRAP = b"remit_record"
-"""What stands in the line that `trap` prints about the trap of ours."""
+"""Text by which remit's own trap is known in the output of `trap`."""
 
 _OPTIONS = "$- ${SHELLOPTS-}:${BASHOPTS-} ${IFS-unset}"
 _BEFORE, (_TRAPS, *_OTHERS, _LINKS) = (
@@ -71,7 +71,7 @@ _LETTERS = {"e": "errexit", "f": "noglob", "u": "nounset", "v": "verbose", "x": 
 
 @dataclass(frozen=True, slots=True)
 class StateRecord:
-    """What a shell has written at its end."""
+    """The record that a shell has written at its end."""
 
     folder: str | None
     """None where its name is no text."""
@@ -90,7 +90,7 @@ class StateRecord:
 
 
 def read(record: bytes) -> StateRecord | None:
-    """What is written in a record; None where nothing is, or not all of it, or what no shell of ours writes."""
+    """Parse a record. Returns None if it is empty or incomplete, or if `RECORDED` did not write it."""
     fields = record.split(b"\0")
     options, printed = fields[:2], fields[2 : 2 + 2 * len(PRINTED)]
     number, folder, jobs, functions, aliases, arrays, names, *rest = [*fields[2 + len(printed) :], *[b""] * 8]
@@ -121,7 +121,7 @@ def read(record: bytes) -> StateRecord | None:
 
 
 def _options(started: str, ended: str) -> list[str]:
-    """Which options and separators of the shell have changed."""
+    """Return the options and separators of the shell that have changed."""
     was, now = ((*state.split(" ", 2), "", "")[:3] for state in (started, ended))
     letters = sorted({*was[0]} ^ {*now[0]})
     named = {_LETTERS.get(letter) for letter in letters}
@@ -131,7 +131,7 @@ def _options(started: str, ended: str) -> list[str]:
 
 
 def _changes(printed: Sequence[bytes]) -> list[str]:
-    """What was printed differently after the command."""
+    """Return the names of what was printed differently after the command."""
     pairs = zip(PRINTED, printed[::2], printed[1::2], strict=True)
     return [words for words, before, after in pairs if _without_ours(before) != _without_ours(after)]
 

@@ -132,7 +132,7 @@ class ControlGroup:
                 members.write_text(str(pid))
 
     def was_hit(self, feature: Feature) -> bool:
-        """Whether the group has hit this limit."""
+        """Return whether the group has hit this limit."""
         hits = [(folder, controller.hits) for folder, controller in self._each(feature) if controller.hits]
         return any(_number(folder / file, key) for folder, (file, key) in hits)
 

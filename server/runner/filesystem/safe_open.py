@@ -17,7 +17,7 @@ CHUNK_BYTES = 1024**2
 
 
 def leads_to(path: Path, plain: Path) -> bool:
-    """Whether `path` resolves to `plain`. With the same path twice: whether it contains no symlink."""
+    """Return whether `path` resolves to `plain`. With the same path twice: whether it contains no symlink."""
     try:
         return path.resolve() == plain
     except (OSError, RuntimeError, ValueError):

@@ -85,7 +85,7 @@ def walked(
 
 
 def is_folder(path: Path) -> bool:
-    """Whether a path is a folder and no symlink to one; False if it cannot be reached."""
+    """Return whether a path is a folder and no symlink to one; False if it cannot be reached."""
     return os.path.isdir(path) and not os.path.islink(path)
 
 

@@ -111,7 +111,7 @@ def _digest(content: bytes) -> str:
 
 
 def _is_harmless(section: str, name: str, value: str) -> bool:
-    """Whether a setting starts no program. A value with `::` may name a remote helper, such as `ext::`, which does."""
+    """Return whether a setting starts no program. A value with `::` may name a remote helper (`ext::`), which does."""
     if value.rstrip(" \t") in _HARMLESS_VALUES.get((section, name), ()):
         return True
     known = _HARMLESS.get(section, "").split()

@@ -110,7 +110,7 @@ def branch_of(task_id: str) -> str:
 
 
 def git_is_installed() -> bool:
-    """Whether git is installed where sandboxed commands find it, too."""
+    """Return whether git is installed where sandboxed commands find it, too."""
     return shutil.which("git", path=SEARCH_PATH) is not None
 
 

@@ -34,7 +34,7 @@ class DiskUsage:
     """
 
     def __init__(self, policy: SandboxPolicy, private: Sequence[Path], root: int, now: float) -> None:
-        """`root` is the process above the command, which may write its `private` folders and those of its policy.
+        """Create the measurement. The `root` process may write its `private` folders and those of its policy.
 
         To be made before the command starts, since the command may remove its workspace. Raises OSError if a folder
         does not exist. `now` is in seconds of `anyio.current_time`, as in all methods.

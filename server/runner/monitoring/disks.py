@@ -56,7 +56,7 @@ class Disks:
 
 
 def is_too_full(disk: os.statvfs_result, limits: Limits, more: int = 0) -> bool:
-    """Whether a disk has less free space than required, or would have after `more` bytes are written."""
+    """Return whether a disk has less free space than required, or would have after `more` bytes are written."""
     few = disk.f_files > 0 and disk.f_favail < FREE_INODES  # f_files is 0 where inodes are made on demand
     scarce = disk.f_bavail * disk.f_frsize - more < limits.free_bytes
     return limits.free_bytes > 0 and (scarce or few)

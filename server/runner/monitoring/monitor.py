@@ -22,7 +22,7 @@ class Monitor:
     def __init__(
         self, process: Subprocess, policy: SandboxPolicy, private: Sequence[Path], group: ControlGroup | None
     ) -> None:
-        """To be made before the command starts, which may write its `private` folders and those of its policy.
+        """Create the monitor before the command starts, which may write its `private` folders and those of its policy.
 
         Raises OSError if one of these folders does not exist.
         """

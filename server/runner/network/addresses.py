@@ -44,7 +44,7 @@ _NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052: the last 32 bits are the IPv4 
 
 
 def is_public(address: Address) -> bool:
-    """Whether it is an ordinary public address. IPv4-mapped IPv6 addresses must be unwrapped first (`unmapped`)."""
+    """Return whether an address is public. IPv4-mapped IPv6 addresses must be unwrapped first (`unmapped`)."""
     if isinstance(address, IPv4Address):
         return not any(address in network for network in _NOT_PUBLIC_IPV4)
     if address in _NAT64:
@@ -53,7 +53,7 @@ def is_public(address: Address) -> bool:
 
 
 def is_own(address: Address) -> bool:
-    """Whether it is an address of this machine: the kernel then chooses it as the source address, too."""
+    """Return whether it is an address of this machine: the kernel then chooses it as the source address, too."""
     with socket(AF_INET if address.version == 4 else AF_INET6, SOCK_DGRAM) as unsent:
         try:
             unsent.connect((str(address), 9))  # sends nothing, over UDP

@@ -160,7 +160,7 @@ class _CallbackServer:
 
 
 def _is_beneath(root: int, peer_port: int, channel_port: int) -> bool:
-    """Whether `root` or a descendant has the peer's end of a loopback connection open."""
+    """Return whether `root` or a descendant has the peer's end of a loopback connection open."""
     inode = _inode(peer_port, channel_port)
     return inode is not None and process_tree.holds(root, f"socket:[{inode}]")
 

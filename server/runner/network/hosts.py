@@ -69,7 +69,7 @@ class HostRule:
         return cls(host, (HTTP_PORT, HTTPS_PORT) if port is None else (port,), subdomains)
 
     def admits(self, endpoint: Endpoint) -> bool:
-        """Whether this rule allows an endpoint, compared by name or address without looking it up."""
+        """Return whether this rule allows an endpoint, compared by name or address without looking it up."""
         if endpoint.port not in self.ports:
             return False
         if self.subdomains:

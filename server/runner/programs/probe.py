@@ -26,7 +26,7 @@ def main(outside: str, port: str) -> None:
 
 
 def opens(path: str) -> bool:
-    """Whether a file can be opened for reading."""
+    """Return whether a file can be opened for reading."""
     try:
         with open(path):
             return True
@@ -35,7 +35,7 @@ def opens(path: str) -> bool:
 
 
 def writes(path: str) -> bool:
-    """Whether a file can be written."""
+    """Return whether a file can be written."""
     try:
         with open(path, "w") as file:
             return file.write("written") > 0
@@ -44,7 +44,7 @@ def writes(path: str) -> bool:
 
 
 def connects(port: int) -> bool:
-    """Whether a port of the host's loopback can be connected to."""
+    """Return whether a port of the host's loopback can be connected to."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=1):
             return True
@@ -53,14 +53,14 @@ def connects(port: int) -> bool:
 
 
 def reads_environments() -> bool:
-    """Whether the environment of another process can be read."""
+    """Return whether the environment of another process can be read."""
     return any(
         name.isdigit() and name != str(os.getpid()) and reads(f"/proc/{name}/environ") for name in os.listdir("/proc")
     )
 
 
 def reads(path: str) -> bool:
-    """Whether a file can be read and is not empty."""
+    """Return whether a file can be read and is not empty."""
     try:
         with open(path, "rb") as file:
             return bool(file.read())

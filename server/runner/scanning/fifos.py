@@ -44,7 +44,7 @@ def pipes_in(listing: FolderListing, names: Collection[str] | None = None) -> It
 
 
 def _has_no_end(path: Path) -> bool:
-    """Whether a path is a FIFO or a device. Sockets do not count, as they cannot be opened."""
+    """Return whether a path is a FIFO or a device. Sockets do not count, as they cannot be opened."""
     try:
         mode = os.stat(path).st_mode
     except OSError:

@@ -1,4 +1,4 @@
-"""What git would execute because of a repository's files: its configuration, hooks and unfinished operations."""
+"""Programs that git would execute because of a repository's files: its configuration, hooks and open operations."""
 
 import hashlib
 import os
@@ -90,7 +90,7 @@ def of_pointer(reader: BoundedReader, path: Path) -> Harm:
 
 
 def has_head(workspace: Path, git: Path) -> bool:
-    """Whether the HEAD of the git folder `git` names a reference or a commit."""
+    """Return whether the HEAD of the git folder `git` names a reference or a commit."""
     try:
         head = read_regular(workspace, str((git / "HEAD").relative_to(workspace)), limit=_MOST_HEAD)
     except (RemitError, OSError):

@@ -86,5 +86,5 @@ def _gitlinks(tree: Path, seconds: float) -> Iterator[bytes]:
 
 
 def _is_forged(name: bytes) -> bool:
-    """Whether a name is one that git never writes to an index, but would follow."""
+    """Return whether a name is one that git never writes to an index, but would follow."""
     return any(part in (b"", b".", b"..") or part.lower() == b".git" for part in name.split(b"/"))

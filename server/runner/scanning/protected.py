@@ -129,7 +129,7 @@ def _first(found: Iterable[SensitivePath]) -> list[SensitivePath]:
 
 
 def _is_there(place: SensitivePath) -> bool:
-    """Whether the place is still a folder without a symlink on the path."""
+    """Return whether the place is still a folder without a symlink on the path."""
     return leads_to(place.path, place.path) and os.path.isdir(place.path)
 
 

@@ -13,7 +13,7 @@ _ELSEWHERE = ("/proc/", "/dev/")  # paths there differ from process to process
 
 
 def is_harmless(reader: BoundedReader, git: Path, named: str, places: Collection[SensitivePath]) -> bool:
-    """Whether a setting of the repository `git` names no repository in the workspace but those in `places`.
+    """Return whether a setting of the repository `git` names no repository in the workspace but those in `places`.
 
     The repositories in `places` are examined by themselves. `named` is a path or the name of a remote. Blocks.
     """
@@ -31,7 +31,7 @@ def is_harmless(reader: BoundedReader, git: Path, named: str, places: Collection
 
 
 def _climbs(path: str) -> bool:
-    """Whether a path has a `..` after a name: its target then depends on symlinks on the way."""
+    """Return whether a path has a `..` after a name: its target then depends on symlinks on the way."""
     return ".." in dropwhile(lambda part: part in ("", ".", ".."), path.split("/"))
 
 

@@ -50,7 +50,7 @@ def find_places(
 
 
 def is_cut(places: Iterable[SensitivePath]) -> bool:
-    """Whether one of these places says that the scan reached a limit."""
+    """Return whether one of these places says that the scan reached a limit."""
     return any(place.kind == "beyond" for place in places)
 
 
@@ -89,7 +89,7 @@ def _gits(git: Path, workspace: Path, budget: ScanBudget) -> Iterator[SensitiveP
 
 
 def is_repository(names: set[str]) -> bool:
-    """Whether git treats a folder with these names as a repository: a bare one, or one with a common directory."""
+    """Return whether a folder with these names is a repository to git: a bare one, or one with a common directory."""
     return "HEAD" in names and ("commondir" in names or {"objects", "refs"} <= names)
 
 
@@ -140,13 +140,13 @@ def named_by(git: Path, workspace: Path) -> Path | None:
 
 
 def is_within_git(folder: Path) -> bool:
-    """Whether a folder, relative to a workspace, lies inside a git folder, which is not scanned for repositories."""
+    """Return whether a path relative to a workspace is inside a git folder, which is not scanned for repositories."""
     parts = folder.parts
     return ".git" in parts or any(a == "objects" and _OBJECTS.fullmatch(b) for a, b in pairwise(parts))
 
 
 def _is_plain(path: Path) -> bool:
-    """Whether a path is a folder or a regular file, and no symlink."""
+    """Return whether a path is a folder or a regular file, and no symlink."""
     try:
         mode = path.lstat().st_mode
     except OSError:

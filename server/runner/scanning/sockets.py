@@ -79,7 +79,7 @@ def _special(top: Path, budget: ScanBudget) -> Iterator[Path]:
 
 
 def _is_alive(path: Path) -> bool:
-    """Whether a path is a socket that a process is bound to.
+    """Return whether a path is a socket that a process is bound to.
 
     Tests it by connecting a datagram socket, which sends nothing. If the other is a stream socket, the error tells
     whether a process is bound to it.

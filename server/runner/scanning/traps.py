@@ -161,12 +161,12 @@ def _pipes(places: Iterable[SensitivePath]) -> frozenset[SensitivePath]:
 
 
 def _may_hide(place: SensitivePath) -> bool:
-    """Whether undetected repositories may be at a place; the objects of bare repositories are not scanned."""
+    """Return whether undetected repositories may be at a place; the objects of bare repositories are not scanned."""
     return place.kind in ("beyond", "closed") or (place.kind == "git" and ".git" not in place.path.parts)
 
 
 def _may_name_more(reader: BoundedReader, before: RepositorySnapshot, is_hidden: bool, tree: Path) -> bool:
-    """Whether the index of a repository may name a hidden repository, or one that it did not name before."""
+    """Return whether the index of a repository may name a hidden repository, or one that it did not name before."""
     index = index_of(reader.workspace, tree)
     if is_hidden or index is None:
         return is_hidden
@@ -207,7 +207,7 @@ def _opened(
 
 
 def _hides(workspace: Path, before: RepositorySnapshot, state: Path | None, link: Path) -> bool:
-    """Whether a symlink that is new since the snapshot leads to a folder that is not scanned for repositories."""
+    """Return whether a symlink made since the snapshot leads to a folder that is not scanned for repositories."""
     if _is_older(workspace, link, before):
         return False
     try:
@@ -258,7 +258,7 @@ def _new(
 
 
 def _is_older(workspace: Path, path: Path, before: RepositorySnapshot) -> bool:
-    """Whether neither the file nor a folder on its path was made, changed or moved since the snapshot."""
+    """Return whether neither the file nor a folder on its path was made, changed or moved since the snapshot."""
     way = [path, *path.parents]
     try:
         statuses = [path.lstat()]

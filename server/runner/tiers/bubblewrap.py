@@ -212,7 +212,7 @@ class Namespaces:
 
 @cache
 def _filter() -> bytes:
-    """The system call filter, which is the same for every command."""
+    """Return the system call filter, which is the same for every command."""
     return seccomp.program(seccomp.families(*seccomp.EVERY_FAMILY), shares_host=False)
 
 

@@ -1,4 +1,4 @@
-"""What tiers do not protect against: one sentence for each gap, and on which machines it is one."""
+"""Gaps of the tiers, things they do not protect against: one sentence each, and the machines with that gap."""
 
 import os
 from collections.abc import Iterator, Mapping

@@ -125,7 +125,7 @@ class Scratch:
 
     @asynccontextmanager
     async def watched(self, workspace: Path, left: list[str]) -> AsyncIterator[None]:
-        """After the block, disarm what the command left in a user's folder that the user's git would execute.
+        """Disarm, after the block, what the command left in a user's folder that the user's git would execute.
 
         To be used inside `protected`. The command's processes must have ended by the end of the block, so that they
         cannot interfere. `left` gets a sentence for each thing disarmed. If this server is killed before, `sweep` of

@@ -158,7 +158,7 @@ Rules = Sequence[tuple[str, list[bytes]]]
 
 
 def is_supported() -> bool:
-    """Whether this machine's system call numbers are known."""
+    """Return whether this machine's system call numbers are known."""
     return platform.machine() in _ARCHITECTURES
 
 

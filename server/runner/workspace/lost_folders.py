@@ -23,7 +23,7 @@ class LostFolders:
     """
 
     def __init__(self, root: Path) -> None:
-        """`root` is made when it is needed."""
+        """Name the folder `root`, which is made when it is needed."""
         self.root = root
 
     def names(self) -> list[str]:
@@ -80,7 +80,7 @@ def move(folder: Path, place: Path) -> None:
 
 
 def _is_worktree(folder: Path) -> bool:
-    """Whether a task's folder contains a worktree; opens folders that the task closed. Raises OSError."""
+    """Return whether a task's folder contains a worktree; opens folders that the task closed. Raises OSError."""
     git = tree_of(folder) / ".git"
     try:
         for each in (folder, git.parent):

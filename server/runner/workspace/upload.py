@@ -37,7 +37,7 @@ class SourceFolder:
     """The folder in which a client was started: sources must lie beneath it."""
 
     def __init__(self, folder: Path | None, *, private: Path) -> None:
-        """Files beneath `private`, the state folder, are never accepted."""
+        """Accept sources beneath `folder`, but never beneath `private`, the state folder."""
         self._folder = folder
         self._private = private.resolve()
 

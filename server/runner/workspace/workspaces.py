@@ -69,7 +69,7 @@ class Workspaces:
         return self._root / task_id
 
     def has(self, task_id: str) -> bool:
-        """Whether the task has a workspace."""
+        """Return whether the task has a workspace."""
         return os.path.lexists(self.path(task_id))
 
     def create(self, task_id: str, uploads: Sequence[Upload] = (), *, source_root: Path | None = None) -> Path:
@@ -201,7 +201,7 @@ class Workspaces:
         return self._root / f".{task_id}{_NEW}"
 
     def _is_ours(self, folder: Path) -> bool:
-        """Whether a folder is a temporary one of the server's: partly made or partly deleted."""
+        """Return whether a folder is a temporary one of the server's: partly made or partly deleted."""
         return folder.parent == self._root and folder.name.startswith(".")
 
     def _sources(self, folder: Path | None) -> SourceFolder:

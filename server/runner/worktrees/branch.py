@@ -68,7 +68,7 @@ class Branch:
     """The branch of one task, which nothing else should move. Every method raises ScriptFailed if git fails."""
 
     def __init__(self, repository: Repository, name: str, sandbox: Sandbox, policy: SandboxPolicy) -> None:
-        """`policy` is that of the task's commands; its workspace, paths and network are replaced here."""
+        """Prepare for git commands. `policy` is the task's; its workspace, paths and network are replaced here."""
         self._repository = repository
         self.name = name
         self._sandbox = sandbox

@@ -190,7 +190,7 @@ _MISSING = _Answer(False, b"")
 
 
 async def is_committed(repository: Repository, sandbox: Sandbox, policy: SandboxPolicy) -> bool:
-    """Whether the user's working tree has no uncommitted changes. Raises RemitError (EXECUTION_ERROR)."""
+    """Return whether the user's working tree has no uncommitted changes. Raises RemitError (EXECUTION_ERROR)."""
     assert repository.top
     top, seen = Path(repository.top), tuple(map(Path, repository.reaches))
     reading = replace(policy, workspace=top, folder=None, access="read-only", owner="user", network="none", home=None)
@@ -206,7 +206,7 @@ class Worktree:
     """The worktree of one task, in the task's own folder."""
 
     def __init__(self, repository: Repository, folder: Path, sandbox: Sandbox, policy: SandboxPolicy) -> None:
-        """`policy` is that of the task's commands; its workspace, paths and network are replaced here."""
+        """Prepare for git commands. `policy` is the task's; its workspace, paths and network are replaced here."""
         self._repository = repository
         self.tree = tree_of(folder)
         self._sandbox = sandbox

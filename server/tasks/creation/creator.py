@@ -27,7 +27,7 @@ class TaskCreator:
     """Creates tasks. A request is carried out completely or not at all."""
 
     def __init__(self, services: Services, poke: Callable[[], None], notices: Sequence[str]) -> None:
-        """`poke` is called once a task may be claimed; `notices` are warnings that each has."""
+        """Create the creator. `poke` is called once a task may be claimed; `notices` are warnings for each task."""
         self._services = services
         self._checks = AssignmentChecks(services)
         self._poke = poke

@@ -38,7 +38,7 @@ class FollowUps:
     """Sends messages to tasks. One is carried out completely or not at all."""
 
     def __init__(self, services: Services, poke: Callable[[], None], notices: Sequence[str]) -> None:
-        """`poke` and `notices` are as in `TaskCreator`."""
+        """Create the handler of follow-ups. `poke` and `notices` are as in `TaskCreator`."""
         self._services = services
         self._store = services.store
         self._vault = services.vault

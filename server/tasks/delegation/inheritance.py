@@ -33,7 +33,7 @@ class Inheritance:
     """What one task can pass on to its sub-tasks."""
 
     def __init__(self, claim: Claim, values: Mapping[str, str], settings: Settings) -> None:
-        """`values` are the task's secrets, as far as they are known."""
+        """Collect what can be passed on. `values` are the task's secrets, as far as they are known."""
         self._task = claim.task
         self._secrets = claim.secrets
         self._literals = {

@@ -26,7 +26,7 @@ class Scheduler:
     """Runs pending tasks, at most `settings.max_running` at once."""
 
     def __init__(self, services: Services, subtask_api: SubtaskApi, owner: str) -> None:
-        """`owner` is the name of this server in the records of its runs."""
+        """Create the scheduler. `owner` is the name of this server in the records of its runs."""
         self._store = services.store
         self._settings = services.settings
         self._owner = owner

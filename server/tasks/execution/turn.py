@@ -66,7 +66,7 @@ class ServerTurn:
     def __init__(
         self, context: RunContext, command_runner: CommandRunner, subtasks: RunSubtasks | None, *, speaks: bool
     ) -> None:
-        """`speaks`: the agent has a model, and its answer is what it says."""
+        """Create the turn. `speaks`: the agent has a model, and its answer is what it says."""
         self._record = context.record
         self._run = context.run
         self._claim = context.claim

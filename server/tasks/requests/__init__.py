@@ -1,1 +1,1 @@
-"""What a client asks for: models, and the reading of arguments into them."""
+"""Requests of clients: their models, and the parsing of arguments into them."""

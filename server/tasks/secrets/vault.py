@@ -149,7 +149,7 @@ class SecretVault:
         return {name: await self._read(name) for name in names}
 
     async def _tell(self, task_id: str) -> None:
-        """Have running tasks mask the values, even if the caller is cancelled: commands may use them at once."""
+        """Make running tasks mask the values, even if the caller is cancelled: commands may use them at once."""
         with CancelScope(shield=True):
             for other in self._sharing(task_id):
                 if mask := self._at_work.get(other):

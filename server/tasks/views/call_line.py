@@ -33,7 +33,7 @@ _LOOSE_SPACE = re.compile(r"(?<= ) | $")
 
 
 def line(tool_name: str, args: Mapping[str, Any], differs: Sequence[str] = ()) -> str:
-    """What a call does, in at most MAX_LINE characters; `differs` says what else decides that."""
+    """Describe what a call does, in at most MAX_LINE characters; `differs` says what else decides that."""
     whole = " … ".join([_whole(tool_name, args), *([_plain("; ".join(differs))] if differs else [])])
     if len(whole) <= MAX_LINE:
         return whole
@@ -42,7 +42,7 @@ def line(tool_name: str, args: Mapping[str, Any], differs: Sequence[str] = ()) -
 
 
 def says(given: str, line: str) -> bool:
-    """Whether somebody gave a line back. White space between its words does not count, unless it pushes them apart."""
+    """Return whether `given` repeats a line. White space may differ, by MAX_LINE more characters at most."""
     return given.split() == line.split() and len(given) <= len(line) + MAX_LINE
 
 

@@ -29,7 +29,7 @@ def pending(view: TaskView, waiting: Sequence[Call]) -> AnswerPart:
 
 
 def made(view: OutputView, known: Sequence[Call], content: str) -> list[AnswerPart]:
-    """The calls of a turn, the latest of them, where their output is no more than `content` says anyway in short."""
+    """Return the calls of a turn, latest kept. A long output that `content` already shows is shortened."""
     shown = [_call(call, content) for call in known]
     return [
         truncation.items(
@@ -90,7 +90,7 @@ def _narrow_pending(view: PendingApprovalView, room: int) -> PendingApprovalView
 
 
 def _narrow(view: V, room: int, *names: str) -> V:
-    """The same with its arguments and these texts shortened, in `room` characters."""
+    """Return the view in `room` characters, with its arguments and the texts called `names` shortened."""
     given = cast("dict[str, Any]", view)
     elastic = {"args": given["args"], **{name: given[name] for name in names if name in given}}
     shown = {**given, **{name: {} if name == "args" else "" for name in elastic}}

@@ -15,7 +15,7 @@ _RELATIVES = (50, 20, 10, 5, 2)
 
 
 def graph(graph: Graph, request: GetTaskGraph) -> GraphView:
-    """The answer to get_task_graph."""
+    """Return the answer to get_task_graph."""
     view = GraphView(
         taskListId=request.task_list_id,
         taskCount=graph.task_count,
@@ -34,7 +34,7 @@ def graph(graph: Graph, request: GetTaskGraph) -> GraphView:
 
 
 def related(view: TaskView, related: Related) -> list[AnswerPart]:
-    """What surrounds one task."""
+    """Return the tasks related to one task: its dependencies, dependents and sub-tasks."""
     shown = view["graph"] = NeighboursView(dependsOn=[], dependents=[], subtasks=[])
     given = {
         "dependsOn": (related.depends_on, "omittedDependencies"),
@@ -48,7 +48,7 @@ def related(view: TaskView, related: Related) -> list[AnswerPart]:
 
 
 def _nodes(nodes: Sequence[Node]) -> dict[str, NodeView]:
-    """As much of each node as the page holds."""
+    """Return the nodes of a page, each with as many related ids as the page has room for."""
     views: dict[str, NodeView] = {}
     for most in _RELATIVES:
         views = {node.task.id: _node(node, most) for node in nodes}

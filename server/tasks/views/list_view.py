@@ -94,7 +94,7 @@ def before(request: ListTasks) -> tuple[Position | None, Total | None]:
 
 
 def page(request: ListTasks, principal: Principal, page: Page) -> PageView:
-    """The answer to list_tasks."""
+    """Return the answer to list_tasks."""
     limit, offset = stretch(request)
     rows, gone = shown(page, _named(request))
     view = PageView(
@@ -131,7 +131,7 @@ def _cursor(request: ListTasks, position: Position, total: Total) -> str:
 
 
 def _digest(request: ListTasks, position: Position, total: Total) -> str:
-    """What binds a cursor to its list, so that a wrong one is an error and not a wrong page."""
+    """Return the digest that binds a cursor to its list, so that a cursor of another list is refused."""
     asked = request.model_dump(mode="json", exclude=set(_PAGING), exclude_defaults=True)
     known = json.dumps([asked, position.at, position.seq, total.count, total.is_capped], sort_keys=True)
     return hashlib.sha256(known.encode()).hexdigest()[:16]

@@ -15,7 +15,7 @@ _LEAST_EVENT = 250
 
 
 def messages(view: TaskView, snapshot: Snapshot) -> AnswerPart:
-    """The latest messages of the conversation; the answer that `output` has is shown in short."""
+    """Return the latest messages of the conversation; the one that `output` repeats is shortened."""
     shown = [_message(message, snapshot) for message in snapshot.messages]
     return truncation.items(
         view,
@@ -31,7 +31,7 @@ def messages(view: TaskView, snapshot: Snapshot) -> AnswerPart:
 
 
 def events(view: TaskView, snapshot: Snapshot, after: int) -> AnswerPart:
-    """The events after one, as many as fit, and at least one, so that a reader always gets on.
+    """Return the events after number `after`: as many as fit, and at least one, so that a reader always gets on.
 
     How many of those that came later are not kept any more is said too: they are removed from the first on.
     """
@@ -43,7 +43,7 @@ def events(view: TaskView, snapshot: Snapshot, after: int) -> AnswerPart:
 
 
 def thoughts(view: OutputView, thoughts: Sequence[dict[str, str]]) -> list[AnswerPart]:
-    """The latest thoughts, if there are any."""
+    """Return the latest thoughts, if there are any."""
     if not thoughts:
         return []
     narrow = truncation.narrowed

@@ -26,14 +26,14 @@ _AROUND = 100
 
 @dataclass(frozen=True, slots=True)
 class TurnOutput:
-    """What a turn has put out so far, and whether more may come."""
+    """The output of a turn so far, and whether more may come."""
 
     text: str
     turn: int
     is_open: bool
 
     def offset(self, cursor: str) -> int:
-        """The characters before a cursor.
+        """Return the number of characters before a cursor.
 
         Raises RemitError (VALIDATION_ERROR) for one that is no cursor, or none of this turn's output.
         """
@@ -48,11 +48,11 @@ class TurnOutput:
         return offset
 
     def cursor(self, offset: int) -> str:
-        """Where to read on after so many characters."""
+        """Return the cursor after `offset` characters."""
         return f"{self.turn}:{offset}"
 
     def piece(self, view: OutputView, start: int) -> AnswerPart:
-        """The output from an offset on, its beginning first, without a gap."""
+        """Return the output from `start` on, cut at its end."""
         text = self.text[start:]
 
         def place(room: int) -> None:
@@ -62,7 +62,7 @@ class TurnOutput:
         return _part(place, text)
 
     def ends(self, view: OutputView, start: int) -> AnswerPart:
-        """The output from an offset on: both of its ends where it is too long, and a cursor for what is between."""
+        """Return the output from `start` on. If it is too long, its middle is left out, and a cursor reads on there."""
         text = self.text[start:]
 
         def place(room: int) -> None:
@@ -90,7 +90,7 @@ class TurnOutput:
 
 
 def repeated(text: str) -> str:
-    """A text that `output.content` has too: whole where it is short, else its beginning."""
+    """Return a text that `output.content` has too: whole if it is short, else its beginning."""
     if len(text) <= MAX_REPEATED:
         return text
     return f"{text[:MAX_REPEATED]}… [{len(text)} characters in all: see output.content]"

@@ -59,7 +59,7 @@ def shown(page: Page, named: Set[str]) -> tuple[list[RowView], list[str]]:
 
 
 def _trimmed(page: Page, width: int, fields: Sequence[str]) -> tuple[list[RowView], list[str]]:
-    """Rows with texts of so many bytes, without the first of the fields until they fit, and which those are."""
+    """Return rows with texts of `width` bytes, and the names of the fields removed, in order, until the rows fit."""
     rows = [_row(page, task, width) for task in page.tasks]
     gone: list[str] = []
     for name in fields:
@@ -72,14 +72,14 @@ def _trimmed(page: Page, width: int, fields: Sequence[str]) -> tuple[list[RowVie
 
 
 def _without(view: RowView, name: str) -> RowView:
-    """A row without a field; the one that says what it is about stays."""
+    """Return a row without a field; a row without a title keeps its message."""
     if name == "message" and not view["title"]:
         return view
     return cast("RowView", {key: value for key, value in view.items() if key != name})
 
 
 def fits(views: Sized) -> bool:
-    """Whether the rows of a page, or the nodes of one, are as small as answers have to be."""
+    """Return whether a page's rows or nodes are within the limits of size."""
     size = len(json.dumps(views, ensure_ascii=False, separators=(",", ":")).encode())
     return size <= max(PAGE_BYTES, ROW_BYTES * len(views))
 
@@ -119,7 +119,7 @@ def _row(page: Page, task: Row, width: int) -> RowView:
 
 
 def _add_texts(view: RowView, task: Row, width: int) -> None:
-    """What many tasks do not have."""
+    """Add the texts that many tasks do not have."""
     if task.description:
         view["description"] = start(task.description, width)
     if task.task_list:

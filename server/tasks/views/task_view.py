@@ -68,7 +68,7 @@ def grant(grant: Grant) -> GrantView:
 
 
 def _core(snapshot: Snapshot, retention: Retention, request: GetTask) -> TaskView:
-    """What every answer has, and has room for."""
+    """Return the fields that every answer has, whatever its size limit."""
     task = snapshot.task
     view = TaskView(
         id=task.id,
@@ -101,7 +101,7 @@ def _core(snapshot: Snapshot, retention: Retention, request: GetTask) -> TaskVie
 
 
 def _urgent(view: TaskView, snapshot: Snapshot) -> list[AnswerPart]:
-    """What went wrong, and what waits for somebody."""
+    """Return the error, the waiting calls and the blockers."""
     task = snapshot.task
     parts = _texts(view, ("error", task.error, 4), ("blockedReason", task.blocked_reason, 2))
     waiting = [call for call in snapshot.calls if call.status is CallStatus.AWAITING_APPROVAL]
@@ -116,18 +116,18 @@ def _urgent(view: TaskView, snapshot: Snapshot) -> list[AnswerPart]:
 
 
 def _warned(view: TaskView, snapshot: Snapshot, request: GetTask, notes: Sequence[str]) -> list[AnswerPart]:
-    """What was taken otherwise than it was meant, or left behind."""
+    """Return the warnings: values that were adjusted, and problems that were left behind."""
     warnings = [*request.warnings, *notes, *snapshot.warnings]
     return [truncation.items(view, "warnings", warnings, "omittedWarnings", narrow=truncation.cut)] if warnings else []
 
 
 def _reported(view: TaskView, task: Task) -> list[AnswerPart]:
-    """What somebody reports of a task that goes on."""
+    """Return the reported progress."""
     return _texts(view, ("progressMessage", task.progress_message, 1))
 
 
 def _output(view: TaskView, snapshot: Snapshot, request: GetTask) -> list[AnswerPart]:
-    """What has come out, or what is new of it."""
+    """Return the output, or what is new of it."""
     task, turn, new_parts = snapshot.task, snapshot.turn, snapshot.new_parts
     output = TurnOutput(snapshot.content, turn.number, is_open=task.status not in ENDED)
     shown = view["output"] = OutputView(content="", updatedAt=time_or_none(snapshot.content_at), toolCalls=[])
@@ -149,7 +149,7 @@ def _output(view: TaskView, snapshot: Snapshot, request: GetTask) -> list[Answer
 
 
 def _included(view: TaskView, snapshot: Snapshot, request: GetTask) -> list[AnswerPart]:
-    """What was asked for besides."""
+    """Return the parts that `include` asks for."""
     parts = []
     if "messages" in request.include:
         parts.append(log_view.messages(view, snapshot))
@@ -161,7 +161,7 @@ def _included(view: TaskView, snapshot: Snapshot, request: GetTask) -> list[Answ
 
 
 def _constant(view: TaskView, snapshot: Snapshot) -> list[AnswerPart]:
-    """What a task was created with, or was changed to by hand."""
+    """Return what a task was created with, or what was changed by a request."""
     task = snapshot.task
     view |= {
         "apiKeyId": task.principal,
@@ -201,7 +201,7 @@ def _constant(view: TaskView, snapshot: Snapshot) -> list[AnswerPart]:
 
 
 def _add_labels(view: TaskView, task: Task) -> None:
-    """What many tasks do not have is shown where it is there."""
+    """Add the short fields that many tasks do not have."""
     if task.parent is not None:
         view["parentTaskId"] = task.parent
     if task.max_calls is not None:
@@ -214,7 +214,7 @@ def _add_labels(view: TaskView, task: Task) -> None:
 
 
 def _add_demands(view: TaskView, demands: Demands) -> None:
-    """The short ones of what it asks for around it."""
+    """Add the short fields of a task's demands."""
     if demands.allow_hooks:
         view["allowHooks"] = True
     if demands.on_interrupt is not None:
@@ -244,5 +244,5 @@ def _relations(view: TaskView, snapshot: Snapshot) -> list[AnswerPart]:
 
 
 def _texts(view: TaskView, *given: tuple[str, str | None, int]) -> list[AnswerPart]:
-    """Texts that are there, each with its name and its weight."""
+    """Return the texts that are not None, each given as (name, text, weight)."""
     return [truncation.text(view, name, text, weight) for name, text, weight in given if text is not None]

@@ -1,4 +1,4 @@
-"""Answers that fit: long values shortened until the answer, as compact JSON, has no more characters than it may.
+"""Truncation of answers: long values are shortened until the answer, as compact JSON, is within its limit.
 
 An answer has a fixed part and elastic parts. Each elastic part gets the few characters it needs to say that it was
 shortened, and of what is then left, its share by weight; what a small part does not need goes to the others.
@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 RAISE = "raise maxChars"
-"""How to read on where there is no better way."""
+"""Advice that is given if there is no better way to read on."""
 
 _FLOOR = 40
 """Characters in which a value of any length says how much of it is missing."""
@@ -56,7 +56,7 @@ def fill(view: Mapping[str, Any], parts: Sequence[AnswerPart], max_chars: int) -
 
 
 def shares(room: int, parts: Sequence[AnswerPart]) -> list[int]:
-    """What each part gets: all it wants where that fits, at least its floor, and else its share by weight."""
+    """Return the characters for each part: all it wants if that fits, else its floor and a share by weight."""
     given = [min(part.want, part.floor) for part in parts]
     left = max(room - sum(given), 0)
     short = {index for index, part in enumerate(parts) if given[index] < part.want}
@@ -77,12 +77,12 @@ def shares(room: int, parts: Sequence[AnswerPart]) -> list[int]:
 
 
 def text(view: Any, name: str, value: str, weight: int = 1, hint: str = RAISE) -> AnswerPart:
-    """A text: where it is too long, its beginning and its end, or its beginning alone."""
+    """Return the part for a text; if too long, it keeps its beginning and its end, or its beginning alone."""
     return _part(view, name, value, lambda value, room: cut(value, room, hint), weight)
 
 
 def values(view: Any, name: str, value: Mapping[str, Any], weight: int = 1) -> AnswerPart:
-    """An object of somebody's own: where it is too long, its long texts shortened, and the first of its entries."""
+    """Return the part for a caller's object; if too long, its texts are shortened, then its last entries left out."""
     return _part(view, name, value, narrowed, weight)
 
 
@@ -99,7 +99,7 @@ def items(
     weight: int = 1,
     gone: int = 0,
 ) -> AnswerPart:
-    """A list: as many of its items as there is room for, the first or the latest, and in `omitted` how many are not.
+    """Return the part for a list: the first or the latest items that fit; `omitted` counts the others.
 
     Args:
         view: the object it belongs to.
@@ -128,7 +128,7 @@ def items(
 
 
 def cut(text: str, room: int, hint: str = RAISE) -> str:
-    """A text that takes `room` characters of JSON at most, 40 or more: what is missing is counted and said."""
+    """Shorten a text to `room` characters of JSON, 40 or more; the characters left out are counted in it."""
     if size(text) <= room:
         return text
     if room < _MIDDLE:
@@ -140,7 +140,7 @@ def cut(text: str, room: int, hint: str = RAISE) -> str:
 
 
 def beginning(text: str, room: int) -> str:
-    """The longest beginning of a text that takes `room` characters in a string of JSON."""
+    """Return the longest beginning of a text that takes `room` characters in a string of JSON."""
     for start in range(0, len(text), _CHUNK):
         chunk = text[start : start + _CHUNK]
         if (taken := size(chunk) - 2) > room:
@@ -151,12 +151,12 @@ def beginning(text: str, room: int) -> str:
 
 
 def end(text: str, room: int) -> str:
-    """The longest end of a text that takes `room` characters in a string of JSON."""
+    """Return the longest end of a text that takes `room` characters in a string of JSON."""
     return beginning(text[-max(room, 1) :][::-1], room)[::-1]
 
 
 def narrowed(value: Mapping[str, Any], room: int) -> dict[str, Any]:
-    """An object that takes `room` characters at most, 40 or more."""
+    """Shorten an object to `room` characters of JSON, 40 or more."""
     if size(value) <= room:
         return dict(value)
     shown: Mapping[str, Any] = value
@@ -196,7 +196,7 @@ def _part(view: Any, name: str, value: T, shorten: Callable[[T, int], T], weight
 
 
 def _listed(value: Sequence[T], left: int, narrow: Callable[[T, int], T] | None, least: int, *, most: int) -> list[T]:
-    """The first items in `left` characters; none takes more than a part of them, one in `most`, if others follow.
+    """Return the first items in `left` characters; if others follow, none takes more than one part in `most`.
 
     All of them stay whole where they fit together.
     """

@@ -51,7 +51,7 @@ class RowView(TypedDict):
 
 
 class PageView(TypedDict):
-    """The answer to list_tasks. `omittedFields` are those for which the rows have no room; get_task has them."""
+    """The answer to list_tasks. `omittedFields` did not fit into the rows; get_task has them."""
 
     tasks: NotRequired[list[RowView]]
     taskIds: NotRequired[list[str]]
@@ -90,7 +90,7 @@ class ToolCallView(TypedDict):
 
 
 class UsageView(TypedDict):
-    """What the model of the current turn has used."""
+    """The usage of the current turn's model."""
 
     requests: int
     inputTokens: int
@@ -98,7 +98,7 @@ class UsageView(TypedDict):
 
 
 class OutputView(TypedDict):
-    """What has come out of the current turn: of a long text both ends, or a piece, with a cursor that reads on.
+    """The output of the current turn: of a long text both ends, or a piece, with a cursor that reads on.
 
     `omittedBefore` counts the characters before `content` that an earlier answer had, where only what is new is shown.
     """
@@ -141,7 +141,7 @@ class NeighbourView(TypedDict):
 
 
 class NeighboursView(TypedDict):
-    """What surrounds a task; the first fifty of each."""
+    """The tasks related to one task; the first fifty of each relation."""
 
     dependsOn: list[NeighbourView]
     omittedDependencies: NotRequired[int]
@@ -176,7 +176,7 @@ class GraphView(TypedDict):
 
 
 class WorkspaceView(TypedDict):
-    """The folder of the user's that a task works in, and what has come of its worktree."""
+    """A user's folder that a task works in, and the state of its worktree."""
 
     path: str
     mode: str
@@ -194,7 +194,7 @@ class WorkspaceView(TypedDict):
 
 
 class TaskView(TypedDict):
-    """The answer to get_task; with `afterEvent`, of what does not change only the id, and else what came after that."""
+    """The answer to get_task; with `afterEvent`, no constant field but the id, and only what came after that event."""
 
     id: str
     status: str

@@ -11,7 +11,7 @@ from storage.records.workspaces import Workspace, WorktreeOutcome, WorktreeRecor
 
 
 def workspace(view: TaskView, task_id: str, workspace: Workspace, folder: str | None) -> list[AnswerPart]:
-    """The folder of a task; of a long diff the two ends, and of many changed files the first."""
+    """Return the folder of a task; a long diff keeps its two ends, and a long list of files the first ones."""
     shown = view["workspace"] = WorkspaceView(path="", mode=workspace.mode, shared=workspace.shared)
     parts = [truncation.text(shown, "path", workspace.path)]
     if folder is not None and workspace.checkout:
@@ -26,7 +26,7 @@ def workspace(view: TaskView, task_id: str, workspace: Workspace, folder: str | 
 
 
 def worktree(record: WorktreeRecord, folder: Path) -> WorktreeView:
-    """A worktree that is there, or half there, in `folder`."""
+    """Return a worktree that exists in `folder`, complete or not."""
     assert record.workspace.repository
     outcome = record.workspace.outcome
     view = WorktreeView(
@@ -47,7 +47,7 @@ def worktree(record: WorktreeRecord, folder: Path) -> WorktreeView:
 
 
 def _problem(outcome: WorktreeOutcome) -> str:
-    """Why something would be lost, and what was set aside, in one text; empty where there is nothing to tell."""
+    """Return in one text why something would be lost, and what was disarmed; empty if there is nothing to say."""
     return "; ".join([*([outcome["problem"]] if "problem" in outcome else []), *outcome.get("disarmed", [])])
 
 

@@ -27,7 +27,7 @@ class Folders:
     """The user's folders that the operator allows tasks to work in."""
 
     def __init__(self, allowed: Sequence[Path], private: Sequence[Path]) -> None:
-        """`allowed`: the setting `workspaces`; `private`: paths no task may see, the state folder and the settings."""
+        """Create the selection. `allowed` is the setting `workspaces`; `private` are paths no task may see."""
         self._allowed = allowed
         self._private = [place for path in private for place in _ways(path)]
 

@@ -109,7 +109,7 @@ def wake(db: sqlite3.Connection, at: int) -> None:
 
 
 def acquire(db: sqlite3.Connection, task: sqlite3.Row, at: int) -> bool:
-    """Have a task that is about to start hold its folder; else it is blocked, and the answer is no."""
+    """Give a task that is about to start its folder, and return True; if others hold it, the task is blocked."""
     found = db.execute("SELECT mode, use FROM workspaces WHERE task = ?", (task["seq"],)).fetchone()
     if found is None:
         return True

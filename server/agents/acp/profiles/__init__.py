@@ -1,4 +1,4 @@
-"""The agents that are known, and those of the operator's own."""
+"""Profiles of the shipped agents, and of the operator's own programs."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from server.config import Settings
 
 
 def acp_agents(settings: Settings, version: str) -> Iterator[AcpAgent]:
-    """Every agent of the settings that speaks the protocol. `version` is that of this program."""
+    """Yield every agent of the settings that speaks the protocol. `version` is this server's."""
     yield AcpAgent(CLAUDE, settings.agents.claude, settings, version)
     yield AcpAgent(OPENCODE, settings.agents.opencode, settings, version)
     for name, own in settings.agents.custom.items():

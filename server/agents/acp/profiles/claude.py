@@ -23,7 +23,7 @@ _SETTINGS = {
 
 
 def _meta(system_prompt: str | None) -> Mapping[str, Any]:
-    """No settings but those of its HOME: what lies in the workspace could make it ask less, and run hooks."""
+    """Return the session's options: only the settings in HOME count, as those in the workspace could skip approvals."""
     options = {"claudeCode": {"options": {"settingSources": ["user"]}}}
     return options | ({"systemPrompt": {"append": system_prompt}} if system_prompt else {})
 

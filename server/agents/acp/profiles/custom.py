@@ -5,7 +5,7 @@ from server.config import AcpSettings
 
 
 def custom(name: str, settings: AcpSettings) -> Profile:
-    """What the settings say of it; nothing else is known."""
+    """Return the profile that the settings describe; nothing else is known about the program."""
     assert settings.command
     return Profile(
         id=name,

@@ -26,7 +26,7 @@ _PERMISSION = {"*": "ask", "read": "allow", "glob": "allow", "grep": "allow", "l
 
 
 def _locate(command: Sequence[str]) -> Installation:
-    """Its binary: what its package puts on the PATH does nothing where npm was told to run no scripts."""
+    """Find the binary: what its package puts on the PATH does nothing if npm was told to run no scripts."""
     found = program(command[0])
     if found.parents[1].name == _PACKAGE and not _is_binary(found):
         found = _binary(found.parents[2])
