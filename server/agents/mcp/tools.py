@@ -93,8 +93,9 @@ async def _tool(server: Remote | Local, client: Client, tool: types.Tool, turn: 
     async def execute(turn: Turn, key: str, args: Mapping[str, Any]) -> ToolResult:
         return await turn.perform(key, partial(_call, server, client, tool.name, args))
 
+    name = await turn.mask(f"{server.name}_{tool.name}")  # before it is changed and cut, or it could not be masked
     return Tool(
-        name=re.sub(r"[^A-Za-z0-9_-]", "_", f"{server.name}_{tool.name}")[:TOOL_NAME],
+        name=re.sub(r"[^A-Za-z0-9_-]", "_", name)[:TOOL_NAME],
         description=await turn.mask(tool.description or tool.title or tool.name),
         schema=await turn.mask(tool.input_schema),
         execute=execute,

@@ -134,6 +134,14 @@ async def test_only_the_tools_that_are_allowed_are_offered(window: Windows, mode
     assert f"{name}_erase" not in request.tools
 
 
+async def test_a_tool_that_is_named_for_a_secret_has_another_name(window: Windows, model: Serve) -> None:
+    with model(steps(Use("_secret_S_", {"text": "hello"}), Say("done"))) as scripted:
+        async with window(scripted) as host:
+            task = await host.done("echo", agentId="llm", mcpServers=["notes"], secrets={"S": "notes_echo"})
+    (call,) = task["output"]["toolCalls"]
+    assert (call["toolName"], call["output"]) == ("_secret_S_", "echo: hello")
+
+
 async def test_one_that_cannot_be_reached_is_named(window: Windows, model: Serve) -> None:
     with model(relay("echo", text="hello")) as scripted:
         async with window(scripted) as host:
