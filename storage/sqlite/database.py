@@ -33,6 +33,9 @@ Durability = Literal["FULL", "NORMAL"]
 BUSY_TIMEOUT = 5000
 """Milliseconds to wait for a lock held by another program, such as the sqlite3 shell."""
 
+READER_TIMEOUT = 1000
+"""Milliseconds to wait for readers on a full disk: those of the server take a few, those of others may never end."""
+
 SPARE_PAGES = 256
 """Free pages (1 MiB) that vacuuming leaves in the file for coming writes."""
 
@@ -270,9 +273,16 @@ def _checkpoint(db: sqlite3.Connection) -> None:
 
 
 def _reuse_log(db: sqlite3.Connection) -> None:
-    """Bring the log of changes (WAL) into the file, so that the next changes are written over it and take no room."""
-    with suppress(sqlite3.Error):  # the file may have to grow, or a reader uses the WAL
-        db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+    """Bring the log of changes (WAL) into the file, so that the next changes are written over it and take no room.
+
+    It waits READER_TIMEOUT for readers of the log: while one reads, nothing can be written over.
+    """
+    db.execute(f"PRAGMA busy_timeout = {READER_TIMEOUT}")
+    try:
+        with suppress(sqlite3.Error):  # the file may have to grow
+            db.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
+    finally:
+        db.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT}")
 
 
 def migrate(db: sqlite3.Connection) -> None:

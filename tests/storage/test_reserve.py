@@ -2,7 +2,9 @@
 
 import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
+from threading import Timer
 
 import pytest
 
@@ -51,8 +53,30 @@ async def test_the_reserve_is_taken_again_once_there_is_room(full: tuple[Databas
 
 async def test_what_is_left_of_the_reserve_is_for_ends_alone(full: tuple[Database, Disk]) -> None:
     opened, disk = full
-    await opened.write_end(lambda db: db.execute("INSERT INTO things VALUES (zeroblob(?))", (RESERVE_BYTES // 4,)))
+    await opened.write_end(_keep_a_quarter_of_it)
     assert 0 < disk.free < RESERVE_BYTES
     with pytest.raises(DatabaseError, match="full"):
         await opened.write(lambda db: db.execute("DELETE FROM things"))
     await opened.write_end(lambda db: db.execute("DELETE FROM things"))
+
+
+async def test_ends_that_need_more_than_the_reserve_wait_for_a_reader_before_they_write_over_the_log(
+    full: tuple[Database, Disk],
+) -> None:
+    opened, disk = full
+    disk.empty()
+    await opened.write(_keep_a_quarter_of_it)
+    await opened.tidy()
+    disk.fill()
+    with closing(sqlite3.connect(disk.folder / "remit.db", isolation_level=None, check_same_thread=False)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM things").fetchone()
+        leaving = Timer(0.2, reader.execute, ("COMMIT",))
+        leaving.start()
+        for _ in range(12):
+            await opened.write_end(lambda db: db.execute("UPDATE things SET content = randomblob(length(content))"))
+        leaving.join()
+
+
+def _keep_a_quarter_of_it(db: sqlite3.Connection) -> None:
+    db.execute("INSERT INTO things VALUES (zeroblob(?))", (RESERVE_BYTES // 4,))
