@@ -83,10 +83,12 @@ class SqliteRunStore(RunStore):
     async def end_run(
         self, run: Run, outcome: RunOutcome, ran_us: int = 0, unwritten: Unwritten | None = None
     ) -> Status:
+        at = now()  # before those of its consequences, however long the write waits
+
         def ended(db: sqlite3.Connection) -> Status:
             if unwritten:
-                run_ends.write_unwritten(db, run, unwritten, now())
-            return run_ends.end(db, run, outcome, ran_us, now())
+                run_ends.write_unwritten(db, run, unwritten, at)
+            return run_ends.end(db, run, outcome, ran_us, at)
 
         return await self._ending(ended)
 

@@ -114,8 +114,8 @@ def _after(db: sqlite3.Connection, task: sqlite3.Row, outcome: Pause | Wait, at:
     """
     match outcome:
         case Wait(until):
-            is_open = subtasks.await_ends(db, task, until, at)
-            return (Status.BLOCKED, SUBTASKS) if is_open else (Status.PENDING, None)
+            waits = subtasks.await_ends(db, task, until, at)
+            return (Status.BLOCKED, SUBTASKS) if waits else (Status.PENDING, None)
         case Pause.BLOCKED:
             return Status.BLOCKED, LOST
         case Pause.PAUSED:

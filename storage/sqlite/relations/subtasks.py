@@ -66,17 +66,22 @@ def makers(db: sqlite3.Connection, seq: int) -> list[int]:
 
 
 def await_ends(db: sqlite3.Connection, task: sqlite3.Row, awaited: Mapping[str, int], at: int) -> bool:
-    """Make the task of an ended run wait for these tasks, each until a time; returns whether any is open.
+    """Make the task of an ended run wait for these tasks, each until a time; returns whether it waits.
 
-    It resumes once all of them have ended, or the earliest of the times has passed.
+    It resumes once all of them have ended, or the earliest time of an open one has passed; if that is so now, it does
+    not wait at all.
     """
     db.execute("DELETE FROM awaited WHERE task = ?", (task["seq"],))
     db.executemany(
         f"""INSERT INTO awaited SELECT ?, seq, ? FROM tasks
             WHERE id = ? AND principal = ? AND status NOT IN {rows.ENDED_SQL}""",
-        [(task["seq"], until, task_id, task["principal"]) for task_id, until in awaited.items() if until > at],
+        [(task["seq"], until, task_id, task["principal"]) for task_id, until in awaited.items()],
     )
-    return db.execute("SELECT 1 FROM awaited WHERE task = ?", (task["seq"],)).fetchone() is not None
+    (earliest,) = db.execute("SELECT min(until) FROM awaited WHERE task = ?", (task["seq"],)).fetchone()
+    if earliest is not None and earliest > at:
+        return True
+    db.execute("DELETE FROM awaited WHERE task = ?", (task["seq"],))
+    return False
 
 
 def awaited(db: sqlite3.Connection, seq: int, most: int) -> list[str]:

@@ -1,5 +1,6 @@
 """Runs: claims, fences, cancellation, and what the start of a server settles."""
 
+import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from storage.records.states import CallStatus, Status
 from storage.records.tasks import Run
 from storage.records.unwritten import Unwritten
 from storage.sqlite.operations import run_ends, tasks
-from storage.sqlite.store import open_store
+from storage.sqlite.store import SqliteStore, open_store
 from tests.storage.listing.test_pages import opened
 from tests.storage.samples import ANN, DONE, claimed, decision, new_call, new_task, waiting
 
@@ -107,6 +108,24 @@ async def test_cancelling_twice_changes_nothing(store: Store) -> None:
     before = await store.task(ANN, created.id)
     assert (await store.cancel(ANN, created.id)).status is Status.CANCELLED
     assert await store.task(ANN, created.id) == before
+
+
+async def test_what_waited_for_a_run_goes_on_no_earlier_than_it_ended_though_the_write_had_to_wait(
+    store: SqliteStore,
+) -> None:
+    claim = await claimed(store)
+    dependant = new_task(depends_on=[claim.task.id])
+    await store.create_task(ANN, dependant)
+    other_write = threading.Event()
+    async with anyio.create_task_group() as group:
+        group.start_soon(store._db.write, lambda _: other_write.wait(30))
+        await anyio.wait_all_tasks_blocked()
+        group.start_soon(store.end_run, claim.run, TurnEnd(Status.COMPLETED))
+        await anyio.wait_all_tasks_blocked()
+        other_write.set()
+    ended = (await store.task(ANN, claim.task.id)).completed_at
+    assert ended is not None
+    assert ended <= (await store.task(ANN, dependant.id)).updated_at
 
 
 async def test_a_run_cut_off_in_a_call_failed_and_is_not_repeated(store: Store) -> None:

@@ -104,6 +104,20 @@ async def test_a_wait_is_over_when_its_time_has_come(store: Store) -> None:
     assert await store.next_wake() is None
 
 
+async def test_a_wait_whose_earliest_time_has_passed_before_the_run_has_ended_is_over(store: Store) -> None:
+    parent, children = await family(store, 2)
+    awaited = {children[0]: now() + HOUR, children[1]: now()}
+    assert await store.end_run(parent.run, Wait(awaited)) is Status.PENDING
+    assert await store.next_wake() is None
+
+
+async def test_the_time_of_what_has_ended_already_ends_no_wait(store: Store) -> None:
+    parent, children = await family(store, 2)
+    await store.cancel(ANN, children[1])
+    awaited = {children[0]: now() + HOUR, children[1]: now()}
+    assert await store.end_run(parent.run, Wait(awaited)) is Status.BLOCKED
+
+
 async def test_a_deleted_sub_task_is_waited_for_no_more(store: Store) -> None:
     parent, (child,) = await family(store, 1)
     await store.end_run(parent.run, Wait(until([child])))
