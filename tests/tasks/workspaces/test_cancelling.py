@@ -8,6 +8,7 @@ import anyio
 import pytest
 from anyio import to_thread
 
+from server.runner.process_tree import descendants
 from tests import servers
 from tests.runner.commands import processes_with, until
 from tests.servers import Host
@@ -39,19 +40,20 @@ def whole(project: Path) -> None:
 async def hanging(host: Host, project: Path, phase: str) -> str:
     """A task that has done its work, and is being looked at, or packed, without an end."""
     base = tip(project, "main")
-    wanted = f"^{base}" if phase == "pack" else base
+    words = ("pack-objects", f"^{base}") if phase == "pack" else ("ls-files", base)
+    (server,) = servers.servers(host.home)
     task_id = await host.create(HANGING[phase], workspace={"path": "project"}, allowHooks=True)
-    await until(
-        lambda: any(_says(pid, "pack-objects" if phase == "pack" else "ls-files") for pid in processes_with(wanted))
-    )
+    await until(lambda: _is_at_work(server, *words))
     return task_id
 
 
-def _says(pid: int, word: str) -> bool:
-    try:
-        return word.encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return False
+def _is_at_work(server: int, *words: str) -> bool:
+    """Whether a process of the server says these words: those of a test elsewhere may say the same.
+
+    Repositories that were made within the same second have the same commit.
+    """
+    saying = set.intersection(*(set(processes_with(word)) for word in words))
+    return not saying.isdisjoint(descendants(server))
 
 
 @pytest.mark.namespaces
