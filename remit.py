@@ -1,7 +1,7 @@
 """The launcher: bare `remit` is the pipe that an MCP host starts, everything else is the command line.
 
-Our rooms have general names, and the folder remit is started in, or one that PYTHONPATH names, may hold a `server` too.
-So the launcher puts ours first on `sys.path` before it imports any of them.
+The packages of remit have general names, and the current folder, or one in PYTHONPATH, may contain a `server` too.
+So the launcher puts remit's own folder first on `sys.path` before it imports any of them.
 """
 
 import gc
@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 def main() -> None:
     """Run what the command line asks for and leave with its exit status."""
-    _put_our_rooms_first()
+    _put_own_packages_first()
     match sys.argv[1:]:
         case []:
             from server.pipe import window
@@ -38,7 +38,7 @@ def _run_server(ready: Callable[[], None], inline: bool) -> None:
     main(ready=ready, inline=inline)
 
 
-def _put_our_rooms_first() -> None:
+def _put_own_packages_first() -> None:
     here = os.path.dirname(os.path.abspath(__file__))
     wheel = os.path.join(here, "remit_app")
     if not sys.flags.safe_path:

@@ -87,7 +87,7 @@ def rss_mb(pid: int) -> float:
 
 
 def _environment() -> dict[str, str]:
-    """Ours without the operator's settings of remit, the same for both."""
+    """This environment without the operator's settings of remit, the same for both."""
     return {name: value for name, value in os.environ.items() if not name.startswith("REMIT_")}
 
 

@@ -36,15 +36,15 @@ _log = logging.getLogger(__name__)
 
 
 def configure(paths: StatePaths, form: Format = "text") -> None:
-    """Send the records of our packages from INFO, and of libraries from WARNING, to the log file of the state folder.
+    """Send the records of remit from INFO, and of libraries from WARNING, to the log file of the state folder.
 
     With `json`, each line is an object, and the error that ends the server is logged as a record too.
     """
     handler = _PrivateFile(paths.log, maxBytes=FILE_BYTES, backupCount=FILES - 1, encoding="utf-8")
     handler.setFormatter(_Objects(datefmt=_TIME) if form == "json" else _OneLine(_TEXT, _TIME))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
-    for room in ("server", "storage", "templates"):
-        logging.getLogger(room).setLevel(logging.INFO)
+    for package in ("server", "storage", "templates"):
+        logging.getLogger(package).setLevel(logging.INFO)
     for library in _SPEAKING_OUT:
         logging.getLogger(library).setLevel(logging.CRITICAL + 1)
     if form == "json":

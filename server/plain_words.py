@@ -99,7 +99,7 @@ def in_words(kind: str, message: str, context: Mapping[str, Any]) -> str:
             return f"must be {FORMS[context['pattern']]}"
         case "too_short" | "string_too_short" if context["min_length"] == 1:
             return "must not be empty"
-        case "too_long":  # also of a text, where a validator of ours comes before its length
+        case "too_long":  # also of a text, where a validator of remit's comes before its length
             unit = "items" if context["field_type"] in ("List", "Dictionary") else "characters"
             return f"must have at most {context['max_length']} {unit}"
         case _ if kind in _WORDS:

@@ -62,7 +62,7 @@ class Foreground:
 class Background:
     """A sub-task: whole lines on standard error, marked with its short id; its own text is behind a bar.
 
-    A line too long for the terminal continues behind the mark and a colon, so that no part of it can pose as ours.
+    A line too long for the terminal continues behind the mark and a colon, so that no part of it looks like remit's.
     """
 
     def __init__(self, task_id: str, foreground: Foreground) -> None:

@@ -26,7 +26,7 @@ from server.daemon.paths import StatePaths
 from server.daemon.peers import Standing
 from server.errors import Code, RemitError
 
-HELLO_SECONDS = 10.0  # a client says hello at once; one that does not is not ours
+HELLO_SECONDS = 10.0  # a client of remit sends its hello at once; anything else is closed
 MAX_HELLO = 64 * 1024  # bytes of its line: a role, a folder, and the checksums of some variables
 FIRST_VISIT = 5.0  # seconds for the client that started the server to connect, however short `idle_exit` is
 RECHECK = 0.1  # seconds at least between two looks at whether there is work left
@@ -311,7 +311,7 @@ class _Listener:
     def __init__(self, paths: StatePaths) -> None:
         self.path = paths.socket
         self._paths = paths
-        _unlink(self.path)  # a killed server's: the state folder is ours now
+        _unlink(self.path)  # left by a killed server: this process owns the state folder now
         self.socket = self._bound()
 
     def __enter__(self) -> Self:

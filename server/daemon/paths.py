@@ -29,7 +29,7 @@ class StatePaths:
         """Create the state folder if needed.
 
         Raises:
-            RemitError: `FORBIDDEN`, if it is not a folder, not ours, or accessible to other users.
+            RemitError: `FORBIDDEN`, if it is not a folder, belongs to another user, or is accessible to others.
         """
         try:
             os.makedirs(self.state, mode=0o700, exist_ok=True)

@@ -1,7 +1,7 @@
 """Text of tool results for models and people: a few short lines, and a task's own output in separate blocks.
 
-Every function takes the answer and its request, and returns blocks of text. Text from tasks stands on one line of ours
-with its control characters escaped, so that it cannot pose as another line, or in a block of its own.
+Every function takes the answer and its request, and returns blocks of text. Text from tasks is within one of remit's
+lines, its control characters escaped, so that it cannot pose as another line, or it is in a block of its own.
 """
 
 from collections.abc import Iterable, Sequence

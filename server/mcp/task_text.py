@@ -1,6 +1,6 @@
 """Text of a task for models and people: its status in a few lines, and its own output in separate blocks.
 
-The first block is all ours: text from the task stands there on one line, with invisible characters escaped, and so do
+The first block is remit's own: in it, text from the task is on one line, with invisible characters escaped. So are
 the arguments of waiting calls, a block each. Then follows the output as it is. So no output can pose as a statement
 about the task, even if a host shows all blocks as one text.
 """
@@ -49,12 +49,12 @@ def subtask(view: view_models.TaskView, request: request_models.GetTask) -> list
 
 
 def _blocks(view: view_models.TaskView, request: request_models.GetTask, advice: str) -> list[str]:
-    ours = "\n".join(_lines(view, advice))
+    own = "\n".join(_lines(view, advice))
     content = view["output"]["content"] if "output" in view else ""
-    left = request.max_chars - len(ours) - len(content)
+    left = request.max_chars - len(own) - len(content)
     arguments = _fitting(_arguments(view), left)
     further = _fitting(_further(view), left - sum(map(len, arguments)))
-    return [ours, *arguments, *([content] if content else []), *further]
+    return [own, *arguments, *([content] if content else []), *further]
 
 
 def _fitting(blocks: Iterable[str], left: int) -> list[str]:

@@ -46,7 +46,7 @@ class InlineServer:
         return checked(link)
 
     def serve(self) -> None:
-        """Make a server listen when one is requested; returns when one of ours has ended, or on `leave`."""
+        """Make a server listen when one is requested; returns when one of this process has ended, or on `leave`."""
         is_over = False
         while not is_over and (answer := self._wanted.get()):
             try:
@@ -65,7 +65,7 @@ class InlineServer:
         threading.Thread(target=self._refuse, daemon=True).start()
 
     def _provide(self, answer: Answer) -> bool:
-        """Make a server listen; returns whether it was ours, and has ended."""
+        """Make a server listen; returns whether it ran in this process, and has ended."""
         lock = claim(find_state_paths())
         if lock is None:
             answer.put(None)

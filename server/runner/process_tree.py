@@ -85,7 +85,7 @@ def _numbers() -> Iterator[int]:
 
 def _descriptors(pid: int) -> set[str]:
     found = set()
-    with suppress(OSError):  # the process has ended, or its descriptors are not ours to read
+    with suppress(OSError):  # the process has ended, or its descriptors may not be read
         for name in os.listdir(f"/proc/{pid}/fd"):
             with suppress(OSError):
                 found.add(os.readlink(f"/proc/{pid}/fd/{name}"))

@@ -1,4 +1,4 @@
-"""The launcher, in a checkout and from a wheel: it imports our rooms, wherever and however it is started."""
+"""The launcher, in a checkout and from a wheel: it imports remit's own packages, wherever and however it is started."""
 
 import json
 import os

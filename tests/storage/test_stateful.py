@@ -10,8 +10,8 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from storage.sqlite.operations import deletion
 from storage.sqlite.relations import propagation
-from tests.storage.stateful.ground import Clock
 from tests.storage.stateful.machine import Machine
+from tests.storage.stateful.machine_base import Clock
 
 
 @pytest.mark.long

@@ -73,14 +73,14 @@ async def ask(folder: Path, *arguments: str) -> GitAnswer:
 def read(folder: Path, *arguments: str, seconds: float) -> Iterator[bytes]:
     """Run git in a folder, and yield its stdout in chunks, for `seconds` at most. Blocks. Raises GitFailed."""
     until = monotonic() + seconds
-    ours, theirs = os.pipe()
-    with open(ours, "rb", buffering=0) as said:
+    reading, writing = os.pipe()
+    with open(reading, "rb", buffering=0) as said:
         try:
-            process = _start(folder, arguments, theirs, DEVNULL)
+            process = _start(folder, arguments, writing, DEVNULL)
         except OSError:
             raise GitFailed from None
         finally:
-            os.close(theirs)
+            os.close(writing)
         try:
             while _is_readable(said.fileno(), until) and (piece := said.read(MOST_SAID)):
                 yield piece

@@ -169,7 +169,7 @@ class Workspaces:
 
     def names(self) -> set[str]:
         """Return the names of all workspaces and homes, and of other entries beside them, without unfinished ones."""
-        return {folder.name for folder in self._folders() if not self._is_ours(folder)}
+        return {folder.name for folder in self._folders() if not self._is_temporary(folder)}
 
     def sweep(self, known: Collection[str], given_up: Collection[str], at: datetime) -> SweepReport:
         """Delete unfinished folders and those of `given_up` tasks, and set aside all others without a known task.
@@ -183,7 +183,7 @@ class Workspaces:
         for folder in self._folders():
             if folder.name in known:
                 continue
-            if self._is_ours(folder) or folder.name in unneeded:
+            if self._is_temporary(folder) or folder.name in unneeded:
                 deleted.update(_deleted(folder))
             elif self.lost.take(folder, at):
                 lost.add(folder.name)
@@ -200,7 +200,7 @@ class Workspaces:
         """Return the marker file that exists while the workspace's task may not be in the database yet."""
         return self._root / f".{task_id}{_NEW}"
 
-    def _is_ours(self, folder: Path) -> bool:
+    def _is_temporary(self, folder: Path) -> bool:
         """Return whether a folder is a temporary one of the server's: partly made or partly deleted."""
         return folder.parent == self._root and folder.name.startswith(".")
 

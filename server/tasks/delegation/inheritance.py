@@ -99,9 +99,9 @@ class Inheritance:
 
     def _check_said(self, request: CreateTask | SendMessage, may: frozenset[str]) -> None:
         given = request.model_dump(by_alias=False, exclude_unset=True)
-        ours = {"parent_task_id": self._task.id, "triggering_agent_id": self._task.agent}
+        own = {"parent_task_id": self._task.id, "triggering_agent_id": self._task.agent}
         for field in sorted(given.keys() - may):
-            if given[field] != ours.get(field, ...):
+            if given[field] != own.get(field, ...):
                 name = type(request).model_fields[field].alias or field
                 raise _refused(name, "is not for the agent of a task to say; leave it out")
         if isinstance(request, CreateTask) and request.workspace and request.workspace.path != OWN_FOLDER:

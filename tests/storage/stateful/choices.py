@@ -14,7 +14,7 @@ from storage.records.outcomes import Interruption, Pause, TurnEnd
 from storage.records.states import DEPENDENCIES, CallStatus, Status
 from storage.records.tasks import NOBODY, Run, SecretSource
 from tests.storage.samples import ANN
-from tests.storage.stateful.ground import PRINCIPALS, Ground
+from tests.storage.stateful.machine_base import PRINCIPALS, MachineBase
 from tests.storage.stateful.model import Task
 from tests.storage.stateful.work import Ended
 
@@ -61,7 +61,7 @@ def few(choice: str, most: int = 3) -> SearchStrategy[list[Any]]:
     return some.lists(here(choice), max_size=most, unique=True)
 
 
-class Choices(Ground):
+class Choices(MachineBase):
     """What there is to choose from."""
 
     @property

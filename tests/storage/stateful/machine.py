@@ -30,7 +30,7 @@ from tests.storage.stateful.choices import (
     few,
     here,
 )
-from tests.storage.stateful.ground import PRINCIPALS
+from tests.storage.stateful.machine_base import PRINCIPALS
 from tests.storage.stateful.work import Model
 from tests.storage.stateful.working import Working
 

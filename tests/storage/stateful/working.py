@@ -11,7 +11,7 @@ from storage.records.outcomes import Interruption, Pause
 from storage.records.states import CallStatus, Status
 from storage.records.tasks import Run
 from tests.storage.stateful.choices import KEYS, OUTCOMES, OWNERS, PATIENCE, Choices, here
-from tests.storage.stateful.ground import PRINCIPALS
+from tests.storage.stateful.machine_base import PRINCIPALS
 from tests.storage.stateful.model import Task
 from tests.storage.stateful.work import Ended, Model
 

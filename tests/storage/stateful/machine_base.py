@@ -36,8 +36,8 @@ class Clock:
         return self.at
 
 
-class Ground(RuleBasedStateMachine):
-    """Where the rules act: a store in a file of its own, the model, and the runs that were ever claimed."""
+class MachineBase(RuleBasedStateMachine):
+    """Base of the state machine: a store in a file of its own, the model, and all runs that were claimed."""
 
     def __init__(self, portal: BlockingPortal, folder: Path, clock: Clock) -> None:
         super().__init__()
