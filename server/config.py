@@ -222,10 +222,12 @@ class AgentTable(BaseModel):
     def _custom_ones_are_programs(self) -> Self:
         for name, agent in self.custom.items():
             if not re.fullmatch(r"[a-z][a-z0-9_-]{0,31}", name) or name == "none":
-                raise ValueError(f"{name!r} is no name for an agent: lower-case letters, digits, - and _, not 'none'")
+                raise ValueError(
+                    f"{name!r} is no name for an agent: use lower-case letters, digits, - and _, not 'none'"
+                )
             if agent.command is None:
                 known = ", ".join(type(self).model_fields)
-                raise ValueError(f"{name}: give its command, or name one that is known ({known})")
+                raise ValueError(f"{name}: set its command, or use the name of a shipped agent ({known})")
         return self
 
     @model_validator(mode="after")
@@ -233,7 +235,7 @@ class AgentTable(BaseModel):
         for name, agent in self.all.items():
             if unknown := [other for other in agent.delegates_to if other not in self.all]:
                 raise ValueError(
-                    f"{name}: delegates_to names {unknown[0]!r}, which is no agent ({', '.join(self.all)})"
+                    f"{name}: delegates_to names {unknown[0]!r}, which is no agent (known: {', '.join(self.all)})"
                 )
         return self
 
@@ -321,7 +323,7 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _own_name_is_free(self) -> Self:
         if OWN_NAME in self.mcp_servers:
-            raise ValueError(f"mcp_servers.{OWN_NAME}: agents know this server itself by that; use another name")
+            raise ValueError(f"mcp_servers.{OWN_NAME}: agents know this server itself by that name; use another")
         return self
 
     @classmethod
@@ -346,7 +348,7 @@ class _Variables(EnvSettingsSource):
             name = f"REMIT_{field_name.upper()}"
             given = " or ".join(sorted(each for each in os.environ if each == name or each.startswith(f"{name}__")))
             raise RemitError(
-                Code.VALIDATION_ERROR, f'{given} must be JSON, as lists and tables are in variables: ["/a"], {{"a": 1}}'
+                Code.VALIDATION_ERROR, f'{given} must be JSON, like ["/a"] for a list or {{"a": 1}} for a table'
             ) from None
 
 

@@ -57,7 +57,7 @@ def test_a_misspelt_variable_is_refused(tmp_path: Path, monkeypatch: pytest.Monk
 @pytest.mark.parametrize(
     ("name", "value", "told"),
     [
-        ("REMIT_WORKSPACES", "/a", 'REMIT_WORKSPACES must be JSON, as lists and tables are in variables: ["/a"]'),
+        ("REMIT_WORKSPACES", "/a", 'REMIT_WORKSPACES must be JSON, like ["/a"] for a list'),
         ("REMIT_AGENTS__SHELL__READABLE", "x", "REMIT_AGENTS__SHELL__READABLE must be JSON"),
         ("REMIT_AGENTS__SHELL__NETWORK", "x", "agents.shell.network: must be 'none', 'full' or a list of hosts"),
         ("REMIT_BACKUP__FOLDER", "/a\udcff", "REMIT_BACKUP__FOLDER must be a text in UTF-8"),
@@ -89,7 +89,7 @@ def test_a_settings_file_that_is_named_must_be_there(tmp_path: Path, monkeypatch
         ('[secrets.A]\nkeyring = "x"', "secrets.A.keyring: must be SERVICE/USER"),
         ('[secrets.a-b]\nfile = "x"', "secrets.a-b: must be a variable's name: letters, digits and _, and no digit"),
         ("[mcp_servers.a]\ntimeout = 0", "mcp_servers.a.timeout: must be more than 0"),
-        ('[limits]\nmemory = "4 foo"', "limits.memory: must be a size: bytes, or a text as 4GiB"),
+        ('[limits]\nmemory = "4 foo"', "limits.memory: must be a size: bytes, or a text like 4GiB"),
         ("[backup]\nfolder = 5", "backup.folder: must be a path"),
         ("[retention]\ntasks = 5", "): retention.tasks: must be a whole number of seconds, 3600 to"),
         ("[agents.shell]\nnetwork = 5", "): agents.shell.network: must be 'none', 'full' or a list of hosts"),

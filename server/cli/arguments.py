@@ -293,7 +293,7 @@ def _variable(text: str) -> tuple[str, str]:
 
 def _secret(text: str) -> str:
     if not re.match(patterns.NAME, text):  # maybe NAME=VALUE: not repeated, it would be shown
-        raise ArgumentTypeError("give its name alone, a value on the command line can be seen by others")
+        raise ArgumentTypeError("must be the name alone, like API_KEY: other users can see a value on the command line")
     return text
 
 

@@ -228,7 +228,7 @@ def _headline(args: dict[str, Any]) -> str:
 def _progress(news: dict[str, Any]) -> str:
     """Return a task's progress in words: a percentage, its message, or both."""
     share = f"{news['progress']:.0%}" if news.get("progress") is not None else ""
-    return one_line(f"{share} {news.get('progressMessage') or ''}") or "no progress is told any more"
+    return one_line(f"{share} {news.get('progressMessage') or ''}") or "no progress is reported any more"
 
 
 def blocked(task: TaskView) -> str:

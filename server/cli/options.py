@@ -37,7 +37,7 @@ def _typed(terminal: Terminal | None, name: str) -> str:
             f"secret {name}: put its value into the environment variable {name}, or run this in a terminal",
         )
     if not (value := terminal.ask_hidden(f"value of the secret {name}: ")):
-        raise RemitError(Code.VALIDATION_ERROR, f"secret {name}: no value was given")
+        raise RemitError(Code.VALIDATION_ERROR, f"secret {name}: no value was typed; run the command again")
     return value
 
 

@@ -154,7 +154,7 @@ def _greet(paths: StatePaths, connection: socket.socket, op: str, role: str, for
         return Greeting(line)
     except (ValueError, LookupError, TypeError) as error:
         raise RemitError(
-            Code.EXECUTION_ERROR, f"what listens on {paths.socket} does not speak as a remit server"
+            Code.EXECUTION_ERROR, f"the program that listens on {paths.socket} does not answer as a remit server"
         ) from error
 
 

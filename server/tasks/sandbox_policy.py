@@ -98,7 +98,7 @@ def check(settings: Settings, agent_id: str, sandbox: Sandbox, demands: Demands)
     if missing:
         raise RemitError(
             Code.SANDBOX_UNAVAILABLE,
-            f"this server's sandbox ({sandbox.tier}) does not hold what the task requires: {', '.join(missing)}",
+            f"this server's sandbox ({sandbox.tier}) does not provide what the task requires: {', '.join(missing)}",
             missing=missing,
             tier=sandbox.tier,
         )

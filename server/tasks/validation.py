@@ -163,7 +163,7 @@ def require_only_missing(missing: Sequence[str], request: SendMessage) -> None:
     if surplus := sorted(set(request.secrets) - set(missing)):
         field = f"secrets.{surplus[0]}"
         raise RemitError(
-            Code.VALIDATION_ERROR, f"{field}: the task waits for {', '.join(missing)} and no other", field=field
+            Code.VALIDATION_ERROR, f"{field}: the task waits for no secrets but {', '.join(missing)}", field=field
         )
 
 

@@ -113,7 +113,7 @@ async def test_no_task_is_given_the_folder_of_backups(tmp_path: Path, medium: Pa
     with servers.home(tmp_path) as home:
         async with servers.host(home, REMIT_BACKUP__FOLDER=str(medium), REMIT_WORKSPACES=folders) as host:
             error = await host.fail("create_task", message="$ ls", workspace={"path": str(medium), "mode": "readonly"})
-    assert "what this server keeps for itself" in error["message"]
+    assert "this server's own files" in error["message"]
 
 
 def test_doctor_tells_what_there_is(remit: CommandLine, state: Path, medium: Path) -> None:

@@ -286,4 +286,4 @@ def test_what_was_set_aside_in_a_folder_is_told_after_ctrl_c(own_remit: CommandL
 
 def test_how_to_work_in_a_folder_takes_a_folder(remit: CommandLine) -> None:
     done = remit("run", "true", "--shared")
-    assert (done.returncode, "go with --workspace" in done.stderr) == (1, True)
+    assert (done.returncode, "need --workspace FOLDER" in done.stderr) == (1, True)

@@ -46,7 +46,7 @@ def test_a_server_that_leaves_before_its_greeting_is_not_reached(paths: StatePat
 
 
 def test_a_listener_that_is_no_remit_server_is_refused(paths: StatePaths) -> None:
-    with pytest.raises(RemitError, match="does not speak as a remit server"):
+    with pytest.raises(RemitError, match="does not answer as a remit server"):
         _reached(paths, b"220 mail.example.com ESMTP\n")
 
 

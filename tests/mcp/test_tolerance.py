@@ -165,7 +165,7 @@ async def test_a_limit_beside_a_page_is_the_size_of_the_page(host: Host) -> None
     [{"page": 2, "offset": 5}, {"page": 2, "cursor": "x"}, {"perPage": 5, "limit": 7}, {"cursor": "x", "offset": 5}],
 )
 async def test_two_ways_of_paging_are_refused(host: Host, given: dict[str, Any]) -> None:
-    assert "page through in one way" in (await host.fail("list_tasks", **given))["message"]
+    assert "use one way of paging" in (await host.fail("list_tasks", **given))["message"]
 
 
 @pytest.mark.parametrize(

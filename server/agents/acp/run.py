@@ -47,7 +47,7 @@ class AcpRun:
         except RequestRefused as error:
             raise RemitError(Code.EXECUTION_ERROR, self._with_last_words(f"the agent says: {error.message}")) from None
         except ProtocolFault as fault:
-            raise RemitError(Code.EXECUTION_ERROR, f"the agent's answer makes no sense: {fault}") from None
+            raise RemitError(Code.EXECUTION_ERROR, f"the agent's answer is not valid: {fault}") from None
         except RemitError as error:
             if error.code is not Code.TIMEOUT:
                 raise
@@ -147,7 +147,7 @@ class AcpRun:
                 return RemitError(Code.LIMIT_EXCEEDED, f"the agent was ended: {ended.limit}")
             reason = f"the agent ended before its turn did, with status {ended.status}"
             return RemitError(Code.EXECUTION_ERROR, self._with_last_words(reason), exitStatus=ended.status)
-        return RemitError(Code.EXECUTION_ERROR, self._with_last_words("the agent does not talk any more"))
+        return RemitError(Code.EXECUTION_ERROR, self._with_last_words("the agent closed its output, but did not end"))
 
     def _with_last_words(self, reason: str) -> str:
         fault = self._connection.last_fault

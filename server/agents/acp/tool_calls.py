@@ -260,7 +260,7 @@ class ToolCalls:
         if sum(call.held for call in self._calls.values()) > MAX_HELD:
             raise RemitError(
                 Code.LIMIT_EXCEEDED,
-                f"what the agent tells of its calls under way takes more than {MAX_HELD} bytes of memory",
+                f"the agent's reports on its open calls take more than {MAX_HELD} bytes of memory",
             )
 
     def _opened(self, call_id: str) -> ToolCall:
@@ -350,7 +350,7 @@ def _hold_to_its_word(call: ToolCall, args: Mapping[str, Any]) -> None:
     """Raise RemitError (EXECUTION_ERROR) if the agent tells of another call than those it has asked for."""
     asked = [recorded for recorded in call.acts if recorded.state in ("asking", "allowed")]
     if args and asked and all(recorded.contradicts(args) for recorded in asked):
-        reason = f"the agent asked for one call of {call.tool_name} and then told of another in its place"
+        reason = f"the agent asked for one call of {call.tool_name} and then reported a different one"
         raise RemitError(Code.EXECUTION_ERROR, reason)
 
 

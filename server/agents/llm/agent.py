@@ -108,7 +108,8 @@ def by_name(tools: Sequence[Tool]) -> dict[str, Tool]:
         if known.setdefault(tool.name, tool) is not tool:
             raise RemitError(
                 Code.AGENT_UNAVAILABLE,
-                f"two tools are called {tool.name}; deny one of them in the settings of its MCP server, or rename that",
+                f"two tools are called {tool.name}; "
+                "deny one of them in the settings of its MCP server, or rename that server",
             )
     return known
 

@@ -52,7 +52,7 @@ def run(arguments: Namespace) -> int:
 def _workspace(arguments: Namespace) -> dict[str, Any] | None:
     if arguments.workspace is None:
         if arguments.mode or arguments.shared:
-            raise RemitError(Code.VALIDATION_ERROR, "--mode and --shared go with --workspace")
+            raise RemitError(Code.VALIDATION_ERROR, "--mode and --shared need --workspace FOLDER")
         return None
     return {"path": arguments.workspace, "mode": arguments.mode, "shared": arguments.shared}
 

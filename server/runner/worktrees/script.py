@@ -76,7 +76,7 @@ def keeping(said: bytearray, most: int) -> Take:
 
     async def keep(chunk: bytes) -> None:
         if len(said) + len(chunk) > most:
-            raise RemitError(Code.LIMIT_EXCEEDED, "it says more than it was asked")
+            raise RemitError(Code.LIMIT_EXCEEDED, "git printed more than the script expects")
         said.extend(chunk)
 
     return keep

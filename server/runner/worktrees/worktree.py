@@ -278,7 +278,7 @@ def _finding(said: bytes, failure: ScriptFailed | None) -> WorktreeReport:
     if not head.is_whole:
         raise failure or _unreadable()
     if not re.fullmatch(rb"[0-9a-f]{40,64}\n", head.said):
-        raise RemitError(Code.EXECUTION_ERROR, "the worktree is at no commit any more")
+        raise RemitError(Code.EXECUTION_ERROR, "the worktree's HEAD is no commit any more")
     return WorktreeReport(
         head=head.said.decode().strip(),
         dirty=status != _NOTHING,

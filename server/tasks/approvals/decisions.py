@@ -73,7 +73,7 @@ class Decisions:
         if not call_line.says(shown, line):
             raise RemitError(
                 Code.VALIDATION_ERROR,
-                f"call: is not what this call does; nothing was decided. Show the user this, and give it back: {line}",
+                fX,
                 field="call",
                 call=line,
             )

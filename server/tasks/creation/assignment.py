@@ -75,7 +75,7 @@ class AssignmentChecks:
         if both := sorted(set(asked.literals).intersection(asked.names)):
             raise RemitError(
                 Code.VALIDATION_ERROR,
-                f"{both[0]} stands in secrets and in secretNames; give it once",
+                f"{both[0]} is both in secrets and in secretNames; give it in one of them",
                 field="secretNames",
             )
         return await self._vault.read(asked.names)
@@ -92,7 +92,7 @@ class AssignmentChecks:
         if ready := [agent.id for agent in able if (await agent.readiness()).needs is None]:
             return f"for a job in words, create a task with agentId {' or '.join(map(repr, ready))}"
         return (
-            "for a job in words it takes an agent with a model, and none is set up here: the setting [agents.llm] "
+            "a job in words needs an agent with a model, and none is set up here: the setting [agents.llm] "
             'model = "PROVIDER:NAME" does that (list_agents tells what others need)'
         )
 

@@ -103,7 +103,7 @@ class FollowUps:
     def _assignment(self, request: SendMessage, task: Task, had: Mapping[str, Origin]) -> Assignment:
         """Return what a message asks of its task's agent. The secrets by name that the task `had` stay its own."""
         if request.message is None:
-            raise RemitError(Code.VALIDATION_ERROR, "message: an ended task needs one to go on", field="message")
+            raise RemitError(Code.VALIDATION_ERROR, "message: is required, since the task has ended", field="message")
         names = [name for name, origin in had.items() if origin == "named" and name not in request.secrets]
         return Assignment(
             agent=task.agent,

@@ -83,7 +83,7 @@ class Inheritance:
         except ValidationError as error:
             problem = error.errors(include_url=False, include_input=False)[0]
             words = in_words(problem["type"], problem["msg"], problem.get("ctx", {}))
-            raise RemitError(Code.VALIDATION_ERROR, f"with what the sub-task inherits: {words}") from None
+            raise RemitError(Code.VALIDATION_ERROR, f"with what this task passes on to the sub-task: {words}") from None
 
     def message(self, request: SendMessage, had: Mapping[str, str]) -> SendMessage:
         """Return a message to a sub-task, which keeps the literal secrets it `had` as long as the task has them.
@@ -92,7 +92,7 @@ class Inheritance:
         """
         self._check_said(request, SAID_AGAIN)
         if request.message is None:
-            raise _refused("message", "is required: neither budgets nor lost secrets are an agent's to give")
+            raise _refused("message", "is required: an agent cannot grant further calls or send lost secrets again")
         kept = [name for name, source in had.items() if source == "literal" and name in self._literals]
         names = list(dict.fromkeys((*request.secret_names, *kept)))
         return request.model_copy(update=self._secrets_of(names))
@@ -103,9 +103,9 @@ class Inheritance:
         for field in sorted(given.keys() - may):
             if given[field] != own.get(field, ...):
                 name = type(request).model_fields[field].alias or field
-                raise _refused(name, "is not for the agent of a task to say; leave it out")
+                raise _refused(name, "cannot be set by the agent of a task; leave it out")
         if isinstance(request, CreateTask) and request.workspace and request.workspace.path != OWN_FOLDER:
-            raise _refused("workspace.path", f"an agent can share its task's own folder alone, which is {OWN_FOLDER!r}")
+            raise _refused("workspace.path", f"an agent can share only its task's own folder: write {OWN_FOLDER!r}")
         for number, file in enumerate(request.files):
             if file.source is not None:
                 raise _refused(f"files[{number}].source", "an agent has no folder to read from; give the content")
@@ -114,7 +114,7 @@ class Inheritance:
         if "agent_id" not in request.model_fields_set:
             return self._task.agent
         if request.agent_id not in self.agents:
-            raise _refused("agentId", f"this task may hand on to {', '.join(self.agents)} alone")
+            raise _refused("agentId", f"this task may give sub-tasks only to {', '.join(self.agents)}")
         return request.agent_id
 
     def _auto_execute(self, request: CreateTask) -> bool:
@@ -127,7 +127,7 @@ class Inheritance:
         """Allow hooks only if the task may write them; inherit it with its folder, which nothing protects then."""
         own = self._task.demands.allow_hooks
         if request.allow_hooks and not own:
-            raise _refused("allowHooks", "this task may not write hooks itself")
+            raise _refused("allowHooks", "is refused, since this task may not write hooks itself; leave it out")
         return request.allow_hooks or (own and request.workspace is not None and request.workspace.mode == "readwrite")
 
     def _timeout(self) -> int:
@@ -157,7 +157,7 @@ class Inheritance:
     def _mcp_servers(self, request: CreateTask, *, speaks: bool) -> list[str]:
         at_hand = sandbox_policy.mcp_servers(self._settings, self._task.agent, self._task.demands)
         if beyond := [name for name in request.mcp_servers if name not in at_hand]:
-            raise _refused("mcpServers", f"this task has no MCP server {beyond[0]!r} at hand")
+            raise _refused("mcpServers", f"this task itself has no MCP server {beyond[0]!r}; leave it out")
         own = list(self._task.demands.mcp_servers) if speaks else []
         return request.mcp_servers if "mcp_servers" in request.model_fields_set else own
 
@@ -175,7 +175,7 @@ class Inheritance:
         """Return the secrets of these names as fields of a request: literal ones by value, the others by name."""
         for name in names:
             if name not in self._secrets or (self._secrets[name] == "literal" and name not in self._literals):
-                raise _refused("secretNames", f"this task has no secret {name!r}")
+                raise _refused("secretNames", f"this task itself has no secret {name!r}; leave it out")
         literal = {name: self._literals[name] for name in names if self._secrets[name] == "literal"}
         return {"secrets": literal, "secret_names": [name for name in names if name not in literal]}
 
@@ -194,4 +194,6 @@ def _refused(field: str, reason: str) -> RemitError:
 
 
 def _too_much(field: str, most: int) -> RemitError:
-    return RemitError(Code.LIMIT_EXCEEDED, f"{field}: this task itself has {most}", field=field, most=most)
+    return RemitError(
+        Code.LIMIT_EXCEEDED, f"{field}: at most {most}, which this task itself has", field=field, most=most
+    )

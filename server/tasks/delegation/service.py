@@ -74,7 +74,9 @@ class DelegationService:
         async def found() -> view_models.PageView:
             if beyond := sorted(request.model_fields_set - LISTED):
                 name = ListTasks.model_fields[beyond[0]].alias or beyond[0]
-                raise RemitError(Code.FORBIDDEN, f"{name}: is not for the agent of a task to ask for", field=name)
+                raise RemitError(
+                    Code.FORBIDDEN, f"{name}: cannot be used by the agent of a task; leave it out", field=name
+                )
             own = agent_caller.claim.task.id
             if request.parent_task_id not in (None, own):
                 await self._check_beneath(agent_caller, request.parent_task_id or "", field="parentTaskId")
@@ -89,7 +91,11 @@ class DelegationService:
         async def got() -> view_models.TaskView:
             await self._check_beneath(agent_caller, request.id)
             if "graph" in request.include:  # it shows tasks of others, if they depend on this one
-                raise RemitError(Code.FORBIDDEN, "include: graph is not for the agent of a task", field="include")
+                raise RemitError(
+                    Code.FORBIDDEN,
+                    "include: the agent of a task cannot ask for the graph; leave it out",
+                    field="include",
+                )
             return await self._tasks.get(_caller(agent_caller), request)
 
         return await self._noted(agent_caller, "get_task", got)
@@ -124,9 +130,7 @@ class DelegationService:
         shown = await masker.text(tool[: MAX_TOOL_NAME + masker.longest], 0, MAX_TOOL_NAME)
 
         async def refused() -> NoReturn:
-            raise RemitError(
-                Code.FORBIDDEN, f"{shown}: the agent of a task may only hand on sub-tasks, and manage those"
-            )
+            raise RemitError(Code.FORBIDDEN, f"{shown}: the agent of a task may only create sub-tasks and manage them")
 
         await self._noted(agent_caller, shown, refused)
 

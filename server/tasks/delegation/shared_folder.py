@@ -36,7 +36,7 @@ class FolderSharing:
         if mode != "readonly" and own and own.mode == "readonly":  # a worktree would write a branch and its objects
             raise RemitError(
                 Code.FORBIDDEN,
-                "workspace.mode: this task may only read the folder itself; use readonly",
+                "workspace.mode: this task itself may only read the folder; use readonly",
                 field="workspace.mode",
             )
         if mode == "worktree":
@@ -58,8 +58,8 @@ class FolderSharing:
         if own is None or own.owner == "task":
             raise RemitError(
                 Code.VALIDATION_ERROR,
-                "workspace.mode: worktree takes a task that works in a git repository of the user's; use readonly or "
-                "readwrite",
+                "workspace.mode: worktree is possible only if this task works in a user's git repository; use readonly "
+                "or readwrite",
                 field="workspace.mode",
             )
         if own.repository is None:
@@ -70,7 +70,7 @@ class FolderSharing:
             if workspace.repository is None or workspace.repository.top != own.path or not _is_known(workspace, own):
                 raise RemitError(
                     Code.FORBIDDEN,
-                    "workspace.mode: a worktree would show more of the repository than the folder of this task",
+                    "workspace.mode: a worktree would show files outside this task's folder; use readonly or readwrite",
                     field="workspace.mode",
                 )
             return workspace, warnings

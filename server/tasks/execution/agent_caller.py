@@ -41,7 +41,8 @@ class AgentCaller:
         """Count one more sub-task created, messaged or cancelled. Raises RemitError (LIMIT_EXCEEDED)."""
         self._changes += 1
         if self._changes > MAX_CHANGES:
-            raise RemitError(Code.LIMIT_EXCEEDED, f"one run changes {MAX_CHANGES} things at most", most=MAX_CHANGES)
+            message = f"one run may create, message or cancel sub-tasks at most {MAX_CHANGES} times"
+            raise RemitError(Code.LIMIT_EXCEEDED, message, most=MAX_CHANGES)
 
     async def attempted(self, code: Code, message: str, tool: str | None = None) -> None:
         """Record a refused attempt in the task's log, masked; `tool` is the name of the tool that was called."""

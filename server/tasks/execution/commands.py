@@ -142,7 +142,7 @@ class CommandRunner:
             if any(fnmatchcase(name, pattern) for pattern in program.steered_by):
                 raise RemitError(
                     Code.VALIDATION_ERROR,
-                    f"env.{name}: this variable would steer the agent itself; leave it out, or have it set in the "
+                    f"env.{name}: this variable would change how the agent works; leave it out, or have it set in the "
                     "agent's settings",
                     field=f"env.{name}",
                 )

@@ -26,9 +26,9 @@ _GIVEN = frozenset({"args", "input"})
 """Names of tool arguments that may be executed if they are a text or a list: what a program is given."""
 
 _USE_ITS_NAME = "write the secret's variable, such as $NAME, in its place"
-_LINE = own_words(f"a line of a secret stands in it, and whoever decides would not see what that does: {_USE_ITS_NAME}")
-_COMMAND = own_words(f"a secret is masked in what it executes, and whoever decides would not see that: {_USE_ITS_NAME}")
-_NOT_KEPT = own_words(f"a secret stands in it, and is not kept while somebody decides: {_USE_ITS_NAME}")
+_LINE = own_words(f"it contains a line of a secret, and whoever decides would not see what it does: {_USE_ITS_NAME}")
+_COMMAND = own_words(f"what it executes contains a secret, which is masked for whoever decides: {_USE_ITS_NAME}")
+_NOT_KEPT = own_words(f"it contains a secret, which is not kept while somebody decides: {_USE_ITS_NAME}")
 
 
 class Gate:
@@ -105,7 +105,7 @@ class Gate:
         """Return the key of a call, which its agent must have masked. Raises RemitError (VALIDATION_ERROR)."""
         key = await self._variables.masker.text(proposal.key)
         if key != proposal.key:
-            raise RemitError(Code.VALIDATION_ERROR, f"a secret stands in the agent's key of a call: {key}")
+            raise RemitError(Code.VALIDATION_ERROR, f"the agent's key of a call contains a secret: {key}")
         return key
 
     async def _why_hidden(self, proposal: Proposal) -> MaskedText | None:

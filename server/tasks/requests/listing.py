@@ -61,19 +61,19 @@ class ListTasks(Request):
         given = self._given
         for one, others in (("page", "offset cursor"), ("per_page", "limit offset cursor"), ("cursor", "offset")):
             if one in given and (other := given.intersection(others.split())):
-                raise ValueError(f"{to_camel(one)}: does not go with {min(other)}; page through in one way")
+                raise ValueError(f"{to_camel(one)}: does not go with {min(other)}; use one way of paging")
         return self
 
     @model_validator(mode="after")
     def _pages_are_near(self) -> Self:
         if self.page is not None and self.page * self.page_size > MAX_OFFSET:
-            raise ValueError(f"page: only the first {MAX_OFFSET} tasks have pages; go on with nextCursor")
+            raise ValueError(f"page: pages reach only the first {MAX_OFFSET} tasks; go on with nextCursor")
         return self
 
     @model_validator(mode="after")
     def _query_has_words(self) -> Self:
         if self.query is not None and not self.words:
-            raise ValueError("query: holds no word to look for")
+            raise ValueError("query: must contain a word to search for")
         return self
 
     @property

@@ -16,7 +16,7 @@ class PruneWorktrees(Request):
     @model_validator(mode="after")
     def _losses_are_named(self) -> Self:
         if self.force and not self.ids:
-            raise ValueError("ids: with force, name those that are to be lost")
+            raise ValueError("ids: is required with force, to name the worktrees whose changes may be lost")
         return self
 
 

@@ -44,7 +44,7 @@ class TurnOutput:
         if turn != self.turn:
             raise _refused(f"it is of turn {turn} of the task, which is in turn {self.turn}: begin with {self.turn}:0")
         if offset > len(self.text):
-            raise _refused(f"the output has {len(self.text)} characters only")
+            raise _refused(f"it is beyond the end of the output, which has {len(self.text)} characters")
         return offset
 
     def cursor(self, offset: int) -> str:

@@ -50,7 +50,7 @@ def task(
         parts += _constant(view, snapshot)
     truncation.fill(view, parts, request.max_chars - (0 if since is None else _SLACK))
     if (needed := truncation.size(view)) > request.max_chars:
-        view["warnings"] = [*view.get("warnings", ()), f"maxChars: the fields of this task take {needed} as they are"]
+        view["warnings"] = [*view.get("warnings", ()), f"maxChars: this answer takes at least {needed} characters"]
     return view
 
 

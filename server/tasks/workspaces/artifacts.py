@@ -96,7 +96,9 @@ class Artifacts:
         """Return the top folder that a task works in. Raises RemitError (NOT_FOUND): when there is none any more."""
         task = await self._store.task(caller.principal, task_id)
         if task.agent == NOBODY:
-            raise RemitError(Code.NOT_FOUND, "the task has no files here: others do it (agentId none)")
+            raise RemitError(
+                Code.NOT_FOUND, "the task has no files, since this server does not execute it (agentId none)"
+            )
         workspace = await self._store.workspace(caller.principal, task_id)
         self._folders.check(workspace)
         folder = top_folder(workspace, self._workspaces.path(task.id))

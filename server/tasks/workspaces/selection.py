@@ -18,7 +18,7 @@ from storage.records.workspaces import Mode, Workspace
 _MOST_LINKS = 40  # that Linux follows: path_resolution(7)
 
 _OUTSIDE = "is not within the folders of the setting workspaces"
-_PRIVATE = "holds, or belongs to, what this server keeps for itself"
+_PRIVATE = "contains this server's own files, or lies among them"
 _BORROWED = "the git repository it lies in, or borrows objects from,"
 _USE = "use mode readonly or readwrite"
 
@@ -76,7 +76,7 @@ class Folders:
         repository = await find_repository(path)
         if repository is None:
             if mode == "worktree":
-                raise _refused("workspace.mode", "worktree takes a git repository, and the folder is in none")
+                raise _refused("workspace.mode", f"worktree needs a git repository, and the folder is in none; {_USE}")
             return None
         for folder in map(Path, _whole(repository)):
             if not self._is_allowed(folder):
@@ -116,9 +116,9 @@ class Folders:
         if not self._allowed:
             return _refused(
                 "workspace.path",
-                "no folder of the user's is open to tasks here: ask the user to name it in the settings, like "
-                'workspaces = ["~/projects"] (`remit doctor` tells in which file); without workspace, files hands over '
-                "single ones",
+                "the settings allow tasks no folder of the user's: ask the user to name it there, like workspaces = "
+                '["~/projects"] (`remit doctor` tells in which file), or leave workspace out and send single files in '
+                "files",
             )
         named = ", ".join(map(str, self._allowed))
         return _refused("workspace.path", f"must be a folder at or beneath one of the setting workspaces: {named}")
@@ -133,17 +133,19 @@ def check_tier(workspace: Workspace | None, tier: TierName, *, allow_hooks: bool
         return
     if workspace.mode == "readonly":
         if not confines(tier):
-            raise _not_held("this server confines nothing: a folder cannot be kept from being written; use readwrite")
+            raise _not_held("this server has no sandbox, so that readonly cannot be enforced; use readwrite")
         return
     if allow_hooks or workspace.owner == "task":
         return
     if not protects(tier):
         raise _not_held(
-            f"this server's sandbox ({tier}) cannot keep a task from writing what your own tools would execute there "
+            f"this server's sandbox ({tier}) cannot keep a task from writing what the user's tools would execute there "
             "(.git/hooks, .envrc, .vscode …); allowHooks accepts that"
         )
     if _is_executed(Path(workspace.path)):
-        raise _not_held("your own tools execute what lies in that folder; allowHooks accepts that a task writes it")
+        raise _not_held(
+            "the user's own tools execute files in that folder; allowHooks accepts that the task can write them"
+        )
 
 
 def _why_no_worktree() -> str:

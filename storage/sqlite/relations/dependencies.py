@@ -199,8 +199,8 @@ def _refuse_cycle(db: sqlite3.Connection, task: sqlite3.Row, wanted: Sequence[De
     if looked_at > MOST_NEEDED:
         raise RemitError(
             Code.LIMIT_EXCEEDED,
-            f"dependsOn: these depend on more than {MOST_NEEDED} others; whether one of those waits for this task "
-            "is too much to look through; make a new task that depends on them instead",
+            f"dependsOn: these depend on more than {MOST_NEEDED} other tasks, too many to check whether one of them "
+            "waits for this task; make a new task that depends on them instead",
             field="dependsOn",
             most=MOST_NEEDED,
         )

@@ -103,7 +103,7 @@ def _satisfy(db: sqlite3.Connection, dependant: sqlite3.Row, cause: int, at: int
 
 def _fail(db: sqlite3.Connection, dependant: sqlite3.Row, cause: sqlite3.Row, at: int) -> None:
     origin = Origin(cause["origin"], Status(cause["origin_ended"]))
-    way = "" if cause["id"] == origin.id else f"{cause['id']}, and by way of it on "
     how = "was cancelled" if origin.ended is Status.CANCELLED else "failed"
+    way = "" if cause["id"] == origin.id else f"{cause['id']}, which failed because it depends on "
     message = MaskedText(f"the task depends on {way}{origin.id}, which {how}")
     close_turn(db, dependant, TurnEnd(Status.FAILED, Code.DEPENDENCY_FAILED, message), at, origin=origin)

@@ -251,8 +251,8 @@ async def test_a_call_with_a_secret_in_it_is_asked_about_anew_after_a_kill(own_h
 @pytest.mark.parametrize(
     ("way", "why"),
     [
-        ("a line", "a line of a secret stands in it"),
-        *((way, "a secret is masked in what it executes") for way in ("command", "inner", "list", "input")),
+        ("a line", "it contains a line of a secret"),
+        *((way, "what it executes contains a secret") for way in ("command", "inner", "list", "input")),
     ],
 )
 async def test_a_call_that_hides_what_it_does_behind_a_secret_is_refused(host: Host, way: str, why: str) -> None:

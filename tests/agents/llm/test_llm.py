@@ -277,7 +277,7 @@ async def test_a_command_that_a_secret_would_hide_from_whoever_decides_is_refuse
     (call,) = task["output"]["toolCalls"]
     assert (task["status"], call["status"], call["outcome"]) == ("completed", "cancelled", "hidden")
     (result,) = scripted.requests[-1].results
-    assert "refused: a secret stands in it" in result.text
+    assert "refused: it contains a secret" in result.text
     assert "$NAME" in result.text
     assert not await anyio.Path(host.home / "workspaces" / task_id / "harm").exists()
 

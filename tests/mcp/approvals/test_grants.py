@@ -259,6 +259,6 @@ async def test_a_yes_given_before_other_secrets_were_sent_is_asked_for_again(kil
         assert pending["differs"] == ["the secret S was sent again, and may be another"]
         decided = {"id": task_id, "callId": call_id, "outcome": "proceed_once"}
         answer = terminal(killed_home, "tools/call", name="approve_tool_call", arguments={**decided, "call": shown})
-        assert "call: is not what this call does" in answer["content"][0]["text"]  # a person still reads what was
+        assert "call: is not the line of this call" in answer["content"][0]["text"]  # a person still reads what was
         await host.decide(task_id, call_id, "proceed_once")
         await host.until(task_id, "completed", "failed")

@@ -30,7 +30,7 @@ async def test_a_command_that_has_become_a_secret_is_refused_with_the_reason(kil
         await host.decide(task_id, again, "proceed_once")
         task = await host.until(task_id, "failed")
     assert (task["errorCode"], task["output"]["toolCalls"][1]["outcome"]) == ("FORBIDDEN", "hidden")
-    assert "command 2 was not run: a secret stands in it" in task["error"]
+    assert "command 2 was not run: it contains a secret" in task["error"]
     assert not (killed_home / "workspaces" / task_id / "a" / "harm").exists()
 
 

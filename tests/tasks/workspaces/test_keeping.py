@@ -187,7 +187,7 @@ async def test_what_would_be_lost_is_removed_by_name_and_force_and_said_before(
 ) -> None:
     dirty = await work(host, "echo x > x")
     unnamed = await anyio.to_thread.run_sync(remit, "worktrees", "prune", "--force")
-    assert "name those that are to be lost" in unnamed.stderr
+    assert "ids: is required with force" in unnamed.stderr
     assert "untracked x" in await command(remit, "worktrees", "prune", "--force", dirty["id"])
     assert dirty["id"] not in await listed(remit)
     assert branches(project) == []

@@ -162,7 +162,7 @@ async def test_without_the_setting_no_folder_is_allowed(own_home: Path, place: P
 async def test_the_servers_own_folders_are_given_to_nobody(own_home: Path, tmp_path: Path, path: str) -> None:
     async with servers.host(own_home, cwd=tmp_path, REMIT_WORKSPACES=json.dumps([str(tmp_path)])) as host:
         error = await host.fail("create_task", message="$ true", workspace={"path": path, "mode": "readonly"})
-        assert "what this server keeps for itself" in error["message"]
+        assert "this server's own files" in error["message"]
 
 
 @pytest.mark.parametrize(

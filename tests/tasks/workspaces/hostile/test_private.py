@@ -1,4 +1,4 @@
-"""What the server keeps for itself, where the setting `workspaces` covers it: no task sees it, by no repository."""
+"""The server's own files beneath a folder of the setting `workspaces`: no task sees them, nor through a repository."""
 
 import json
 from collections.abc import AsyncIterator
@@ -13,7 +13,7 @@ from tests import servers
 from tests.servers import Host
 from tests.tasks.workspaces.projects import git, repository, shell
 
-PRIVATE = "what this server keeps for itself"
+PRIVATE = "this server's own files"
 
 
 @pytest.fixture
