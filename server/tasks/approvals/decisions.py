@@ -73,7 +73,7 @@ class Decisions:
         if not call_line.says(shown, line):
             raise RemitError(
                 Code.VALIDATION_ERROR,
-                fX,
+                f"call: is not the line of this call; nothing was decided. Show the user this and send it back: {line}",
                 field="call",
                 call=line,
             )
