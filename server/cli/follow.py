@@ -46,14 +46,14 @@ class Follower:
                 if followed.is_idle:
                     self._ask(followed)
             while self._asked:
-                self._hear_next()
+                self._process_next()
         return whole(self._client, self._root.task_id)
 
     def _news(self) -> int:
         """Return a measure of what is known of the whole tree; it only grows."""
         return len(self._followed) + sum(followed.seen for followed in self._followed.values())
 
-    def _hear_next(self) -> None:
+    def _process_next(self) -> None:
         followed = self._asked.pop(self._client.answered())
         try:
             self._take(followed, self._client.answer(followed.leave()))
@@ -65,7 +65,7 @@ class Follower:
     def _take(self, followed: _Followed, task: TaskView) -> None:
         if self._since is None and task["events"]:
             self._since = task["events"][0]["at"]
-        for event in followed.hear(task):
+        for event in followed.print_news(task):
             self._notice(task["id"], event["data"])
         if "omittedEvents" in task:  # its log is not kept from the start on, and may not tell of all
             for row in subtasks(self._client, task["id"], MAX_SUBTASKS).rows:
@@ -79,19 +79,19 @@ class Follower:
         """Follow a sub-task that is new, or continues after its end."""
         known = self._followed.get(news["taskId"])
         if known is None and len(self._followed) <= MAX_SUBTASKS:
-            known = self._adopt(news["taskId"], parent)
+            known = self._add(news["taskId"], parent)
         if known is None and not self._too_many:
             self._too_many = True
             self._foreground.say(f"only the first {MAX_SUBTASKS} sub-tasks are followed: see remit show")
         if known and known.is_idle and (not known.has_ended or news["status"] not in ENDED):
             self._ask(known)
 
-    def _adopt(self, task_id: str, parent: str) -> _Followed:
-        voice = Background(task_id, self._foreground)
+    def _add(self, task_id: str, parent: str) -> _Followed:
+        output = Background(task_id, self._foreground)
         if self._show:
-            voice.say(f"a sub-task of {parent[:SHORT_ID]}")
+            output.say(f"a sub-task of {parent[:SHORT_ID]}")
         since = (self._since or "") if self._show else None
-        followed = _Followed(self._client, task_id, voice, parent=parent, since=since)
+        followed = _Followed(self._client, task_id, output, parent=parent, since=since)
         self._followed[task_id] = followed
         return followed
 
@@ -106,7 +106,7 @@ class _Followed:
         self,
         client: Client,
         task_id: str,
-        voice: Foreground | Background,
+        output: Foreground | Background,
         *,
         since: str | None,
         after: int = 0,
@@ -116,7 +116,7 @@ class _Followed:
         self._client = client
         self.task_id = task_id
         self.parent = parent
-        self.voice = voice
+        self.output = output
         self.seen = after
         self.has_ended = False
         self.is_deleted = False
@@ -124,7 +124,7 @@ class _Followed:
         self._question: int | None = None
         self._commands: dict[str, str] = {}
         self._asked_about: set[str] = set()
-        self._told: tuple[str, str | None] | None = None  # the state that was told last, and its reason
+        self._explained: tuple[str, str | None] | None = None  # the state that was explained last, and its reason
 
     @property
     def is_idle(self) -> bool:
@@ -149,68 +149,68 @@ class _Followed:
         question, self._question = self._question, None
         return question
 
-    def hear(self, task: TaskView) -> list[EventView]:
+    def print_news(self, task: TaskView) -> list[EventView]:
         """Print what is new; returns the events about sub-tasks."""
         for event in task["events"]:
             self.seen = event["number"]
-            if self._told and event["type"] == "status" and event["data"]["status"] != self._told[0]:
-                self._told = None  # it has gone on since, if only for a moment
+            if self._explained and event["type"] == "status" and event["data"]["status"] != self._explained[0]:
+                self._explained = None  # it has gone on since, if only for a moment
             if self._since is not None and event["at"] >= self._since:
-                self._pass_on(event)
+                self._print_event(event)
         if not task["events"]:
             self.seen = task["lastEvent"]  # an old task's log is not kept
         if self.seen == task["lastEvent"]:
-            self._settle(task)
+            self._handle_state(task)
         return [event for event in task["events"] if event["type"] == "subtask"]
 
-    def _pass_on(self, event: EventView) -> None:
+    def _print_event(self, event: EventView) -> None:
         match event["type"], event["data"]:
             case "content", {"text": str() as text}:
-                self.voice.content(text)
+                self.output.content(text)
             case "tool_call", {"status": "pending", "callId": str() as call_id, "args": dict() as args}:
                 self._commands[call_id] = _headline(args)
             case "tool_call", {"status": "executing", "callId": str() as call_id} if call_id in self._commands:
-                self.voice.command(self._commands[call_id])
+                self.output.command(self._commands[call_id])
             case "status", {"progress": _} | {"progressMessage": _} as data:
-                self.voice.say(_progress(data))
+                self.output.say(_progress(data))
             case "status", {"status": str() as status}:
-                self.voice.status(status)
+                self.output.status(status)
             case "warning", {"message": str() as message}:
-                self.voice.say(one_line(message))
+                self.output.say(one_line(message))
             case "error", {"code": str() as code, "message": str() as message}:
-                self.voice.status(f"{code}: {one_line(message.partition(chr(10))[0])}")
+                self.output.status(f"{code}: {one_line(message.partition(chr(10))[0])}")
 
-    def _settle(self, task: TaskView) -> None:
+    def _handle_state(self, task: TaskView) -> None:
         """Handle a task whose events are all known: it has ended, or continues, maybe after a decision."""
         if task["status"] in ENDED:
             self.has_ended = True
-            self.voice.end()
+            self.output.end()
             return
         self.has_ended = False
-        self._attend(task)
+        self._check_waiting(task)
 
-    def _attend(self, task: TaskView) -> None:
+    def _check_waiting(self, task: TaskView) -> None:
         """Ask for decisions on waiting calls, and explain a blocked or paused task."""
         self._asked_about.intersection_update(call["callId"] for call in task.get("pendingApprovals", []))
         for call in task.get("pendingApprovals", []):
             if call["callId"] not in self._asked_about:
                 self._asked_about.add(call["callId"])
                 self._decide(call)
-        stands = (task["status"], task.get("blockedReason"))
-        if task["status"] in ("blocked", "paused") and stands != self._told:
-            self._told = stands
+        state = (task["status"], task.get("blockedReason"))
+        if task["status"] in ("blocked", "paused") and state != self._explained:
+            self._explained = state
             self._explain(self._client.call("get_task", id=self.task_id) | task)  # with what does not change
 
     def _explain(self, task: TaskView) -> None:
         if task["status"] == "paused":
-            self.voice.advise(_paused(task))
+            self.output.advise(_paused(task))
         elif task.get("blockedReason") in OUR_REASONS:
-            self.voice.advise(blocked(task))
+            self.output.advise(blocked(task))
         else:
-            self.voice.say(blocked(task))
+            self.output.say(blocked(task))
 
     def _decide(self, call: PendingApprovalView) -> None:
-        outcome = self.voice.decide(call, f"remit approve {self.task_id} {call['callId']}")
+        outcome = self.output.decide(call, f"remit approve {self.task_id} {call['callId']}")
         if outcome is None:
             return
         try:
@@ -218,7 +218,7 @@ class _Followed:
             self._client.call("approve_tool_call", id=self.task_id, **shown, outcome=outcome)
             self._asked_about.discard(call["callId"])  # where it waits once more, that is another question
         except RemitError as error:
-            self.voice.say(error.message)  # someone else was faster, or it was too late
+            self.output.say(error.message)  # someone else was faster, or it was too late
 
 
 def _headline(args: dict[str, Any]) -> str:

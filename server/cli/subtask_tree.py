@@ -46,7 +46,7 @@ def subtasks(client: Client, task_id: str, most: int) -> SubtaskPage:
         more = {"cursor": page["nextCursor"]}
 
 
-def grow(client: Client, task_id: str, most: int) -> tuple[list[BranchView], int]:
+def read_tree(client: Client, task_id: str, most: int) -> tuple[list[BranchView], int]:
     """Return the tree beneath a task, the upper levels first, and the number of direct sub-tasks left out.
 
     The tree has at most `most` tasks in all.

@@ -10,9 +10,9 @@ from server.tasks.views.pending_approval import PendingApprovalView
 from tests.cli.command_line import COLUMNS, CommandLine
 
 MARK = "[abcdef12]"
-OURS = "remit: a call waits for approval: remit approve 1234"
+NOTE = "remit: a call waits for approval: remit approve 1234"
 Shown = Callable[[Callable[[Background], object]], list[str]]
-PADDINGS = [" " * 66 + OURS, "x" * 200 + OURS, "\N{CJK UNIFIED IDEOGRAPH-6F22}" * 100 + OURS, "a\t" * 30 + OURS]
+PADDINGS = [" " * 66 + NOTE, "x" * 200 + NOTE, "\N{CJK UNIFIED IDEOGRAPH-6F22}" * 100 + NOTE, "a\t" * 30 + NOTE]
 
 
 @pytest.fixture(autouse=True)
@@ -22,41 +22,41 @@ def _terminal_of_known_size(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def shown(capsys: pytest.CaptureFixture[str]) -> Shown:
-    """The lines that a sub-task shows which does this."""
+    """Return the lines that a sub-task shows for these calls of its output."""
 
     def lines(does: Callable[[Background], object]) -> list[str]:
-        voice = Background("abcdef12-3456", Foreground())
-        does(voice)
-        voice.end()
+        output = Background("abcdef12-3456", Foreground())
+        does(output)
+        output.end()
         return capsys.readouterr().err.splitlines()
 
     return lines
 
 
 def columns(line: str) -> int:
-    """How many a line takes at most."""
+    """Return the columns that a line takes at most."""
     return sum(1 if character.isascii() else 2 for character in line)
 
 
 def test_lines_that_end_as_on_windows_are_shown_without_that_end(shown: Shown) -> None:
-    def say(voice: Background) -> None:
+    def say(output: Background) -> None:
         for piece in ("one\r\ntwo\r", "\nthree\r"):
-            voice.content(piece)
+            output.content(piece)
 
     assert shown(say) == [f"{MARK} | one", f"{MARK} | two", f"{MARK} | three"]
 
 
 def test_a_carriage_return_within_a_line_is_written_out(shown: Shown) -> None:
-    assert shown(lambda voice: voice.content("1 %\r2 %\r\n")) == [rf"{MARK} | 1 %\r2 %"]
+    assert shown(lambda output: output.content("1 %\r2 %\r\n")) == [rf"{MARK} | 1 %\r2 %"]
 
 
-def test_tabs_are_shown_as_room(shown: Shown) -> None:
-    assert shown(lambda voice: voice.content("all:\n\tmake it\n")) == [f"{MARK} | all:", f"{MARK} |         make it"]
+def test_tabs_are_shown_as_spaces(shown: Shown) -> None:
+    assert shown(lambda output: output.content("all:\n\tmake it\n")) == [f"{MARK} | all:", f"{MARK} |         make it"]
 
 
 @pytest.mark.parametrize("padded", PADDINGS)
 def test_output_does_not_leave_its_margin(shown: Shown, padded: str) -> None:
-    first, *more = lines = shown(lambda voice: voice.content(f"{padded}\n"))
+    first, *more = lines = shown(lambda output: output.content(f"{padded}\n"))
     assert first.startswith(f"{MARK} | ")
     assert [line for line in more if not line.startswith(f"{MARK} : ")] == []
     assert max(map(columns, lines)) < COLUMNS
@@ -65,10 +65,10 @@ def test_output_does_not_leave_its_margin(shown: Shown, padded: str) -> None:
 
 @pytest.mark.parametrize("padded", PADDINGS)
 @pytest.mark.parametrize("say", [Background.command, Background.status, Background.say])
-def test_what_is_told_of_a_sub_task_does_not_leave_its_margin(
+def test_notes_about_a_sub_task_do_not_leave_their_margin(
     shown: Shown, say: Callable[[Background, str], None], padded: str
 ) -> None:
-    lines = shown(lambda voice: say(voice, f"{padded}\n{OURS}"))
+    lines = shown(lambda output: say(output, f"{padded}\n{NOTE}"))
     assert [line for line in lines if not line.startswith(f"{MARK} ")] == []
     assert max(map(columns, lines)) < COLUMNS
 
@@ -79,7 +79,7 @@ def test_a_call_that_waits_is_shown_within_its_margin_and_the_command_that_decid
     call = PendingApprovalView(
         callId="call_1", call=line("shell", args), toolName="shell", args=args, description="Run"
     )
-    head, *question, how = shown(lambda voice: voice.decide(call, command))
+    head, *question, how = shown(lambda output: output.decide(call, command))
     assert (head, how) == (
         f"{MARK} the tool shell wants to run (call_1):",
         f"{MARK} a call waits for approval: {command}",
@@ -91,7 +91,7 @@ def test_a_reported_reason_does_not_leave_its_margin(remit: CommandLine) -> None
     root = remit.detached("--agent", "none", "a record")
     child = remit.detached("--agent", "none", "--parent", root, "a part")
     with remit.start("watch", root, COLUMNS=str(COLUMNS)) as watch:
-        remit("update", child, "--status", "blocked", "--reason", f"{'x' * 90}\n{OURS}")
+        remit("update", child, "--status", "blocked", "--reason", f"{'x' * 90}\n{NOTE}")
         mark = rf"\[{child[:8]}\]"
         watch.expect(rf"{mark} the task is blocked: x+\n{mark} : x+ remit: a call")
         remit("cancel", root)

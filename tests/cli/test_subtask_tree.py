@@ -7,7 +7,7 @@ import pytest
 
 from server.cli import follow
 from server.cli.client import open_client
-from server.cli.subtask_tree import grow, nested
+from server.cli.subtask_tree import nested, read_tree
 from tests.cli.command_line import CommandLine
 
 UNTIL_GO = "until [ -e go ]; do sleep 0.05; done"
@@ -84,10 +84,10 @@ def test_sub_tasks_that_are_not_shown_are_counted_on_every_level(
         root = client.call("create_task", message="root", agentId="none")["id"]
         part = client.call("create_task", message="part", agentId="none", parentTaskId=root)["id"]
         client.call("create_task", message="part of a part", agentId="none", parentTaskId=part)
-        (branch,), omitted = grow(client, root, 1)
+        (branch,), omitted = read_tree(client, root, 1)
         assert (omitted, branch["subtasks"], branch["omittedSubtasks"]) == (0, [], 1)
         client.call("create_task", message="another", agentId="none", parentTaskId=root)
-        (branch,), omitted = grow(client, root, 1)
+        (branch,), omitted = read_tree(client, root, 1)
         assert (omitted, branch["task"]["message"], "omittedSubtasks" in branch) == (1, "another", False)
 
 

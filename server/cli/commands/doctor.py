@@ -59,11 +59,11 @@ def _bundle(arguments: Namespace, paths: StatePaths, findings: list[Finding]) ->
     settings, _ = _settings(paths)
     parts = bundle.write(path, paths, settings, [asdict(finding) for finding in findings])
     answer = {"bundle": str(path), "parts": [{"name": part.name, "about": part.about} for part in parts]}
-    print_answer(arguments, answer, _told(path, parts))
+    print_answer(arguments, answer, _bundle_lines(path, parts))
     return 0
 
 
-def _told(path: Path, parts: list[bundle.BundleFile]) -> Iterator[str]:
+def _bundle_lines(path: Path, parts: list[bundle.BundleFile]) -> Iterator[str]:
     yield f"{one_line(str(path))} holds, without secrets and without what tasks say:"
     yield from (f"  {part.name:<14}{part.about}" for part in parts)
     yield "names of folders, files and this machine are in it: read it before you give it away"

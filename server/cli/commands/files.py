@@ -53,7 +53,7 @@ def prune(arguments: Namespace) -> int:
             known: WorktreesView = client.call("list_worktrees")
             for worktree in known["worktrees"]:
                 if worktree["taskId"] in ids and worktree["state"] != "clean":
-                    _tell_loss(worktree)
+                    _print_loss(worktree)
         answer = client.call("prune_worktrees", ids=ids, force=arguments.force)
     for reason in answer["kept"]:
         note(reason)
@@ -113,7 +113,7 @@ def _worktree_lines(answer: WorktreesView) -> Iterator[str]:
             yield f"  {one_line(worktree['problem'])}"
 
 
-def _tell_loss(worktree: WorktreeView) -> None:
+def _print_loss(worktree: WorktreeView) -> None:
     note(f"lost with the worktree of task {worktree['taskId']}: {worktree.get('problem', 'uncommitted changes')}")
     files = worktree.get("changedFiles", [])
     for path, status in files[:SHOWN]:

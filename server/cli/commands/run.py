@@ -46,7 +46,7 @@ def run(arguments: Namespace) -> int:
         note(f"task {created['id']}")
         if arguments.agent == NOBODY:
             note(f"nobody here executes it: `remit update {created['id']} --status completed` reports its end")
-        return _see_through(arguments, client, created["id"], after=0)
+        return _follow_to_end(arguments, client, created["id"], after=0)
 
 
 def _workspace(arguments: Namespace) -> dict[str, Any] | None:
@@ -63,14 +63,14 @@ def send(arguments: Namespace) -> int:
     with open_client() as client:
         task: TaskView = client.call("get_task", id=arguments.id)
         task_id = task["id"]
-        said = message(arguments.words, task["agentId"]) if arguments.words else None
-        sent = client.call("send_message", **fields, id=task_id, message=said)
+        text = message(arguments.words, task["agentId"]) if arguments.words else None
+        sent = client.call("send_message", **fields, id=task_id, message=text)
         for warning in sent.get("warnings", []):
             note(warning)
         if arguments.detach:
             print_answer(arguments, sent, [task_id])
             return 0
-        return _see_through(arguments, client, task_id, after=task["lastEvent"])
+        return _follow_to_end(arguments, client, task_id, after=task["lastEvent"])
 
 
 def watch(arguments: Namespace) -> int:
@@ -80,7 +80,7 @@ def watch(arguments: Namespace) -> int:
         return _outcome(arguments, Follower(client, task_id, show=not arguments.json).follow())
 
 
-def _see_through(arguments: Namespace, client: Client, task_id: str, after: int) -> int:
+def _follow_to_end(arguments: Namespace, client: Client, task_id: str, after: int) -> int:
     follower = Follower(client, task_id, after=after, show=not arguments.json)
     try:
         return _outcome(arguments, follower.follow())
@@ -93,7 +93,7 @@ def _cancel(task_id: str) -> int:
     note("cancelling the task; Ctrl-C again leaves at once")
     with open_client() as client:
         status = client.call("cancel_task", id=task_id)["status"]
-        _tell_problem(client.call("get_task", id=task_id))
+        _print_problem(client.call("get_task", id=task_id))
     note(f"the task is {status}")
     return INTERRUPTED
 
@@ -102,7 +102,7 @@ def _outcome(arguments: Namespace, task: TaskView) -> int:
     """Print how the task ended; returns the exit status."""
     if arguments.json:
         print(json.dumps(task, indent=2))
-    _tell_problem(task)
+    _print_problem(task)
     match task["status"]:
         case "completed":
             note("completed")
@@ -117,7 +117,7 @@ def _outcome(arguments: Namespace, task: TaskView) -> int:
             return _exit_status(task)
 
 
-def _tell_problem(task: TaskView) -> None:
+def _print_problem(task: TaskView) -> None:
     """Print what is amiss in the folder that the task worked in, such as files that were set aside there."""
     if problem := task.get("workspace", {}).get("problem"):
         note(problem)

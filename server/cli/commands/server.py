@@ -75,7 +75,7 @@ def stop(force: bool, json: bool) -> int:
     if json:
         print(jsonlib.dumps({"stopped": ended is not None, "server": ended}))
     else:
-        print(_end_told(ended) if ended else f"no server runs for {paths.state}")
+        print(_end_message(ended) if ended else f"no server runs for {paths.state}")
     return 0
 
 
@@ -128,7 +128,7 @@ def _wait_for_end(pid: int) -> None:
         select.select([process], [], [])
 
 
-def _end_told(ended: dict[str, object]) -> str:
+def _end_message(ended: dict[str, object]) -> str:
     if ended.get("killed"):
         return (
             f"killed (pid {ended['pid']}): it did not end in {FORCED:.0f} s; the next start ends what it left running"
@@ -137,13 +137,13 @@ def _end_told(ended: dict[str, object]) -> str:
 
 
 def _description(greeting: Greeting) -> str:
-    told = greeting.fields
+    fields = greeting.fields
     rows = {
-        "state folder": told["state"],
-        "started": told["startedAt"],
-        "connections": told["connections"],
-        "tasks": f"{told['running']} running, {told['waiting']} waiting",
-        "secrets in memory": told["secretsHeld"],
+        "state folder": fields["state"],
+        "started": fields["startedAt"],
+        "connections": fields["connections"],
+        "tasks": f"{fields['running']} running, {fields['waiting']} waiting",
+        "secrets in memory": fields["secretsHeld"],
     }
     lines = [f"remit server {greeting.version} runs, pid {greeting.pid}"]
     return "\n".join(lines + [f"  {name:<18}{value}" for name, value in rows.items()])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from server.cli.client import Client, open_client
 from server.cli.console import Screen, Style, age, clipped, framed, harmless, one_line, width
 from server.cli.printing import print_answer
-from server.cli.subtask_tree import BranchView, grow, nested
+from server.cli.subtask_tree import BranchView, nested, read_tree
 from server.cli.whole_output import whole
 from server.limits import MAX_ANSWER, SHORT_ID
 from storage.records.states import ENDED
@@ -58,7 +58,7 @@ def show(arguments: Namespace) -> int:
         task = whole(client, arguments.id, *include)
         if arguments.events:
             _add_events(client, task)
-        branches, omitted = grow(client, task["id"], MOST_SUBTASKS)
+        branches, omitted = read_tree(client, task["id"], MOST_SUBTASKS)
     answer = {**task, "subtasks": branches, **({"omittedSubtasks": omitted} if omitted else {})}
     print_answer(arguments, answer, [*_details(task), *_family(branches, omitted)])
     return 0
