@@ -138,7 +138,7 @@ async def test_a_task_without_a_folder_says_why(host: Host) -> None:
     task_id, call = await host.waiting("$ true", env={"A": "b"})
     record = await host.create("for others", agentId="none")
     after = await host.create("$ true", dependsOn=[task_id])
-    assert "others do it" in (await host.fail("read_artifacts", id=record))["message"]
+    assert "does not execute it" in (await host.fail("read_artifacts", id=record))["message"]
     assert "no files yet" in (await host.fail("read_artifacts", id=after))["message"]
     assert (await host.fail("read_artifacts", id="unknown"))["code"] == "NOT_FOUND"
     await host.decide(task_id, call, "cancel")

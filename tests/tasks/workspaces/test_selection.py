@@ -170,7 +170,7 @@ async def test_the_servers_own_folders_are_given_to_nobody(own_home: Path, tmp_p
     [
         ({"path": "folder/file"}, "workspace.path", "a folder that exists"),
         ({"path": "folder/none"}, "workspace.path", "a folder that exists"),
-        ({"path": "folder", "mode": "worktree"}, "workspace.mode", "takes a git repository"),
+        ({"path": "folder", "mode": "worktree"}, "workspace.mode", "needs a git repository"),
         ({"path": "folder", "mode": "other"}, "workspace.mode", "worktree"),
         ({"path": "folder", "mode": "readonly", "shared": True}, "workspace.shared", "goes with mode readwrite"),
         ({"path": "empty"}, "workspace.path", "has no commit yet"),
