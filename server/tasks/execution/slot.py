@@ -33,10 +33,8 @@ class Slot:
         self.before_end: list[anyio.Event] = []
         """Events to wait for before the run's end is written."""
 
-        self.waits_for: str | None = None
-        """What the run waits for that cannot be written to its task's log now, in words."""
-
         self._freed = freed
+        self._waits: list[str] = []
         self._limit = anyio.CancelScope()
         self._worked = 0.0
         self._since = time.monotonic()
@@ -59,14 +57,19 @@ class Slot:
         self.ending.set()
         self.scope.cancel()
 
+    @property
+    def waits_for(self) -> str | None:
+        """What the run waits for that cannot be written to its task's log now, in words; None if for nothing."""
+        return self._waits[-1] if self._waits else None
+
     @contextmanager
     def waiting_for(self, what: str) -> Iterator[None]:
-        """Tell, while the block runs, what the run waits for."""
-        self.waits_for = what
+        """Tell, while the block runs, what the run waits for. May be entered several times at once."""
+        self._waits.append(what)
         try:
             yield
         finally:
-            self.waits_for = None
+            self._waits.remove(what)
 
     @contextmanager
     def limited(self, seconds: float) -> Iterator[None]:
