@@ -57,7 +57,7 @@ class TaskService:
     """The operations on tasks. Every method raises RemitError for an error that the caller can correct."""
 
     def __init__(self, services: Services, scheduler: Scheduler, notices: Sequence[str]) -> None:
-        """Create the service. `notices` are warnings that every new task gets."""
+        """Create the service. `notices` are warnings that every new task and message gets."""
         self._services = services
         self._store = services.store
         self._worktrees = services.worktrees

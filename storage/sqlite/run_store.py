@@ -78,8 +78,6 @@ class SqliteRunStore(RunStore):
     async def end_call(self, run: Run, call_id: str, result: CallResult) -> None:
         await self._db.write_end(calls.end, run, call_id, result, now())
 
-    # Ends of a run; data that it could not write before is written with them. `ran_us` is microseconds of work.
-
     async def end_run(
         self, run: Run, outcome: RunOutcome, ran_us: int = 0, unwritten: Unwritten | None = None
     ) -> Status:

@@ -1,4 +1,4 @@
-"""Ends of runs: how a run can end, and writing that, if need be once the database accepts writes again."""
+"""Writing of ends of runs and of cancellations, if need be once the database accepts writes again."""
 
 import logging
 import traceback

@@ -13,11 +13,8 @@ from storage.records.calls import KEYED, Call
 
 V = TypeVar("V", ToolCallView, PendingApprovalView)
 
-_LEAST_CALL = 700
-"""Characters in which any call can be shown, its texts shortened."""
-
 _LEAST_PENDING = 800
-"""The same for one that waits."""
+"""Characters in which any call that waits can be shown, its texts shortened."""
 
 
 def pending(view: TaskView, waiting: Sequence[Call]) -> AnswerPart:

@@ -37,7 +37,7 @@ def task(
     its worktree lies, `notes` further warnings. Raises RemitError (VALIDATION_ERROR) for an `output_cursor`
     that is none of its output.
     """
-    view = _core(snapshot, retention, request)
+    view = _core(snapshot, retention)
     parts = [*_urgent(view, snapshot), *_warned(view, snapshot, request, notes), *_reported(view, snapshot.task)]
     if since is not None:
         view["afterEvent"] = since
@@ -67,7 +67,7 @@ def grant(grant: Grant) -> GrantView:
     )
 
 
-def _core(snapshot: Snapshot, retention: Retention, request: GetTask) -> TaskView:
+def _core(snapshot: Snapshot, retention: Retention) -> TaskView:
     """Return the fields that every answer has, whatever its size limit."""
     task = snapshot.task
     view = TaskView(
