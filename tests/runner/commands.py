@@ -54,7 +54,7 @@ class Request:
     """Bytes of memory that are attached to it; what it has written there is said as the last of its output."""
 
     token: str | None = None
-    """What opens its door, if it is to have one: behind it every line is said again."""
+    """The token of its callback channel, which sends every line back; None: it has no channel."""
 
     def command(self) -> Command:
         return Command(argv=tuple(self.argv), env=self.env)

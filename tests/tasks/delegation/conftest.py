@@ -1,4 +1,4 @@
-"""Servers whose shell agent may hand on sub-tasks, and what a program in such a task does through its door."""
+"""Servers whose shell agent may hand on sub-tasks, and what a program in a task does by its callback channel."""
 
 import json
 from collections.abc import AsyncIterator, Sequence
@@ -75,7 +75,7 @@ def files(calls: Sequence[Call] = ()) -> list[dict[str, str]]:
 
 
 async def visited(host: Host, *calls: Call, **arguments: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """A task that makes these calls through its door, once it has ended, and what came back."""
+    """A task that makes these calls through its callback channel, once it has ended, and what came back."""
     task = await host.done(RUN, files=files(calls), **arguments)
     task = await host.call("get_task", id=task["id"], include=["events"], maxChars=1_000_000)
     assert task["status"] == "completed", (task["error"], task["output"])

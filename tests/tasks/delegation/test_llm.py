@@ -1,4 +1,4 @@
-"""The llm agent hands on sub-tasks: through its turn, without a door, and waits for them without a process."""
+"""The llm agent hands on sub-tasks: through its turn, without a callback channel, and waits without a process."""
 
 import re
 from collections.abc import Callable
@@ -215,7 +215,7 @@ async def test_its_clock_stands_still_while_it_waits(thinking: Windows, model: S
     assert (task["status"], task["error"]) == ("completed", None)
 
 
-async def test_its_commands_have_no_door(thinking: Windows, model: Serve) -> None:
+async def test_its_commands_have_no_callback_channel(thinking: Windows, model: Serve) -> None:
     with model(steps(Use("shell", {"command": 'echo "[$REMIT_DOOR$REMIT_TOKEN]"'}), Say("done"))) as scripted:
         async with thinking(scripted) as host:
             task = await host.done("look", agentId="llm")

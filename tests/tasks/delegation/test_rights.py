@@ -254,10 +254,10 @@ async def test_the_tools_are_shown_as_they_may_be_used(window: Windows) -> None:
     assert properties["workspace"]["anyOf"][0]["properties"]["path"]["enum"] == ["."]
 
 
-async def test_who_may_not_hand_on_has_no_door(window: Windows) -> None:
+async def test_who_may_not_hand_on_has_no_callback_channel(window: Windows) -> None:
     async with window(REMIT_AGENTS__SHELL__DELEGATE="false") as host:
-        task = await host.done('$ echo "door: $REMIT_DOOR$REMIT_TOKEN"; ls /run')
-    assert task["output"]["content"] == "door: \nlauncher.py\n"
+        task = await host.done('$ echo "channel: $REMIT_DOOR$REMIT_TOKEN"; ls /run')
+    assert task["output"]["content"] == "channel: \nlauncher.py\n"
 
 
 async def test_files_that_a_repeated_request_brings_again_do_not_count(window: Windows) -> None:

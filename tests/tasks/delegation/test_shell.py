@@ -1,4 +1,4 @@
-"""A program in the sandbox, through the door of its run: what it may do, and what it may not."""
+"""What a program in the sandbox may do through the callback channel of its run, and what it may not."""
 
 import pytest
 

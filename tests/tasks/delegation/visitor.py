@@ -1,4 +1,4 @@
-"""What a program in a sandbox can do with the door of its run: `python visitor.py CALLS`, a file of them as JSON.
+"""What a program in a sandbox can do with its callback channel: `python visitor.py CALLS`, a file of them as JSON.
 
 Made of the standard library alone. Prints what comes back, a line of JSON for each call. `ID` in the arguments of one
 stands for the id in the answer to the first create_task before it.
@@ -14,10 +14,10 @@ Json = dict[str, Any]
 
 
 class Visitor:
-    """Speaks MCP through the door."""
+    """Speaks MCP through the callback channel."""
 
-    def __init__(self, token: str | None = None, door: str | None = None) -> None:
-        host, _, port = (door or os.environ["REMIT_DOOR"]).rpartition(":")
+    def __init__(self, token: str | None = None, address: str | None = None) -> None:
+        host, _, port = (address or os.environ["REMIT_DOOR"]).rpartition(":")
         self.socket = socket.create_connection((host, int(port)))
         self.file = self.socket.makefile("rb")
         self.socket.sendall((token or os.environ["REMIT_TOKEN"]).encode() + b"\n")

@@ -1,4 +1,4 @@
-"""The door of a sandbox, in each tier: who comes in by it, and who does not."""
+"""The callback channel of a command, in each tier: who can connect, and who cannot."""
 
 import json
 import os
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.anyio
 
 TOKEN = "t" * 43
 HERE = ("127.0.0.1:1",)
-"""A network by name, which the landlock tier needs for a door."""
+"""A network by name, which the landlock tier needs for a callback channel."""
 
 ASK = """
 import os, socket, sys
@@ -77,7 +77,7 @@ async def test_a_command_of_an_ordinary_user_comes_in_where_the_network_is_share
 
 
 @pytest.mark.namespaces
-async def test_a_command_without_a_network_has_a_door_in_a_network_of_its_own(workspace: Path) -> None:
+async def test_a_command_without_a_network_has_a_callback_channel_in_a_network_of_its_own(workspace: Path) -> None:
     ran = await visit("namespaces", workspace, network="none")
     assert (ran.output, ran.refused) == ("hello\n", [])
 
@@ -101,7 +101,7 @@ async def test_another_token_is_refused_and_told_of(tier: TierName, workspace: P
 
 
 class Kept:
-    """A door on the machine's loopback, for the processes beneath `root`."""
+    """A callback channel on the machine's loopback, for the processes beneath `root`."""
 
     def __init__(self, attend: Callable[[ByteStream], Awaitable[None]] | None = None) -> None:
         self.attend = attend or self._attend

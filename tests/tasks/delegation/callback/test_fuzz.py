@@ -1,4 +1,4 @@
-"""Whatever comes through a door, behind the right token: it is answered or dropped, and nothing else suffers."""
+"""Whatever follows the right token in a callback channel is answered or dropped, and nothing else suffers."""
 
 import json
 from collections.abc import AsyncIterator, Callable

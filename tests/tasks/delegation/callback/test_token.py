@@ -1,4 +1,4 @@
-"""What opens a door is worth nothing after its run, nor outside its sandbox; and it is nowhere else."""
+"""The token of a callback channel is worth nothing after its run, nor outside its sandbox; it is nowhere else."""
 
 import json
 import socket
@@ -30,7 +30,7 @@ while not os.path.exists("go"):
 print(os.environ["REMIT_TOKEN"])
 """
 VISIT = """
-visitor = Visitor({token!r}, {door!r})
+visitor = Visitor({token!r}, {address!r})
 print(json.dumps(visitor.receive()))
 """
 
@@ -39,7 +39,7 @@ Open = Callable[..., AbstractAsyncContextManager[tuple[str, str, Callable[[], An
 
 @pytest.fixture
 def held() -> Open:
-    """A run with a door while the block lasts: its address, its token, and what ends it and returns its task."""
+    """A run with a callback channel while the block lasts: its address, its token, and what ends it."""
 
     @asynccontextmanager
     async def opened(host: Host) -> AsyncIterator[tuple[str, str, Callable[[], Any]]]:
@@ -50,22 +50,22 @@ def held() -> Open:
         with anyio.fail_after(PATIENCE):
             while not (folder / "opens.txt").exists():  # noqa: ASYNC110 - the sandbox sets no event
                 await anyio.sleep(0.01)
-        door, _, token = (folder / "opens.txt").read_text().partition(" ")
+        address, _, token = (folder / "opens.txt").read_text().partition(" ")
 
         async def ended() -> dict[str, Any]:
             (folder / "go").touch()
             await host.until(task_id, "completed")
             return await host.call("get_task", id=task_id, include=["events"])
 
-        yield door, token, ended
+        yield address, token, ended
 
     return opened
 
 
-def shown(door: str, token: str) -> dict[str, Any]:
+def shown(address: str, token: str) -> dict[str, Any]:
     """What a process outside any sandbox is answered."""
-    address, _, port = door.rpartition(":")
-    with socket.create_connection((address, int(port)), timeout=PATIENCE) as visitor:
+    host, _, port = address.rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=PATIENCE) as visitor:
         visitor.sendall(token.encode() + b"\n")
         answer: dict[str, Any] = json.loads(visitor.makefile().readline())
         return answer
@@ -77,42 +77,42 @@ def holding(folder: Path, text: str) -> list[Path]:
 
 
 async def test_it_opens_nothing_for_a_process_outside(window: Windows, held: Open) -> None:
-    async with window(**SHARED) as host, held(host) as (door, token, ended):
-        answer = await anyio.to_thread.run_sync(shown, door, token)
+    async with window(**SHARED) as host, held(host) as (address, token, ended):
+        answer = await anyio.to_thread.run_sync(shown, address, token)
         task = await ended()
     assert answer["error"]["message"] == WRONG_PLACE
     assert attempts(task) == [("FORBIDDEN", "")]
 
 
 async def test_it_opens_nothing_for_another_sandbox(window: Windows, held: Open) -> None:
-    async with window(**SHARED) as host, held(host) as (door, token, ended):
-        other = await run(host, VISIT.format(door=door, token=token))
+    async with window(**SHARED) as host, held(host) as (address, token, ended):
+        other = await run(host, VISIT.format(address=address, token=token))
         task = await ended()
     assert json.loads(other["output"]["content"])["error"]["message"] == WRONG_PLACE
     assert attempts(task) == [("FORBIDDEN", "")]
 
 
-async def test_it_opens_no_other_door(window: Windows, held: Open) -> None:
+async def test_it_opens_no_other_channel(window: Windows, held: Open) -> None:
     async with window(**SHARED) as host, held(host) as (_, token, ended):
-        other = await run(host, VISIT.format(door=None, token=token))
+        other = await run(host, VISIT.format(address=None, token=token))
         await ended()
     assert json.loads(other["output"]["content"])["error"]["message"] == WRONG_TOKEN
     assert attempts(other) == [("FORBIDDEN", "")]
 
 
 @pytest.mark.namespaces
-async def test_a_door_of_another_network_is_not_even_there(window: Windows, held: Open) -> None:
-    async with window() as host, held(host) as (door, token, ended):
+async def test_a_channel_of_another_network_is_not_even_there(window: Windows, held: Open) -> None:
+    async with window() as host, held(host) as (address, token, ended):
         with pytest.raises(ConnectionRefusedError):
-            await anyio.to_thread.run_sync(shown, door, token)
+            await anyio.to_thread.run_sync(shown, address, token)
         await ended()
 
 
 async def test_it_opens_nothing_after_its_run(window: Windows, held: Open) -> None:
-    async with window(**SHARED) as host, held(host) as (door, token, ended):
+    async with window(**SHARED) as host, held(host) as (address, token, ended):
         await ended()
         with pytest.raises(ConnectionRefusedError):
-            await anyio.to_thread.run_sync(shown, door, token)
+            await anyio.to_thread.run_sync(shown, address, token)
 
 
 async def test_it_is_masked_and_written_nowhere(own_window: Windows, held: Open) -> None:
