@@ -40,10 +40,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """The work of a server, which its end would affect: running and waiting tasks, and secrets in memory."""
+    """The work of a server, which its end would affect: open tasks, and secrets in memory."""
 
     running: int
+    """Tasks at work, and pending ones, for which a slot is all that is missing."""
+
     waiting: int
+    """The other open tasks, which wait for others or for a person."""
+
     secrets_held: int
 
     @property
@@ -274,7 +278,7 @@ class _Daemon:
         if hello["op"] == "stop" and load.busy and not hello.get("force"):
             raise RemitError(
                 Code.CONFLICT,
-                f"the server is busy: {load.running} running tasks, {load.secrets_held} secrets in memory",
+                f"the server is busy: {load.running} running or pending tasks, {load.secrets_held} secrets in memory",
             )
         connection.peer = replace(
             peer,

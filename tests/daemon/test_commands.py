@@ -70,7 +70,7 @@ async def test_stop_of_a_busy_server_is_refused_with_the_way_to_do_it(
     assert stop(force=False, json=False) == 1
     told = capsys.readouterr()
     assert told.out == ""
-    assert "3 running tasks, 4 secrets in memory" in told.err
+    assert "3 running or pending tasks, 4 secrets in memory" in told.err
     assert "--force" in told.err
     assert len(servers(home)) == 1
 
