@@ -1,4 +1,4 @@
-"""Checks of requests: secret values in texts that are stored, templates, lost secrets."""
+"""Checks of requests (secret values in stored texts, templates, lost secrets), and the demands and uploads in them."""
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,7 +1,8 @@
 """Types of what a run says, as the store takes it: with every secret masked.
 
-The type checker takes no other text for them. `server.tasks.secrets.masking` alone makes them of a run's texts, and the
-storage of its own words.
+The type checker takes no other text for them. `server.tasks.secrets.masking` alone makes them of a run's texts. The
+storage makes them of its own words, and of the error that a caller reported of a record, whose request was checked for
+secrets.
 """
 
 from typing import Any, NewType

@@ -64,17 +64,19 @@ OPEN = frozenset(Status) - ENDED
 
 CALL_ENDED = frozenset({CallStatus.SUCCESS, CallStatus.ERROR, CallStatus.CANCELLED})
 
-# Reasons for `blocked` that the store itself gives. A record that others execute has the reason they reported.
+# Reasons for `blocked` that the store finds. A record that others execute has the reason that they reported.
 DEPENDENCIES = "DEPENDENCIES"
 LOST = Code.SECRETS_LOST
 SUBTASKS = "SUBTASKS"
-REPORTED = "REPORTED"
 BUSY = "WORKSPACE_BUSY"
+REPORTED = "REPORTED"
+"""Reason of a record that was reported as blocked without a reason."""
+
 RESTORED = "RESTORED"
-"""Reason of a task paused by a restore: nobody knows whether it went on after the backup was made."""
+"""Reason for `paused`, after a restore: nobody knows whether the task went on after the backup was made."""
 
 OUR_REASONS = frozenset({BUSY, DEPENDENCIES, LOST, RESTORED, SUBTASKS})
-"""Reasons that a caller cannot report."""
+"""Reasons that a caller cannot report: all but REPORTED, of blocked and of paused tasks."""
 
 # The three source APIs name some states differently; a filter understands all of them.
 SYNONYMS: dict[str, frozenset[Status]] = {

@@ -1,4 +1,4 @@
-"""Records of tasks, turns, runs, messages and events.
+"""Records of tasks, turns, runs and messages.
 
 Times are integers: microseconds since the epoch, UTC.
 """

@@ -76,7 +76,7 @@ class RepositoryRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workspace:
-    """A folder as requested for a task, and its current state."""
+    """A folder as requested for a task, and its current state; a task that works in its own folder has None."""
 
     mode: Mode
     path: str

@@ -1,1 +1,1 @@
-"""Programs that run inside a sandbox (launcher, relay, probe) or outside of it (supervisor, cgroup_probe)."""
+"""Programs that run inside a sandbox (launcher, relay, probe) or outside (supervisor, cgroup_probe); their copies."""

@@ -1,4 +1,4 @@
-"""The workspaces of all tasks: creating them, adding uploads, removing them."""
+"""The tasks' own folders: creating them, adding uploads, removing them."""
 
 import logging
 import os
@@ -38,7 +38,7 @@ class SweepReport:
 
 
 class Workspaces:
-    """The folder with every task's workspace, and with hidden temporary folders.
+    """The folder with the own folder of every task, and with hidden temporary folders. Users' folders are not in it.
 
     The content of a workspace is an adversary's: it is never trusted, and symlinks are not followed. Every method
     blocks.

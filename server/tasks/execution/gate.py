@@ -1,4 +1,8 @@
-"""The approval gate before every tool call of a run: what a decision is bound to, and which calls it covers."""
+"""A run's side of the approval gate: its calls, masked and bound to what a decision counts for.
+
+The store decides in `storage.sqlite.operations.calls.begin`. Which calls an approval for always covers is said in
+`server.tasks.approvals.similarity`.
+"""
 
 from collections.abc import Iterator, Mapping
 from secrets import token_hex
@@ -32,7 +36,7 @@ _NOT_KEPT = own_words(f"it contains a secret, which is not kept while somebody d
 
 
 class Gate:
-    """The approval gate of one run: lets calls proceed, or makes them wait for a decision."""
+    """The calls of one run on their way through the approval gate: each proceeds, or waits for a decision."""
 
     def __init__(self, context: RunContext, command_runner: CommandRunner) -> None:
         self._record = context.record

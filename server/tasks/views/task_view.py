@@ -33,7 +33,7 @@ def task(
 
     A task whose fields need more than that, at most LEAST_ANSWER, is shown in as many, with a warning.
 
-    With `since`, the number of an event, only what came after it, which `snapshot.fresh` tells apart; `folder` is where
+    With `since`, the number of an event, only what came after it, as `snapshot.new_parts` counts it; `folder` is where
     its worktree lies, `notes` further warnings. Raises RemitError (VALIDATION_ERROR) for an `output_cursor`
     that is none of its output.
     """
