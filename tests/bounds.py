@@ -53,7 +53,7 @@ async def unstalled() -> AsyncIterator[None]:
 
 @cache
 def _unit() -> float:
-    """The seconds of the thread in which Python counts to a hundred thousand."""
+    """Return the seconds of the thread in which Python counts to a hundred thousand."""
     return min(_counted() for _ in range(20))
 
 

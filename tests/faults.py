@@ -67,7 +67,7 @@ class Disk:
 
 @contextmanager
 def small_disk(folder: Path, size: int = DISK_BYTES) -> Iterator[Disk]:
-    """A disk of `size` bytes (tmpfs), mounted at `folder`: by root, or else beforehand at what PREPARED names."""
+    """Yield a disk of `size` bytes (tmpfs), mounted at `folder`: by root, or else beforehand at what PREPARED names."""
     if os.geteuid() != 0:
         with _prepared(size) as disk:
             yield disk
@@ -82,7 +82,7 @@ def small_disk(folder: Path, size: int = DISK_BYTES) -> Iterator[Disk]:
 
 @contextmanager
 def _prepared(size: int) -> Iterator[Disk]:
-    """The disk that root has mounted for tests of an ordinary user; it is emptied at the end."""
+    """Yield the disk that root has mounted for tests of an ordinary user; it is emptied at the end."""
     folder = Path(os.environ.get(PREPARED) or lacks(f"mounting a disk takes root, or one that {PREPARED} names"))
     if size != DISK_BYTES:
         lacks(f"mounting a disk of {size} bytes takes root")
@@ -95,7 +95,7 @@ def _prepared(size: int) -> Iterator[Disk]:
 
 @contextmanager
 def home_on_disk(folder: Path, size: int = DISK_BYTES) -> Iterator[tuple[Path, Disk]]:
-    """A state folder on a small disk of its own; its server is stopped at the end, and must heed it."""
+    """Yield a state folder on a small disk of its own; its server is stopped at the end, and must heed it."""
     (folder / "remit.toml").write_text(SETTINGS)
     with small_disk(folder / "disk", size) as disk:
         (disk.folder / "remit.toml").symlink_to(folder / "remit.toml")
@@ -121,7 +121,7 @@ def locked(home: Path) -> Iterator[None]:
 
 
 def working_in(folder: Path) -> list[int]:
-    """The processes whose current folder is `folder` or beneath it, by pid: those of a task, for its folder."""
+    """Return the processes whose current folder is `folder` or beneath it, by pid: those of a task, for its folder."""
     found = []
     for entry in Path("/proc").iterdir():
         with suppress(OSError):

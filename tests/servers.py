@@ -30,14 +30,14 @@ class Host:
         """The state folder of its server."""
 
     async def call(self, tool: str, **arguments: Any) -> dict[str, Any]:
-        """A tool's answer."""
+        """Return a tool's answer."""
         result = await self.client.call_tool(tool, arguments)
         assert not result.is_error, result.content
         assert isinstance(result.structured_content, dict)
         return result.structured_content
 
     async def fail(self, tool: str, **arguments: Any) -> dict[str, Any]:
-        """A tool's error: its code, its message and its facts, all of which its text has told in words."""
+        """Return a tool's error: its code, its message and its facts, all of which its text has told in words."""
         result = await self.client.call_tool(tool, arguments)
         assert result.is_error, result.structured_content
         assert result.structured_content is None
@@ -50,12 +50,12 @@ class Host:
         return error
 
     async def create(self, message: str, **arguments: Any) -> str:
-        """The id of a new task."""
+        """Return the id of a new task."""
         created = await self.call("create_task", message=message, **arguments)
         return str(created["id"])
 
     async def until(self, task_id: str, *statuses: str, **arguments: Any) -> dict[str, Any]:
-        """The task, once it has one of these states."""
+        """Return the task, once it has one of these states."""
         with anyio.fail_after(PATIENCE):
             while True:
                 task = await self.call("get_task", id=task_id, **arguments)
@@ -72,34 +72,34 @@ class Host:
                 await self.call("get_task", id=task_id, waitSeconds=20, **news)
 
     async def done(self, message: str, **arguments: Any) -> dict[str, Any]:
-        """A new task, once it has ended."""
+        """Return a new task, once it has ended."""
         return await self.until(await self.create(message, **arguments), "completed", "failed", "cancelled")
 
     async def waiting(self, message: str, **arguments: Any) -> tuple[str, str]:
-        """The ids of a new task and of its call that waits for approval."""
+        """Return the ids of a new task and of its call that waits for approval."""
         task_id = await self.create(message, autoExecute=False, **arguments)
         return task_id, await self.waiting_call(task_id)
 
     async def waiting_call(self, task_id: str) -> str:
-        """The id of the task's call that waits for approval, once there is one."""
+        """Return the id of the task's call that waits for approval, once there is one."""
         task = await self.until(task_id, "awaiting_approval")
         (call,) = task["pendingApprovals"]
         return str(call["callId"])
 
     async def decide(self, task_id: str, call_id: str, outcome: str, **arguments: Any) -> dict[str, Any]:
-        """A yes or no."""
+        """Return a yes or no."""
         call = await self.shown(task_id, call_id)
         return await self.call("approve_tool_call", id=task_id, callId=call_id, call=call, outcome=outcome, **arguments)
 
     async def shown(self, task_id: str, call_id: str) -> str:
-        """What a waiting call does, as approve_tool_call takes it back."""
+        """Return what a waiting call does, as approve_tool_call takes it back."""
         task = await self.call("get_task", id=task_id)
         (call,) = [call["call"] for call in task["pendingApprovals"] if call["callId"] == call_id]
         return str(call)
 
 
 def _leaves(facts: Any) -> Iterator[str]:
-    """The texts and numbers of which facts are made, in words."""
+    """Yield the texts and numbers of which facts are made, in words."""
     match facts:
         case dict():
             for value in facts.values():
@@ -114,13 +114,13 @@ def _leaves(facts: Any) -> Iterator[str]:
 
 
 def script(lines: str) -> str:
-    """A message that has the shell agent run these lines as one command."""
+    """Return a message that has the shell agent run these lines as one command."""
     return f"```sh\n{lines.strip()}\n```"
 
 
 @asynccontextmanager
 async def host(home: Path, *, cwd: Path | None = None, mode: Any = "auto", **variables: str) -> AsyncIterator[Host]:
-    """A window on the server of `home`, which is started if need be."""
+    """Yield a window on the server of `home`, which is started if need be."""
     parameters = StdioServerParameters(
         command=sys.executable, args=[str(LAUNCHER)], env=environment(home, **variables), cwd=cwd or home.parent
     )
@@ -129,7 +129,7 @@ async def host(home: Path, *, cwd: Path | None = None, mode: Any = "auto", **var
 
 
 def environment(home: Path, **variables: str) -> dict[str, str]:
-    """The variables of a `remit` with a state folder of its own."""
+    """Return the variables of a `remit` with a state folder of its own."""
     (home.parent / "remit.toml").touch()
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("REMIT_")}
     return inherited | {"REMIT_HOME": str(home), "REMIT_CONFIG": str(home.parent / "remit.toml")} | variables
@@ -137,7 +137,7 @@ def environment(home: Path, **variables: str) -> dict[str, str]:
 
 @contextmanager
 def home(folder: Path) -> Iterator[Path]:
-    """A state folder; its server is stopped at the end, and must heed it."""
+    """Yield a state folder; its server is stopped at the end, and must heed it."""
     state = folder / "state"
     try:
         yield state
@@ -148,7 +148,7 @@ def home(folder: Path) -> Iterator[Path]:
 
 
 def servers(state: Path) -> list[int]:
-    """The pid of the server of a state folder, by its lock; none if none runs."""
+    """Return the pid of the server of a state folder, by its lock; none if none runs."""
     try:
         pid = int((state / "server.lock").read_text() or 0)
         command = Path(f"/proc/{pid}/cmdline").read_bytes()

@@ -72,7 +72,7 @@ def models() -> Iterator[type[BaseModel]]:
 
 
 def errors(schema: Mapping[str, Any]) -> Iterator[Error]:
-    """What a value can be refused for."""
+    """Yield the kinds of errors for which a value can be refused."""
     yield from ((kind, {}) for kind in KINDS[schema["type"]])
     if schema["type"] == "union":
         # One without words of its own tells an error for each of its choices, and names them as no person does.

@@ -112,7 +112,7 @@ def test_what_cannot_be_taken_along_is_told(remit: CommandLine, medium: Path) ->
 
 
 def packed(state: Path, task_id: str) -> tuple[dict[str, bytes], SkippedFiles]:
-    """The files of what is packed of a task's folder, and what is not."""
+    """Return the files of what is packed of a task's folder, and what is not."""
     left_out = SkippedFiles()
     whole = state.parent / "packed.tar"
     with tarfile.open(whole, "w") as tar:

@@ -42,7 +42,7 @@ class Prepared:
 
 
 def contents(home: Path) -> dict[str, str]:
-    """All files of tasks, with what is in them, and all tasks."""
+    """Return all files of tasks, with what is in them, and all tasks."""
     files = {
         str(path.relative_to(home)): path.read_text()
         for folder in ("workspaces", "homes")

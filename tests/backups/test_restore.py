@@ -26,7 +26,7 @@ def stopped_backup(remit: CommandLine, file: Path, *options: str) -> None:
 
 
 def ended(remit: CommandLine, command: str) -> str:
-    """The id of a task that has ended."""
+    """Return the id of a task that has ended."""
     task_id = remit.detached(command)
     remit("watch", task_id)
     return task_id

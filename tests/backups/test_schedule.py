@@ -32,7 +32,7 @@ def backups(state: Path, medium: Path, keep: int = 7, identity: str = "a" * 32) 
 
 
 def written(folder: BackupFolder, at: datetime) -> Path:
-    """The backup that is due then, as a file."""
+    """Return the backup that is due then, as a file."""
     file = folder.due(at)
     assert file
     file.touch()

@@ -24,12 +24,12 @@ tests that show it. Made from `tests/behaviours/` by `make compatibility`.
 
 
 def texts() -> dict[Path, str]:
-    """What both files should hold."""
+    """Return what both files should hold."""
     return {WHOLE: whole(BEHAVIOURS, marks(ROOT / "tests")), README: _with_section(README.read_text("utf-8"))}
 
 
 def whole(behaviours: Sequence[Behaviour], found: Sequence[Mark]) -> str:
-    """Every behaviour, page by page."""
+    """Return every behaviour, page by page."""
     tests: dict[str, list[Mark]] = defaultdict(list)
     for mark in dict.fromkeys(found):
         tests[mark.id].append(mark)

@@ -23,7 +23,7 @@ class Mark:
 
 
 def marks(folder: Path, root: Path = ROOT) -> list[Mark]:
-    """The marks in the files of a folder; what npm has put there is not ours."""
+    """Return the marks in the files of a folder; what npm has put there is not ours."""
     ours = [path for path in sorted(folder.rglob("*.py")) if "node_modules" not in path.parts]
     return [
         mark
@@ -33,7 +33,7 @@ def marks(folder: Path, root: Path = ROOT) -> list[Mark]:
 
 
 def problems(behaviours: Sequence[Behaviour], found: Sequence[Mark]) -> list[str]:
-    """What does not fit between the table and the tests."""
+    """Return what does not fit between the table and the tests."""
     kinds = {behaviour.id: behaviour.kind for behaviour in behaviours}
     later = [id for id, kind in kinds.items() if kind is Kind.DEFERRED]
     shown = {mark.id for mark in found if mark.test}
@@ -59,7 +59,7 @@ def _marks(tree: ast.Module, file: str) -> Iterator[Mark]:
 
 
 def _calls(node: ast.AST) -> Iterator[ast.Call]:
-    """The marks beneath a node, those of single parameters included."""
+    """Yield the marks beneath a node, those of single parameters included."""
     for inner in ast.walk(node):
         if isinstance(inner, ast.Call) and isinstance(inner.func, ast.Attribute) and inner.func.attr == "behaviour":
             yield inner

@@ -50,15 +50,15 @@ class Behaviour:
 
 
 def same(id: str, says: str, *pages: Page) -> Behaviour:
-    """What remit does as the pages say; names in camelCase throughout."""
+    """Return what remit does as the pages say; names in camelCase throughout."""
     return Behaviour(id, says, pages, Kind.SAME)
 
 
 def departs(id: str, says: str, why: str, *pages: Page) -> Behaviour:
-    """What remit does differently on purpose; a test shows what it does."""
+    """Return what remit does differently on purpose; a test shows what it does."""
     return Behaviour(id, says, pages, Kind.DEPARTS, why)
 
 
 def deferred(id: str, says: str, until: Until, *pages: Page) -> Behaviour:
-    """What remit does not do yet."""
+    """Return what remit does not do yet."""
     return Behaviour(id, says, pages, Kind.DEFERRED, until)

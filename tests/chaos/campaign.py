@@ -47,7 +47,7 @@ class Report:
     journal: Journal
 
     def lines(self) -> Iterator[str]:
-        """The report for a person."""
+        """Yield the report for a person."""
         yield f"seed {self.seed}: {self.kills} kills; {_counted(self.done)}"
         yield f"users: {_counted(self.journal.counts)}"
         yield from (f"FAULT {fault} ({count})" for fault, count in self.journal.faults.items())
@@ -146,7 +146,7 @@ class Campaign:
 
 
 def _prepare(folder: Path, project: Path, secret: str) -> None:
-    """A git repository, and the settings of the server."""
+    """Make a git repository, and write the settings of the server."""
     project.mkdir()
     subprocess.run(["git", "init", "-q"], cwd=project, check=True)
     identity = ["-c", "user.name=a", "-c", "user.email=a@example.com"]

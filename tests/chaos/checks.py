@@ -46,7 +46,7 @@ def _integrity(db: sqlite3.Connection, journal: Journal) -> None:
 
 
 def _acknowledged(db: sqlite3.Connection, home: Path, journal: Journal) -> None:
-    """What users were told is so, and is so once."""
+    """Check that what users were told is true, and happened once."""
     ids = {row["id"]: row["seq"] for row in db.execute("SELECT id, seq FROM tasks")}
     titles = Counter(title for (title,) in db.execute("SELECT title FROM tasks"))
     for key, count in titles.items():
@@ -81,7 +81,7 @@ def _task(db: sqlite3.Connection, seq: int, task: Task, journal: Journal) -> Non
 
 
 def _executions(db: sqlite3.Connection, home: Path, journal: Journal) -> None:
-    """Each command was executed as often as its call says, and none without a call."""
+    """Check that each command was executed as often as its call says, and none without a call."""
     uncertain = {task.key for task in journal.tasks.values() if not task.id or task.is_deleted is None}
     times = Counter(written(home / "workspaces"))
     for row in db.execute("SELECT args, status, reason FROM calls"):
@@ -97,7 +97,7 @@ def _executions(db: sqlite3.Connection, home: Path, journal: Journal) -> None:
 
 
 def _key(token: str) -> str:
-    """The key of the task whose command writes a token."""
+    """Return the key of the task whose command writes a token."""
     return token.removeprefix("token-").split(".")[0]
 
 

@@ -38,31 +38,31 @@ Fault = Callable[[Site], Awaitable[None]]
 
 
 async def killed(site: Site) -> None:
-    """The server is killed at any moment."""
+    """Kill the server at any moment."""
     site.signal_server(signal.SIGKILL)
 
 
 async def killed_at_an_answer(site: Site) -> None:
-    """The server is killed at the moment at which it has acknowledged something."""
+    """Kill the server at the moment at which it has acknowledged something."""
     site.kills_at_answer = True
 
 
 async def killed_while_stopping(site: Site) -> None:
-    """The server is asked to end, and killed before it has."""
+    """Ask the server to end, and kill it before it has."""
     if site.signal_server(signal.SIGTERM):
         await anyio.sleep(site.random.uniform(0, 0.3))
         site.signal_server(signal.SIGKILL)
 
 
 async def killed_at_a_call(site: Site) -> None:
-    """The server is killed at the n-th system call of a kind."""
+    """Kill the server at the n-th system call of a kind."""
     kind, number = site.random.choice(CALLS), site.random.randint(1, 30)
     async with injected(site.home, kind, f"signal=KILL:when={number}") as tracer:
         site.kills += await becomes(lambda: tracer.poll() is not None, CALL_SECONDS)
 
 
 async def killed_as_it_starts(site: Site) -> None:
-    """The server is killed, and so is the window that starts the next one."""
+    """Kill the server, and the window that starts the next one."""
     site.signal_server(signal.SIGKILL)
     starter = await Window.open(site.launcher, site.home, lambda _: None)
     await anyio.sleep(site.random.uniform(0.1, 0.7))
@@ -71,20 +71,20 @@ async def killed_as_it_starts(site: Site) -> None:
 
 
 async def stopped(site: Site) -> None:
-    """The server stands still for a while."""
+    """Stop the server for a while."""
     site.signal_server(signal.SIGSTOP)
     await anyio.sleep(site.random.uniform(0.2, 3))
     site.signal_server(signal.SIGCONT)
 
 
 async def writing_fails(site: Site) -> None:
-    """No write of the server's succeeds for a while."""
+    """Make all writes of the server fail for a while."""
     async with injected(site.home, WRITES, "error=EIO"):
         await anyio.sleep(_while(site))
 
 
 async def disk_full(site: Site) -> None:
-    """The disk of the state folder is full for a while."""
+    """Fill the disk of the state folder for a while."""
     ballast = site.home.parent / "ballast"
     try:
         await to_thread.run_sync(_fill, ballast)
@@ -104,7 +104,7 @@ async def half_messages(site: Site) -> None:
 
 
 async def window_killed(site: Site) -> None:
-    """A window is killed in the middle of whatever it does."""
+    """Kill a window in the middle of whatever it does."""
     if there := [window for window in site.windows if not window.is_gone]:
         site.random.choice(there).kill()
 
@@ -115,7 +115,7 @@ async def socket_lost(site: Site) -> None:
 
 
 async def clock_ahead(site: Site) -> None:
-    """A server runs for some seconds with a clock that is far ahead."""
+    """Run a server for some seconds with a clock that is far ahead."""
     if program := faketime():
         site.signal_server(signal.SIGKILL)
         command = [program, "-f", "--exclude-monotonic", AHEAD, sys.executable, "-P", str(site.launcher), "serve"]
@@ -154,7 +154,7 @@ _NEEDS: dict[str, Callable[[], object]] = {
 
 
 def possible() -> list[str]:
-    """The faults that can be done on this machine by this user."""
+    """Return the faults that can be done on this machine by this user."""
     return [name for name in FAULTS if name not in _NEEDS or _NEEDS[name]()]
 
 
@@ -170,7 +170,7 @@ def _fill(ballast: Path) -> None:
 
 
 def _serve(site: Site, command: list[str]) -> "subprocess.Popen[bytes]":
-    """A server that listens, started as windows start one."""
+    """Return a server that listens, started as windows start one."""
     with (site.home / "start.lock").open("w") as lock, (site.home / "server.log").open("ab") as log:
         fcntl.flock(lock, fcntl.LOCK_EX)
         server = subprocess.Popen(

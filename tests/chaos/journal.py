@@ -54,7 +54,7 @@ class Journal:
         self._canaries = canaries
 
     def known(self, *kinds: str) -> list[Task]:
-        """The tasks that were acknowledged and not removed since, of these kinds or of all."""
+        """Return the tasks that were acknowledged and not removed since, of these kinds or of all."""
         return [
             task
             for task in self.tasks.values()
@@ -62,7 +62,7 @@ class Journal:
         ]
 
     def beneath(self, task: Task) -> Iterator[Task]:
-        """The task and its sub-tasks, at any depth."""
+        """Yield the task and its sub-tasks, at any depth."""
         yield task
         for each in self.tasks.values():
             if each.parent == task.id and each.id:

@@ -45,7 +45,7 @@ class Orders:
         self._number = 0
 
     def next(self) -> tuple[Task, dict[str, Any]]:
-        """A task to ask for, and the arguments that do it."""
+        """Return a task to ask for, and the arguments that do it."""
         self._number += 1
         key = f"{self._user}-{self._number}"
         kind = self._random.choices(list(KINDS), weights=list(KINDS.values()))[0]
@@ -55,7 +55,7 @@ class Orders:
         return task, {"idempotencyKey": key, "title": key, "message": self.message(task, 1), **self._about(task)}
 
     def message(self, task: Task, turn: int) -> str:
-        """A message for a turn of a task."""
+        """Return a message for a turn of a task."""
         commands = [self._command(task, f"token-{task.key}.{turn}.{n}") for n in range(self._random.randint(1, 3))]
         return "\n".join(f"$ {command}" for command in commands)
 
@@ -74,7 +74,7 @@ class Orders:
                 return f"{note} && sleep 0.{self._random.randint(0, 60):02}"
 
     def _about(self, task: Task) -> dict[str, Any]:
-        """What there is to say of a kind of task besides its message."""
+        """Return what there is to say of a kind of task besides its message."""
         match task.kind:
             case "long":
                 return {"timeoutSeconds": self._random.choice([2, 3600])}
@@ -93,6 +93,6 @@ class Orders:
 
 
 def written(workspaces: Path) -> Iterator[str]:
-    """The tokens that commands have written, each as often as it was."""
+    """Yield the tokens that commands have written, each as often as it was."""
     for ledger in workspaces.rglob(LEDGER):
         yield from TOKEN.findall(ledger.read_text())

@@ -14,18 +14,18 @@ LOOK_SECONDS = 0.02
 
 
 def alive(mark: str) -> list[int]:
-    """The processes with an argument that begins with the mark."""
+    """Return the processes with an argument that begins with the mark."""
     argument = re.compile(rb"(^|\0)" + re.escape(mark.encode()))
     return [pid for pid, command in _commands() if argument.search(command)]
 
 
 async def gone(mark: str, seconds: float = GONE_SECONDS) -> bool:
-    """Whether none of them is alive after so many seconds; at once when none is."""
+    """Return whether none of the processes is alive after so many seconds; at once when none is."""
     return await becomes(lambda: not alive(mark), seconds)
 
 
 async def becomes(is_so: Callable[[], bool], seconds: float) -> bool:
-    """Whether something that nobody tells of becomes so within so many seconds."""
+    """Poll a condition, and return whether it becomes true within so many seconds."""
     with anyio.move_on_after(seconds) as scope:
         while not is_so():
             await anyio.sleep(LOOK_SECONDS)

@@ -69,7 +69,7 @@ class Site:
 
 @contextmanager
 def disk(folder: Path, seconds: float) -> Iterator[Path]:
-    """A folder on a small disk of its own, where whoever runs this may mount one; else the folder as it is.
+    """Yield a folder on a small disk of its own, where whoever runs this may mount one; else the folder as it is.
 
     It has room for a campaign of so many seconds.
     """
@@ -87,16 +87,16 @@ def disk(folder: Path, seconds: float) -> Iterator[Path]:
 
 @cache
 def may_mount() -> bool:
-    """Whether this user may mount a disk: root may, except in most containers."""
+    """Return whether this user may mount a disk: root may, except in most containers."""
     trial = ["unshare", "--mount", "mount", "-t", "tmpfs", "chaos", "/mnt"]
     return not subprocess.run(trial, check=False, capture_output=True).returncode
 
 
 def strace() -> str | None:
-    """The program that injects faults into system calls; only root may use it on a server that hides its memory."""
+    """Return the path of strace, which injects faults into system calls; only root may use it on the server."""
     return shutil.which("strace") if os.geteuid() == 0 else None
 
 
 def faketime() -> str | None:
-    """The program that starts a server with another clock."""
+    """Return the program that starts a server with another clock."""
     return shutil.which("faketime")

@@ -28,7 +28,7 @@ async def test_a_change_that_could_not_be_synced_is_not_there_after_a_crash(own_
 
 
 def _is_traced(home: Path) -> bool:
-    """Whether all threads of the server have a tracer."""
+    """Return whether all threads of the server have a tracer."""
     (server,) = servers.servers(home)
     states = [thread.read_text() for thread in Path(f"/proc/{server}/task").glob("*/status")]
     return all("\nTracerPid:\t0\n" not in state for state in states)

@@ -82,7 +82,7 @@ class Window:
             event.set()
 
     async def call(self, tool: str, **arguments: Any) -> Line:
-        """A tool's answer.
+        """Return a tool's answer.
 
         Raises Refused for a tool's error, Lost where none has come, TimeoutError where none came in PATIENCE.
         """

@@ -31,7 +31,7 @@ class CommandLine:
     def run(
         self, arguments: Sequence[str], variables: Mapping[str, str], stdout: IO[bytes] | int
     ) -> subprocess.CompletedProcess[str]:
-        """The same with another standard output."""
+        """Return the same with another standard output."""
         return subprocess.run(
             self._argv(arguments),
             **self._surroundings(variables),
@@ -44,22 +44,22 @@ class CommandLine:
         )
 
     def json(self, *arguments: str, **variables: str) -> Any:
-        """The answer to a command that succeeds."""
+        """Return the answer to a command that succeeds."""
         done = self(*arguments, "--json", **variables)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
     def detached(self, *arguments: str) -> str:
-        """The id of a new task that is left to itself."""
+        """Return the id of a new task that is left to itself."""
         return str(self.json("run", "--detach", *arguments)["id"])
 
     def waiting(self, message: str, *arguments: str) -> tuple[str, str]:
-        """The ids of a new task and of its call that waits for approval."""
+        """Return the ids of a new task and of its call that waits for approval."""
         task_id = self.detached("--ask", message, *arguments)
         return task_id, self.waiting_call(task_id)
 
     def waiting_call(self, task_id: str) -> str:
-        """The id of the task's call that waits for approval, once there is one."""
+        """Return the id of the task's call that waits for approval, once there is one."""
         with self.start("watch", task_id) as watch:
             return watch.expect(rf"remit approve {task_id} (\w+)")[1]
 

@@ -136,7 +136,7 @@ def test_a_secret_is_taken_from_the_variable_of_its_name(remit: CommandLine) -> 
 
 
 def _halves() -> list[str]:
-    """The secret as two variables, since a variable that contains all of it is refused."""
+    """Return the secret as two variables, since a variable that contains all of it is refused."""
     return ["--env", f"EXPECTED={SECRET[:9]}", "--env", f"REST={SECRET[9:]}"]
 
 

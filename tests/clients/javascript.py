@@ -66,7 +66,7 @@ class _Inspector:
 
 @asynccontextmanager
 async def typescript(home: Path, *, client: str, stdio: str, era: str | None = None) -> AsyncIterator[Window]:
-    """A TypeScript SDK, by the modules that hold its client and its stdio; `era` where it has several."""
+    """Yield a TypeScript SDK, by the modules that hold its client and its stdio; `era` where it has several."""
     require(NODE, *(PACKAGES / "/".join(module.split("/")[:2]) for module in (client, stdio)))
     options = {"versionNegotiation": {"mode": era}} if era else {}
     server = {"command": COMMAND, "args": ARGUMENTS}
@@ -82,7 +82,7 @@ async def typescript(home: Path, *, client: str, stdio: str, era: str | None = N
 
 @asynccontextmanager
 async def inspector(home: Path, *, era: str) -> AsyncIterator[Window]:
-    """The inspector's command line, in one of its eras."""
+    """Yield the inspector's command line, in one of its eras."""
     require(NODE, INSPECTOR)
     listed = await _inspect(home, era, "--method", "tools/list")
     yield _Inspector(home, era, [tool["name"] for tool in listed["tools"]])

@@ -43,7 +43,7 @@ class _FastMcp:
 
 @asynccontextmanager
 async def sdk(home: Path, *, mode: Any) -> AsyncIterator[Window]:
-    """The official SDK; `mode` is the era, as it calls it."""
+    """Yield the official SDK; `mode` is the era, as it calls it."""
     server = StdioServerParameters(command=COMMAND, args=ARGUMENTS, env=environment(home))
     async with mcp.Client(stdio_client(server), mode=mode) as client:
         yield _Sdk([tool.name for tool in (await client.list_tools()).tools], client)

@@ -63,7 +63,7 @@ def paths(home: Path) -> StatePaths:
 
 
 def servers(state: Path) -> list[int]:
-    """The pids of the server processes of a state folder: its owner, and those that are still starting.
+    """Return the pids of the server processes of a state folder: its owner, and those that are still starting.
 
     A hardened server hides its environment from all but root, so the owner is known by what it wrote into the lock.
     """
@@ -89,7 +89,7 @@ def _is_held(lock: Path) -> bool:
 
 
 def command_line(pid: int) -> list[bytes]:
-    """The arguments of a process; none if it has ended."""
+    """Return the arguments of a process; none if it has ended."""
     return _listed(pid, "cmdline")
 
 
@@ -146,7 +146,7 @@ class Window:
         return await self.answer()
 
     async def close(self) -> int:
-        """What a host does when it is done; the exit status."""
+        """Close the window as a host does, and return the exit status."""
         await self._stdin.aclose()
         return await self.end()
 
@@ -189,7 +189,7 @@ class Checkout(Launcher):
         shutil.copy(Path(__file__).with_name("stand_in.py"), folder / "server" / "app.py")
 
     def numbered(self, version: str = VERSION, protocol: int = handshake.PROTOCOL) -> Self:
-        """The same with another version, or another number of the protocol."""
+        """Return the same with another version, or another number of the protocol."""
         _replace(self.launcher.parent / "server" / "version.py", f'VERSION = "{VERSION}"', f'VERSION = "{version}"')
         module = self.launcher.parent / "server" / "daemon" / "handshake.py"
         _replace(module, f"PROTOCOL = {handshake.PROTOCOL}\n", f"PROTOCOL = {protocol}\n")

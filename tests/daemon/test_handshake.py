@@ -96,7 +96,7 @@ def test_a_server_that_hangs_is_given_up(paths: StatePaths, monkeypatch: pytest.
 
 
 def _reached(paths: StatePaths, greeting: bytes) -> Link | None:
-    """What `reach` makes of a listener that answers the hello with `greeting`, and no more."""
+    """Return what `reach` makes of a listener that answers the hello with `greeting`, and no more."""
 
     def answer() -> None:
         connection, _ = listener.accept()

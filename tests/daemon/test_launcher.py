@@ -81,7 +81,7 @@ async def test_a_project_does_not_hide_what_the_inline_server_imports(
 
 
 async def _answers(site: Path, project: Path, options: list[str], named: str, **environment: str) -> None:
-    """A window opened in the project, with `named` on PYTHONPATH, must get an answer."""
+    """Check that a window opened in the project, with `named` on PYTHONPATH, gets an answer."""
     arguments = [option.format(site=site) for option in options]
     environment["PYTHONPATH"] = named.format(project=project, site=site)
     async with await anyio.open_process(

@@ -37,7 +37,7 @@ with Ownership(StatePaths(sys.argv[1], ""), Purpose[sys.argv[2]]):
 
 @contextmanager
 def owning(paths: StatePaths, purpose: Purpose) -> Iterator[int]:
-    """The pid of a process that owns the state folder and does not listen."""
+    """Yield the pid of a process that owns the state folder and does not listen."""
     argv = [sys.executable, "-c", OWN, paths.state, purpose.name]
     with subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout
@@ -334,7 +334,7 @@ async def _open(gate: Path) -> None:
 
 
 async def _started(checkout: Checkout, home: Path, number: int, **environment: str) -> Window:
-    """A window that has asked something, and waits for its server, which is one of so many."""
+    """Return a window that has asked something, and waits for its server, which is one of so many."""
     window = await checkout.window(cwd=None, **environment)
     await window.ask(1, "echo")
     await until(lambda: len(servers(home)) == number)
@@ -352,7 +352,7 @@ async def _killed_before_its_server_listens(checkout: Checkout, home: Path, tmp_
 
 
 async def _served(window: Window, home: Path) -> list[int]:
-    """The pid of the server that serves a window."""
+    """Return the pid of the server that serves a window."""
     await window.call("first", "tools/call", name="list_agents", arguments={}, _meta=META)
     return servers(home)
 

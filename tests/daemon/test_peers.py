@@ -53,7 +53,7 @@ async def host(tmp_path: Path) -> AsyncIterator[Host]:
 
 
 def found(listener: socket.socket, *through: str, script: str = CONNECT) -> Standing:
-    """What a process may be taken for that is started by another one, no child of this process."""
+    """Return what a process may be taken for that is started by another one, no child of this process."""
     argv = (*through, sys.executable, "-I", "-S", "-c", script, listener.getsockname())
     subprocess.run(("/bin/sh", "-c", '"$@" & exit 0', "sh", *argv), check=True)
     answer = examined(listener)
@@ -69,7 +69,7 @@ def until_gone(listener: socket.socket) -> None:
 
 
 def examined(listener: socket.socket) -> Standing:
-    """What the next process may be taken for that connects."""
+    """Return what the next process may be taken for that connects."""
     listener.settimeout(20)
     connection, _ = listener.accept()
     with connection:

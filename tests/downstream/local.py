@@ -24,12 +24,12 @@ TOOLS = [
 
 
 def call(name: str, arguments: dict[str, Any]) -> str:
-    """What a tool says."""
+    """Return the result of a tool."""
     return os.environ.get(arguments["name"], "(unset)") if name == "variable" else " ".join(sys.argv[1:])
 
 
 def answer(method: str, params: dict[str, Any]) -> dict[str, Any] | None:
-    """The result of a request; None for a method that is not known."""
+    """Return the result of a request; None for a method that is not known."""
     match method:
         case "initialize":
             about = {"name": "local", "version": "1"}

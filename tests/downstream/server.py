@@ -40,7 +40,7 @@ class Downstream:
         return f"127.0.0.1:{self.port}"
 
     def was_shown(self, name: str, value: str) -> bool:
-        """Whether every request had that header with that value, and there was one."""
+        """Return whether every request had that header with that value, and there was one."""
         return bool(self.headers) and all(headers.get(name.lower()) == value for headers in self.headers)
 
     def forget(self) -> None:
@@ -85,7 +85,7 @@ def _server(this: Downstream) -> MCPServer:
 
 
 def _noting(app: ASGIApp, this: Downstream) -> ASGIApp:
-    """The same application, whose requests are noted."""
+    """Return the same application, whose requests are noted."""
 
     async def noting(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":

@@ -11,12 +11,12 @@ ONE, TWO, THREE = "echo one >> one; echo first", "echo two >> two; touch begun; 
 
 
 def calls(task: dict[str, Any]) -> list[str]:
-    """The states of the calls."""
+    """Return the states of the calls."""
     return [call["status"] for call in task["output"]["toolCalls"]]
 
 
 async def killed_at_work(home: Path, **arguments: Any) -> str:
-    """The id of a task of three commands whose server is killed during the second; the next time that ends."""
+    """Return the id of a task of three commands whose server is killed during the second; the next time that ends."""
     async with servers.host(home) as host:
         task = await host.create(f"$ {ONE}\n$ {TWO}\n$ {THREE}", **arguments)
         folder = await begun(host, home, task)

@@ -76,7 +76,7 @@ def never_enough(tmp_path: Path) -> Iterator[Path]:
 
 
 def settings(folder: Path) -> str:
-    """Those of a server whose tasks may work in a folder."""
+    """Return the settings of a server whose tasks may work in a folder."""
     return f'workspaces = ["{folder}"]\n[limits]\nfree_space = "{FLOOR}"\n'
 
 

@@ -21,7 +21,7 @@ async def until(host: Host, task_id: str, holds: Callable[[], bool]) -> None:
 
 
 async def begun(host: Host, home: Path, task_id: str) -> Path:
-    """The folder of a task, once its command has begun."""
+    """Return the folder of a task, once its command has begun."""
     folder = home / "workspaces" / task_id
     await until(host, task_id, (folder / "begun").exists)
     return folder
@@ -38,7 +38,7 @@ def goes_on(folder: Path) -> None:
 
 
 def is_at_work(folder: Path) -> bool:
-    """Whether a process works in a task's folder."""
+    """Return whether a process works in a task's folder."""
     return bool(working_in(folder))
 
 

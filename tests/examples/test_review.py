@@ -52,7 +52,7 @@ CHANGED = re.compile(r'(?:Changed files: \w+ |"path": ?")(\w+\.txt)')
 
 
 def script(shell: str) -> Callable[[Request], Answer]:
-    """A parent that reads, hands on what it has read with two questions, waits, and sums up; and its two sub-tasks."""
+    """Return a parent that reads, gives its sub-tasks the text and two questions, waits, and sums up; and both."""
 
     def run(command: str) -> Use:
         said = {} if shell == "shell" else {"description": "as told"}

@@ -17,14 +17,14 @@ _NO_GROUPS = "without control groups"
 
 
 def text() -> str:
-    """What SECURITY.md should hold."""
+    """Return what SECURITY.md should hold."""
     before, _, rest = SECURITY.read_text("utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)
     return f"{before}{BEGIN}\n{table()}\n{END}{after}"
 
 
 def table() -> str:
-    """A line for each gap: of which tiers it is one, and on which machines."""
+    """Return a line for each gap: of which tiers it is one, and on which machines."""
     columns = [dict(_of(tier)) for tier in TIERS]
     lines = [f"| not held | {' | '.join(tier.name for tier in TIERS)} |", f"|---|{'---|' * len(TIERS)}"]
     lines += [_line(gap, columns) for gap in dict.fromkeys(gap for column in columns for gap in column)]
@@ -36,7 +36,7 @@ def _line(gap: str, columns: Sequence[Mapping[str, str]]) -> str:
 
 
 def _of(tier: type[Tier]) -> Iterator[tuple[str, str]]:
-    """The gaps of a tier, each with the machines that have it."""
+    """Yield the gaps of a tier, each with the machines that have it."""
     yield from tier.gaps.items()
     yield usage.ON_DISK_GAP, Machines.ALL
     yield usage.NO_GROUPS_GAP, _NO_GROUPS

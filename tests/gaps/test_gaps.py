@@ -22,7 +22,7 @@ def test_the_table_is_made_from_what_the_server_says() -> None:
 
 
 def rows(column: TierName) -> set[str]:
-    """The gaps of a tier, by the table."""
+    """Return the gaps of a tier, by the table."""
     at = TIER_NAMES.index(column) + 2
     lines = [line.split(" | ") for line in table().splitlines()[2:]]
     assert all(len(line) == len(TIER_NAMES) + 1 for line in lines), "a gap has a sign in it that divides columns"

@@ -104,7 +104,7 @@ def installed(folder: Path, script: Script) -> Iterator[ClaudeCode]:
 
 
 def remit(tool: str, **arguments: Any) -> Use:
-    """A call of one of remit's tools, by the name that Claude Code gives it."""
+    """Return a call of one of remit's tools, by the name that Claude Code gives it."""
     return Use(f"mcp__remit__{tool}", arguments)
 
 
@@ -123,12 +123,12 @@ def does(*steps: Step) -> Script:
 
 
 def task_id(results: Sequence[Result]) -> str:
-    """The id of the task that was created first."""
+    """Return the id of the task that was created first."""
     return _found(r"[0-9a-f]{8}-[0-9a-f-]{27}", results[0])
 
 
 def call_id(result: Result) -> str:
-    """The id of the call that a result tells of."""
+    """Return the id of the call that a result tells of."""
     return _found(r"call_[0-9a-f]{16}", result)
 
 

@@ -52,7 +52,7 @@ class Screen:
 
 @contextmanager
 def running(argv: Sequence[str], env: Mapping[str, str], cwd: Path) -> Iterator[Screen]:
-    """A program at a terminal; it is ended with the block."""
+    """Yield a program at a terminal; it is ended with the block."""
     process, descriptor = terminals.start(argv, env=env, cwd=cwd, lines=LINES, columns=COLUMNS)
     try:
         yield Screen(descriptor)

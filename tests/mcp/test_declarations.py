@@ -94,7 +94,7 @@ async def test_create_task_is_found_by_what_people_search_for(tools: dict[str, d
 
 
 def nodes(schema: Any) -> Iterator[dict[str, Any]]:
-    """Every schema within a schema."""
+    """Yield every schema within a schema."""
     yield schema
     below = [*schema.get("properties", {}).values(), *schema.get("anyOf", [])]
     below += [schema[name] for name in ("items", "additionalProperties") if name in schema]
@@ -103,5 +103,5 @@ def nodes(schema: Any) -> Iterator[dict[str, Any]]:
 
 
 def names(schema: Any) -> list[list[str]]:
-    """The names of the parameters, of each object."""
+    """Return the names of the parameters, of each object."""
     return [list(node["properties"]) for node in nodes(schema) if "properties" in node]

@@ -36,6 +36,6 @@ def _records(home: Path) -> list[dict[str, Any]]:
 
 
 def _about(records: list[dict[str, Any]], message: str) -> dict[str, Any]:
-    """The ids of the one record whose message begins so."""
+    """Return the ids of the one record whose message begins so."""
     (found,) = [record for record in records if record["message"].startswith(message)]
     return {name: found[name] for name in ("task", "run", "call") if name in found}

@@ -32,7 +32,7 @@ async def paused(host: Host) -> str:
 
 
 async def moves(host: Host, task_id: str) -> list[str]:
-    """The states the task has been in, once it has ended."""
+    """Return the states the task has been in, once it has ended."""
     task = await host.until(task_id, "completed", "cancelled", "failed", include=["events"])
     return [event["data"]["status"] for event in task["events"] if event["type"] == "status"]
 

@@ -152,20 +152,20 @@ async def test_an_error_of_each_tool_of_a_terminal_is_a_sentence_too(own_home: P
 
 
 async def declared(host: Host) -> Declared:
-    """What the tools of a window declare."""
+    """Return what the tools of a window declare."""
     listed = await host.client.list_tools()
     return Declared([tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in listed.tools])
 
 
 def at_terminal(home: Path, declared: Declared, tool: str, **arguments: Any) -> Any:
-    """The checked answer of a tool to a person at a terminal."""
+    """Return the checked answer of a tool to a person at a terminal."""
     answer = terminal(home, "tools/call", name=tool, arguments=arguments)["structuredContent"]
     declared.check(tool, arguments, answer)
     return answer
 
 
 def terminal(home: Path, method: str, **params: Any) -> dict[str, Any]:
-    """The result of a request of a terminal, whose connection the server knows by its hello."""
+    """Return the result of a request of a terminal, whose connection the server knows by its hello."""
     link = reach(StatePaths(str(home), ""), "connect", "terminal")
     assert link
     request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": {**params, "_meta": META}}

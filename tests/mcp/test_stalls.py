@@ -62,7 +62,7 @@ class Wire:
         self._lines = lines
 
     def ask(self, method: str, params: str) -> Any:
-        """The answer, JSON as text in and out of it."""
+        """Return the answer, JSON as text in and out of it."""
         meta = json.dumps(META)
         line = f'{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{{{params}"_meta":{meta}}}}}\n'
         self._lines.write(line.encode())
@@ -70,7 +70,7 @@ class Wire:
         return json.loads(self._lines.readline())
 
     def call(self, tool: str, arguments: str) -> float:
-        """The seconds that a call of a tool takes."""
+        """Return the seconds that a call of a tool takes."""
         start = time.perf_counter()
         answer = self.ask("tools/call", f'"name":"{tool}","arguments":{arguments},')
         assert "result" in answer or answer["error"]["code"] == -32600, answer
@@ -89,7 +89,7 @@ class Probe:
         self._thread.start()
 
     def longest(self, call: Callable[[], float]) -> tuple[float, float]:
-        """The longest ping during a call, and what the call says it took."""
+        """Return the longest ping during a call, and what the call says it took."""
         with self._lock:  # no ping is under way
             self._longest = 0.0
         took = call()
@@ -128,7 +128,7 @@ def probed(home: Path) -> Iterator[tuple[Wire, Probe]]:
 
 
 def fields(schema: Mapping[str, Any]) -> Iterator[tuple[list[str], Mapping[str, Any]]]:
-    """The fields of an object and of those in it, by their paths; "0" is the first item of a list."""
+    """Yield the fields of an object and of those in it, by their paths; "0" is the first item of a list."""
     for name, inner in schema.get("properties", {}).items():
         yield [name], inner
         yield from (([name, *path], found) for path, found in fields(inner))
@@ -136,7 +136,7 @@ def fields(schema: Mapping[str, Any]) -> Iterator[tuple[list[str], Mapping[str, 
 
 
 def worst(schema: Mapping[str, Any]) -> Iterator[tuple[int, Filled]]:
-    """What is worst for a field: the size of it, and what makes it of a size."""
+    """Yield what is worst for a field: the size of it, and what makes it of a size."""
     match schema.get("type"):
         case "array":
             yield MANY, lambda size: json.dumps([0] * size)
@@ -161,7 +161,7 @@ def _full_of(unit: str) -> Filled:
 
 
 def _nested(path: list[str], value: str) -> str:
-    """The JSON of a field with this value, in the objects and lists that it stands in."""
+    """Return the JSON of a field with this value, in the objects and lists that it stands in."""
     for part in reversed(path[1:]):
         value = f"[{value}]" if part == "0" else f'{{"{part}":{value}}}'
     return f'"{path[0]}":{value}'

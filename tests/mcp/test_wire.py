@@ -126,14 +126,14 @@ async def test_a_bad_cursor_of_tasks_names_its_field(host: Host) -> None:
 
 
 def called(tool: str, arguments: str) -> bytes:
-    """A line that calls a tool with these arguments, as JSON."""
+    """Return a line that calls a tool with these arguments, as JSON."""
     params = {"name": tool, "arguments": "ARGUMENTS", "_meta": META}
     line = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params})
     return line.replace('"ARGUMENTS"', arguments).encode()
 
 
 def exchanged(home: Path, *lines: bytes) -> list[dict[str, Any]]:
-    """What comes back for these lines, one for each."""
+    """Return what comes back for these lines, one for each."""
     with subprocess.Popen(
         [sys.executable, str(servers.LAUNCHER)],
         env=servers.environment(home),

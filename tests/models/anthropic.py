@@ -19,18 +19,18 @@ _ERRORS = {401: "authentication_error", 403: "permission_error", 429: "rate_limi
 
 
 def key(headers: dict[str, str]) -> str:
-    """What the client authenticated itself with."""
+    """Return what the client authenticated itself with."""
     return headers.get("x-api-key") or headers.get("authorization", "").removeprefix("Bearer ")
 
 
 def system(body: Json) -> str:
-    """The instructions."""
+    """Return the instructions."""
     later = (_text(message["content"]) for message in body["messages"] if message["role"] == "system")
     return "\n".join((_text(body.get("system", "")), *later))
 
 
 def messages(body: Json) -> Iterator[Message]:
-    """The conversation. Raises Malformed."""
+    """Yield the conversation. Raises Malformed."""
     calls = Calls()
     for message in body["messages"]:
         if message["role"] == "system":
@@ -51,12 +51,12 @@ def messages(body: Json) -> Iterator[Message]:
 
 
 def tools(body: Json) -> Iterator[str]:
-    """The names of the tools on offer."""
+    """Return the names of the tools on offer."""
     return (tool["name"] for tool in body.get("tools") or ())
 
 
 def whole(reply: Reply) -> Iterator[Part]:
-    """The answer in one piece, after its pauses."""
+    """Yield the answer in one piece, after its pauses."""
     yield from reply.holds
     content = [_block(step) for step in reply.steps if not isinstance(step, Hold)]
     ending = {"content": content, "stop_reason": _reason(reply), "usage": _usage(reply)}
@@ -64,7 +64,7 @@ def whole(reply: Reply) -> Iterator[Part]:
 
 
 def streamed(reply: Reply, _body: Json) -> Iterator[Part]:
-    """The answer as server-sent events."""
+    """Yield the answer as server-sent events."""
     started = {**_envelope(reply), "content": [], "stop_reason": None, "usage": {**_usage(reply), "output_tokens": 1}}
     yield _event("message_start", message=started)
     index = 0
@@ -82,7 +82,7 @@ def streamed(reply: Reply, _body: Json) -> Iterator[Part]:
 
 
 def error(status: int, message: str) -> Json:
-    """The body of a refusal."""
+    """Return the body of a refusal."""
     return {"type": "error", "error": {"type": _ERRORS.get(status, "invalid_request_error"), "message": message}}
 
 

@@ -74,7 +74,7 @@ class Request:
         return sum(message.role == "assistant" for message in self.messages[self._asked :])
 
     def tool(self, name: str) -> str:
-        """The whole name of the one tool that ends in this name: agents put that of its server before it."""
+        """Return the whole name of the one tool that ends in this name: agents put that of its server before it."""
         (found,) = (tool for tool in self.tools if tool == name or tool.endswith(f"_{name}"))
         return found
 
@@ -84,7 +84,7 @@ class Request:
 
 
 def merged(messages: Iterable[Message]) -> tuple[Message, ...]:
-    """The same with one message where several of a kind follow each other: some clients cut up what they send."""
+    """Join messages of one role that follow each other: some clients split what they send."""
     groups = (list(group) for _, group in groupby(messages, lambda message: (message.role, bool(message.results))))
     return tuple(
         Message(
@@ -104,14 +104,14 @@ class Calls:
         self._open: list[str] = []
 
     def made(self, call_id: str, tool: str) -> None:
-        """The model called a tool. Raises Malformed for an id that was used before."""
+        """Record that the model called a tool. Raises Malformed for an id that was used before."""
         if call_id in self._tools:
             raise Malformed(f"the id {call_id} is that of two calls")
         self._tools[call_id] = tool
         self._open.append(call_id)
 
     def answered(self, call_id: str, text: str) -> Result:
-        """The client says what came of it. Raises Malformed if nobody waits for that."""
+        """Return the client says what came of it. Raises Malformed if nobody waits for that."""
         if call_id not in self._open:
             raise Malformed(f"no call {call_id} waits for a result")
         self._open.remove(call_id)

@@ -13,17 +13,17 @@ _CREATED = 1_760_000_000  # seconds since 1970: some moment
 
 
 def key(headers: dict[str, str]) -> str:
-    """What the client authenticated itself with."""
+    """Return what the client authenticated itself with."""
     return headers.get("authorization", "").removeprefix("Bearer ")
 
 
 def system(body: Json) -> str:
-    """The instructions."""
+    """Return the instructions."""
     return "\n".join(_text(message) for message in body["messages"] if message["role"] in ("system", "developer"))
 
 
 def messages(body: Json) -> Iterator[Message]:
-    """The conversation. Raises Malformed."""
+    """Yield the conversation. Raises Malformed."""
     calls = Calls()
     for message in body["messages"]:
         if message["role"] == "tool":
@@ -39,12 +39,12 @@ def messages(body: Json) -> Iterator[Message]:
 
 
 def tools(body: Json) -> Iterator[str]:
-    """The names of the tools on offer."""
+    """Return the names of the tools on offer."""
     return (tool["function"]["name"] for tool in body.get("tools") or ())
 
 
 def whole(reply: Reply) -> Iterator[Part]:
-    """The answer in one piece, after its pauses."""
+    """Yield the answer in one piece, after its pauses."""
     yield from reply.holds
     message: Json = {"role": "assistant", "content": reply.said or None}
     if reply.thought:
@@ -56,7 +56,7 @@ def whole(reply: Reply) -> Iterator[Part]:
 
 
 def streamed(reply: Reply, body: Json) -> Iterator[Part]:
-    """The answer as server-sent events."""
+    """Yield the answer as server-sent events."""
     yield _chunk(reply, {"role": "assistant", "content": ""})
     for step in reply.steps:
         match step:
@@ -76,7 +76,7 @@ def streamed(reply: Reply, body: Json) -> Iterator[Part]:
 
 
 def error(_status: int, message: str) -> Json:
-    """The body of a refusal."""
+    """Return the body of a refusal."""
     return {"error": {"message": message, "type": "invalid_request_error", "param": None, "code": None}}
 
 

@@ -75,7 +75,7 @@ class Model:
         return {request.key for request in (*self.requests, *self.asides)}
 
     def heard(self, text: str) -> bool:
-        """Whether that was in anything that reached it: paths, headers or bodies."""
+        """Return whether a text was in anything that reached it: paths, headers or bodies."""
         return text.encode() in self._heard or json.dumps(text)[1:-1].encode() in self._heard
 
     def wait(self, count: int) -> Request:
@@ -161,7 +161,7 @@ def model(script: Script) -> Iterator[Model]:
 
 
 def _aside(request: Request) -> str:
-    """What is said on the side: a title, as text or as the object that was asked for."""
+    """Return what is said on the side: a title, as text or as the object that was asked for."""
     return json.dumps({"title": "A title"}) if "json_schema" in request.raw.decode() else "A title"
 
 

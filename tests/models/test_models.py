@@ -26,18 +26,18 @@ class Client:
         self.model, self.api = model, api
 
     def ask(self, *messages: Json, **fields: Any) -> Json:
-        """The whole answer."""
+        """Return the whole answer."""
         answer: Json = json.loads(self.raw(*messages, **fields))
         return answer
 
     def stream(self, *messages: Json) -> list[Json]:
-        """The events of a streamed answer."""
+        """Return the events of a streamed answer."""
         lines = self.raw(*messages, stream=True).decode().splitlines()
         data = (line.removeprefix("data: ") for line in lines if line.startswith("data: "))
         return [json.loads(each) for each in data if each != "[DONE]"]
 
     def raw(self, *messages: Json, **fields: Any) -> bytes:
-        """What comes, as it comes."""
+        """Return the response's bytes as they are."""
         body = json.dumps({"model": MODEL, "messages": messages, "tools": [self.tool("shell")], **fields}).encode()
         headers = {"Authorization": "Bearer the-key"} if self.api == "openai" else {"x-api-key": "the-key"}
         try:
@@ -49,31 +49,31 @@ class Client:
             raise
 
     def tool(self, name: str) -> Json:
-        """A tool on offer."""
+        """Return a tool on offer."""
         return {"type": "function", "function": {"name": name}} if self.api == "openai" else {"name": name}
 
     def called(self, call_id: str, name: str) -> Json:
-        """A message of the model's, which calls a tool."""
+        """Return a message of the model's, which calls a tool."""
         if self.api == "openai":
             call = {"id": call_id, "type": "function", "function": {"name": name, "arguments": "{}"}}
             return {"role": "assistant", "content": None, "tool_calls": [call]}
         return {"role": "assistant", "content": [{"type": "tool_use", "id": call_id, "name": name, "input": {}}]}
 
     def result(self, call_id: str, text: str) -> Json:
-        """A message that tells the model what came of it."""
+        """Return a message that tells the model what came of it."""
         if self.api == "openai":
             return {"role": "tool", "tool_call_id": call_id, "content": text}
         return {"role": "user", "content": [{"type": "tool_result", "tool_use_id": call_id, "content": text}]}
 
     def said(self, answer: Json) -> str:
-        """What an answer says."""
+        """Return the text of an answer."""
         if self.api == "openai":
             return str(answer["choices"][0]["message"]["content"])
         return "".join(block["text"] for block in answer["content"] if block["type"] == "text")
 
 
 def asked(text: str) -> Json:
-    """A message of a person's."""
+    """Return a message of a person's."""
     return {"role": "user", "content": text}
 
 

@@ -12,7 +12,7 @@ PINNED = json.loads(Path(__file__).with_name("package.json").read_text())
 
 
 def version(*argv: Path | str) -> str:
-    """What a program says that it is."""
+    """Return the version that a program prints."""
     return subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60).stdout.strip()
 
 

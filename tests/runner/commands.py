@@ -150,14 +150,14 @@ async def _run_elsewhere(request: Request) -> Ran:
 
 
 def elsewhere(request: Request, *, unprivileged: bool, through: tuple[str, ...] = ()) -> list[str]:
-    """The command line of this program, as this user or as an ordinary one, started by `through`."""
+    """Return the command line of this program, as this user or as an ordinary one, started by `through`."""
     user, python = (ORDINARY_USER, readable_python()) if unprivileged else ((), sys.executable)
     return [*user, *through, python, "-m", "tests.runner.commands", json.dumps(asdict(request))]
 
 
 @cache
 def readable_python() -> str:
-    """A Python that an ordinary user can run, and import us with; the test is skipped where there is none."""
+    """Return a Python that an ordinary user can run, and import us with; the test is skipped where there is none."""
     for python in (sys.executable, "/usr/bin/python3"):
         tried = subprocess.run(
             (*ORDINARY_USER, "/usr/bin/env", python, "-c", "import anyio, server.runner.sandbox"),
@@ -179,7 +179,7 @@ def surroundings() -> dict[str, str]:
 
 
 def processes_with(token: str) -> list[int]:
-    """The processes whose command line has that text in it, this one apart."""
+    """Return the processes whose command line has that text in it, this one apart."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and entry.name != str(os.getpid()):
@@ -200,7 +200,7 @@ async def until(condition: Callable[[], object], seconds: float = 30) -> None:
 
 
 def files(folder: Path) -> set[str]:
-    """All that is in a folder, what a repository stores apart."""
+    """Return all that is in a folder, what a repository stores apart."""
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if "objects" not in path.parts}
 
 

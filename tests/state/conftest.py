@@ -29,7 +29,7 @@ def task_id(made: tuple[Path, str], own_home: Path) -> str:
 
 
 async def done(home: Path) -> str:
-    """The id of a new task that has ended and has left a file; the server is stopped."""
+    """Return the id of a new task that has ended and has left a file; the server is stopped."""
     async with servers.host(home) as host:
         task_id = (await host.done("$ echo work > work.txt"))["id"]
     stop(home)

@@ -31,12 +31,12 @@ def garbage(database: Path, at: int) -> None:
 
 
 def middle(database: Path) -> int:
-    """Where a page in the middle of it begins."""
+    """Return where a page in the middle of it begins."""
     return database.stat().st_size // PAGE // 2 * PAGE
 
 
 def doctor(home: Path) -> dict[str, dict[str, str]]:
-    """What `remit doctor` finds, by name; that something is a problem is its exit status, too."""
+    """Return what `remit doctor` finds, by name; that something is a problem is its exit status, too."""
     done = servers.command(home, "doctor", "--json")
     answer = json.loads(done.stdout)
     assert done.returncode == (0 if answer["ready"] else 1)
@@ -44,7 +44,7 @@ def doctor(home: Path) -> dict[str, dict[str, str]]:
 
 
 def problem(home: Path, name: str) -> str:
-    """The problem that is found with one thing."""
+    """Return the problem that is found with one thing."""
     found = doctor(home)[name]["problem"]
     assert found
     return found
@@ -134,7 +134,7 @@ def test_a_check_ends_in_its_time(tmp_path: Path) -> None:
 
 @contextmanager
 def read_only_copy(home: Path, disk_folder: Path) -> Iterator[Path]:
-    """A copy of a state folder on a disk that has become read-only."""
+    """Yield a copy of a state folder on a disk that has become read-only."""
     with small_disk(disk_folder) as disk:
         shutil.copytree(home, disk.folder / "state", ignore=shutil.ignore_patterns("remit.sock"))
         (disk.folder / "remit.toml").symlink_to(home.parent / "remit.toml")
@@ -172,7 +172,7 @@ def test_a_read_only_state_folder_is_told_in_words_to_a_host(read_only: Path) ->
 
 
 def backed_up(home: Path, target: Path) -> int:
-    """The number of tasks in a new backup."""
+    """Return the number of tasks in a new backup."""
     done = servers.command(home, "backup", "--json", str(target))
     assert done.returncode == 0, done.stderr
     return int(json.loads(done.stdout)["tasks"])

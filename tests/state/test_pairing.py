@@ -26,12 +26,12 @@ OLDER = MIGRATIONS.index(identity_step.SCRIPT)
 
 
 def workspaces(home: Path) -> set[str]:
-    """The folders of tasks that are in their places."""
+    """Return the folders of tasks that are in their places."""
     return {path.name for path in (home / "workspaces").iterdir() if not path.name.startswith(".")}
 
 
 def lost(home: Path) -> set[str]:
-    """The folders that are set aside."""
+    """Return the folders that are set aside."""
     return {path.name for path in home.glob("lost/*/workspaces/*")}
 
 
@@ -48,7 +48,7 @@ def damaged(home: Path, how: str) -> None:
 
 
 def older(home: Path) -> None:
-    """What an earlier remit has left: a database without an id, and the folder of its only task without an owner."""
+    """Make what an earlier remit left: a database without an id, and the folder of its only task without an owner."""
     (home / "workspaces" / "old").mkdir(parents=True)
     home.chmod(0o700)
     with closing(sqlite3.connect(home / "remit.db", isolation_level=None)) as db:

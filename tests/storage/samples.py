@@ -79,7 +79,7 @@ def decision(outcome: Outcome = "proceed_once") -> Decision:
 
 
 def circumstances(variable: str) -> Circumstances:
-    """Those in which a variable has a value; they differ by that of the last yes."""
+    """Return circumstances in which a variable has a value; they differ by that of the last yes."""
     return Circumstances(
         digest=variable,
         content={"variable": variable},
@@ -91,7 +91,7 @@ DONE = CallResult(CallStatus.SUCCESS, MaskedText("done"), exit_status=0)
 
 
 async def claimed(store: Store, principal: Principal = ANN, **changes: Any) -> Claim:
-    """A task that was just claimed."""
+    """Return a task that was just claimed."""
     await store.create_task(principal, new_task(**changes))
     claim = await store.claim_run("owner")
     assert claim
@@ -99,7 +99,7 @@ async def claimed(store: Store, principal: Principal = ANN, **changes: Any) -> C
 
 
 async def waiting(store: Store, *calls: NewCall, **changes: Any) -> Claim:
-    """A task whose first call waits for approval."""
+    """Return a task whose first call waits for approval."""
     claim = await claimed(store, auto_execute=False, **changes)
     first, *_ = await store.announce_calls(claim.run, calls or [new_call()])
     await store.begin_call(claim.run, first.id, None)

@@ -77,7 +77,7 @@ CLAUDE = Real(
 
 @contextmanager
 def installed(real: Real, folder: Path, model: Model, more: str = "") -> Iterator[Path]:
-    """A state folder whose server has the agent, its key as a secret, and the model as its network."""
+    """Yield a state folder whose server has the agent, its key as a secret, and the model as its network."""
     (folder / "key").write_text(KEY)
     variables = "".join(f"{name} = {json.dumps(value)}\n" for name, value in real.variables(model).items())
     (folder / "remit.toml").write_text(
@@ -91,7 +91,7 @@ def installed(real: Real, folder: Path, model: Model, more: str = "") -> Iterato
 
 
 def holding(folder: Path, text: str) -> list[str]:
-    """The files beneath a folder that a text is in."""
+    """Return the files beneath a folder that a text is in."""
     files = (Path(parent, name) for parent, _, names in os.walk(folder) for name in names)
     return sorted(
         str(file.relative_to(folder)) for file in files if file.is_file() and text.encode() in file.read_bytes()

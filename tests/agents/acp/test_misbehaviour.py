@@ -36,7 +36,7 @@ def _little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
         ("sends_a_huge_line", Code.LIMIT_EXCEEDED, "a message of more than 4194304 bytes"),
         ("floods_with_calls", Code.LIMIT_EXCEEDED, "more than 64 calls under way at once"),
         ("floods_with_questions", Code.LIMIT_EXCEEDED, "more than 32 permissions at once"),
-        ("has_calls_of_small_things", Code.LIMIT_EXCEEDED, "calls under way takes more than 33554432 bytes"),
+        ("has_calls_of_small_things", Code.LIMIT_EXCEEDED, "open calls take more than 33554432 bytes"),
         ("sends_huge_arguments", Code.LIMIT_EXCEEDED, "more than 1048576 bytes of arguments"),
         ("does_another_thing", Code.EXECUTION_ERROR, "asked for one call of bash and then reported a different one"),
         ("does_not_wait", Code.EXECUTION_ERROR, "without waiting for the permission it had asked for"),

@@ -34,7 +34,7 @@ async def window(home: Path) -> AsyncIterator[Host]:
 
 
 async def asked_for(host: Host, real: Real, message: str, **arguments: Any) -> tuple[str, str]:
-    """The ids of a new task and of the call it waits for."""
+    """Return the ids of a new task and of the call it waits for."""
     task_id = await host.create(message, agentId=real.name, autoExecute=False, **arguments)
     task = await host.until(task_id, "awaiting_approval", "completed", "failed")
     assert task["status"] == "awaiting_approval", task

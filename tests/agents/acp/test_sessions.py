@@ -40,7 +40,7 @@ def known(command: str, status: Status, *, approved: bool = False, reason: str |
 
 
 def heard(workspace: Path, method: str) -> Any:
-    """The params of the one request of a kind."""
+    """Return the params of the one request of a kind."""
     messages = map(json.loads, (workspace / "heard.jsonl").read_text().splitlines())
     (found,) = (message["params"] for message in messages if message.get("method") == method)
     return found

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.anyio
 
 
 def ran(workspace: Path) -> list[str]:
-    """The commands that the agent has really run, in order."""
+    """Return the commands that the agent has really run, in order."""
     file = workspace / "ran.txt"
     return file.read_text().splitlines() if file.exists() else []
 

@@ -214,7 +214,7 @@ class MemoryTurn:
 
     @asynccontextmanager
     async def talk(self, program: Program) -> AsyncIterator[ProcessIO]:
-        """The program in the sandbox, with a HOME that ends with it."""
+        """Yield the program in the sandbox, with a HOME that ends with it."""
         self.programs.append(program)
         policy = SandboxPolicy(workspace=self.workspace, readable=(*program.readable, SCRIPTED))
         sandbox = await _sandbox()
@@ -233,7 +233,7 @@ class MemoryTurn:
 
 @cache
 def _found() -> list[Sandbox]:
-    """The sandbox of this machine, once it was looked for."""
+    """Return the sandbox of this machine, once it was looked for."""
     return []
 
 
@@ -265,7 +265,7 @@ async def never(_: Proposal) -> Permission:
 def scripted(
     behaviour: str, servers: Mapping[str, McpServerSettings] | None = None, *, profile: Any = None, **settings: Any
 ) -> AcpAgent:
-    """The agent that behaves in one way."""
+    """Return the agent that behaves in one way."""
     command = ("/usr/bin/python3", "-I", "-S", str(SCRIPTED), behaviour)
     known = profile or Profile(id="scripted", description="Does what it is told.", command=command)
     return AcpAgent(known, AcpSettings(command=command, **settings), Settings(mcp_servers=dict(servers or {})), "1.2.3")
@@ -278,7 +278,7 @@ async def work(turn: MemoryTurn, behaviour: str, **arguments: Any) -> None:
 
 
 async def failure(turn: MemoryTurn, behaviour: str, **arguments: Any) -> RemitError:
-    """How the agent's turn fails."""
+    """Return how the agent's turn fails."""
     try:
         await work(turn, behaviour, **arguments)
     except RemitError as error:

@@ -107,7 +107,7 @@ async def test_nothing_of_a_secret_is_shown_that_the_ends_of_a_piece_of_a_file_c
 
 
 def holding(folder: Path, text: str) -> list[Path]:
-    """The files beneath `folder` that hold `text`."""
+    """Return the files beneath `folder` that hold `text`."""
     return [path for path in folder.rglob("*") if path.is_file() and text.encode() in path.read_bytes()]
 
 

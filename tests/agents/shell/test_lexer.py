@@ -26,7 +26,7 @@ def read(text: str) -> Lexer:
 
 
 def bash(text: str) -> tuple[bool, bool]:
-    """Whether bash takes a text for whole, and whether it misses the end of something in it."""
+    """Return whether bash takes a text for whole, and whether it misses the end of something in it."""
     checked = subprocess.run(
         ["bash", "-n"], input=f"{text}\n", capture_output=True, text=True, errors="replace", check=False
     )

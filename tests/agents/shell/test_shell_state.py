@@ -10,7 +10,7 @@ from templates.steps import Steps, finished
 
 
 def forged(before: bytes, now: bytes, names: bytes = b"", folder: bytes = b"/tmp") -> bytes:
-    """A record of these environments, each of which ends with NUL."""
+    """Return a record of these environments, each of which ends with NUL."""
     settings = b"\0" * (2 + 2 * len(state_record.PRINTED)) + b"0\0"
     return settings + folder + b"\n\0\0\0\0\0" + names + b"\0" + before + b"end\0" + now + b"end\0"
 

@@ -62,7 +62,7 @@ async def client(paths: StatePaths) -> AsyncIterator[Client]:
 
 @asynccontextmanager
 async def served(paths: StatePaths, idle_exit: float = 900) -> AsyncIterator[Obedient]:
-    """A daemon at work; at the end of the block it must be gone, by itself or by being cancelled."""
+    """Yield a daemon at work; at the end of the block it must be gone, by itself or by being cancelled."""
     application = Obedient()
     ready = anyio.Event()
 

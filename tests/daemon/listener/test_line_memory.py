@@ -24,7 +24,7 @@ MOST = 5 * PIPE_BYTES
 
 @asynccontextmanager
 async def small(paths: StatePaths, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
-    """A daemon with room for few lines."""
+    """Yield a daemon with room for few lines."""
     monkeypatch.setattr(listener, "LineMemory", lambda: LineMemory(MOST))
     async with served(paths):
         yield

@@ -66,7 +66,7 @@ class Abandoned:
         self._answers = answers
 
     def said(self, request: str = "") -> bytes:
-        """What it said to its host until it ended, which it must."""
+        """Return what it said to its host until it ended, which it must."""
         command = [sys.executable, "-c", HOST, str(self._launcher), str(self._answers), request]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as host:
             assert host.stdout
@@ -148,7 +148,7 @@ def test_a_host_that_makes_our_output_non_blocking_gets_all_of_it() -> None:
 
 
 def _written(script: str) -> bytes:
-    """What a script writes to its standard output, read slower than it is written."""
+    """Return what a script writes to its standard output, read slower than it is written."""
     with subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdin=subprocess.PIPE, stdout=-1, bufsize=0) as run:
         assert run.stdout
         pieces = []

@@ -212,7 +212,7 @@ async def test_what_a_peer_leaves_unread_at_its_end_does_not_count_any_more() ->
 
 
 def _outbox(stack: ExitStack, unread: Unread) -> Outbox:
-    """The answers to a peer that reads none."""
+    """Return the answers to a peer that reads none."""
     ours, theirs = socket.socketpair()
     stack.enter_context(ours)
     stack.enter_context(theirs)

@@ -36,12 +36,12 @@ def kill(home: Path) -> int:
 
 
 def messages(journal: Path) -> list[dict[str, Any]]:
-    """What reached the servers."""
+    """Return what reached the servers."""
     return [json.loads(line) for line in journal.read_text().splitlines()]
 
 
 def delivered(journal: Path, key: int | str) -> int:
-    """How often a request reached a server."""
+    """Return how often a request reached a server."""
     return [message.get("id") for message in messages(journal)].count(key)
 
 

@@ -32,7 +32,7 @@ def installation(tmp_path: Path) -> Path:
 
 @asynccontextmanager
 async def window(installation: Path, home: Path, **variables: str) -> AsyncIterator[Host]:
-    """A window of this installation, whose server is ended afterwards."""
+    """Yield a window of this installation, whose server is ended afterwards."""
     environment = servers.environment(home, PYTHONDONTWRITEBYTECODE="1", **variables)
     launcher = str(installation / "remit.py")
     parameters = StdioServerParameters(command=sys.executable, args=[launcher], env=environment, cwd=home.parent)

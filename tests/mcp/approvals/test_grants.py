@@ -39,7 +39,7 @@ async def tiered(shared_windows: Windows, tier: str) -> AsyncIterator[Host]:
 
 
 async def granted(host: Host, message: str, **arguments: Any) -> str:
-    """The id of a task that has ended, whose last command was approved for always, and the others once."""
+    """Return the id of a task that has ended, whose last command was approved for always, and the others once."""
     task_id = await host.create(message, autoExecute=False, **arguments)
     commands = message.count("$ ")
     for number in range(1, commands + 1):
@@ -50,13 +50,13 @@ async def granted(host: Host, message: str, **arguments: Any) -> str:
 
 
 def in_force(host: Host, task_id: str) -> int:
-    """How many grants of a task `remit grants` lists."""
+    """Return how many grants of a task `remit grants` lists."""
     grants = json.loads(servers.command(host.home, "grants", "--json").stdout)["grants"]
     return sum(grant["taskId"] == task_id for grant in grants)
 
 
 async def asked(host: Host, task_id: str, **message: Any) -> dict[str, Any]:
-    """The call of a further message that waits for a yes."""
+    """Return the call of a further message that waits for a yes."""
     await host.call("send_message", id=task_id, **message)
     task = await host.until(task_id, "awaiting_approval", "completed", "failed")
     assert task["status"] == "awaiting_approval", task
@@ -65,7 +65,7 @@ async def asked(host: Host, task_id: str, **message: Any) -> dict[str, Any]:
 
 
 async def let_pass(host: Host, task_id: str, **message: Any) -> dict[str, Any]:
-    """The task, once a further message of it has been done without a question."""
+    """Return the task, once a further message of it has been done without a question."""
     await host.call("send_message", id=task_id, **message)
     task = await host.until(task_id, "awaiting_approval", "completed", "failed")
     assert task["status"] == "completed", task

@@ -15,20 +15,20 @@ async def record(host: Host, **arguments: Any) -> str:
 
 
 async def row(host: Host, **filters: Any) -> dict[str, Any]:
-    """The only task of a list."""
+    """Return the only task of a list."""
     (found,) = (await host.call("list_tasks", **filters))["tasks"]
     return dict(found)
 
 
 async def many(host: Host) -> str:
-    """The name of a list of 51 tasks, the same for every test."""
+    """Return the name of a list of 51 tasks, the same for every test."""
     for number in range(51):
         await record(host, taskListId="51", idempotencyKey=f"51-{number}")
     return "51"
 
 
 async def one_of_each(host: Host) -> dict[str, str]:
-    """The ids of a list that has a task in every state, the same for every test."""
+    """Return the ids of a list that has a task in every state, the same for every test."""
     words = ("pending", "running", "completed", "failed", "cancelled")
     ids = {word: await record(host, taskListId="each", idempotencyKey=f"each-{word}") for word in words}
     for word in words[1:]:

@@ -13,7 +13,7 @@ WRITE_LONG = "$ i=0; while [ $i -lt 2000 ]; do echo line $i of the log; i=$((i+1
 
 
 async def read(host: Host, **arguments: Any) -> tuple[dict[str, Any], list[str]]:
-    """A task, and the blocks of its text."""
+    """Return a task, and the blocks of its text."""
     result = await host.client.call_tool("get_task", arguments)
     assert result.structured_content
     return result.structured_content, [str(block.model_dump()["text"]) for block in result.content]

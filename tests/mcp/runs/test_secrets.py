@@ -176,14 +176,14 @@ def _forms(secret: str) -> list[str]:
 
 
 def _files_that_hold(home: Path, forms: list[str]) -> list[Path]:
-    """The files of the state folder, workspaces apart, that hold one of these texts."""
+    """Return the files of the state folder, workspaces apart, that hold one of these texts."""
     files = [path for path in home.rglob("*") if path.is_file() and "workspaces" not in path.parts]
     assert home / "remit.db" in files
     return [path for path in files if any(form.encode() in path.read_bytes() for form in forms)]
 
 
 def _processes_that_show(text: str) -> tuple[list[str], list[str]]:
-    """The processes with `text` in their command line or environment: those in a sandbox, and all others."""
+    """Return the processes with `text` in their command line or environment: those in a sandbox, and all others."""
     ours = os.readlink("/proc/self/ns/pid")
     inside, outside = list[str](), list[str]()
     for process in (entry for entry in Path("/proc").iterdir() if entry.name.isdigit()):

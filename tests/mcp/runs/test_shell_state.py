@@ -18,12 +18,12 @@ async def output(host: Host, message: str, **arguments: Any) -> str:
 
 
 def stored(home: Path) -> bytes:
-    """Everything that stands in files of a state folder itself."""
+    """Return everything that stands in files of a state folder itself."""
     return b"".join(path.read_bytes() for path in home.iterdir() if path.is_file())
 
 
 async def warnings(host: Host, task_id: str) -> list[str]:
-    """What the log of a task warns of."""
+    """Return what the log of a task warns of."""
     task = await host.call("get_task", id=task_id, include=["events"], maxChars=100_000)
     return [event["data"]["message"] for event in task["events"] if event["type"] == "warning"]
 

@@ -11,7 +11,7 @@ from tests.servers import Host
 
 
 async def until_shown(host: Host, task_id: str, text: str) -> dict[str, Any]:
-    """The task, once it has written this."""
+    """Return the task, once it has written this."""
     with anyio.fail_after(servers.PATIENCE):
         while True:
             task = await host.call("get_task", id=task_id)
@@ -155,7 +155,7 @@ async def test_every_name_is_in_camel_case(host: Host) -> None:
 
 
 def names(answer: Any) -> list[str]:
-    """Every name in an answer."""
+    """Return every name in an answer."""
     if isinstance(answer, list):
         return [name for item in answer for name in names(item)]
     if isinstance(answer, dict):

@@ -35,7 +35,7 @@ def age(home: Path, days: int) -> None:
 
 
 def task_folders(home: Path) -> list[str]:
-    """The names of the folders of tasks."""
+    """Return the names of the folders of tasks."""
     return [path.name for path in (home / "workspaces").iterdir() if not path.name.startswith(".")]
 
 

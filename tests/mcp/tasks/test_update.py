@@ -12,7 +12,7 @@ async def record(host: Host, **arguments: Any) -> str:
 
 
 async def reported(host: Host, task_id: str, **changes: Any) -> dict[str, Any]:
-    """The task after a change."""
+    """Return the task after a change."""
     await host.call("update_task", id=task_id, **changes)
     return await host.call("get_task", id=task_id)
 

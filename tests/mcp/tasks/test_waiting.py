@@ -13,7 +13,7 @@ from tests.servers import Host
 
 
 async def told(host: Host, **arguments: Any) -> tuple[dict[str, Any], str]:
-    """A task, and the first block of its text."""
+    """Return a task, and the first block of its text."""
     result = await host.client.call_tool("get_task", arguments)
     assert result.structured_content
     return result.structured_content, str(result.content[0].model_dump()["text"])

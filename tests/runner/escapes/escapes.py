@@ -182,7 +182,7 @@ KINDS: tuple[type[Reach], ...] = (Files, Processes, Network, Kernel)
 
 
 def ways_of(kind: type[Reach]) -> list[str]:
-    """The names of its ways."""
+    """Return the names of its ways."""
     return sorted(name for name in vars(kind) if not name.startswith("_"))
 
 

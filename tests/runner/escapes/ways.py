@@ -22,7 +22,7 @@ _open: dict[tuple[TierName, TierName], set[str]] = {}
 
 @contextmanager
 def outside(folder: Path, tier: TierName) -> Iterator[list[str]]:
-    """A program to be left alone, of the same user as the commands of that tier; its numbers."""
+    """Yield a program to be left alone, of the same user as the commands of that tier; its numbers."""
     python = (*ORDINARY_USER, readable_python()) if tier == "landlock" else (sys.executable,)
     with subprocess.Popen(
         (*python, "-m", "tests.runner.escapes.outside", folder, *(way for kind in KINDS for way in ways_of(kind))),
@@ -63,7 +63,7 @@ async def _try(tier: TierName, within: TierName) -> set[str]:
 
 
 async def is_open(way: str, tier: TierName) -> bool:
-    """Whether it is open within the tier; the test is skipped where it is closed without one as well."""
+    """Return whether the way is open within the tier; skips the test if it is closed without a tier as well."""
     if way not in await open_ways(tier, "off"):
         pytest.skip("this machine closes it without a sandbox as well")
     return way in await open_ways(tier, tier)

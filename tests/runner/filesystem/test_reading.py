@@ -43,7 +43,7 @@ ALLOWED = {
 
 
 def reads(module: Path) -> Iterator[int]:
-    """The lines of a module in which something is opened or read by its path."""
+    """Yield the lines of a module in which something is opened or read by its path."""
     for node in ast.walk(ast.parse(module.read_text())):
         if isinstance(node, ast.Call):
             called = node.func

@@ -89,7 +89,7 @@ async def proxy(*rules: str, resolve: Resolve | None = None, token: str | None =
 
 
 def names(**addresses: str | Sequence[str]) -> Resolve:
-    """A resolver that knows `NAME.example` for each given name, dots being written as underscores."""
+    """Return a resolver that knows `NAME.example` for each given name, dots being written as underscores."""
 
     async def look_up(endpoint: Endpoint) -> Sequence[Address]:
         known = addresses[str(endpoint.host).removesuffix(".example").replace(".", "_")]
@@ -124,7 +124,7 @@ async def receive(connection: socket.socket) -> bytes:
 
 
 async def receive_until(connection: socket.socket, end: bytes) -> bytes:
-    """Everything until `end` has come, or nothing more does."""
+    """Return everything until `end` has come, or nothing more does."""
     heard = b""
     with anyio.fail_after(10):
         while end not in heard and (data := await receive(connection)):

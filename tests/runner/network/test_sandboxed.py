@@ -41,7 +41,7 @@ async def visit(tier: TierName, workspace: Path, way: str, port: int, *hosts: st
 
 @asynccontextmanager
 async def service_with_datagrams() -> AsyncIterator[Service]:
-    """A service that also echoes datagrams, on the same port."""
+    """Yield a service that also echoes datagrams, on the same port."""
 
     async with (
         service() as upstream,

@@ -41,7 +41,7 @@ def times(folder: Path) -> dict[str, int]:
 
 
 def script(*commands: str) -> tuple[str, ...]:
-    """Each of them, and its number if it could be done."""
+    """Return a script that tries each operation, and prints the number of each that could be done."""
     tries = "; ".join(f"({command}) 2>/dev/null && echo {number}" for number, command in enumerate(commands))
     return ("/bin/sh", "-c", f"{tries}; true")
 

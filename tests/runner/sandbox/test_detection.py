@@ -130,7 +130,7 @@ async def test_without_user_namespaces_the_advice_is_to_allow_them(workspace: Pa
 
 
 def tell(workspace: Path, tier: Wanted = "auto", *, through: tuple[str, ...]) -> list[dict[str, Any]]:
-    """What an ordinary user's program tells that runs `echo ran`, its end apart."""
+    """Return what an ordinary user's program tells that runs `echo ran`, its end apart."""
     request = Request(tier=tier, argv=("/bin/echo", "ran"), workspace=str(workspace))
     done = subprocess.run(
         elsewhere(request, unprivileged=True, through=through),

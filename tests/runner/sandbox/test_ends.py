@@ -37,7 +37,7 @@ setsid sh -c "(trap '' TERM HUP INT; touch up2; exec ./TOKEN 1001) </dev/null >/
 
 
 def daemons(tier: TierName, workspace: Path, then: str) -> tuple[str, Request]:
-    """A command that leaves daemons and goes on with `then`, and the text that shows in their command lines."""
+    """Return a command that leaves daemons and goes on with `then`, and the text that shows in their command lines."""
     token = f"daemon-{uuid.uuid4()}"
     script = DAEMONS.replace("TOKEN", token) + then
     return token, Request(tier=tier, argv=("/bin/sh", "-c", script), workspace=str(workspace))
@@ -132,7 +132,7 @@ async def test_nothing_is_left_of_a_command_whose_server_was_killed_in_its_start
 
 
 def server(request: Request) -> subprocess.Popen[bytes]:
-    """A process that runs the command, with the user its tier asks for, and leaves its traces beside the workspace."""
+    """Return a process that runs the command as its tier's user, and leaves its traces beside the workspace."""
     traced = replace(request, scratch=str(Path(request.workspace).with_name("scratch")))
     command = elsewhere(traced, unprivileged=request.tier == "landlock")
     return subprocess.Popen(command, cwd=REPOSITORY, env=surroundings(), stdout=subprocess.PIPE)

@@ -42,7 +42,7 @@ def repository(workspace: Path) -> Path:
 
 
 def planting(*names: str) -> str:
-    """A script that tries to write to each of them, by every way there is, and tells which it could."""
+    """Return a script that tries to write to each of them, by every way there is, and tells which it could."""
     tries = (
         "[ -d {0} ] && echo x > {0}/pre-commit",
         "echo x > {0}",
@@ -61,7 +61,7 @@ def give_away(folder: Path) -> None:
 
 
 def settings(folder: Path) -> dict[Path, bytes]:
-    """What git would obey in every repository, copies that a command made for itself apart."""
+    """Return what git would obey in every repository, copies that a command made for itself apart."""
     paths = [path for path in folder.rglob("*") if path.is_file() and "moved" not in path.parts]
     obeyed = (*OF_GIT, "alternates")
     return {path: path.read_bytes() for path in paths if "hooks" in path.parts or path.name in obeyed}

@@ -34,7 +34,7 @@ KINDS = (socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_SEQPACKET)
 
 
 def listening(path: Path, kind: int = socket.SOCK_STREAM) -> socket.socket:
-    """A socket that anybody may connect to."""
+    """Return a socket that anybody may connect to."""
     path.parent.mkdir(parents=True, exist_ok=True)
     listener = socket.socket(socket.AF_UNIX, kind)
     folder = os.open(path.parent, os.O_PATH)

@@ -63,7 +63,7 @@ def outcome(
     shares_host: bool = False,
     sockets: Rules = EVERY,
 ) -> tuple[int, int]:
-    """What the filter for `machine` does with a call: the action and its error number."""
+    """Return what the filter for `machine` does with a call: the action and its error number."""
     audit = audit or {"x86_64": X86_64, "aarch64": AARCH64}[machine]
     padded = (*arguments, *[0] * (6 - len(arguments)))
     data = struct.pack("<IIQ6Q", call, audit, 0, *padded)
@@ -72,7 +72,7 @@ def outcome(
 
 
 def execute(code: bytes, data: bytes) -> int:
-    """A classic BPF machine with the six instructions we use."""
+    """Return a classic BPF machine with the six instructions we use."""
     instructions = list(struct.iter_unpack("<HBBI", code))
     at = accumulator = 0
     while True:

@@ -102,7 +102,7 @@ def within_deadline() -> Iterator[None]:
 
 
 def finished(act: Callable[[], object]) -> bool:
-    """Whether it comes to an end, with a result or an error, rather than block."""
+    """Return whether the operation ends, with a result or an error, rather than block."""
 
     def run() -> None:
         with suppress(Exception):
@@ -115,7 +115,7 @@ def finished(act: Callable[[], object]) -> bool:
 
 
 def tree(folder: Path) -> dict[str, bytes | str | None]:
-    """Everything beneath a folder: content of files, targets of symlinks, None for folders and the rest."""
+    """Return everything beneath a folder: content of files, targets of symlinks, None for folders and the rest."""
     found: dict[str, bytes | str | None] = {}
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))

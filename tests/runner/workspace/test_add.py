@@ -24,7 +24,7 @@ def uploads(workspaces: Workspaces) -> Path:
 
 
 def conflict_of(act: Callable[[], object]) -> RemitError:
-    """The conflict that it ends in."""
+    """Return the conflict that it ends in."""
     with pytest.raises(RemitError) as refusal:
         act()
     assert refusal.value.code is Code.CONFLICT

@@ -182,7 +182,7 @@ def test_a_file_that_another_program_holds_a_lease_on_does_not_hold_us_up(folder
 
 @contextmanager
 def leased(path: Path) -> Iterator[None]:
-    """A program that has the kernel ask it before anybody else may open the file."""
+    """Yield a program that has the kernel ask it before anybody else may open the file."""
     script = (
         "import fcntl, os, signal, sys; signal.signal(signal.SIGIO, signal.SIG_IGN);"
         "fcntl.fcntl(os.open(sys.argv[1], os.O_RDWR), fcntl.F_SETLEASE, fcntl.F_WRLCK);"

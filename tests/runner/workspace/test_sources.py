@@ -17,7 +17,7 @@ from .adversary import every_moment, finished, swapping, tree
 
 
 def refusal_of(act: Callable[[], object]) -> RemitError:
-    """The refusal that it ends in, which must name the source as the field at fault."""
+    """Return the refusal that it ends in, which must name the source as the field at fault."""
     with pytest.raises(RemitError) as refusal:
         act()
     assert refusal.value.details["field"] == "files[0].source"

@@ -77,7 +77,7 @@ def test_what_a_killed_server_left_half_made_is_hidden_and_is_removed(
 
 
 def killed_at(sync: int, root: Path) -> int:
-    """The exit status of a server that is killed when it brings something to disk for the `sync`-th time."""
+    """Return the exit status of a server that is killed when it brings something to disk for the `sync`-th time."""
     script = (
         "import os, pathlib, sys, itertools; from server.runner.workspace import upload, workspaces;"
         "count = itertools.count(1);"

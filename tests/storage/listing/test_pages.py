@@ -40,7 +40,7 @@ def opened(path: Path) -> sqlite3.Connection:
 
 
 def insert(db: sqlite3.Connection, created: int, active: int | None = None, **changes: Any) -> str:
-    """A task with times of the test's own."""
+    """Return a task with times of the test's own."""
     new = new_task(agent="none", **changes)
     tasks.create(db, ANN, new, created)
     db.execute("UPDATE tasks SET last_activity_at = ? WHERE id = ?", (active or created, new.id))
@@ -100,7 +100,7 @@ FIELDS: dict[str, Any] = {
 
 
 def by_hand(db: sqlite3.Connection, wanted: Filter) -> list[str]:
-    """What a list should hold, from a look at every task."""
+    """Return what a list should hold, from a look at every task."""
 
     def holds(row: sqlite3.Row) -> bool:
         equal = ("agent", "task_list", "assigned_agent", "triggering_agent", "internal_status")

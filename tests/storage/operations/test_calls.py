@@ -173,7 +173,7 @@ async def test_a_grant_of_one_task_does_not_hold_for_another(store: Store) -> No
 
 
 async def _granted(store: Store) -> Claim:
-    """An ended task with a grant for the calls that `new_call` makes."""
+    """Return an ended task with a grant for the calls that `new_call` makes."""
     claim = await waiting(store)
     call_id = await _waiting_call(store, claim)
     await store.decide_call(ANN, claim.task.id, call_id, decision("proceed_always"), secrets_at_hand=True)

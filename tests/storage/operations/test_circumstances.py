@@ -13,13 +13,13 @@ from tests.storage.samples import ANN, DONE, circumstances, claimed, decision, n
 
 
 async def begun(store: Store, claim: Claim, variable: str) -> Call:
-    """The first call of a run, which has asked to begin it where a variable has this value."""
+    """Return the first call of a run, which has asked to begin it where a variable has this value."""
     (call,) = await store.announce_calls(claim.run, [new_call()])
     return await store.begin_call(claim.run, call.id, None, circumstances=circumstances(variable))
 
 
 async def decided(store: Store, outcome: Outcome) -> Claim:
-    """A new run of a task whose call was decided in circumstances `1`."""
+    """Return a new run of a task whose call was decided in circumstances `1`."""
     claim = await claimed(store, auto_execute=False)
     call = await begun(store, claim, "1")
     await store.end_run(claim.run, Pause.SUSPENDED)
@@ -30,7 +30,7 @@ async def decided(store: Store, outcome: Outcome) -> Claim:
 
 
 async def next_turn(store: Store, claim: Claim) -> Claim:
-    """A run of the next turn, once the call of this one has been made."""
+    """Return a run of the next turn, once the call of this one has been made."""
     (call,) = await store.announce_calls(claim.run, [new_call()])
     await store.end_call(claim.run, call.id, DONE)
     await store.end_run(claim.run, TurnEnd(Status.COMPLETED))

@@ -10,12 +10,12 @@ from tests.storage.samples import ANN, BOB, HOUR, claimed, decision, new_task, n
 
 
 async def queued(store: Store, principal: Principal, count: int) -> list[str]:
-    """The ids of so many new tasks that wait."""
+    """Return the ids of so many new tasks that wait."""
     return [(await store.create_task(principal, new_task())).id for _ in range(count)]
 
 
 async def following(store: Store, demand: SlotDemand) -> str | None:
-    """The id of the task that is next."""
+    """Return the id of the task that is next."""
     claim = await store.claim_run("owner", demand)
     return claim.task.id if claim else None
 

@@ -30,7 +30,7 @@ NESTING = NestingLimits(depth=3, count=10)
 
 
 async def ended(store: Store, **changes: Any) -> str:
-    """A task of ours that has ended."""
+    """Return a task of ours that has ended."""
     claim = await claimed(store, **changes)
     await store.append_events(claim.run, [RunEvent(EventKind.CONTENT, {"text": MaskedText("said")})])
     await store.end_run(claim.run, TurnEnd(Status.COMPLETED))
@@ -38,7 +38,7 @@ async def ended(store: Store, **changes: Any) -> str:
 
 
 async def removed(store: Store, ended_by: int) -> list[str]:
-    """Everything that one sweep removes, in that order."""
+    """Return everything that one sweep removes, in that order."""
     gone: list[str] = []
     after: Ended | None = Ended()
     while after:

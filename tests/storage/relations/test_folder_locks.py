@@ -37,7 +37,7 @@ async def created(store: Store, workspace: Workspace | None, **changes: object) 
 
 
 async def started(store: Store) -> list[str]:
-    """The tasks that start now."""
+    """Return the tasks that start now."""
     found = []
     while claim := await store.claim_run("owner"):
         found.append(claim.task.id)
@@ -153,7 +153,7 @@ async def test_a_task_that_also_waits_for_others_is_blocked_for_these_first(stor
 
 
 async def lent(store: Store, parent: str, workspace: Workspace | None) -> str:
-    """A sub-task that the agent of a task has made, in a folder that it shares."""
+    """Return a sub-task that the agent of a task has made, in a folder that it shares."""
     return await created(store, workspace, parent=parent, source="agent")
 
 

@@ -25,7 +25,7 @@ DONE = TurnEnd(Status.COMPLETED)
 
 
 async def family(store: Store, size: int, **changes: object) -> tuple[Claim, list[str]]:
-    """A task at work, and the ids of its sub-tasks, which wait for a place."""
+    """Return a task at work, and the ids of its sub-tasks, which wait for a place."""
     parent = await claimed(store)
     children = [new_task(parent=parent.task.id, source="agent", **changes) for _ in range(size)]
     for child in children:
@@ -189,12 +189,12 @@ FOLDER = Workspace(mode="readwrite", path="/a", shared=False, reaches=("/a",))
 
 
 async def told(store: Store, task_id: str, asker: Claim) -> Snapshot:
-    """A task as the agent of another one sees it."""
+    """Return a task as the agent of another one sees it."""
     return await store.snapshot(ANN, task_id, events_after=0, max_events=100, asker=asker.run.seq)
 
 
 async def named(store: Store, parent: str, asker: Claim | None) -> list[str]:
-    """The tasks that the rows beneath a task name as what they wait for."""
+    """Return the tasks that the rows beneath a task name as what they wait for."""
     page = await store.find(ANN, Filter(parent=parent, asker=asker.run.seq if asker else None), 10)
     return [task_id for ids in page.blocked_by.values() for task_id in ids]
 
@@ -312,7 +312,7 @@ async def test_what_others_put_beneath_a_task_is_not_active_for_its_agent(store:
 
 
 def steps(db: sqlite3.Connection, look: Callable[[sqlite3.Connection], object]) -> int:
-    """How many SQLite takes for it."""
+    """Return the number of steps that SQLite takes for it."""
     taken = 0
 
     def step() -> None:

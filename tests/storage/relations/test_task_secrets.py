@@ -38,7 +38,7 @@ async def made(store: Store, **changes: object) -> str:
 
 
 async def started(store: Store, task_id: str) -> Run:
-    """The run of the task that starts now."""
+    """Return the run of the task that starts now."""
     claim = await store.claim_run("owner")
     assert claim
     assert claim.task.id == task_id
@@ -46,7 +46,7 @@ async def started(store: Store, task_id: str) -> Run:
 
 
 async def names(store: Store, task_id: str) -> list[tuple[str, int, str]]:
-    """The secrets that count for a task."""
+    """Return the secrets that count for a task."""
     return [(record.task_id, record.turn, record.name) for record in await store.secrets_of_all_turns(task_id)]
 
 

@@ -20,13 +20,13 @@ TALLIES = (
 
 
 def dump(db: sqlite3.Connection) -> dict[str, list[tuple[Any, ...]]]:
-    """Everything in the database."""
+    """Return everything in the database."""
     names = [row["name"] for row in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")]
     return {name: [tuple(row) for row in db.execute(f"SELECT * FROM {name}")] for name in names}
 
 
 def check(db: sqlite3.Connection, model: Model) -> dict[int, str]:
-    """The whole database against the model, and against itself; returns the tasks by their numbers."""
+    """Return the whole database against the model, and against itself; returns the tasks by their numbers."""
     tasks = {row["id"]: dict(row) for row in db.execute("SELECT * FROM tasks")}
     assert sorted(tasks, key=lambda task_id: tasks[task_id]["seq"]) == list(model.tasks)
     for task_id, row in tasks.items():
@@ -44,7 +44,7 @@ def check(db: sqlite3.Connection, model: Model) -> dict[int, str]:
 
 
 def check_snapshot(found: Snapshot, task: Task, model: Model) -> None:
-    """A task as it is shown, with what belongs to it."""
+    """Check a task as it is shown, with what belongs to it."""
     own = list(model.tasks.values())
     assert found.related is not None
     assert (found.task.status, found.task.blocked_reason) == (task.status, task.reason)
@@ -64,7 +64,7 @@ def check_snapshot(found: Snapshot, task: Task, model: Model) -> None:
 
 
 def check_rows(page: Page, model: Model) -> None:
-    """What a list says of its tasks."""
+    """Check what a list says of its tasks."""
     for row in page.tasks:
         task = model.tasks[row.id]
         assert (row.status, row.parent, row.title) == (task.status, task.parent, task.columns["title"])
@@ -76,7 +76,7 @@ def check_rows(page: Page, model: Model) -> None:
 
 
 def check_graph(graph: Graph, owner: str, task_list: str, model: Model) -> None:
-    """The graph of a list: its tasks, both sides of each, and those where it begins and ends."""
+    """Check the graph of a list: its tasks, both sides of each, and those where it begins and ends."""
     members = {
         task.id: task for task in model.tasks.values() if task.owner == owner and task.columns["task_list"] == task_list
     }
@@ -96,7 +96,7 @@ def check_graph(graph: Graph, owner: str, task_list: str, model: Model) -> None:
 
 
 def listed(model: Model, owner: str, wanted: Filter) -> list[str]:
-    """What a list has to hold, in its order."""
+    """Return what a list has to hold, in its order."""
 
     def holds(task: Task) -> bool:
         texts = f"{task.columns['title'] or ''} {task.asked.message}".split()
@@ -182,14 +182,14 @@ def _stored(db: sqlite3.Connection, row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _origin(row: dict[str, Any]) -> str | None:
-    """The first cause that the error of a task names."""
+    """Return the first cause that the error of a task names."""
     if row["error_code"] != "DEPENDENCY_FAILED":
         return None
     return str(row["error"]).rpartition(", which ")[0].split()[-1]
 
 
 def _shows(other: Task, task: Task) -> bool:
-    """Whether the messages of one task are among those that another one shows."""
+    """Return whether the messages of one task are among those that another one shows."""
     return other is task or (other.asked.conversation == task.asked.conversation and other.asked.show_in_history)
 
 
@@ -223,7 +223,7 @@ def _check_calls(db: sqlite3.Connection, tasks: dict[str, dict[str, Any]], model
 
 
 def _check_work(db: sqlite3.Connection, tasks: dict[str, dict[str, Any]]) -> None:
-    """A run is open where an agent of ours is at work; a turn is closed where its task has ended."""
+    """Check that a run is open while an agent of this server works, and that ended tasks have closed turns."""
     working = {
         (row["seq"], row["fence"])
         for row in tasks.values()

@@ -163,7 +163,7 @@ class Machine(Working):
         goes_on: bool,
         **told: Any,
     ) -> None:
-        """What others report of a record, which they may take up again at once."""
+        """Report on a record, which others may take up again at once."""
         columns = {"progress": told["progress"], "internal_status": told["internal"]}
         columns |= {"assigned_agent": worker} if worker else {}
         reason = told["reason"] if status is Status.BLOCKED else None
@@ -193,7 +193,7 @@ class Machine(Working):
     @precondition(lambda self: self.stuck)
     @rule(owner=OWNERS, task_id=here("stuck"), unneeded=some.sets(some.sampled_from("AB")), budget=some.booleans())
     def bring(self, owner: str, task_id: str, unneeded: set[str], budget: bool) -> None:
-        """A budget once more, or the secrets that were lost."""
+        """Give a task its budget once more, or the secrets that were lost."""
         if budget:
             self.do(
                 lambda model, at: model.resume(owner, task_id, at),
@@ -263,7 +263,7 @@ class Machine(Working):
     def look(
         self, owner: str, task_id: str, names: set[str], statuses: frozenset[Status], size: int, task_list: str
     ) -> None:
-        """A task with all that belongs to it, tasks that are like it, a graph, and the grants."""
+        """Read a task with all that belongs to it, tasks that are like it, a graph, and the grants."""
         principal = PRINCIPALS[owner]
         found = self.do(
             lambda model, at: model.owned(owner, task_id),
@@ -278,7 +278,7 @@ class Machine(Working):
         assert {grant.id for grant in grants} == self.model.grants(owner, self.clock.at)
 
     def like(self, task_id: str, names: set[str], statuses: frozenset[Status]) -> Filter:
-        """What tasks that are like one in these respects have in common."""
+        """Return what tasks that are like one in these respects have in common."""
         task = self.model.tasks.get(task_id) or next(iter(self.model.tasks.values()))
         values: dict[str, Any] = {
             "statuses": statuses | {task.status},

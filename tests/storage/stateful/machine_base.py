@@ -55,7 +55,7 @@ class MachineBase(RuleBasedStateMachine):
         self.store = self._open(self._new_file())
 
     def teardown(self) -> None:
-        """What is left to be told is told; the file is sound."""
+        """Complete all propagations, and check that the file is sound."""
         try:
             while self.model.untold:
                 more = self.do(Model.propagate, SqliteStore.propagate)
@@ -67,7 +67,7 @@ class MachineBase(RuleBasedStateMachine):
             self._file.unlink()
 
     def do(self, expected: Callable[..., Any], operation: Callable[..., Awaitable[R]]) -> R | None:
-        """The same operation on both; None where both refuse it, with the same code and without a trace.
+        """Return the same operation on both; None where both refuse it, with the same code and without a trace.
 
         `expected` is called with the model and the time, `operation` with the store.
         """
@@ -98,7 +98,7 @@ class MachineBase(RuleBasedStateMachine):
 
     @invariant()
     def as_expected(self) -> None:
-        """The database is as the model says, and gives no number to a second task."""
+        """Check that the database is as the model says, and gives no number to a second task."""
         for number, task_id in self.read(comparison.check, self.model).items():
             assert self.numbers.setdefault(number, task_id) == task_id
 

@@ -194,7 +194,7 @@ class Tasks:
             self._report(task, wanted.status, wanted.blocked_reason, at)
 
     def _used(self, task: Task) -> int:
-        """The calls that count towards the budget of a task."""
+        """Return the calls that count towards the budget of a task."""
         if task.max_calls is not None and task.calls_left is not None:
             return task.max_calls - task.calls_left
         begun = (CallStatus.EXECUTING, CallStatus.SUCCESS, CallStatus.ERROR)
@@ -321,7 +321,7 @@ class Tasks:
             self.end(task, Status.FAILED, at, error="DEPENDENCY_FAILED", origin=end.origin)
 
     def doomed(self, owner: str, task_id: str, cascade: bool) -> set[str]:
-        """What goes with a task: what is beneath it and, with `cascade`, what depends on any of it."""
+        """Return what goes with a task: what is beneath it and, with `cascade`, what depends on any of it."""
         going = {self.owned(owner, task_id).id}
         while True:
             more = {

@@ -17,7 +17,7 @@ class Model(Tasks):
     """The whole of it: tasks, and the work that is done for them."""
 
     def family(self, task_id: str) -> list[Task]:
-        """A task and everything beneath it."""
+        """Return a task and everything beneath it."""
         found = [self.tasks[task_id]]
         for task in found:
             found += [other for other in self.tasks.values() if other.parent == task.id]
@@ -112,7 +112,7 @@ class Model(Tasks):
         return {task_id for task_id, _ in late}
 
     def grants(self, owner: str, at: int) -> set[str]:
-        """The ids of the grants in force."""
+        """Return the ids of the grants in force."""
         return {
             grant
             for task in self.tasks.values()

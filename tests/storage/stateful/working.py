@@ -48,7 +48,7 @@ class Working(Choices):
         success=some.booleans(),
     )
     def write(self, what: str, run: Run, keys: list[str], patience: int | None, success: bool) -> None:
-        """What a run does, or one that has lost its task."""
+        """Write what a run does, or one that has lost its task."""
         calls = [_call(run, key) for key in keys]
         first = calls[0].id
         expires = None if patience is None else self.clock.at + patience
@@ -72,7 +72,7 @@ class Working(Choices):
     @precondition(lambda self: self.runs)
     @rule(run=here("recent"), outcome=OUTCOMES, cancelled=some.booleans())
     def leave(self, run: Run, outcome: Ended, cancelled: bool) -> None:
-        """The end of a run, perhaps cancelled just before.
+        """End a run, perhaps cancelled just before.
 
         In a call there is no end but its own and a cut; one with a call that waits for a decision waits for that.
         """

@@ -13,7 +13,7 @@ from tests.storage.samples import ANN, claimed, new_call, new_task
 
 
 async def cut_off(store: Store, how: OnInterrupt) -> Claim:
-    """A task in the middle of its first call of two."""
+    """Return a task in the middle of its first call of two."""
     claim = await claimed(store, demands=Demands(on_interrupt=how))
     first, _ = await store.announce_calls(claim.run, [new_call("1"), new_call("2")])
     await store.begin_call(claim.run, first.id, None)
@@ -21,7 +21,7 @@ async def cut_off(store: Store, how: OnInterrupt) -> Claim:
 
 
 async def again(store: Store) -> Claim:
-    """The next run of the task that is queued."""
+    """Return the next run of the task that is queued."""
     claim = await store.claim_run("owner")
     assert claim
     return claim

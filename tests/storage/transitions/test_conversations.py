@@ -15,7 +15,7 @@ from tests.storage.samples import ANN, new_task, new_turn
 
 
 def said(db: sqlite3.Connection, at: int, message: str, **changes: object) -> str:
-    """A task that was created and completed at these moments."""
+    """Return a task that was created and completed at these moments."""
     new = new_task(message=message, **changes)
     tasks.create(db, ANN, new, at)
     end(db, new.id, at + 1)
@@ -34,7 +34,7 @@ def follow_up(db: sqlite3.Connection, task_id: str, at: int, message: str) -> No
 
 
 async def asked(store: Store, task_id: str) -> tuple[list[str], int, int]:
-    """What was asked, as the task shows it; how many messages it leaves out, and how many it counts."""
+    """Return what was asked, as the task shows it; how many messages it leaves out, and how many it counts."""
     snapshot = await store.snapshot(ANN, task_id, messages=True)
     questions = [message.content for message in snapshot.messages if message.role == "user"]
     return questions, snapshot.omitted_messages, snapshot.task.message_count

@@ -16,7 +16,7 @@ from tests.storage.samples import ANN, DONE, claimed, decision, new_call, new_tu
 
 
 async def staying(store: Store, *calls: str) -> tuple[Claim, list[Call]]:
-    """A run that waits for all of its calls to be decided."""
+    """Return a run that waits for all of its calls to be decided."""
     claim = await claimed(store, auto_execute=False)
     known = await store.announce_calls(claim.run, [new_call(key) for key in calls or ("1",)])
     for call in known:

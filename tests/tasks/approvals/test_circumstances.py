@@ -29,7 +29,7 @@ async def claim(tmp_path: Path) -> AsyncIterator[Claim]:
 
 
 def of(claim: Claim, policy: SandboxPolicy = POLICY, settings: Settings = SETTINGS) -> Circumstances:
-    """Those of its calls."""
+    """Return the circumstances of its calls."""
     return circumstances(claim, {}, policy, "namespaces", settings)
 
 

@@ -28,14 +28,14 @@ def remit(shared_home: Path, tmp_path: Path) -> CommandLine:
 
 
 async def made(host: Host, lines: str, **arguments: Any) -> str:
-    """The id of a task that has ended and left files."""
+    """Return the id of a task that has ended and left files."""
     task = await host.done(script(lines), **arguments)
     assert task["status"] == "completed", task["error"]
     return str(task["id"])
 
 
 async def paths(host: Host, task_id: str) -> list[str]:
-    """The paths that are listed."""
+    """Return the paths that are listed."""
     return [file["path"] for file in (await host.call("read_artifacts", id=task_id))["files"]]
 
 
@@ -44,7 +44,7 @@ async def read(host: Host, task_id: str, path: str, **arguments: Any) -> dict[st
 
 
 async def whole(host: Host, task_id: str, path: str, limit: int) -> str:
-    """A text, read in pieces."""
+    """Return a text, read in pieces."""
     found, offset = "", 0
     while True:
         piece = await read(host, task_id, path, limit=limit, offset=offset)

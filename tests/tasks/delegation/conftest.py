@@ -69,13 +69,13 @@ async def host(window: Windows) -> AsyncIterator[Host]:
 
 
 def files(calls: Sequence[Call] = ()) -> list[dict[str, str]]:
-    """The uploads of a task that makes these calls."""
+    """Return the uploads of a task that makes these calls."""
     contents = {"visitor.py": VISITOR, "calls.json": json.dumps(calls)}
     return [{"path": name, "content": content} for name, content in contents.items()]
 
 
 async def visited(host: Host, *calls: Call, **arguments: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """A task that makes these calls through its callback channel, once it has ended, and what came back."""
+    """Return a task that makes these calls through its callback channel, once it has ended, and what came back."""
     task = await host.done(RUN, files=files(calls), **arguments)
     task = await host.call("get_task", id=task["id"], include=["events"], maxChars=1_000_000)
     assert task["status"] == "completed", (task["error"], task["output"])
@@ -83,7 +83,7 @@ async def visited(host: Host, *calls: Call, **arguments: Any) -> tuple[dict[str,
 
 
 async def run(host: Host, script: str, **arguments: Any) -> dict[str, Any]:
-    """A task that runs a script of Python which can import `Visitor`, once it has ended."""
+    """Return a task that runs a script of Python which can import `Visitor`, once it has ended."""
     start = "import json, os, sys; sys.path.insert(0, 'uploads'); from visitor import Visitor\n"
     uploads = [*files(), {"path": "script.py", "content": start + script}]
     task = await host.done("$ python3 -I -S uploads/script.py", files=uploads, **arguments)
@@ -91,6 +91,6 @@ async def run(host: Host, script: str, **arguments: Any) -> dict[str, Any]:
 
 
 def attempts(task: dict[str, Any]) -> list[tuple[str, str]]:
-    """The refused attempts that the log of a task tells of: their codes, and the tools."""
+    """Return the refused attempts that the log of a task tells of: their codes, and the tools."""
     told = [event["data"] for event in task["events"] if event["type"] == "error"]
     return [(error["code"], error.get("toolName", "")) for error in told]

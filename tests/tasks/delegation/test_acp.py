@@ -42,7 +42,7 @@ async def host(home: Path) -> AsyncIterator[Host]:
 
 
 async def worked(host: Host, agent: str, *calls: Call) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """A task whose program makes these calls, and what came back; last of all its token, as it is shown."""
+    """Return a task whose program makes these calls, and what came back; last of all its token, as it is shown."""
     task = await host.done(json.dumps(calls), agentId=agent)
     task = await host.call("get_task", id=task["id"], include=["events"], maxChars=1_000_000)
     assert task["status"] == "completed", task["error"]

@@ -36,7 +36,7 @@ def shell(message: str, **arguments: Any) -> Use:
 
 
 def made(request: Request) -> list[str]:
-    """The ids of the sub-tasks that were made so far."""
+    """Return the ids of the sub-tasks that were made so far."""
     found = [re.match(r"Task (\S+) is \w+\. get_task ", result.text) for result in request.results]
     return [each[1] for each in found if each]
 
@@ -61,7 +61,7 @@ def waiting(ids: list[str], seconds: float = 600) -> list[Use]:
 
 
 async def blocked(host: Host, task_id: str) -> dict[str, Any]:
-    """The task, once it waits for sub-tasks."""
+    """Return the task, once it waits for sub-tasks."""
     task = await host.call("get_task", id=task_id)
     while task["status"] != "blocked":
         task = await host.call("get_task", id=task_id, include=["events"], afterEvent=task["lastEvent"], waitSeconds=20)

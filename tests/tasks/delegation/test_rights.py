@@ -15,7 +15,7 @@ ECHO = "$ echo x"
 
 
 async def refused(window: Windows, call: Call, code: str, field: str | None = None, **arguments: Any) -> None:
-    """The only call of a task is refused so, and its log tells of that once."""
+    """Check that the only call of a task is refused with these words, and that its log says so once."""
     async with window() as host:
         task, (answer,) = await visited(host, call, **arguments)
         made = await host.call("list_tasks", parentTaskId=task["id"])

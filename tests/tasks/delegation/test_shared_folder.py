@@ -38,7 +38,7 @@ WAIT = ("get_task", {"id": "ID", "waitSeconds": 30})
 
 
 async def lent(host: Host, lines: str, *calls: tuple[str, dict[str, Any]], **arguments: Any) -> dict[str, Any]:
-    """A task that runs a script, in which VISIT makes the calls, once it has ended; with its events."""
+    """Return a task that runs a script, in which VISIT makes the calls, once it has ended; with its events."""
     uploads = 'TASK_UPLOADS="${TASK_UPLOADS:-$PWD/uploads}"\n'
     message = script(uploads + lines.replace("VISIT", VISIT))
     task = await host.done(message, files=files(calls), **arguments)
@@ -219,7 +219,7 @@ LATER = "touch begun; until [ -e go ]; do sleep 0.05; done; "
 
 
 async def left_at_work(host: Host, project: Path, command: str) -> tuple[dict[str, Any], str]:
-    """A task that has ended, and the id of a sub-task that works on in its worktree, until there is a file `go`."""
+    """Return an ended task, and the id of a sub-task that works on in its worktree until a file `go` exists."""
     child = sub_task(LATER + command, "readwrite")
     task = await lent(host, BEGUN, child, workspace={"path": str(project), "mode": "worktree"})
     (made,) = answers(task)

@@ -32,7 +32,7 @@ def sub_task(lines: str, mode: str = "readonly") -> Call:
 
 
 async def lender(host: Host, lines: str, *calls: Call, **arguments: Any) -> str:
-    """A new task that runs a script, in which VISIT makes the calls."""
+    """Return a new task that runs a script, in which VISIT makes the calls."""
     uploads = 'TASK_UPLOADS="${TASK_UPLOADS:-$PWD/uploads}"\n'
     return await host.create(
         script(uploads + lines.replace("VISIT", VISIT)),
@@ -42,7 +42,7 @@ async def lender(host: Host, lines: str, *calls: Call, **arguments: Any) -> str:
 
 
 async def borrower(host: Host, task_id: str) -> str:
-    """The sub-task of a task, once it is there."""
+    """Return the sub-task of a task, once it is there."""
     with anyio.fail_after(servers.PATIENCE):
         while not (found := (await host.call("list_tasks", parentTaskId=task_id))["tasks"]):
             await host.call("get_task", id=task_id, waitSeconds=1)
@@ -50,13 +50,13 @@ async def borrower(host: Host, task_id: str) -> str:
 
 
 async def whole(host: Host, task_id: str) -> dict[str, Any]:
-    """A task that has ended, with all there is to be seen of it."""
+    """Return a task that has ended, with all there is to be seen of it."""
     await host.until(task_id, "completed", "failed")
     return await host.call("get_task", id=task_id, include=["events", "messages"])
 
 
 def stored(host: Host) -> list[Path]:
-    """The files of the database in which the secret stands."""
+    """Return the files of the database in which the secret stands."""
     return [path for path in host.home.glob("remit.db*") if SECRET.encode() in path.read_bytes()]
 
 
@@ -154,7 +154,7 @@ async def test_they_are_masked_in_the_files_of_the_borrower_as_in_the_owners(hos
 
 
 async def written_by_a_borrower(host: Host, project: Path, lines: str) -> str:
-    """A task whose borrower has got a secret of its own from a person, and used it in the task's worktree."""
+    """Return a task whose borrower has got a secret of its own from a person, and used it in the task's worktree."""
     owner = await lender(
         host, "VISIT", sub_task("true", "readwrite"), WAIT, secrets={}, workspace={"path": str(project)}
     )
@@ -234,7 +234,7 @@ async def test_it_goes_on_while_the_owner_has_them_again(host: Host) -> None:
 
 
 async def waiting(host: Host, **secrets: Any) -> tuple[str, str, str]:
-    """A task that shares its folder and has ended, the receiver, and its call, which waits."""
+    """Return a task that shares its folder and has ended, the receiver, and its call, which waits."""
     owner = await lender(host, "echo $KEY > f; VISIT", sub_task("cat f"), autoExecute=False, **secrets)
     await host.decide(owner, await host.waiting_call(owner), "proceed_once")
     await host.until(owner, "completed")

@@ -37,7 +37,7 @@ for task in made:
 
 
 async def grown(host: Host, levels: int, width: int) -> str:
-    """The id of the task at the root of a tree: so many levels beneath it, each task with so many sub-tasks."""
+    """Return the id of the task at the root of a tree: so many levels beneath it, each task with so many sub-tasks."""
     env = {"LEVELS": str(levels), "WIDTH": str(width)}
     return await host.create("$ python3 -I -S uploads/tree.py", env=env, files=[{"path": "tree.py", "content": TREE}])
 
@@ -59,7 +59,7 @@ async def test_three_levels_of_sub_tasks_are_done_whatever_places_there_are(
 
 
 async def many(host: Host) -> str:
-    """The id of the root of a tree that has grown to some size, and is at work."""
+    """Return the id of the root of a tree that has grown to some size, and is at work."""
     task_id = await grown(host, 3, 10)
     with anyio.fail_after(PATIENCE):
         while await counts(host, *OPEN, "completed") < 60:

@@ -27,7 +27,7 @@ class Visitor:
         self.socket.sendall(json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n")
 
     def receive(self) -> Json:
-        """The next message; none at the end."""
+        """Return the next message; none at the end."""
         return json.loads(self.file.readline() or b"{}")  # type: ignore[no-any-return]
 
     def request(self, method: str, **params: Any) -> Json:
@@ -46,7 +46,7 @@ class Visitor:
         return answer
 
     def call(self, tool: str, **arguments: Any) -> Json:
-        """The structured answer of a tool, or as `error` what is told of one that failed."""
+        """Return the structured answer of a tool, or as `error` what is told of one that failed."""
         result = self.request("tools/call", name=tool, arguments=arguments)["result"]
         return {"error": result["_meta"]["remit/error"]} if result.get("isError") else result["structuredContent"]
 

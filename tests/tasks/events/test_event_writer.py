@@ -26,7 +26,7 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 
 
 async def dribbled(store: Store, run: Run, characters: str, event_limit: int) -> list[Event]:
-    """The events of a call that writes one character whenever the last one has had the time to be written."""
+    """Return the events of a call that writes one character whenever the last one has had the time to be written."""
     publishing = EventWriter(store, run, event_limit, call_id="call_1")
     async with publishing.serving():
         for character in characters:

@@ -36,7 +36,7 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 
 @asynccontextmanager
 async def scheduling(store: Store, folder: Path) -> AsyncIterator[Scheduler]:
-    """A scheduler at work that has a place for one task, and no agent: whatever it starts fails at once."""
+    """Yield a scheduler at work that has a place for one task, and no agent: whatever it starts fails at once."""
     shared = services(store, Workspaces(folder / "workspaces"), max_running=1)
     scheduler = Scheduler(shared, SubtaskServer("1"), "owner")
     async with anyio.create_task_group() as group:

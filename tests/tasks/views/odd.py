@@ -167,7 +167,7 @@ def _data(kind: EventKind, text: str) -> tuple[EventKind, dict[str, Any]]:
 
 @st.composite
 def snapshots(draw: st.DrawFn, *, fresh: bool) -> Snapshot:
-    """A task with all that may belong to it; with `fresh`, what of it is new."""
+    """Return a task with all that may belong to it; with `fresh`, what of it is new."""
     content, made = draw(texts(100_000)), draw(calls())
     thoughts = draw(st.lists(st.fixed_dictionaries({"subject": texts(500), "description": texts(9_000)}), max_size=20))
     ids = [ID] * draw(st.sampled_from([0, 1, 200]))

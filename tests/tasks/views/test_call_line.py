@@ -15,7 +15,7 @@ ENDING = re.compile(r"… \((\d+) characters, sha256:([0-9a-f]{8})\)$")
 
 
 def command(text: str) -> str:
-    """The line of a shell command, without the name of the tool."""
+    """Return the line of a shell command, without the name of the tool."""
     shown = line("shell", {"command": text})
     assert shown.startswith("shell: ")
     return shown.removeprefix("shell: ")

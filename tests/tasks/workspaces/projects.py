@@ -13,12 +13,12 @@ _ALONE = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1", "PATH": 
 
 
 def git(folder: Path, *arguments: str, ok: bool = True) -> str:
-    """What git says in a folder; it must succeed, unless not `ok`."""
+    """Run git in a folder, and return its output; it must succeed unless `ok` is false."""
     return _run(folder, "git", "-c", "protocol.file.allow=always", *arguments, ok=ok)
 
 
 def shell(folder: Path, script: str) -> str:
-    """What a person's commands say in a folder; they must succeed."""
+    """Run a person's commands in a folder, and return their output; they must succeed."""
     return _run(folder, "/bin/sh", "-ec", script, ok=True)
 
 
@@ -29,7 +29,7 @@ def _run(folder: Path, *argv: str, ok: bool) -> str:
 
 
 def repository(folder: Path, *options: str) -> Path:
-    """A repository with two files, one of them in a folder, in its only commit."""
+    """Return a repository with two files, one of them in a folder, in its only commit."""
     (folder / "sub").mkdir(parents=True)
     (folder / "a.txt").write_text("one\n")
     (folder / "sub" / "b.txt").write_text("two\n")
@@ -48,28 +48,28 @@ def in_progress(folder: Path) -> None:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Every file of a person's: those in the folder, and of git's own the index, the settings and where HEAD is."""
+    """Return every file of a person's: those in the folder, and git's index, settings and HEAD."""
     own = [path for path in folder.rglob("*") if path.is_file() and ".git" not in path.parts]
     of_git = [folder / ".git" / name for name in ("index", "config", "HEAD")]
     return {str(path.relative_to(folder)): path.read_bytes() for path in (*own, *of_git)}
 
 
 def tip(folder: Path, branch: str) -> str:
-    """The commit that a branch is at."""
+    """Return the commit that a branch is at."""
     return git(folder, "rev-parse", f"refs/heads/{branch}").strip()
 
 
 def branches(folder: Path) -> list[str]:
-    """The branches of tasks."""
+    """Return the branches of tasks."""
     return git(folder, "for-each-ref", "--format=%(refname:short)", "refs/heads/remit").split()
 
 
 def text(*parts: object) -> str | None:
-    """What is in a file; None where there is none."""
+    """Return the text of a file; None if there is none."""
     path = Path(*map(str, parts))
     return path.read_text() if path.is_file() else None
 
 
 def names(folder: Path, pattern: str = "*") -> set[str]:
-    """The names in a folder."""
+    """Return the names in a folder."""
     return {path.name for path in folder.glob(pattern)}

@@ -38,7 +38,7 @@ def whole(project: Path) -> None:
 
 
 async def hanging(host: Host, project: Path, phase: str) -> str:
-    """A task that has done its work, and is being looked at, or packed, without an end."""
+    """Return a task that has done its work, and is being looked at, or packed, without an end."""
     base = tip(project, "main")
     words = ("pack-objects", f"^{base}") if phase == "pack" else ("ls-files", base)
     (server,) = servers.servers(host.home)
@@ -48,7 +48,7 @@ async def hanging(host: Host, project: Path, phase: str) -> str:
 
 
 def _is_at_work(server: int, *words: str) -> bool:
-    """Whether a process of the server says these words: those of a test elsewhere may say the same.
+    """Return whether a process of the server says these words: those of a test elsewhere may say the same.
 
     Repositories that were made within the same second have the same commit.
     """

@@ -45,7 +45,7 @@ def own_remit(own_home: Path, place: Path) -> CommandLine:
 
 
 async def command(remit: CommandLine, *arguments: str) -> str:
-    """What a command says on both streams; it must succeed."""
+    """Return what a command says on both streams; it must succeed."""
     done = await anyio.to_thread.run_sync(remit, *arguments)
     assert done.returncode == 0, done.stderr
     return done.stderr + done.stdout
@@ -59,7 +59,7 @@ async def refusal(remit: CommandLine, task: dict[str, Any]) -> str:
 
 
 async def listed(remit: CommandLine) -> dict[str, dict[str, Any]]:
-    """What `remit worktrees` lists, by task."""
+    """Return what `remit worktrees` lists, by task."""
     answer = await anyio.to_thread.run_sync(remit.json, "worktrees")
     return {worktree["taskId"]: worktree for worktree in answer["worktrees"]}
 

@@ -38,7 +38,7 @@ async def until_written(path: Path) -> None:
 
 
 def waiting_for(path: Path) -> str:
-    """A message whose command says it is at work, and goes on until there is such a file."""
+    """Return a message whose command says it is at work, and goes on until there is such a file."""
     return f"$ touch {path}.begun; until [ -e {path} ]; do sleep 0.02; done"
 
 
@@ -226,7 +226,7 @@ async def test_nor_two_folders_of_which_one_holds_the_other(host: Host, folder: 
 
 
 async def _one_after_the_other(host: Host, folder: Path, first: dict[str, Any], second: dict[str, Any]) -> None:
-    """The second waits, says for whom, and goes on by itself."""
+    """Check that the second task waits, says for which one, and goes on by itself."""
     go = folder.parent / first["path"] / "go"
     one = await host.create(waiting_for(go), workspace={**first, "mode": "readwrite"})
     await until_written(go.with_name("go.begun"))

@@ -31,7 +31,7 @@ async def test_a_worktree_is_made_worked_in_and_carried_over(tier: TierName) -> 
 
 
 async def _elsewhere(folder: str) -> dict[str, object]:
-    """The same as an ordinary user, whom Landlock alone can hold."""
+    """Return the same as an ordinary user, whom Landlock alone can hold."""
     os.chmod(folder, 0o777)
     argv = (*ORDINARY_USER, readable_python(), "-m", "tests.tasks.workspaces.tiers", "landlock", folder)
     done = await anyio.run_process(argv, env=surroundings(), cwd=REPOSITORY, check=False)

@@ -16,7 +16,7 @@ COMMIT = "echo more >> a.txt && git commit -qam 'by the task'"
 
 
 async def work(host: Host, lines: str, path: str = "project", **arguments: Any) -> dict[str, Any]:
-    """A task that has worked there, as it is shown."""
+    """Return a task that has worked there, as it is shown."""
     return await host.done(script(lines), workspace={"path": path}, **arguments)
 
 

@@ -48,7 +48,7 @@ class Killed(BaseException):
 
 
 async def started(store: Store, project: Path, **task: Any) -> Claim:
-    """A task at work that is to have a worktree of a new repository."""
+    """Return a task at work that is to have a worktree of a new repository."""
     found = await find_repository(repository(project))
     assert found
     workspace = Workspace(

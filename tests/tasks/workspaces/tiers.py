@@ -18,7 +18,7 @@ from tests.tasks.workspaces.test_worktree import COMMIT
 
 
 async def worked(tier: Wanted, folder: Path) -> dict[str, object]:
-    """What comes of it, with the sub-folders `project`, `task` and `stage` made here."""
+    """Return what comes of it, with the sub-folders `project`, `task` and `stage` made here."""
     project = repository(folder / "project")
     found = await find_repository(project)
     assert found

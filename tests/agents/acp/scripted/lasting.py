@@ -9,7 +9,7 @@ LASTS: Json = {"loadSession": True, "sessionCapabilities": {"close": {}}}
 
 
 def taken_up() -> tuple[str, Json]:
-    """How the session was opened, and the first prompt."""
+    """Return how the session was opened, and the first prompt."""
     answer(until("initialize"), protocolVersion=1, agentCapabilities=LASTS)
     request = receive()
     if request["method"] == "session/load":

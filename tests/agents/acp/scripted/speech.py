@@ -27,7 +27,7 @@ def send(**message: Any) -> None:
 
 
 def receive() -> Json:
-    """The next message; the end of the input ends the agent."""
+    """Return the next message; the end of the input ends the agent."""
     line = sys.stdin.readline()
     if not line:
         sys.exit(0)
@@ -38,7 +38,7 @@ def receive() -> Json:
 
 
 def until(method: str) -> Json:
-    """The next request or notification of a kind."""
+    """Return the next request or notification of a kind."""
     while (message := receive()).get("method") != method:
         pass
     return message
@@ -77,7 +77,7 @@ def called(call_id: str, **fields: Any) -> None:
 
 
 def asking(call_id: str, number: Any = 0, session: str = SESSION, options: Any = OPTIONS, **fields: Any) -> bytes:
-    """A permission request, as it is written."""
+    """Return a permission request, as it is written."""
     params = {"sessionId": session, "toolCall": {"toolCallId": call_id, **fields}, "options": options}
     return json.dumps({"id": number, "method": "session/request_permission", "params": params}).encode() + b"\n"
 
@@ -88,7 +88,7 @@ def ask(call_id: str, number: Any = 0, **fields: Any) -> None:
 
 
 def chosen() -> str:
-    """The option of the next answer, or why there is none."""
+    """Return the option of the next answer, or why there is none."""
     message = receive()
     if "error" in message:
         return f"error {message['error']['code']}"

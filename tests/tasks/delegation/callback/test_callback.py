@@ -125,7 +125,7 @@ class Kept:
 
 
 async def said(port: int, data: bytes) -> bytes:
-    """What comes back for this, until the other side has closed."""
+    """Return what comes back for this, until the other side has closed."""
     came = b""
     async with await anyio.connect_tcp("127.0.0.1", port) as stream:
         await stream.send(data)

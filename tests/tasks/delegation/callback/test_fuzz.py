@@ -57,7 +57,7 @@ Visit = Callable[[], AbstractAsyncContextManager[SocketStream]]
 
 @asynccontextmanager
 async def opened(folder: Path) -> AsyncIterator[Visit]:
-    """A desk, the rights behind it real and the run claimed."""
+    """Yield a desk, the rights behind it real and the run claimed."""
     async with open_store(folder / "remit.db") as store:
         shared = services(store, Workspaces(folder / "workspaces"))
         subtask_server = SubtaskServer("1")
@@ -85,20 +85,20 @@ async def opened(folder: Path) -> AsyncIterator[Visit]:
 
 @asynccontextmanager
 async def talking(folder: Path) -> AsyncIterator[SocketStream]:
-    """The agent's end of a connection to such a desk."""
+    """Yield the agent's end of a connection to such a desk."""
     async with opened(folder) as visit, visit() as agent:
         yield agent
 
 
 async def asked(agent: SocketStream, request: dict[str, Any]) -> dict[str, Any]:
-    """The answer to a request."""
+    """Return the answer to a request."""
     await agent.send(json.dumps(request).encode() + b"\n")
     with anyio.fail_after(30):
         return await answered(agent, request["id"])
 
 
 async def answered(agent: SocketStream, number: str) -> dict[str, Any]:
-    """The answer with this id, whatever comes before it."""
+    """Return the answer with this id, whatever comes before it."""
     received = b""
     while True:
         received += await agent.receive()
@@ -170,7 +170,7 @@ async def _flood(agent: SocketStream) -> None:
 
 
 async def _heard(agent: SocketStream) -> bytes:
-    """All that comes until the end."""
+    """Return all that comes until the end."""
     said = b""
     with suppress(anyio.EndOfStream, anyio.BrokenResourceError):
         while True:

@@ -57,7 +57,7 @@ def folder(place: Path) -> Path:
 
 
 async def hanging(host: Host, folder: Path, **arguments: Any) -> str:
-    """The id of a task whose requests hang, once git is at work for them."""
+    """Return the id of a task whose requests hang, once git is at work for them."""
     uploads = [*files(), {"path": "script.py", "content": ASKS}]
     workspace = {"path": str(folder), "mode": "readwrite"}
     task_id = await host.create(HANGS, files=uploads, workspace=workspace, env={"FOLDER": str(folder)}, **arguments)
@@ -66,7 +66,7 @@ async def hanging(host: Host, folder: Path, **arguments: Any) -> str:
 
 
 def _asking(folder: Path) -> list[str]:
-    """The processes of git that look at the folder."""
+    """Return the processes of git that look at the folder."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():

@@ -63,7 +63,7 @@ def held() -> Open:
 
 
 def shown(address: str, token: str) -> dict[str, Any]:
-    """What a process outside any sandbox is answered."""
+    """Return what a process outside any sandbox is answered."""
     host, _, port = address.rpartition(":")
     with socket.create_connection((host, int(port)), timeout=PATIENCE) as visitor:
         visitor.sendall(token.encode() + b"\n")
@@ -72,7 +72,7 @@ def shown(address: str, token: str) -> dict[str, Any]:
 
 
 def holding(folder: Path, text: str) -> list[Path]:
-    """The files beneath `folder` that hold `text`."""
+    """Return the files beneath `folder` that hold `text`."""
     return [path for path in folder.rglob("*") if path.is_file() and text.encode() in path.read_bytes()]
 
 

@@ -21,7 +21,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def linked(folder: Path) -> set[SensitivePath]:
-    """What is found of the repositories that the one in this folder names."""
+    """Return what is found of the repositories that the one in this folder names."""
     return set(find_linked(folder, [SensitivePath("tree", folder)], ScanBudget()))
 
 
@@ -32,7 +32,7 @@ def add(folder: Path, name: str) -> None:
 
 
 def of(tree: Path) -> set[SensitivePath]:
-    """The places of a repository with these working files."""
+    """Return the places of a repository with these working files."""
     return {SensitivePath("tree", tree), SensitivePath("git", tree / ".git")}
 
 

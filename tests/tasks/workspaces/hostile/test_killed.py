@@ -25,7 +25,7 @@ def folder(place: Path) -> Path:
 
 
 async def planting(host: Host, folder: Path, name: str = "ready", **arguments: Any) -> str:
-    """A task that has left a trap and goes on."""
+    """Return a task that has left a trap and goes on."""
     lines = PLANT.replace("{mark}", str(folder.parent / "mark")).replace("{ready}", name)
     workspace = {"path": str(folder), "mode": "readwrite"}
     task_id = await host.create(script(lines), workspace=workspace, **arguments)
@@ -36,7 +36,7 @@ async def planting(host: Host, folder: Path, name: str = "ready", **arguments: A
 async def after_a_kill(
     killed_home: Path, folder: Path, variables: dict[str, str], **arguments: Any
 ) -> tuple[dict[str, Any], list[str]]:
-    """A task whose server was killed, as the next server shows it, with what it has logged."""
+    """Return a task whose server was killed, as the next server shows it, with what it has logged."""
     async with servers.host(killed_home, cwd=folder.parent, **variables) as host:
         task_id = await planting(host, folder, **arguments)
         servers.kill(killed_home)

@@ -16,7 +16,7 @@ HANGING = ("HEAD", "config", "packed-refs", "objects/info/alternates", "refs/hea
 
 
 def replaced(project: Path, name: str) -> Path:
-    """The place of a file of git's own, free for something else."""
+    """Return the place of a file of git's own, free for something else."""
     path = project / ".git" / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)

@@ -39,7 +39,7 @@ def new(tmp_path: Path) -> Path:
 
 
 def found(new: Path, named: str) -> bool:
-    """Whether it is harmless that the settings of the new repository name this."""
+    """Return whether it is harmless that the settings of the new repository name this."""
     top = new.parent
     return is_harmless(BoundedReader(top), new / ".git", named.replace("{top}", str(top)), set(find_places(top)))
 

@@ -57,7 +57,7 @@ WITHOUT = "git -c core.fsmonitor=false -c core.hooksPath=/dev/null -c filter.x.c
 
 
 async def hostile(host: Host, lines: str, path: str = "project") -> dict[str, Any]:
-    """A task that has done its worst, with leave to write hooks and settings; it leaves all as it was."""
+    """Return a task that has done its worst, with leave to write hooks and settings; it leaves all as it was."""
     return await host.done(script(lines), workspace={"path": path}, allowHooks=True)
 
 

@@ -54,7 +54,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def left(folder: Path, change: Callable[[], object]) -> list[str]:
-    """What is told of a change that was made while a command ran."""
+    """Return what is told of a change that was made while a command ran."""
     before = snapshot(folder, find_protected(folder, at_top=True))
     change()
     return disarm(folder, before)

@@ -35,14 +35,14 @@ END
 
 
 def fill(text: str, *values: str) -> str:
-    """A script with these values for {0} and {1}."""
+    """Return a script with these values for {0} and {1}."""
     for number, value in enumerate(values):
         text = text.replace(f"{{{number}}}", value)
     return text
 
 
 def committed(name: str) -> str:
-    """A repository that executes something, with a commit."""
+    """Return a repository that executes something, with a commit."""
     return fill(INIT + COMMIT, name)
 
 
@@ -238,7 +238,7 @@ PREPARED = {
 
 
 def folder_of(place: Path, kind: str) -> Path:
-    """A folder with a sub-folder, in a repository or not."""
+    """Return a folder with a sub-folder, in a repository or not."""
     folder = repository(place / kind)
     if kind == "plain":
         shell(folder, "rm -rf .git")
