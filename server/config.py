@@ -118,7 +118,7 @@ McpName = Annotated[str, Field(pattern=patterns.MCP_NAME)]
 
 
 class RetentionSettings(BaseModel):
-    """How long a task and its data are kept after its end: seconds, or "forever".
+    """The times for which a task and its data are kept after its end: seconds, or "forever".
 
     An hour at least, so that callers that wait for a task, or page through its log, have finished by then.
     """

@@ -51,7 +51,7 @@ class DelegatedTool:
             if name in properties:
                 properties[name] = _chosen(properties[name], choices)
         if "workspace" in properties:
-            properties["workspace"] = _lent(properties["workspace"])
+            properties["workspace"] = _own_folder(properties["workspace"])
         if "files" in properties:
             properties["files"] = _by_content(properties["files"])
         return {**whole, "properties": properties}
@@ -88,7 +88,7 @@ def _chosen(schema: Mapping[str, Any], choices: tuple[str, ...]) -> dict[str, An
     return _of_kind(schema, {"type": "array", "items": one} if _kind(schema)["type"] == "array" else one)
 
 
-def _lent(schema: Mapping[str, Any]) -> dict[str, Any]:
+def _own_folder(schema: Mapping[str, Any]) -> dict[str, Any]:
     """Restrict the workspace to the task's own folder."""
     kind = _kind(schema)
     path = kind["properties"]["path"] | {"enum": [OWN_FOLDER]}

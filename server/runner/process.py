@@ -122,7 +122,7 @@ class Subprocess:
 
     @property
     def pid(self) -> int:
-        """Its process number outside of any namespace."""
+        """The process number outside of any namespace."""
         return self._popen.pid
 
     async def receive(self) -> bytes:

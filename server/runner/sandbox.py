@@ -94,7 +94,7 @@ class Sandbox:
 
     @property
     def gaps(self) -> tuple[str, ...]:
-        """What this sandbox does not protect against or limit exactly, one sentence each."""
+        """The things that this sandbox does not protect against or limit exactly, one sentence each."""
         return (*gaps.here(self._tier.gaps), *usage.gaps(self._groups.features))
 
     @property

@@ -16,7 +16,7 @@ UPLOADS_VARIABLE = "TASK_UPLOADS"
 
 @dataclass(frozen=True, slots=True)
 class WorkingDirectory:
-    """Where the commands of a task work, and which other folders they can read.
+    """The folder in which the commands of a task work, and the other folders that they can read.
 
     `workspace` is the folder that is mounted, `folder` the one inside it that commands start in.
     """

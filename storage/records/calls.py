@@ -30,7 +30,7 @@ class Circumstances:
 
 
 class CallContext(TypedDict, total=False):
-    """What the store must know about a call that is about to begin."""
+    """The facts that the store needs about a call that is about to begin."""
 
     circumstances: Circumstances | None
     """The circumstances that an approval counts for; None where no approval is asked for."""

@@ -1,4 +1,4 @@
-"""What the store knows about the time of day, as a frozen record."""
+"""The store's knowledge of the time of day, as a frozen record."""
 
 from dataclasses import dataclass
 

@@ -8,7 +8,7 @@ OnInterrupt = Literal["fail", "retry", "resume"]
 
 
 class Requirements(TypedDict, total=False):
-    """What the sandbox must hold, or the task is refused."""
+    """Limits that the sandbox must enforce; otherwise the task is refused."""
 
     tier: str
     network: Literal["none"]
@@ -16,7 +16,7 @@ class Requirements(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demands:
-    """What a task asks for; None, or a field's default, where it asks for nothing."""
+    """The demands of a task; None, or a field's default, if it asks for nothing."""
 
     on_interrupt: OnInterrupt | None = None
     """What becomes of a task that was cut off in a call; None: it fails."""

@@ -10,7 +10,7 @@ from storage.records.masked import MaskedText
 
 
 class EventKind(StrEnum):
-    """What a line of a task's log tells. The values stand in databases and in answers; beneath each is its data."""
+    """The kinds of events in a task's log. Their values are stored and shown; the text beneath each is about its data."""
 
     STATUS = "status"
     """The task's status, or what else was changed of it: `status`; `blockedReason`, `cancelRequested`, new fields."""

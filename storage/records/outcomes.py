@@ -39,7 +39,7 @@ class Wait:
 
 
 class Interrupter(StrEnum):
-    """What cuts off a run from outside, in words."""
+    """The causes that cut off a run from outside, in words."""
 
     SERVER = "the server ended"
     DATABASE = "the database failed"

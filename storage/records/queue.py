@@ -1,4 +1,4 @@
-"""What the scheduler tells the queue about the demand for slots, as a frozen record."""
+"""The demand for slots, which the scheduler tells the queue, as a frozen record."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class SlotDemand:
-    """Who competes for the next free slot, as far as the server knows."""
+    """The competitors for the next free slot, as far as the server knows."""
 
     full: Collection[str] = ()
     """Ids of tasks whose sub-tasks may not take another slot."""

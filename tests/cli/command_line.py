@@ -31,7 +31,7 @@ class CommandLine:
     def run(
         self, arguments: Sequence[str], variables: Mapping[str, str], stdout: IO[bytes] | int
     ) -> subprocess.CompletedProcess[str]:
-        """Return the same with another standard output."""
+        """Run the command line with another standard output."""
         return subprocess.run(
             self._argv(arguments),
             **self._surroundings(variables),

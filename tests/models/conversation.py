@@ -111,13 +111,13 @@ class Calls:
         self._open.append(call_id)
 
     def answered(self, call_id: str, text: str) -> Result:
-        """Return the client says what came of it. Raises Malformed if nobody waits for that."""
+        """Record and return the client's result of a call. Raises Malformed if no call waits for it."""
         if call_id not in self._open:
             raise Malformed(f"no call {call_id} waits for a result")
         self._open.remove(call_id)
         return Result(call_id, self._tools[call_id], text)
 
     def settle(self) -> None:
-        """Something else is said, or nothing more. Raises Malformed if a call has no result yet."""
+        """Check that no call is open, before something else is said. Raises Malformed if a call has no result yet."""
         if self._open:
             raise Malformed(f"these calls have no result: {', '.join(self._open)}")

@@ -128,7 +128,7 @@ class AcpSession:
             await self._connection.notify("session/cancel", {"sessionId": self.id})
 
     async def stopped(self) -> None:
-        """Wait until the agent says that it has."""
+        """Wait until the agent reports that it has stopped."""
         if self._prompt is not None:
             await self._connection.answered(self._prompt)
 

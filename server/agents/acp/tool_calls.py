@@ -100,7 +100,7 @@ class ToolCall:
         self._told = 0
 
     def merge(self, update: ToolCallUpdate) -> None:
-        """Take what is new."""
+        """Apply an update."""
         self._name = self._name or _tool_name(update)
         self._title = update.title or self._title
         self._kind = update.kind or self._kind
@@ -156,7 +156,7 @@ class ToolCalls:
         """The keys of calls that were refused, for whoever tells the agent of them; cleared by him."""
 
     async def take(self, update: ToolCallUpdate, *, is_new: bool) -> ToolCall | None:
-        """Take what is new about a call, and note its end; None for a call that has ended.
+        """Apply an update to a call, and record its end; returns None for a call that has ended.
 
         Raises what the turn raises, or RemitError for an agent that does what it was not allowed to do.
         """
@@ -338,7 +338,7 @@ class ToolCalls:
 
 
 async def _take_back(recorded: RecordedCall) -> None:
-    """Wait no longer for the answer to a question."""
+    """Stop waiting for the answer to a question."""
     if recorded.scope is None:
         recorded.decided.set()
     else:

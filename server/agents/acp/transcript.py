@@ -19,7 +19,7 @@ class AcpTranscript:
         self._plan = ""
 
     async def say(self, chunk: ContentChunk) -> bool:
-        """Show a piece of a message; whether there was anything to see in it."""
+        """Show a piece of a message; returns whether it had any visible text."""
         text = chunk.content.shown
         if not text:
             return False
@@ -43,14 +43,14 @@ class AcpTranscript:
             await self._turn.think(thought, goes_on=True)
 
     async def finish_thought(self) -> None:
-        """Show the thought there is: it goes on no more."""
+        """Show the current thought, which has ended."""
         thought, self._thought = self._thought.rstrip(), ""
         if thought.strip() or self._goes_on:
             self._goes_on = False
             await self._turn.think(thought)
 
     async def plan(self, plan: Plan) -> None:
-        """Show all of a plan, if it is another than before."""
+        """Show a whole plan, if it differs from the last one."""
         text = "\n".join(f"{_MARKS.get(entry.status, '[ ]')} {entry.content}" for entry in plan.entries)
         if text and text != self._plan:
             self._plan = text

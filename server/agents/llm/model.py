@@ -95,7 +95,7 @@ def _compatible(settings: LlmSettings) -> str:
 
 
 async def _show(turn: Turn, event: object, has_spoken: bool) -> bool:
-    """Show what an event brings; whether the model has spoken by then."""
+    """Show the text of an event; returns whether the model has spoken by then."""
     match event:
         case PartStartEvent(part=TextPart(content=text)):
             await turn.say(f"\n\n{text}" if has_spoken else text)

@@ -258,7 +258,7 @@ class _CommandReader(QuoteReader):
         return self._text[start : self._at]
 
     def _reserved(self, word: str | None) -> bool:
-        """Take a reserved word for what it is, where it stands at the beginning of a command."""
+        """Interpret a reserved word at the beginning of a command; returns whether it was one."""
         frame = self._top
         if word == "do" and frame.kind is ConstructKind.LOOP and frame.words == 1:  # for NAME do
             frame.starts = True
@@ -302,7 +302,7 @@ class _CommandReader(QuoteReader):
             self._state.stray = OpenConstruct(word, self._state.line)
 
     def _pass_word(self) -> None:
-        """Pass over a word up to its end, or to what it opens and goes on behind."""
+        """Skip a word to its end, or to a construct that it opens and that it continues after."""
         frame = self._top
         frame.in_word = True
         while True:

@@ -149,7 +149,7 @@ class _Reader:
         self._found = ParsedMessage()
 
     def read(self) -> ParsedMessage:
-        """Read them all."""
+        """Read all lines, and return the commands and the prose."""
         while self._at < len(self._lines):
             line = self._lines[self._at]
             if line.startswith(PROMPT):

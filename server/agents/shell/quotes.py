@@ -85,13 +85,13 @@ class QuoteReader:
                 self._step_test()
 
     def _step_command(self) -> None:
-        """Read on where commands stand."""
+        """Read one step where a command may begin."""
         raise NotImplementedError
 
     # Quotes and expansions.
 
     def _skip(self, plain: re.Pattern[str]) -> bool:
-        """Pass over what stands for itself."""
+        """Skip literal text; returns whether there was any."""
         found = plain.match(self._text, self._at)
         if found:
             self._at = found.end()
@@ -151,14 +151,14 @@ class QuoteReader:
             self._at += 1
 
     def _escape(self) -> bool:
-        """Pass over a backslash and what it escapes, the end of the line too."""
+        """Skip a backslash and the character that it escapes, which may be the end of the line."""
         if not self._is_next("\\"):
             return False
         self._at += 2
         return True
 
     def _expand(self, *, quoted: bool, single: bool = True) -> bool:
-        """Pass over what begins a quote or an expansion, and open it."""
+        """Skip the beginning of a quote or an expansion, and open it."""
         if self._text[self._at] not in "'\"`$":
             return False
         self._note()

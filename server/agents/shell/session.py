@@ -81,7 +81,7 @@ class ShellSession:
             yield carrying.argv(command.text, self._state, recorded=False), None
 
     async def _keep(self, number: int, command: ShellCommand, record: int | None) -> None:
-        """Remember what a command has left; a program of its own, which an interpreter runs, leaves nothing."""
+        """Remember the state that a command has left; a script with an interpreter of its own leaves none."""
         if command.interpreter is None and record is not None:
             found = records.read(os.pread(record, records.RECORD_BYTES, 0))
             if found is None:

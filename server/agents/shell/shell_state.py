@@ -86,7 +86,7 @@ def _enter(previous: str | None) -> str:
 def after(
     state: ShellState, record: StateRecord, start: str, secret: Secret, wanted: Collection[str]
 ) -> Steps[tuple[ShellState, Mapping[str, str]]]:
-    """Find, in steps, what the next command is to have after one has left this record, and which variables it has not.
+    """Compute, in steps, the state for the next command from the last one's record, and the variables left out.
 
     `start` is the folder that commands start in, without links; `wanted` are the variables that later commands read.
     """

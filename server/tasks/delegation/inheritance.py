@@ -30,7 +30,7 @@ SAID_AGAIN = frozenset({"id", "message", "env", "secret_names", "files", "idempo
 
 
 class Inheritance:
-    """What one task can pass on to its sub-tasks."""
+    """The rights and values that one task can pass on to its sub-tasks."""
 
     def __init__(self, claim: Claim, values: Mapping[str, str], settings: Settings) -> None:
         """Collect what can be passed on. `values` are the task's secrets, as far as they are known."""

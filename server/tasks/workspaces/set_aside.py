@@ -27,7 +27,7 @@ _MORE = own_words(traps.MORE)
 
 
 class Notes(Log, Protocol):
-    """Where such reports are kept: the task's log and its workspace record."""
+    """The places where such reports are kept: the task's log and its workspace record."""
 
     async def note_folder(self, task_id: str, **changes: Unpack[FolderNotes]) -> None:
         """Record changes of a task's workspace record."""

@@ -67,7 +67,7 @@ class MachineBase(RuleBasedStateMachine):
             self._file.unlink()
 
     def do(self, expected: Callable[..., Any], operation: Callable[..., Awaitable[R]]) -> R | None:
-        """Return the same operation on both; None where both refuse it, with the same code and without a trace.
+        """Do the same operation on both; returns None if both refuse it, with the same code and without a trace.
 
         `expected` is called with the model and the time, `operation` with the store.
         """

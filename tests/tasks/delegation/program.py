@@ -16,7 +16,7 @@ def send(**message: Any) -> None:
 
 
 def requests() -> Any:
-    """Yield the requests of the client: their methods, ids and parameters."""
+    """Yield the client's requests: their methods, ids and parameters."""
     for line in sys.stdin:
         message = json.loads(line)
         if "id" in message and "method" in message:

@@ -52,12 +52,12 @@ lines = st.lists(noise | json_values.map(lambda value: json.dumps(value).encode(
 
 
 Visit = Callable[[], AbstractAsyncContextManager[SocketStream]]
-"""Opens one more connection to a desk: the agent's end of it."""
+"""Opens one more connection to a sub-task server, and yields the agent's end of it."""
 
 
 @asynccontextmanager
 async def opened(folder: Path) -> AsyncIterator[Visit]:
-    """Yield a desk, the rights behind it real and the run claimed."""
+    """Yield a sub-task server whose service is real, and whose run is claimed."""
     async with open_store(folder / "remit.db") as store:
         shared = services(store, Workspaces(folder / "workspaces"))
         subtask_server = SubtaskServer("1")
@@ -85,7 +85,7 @@ async def opened(folder: Path) -> AsyncIterator[Visit]:
 
 @asynccontextmanager
 async def talking(folder: Path) -> AsyncIterator[SocketStream]:
-    """Yield the agent's end of a connection to such a desk."""
+    """Yield the agent's end of a connection to such a server."""
     async with opened(folder) as visit, visit() as agent:
         yield agent
 
