@@ -10,7 +10,7 @@ from storage.records.masked import MaskedText
 
 
 class EventKind(StrEnum):
-    """The kinds of events in a task's log. Their values are stored and shown; the text beneath each is about its data."""
+    """The kinds of events in a task's log, stored and shown by value; the text beneath each is about its data."""
 
     STATUS = "status"
     """The task's status, or what else was changed of it: `status`; `blockedReason`, `cancelRequested`, new fields."""
