@@ -359,6 +359,12 @@ class Store(RunStore, Protocol):
     async def note_folder(self, task_id: str, **changes: Unpack[FolderNotes]) -> None:
         """Merge notes about a folder that a task works in directly (not through a worktree)."""
 
+    async def first_protected(self, path: str, found: Sequence[Sequence[str]]) -> Sequence[Sequence[str]]:
+        """Return what was protected first in a user's folder, as JSON arrays.
+
+        That is `found` if nothing was recorded for the folder, and it is then recorded, unless it is empty.
+        """
+
     async def reopen_worktree(self, task_id: str) -> None:
         """Mark a worktree to be examined again."""
 

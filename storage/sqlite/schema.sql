@@ -1,4 +1,4 @@
--- All 20 migrations added up, for who reads it; `make schema` writes it.
+-- All 21 migrations added up, for who reads it; `make schema` writes it.
 
 CREATE TABLE awaited (
     task INTEGER NOT NULL REFERENCES tasks (seq) ON DELETE CASCADE,
@@ -73,6 +73,11 @@ CREATE TABLE events (
     data TEXT NOT NULL CHECK (json_valid(data)),
     PRIMARY KEY (task, number)
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE folders (
+    path TEXT PRIMARY KEY,
+    protected TEXT NOT NULL CHECK (json_valid(protected))
+) STRICT;
 
 CREATE TABLE given_up_secrets (
     task INTEGER NOT NULL,

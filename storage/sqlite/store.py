@@ -3,7 +3,7 @@
 What each does, and which errors it raises, is said in `storage.interface`.
 """
 
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Unpack
@@ -38,7 +38,7 @@ from storage.sqlite.listing import graph as graphs
 from storage.sqlite.listing import id_prefixes, pages, progress
 from storage.sqlite.operations import calls, cancellation, deletion, grants, run_ends, runs, tasks, updates
 from storage.sqlite.operations import sent_keys as sent_messages
-from storage.sqlite.relations import folder_locks, propagation, subtasks, task_secrets
+from storage.sqlite.relations import folder_locks, folders, propagation, subtasks, task_secrets
 from storage.sqlite.run_store import SqliteRunStore
 from storage.sqlite.upkeep import SqliteMaintenance
 from storage.times import now
@@ -223,6 +223,12 @@ class SqliteStore(SqliteRunStore, Store):
 
     async def note_folder(self, task_id: str, **changes: Unpack[FolderNotes]) -> None:
         await self._db.write(folder_locks.note, task_id, changes)
+
+    async def first_protected(self, path: str, found: Sequence[Sequence[str]]) -> Sequence[Sequence[str]]:
+        first = await self._db.read(folders.first_protected, path)
+        if found and not first:
+            return await self._db.write(folders.record_protected, path, found)
+        return first
 
     async def reopen_worktree(self, task_id: str) -> None:
         await self._db.write(folder_locks.reopen, task_id)

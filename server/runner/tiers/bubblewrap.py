@@ -151,8 +151,7 @@ class Namespaces:
     def _sockets(self, policy: SandboxPolicy, left: list[str]) -> tuple[Path, ...]:
         """Return the sockets to cover, known ones first; add a sentence to `left` if not all are covered. Blocks."""
         folders = _users_folders(policy)
-        first = self.scratch.first(policy.workspace, policy.first)
-        known = [place.path for place in first if place.kind == "socket"]
+        known = [place.path for place in policy.first if place.kind == "socket"]
         found = find_sockets(folders, set(folders).difference(_writable(policy)), known)
         left += [] if found.is_whole else [NOT_COVERED]
         return found.paths
@@ -180,9 +179,8 @@ class Namespaces:
                 yield nothing
         else:
             is_theirs = policy.owner == "user"
-            first = self.scratch.first(policy.workspace, policy.first)
             async with (
-                self.scratch.protected(policy.workspace, at_top=is_theirs, first=first) as paths,
+                self.scratch.protected(policy.workspace, at_top=is_theirs, first=policy.first) as paths,
                 self.scratch.watched(policy.workspace, left) if is_theirs else nullcontext(),
             ):
                 yield paths

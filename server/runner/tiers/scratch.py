@@ -55,20 +55,9 @@ class Scratch:
         self.root = root
         self._placeholder_users: Counter[Path] = Counter()
         self._written: dict[Path, _Workspace] = {}
-        self._first: dict[Path, tuple[SensitivePath, ...]] = {}
         self._began: dict[Path, int] = {}
         if root:
             root.mkdir(mode=0o700, exist_ok=True)
-
-    def first(self, workspace: Path, found: Sequence[SensitivePath]) -> tuple[SensitivePath, ...]:
-        """Return the paths to protect before others: those first recorded for this workspace, and `found`.
-
-        `found` are the paths from before the task's first command. The first non-empty ones are recorded here: a later
-        task in the same folder may have found fewer, or ones that an earlier task made.
-        """
-        if found:
-            self._first.setdefault(workspace, tuple(found))
-        return (*self._first.get(workspace, ()), *found)
 
     @property
     def _state(self) -> Path | None:

@@ -156,16 +156,26 @@ class CommandRunner:
         return self._directory.variables | self._variables.environment()
 
     async def _first(self, policy: SandboxPolicy) -> tuple[SensitivePath, ...]:
-        """Return the repositories and sockets in a user's folder that existed before the task's first command."""
-        if policy.owner != "user" or policy.access == "read-only" or policy.hooks == "writable":
+        """Return the repositories and sockets in a user's folder that existed before the first command in it.
+
+        Those before the first command of any task come first, then those before this task's.
+        """
+        if policy.owner != "user":
             return ()
         if self._known is None:
-            kept = self._claim.workspace.outcome.get("protected") if self._claim.workspace else None
-            if kept is None:
-                kept = paths_as_json(await to_thread.run_sync(_find_first, policy.workspace))
-                await self._record.note_folder(self._claim.task.id, protected=kept)
-            self._known = paths_of_json(kept)
+            found = await self._found(policy)
+            first = await self._record.first_protected(str(policy.workspace), found)
+            self._known = tuple(dict.fromkeys(paths_of_json((*first, *found))))
         return self._known
+
+    async def _found(self, policy: SandboxPolicy) -> Sequence[Sequence[str]]:
+        """Return what is protected in the folder, as JSON, as it was before the task's first command."""
+        kept = self._claim.workspace.outcome.get("protected") if self._claim.workspace else None
+        if kept is not None or policy.access == "read-only" or policy.hooks == "writable":
+            return kept or ()
+        found = paths_as_json(await to_thread.run_sync(_find_first, policy.workspace))
+        await self._record.note_folder(self._claim.task.id, protected=found)
+        return found
 
     async def _disarmed(self, call_id: str | None, found: Sequence[str]) -> None:
         """Record what a command left in the folder that the user's git would execute, and what became of it."""

@@ -142,6 +142,10 @@ class RunRecord:
             if self.unwritten.folder == noted:
                 self.unwritten.folder = FolderNotes()
 
+    async def first_protected(self, path: str, found: Sequence[Sequence[str]]) -> Sequence[Sequence[str]]:
+        """Return what was protected first in a user's folder: see `storage.interface.Store`."""
+        return await self._patiently(lambda: self._store.first_protected(path, found))
+
     async def _patiently(self, operation: Callable[[], Awaitable[T]]) -> T:
         """Repeat an operation until the database accepts it, the run is to end, or the fault will not pass."""
         try:

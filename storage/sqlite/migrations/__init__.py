@@ -24,6 +24,7 @@ from storage.sqlite.migrations import (
     m18_attempts,
     m19_first_time,
     m20_statistics,
+    m21_folders,
 )
 
 MIGRATIONS = (
@@ -47,4 +48,5 @@ MIGRATIONS = (
     m18_attempts.SCRIPT,
     m19_first_time.SCRIPT,
     m20_statistics.SCRIPT,
+    m21_folders.SCRIPT,
 )

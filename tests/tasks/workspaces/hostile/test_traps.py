@@ -1,5 +1,6 @@
 """What a task leaves in a folder of the person's for their own git to execute: it is set aside, and told."""
 
+import signal
 from pathlib import Path
 
 import anyio
@@ -27,6 +28,15 @@ from tests.tasks.workspaces.hostile.traps import (
 from tests.tasks.workspaces.projects import git, names, shell
 
 pytestmark = [pytest.mark.anyio, pytest.mark.namespaces]
+
+PUSH = f"""
+for i in $(seq {protected.MOST_REPOSITORIES + 4}); do
+    git init -q a$i; mkdir -p .git/modules/a$i; touch .git/modules/a$i/config
+done
+"""
+"""More new repositories than are protected, in places that are found before others."""
+
+PLANT = "for i in z/y/nested/.git/hooks/planted z/hub.git/hooks/update z/hub.git/config; do echo x > $i; done"
 
 
 @pytest.mark.parametrize("trap", TRAPS)
@@ -129,15 +139,36 @@ async def test_it_is_told_in_the_log_and_at_the_terminal(
 
 @pytest.mark.parametrize("tasks", [1, 2])
 async def test_new_repositories_push_no_earlier_one_out_of_the_protection(host: Host, place: Path, tasks: int) -> None:
+    folder = _with_repositories(place)
+    messages = [f"{script(PUSH)}\n{script(PLANT)}"] if tasks == 1 else [script(PUSH), script(PLANT)]
+    for message in messages:
+        await host.done(message, workspace={"path": str(folder), "mode": "readwrite"})
+    _assert_nothing_planted(folder)
+
+
+async def test_nor_do_those_of_a_deleted_task_after_a_restart(
+    own_home: Path, place: Path, variables: dict[str, str]
+) -> None:
+    folder = _with_repositories(place)
+    workspace = {"path": str(folder), "mode": "readwrite"}
+    async with servers.host(own_home, cwd=place, **variables) as host:
+        task = await host.done(script(PUSH), workspace=workspace)
+        await host.call("delete_task", id=task["id"])
+    for pid in servers.servers(own_home):
+        servers.end(pid, signal.SIGTERM)
+    async with servers.host(own_home, cwd=place, **variables) as host:
+        await host.done(script(PLANT), workspace=workspace)
+    _assert_nothing_planted(folder)
+
+
+def _with_repositories(place: Path) -> Path:
     folder = folder_of(place, "project")
     git(folder, "init", "-q", "z/y/nested")
     git(folder, "init", "-q", "--bare", "z/hub.git")
-    many = f"for i in $(seq {protected.MOST_REPOSITORIES + 4}); do git init -q a$i; mkdir -p .git/modules/a$i; "
-    lines = many + "touch .git/modules/a$i/config; done"
-    plant = "for i in z/y/nested/.git/hooks/planted z/hub.git/hooks/update z/hub.git/config; do echo x > $i; done"
-    messages = [f"{script(lines)}\n{script(plant)}"] if tasks == 1 else [script(lines), script(plant)]
-    for message in messages:
-        await host.done(message, workspace={"path": str(folder), "mode": "readwrite"})
+    return folder
+
+
+def _assert_nothing_planted(folder: Path) -> None:
     assert not list(folder.rglob("planted"))
     assert names(folder / "z/hub.git/hooks", "update") == set()
     assert (folder / "z/hub.git/config").read_text() != "x\n"
