@@ -1,4 +1,4 @@
-"""What a fuzzed part of the server may take: bytes of memory, and turns of the event loop."""
+"""Limits for a fuzzed part of the server: bytes of memory, and turns of the event loop."""
 
 import time
 import tracemalloc

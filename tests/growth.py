@@ -1,4 +1,4 @@
-"""How what something takes grows with what it is given: never an absolute time, since machines differ and are busy."""
+"""Growth of costs with the input; absolute times are never compared, since machines differ and are busy."""
 
 from collections.abc import Callable, Sequence
 

@@ -1,4 +1,4 @@
-"""What a machine may lack, and what becomes of the tests that need it."""
+"""Things that a machine may lack, and the tests that are skipped without them."""
 
 import os
 from typing import NoReturn

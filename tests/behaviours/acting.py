@@ -1,4 +1,4 @@
-"""What the pages say of deciding, going on, changing and ending tasks."""
+"""Behaviours of deciding, continuing, changing and ending tasks, as the pages describe them."""
 
 from tests.behaviours.pages import (
     AGENT_DELETE,

@@ -1,4 +1,4 @@
-"""What the pages say of creating a task."""
+"""Behaviours of creating a task, as the pages describe them."""
 
 from tests.behaviours.pages import AGENT_INVOKE, CONFIGURATION, CREATE, ORGANIZATION_CREATE
 from tests.behaviours.record import Until, deferred, departs, same

@@ -1,4 +1,4 @@
-"""What the pages say of looking at one task."""
+"""Behaviours of reading one task, as the pages describe them."""
 
 from tests.behaviours.pages import AGENT_GET, GET, LIST, ORGANIZATION_GET
 from tests.behaviours.record import Until, deferred, departs, same

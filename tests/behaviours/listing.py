@@ -1,4 +1,4 @@
-"""What the pages say of listing tasks."""
+"""Behaviours of listing tasks, as the pages describe them."""
 
 from tests.behaviours.pages import AGENT_LIST, LIST, ORGANIZATION_LIST
 from tests.behaviours.record import departs, same

@@ -1,4 +1,4 @@
-"""Which tests show which behaviours, read from their source: so it holds whichever of them are run."""
+"""The behaviours that each test shows, read from the tests' source, whichever of them are run."""
 
 import ast
 from collections.abc import Iterator, Sequence

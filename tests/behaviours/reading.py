@@ -1,4 +1,4 @@
-"""What the pages say of graphs, conversations, events and what goes over the wire."""
+"""Behaviours of graphs, conversations, events and the wire, as the pages describe them."""
 
 from tests.behaviours.pages import (
     AGENT_EVENTS,

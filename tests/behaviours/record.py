@@ -1,4 +1,4 @@
-"""What one line of the table of behaviours is."""
+"""The record of one line of the table of behaviours."""
 
 from dataclasses import dataclass
 from enum import StrEnum

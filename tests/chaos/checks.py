@@ -1,4 +1,4 @@
-"""What has to hold in the end, when everybody has been served and the server has ended."""
+"""Checks at the end of a campaign, when everybody was served and the server has ended."""
 
 import sqlite3
 import subprocess

@@ -1,4 +1,4 @@
-"""What the users were told, to be held against what there is in the end; and what was found wrong."""
+"""A journal of the answers that users got, compared with the state at the end; and the faults found."""
 
 from collections import Counter
 from collections.abc import Collection, Iterator

@@ -1,4 +1,4 @@
-"""What is hurt in a campaign: a state folder, its server, and the windows that are open on it."""
+"""The site of a campaign: a state folder, its server, and the windows that are open on it."""
 
 import os
 import shutil

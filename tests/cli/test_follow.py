@@ -1,4 +1,4 @@
-"""What a person is told of a task that is blocked."""
+"""Messages to a person about a blocked task."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What a sub-task has written can pose as nothing but that, wherever a terminal breaks its lines."""
+"""Output of a sub-task, which cannot pose as anything else, wherever a terminal breaks its lines."""
 
 from collections.abc import Callable
 

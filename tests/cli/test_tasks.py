@@ -1,4 +1,4 @@
-"""What there is, in lists and in full."""
+"""Tasks in lists and in full."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What all clients have in common: a window on remit, and what a client hands on of a call."""
+"""The common part of all clients: a window on remit, and the outcome of a call."""
 
 import sys
 from collections.abc import Callable, Sequence

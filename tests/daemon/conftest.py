@@ -1,4 +1,4 @@
-"""What these tests share: state folders whose servers are ended, checkouts of any version, windows of a host."""
+"""Shared fixtures: state folders whose servers are ended, checkouts of any version, windows of a host."""
 
 import json
 import os

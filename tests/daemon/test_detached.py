@@ -1,4 +1,4 @@
-"""What a server that was started by a window has of that window: nothing."""
+"""Independence of a server from the window that started it."""
 
 import os
 import subprocess

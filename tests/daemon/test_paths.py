@@ -1,4 +1,4 @@
-"""Where things are, and who may look into them."""
+"""The paths of a server's files, and who may read them."""
 
 import os
 import stat

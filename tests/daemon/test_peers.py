@@ -1,4 +1,4 @@
-"""Which processes the server talks to, and which it takes for a person at a terminal."""
+"""The processes that the server talks to, and those that it takes for a person at a terminal."""
 
 import json
 import os

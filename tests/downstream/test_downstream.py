@@ -1,4 +1,4 @@
-"""What the MCP servers of the tests show those who use them."""
+"""The MCP servers of the tests, as their users see them."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What has begun is told as cut off, with its output; only what has not begun is told as not reached."""
+"""Calls that were cut off, with their output, and calls that were not reached."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What the tiers publish as their gaps, as a table: the same words that `remit doctor` and `list_agents` say."""
+"""The table of gaps in SECURITY.md, in the words that `remit doctor` and `list_agents` use."""
 
 from collections.abc import Iterator, Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""What a person sees of a program that draws on the whole terminal, and types into it."""
+"""A program that draws on the whole terminal, as a person sees it and types into it."""
 
 import os
 import re

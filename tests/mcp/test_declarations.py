@@ -1,4 +1,4 @@
-"""What tools/list declares: small, found, and of what the strict subsets of OpenAI and Gemini take."""
+"""The declarations of tools/list: small, easy to find, and within the strict subsets of OpenAI and Gemini."""
 
 import copy
 import json

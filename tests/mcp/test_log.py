@@ -1,4 +1,4 @@
-"""What a server that logs as JSON says of the work it does."""
+"""The log of a server that writes JSON."""
 
 import json
 from pathlib import Path

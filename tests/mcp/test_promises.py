@@ -1,4 +1,4 @@
-"""What must hold when callers leave early, come together, or ask for odd things."""
+"""Promises to callers that leave early, come together, or ask for odd things."""
 
 import json
 import subprocess

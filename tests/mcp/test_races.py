@@ -1,4 +1,4 @@
-"""What two windows ask for at the same moment: one of them wins, and nothing else happens."""
+"""Races between two windows: one of them wins, and nothing else happens."""
 
 from typing import Any
 

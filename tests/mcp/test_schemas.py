@@ -1,4 +1,4 @@
-"""What the tools answer is what `tools/list` declares, checked by a validator that nobody here wrote."""
+"""Answers of the tools, checked against `tools/list` by an independent validator."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the machine has run out of is told in words, and nothing is half done."""
+"""Shortages of the machine: they are reported in words, and nothing is half done."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""What goes over the wire: both eras of the protocol, the size of the tools, and lines that are no messages."""
+"""The wire: both eras of the protocol, the size of the tools, and lines that are no messages."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""What a model is asked, in whatever wire format it came."""
+"""Requests to a model, independent of their wire format."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

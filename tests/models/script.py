@@ -1,4 +1,4 @@
-"""What a model answers, and scripts that choose it by what was asked."""
+"""Answers of a scripted model, and the scripts that choose them by the request."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field

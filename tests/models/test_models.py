@@ -1,4 +1,4 @@
-"""What a scripted model says on the wire, and what it keeps."""
+"""The wire format of a scripted model, and its record of requests."""
 
 import json
 import socket

@@ -1,4 +1,4 @@
-"""What npm has brought, once `make packages` was called: agents, hosts and clients, only ever read and run."""
+"""The npm packages that `make packages` installs: agents, hosts and clients, only ever read and run."""
 
 import platform
 from pathlib import Path

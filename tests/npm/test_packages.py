@@ -1,4 +1,4 @@
-"""What is installed from npm is what is pinned, and a test that misses it fails."""
+"""Installed npm packages are the pinned ones, and a test that needs a missing one fails."""
 
 import json
 import subprocess

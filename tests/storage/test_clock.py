@@ -1,4 +1,4 @@
-"""Whether the time of day is believed, and a queue that does not depend on it."""
+"""Plausibility of the time of day, and a queue that does not depend on it."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

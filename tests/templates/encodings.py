@@ -1,4 +1,4 @@
-"""How programs encode a value, written down apart from the code under test."""
+"""The encodings of a value by programs, written down apart from the code under test."""
 
 import html
 import json

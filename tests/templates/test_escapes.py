@@ -1,4 +1,4 @@
-"""What is known of common escapes is what reading them again would find."""
+"""The table of common escapes, compared with reading them again."""
 
 from hypothesis import example, given
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""How the work of masking grows, counted in lines of code that are executed: with what is read, and no faster."""
+"""Growth of the work of masking with the text, counted in executed lines of code."""
 
 import sys
 import tracemalloc

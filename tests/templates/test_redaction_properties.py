@@ -1,4 +1,4 @@
-"""What holds for every value, encoding, surrounding and way of cutting."""
+"""Properties of masking that hold for every value, encoding, surrounding and way of cutting."""
 
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable

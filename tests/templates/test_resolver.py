@@ -1,4 +1,4 @@
-"""What `<<mcp.KEY>>` becomes, and what stays as it is."""
+"""Substitution of `<<mcp.KEY>>`, and texts that stay as they are."""
 
 from urllib.parse import quote
 

@@ -1,4 +1,4 @@
-"""Where words stand in a text that comes in pieces, broken and escaped."""
+"""Positions of words in a text that comes in pieces, broken and escaped."""
 
 from hypothesis import given
 from hypothesis import strategies as st

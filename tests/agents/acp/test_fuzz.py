@@ -1,4 +1,4 @@
-"""Whatever a program says in place of the Agent Client Protocol: its run ends in order, and takes little."""
+"""Random messages in place of the Agent Client Protocol: the run ends in order, and uses bounded memory."""
 
 import json
 from collections import deque

@@ -1,4 +1,4 @@
-"""What is known of agents, and what their settings make of it."""
+"""Profiles of agents, and the effect of their settings."""
 
 import json
 from pathlib import Path

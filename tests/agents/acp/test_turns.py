@@ -1,4 +1,4 @@
-"""What an agent says and does is its turn's."""
+"""An agent's messages and calls, as its turn records them."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What an MCP server in the sandbox says is read line by line, and not for ever."""
+"""Reading an MCP server in the sandbox: line by line, with a time limit."""
 
 from collections import deque
 

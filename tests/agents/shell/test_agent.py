@@ -1,4 +1,4 @@
-"""What the shell agent refuses."""
+"""Messages that the shell agent refuses."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What is open at the end of a line, with bash itself as the judge."""
+"""Constructs that are open at the end of a line, compared with bash itself."""
 
 import subprocess
 from pathlib import Path

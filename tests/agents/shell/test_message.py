@@ -1,4 +1,4 @@
-"""What of a message is a command, and what is not."""
+"""The commands of a message, and the lines that are none."""
 
 from contextlib import suppress
 from time import perf_counter

@@ -1,4 +1,4 @@
-"""What a record that a command has forged can do."""
+"""The effect of a record that a command has forged."""
 
 from functools import partial
 

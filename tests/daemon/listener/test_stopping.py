@@ -1,4 +1,4 @@
-"""When the owner of a state folder ends: told to, or idle."""
+"""The end of a state folder's owner, on request or when idle."""
 
 import os
 import signal

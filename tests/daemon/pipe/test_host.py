@@ -1,4 +1,4 @@
-"""How the pipe knows that its host is gone, and that it ends then."""
+"""Detection of the host's end by the pipe, which ends then."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""How much of one connection is open and unread at a time, and what that costs the others."""
+"""Limits on the open calls and unread answers of one connection, and their cost for the others."""
 
 import json
 import socket

@@ -1,4 +1,4 @@
-"""What becomes of a server's tasks when its installation is replaced while it runs: nothing."""
+"""Replacing the installation while a server runs, which changes nothing for its tasks."""
 
 import shutil
 import subprocess

@@ -1,4 +1,4 @@
-"""What happens when a window meets the server of another version."""
+"""Windows that meet the server of another version."""
 
 from collections.abc import Callable
 from pathlib import Path

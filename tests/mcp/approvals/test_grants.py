@@ -1,4 +1,4 @@
-"""What a yes counts for: one call under the circumstances it was given in, whatever a client changes later."""
+"""The scope of approvals: one call in the circumstances it was approved in, whatever a client changes later."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Whoever decides sees what is executed: no line of a secret takes the place of a command."""
+"""Calls as shown to the person who decides: no line of a secret takes the place of a command."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What a list holds, what it says of itself, and what it says of each task."""
+"""Lists: the tasks in them, their counts, and the fields of each task."""
 
 import sqlite3
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What tasks are to each other: dependencies, sub-tasks, lists and their graphs."""
+"""Relations between tasks: dependencies, sub-tasks, lists and their graphs."""
 
 import json
 from pathlib import Path

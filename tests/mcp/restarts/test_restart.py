@@ -1,4 +1,4 @@
-"""What survives the window, and what survives the server."""
+"""State that survives the end of a window, or of the server."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""What carries on from one command of a message to the next, and what does not."""
+"""State that carries on from one command of a message to the next, and state that does not."""
 
 from pathlib import Path
 from typing import Any

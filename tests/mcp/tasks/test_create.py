@@ -1,4 +1,4 @@
-"""What creating a task takes, what it leaves to defaults, and what it answers."""
+"""Creating a task: its fields, their defaults, and the answer."""
 
 import io
 import zipfile

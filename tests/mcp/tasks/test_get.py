@@ -1,4 +1,4 @@
-"""What is shown of one task, field by field, before, during and after its work."""
+"""Reading one task, field by field, before, during and after its work."""
 
 import re
 from typing import Any

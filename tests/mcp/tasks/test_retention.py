@@ -1,4 +1,4 @@
-"""What a user sees of retention: how long a task is kept, and what is gone of it."""
+"""Retention as a user sees it: how long a task is kept, and what of it is removed."""
 
 import sqlite3
 from contextlib import closing

@@ -1,4 +1,4 @@
-"""What a host can do with tasks, over real stdio."""
+"""The tasks of a host, over real stdio."""
 
 import json
 import re

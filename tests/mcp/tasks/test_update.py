@@ -1,4 +1,4 @@
-"""What a report on a task sets, clears and leaves alone."""
+"""Reports on a task: the fields that they set, clear and leave alone."""
 
 from typing import Any
 

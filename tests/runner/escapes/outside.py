@@ -1,4 +1,4 @@
-"""What must stay out of a sandbox's reach: it sets that up, tells its numbers, and waits for its input to end.
+"""Things out of a sandbox's reach: sets them up, prints their numbers, and waits for the end of its input.
 
 In its folder it makes a file for each way that is to be tried, and a unix socket; it listens on an abstract socket,
 over TCP and over UDP, has a shared memory segment, and is itself the process to be left alone.

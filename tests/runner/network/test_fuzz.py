@@ -1,4 +1,4 @@
-"""Whatever a command says to the proxy, it is understood in one way or refused."""
+"""Random requests to the proxy: each is understood in one way, or refused."""
 
 import anyio
 import h11

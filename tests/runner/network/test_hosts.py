@@ -1,4 +1,4 @@
-"""Which hosts a rule admits, and which addresses are public."""
+"""The hosts that a rule admits, and the addresses that are public."""
 
 from ipaddress import ip_address
 

@@ -1,4 +1,4 @@
-"""What the proxy lets through, and how it says what it does not."""
+"""Requests that the proxy lets through, and its answers to those that it refuses."""
 
 import socket
 from base64 import b64encode

@@ -1,4 +1,4 @@
-"""What a command is given, and what comes back of it."""
+"""Commands: their input, and their results."""
 
 import errno
 import os

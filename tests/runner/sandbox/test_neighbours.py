@@ -1,4 +1,4 @@
-"""What a command could do to others without touching their files."""
+"""Effects of a command on other processes, without touching their files."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What a command is given stays with it."""
+"""Secrets of a command, which no other process can read."""
 
 import os
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a command has beside its workspace: gone when it is, whatever it made there and whoever was killed."""
+"""Temporary folders of a command: removed with it, whatever it made there and whatever was killed."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""What an adversary does in a workspace, and how a test sees what came of it."""
+"""The acts of an adversary in a workspace, and the checks of their effects."""
 
 import os
 from collections.abc import Callable, Iterator

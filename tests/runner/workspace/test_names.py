@@ -1,4 +1,4 @@
-"""What an upload may be called."""
+"""Valid names of uploads."""
 
 import tempfile
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What goes when its time is over, and what stays."""
+"""Data that is removed when its time is over, and data that stays."""
 
 import re
 import sqlite3

@@ -1,4 +1,4 @@
-"""What a task waits for, and how that can be changed."""
+"""Dependencies of a task, and changes to them."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Who may work in a folder, and in which order the others get it."""
+"""Folder locks: who may work in a folder, and the order of those that wait."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Which secrets a task had, and those of the tasks whose folders it works in."""
+"""The secrets of a task, and those of the tasks whose folders it works in."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

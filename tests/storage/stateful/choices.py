@@ -1,4 +1,4 @@
-"""What can be chosen at random: values, and what the store holds at the moment, the most telling first."""
+"""Random choices: values, and records of the store at the moment, the most revealing first."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import fields

@@ -1,4 +1,4 @@
-"""What has to be so after every operation: the store as the model says, and nothing in it that belongs to nothing."""
+"""Comparison of the store with the model after every operation; nothing in the store is left over."""
 
 import json
 import sqlite3

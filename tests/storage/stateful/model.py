@@ -1,4 +1,4 @@
-"""What the store should do, in plain dictionaries: tasks, what they wait for, and whose part they are.
+"""A model of the store in plain dictionaries: tasks, their dependencies, and their sub-tasks.
 
 An operation that has to be refused raises Refused; whoever calls it puts the model back as it was.
 """

@@ -1,4 +1,4 @@
-"""What the store should do for those that work: runs, tool calls, approvals, and what a dead server leaves."""
+"""A model of the store's operations for workers: runs, tool calls, approvals, and what a dead server leaves."""
 
 from collections.abc import Sequence
 

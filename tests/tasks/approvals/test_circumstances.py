@@ -1,4 +1,4 @@
-"""How circumstances are told apart."""
+"""Differences between circumstances."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Which calls an approval for always lets pass."""
+"""The calls that an approval for always covers."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""What a request is known by."""
+"""The digest of a request."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What the agent of a task may not do, tried by a program in its sandbox: refused, and the attempt is an event."""
+"""Rights of a task's agent, tried by a program in its sandbox: each refused attempt is an event."""
 
 import json
 from typing import Any

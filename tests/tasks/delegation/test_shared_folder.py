@@ -1,4 +1,4 @@
-"""What an agent shares with its sub-tasks of the folder of its own task."""
+"""Sharing a task's own folder with its sub-tasks."""
 
 import json
 import subprocess

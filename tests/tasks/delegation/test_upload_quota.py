@@ -1,4 +1,4 @@
-"""How much the agent of a task may send along with what it hands on."""
+"""The upload quota of a task's agent for its sub-tasks."""
 
 from pathlib import Path
 

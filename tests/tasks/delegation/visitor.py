@@ -1,4 +1,4 @@
-"""What a program in a sandbox can do with its callback channel: `python visitor.py CALLS`, a file of them as JSON.
+"""A program in a sandbox that uses the callback channel of its run: `python visitor.py CALLS`, a file of them as JSON.
 
 Made of the standard library alone. Prints what comes back, a line of JSON for each call. `ID` in the arguments of one
 stands for the id in the answer to the first create_task before it.

@@ -1,4 +1,4 @@
-"""Where the values of secrets by name come from."""
+"""The sources of secrets by name."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path

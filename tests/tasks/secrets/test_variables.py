@@ -1,4 +1,4 @@
-"""What is masked in what comes out of a run, as it comes to be known."""
+"""Masking of a run's output, as its secrets become known."""
 
 from collections.abc import AsyncIterator
 from hashlib import sha256

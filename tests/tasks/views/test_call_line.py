@@ -1,4 +1,4 @@
-"""What a host's prompt shows of a call: all of it, or a beginning that cannot pose as all of it."""
+"""A call as a host's prompt shows it: all of it, or a beginning that cannot pose as all of it."""
 
 import hashlib
 import re

@@ -1,4 +1,4 @@
-"""What the agent can do, by name."""
+"""The behaviours of the scripted agent, by name."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""How the agent speaks: lines of JSON-RPC, and what they are made of."""
+"""The scripted agent's protocol: lines of JSON-RPC, and their parts."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What it should not send: nothing, nonsense, too much, or an early end."""
+"""Misbehaviour of the scripted agent: no messages, invalid ones, too many, or an early end."""
 
 import json
 import os

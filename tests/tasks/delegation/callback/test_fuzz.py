@@ -1,4 +1,4 @@
-"""Whatever follows the right token in a callback channel is answered or dropped, and nothing else suffers."""
+"""Random messages over a callback channel, with the right token: each is answered or dropped, nothing else suffers."""
 
 import json
 from collections.abc import AsyncIterator, Callable

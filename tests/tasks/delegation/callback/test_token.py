@@ -1,4 +1,4 @@
-"""The token of a callback channel is worth nothing after its run, nor outside its sandbox; it is nowhere else."""
+"""The token of a callback channel: useless after its run and outside its sandbox, and stored nowhere else."""
 
 import json
 import socket

@@ -1,4 +1,4 @@
-"""What a command leaves for the person's git, where its server is killed: the next one looks first of all."""
+"""Traps for the person's git, left by a command whose server is killed: the next server looks for them first."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""What git would push to: folders of this machine in which it would execute hooks that nobody has looked at."""
+"""Push targets: folders of this machine in which git would execute hooks that nobody has inspected."""
 
 import os
 from pathlib import Path

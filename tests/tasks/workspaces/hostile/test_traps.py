@@ -1,4 +1,4 @@
-"""What a task leaves in a folder of the person's for their own git to execute: it is set aside, and told."""
+"""Traps that a task leaves in a person's folder for their own git to execute: they are set aside and reported."""
 
 import signal
 from pathlib import Path
