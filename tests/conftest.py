@@ -33,7 +33,7 @@ settings.load_profile("quick")  # `make test-all` loads the other one
 
 
 def pytest_configure() -> None:
-    """Have what the tests start heed Ctrl-C, also where they were started in the background themselves."""
+    """Make processes that the tests start obey Ctrl-C, even if the tests run in the background."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

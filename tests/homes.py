@@ -14,21 +14,21 @@ from tests.servers import Host
 
 @pytest.fixture(scope="package")
 def shared_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """One that the tests of a package share."""
+    """A state folder that the tests of a package share."""
     with servers.home(tmp_path_factory.mktemp("shared")) as home:
         yield home
 
 
 @pytest.fixture(scope="package")
 def killed_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """One that the tests of a package share which kill its server: the next window starts another."""
+    """A state folder shared by the tests of a package that kill its server: the next window starts another."""
     with servers.home(tmp_path_factory.mktemp("killed")) as home:
         yield home
 
 
 @pytest.fixture
 def own_home(tmp_path: Path) -> Iterator[Path]:
-    """One of a test's own, for those that hurt its server."""
+    """A state folder of a test's own, for tests that damage its server."""
     with servers.home(tmp_path) as home:
         yield home
 

@@ -22,7 +22,7 @@ PATIENCE = 30
 
 
 class Host:
-    """What an assistant is to remit: an MCP client at the other end of a `remit` it has started."""
+    """An assistant's host: an MCP client at the other end of a `remit` that it has started."""
 
     def __init__(self, client: Client, home: Path) -> None:
         self.client = client

@@ -111,7 +111,7 @@ def _count_down(left: int) -> None:
 
 @contextmanager
 def failing(monkeypatch: pytest.MonkeyPatch, name: str) -> Iterator[None]:
-    """Have one function of the replacement find the disk full."""
+    """Make one function of the replacement find the disk full."""
 
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")

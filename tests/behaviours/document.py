@@ -41,7 +41,7 @@ def whole(behaviours: Sequence[Behaviour], found: Sequence[Mark]) -> str:
 
 
 def section(behaviours: Sequence[Behaviour]) -> str:
-    """One line for each API."""
+    """Return one line for each API."""
     lines = ["| API | pages | the same | differently | deferred: waits for |", "|---|---|---|---|---|"]
     lines += [_summary(api, [each for each in behaviours if api in _apis(each)]) for api in Api]
     return "\n".join(lines)

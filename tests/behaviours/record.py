@@ -21,7 +21,7 @@ class Page:
 
 
 class Kind(StrEnum):
-    """How remit does what a page says."""
+    """The ways in which remit treats what a page says."""
 
     SAME = "the same"
     DEPARTS = "differently"
@@ -29,7 +29,7 @@ class Kind(StrEnum):
 
 
 class Until(StrEnum):
-    """What has to be there before a deferred behaviour can be."""
+    """The preconditions of deferred behaviours."""
 
     HTTP = "HTTP"
     MODEL = "models chosen by the task"

@@ -37,7 +37,7 @@ free_space = "1MiB"
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What came of a campaign."""
+    """The result of a campaign."""
 
     seed: int
     kills: int
@@ -86,7 +86,7 @@ class Campaign:
         _prepare(home.parent, self._scene.project, secrets["named"])
 
     async def run(self, seconds: float) -> Report:
-        """Have the users work and the faults happen, let everything end, and check what there is."""
+        """Let the users work and the faults happen, wait for the end of everything, and check the result."""
         users = [self._user(number) for number in range(1, USERS + 1)]
         async with anyio.create_task_group() as self._listening:
             async with anyio.create_task_group() as working:
@@ -130,7 +130,7 @@ class Campaign:
                 self._done[name] += 1
 
     async def _conclude(self, users: Sequence[User]) -> None:
-        """Have everything end that is still open."""
+        """End everything that is still open."""
         self._site.kills_at_answer = False
         self._site.signal_server(signal.SIGCONT)
         async with anyio.create_task_group() as concluding:

@@ -190,7 +190,7 @@ def _serve(site: Site, command: list[str]) -> "subprocess.Popen[bytes]":
 
 @asynccontextmanager
 async def injected(home: Path, calls: str, what: str) -> "AsyncIterator[subprocess.Popen[bytes]]":
-    """Something happens to these system calls of the server's threads, though not to those of what it has started."""
+    """Inject a fault into these system calls of the server's threads, but not of the processes it has started."""
     tracer = await to_thread.run_sync(_trace, home, calls, what)
     try:
         yield tracer

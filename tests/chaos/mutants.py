@@ -11,7 +11,7 @@ SOURCE = ("remit.py", "server", "storage", "templates")
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """What is added to the ends of modules, so that it replaces what they define, and the faults it is found by."""
+    """Code added to the ends of modules, which replaces definitions there, and the faults that reveal it."""
 
     added: Mapping[str, str]
     found_as: frozenset[str]

@@ -23,7 +23,7 @@ TYPED = "TYPED"
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What tasks are made of in one campaign."""
+    """The parts of tasks in one campaign."""
 
     project: Path
     """A git repository."""

@@ -168,7 +168,7 @@ class User:
         return view["status"] in ENDED
 
     def _any(self, *kinds: str) -> Task | None:
-        """One of the latest of the user's tasks."""
+        """Return one of the latest of the user's tasks."""
         mine = [task for task in self._own if task.is_deleted is False and (not kinds or task.kind in kinds)]
         return self._random.choice(mine[-8:]) if mine else None
 

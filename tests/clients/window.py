@@ -16,7 +16,7 @@ ARGUMENTS = [str(LAUNCHER)]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a client hands its user of a call, whether as a result or as an exception."""
+    """The outcome of a call as a client gives it to its user, as a result or as an exception."""
 
     failed: bool
     text: str

@@ -116,7 +116,7 @@ def _end(pid: int) -> None:
 
 
 class Window:
-    """What a host has of a remit that it started: the two ends of its standard streams, and its last words."""
+    """A host's side of a remit that it started: both ends of its standard streams, and its last words."""
 
     def __init__(self, process: anyio.abc.Process) -> None:
         self.process = process

@@ -18,7 +18,7 @@ _PATH = "/mcp"
 
 @dataclass
 class Downstream:
-    """What it was told, whoever told it."""
+    """The requests that the server received, from anyone."""
 
     port: int
     headers: list[dict[str, str]] = field(default_factory=list)

@@ -28,7 +28,7 @@ async def begun(host: Host, home: Path, task_id: str) -> Path:
 
 
 async def logged(host: Host, home: Path, task_id: str, line: str) -> None:
-    """Until the server's log has such a line."""
+    """Wait until the server's log has such a line."""
     await until(host, task_id, lambda: line in (home / "server.log").read_text())
 
 
@@ -43,7 +43,7 @@ def is_at_work(folder: Path) -> bool:
 
 
 async def waiting(host: Host, task_id: str, reason: str) -> None:
-    """Until a task says that it waits for something."""
+    """Wait until a task says that it waits for something."""
     while True:
         task = await host.call("get_task", id=task_id)
         assert task["status"] in ("pending", "running"), task

@@ -52,7 +52,7 @@ class ClaudeCode:
     model: Model
 
     def run(self, prompt: str) -> dict[str, Any]:
-        """Have a prompt answered without a person (`-p`); what it prints about it."""
+        """Let Claude Code answer a prompt without a person (`-p`); returns what it prints."""
         done = subprocess.run(
             self._argv("-p", prompt, "--output-format", "json"),
             env=self._environment,

@@ -43,7 +43,7 @@ TERMINAL_ERRORS: dict[str, dict[str, Any]] = {
 
 
 class Declared:
-    """What the tools declare, by their definitions as they came over the wire."""
+    """The declarations of the tools, from their definitions as they came over the wire."""
 
     def __init__(self, tools: list[dict[str, Any]]) -> None:
         self.names = {tool["name"] for tool in tools}
@@ -69,7 +69,7 @@ class CheckedHost(Host):
         return answer
 
     async def look(self, task_id: str, status: str) -> None:
-        """Have every tool that reads speak of a task of this status."""
+        """Call every reading tool for a task of this status."""
         look = {"id": task_id, "include": ["messages", "events", "graph"]}
         with anyio.fail_after(servers.PATIENCE):
             while (await self.call("get_task", **look))["status"] != status:

@@ -14,7 +14,7 @@ class Malformed(Exception):
 
 @dataclass(frozen=True)
 class Result:
-    """What came of a tool call."""
+    """The result of a tool call."""
 
     call_id: str
     tool: str
@@ -23,7 +23,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Message:
-    """What one side said at a time; of the user's side it is either text or the results of calls."""
+    """A message of one side; the user's is either text or the results of calls."""
 
     role: Literal["user", "assistant"]
     text: str = ""
@@ -32,7 +32,7 @@ class Message:
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What a model was asked, as it was read and as it came."""
+    """A request to a model, as it was read and as it came."""
 
     path: str
     headers: dict[str, str]

@@ -19,7 +19,7 @@ Part = bytes | Hold
 
 @dataclass(frozen=True)
 class Reply:
-    """What a script chose, and what providers add to it."""
+    """The answer that a script chose, and the data that providers add to it."""
 
     model: str
     steps: Sequence[Step]

@@ -85,14 +85,14 @@ def refuse(status: int, client: Client, *messages: Json) -> None:
 
 @pytest.fixture
 def served() -> Iterator[Model]:
-    """One that has yet to be told what to say."""
+    """A scripted model without a script yet."""
     with model(steps(Say("unasked"))) as this:
         yield this
 
 
 @pytest.fixture(params=["openai", "anthropic"])
 def client(request: pytest.FixtureRequest, served: Model) -> Client:
-    """One for each wire format."""
+    """A client of each wire format."""
     return Client(served, request.param)
 
 

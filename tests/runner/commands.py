@@ -75,7 +75,7 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True)
 class Ran:
-    """How a command ended, all it said, and the hosts it was refused."""
+    """The end of a command, its output, and the hosts that it was refused."""
 
     status: int
     seconds: float

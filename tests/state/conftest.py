@@ -15,7 +15,7 @@ __all__ = ["own_home"]
 
 @pytest.fixture(scope="package")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
-    """One that all tests copy, and the id of the task."""
+    """A state folder that all tests copy, and the id of its task."""
     with servers.home(tmp_path_factory.mktemp("made")) as home:
         yield home, anyio.run(done, home)
 

@@ -41,7 +41,7 @@ class Heedless(Scheduler):
 
 
 def tasks(store: Store, folder: Path) -> TaskService:
-    """With a scheduler whose runs do not heed a cancellation."""
+    """A service with a scheduler whose runs ignore a cancellation."""
     shared = services(store, Workspaces(folder))
     return TaskService(shared, Heedless(shared, SubtaskServer("1"), "owner"), [])
 

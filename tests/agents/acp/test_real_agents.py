@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.namespaces, pytest.mark.npm]
 
 @pytest.fixture(params=[OPENCODE, CLAUDE], ids=lambda real: real.name)
 def real(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Real:
-    """Each of them; they take seconds to start, and more where others are at work."""
+    """Each real agent; they take seconds to start, and more where others are at work."""
     monkeypatch.setattr(servers, "PATIENCE", 180)
     found: Real = request.param
     found.require()

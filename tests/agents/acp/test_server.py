@@ -27,7 +27,7 @@ def shared_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def own_home(tmp_path: Path) -> Iterator[Path]:
-    """One of a test's own, for those that change its settings."""
+    """A state folder of a test's own, for tests that change its settings."""
     with _home(tmp_path) as home:
         yield home
 
@@ -265,7 +265,7 @@ async def test_a_call_that_hides_what_it_does_behind_a_secret_is_refused(host: H
 
 
 async def _asked_again(host: Host, task_id: str) -> None:
-    """Until the task's call waits for another yes: nothing differs from the one before."""
+    """Wait until the task's call waits for another yes: nothing differs from the one before."""
     with anyio.fail_after(servers.PATIENCE):
         while True:
             task = await host.call("get_task", id=task_id)

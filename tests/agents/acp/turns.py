@@ -272,7 +272,7 @@ def scripted(
 
 
 async def work(turn: MemoryTurn, behaviour: str, **arguments: Any) -> None:
-    """Have the agent do a turn, within the time that anything here may take."""
+    """Make the agent do a turn, within the time that anything here may take."""
     with anyio.fail_after(PATIENCE):
         await scripted(behaviour, **arguments).work(turn)
 

@@ -15,7 +15,7 @@ __all__ = ["asking", "model", "own_home", "shared_endpoint", "shared_windows"]
 
 @pytest.fixture(params=["openai", "anthropic"])
 def provider(request: pytest.FixtureRequest) -> str:
-    """Each wire format."""
+    """A provider of each wire format."""
     return str(request.param)
 
 

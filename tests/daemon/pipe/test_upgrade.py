@@ -42,12 +42,12 @@ async def window(installation: Path, home: Path, **variables: str) -> AsyncItera
 
 
 def take_away(installation: Path) -> None:
-    """As while a package is upgraded, or once it was installed elsewhere."""
+    """Remove the installation, as during an upgrade, or once it was installed elsewhere."""
     shutil.rmtree(installation)
 
 
 def replace(installation: Path) -> None:
-    """As after an upgrade in place: the same names, and programs that speak otherwise."""
+    """Replace the installation, as an upgrade in place does: the same names, but other programs."""
     for name in ("launcher", "relay", "supervisor", "cgroup_probe"):
         (installation / "server" / "runner" / "programs" / f"{name}.py").write_text("print('ready2')\n")
     for file in (installation / "server" / "runner" / "programs" / "skeleton").iterdir():

@@ -21,7 +21,7 @@ YEAR = 400 * 24 * 3600 * 1_000_000
 
 
 def set_back(home: Path) -> None:
-    """Have all that the database knows lie 400 days back, as where the clock is 400 days ahead now."""
+    """Move all times in the database 400 days back, as if the clock were 400 days ahead now."""
     with closing(sqlite3.connect(home / "remit.db", isolation_level=None)) as db:
         db.execute("UPDATE tasks SET completed_at = completed_at - ?", (YEAR,))
         db.execute("UPDATE clock SET latest = latest - ?", (YEAR,))

@@ -55,7 +55,7 @@ while time.monotonic() < end:
 
 @pytest.fixture
 async def sandbox() -> Sandbox:
-    """One whose groups hold everything, in however many hierarchies."""
+    """A sandbox whose control groups enforce every limit, in however many hierarchies."""
     found = Sandbox((await find_sandbox())._tier, find_groups(None))
     if len(found.grouped) < 5:
         pytest.skip(f"the control groups delegated here hold: {', '.join(sorted(found.grouped)) or 'nothing'}")

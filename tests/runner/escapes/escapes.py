@@ -37,7 +37,7 @@ def call(name: str, *arguments: object) -> None:
 
 
 class Reach:
-    """What is outside. Each way to it returns if it is open, and raises OSError if it is not."""
+    """A thing outside of the sandbox. Each way to it returns if it is open, and raises OSError if it is not."""
 
     def __init__(self, folder: str, pid: str, tcp: str, udp: str, segment: str) -> None:
         self.folder = folder

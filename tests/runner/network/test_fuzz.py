@@ -90,7 +90,7 @@ NEARLY_SENSE = st.builds(
 
 
 def understood(data: bytes) -> tuple[Endpoint, h11.Request]:
-    """As the proxy does it: where the request goes, and what is said there."""
+    """Parse bytes as the proxy does: the destination, and the request sent there."""
     head = data[: data.index(b"\r\n\r\n") + 4]
     check_head(head)
     connection = h11.Connection(h11.SERVER)

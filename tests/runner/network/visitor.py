@@ -15,7 +15,7 @@ TIMEOUT_SECONDS = 5
 
 
 def ask(port: int) -> str:
-    """As programs do it, by the proxy that the environment names."""
+    """Send a request as programs do, through the proxy that the environment names."""
     try:
         with urlopen(f"http://127.0.0.1:{port}/path", timeout=TIMEOUT_SECONDS) as answer:
             return f"{answer.status} {answer.read().decode()}"

@@ -27,7 +27,7 @@ WRITES = (
 
 @pytest.fixture
 def filled(workspace: Path) -> Path:
-    """With a file and a folder in it, which anybody may write."""
+    """A folder with a file and a folder in it, which anybody may write."""
     (workspace / "file").write_text("mine\n")
     (workspace / "empty").mkdir()
     for path in workspace.iterdir():

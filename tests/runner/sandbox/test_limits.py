@@ -47,7 +47,7 @@ FORK_BOMB = "bomb() { bomb | bomb & }; bomb; sleep 2; exit 3"
 
 @pytest.fixture(autouse=True)
 def look_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that these tests need not wait for seconds, where this process does the looking."""
+    """Measure often, so that these tests need not wait for seconds if this process measures."""
     monkeypatch.setattr(monitor, "MEASURE_SECONDS", 0.2)
 
 

@@ -54,7 +54,7 @@ def planting(*names: str) -> str:
 
 
 def give_away(folder: Path) -> None:
-    """To the ordinary user, where that is another."""
+    """Give the files to the ordinary user, if that is another user."""
     if os.geteuid() == 0:
         for path in (folder, *folder.rglob("*")):
             os.chown(path, NOBODY, NOBODY)

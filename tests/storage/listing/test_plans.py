@@ -30,7 +30,7 @@ SCANS = r"^SCAN (t|tasks|made|owner)\b(?!.* USING .*INDEX tasks_(queue|made_open
 
 
 async def live(store: Store) -> None:
-    """Have a bit of everything happen."""
+    """Do a bit of everything."""
     parent = await claimed(store, workspace=FOLDER, secrets={"A": "literal"})
     child = new_task(parent=parent.task.id, source="agent", workspace=LENT)
     await store.create_task(ANN, child)
@@ -82,7 +82,7 @@ async def _end_all(store: Store) -> None:
 
 
 def believe(db: sqlite3.Connection, tables: Sequence[str], rows: int) -> None:
-    """Have SQLite know of these tables alone, and believe that they have so many rows."""
+    """Give SQLite statistics of these tables alone, with so many rows."""
     db.execute("ANALYZE")
     db.execute("DELETE FROM sqlite_stat1")
     for table in tables:

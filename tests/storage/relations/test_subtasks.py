@@ -252,7 +252,7 @@ async def test_lists_show_an_agent_what_agents_have_made_and_count_nothing_else(
 
 
 async def active(store: Store, *claims: Claim) -> list[bool]:
-    """Of which of these runs something is active beneath."""
+    """Return for each of these runs whether an active task is beneath it."""
     found = await store.having_active_subtasks([claim.run.seq for claim in claims])
     return [claim.run.seq in found for claim in claims]
 

@@ -52,7 +52,7 @@ _MOST = 6
 
 
 def here(choice: str) -> SearchStrategy[Any]:
-    """One of what there is of this kind at the moment."""
+    """Choose one of the things of this kind that exist at the moment."""
     return some.runner().flatmap(lambda ground: some.sampled_from(getattr(ground, choice)))
 
 
@@ -62,7 +62,7 @@ def few(choice: str, most: int = 3) -> SearchStrategy[list[Any]]:
 
 
 class Choices(MachineBase):
-    """What there is to choose from."""
+    """The things that rules choose from."""
 
     @property
     def ids(self) -> list[str]:

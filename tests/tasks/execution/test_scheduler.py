@@ -143,7 +143,7 @@ async def test_one_principals_many_tasks_do_not_hold_up_anothers(store: Store, t
 def _fail_to_finish(
     store: Store, task_id: str, error: Exception, monkeypatch: pytest.MonkeyPatch, times: int = 1_000_000
 ) -> anyio.Event:
-    """Have the end of a task's run fail to be written so many times; the event tells of the last."""
+    """Make writing the end of a task's run fail so many times; the event is set at the last."""
     end_run, failures, last = store.end_run, count(1), anyio.Event()
 
     async def end_or_break(
@@ -272,7 +272,7 @@ async def test_a_look_at_the_database_that_fails_ends_none_of_those_that_look_no
 async def _two_kept_cancellations(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[ends.EndWriter, NewTask, NewTask]:
-    """Two new tasks whose cancellations could not be written, and what keeps these."""
+    """Return two new tasks whose cancellations could not be written, and the record that keeps these."""
     first, second = new_task(), new_task()
     kept = ends.EndWriter(store, lambda _: None, store.abandon_runs, lambda: None)
     for new in (first, second):
@@ -282,7 +282,7 @@ async def _two_kept_cancellations(
 
 
 async def _keep_cancellation(kept: ends.EndWriter, store: Store, task_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have a cancellation kept, as where the disk fails."""
+    """Keep a cancellation for later, as if the disk failed."""
 
     async def fail(principal: Principal, task_id: str) -> CancellationResult:
         raise DatabaseError("the disk fails", passes=True)

@@ -31,7 +31,7 @@ rm -f $object && mkfifo $object
 
 
 def whole(project: Path) -> None:
-    """Nothing half-done is in the person's repository."""
+    """Check that nothing half-done is in the person's repository."""
     git(project, "fsck", "--strict")
     left = [path.name for path in (project / ".git").rglob("*") if "tmp_" in path.name or path.suffix == ".lock"]
     assert left == []

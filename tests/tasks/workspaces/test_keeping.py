@@ -29,7 +29,7 @@ DAY_US = 24 * 3600 * 1_000_000
 
 @pytest.fixture(scope="module")
 def shared_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """One that the tests of this file share: they list their own worktrees alone, which are few."""
+    """A state folder that the tests of this file share: they list their own worktrees alone, which are few."""
     with servers.home(tmp_path_factory.mktemp("shared")) as home:
         yield home
 

@@ -44,7 +44,7 @@ async def unused() -> Sandbox:
 
 
 class Killed(BaseException):
-    """As if the server had been."""
+    """A stand-in for the death of the server."""
 
 
 async def started(store: Store, project: Path, **task: Any) -> Claim:

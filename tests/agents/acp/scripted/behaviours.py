@@ -6,6 +6,6 @@ BEHAVIOURS: dict[str, Callable[[], None]] = {}
 
 
 def behaviour(function: Callable[[], None]) -> Callable[[], None]:
-    """Something this agent can do, by its name."""
+    """Register a behaviour of the agent under its name."""
     BEHAVIOURS[function.__name__] = function
     return function

@@ -132,7 +132,7 @@ def asks_twice_at_once() -> None:
 
 @behaviour
 def asks_for_another_thing_too() -> None:
-    """As OpenCode does for a command that leaves the workspace."""
+    """Ask for another thing too, as OpenCode does for a command that leaves the workspace."""
     prompt = opened()
     call("1", rawInput={"command": "make"})
     ask("1", title="external_directory", rawInput={"folder": "/x"})
@@ -164,7 +164,7 @@ def has_no_such_options() -> None:
 
 @behaviour
 def stops_when_refused() -> None:
-    """As OpenCode does: not a word, and the turn is over."""
+    """End the turn without a word, as OpenCode does."""
     prompt = opened()
     run("1")
     answer(prompt, stopReason="end_turn")

@@ -33,7 +33,7 @@ def dies_at_work() -> None:
 
 @behaviour
 def cannot_listen() -> None:
-    """As OpenCode, where it may not."""
+    """Fail to listen on a port, as OpenCode does where that is not allowed."""
     sys.stderr.write("ServeError: Failed to start server\n")
     sys.exit(1)
 
