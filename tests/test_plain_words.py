@@ -57,7 +57,7 @@ FREE = frozenset(
     validation_alias variadic_item_index
     """.split()
 )
-"""Properties of schemas for which nothing is refused; a strict schema is for no input of ours."""
+"""Properties of schemas for which nothing is refused; no request has a strict schema."""
 
 BY_PYDANTIC = {"ByteSize._validate": "byte_size_unit"}
 """What functions of pydantic's own raise."""

@@ -148,12 +148,12 @@ def test_a_backup_of_another_state_folder_takes_its_place(remit: CommandLine, me
     other = CommandLine(remit.home.with_name("other"), remit.folder)
     theirs = ended(other, "echo theirs > file")
     stopped_backup(other, medium / "other.tar.gz", "--folders")
-    ours = ended(remit, "echo ours > file")
+    task_id = ended(remit, "echo ours > file")
     remit("server", "stop")
     kept = Path(remit.json("restore", str(medium / "other.tar.gz"))["keptIn"])
     assert [task["id"] for task in remit.json("list")["tasks"]] == [theirs]
     assert (remit.home / "workspaces" / theirs / "file").read_text() == "theirs\n"
-    assert (kept / "workspaces" / ours / "file").read_text() == "ours\n"
+    assert (kept / "workspaces" / task_id / "file").read_text() == "ours\n"
 
 
 def test_what_had_not_come_into_the_file_yet_is_kept_too(remit: CommandLine, medium: Path) -> None:

@@ -23,11 +23,11 @@ class Mark:
 
 
 def marks(folder: Path, root: Path = ROOT) -> list[Mark]:
-    """Return the marks in the files of a folder; what npm has put there is not ours."""
-    ours = [path for path in sorted(folder.rglob("*.py")) if "node_modules" not in path.parts]
+    """Return the marks in the files of a folder; files of npm packages are left out."""
+    files = [path for path in sorted(folder.rglob("*.py")) if "node_modules" not in path.parts]
     return [
         mark
-        for path in ours
+        for path in files
         for mark in _marks(ast.parse(path.read_text(encoding="utf-8")), path.relative_to(root).as_posix())
     ]
 

@@ -223,6 +223,6 @@ def checkout(new_checkout: Callable[[str], Checkout]) -> Checkout:
 
 
 @pytest.fixture
-def ours(stack: AsyncExitStack) -> Launcher:
+def real(stack: AsyncExitStack) -> Launcher:
     """The launcher of this very repository, with the real application behind it."""
     return Launcher(ROOT / "remit.py", stack)

@@ -190,9 +190,9 @@ def _replace_database(home: Path) -> None:
 
 @pytest.mark.parametrize("happen", [_delete, _move, _replace_database])
 async def test_tasks_end_with_a_server_that_has_lost_its_folder_or_its_database(
-    ours: Launcher, home: Path, happen: Callable[[Path], None]
+    real: Launcher, home: Path, happen: Callable[[Path], None]
 ) -> None:
-    window = await ours.window()
+    window = await real.window()
     await _create(window, "$ sleep 4321.5")
     await until(lambda: processes_with("4321.5"))
     (pid,) = servers(home)
@@ -203,9 +203,9 @@ async def test_tasks_end_with_a_server_that_has_lost_its_folder_or_its_database(
 
 @pytest.mark.parametrize("suffix", ["-wal", "-shm"])
 async def test_a_server_ends_without_a_loss_when_what_sqlite_has_beside_the_database_is_deleted(
-    ours: Launcher, home: Path, suffix: str
+    real: Launcher, home: Path, suffix: str
 ) -> None:
-    window = await ours.window()
+    window = await real.window()
     (pid,) = await _served(window, home)
     (home / f"remit.db{suffix}").unlink()
     await _create(window, "$ echo acknowledged")
@@ -215,8 +215,8 @@ async def test_a_server_ends_without_a_loss_when_what_sqlite_has_beside_the_data
     assert "acknowledged" in task["message"]
 
 
-async def test_a_server_that_lost_its_folder_says_so_in_its_log(ours: Launcher, home: Path) -> None:
-    window = await ours.window()
+async def test_a_server_that_lost_its_folder_says_so_in_its_log(real: Launcher, home: Path) -> None:
+    window = await real.window()
     await _create(window, "$ true")
     (pid,) = servers(home)
     _move(home)
@@ -271,10 +271,10 @@ def test_a_forced_stop_kills_nobody_whose_number_a_dead_server_left(
 
 
 async def test_a_server_that_hangs_is_killed_by_a_forced_stop_and_what_it_ran_with_it(
-    ours: Launcher, home: Path, monkeypatch: pytest.MonkeyPatch
+    real: Launcher, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(commands, "FORCED", 1)
-    window = await ours.window()
+    window = await real.window()
     await _create(window, "$ sleep 4321.6")
     await until(lambda: processes_with("4321.6"))
     (pid,) = servers(home)

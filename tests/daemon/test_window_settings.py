@@ -8,24 +8,24 @@ from server.daemon.window_settings import not_in_force, stricter
 from tests.daemon.conftest import Launcher, Window
 
 
-async def test_a_window_that_leaves_approvals_to_a_person_gets_that(ours: Launcher) -> None:
-    await _opened(await ours.window())
-    window = await _opened(await ours.window(REMIT_APPROVALS="person"))
+async def test_a_window_that_leaves_approvals_to_a_person_gets_that(real: Launcher) -> None:
+    await _opened(await real.window())
+    window = await _opened(await real.window(REMIT_APPROVALS="person"))
     task, call = await _waiting(window)
     refused = await window.call("no", "tools/call", name="approve_tool_call", arguments=_yes(task, call))
     assert "FORBIDDEN" in refused["result"]["content"][0]["text"]
     assert (await _tool(window, "list_agents"))["approvals"] == "person"
 
 
-async def test_the_window_beside_it_approves_as_before(ours: Launcher) -> None:
-    window = await _opened(await ours.window())
-    await _opened(await ours.window(REMIT_APPROVALS="person"))
+async def test_the_window_beside_it_approves_as_before(real: Launcher) -> None:
+    window = await _opened(await real.window())
+    await _opened(await real.window(REMIT_APPROVALS="person"))
     task, call = await _waiting(window)
     assert (await _tool(window, "approve_tool_call", **_yes(task, call)))["approved"]
 
 
-async def test_a_window_that_leaves_approvals_to_a_person_is_not_told_to_decide(ours: Launcher) -> None:
-    window = await _opened(await ours.window(REMIT_APPROVALS="person"))
+async def test_a_window_that_leaves_approvals_to_a_person_is_not_told_to_decide(real: Launcher) -> None:
+    window = await _opened(await real.window(REMIT_APPROVALS="person"))
     task, _ = await _waiting(window)
     answer = await window.call("look", "tools/call", name="get_task", arguments={"id": task})
     text = answer["result"]["content"][0]["text"]
@@ -33,9 +33,11 @@ async def test_a_window_that_leaves_approvals_to_a_person_is_not_told_to_decide(
     assert "approve_tool_call" not in text
 
 
-async def test_a_window_that_leaves_always_to_a_person_gets_that_and_still_approves_once(ours: Launcher) -> None:
-    await _opened(await ours.window())
-    window = await _opened(await ours.window(REMIT_ALWAYS="person"))
+async def test_a_window_that_leaves_always_to_a_person_gets_that_and_still_approves_once(
+    real: Launcher,
+) -> None:
+    await _opened(await real.window())
+    window = await _opened(await real.window(REMIT_ALWAYS="person"))
     task, call = await _waiting(window)
     always = _yes(task, call, "proceed_always")
     refused = await window.call("no", "tools/call", name="approve_tool_call", arguments=always)
@@ -44,16 +46,16 @@ async def test_a_window_that_leaves_always_to_a_person_gets_that_and_still_appro
     assert (await _tool(window, "approve_tool_call", **_yes(task, call)))["approved"]
 
 
-async def test_a_window_cannot_have_laxer_approvals_than_the_server(ours: Launcher) -> None:
-    await _opened(await ours.window(REMIT_APPROVALS="person"))
-    window = await _opened(await ours.window(REMIT_APPROVALS="caller"))
+async def test_a_window_cannot_have_laxer_approvals_than_the_server(real: Launcher) -> None:
+    await _opened(await real.window(REMIT_APPROVALS="person"))
+    window = await _opened(await real.window(REMIT_APPROVALS="caller"))
     agents = await _tool(window, "list_agents")
     assert (agents["approvals"], agents["settingsNotInForce"]) == ("person", ["REMIT_APPROVALS"])
 
 
-async def test_a_setting_that_does_not_hold_is_named_without_its_value(ours: Launcher) -> None:
-    await _opened(await ours.window())
-    window = await _opened(await ours.window(REMIT_MAX_RUNNING="54321"))
+async def test_a_setting_that_does_not_hold_is_named_without_its_value(real: Launcher) -> None:
+    await _opened(await real.window())
+    window = await _opened(await real.window(REMIT_MAX_RUNNING="54321"))
     created = await _tool(window, "create_task", message="work for others", agentId="none")
     agents = await _tool(window, "list_agents")
     (warning,) = created["warnings"]
@@ -63,16 +65,16 @@ async def test_a_setting_that_does_not_hold_is_named_without_its_value(ours: Lau
     assert "54321" not in f"{created}{agents}"
 
 
-async def test_a_setting_that_does_not_hold_is_named_in_the_text_of_list_agents(ours: Launcher) -> None:
-    await _opened(await ours.window())
-    window = await _opened(await ours.window(REMIT_MAX_RUNNING="54321"))
+async def test_a_setting_that_does_not_hold_is_named_in_the_text_of_list_agents(real: Launcher) -> None:
+    await _opened(await real.window())
+    window = await _opened(await real.window(REMIT_MAX_RUNNING="54321"))
     answer = await window.call("agents", "tools/call", name="list_agents", arguments={})
     assert "not in force, since the server has others: REMIT_MAX_RUNNING" in answer["result"]["content"][0]["text"]
 
 
-async def test_the_same_settings_bring_no_warning(ours: Launcher) -> None:
-    await _opened(await ours.window(REMIT_MAX_RUNNING="3"))
-    window = await _opened(await ours.window(REMIT_MAX_RUNNING="3"))
+async def test_the_same_settings_bring_no_warning(real: Launcher) -> None:
+    await _opened(await real.window(REMIT_MAX_RUNNING="3"))
+    window = await _opened(await real.window(REMIT_MAX_RUNNING="3"))
     assert (await _tool(window, "create_task", message="work for others", agentId="none"))["warnings"] == []
     assert (await _tool(window, "list_agents"))["settingsNotInForce"] == []
 

@@ -7,7 +7,7 @@ import anyio
 from tests.servers import Host
 
 ROUNDS = 8
-"""How often each pair meets: who comes first is not ours to say."""
+"""How often each pair meets: the tests cannot decide who comes first."""
 
 READERS = 20
 """Others who read meanwhile, so that what one of the pair has read is old by the time it acts on it."""

@@ -116,7 +116,7 @@ class Folders:
         if not self._allowed:
             return _refused(
                 "workspace.path",
-                "the settings allow tasks no folder of the user's: ask the user to name it there, like workspaces = "
+                "the settings allow tasks no folder: ask the user to name one there, like workspaces = "
                 '["~/projects"] (`remit doctor` tells in which file), or leave workspace out and send single files in '
                 "files",
             )

@@ -79,8 +79,8 @@ async def test_what_a_library_prints_does_not_reach_the_host(checkout: Checkout)
     assert "a library that prints" in await window.last_words()
 
 
-async def test_a_line_that_is_no_message_is_answered_as_over_the_socket(ours: Launcher) -> None:
-    window = await ours.window(REMIT_SERVER="inline")
+async def test_a_line_that_is_no_message_is_answered_as_over_the_socket(real: Launcher) -> None:
+    window = await real.window(REMIT_SERVER="inline")
     await window.send_line(b"junk")
     assert (await window.answer())["error"]["code"] == -32700
     await window.send_line(b"[]")
@@ -88,8 +88,8 @@ async def test_a_line_that_is_no_message_is_answered_as_over_the_socket(ours: La
     assert await window.close() == 0
 
 
-async def test_a_setting_that_is_wrong_is_told_to_the_host(ours: Launcher) -> None:
-    window = await ours.window(REMIT_SERVER="inline", REMIT_MAX_RUNNING="many")
+async def test_a_setting_that_is_wrong_is_told_to_the_host(real: Launcher) -> None:
+    window = await real.window(REMIT_SERVER="inline", REMIT_MAX_RUNNING="many")
     assert "max_running" in (await window.call(1, "initialize"))["error"]["message"]
     assert await window.close() == 1
 

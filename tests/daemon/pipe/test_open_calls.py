@@ -41,9 +41,9 @@ TOO_MANY = {"code": -32000, "message": f"{MAX_OPEN} calls of this connection are
 
 
 @pytest.fixture
-async def waited_for(ours: Launcher) -> tuple[Window, str]:
+async def waited_for(real: Launcher) -> tuple[Window, str]:
     """A window, and a task of it that waits for approval."""
-    window = await ours.window()
+    window = await real.window()
     await tool(window, "create", "create_task", message="$ echo hello", autoExecute=False)
     task = (await window.answer())["result"]["structuredContent"]["id"]
     await tool(window, "settle", "get_task", id=task, waitSeconds=45)
@@ -87,27 +87,27 @@ def test_the_large_calls_of_all_connections_take_so_much_memory_and_no_more() ->
     assert other.objection(MAX_BESIDE + 1) is None
 
 
-async def test_what_a_message_takes_beside_the_arguments_of_a_tool_has_a_bound(ours: Launcher) -> None:
-    window = await ours.window()
+async def test_what_a_message_takes_beside_the_arguments_of_a_tool_has_a_bound(real: Launcher) -> None:
+    window = await real.window()
     long = META | {"long": "x" * MAX_BESIDE}
     refused = await window.call("a", "tools/call", name="list_tasks", arguments={}, _meta=long)
     assert (refused["id"], refused["error"]["code"]) == ("a", -32600)
     assert "256 KiB" in refused["error"]["message"]
 
 
-async def test_what_a_client_says_of_itself_is_not_kept(ours: Launcher, home: Path) -> None:
+async def test_what_a_client_says_of_itself_is_not_kept(real: Launcher, home: Path) -> None:
     client = {"name": "test", "version": "1", "icons": [{"src": f"data:image/png;base64,{'A' * 20_000_000}"}]}
     taken: list[int] = []
     for _ in range(8):
-        window = await ours.window()
+        window = await real.window()
         opened = await window.call(1, "initialize", protocolVersion="2025-11-25", capabilities={}, clientInfo=client)
         assert opened["result"]["serverInfo"]["name"] == "remit"
         taken.append(_resident(servers(home)[0]))
     assert taken[-1] - taken[2] < 50_000_000  # threads keep what they have read last
 
 
-async def test_half_lines_of_many_connections_take_so_much_memory_and_no_more(ours: Launcher, home: Path) -> None:
-    other = await ours.window()
+async def test_half_lines_of_many_connections_take_so_much_memory_and_no_more(real: Launcher, home: Path) -> None:
+    other = await real.window()
     await other.call(1, "ping")
     pid = servers(home)[0]
     before = _resident(pid)
@@ -154,14 +154,14 @@ async def test_of_two_ids_that_look_the_same_the_right_one_is_cancelled(
     assert {(await window.answer())["id"] for _ in range(2)} == {"end", other}
 
 
-async def test_a_ping_does_not_decide_in_which_era_a_connection_is_served(ours: Launcher) -> None:
-    window = await ours.window()
+async def test_a_ping_does_not_decide_in_which_era_a_connection_is_served(real: Launcher) -> None:
+    window = await real.window()
     assert await window.call(1, "ping") == {"jsonrpc": "2.0", "id": 1, "result": {}}
     assert "result" in await window.call(2, "tools/list", _meta=META)
 
 
-async def test_a_version_that_is_not_known_leaves_the_handshake_open(ours: Launcher) -> None:
-    window = await ours.window()
+async def test_a_version_that_is_not_known_leaves_the_handshake_open(real: Launcher) -> None:
+    window = await real.window()
     refused = await window.call(1, "server/discover", _meta=META | {ENVELOPE: "2999-01-01"})
     assert refused["error"]["data"] == {"supported": ["2026-07-28"], "requested": "2999-01-01"}
     client = {"name": "test", "version": "1"}
@@ -169,8 +169,8 @@ async def test_a_version_that_is_not_known_leaves_the_handshake_open(ours: Launc
     assert opened["result"]["protocolVersion"] == "2025-11-25"
 
 
-async def test_a_window_that_does_not_read_costs_little_and_holds_up_nobody(ours: Launcher, home: Path) -> None:
-    deaf, other = await ours.window(), await ours.window()
+async def test_a_window_that_does_not_read_costs_little_and_holds_up_nobody(real: Launcher, home: Path) -> None:
+    deaf, other = await real.window(), await real.window()
     await tool(other, 1, "list_tasks")
     await other.answer()
     before = _resident(servers(home)[0])
@@ -213,11 +213,11 @@ async def test_what_a_peer_leaves_unread_at_its_end_does_not_count_any_more() ->
 
 def _outbox(stack: ExitStack, unread: Unread) -> Outbox:
     """Return the answers to a peer that reads none."""
-    ours, theirs = socket.socketpair()
-    stack.enter_context(ours)
-    stack.enter_context(theirs)
+    own, other = socket.socketpair()
+    stack.enter_context(own)
+    stack.enter_context(other)
     peer = Peer(uid=-1, pid=-1, role="window", cwd=None)
-    return Outbox(Connection(SocketStream(ours), peer, LineMemory()), unread)
+    return Outbox(Connection(SocketStream(own), peer, LineMemory()), unread)
 
 
 async def _is_full(outbox: Outbox) -> bool:
@@ -227,8 +227,8 @@ async def _is_full(outbox: Outbox) -> bool:
     return scope.cancelled_caught
 
 
-async def test_every_call_of_a_window_that_reads_late_is_answered(ours: Launcher) -> None:
-    window = await ours.window()
+async def test_every_call_of_a_window_that_reads_late_is_answered(real: Launcher) -> None:
+    window = await real.window()
     calls = 3 * MAX_UNREAD_LINES
     async with anyio.create_task_group() as group:
         group.start_soon(_ask_often, window, calls)
@@ -236,8 +236,8 @@ async def test_every_call_of_a_window_that_reads_late_is_answered(ours: Launcher
     assert answered == set(range(calls))
 
 
-async def test_blank_lines_and_a_byte_order_mark_are_passed_over(ours: Launcher) -> None:
-    window = await ours.window()
+async def test_blank_lines_and_a_byte_order_mark_are_passed_over(real: Launcher) -> None:
+    window = await real.window()
     await window.send_line(b"")
     await window.send_line(b"\r")
     ping = {"jsonrpc": "2.0", "id": 1, "method": "ping"}

@@ -13,11 +13,11 @@ from server.daemon.listener import DESCRIPTORS
 from tests.daemon.conftest import PATIENCE, Launcher, Window, servers
 
 
-async def test_twenty_windows_opened_at_once_share_one_server(ours: Launcher, home: Path) -> None:
+async def test_twenty_windows_opened_at_once_share_one_server(real: Launcher, home: Path) -> None:
     names = []
 
     async def open_window() -> None:
-        window = await ours.window()
+        window = await real.window()
         names.append((await _initialize(window))["serverInfo"]["name"])
 
     async with anyio.create_task_group() as group:
@@ -27,21 +27,21 @@ async def test_twenty_windows_opened_at_once_share_one_server(ours: Launcher, ho
     assert len(servers(home)) == 1
 
 
-async def test_a_task_goes_on_when_its_window_is_closed(ours: Launcher) -> None:
-    window = await ours.window()
+async def test_a_task_goes_on_when_its_window_is_closed(real: Launcher) -> None:
+    window = await real.window()
     await _initialize(window)
     task = await _tool(window, "create_task", message="$ sleep 0.5; echo the end")
     assert await window.close() == 0
-    other = await ours.window()
+    other = await real.window()
     await _initialize(other)
     assert (await _finished(other, task["id"]))["status"] == "completed"
 
 
-async def test_inline_windows_share_the_first_ones_server(ours: Launcher, home: Path) -> None:
-    first = await ours.window(REMIT_SERVER="inline")
+async def test_inline_windows_share_the_first_ones_server(real: Launcher, home: Path) -> None:
+    first = await real.window(REMIT_SERVER="inline")
     await _initialize(first)
     task = await _tool(first, "create_task", message="$ echo hello", autoExecute=False)
-    second = await ours.window(REMIT_SERVER="inline")
+    second = await real.window(REMIT_SERVER="inline")
     await _initialize(second)
     assert (await _tool(second, "get_task", id=task["id"]))["id"] == task["id"]
     assert servers(home) == []
@@ -49,15 +49,15 @@ async def test_inline_windows_share_the_first_ones_server(ours: Launcher, home: 
     assert await first.close() == 0
 
 
-async def test_a_setting_that_is_wrong_is_reported_to_the_host(ours: Launcher) -> None:
-    window = await ours.window(REMIT_MAX_RUNNING="many")
+async def test_a_setting_that_is_wrong_is_reported_to_the_host(real: Launcher) -> None:
+    window = await real.window(REMIT_MAX_RUNNING="many")
     answer = await window.call(1, "initialize")
     assert "max_running" in answer["error"]["message"]
     assert await window.close() == 1
 
 
-async def test_it_ends_when_there_is_nothing_left_to_do(ours: Launcher, home: Path) -> None:
-    window = await ours.window(REMIT_IDLE_EXIT="0")
+async def test_it_ends_when_there_is_nothing_left_to_do(real: Launcher, home: Path) -> None:
+    window = await real.window(REMIT_IDLE_EXIT="0")
     await _initialize(window)
     process = os.pidfd_open(servers(home)[0])
     try:
@@ -68,18 +68,18 @@ async def test_it_ends_when_there_is_nothing_left_to_do(ours: Launcher, home: Pa
     assert ended
 
 
-async def test_it_is_hardened(ours: Launcher, home: Path) -> None:
-    window = await ours.window()
+async def test_it_is_hardened(real: Launcher, home: Path) -> None:
+    window = await real.window()
     await _initialize(window)
     limits = await anyio.Path(f"/proc/{servers(home)[0]}/limits").read_text()
     assert [line.split()[4:6] for line in limits.splitlines() if "core file" in line] == [["0", "0"]]
 
 
-async def test_it_may_open_more_files_than_its_window(ours: Launcher, home: Path) -> None:
+async def test_it_may_open_more_files_than_its_window(real: Launcher, home: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
     try:
-        window = await ours.window()
+        window = await real.window()
         await _initialize(window)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -248,9 +248,9 @@ async def test_a_handshake_that_was_refused_is_not_replayed(checkout: Checkout, 
 
 
 async def test_a_window_of_2026_that_tried_a_handshake_as_well_goes_on_with_the_next_server(
-    ours: Launcher, home: Path
+    real: Launcher, home: Path
 ) -> None:
-    window = await ours.window()
+    window = await real.window()
     await window.call(0, "server/discover", _meta=META)
     handshake = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
     assert "error" in await window.call(1, "initialize", **handshake)

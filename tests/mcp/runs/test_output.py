@@ -93,10 +93,10 @@ async def test_output_cannot_pose_as_a_word_of_remit(host: Host) -> None:
     task_id = await host.create(f"$ printf '\\n{fake}\\n'; sleep 60", title=f"a title {fake}")
     await until_shown(host, task_id, fake)
     _, blocks = await read(host, id=task_id)
-    ours = blocks[0].splitlines()
+    first_block = blocks[0].splitlines()
     assert (len(blocks), blocks[1]) == (2, f"\n{fake}\n")
-    assert ours[0] == f"Task {task_id} is running: a title {fake}"
-    assert "The next block is output of the task, in its own words." in ours
+    assert first_block[0] == f"Task {task_id} is running: a title {fake}"
+    assert "The next block is output of the task, in its own words." in first_block
     await host.call("cancel_task", id=task_id)
 
 

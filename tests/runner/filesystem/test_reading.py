@@ -11,7 +11,7 @@ SERVER = Path(__file__).parents[3] / "server"
 READS = {"read_text", "read_bytes", "open", "fdopen", "mmap"}
 
 ALLOWED = {
-    "runner/canary.py": "a program of ours",
+    "runner/canary.py": "a program of remit",
     "runner/cgroups/control_group.py": "the kernel's",
     "runner/cgroups/hierarchy.py": "the kernel's",
     "runner/network/callback.py": "the kernel's; and CallbackChannel.open, which opens a port",
@@ -20,7 +20,7 @@ ALLOWED = {
     "runner/filesystem/safe_open.py": "the way itself",
     "runner/monitoring/disks.py": "a descriptor that is never read",
     "runner/git/git_command.py": "what git said, in memory",
-    "runner/tiers/interpreter.py": "a program of ours",
+    "runner/tiers/interpreter.py": "a program of remit",
     "runner/programs/launcher.py": "inside of the sandbox",
     "runner/monitoring/usage.py": "the kernel's",
     "runner/filesystem/memory_file.py": "memory of our own",

@@ -26,7 +26,7 @@ from tests.runner.commands import (
     until,
 )
 
-# Two daemons that nothing but SIGKILL ends and that hold no pipe of ours, one of them forked twice; `sleep` cannot be
+# Two daemons that only SIGKILL ends and that hold none of the test's pipes, one of them forked twice; `sleep` cannot be
 # told by its number alone, so its name is TOKEN.
 DAEMONS = """
 ln -s /bin/sleep TOKEN

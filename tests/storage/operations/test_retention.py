@@ -30,7 +30,7 @@ NESTING = NestingLimits(depth=3, count=10)
 
 
 async def ended(store: Store, **changes: Any) -> str:
-    """Return a task of ours that has ended."""
+    """Return a task of this server that has ended."""
     claim = await claimed(store, **changes)
     await store.append_events(claim.run, [RunEvent(EventKind.CONTENT, {"text": MaskedText("said")})])
     await store.end_run(claim.run, TurnEnd(Status.COMPLETED))

@@ -21,7 +21,7 @@ class Working(Choices):
 
     @rule(keys=KEYS, patience=PATIENCE, outcome=some.none() | OUTCOMES)
     def work(self, keys: list[str], patience: int | None, outcome: Ended | None) -> None:
-        """Claim a task, make some calls, and leave it, as an agent of ours does."""
+        """Claim a task, make some calls, and leave it, as an agent of this server does."""
         run = self.claim()
         if run:
             self.write("announce_calls", run, keys, None, True)

@@ -51,7 +51,7 @@ async def _given_up_run(
 ) -> AsyncIterator[tuple[Scheduler, str]]:
     """Start a scheduler; yield it and the id of a task whose run's end cannot be written, once another has ended."""
     bad, good = new_task(), new_task()
-    _fail_to_finish(store, bad.id, ArithmeticError("a mistake of ours"), monkeypatch)
+    _fail_to_finish(store, bad.id, ArithmeticError("a mistake in remit"), monkeypatch)
     async with scheduling(store, folder) as scheduler:
         for new in (bad, good):
             await store.create_task(ANN, new)

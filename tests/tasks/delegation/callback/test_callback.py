@@ -192,7 +192,7 @@ async def test_it_closes_on_whoever_does_not_listen() -> None:
 async def test_what_goes_wrong_with_one_visitor_is_no_matter_to_the_next() -> None:
     async def fail(visitor: ByteStream) -> None:
         if await visitor.receive() == b"fail":
-            raise ArithmeticError("a mistake of ours")
+            raise ArithmeticError("a mistake in remit")
         await visitor.send(b"hello")
 
     keeping = Kept(fail)
