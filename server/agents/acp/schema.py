@@ -23,7 +23,7 @@ Identifier = Annotated[str, Field(min_length=1, max_length=256)]
 """Names that the agent gives to sessions and calls; the longest seen have about fifty characters."""
 
 Name = Annotated[str, Field(max_length=256)]
-"""Of an option, or of a kind of them."""
+"""The name of an option, or of a kind of options."""
 
 
 class _Lenient(BaseModel):

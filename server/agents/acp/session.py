@@ -22,13 +22,13 @@ from server.agents.mcp.servers import Local, Remote
 from server.errors import Code, RemitError
 
 ANSWER_SECONDS = 120.0
-"""How long the agent may take for anything but a prompt. The slowest seen took 11 s, on a busy machine."""
+"""The time for the agent's answer to anything but a prompt. The slowest seen took 11 s, on a busy machine."""
 
 GRACE_SECONDS = 2.0
-"""How long a cancelled agent may take to come to its end; nothing of a task is to live five seconds after a cancel."""
+"""The time for a cancelled agent to end; nothing of a task may live five seconds after a cancel."""
 
 CLOSE_SECONDS = 2.0
-"""How long an agent may take to put a session away."""
+"""The time for an agent to close a session."""
 
 _CLIENT = {"fs": {"readTextFile": False, "writeTextFile": False}, "terminal": False}
 
@@ -40,7 +40,7 @@ class SessionTerms:
     workspace: Path
     servers: Sequence[Remote | Local]
     system_prompt: str | None
-    """What is to be put in front of the message."""
+    """The text to put in front of the message."""
 
     resume: bool
     """Whether a session may be taken up again."""
@@ -49,16 +49,16 @@ class SessionTerms:
     """For `_meta`: what agents can be told that the protocol has no words for."""
 
     advice: Mapping[str, str]
-    """What to do about a failure, by a word in what it then says last."""
+    """Advice about failures, by a word in the agent's last output."""
 
     mode: str | None
     """The mode in which it asks, where it has several."""
 
     auth_method: str | None
-    """How it is to sign in, where it has to be told."""
+    """The id of the way to sign in; None if the agent need not be told."""
 
     version: str
-    """Of this program, for the agent to know."""
+    """The version of this program, which is sent to the agent."""
 
 
 class AcpSession:

@@ -30,7 +30,7 @@ MAX_HELD = 32 * 1024**2
 """Bytes of memory that is kept of all calls under way: some thirty of the longest arguments, or outputs, in ASCII."""
 
 ARGS_SECONDS = 2.0
-"""How long the arguments of a call that was asked for may take to come; OpenCode tells them within 25 ms."""
+"""The time for the arguments of a call that was asked for to arrive; OpenCode sends them within 25 ms."""
 
 MAX_OUTPUT = 1024**2
 """Characters kept of what a call has produced; the turn keeps fewer."""
@@ -53,7 +53,7 @@ class RecordedCall:
 
         self.state: Literal["new", "asking", "allowed", "refused", "told", "ended"] = "new"
         self.scope: anyio.CancelScope | None = None
-        """Of whoever waits for the answer to a question."""
+        """The scope of the code that waits for the answer to a question."""
 
         self.decided = anyio.Event()
         """A question was answered, or taken back."""
@@ -76,7 +76,7 @@ class ToolCall:
         self.acts: list[RecordedCall] = []
         self.status: str | None = None
         self.questions = 0
-        """How many of the agent's questions about it are open."""
+        """The number of open questions of the agent about it."""
 
         self.is_timed = False
         """Whether it is known to be under way, and waited for whether it is asked for after all."""
@@ -85,7 +85,7 @@ class ToolCall:
         """The agent has told its arguments."""
 
         self.over = anyio.Event()
-        """It has ended, and nothing more is waited for."""
+        """Set once it has ended, and nothing more is waited for."""
 
         self.asked = 0
         """Bytes of memory that the arguments of open questions take."""

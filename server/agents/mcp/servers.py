@@ -20,7 +20,7 @@ class Remote:
 
     name: str
     settings: McpServerSettings = field(repr=False)
-    """As they are written: tools allowed and denied, and how long a call may take."""
+    """The settings as written: tools allowed and denied, and the time limit of a call."""
 
     url: str = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
@@ -35,7 +35,7 @@ class Local:
 
     name: str
     settings: McpServerSettings = field(repr=False)
-    """As they are written: tools allowed and denied, and how long a call may take."""
+    """The settings as written: tools allowed and denied, and the time limit of a call."""
 
     argv: tuple[str, ...] = field(repr=False)
     env: Mapping[str, str] = field(repr=False)

@@ -27,7 +27,7 @@ from server.limits import TOOL_NAME
 _log = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 30
-"""How long a server may take to answer at all."""
+"""The time for a server's first answer."""
 
 MAX_TOOLS = 200
 """Tools of one server that a model is offered: more of them would fill what it can take in."""

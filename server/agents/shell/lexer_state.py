@@ -38,13 +38,13 @@ class Frame:
     """Whether a word goes on behind what was opened in it."""
 
     is_apostrophe: bool = False
-    """Of a single quote: whether it stands where a word of English has one."""
+    """Whether a single quote is where an English word has an apostrophe."""
 
     depth: int = 0
     """Parentheses within arithmetic, or quotes that `${` stands in."""
 
     in_pattern: bool = False
-    """Of `case`: before the `)` of one of its patterns."""
+    """Whether a `case` is before the `)` of one of its patterns."""
 
     is_empty: bool = True
     is_function: bool = False

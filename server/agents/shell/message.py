@@ -37,7 +37,7 @@ _NESTED = "; a block that has a line of ``` in it begins and ends with a longer 
 _BLANKS = " \t\r\n"
 
 _BYTE_ORDER_MARK = "\ufeff"
-"""What some editors begin a file with."""
+"""The character with which some editors begin a file."""
 
 _SHELL = re.compile(r"(?:^|[/ ])(?:ba|da|k|z)?sh(?: |$)")
 """In the words after `#!`: a shell, whose quotes and blocks go on over lines as those of commands do."""
@@ -51,7 +51,7 @@ class ShellCommand:
 
     text: str
     line: int
-    """Of the message, counted from 1."""
+    """The line of the message, counted from 1."""
 
     reads: frozenset[str] = frozenset()
     """The variables that it reads and does not set itself; those of a shell alone."""

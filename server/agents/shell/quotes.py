@@ -5,7 +5,7 @@ import re
 from server.agents.shell.lexer_state import ConstructKind, Frame, LexerState
 
 META = " \t\n;&|<>()"
-"""What ends a word of a command."""
+"""The characters that end a word of a command."""
 
 QUOTES = frozenset(
     {ConstructKind.SINGLE, ConstructKind.ANSI, ConstructKind.DOUBLE, ConstructKind.BACKTICK, ConstructKind.PARAMETER}

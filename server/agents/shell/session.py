@@ -23,7 +23,7 @@ HEADLINE = 100
 """Characters of a command that its description and its error repeat."""
 
 MOST_LEFT = 5
-"""What is not carried on, of which the error of a later command tells."""
+"""The most things left behind that the error of a later command names."""
 
 _NOT_FOUND = 127
 

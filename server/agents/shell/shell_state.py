@@ -40,7 +40,7 @@ class ShellState:
     """None for the one that the task works in."""
 
     variables: Mapping[str, str | None] = field(default_factory=dict)
-    """What they have changed; None for a variable that is gone."""
+    """The variables that they have changed; None for one that was unset."""
 
     lost: Mapping[str, str] = field(default_factory=dict)
     """Variables that a later command reads, and that are not carried on: why, in words for a person."""

@@ -29,7 +29,7 @@ PRINTED = {
     "ulimit": "ulimit -a",
     "redirections (exec)": f"command -p readlink {_DESCRIPTORS} 2>/dev/null || :",
 }
-"""What of a shell a command may change, in words for a person, and what prints it. It is printed before and after."""
+"""The state of a shell that a command may change, in words for a person, and the command that prints it."""
 
 _OUR_TRAP = b"remit_record"
 """Text by which remit's own trap is known in the output of `trap`."""
@@ -86,7 +86,7 @@ class StateRecord:
     arrays: frozenset[str]
 
     left: tuple[str, ...]
-    """What else of it has ended with it, in words for a person."""
+    """The other state that ended with the shell, in words for a person."""
 
 
 def read(record: bytes) -> StateRecord | None:

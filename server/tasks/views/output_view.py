@@ -12,10 +12,10 @@ from server.tasks.views.view_models import OutputView
 _CURSOR = re.compile(r"(\d{1,9}):(\d{1,12})")
 
 _WEIGHT = 12
-"""Of the output among the parts of an answer: it is what was asked for."""
+"""The weight of the output among the parts of an answer: it is the main part."""
 
 _TAIL = 2 / 3
-"""Of a long output, the share that is its end: there stands what went wrong."""
+"""The share of a long output that is kept from its end, where errors are."""
 
 MAX_REPEATED = 200
 """Characters that are shown of a text which stands elsewhere in the answer as well."""

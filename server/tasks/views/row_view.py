@@ -16,7 +16,7 @@ Fields that a source API names stay where that takes more: 34 KB if all of fifty
 """
 
 ROW_BYTES = 390
-"""What a row of a longer page may take on average."""
+"""Bytes that a row of a longer page may take on average."""
 
 _WIDTHS = (64, 40, 20, 12)
 """Bytes of each text in a row: the first for which there is room, or the last."""
