@@ -7,6 +7,7 @@ about the task, even if a host shows all blocks as one text.
 
 import json
 from collections.abc import Iterable, Iterator
+from itertools import accumulate
 
 from server.characters import visible
 from server.limits import MAX_WAIT_SECONDS
@@ -49,9 +50,11 @@ def subtask(view: view_models.TaskView, request: request_models.GetTask) -> list
 
 
 def _blocks(view: view_models.TaskView, request: request_models.GetTask, advice: str) -> list[str]:
-    own = "\n".join(_lines(view, advice))
     content = view["output"]["content"] if "output" in view else ""
-    left = request.max_chars - len(own) - len(content)
+    left = request.max_chars - len(content)
+    bare = "\n".join(_lines(view, advice, 0))
+    own = "\n".join(_lines(view, advice, left - len(bare)))
+    left -= len(own)
     arguments = _fitting(_arguments(view), left)
     further = _fitting(_further(view), left - sum(map(len, arguments)))
     return [own, *arguments, *([content] if content else []), *further]
@@ -70,14 +73,15 @@ def _fitting(blocks: Iterable[str], left: int) -> list[str]:
     return shown
 
 
-def _lines(view: view_models.TaskView, advice: str) -> Iterator[str]:
+def _lines(view: view_models.TaskView, advice: str, room: int) -> Iterator[str]:
+    """Describe the task; what differs from the last approval takes at most `room` characters."""
     title = view.get("title")
     reason = f" ({one_line(view['blockedReason'], _WIDTH)})" if "blockedReason" in view else ""
     stopping = ", being stopped" if view.get("cancelRequested") else ""
     yield f"Task {view['id']} is {view['status']}{reason}{stopping}{f': {one_line(title, _WIDTH)}' if title else ''}"
     if view["error"] is not None:
         yield f"{view.get('errorCode')}: {one_line(view['error'], _ERROR)}"
-    yield from _needs(view, advice)
+    yield from _needs(view, advice, room)
     yield from _warnings(view)
     if "progress" in view or "progressMessage" in view:
         yield f"Progress: {view.get('progress', 0):.0%} {one_line(view.get('progressMessage', ''), _WIDTH)}".rstrip()
@@ -91,7 +95,7 @@ def _lines(view: view_models.TaskView, advice: str) -> Iterator[str]:
         yield f"lastEvent: {view['lastEvent']}. get_task with {wait} waits, and shows only what is new."
 
 
-def _needs(view: view_models.TaskView, advice: str) -> Iterator[str]:
+def _needs(view: view_models.TaskView, advice: str, room: int) -> Iterator[str]:
     """Describe what waits for a person, or for other tasks."""
     waiting = view.get("pendingApprovals", [])
     omitted = view.get("omittedApprovals", 0)
@@ -99,7 +103,11 @@ def _needs(view: view_models.TaskView, advice: str) -> Iterator[str]:
         yield f"Calls that wait for approval: {len(waiting) + omitted}. {advice}"
         for call in waiting:
             yield f"  callId {call['callId']}, call: {call['call']}"
-            yield from _differs(call)
+            differs = _differs(call, room)
+            room -= sum(len(line) + 1 for line in differs)
+            yield from differs
+            if more := _omitted_differences(call, len(differs)):
+                yield f"    and {more} more differences, shown with a higher maxChars"
         if omitted:
             yield f"  and {omitted} more, shown once these are decided, or with a higher maxChars"
     if beneath := view.get("subtasksAwaitingApproval"):
@@ -113,12 +121,17 @@ def _needs(view: view_models.TaskView, advice: str) -> Iterator[str]:
         yield f"It waits for {_named(blockers, view.get('omittedBlockers', 0))}"
 
 
-def _differs(call: PendingApprovalView) -> Iterator[str]:
-    """Describe what differs from the last approval, if the call's line had no room for it."""
+def _differs(call: PendingApprovalView, room: int) -> list[str]:
+    """Describe in `room` characters what differs from the last approval, if the call's line had no room for it."""
     sentences = call.get("differs", []) if _is_cut(call) else []
-    yield from (f"    differs: {one_line(sentence, _DIFFERENCE)}" for sentence in sentences)
-    if omitted := call.get("omittedDifferences"):
-        yield f"    and {omitted} more differences, shown with a higher maxChars"
+    lines = [f"    differs: {one_line(sentence, _DIFFERENCE)}" for sentence in sentences]
+    taken = accumulate(len(line) + 1 for line in lines)
+    return [line for line, characters in zip(lines, taken, strict=True) if characters <= room]
+
+
+def _omitted_differences(call: PendingApprovalView, shown: int) -> int:
+    given = len(call.get("differs", [])) if _is_cut(call) else 0
+    return given - shown + call.get("omittedDifferences", 0)
 
 
 def _warnings(view: view_models.TaskView) -> Iterator[str]:

@@ -53,6 +53,16 @@ def test_no_task_takes_more_characters_than_were_asked_for(fresh: bool) -> None:
     holds()
 
 
+def test_differences_that_are_longer_as_text_are_left_out_and_counted() -> None:
+    call = {"callId": "call_1", "call": "a … (300 characters, sha256:0)", "args": {}, "differs": ["\u202e" * 22] * 55}
+    view: Any = {"id": ID, "status": "awaiting_approval", "error": None, "lastEvent": 1, "pendingApprovals": [call]}
+    blocks = task_text.task(view, GetTask.model_validate({"id": ID}))
+    assert sum(map(len, blocks)) <= 8000
+    shown = blocks[0].count("differs: ")
+    assert f"and {55 - shown} more differences" in blocks[0]
+    assert shown > 40
+
+
 @patient
 @given(snapshots(fresh=False), SIZES)
 def test_no_call_that_waits_is_lost_in_silence(snapshot: Snapshot, most: int) -> None:
