@@ -23,8 +23,7 @@ async def test_a_call_that_is_cut_off_by_the_time_limit_is_told_as_cut_off(host:
 
 async def test_a_call_that_is_cut_off_by_a_cancellation_is_told_apart_from_one_that_was_not_made(host: Host) -> None:
     task_id = await host.create(MESSAGE)
-    while "deployed" not in (await host.call("get_task", id=task_id))["output"]["content"]:
-        pass
+    await host.said(task_id, "deployed")
     await host.call("cancel_task", id=task_id)
     assert calls(await host.until(task_id, "cancelled")) == [
         ("error", "deployed\n", "cut off when the task was cancelled"),

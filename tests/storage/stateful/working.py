@@ -3,13 +3,13 @@
 from hypothesis import strategies as some
 from hypothesis.stateful import precondition, rule
 
-from storage.interface import Store
 from storage.records.calls import CallResult, NewCall
 from storage.records.events import EventKind, NewEvent
 from storage.records.masked import MaskedArgs, MaskedText
 from storage.records.outcomes import Interruption, Pause
 from storage.records.states import CallStatus, Status
 from storage.records.tasks import Run
+from storage.sqlite.store import SqliteStore
 from tests.storage.stateful.choices import KEYS, OUTCOMES, OWNERS, PATIENCE, Choices, here
 from tests.storage.stateful.machine_base import PRINCIPALS
 from tests.storage.stateful.model import Task
@@ -98,13 +98,13 @@ class Working(Choices):
     @rule()
     def propagate(self) -> None:
         more: list[bool] = []
-        assert self.do(lambda model, at: more.append(model.propagate(at)), Store.propagate) == more[0]
+        assert self.do(lambda model, at: more.append(model.propagate(at)), SqliteStore.propagate) == more[0]
 
     @rule(microseconds=some.sampled_from([10, 60, 200, 100_000_000, 2_000_000_000]))
     def time_passes(self, microseconds: int) -> None:
         self.clock.at += microseconds
         late: set[str] = set()
-        expired = self.do(lambda model, at: late.update(model.expire(at)), Store.expire_calls)
+        expired = self.do(lambda model, at: late.update(model.expire(at)), SqliteStore.expire_calls)
         assert set(expired or ()) == late
 
     @rule()
@@ -117,7 +117,7 @@ class Working(Choices):
             model.settle(at)
             model.consequences(at)
 
-        self.do(expected, Store.recover)
+        self.do(expected, SqliteStore.recover)
 
     def _leave(self, run: Run, outcome: Ended) -> None:
         status: list[Status] = []
