@@ -132,13 +132,15 @@ class Database:
         return self._transact(db, operation, durability)
 
     def _transact_at_last(self, db: sqlite3.Connection, operation: Callable[[sqlite3.Connection], R]) -> R:
+        if self._reserve.is_in_use:
+            _reuse_log(db, "PASSIVE")  # while the file has room to grow: the next changes might take all that is left
         try:
             return self._transact(db, operation, "FULL")
         except sqlite3.Error as error:
             if not is_full(error):
                 raise
             self._reserve.give_up()
-            _reuse_log(db)
+            _reuse_log(db, "RESTART")
             return self._transact(db, operation, "FULL")
 
     def _transact(
@@ -272,15 +274,15 @@ def _checkpoint(db: sqlite3.Connection) -> None:
         db.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT}")
 
 
-def _reuse_log(db: sqlite3.Connection) -> None:
+def _reuse_log(db: sqlite3.Connection, mode: Literal["PASSIVE", "RESTART"]) -> None:
     """Bring the log of changes (WAL) into the file, so that the next changes are written over it and take no room.
 
-    It waits READER_TIMEOUT for readers of the log: while one reads, nothing can be written over.
+    While somebody reads the log, nothing can be written over: RESTART waits READER_TIMEOUT for that.
     """
     db.execute(f"PRAGMA busy_timeout = {READER_TIMEOUT}")
     try:
         with suppress(sqlite3.Error):  # the file may have to grow
-            db.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
+            db.execute(f"PRAGMA wal_checkpoint({mode})").fetchall()
     finally:
         db.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT}")
 

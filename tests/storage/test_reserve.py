@@ -78,5 +78,20 @@ async def test_ends_that_need_more_than_the_reserve_wait_for_a_reader_before_the
         leaving.join()
 
 
+async def test_ends_that_let_the_file_grow_leave_room_for_that_in_the_reserve(full: tuple[Database, Disk]) -> None:
+    opened, disk = full
+    disk.empty()
+    await opened.write(_keep_a_quarter_of_it)
+    await opened.tidy()
+    disk.fill()
+    for _ in range(12):
+        await opened.write_end(_grow_and_change)
+
+
+def _grow_and_change(db: sqlite3.Connection) -> None:
+    db.execute("UPDATE things SET content = randomblob(length(content)) WHERE rowid = 1")
+    db.execute("INSERT INTO things VALUES (zeroblob(16384))")
+
+
 def _keep_a_quarter_of_it(db: sqlite3.Connection) -> None:
     db.execute("INSERT INTO things VALUES (zeroblob(?))", (RESERVE_BYTES // 4,))
