@@ -7,7 +7,6 @@ import os
 from pathlib import Path
 from urllib.parse import quote
 
-import anyio
 import pytest
 
 from server.tasks.validation import UNMASKED
@@ -142,7 +141,7 @@ for form in forms:
 @pytest.mark.namespaces
 async def test_a_secret_is_in_no_command_line_and_no_environment_outside_its_sandbox(host: Host) -> None:
     task_id = await host.create("$ echo begun; sleep 60", secrets={"S": SECRET})
-    await _until_begun(host, task_id)
+    await host.said(task_id, "begun")
     inside, outside = _processes_that_show(SECRET)
     await host.call("cancel_task", id=task_id)
     assert inside
@@ -195,9 +194,3 @@ def _processes_that_show(text: str) -> tuple[list[str], list[str]]:
         if text.encode() in shown:
             holder.append(process.name)
     return inside, outside
-
-
-async def _until_begun(host: Host, task_id: str) -> None:
-    with anyio.fail_after(servers.PATIENCE):
-        while "begun" not in (await host.call("get_task", id=task_id)).get("output", {}).get("content", ""):
-            await host.call("get_task", id=task_id, waitSeconds=1, afterEvent=10_000)
